@@ -1,0 +1,51 @@
+"""Finding the layers: our own by folder, other packages' by the entry-point group."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import pkgutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ci_deploy.layers.base import Layer
+
+KINDS = ("providers", "applications", "third_parties", "notifiers")
+GROUP = "ci_deploy.layers"
+WHEELS = Path("/opt/ci-deploy/layers")  # a derived image copies wheels here
+
+LayerClass = type[Layer[Any]]
+
+
+def discover() -> list[LayerClass]:
+    """Every layer there is, in the order kind, name. There is no list to edit."""
+    found = {cls for module in _modules() for cls in _layers_of(module)}
+    return sorted(found | set(_from_other_packages()), key=lambda cls: (cls.order, cls.name))
+
+
+def _modules() -> Iterator[Any]:
+    for kind in KINDS:
+        package = importlib.import_module(f"ci_deploy.layers.{kind}")
+        for info in pkgutil.iter_modules(package.__path__):
+            yield importlib.import_module(f"{package.__name__}.{info.name}")
+
+
+def _layers_of(module: Any) -> Iterator[LayerClass]:
+    for value in vars(module).values():
+        own = isinstance(value, type) and value.__module__ == module.__name__
+        if own and issubclass(value, Layer) and "name" in vars(value):
+            yield value
+
+
+def _from_other_packages() -> Iterator[LayerClass]:
+    """Layers of installed packages and of wheels in /opt/ci-deploy/layers (PEP 420-free zips)."""
+    if WHEELS.is_dir():
+        sys.path.extend(str(wheel) for wheel in sorted(WHEELS.glob("*.whl")))
+    for entry in importlib.metadata.entry_points(group=GROUP):
+        loaded = entry.load()
+        if not (isinstance(loaded, type) and issubclass(loaded, Layer)):
+            message = f"{entry.value} of the group {GROUP} is not a Layer."
+            raise TypeError(message)
+        yield loaded

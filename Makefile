@@ -1,0 +1,41 @@
+# `make demo` and `make test` are the two commands; both set themselves up. `make help` lists all.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help venv demo test check format manifest image images sizes bench soak clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t12
+
+venv: $(VENV)/.runtime ## .venv with ci-deploy and deploy in its bin
+
+$(VENV)/.runtime: requirements/runtime.txt pyproject.toml scripts/venv.sh
+	@scripts/venv.sh $(PYTHON) $(VENV)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
+	@$(BIN)/python -m pip --disable-pip-version-check install -q --require-hashes -r requirements/dev.txt
+	@touch $@
+
+demo: venv ## deploy a real app over real git and ssh to a stand-in Dokku on this machine
+	@$(BIN)/python -m examples.demo
+
+check: $(VENV)/.dev ## lint, types, unit tests: seconds
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/ruff check -q .
+	@$(BIN)/mypy
+	@$(BIN)/python -m ci_deploy.manifest --check
+	@$(PYTEST) -q -n 2 tests/unit tests/contract
+
+format: $(VENV)/.dev ## format the code
+	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
+
+manifest: venv ## write action.yml, templates/ and the reference tables from the settings
+	@$(BIN)/python -m ci_deploy.manifest
+
+clean: ## remove what was made here
+	rm -rf $(VENV) .tools build dist site .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,38 @@
+"""The process edge: argv, environ, signals, exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from ci_deploy import __version__
+
+
+def main() -> None:
+    """`ci-deploy COMMAND`. On GitHub, without arguments, the command is the input `command`."""
+    _leave(_run(sys.argv[1:]))
+
+
+def deploy() -> None:
+    """`deploy`, the script of a GitLab job."""
+    _leave(_run(["deploy", *sys.argv[1:]]))
+
+
+def _run(argv: list[str]) -> int:
+    if argv == ["version", "--short"]:  # before anything is imported
+        sys.stdout.write(f"{__version__}\n")
+        return 0
+    from ci_deploy import cli
+
+    return cli.run(argv)
+
+
+def _leave(code: int) -> None:
+    """End at once: an HTTP thread that hangs must not hold a cancelled job."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""What a CI platform tells us, and how we talk to it."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from ci_deploy.report import Report
+
+REPORT_FILE = "deploy-report.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CIContext:
+    """The facts of this job, read from the platform's variables. Unknown texts are empty."""
+
+    revision: str = ""  # what is to be deployed: full SHA, or empty for the checkout's HEAD
+    ref: str = ""  # branch or tag
+    tag: str = ""
+    default_branch: str = ""
+    environment: str = ""
+    actor: str = ""
+    event: str = ""  # the platform's own word: push, merge_request_event, pull_request, schedule
+    job_url: str = ""
+    project_url: str = ""
+    commit_path: str = "/commit/"
+    compare_path: str = "/compare/"
+    change: str = ""  # number of the merge or pull request
+    change_url: str = ""
+    fork: bool = False  # the code comes from a fork
+    untrusted: bool = False  # a stranger's code, with our secrets at hand
+    build: str = ""  # the number in DEPLOY_TAG
+    fetch_url: str = ""  # where the checkout came from, when the platform says so
+    workspace: Path = field(default_factory=Path.cwd)
+    protected: bool | None = None  # may this ref see protected variables?
+    freeze: bool = False
+    seconds_left: float | None = None  # until the platform kills the job
+    debug: bool = False
+
+    @property
+    def branch(self) -> str:
+        """The branch, when it is not a tag."""
+        return "" if self.tag else self.ref
+
+    def commit_url(self, revision: str) -> str:
+        """The page of a commit, where the platform has one."""
+        return f"{self.project_url}{self.commit_path}{revision}" if self.project_url else ""
+
+    def compare_url(self, old: str, new: str) -> str:
+        """The page that compares two revisions."""
+        if not (self.project_url and old and new) or old == new:
+            return ""
+        return f"{self.project_url}{self.compare_path}{old}...{new}"
+
+
+class CI(ABC):
+    """One platform: its variables, its log commands, its files."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    inputs: ClassVar[bool] = False  # settings are spelled as inputs
+    colour: ClassVar[bool] = True  # the log shows colours although it is not a terminal
+    shallow_hint: ClassVar[str] = "Fetch the whole history: `git fetch --unshallow`."
+    commit_hint: ClassVar[str] = "Fetch it, or check it out."
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.context = self.read(environ)
+
+    @classmethod
+    @abstractmethod
+    def detect(cls, environ: Mapping[str, str]) -> bool:
+        """Whether this is where we run: by the presence of variables, never by paths."""
+
+    @abstractmethod
+    def read(self, environ: Mapping[str, str]) -> CIContext:
+        """The facts of this job."""
+
+    def section_start(self, name: str, title: str) -> str:  # noqa: ARG002
+        """The line that opens a section of the log."""
+        return title
+
+    def section_end(self, name: str) -> str:  # noqa: ARG002
+        """The line that closes it; empty for none."""
+        return ""
+
+    def shield(self) -> tuple[str, str]:
+        """Lines before and after a child's output that switch log commands off and on."""
+        return "", ""
+
+    def mask(self, values: Iterable[str]) -> Iterable[str]:  # noqa: ARG002
+        """Lines that tell the platform what to hide."""
+        return ()
+
+    def annotate(self, level: str, title: str, message: str) -> str:  # noqa: ARG002
+        """A line that the platform shows on its overview; empty where it has none."""
+        return ""
+
+    def write(self, report: Report) -> None:
+        """Write the outputs. Raises OSError, which is only a warning to the caller."""
+        path = self.context.workspace / REPORT_FILE
+        path.write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,134 @@
+"""GitHub Actions: variables and event payload, workflow commands, file commands, job summary.
+
+Facts: docs.github.com/actions/reference (workflow commands, variables), actions/runner's source.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ci_deploy.ci.base import CI, CIContext
+
+if TYPE_CHECKING:
+    from ci_deploy.report import Report
+
+SUMMARY_LIMIT = 1024 * 1024  # bytes; the runner fails the upload of a bigger one
+
+
+class GitHub(CI):
+    """A job of GitHub Actions (or of act)."""
+
+    name: ClassVar[str] = "github"
+    title: ClassVar[str] = "GitHub Actions"
+    inputs: ClassVar[bool] = True
+    shallow_hint: ClassVar[str] = "Give actions/checkout `with: { fetch-depth: 0 }`."
+    commit_hint: ClassVar[str] = (
+        "Give actions/checkout `with: { ref: '${{ github.event.pull_request.head.sha || github.sha"
+        " }}', fetch-depth: 0 }`."
+    )
+
+    @classmethod
+    def detect(cls, environ: Mapping[str, str]) -> bool:
+        return "GITHUB_ACTIONS" in environ
+
+    def read(self, environ: Mapping[str, str]) -> CIContext:
+        get = environ.get
+        payload = _payload(get("GITHUB_EVENT_PATH", ""))
+        event = get("GITHUB_EVENT_NAME", "")
+        pull: dict[str, Any] = payload.get("pull_request") or {}
+        run: dict[str, Any] = payload.get("workflow_run") or {}
+        server, repository = get("GITHUB_SERVER_URL", ""), get("GITHUB_REPOSITORY", "")
+        project = f"{server}/{repository}" if server and repository else ""
+        head = pull.get("head") or {}
+        fork = _is_fork(head.get("repo") or {}, repository) if pull else False
+        if run:
+            fork = _is_fork(run.get("head_repository") or {}, repository)
+        tag = get("GITHUB_REF_NAME", "") if get("GITHUB_REF_TYPE") == "tag" else ""
+        is_pull = event in {"pull_request", "pull_request_target"}
+        return CIContext(
+            revision=(head.get("sha", "") if is_pull else "") or get("GITHUB_SHA", ""),
+            ref=get("GITHUB_HEAD_REF") or get("GITHUB_REF_NAME", ""),
+            tag=tag,
+            default_branch=(payload.get("repository") or {}).get("default_branch", ""),
+            actor=get("GITHUB_ACTOR", ""),
+            event=event,
+            job_url=f"{project}/actions/runs/{get('GITHUB_RUN_ID')}" if project else "",
+            project_url=project,
+            change=str(pull.get("number", "")),
+            change_url=pull.get("html_url", ""),
+            fork=fork,
+            untrusted=fork and event in {"pull_request_target", "workflow_run"},
+            build=get("GITHUB_RUN_NUMBER", ""),
+            fetch_url=f"{project}.git" if project else "",
+            workspace=Path(get("GITHUB_WORKSPACE", "") or Path.cwd()),
+            debug=get("RUNNER_DEBUG", "") == "1",
+        )
+
+    def section_start(self, name: str, title: str) -> str:  # noqa: ARG002
+        return f"::group::{_data(title)}"
+
+    def section_end(self, name: str) -> str:  # noqa: ARG002
+        return "::endgroup::"
+
+    def shield(self) -> tuple[str, str]:
+        """The runner ignores every command until it sees the token again; nobody can guess it."""
+        token = secrets.token_hex(16)
+        return f"::stop-commands::{token}", f"::{token}::"
+
+    def mask(self, values: Iterable[str]) -> Iterable[str]:
+        return (f"::add-mask::{_data(value)}" for value in values)
+
+    def annotate(self, level: str, title: str, message: str) -> str:
+        name = _data(title).replace(":", "%3A").replace(",", "%2C")
+        return f"::{level} title={name}::{_data(message)}"
+
+    def write(self, report: Report) -> None:
+        super().write(report)
+        if not report.finished:
+            return
+        if path := self.environ.get("GITHUB_OUTPUT"):
+            _append(path, "".join(map(_heredoc, report.outputs().items())))
+        if path := self.environ.get("GITHUB_STEP_SUMMARY"):
+            _append(path, _capped(report.summary()))
+
+
+def _payload(path: str) -> dict[str, Any]:
+    """The event's JSON; a missing or broken file is no reason to fail."""
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _is_fork(head: Mapping[str, Any], repository: str) -> bool:
+    """A deleted fork has no repository any more; that is no reason to trust it."""
+    return bool(head.get("full_name", "") != repository)
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _heredoc(output: tuple[str, str]) -> str:
+    """With a random delimiter no value can add an output of its own."""
+    name, value = output
+    delimiter = f"ci_deploy_{secrets.token_hex(16)}"
+    return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"
+
+
+def _append(path: str, text: str) -> None:
+    with Path(path).open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _capped(summary: str) -> str:
+    note = "\n\n_The summary was cut: GitHub shows at most 1 MiB._\n"
+    data = summary.encode()
+    if len(data) <= SUMMARY_LIMIT:
+        return summary
+    return data[: SUMMARY_LIMIT - len(note)].decode(errors="ignore") + note

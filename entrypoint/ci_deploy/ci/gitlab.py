@@ -1,0 +1,126 @@
+"""GitLab CI: predefined variables, foldable sections, dotenv, annotations and JUnit reports.
+
+Facts: docs.gitlab.com/ci/variables/predefined_variables, /ci/yaml/artifacts_reports (17.0 to 19.0).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from ci_deploy.ci.base import CI, CIContext
+
+if TYPE_CHECKING:
+    from ci_deploy.report import Report
+
+DOTENV = "deploy.env"
+ANNOTATIONS = "deploy-annotations.json"
+JUNIT = "deploy-junit.xml"
+DOTENV_LIMIT = 5 * 1024  # bytes, "Maximum size of the file" in the documentation of dotenv reports
+SPARE_SECONDS = 60.0  # a job's timeout kills without a signal that could be handled
+
+
+class GitLab(CI):
+    """A job of GitLab CI (or of gitlab-ci-local, which sets GITLAB_CI=false)."""
+
+    name: ClassVar[str] = "gitlab"
+    title: ClassVar[str] = "GitLab CI"
+    shallow_hint: ClassVar[str] = 'Add to the job: variables: { GIT_DEPTH: "0" }'
+    commit_hint: ClassVar[str] = shallow_hint
+
+    @classmethod
+    def detect(cls, environ: Mapping[str, str]) -> bool:
+        return "GITLAB_CI" in environ or ("CI_JOB_ID" in environ and "CI_PROJECT_DIR" in environ)
+
+    def read(self, environ: Mapping[str, str]) -> CIContext:
+        get = environ.get
+        merged = get("CI_MERGE_REQUEST_EVENT_TYPE") in {"merged_result", "merge_train"}
+        head = get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA", "") if merged else ""
+        project, change = get("CI_PROJECT_URL", ""), get("CI_MERGE_REQUEST_IID", "")
+        source = get("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", "")
+        return CIContext(
+            revision=head or get("CI_COMMIT_SHA", ""),
+            ref=get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME") or get("CI_COMMIT_REF_NAME", ""),
+            tag=get("CI_COMMIT_TAG", ""),
+            default_branch=get("CI_DEFAULT_BRANCH", ""),
+            environment=get("CI_ENVIRONMENT_NAME", ""),
+            actor=get("GITLAB_USER_LOGIN", ""),
+            event=get("CI_PIPELINE_SOURCE", ""),
+            job_url=get("CI_JOB_URL", ""),
+            project_url=project,
+            commit_path="/-/commit/",
+            compare_path="/-/compare/",
+            change=change,
+            change_url=f"{project}/-/merge_requests/{change}" if project and change else "",
+            fork=bool(source) and source != get("CI_MERGE_REQUEST_PROJECT_ID", source),
+            build=get("CI_PIPELINE_IID", ""),
+            fetch_url=get("CI_REPOSITORY_URL", ""),
+            workspace=Path(get("CI_PROJECT_DIR", "") or Path.cwd()),
+            protected={"true": True, "false": False}.get(get("CI_COMMIT_REF_PROTECTED", "")),
+            freeze=bool(get("CI_DEPLOY_FREEZE")),
+            seconds_left=_seconds_left(get("CI_JOB_TIMEOUT", ""), get("CI_JOB_STARTED_AT", "")),
+            debug=get("CI_DEBUG_TRACE", "") == "true",
+        )
+
+    def section_start(self, name: str, title: str) -> str:
+        return f"\x1b[0Ksection_start:{int(time.time())}:ci_deploy_{name}\r\x1b[0K{title}"
+
+    def section_end(self, name: str) -> str:
+        return f"\x1b[0Ksection_end:{int(time.time())}:ci_deploy_{name}\r\x1b[0K"
+
+    def write(self, report: Report) -> None:
+        super().write(report)
+        folder = self.context.workspace
+        (folder / DOTENV).write_text(_dotenv(report), encoding="utf-8")
+        links = [
+            {"external_link": {"label": label, "url": url}} for label, url in report.links.items()
+        ]
+        (folder / ANNOTATIONS).write_text(json.dumps({"ci-deploy": links}), encoding="utf-8")
+        (folder / JUNIT).write_bytes(_junit(report))
+
+
+def _dotenv(report: Report) -> str:
+    """`DEPLOYED_…` lines: never the name of a setting, since later jobs get them as variables.
+
+    A file that is too big fails the job, after the deploy: the longest values are left out.
+    """
+    lines = {
+        f"DEPLOYED_{name.upper().replace('-', '_')}": value
+        for name, value in report.outputs().items()
+        if value
+    }
+    while sum(len(f"{key}={value}\n".encode()) for key, value in lines.items()) > DOTENV_LIMIT:
+        longest = max(lines, key=lambda key: len(lines[key]))
+        report.warnings.append(f"{longest} is too long for {DOTENV} (5 KiB) and was left out.")
+        del lines[longest]
+    return "".join(f"{key}={value}\n" for key, value in lines.items())
+
+
+def _junit(report: Report) -> bytes:
+    """One case per event, so that the merge request shows which one failed."""
+    from xml.etree import ElementTree as ET
+
+    suites = ET.Element("testsuites")
+    suite = ET.SubElement(suites, "testsuite", name="ci-deploy", tests=str(len(report.events)))
+    for event in report.events:
+        case = ET.SubElement(
+            suite, "testcase", classname="ci-deploy", name=event.name, time=f"{event.seconds:.3f}"
+        )
+        if event.error:
+            ET.SubElement(case, "failure", message=event.error.splitlines()[0]).text = event.error
+    return bytes(ET.tostring(suites, "utf-8", xml_declaration=True))
+
+
+def _seconds_left(timeout: str, started: str) -> float | None:
+    """Until GitLab kills the job, less a minute."""
+    if not timeout.isdecimal():
+        return None
+    try:
+        since = time.time() - datetime.fromisoformat(started).timestamp()
+    except ValueError:
+        since = 0.0
+    return max(1.0, int(timeout) - since - SPARE_SECONDS)

@@ -1,0 +1,119 @@
+"""The command line: what was asked for, and the errors that end before a run begins."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shlex
+import sys
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+from ci_deploy import __version__, ci, commands
+from ci_deploy import console as style
+from ci_deploy.assembly import Assembly
+from ci_deploy.console import Console
+from ci_deploy.errors import DeployError, Problem, SettingsError
+from ci_deploy.report import Report
+from ci_deploy.settings import environ, suggestion
+from ci_deploy.shell.cancellation import Cancellation
+from ci_deploy.shell.redaction import Redactor
+
+LAST_MOMENT = 4.8  # seconds after a cancel; the runners kill after 10
+
+
+class _Parser(argparse.ArgumentParser):
+    """Bad arguments are bad settings: one clear answer, exit 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SettingsError(Problem("the command line", f"{message}."))
+
+
+def run(argv: Sequence[str]) -> int:
+    """One command from start to end; the exit code."""
+    given = environ()
+    platform = ci.detect(given)
+    redactor = Redactor()
+    asked = list(argv) or _asked_by_input(given, inputs=platform.inputs)
+    console = _console(platform, redactor, given, asked)
+    cancellation = Cancellation()
+    cancellation.install(_last_moment)
+    with contextlib.ExitStack() as cleanup:
+        try:
+            options = _parse(asked)
+            assembly = Assembly(given, platform, console, redactor, cancellation, cleanup)
+            console.mask()
+            return commands.COMMANDS[options.command].act(assembly, options)
+        except SystemExit as end:  # --help
+            return int(end.code or 0)
+        except DeployError as error:
+            return _end_early(console, error)
+        except Exception as error:  # noqa: BLE001 - a bug: say so, redacted, with exit code 1
+            console.line("".join(traceback.format_exception(error)), style.DIM)
+            console.line(f"This is a bug in ci-deploy: {error!r}", style.RED)
+            return 1
+
+
+def _asked_by_input(given: Mapping[str, str], *, inputs: bool) -> list[str]:
+    """On GitHub the image runs without arguments."""
+    return shlex.split(given.get("INPUT_COMMAND") or "deploy") if inputs else ["--help"]
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    listed = "\n".join(f"  {name:10}{each.help}" for name, each in commands.COMMANDS.items())
+    parser = _Parser(
+        prog="ci-deploy",
+        description=f"ci-deploy {__version__}\n\ncommands:\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="ci-deploy COMMAND [OPTION…]",
+        epilog="Settings come from variables; docs/settings.md lists them.",
+    )
+    parser.add_argument("command", metavar="COMMAND", help="one of the above")
+    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    for name, option in commands.OPTIONS.items():
+        parser.add_argument(name, **option)
+    end = list(argv).index("--") if "--" in argv else len(argv)
+    options = parser.parse_args(list(argv[:end]))
+    options.after = list(argv[end + 1 :])
+    if options.command not in commands.COMMANDS:
+        near = suggestion(options.command, commands.COMMANDS)
+        reason = f"there is no command `{options.command}`. {near}".rstrip()
+        raise SettingsError(Problem("the command line", reason))
+    return options
+
+
+def _console(
+    platform: ci.CI, redactor: Redactor, given: Mapping[str, str], argv: Sequence[str]
+) -> Console:
+    """Commands whose output is for programs say everything else on stderr."""
+    fd = 2 if argv[:1] and argv[0] in commands.FOR_PROGRAMS else 1
+    colour = (platform.colour or os.isatty(fd)) and not given.get("NO_COLOR")
+    level = given.get("INPUT_DEPLOY-LOG-LEVEL") or given.get("INPUT_DEPLOY_LOG_LEVEL")
+    level = level or given.get("DEPLOY_LOG_LEVEL")
+    debug = level == "debug" or platform.context.debug
+    return Console(platform, redactor, fd=fd, colour=colour, debug=debug)
+
+
+def _end_early(console: Console, error: DeployError) -> int:
+    """An error before a run has begun: nothing was changed."""
+    console.line(f"✗ {error.message}", style.RED)
+    if error.lines and not error.shown:
+        console.indent("\n".join(error.lines))
+    if error.hint:
+        console.indent(error.hint)
+    console.annotate("error", "ci-deploy", f"{error.message}\n{error.hint}".strip())
+    report = Report(command="", status=error.status, exit_code=error.code, finished=True)
+    report.message, report.hint = map(console.redactor.text, (error.message, error.hint))
+    with contextlib.suppress(OSError):
+        console.ci.write(report)
+    return error.code
+
+
+def _last_moment(code: int) -> None:
+    """Whatever hangs: after a cancel the process is gone in time."""
+    timer = threading.Timer(LAST_MOMENT, lambda: (sys.stdout.flush(), os._exit(code)))
+    timer.daemon = True
+    timer.start()

@@ -1,0 +1,209 @@
+"""What a layer may see of a run: settings, CI, provider, runner, console, clean-up."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ci_deploy.events import Event
+from ci_deploy.notices import Outbox
+from ci_deploy.settings import dotenv_lines, setting, settings, suggestion, words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ci_deploy.ci.base import CI, CIContext
+    from ci_deploy.console import Console
+    from ci_deploy.http import Http
+    from ci_deploy.layers.base import Live, Provider
+    from ci_deploy.ledger import Ledger
+    from ci_deploy.report import Report
+    from ci_deploy.shell.cancellation import Cancellation
+    from ci_deploy.shell.redaction import Redactor
+    from ci_deploy.shell.runner import Runner
+    from ci_deploy.tools.git import Repository
+
+GUARDS = ("freeze", "fork", "untrusted")
+SOCKET_ROOM = 60  # bytes of the private directory's path: control sockets have at most 90
+
+
+def guards(text: str) -> tuple[str, ...]:
+    """Names of guards. Raises ValueError for one that does not exist."""
+    names = words(text)
+    for name in names:
+        if name not in GUARDS:
+            message = f"`{name}` is not one of {', '.join(GUARDS)}. {suggestion(name, GUARDS)}"
+            raise ValueError(message.rstrip())
+    return names
+
+
+@settings
+class GuardSettings:
+    """Whether anything is done at all; asked before the rest, which a fork does not have."""
+
+    enabled: bool = setting("CI_DEPLOY", "`false` does nothing at all", default=True)
+    allow: tuple[str, ...] = setting(
+        "DEPLOY_ALLOW",
+        "Guards to switch off: `freeze`, `fork`, `untrusted`",
+        default=(),
+        parse=guards,
+    )
+
+
+@settings
+class CoreSettings(GuardSettings):
+    """Settings of every deployment."""
+
+    app_name: str = setting(
+        "APP_NAME",
+        "The app on the provider",
+        pattern=r"[a-z0-9][a-z0-9._-]*",
+        example="my-project",
+    )
+    environment: str = setting(
+        "DEPLOY_ENVIRONMENT",
+        "The environment, like staging or production",
+        default="",
+        default_help="the job's environment on GitLab",
+    )
+    revision: str = setting(
+        "DEPLOY_REVISION",
+        "What to deploy: a commit, tag or branch",
+        default="",
+        default_help="the commit of this pipeline",
+    )
+    timeout: int = setting("DEPLOY_TIMEOUT", "Seconds after which the run is stopped", default=3600)
+    redeploy: bool = setting(
+        "REDEPLOY", "Deploy the revision again although it is live", default=False
+    )
+    refuse_outdated: bool = setting(
+        "REFUSE_OUTDATED", "Refuse a revision that is older than the live one", default=False
+    )
+    live_but_failed: str = setting(
+        "LIVE_BUT_FAILED",
+        "`warn` ends with exit code 0 when the revision is live but a later step failed",
+        default="fail",
+        choices=("fail", "warn"),
+    )
+    lock_timeout: int = setting(
+        "LOCK_TIMEOUT", "Seconds to wait for somebody else's deploy", default=900
+    )
+    app_config: dict[str, str] = setting(
+        "APP_CONFIG",
+        "dotenv lines to set on the app; what differs is changed, the rest is left alone",
+        default={},
+        text=True,
+        parse=dotenv_lines,
+    )
+    app_dir: str = setting(
+        "APP_DIR",
+        "The app's directory in the repository",
+        default="",
+        default_help="the top",
+        pattern=r"(?!/)(?!.*\.\.)[\w./-]+",
+    )
+    ca_bundle: str = setting(
+        "CA_BUNDLE",
+        "File with the certificate authorities to trust",
+        default="",
+        default_help="the system's",
+    )
+    log_level: str = setting(
+        "DEPLOY_LOG_LEVEL", "`debug` shows more", default="info", choices=("info", "debug")
+    )
+    env_file: str = setting(
+        "ENV_FILE", "A dotenv file with settings; variables win over it", default=""
+    )
+
+
+@dataclass
+class Context:
+    """One run, as its layers see it. The fields after `planning` are facts that are found out."""
+
+    command: str
+    settings: CoreSettings
+    ci: CI
+    environ: Mapping[str, str]
+    console: Console
+    redactor: Redactor
+    runner: Runner
+    ledger: Ledger
+    cancellation: Cancellation
+    cleanup: ExitStack
+    private_dir: Path
+    repository: Repository
+    report: Report
+    planning: bool = False
+    arguments: dict[str, Any] = field(default_factory=dict)  # of the command line
+
+    event: Event = Event.CONFIGURE  # the one that is happening
+    started: float = field(default_factory=time.monotonic)
+    outbox: Outbox = field(default_factory=Outbox)
+    before: Live | None = None  # what ran when we came
+    live: Live | None = None  # what was verified to run after the deploy
+    revision: str = ""  # full SHA of what is to be deployed
+    url: str = ""  # where the app answers
+    release: str = ""  # the provider's name for the release
+    title: str = ""  # the first line of the commit message
+    _provider: Provider[Any] | None = None
+    _http: Http | None = None
+
+    @property
+    def app(self) -> str:
+        """The app on the provider."""
+        return self.settings.app_name
+
+    @property
+    def environment(self) -> str:
+        """The environment's name, from the setting or from the CI."""
+        return self.settings.environment or self.ci.context.environment
+
+    @property
+    def facts(self) -> CIContext:
+        """What the CI says of this job."""
+        return self.ci.context
+
+    @property
+    def workspace(self) -> Path:
+        """The checkout."""
+        return self.ci.context.workspace
+
+    @property
+    def provider(self) -> Provider[Any]:
+        """The one active provider."""
+        assert self._provider is not None, "set before any layer runs"  # noqa: S101
+        return self._provider
+
+    @provider.setter
+    def provider(self, provider: Provider[Any]) -> None:
+        self._provider = provider
+
+    @property
+    def http(self) -> Http:
+        """HTTP; its packages are only loaded when something is asked."""
+        if self._http is None:
+            from ci_deploy.http import Http
+
+            self._http = Http(
+                ledger=self.ledger,
+                cancellation=self.cancellation,
+                environ=self.environ,
+                ca=self.settings.ca_bundle,
+            )
+        return self._http
+
+
+def private_dir(cleanup: ExitStack) -> Path:
+    """The one directory for what must not be seen: 0700, short, removed on every exit."""
+    base = tempfile.gettempdir()
+    if len(os.fsencode(base)) > SOCKET_ROOM - len("/ci-deploy-12345678"):
+        base = "/tmp"  # noqa: S108 - mkdtemp makes a directory of ours in it
+    path = Path(tempfile.mkdtemp(prefix="ci-deploy-", dir=base))
+    cleanup.callback(shutil.rmtree, path, ignore_errors=True)
+    return path

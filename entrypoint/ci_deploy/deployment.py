@@ -1,0 +1,280 @@
+"""One run: which events, in which order, and what the outcome is.
+
+Start reading here. A run emits its ordinary events; the first error stops it. Then the truth is
+asked from the provider, the outcome is judged by it, and exactly one outcome event follows.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from ci_deploy import console as style
+from ci_deploy.context import Context
+from ci_deploy.errors import (
+    Cancelled,
+    DeployError,
+    DeployFailed,
+    LiveButFailed,
+    Locked,
+    OutcomeUnknown,
+    Refused,
+    RolledBack,
+    SettingsError,
+    SkipDeploy,
+    ToolMissing,
+    Unauthorized,
+)
+from ci_deploy.events import Event, EventManager, Handler
+from ci_deploy.layers.base import Layer, Live, Notifier
+from ci_deploy.notices import notice
+from ci_deploy.report import EventReport
+
+# command → its ordinary events; then what follows when they went well, were skipped, went wrong
+FLOWS: dict[str, tuple[tuple[Event, ...], tuple[Event, Event, Event]]] = {
+    "deploy": (
+        (Event.CONFIGURE, Event.PROVISION, Event.PRE_DEPLOY, Event.DEPLOY, Event.POST_DEPLOY),
+        (Event.DEPLOY_SUCCEEDED, Event.DEPLOY_SKIPPED, Event.DEPLOY_FAILED),
+    ),
+}
+LEAVE = 3.0  # seconds for questions, restores and notices after a cancel
+NOTICES = 15.0  # seconds that all notices together may hold up a run
+AFTER_DEADLINE = 30.0  # seconds for the same when DEPLOY_TIMEOUT has passed
+# These say themselves what happened; "the new revision is not live" would say less.
+SAY_IT_THEMSELVES = (SettingsError, ToolMissing, Unauthorized, Locked, Refused, RolledBack)
+
+
+class Deployment:
+    """One run of one command with its layers."""
+
+    def __init__(self, ctx: Context, layers: Sequence[Layer[Any]]) -> None:
+        self.ctx = ctx
+        self.layers = layers
+        self.report = ctx.report
+        self.events = EventManager(layers, warn=self._warn)
+        self.ordinary, self.outcomes = FLOWS[ctx.command]
+
+    def run(self) -> int:
+        """Run it to its end; the exit code. Never raises."""
+        self._write_report()
+        try:
+            for event in self.ordinary:
+                self._emit(event)
+            self._succeed()
+        except SkipDeploy as skip:
+            self._skip(str(skip))
+        except Exception as error:  # noqa: BLE001 - whatever it is, restores and notices must follow
+            self._fail(error)
+        self._finish()
+        return self.report.exit_code
+
+    def _emit(self, event: Event) -> None:
+        """One ordinary event, as one section of the log."""
+        if not self.events.handlers(event):
+            return
+        self.ctx.event = event
+        record = EventReport(event.value)
+        self.report.events.append(record)
+        started = time.monotonic()
+        with self.ctx.console.section(event.value, f"▸ {event.value.replace('_', ' ')}"):
+            try:
+                self.events.emit(event)
+            except SkipDeploy:
+                raise
+            except Exception as error:
+                record.error = self.ctx.redactor.text(str(error)) or type(error).__name__
+                raise
+            finally:
+                record.seconds = time.monotonic() - started
+
+    # --- the three outcomes ---
+
+    def _succeed(self) -> None:
+        if self.ctx.planning:
+            self._show_notices()
+            return self._close("planned", 0)
+        live = self.ctx.live or Live()
+        self._note_live(live)
+        self.report.changed = True
+        self.report.live = f"{self.ctx.app} runs {live.revision[:7] or self.ctx.revision[:7]}"
+        self.report.rollback = self.ctx.provider.rollback_command
+        self._close("succeeded", 0)
+        for handler, error in self._outcome(self.outcomes[0]):
+            self._fail_late(handler, error)
+        return None
+
+    def _skip(self, reason: str) -> None:
+        """Nothing to deploy; what an earlier run left unfinished is finished by the handlers."""
+        self.ctx.console.indent(reason)
+        self.report.live = reason
+        self._note_live(self.ctx.before or Live())
+        self._close("skipped", 0)
+        if self.ctx.planning:
+            return
+        for handler, error in self._outcome(self.outcomes[1]):
+            self._fail_late(handler, error)
+
+    def _fail(self, error: Exception) -> None:
+        """Ask what is live, tell it, restore what was changed for the time of the deploy."""
+        if isinstance(error, Cancelled):
+            self.ctx.cancellation.leave(LEAVE)
+        self.ctx.runner.until = time.monotonic() + AFTER_DEADLINE
+        failed = self.events.current
+        known = self._judge(error)
+        self.report.failed_event = self.ctx.event.value
+        self.report.failed_layer = failed.layer.name if failed else ""
+        self.report.message, self.report.hint = self._clean(known.message), self._clean(known.hint)
+        self.report.lines = tuple(map(self._clean, known.lines))
+        if not isinstance(error, DeployError):
+            self.ctx.console.line("".join(traceback.format_exception(error)), style.DIM)
+        elif known.lines and not known.shown:
+            self.ctx.console.indent("\n".join(known.lines))
+        self._close(known.status, known.code if isinstance(error, DeployError) else 1)
+        if not self.ctx.planning:
+            for handler, late in self._outcome(self.outcomes[2]):
+                self._warn(handler, late)
+
+    def _fail_late(self, handler: Handler, error: Exception) -> None:
+        """A layer that is not optional failed after everything was said and done."""
+        self.report.failed_event, self.report.failed_layer = handler.event, handler.layer.name
+        self.report.message = self._clean(f"{handler.layer.name}: {error}")
+        self._close(LiveButFailed.status, LiveButFailed.exit_code)
+
+    # --- the truth ---
+
+    def _judge(self, error: Exception) -> DeployError:
+        """What the error means, given what the provider says is live."""
+        known = error if isinstance(error, DeployError) else DeployFailed(f"a bug: {error!r}")
+        before = self.ctx.before
+        if not self.ctx.ledger.changes or self.ctx.planning:
+            self.report.live = self._sentence(before, before) if before else ""
+            return known
+        live = self._ask()
+        self._note_live(live or Live())
+        self.report.live = self._sentence(live, before)
+        if isinstance(known, (Cancelled, RolledBack)):
+            return known
+        if live and self._is_new(live):
+            self.report.changed = True
+            return _as(LiveButFailed, known)
+        if live is None:
+            return _as(OutcomeUnknown, known)
+        return known if isinstance(known, SAY_IT_THEMSELVES) else _as(DeployFailed, known)
+
+    def _ask(self) -> Live | None:
+        """What the provider says is live; None when it cannot be asked."""
+        if self.ctx.cancellation.pending:
+            self.ctx.cancellation.leave(LEAVE)
+        try:
+            return self.ctx.provider.live()
+        except Exception as error:  # noqa: BLE001 - not knowing is an answer here
+            self.ctx.console.debug(f"what is live cannot be asked: {error}")
+            return None
+
+    def _is_new(self, live: Live) -> bool:
+        """Whether what is live is what this run was to bring, and was not there before."""
+        before = self.ctx.before.revision if self.ctx.before else ""
+        return live.revision == self.ctx.revision and live.revision != before
+
+    def _sentence(self, live: Live | None, before: Live | None) -> str:
+        """What is live now, in one sentence that is true."""
+        app = self.ctx.app
+        if live is None:
+            return f"What {app} runs is unknown; check with `{self.ctx.provider.check_command}`."
+        if not live.revision:
+            return f"{app} runs no revision that is known."
+        as_before = before is not None and before.revision == live.revision
+        state = "" if live.up else f", but not all of its processes run {live.detail}".rstrip()
+        return f"{app} {'still ' if as_before else ''}runs {live.revision[:7]}{state}."
+
+    def _note_live(self, live: Live) -> None:
+        report, ctx = self.report, self.ctx
+        report.live_revision, report.release = live.revision, live.release or ctx.release
+        report.url = ctx.url = live.url or ctx.url
+        report.previous_revision = ctx.before.revision if ctx.before else ""
+
+    # --- telling ---
+
+    def _outcome(self, event: Event) -> list[tuple[Handler, Exception]]:
+        self.ctx.event = event
+        return self.events.emit_all(event)
+
+    def _close(self, status: str, code: int) -> None:
+        """Fix the result, before the handlers of the outcome look at it."""
+        report, ctx = self.report, self.ctx
+        report.status, report.exit_code = status, code
+        report.duration = time.monotonic() - ctx.started
+        if code == LiveButFailed.exit_code and ctx.settings.live_but_failed == "warn":
+            ctx.console.warning(f"LIVE_BUT_FAILED=warn: {report.message}")
+            report.exit_code = 0
+
+    def _finish(self) -> None:
+        """The last things of every run: notices, outputs, the closing box."""
+        report, ctx = self.report, self.ctx
+        if ctx.cancellation.signum:  # wins over all, also when it came this late
+            report.message = report.message or ctx.cancellation.error().message
+            self._close(Cancelled.status, ctx.cancellation.error().code)
+        for layer, error in ctx.outbox.close(min(NOTICES, ctx.cancellation.left())):
+            if layer.optional:
+                ctx.console.warning(f"{layer.name}: {error}")
+            else:
+                report.message = self._clean(f"{layer.name}: {error}")
+                self._close(LiveButFailed.status, LiveButFailed.exit_code)
+        report.compare_url = ctx.facts.compare_url(report.previous_revision, report.live_revision)
+        report.changes = list(map(self._clean, ctx.ledger.changes))
+        report.finished = True
+        report.warnings += ctx.console.warnings
+        self._box()
+        self._write_report()
+
+    def _box(self) -> None:
+        report, ctx = self.report, self.ctx
+        good = report.exit_code == 0
+        rows = [
+            f"{report.status.replace('-', ' ')}: {report.live}" if report.live else report.status,
+            f"{report.url}" if report.url else "",
+            f"before {report.previous_revision[:7] or 'nothing'} · {report.duration:.1f} s",
+        ]
+        if report.message:
+            at = " ".join(filter(None, (report.failed_event, report.failed_layer)))
+            rows += ["", *f"{at}: {report.message}".splitlines()]
+            rows += report.hint.splitlines()
+            rows += [f"exit code {report.exit_code}"]
+        ctx.console.box(
+            [row for index, row in enumerate(rows) if row or index > 2],
+            style.GREEN if good else style.RED,
+        )
+        if not good:
+            ctx.console.annotate("error", f"ci-deploy: {report.status}", "\n".join(rows))
+
+    def _show_notices(self) -> None:
+        for layer in self.layers:
+            if isinstance(layer, Notifier):
+                for event in (Event.PRE_DEPLOY, self.outcomes[0], self.outcomes[2]):
+                    self.ctx.console.line(f"{layer.name} would be told:")
+                    self.ctx.console.indent(notice(self.ctx, event).text())
+
+    def _write_report(self) -> None:
+        report, ctx = self.report, self.ctx
+        report.app, report.environment, report.revision = ctx.app, ctx.environment, ctx.revision
+        report.ref, report.actor, report.job_url = ctx.facts.ref, ctx.facts.actor, ctx.facts.job_url
+        report.commit_url = ctx.facts.commit_url(ctx.revision) if ctx.revision else ""
+        try:
+            ctx.ci.write(report)
+        except OSError as error:
+            ctx.console.warning(f"an output could not be written: {error}")
+
+    def _warn(self, handler: Handler, error: Exception) -> None:
+        self.ctx.console.warning(f"{handler.layer.name}: {error}")
+
+    def _clean(self, text: str) -> str:
+        return self.ctx.redactor.text(text)
+
+
+def _as(kind: type[DeployError], error: DeployError) -> DeployError:
+    """The same words under another exit code."""
+    if isinstance(error, kind):
+        return error
+    return kind(error.message, hint=error.hint, lines=error.lines, shown=error.shown)

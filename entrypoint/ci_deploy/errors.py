@@ -1,0 +1,157 @@
+"""One class per exit code. The codes are public: users put them in `allow_failure:exit_codes`.
+
+`docs/exit-codes.md` is generated from these classes, so the docstrings are written for users.
+"""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class DeployError(Exception):
+    """An expected failure, told to the person who reads the log.
+
+    `hint` is what to do next. `lines` are the last lines of the program that failed; `shown` says
+    that they already stand in the log, so that they are not printed twice.
+    """
+
+    exit_code: ClassVar[int] = 20
+    status: ClassVar[str] = "failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        lines: tuple[str, ...] = (),
+        shown: bool = True,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.lines = lines
+        self.shown = shown
+
+    @property
+    def code(self) -> int:
+        """What the process exits with."""
+        return self.exit_code
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with one setting: where it came from, what is wrong, what to do."""
+
+    setting: str
+    message: str
+    origin: str = ""
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        origin = f" ({self.origin})" if self.origin else ""
+        remedy = f" {self.remedy}" if self.remedy else ""
+        return f"{self.setting}{origin}: {self.message}{remedy}"
+
+
+class SettingsError(DeployError):
+    """A setting is missing or wrong. All problems are listed; nothing was touched."""
+
+    exit_code = 2
+
+    def __init__(self, *problems: Problem, hint: str = "") -> None:
+        self.problems = problems
+        count = "a setting is" if len(problems) == 1 else f"{len(problems)} settings are"
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        super().__init__(f"{count} missing or wrong; nothing was touched.\n{listed}", hint=hint)
+
+
+class ToolMissing(DeployError):
+    """A program that is needed is missing or too old."""
+
+    exit_code = 10
+
+
+class Unreachable(DeployError):
+    """A server cannot be reached. Nothing was changed; safe to retry."""
+
+    exit_code = 11
+
+
+class Unauthorized(DeployError):
+    """A key, a token or a host key was refused."""
+
+    exit_code = 12
+
+
+class Locked(DeployError):
+    """Somebody else's deploy held the lock for longer than `LOCK_TIMEOUT`."""
+
+    exit_code = 13
+
+
+class Refused(DeployError):
+    """A guard refused: freeze, untrusted event, outdated or diverged revision, not a review app."""
+
+    exit_code = 14
+
+
+class DeployFailed(DeployError):
+    """The deploy failed; the new revision is not live."""
+
+    exit_code = 20
+
+
+class OutcomeUnknown(DeployError):
+    """The deadline passed or the connection was lost after the change began."""
+
+    exit_code = 21
+
+
+class LiveButFailed(DeployError):
+    """The new revision is **live**, but a later step failed."""
+
+    exit_code = 22
+    status = "live-but-failed"
+
+
+class RolledBack(DeployError):
+    """The deploy failed and the previous release was brought back."""
+
+    exit_code = 23
+    status = "rolled-back"
+
+
+class Cancelled(DeployError):
+    """The job was cancelled (SIGINT or SIGTERM). The message says what is live."""
+
+    exit_code = 128 + signal.SIGTERM
+    status = "cancelled"
+
+    def __init__(self, message: str, *, signum: int = signal.SIGTERM) -> None:
+        super().__init__(message)
+        self.signum = signum
+
+    @property
+    def code(self) -> int:
+        return 128 + self.signum
+
+
+class SkipDeploy(Exception):
+    """Raised by a layer when there is nothing to deploy; the message says why."""
+
+
+def exit_codes() -> list[tuple[str, str, str]]:
+    """The table of the documentation: code, class, meaning."""
+    rows = [
+        ("0", "-", "Succeeded, skipped or disabled."),
+        ("1", "-", "A bug in ci-deploy: please report the traceback."),
+    ]
+    rows += [
+        (str(cls.exit_code), cls.__name__, " ".join((cls.__doc__ or "").split()))
+        for cls in sorted(DeployError.__subclasses__(), key=lambda cls: cls.exit_code)
+        if cls is not Cancelled
+    ]
+    rows.append(("130, 143", Cancelled.__name__, " ".join((Cancelled.__doc__ or "").split())))
+    return rows

@@ -1,0 +1,120 @@
+"""Events, and the manager that calls the layers' handlers in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ci_deploy.errors import Cancelled, SkipDeploy
+
+if TYPE_CHECKING:
+    from ci_deploy.layers.base import Layer
+
+Method = TypeVar("Method", bound=Callable[..., None])
+
+
+class Event(StrEnum):
+    """The points of a run at which layers act, in the order in which they happen."""
+
+    CONFIGURE = "configure"
+    PROVISION = "provision"
+    PRE_DEPLOY = "pre_deploy"
+    DEPLOY = "deploy"
+    POST_DEPLOY = "post_deploy"
+    DEPLOY_SUCCEEDED = "deploy_succeeded"
+    DEPLOY_SKIPPED = "deploy_skipped"
+    DEPLOY_FAILED = "deploy_failed"
+    ROLLBACK = "rollback"
+    ROLLBACK_SUCCEEDED = "rollback_succeeded"
+    ROLLBACK_FAILED = "rollback_failed"
+    DESTROY = "destroy"
+    DESTROY_SUCCEEDED = "destroy_succeeded"
+    DESTROY_FAILED = "destroy_failed"
+    PROMOTE = "promote"
+
+
+DEFAULT_PRIORITY = 100
+
+
+def on(event: Event, priority: int = DEFAULT_PRIORITY) -> Callable[[Method], Method]:
+    """Mark a layer's method as a handler of `event`; lower priorities run first. It stacks."""
+
+    def mark(method: Method) -> Method:
+        marks: list[tuple[Event, int]] = method.__dict__.setdefault("handles", [])
+        marks.append((event, priority))
+        return method
+
+    return mark
+
+
+@dataclass(frozen=True)
+class Handler:
+    """One marked method of one layer."""
+
+    event: Event
+    priority: int
+    layer: Layer[Any]
+    method: str
+
+    def __call__(self) -> None:
+        getattr(self.layer, self.method)()
+
+
+def _marked(layer: Layer[Any]) -> Iterable[Handler]:
+    """The layer's handlers in definition order, base classes first."""
+    names = dict.fromkeys(name for cls in reversed(type(layer).__mro__) for name in vars(cls))
+    for name in names:
+        for event, priority in getattr(getattr(type(layer), name), "handles", ()):
+            yield Handler(event, priority, layer, name)
+
+
+class EventManager:
+    """Knows every handler and calls them: by priority, then layer kind, name, definition order.
+
+    `warn` is told of the errors of optional layers (a dead chat never fails a deploy).
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[Layer[Any]],
+        *,
+        warn: Callable[[Handler, Exception], None],
+    ) -> None:
+        by_kind = sorted(layers, key=lambda layer: (layer.order, layer.name))
+        self._handlers = [handler for layer in by_kind for handler in _marked(layer)]
+        self._handlers.sort(key=lambda handler: handler.priority)
+        self._warn = warn
+        self.current: Handler | None = None
+
+    def handlers(self, event: Event) -> list[Handler]:
+        """The handlers of one event in the order in which they run."""
+        return [handler for handler in self._handlers if handler.event is event]
+
+    def emit(self, event: Event) -> None:
+        """Run an ordinary event: the first error of a layer that is not optional stops it."""
+        for handler in self.handlers(event):
+            self.current = handler
+            try:
+                handler()
+            except (Cancelled, SkipDeploy):
+                raise
+            except Exception as error:
+                if not handler.layer.optional:
+                    raise
+                self._warn(handler, error)
+        self.current = None
+
+    def emit_all(self, event: Event) -> list[tuple[Handler, Exception]]:
+        """Run an outcome event: every handler runs; the errors come back."""
+        errors: list[tuple[Handler, Exception]] = []
+        for handler in self.handlers(event):
+            try:
+                handler()
+            except Exception as error:  # noqa: BLE001 - one layer's bug must not silence the others
+                if handler.layer.optional:
+                    self._warn(handler, error)
+                else:
+                    errors.append((handler, error))
+        return errors

@@ -1,0 +1,22 @@
+"""Guards that look at the job alone, before any setting of a layer is read."""
+
+from __future__ import annotations
+
+from ci_deploy.ci.base import CIContext
+from ci_deploy.errors import Refused, SkipDeploy
+
+BRINGS_CODE = {"deploy", "review", "promote"}
+
+
+def check(command: str, facts: CIContext, allow: tuple[str, ...]) -> None:
+    """Raise SkipDeploy or Refused when this job must not touch anything."""
+    if facts.untrusted and "untrusted" not in allow:
+        message = f"a `{facts.event}` job runs a stranger's code with this project's secrets."
+        hint = "Deploy it from a `pull_request` job of a branch of this repository instead; if you "
+        raise Refused(message, hint=hint + "know what you do: DEPLOY_ALLOW=untrusted.")
+    if facts.fork and not facts.untrusted and "fork" not in allow:
+        message = "this comes from a fork, which has no secrets to deploy with: nothing was done."
+        raise SkipDeploy(message)
+    if facts.freeze and command in {"deploy", "promote"} and "freeze" not in allow:
+        message = "a deploy freeze is in force (CI_DEPLOY_FREEZE)."
+        raise Refused(message, hint="Wait for its end, or set DEPLOY_ALLOW=freeze for this job.")

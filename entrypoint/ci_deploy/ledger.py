@@ -1,0 +1,20 @@
+"""What a run changes, in words. `plan` is a run in which nothing that is announced happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+class Ledger:
+    """Every change outside this process is announced here first, by the runner or by HTTP."""
+
+    def __init__(self, show: Callable[[str], None], *, planning: bool = False) -> None:
+        self.planning = planning
+        self.changes: list[str] = []
+        self._show = show
+
+    def announce(self, what: str) -> bool:
+        """Note a change; tells whether it is to be made now (not when planning)."""
+        self.changes.append(what)
+        self._show(what)
+        return not self.planning

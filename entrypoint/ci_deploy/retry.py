@@ -1,0 +1,54 @@
+"""Trying again, and the only importer of `tenacity`.
+
+Only what can be repeated without harm is tried again: connecting, asking, notices. Never a push, a
+migration or a process action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import tenacity
+
+T = TypeVar("T")
+
+
+def retry(
+    call: Callable[[], T],
+    *,
+    on: type[Exception] | tuple[type[Exception], ...],
+    sleep: Callable[[float], None],
+    attempts: int = 3,
+    first: float = 1.0,
+    most: float = 15.0,
+    within: float = 60.0,
+    wait: Callable[[Exception], float | None] = lambda _error: None,
+    say: Callable[[Exception, float], None] = lambda _error, _seconds: None,
+) -> T:
+    """Call until it succeeds, at most `attempts` times and for about `within` seconds.
+
+    Waits grow from `first` to `most` seconds, with jitter so that jobs started together part;
+    `wait` may ask for another time (a server's Retry-After). `sleep` is the one that wakes up on
+    cancel; `say` is told before each wait. The last error is raised as it was.
+    """
+    grow = tenacity.wait_exponential_jitter(initial=first, max=most, jitter=first)
+
+    def seconds(state: tenacity.RetryCallState) -> float:
+        asked = wait(_error(state))
+        return grow(state) if asked is None else asked
+
+    retrying = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(attempts) | tenacity.stop_before_delay(within),
+        wait=seconds,
+        retry=tenacity.retry_if_exception_type(on),
+        sleep=sleep,
+        before_sleep=lambda state: say(_error(state), state.upcoming_sleep),
+        reraise=True,
+    )
+    return retrying(call)
+
+
+def _error(state: tenacity.RetryCallState) -> Exception:
+    error = state.outcome.exception() if state.outcome else None
+    return error if isinstance(error, Exception) else RuntimeError("no error")

@@ -1,0 +1,104 @@
+"""The job's cancel button: SIGINT and SIGTERM, turned into a flag that loops look at.
+
+Nothing is ever raised from the signal handler: an exception between fork and exec would run our
+own clean-up in the forked child. The handler sets the flag, wakes the loops and passes the signal
+on to the running children.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+
+from ci_deploy.errors import Cancelled
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Cancellation:
+    """Has the user cancelled, and how much time is left to leave cleanly."""
+
+    def __init__(self) -> None:
+        self.signum = 0
+        self.at = 0.0
+        self.on_cancel: Callable[[], None] = lambda: None
+        self._last_moment: Callable[[int], None] = lambda _code: None
+        self._owner = os.getpid()
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        self._leaving_until: float | None = None
+
+    def install(self, last_moment: Callable[[int], None]) -> None:
+        """Take over the signals of this process (Python as PID 1 would ignore SIGTERM).
+
+        `last_moment` is called with the exit code once, when the first of them comes.
+        """
+        self._last_moment = last_moment
+        for signum in SIGNALS:
+            signal.signal(signum, self._handle)
+
+    def fileno(self) -> int:
+        """Readable once cancelled, for select()."""
+        return self._read
+
+    def cancel(self, signum: int) -> None:
+        """Set the flag; only the first signal counts."""
+        if not self.signum:
+            self.signum, self.at = signum, time.monotonic()
+            os.write(self._write, b"!")
+            self._last_moment(128 + signum)
+        self.on_cancel()
+
+    def _handle(self, signum: int, _frame: FrameType | None) -> None:
+        if os.getpid() != self._owner:  # a forked child that has not yet become its program
+            os._exit(128 + signum)
+        self.cancel(signal.SIGTERM if signum == signal.SIGHUP else signum)
+
+    @property
+    def pending(self) -> bool:
+        """Cancelled, and not yet leaving: work has to stop now."""
+        return bool(self.signum) and self._leaving_until is None
+
+    def check(self) -> None:
+        """Raise Cancelled if the user has cancelled."""
+        if self.pending:
+            raise self.error()
+
+    def error(self) -> Cancelled:
+        """What to raise after having stopped."""
+        name = signal.Signals(self.signum).name
+        return Cancelled(f"cancelled ({name}).", signum=self.signum)
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, and wake up on cancel. Raises Cancelled."""
+        if self.pending:
+            raise self.error()
+        if self._leaving_until is None:
+            select.select([self._read], [], [], max(0.0, seconds))
+            self.check()
+        else:
+            time.sleep(max(0.0, min(seconds, self.left())))
+
+    def awaited(self, seconds: float) -> bool:
+        """Whether the signal has come, or comes within `seconds` (our child may be hit first)."""
+        select.select([self._read], [], [], seconds)
+        return bool(self.signum)
+
+    def leave(self, seconds: float) -> None:
+        """From now on work may go on for `seconds`: restores, questions, notices."""
+        self._leaving_until = time.monotonic() + seconds
+
+    @property
+    def leaving(self) -> bool:
+        """In the last seconds of a cancelled run."""
+        return self._leaving_until is not None
+
+    def left(self) -> float:
+        """Seconds that are left; without limit as long as nobody has cancelled."""
+        if self._leaving_until is None:
+            return float("inf")
+        return max(0.0, self._leaving_until - time.monotonic())

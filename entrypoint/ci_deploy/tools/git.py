@@ -1,0 +1,256 @@
+"""git: the revision that CI has checked out, and what leads to it.
+
+The workspace is only read, and only for its objects: every command runs in a private bare
+repository that borrows them (`objects/info/alternates`). So the workspace's hooks, fsmonitor,
+sshCommand, URL rewrites and credential helpers have no say, and its owner does not matter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from ci_deploy.ci.base import CI
+from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.settings import setting, settings
+from ci_deploy.shell.runner import Command, Result, Runner
+
+
+@settings
+class GitSettings:
+    """How the code gets to the provider."""
+
+    force_push: bool = setting(
+        "FORCE_PUSH", "Replace a history that has diverged (always with a lease)", default=False
+    )
+
+
+SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+FETCH_TIMEOUT = 600.0  # seconds; a big history takes its time
+
+# Never anything of the machine or of the workspace, never a question.
+ENVIRON = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ADVICE": "0",
+    "GIT_OPTIONAL_LOCKS": "0",
+}
+SAFE = {
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    "protocol.ext.allow": "never",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "advice.detachedHead": "false",
+}
+
+
+def configured(values: Mapping[str, str]) -> dict[str, str]:
+    """git config by environ: values that must not be in argv, and no file to forget."""
+    environ = {"GIT_CONFIG_COUNT": str(len(values))}
+    for number, (key, value) in enumerate(values.items()):
+        environ |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return environ
+
+
+class Repository:
+    """The checkout, seen through a private bare repository."""
+
+    def __init__(self, runner: Runner, ci: CI, private_dir: Path) -> None:
+        self._runner = runner
+        self._ci = ci
+        self._workspace = ci.context.workspace
+        self._dir = private_dir / "git"
+        self._origin = ci.context.fetch_url
+
+    def open(self) -> None:
+        """Make the private repository. Raises SettingsError when there is no checkout."""
+        safe = {"safe.directory": str(self._workspace.resolve())}
+        found = self._runner.read(
+            ["git", "-C", str(self._workspace), "rev-parse", "--git-common-dir",
+             "--show-object-format", "--verify", "--quiet", "HEAD^{commit}"],
+            env={**ENVIRON, **configured(safe)},
+            ok=None,
+        )  # fmt: skip
+        lines = found.text.splitlines()
+        if len(lines) < 2:
+            reason = f"there is no git checkout in {self._workspace}."
+            remedy = "Check the code out before deploying (on GitLab: not GIT_STRATEGY: none)."
+            raise SettingsError(Problem("the workspace", reason, "", remedy))
+        common = (self._workspace / lines[0]).resolve()
+        self._head = lines[2] if len(lines) > 2 else ""
+        self._git_dir = common
+        self._runner.read(
+            ["git", "init", "--quiet", "--bare", f"--object-format={lines[1]}", str(self._dir)],
+            env=ENVIRON,
+        )
+        (self._dir / "objects/info/alternates").write_text(f"{common / 'objects'}\n")
+        if (common / "shallow").is_file():
+            (self._dir / "shallow").write_bytes((common / "shallow").read_bytes())
+
+    @property
+    def shallow(self) -> bool:
+        """Whether the history is cut off."""
+        return (self._dir / "shallow").is_file()
+
+    def resolve(self, wanted: str) -> str:
+        """The full SHA of `wanted` (a commit, branch or tag), else of what CI is about, else HEAD.
+
+        Fetches a commit that the checkout lacks. Raises SettingsError when it cannot be had.
+        """
+        name = wanted or self._ci.context.revision or self._head
+        sha = self._lookup(name)
+        if not sha and SHA.fullmatch(name):
+            self._fetch([name], depth=1)
+            sha = self._lookup(name)
+        if sha:
+            return sha
+        if wanted:
+            reason = f"there is no commit, branch or tag `{wanted}` in the checkout."
+            raise SettingsError(Problem("DEPLOY_REVISION", reason, "", self._ci.shallow_hint))
+        reason = f"the checkout lacks the commit {name or 'HEAD'} that is to be deployed."
+        raise SettingsError(Problem("the workspace", reason, "", self._ci.commit_hint))
+
+    def _lookup(self, name: str) -> str:
+        """The commit that a name means, in the workspace's own refs; empty for none."""
+        if not name or name.startswith("-"):
+            return ""
+        if SHA.fullmatch(name):
+            return name if self.has(name) else ""
+        for ref in (name, f"origin/{name}"):
+            found = self._runner.read(
+                ["git", f"--git-dir={self._git_dir}", "rev-parse", "--verify", "--quiet",
+                 "--end-of-options", f"{ref}^{{commit}}"],
+                env=ENVIRON,
+                ok=None,
+            )  # fmt: skip
+            if found.exit_code == 0:
+                return found.text
+        return ""
+
+    def has(self, sha: str) -> bool:
+        """Whether the commit is there."""
+        return self.git("cat-file", "-e", f"{sha}^{{commit}}", ok=None).exit_code == 0
+
+    def subject(self, sha: str) -> str:
+        """The first line of the commit message."""
+        return self.git("log", "-1", "--format=%s", "--no-show-signature", sha, ok=None).text
+
+    def is_ancestor(self, old: str, new: str) -> bool:
+        """Whether `new` contains `old`; both have to be there."""
+        return self.git("merge-base", "--is-ancestor", old, new, ok=(0, 1)).exit_code == 0
+
+    def file(self, sha: str, path: str) -> str:
+        """The text of a file at a commit; empty when there is none."""
+        shown = self.git("cat-file", "blob", f"{sha}:{path}", ok=None)
+        return shown.text if shown.exit_code == 0 else ""
+
+    def deepen(self) -> None:
+        """Fetch what a shallow clone lacks. Raises SettingsError with the line to add."""
+        if not self.shallow:
+            return
+        self._fetch([], depth=0)
+        if self.shallow:
+            reason = "the checkout is shallow, and its history cannot be fetched from here."
+            raise SettingsError(Problem("the workspace", reason, "", self._ci.shallow_hint))
+
+    def fetch(self, url: str, ref: str, env: Mapping[str, str]) -> str:
+        """Fetch a ref of the app's own repository, to learn how it relates to ours; its SHA."""
+        self.git(
+            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", url, f"+{ref}:refs/app/live",
+            env=env, ok=None, timeout=FETCH_TIMEOUT,
+        )  # fmt: skip
+        found = self.git("rev-parse", "--verify", "--quiet", "refs/app/live", ok=None)
+        return found.text if found.exit_code == 0 else ""
+
+    def push(
+        self,
+        url: str,
+        sha: str,
+        branch: str,
+        *,
+        env: Mapping[str, str],
+        what: str,
+        lease: str | None = None,
+        **options: object,
+    ) -> Result:
+        """Push `sha` to a branch. With `lease` (the SHA that has to be there) it may go back."""
+        ref = f"refs/heads/{branch}"
+        force = [] if lease is None else [f"--force-with-lease={ref}:{lease}"]
+        return self._runner.change(
+            self._argv("push", "--no-verify", *force, url, f"{sha}:{ref}"),
+            what=what,
+            env={**ENVIRON, **configured(SAFE), **env},
+            ok=None,
+            **options,  # type: ignore[arg-type]
+        )
+
+    def git(
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        ok: Sequence[int] | None = (0,),
+        timeout: float = 60.0,
+    ) -> Result:
+        """A git command that changes nothing outside the private repository."""
+        return self._runner.read(
+            self._argv(*arguments),
+            env={**ENVIRON, **configured(SAFE), **(env or {})},
+            ok=ok,
+            timeout=timeout,
+        )
+
+    def command(self, *arguments: str) -> Command:
+        """The same as a command for the runner."""
+        return Command(self._argv(*arguments), {**ENVIRON, **configured(SAFE)})
+
+    def _argv(self, *arguments: str) -> list[str]:
+        return ["git", f"--git-dir={self._dir}", *arguments]
+
+    def _fetch(self, refs: Sequence[str], *, depth: int) -> None:
+        """Fetch from where CI has cloned, with the credentials that CI has left for that."""
+        url, environ = self._source()
+        if not url:
+            return
+        how = [f"--depth={depth}"] if depth else ["--unshallow"]
+        refspecs = list(refs) or ["+HEAD:refs/origin/HEAD"]
+        self.git(
+            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *how, url, *refspecs,
+            env=environ, ok=None, timeout=FETCH_TIMEOUT,
+        )  # fmt: skip
+
+    def _source(self) -> tuple[str, dict[str, str]]:
+        """The clone's URL without its password, and an environ that has it."""
+        listed = self._runner.read(
+            ["git", "config", "--file", str(self._git_dir / "config"), "--get-regexp",
+             r"^(remote\.origin\.url|http\..*\.extraheader)$"],
+            env=ENVIRON,
+            ok=None,
+        )  # fmt: skip
+        config = dict(line.partition(" ")[::2] for line in listed.text.splitlines())
+        url = config.pop("remote.origin.url", "") or self._origin
+        if urlsplit(url).path == urlsplit(self._origin).path:
+            url = self._origin  # the same, with this job's password
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"}:
+            allowed = parts.scheme in {"", "file"} and "@" not in url
+            return (url if allowed else ""), configured(SAFE)
+        bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        environ = {}
+        if parts.username or parts.password:
+            config |= {"credential.helper": "", f"credential.{bare}.helper": HELPER}
+            environ = {
+                "CI_DEPLOY_USER": unquote(parts.username or ""),
+                "CI_DEPLOY_PASSWORD": unquote(parts.password or ""),
+            }
+        return bare, {**environ, **configured({**SAFE, **config})}
+
+
+# git runs this with sh; the values come from the environ, so there is nothing to quote.
+HELPER = (
+    '!f() { test "$1" = get && '
+    'printf "username=%s\\npassword=%s\\n" "$CI_DEPLOY_USER" "$CI_DEPLOY_PASSWORD"; }; f'
+)

@@ -1,0 +1,338 @@
+"""ssh: a private agent, pinned host keys, and one multiplexed connection per server.
+
+The key goes from the setting into the agent through a pipe and is never on disk. Every remote
+command, and git's push, is a session on the one connection. Facts: ssh_config(5) of OpenSSH 9.2
+and 10.0; docs/architecture.md says what was measured.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ci_deploy.errors import (
+    DeployError,
+    Problem,
+    SettingsError,
+    ToolMissing,
+    Unauthorized,
+    Unreachable,
+)
+from ci_deploy.settings import setting, settings
+from ci_deploy.shell.runner import Child, Command, Runner
+from ci_deploy.tools.keys import (
+    HostKeys,
+    PrivateKey,
+    Server,
+    fingerprint,
+    host_keys,
+    private_key,
+)
+
+if TYPE_CHECKING:
+    from ci_deploy.context import Context
+
+CONNECT_TIMEOUT = 15  # seconds
+SESSIONS = 8  # sshd's MaxSessions is 10 by default
+
+
+@settings
+class SshSettings:
+    """How to reach a server by ssh."""
+
+    private_key: PrivateKey = setting(
+        "SSH_PRIVATE_KEY",
+        "Private key that may deploy: its text, a path, or base64 of it",
+        secret=True,
+        text=True,
+        parse=private_key,
+    )
+    passphrase: str = setting(
+        "SSH_PRIVATE_KEY_PASSPHRASE", "Passphrase of the key", default="", secret=True
+    )
+    host_keys: HostKeys | None = setting(
+        "SSH_SERVER_HOSTKEYS",
+        "Host keys of the server: known_hosts lines or SHA256 fingerprints",
+        default=None,
+        aliases=("SSH_KNOWN_HOSTS",),
+        text=True,
+        parse=host_keys,
+    )
+    host_key_checking: str = setting(
+        "SSH_HOST_KEY_CHECKING",
+        "`accept-new` trusts an unknown host key (not recommended)",
+        default="strict",
+        choices=("strict", "accept-new"),
+    )
+    ssh_config: str = setting(
+        "SSH_CONFIG",
+        "Lines for ssh_config: jump hosts, ProxyCommand",
+        default="",
+        text=True,
+        literal=True,
+    )
+
+
+class Ssh:
+    """The ssh side of one run."""
+
+    def __init__(self, ctx: Context, wanted: SshSettings) -> None:
+        self._runner: Runner = ctx.runner
+        self._console = ctx.console
+        self._cleanup = ctx.cleanup
+        self._wanted = wanted
+        self._dir = ctx.private_dir / "ssh"
+        self._masters: dict[Server, Child] = {}
+        self._sockets: dict[Server, str] = {}
+        self._config = self._dir / "config"
+        self._agent = self._dir / "agent"
+
+    # --- before any connection ---
+
+    def prepare(self) -> list[Problem]:
+        """Start the agent and give it the key. A wrong passphrase is a problem like any other."""
+        key = self._wanted.private_key
+        if key.encrypted and not self._wanted.passphrase:
+            missing = "the key has a passphrase, so SSH_PRIVATE_KEY_PASSPHRASE is required."
+            return [Problem("SSH_PRIVATE_KEY_PASSPHRASE", missing)]
+        self._dir.mkdir(mode=0o700)
+        self._write_config()
+        self._start_agent()
+        added = self._runner.read(
+            ["ssh-add", "-q", "-"],
+            env={
+                "SSH_AUTH_SOCK": str(self._agent),
+                "SSH_ASKPASS": str(Path(__file__).with_name("askpass.sh")),
+                "SSH_ASKPASS_REQUIRE": "force",
+                "DISPLAY": "none",
+                "CI_DEPLOY_ASKED": str(self._dir / "asked"),
+                "CI_DEPLOY_ANSWER": self._wanted.passphrase,
+            },
+            stdin=key.text.encode(),
+            ok=None,
+        )
+        if added.exit_code == 0:
+            return []
+        if key.encrypted:
+            return [Problem("SSH_PRIVATE_KEY_PASSPHRASE", "this is not the key's passphrase.")]
+        reason = added.errors.splitlines()[-1:] or ["no reason given"]
+        return [Problem("SSH_PRIVATE_KEY", f"ssh-add refuses the key: {reason[0]}")]
+
+    def _start_agent(self) -> None:
+        """The agent lives as long as its child `cat`, which lives as long as we hold the pipe."""
+        read, write = os.pipe()
+        self._cleanup.callback(os.close, write)
+        self._cleanup.enter_context(
+            self._runner.serve(Command(["ssh-agent", "-a", str(self._agent), "cat"], stdin=read))
+        )
+        until = time.monotonic() + 5.0
+        while not self._agent.exists():
+            if time.monotonic() > until:
+                message = "ssh-agent does not start."
+                raise ToolMissing(message)
+            time.sleep(0.002)
+
+    def _write_config(self) -> None:
+        pins = self._wanted.host_keys or HostKeys()
+        (self._dir / "known_hosts").write_text("".join(f"{line}\n" for line in pins.lines))
+        (self._dir / "fingerprints").write_text("".join(f"{pin}\n" for pin in pins.fingerprints))
+        script = Path(__file__).with_name("known_hosts.sh")
+        strict = "yes" if self._wanted.host_key_checking == "strict" else "accept-new"
+        options = {
+            "BatchMode": "yes",
+            "StrictHostKeyChecking": strict,
+            "UserKnownHostsFile": f'"{self._dir}/known_hosts"',
+            "GlobalKnownHostsFile": "/dev/null",
+            "KnownHostsCommand": f'/bin/sh "{script}" "{self._dir}" %H %t %K %f',
+            "CheckHostIP": "no",
+            "HashKnownHosts": "no",
+            "UpdateHostKeys": "no",
+            "IdentityAgent": f'"{self._agent}"',
+            "IdentityFile": "none",
+            "PreferredAuthentications": "publickey",
+            "ForwardAgent": "no",
+            "ClearAllForwardings": "yes",
+            "PermitLocalCommand": "no",
+            "RequestTTY": "no",
+            "ConnectTimeout": str(CONNECT_TIMEOUT),
+            "ConnectionAttempts": "1",
+            "ServerAliveInterval": "15",
+            "ServerAliveCountMax": "4",
+            "ControlMaster": "no",
+            "LogLevel": "ERROR",
+        }
+        lines = "".join(f"  {name} {value}\n" for name, value in options.items())
+        # The first value wins in ssh_config, so ours come first.
+        self._config.write_text(f"Host *\n{lines}\n{self._wanted.ssh_config}\n")
+
+    # --- the connection ---
+
+    def open(self, server: Server) -> None:
+        """Start connecting; `ready` waits for it, so that there is time for something else."""
+        self._socket(server).unlink(missing_ok=True)
+        self._masters[server] = self._cleanup.enter_context(
+            self._runner.serve(Command([*self._ssh(server, "-M", "-N", "-T"), server.host]))
+        )
+
+    def ready(self, server: Server) -> None:
+        """Wait for the connection; connecting is tried again, signing on is not.
+
+        Raises Unreachable, Unauthorized.
+        """
+        from ci_deploy.retry import retry
+
+        def attempt() -> None:
+            if not self.alive(server):
+                self.open(server)
+            self._await(server)
+
+        retry(
+            attempt,
+            on=Unreachable,
+            sleep=self._runner.cancellation.sleep,
+            attempts=8,
+            first=0.5,
+            most=8.0,
+            within=45.0,
+            say=lambda error, seconds: self._console.indent(
+                f"{error} Trying again in {seconds:.0f} s."
+            ),
+        )
+        if self._wanted.host_key_checking == "accept-new" and (offer := self._offer()):
+            line = f"{server.known_hosts_name} {offer[1]} {offer[2]}"
+            self._console.warning(
+                "SSH_HOST_KEY_CHECKING=accept-new: the server's identity was not checked. "
+                f"Pin it: SSH_SERVER_HOSTKEYS='{line}'"
+            )
+
+    def alive(self, server: Server) -> bool:
+        """Whether the connection stands."""
+        return server in self._masters and self._masters[server].alive
+
+    def _await(self, server: Server) -> None:
+        master, socket = self._masters[server], self._socket(server)
+        until = time.monotonic() + CONNECT_TIMEOUT + 15
+        while not socket.exists():
+            if not master.alive:
+                raise self._failure(server, _drain(master.err))
+            if time.monotonic() > until:
+                message = f"{server} did not let us in within {CONNECT_TIMEOUT + 15} s."
+                raise Unreachable(message)
+            self._runner.cancellation.sleep(0.004)
+
+    def command(self, server: Server, words: Sequence[str], stdin: bytes = b"") -> Command:
+        """A remote command as a session on the connection."""
+        return Command(
+            [*self._ssh(server, "-T"), server.host, "--", shlex.join(words)], stdin=stdin
+        )
+
+    @contextlib.contextmanager
+    def hidden(self, server: Server, words: Sequence[str]) -> Iterator[Command]:
+        """The same for a command that holds values: in a private file instead of in ssh's argv.
+
+        The command stands on one line of ssh_config, so the words must not contain newlines.
+        """
+        path = self._dir / f"hidden{len(list(self._dir.iterdir()))}"
+        line = shlex.join(words).replace("%", "%%")
+        path.write_text(f"Host *\n  RemoteCommand {line}\n\n{self._config.read_text()}")
+        try:
+            yield Command([*self._ssh(server, "-T", config=path), server.host])
+        finally:
+            path.unlink()
+
+    def git_environ(self, server: Server) -> dict[str, str]:
+        """What makes git use the connection."""
+        command = shlex.join(["ssh", "-F", str(self._config), "-S", str(self._socket(server))])
+        return {"GIT_SSH_COMMAND": command, "GIT_SSH_VARIANT": "ssh"}
+
+    def _ssh(self, server: Server, *options: str, config: Path | None = None) -> list[str]:
+        user = ["-l", server.user] if server.user else []
+        return [
+            "ssh", "-F", str(config or self._config), "-S", str(self._socket(server)),
+            "-p", str(server.port), *user, *options,
+        ]  # fmt: skip
+
+    def _socket(self, server: Server) -> Path:
+        """ssh binds this path plus 17 bytes, and a socket's path has at most 107."""
+        return self._dir / self._sockets.setdefault(server, f"m{len(self._sockets)}")
+
+    # --- what went wrong ---
+
+    def _failure(self, server: Server, text: str) -> DeployError:
+        """The words of ssh, turned into what the user has to do."""
+        lines = tuple(line for line in text.splitlines() if line.strip())
+        last = lines[-1] if lines else "ssh gave no reason"
+        if re.search(r"Host key verification failed|host key is known|IDENTIFICATION HAS", text):
+            return self._host_key_failure(server)
+        if "Permission denied" in text or "Too many authentication failures" in text:
+            message = f"{server} refuses the key for user {server.user or 'of this machine'}."
+            hint = (
+                f"Our key is {self._key_name()}; allow it on the server, or check SSH_PRIVATE_KEY."
+            )
+            return Unauthorized(message, hint=hint)
+        if "configuration option" in text or "Bad " in last:
+            return SettingsError(Problem("SSH_CONFIG", f"ssh does not accept it: {last}"))
+        if "No user exists for uid" in text:
+            hint = "Run the container as a user that exists in it, or as root."
+            return ToolMissing("ssh refuses to run as an unknown user.", hint=hint)
+        reason = last.removeprefix("ssh: ").rstrip(".\r")
+        return Unreachable(f"{server} cannot be reached: {reason}.")
+
+    def _host_key_failure(self, server: Server) -> DeployError:
+        offer = self._offer()
+        if offer is None:
+            return Unauthorized(f"the host key of {server} could not be checked.")
+        _host, kind, key, print_ = offer
+        shown = f"{server} offers the host key {print_} ({kind})"
+        line = f"{server.known_hosts_name} {kind} {key}"
+        hint = (
+            "Compare that fingerprint with the server's own (there: `ssh-keygen -lf "
+            f"/etc/ssh/ssh_host_{_short(kind)}_key.pub`), and if it is right set this:\n"
+            f"SSH_SERVER_HOSTKEYS='{line}'"
+        )
+        pins = self._wanted.host_keys
+        if pins is None:
+            return Unauthorized(f"{shown}, and no host key is pinned.", hint=hint)
+        known = [(words[-2], fingerprint(words[-1])) for words in map(str.split, pins.lines)]
+        kinds = {kind for kind, _ in known}
+        pinned = ", ".join([*(print_ for _, print_ in known), *pins.fingerprints])
+        if known and kind not in kinds:
+            message = f"{shown}, but pinned is another type: {pinned} ({', '.join(sorted(kinds))})."
+        else:
+            message = f"{shown}, but pinned is {pinned}. Somebody may be in between."
+        return Unauthorized(message, hint=hint)
+
+    def _offer(self) -> tuple[str, str, str, str] | None:
+        """Host, type, key and fingerprint that the server has shown last."""
+        with contextlib.suppress(OSError, ValueError):
+            host, kind, key, print_ = (self._dir / "offered").read_text().split("\n")[-2].split()
+            return host, kind, key, print_
+        return None
+
+    def _key_name(self) -> str:
+        listed = self._runner.read(
+            ["ssh-add", "-l"], env={"SSH_AUTH_SOCK": str(self._agent)}, ok=None
+        )
+        words = listed.text.split()
+        return words[1] if len(words) > 1 else "unknown"
+
+
+def _short(kind: str) -> str:
+    """`ssh-ed25519` → `ed25519`, `ecdsa-sha2-nistp256` → `ecdsa`: as the files are called."""
+    return kind.split("-")[0] if kind.startswith("ecdsa") else kind.split("-")[1]
+
+
+def _drain(fd: int) -> str:
+    """What a program that has ended left in its pipe."""
+    os.set_blocking(fd, False)
+    data = b""
+    with contextlib.suppress(BlockingIOError):
+        while chunk := os.read(fd, 65536):
+            data += chunk
+    return data.decode(errors="replace")
