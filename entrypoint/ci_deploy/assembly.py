@@ -17,11 +17,13 @@ from ci_deploy.layers import LayerClass, discover
 from ci_deploy.layers.base import Layer, Provider
 from ci_deploy.ledger import Ledger
 from ci_deploy.report import Report
-from ci_deploy.settings import Setting, Source, declared, load, setting, settings, suggestion
+from ci_deploy.settings import Setting, declared, load, setting, settings
 from ci_deploy.shell.cancellation import Cancellation
 from ci_deploy.shell.redaction import Redactor
 from ci_deploy.shell.runner import Runner
+from ci_deploy.source import Source
 from ci_deploy.tools.git import Repository
+from ci_deploy.values import suggestion
 
 # Everything else of our environ stays with us: settings, other jobs' secrets, CI tokens.
 PASSED_ON = (
@@ -41,6 +43,13 @@ class ChoiceSettings:
         default="",
         default_help="inferred from the other settings",
     )
+
+
+def every_setting(classes: Sequence[LayerClass] | None = None) -> list[Setting]:
+    """Every setting there is: those of all runs, then those of the layers."""
+    layers = discover() if classes is None else classes
+    every = (CoreSettings, ChoiceSettings, *(cls.Settings for cls in layers))
+    return list({each.name: each for cls in every for each in declared(cls)}.values())
 
 
 class Assembly:
@@ -68,16 +77,11 @@ class Assembly:
 
     def hide_all(self) -> None:
         """Every secret that was given is hidden, whether or not this run uses it."""
-        for declaration in self.known():
+        for declaration in every_setting(self.classes):
             found = self.source.find(declaration) if declaration.secret else None
             if found:
                 self.redactor.add(found.text)
         self.source.problems.clear()  # an unreadable file of an unused setting is no problem
-
-    def known(self) -> list[Setting]:
-        """Every setting there is."""
-        every = (CoreSettings, ChoiceSettings, *(cls.Settings for cls in self.classes))
-        return list({each.name: each for cls in every for each in declared(cls)}.values())
 
     def guards(self) -> GuardSettings:
         """The settings that are asked before all others. Raises SettingsError."""
@@ -91,7 +95,7 @@ class Assembly:
     ) -> tuple[Context, list[Layer[Any]]]:
         """The context and the active layers. Raises SettingsError with all problems at once."""
         source, hide = self.source, self.redactor.add
-        source.problems += source.unknown_inputs([*self.known(), COMMAND])
+        source.problems += source.unknown_inputs([*every_setting(self.classes), COMMAND])
         core = load(CoreSettings, source, hide)
         chosen = self._choose()
         wanted = [(cls, load(cls.Settings, source, hide)) for cls in chosen]
@@ -159,7 +163,7 @@ class Assembly:
                 self.console.indent(
                     f"{cls.name} is off: {why} (but {', '.join(own)} is)", style.DIM
                 )
-        for variable, name in self.source.misspelt(self.known()):
+        for variable, name in self.source.misspelt(every_setting(self.classes)):
             self.console.warning(f"the variable {variable} looks like {name}, which is not set.")
 
     # --- making ---

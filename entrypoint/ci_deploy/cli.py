@@ -18,9 +18,10 @@ from ci_deploy.assembly import Assembly
 from ci_deploy.console import Console
 from ci_deploy.errors import DeployError, Problem, SettingsError
 from ci_deploy.report import Report
-from ci_deploy.settings import environ, suggestion
+from ci_deploy.settings import environ
 from ci_deploy.shell.cancellation import Cancellation
 from ci_deploy.shell.redaction import Redactor
+from ci_deploy.values import suggestion
 
 LAST_MOMENT = 4.8  # seconds after a cancel; the runners kill after 10
 

@@ -16,7 +16,7 @@ from ci_deploy.deployment import FLOWS, Deployment
 from ci_deploy.errors import DeployError, Problem, SettingsError, SkipDeploy
 from ci_deploy.layers.base import Live
 from ci_deploy.report import Report
-from ci_deploy.shell.runner import Command
+from ci_deploy.shell.program import Command
 
 TOOLS = {
     "git": ["git", "--version"],

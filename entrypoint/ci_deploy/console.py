@@ -42,6 +42,7 @@ class Console:
         self._colour = colour
         self._debug = debug
         self._lock = threading.Lock()
+        self._opening = ""
         self._folded = ""
 
     # --- lines ---
@@ -92,12 +93,16 @@ class Console:
 
     @contextlib.contextmanager
     def section(self, name: str, title: str) -> Iterator[None]:
-        """A section that folds where the platform can fold; sections do not nest."""
-        self._write(self.ci.section_start(name, self.redactor.text(clean(title))))
+        """A section that folds where the platform can fold; sections do not nest.
+
+        It opens with its first line: a section in which nothing happened is only noise.
+        """
+        self._opening = self.ci.section_start(name, self.redactor.text(clean(title)))
         try:
             yield
         finally:
-            if end := self.ci.section_end(name):
+            opened, self._opening = not self._opening, ""
+            if opened and (end := self.ci.section_end(name)):
                 self._raw(f"{end}\n")
 
     @contextlib.contextmanager
@@ -113,10 +118,11 @@ class Console:
         mark = self._mark + prefix
 
         def write(text: str) -> None:
-            for line in _plain(text).splitlines() if watch else ():
-                watch(line.removeprefix(mark))
+            if watch:
+                for line in _plain(text).splitlines():
+                    watch(line.removeprefix(mark))
             if not quiet:
-                self._raw(text if self._colour else _plain(text), self._child_fd)
+                self._raw(f"{text if self._colour else _plain(text)}\n", self._child_fd)
 
         before, after = ("", "") if quiet else self.ci.shield()
         if before:
@@ -139,6 +145,9 @@ class Console:
         self._raw(f"{text if self._colour else _plain(text)}\n")
 
     def _raw(self, text: str, fd: int | None = None) -> None:
+        if self._opening:
+            opening, self._opening = self._opening, ""
+            self._write(opening)
         data = text.encode(errors="replace")
         with (
             self._lock,

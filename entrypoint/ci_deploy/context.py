@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ci_deploy.events import Event
 from ci_deploy.notices import Outbox
-from ci_deploy.settings import dotenv_lines, setting, settings, suggestion, words
+from ci_deploy.settings import setting, settings
+from ci_deploy.values import suggestion, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +46,7 @@ def guards(text: str) -> tuple[str, ...]:
 
 @settings
 class GuardSettings:
-    """Whether anything is done at all; asked before the rest, which a fork does not have."""
+    """Whether anything is done at all."""
 
     enabled: bool = setting("CI_DEPLOY", "`false` does nothing at all", default=True)
     allow: tuple[str, ...] = setting(
@@ -99,7 +100,6 @@ class CoreSettings(GuardSettings):
         "dotenv lines to set on the app; what differs is changed, the rest is left alone",
         default={},
         text=True,
-        parse=dotenv_lines,
     )
     app_dir: str = setting(
         "APP_DIR",

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
+from ci_deploy import closing
 from ci_deploy import console as style
 from ci_deploy.context import Context
 from ci_deploy.errors import (
@@ -28,8 +29,7 @@ from ci_deploy.errors import (
     Unauthorized,
 )
 from ci_deploy.events import Event, EventManager, Handler
-from ci_deploy.layers.base import Layer, Live, Notifier
-from ci_deploy.notices import notice
+from ci_deploy.layers.base import Layer, Live
 from ci_deploy.report import EventReport
 
 # command → its ordinary events; then what follows when they went well, were skipped, went wrong
@@ -58,7 +58,7 @@ class Deployment:
 
     def run(self) -> int:
         """Run it to its end; the exit code. Never raises."""
-        self._write_report()
+        closing.write(self.ctx)
         try:
             for event in self.ordinary:
                 self._emit(event)
@@ -93,8 +93,8 @@ class Deployment:
 
     def _succeed(self) -> None:
         if self.ctx.planning:
-            self._show_notices()
-            return self._close("planned", 0)
+            closing.show_notices(self.ctx, self.layers, self.outcomes[0])
+            return self._close("succeeded", 0)
         live = self.ctx.live or Live()
         self._note_live(live)
         self.report.changed = True
@@ -211,7 +211,7 @@ class Deployment:
             report.exit_code = 0
 
     def _finish(self) -> None:
-        """The last things of every run: notices, outputs, the closing box."""
+        """The last things of every run: a late cancel, notices that could not be sent, the end."""
         report, ctx = self.report, self.ctx
         if ctx.cancellation.signum:  # wins over all, also when it came this late
             report.message = report.message or ctx.cancellation.error().message
@@ -222,49 +222,7 @@ class Deployment:
             else:
                 report.message = self._clean(f"{layer.name}: {error}")
                 self._close(LiveButFailed.status, LiveButFailed.exit_code)
-        report.compare_url = ctx.facts.compare_url(report.previous_revision, report.live_revision)
-        report.changes = list(map(self._clean, ctx.ledger.changes))
-        report.finished = True
-        report.warnings += ctx.console.warnings
-        self._box()
-        self._write_report()
-
-    def _box(self) -> None:
-        report, ctx = self.report, self.ctx
-        good = report.exit_code == 0
-        rows = [
-            f"{report.status.replace('-', ' ')}: {report.live}" if report.live else report.status,
-            f"{report.url}" if report.url else "",
-            f"before {report.previous_revision[:7] or 'nothing'} · {report.duration:.1f} s",
-        ]
-        if report.message:
-            at = " ".join(filter(None, (report.failed_event, report.failed_layer)))
-            rows += ["", *f"{at}: {report.message}".splitlines()]
-            rows += report.hint.splitlines()
-            rows += [f"exit code {report.exit_code}"]
-        ctx.console.box(
-            [row for index, row in enumerate(rows) if row or index > 2],
-            style.GREEN if good else style.RED,
-        )
-        if not good:
-            ctx.console.annotate("error", f"ci-deploy: {report.status}", "\n".join(rows))
-
-    def _show_notices(self) -> None:
-        for layer in self.layers:
-            if isinstance(layer, Notifier):
-                for event in (Event.PRE_DEPLOY, self.outcomes[0], self.outcomes[2]):
-                    self.ctx.console.line(f"{layer.name} would be told:")
-                    self.ctx.console.indent(notice(self.ctx, event).text())
-
-    def _write_report(self) -> None:
-        report, ctx = self.report, self.ctx
-        report.app, report.environment, report.revision = ctx.app, ctx.environment, ctx.revision
-        report.ref, report.actor, report.job_url = ctx.facts.ref, ctx.facts.actor, ctx.facts.job_url
-        report.commit_url = ctx.facts.commit_url(ctx.revision) if ctx.revision else ""
-        try:
-            ctx.ci.write(report)
-        except OSError as error:
-            ctx.console.warning(f"an output could not be written: {error}")
+        closing.close(ctx)
 
     def _warn(self, handler: Handler, error: Exception) -> None:
         self.ctx.console.warning(f"{handler.layer.name}: {error}")

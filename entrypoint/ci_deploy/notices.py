@@ -66,7 +66,8 @@ def notice(ctx: Context, event: Event) -> Notice:
     where = f" ({ctx.environment})" if ctx.environment else ""
     title = f"{ctx.app}{where}: {words} {ctx.revision[:7]}".rstrip()
     subject = f" {defuse(ctx.title)}" if ctx.title else ""
-    change = f"{report.previous_revision[:7] or 'nothing'} → {ctx.revision[:7]}{subject}"
+    before = ctx.before.revision if ctx.before else ""
+    change = f"{before[:7] or 'nothing'} → {ctx.revision[:7]}{subject}"
     rows = [
         ("Revision", change if ctx.revision else ""),
         ("Ref", defuse(facts.ref)),
@@ -84,7 +85,7 @@ def notice(ctx: Context, event: Event) -> Notice:
         rows += [("Reason", defuse(report.message)), ("Next", defuse(report.hint))]
         lines = tuple(defuse(line) for line in report.lines[-LINES:])
     fields = tuple((name, value) for name, value in rows if value)
-    compare = facts.compare_url(report.previous_revision, ctx.revision)
+    compare = facts.compare_url(before, ctx.revision)
     return Notice(mood, title, fields, lines, facts.job_url, compare)
 
 

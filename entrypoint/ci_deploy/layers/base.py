@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from ci_deploy.errors import Problem
 from ci_deploy.events import Event, on
 from ci_deploy.notices import Notice, notice
-from ci_deploy.settings import Setting, Source, declared, setting, settings
+from ci_deploy.settings import Setting, declared, setting, settings
+from ci_deploy.source import Source
 
 if TYPE_CHECKING:
     from ci_deploy.context import Context

@@ -30,7 +30,7 @@ _SHORTEST = 6  # what is shorter is found in ordinary text too
 _FRAGMENT = 24  # so much of a fragment is a leak
 _NEEDLE = 64  # longer needles are searched in pieces: never more than this is held back
 _WAIT = 8  # a line is held back for the next one if so much of a secret ends it, or half of it
-_CONTEXT = 2048  # shown text that is kept, for secrets that go on in the text to come
+_CONTEXT = 512  # shown text that is kept, for secrets that go on in the text to come
 _HELD = 4096  # the limit for a secret's beginning with its blank lines and colour codes
 
 _DENSE = re.compile(rb"[A-Za-z0-9+/=_-]{24,}")
@@ -183,26 +183,32 @@ class _Index:
                 yield from _find(needle, view)
         for number, word in enumerate(words):
             if word in self._fragment_words:
-                yield from self._around(view, number * 16)
+                at = number * 16
+                for left, right in self._agreeing(view, at):
+                    if left + 8 + right >= _FRAGMENT:
+                        yield at - left, at + 8 + right
 
-    def _around(self, view: bytes, at: int) -> Iterator[Span]:
-        """What of a fragment is around a word. No need to look far: its next word is near."""
+    def _agreeing(self, view: bytes, at: int) -> Iterator[Span]:
+        """How far fragments agree with the text around a word of both.
+
+        It is enough to look as far as the next word that is looked up.
+        """
         low, end = max(0, at - _FRAGMENT), at + 8
         before, after = view[low:at][::-1], view[end : end + _FRAGMENT]
         for place in self._places(view[at:end]):
-            left = _agreement(before, self._corpus[max(0, place - _FRAGMENT) : place][::-1])
-            right = _agreement(after, self._corpus[place + 8 : place + 8 + _FRAGMENT])
-            if left + 8 + right >= _FRAGMENT:
-                yield at - left, end + right
+            left = self._corpus[max(0, place - _FRAGMENT) : place][::-1]
+            right = self._corpus[place + 8 : place + 8 + _FRAGMENT]
+            yield _agreement(before, left), _agreement(after, right)
 
     def unfinished(self, view: bytes, *, line_ended: bool) -> int:
         """How many bytes at the end may be a secret's beginning."""
         size = 0
-        if not line_ended or self._fragment_words.issuperset(_words(view[-_WAIT:])):
-            while size < min(_FRAGMENT - 1, len(view)) and view[-size - 1 :] in self._corpus:
+        last_word = len(view) - 8
+        if last_word >= 0 and _words(view[last_word:])[0] in self._fragment_words:
+            size = 8 + max(left for left, _ in self._agreeing(view, last_word))
+        elif not line_ended:
+            while size < min(7, len(view)) and view[-size - 1 :] in self._corpus:
                 size += 1
-        if line_ended and size < _WAIT:
-            size = 0
         ends = (view[-longer:] for longer in range(size + 1, min(_NEEDLE, len(view) + 1)))
         line_end = b"\n" if line_ended else b""
         return max((len(end) for end in ends if end + line_end in self._starts), default=size)
@@ -272,12 +278,14 @@ def _open_from(index: _Index, text: bytes) -> int:
     """From where on the text may be the beginning of a secret."""
     skipped = max(0, len(text) - _HELD)
     plain, colourless = _without_colours(text[skipped:])
+    lines = plain[: plain.rfind(b"\n") + 1]  # of an unfinished line the last word is not known
     starts = [len(text)]
     for view, spans in _VIEWS:
-        end = len(view(plain))
-        if size := index.unfinished(view(plain), line_ended=text.endswith(b"\n")):
-            places = _project(_project([(end - size, end)], spans(plain)), colourless)
-            starts += (skipped + start for start, _ in places)
+        for part in {plain, lines}:
+            end = len(view(part))
+            if size := index.unfinished(view(part), line_ended=part.endswith(b"\n")):
+                places = _project(_project([(end - size, end)], spans(part)), colourless)
+                starts += (skipped + start for start, _ in places)
     return min(starts)
 
 
@@ -285,7 +293,9 @@ def _render(text: bytes, secrets: list[Span], start: int, end: int) -> bytes:
     """The text from start to end. Each secret is marked where it begins; colours in it stay."""
     shown, at, previous = [], start, -1
     for low, high in secrets:
-        if start <= low < end:
+        if low >= end:
+            break
+        if low >= start:
             shown.append(text[at:low])
             if previous < 0 or not _ONLY_COLOURS.fullmatch(text, previous, low):
                 shown.append(_MARK)

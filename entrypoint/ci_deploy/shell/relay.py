@@ -58,8 +58,8 @@ def _last_state(line: str) -> str:
     """What a line shows in the end, if it overwrote itself with carriage returns."""
     if "\r" not in line:
         return line
-    states = [state.rstrip() for state in line.split("\r")]
-    return next((state for state in reversed(states) if _COLOUR.sub("", state)), "")
+    states = [state.rstrip(" \t") for state in line.split("\r")]
+    return next((state for state in reversed(states) if _COLOUR.sub("", state)), "".join(states))
 
 
 def _harmless(line: str) -> str:

@@ -15,7 +15,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from ci_deploy.ci.base import CI
 from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.settings import setting, settings
-from ci_deploy.shell.runner import Command, Result, Runner
+from ci_deploy.shell.program import Command, Result
+from ci_deploy.shell.runner import Runner
 
 
 @settings

@@ -25,15 +25,12 @@ from ci_deploy.errors import (
     Unreachable,
 )
 from ci_deploy.settings import setting, settings
-from ci_deploy.shell.runner import Child, Command, Runner
-from ci_deploy.tools.keys import (
-    HostKeys,
-    PrivateKey,
-    Server,
-    fingerprint,
-    host_keys,
-    private_key,
-)
+from ci_deploy.shell.child import Child
+from ci_deploy.shell.program import Command
+from ci_deploy.shell.runner import Runner
+from ci_deploy.tools.host_keys import HostKeys, Offer, host_keys, mismatch
+from ci_deploy.tools.keys import PrivateKey, private_key
+from ci_deploy.tools.server import Server
 
 if TYPE_CHECKING:
     from ci_deploy.context import Context
@@ -205,10 +202,9 @@ class Ssh:
             ),
         )
         if self._wanted.host_key_checking == "accept-new" and (offer := self._offer()):
-            line = f"{server.known_hosts_name} {offer[1]} {offer[2]}"
             self._console.warning(
                 "SSH_HOST_KEY_CHECKING=accept-new: the server's identity was not checked. "
-                f"Pin it: SSH_SERVER_HOSTKEYS='{line}'"
+                f"Pin it: SSH_SERVER_HOSTKEYS='{offer.line(server)}'"
             )
 
     def alive(self, server: Server) -> bool:
@@ -269,7 +265,7 @@ class Ssh:
         lines = tuple(line for line in text.splitlines() if line.strip())
         last = lines[-1] if lines else "ssh gave no reason"
         if re.search(r"Host key verification failed|host key is known|IDENTIFICATION HAS", text):
-            return self._host_key_failure(server)
+            return mismatch(server, self._offer(), self._wanted.host_keys)
         if "Permission denied" in text or "Too many authentication failures" in text:
             message = f"{server} refuses the key for user {server.user or 'of this machine'}."
             hint = (
@@ -284,35 +280,11 @@ class Ssh:
         reason = last.removeprefix("ssh: ").rstrip(".\r")
         return Unreachable(f"{server} cannot be reached: {reason}.")
 
-    def _host_key_failure(self, server: Server) -> DeployError:
-        offer = self._offer()
-        if offer is None:
-            return Unauthorized(f"the host key of {server} could not be checked.")
-        _host, kind, key, print_ = offer
-        shown = f"{server} offers the host key {print_} ({kind})"
-        line = f"{server.known_hosts_name} {kind} {key}"
-        hint = (
-            "Compare that fingerprint with the server's own (there: `ssh-keygen -lf "
-            f"/etc/ssh/ssh_host_{_short(kind)}_key.pub`), and if it is right set this:\n"
-            f"SSH_SERVER_HOSTKEYS='{line}'"
-        )
-        pins = self._wanted.host_keys
-        if pins is None:
-            return Unauthorized(f"{shown}, and no host key is pinned.", hint=hint)
-        known = [(words[-2], fingerprint(words[-1])) for words in map(str.split, pins.lines)]
-        kinds = {kind for kind, _ in known}
-        pinned = ", ".join([*(print_ for _, print_ in known), *pins.fingerprints])
-        if known and kind not in kinds:
-            message = f"{shown}, but pinned is another type: {pinned} ({', '.join(sorted(kinds))})."
-        else:
-            message = f"{shown}, but pinned is {pinned}. Somebody may be in between."
-        return Unauthorized(message, hint=hint)
-
-    def _offer(self) -> tuple[str, str, str, str] | None:
-        """Host, type, key and fingerprint that the server has shown last."""
-        with contextlib.suppress(OSError, ValueError):
-            host, kind, key, print_ = (self._dir / "offered").read_text().split("\n")[-2].split()
-            return host, kind, key, print_
+    def _offer(self) -> Offer | None:
+        """What the server has shown last (written by known_hosts.sh)."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            _host, kind, key, digest = (self._dir / "offered").read_text().split("\n")[-2].split()
+            return Offer(kind, key, digest)
         return None
 
     def _key_name(self) -> str:
@@ -321,11 +293,6 @@ class Ssh:
         )
         words = listed.text.split()
         return words[1] if len(words) > 1 else "unknown"
-
-
-def _short(kind: str) -> str:
-    """`ssh-ed25519` → `ed25519`, `ecdsa-sha2-nistp256` → `ecdsa`: as the files are called."""
-    return kind.split("-")[0] if kind.startswith("ecdsa") else kind.split("-")[1]
 
 
 def _drain(fd: int) -> str:

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from ci_deploy.errors import DeployFailed, Unreachable
 from ci_deploy.events import Event, on
 from ci_deploy.layers.base import Application
-from ci_deploy.settings import http_url, setting, settings
+from ci_deploy.settings import setting, settings
+from ci_deploy.values import http_url
 
 PAUSE = 2.0  # seconds between two tries
 

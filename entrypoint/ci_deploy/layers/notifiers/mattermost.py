@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 from ci_deploy.layers.base import Notifier, NotifierSettings
 from ci_deploy.notices import BAD, GOOD, NEUTRAL, STARTED, WARN, Notice, deliver
-from ci_deploy.settings import http_url, setting, settings
+from ci_deploy.settings import setting, settings
+from ci_deploy.values import http_url
 
 COLOURS = {STARTED: "#2389d7", GOOD: "#2e9e4f", NEUTRAL: "#8a8f98", WARN: "#d18b00", BAD: "#cc3340"}
 FIELD_LIMIT = 1000  # characters; a post has 16383 in all

@@ -10,27 +10,24 @@ from typing import Any, ClassVar
 from ci_deploy.context import Context
 from ci_deploy.errors import (
     DeployFailed,
-    Locked,
     OutcomeUnknown,
     Problem,
-    Refused,
     SettingsError,
     SkipDeploy,
-    Unreachable,
 )
 from ci_deploy.events import Event, on
 from ci_deploy.layers.base import Live, ProcessAction, Provider, Ran
-from ci_deploy.settings import setting, settings, suggestion
-from ci_deploy.shell.runner import Result
-from ci_deploy.tools import dokku
-from ci_deploy.tools.git import SHA, GitSettings
-from ci_deploy.tools.keys import Server, server
+from ci_deploy.settings import setting, settings
+from ci_deploy.tools.dokku import answers
+from ci_deploy.tools.dokku.push import Push
+from ci_deploy.tools.dokku.server import DokkuServer, one_off
+from ci_deploy.tools.git import GitSettings
+from ci_deploy.tools.server import Server, server
 from ci_deploy.tools.ssh import Ssh, SshSettings
+from ci_deploy.values import suggestion
 
 NOTE = "CI_DEPLOY_UNFINISHED"  # config variable in which a run tells the next one what is left
-LOCK_PAUSE = 15.0  # seconds between two tries while somebody else deploys
 UP_TIMEOUT = 60.0  # seconds until all processes of a deployed revision have to run
-FOLLOW_TIMEOUT = 120.0  # seconds to follow a deploy to whose push the connection was lost
 
 
 @settings
@@ -65,11 +62,10 @@ class Dokku(Provider[DokkuSettings]):
     def __init__(self, ctx: Context, wanted: DokkuSettings) -> None:
         super().__init__(ctx, wanted)
         self.ssh = Ssh(ctx, wanted)
-        self.dokku = dokku.DokkuServer(self.ssh, wanted.host, ctx.runner)
+        self.dokku = DokkuServer(self.ssh, wanted.host, ctx.runner)
         self.branch = wanted.deploy_branch
         self.exists = True
         self._note = ""
-        self._lines: list[str] = []
 
     def problems(self) -> Iterable[Problem]:
         return self.ssh.prepare()
@@ -91,17 +87,17 @@ class Dokku(Provider[DokkuSettings]):
             ["urls", app],
             ["config:get", app, NOTE],
         )
-        self.dokku.version = dokku.version(version)
+        self.dokku.version = answers.version(version)
         self.exists = apps.exit_code == 0
         if not self.exists:
             return
-        answers = dokku.report(git)
+        git_report = answers.report(git)
         known = (
-            answers.get(f"{kind}deploy branch", "") for kind in ("computed ", "", "global ")
+            git_report.get(f"{kind}deploy branch", "") for kind in ("computed ", "", "global ")
         )
         self.branch = self.branch or next(filter(None, known), "master")
         self._note = note.text if note.exit_code == 0 else ""
-        self.ctx.before = self._live(apps, ps, urls)
+        self.ctx.before = answers.live(apps, ps, urls)
         self.ctx.url = self.ctx.before.url
 
     @on(Event.CONFIGURE, priority=50)
@@ -126,6 +122,8 @@ class Dokku(Provider[DokkuSettings]):
             raise SkipDeploy(message)
         if same and not before.up:
             self.ctx.console.indent("the revision is live, but not all of its processes run.")
+        self.code = Push(self.ctx, self.dokku, self.settings, self.branch, self.live)
+        self.code.prepare()
 
     @on(Event.PROVISION, priority=50)
     def create(self) -> None:
@@ -138,138 +136,9 @@ class Dokku(Provider[DokkuSettings]):
 
     @on(Event.DEPLOY)
     def deploy(self) -> None:
-        """Push (or build again what is there), then verify with the server."""
-        before = self.ctx.before or Live()
-        if before.revision == self.ctx.revision:
-            result = self._rebuild("build and deploy the same revision again")
-        else:
-            result = self._push()
-        if not result.planned:
+        """Bring the code there, then believe only what the server reports."""
+        if self.code.run():
             self._verify()
-
-    def _push(self) -> Result:
-        repository = self.ctx.repository
-        repository.deepen()
-        lease = self._lease((self.ctx.before or Live()).revision)
-        until = time.monotonic() + self.ctx.settings.lock_timeout
-        fetched = False
-        while True:
-            result = self._push_once(lease)
-            if result.planned or result.exit_code == 0:
-                break
-            if self._said(dokku.LOCKED) and not self._said(dokku.DEPLOYED):
-                self._wait_for_lock(until)
-            elif self._said(dokku.REJECTED) and not fetched:
-                fetched, lease = True, self._lease(self._server_ref())
-            else:
-                self._fail(result)
-        if self._said(dokku.UP_TO_DATE):
-            return self._rebuild("build what an earlier push has left, but not deployed")
-        if not result.planned and not self._said(dokku.DEPLOYED):
-            self._fail(result)
-        return result
-
-    def _push_once(self, lease: str | None) -> Result:
-        sha, app = self.ctx.revision, self.ctx.app
-        branch = self.branch or "master"
-        how = "" if lease is None else f", replacing {lease[:7]}"
-        self._lines.clear()
-        return self.ctx.repository.push(
-            self.settings.host.url(app),
-            sha,
-            branch,
-            env=self.dokku.git_environ(),
-            what=f"push {sha[:7]} to {branch} of {app}{how}",
-            lease=lease,
-            watch=self._lines.append,
-        )
-
-    def _rebuild(self, why: str) -> Result:
-        self._lines.clear()
-        app = self.ctx.app
-        result = self.dokku.change(
-            ["ps:rebuild", app], what=f"rebuild {app}: {why}", ok=None, watch=self._lines.append
-        )
-        if result.exit_code:
-            self._fail(result)
-        return result
-
-    def _lease(self, live: str) -> str | None:
-        """How our revision relates to the live one: None when it follows it, the SHA that may be
-        replaced when it is allowed to. Raises Refused."""
-        repository, new = self.ctx.repository, self.ctx.revision
-        if not live or live == new:
-            return None
-        if not repository.has(live):
-            live = self._server_ref() or live
-        known = repository.has(live)
-        if known and repository.is_ancestor(live, new):
-            return None
-        if known and repository.is_ancestor(new, live):
-            if self.ctx.settings.refuse_outdated:
-                message = f"{new[:7]} is older than {live[:7]}, which is live."
-                raise Refused(message, hint="Unset REFUSE_OUTDATED to go back on purpose.")
-            self.ctx.console.warning(
-                f"{new[:7]} is older than {live[:7]}, which is live: going back."
-            )
-            return live
-        if not self.settings.force_push:
-            reason = "has diverged from" if known else "is not related, as far as can be seen, to"
-            message = f"{new[:7]} {reason} {live[:7]}, which is live."
-            hint = "Deploy a revision that contains it, or set FORCE_PUSH=true to replace it."
-            raise Refused(message, hint=hint)
-        self.ctx.console.warning(f"FORCE_PUSH: {live[:7]} is replaced by {new[:7]}.")
-        return live
-
-    def _server_ref(self) -> str:
-        """What the app's own repository holds; fetched, so that histories can be compared."""
-        return self.ctx.repository.fetch(
-            self.settings.host.url(self.ctx.app),
-            f"refs/heads/{self.branch or 'master'}",
-            self.dokku.git_environ(),
-        )
-
-    def _wait_for_lock(self, until: float) -> None:
-        """Somebody else deploys: wait, never unlock."""
-        left = until - time.monotonic()
-        if left <= 0:
-            message = (
-                f"another deploy of {self.ctx.app} has held its lock for more than "
-                f"{self.ctx.settings.lock_timeout} s."
-            )
-            hint = f"See who it is: `ssh {self.settings.host.user}@{self.settings.host} "
-            raise Locked(message, hint=f"{hint}apps:report {self.ctx.app}`.")
-        self.ctx.console.indent(
-            f"another deploy of {self.ctx.app} is running; {left:.0f} s left to wait"
-        )
-        self.ctx.cancellation.sleep(min(LOCK_PAUSE, left))
-
-    def _fail(self, result: Result) -> None:
-        """Say why, in the user's words. Always raises."""
-        message, hint = dokku.reason(self._lines)
-        lost = self._said(dokku.LOST) or result.exit_code == 255
-        if not message and lost:
-            self._follow(result)
-        if not message:
-            ended = "Dokku accepted the push, but deployed nothing."
-            message = ended if result.exit_code == 0 else f"git push ended with {result.exit_code}."
-        raise DeployFailed(message, hint=hint, lines=result.lines)
-
-    def _follow(self, result: Result) -> None:
-        """The connection was lost in the middle: see what becomes of the deploy."""
-        self.ctx.console.indent("the connection was lost during the deploy; asking the server")
-        until = time.monotonic() + FOLLOW_TIMEOUT
-        while time.monotonic() < until:
-            try:
-                self.dokku.reconnect()
-                live = self.live()
-            except Unreachable:
-                live = Live(busy=True)
-            if live.revision == self.ctx.revision or not live.busy:
-                break
-            self.ctx.cancellation.sleep(3.0)
-        message = "the connection was lost during the deploy."
-        raise OutcomeUnknown(message, lines=result.lines)
 
     def _verify(self) -> None:
         """The server has to report this revision, with its processes up."""
@@ -279,9 +148,8 @@ class Dokku(Provider[DokkuSettings]):
             if live.revision == self.ctx.revision and live.up:
                 break
             if time.monotonic() > until or live.revision != self.ctx.revision:
-                runs = live.revision[:7] or "nothing that is known"
-                state = live.detail or "not all of its processes run"
-                message = f"the server reports {runs} as deployed, {state}."
+                runs = live.revision[:7] or "no known revision"
+                message = f"the server reports {runs} as deployed, with {live.detail}."
                 raise DeployFailed(message, hint=f"`{self.check_command}` shows more.")
             self.ctx.cancellation.sleep(2.0)
         self.ctx.live = live
@@ -292,7 +160,7 @@ class Dokku(Provider[DokkuSettings]):
     def live(self) -> Live:
         app = self.ctx.app
         apps, ps, urls = self.dokku.ask(["apps:report", app], ["ps:report", app], ["urls", app])
-        return self._live(apps, ps, urls)
+        return answers.live(apps, ps, urls)
 
     def run(
         self,
@@ -304,7 +172,7 @@ class Dokku(Provider[DokkuSettings]):
     ) -> Ran:
         app = self.ctx.app
         variables = [f"--env={key}={value}" for key, value in (env or {}).items()]
-        words = ["run", "--no-tty", *variables, app, *dokku.one_off(command)]
+        words = ["run", "--no-tty", *variables, app, *one_off(command)]
         change = self.dokku.change_hidden if env else self.dokku.change
         what = what or f"run {' '.join(command)} in {app}"
         result = change(words, what=what, ok=None, timeout=timeout)
@@ -366,35 +234,6 @@ class Dokku(Provider[DokkuSettings]):
         return f"ssh {port}{where.user}@{where.host} apps:report {self.ctx.app}"
 
     # --- reading answers ---
-
-    def _live(self, apps: Result, ps: Result, urls: Result) -> Live:
-        source, state = dokku.report(apps), dokku.report(ps)
-        revision = source.get("deploy source metadata", "")
-        if not SHA.fullmatch(revision):
-            revision = ""
-        counted = [value for key, value in state.items() if key.startswith("status ")]
-        running = [value for value in counted if value.startswith("running")]
-        down = [
-            key
-            for key, value in state.items()
-            if key.startswith("status ") and value not in running
-        ]
-        up = state.get("running") == "true" or (bool(revision) and not counted)
-        detail = f"{len(running)} of {len(counted)} processes up"
-        if down:
-            detail += f" (down: {', '.join(key.removeprefix('status ') for key in down)})"
-        addresses = urls.text.split() if urls.exit_code == 0 else []
-        secure = [url for url in addresses if url.startswith("https://")]
-        return Live(
-            revision=revision,
-            up=up,
-            url=next(iter(secure or addresses), ""),
-            detail=detail,
-            busy=source.get("locked") == "true",
-        )
-
-    def _said(self, pattern: Any) -> bool:
-        return any(pattern.search(line) for line in self._lines)
 
     def _no_app(self) -> SettingsError:
         app = self.ctx.app

@@ -6,13 +6,13 @@ deployment/methods/git, processes/process-management) and what facts are measure
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ci_deploy.errors import DeployError, Unauthorized, Unreachable
-from ci_deploy.shell.runner import Result, Runner
-from ci_deploy.tools.keys import Server
+from ci_deploy.shell.program import Result
+from ci_deploy.shell.runner import Runner
+from ci_deploy.tools.server import Server
 from ci_deploy.tools.ssh import Ssh
 
 QUERY_TIMEOUT = 60.0  # seconds; a loaded server takes its time, a hanging one must not hold us
@@ -87,24 +87,6 @@ class DokkuServer:
         return None
 
 
-def report(answer: Result) -> dict[str, str]:
-    """`       Git deploy branch:     main` → {"deploy branch": "main"}.
-
-    The text form is the one that all versions have; before 0.38 its keys begin with the plugin.
-    """
-    lines = answer.text.splitlines()
-    heading = re.search(r"(\w+) information", lines[0]) if lines else None
-    plugin = f"{heading[1]} " if heading else ""
-    pairs = (line.partition(":") for line in lines if ":" in line)
-    return {key.strip().lower().removeprefix(plugin): value.strip() for key, _, value in pairs}
-
-
-def version(answer: Result) -> tuple[int, ...]:
-    """`dokku version 0.38.27` → (0, 38, 27)."""
-    match = re.search(r"(\d+)\.(\d+)\.(\d+)", answer.text)
-    return tuple(map(int, match.groups())) if match else ()
-
-
 def one_off(command: Sequence[str]) -> list[str]:
     """A command in a form that survives the server's parsing.
 
@@ -120,53 +102,3 @@ def one_off(command: Sequence[str]) -> list[str]:
     if SWALLOWED & set(command):
         return ["sh", "-c", shlex.join(command)]
     return list(command)
-
-
-# What Dokku says when a deploy does not happen or fails (facts: docs/dokku.md, "Messages").
-# pattern → message, hint. The first that is found wins.
-DEPLOYED = re.compile(r"Application deployed:")
-SKIPPED = re.compile(r"Skipping deployment")
-LOCKED = re.compile(r"currently has a deploy lock in place")
-UP_TO_DATE = re.compile(r"Everything up-to-date")
-REJECTED = re.compile(r"\[rejected\].*\((non-fast-forward|fetch first|stale info)\)")
-LOST = re.compile(
-    r"remote end hung up|Connection (closed|reset)|Broken pipe|early EOF|unexpected disconnect"
-)
-REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
-    re.compile(r"you must push to (?P<a>\S+?)\.?$"): (
-        "the push went to a branch that Dokku does not deploy; it deploys `{a}`.",
-        "Unset DOKKU_DEPLOY_BRANCH, or set it to `{a}`.",
-    ),
-    re.compile(r"Invalid branch name '(?P<a>[^']*)'"): (
-        "the app's deploy branch `{a}` is not a valid branch name.",
-        "On the server: `dokku git:set APP deploy-branch main`.",
-    ),
-    re.compile(r"Execution of (?P<a>\w+) task failed: (?P<b>.*)"): (
-        "the {a} task failed: {b}",
-        "",
-    ),
-    re.compile(r"required env var (?P<a>\S+) has no value"): (
-        "app.json requires the variable {a}, which is not set on the app.",
-        "Set it with APP_CONFIG, or on the server with `dokku config:set`.",
-    ),
-    re.compile(r"Could not start due to (?P<a>.*)"): ("the new version did not start: {a}", ""),
-    re.compile(r"App build failed"): ("the build failed.", ""),
-    re.compile(r"auto-creation disabled"): (
-        "the app does not exist, and Dokku is told not to create apps.",
-        "Create it, or set DOKKU_CREATE_APP=true.",
-    ),
-    re.compile(r"shallow update not allowed"): (
-        "the clone is shallow, and git refuses that (after having deployed it).",
-        "Fetch the whole history.",
-    ),
-}
-
-
-def reason(lines: Sequence[str]) -> tuple[str, str]:
-    """Why a deploy failed, and what to do; empty texts when it says nothing that is known."""
-    for pattern, (message, hint) in REASONS.items():
-        for line in lines:
-            if match := pattern.search(line):
-                found = match.groupdict()
-                return message.format(**found), hint.format(**found)
-    return "", ""

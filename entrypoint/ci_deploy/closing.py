@@ -1,0 +1,71 @@
+"""The end of every run: outputs, the closing box, and the messages that `plan` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ci_deploy import console as style
+from ci_deploy.context import Context
+from ci_deploy.events import Event
+from ci_deploy.layers.base import Layer, Notifier
+from ci_deploy.notices import notice
+from ci_deploy.report import Report
+
+
+def close(ctx: Context) -> None:
+    """Print the box, write the outputs for the last time."""
+    report = ctx.report
+    report.compare_url = ctx.facts.compare_url(report.previous_revision, report.live_revision)
+    report.changes = [ctx.redactor.text(change) for change in ctx.ledger.changes]
+    report.warnings += ctx.console.warnings
+    report.finished = True
+    _box(ctx, report)
+    write(ctx)
+
+
+def write(ctx: Context) -> None:
+    """Write the outputs. That must never decide the result: the deploy is what counts."""
+    report, facts = ctx.report, ctx.facts
+    report.app, report.environment, report.revision = ctx.app, ctx.environment, ctx.revision
+    report.provider = ctx.provider.name
+    report.ref, report.actor, report.job_url = facts.ref, facts.actor, facts.job_url
+    report.commit_url = facts.commit_url(ctx.revision) if ctx.revision else ""
+    try:
+        ctx.ci.write(report)
+    except OSError as error:
+        ctx.console.warning(f"an output could not be written: {error}")
+
+
+def _box(ctx: Context, report: Report) -> None:
+    good = report.exit_code == 0
+    result = "planned" if ctx.planning and good else report.status.replace("-", " ")
+    rows = [f"{result}: {report.live}" if report.live else result]
+    rows += [report.url] if report.url else []
+    rows += [_facts(ctx, report)]
+    if report.message:
+        at = " · ".join(filter(None, (report.failed_event, report.failed_layer)))
+        rows += ["", *f"{at}: {report.message}".lstrip(": ").splitlines()]
+        rows += report.hint.splitlines()
+        rows += [f"exit code {report.exit_code}"]
+    ctx.console.box(rows, style.GREEN if good else style.RED)
+    if not good:
+        ctx.console.annotate("error", f"ci-deploy: {report.status}", "\n".join(rows))
+
+
+def _facts(ctx: Context, report: Report) -> str:
+    if ctx.planning:
+        count = len(ctx.ledger.changes)
+        return f"{count or 'no'} change{'' if count == 1 else 's'} would be made"
+    before = f"before: {report.previous_revision[:7] or 'nothing that is known'}"
+    took = f"{report.duration:.1f} s"
+    return " · ".join([before, took] if report.changed else [took])
+
+
+def show_notices(ctx: Context, layers: Sequence[Layer[Any]], succeeded: Event) -> None:
+    """What each notifier would say, for `plan`."""
+    for layer in layers:
+        if isinstance(layer, Notifier):
+            for event in (Event.PRE_DEPLOY, succeeded):
+                ctx.console.line(f"{layer.name} would be told:")
+                ctx.console.indent(notice(ctx, event).text())

@@ -1,0 +1,58 @@
+"""A program to run, and how it ended."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ci_deploy.errors import DeployFailed
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program to run: argument list, what its environ has beside the allowed, its stdin."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    stdin: bytes | int = b""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a program ended. `exit_code` is negative for a signal; `lines` are its last lines."""
+
+    argv: tuple[str, ...]
+    exit_code: int = 0
+    out: bytes = b""
+    err: bytes = b""
+    lines: tuple[str, ...] = ()
+    seconds: float = 0.0
+    timed_out: bool = False
+    planned: bool = False
+
+    @property
+    def text(self) -> str:
+        """What it printed, without the last newline."""
+        return self.out.decode(errors="replace").rstrip("\n")
+
+    @property
+    def errors(self) -> str:
+        """What it printed on stderr."""
+        return self.err.decode(errors="replace").strip()
+
+
+class CommandFailed(DeployFailed):
+    """A program ended with an exit code that was not expected."""
+
+    def __init__(self, result: Result, what: str = "", *, shown: bool = False) -> None:
+        name = what or Path(result.argv[0]).name
+        ended = (
+            f"was killed by {signal.Signals(-result.exit_code).name}"
+            if result.exit_code < 0
+            else f"failed with exit code {result.exit_code}"
+        )
+        lines = result.lines or tuple((result.errors or result.text).splitlines()[-10:])
+        super().__init__(f"{name} {ended}.", lines=lines, shown=shown)
+        self.result = result

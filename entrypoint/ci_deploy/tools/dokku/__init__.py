@@ -1,0 +1,1 @@
+"""Dokku, spoken to over ssh."""

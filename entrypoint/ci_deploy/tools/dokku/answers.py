@@ -1,0 +1,110 @@
+"""What a Dokku server's answers mean: reports, and the words of a deploy.
+
+Facts: the documentation of Dokku 0.38 (deployment/application-management, deployment/methods/git,
+processes/process-management); the messages are explained in docs/dokku.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from ci_deploy.layers.base import Live
+from ci_deploy.shell.program import Result
+from ci_deploy.tools.git import SHA
+
+
+def report(answer: Result) -> dict[str, str]:
+    """`       Git deploy branch:     main` → {"deploy branch": "main"}.
+
+    The text form is the one that all versions have; before 0.38 its keys begin with the plugin.
+    """
+    lines = answer.text.splitlines()
+    heading = re.search(r"(\w+) information", lines[0]) if lines else None
+    plugin = f"{heading[1]} " if heading else ""
+    pairs = (line.partition(":") for line in lines if ":" in line)
+    return {key.strip().lower().removeprefix(plugin): value.strip() for key, _, value in pairs}
+
+
+def version(answer: Result) -> tuple[int, ...]:
+    """`dokku version 0.38.27` → (0, 38, 27)."""
+    match = re.search(r"(\d+)\.(\d+)\.(\d+)", answer.text)
+    return tuple(map(int, match.groups())) if match else ()
+
+
+def live(apps: Result, ps: Result, urls: Result) -> Live:
+    """What runs, from `apps:report`, `ps:report` and `urls`.
+
+    The metadata of the deploy source is written after a deploy has succeeded; GIT_REV and the git
+    plugin's `sha` are not (they are set before the build, or are just the repository's HEAD).
+    """
+    source, state = report(apps), report(ps)
+    revision = source.get("deploy source metadata", "")
+    states = {
+        key.removeprefix("status "): value.split()[0]
+        for key, value in state.items()
+        if key.startswith("status ") and value
+    }
+    down = [name for name, value in states.items() if value != "running"]
+    detail = f"{len(states) - len(down)} of {len(states)} processes up"
+    if down:
+        detail += f" (down: {', '.join(down)})"
+    addresses = urls.text.split() if urls.exit_code == 0 else []
+    secure = [url for url in addresses if url.startswith("https://")]
+    return Live(
+        revision=revision if SHA.fullmatch(revision) else "",
+        up=state.get("running") == "true" or (bool(revision) and not states),
+        url=next(iter(secure or addresses), ""),
+        detail=detail,
+        busy=source.get("locked") == "true",
+    )
+
+
+# What Dokku says when a deploy does not happen or fails (facts: docs/dokku.md, "Messages").
+# pattern → message, hint. The first that is found wins.
+DEPLOYED = re.compile(r"Application deployed:")
+SKIPPED = re.compile(r"Skipping deployment")
+LOCKED = re.compile(r"currently has a deploy lock in place")
+UP_TO_DATE = re.compile(r"Everything up-to-date")
+REJECTED = re.compile(r"\[rejected\].*\((non-fast-forward|fetch first|stale info)\)")
+LOST = re.compile(
+    r"remote end hung up|Connection (closed|reset)|Broken pipe|early EOF|unexpected disconnect"
+)
+REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
+    re.compile(r"you must push to (?P<a>\S+?)\.?$"): (
+        "the push went to a branch that Dokku does not deploy; it deploys `{a}`.",
+        "Unset DOKKU_DEPLOY_BRANCH, or set it to `{a}`.",
+    ),
+    re.compile(r"Invalid branch name '(?P<a>[^']*)'"): (
+        "the app's deploy branch `{a}` is not a valid branch name.",
+        "On the server: `dokku git:set APP deploy-branch main`.",
+    ),
+    re.compile(r"Execution of (?P<a>\w+) task failed: (?P<b>.*)"): (
+        "the {a} task failed: {b}",
+        "",
+    ),
+    re.compile(r"required env var (?P<a>\S+) has no value"): (
+        "app.json requires the variable {a}, which is not set on the app.",
+        "Set it with APP_CONFIG, or on the server with `dokku config:set`.",
+    ),
+    re.compile(r"Could not start due to (?P<a>.*)"): ("the new version did not start: {a}", ""),
+    re.compile(r"App build failed"): ("the build failed.", ""),
+    re.compile(r"auto-creation disabled"): (
+        "the app does not exist, and Dokku is told not to create apps.",
+        "Create it, or set DOKKU_CREATE_APP=true.",
+    ),
+    re.compile(r"shallow update not allowed"): (
+        "the clone is shallow, and git refuses that (after having deployed it).",
+        "Fetch the whole history.",
+    ),
+}
+
+
+def reason(lines: Sequence[str]) -> tuple[str, str]:
+    """Why a deploy failed, and what to do; empty texts when it says nothing that is known."""
+    for pattern, (message, hint) in REASONS.items():
+        for line in lines:
+            if match := pattern.search(line):
+                found = match.groupdict()
+                return message.format(**found), hint.format(**found)
+    return "", ""

@@ -1,0 +1,71 @@
+"""Where to connect to by ssh, in every form in which people write it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where to connect to by ssh. `host` is without the brackets of an IPv6 address."""
+
+    host: str
+    user: str = ""
+    port: int = 22
+
+    def __str__(self) -> str:
+        port = "" if self.port == 22 else f":{self.port}"
+        return f"{self.bracketed}{port}"
+
+    @property
+    def bracketed(self) -> str:
+        """The host as it stands in a URL."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    @property
+    def known_hosts_name(self) -> str:
+        """The host as it stands in known_hosts."""
+        return self.host if self.port == 22 else f"[{self.host}]:{self.port}"
+
+    def url(self, path: str) -> str:
+        """The URL that git takes."""
+        return f"ssh://{self.user}@{self.bracketed}:{self.port}/{path}"
+
+
+def server(text: str, *, user: str = "") -> Server:
+    """Parse `host`, `user@host:port`, `ssh://user@host:port`, IPv6 in brackets or bare."""
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme.lower() != "ssh":
+        message = f"this is a {scheme}:// address, but the server is reached by ssh: `user@host`."
+        raise ValueError(message)
+    rest = rest if separator else text
+    rest = rest.removesuffix("/")
+    if "/" in rest:
+        message = "there is a path in it; the name of the app belongs into APP_NAME."
+        raise ValueError(message)
+    name, _, address = rest.rpartition("@")
+    host, port = _host_and_port(address)
+    if not HOST.fullmatch(host) or (
+        name and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name)
+    ):
+        message = f"`{text}` is not `host` or `user@host:port`."
+        raise ValueError(message)
+    return Server(host, name or user, port)
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    if match := re.fullmatch(r"\[(?P<host>[^\]]+)\](?::(?P<port>.*))?", address):
+        host, port = match["host"], match["port"]
+    elif address.count(":") == 1:
+        host, port = address.split(":")
+    else:
+        host, port = address, None  # a name, or a bare IPv6 address
+    if port is None:
+        return host, 22
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        message = f"`{port}` is not a port; the name of the app belongs into APP_NAME."
+        raise ValueError(message)
+    return host, int(port)

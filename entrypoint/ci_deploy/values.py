@@ -1,0 +1,69 @@
+"""From text to values: the forms in which settings are written."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+
+def boolean(text: str) -> bool:
+    """YAML's and everybody's words. Raises ValueError, like all of these."""
+    meanings = {"true": True, "1": True, "yes": True, "on": True}
+    meanings |= {"false": False, "0": False, "no": False, "off": False}
+    if text.lower() not in meanings:
+        message = f"`{text}` is neither true nor false."
+        raise ValueError(message)
+    return meanings[text.lower()]
+
+
+def number(text: str) -> int:
+    """A whole number, not negative."""
+    if not (text.isascii() and text.isdecimal()):
+        message = f"`{text}` is not a whole number."
+        raise ValueError(message)
+    return int(text)
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Every list takes blanks, commas or newlines."""
+    return tuple(word for word in re.split(r"[\s,]+", text) if word)
+
+
+def dotenv_lines(text: str) -> dict[str, str]:
+    """Parse dotenv lines without expanding `${…}`: it may be part of a password."""
+    from dotenv.main import DotEnv
+    from dotenv.parser import parse_stream
+
+    for binding in parse_stream(io.StringIO(text)):
+        if binding.error or (binding.key is not None and binding.value is None):
+            message = f"line {binding.original.line} is not `NAME=value`."
+            raise ValueError(message)
+    values = DotEnv(None, stream=io.StringIO(text), interpolate=False, override=True).dict()
+    return {key: value or "" for key, value in values.items()}
+
+
+def http_url(text: str) -> str:
+    """Check an http(s) URL."""
+    if not re.fullmatch(r"https?://[^\s/?#@]+(:\d+)?([/?#]\S*)?", text, re.I):
+        message = "this is not an http:// or https:// URL."
+        raise ValueError(message)
+    return text
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`Did you mean …?` for a near miss, else nothing."""
+    import difflib
+
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
+    return f"Did you mean `{near[0]}`?" if near else ""
+
+
+CONVERT: dict[Any, Callable[[str], Any]] = {
+    str: str,
+    int: number,
+    bool: boolean,
+    tuple[str, ...]: words,
+    dict[str, str]: dotenv_lines,
+}
