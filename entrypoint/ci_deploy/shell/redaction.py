@@ -4,8 +4,8 @@ A secret becomes *needles* and *fragments*. A needle counts only as a whole: a p
 spelling. A fragment is a long run of base64-like characters (keys, tokens, every encoding): any 24
 of them in a row are removed, so a dump that is cut, wrapped or shifted needs no case of its own.
 
-Both are searched in two views of the text: without line ends and colours; and the last words of
-the lines joined, which puts together what was wrapped behind `remote: ` or a timestamp.
+Both are searched in two views of the text, which put together what was wrapped or coloured: the
+lines joined, without `remote: ` and timestamps; and their last words joined, for other prefixes.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ _HELD = 4096  # the limit for a secret's beginning with its blank lines and colo
 
 _DENSE = re.compile(rb"[A-Za-z0-9+/=_-]{24,}")
 _GENERIC = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]+-----")
-_COLOUR = re.compile(rb"\x1b\[[0-?]*[ -/]*(?:[@-~]|\Z)|\x1b\Z")
+_INVISIBLE = re.compile(rb"\x1b\[[0-?]*[ -/]*(?:[@-~]|\Z)|\x1b\Z|\r")
 _ONLY_COLOURS = re.compile(rb"(?:\x1b\[[0-?]*[ -/]*[@-~])*")
+_LINE_START = re.compile(rb"\n(?:remote: |\xe2\x94\x82 |[\d:.,+TZ-]{8,} )*[ \t]*")
 _BLANKS = bytes(32 if byte > 127 or byte in b"\t|>])" else byte for byte in range(256))
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
@@ -90,7 +91,7 @@ def _forms(secret: str) -> Iterator[bytes]:
     """The secret as it may be printed, without line ends."""
     lines = [line for line in secret.split("\n") if not _GENERIC.fullmatch(line.strip())]
     words = [line.strip() for line in lines if len(line.strip()) >= _SHORTEST]
-    for text in {"\n".join(lines), *words}:
+    for text in {"\n".join(line.lstrip() for line in lines), *words}:
         yield from (_bytes(form).replace(b"\n", b"") for form in _spellings(text))
     short = [word for word in words if len(word) < _FRAGMENT]
     for text in {secret, secret.replace("\n", "\\n"), secret.replace("\n", "\r\n"), *short}:
@@ -184,7 +185,7 @@ class _Index:
         for number, word in enumerate(words):
             if word in self._fragment_words:
                 at = number * 16
-                for left, right in self._agreeing(view, at):
+                for left, right in set(self._agreeing(view, at)):
                     if left + 8 + right >= _FRAGMENT:
                         yield at - left, at + 8 + right
 
@@ -217,12 +218,17 @@ class _Index:
 # --- views: each is made fast; the spans it consists of are needed only for what was found ---
 
 
-def _without_line_ends(text: bytes) -> bytes:
-    return text.translate(None, b"\r\n")
+def _between(separator: re.Pattern[bytes], text: bytes) -> list[Span]:
+    edges = [0, *(edge for found in separator.finditer(text) for edge in found.span()), len(text)]
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
-def _line_spans(text: bytes) -> list[Span]:
-    return [line.span() for line in re.finditer(rb"[^\r\n]+", text)]
+def _joined(text: bytes) -> bytes:
+    return b"".join(_LINE_START.split(text))
+
+
+def _joined_spans(text: bytes) -> list[Span]:
+    return _between(_LINE_START, text)
 
 
 def _last_words(text: bytes) -> bytes:
@@ -230,7 +236,7 @@ def _last_words(text: bytes) -> bytes:
     return b"".join([line.rstrip().rpartition(b" ")[2] for line in lines])
 
 
-def _last_word_spans(text: bytes) -> list[Span]:
+def _last_words_spans(text: bytes) -> list[Span]:
     spans, start = [], 0
     for line in text.translate(_BLANKS).split(b"\n"):
         words = line.rstrip()
@@ -239,12 +245,14 @@ def _last_word_spans(text: bytes) -> list[Span]:
     return spans
 
 
-def _without_colours(text: bytes) -> tuple[bytes, list[Span]]:
-    edges = [0, *(edge for code in _COLOUR.finditer(text) for edge in code.span()), len(text)]
-    return _COLOUR.sub(b"", text), list(zip(edges[::2], edges[1::2], strict=True))
+_VIEWS = ((_joined, _joined_spans), (_last_words, _last_words_spans))
 
 
-_VIEWS = ((_without_line_ends, _line_spans), (_last_words, _last_word_spans))
+def _visible(text: bytes) -> tuple[bytes, list[Span]]:
+    """The text as a terminal shows it, and the spans it consists of."""
+    if b"\x1b" not in text and b"\r" not in text:
+        return text, [(0, len(text))]
+    return _INVISIBLE.sub(b"", text), _between(_INVISIBLE, text)
 
 
 def _project(found: Iterable[Span], spans: list[Span]) -> Iterator[Span]:
@@ -260,11 +268,11 @@ def _project(found: Iterable[Span], spans: list[Span]) -> Iterator[Span]:
 
 def _secrets(index: _Index, text: bytes) -> list[Span]:
     """Where the secrets are, in order and without overlaps."""
-    plain, colourless = _without_colours(text)
+    plain, plain_spans = _visible(text)
     found: list[Span] = []
     for view, spans in _VIEWS:
         if hits := list(index.search(view(plain))):
-            found += _project(_project(hits, spans(plain)), colourless)
+            found += _project(_project(hits, spans(plain)), plain_spans)
     secrets: list[Span] = []
     for start, end in sorted(found):
         if secrets and start <= secrets[-1][1]:
@@ -274,18 +282,21 @@ def _secrets(index: _Index, text: bytes) -> list[Span]:
     return secrets
 
 
-def _open_from(index: _Index, text: bytes) -> int:
-    """From where on the text may be the beginning of a secret."""
+def _open_from(index: _Index, text: bytes, secrets: list[Span]) -> int:
+    """From where on the text may be the beginning of a secret. What is removed need not wait."""
     skipped = max(0, len(text) - _HELD)
-    plain, colourless = _without_colours(text[skipped:])
+    plain, plain_spans = _visible(text[skipped:])
     lines = plain[: plain.rfind(b"\n") + 1]  # of an unfinished line the last word is not known
     starts = [len(text)]
     for view, spans in _VIEWS:
         for part in {plain, lines}:
             end = len(view(part))
-            if size := index.unfinished(view(part), line_ended=part.endswith(b"\n")):
-                places = _project(_project([(end - size, end)], spans(part)), colourless)
-                starts += (skipped + start for start, _ in places)
+            size = index.unfinished(view(part), line_ended=part.endswith(b"\n"))
+            tail = _project([(end - size, end)], spans(part)) if size else ()
+            for low, high in _project(tail, plain_spans):
+                removed_to = (to for start, to in secrets if start <= skipped + low < to)
+                if (start := next(removed_to, skipped + low)) < skipped + high:
+                    starts.append(start)
     return min(starts)
 
 
@@ -374,11 +385,8 @@ class RedactedStream:
         """What is safe to show now."""
         self._text += chunk
         index = self._redactor.index
-        secrets, end = _secrets(index, self._text), _open_from(index, self._text)
-        # What is removed anyway need not wait, nor the line end after it.
-        end = next((high for low, high in secrets if low <= end < high), end)
-        end = end if self._text[end:].strip() else len(self._text)
-        return self._show(secrets, max(end, self._shown))
+        secrets = _secrets(index, self._text)
+        return self._show(secrets, max(self._shown, _open_from(index, self._text, secrets)))
 
     def flush(self) -> bytes:
         """The rest, when nothing more will come."""

@@ -122,11 +122,12 @@ class Ssh:
         return [Problem("SSH_PRIVATE_KEY", f"ssh-add refuses the key: {reason[0]}")]
 
     def _start_agent(self) -> None:
-        """The agent lives as long as its child `cat`, which lives as long as we hold the pipe."""
+        """The agent lives as long as we hold the other end of its stdin."""
+        script = str(Path(__file__).with_name("agent.sh"))
         read, write = os.pipe()
         self._cleanup.callback(os.close, write)
         self._cleanup.enter_context(
-            self._runner.serve(Command(["ssh-agent", "-a", str(self._agent), "cat"], stdin=read))
+            self._runner.serve(Command(["/bin/sh", script, str(self._agent)], stdin=read))
         )
         until = time.monotonic() + 5.0
         while not self._agent.exists():

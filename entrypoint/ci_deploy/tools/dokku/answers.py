@@ -53,7 +53,7 @@ def live(apps: Result, ps: Result, urls: Result) -> Live:
     secure = [url for url in addresses if url.startswith("https://")]
     return Live(
         revision=revision if SHA.fullmatch(revision) else "",
-        up=state.get("running") == "true" or (bool(revision) and not states),
+        up=state.get("running") == "true" or state.get("processes") == "0",
         url=next(iter(secure or addresses), ""),
         detail=detail,
         busy=source.get("locked") == "true",

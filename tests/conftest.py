@@ -1,0 +1,42 @@
+"""Fixtures of all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.standins.dokku.client import Client
+from tests.standins.dokku.server import DokkuStandIn
+from tests.support import Checkout
+
+# An app without web process is deployed in a moment; tests that need answers use examples/hello.
+QUICK = {"Procfile": "worker: sleep 600\n"}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """An app in a git repository, as CI has checked it out."""
+    return Checkout(tmp_path / "checkout", QUICK)
+
+
+@pytest.fixture
+def empty_dokku(tmp_path: Path) -> Iterator[DokkuStandIn]:
+    """A stand-in Dokku without apps that answers at once; an unmodelled command fails the test."""
+    with DokkuStandIn(tmp_path / "dokku", delay=0.0, checks_wait=0.0) as server:
+        yield server
+        assert server.unknown() == []
+
+
+@pytest.fixture
+def naive(empty_dokku: DokkuStandIn, tmp_path: Path) -> Client:
+    """Plain ssh and plain git, for what a test prepares or compares with."""
+    return Client(empty_dokku, tmp_path / "home", multiplex=False)
+
+
+@pytest.fixture
+def dokku(empty_dokku: DokkuStandIn, naive: Client) -> DokkuStandIn:
+    """The same with an app `hello`, to which nothing was deployed yet."""
+    naive.dokku("apps:create hello")
+    return empty_dokku

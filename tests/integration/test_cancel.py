@@ -1,0 +1,172 @@
+"""A cancelled run leaves cleanly: in time, with its children, with the truth."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests.standins.dokku.client import Client
+from tests.standins.dokku.server import DokkuStandIn, Fault
+from tests.support import Checkout, Run, run, settings_for
+from tests.webhooks import webhooks
+
+
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["TERM", "INT"]
+)
+def test_cancel_in_the_middle_of_a_push(
+    dokku: DokkuStandIn, checkout: Checkout, signum: signal.Signals, code: int
+) -> None:
+    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
+    good = checkout.head
+    checkout.commit("Second")
+    dokku.configure(build_seconds=30.0)
+    with webhooks() as hook, TemporaryDirectory(prefix="t", dir="/tmp") as private:
+        env = settings_for(dokku, MATTERMOST_WEBHOOK_URL=hook.url, TMPDIR=private)
+        running = Run("deploy", cwd=checkout.path, env=env)
+        running.wait_for("Building hello")
+        assert os.listdir(private)
+        children = _descendants(running.process.pid)
+        assert len(children) >= 3  # the agent, the connection, git
+        started = time.monotonic()
+        running.signal(signum)
+        done = running.done(timeout=10)
+        assert time.monotonic() - started < 5.0
+        assert os.listdir(private) == []
+    assert done.code == code
+    assert f"cancelled: hello still runs {good[:7]}" in done.output
+    assert done.report["status"] == "cancelled"
+    assert not [pid for pid in children if _alive(pid)]
+    assert [title.split(":")[1].split()[0] for title in hook.titles] == ["deploying", "cancelled"]
+
+
+def test_cancel_before_anything_was_changed_says_so_and_keeps_the_code(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    dokku.faults(Fault("apps:report", "hang"))
+    running = Run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    _until(lambda: any("apps:report" in call.raw for call in dokku.calls()))
+    running.signal(signal.SIGTERM)
+    done = running.done(timeout=10)
+    assert done.code == 143
+    assert done.seconds < 15
+    assert "cancelled" in done.output
+
+
+def test_cancel_while_the_server_hangs_still_ends_in_time(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    """What is live cannot be asked then; "unknown" is the truth."""
+    dokku.configure(build_seconds=30.0)
+    running = Run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    running.wait_for("Building hello")
+    dokku.faults(Fault("connect", "hang"))
+    started = time.monotonic()
+    running.signal(signal.SIGTERM)
+    done = running.done(timeout=10)
+    assert time.monotonic() - started < 5.0
+    assert done.code == 143
+    assert "What hello runs is unknown; check with" in done.output
+
+
+def test_child_that_was_killed_first_counts_as_a_cancel_and_not_as_a_failure(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    """GitLab's cancel sends TERM to the highest process ids first, to us last."""
+    dokku.configure(build_seconds=30.0)
+    running = Run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    running.wait_for("Building hello")
+    for pid in sorted(_descendants(running.process.pid), reverse=True):
+        os.kill(pid, signal.SIGTERM)
+    time.sleep(0.2)
+    running.signal(signal.SIGTERM)
+    done = running.done(timeout=10)
+    assert done.code == 143, done.output
+    assert done.report["status"] == "cancelled"
+
+
+def test_quieted_workers_are_restarted_by_a_cancelled_run(
+    dokku: DokkuStandIn, naive: Client, checkout: Checkout
+) -> None:
+    _rails(checkout)
+    naive.dokku("ps:scale hello worker=1")
+    env = settings_for(dokku, SIDEKIQ_QUIET_ON_DEPLOY="true")
+    assert run("deploy", cwd=checkout.path, env=env).code == 0
+    first = dokku.app("hello").running["worker.1"]
+    checkout.commit("Second")
+    dokku.configure(build_seconds=30.0)
+    running = Run("deploy", cwd=checkout.path, env=env)
+    running.wait_for("Building hello")
+    running.signal(signal.SIGTERM)
+    done = running.done(timeout=10)
+    assert done.code == 143
+    assert "restart worker of hello" in done.output
+    _until(lambda: dokku.app("hello").running.get("worker.1") not in {None, first})
+
+
+def test_run_after_a_kill_finishes_what_the_killed_one_left(
+    dokku: DokkuStandIn, naive: Client, checkout: Checkout
+) -> None:
+    """SIGKILL between quiet and restart: the workers must not stay quiet for ever."""
+    _rails(checkout)
+    naive.dokku("ps:scale hello worker=1")
+    env = settings_for(dokku, SIDEKIQ_QUIET_ON_DEPLOY="true")
+    assert run("deploy", cwd=checkout.path, env=env).code == 0
+    checkout.commit("Second")
+    dokku.faults(Fault("push", "hang", times=1))
+    running = Run("deploy", cwd=checkout.path, env=env)
+    running.wait_for("→ push")
+    running.signal(signal.SIGKILL)
+    running.done(timeout=10)
+    assert dokku.app("hello").config["CI_DEPLOY_UNFINISHED"]
+    doctor = run("ci-deploy", "doctor", cwd=checkout.path, env=env)
+    assert "has left something unfinished" in doctor.output
+    quiet = dokku.app("hello").running["worker.1"]
+    done = run("deploy", cwd=checkout.path, env={**env, "DEPLOY_REVISION": "HEAD~1"})
+    assert done.code == 0, done.output
+    assert done.report["status"] == "skipped"
+    assert dokku.app("hello").running["worker.1"] != quiet
+    assert "CI_DEPLOY_UNFINISHED" not in dokku.app("hello").config
+
+
+def _rails(checkout: Checkout) -> None:
+    """An app that looks like Rails; `bin/rails` notes what it is called for."""
+    checkout.commit(
+        "Rails",
+        {
+            "Gemfile": "gem 'rails'\n",
+            "config/application.rb": "",
+            "bin/rails": "#!/bin/sh\necho rails \"$1\"\n",
+        },
+    )
+    (checkout.path / "bin/rails").chmod(0o755)
+    checkout.commit("Executable")
+
+
+def _descendants(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += [int(child), *_descendants(int(child))]
+    return found
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def _until(true: object, seconds: float = 10.0) -> None:
+    assert callable(true)
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -1,0 +1,247 @@
+"""`deploy` against the stand-in Dokku: real git, real ssh, and what the server says afterwards."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from pathlib import Path
+
+from tests.standins.dokku.client import Client
+from tests.standins.dokku.server import DokkuStandIn, Fault
+from tests.support import Checkout, run, settings_for
+
+
+def test_deploys_and_reports_what_the_server_reports(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    assert done.code == 0, done.output
+    assert dokku.app("hello").running_revision == checkout.head
+    assert done.report["status"] == "succeeded"
+    assert done.report["live_revision"] == checkout.head
+    assert done.report["changed"] is True
+    assert f"verified: hello runs {checkout.head[:7]}" in done.output
+
+
+def test_second_deploy_of_the_same_revision_is_skipped_with_one_connection(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
+    before = len(dokku.connections())
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    assert done.code == 0
+    assert done.report["status"] == "skipped"
+    assert done.report["changed"] is False
+    assert len(dokku.connections()) - before == 1
+
+
+def test_a_whole_deploy_needs_one_connection(dokku: DokkuStandIn, checkout: Checkout) -> None:
+    before = len(dokku.connections())
+    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
+    assert len(dokku.connections()) - before == 1
+
+
+def test_failed_release_keeps_the_old_revision_and_ends_with_20(
+    dokku: DokkuStandIn, tmp_path: Path
+) -> None:
+    checkout = Checkout(tmp_path / "app")
+    good = checkout.head
+    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
+    checkout.commit("Break it", {"release.py": "raise SystemExit('boom')\n"})
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    assert done.code == 20
+    assert "the release task failed: python3 release.py" in done.output
+    assert f"hello still runs {good[:7]}" in done.output
+    assert done.report["failed_event"] == "deploy"
+    assert done.report["failed_layer"] == "dokku"
+    with urllib.request.urlopen(dokku.app("hello").url + "/health") as answer:
+        assert json.load(answer)["revision"] == good
+
+
+def test_app_that_does_not_exist_is_named_with_its_neighbour_and_never_created(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, APP_NAME="helo"))
+    assert done.code == 2
+    assert "there is no app `helo`" in done.output
+    assert "Did you mean `hello`?" in done.output
+    assert dokku.apps() == ["hello"]
+
+
+def test_app_is_created_when_asked(empty_dokku: DokkuStandIn, checkout: Checkout) -> None:
+    env = settings_for(empty_dokku, DOKKU_CREATE_APP="true")
+    assert run("deploy", cwd=checkout.path, env=env).code == 0
+    assert empty_dokku.app("hello").running_revision == checkout.head
+
+
+def test_deploy_branch_is_asked_from_the_server(
+    dokku: DokkuStandIn, naive: Client, checkout: Checkout
+) -> None:
+    naive.dokku("git:set hello deploy-branch production")
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    assert done.code == 0, done.output
+    assert "deploy branch production" in done.output
+    assert dokku.app("hello").running_revision == checkout.head
+
+
+def test_push_to_a_wrong_branch_fails_although_git_succeeds(
+    dokku: DokkuStandIn, naive: Client, checkout: Checkout
+) -> None:
+    naive.dokku("git:set hello deploy-branch production")
+    env = settings_for(dokku, DOKKU_DEPLOY_BRANCH="main")
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert done.code == 20
+    assert "it deploys `production`" in done.output
+    assert dokku.app("hello").running_revision == ""
+
+
+def test_older_revision_is_deployed_with_a_lease_and_a_warning(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    old = checkout.head
+    new = checkout.commit("Second")
+    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, DEPLOY_REVISION=old))
+    assert done.code == 0, done.output
+    assert f"{old[:7]} is older than {new[:7]}" in done.output
+    assert dokku.app("hello").running_revision == old
+
+
+def test_older_revision_is_refused_when_asked_and_nothing_is_touched(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    old = checkout.head
+    checkout.commit("Second")
+    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
+    env = settings_for(dokku, DEPLOY_REVISION=old, REFUSE_OUTDATED="true")
+    pushes = _pushes(dokku)
+    assert run("deploy", cwd=checkout.path, env=env).code == 14
+    assert _pushes(dokku) == pushes
+
+
+def test_older_revision_is_recognised_when_the_checkout_lacks_the_live_one(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+) -> None:
+    old = checkout.head
+    checkout.git("clone", "--quiet", str(checkout.path), str(tmp_path / "old"))
+    checkout.commit("Second")
+    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
+    done = run("deploy", cwd=tmp_path / "old", env=settings_for(dokku))
+    assert done.code == 0, done.output
+    assert dokku.app("hello").running_revision == old
+
+
+def test_diverged_revision_is_refused_unless_forced(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    start = checkout.head
+    live = checkout.commit("One way")
+    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
+    checkout.git("reset", "--quiet", "--hard", start)
+    other = checkout.commit("The other way")
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    assert done.code == 14
+    assert f"{other[:7]} has diverged from {live[:7]}" in done.output
+    assert dokku.app("hello").running_revision == live
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, FORCE_PUSH="true"))
+    assert done.code == 0, done.output
+    assert dokku.app("hello").running_revision == other
+
+
+def test_shallow_checkout_is_deepened_from_its_origin(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+) -> None:
+    for number in range(3):
+        checkout.commit(f"Commit {number}")
+    shallow = tmp_path / "shallow"
+    url = f"file://{checkout.path}"
+    checkout.git("clone", "--quiet", "--depth=1", url, str(shallow))
+    done = run("deploy", cwd=shallow, env=settings_for(dokku))
+    assert done.code == 0, done.output
+    assert dokku.app("hello").running_revision == checkout.head
+    assert (shallow / ".git/shallow").is_file(), "the workspace itself is left as it was"
+
+
+def test_shallow_checkout_that_cannot_be_deepened_says_which_line_to_add(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+) -> None:
+    checkout.commit("Second")
+    shallow = tmp_path / "shallow"
+    checkout.git("clone", "--quiet", "--depth=1", f"file://{checkout.path}", str(shallow))
+    Checkout.git(_at(shallow), "remote", "set-url", "origin", "file:///nowhere")
+    env = settings_for(dokku, GITLAB_CI="true", CI_PROJECT_DIR=str(shallow))
+    done = run("deploy", cwd=shallow, env=env)
+    assert done.code == 2
+    assert 'GIT_DEPTH: "0"' in done.output
+    assert _pushes(dokku) == 0
+
+
+def test_redeploy_builds_the_same_revision_again(dokku: DokkuStandIn, checkout: Checkout) -> None:
+    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
+    releases = dokku.app("hello").releases
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, REDEPLOY="true"))
+    assert done.code == 0, done.output
+    assert dokku.app("hello").releases == releases + 1
+
+
+def test_processes_that_are_down_are_started_again_although_the_revision_is_live(
+    dokku: DokkuStandIn, naive: Client, checkout: Checkout
+) -> None:
+    naive.dokku("ps:scale hello worker=1")
+    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
+    naive.dokku("ps:stop hello")
+    assert not dokku.app("hello").running
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    assert done.code == 0, done.output
+    assert done.report["status"] == "succeeded"
+    assert dokku.app("hello").running
+
+
+def test_connection_lost_in_the_push_is_followed_on_the_server(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    dokku.configure(build_seconds=1.0)
+    dokku.faults(Fault("build", "drop", times=1, finish=True))
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    assert "the connection was lost" in done.output
+    assert done.code in {0, 22}, done.output
+    assert dokku.app("hello").running_revision == checkout.head
+
+
+def test_run_streams_the_output_and_gives_the_true_exit_code(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
+    words = ("run", "--", "sh", "-c", "echo 'a  b' \"$0\" $((1+1)); exit 17", "it's")
+    done = run("ci-deploy", *words, cwd=checkout.path, env=settings_for(dokku))
+    assert done.code == 17
+    assert done.output == "a  b it's 2\n"
+
+
+def test_doctor_is_content_with_a_healthy_setup_and_changes_nothing(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    done = run("ci-deploy", "doctor", cwd=checkout.path, env=settings_for(dokku))
+    assert done.code == 0, done.output
+    assert "Dokku 0.38.27" in done.output
+    assert _pushes(dokku) == 0
+
+
+def test_plan_names_the_push_and_does_not_make_it(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    done = run("ci-deploy", "plan", cwd=checkout.path, env=settings_for(dokku))
+    assert done.code == 0, done.output
+    assert done.report["changes"] == [f"push {checkout.head[:7]} to master of hello"]
+    assert dokku.app("hello").running_revision == ""
+    assert _pushes(dokku) == 0
+
+
+def _pushes(server: DokkuStandIn) -> int:
+    return sum("git-receive-pack" in call.raw for call in server.calls())
+
+
+def _at(path: Path) -> Checkout:
+    found = Checkout.__new__(Checkout)
+    found.path = path
+    return found

@@ -1,0 +1,76 @@
+#!/bin/sh
+# Put the runners and clients that the tests call into .tools/bin of the repository, in pinned
+# versions: gitlab-ci-local (with a Node of its own), act, Compose v2. Nothing else is touched,
+# except that rsync, which gitlab-ci-local wants on the machine, comes from Debian.
+set -eu
+cd "$(dirname "$0")"
+# shellcheck source=/dev/null
+. ./lib.sh
+
+act=0.2.89
+here=$PWD
+mkdir -p ../../.tools/bin
+cd ../../.tools
+bin=$PWD/bin
+
+# What cannot be installed is named; our own CI must have everything, a visitor need not.
+skipped=0
+skip() {
+    say "SKIPPED: $*" >&2
+    skipped=1
+}
+
+command -v rsync >/dev/null || packages rsync
+
+# The copied lock file is the mark of a finished installation, so it is copied last.
+if cmp -s "$here/npm/package-lock.json" npm/installed.json; then
+    :
+elif command -v npm >/dev/null; then
+    mkdir -p npm
+    cp "$here/npm/package.json" "$here/npm/package-lock.json" "$here/npm/.npmrc" npm/
+    (cd npm && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null)
+    # Its Node (it needs 22 or newer) comes first for this program only, not for the tests.
+    cat >bin/gitlab-ci-local <<'SH'
+#!/bin/sh
+npm=$(dirname "$0")/../npm/node_modules/.bin
+PATH=$npm:$PATH exec "$npm/gitlab-ci-local" "$@"
+SH
+    chmod +x bin/gitlab-ci-local
+    cp "$here/npm/package-lock.json" npm/installed.json
+    say "installed gitlab-ci-local $(bin/gitlab-ci-local --version)"
+else
+    skip "gitlab-ci-local: there is no npm (install Node.js)"
+fi
+
+if [ "$(bin/act --version 2>/dev/null)" = "act version $act" ]; then
+    :
+elif command -v go >/dev/null; then
+    log=$(mktemp)
+    CGO_ENABLED=0 GOBIN=$bin GOFLAGS=-trimpath go install "github.com/nektos/act@v$act" >"$log" 2>&1 ||
+        { cat "$log" >&2 && fail "act could not be built"; }
+    rm -f "$log"
+    say "built $(bin/act --version)"
+else
+    skip "act: there is no Go"
+fi
+
+# The machine's own Compose v2, or else Debian's: the binary of trixie runs on older Debians too.
+if bin/docker-compose version >/dev/null 2>&1; then
+    :
+elif docker compose version >/dev/null 2>&1; then
+    printf '#!/bin/sh\nexec docker compose "$@"\n' >bin/docker-compose
+    chmod +x bin/docker-compose
+elif (cd "$here" && ./docker.sh && ./base-image.sh); then
+    docker run --rm debian:trixie-slim sh -ec '
+        cd /tmp
+        apt-get update -qq && apt-get download -qq docker-compose
+        dpkg-deb -x docker-compose*.deb .
+        cat usr/libexec/docker/cli-plugins/docker-compose' >bin/docker-compose
+    chmod +x bin/docker-compose
+    say "took $(bin/docker-compose version) from Debian"
+else
+    skip "docker-compose: there is no Docker Engine"
+fi
+
+[ "$skipped" -eq 0 ] || [ "${CI:-}" != true ] || fail "in CI nothing may be missing"
+say "ready: .tools/bin"

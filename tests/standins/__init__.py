@@ -1,0 +1,1 @@
+"""Stand-ins for servers that cannot run on a developer's machine."""

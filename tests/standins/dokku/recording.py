@@ -1,0 +1,68 @@
+"""What was called: two lines in `calls.jsonl` for each remote command, its start and its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .state import locked
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Call:
+    """One remote command; `exit` is None while it runs, or when it never came to its end."""
+
+    id: str
+    time: float
+    connection: int
+    key: str
+    raw: str
+    argv: list[str]
+    exit: int | None = None
+    seconds: float | None = None
+    unknown: bool = False
+
+
+def begin(root: Path, key: str, raw: str, argv: list[str]) -> str:
+    """Note that a command starts."""
+    identity = f"{os.getpid()}.{time.monotonic_ns()}"
+    connection = os.environ.get("SSH_CONNECTION", "").split()
+    _append(
+        root,
+        id=identity,
+        time=time.time(),
+        connection=int(connection[1]) if connection else 0,
+        key=key,
+        raw=raw,
+        argv=argv,
+    )
+    return identity
+
+
+def end(root: Path, identity: str, code: int, seconds: float, *, unknown: bool) -> None:
+    """Note how a command ended."""
+    _append(root, id=identity, exit=code, seconds=round(seconds, 4), unknown=unknown)
+
+
+def read(root: Path) -> list[Call]:
+    """Return all commands so far, in the order in which they started."""
+    path = root / "calls.jsonl"
+    if not path.exists():
+        return []
+    found: dict[str, dict[str, Any]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        note = json.loads(line)
+        found.setdefault(note["id"], {}).update(note)
+    return [Call(**note) for note in found.values()]
+
+
+def _append(root: Path, **note: object) -> None:
+    path = root / "calls.jsonl"
+    with locked(path), path.open("a", encoding="utf-8") as file:
+        file.write(f"{json.dumps(note)}\n")

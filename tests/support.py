@@ -1,0 +1,134 @@
+"""What tests share: checkouts, and running the installed commands as a CI job would."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.standins.dokku.server import DokkuStandIn
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.prefix, "bin")
+HELLO = ROOT / "examples/hello"
+
+
+class Checkout:
+    """A git repository with an app, as CI has checked it out."""
+
+    def __init__(self, path: Path, files: Mapping[str, str] | Path = HELLO) -> None:
+        self.path = path
+        if isinstance(files, Path):
+            shutil.copytree(files, path, ignore=shutil.ignore_patterns("__pycache__"))
+            files = {}
+        path.mkdir(exist_ok=True)
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.head = self.commit("Say hello", files)
+
+    def git(self, *arguments: str) -> str:
+        """A git command in it."""
+        who = ["-c", "user.name=Jane", "-c", "user.email=jane@example.com"]
+        argv = ["git", "-C", str(self.path), *who, *arguments]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def commit(self, message: str, files: Mapping[str, str] | None = None) -> str:
+        """Write files, commit everything; the full SHA."""
+        for name, text in (files or {}).items():
+            path = self.path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", message)
+        self.head = self.git("rev-parse", "HEAD")
+        return self.head
+
+
+@dataclass
+class Done:
+    """How a command ended."""
+
+    code: int
+    output: str
+    seconds: float
+    workspace: Path
+    errors: str = ""
+    cpu: float = 0.0
+    report: dict[str, Any] = field(default_factory=dict)
+
+    def outputs(self) -> dict[str, str]:
+        """GitLab's dotenv file."""
+        lines = (self.workspace / "deploy.env").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+
+def settings_for(server: DokkuStandIn, **more: str) -> dict[str, str]:
+    """The settings that a deploy to the stand-in needs."""
+    return {
+        "APP_NAME": "hello",
+        "DOKKU_HOST": f"{server.user}@{server.host}:{server.port}",
+        "SSH_PRIVATE_KEY": server.private_key,
+        "SSH_SERVER_HOSTKEYS": server.known_hosts,
+        **more,
+    }
+
+
+class Run:
+    """An installed command that runs; `done()` waits for its end."""
+
+    def __init__(self, command: str, *arguments: str, cwd: Path, env: Mapping[str, str]) -> None:
+        self.workspace = cwd
+        self.started = time.monotonic()
+        (cwd / "deploy-report.json").unlink(missing_ok=True)
+        self.process = subprocess.Popen(
+            [BIN / command, *arguments],
+            cwd=cwd,
+            env={"PATH": os.environ["PATH"], **env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def wait_for(self, text: str, seconds: float = 20.0) -> str:
+        """Read until the output has `text`; what was read."""
+        assert self.process.stdout is not None
+        os.set_blocking(self.process.stdout.fileno(), False)
+        seen = b""
+        until = time.monotonic() + seconds
+        while text.encode() not in seen:
+            assert time.monotonic() < until, f"no {text!r} in: {seen.decode()}"
+            assert self.process.poll() is None, seen.decode()
+            seen += self.process.stdout.read() or b""
+            time.sleep(0.01)
+        os.set_blocking(self.process.stdout.fileno(), True)
+        return seen.decode()
+
+    def signal(self, signum: signal.Signals) -> None:
+        """Signal it as a runner does."""
+        self.process.send_signal(signum)
+
+    def done(self, timeout: float = 90.0) -> Done:
+        """Wait for the end."""
+        out, err = self.process.communicate(timeout=timeout)
+        seconds = time.monotonic() - self.started
+        done = Done(
+            self.process.returncode, out.decode(), seconds, self.workspace, errors=err.decode()
+        )
+        report = self.workspace / "deploy-report.json"
+        if report.is_file():
+            done.report = json.loads(report.read_text())
+        return done
+
+
+def run(command: str, *arguments: str, cwd: Path, env: Mapping[str, str]) -> Done:
+    """Run an installed command to its end."""
+    return Run(command, *arguments, cwd=cwd, env=env).done()

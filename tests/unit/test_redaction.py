@@ -1,0 +1,408 @@
+"""No secret leaves in any spelling, wherever the output is split; ordinary text stays as it is."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import random
+import re
+import shlex
+import string
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from ci_deploy.shell.redaction import Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Spelling = Callable[[str], str]
+
+MARK = "[REDACTED]"
+PREFIXES = ("", "remote: ", "2026-11-20T12:00:00.123Z ", "│ ", "app[web.1]: ", "\t")
+
+
+def private_key(kind: str, size: int, seed: int) -> str:
+    """What looks like a key; a real one would make scanners of this repository nervous."""
+    code = base64.b64encode(random.Random(seed).randbytes(size)).decode()
+    lines = [code[at : at + 64] for at in range(0, len(code), 64)]
+    return "\n".join([f"-----BEGIN {kind} KEY-----", *lines, f"-----END {kind} KEY-----", ""])
+
+
+KEY = private_key("OPENSSH PRIVATE", 290, seed=1)
+KEY_BODY = "".join(KEY.split("\n")[1:-2])
+RSA_KEY = private_key("RSA PRIVATE", 1190, seed=2)
+TOKEN = "xoxp-7Gq0Zt4WmB2kLr9VnY1cDf5HjS3a"
+PASSWORD = "p@ss 'w\"0rd/<é&>$x\\y"
+SHORT = "hunter2!"
+HOOK = "https://chat.example.com/hooks/xk3j4h5k6j7h8g9f0d1s2a3q4w"
+SECRETS = {"key": KEY, "token": TOKEN, "password": PASSWORD, "short": SHORT, "hook": HOOK}
+
+
+def b64(data: str | bytes) -> str:
+    return base64.b64encode(data.encode() if isinstance(data, str) else data).decode()
+
+
+def url_safe(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def lower_codes(text: str) -> str:
+    return re.sub("%..", lambda code: code[0].lower(), text)
+
+
+SPELLINGS: dict[str, Spelling] = {
+    "plain": str,
+    "CRLF": lambda text: text.replace("\n", "\r\n"),
+    "literal line ends": lambda text: text.replace("\n", "\\n"),
+    "JSON": lambda text: json.dumps(text)[1:-1],
+    "JSON in UTF-8": lambda text: json.dumps(text, ensure_ascii=False)[1:-1],
+    "JSON of PHP": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
+    "JSON of Go": lambda text: (
+        json.dumps(text)[1:-1]
+        .replace("<", "\\u003c")
+        .replace(">", "\\u003e")
+        .replace("&", "\\u0026")
+    ),
+    "percent": lambda text: quote(text, safe=""),
+    "percent, lower case": lambda text: lower_codes(quote(text, safe="")),
+    "percent, with slashes": quote,
+    "form": quote_plus,
+    "encodeURIComponent": lambda text: quote(text, safe="!'()*~"),
+    "single quotes": shlex.quote,
+    "single quotes, backslash": lambda text: text.replace("'", "'\\''"),
+    "double quotes": lambda text: re.sub(r'([\\"$`])', r"\\\1", text),
+    "backslashes": lambda text: re.sub(r"([^\w@%+=:,./\n-])", r"\\\1", text),
+    "ANSI-C quotes": lambda text: text.replace("\\", "\\\\").replace("'", "\\'"),
+    "HTML": html.escape,
+    "HTML, decimal": lambda text: html.escape(text).replace("&#x27;", "&#39;"),
+    "XML": lambda text: html.escape(text).replace("&#x27;", "&apos;"),
+    "repr": lambda text: repr(text)[1:-1],
+    "repr of bytes": lambda text: repr(text.encode())[2:-1],
+    "hex": lambda text: text.encode().hex(),
+    "HEX": lambda text: text.encode().hex().upper(),
+    "base64": b64,
+    "base64 without padding": lambda text: b64(text).rstrip("="),
+    "base64, url-safe": url_safe,
+    "base64 of CRLF": lambda text: b64(text.replace("\n", "\r\n")),
+    "base64 of base64": lambda text: b64(b64(text)),
+}
+FORMS = [
+    pytest.param(secret, spelling, id=f"{name}, {form}")
+    for name, secret in SECRETS.items()
+    for form, spelling in SPELLINGS.items()
+]
+
+
+@pytest.fixture(scope="module")
+def redactor() -> Redactor:
+    redactor = Redactor()
+    redactor.add(*SECRETS.values(), RSA_KEY)
+    return redactor
+
+
+def visible(shown: str) -> str:
+    """What an attacker reads: line ends, prefixes and colours taken out, marks in."""
+    shown = re.sub(r"\x1b\[[0-9;]*[mK]", "", shown)
+    lines = shown.split("\n")
+    for prefix in PREFIXES[1:]:
+        lines = [line.removeprefix(prefix) for line in lines]
+    return "".join(lines)
+
+
+def assert_safe(shown: str, printed: str, window: int = 10) -> None:
+    """No stretch of what was printed is left."""
+    text, form = visible(shown), printed.replace("\n", "").replace("\r", "")
+    window = min(window, len(form))
+    leaks = [at for at in range(len(form) - window + 1) if form[at : at + window] in text]
+    assert not leaks, f"{form[leaks[0] :][:window]} in {shown}"
+
+
+def key_in(printed: str) -> str:
+    """Without the header and footer, which are no secret, and which some spellings leave as is."""
+    generic = r".*?BEGIN\W.*?KEY-----|-----END.*"
+    return re.sub(generic, "", printed.replace("\\-", "-"), flags=re.DOTALL)
+
+
+def in_chunks(redactor: Redactor, chunks: Iterable[bytes]) -> str:
+    stream = redactor.stream()
+    shown = b"".join([stream.feed(chunk) for chunk in chunks]) + stream.flush()
+    return shown.decode()
+
+
+def cut(data: bytes, rng: random.Random, pieces: int) -> list[bytes]:
+    edges = sorted(rng.randint(0, len(data)) for _ in range(pieces - 1))
+    return [data[low:high] for low, high in zip([0, *edges], [*edges, len(data)], strict=True)]
+
+
+def wrapped(text: str, width: int, prefix: str = "") -> str:
+    return "\n".join(prefix + text[at : at + width] for at in range(0, len(text), width))
+
+
+# --- spellings ---
+
+
+@pytest.mark.parametrize(("secret", "spelling"), FORMS)
+def test_every_spelling_is_removed(redactor: Redactor, secret: str, spelling: Spelling) -> None:
+    printed = spelling(secret)
+    text = f"before {printed} after"
+    assert Redactor().text(text) == text  # it is the redactor that removes it
+    shown = redactor.text(text)
+    assert_safe(shown, printed if secret != KEY else key_in(printed))
+    assert shown.startswith("before ")
+    assert shown.endswith(" after")
+    if "\n" not in printed and secret != KEY:
+        assert re.fullmatch(r"before ['\"]?\[REDACTED\]['\"]? after", shown)
+
+
+@pytest.mark.parametrize(("secret", "spelling"), FORMS)
+def test_no_split_lets_it_through(redactor: Redactor, secret: str, spelling: Spelling) -> None:
+    data = f"before {spelling(secret)} after\n".encode()
+    whole = redactor.text(data.decode())
+    splits = range(len(data))
+    for at in splits if len(data) < 100 else random.Random(4).sample(splits, 10):
+        assert in_chunks(redactor, [data[:at], data[at:]]) == whole
+
+
+@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
+@pytest.mark.parametrize("name", ["plain", "JSON", "percent", "base64"])
+def test_byte_by_byte_is_no_way_out(redactor: Redactor, secret: str, name: str) -> None:
+    data = f"before {SPELLINGS[name](secret)} after\n".encode()
+    shown = in_chunks(redactor, [data[at : at + 1] for at in range(len(data))])
+    assert shown == redactor.text(data.decode())
+
+
+@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
+@pytest.mark.parametrize("shift", range(3))
+def test_base64_of_a_longer_text_is_removed(redactor: Redactor, secret: str, shift: int) -> None:
+    """What attackers print is not the secret alone, but an environ or the memory with it."""
+    text = f"{'x' * shift}{secret.strip()}yz"
+    stable = slice((0, 2, 3)[shift], (shift + len(secret.strip().encode())) * 8 // 6)
+    for code in (b64(text), url_safe(text)):
+        assert_safe(redactor.text(f"dump: {code}"), code[stable])
+        assert MARK in redactor.text(f"dump: {code}")
+        twice = b64("ab" + code + "c")
+        assert_safe(redactor.text(f"dump: {twice}"), twice[8:-8], window=16)
+
+
+def test_the_header_of_a_key_is_no_secret(redactor: Redactor) -> None:
+    shown = redactor.text(KEY).split("\n")
+    assert shown[0] == "-----BEGIN OPENSSH PRIVATE KEY-----"
+    assert shown[-2] == "-----END OPENSSH PRIVATE KEY-----"
+    assert set(shown[1:-2]) == {MARK}
+
+
+def test_each_line_of_a_secret_is_one() -> None:
+    redactor = Redactor()
+    redactor.add("first line\n  second line\nabc\n\nfourth line")
+    assert redactor.text("see: second line!") == f"see: {MARK}!"
+    assert redactor.text("abc and fourth line") == f"abc and {MARK}"
+    assert redactor.text("c2Vjb25kIGxpbmU=") == MARK
+
+
+def test_a_key_inside_json_is_also_known_as_a_file() -> None:
+    """A service account: the program that gets it writes the key with real line ends."""
+    redactor = Redactor()
+    redactor.add(json.dumps({"type": "service_account", "private_key": RSA_KEY}, indent=2))
+    for printed in (RSA_KEY, b64(RSA_KEY), json.dumps(RSA_KEY)):
+        assert_safe(redactor.text(printed), printed[40:-40], window=24)
+
+
+def test_a_part_of_a_key_is_a_leak_too(redactor: Redactor) -> None:
+    for start in range(0, 200, 11):
+        part = KEY_BODY[start : start + 30]
+        assert redactor.text(f"key={part}…") == f"key={MARK}…"
+
+
+def test_parts_of_a_url_are_secrets_of_their_own() -> None:
+    redactor = Redactor()
+    redactor.add("https://bot:s3cr3t%21pw@chat.example.com/hooks/xk3j4h5k6j?token=tok-456789&n=1")
+    error = "HTTPSConnectionPool(host='chat.example.com', port=443): url: /hooks/xk3j4h5k6j?token="
+    assert redactor.text(error) == error.replace("hooks/xk3j4h5k6j", MARK)
+    for part in ("s3cr3t%21pw", "s3cr3t!pw", "xk3j4h5k6j", "tok-456789"):
+        assert redactor.text(f"it is {part}.") == f"it is {MARK}."
+        assert redactor.text(b64(part)) == MARK
+    assert (
+        redactor.text("bot reads https://chat.example.com/")
+        == "bot reads https://chat.example.com/"
+    )
+
+
+def test_of_a_database_url_only_the_password_is_one() -> None:
+    redactor = Redactor()
+    url = "postgres://shop:s3cr3tpw@production-database-cluster.example.com/shop_production"
+    redactor.add(url)
+    assert redactor.text(f"DATABASE_URL={url}") == f"DATABASE_URL={MARK}"
+    assert redactor.text("password s3cr3tpw") == f"password {MARK}"
+    ordinary = "migrating shop_production on production-database-cluster.example.com"
+    assert redactor.text(ordinary) == ordinary
+
+
+# --- wrapped ---
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("width", [76, 64, 17])
+@pytest.mark.parametrize("before", ["", "a", "ab" * 40])
+def test_a_wrapped_dump_of_a_key_is_removed(
+    redactor: Redactor, before: str, width: int, prefix: str
+) -> None:
+    for code in (b64(before + KEY), b64(b64(before + KEY)), f"{before}{KEY}".encode().hex()):
+        dump = wrapped(code, width, prefix)
+        assert Redactor().text(dump) == dump
+        secret = code[2 * len(before) + 4 : -4]
+        assert_safe(redactor.text(dump), secret, window=8)
+        assert_safe(in_chunks(redactor, dump.encode().splitlines(keepends=True)), secret, window=8)
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("name", ["plain", "base64", "hex", "percent"])
+def test_a_wrapped_token_is_removed_wherever_it_starts(
+    redactor: Redactor, name: str, prefix: str
+) -> None:
+    form = SPELLINGS[name](TOKEN)
+    for before in range(78):
+        dump = wrapped("Q" * before + form + "Q" * 30, 76, prefix) + "\n"
+        assert_safe(redactor.text(dump), form, window=4)
+        # Line after line: at most 7 characters are shown before it is known what they begin.
+        shown = in_chunks(redactor, dump.encode().splitlines(keepends=True))
+        assert_safe(shown, form, window=8)
+        assert MARK in shown
+
+
+def test_a_wrapped_password_with_blanks_is_removed(redactor: Redactor) -> None:
+    for width in range(4, len(PASSWORD)):
+        assert_safe(redactor.text(wrapped(PASSWORD, width)), PASSWORD, window=4)
+
+
+def test_words_at_the_ends_of_lines_are_no_wrapped_secret() -> None:
+    redactor = Redactor()
+    redactor.add("firstsecond")
+    text = "one first two\nthree second four\n"
+    assert redactor.text(text) == text
+
+
+# --- colours ---
+
+
+@pytest.mark.parametrize("code", ["\x1b[31m", "\x1b[01;31m\x1b[K", "\x1b[m"])
+@pytest.mark.parametrize("form", [TOKEN, PASSWORD, SHORT, b64(PASSWORD)])
+def test_colours_do_not_hide_a_secret(redactor: Redactor, form: str, code: str) -> None:
+    for at in range(1, len(form)):
+        text = f"found: {form[:at]}{code}{form[at:]}\x1b[0m in it\n"
+        assert redactor.text(text) == f"found: {MARK}{code}\x1b[0m in it\n"
+        data = text.encode()
+        middle = len(f"found: {form[:at]}".encode()) + len(code) // 2
+        assert in_chunks(redactor, [data[:middle], data[middle:]]) == redactor.text(text)
+
+
+# --- streams ---
+
+
+def test_the_chunks_make_no_difference(redactor: Redactor) -> None:
+    rng = random.Random(7)
+    ordinary = ["Counting objects: 100% (12/12)", "built 3f2a9c1e", "\x1b[32mok\x1b[0m", "é│ü"]
+    for _ in range(30):
+        lines = []
+        for _ in range(4):
+            form = rng.choice(list(SPELLINGS.values()))(rng.choice([KEY, TOKEN, PASSWORD, HOOK]))
+            lines += [rng.choice(ordinary), f"{rng.choice(ordinary)} {form} {rng.choice(ordinary)}"]
+        data = "\n".join(lines).encode()
+        assert in_chunks(redactor, cut(data, rng, rng.choice([2, 10, 50]))) == redactor.text(
+            data.decode()
+        )
+
+
+def test_ordinary_lines_come_out_at_once(redactor: Redactor) -> None:
+    stream = redactor.stream()
+    rng = random.Random(3)
+    for _ in range(300):
+        words = rng.choices(["deploy", "web.1", "http", "x", "3f2a9c", "p@", "hun", "..."], k=6)
+        line = f"{' '.join(words)}\n".encode()
+        assert stream.feed(line) == line
+
+
+def test_removed_lines_come_out_at_once(redactor: Redactor) -> None:
+    stream = redactor.stream()
+    for line in wrapped(b64(KEY)[60:], 76, "remote: ").splitlines():
+        assert stream.feed(f"{line}\n".encode()) == f"remote: {MARK}\n".encode()
+
+
+def test_only_the_beginning_of_a_secret_is_held_back(redactor: Redactor) -> None:
+    stream = redactor.stream()
+    assert stream.feed(f"token {TOKEN[:20]}".encode()) == b"token "
+    assert stream.feed(b"? no\n") == f"{TOKEN[:20]}? no\n".encode()
+    for at in range(len(HOOK)):
+        stream = redactor.stream()
+        assert len(stream.feed(f"see {HOOK[:at]}".encode())) >= 4 + at - 64
+
+
+def test_a_beginning_is_not_held_back_forever(redactor: Redactor) -> None:
+    stream = redactor.stream()
+    stream.feed(TOKEN[:9].encode())
+    assert b"".join(stream.feed(b"\n" * 100) for _ in range(100)).startswith(TOKEN[:9].encode())
+
+
+def test_flush_gives_the_rest(redactor: Redactor) -> None:
+    stream = redactor.stream()
+    assert stream.feed(b"ends with xox") == b"ends with "
+    assert stream.flush() == b"xox"
+    assert stream.flush() == b""
+
+
+def test_a_secret_that_becomes_known_later_is_removed_from_then_on() -> None:
+    redactor = Redactor()
+    stream = redactor.stream()
+    assert stream.feed(b"token abc-123-def\n") == b"token abc-123-def\n"
+    redactor.add("abc-123-def")
+    assert stream.feed(b"token abc-123-def\n") == b"token [REDACTED]\n"
+
+
+# --- no false alarms ---
+
+
+def test_what_is_shorter_than_six_characters_is_no_secret() -> None:
+    redactor = Redactor()
+    redactor.add("", "a", "12345", " true \n")
+    text = "a deploy of 12345 is true; MTIzNDU= 3132333435"
+    assert redactor.text(text) == text
+    assert redactor.masks() == []
+
+
+def test_ordinary_text_stays_as_it_is(redactor: Redactor) -> None:
+    rng = random.Random(5)
+    public = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{b64(rng.randbytes(30))} root@ci"
+    lines = [public, "/usr/lib/python3/dist-packages/pkg_resources/__init__.py", "hunter2 http://"]
+    lines += [rng.randbytes(20).hex(), b64(rng.randbytes(100)), b64("-----BEGIN CERTIFICATE-----")]
+    lines += ["-----BEGIN OPENSSH PRIVATE KEY-----", "https://chat.example.com/hooks/", "password"]
+    lines += ["".join(rng.choices(string.printable, k=90)) for _ in range(2000)]
+    text = "\n".join(lines)
+    assert redactor.text(text) == text
+    assert in_chunks(redactor, cut(text.encode(), rng, 50)) == text
+
+
+def test_bytes_that_are_no_utf_8_and_lone_surrogates_do_no_harm(redactor: Redactor) -> None:
+    assert in_chunks(redactor, [b"before \xe2\x94", b"\x82 after"]) == "before │ after"
+    assert redactor.stream().feed(b"\xff\xfe\n") == b"\xff\xfe\n"
+    for odd in ("\udc80", "\ud800"):
+        assert TOKEN not in redactor.text(f"{odd} {TOKEN}")
+        other = Redactor()
+        other.add(f"secret{odd}secret")
+        assert other.text(f"a secret{odd}secret") == f"a {MARK}"
+
+
+# --- masks ---
+
+
+def test_masks_are_single_lines_and_parts_of_urls() -> None:
+    redactor = Redactor()
+    redactor.add(KEY, TOKEN, HOOK, "abc", "one line\r\nabc\r\nother line")
+    masks = redactor.masks()
+    assert all("\n" not in mask and "\r" not in mask and len(mask) >= 6 for mask in masks)
+    assert {TOKEN, HOOK, HOOK.rpartition("/")[2], "one line", "other line"} <= set(masks)
+    assert set(KEY.split("\n")[1:-3]) <= set(masks)
+    assert not [mask for mask in masks if mask.startswith("-----")]
+    assert len(masks) == len(set(masks))

@@ -1,0 +1,73 @@
+"""Real HTTP servers on loopback that take webhooks, and answer well, badly or not at all."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class Webhooks:
+    """What arrived, and how to answer: a status, `hang`, `drop` or `flood` (10 MB)."""
+
+    url: str = ""
+    answer: int | str = 200
+    body: bytes = b"ok"
+    headers: dict[str, str] = field(default_factory=dict)
+    requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+
+    @property
+    def payloads(self) -> list[dict[str, Any]]:
+        """The JSON bodies."""
+        return [json.loads(body) for _path, _headers, body in self.requests]
+
+    @property
+    def titles(self) -> list[str]:
+        """The titles of Mattermost's attachments."""
+        return [payload["attachments"][0]["title"] for payload in self.payloads]
+
+
+@contextmanager
+def webhooks() -> Iterator[Webhooks]:
+    """A server that runs until the block is left."""
+    state = Webhooks()
+    ended = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # noqa: N802
+            length = int(self.headers.get("Content-Length", 0))
+            state.requests.append((self.path, dict(self.headers), self.rfile.read(length)))
+            if state.answer == "hang":
+                ended.wait(120)
+            elif state.answer != "drop":
+                body = b"x" * 10_000_000 if state.answer == "flood" else state.body
+                self.send_response(state.answer if isinstance(state.answer, int) else 200)
+                for name, value in state.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+        do_GET = do_POST
+
+        def log_message(self, *_arguments: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    state.url = f"http://127.0.0.1:{server.server_port}/hooks/t0pS3cretHookPath"
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield state
+    finally:
+        ended.set()
+        server.shutdown()
+        server.server_close()
+        time.sleep(0)
