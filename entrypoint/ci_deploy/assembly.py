@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import pwd
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -215,10 +217,27 @@ class Assembly:
         environ = {name: self.environ[name] for name in PASSED_ON if name in self.environ}
         environ |= {"HOME": str(folder), "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
         environ["TMPDIR"] = str(folder)
+        environ |= _named_user(folder)
         if core.ca_bundle:
             names = ("SSL_CERT_FILE", "GIT_SSL_CAINFO", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
             environ |= dict.fromkeys(names, core.ca_bundle)
         return environ
+
+
+def _named_user(folder: Path) -> dict[str, str]:
+    """ssh refuses to run for a user id without a name (`docker run --user 12345`): lend it one."""
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        passwd = f"ci-deploy:x:{os.getuid()}:{os.getgid()}::{folder}:/bin/sh\n"
+        (folder / "passwd").write_text(passwd)
+        (folder / "group").write_text(f"ci-deploy:x:{os.getgid()}:\n")
+        return {
+            "LD_PRELOAD": "libnss_wrapper.so",
+            "NSS_WRAPPER_PASSWD": str(folder / "passwd"),
+            "NSS_WRAPPER_GROUP": str(folder / "group"),
+        }
+    return {}
 
 
 COMMAND = Setting(

@@ -273,9 +273,14 @@ def test_a_wrapped_token_is_removed_wherever_it_starts(
         assert MARK in shown
 
 
-def test_a_wrapped_password_with_blanks_is_removed(redactor: Redactor) -> None:
-    for width in range(4, len(PASSWORD)):
-        assert_safe(redactor.text(wrapped(PASSWORD, width)), PASSWORD, window=4)
+@pytest.mark.parametrize("prefix", ["", "remote: ", "2026-11-20T12:00:00.123Z ", "│ "])
+@pytest.mark.parametrize("form", [PASSWORD, SHORT, TOKEN, b64(PASSWORD), json.dumps(PASSWORD)])
+def test_a_secret_in_a_wrapped_sentence_is_removed(
+    redactor: Redactor, form: str, prefix: str
+) -> None:
+    for width in range(4, 40):
+        text = wrapped(f"the password {form} was wrong, it says", width, prefix)
+        assert_safe(redactor.text(text), form, window=4)
 
 
 def test_words_at_the_ends_of_lines_are_no_wrapped_secret() -> None:

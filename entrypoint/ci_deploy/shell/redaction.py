@@ -37,7 +37,7 @@ _DENSE = re.compile(rb"[A-Za-z0-9+/=_-]{24,}")
 _GENERIC = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]+-----")
 _INVISIBLE = re.compile(rb"\x1b\[[0-?]*[ -/]*(?:[@-~]|\Z)|\x1b\Z|\r")
 _ONLY_COLOURS = re.compile(rb"(?:\x1b\[[0-?]*[ -/]*[@-~])*")
-_LINE_START = re.compile(rb"\n(?:remote: |\xe2\x94\x82 |[\d:.,+TZ-]{8,} )*[ \t]*")
+_LINE_START = re.compile(rb"\n(?:remote: |\xe2\x94\x82 |[\d:.,+TZ-]{8,} )*")
 _BLANKS = bytes(32 if byte > 127 or byte in b"\t|>])" else byte for byte in range(256))
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
@@ -91,7 +91,7 @@ def _forms(secret: str) -> Iterator[bytes]:
     """The secret as it may be printed, without line ends."""
     lines = [line for line in secret.split("\n") if not _GENERIC.fullmatch(line.strip())]
     words = [line.strip() for line in lines if len(line.strip()) >= _SHORTEST]
-    for text in {"\n".join(line.lstrip() for line in lines), *words}:
+    for text in {"\n".join(lines), *words}:
         yield from (_bytes(form).replace(b"\n", b"") for form in _spellings(text))
     short = [word for word in words if len(word) < _FRAGMENT]
     for text in {secret, secret.replace("\n", "\\n"), secret.replace("\n", "\r\n"), *short}:
@@ -257,6 +257,7 @@ def _visible(text: bytes) -> tuple[bytes, list[Span]]:
 
 def _project(found: Iterable[Span], spans: list[Span]) -> Iterator[Span]:
     """From places in a view to places in the text whose spans the view consists of."""
+    spans = [span for span in spans if span[0] < span[1]]
     starts = list(accumulate((end - start for start, end in spans), initial=0))
     for low, high in found:
         at = bisect_right(starts, low) - 1

@@ -1,0 +1,330 @@
+"""The same deploy from every platform's variables, and one clear answer to bad settings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.standins.dokku.client import Client
+from tests.standins.dokku.server import DokkuStandIn
+from tests.support import Checkout, run, settings_for
+from tests.webhooks import webhooks
+
+BAD = {
+    "DOKKU_HOST": "http://x",
+    "SSH_PRIVATE_KEY": "broken",
+    "DEPLOY_PROVIDER": "docku",
+    "DEPLOY_TIMEOUT": "ten",
+    "HEALTHCHECK_URL": "ftp://x",
+}
+
+
+def test_six_mistakes_get_one_answer_and_no_connection(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    before = len(dokku.connections())
+    done = run("deploy", cwd=checkout.path, env=BAD)
+    assert done.code == 2
+    assert "6 settings are missing or wrong; nothing was touched." in done.output
+    for part in (
+        "APP_NAME: is required",
+        "`docku` is not one of dokku. Did you mean `dokku`?",
+        "SSH_PRIVATE_KEY (variable SSH_PRIVATE_KEY): this is no private key",
+        "DOKKU_HOST (variable DOKKU_HOST): this is a http:// address",
+        "DEPLOY_TIMEOUT (variable DEPLOY_TIMEOUT): `ten` is not a whole number",
+        "HEALTHCHECK_URL (variable HEALTHCHECK_URL): this is not an http:// or https:// URL",
+    ):
+        assert part in done.output
+    assert len(dokku.connections()) == before
+
+
+def test_mistakes_are_spelled_as_inputs_on_github(checkout: Checkout, tmp_path: Path) -> None:
+    given = {f"INPUT_{name.replace('_', '-')}": value for name, value in BAD.items()}
+    done = run("ci-deploy", cwd=checkout.path, env={**_github(checkout, tmp_path), **given})
+    assert done.code == 2
+    assert "input `app-name`: is required" in done.output
+    assert "input `dokku-host` (input `dokku-host`)" in done.output or "input `dokku-host`" in (
+        done.output
+    )
+    assert "::error title=ci-deploy::" in done.output
+
+
+def test_a_key_and_a_passphrase_that_do_not_fit_are_told_before_any_connection(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+) -> None:
+    import subprocess  # noqa: PLC0415
+
+    key = tmp_path / "locked"
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "right one", "-f", key], check=True
+    )
+    dokku.authorize(key.with_suffix(".pub").read_text())
+    before = len(dokku.connections())
+    env = settings_for(dokku, SSH_PRIVATE_KEY=key.read_text())
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert done.code == 2
+    assert "SSH_PRIVATE_KEY_PASSPHRASE is required" in done.output
+    wrong = run("deploy", cwd=checkout.path, env={**env, "SSH_PRIVATE_KEY_PASSPHRASE": "wrong one"})
+    assert wrong.code == 2
+    assert "this is not the key's passphrase" in wrong.output
+    assert len(dokku.connections()) == before
+    right = run("deploy", cwd=checkout.path, env={**env, "SSH_PRIVATE_KEY_PASSPHRASE": "right one"})
+    assert right.code == 0, right.output
+
+
+def test_the_job_of_the_original_deployer_works_with_a_host_key_added(
+    dokku: DokkuStandIn, naive: Client, tmp_path: Path
+) -> None:
+    """seeds/001: image dokku:latest, `script: deploy`, these variables and no others."""
+    checkout = _rails(tmp_path)
+    with webhooks() as hook:
+        done = run(
+            "deploy",
+            cwd=checkout.path,
+            env={
+                **_gitlab(checkout),
+                "DEPLOY_PROVIDER": "dokku",  # baked into the image
+                "CI_DEPLOY": "true",
+                "APP_NAME": "hello",
+                "DOKKU_HOST": f"{dokku.user}@{dokku.host}:{dokku.port}",
+                "AUTO_MIGRATE_ON_DEPLOY": "true",
+                "SSH_PRIVATE_KEY": dokku.private_key,
+                "SSH_SERVER_HOSTKEYS": dokku.known_hosts,
+                "MATTERMOST_WEBHOOK_URL": hook.url,
+                "MATTERMOST_CHANNEL": "deploys",
+            },
+        )
+    assert done.code == 0, done.output
+    assert dokku.app("hello").running_revision == checkout.head
+    assert "rails db:migrate" in done.output
+    assert [title.split(": ")[1].split()[0] for title in hook.titles] == ["deploying", "deployed"]
+    assert {payload["channel"] for payload in hook.payloads} == {"deploys"}
+
+
+def test_a_channel_without_its_webhook_only_leaves_a_line(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, MATTERMOST_CHANNEL="deploys"))
+    assert done.code == 0
+    line = "mattermost is off: MATTERMOST_WEBHOOK_URL is not set (but MATTERMOST_CHANNEL is)"
+    assert done.output.count(line) == 1
+
+
+def test_ci_deploy_false_does_nothing_and_is_green(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    before = len(dokku.connections())
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, CI_DEPLOY="false"))
+    assert done.code == 0
+    assert done.report["status"] == "disabled"
+    assert len(dokku.connections()) == before
+
+
+def test_outputs_are_the_same_on_gitlab_github_and_locally(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+) -> None:
+    env = settings_for(dokku, DEPLOY_ENVIRONMENT="staging")
+    assert run("deploy", cwd=checkout.path, env=env).code == 0
+
+    gitlab = run("deploy", cwd=checkout.path, env={**env, **_gitlab(checkout)})
+    on_gitlab = {
+        name.removeprefix("DEPLOYED_").lower().replace("_", "-"): value
+        for name, value in gitlab.outputs().items()
+    }
+    inputs = {f"INPUT_{name.replace('_', '-')}": value for name, value in env.items()}
+    variables = _github(checkout, tmp_path)
+    github = run("ci-deploy", cwd=checkout.path, env={**inputs, **variables})
+    on_github = _parse_outputs(Path(variables["GITHUB_OUTPUT"]).read_text())
+    local = run("deploy", cwd=checkout.path, env=env)
+    on_github = {name: value for name, value in on_github.items() if value}
+    for outputs in (on_gitlab, on_github):
+        outputs.pop("duration")
+        assert outputs == {
+            "status": "skipped",
+            "app": "hello",
+            "environment": "staging",
+            "revision": checkout.head,
+            "previous-revision": checkout.head,
+            "changed": "false",
+        } | ({"url": outputs["url"]} if "url" in outputs else {})
+    assert on_gitlab == on_github
+    for done in (gitlab, github, local):
+        assert done.report["status"] == "skipped"
+        assert done.report["revision"] == checkout.head
+
+
+def test_gitlab_gets_dotenv_annotations_junit_and_sections(
+    dokku: DokkuStandIn, tmp_path: Path
+) -> None:
+    checkout = Checkout(tmp_path / "app")
+    done = run("deploy", cwd=checkout.path, env={**settings_for(dokku), **_gitlab(checkout)})
+    assert done.code == 0, done.output
+    outputs = done.outputs()
+    assert outputs["DEPLOYED_STATUS"] == "succeeded"
+    assert outputs["DEPLOYED_URL"] == dokku.app("hello").url
+    links = json.loads((checkout.path / "deploy-annotations.json").read_text())["ci-deploy"]
+    assert {link["external_link"]["label"] for link in links} >= {"hello (staging)", "Commit"}
+    junit = (checkout.path / "deploy-junit.xml").read_text()
+    assert 'name="deploy"' in junit
+    assert "section_start:" in done.output
+    assert "section_end:" in done.output
+
+
+def test_github_gets_a_summary_that_says_what_is_live(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+) -> None:
+    variables = _github(checkout, tmp_path)
+    done = run("ci-deploy", cwd=checkout.path, env={**settings_for(dokku), **variables})
+    assert done.code == 0, done.output
+    summary = Path(variables["GITHUB_STEP_SUMMARY"]).read_text()
+    assert f"hello runs {checkout.head[:7]}" in summary
+    assert "Roll back" in summary
+    assert "| deploy |" in summary
+    assert "::group::" in done.output
+
+
+@pytest.mark.parametrize("form", ["crlf", "no newline", "literal", "base64", "path", "one line"])
+def test_every_form_of_a_key_deploys(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path, form: str
+) -> None:
+    import base64  # noqa: PLC0415
+
+    text = dokku.private_key
+    path = tmp_path / "key"
+    path.write_text(text)
+    path.chmod(0o666)
+    key = {
+        "crlf": text.replace("\n", "\r\n"),
+        "no newline": text.rstrip("\n"),
+        "literal": text.replace("\n", "\\n"),
+        "base64": base64.b64encode(text.encode()).decode(),
+        "path": str(path),
+        "one line": text.replace("\n", " "),
+    }[form]
+    done = run("ci-deploy", "doctor", cwd=checkout.path, env=settings_for(dokku, SSH_PRIVATE_KEY=key))
+    assert done.code == 0, done.output
+
+
+def test_fingerprints_pin_the_host_too(dokku: DokkuStandIn, checkout: Checkout) -> None:
+    pins = " ".join(dokku.fingerprints.values())
+    env = settings_for(dokku, SSH_SERVER_HOSTKEYS=pins)
+    assert run("ci-deploy", "doctor", cwd=checkout.path, env=env).code == 0
+
+
+def test_unpinned_host_key_is_refused_with_the_line_to_set(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    env = settings_for(dokku)
+    del env["SSH_SERVER_HOSTKEYS"]
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert done.code == 12
+    assert dokku.fingerprints["ed25519"] in done.output
+    line = next(line for line in dokku.known_hosts.splitlines() if "ed25519" in line)
+    assert f"SSH_SERVER_HOSTKEYS='{line}'" in done.output
+    assert "no host key is pinned" in done.output
+    assert [call.raw for call in dokku.calls()] == ["apps:create hello"]
+
+
+def test_changed_host_key_is_refused_naming_both(dokku: DokkuStandIn, checkout: Checkout) -> None:
+    other = "SHA256:" + "A" * 43
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, SSH_SERVER_HOSTKEYS=other))
+    assert done.code == 12
+    assert f"but pinned is {other}" in done.output
+
+
+def test_key_that_the_server_does_not_know_is_refused_with_its_fingerprint(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+) -> None:
+    import subprocess  # noqa: PLC0415
+
+    key = tmp_path / "stranger"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    env = settings_for(dokku, SSH_PRIVATE_KEY=key.read_text())
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert done.code == 12
+    assert "refuses the key" in done.output
+    assert "SHA256:" in done.output
+
+
+def test_server_that_cannot_be_reached_is_11_and_was_tried_again(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    env = settings_for(dokku, DOKKU_HOST="dokku@127.0.0.1:9")
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert done.code == 11
+    assert "Connection refused" in done.output
+    assert "Trying again" in done.output
+
+
+def _rails(tmp_path: Path) -> Checkout:
+    checkout = Checkout(
+        tmp_path / "rails",
+        {
+            "Procfile": "worker: sleep 600\n",
+            "Gemfile": "gem 'rails'\n",
+            "config/application.rb": "",
+            "bin/rails": '#!/bin/sh\necho rails "$1"\n',
+        },
+    )
+    (checkout.path / "bin/rails").chmod(0o755)
+    checkout.commit("Executable")
+    return checkout
+
+
+def _gitlab(checkout: Checkout) -> dict[str, str]:
+    return {
+        "GITLAB_CI": "true",
+        "CI": "true",
+        "CI_JOB_ID": "7",
+        "CI_PROJECT_DIR": str(checkout.path),
+        "CI_COMMIT_SHA": checkout.head,
+        "CI_COMMIT_REF_NAME": "main",
+        "CI_COMMIT_BRANCH": "main",
+        "CI_DEFAULT_BRANCH": "main",
+        "CI_ENVIRONMENT_NAME": "staging",
+        "CI_PIPELINE_IID": "12",
+        "CI_PIPELINE_SOURCE": "push",
+        "CI_PROJECT_URL": "https://gitlab.example.com/acme/hello",
+        "CI_JOB_URL": "https://gitlab.example.com/acme/hello/-/jobs/7",
+        "GITLAB_USER_LOGIN": "jane",
+    }
+
+
+def _github(checkout: Checkout, tmp_path: Path) -> dict[str, str]:
+    files = {name: tmp_path / name for name in ("output", "summary", "event.json")}
+    files["event.json"].write_text("{}")
+    return {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_WORKSPACE": str(checkout.path),
+        "GITHUB_SHA": checkout.head,
+        "GITHUB_REF_NAME": "main",
+        "GITHUB_REF_TYPE": "branch",
+        "GITHUB_REPOSITORY": "acme/hello",
+        "GITHUB_SERVER_URL": "https://github.example.com",
+        "GITHUB_RUN_ID": "99",
+        "GITHUB_RUN_NUMBER": "12",
+        "GITHUB_EVENT_NAME": "push",
+        "GITHUB_EVENT_PATH": str(files["event.json"]),
+        "GITHUB_ACTOR": "jane",
+        "GITHUB_OUTPUT": str(files["output"]),
+        "GITHUB_STEP_SUMMARY": str(files["summary"]),
+    }
+
+
+def _parse_outputs(text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    lines = iter(text.split("\n"))
+    for line in lines:
+        name, separator, delimiter = line.partition("<<")
+        if separator:
+            value = []
+            for part in lines:
+                if part == delimiter:
+                    break
+                value.append(part)
+            found[name] = "\n".join(value)
+    return found
+
+
