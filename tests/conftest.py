@@ -11,6 +11,8 @@ from tests.standins.dokku.client import Client
 from tests.standins.dokku.server import DokkuStandIn
 from tests.support import Checkout
 
+pytest_plugins = ["tests.containers"]
+
 # An app without web process is deployed in a moment; tests that need answers use examples/hello.
 QUICK = {"Procfile": "worker: sleep 600\n"}
 

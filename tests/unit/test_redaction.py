@@ -100,7 +100,7 @@ FORMS = [
 @pytest.fixture(scope="module")
 def redactor() -> Redactor:
     redactor = Redactor()
-    redactor.add(*SECRETS.values(), RSA_KEY)
+    redactor.add(*SECRETS.values())
     return redactor
 
 

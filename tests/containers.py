@@ -1,0 +1,100 @@
+"""The built image, and a stand-in Dokku in a container of its own (pytest-docker).
+
+A plugin of pytest: tests/conftest.py names it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.docker import build_image, docker, need_docker
+from tests.support import ROOT, Checkout
+
+
+@dataclass
+class Container:
+    """The stand-in in its container: how our image reaches it, and what it says."""
+
+    network: str
+    name: str
+    state: Path
+
+    def settings(self, **more: str) -> dict[str, str]:
+        """What a deploy to it needs."""
+        keys = self.state / "ssh"
+        lines = [
+            f"dokku {' '.join((keys / f'host_{kind}.pub').read_text().split()[:2])}"
+            for kind in ("ed25519", "ecdsa", "rsa")
+        ]
+        return {
+            "APP_NAME": "hello",
+            "DOKKU_HOST": "root@dokku",
+            "DOKKU_CREATE_APP": "true",
+            "SSH_PRIVATE_KEY": (keys / "client").read_text(),
+            "SSH_SERVER_HOSTKEYS": "\n".join(lines),
+            **more,
+        }
+
+    def curl(self, app: str, path: str = "/health") -> str:
+        """Ask the running app, inside the container."""
+        code = (
+            "import json, urllib.request as u; from pathlib import Path; "
+            "from tests.standins.dokku.state import Store; "
+            "from tests.standins.dokku.view import AppView; "
+            f"print(u.urlopen(AppView(Store(Path('/state')), {app!r}).url + {path!r}).read().decode())"
+        )
+        return docker("exec", "-w", "/source", self.name, "python3", "-c", code).stdout
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """The image of the target `dokku`, built from this tree."""
+    return build_image("dokku")
+
+
+@pytest.fixture(scope="session")
+def docker_compose_command() -> str:
+    """Compose v2, as tests/machine/tools.sh has put it there."""
+    return str(ROOT / ".tools/bin/docker-compose")
+
+
+@pytest.fixture(scope="session")
+def docker_compose_file() -> str:
+    return str(ROOT / "tests/integration/compose.yml")
+
+
+@pytest.fixture(scope="session")
+def docker_cleanup() -> list[str]:
+    return ["down -v --timeout 2"]
+
+
+@pytest.fixture(scope="session")
+def dokku_container(
+    tmp_path_factory: pytest.TempPathFactory,
+    docker_compose_project_name: str,
+    request: pytest.FixtureRequest,
+) -> Container:
+    """Started once; each test uses an app of its own."""
+    need_docker()
+    build_image("dokku")
+    state = tmp_path_factory.mktemp("state")
+    os.environ["STATE"], os.environ["STANDINS"] = str(state), str(ROOT / "tests/standins")
+    services: Any = request.getfixturevalue("docker_services")
+    name = f"{docker_compose_project_name}-dokku-1"
+    services.wait_until_responsive(
+        check=lambda: "known_hosts:" in docker("logs", name, check=False).stdout,
+        timeout=30.0,
+        pause=0.2,
+    )
+    return Container(f"{docker_compose_project_name}_default", name, state)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Checkout:
+    """The hello app."""
+    return Checkout(tmp_path / "app")
