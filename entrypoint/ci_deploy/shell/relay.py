@@ -76,7 +76,7 @@ def _harmless(line: str) -> str:
 
 def clean(text: str) -> str:
     """A message of ours that contains foreign text, made safe; line ends stay."""
-    lines = _ESCAPE.sub(r"\1", _normal(text.replace("\r\n", "\n"))).split("\n")
+    lines = _ESCAPE.sub(r"\1", _normal(text)).split("\n")
     return "\n".join(_harmless(_last_state(line)) for line in lines)
 
 
@@ -140,7 +140,7 @@ class Relay:
 
     def _without_overwritten(self, text: str) -> str:
         """Of lines that overwrite themselves the last state, and now and then one in between."""
-        *lines, line = text.replace("\r\n", "\n").split("\n")
+        *lines, line = text.split("\n")
         lines = [_last_state(line) for line in lines]
         if lines:
             self._progress_since = None

@@ -9,10 +9,10 @@ import time
 from typing import TYPE_CHECKING
 
 from . import versions
+from .model import App
 from .output import fail, report
 from .parsing import parse, parse_report
 from .registry import SERVICE_PLUGINS, command
-from .state import App
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,8 +96,8 @@ def destroy(host: Host, words: Sequence[str]) -> None:
     for kind in SERVICE_PLUGINS:
         for service in host.store.services(kind):
             if app.name in service.links:
-                service.links.remove(app.name)
-                host.store.write_service(service)
+                with host.store.edit_service(service) as change:
+                    change.links.remove(app.name)
     from . import processes  # takes long to import, and only this command needs it
 
     running = [*app.processes, *([app.front] if app.front else [])]
@@ -133,14 +133,14 @@ def clone(host: Host, words: Sequence[str]) -> None:
     host.console.info1(f"Cloning {old.name} to {new}")
     create_app(host, new)
     _copy_repo(host, old.name, new)
-    with host.store.edit_app(new) as app:
-        app.config, app.properties, app.scale = old.config, old.properties, old.scale
-        app.can_scale, app.seeded = old.can_scale, old.seeded
+    with host.store.edit_app(new) as copy:
+        copy.config, copy.properties, copy.scale = old.config, old.properties, old.scale
+        copy.can_scale, copy.seeded = old.can_scale, old.seeded
     for kind in SERVICE_PLUGINS:
         for service in host.store.services(kind):
             if old.name in service.links:
-                service.links.append(new)
-                host.store.write_service(service)
+                with host.store.edit_service(service) as change:
+                    change.links.append(new)
     if old.live and not options.flag("--skip-deploy"):
         from . import ps  # takes long to import as well
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .host import Host
-    from .state import App, Process
+    from .model import App, Process
 
 DISABLED, SKIPPED = "checks.disabled-list", "checks.skipped-list"
 

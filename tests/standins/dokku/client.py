@@ -30,14 +30,14 @@ class Client:
         self.standin = standin
         self.config = home / "ssh_config"
         lines = [
-            f"IdentityFile {standin.private_key_path}",
-            f"UserKnownHostsFile {standin.known_hosts_path}",
+            f'IdentityFile "{standin.private_key_path}"',
+            f'UserKnownHostsFile "{standin.known_hosts_path}"',
             f"Port {standin.port}",
             f"User {standin.user}",
             "BatchMode yes",
             "IdentitiesOnly yes",
             "KexAlgorithms curve25519-sha256",
-            *([f"ControlPath {home / 'mux'}", "ControlMaster auto"] if multiplex else []),
+            *([f'ControlPath "{home}/mux"', "ControlMaster auto"] if multiplex else []),
             *(["ControlPersist 60"] if multiplex else []),
         ]
         home.mkdir(parents=True, exist_ok=True)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 from . import checks, network, processes, tasks, versions
 from .faults import strike
+from .model import App, Process, Release
 from .output import DokkuError, fail
 from .procfile import apply_env
-from .state import App, Process, Release
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -153,10 +153,7 @@ def run_processes(host: Host, app: App, release: Release, only: Collection[str])
         host.console.info1(f"Deploying {process_type} (count={count})")
         if checks.applies(app, checks.DISABLED, process_type):
             replace(host, app, process_type, [])
-        new = [
-            start_checked(host, app, release, process_type, index + 1, commands[process_type])
-            for index in range(count)
-        ]
+        new = start_all(host, app, release, (process_type, count), commands[process_type])
         replace(host, app, process_type, new, release)
     if not only:
         for process_type in {process.type for process in app.processes} - set(types):
@@ -168,6 +165,8 @@ def run_processes(host: Host, app: App, release: Release, only: Collection[str])
         if not host.since(versions.PROPERTY_SETTINGS):
             change.config["DOKKU_APP_RESTORE"] = "1"
             change.config.setdefault("DOKKU_APP_TYPE", "herokuish")
+    if "web" not in types:
+        strike(host, "live", app=app.name)
 
 
 def replace(
@@ -190,13 +189,30 @@ def replace(
         host.console.info1("Creating http nginx.conf")
         host.console.verbose("Reloading nginx")
         strike(host, "live", app=app.name)
+        processes.drain([each.port for each in old], host.settings.stop_timeout)
     processes.stop(old, host.settings.stop_timeout)
 
 
+def start_all(
+    host: Host, app: App, release: Release, wanted: tuple[str, int], command: str
+) -> list[Process]:
+    """Start the wanted number of processes of a type, one after the other; all or none."""
+    started: list[Process] = []
+    try:
+        for index in range(wanted[1]):
+            process = start_checked(host, app, release, (wanted[0], index + 1), command)
+            started.append(process)
+    except DokkuError:
+        processes.stop(started, host.settings.stop_timeout)
+        raise
+    return started
+
+
 def start_checked(
-    host: Host, app: App, release: Release, process_type: str, index: int, command: str
+    host: Host, app: App, release: Release, identity: tuple[str, int], command: str
 ) -> Process:
     """Start one process and wait until it passed its checks."""
+    process_type, index = identity
     web = process_type == "web"
     if web:
         network.front_port(host, app.name)
@@ -206,7 +222,7 @@ def start_checked(
     process = processes.start(
         host.root,
         [processes.shell(), "-c", command],
-        name=(process_type, index),
+        name=identity,
         cwd=Path(release.directory),
         env=tasks.environ(host, app, release.directory, name, str(port or 5000) if web else ""),
         log=log,

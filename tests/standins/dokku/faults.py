@@ -32,8 +32,8 @@ class Fault:
     """One thing that goes wrong.
 
     - `hang`: print `text`, then sleep for `seconds` (0: for ever).
-    - `drop`: end the connection's sshd. With `finish` the command completes unseen; without, it
-      goes on until it prints, as on a lost network.
+    - `drop`: end the connection's sshd, as a lost network does. A push goes on all the same (so
+      git does it); another command until it prints, or with `finish` to its end.
     - `refuse`: print `text` as an error and end with `code`.
     - `late`: take `seconds` more.
     - `print`: print `text`.

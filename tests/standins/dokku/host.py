@@ -6,8 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from . import versions
+from .model import App, Settings
 from .output import Console, fail
-from .state import App, Settings, Store
+from .state import Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .host import Host
-    from .state import App
+    from .model import App
 
 
 @command("logs")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .host import Host
-    from .state import App
+    from .model import App
 
 
 def front_port(host: Host, name: str) -> int:

@@ -71,7 +71,7 @@ def echoed(words: Sequence[str]) -> list[str]:
         if ECHO_FLAGS.fullmatch(word):
             found += [] if "n" in word else [""]
         elif word in ("--help", "--version"):
-            import subprocess
+            import subprocess  # takes long to import, and hardly anybody asks
 
             answer = subprocess.run(
                 ["/bin/echo", word], capture_output=True, text=True, check=False

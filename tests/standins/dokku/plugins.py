@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .host import Host
+
+FORCED = re.compile(r'command="((?:[^"\\]|\\.)*)"')
 
 
 @command("version")
@@ -63,7 +68,17 @@ def registry_login(host: Host, words: Sequence[str]) -> None:
 
 @command("ssh-keys:list")
 def ssh_keys(host: Host, words: Sequence[str]) -> None:
-    """Print the names of the keys that may connect."""
-    for line in (host.root / "ssh" / "authorized_keys").read_text(encoding="utf-8").splitlines():
-        if line.startswith("command="):
-            host.console.plain(f'SHA256:- NAME="{line.split(chr(39))[-2]}"')
+    """Print the keys that were added with `ssh-keys:add`, and their names."""
+    path = host.root / "ssh" / "authorized_keys"
+    for line in path.read_text(encoding="utf-8").splitlines():
+        found = FORCED.match(line)
+        if found:
+            name = shlex.split(found[1].replace('\\"', '"').replace("\\\\", "\\"))[-1]
+            shown = subprocess.run(
+                ["ssh-keygen", "-l", "-f", "-"],
+                input=line,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            host.console.plain(f'{shown.stdout.split()[1]} NAME="{name}"')

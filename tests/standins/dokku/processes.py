@@ -16,8 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .model import Process
 from .pids import remember, start_time
-from .state import Process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,6 +75,25 @@ def stop(processes: Sequence[Process], timeout: float) -> None:
     for process in running:
         _signal(process.pid, signal.SIGKILL)
     _reap(running)
+
+
+def drain(ports: Sequence[int], timeout: float) -> None:
+    """Wait until the requests under way on these ports are answered, at most for a while."""
+    deadline = time.monotonic() + timeout
+    while ports and time.monotonic() < deadline:
+        time.sleep(0.01)
+        if not set(ports) & _busy_ports():
+            return
+
+
+def _busy_ports() -> set[int]:
+    """Return the local ports of all established connections."""
+    try:
+        lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    except OSError:
+        return set()
+    fields = [line.split() for line in lines]
+    return {int(each[1].rpartition(":")[2], 16) for each in fields if each[3] == "01"}
 
 
 def stop_all(root: Path) -> None:

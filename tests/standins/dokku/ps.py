@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from .host import Host
-    from .state import App
+    from .model import App
 
 
 @command("ps:rebuild")

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import pids, processes, tasks
+from .model import App, Process
 from .output import fail
 from .parsing import Options, parse
 from .registry import command
-from .state import App, Process, locked, read_json, write_json
+from .state import locked, read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Self
 
 from . import faults, processes, recording
 from .faults import Fault
+from .model import Service, Settings
 from .recording import Call
 from .sshd import KEY_TYPES, Sshd, fingerprint, make_keys
-from .state import Service, Settings, Store
+from .state import Store
 from .view import AppView
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 class DokkuStandIn:
     """A stand-in modelled on Dokku 0.38's documented behaviour, on 127.0.0.1.
 
-    `settings` are those of `state.Settings`: `version`, `delay`, `build_seconds`, `plugins`, …
+    `settings` are those of `model.Settings`: `version`, `delay`, `build_seconds`, `plugins`, …
     """
 
     def __init__(
@@ -91,6 +92,11 @@ class DokkuStandIn:
     def port(self) -> int:
         """Return sshd's port."""
         return self._sshd.port
+
+    @property
+    def sshd_log(self) -> Path:
+        """Return sshd's own log, with its `Connection from` and `Accepted publickey` lines."""
+        return self._sshd.log
 
     @property
     def private_key_path(self) -> Path:

@@ -11,8 +11,8 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .model import Service
 from .output import fail
-from .state import Service
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,12 +74,11 @@ class Plugin:
         """Create a service; its password is random unless one is given."""
         if not NAME.fullmatch(name):
             fail(f"{NAMELESS}. Valid characters are: [A-Za-z0-9_-]+")
-        if self.find(name):
-            fail(f"{self.kind.title} service {name} already exists")
         version = options.get("--image-version") or options.get("-I") or self.kind.version
         password = options.get("--password") or options.get("-p") or secrets.token_hex(16)
         service = Service(self.name, name, version, password)
-        self.host.store.write_service(service)
+        if not self.host.store.create_service(service):
+            fail(f"{self.kind.title} service {name} already exists")
         self.host.console.verbose("Waiting for container to be ready")
         self.host.console.info2(f"{self.kind.title} container created: {name}")
         for key, value in self.facts(service).items():

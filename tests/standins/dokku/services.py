@@ -50,8 +50,8 @@ def clone(host: Host, words: Sequence[str]) -> None:
     if len(names) < 2:
         fail("Please specify a name for the new service")
     copy = plugin(host).create(names[1], options)
-    copy.cloned_from = source.name
-    host.store.write_service(copy)
+    with host.store.edit_service(copy) as change:
+        change.cloned_from = source.name
     host.console.info1("Done")
 
 
@@ -101,8 +101,8 @@ def link(host: Host, words: Sequence[str]) -> None:
     variable = f"{alias}_URL" if alias else plugin(host).free_alias(app)
     query = options.get("--querystring") or options.get("-q")
     value = plugin(host).dsn(service) + (f"?{query}" if query else "")
-    service.links = sorted({*service.links, app})
-    host.store.write_service(service)
+    with host.store.edit_service(service) as change:
+        change.links = sorted({*change.links, app})
     host.console.info1("Setting config vars")
     for line in config.pretty({variable: value}):
         host.console.verbose(line)
@@ -119,8 +119,8 @@ def unlink(host: Host, words: Sequence[str]) -> None:
     variables = plugin(host).variables(service, app)
     if app not in service.links and not variables:
         fail(f"Not linked to app {app}")
-    service.links = [each for each in service.links if each != app]
-    host.store.write_service(service)
+    with host.store.edit_service(service) as change:
+        change.links = [each for each in change.links if each != app]
     host.console.info1(f"Unsetting {' '.join(variables)}")
     with host.store.edit_app(app) as change:
         change.config = {key: value for key, value in change.config.items() if key not in variables}
@@ -181,5 +181,5 @@ def import_dump(host: Host, words: Sequence[str]) -> None:
     dump = sys.stdin.buffer.read().decode(errors="replace")
     if not dump:
         fail("No data provided on stdin.")
-    service.cloned_from = dump.split("\n", 1)[0].rpartition(" ")[2]
-    host.store.write_service(service)
+    with host.store.edit_service(service) as change:
+        change.cloned_from = dump.split("\n", 1)[0].rpartition(" ")[2]

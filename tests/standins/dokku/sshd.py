@@ -120,12 +120,12 @@ class Sshd:
         return False
 
     def _config(self) -> str:
-        keys = [f"HostKey {self.directory / f'host_{kind}'}" for kind in KEY_TYPES]
+        keys = [f'HostKey "{self.directory}/host_{kind}"' for kind in KEY_TYPES]
         lines = [
             f"Port {self.port}",
             f"ListenAddress {self.bind}",
             *keys,
-            f"AuthorizedKeysFile {self.directory / 'authorized_keys'}",
+            f'AuthorizedKeysFile "{self.directory}/authorized_keys"',
             f"MaxStartups {self.max_startups}",
             f"MaxSessions {self.max_sessions}",
             "AuthenticationMethods publickey",

@@ -10,104 +10,14 @@ import fcntl
 import json
 import os
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from .model import App, Globals, Process, Release, Service, Settings
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from pathlib import Path
-
-DEFAULT_PLUGINS = ("postgres", "mysql", "redis", "letsencrypt")
-
-
-@dataclass
-class Settings:
-    """How this server behaves; may be changed while it runs."""
-
-    version: str = "0.38.27"
-    delay: float = 0.15
-    build_seconds: float = 0.0
-    checks_wait: float = 1.0
-    checks_timeout: float = 5.0
-    stop_timeout: float = 2.0
-    hostname: str = "127.0.0.1"
-    bind: str = "127.0.0.1"
-    plugins: list[str] = field(default_factory=lambda: list(DEFAULT_PLUGINS))
-    images: dict[str, str] = field(default_factory=dict)
-
-    def changed(self, changes: Mapping[str, object]) -> Settings:
-        """Return a copy with other values; an unknown name is an error."""
-        values: dict[str, Any] = {**asdict(self), **changes}
-        return Settings(**values)
-
-
-@dataclass
-class Release:
-    """A built tree: what a real Dokku keeps as an image."""
-
-    number: int
-    revision: str
-    directory: str
-    web: bool = True
-
-
-@dataclass
-class Process:
-    """A running process: what a real Dokku keeps as a container."""
-
-    type: str
-    index: int
-    pid: int
-    started: str
-    port: int = 0
-    cid: str = ""
-    release: int = 0
-
-    @property
-    def name(self) -> str:
-        """Return the name as Dokku writes it: `web.1`."""
-        return f"{self.type}.{self.index}"
-
-
-@dataclass
-class App:
-    """One app: its settings, what was built last and what is live."""
-
-    name: str
-    created_at: int
-    config: dict[str, str] = field(default_factory=dict)
-    properties: dict[str, str] = field(default_factory=dict)
-    domains: list[str] = field(default_factory=list)
-    scale: dict[str, int] = field(default_factory=dict)
-    can_scale: bool = True
-    seeded: bool = False
-    certificate: str = ""
-    releases: int = 0
-    built: Release | None = None
-    live: Release | None = None
-    processes: list[Process] = field(default_factory=list)
-    front: Process | None = None
-
-
-@dataclass
-class Globals:
-    """What is set with `--global`."""
-
-    config: dict[str, str] = field(default_factory=dict)
-    properties: dict[str, str] = field(default_factory=dict)
-    domains: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Service:
-    """A service is only what a client sees of it: a name, an address, its links."""
-
-    type: str
-    name: str
-    version: str
-    password: str
-    links: list[str] = field(default_factory=list)
-    cloned_from: str = ""
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -237,13 +147,27 @@ class Store:
         paths = sorted((self.root / "services").glob(f"{kind}.*.json"))
         return [Service(**json.loads(path.read_text(encoding="utf-8"))) for path in paths]
 
-    def write_service(self, service: Service) -> None:
-        """Create or replace a service."""
-        write_json(self._service_path(service.type, service.name), asdict(service))
+    def create_service(self, service: Service) -> bool:
+        """Create a service; False when there is one of that name."""
+        path = self._service_path(service)
+        with locked(path):
+            if path.exists():
+                return False
+            write_json(path, asdict(service))
+        return True
+
+    @contextmanager
+    def edit_service(self, service: Service) -> Iterator[Service]:
+        """Change a service; nobody else changes it meanwhile."""
+        path = self._service_path(service)
+        with locked(path):
+            fresh = Service(**read_json(path))
+            yield fresh
+            write_json(path, asdict(fresh))
 
     def remove_service(self, service: Service) -> None:
         """Forget a service."""
-        self._service_path(service.type, service.name).unlink()
+        self._service_path(service).unlink()
 
-    def _service_path(self, kind: str, name: str) -> Path:
-        return self.root / "services" / f"{kind}.{name}.json"
+    def _service_path(self, service: Service) -> Path:
+        return self.root / "services" / f"{service.type}.{service.name}.json"

@@ -15,7 +15,7 @@ from .procfile import AppJson, read_app_json, read_procfile
 
 if TYPE_CHECKING:
     from .host import Host
-    from .state import App, Release
+    from .model import App, Release
 
 
 def environ(host: Host, app: App, directory: str, dyno: str, port: str = "") -> dict[str, str]:

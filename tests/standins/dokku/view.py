@@ -11,7 +11,8 @@ from . import processes
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .state import App, Release, Store
+    from .model import App, Release
+    from .state import Store
 
 
 class AppView:
