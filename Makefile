@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help venv demo test check format manifest image images sizes bench soak clean
+.PHONY: help venv demo test check machine format manifest image sizes bench soak clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t12
@@ -30,6 +30,21 @@ check: $(VENV)/.dev ## lint, types, unit tests: seconds
 	@$(BIN)/mypy
 	@$(BIN)/python -m ci_deploy.manifest --check
 	@$(PYTEST) -q -n 2 tests/unit tests/contract
+
+test: $(VENV)/.dev machine image ## everything, from setting itself up to real runners
+	@$(PYTEST) -q -n 3 --dist worksteal --durations=15 tests
+
+machine: ## Docker Engine, base image, runners: what tests need on this machine (Debian, root)
+	@tests/machine/docker.sh && tests/machine/base-image.sh
+	@tests/machine/tools.sh && tests/machine/images.sh
+
+image: ## build the image: all targets, named ci-deploy/TARGET
+	@for target in dokku compose heroku full; do \
+	  tests/machine/docker-build.sh -q --target $$target -t ci-deploy/$$target . >/dev/null || exit 1; \
+	done
+
+sizes: image ## size of each image, and what fills it
+	@tests/machine/sizes.sh ci-deploy/dokku ci-deploy/compose ci-deploy/heroku ci-deploy/full
 
 format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .

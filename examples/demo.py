@@ -30,7 +30,9 @@ def main() -> int:
         git(app, "init", "--quiet", "--initial-branch=main")
         first = commit(app, "Say hello")
         with DokkuStandIn(Path(folder, "server")) as server:
-            tell(f"1. A stand-in Dokku listens on {server.host}:{server.port}. Deploy the app to it.")
+            tell(
+                f"1. A stand-in Dokku listens on {server.host}:{server.port}. Deploy the app to it."
+            )
             expect(deploy(app, server, DOKKU_CREATE_APP="true"), 0)
             url = server.app("hello").url
             expect(answer(url), first)

@@ -17,7 +17,9 @@ LABEL = "ci-deploy-test"
 MACHINE = ROOT / "tests/machine"
 
 
-def docker(*arguments: str, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def docker(
+    *arguments: str, check: bool = True, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
     """A docker command."""
     argv = ["docker", *arguments]
     done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
@@ -41,7 +43,7 @@ def need_docker() -> None:
 @contextmanager
 def _alone(name: str) -> Iterator[None]:
     """One worker of the test run at a time."""
-    with Path(f"/tmp/ci-deploy-test-{os.getuid()}-{name}.lock").open("w") as file:  # noqa: S108
+    with Path(f"/tmp/ci-deploy-test-{os.getuid()}-{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -40,7 +40,7 @@ def webhooks() -> Iterator[Webhooks]:
     ended = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
             state.requests.append((self.path, dict(self.headers), self.rfile.read(length)))
             if state.answer == "hang":
@@ -54,7 +54,7 @@ def webhooks() -> Iterator[Webhooks]:
                 self.end_headers()
                 self.wfile.write(body)
 
-        do_GET = do_POST
+        do_GET = do_POST  # noqa: N815
 
         def log_message(self, *_arguments: object) -> None:
             """Say nothing."""

@@ -73,14 +73,12 @@ def test_the_deploy_key_never_appears_in_any_form(
     assert body[0] not in (checkout.path / "deploy-report.json").read_text()
 
 
-def test_secrets_are_in_no_argv_and_on_no_disk(
-    dokku: DokkuStandIn, checkout: Checkout
-) -> None:
-    import os  # noqa: PLC0415
-    import time  # noqa: PLC0415
-    from tempfile import TemporaryDirectory  # noqa: PLC0415
+def test_secrets_are_in_no_argv_and_on_no_disk(dokku: DokkuStandIn, checkout: Checkout) -> None:
+    import os
+    import time
+    from tempfile import TemporaryDirectory
 
-    from tests.support import Run  # noqa: PLC0415
+    from tests.support import Run
 
     dokku.configure(build_seconds=0.5)
     needle = [line for line in dokku.private_key.splitlines() if "-----" not in line][1]

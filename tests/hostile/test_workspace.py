@@ -85,9 +85,7 @@ def test_nonsense_in_path_and_home_does_not_matter(
 @pytest.mark.parametrize(
     "branch", ["--upload-pack=x", "$(touch pwned)", "a b", "x" * 200, "rocket-🚀", "`id`", "a'b\"c"]
 )
-def test_branch_names_are_only_text(
-    dokku: DokkuStandIn, checkout: Checkout, branch: str
-) -> None:
+def test_branch_names_are_only_text(dokku: DokkuStandIn, checkout: Checkout, branch: str) -> None:
     env = settings_for(
         dokku,
         GITLAB_CI="true",

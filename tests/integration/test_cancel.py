@@ -141,7 +141,7 @@ def _rails(checkout: Checkout) -> None:
         {
             "Gemfile": "gem 'rails'\n",
             "config/application.rb": "",
-            "bin/rails": "#!/bin/sh\necho rails \"$1\"\n",
+            "bin/rails": '#!/bin/sh\necho rails "$1"\n',
         },
     )
     (checkout.path / "bin/rails").chmod(0o755)

@@ -227,9 +227,7 @@ def test_doctor_is_content_with_a_healthy_setup_and_changes_nothing(
     assert _pushes(dokku) == 0
 
 
-def test_plan_names_the_push_and_does_not_make_it(
-    dokku: DokkuStandIn, checkout: Checkout
-) -> None:
+def test_plan_names_the_push_and_does_not_make_it(dokku: DokkuStandIn, checkout: Checkout) -> None:
     done = run("ci-deploy", "plan", cwd=checkout.path, env=settings_for(dokku))
     assert done.code == 0, done.output
     assert done.report["changes"] == [f"push {checkout.head[:7]} to master of hello"]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker import LABEL, docker
 from tests.containers import Container
+from tests.docker import LABEL, docker
 from tests.support import Checkout
 
 pytestmark = pytest.mark.docker

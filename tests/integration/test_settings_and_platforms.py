@@ -54,12 +54,10 @@ def test_mistakes_are_spelled_as_inputs_on_github(checkout: Checkout, tmp_path: 
 def test_a_key_and_a_passphrase_that_do_not_fit_are_told_before_any_connection(
     dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
 ) -> None:
-    import subprocess  # noqa: PLC0415
+    import subprocess
 
     key = tmp_path / "locked"
-    subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "right one", "-f", key], check=True
-    )
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "right one", "-f", key], check=True)
     dokku.authorize(key.with_suffix(".pub").read_text())
     before = len(dokku.connections())
     env = settings_for(dokku, SSH_PRIVATE_KEY=key.read_text())
@@ -112,9 +110,7 @@ def test_a_channel_without_its_webhook_only_leaves_a_line(
     assert done.output.count(line) == 1
 
 
-def test_ci_deploy_false_does_nothing_and_is_green(
-    dokku: DokkuStandIn, checkout: Checkout
-) -> None:
+def test_ci_deploy_false_does_nothing_and_is_green(dokku: DokkuStandIn, checkout: Checkout) -> None:
     before = len(dokku.connections())
     done = run("deploy", cwd=checkout.path, env=settings_for(dokku, CI_DEPLOY="false"))
     assert done.code == 0
@@ -189,7 +185,7 @@ def test_github_gets_a_summary_that_says_what_is_live(
 def test_every_form_of_a_key_deploys(
     dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path, form: str
 ) -> None:
-    import base64  # noqa: PLC0415
+    import base64
 
     text = dokku.private_key
     path = tmp_path / "key"
@@ -203,7 +199,9 @@ def test_every_form_of_a_key_deploys(
         "path": str(path),
         "one line": text.replace("\n", " "),
     }[form]
-    done = run("ci-deploy", "doctor", cwd=checkout.path, env=settings_for(dokku, SSH_PRIVATE_KEY=key))
+    done = run(
+        "ci-deploy", "doctor", cwd=checkout.path, env=settings_for(dokku, SSH_PRIVATE_KEY=key)
+    )
     assert done.code == 0, done.output
 
 
@@ -237,7 +235,7 @@ def test_changed_host_key_is_refused_naming_both(dokku: DokkuStandIn, checkout: 
 def test_key_that_the_server_does_not_know_is_refused_with_its_fingerprint(
     dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
 ) -> None:
-    import subprocess  # noqa: PLC0415
+    import subprocess
 
     key = tmp_path / "stranger"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
@@ -326,5 +324,3 @@ def _parse_outputs(text: str) -> dict[str, str]:
                 value.append(part)
             found[name] = "\n".join(value)
     return found
-
-
