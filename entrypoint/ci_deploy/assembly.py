@@ -80,10 +80,9 @@ class Assembly:
     def hide_all(self) -> None:
         """Every secret that was given is hidden, whether or not this run uses it."""
         for declaration in every_setting(self.classes):
-            found = self.source.find(declaration) if declaration.secret else None
+            found = self.source.peek(declaration) if declaration.secret else None
             if found:
                 self.redactor.add(found.text)
-        self.source.problems.clear()  # an unreadable file of an unused setting is no problem
 
     def guards(self) -> GuardSettings:
         """The settings that are asked before all others. Raises SettingsError."""

@@ -65,6 +65,15 @@ class Setting:
     def convert(self, text: str) -> Any:
         """Turn text into the value; raises ValueError whose text never shows a secret."""
         value = text.strip("\r\n") if self.text else text.strip()
+        try:
+            return self._convert(value)
+        except ValueError as error:
+            if self.secret and value in str(error):
+                message = "the value does not look right."
+                raise ValueError(message) from None
+            raise
+
+    def _convert(self, value: str) -> Any:
         if self.choices and value not in self.choices:
             near = values.suggestion(value, self.choices)
             message = f"`{value}` is not one of {', '.join(self.choices)}. {near}".rstrip()
@@ -184,6 +193,8 @@ def load(cls: type[S], source: Source, hide: Callable[[str], None], **given: obj
             continue
         if declaration.type == dict[str, str]:
             _hide_config(value, hide)
+        if declaration.secret and hasattr(value, "text"):
+            hide(value.text)  # a key that was given in another form
         fields[declaration.field] = value
     return None if len(source.problems) > before else cls(**fields, **given)
 

@@ -27,7 +27,7 @@ class Source:
         self.inputs = inputs  # the platform passes settings as inputs (GitHub)
         self.problems: list[Problem] = []
         self._file: dict[str, str] = {}
-        self._found: dict[str, Found | None] = {}
+        self._found: dict[tuple[object, ...], Found | None] = {}
         if path := self._given("ENV_FILE"):
             self._file = self._read_env_file(path)
 
@@ -37,11 +37,19 @@ class Source:
 
     def find(self, declaration: Setting) -> Found | None:
         """The text of a setting. Empty means unset."""
-        if declaration.name not in self._found:
-            names = (declaration.name, *declaration.aliases)
+        names = (declaration.name, *declaration.aliases)
+        key = (*names, declaration.text or declaration.secret)  # what the answer depends on
+        if key not in self._found:
             candidates = (self._find(name, declaration) for name in names)
-            self._found[declaration.name] = next(filter(None, candidates), None)
-        return self._found[declaration.name]
+            self._found[key] = next(filter(None, candidates), None)
+        return self._found[key]
+
+    def peek(self, declaration: Setting) -> Found | None:
+        """The same, but that a file cannot be read is not yet a problem: is it used at all?"""
+        noted = list(self.problems), dict(self._found)
+        found = self.find(declaration)
+        self.problems, self._found = noted
+        return found
 
     def text(self, name: str) -> str:
         """The text of a setting by its name, for choosing layers; empty when it is not set."""
@@ -50,7 +58,8 @@ class Source:
 
     def unknown_inputs(self, known: Iterable[Setting]) -> Iterable[Problem]:
         """Inputs that no setting declares; GitHub passes them on with a mere warning."""
-        names = {declaration.input for declaration in known}
+        spelled = (name for each in known for name in (each.name, *each.aliases))
+        names = {name.lower().replace("_", "-") for name in spelled}
         for key, value in self.environ.items():
             name = key.removeprefix("INPUT_").lower().replace("_", "-").replace(" ", "-")
             if key.startswith("INPUT_") and value and name not in names:
@@ -62,7 +71,7 @@ class Source:
         """A variable whose name is nearly `name`: perhaps it is misspelt."""
         import difflib
 
-        given = set(self.environ) - set(but)
+        given = {key for key, value in self.environ.items() if value.strip()} - set(but)
         return next(iter(difflib.get_close_matches(name, given, n=1, cutoff=cutoff)), "")
 
     def misspelt(self, known: Iterable[Setting]) -> Iterable[tuple[str, str]]:
@@ -72,7 +81,7 @@ class Source:
         for name, declaration in declarations.items():
             if self.find(declaration) is None:
                 near = self.looks_like(name, but=others, cutoff=0.9)
-                if near and self.environ[near]:
+                if near:
                     yield near, name
 
     def _given(self, name: str) -> str:
@@ -89,7 +98,7 @@ class Source:
                 return self._maybe_file(value, self._origin(key, name), declaration)
         if path := self.environ.get(f"{name}_FILE", ""):
             return self._read(path, f"{name}_FILE", declaration)
-        if value := self._file.get(name, ""):
+        if (value := self._file.get(name, "")).strip():
             return Found(value, f"{self._given('ENV_FILE')}, named by ENV_FILE")
         return None
 

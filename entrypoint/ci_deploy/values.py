@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 
 def boolean(text: str) -> bool:
@@ -46,10 +48,12 @@ def dotenv_lines(text: str) -> dict[str, str]:
 
 def http_url(text: str) -> str:
     """Check an http(s) URL."""
-    if not re.fullmatch(r"https?://[^\s/?#@]+(:\d+)?([/?#]\S*)?", text, re.I):
-        message = "this is not an http:// or https:// URL."
-        raise ValueError(message)
-    return text
+    with contextlib.suppress(ValueError):  # no port, half of an IPv6 address
+        _ = urlsplit(text).port
+        if re.fullmatch(r"https?://[^\s/?#@]+([/?#]\S*)?", text, re.I):
+            return text
+    message = "this is not an http:// or https:// URL."
+    raise ValueError(message)
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -1,0 +1,113 @@
+"""Putting a run together: which layers take part, and every problem in one answer."""
+
+from __future__ import annotations
+
+import contextlib
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ci_deploy import ci
+from ci_deploy.assembly import Assembly
+from ci_deploy.errors import SettingsError
+from ci_deploy.shell.cancellation import Cancellation
+from tests.unit.conftest import Log
+
+TOKEN = "t0ken-t0ken-t0ken"
+
+
+class Assembled:
+    """Makes assemblies from an environ."""
+
+    def __init__(self, log: Log, workspace: Path, cleanup: contextlib.ExitStack) -> None:
+        self.log = log
+        self.workspace = workspace
+        self.cleanup = cleanup
+
+    def __call__(self, **environ: str) -> Assembly:
+        given = {"GITLAB_CI": "true", "CI_PROJECT_DIR": str(self.workspace), **environ}
+        log = self.log
+        return Assembly(
+            given, ci.detect(given), log.console, log.redactor, Cancellation(), self.cleanup
+        )
+
+    def problems(self, **environ: str) -> str:
+        """What is wrong, as it is told."""
+        with pytest.raises(SettingsError) as caught:
+            self(**environ).context("deploy")
+        return f"{caught.value}\n{caught.value.hint}"
+
+
+@pytest.fixture
+def assembled(log: Log, workspace: Path) -> Iterator[Assembled]:
+    with contextlib.ExitStack() as cleanup:
+        yield Assembled(log, workspace, cleanup)
+
+
+def test_env_file_that_cannot_be_read_is_a_problem(assembled: Assembled) -> None:
+    told = assembled.problems(ENV_FILE="/no/such/file")
+    assert "ENV_FILE: the file /no/such/file cannot be read" in told
+
+
+def test_file_of_a_required_secret_that_cannot_be_read_is_not_called_missing(
+    assembled: Assembled,
+) -> None:
+    told = assembled.problems(DOKKU_HOST="h", SSH_PRIVATE_KEY_FILE="/no/such/file")
+    assert "SSH_PRIVATE_KEY (SSH_PRIVATE_KEY_FILE): the file /no/such/file cannot be read" in told
+
+
+def test_file_of_an_optional_secret_that_cannot_be_read_is_a_problem(assembled: Assembled) -> None:
+    told = assembled.problems(DOKKU_HOST="h", SSH_PRIVATE_KEY_PASSPHRASE_FILE="/no/such/file")
+    assert "SSH_PRIVATE_KEY_PASSPHRASE (SSH_PRIVATE_KEY_PASSPHRASE_FILE)" in told
+
+
+def test_secrets_of_layers_that_take_no_part_are_hidden_too(assembled: Assembled, log: Log) -> None:
+    assembled(SSH_PRIVATE_KEY_PASSPHRASE=TOKEN)
+    log.console.line(f"the passphrase is {TOKEN}")
+    assert TOKEN not in log.text
+    assert "[REDACTED]" in log.text
+
+
+def test_nothing_set_says_what_would_choose_a_provider(assembled: Assembled) -> None:
+    told = assembled.problems()
+    assert "DEPLOY_PROVIDER: it is not set, and neither is what would tell it" in told
+    assert "DOKKU_HOST for dokku" in told
+    assert "APP_NAME: is required" in told
+
+
+def test_problems_of_several_layers_and_of_the_core_come_at_once(assembled: Assembled) -> None:
+    told = assembled.problems(DOKKU_HOST="ftp://x", DEPLOY_TIMEOUT="x", MATTERMOST_WEBHOOK_URL="x")
+    names = ("APP_NAME", "DEPLOY_TIMEOUT", "DOKKU_HOST", "SSH_PRIVATE_KEY")
+    for name in (*names, "MATTERMOST_WEBHOOK_URL"):
+        assert f"  - {name}" in told
+    assert told.startswith("5 settings are missing or wrong; nothing was touched.")
+
+
+def test_missing_secret_on_an_unprotected_branch_is_explained(assembled: Assembled) -> None:
+    facts = {"CI_COMMIT_REF_NAME": "feature", "DOKKU_HOST": "h"}
+    assert "`feature` is not a protected branch or tag" in assembled.problems(
+        CI_COMMIT_REF_PROTECTED="false", **facts
+    )
+    assert "protected" not in assembled.problems(CI_COMMIT_REF_PROTECTED="true", **facts)
+    assert "protected" not in assembled.problems(**facts)
+
+
+def test_children_get_an_allow_listed_environ_and_a_private_home(assembled: Assembled) -> None:
+    given = {"https_proxy": "http://proxy:3128", "SSL_CERT_FILE": "/ca.pem", "TZ": "Asia/Tokyo"}
+    others = {"CI_JOB_TOKEN": TOKEN, "INPUT_X": "x", "HOME": "/root", "GIT_SSH_COMMAND": "evil"}
+    ctx = assembled(**given, **others, SSH_PRIVATE_KEY_PASSPHRASE=TOKEN).bare_context()
+    environ = ctx.runner.environ
+    assert {name: environ[name] for name in given} == given
+    assert environ["HOME"] == environ["TMPDIR"] == str(ctx.private_dir)
+    assert not {*others, "SSH_PRIVATE_KEY_PASSPHRASE", "GITLAB_CI"} & environ.keys() - {"HOME"}
+    assert TOKEN not in environ.values()
+
+
+def test_private_directory_is_ours_alone_and_removed(assembled: Assembled) -> None:
+    path = assembled().bare_context().private_dir
+    assert stat.S_IMODE(path.stat().st_mode) == 0o700
+    (path / "something").write_text("secret")
+    assembled.cleanup.close()
+    assert not path.exists()
