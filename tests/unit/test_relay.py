@@ -201,6 +201,7 @@ ESCAPES = {
     "PM": "\x1b^payload\x1b\\",
     "SOS": "\x1bXpayload\x1b\\",
     "long payload": f"\x1b]0;{'payload' * 3000}\x07",
+    "long payload, ST": f"\x1b]0;{'payload' * 9}\x1b\\",
     "charset": "\x1b(0",
     "reset": "\x1bc",
     "save": "\x1b7",
@@ -413,7 +414,7 @@ def test_memory_does_not_grow_with_the_output() -> None:
             relay.feed(chunk)
         grown, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert grown < 100_000, first
+        assert grown < 500_000, first  # the tail are 20 long lines
 
 
 # --- our own messages ---

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,11 +12,23 @@ from ci_deploy.errors import DeployFailed
 
 @dataclass(frozen=True)
 class Command:
-    """A program to run: argument list, what its environ has beside the allowed, its stdin."""
+    """A program to run: argument list, what its environ has beside the allowed, its stdin (bytes,
+    a file, or a descriptor that is closed when the program has it)."""
 
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
-    stdin: bytes | int = b""
+    stdin: bytes | int | Path = b""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A command that changes something: `what` says it in words, `prefix` marks its lines."""
+
+    command: Command
+    what: str
+    prefix: str = ""
+    quiet: bool = False  # its output stays out of the log
+    watch: Callable[[str], None] | None = None  # sees each line as shown
 
 
 @dataclass(frozen=True)

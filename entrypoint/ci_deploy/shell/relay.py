@@ -45,12 +45,13 @@ _COMMAND = re.compile(
     r"|section_(?=(?:start|end):)|travis_(?=(?:fold|time):)",
     re.IGNORECASE,
 )
-_MARKS = ("::", "##", "section_", "travis_", "\x1b")  # no line needs a change that has none of them
+_MARKS = ("::", "##", "section_", "travis_")  # no command is without
 
 
 def _normal(text: str) -> str:
     """Without control characters; what remains of them are ESC, BEL, tab and line ends."""
-    text = _C1.sub(lambda char: f"\x1b{chr(ord(char[0]) - 0x40)}", text)  # what they stand for
+    if not text.isascii():
+        text = _C1.sub(lambda char: f"\x1b{chr(ord(char[0]) - 0x40)}", text)  # what they stand for
     return _CONTROL.sub("", text)
 
 
@@ -68,7 +69,7 @@ def _harmless(line: str) -> str:
     What hides a command behind colours loses them. No colour stays open at the end of the line.
     """
     plain = _COLOUR.sub("", line)
-    if _COMMAND.search(plain):
+    if any(mark in plain for mark in _MARKS) and _COMMAND.search(plain):
         return _COMMAND.sub("\\g<0>\u2060", plain)
     last_colour = line[line.rfind("\x1b") :] if "\x1b" in line else "\x1b[m"
     return line if last_colour.startswith(("\x1b[m", "\x1b[0m")) else f"{line}\x1b[0m"
@@ -81,7 +82,10 @@ def clean(text: str) -> str:
 
 
 class Relay:
-    """Passes a program's output on: safe, redacted, in whole lines, each with a prefix."""
+    """Passes a program's output on: safe, redacted, in whole lines, each with a prefix.
+
+    `write` gets one or more lines at once, without the last line end.
+    """
 
     def __init__(
         self,
@@ -132,7 +136,7 @@ class Relay:
             self._show("\n")
 
     def _without_escapes(self, text: str) -> str:
-        """Sequences may be split over chunks. Of the unfinished only what it is is kept."""
+        """Of a sequence that goes on in the next chunk only the kind is kept, not the payload."""
         text = _normal(self._escape + text)
         unfinished = _UNFINISHED.search(text)
         self._escape = _PAYLOAD.sub("", unfinished[0])[:40] if unfinished else ""
@@ -169,7 +173,7 @@ class Relay:
         block = "\n".join([*lines, ""])
         if " \n" in block or "\t\n" in block:
             lines = [line.rstrip(" \t") for line in lines]
-        for mark in _MARKS:
+        for mark in (*_MARKS, "\x1b"):
             if mark in block:
                 lines = [_harmless(line) if mark in line else line for line in lines]
         self._tail.extend(_COLOUR.sub("", line) for line in lines[-(self._tail.maxlen or 1) :])

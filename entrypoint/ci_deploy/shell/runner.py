@@ -24,7 +24,7 @@ from ci_deploy.errors import OutcomeUnknown, ToolMissing, Unreachable
 from ci_deploy.ledger import Ledger
 from ci_deploy.shell.cancellation import Cancellation
 from ci_deploy.shell.child import Child, Pump, close, stop
-from ci_deploy.shell.program import Command, CommandFailed, Result
+from ci_deploy.shell.program import Change, Command, CommandFailed, Result
 
 logging.getLogger("sh").setLevel(logging.CRITICAL)  # its log lines hold whole command lines
 
@@ -92,9 +92,15 @@ class Runner:
         *,
         timeout: float = 60.0,
         ok: Sequence[int] | None = (0,),
+        beside: Change | None = None,
     ) -> list[Result]:
-        """The same for several programs at once; started from here, that is the main thread."""
+        """The same for several programs at once; started from here, that is the main thread.
+
+        `beside` is a change that is made at the same time; its result comes last.
+        """
         self.cancellation.check()
+        if beside and self.ledger.announce(beside.what):
+            commands = [*commands, beside.command]
         children = [self._start(command) for command in commands]
         printed = [(bytearray(), bytearray()) for _ in children]
         for child, (out, err) in zip(children, printed, strict=True):
@@ -119,7 +125,7 @@ class Runner:
         *,
         what: str,
         env: Mapping[str, str] | None = None,
-        stdin: bytes | int = b"",
+        stdin: bytes | int | Path = b"",
         timeout: float = float("inf"),
         ok: Sequence[int] | None = (0,),
         watch: Callable[[str], None] | None = None,
@@ -132,22 +138,45 @@ class Runner:
         `watch` sees each line as shown. `quiet` keeps the output out of the log. Raises
         CommandFailed, OutcomeUnknown after `timeout` seconds, ToolMissing, Cancelled.
         """
-        if not self.ledger.announce(what):
-            return Result(tuple(argv), planned=True)
+        command = Command(argv, env or {}, stdin)
+        change = Change(command, what, prefix, quiet=quiet, watch=watch)
+        return self.change_all([change], timeout=timeout, ok=ok)[0]
+
+    def change_all(
+        self,
+        changes: Sequence[Change],
+        *,
+        timeout: float = float("inf"),
+        ok: Sequence[int] | None = (0,),
+    ) -> list[Result]:
+        """The same for several at once. All come to their end, whatever becomes of the others."""
+        announced = [self.ledger.announce(change.what) for change in changes]
+        if not all(announced):
+            return [Result(tuple(change.command.argv), planned=True) for change in changes]
         self.cancellation.check()
-        with self._show(prefix=prefix, watch=watch, quiet=quiet) as relay:
-            child = self._start(Command(argv, env or {}, stdin), merge=True)
-            child.sinks = {child.out: relay.feed}
-            self._pump.run([child], self._deadline(timeout), talk=not quiet)
-            relay.close()
-            result = self._finish(child, lines=tuple(relay.tail))
-        self._judge([result])
-        if result.timed_out:
-            message = f"{what}: no end after {result.seconds:.0f} s, so it was stopped."
-            raise OutcomeUnknown(message, lines=result.lines, shown=not quiet)
-        if ok is not None and result.exit_code not in ok:
-            raise CommandFailed(result, what, shown=not quiet)
-        return result
+        with contextlib.ExitStack() as stack:
+            children, relays = [], []
+            for change in changes:
+                shown = self._show(prefix=change.prefix, watch=change.watch, quiet=change.quiet)
+                relays.append(stack.enter_context(shown))
+                children.append(self._start(change.command, merge=True))
+                children[-1].sinks = {children[-1].out: relays[-1].feed}
+            talk = not all(change.quiet for change in changes)
+            self._pump.run(children, self._deadline(timeout), talk=talk)
+            for relay in relays:
+                relay.close()
+            results = [
+                self._finish(child, lines=tuple(relay.tail))
+                for child, relay in zip(children, relays, strict=True)
+            ]
+        self._judge(results)
+        for change, result in zip(changes, results, strict=True):
+            if result.timed_out:
+                message = f"{change.what}: no end after {result.seconds:.0f} s, so it was stopped."
+                raise OutcomeUnknown(message, lines=result.lines, shown=not change.quiet)
+            if ok is not None and result.exit_code not in ok:
+                raise CommandFailed(result, change.what, shown=not change.quiet)
+        return results
 
     @contextlib.contextmanager
     def serve(self, command: Command) -> Iterator[Child]:
@@ -172,10 +201,7 @@ class Runner:
         merge: bool = False,
         before_exec: Callable[[], None] | None = None,
     ) -> Child:
-        """Start a program; `merge` sends stderr where stdout goes, so that lines keep their order.
-
-        A descriptor given as stdin is closed here.
-        """
+        """Start a program; `merge` sends stderr where stdout goes, so that lines keep their order."""
         arguments: Sequence[object] = command.argv  # `sh` drops None and False without a word
         if not all(isinstance(each, str) and "\0" not in each for each in arguments):
             message = f"{command.argv[0]}: every argument has to be a text without NUL"
@@ -183,7 +209,7 @@ class Runner:
         start: Any = sh.Command(self.find(command.argv[0]))  # the overloads know no descriptors
         out, out_write = os.pipe()
         err, err_write = (-1, -1) if merge else os.pipe()
-        stdin = _readable(command.stdin) if isinstance(command.stdin, bytes) else command.stdin
+        stdin = _readable(command.stdin)
         try:
             process = start(
                 *command.argv[1:],
@@ -236,8 +262,12 @@ class Runner:
                 child.signal(signal.SIGTERM)
 
 
-def _readable(data: bytes) -> int:
-    """A descriptor from which `data` can be read: in memory, so that no secret is on disk."""
+def _readable(data: bytes | int | Path) -> int:
+    """A descriptor to read from. Bytes stay in memory, so that no secret is on disk."""
+    if isinstance(data, int):
+        return data
+    if isinstance(data, Path):
+        return os.open(data, os.O_RDONLY)
     fd = os.memfd_create("stdin")
     with os.fdopen(os.dup(fd), "wb") as stream:
         stream.write(data)

@@ -1,0 +1,95 @@
+"""How a secret may look when programs print it."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from base64 import b64encode
+from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SHORTEST = 6  # what is shorter is found in ordinary text too
+FRAGMENT = 24  # so much of a fragment is a leak
+DENSE = re.compile(rb"[A-Za-z0-9+/=_-]{24,}")
+GENERIC = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]+-----")
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+
+def to_bytes(text: str) -> bytes:
+    """UTF-8, also of bytes that Python decoded to surrogates (an environ's, a file name's)."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
+
+
+def _spellings(text: str) -> set[str]:
+    """How URLs, JSON, HTML, shells and Python write the text."""
+    data = to_bytes(text)
+    percent = {quote_plus(data), *(quote(data, safe) for safe in ("", "/", "!'()*~"))}
+    percent |= {re.sub("%..", lambda code: code[0].lower(), form) for form in percent}
+    escaped = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    escaped |= {form.replace("/", "\\/") for form in escaped}
+    escaped |= {re.sub("[<>&]", lambda char: f"\\u{ord(char[0]):04x}", form) for form in escaped}
+    entities = {html.escape(text), html.escape(text, quote=False)}
+    entities |= {
+        form.replace("&#x27;", other) for form in entities for other in ("&#39;", "&apos;")
+    }
+    entities |= {form.replace("&quot;", "&#34;") for form in entities}
+    shell = {text.replace("'", inside) for inside in ("'\\''", "'\"'\"'", "\\'")}
+    # bash's printf %q, Ruby's shellescape, Perl's quotemeta; in double quotes; in $'…'.
+    shell |= {re.sub(rf"[^\w{keep}]", r"\\\g<0>", text) for keep in ("@%+=:./-", ".,:+/@-", "")}
+    shell.add(re.sub(r'[\\"$`]', r"\\\g<0>", text))
+    shell.add(text.replace("\\", "\\\\").replace("'", "\\'"))
+    return {text, repr(data)[2:-1], *percent, *escaped, *entities, *shell}
+
+
+def _base64(data: bytes) -> Iterator[bytes]:
+    """What is the same in data's base64 wherever in a longer text data begins, or if it ends it."""
+    for shift, unstable in enumerate((0, 2, 3)):
+        code = b64encode(bytes(shift) + data)
+        forms = {code[unstable:]}
+        stable = code[unstable : (shift + len(data)) * 8 // 6]
+        if len(stable) < FRAGMENT:  # else it is found as a part of the code
+            forms |= {stable, code[unstable:].rstrip(b"=")}
+        yield from forms
+        yield from (form.translate(_URL_SAFE) for form in forms)
+
+
+def forms(secret: str) -> Iterator[bytes]:
+    """The secret as it may be printed, without line ends."""
+    lines = [line for line in secret.split("\n") if not GENERIC.fullmatch(line.strip())]
+    words = [line.strip() for line in lines if len(line.strip()) >= SHORTEST]
+    for text in {"\n".join(lines), *words}:
+        yield from (to_bytes(form).replace(b"\n", b"") for form in _spellings(text))
+    short = [word for word in words if len(word) < FRAGMENT]
+    for text in {secret, secret.replace("\n", "\\n"), secret.replace("\n", "\r\n"), *short}:
+        data = to_bytes(text)
+        yield from (data.hex().encode(), data.hex().upper().encode())
+        for code in set(_base64(data)):
+            yield code
+            yield from _base64(code)
+
+
+def url_parts(url: str) -> Iterator[str]:
+    """The parts of a URL that are secrets of their own: error messages show only the path.
+
+    Not the path of another scheme: in a database's URL that is the name of the database.
+    """
+    try:
+        parts = urlsplit(url)
+        user, values = parts.username or "", [parts.password or ""]
+    except ValueError:
+        return
+    if DENSE.fullmatch(to_bytes(user)):
+        values.append(user)  # a token: https://TOKEN@github.com
+    if parts.scheme in ("http", "https"):
+        path = parts.path.strip("/")
+        values += [path, path.rpartition("/")[2]]
+        values += [pair.partition("=")[2] for pair in parts.query.split("&")]
+    for value in values:
+        yield from (value, unquote(value), unquote_plus(value))
