@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -96,12 +97,13 @@ class Report:
 
     def summary(self) -> str:
         """The job summary, in Markdown. Texts from outside are fenced or escaped."""
-        head = f"## {_mark(self.status)} {self.command}: {_plain(self.live or self.status)}"
+        command = f"{self.command}: " if self.command else ""
+        head = f"## {_mark(self.status)} {command}{_plain(self.live or self.status)}"
         rows = [
             ("Status", f"`{self.status}`"),
             ("App", _plain(self.app)),
             ("Environment", _plain(self.environment)),
-            ("URL", self.url),
+            ("URL", _url(self.url)),
             ("Before → after", self._change()),
             ("Deployed by", _plain(self.actor)),
             ("Duration", f"{self.duration:.1f} s"),
@@ -133,6 +135,11 @@ def _plain(text: str) -> str:
     for character in "\\|`<>[]*_":
         text = text.replace(character, f"\\{character}" if character not in "<>" else " ")
     return " ".join(text.replace("@", "@\u2060").replace("#", "#\u2060").split())
+
+
+def _url(text: str) -> str:
+    """The server has told it, so it may be anything."""
+    return text if re.fullmatch(r"https?://[\w.:/?&=%~+,;-]+", text) else _plain(text)
 
 
 def _fenced(text: str) -> str:

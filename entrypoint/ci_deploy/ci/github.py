@@ -87,13 +87,11 @@ class GitHub(CI):
         return f"::{level} title={name}::{_data(message)}"
 
     def write(self, report: Report) -> None:
-        super().write(report)
-        if not report.finished:
-            return
-        if path := self.environ.get("GITHUB_OUTPUT"):
-            _append(path, "".join(map(_heredoc, report.outputs().items())))
-        if path := self.environ.get("GITHUB_STEP_SUMMARY"):
-            _append(path, _capped(report.summary()))
+        if report.finished and (path := self.environ.get("GITHUB_OUTPUT")):
+            _append(path, "".join(map(_heredoc, report.outputs().items())).encode(errors="replace"))
+        if report.finished and (path := self.environ.get("GITHUB_STEP_SUMMARY")):
+            _append(path, _capped(report.summary().encode(errors="replace")))
+        super().write(report)  # last: the workspace may be read-only
 
 
 def _payload(path: str) -> dict[str, Any]:
@@ -121,14 +119,13 @@ def _heredoc(output: tuple[str, str]) -> str:
     return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"
 
 
-def _append(path: str, text: str) -> None:
-    with Path(path).open("a", encoding="utf-8") as file:
-        file.write(text)
+def _append(path: str, data: bytes) -> None:
+    with Path(path).open("ab") as file:
+        file.write(data)
 
 
-def _capped(summary: str) -> str:
-    note = "\n\n_The summary was cut: GitHub shows at most 1 MiB._\n"
-    data = summary.encode()
-    if len(data) <= SUMMARY_LIMIT:
+def _capped(summary: bytes) -> bytes:
+    note = b"\n\n_The summary was cut: GitHub shows at most 1 MiB._\n"
+    if len(summary) <= SUMMARY_LIMIT:
         return summary
-    return data[: SUMMARY_LIMIT - len(note)].decode(errors="ignore") + note
+    return summary[: SUMMARY_LIMIT - len(note)].decode(errors="ignore").encode() + note

@@ -6,6 +6,7 @@ Facts: docs.gitlab.com/ci/variables/predefined_variables, /ci/yaml/artifacts_rep
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -21,6 +22,8 @@ DOTENV = "deploy.env"
 ANNOTATIONS = "deploy-annotations.json"
 JUNIT = "deploy-junit.xml"
 DOTENV_LIMIT = 5 * 1024  # bytes, "Maximum size of the file" in the documentation of dotenv reports
+# Characters that XML cannot hold at all (XML 1.0, section 2.2); servers print them.
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 SPARE_SECONDS = 60.0  # a job's timeout kills without a signal that could be handled
 
 
@@ -73,9 +76,9 @@ class GitLab(CI):
         return f"\x1b[0Ksection_end:{int(time.time())}:ci_deploy_{name}\r\x1b[0K"
 
     def write(self, report: Report) -> None:
-        super().write(report)
         folder = self.context.workspace
-        (folder / DOTENV).write_text(_dotenv(report), encoding="utf-8")
+        (folder / DOTENV).write_bytes(_dotenv(report))
+        super().write(report)
         links = [
             {"external_link": {"label": label, "url": url}} for label, url in report.links.items()
         ]
@@ -83,7 +86,7 @@ class GitLab(CI):
         (folder / JUNIT).write_bytes(_junit(report))
 
 
-def _dotenv(report: Report) -> str:
+def _dotenv(report: Report) -> bytes:
     """`DEPLOYED_…` lines: never the name of a setting, since later jobs get them as variables.
 
     A file that is too big fails the job, after the deploy: the longest values are left out.
@@ -93,11 +96,17 @@ def _dotenv(report: Report) -> str:
         for name, value in report.outputs().items()
         if value
     }
-    while sum(len(f"{key}={value}\n".encode()) for key, value in lines.items()) > DOTENV_LIMIT:
+    while sum(len(_line(key, value)) for key, value in lines.items()) > DOTENV_LIMIT:
         longest = max(lines, key=lambda key: len(lines[key]))
-        report.warnings.append(f"{longest} is too long for {DOTENV} (5 KiB) and was left out.")
+        warning = f"{longest} is too long for {DOTENV} (5 KiB) and was left out."
+        if warning not in report.warnings:  # it is written at the start and at the end
+            report.warnings.append(warning)
         del lines[longest]
-    return "".join(f"{key}={value}\n" for key, value in lines.items())
+    return b"".join(_line(key, value) for key, value in lines.items())
+
+
+def _line(key: str, value: str) -> bytes:
+    return f"{key}={value}\n".encode(errors="replace")
 
 
 def _junit(report: Report) -> bytes:
@@ -106,12 +115,14 @@ def _junit(report: Report) -> bytes:
 
     suites = ET.Element("testsuites")
     suite = ET.SubElement(suites, "testsuite", name="ci-deploy", tests=str(len(report.events)))
+    suite.set("failures", str(sum(bool(event.error) for event in report.events)))
     for event in report.events:
         case = ET.SubElement(
             suite, "testcase", classname="ci-deploy", name=event.name, time=f"{event.seconds:.3f}"
         )
         if event.error:
-            ET.SubElement(case, "failure", message=event.error.splitlines()[0]).text = event.error
+            text = NOT_XML.sub("\ufffd", event.error)
+            ET.SubElement(case, "failure", message=text.splitlines()[0]).text = text
     return bytes(ET.tostring(suites, "utf-8", xml_declaration=True))
 
 

@@ -1,0 +1,233 @@
+"""GitHub: variables and event payload become facts; commands and files cannot be forged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ci_deploy import ci
+from ci_deploy.ci.base import CIContext
+from ci_deploy.ci.github import SUMMARY_LIMIT, GitHub
+from ci_deploy.report import OUTPUTS, Report
+
+PUSH = {
+    "GITHUB_ACTIONS": "true",
+    "GITHUB_WORKSPACE": "/github/workspace",
+    "GITHUB_SHA": "a" * 40,
+    "GITHUB_REF_NAME": "main",
+    "GITHUB_REF_TYPE": "branch",
+    "GITHUB_REPOSITORY": "acme/web",
+    "GITHUB_SERVER_URL": "https://github.example.com",
+    "GITHUB_RUN_ID": "99",
+    "GITHUB_RUN_NUMBER": "75",
+    "GITHUB_EVENT_NAME": "push",
+    "GITHUB_ACTOR": "jane",
+}
+HEAD = "b" * 40
+
+
+def pull(full_name: str | None = "acme/web") -> dict[str, Any]:
+    repository = None if full_name is None else {"full_name": full_name}
+    head = {"sha": HEAD, "repo": repository}
+    url = "https://github.example.com/acme/web/pull/5"
+    return {"pull_request": {"number": 5, "html_url": url, "head": head}}
+
+
+class Job:
+    """A job with an event payload in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def facts(self, event: str, payload: object, **more: str) -> CIContext:
+        self.path.write_text(payload if isinstance(payload, str) else json.dumps(payload))
+        environ = {**PUSH, "GITHUB_EVENT_NAME": event, "GITHUB_EVENT_PATH": str(self.path), **more}
+        return GitHub(environ).context
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    return Job(tmp_path / "event.json")
+
+
+def test_push(job: Job) -> None:
+    found = job.facts("push", {"repository": {"default_branch": "trunk"}})
+    assert (found.revision, found.ref, found.tag) == ("a" * 40, "main", "")
+    assert (found.default_branch, found.actor, found.build) == ("trunk", "jane", "75")
+    assert found.job_url == "https://github.example.com/acme/web/actions/runs/99"
+    assert found.fetch_url == "https://github.example.com/acme/web.git"
+    assert found.compare_url("a", "b") == "https://github.example.com/acme/web/compare/a...b"
+    assert found.commit_url("a") == "https://github.example.com/acme/web/commit/a"
+    assert (found.fork, found.untrusted, found.debug) == (False, False, False)
+    assert found.workspace == Path("/github/workspace")
+
+
+def test_tag(job: Job) -> None:
+    found = job.facts("push", {}, GITHUB_REF_TYPE="tag", GITHUB_REF_NAME="v1")
+    assert (found.tag, found.ref, found.branch) == ("v1", "v1", "")
+
+
+def test_pull_request_deploys_its_head_and_not_the_merge(job: Job) -> None:
+    found = job.facts("pull_request", pull(), GITHUB_HEAD_REF="feature", GITHUB_REF_NAME="5/merge")
+    assert (found.revision, found.ref) == (HEAD, "feature")
+    assert (found.change, found.change_url[-7:]) == ("5", "/pull/5")
+    assert (found.fork, found.untrusted) == (False, False)
+
+
+@pytest.mark.parametrize("repository", ["stranger/web", None])
+def test_pull_request_of_a_fork_even_of_a_deleted_one_is_one(
+    job: Job, repository: str | None
+) -> None:
+    found = job.facts("pull_request", pull(repository))
+    assert (found.fork, found.untrusted) == (True, False)
+
+
+def test_pull_request_target_of_a_fork_is_untrusted(job: Job) -> None:
+    found = job.facts("pull_request_target", pull("stranger/web"))
+    assert (found.fork, found.untrusted, found.revision) == (True, True, HEAD)
+    found = job.facts("pull_request_target", pull())
+    assert (found.fork, found.untrusted) == (False, False)
+
+
+@pytest.mark.parametrize(("repository", "fork"), [("acme/web", False), ("stranger/web", True)])
+def test_workflow_run_looks_at_where_the_run_came_from(
+    job: Job, repository: str, fork: bool
+) -> None:
+    payload = {"workflow_run": {"head_repository": {"full_name": repository}}}
+    found = job.facts("workflow_run", payload)
+    assert (found.fork, found.untrusted) == (fork, fork)
+
+
+@pytest.mark.parametrize("payload", ["", "{", "[]", "null", '{"pull_request": null}'])
+def test_broken_payload_is_no_reason_to_fail(job: Job, payload: str) -> None:
+    found = job.facts("pull_request", payload)
+    assert (found.revision, found.fork) == ("a" * 40, False)
+
+
+def test_act_and_a_runner_without_variables_are_fine() -> None:
+    found = ci.detect({"GITHUB_ACTIONS": "true", "ACT": "true"}).context
+    assert (found.project_url, found.job_url, found.fetch_url) == ("", "", "")
+    assert found.workspace == Path.cwd()
+
+
+def test_debug_run_is_seen(job: Job) -> None:
+    assert job.facts("push", {}, RUNNER_DEBUG="1").debug
+
+
+# --- log commands ---
+
+
+def test_annotations_escape_what_would_end_them() -> None:
+    line = GitHub(PUSH).annotate("error", "a:b,c%\n", "50% of\r\nlines ::error::x")
+    assert line == "::error title=a%3Ab%2Cc%25%0A::50%25 of%0D%0Alines ::error::x"
+
+
+def test_groups_and_masks_are_single_lines() -> None:
+    platform = GitHub(PUSH)
+    assert platform.section_start("x", "a\nb") == "::group::a%0Ab"
+    assert platform.section_end("x") == "::endgroup::"
+    assert list(platform.mask(["100%", "a"])) == ["::add-mask::100%25", "::add-mask::a"]
+
+
+def test_shield_has_a_new_long_token_each_time() -> None:
+    shields = {GitHub(PUSH).shield() for _ in range(20)}
+    assert len(shields) == 20
+    for stop, resume in shields:
+        token = stop.removeprefix("::stop-commands::")
+        assert len(token) == 32
+        assert resume == f"::{token}::"
+
+
+# --- files ---
+
+
+class Files:
+    """The files that a step writes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.workspace = folder / "workspace"
+        self.workspace.mkdir()
+        self.output, self.summary = folder / "output", folder / "summary"
+
+    def write(self, report: Report) -> None:
+        environ = {**PUSH, "GITHUB_WORKSPACE": str(self.workspace)}
+        environ |= {"GITHUB_OUTPUT": str(self.output), "GITHUB_STEP_SUMMARY": str(self.summary)}
+        GitHub(environ).write(report)
+
+    def outputs(self) -> dict[str, str]:
+        """Parsed as the runner does it (EnvFileKeyValuePairs)."""
+        found: dict[str, str] = {}
+        lines = iter(self.output.read_text().splitlines())
+        for line in lines:
+            name, separator, delimiter = line.partition("<<")
+            assert separator, line
+            value = []
+            while (part := next(lines)) != delimiter:
+                value.append(part)
+            found[name] = "\n".join(value)
+        return found
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path)
+
+
+def test_outputs_are_those_of_the_contract(files: Files) -> None:
+    files.write(
+        Report(command="deploy", status="succeeded", app="web", changed=True, finished=True)
+    )
+    found = files.outputs()
+    assert list(found) == list(OUTPUTS)
+    assert (found["status"], found["changed"], found["url"]) == ("succeeded", "true", "")
+
+
+def test_outputs_are_written_at_the_end_only_but_the_report_at_once(files: Files) -> None:
+    report = Report(command="deploy")
+    files.write(report)
+    assert json.loads((files.workspace / "deploy-report.json").read_text())["finished"] is False
+    assert not files.output.exists()
+    assert not files.summary.exists()
+
+
+@pytest.mark.parametrize(
+    "value", ["a\nstatus<<x\nsucceeded\nx", "EOF\nEOF", "ci_deploy_\n=", "é\r"]
+)
+def test_no_value_can_add_an_output(files: Files, value: str) -> None:
+    report = Report(command="deploy", environment=value, url=value, release=value, finished=True)
+    files.write(report)
+    found = files.outputs()
+    assert list(found) == list(OUTPUTS)
+    assert found["status"] == "failed"
+
+
+def test_what_others_have_written_stays(files: Files) -> None:
+    files.output.write_text("other<<x\nvalue\nx\n")
+    files.summary.write_text("# Other\n")
+    files.write(Report(command="deploy", finished=True))
+    assert files.outputs()["other"] == "value"
+    assert files.summary.read_text().startswith("# Other\n## ")
+
+
+def test_summary_stays_below_one_mebibyte(files: Files) -> None:
+    report = Report(command="deploy", message="é" * SUMMARY_LIMIT, finished=True)
+    files.write(report)
+    data = files.summary.read_bytes()
+    assert len(data) <= SUMMARY_LIMIT
+    assert data.decode().endswith("GitHub shows at most 1 MiB._\n")
+
+
+def test_text_that_is_no_unicode_is_written_all_the_same(files: Files) -> None:
+    files.write(Report(command="deploy", environment="a\udcff", actor="\udcff", finished=True))
+    assert files.outputs()["environment"] == "a?"
+    assert files.summary.read_text()
+
+
+def test_unwritable_workspace_does_not_cost_the_outputs(files: Files) -> None:
+    files.workspace.rmdir()
+    with pytest.raises(OSError, match="deploy-report"):
+        files.write(Report(command="deploy", status="succeeded", finished=True))
+    assert files.outputs()["status"] == "succeeded"
