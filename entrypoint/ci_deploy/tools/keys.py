@@ -6,7 +6,6 @@ A key is checked here, before any connection, and no error shows any of it.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import struct
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 PEM = re.compile(
     r"-----BEGIN (?P<label>[A-Z0-9 ]*PRIVATE KEY)-----(?P<body>.*?)-----END (?P=label)-----", re.S
 )
+OLD_HEADERS = re.compile(r"Proc-Type:\s*(\S+)\s+DEK-Info:\s*(\S+)\s+")  # of encrypted PEM
 OPENSSH_MAGIC = b"openssh-key-v1\0"  # PROTOCOL.key in the OpenSSH sources
 
 
@@ -39,19 +39,20 @@ def private_key(text: str) -> PrivateKey:
         raise ValueError(_why_no_key(pem))
     label, body = match["label"], match["body"].strip()
     headers = ""
-    if "Proc-Type:" in body:  # the old encrypted form has headers and an empty line
-        headers, _, body = body.partition("\n\n")
-        headers += "\n\n"
+    if match := OLD_HEADERS.match(body):
+        headers = f"Proc-Type: {match[1]}\nDEK-Info: {match[2]}\n\n"
+        body = body[match.end() :]
     try:
         data = base64.b64decode("".join(body.split()), validate=True)
-    except binascii.Error:
+    except ValueError:
         message = "the key is damaged: what stands between BEGIN and END is not base64."
         raise ValueError(message) from None
     encrypted = "ENCRYPTED" in label or "ENCRYPTED" in headers
     if label.startswith("OPENSSH"):
         encrypted = _openssh_encrypted(data)
     encoded = base64.b64encode(data).decode()
-    lines = "\n".join(encoded[start : start + 70] for start in range(0, len(encoded), 70))
+    # OpenSSL reads no longer lines after such headers.
+    lines = "\n".join(encoded[start : start + 64] for start in range(0, len(encoded), 64))
     whole = f"-----BEGIN {label}-----\n{headers}{lines}\n-----END {label}-----\n"
     return PrivateKey(whole, encrypted)
 
@@ -64,7 +65,7 @@ def _unwrapped(text: str) -> str:
     if "-----" not in text and len(text) > 100:
         try:
             decoded = base64.b64decode("".join(text.split()), validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             return text
         return _unwrapped(decoded) if "-----BEGIN" in decoded else text
     return text

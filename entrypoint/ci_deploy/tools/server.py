@@ -47,6 +47,9 @@ def server(text: str, *, user: str = "") -> Server:
         message = "there is a path in it; the name of the app belongs into APP_NAME."
         raise ValueError(message)
     name, _, address = rest.rpartition("@")
+    if ":" in name:
+        message = "there is a password in it; the server is reached with a key."
+        raise ValueError(message)
     host, port = _host_and_port(address)
     if not HOST.fullmatch(host) or (
         name and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name)

@@ -1,0 +1,137 @@
+"""Pinned host keys: how they may be written, and what is said when they do not fit."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from ci_deploy.tools.host_keys import HostKeys, Offer, fingerprint, host_keys, mismatch
+from ci_deploy.tools.server import Server
+
+ED25519 = "AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"  # GitHub's
+ECDSA = (
+    "AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEmKSENjQEezOmxkZMy7opKgwFB9nkt5YRrYMjNu"
+    "G5N87uRgg6CLrbo5wAdT/y6v0mKV0U2w0WZ2YB/++Tpockg="
+)
+PIN = "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU"
+SERVER = Server("dokku.example.com", "dokku")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (f"example.com ssh-ed25519 {ED25519}", f"example.com ssh-ed25519 {ED25519}"),
+        (f"example.com ssh-ed25519 {ED25519} a comment", f"example.com ssh-ed25519 {ED25519}"),
+        (f"[example.com]:2222 ssh-ed25519 {ED25519}", f"[example.com]:2222 ssh-ed25519 {ED25519}"),
+        (f"|1|salt=|hash= ssh-ed25519 {ED25519}", f"|1|salt=|hash= ssh-ed25519 {ED25519}"),
+        (f"ssh-ed25519 {ED25519}", f"* ssh-ed25519 {ED25519}"),
+        (f"ecdsa-sha2-nistp256 {ECDSA} root@host", f"* ecdsa-sha2-nistp256 {ECDSA}"),
+        (f"@revoked * ssh-ed25519 {ED25519}", f"@revoked * ssh-ed25519 {ED25519}"),
+        (f"ssh-gw.example.com ssh-ed25519 {ED25519}", f"ssh-gw.example.com ssh-ed25519 {ED25519}"),
+    ],
+)
+def test_lines_as_openssh_writes_them(text: str, line: str) -> None:
+    assert host_keys(text) == HostKeys(lines=(line,))
+
+
+@pytest.mark.parametrize("separator", ["\n", "\r\n", "\r", "\\n", "\n\n# example.com:22 SSH-2.0\n"])
+def test_several_lines_with_any_line_ends_and_comments(separator: str) -> None:
+    text = separator.join([f"a ssh-ed25519 {ED25519}", f"a ecdsa-sha2-nistp256 {ECDSA}", ""])
+    assert len(host_keys(text).lines) == 2
+
+
+@pytest.mark.parametrize("text", [f"{PIN} {PIN}=", f"{PIN}\n{PIN}", f"  {PIN}\t{PIN}  "])
+def test_several_fingerprints(text: str) -> None:
+    assert host_keys(text) == HostKeys(fingerprints=(PIN, PIN))
+
+
+def test_lines_and_fingerprints_together() -> None:
+    pins = host_keys(f"{PIN}\na ssh-ed25519 {ED25519}\n")
+    assert (len(pins.lines), len(pins.fingerprints)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("nonsense", 1),
+        (f"a ssh-ed25519 {ED25519}\n\nb ssh-ed25519 AAAA", 3),
+        (f"a ssh-ed25519 {ED25519}\r\nb ssh-rsa {ED25519}", 2),
+        ("SHA256:short", 1),
+        (f"SHA1:{PIN[7:]}", 1),
+        ("a ssh-ed25519 é", 1),
+        ("@revoked", 1),
+        ("@revoked *", 1),
+        ("a", 1),
+    ],
+)
+def test_wrong_lines_are_named_by_number(text: str, number: int) -> None:
+    with pytest.raises(ValueError, match=f"line {number} is neither"):
+        host_keys(text)
+
+
+@pytest.mark.parametrize("text", ["# only a comment", "\\n"])
+def test_nothing_in_it_is_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match="neither a known_hosts line nor a SHA256 fingerprint"):
+        host_keys(text)
+
+
+def test_fingerprint_is_the_one_of_openssh(tmp_path: Path) -> None:
+    path = tmp_path / "key.pub"
+    path.write_text(f"ssh-ed25519 {ED25519}\n")
+    argv = ["ssh-keygen", "-l", "-f", str(path)]
+    shown = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    assert fingerprint(ED25519) == shown.split()[1] == PIN
+
+
+# --- what is said when they do not fit ---
+
+OFFER = Offer("ssh-ed25519", ED25519, PIN)
+
+
+def test_unpinned_host_key_is_told_with_what_to_compare_and_what_to_set() -> None:
+    error = mismatch(SERVER, OFFER, None)
+    assert error.code == 12
+    assert error.message == (
+        f"dokku.example.com shows the host key {PIN} (ssh-ed25519), and no host key is pinned."
+    )
+    assert "`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`" in error.hint
+    assert f"SSH_SERVER_HOSTKEYS='dokku.example.com ssh-ed25519 {ED25519}'" in error.hint
+
+
+def test_another_key_of_the_same_type_may_be_an_attack() -> None:
+    other = "SHA256:" + "A" * 43
+    error = mismatch(SERVER, OFFER, HostKeys(fingerprints=(other,)))
+    assert f"but pinned is {other}. Somebody may be in between." in error.message
+
+
+def test_another_type_is_told_as_such() -> None:
+    pins = host_keys(f"a ecdsa-sha2-nistp256 {ECDSA}")
+    error = mismatch(SERVER, OFFER, pins)
+    assert "but pinned is another type (ecdsa-sha2-nistp256)." in error.message
+    assert "in between" not in error.message
+
+
+def test_fingerprints_of_pinned_lines_are_shown() -> None:
+    error = mismatch(
+        SERVER, Offer("ssh-ed25519", ECDSA, "SHA256:x"), host_keys(f"a ssh-ed25519 {ED25519}")
+    )
+    assert f"but pinned is {PIN}." in error.message
+
+
+def test_a_key_that_was_not_seen_is_told_without_inventing_one() -> None:
+    error = mismatch(SERVER, None, None)
+    assert (error.code, error.hint) == (12, "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("ssh-ed25519", "ed25519"), ("ssh-rsa", "rsa"), ("ecdsa-sha2-nistp256", "ecdsa")],
+)
+def test_file_on_the_server_is_named(kind: str, name: str) -> None:
+    assert Offer(kind, "", "").file == f"/etc/ssh/ssh_host_{name}_key.pub"
+
+
+def test_line_to_pin_has_the_port_where_it_is_not_the_usual_one() -> None:
+    assert OFFER.line(Server("h", "u", 2222)) == f"[h]:2222 ssh-ed25519 {ED25519}"

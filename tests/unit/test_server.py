@@ -1,0 +1,88 @@
+"""Where to connect to by ssh, in every form in which people write it."""
+
+from __future__ import annotations
+
+import pytest
+
+from ci_deploy.tools.server import Server, server
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("example.com", Server("example.com", "dokku")),
+        ("deploy@example.com", Server("example.com", "deploy")),
+        ("example.com:2222", Server("example.com", "dokku", 2222)),
+        ("deploy@example.com:2222", Server("example.com", "deploy", 2222)),
+        ("ssh://example.com", Server("example.com", "dokku")),
+        ("ssh://deploy@example.com:2222/", Server("example.com", "deploy", 2222)),
+        ("SSH://example.com", Server("example.com", "dokku")),
+        ("192.0.2.7:22", Server("192.0.2.7", "dokku")),
+        ("a_host-1.internal", Server("a_host-1.internal", "dokku")),
+        ("h", Server("h", "dokku")),
+        ("2001:db8::7", Server("2001:db8::7", "dokku")),
+        ("[2001:db8::7]", Server("2001:db8::7", "dokku")),
+        ("deploy@[2001:db8::7]:2222", Server("2001:db8::7", "deploy", 2222)),
+        ("ssh://[::1]:2222", Server("::1", "dokku", 2222)),
+        ("::ffff:192.0.2.7", Server("::ffff:192.0.2.7", "dokku")),
+        ("_svc.1@h:65535", Server("h", "_svc.1", 65535)),
+    ],
+)
+def test_forms_that_are_taken(text: str, expected: Server) -> None:
+    assert server(text, user="dokku") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("http://example.com", "this is a http:// address"),
+        ("https://example.com:22", "this is a https:// address"),
+        ("ssh+git://example.com", "this is a ssh+git:// address"),
+        ("example.com/app", "there is a path in it"),
+        ("ssh://dokku@example.com/app", "there is a path in it"),
+        ("dokku@example.com:app", "the name of the app belongs into APP_NAME"),
+        ("example.com:0", "is not a port"),
+        ("example.com:65536", "is not a port"),
+        ("example.com:-1", "is not a port"),
+        ("[::1]:", "is not a port"),
+        ("example.com:", "is not a port"),
+        ("", "is not `host` or `user@host:port`"),
+        ("@example.com:", "is not a port"),
+        ("dokku@", "is not `host` or `user@host:port`"),
+        ("-oProxyCommand=id", "is not `host` or `user@host:port`"),
+        ("-l@example.com", "is not `host` or `user@host:port`"),
+        ("dokku@-host", "is not `host` or `user@host:port`"),
+        ("ho st", "is not `host` or `user@host:port`"),
+        ("host;id", "is not `host` or `user@host:port`"),
+        ("$(id)@host", "is not `host` or `user@host:port`"),
+        ("[::1", "is not `host` or `user@host:port`"),
+        ("[host", "is not `host` or `user@host:port`"),
+        ("hôst", "is not `host` or `user@host:port`"),
+        ("host\nother", "is not `host` or `user@host:port`"),
+        ("example.com\n", "is not `host` or `user@host:port`"),
+    ],
+)
+def test_forms_that_are_refused(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        server(text, user="dokku")
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["ssh://dokku:hunter2@example.com", "dokku:hunter2@example.com"])
+def test_password_is_refused_without_showing_it(text: str) -> None:
+    with pytest.raises(ValueError, match="there is a password in it") as caught:
+        server(text)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("made", "shown", "pinned", "url"),
+    [
+        (Server("h", "u"), "h", "h", "ssh://u@h:22/app"),
+        (Server("h", "u", 2222), "h:2222", "[h]:2222", "ssh://u@h:2222/app"),
+        (Server("::1", "u"), "[::1]", "::1", "ssh://u@[::1]:22/app"),
+        (Server("::1", "u", 2222), "[::1]:2222", "[::1]:2222", "ssh://u@[::1]:2222/app"),
+    ],
+)
+def test_spellings_of_a_server(made: Server, shown: str, pinned: str, url: str) -> None:
+    assert (str(made), made.known_hosts_name, made.url("app")) == (shown, pinned, url)
