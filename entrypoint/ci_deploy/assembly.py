@@ -16,9 +16,11 @@ from ci_deploy.console import Console
 from ci_deploy.context import Context, CoreSettings, GuardSettings, private_dir
 from ci_deploy.errors import DeployError, Problem, SettingsError
 from ci_deploy.layers import LayerClass, discover
-from ci_deploy.layers.base import Layer, Provider
+from ci_deploy.layers.base import Layer
+from ci_deploy.layers.provider import Provider
 from ci_deploy.ledger import Ledger
 from ci_deploy.report import Report
+from ci_deploy.review import ReviewSettings, review_app
 from ci_deploy.settings import Setting, declared, load, setting, settings
 from ci_deploy.shell.cancellation import Cancellation
 from ci_deploy.shell.redaction import Redactor
@@ -50,7 +52,7 @@ class ChoiceSettings:
 def every_setting(classes: Sequence[LayerClass] | None = None) -> list[Setting]:
     """Every setting there is: those of all runs, then those of the layers."""
     layers = discover() if classes is None else classes
-    every = (CoreSettings, ChoiceSettings, *(cls.Settings for cls in layers))
+    every = (CoreSettings, ReviewSettings, ChoiceSettings, *(cls.Settings for cls in layers))
     return list({each.name: each for cls in every for each in declared(cls)}.values())
 
 
@@ -100,6 +102,7 @@ class Assembly:
         core = load(CoreSettings, source, hide)
         chosen = self._choose()
         wanted = [(cls, load(cls.Settings, source, hide)) for cls in chosen]
+        review = load(ReviewSettings, source, hide) if command in {"review", "destroy"} else None
         ctx = self._make(command, core, planning=planning, arguments=dict(arguments or {}))
         layers = [cls(ctx, loaded) for cls, loaded in wanted if loaded is not None]
         for layer in layers:
@@ -111,6 +114,9 @@ class Assembly:
         if source.problems:
             raise SettingsError(*dict.fromkeys(source.problems), hint=self._hint())
         ctx.provider = next(layer for layer in layers if isinstance(layer, Provider))
+        if review and ctx.arguments.get("stale") is None:
+            limit = ctx.provider.name_limit
+            ctx.review = review_app(ctx.app, review, self.ci.context, source, limit=limit)
         self._mention(chosen)
         return ctx, layers
 

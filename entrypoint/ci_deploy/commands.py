@@ -14,8 +14,9 @@ from ci_deploy.assembly import Assembly
 from ci_deploy.context import Context
 from ci_deploy.deployment import FLOWS, Deployment
 from ci_deploy.errors import DeployError, Problem, SettingsError, SkipDeploy
-from ci_deploy.layers.base import Live
+from ci_deploy.layers.provider import Live
 from ci_deploy.report import Report
+from ci_deploy.review import ReviewApp, ReviewSettings
 from ci_deploy.shell.program import Command
 
 TOOLS = {
@@ -26,25 +27,38 @@ TOOLS = {
 }
 OPTIONS: dict[str, dict[str, Any]] = {
     "--short": {"action": "store_true", "help": "version: only this tool's"},
+    "--yes": {"action": "store_true", "help": "unlock, destroy --stale, --adopt: do it"},
+    "--adopt": {"action": "store_true", "help": "destroy: an app made by other means"},
+    "--stale": {"type": int, "metavar": "DAYS", "help": "destroy: what was not deployed for DAYS"},
+    "--migrations": {"type": int, "metavar": "N", "default": 0, "help": "rollback: undo N first"},
 }
-FOR_PROGRAMS = {"run", "version"}  # their output is for programs: all else goes to stderr
+FOR_PROGRAMS = {"run", "version", "tag", "history"}  # all but their output goes to stderr
+WITHOUT_CHECKOUT = {"destroy", "rollback", "promote"}
 
 
-def deploy(assembly: Assembly, options: argparse.Namespace) -> int:
+def deployment(assembly: Assembly, options: argparse.Namespace) -> int:
     """Run the events of a deployment, or say that there is nothing to do."""
-    return _deployment(assembly, options.command)
+    return _run_events(assembly, options.command, options, options.words)
 
 
 def plan(assembly: Assembly, options: argparse.Namespace) -> int:
     """The same run, in which no change is made but each one is named."""
-    target = (options.words or ["deploy"])[0]
+    target, *words = options.words or ["deploy"]
     if target not in FLOWS:
-        reason = f"`{target}` cannot be planned; it is one of {', '.join(FLOWS)}."
-        raise SettingsError(Problem("the command line", reason))
-    return _deployment(assembly, target, planning=True)
+        raise _usage(f"`{target}` cannot be planned; it is one of {', '.join(FLOWS)}.")
+    return _run_events(assembly, target, options, words, planning=True)
 
 
-def _deployment(assembly: Assembly, command: str, *, planning: bool = False) -> int:
+def _run_events(
+    assembly: Assembly,
+    command: str,
+    options: argparse.Namespace,
+    words: list[str],
+    *,
+    planning: bool = False,
+) -> int:
+    if len(words) > (command == "rollback"):
+        raise _usage(f"`{words[-1]}` is one word too many for `{command}`.")
     wanted = assembly.guards()
     if not wanted.enabled:
         return _nothing(assembly, command, "disabled", "CI_DEPLOY is false: nothing was done.")
@@ -52,24 +66,29 @@ def _deployment(assembly: Assembly, command: str, *, planning: bool = False) -> 
         guards.check(command, assembly.ci.context, wanted.allow)
     except SkipDeploy as skip:
         return _nothing(assembly, command, "skipped", str(skip))
-    ctx, layers = assembly.context(command, planning=planning)
+    arguments = {**vars(options), "revision": next(iter(words), "")}
+    ctx, layers = assembly.context(command, planning=planning, arguments=arguments)
     for layer in layers:
         layer.begin()
-    ctx.repository.open()
-    ctx.revision = ctx.repository.resolve(ctx.settings.revision)
-    ctx.title = ctx.repository.subject(ctx.revision)
+    if command == "destroy" and options.stale is not None:
+        return _sweep(ctx, options)
+    ctx.repository.open(optional=command in WITHOUT_CHECKOUT)
+    if command not in WITHOUT_CHECKOUT:
+        ctx.revision = ctx.repository.resolve(ctx.settings.revision)
+        ctx.title = ctx.repository.subject(ctx.revision)
     _headline(ctx)
     return Deployment(ctx, layers).run()
 
 
 def _headline(ctx: Context) -> None:
-    where = f" to {ctx.environment}" if ctx.environment else ""
+    where = f" to {ctx.environment}" if ctx.environment and ctx.revision else ""
     by = f" by {ctx.facts.actor}" if ctx.facts.actor else ""
     start = "plan: what " if ctx.planning else ""
     end = " would change" if ctx.planning else ""
     ctx.console.line(f"{start}{ctx.command} {ctx.app}{where}{end}", style.BOLD)
-    ref = f" ({ctx.facts.ref})" if ctx.facts.ref else ""
-    ctx.console.indent(f"{ctx.revision[:7]}{ref}{by}: {ctx.title}")
+    if ctx.revision:
+        ref = f" ({ctx.facts.ref})" if ctx.facts.ref else ""
+        ctx.console.indent(f"{ctx.revision[:7]}{ref}{by}: {ctx.title}")
 
 
 def _nothing(assembly: Assembly, command: str, status: str, reason: str) -> int:
@@ -81,21 +100,39 @@ def _nothing(assembly: Assembly, command: str, status: str, reason: str) -> int:
     return 0
 
 
+def _sweep(ctx: Context, options: argparse.Namespace) -> int:
+    """Remove review apps that nobody has deployed for a while; listed first."""
+    base, code = ctx.settings.app_name, 0
+    ctx.provider.connect()
+    names = ctx.provider.stale_review_apps(options.stale)
+    title = f"{len(names)} review apps of {base} were not deployed for {options.stale} days"
+    ctx.console.line(title, style.BOLD)
+    for name in names:
+        ctx.console.indent(name)
+    if names and not options.yes:
+        ctx.console.line("Nothing was removed; with --yes they are.")
+    for name in names if options.yes else ():
+        ctx.review, ctx.sweeping = ReviewApp(name, base, "", ReviewSettings()), True
+        try:
+            ctx.provider.destroy()
+        except DeployError as error:  # the others are removed all the same
+            ctx.console.warning(f"{name}: {error}")
+            code = error.code
+    return code
+
+
 def doctor(assembly: Assembly, options: argparse.Namespace) -> int:
     """Check everything that a deploy needs, and change nothing."""
-    ctx, layers = assembly.context(options.command, planning=True)
-    for layer in layers:
-        layer.begin()
+    ctx, layers = _ready(assembly, options, planning=True)
     say = ctx.console.indent
     ctx.console.line(f"doctor: {ctx.app} on {ctx.provider.name}", style.BOLD)
     say(f"settings: right; layers: {', '.join(layer.name for layer in layers)}")
-    for name, version in tool_versions(ctx).items():
-        say(f"{name}: {version}")
+    for name, found in tool_versions(ctx).items():
+        say(f"{name}: {found}")
     ctx.provider.connect()
     for name, value in ctx.provider.inspect().items():
         say(f"{name}: {value}")
-    live = ctx.provider.live()
-    say(f"live: {_state(live)}")
+    say(f"live: {_state(ctx.provider.live())}")
     if note := ctx.provider.noted():
         ctx.console.warning(f"an earlier run has left something unfinished: {note}. Deploy again.")
     ctx.console.line("Everything that a deploy needs is there.", style.GREEN)
@@ -112,23 +149,73 @@ def run(assembly: Assembly, options: argparse.Namespace) -> int:
     """A one-off command: its output is ours, and so is its exit code."""
     command = options.after or options.words
     if not command:
-        reason = "say what to run: `ci-deploy run -- CMD…`."
-        raise SettingsError(Problem("the command line", reason))
-    ctx, layers = assembly.context(options.command)
-    for layer in layers:
-        layer.begin()
+        raise _usage("say what to run: `ci-deploy run -- CMD…`.")
+    ctx, _ = _ready(assembly, options)
     ctx.provider.connect()
     return ctx.provider.run(command).exit_code
+
+
+def unlock(assembly: Assembly, options: argparse.Namespace) -> int:
+    """Show who holds the lock; release it only when told to."""
+    ctx, _ = _ready(assembly, options)
+    ctx.provider.connect()
+    holder = ctx.provider.lock_holder()
+    ctx.console.line(f"{ctx.app}: {holder or 'not locked'}", style.BOLD)
+    if holder and options.yes:
+        ctx.provider.unlock()
+    elif holder:
+        ctx.console.line("If that deploy is dead, `ci-deploy unlock --yes` releases its lock.")
+    return 0
+
+
+def history(assembly: Assembly, options: argparse.Namespace) -> int:
+    """What was live when, and who brought it."""
+    ctx, _ = _ready(assembly, options)
+    ctx.provider.connect()
+    for entry in ctx.provider.history():
+        columns = (entry.at, entry.status, entry.release, entry.revision, entry.by)
+        line = ctx.redactor.text("  ".join(filter(None, columns)))
+        sys.stdout.write(f"{line}\n")
+    return 0
+
+
+def tag(assembly: Assembly, options: argparse.Namespace) -> int:  # noqa: ARG001
+    """The default DEPLOY_TAG, for the job that builds the image."""
+    sys.stdout.write(f"{deploy_tag(assembly)}\n")
+    return 0
+
+
+def deploy_tag(assembly: Assembly) -> str:
+    """`<build number>_<first seven of the sha>`. Raises SettingsError when there is no number."""
+    facts = assembly.ci.context
+    if given := assembly.source.text("DEPLOY_TAG"):
+        return given
+    if not (facts.build and facts.revision):
+        reason = "this CI gives no build number and revision to make one of."
+        raise SettingsError(Problem("DEPLOY_TAG", reason, "", "Set it."))
+    return f"{facts.build}_{facts.revision[:7]}"
 
 
 def version(assembly: Assembly, options: argparse.Namespace) -> int:
     """This tool's version and those of the programs that it calls."""
     sys.stdout.write(f"ci-deploy {__version__}\n")
     if not options.short:
-        ctx = assembly.bare_context()
-        for name, found in tool_versions(ctx).items():
+        for name, found in tool_versions(assembly.bare_context()).items():
             sys.stdout.write(f"{name} {found}\n")
     return 0
+
+
+def _ready(
+    assembly: Assembly, options: argparse.Namespace, *, planning: bool = False
+) -> tuple[Context, list[Any]]:
+    ctx, layers = assembly.context(options.command, planning=planning, arguments=vars(options))
+    for layer in layers:
+        layer.begin()
+    return ctx, layers
+
+
+def _usage(reason: str) -> SettingsError:
+    return SettingsError(Problem("the command line", reason))
 
 
 def tool_versions(ctx: Context) -> dict[str, str]:
@@ -158,9 +245,16 @@ class CommandSpec:
 
 
 COMMANDS = {
-    "deploy": CommandSpec(deploy, "deploy the revision to the app of this environment"),
-    "plan": CommandSpec(plan, "say what a deploy would change; changes nothing"),
+    "deploy": CommandSpec(deployment, "deploy the revision to the app of this environment"),
+    "plan": CommandSpec(plan, "say what a deploy (or `plan rollback` …) would change"),
+    "rollback": CommandSpec(deployment, "return to the previous (or the given) revision, verified"),
+    "review": CommandSpec(deployment, "create or update this branch's review app, deploy to it"),
+    "destroy": CommandSpec(deployment, "remove this branch's review app and its services"),
+    "promote": CommandSpec(deployment, "bring what the source app runs to the next app, verified"),
     "doctor": CommandSpec(doctor, "check settings, key, host, access, tools; changes nothing"),
     "run": CommandSpec(run, "run a one-off command in the app: ci-deploy run -- CMD…"),
+    "unlock": CommandSpec(unlock, "show who holds the deploy lock; release it with --yes"),
+    "tag": CommandSpec(tag, "print the default DEPLOY_TAG, for the job that builds the image"),
+    "history": CommandSpec(history, "what was live when, from which pipeline"),
     "version": CommandSpec(version, "print the versions of this tool and of what it calls"),
 }

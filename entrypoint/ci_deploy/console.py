@@ -42,6 +42,7 @@ class Console:
         self._colour = colour
         self._debug = debug
         self._lock = threading.Lock()
+        self._shields = 0
         self._opening = ""
         self._folded = ""
 
@@ -124,14 +125,22 @@ class Console:
             if not quiet:
                 self._raw(f"{text if self._colour else _plain(text)}\n", self._child_fd)
 
-        before, after = ("", "") if quiet else self.ci.shield()
-        if before:
-            self._raw(f"{before}\n")
-        try:
+        with contextlib.nullcontext() if quiet else self._shielded():
             relay = Relay(self.redactor, write, prefix=mark)
             yield relay
             relay.close()
+
+    @contextlib.contextmanager
+    def _shielded(self) -> Iterator[None]:
+        """Switch the platform's log commands off; once for children that run side by side."""
+        before, after = ("", "") if self._shields else self.ci.shield()
+        self._shields += 1
+        if before:
+            self._raw(f"{before}\n")
+        try:
+            yield
         finally:
+            self._shields -= 1
             if after:
                 self._raw(f"{after}\n")
 

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from ci_deploy.ci.base import CI, CIContext
     from ci_deploy.console import Console
     from ci_deploy.http import Http
-    from ci_deploy.layers.base import Live, Provider
+    from ci_deploy.layers.provider import Live, Provider, Step
     from ci_deploy.ledger import Ledger
     from ci_deploy.report import Report
+    from ci_deploy.review import ReviewApp
     from ci_deploy.shell.cancellation import Cancellation
     from ci_deploy.shell.redaction import Redactor
     from ci_deploy.shell.runner import Runner
@@ -92,6 +93,11 @@ class CoreSettings(GuardSettings):
         default="fail",
         choices=("fail", "warn"),
     )
+    rollback_on_failure: bool = setting(
+        "ROLLBACK_ON_FAILURE",
+        "Go back to the release before when the health check fails",
+        default=False,
+    )
     lock_timeout: int = setting(
         "LOCK_TIMEOUT", "Seconds to wait for somebody else's deploy", default=900
     )
@@ -142,6 +148,9 @@ class Context:
     planning: bool = False
     arguments: dict[str, Any] = field(default_factory=dict)  # of the command line
 
+    review: ReviewApp | None = None  # for `review` and `destroy`
+    sweeping: bool = False  # `destroy --stale`: the app is known to be there, and to be ours
+    before_traffic: list[Step] = field(default_factory=list)
     event: Event = Event.CONFIGURE  # the one that is happening
     started: float = field(default_factory=time.monotonic)
     outbox: Outbox = field(default_factory=Outbox)
@@ -156,8 +165,13 @@ class Context:
 
     @property
     def app(self) -> str:
-        """The app on the provider."""
-        return self.settings.app_name
+        """The app on the provider: for `review` and `destroy` the review app."""
+        return self.review.name if self.review else self.settings.app_name
+
+    @property
+    def app_config(self) -> dict[str, str]:
+        """What is to be set on the app."""
+        return {**self.settings.app_config, **(self.review.settings.config if self.review else {})}
 
     @property
     def environment(self) -> str:

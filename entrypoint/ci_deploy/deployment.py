@@ -27,20 +27,29 @@ from ci_deploy.errors import (
     SkipDeploy,
     ToolMissing,
     Unauthorized,
+    Unhealthy,
 )
 from ci_deploy.events import Event, EventManager, Handler
-from ci_deploy.layers.base import Layer, Live
+from ci_deploy.layers.base import Layer
+from ci_deploy.layers.provider import Live
 from ci_deploy.report import EventReport
 
 # command → its ordinary events; then what follows when they went well, were skipped, went wrong
+DEPLOY = (Event.CONFIGURE, Event.PROVISION, Event.PRE_DEPLOY, Event.DEPLOY, Event.POST_DEPLOY)
+DEPLOYED = (Event.DEPLOY_SUCCEEDED, Event.DEPLOY_SKIPPED, Event.DEPLOY_FAILED)
+ROLLED_BACK = (Event.ROLLBACK_SUCCEEDED, Event.ROLLBACK_SUCCEEDED, Event.ROLLBACK_FAILED)
+DESTROYED = (Event.DESTROY_SUCCEEDED, Event.DESTROY_SUCCEEDED, Event.DESTROY_FAILED)
 FLOWS: dict[str, tuple[tuple[Event, ...], tuple[Event, Event, Event]]] = {
-    "deploy": (
-        (Event.CONFIGURE, Event.PROVISION, Event.PRE_DEPLOY, Event.DEPLOY, Event.POST_DEPLOY),
-        (Event.DEPLOY_SUCCEEDED, Event.DEPLOY_SKIPPED, Event.DEPLOY_FAILED),
-    ),
+    "deploy": (DEPLOY, DEPLOYED),
+    "review": (DEPLOY, DEPLOYED),
+    "rollback": ((Event.CONFIGURE, Event.ROLLBACK), ROLLED_BACK),
+    "destroy": ((Event.CONFIGURE, Event.DESTROY), DESTROYED),
+    "promote": ((Event.CONFIGURE, Event.PROMOTE), DEPLOYED),
 }
+SUCCESS = {"rollback": "is back on", "destroy": "is removed"}  # else: it runs the revision
 LEAVE = 3.0  # seconds for questions, restores and notices after a cancel
 NOTICES = 15.0  # seconds that all notices together may hold up a run
+ROLLBACK_TIMEOUT = 600.0  # seconds for ROLLBACK_ON_FAILURE, even when DEPLOY_TIMEOUT has passed
 AFTER_DEADLINE = 30.0  # seconds for the same when DEPLOY_TIMEOUT has passed
 # These say themselves what happened; "the new revision is not live" would say less.
 SAY_IT_THEMSELVES = (SettingsError, ToolMissing, Unauthorized, Locked, Refused, RolledBack)
@@ -98,7 +107,8 @@ class Deployment:
         live = self.ctx.live or Live()
         self._note_live(live)
         self.report.changed = True
-        self.report.live = f"{self.ctx.app} runs {live.revision[:7] or self.ctx.revision[:7]}"
+        verb = SUCCESS.get(self.ctx.command, "runs")
+        self.report.live = f"{self.ctx.app} {verb} {live.revision[:7]}".rstrip()
         self.report.rollback = self.ctx.provider.rollback_command
         self._close("succeeded", 0)
         for handler, error in self._outcome(self.outcomes[0]):
@@ -120,9 +130,10 @@ class Deployment:
         """Ask what is live, tell it, restore what was changed for the time of the deploy."""
         if isinstance(error, Cancelled):
             self.ctx.cancellation.leave(LEAVE)
+            self._interrupt()
         self.ctx.runner.until = time.monotonic() + AFTER_DEADLINE
         failed = self.events.current
-        known = self._judge(error)
+        known = self._judge(self._maybe_roll_back(error))
         self.report.failed_event = self.ctx.event.value
         self.report.failed_layer = failed.layer.name if failed else ""
         self.report.message, self.report.hint = self._clean(known.message), self._clean(known.hint)
@@ -141,6 +152,28 @@ class Deployment:
         self.report.failed_event, self.report.failed_layer = handler.event, handler.layer.name
         self.report.message = self._clean(f"{handler.layer.name}: {error}")
         self._close(LiveButFailed.status, LiveButFailed.exit_code)
+
+    def _maybe_roll_back(self, error: Exception) -> Exception:
+        """After a failed health check the release before comes back, when that is wanted."""
+        before = self.ctx.before
+        wanted = self.ctx.settings.rollback_on_failure and not self.ctx.planning
+        if not (isinstance(error, Unhealthy) and wanted and before and before.revision):
+            return error
+        self.ctx.runner.until = time.monotonic() + ROLLBACK_TIMEOUT
+        with self.ctx.console.section("rollback", "▸ rollback"):
+            try:
+                self.ctx.provider.roll_back(before.revision)
+            except Exception as second:  # noqa: BLE001 - then the failed release is what is live
+                self.ctx.console.warning(f"the rollback failed too: {second}")
+                return error
+        return RolledBack(error.message, hint=error.hint, lines=error.lines)
+
+    def _interrupt(self) -> None:
+        """Stop what this run has started on the other side."""
+        try:
+            self.ctx.provider.interrupted()
+        except DeployError as error:
+            self.ctx.console.debug(f"could not be stopped: {error}")
 
     # --- the truth ---
 
@@ -176,11 +209,13 @@ class Deployment:
     def _is_new(self, live: Live) -> bool:
         """Whether what is live is what this run was to bring, and was not there before."""
         before = self.ctx.before.revision if self.ctx.before else ""
-        return live.revision == self.ctx.revision and live.revision != before
+        return live.revision == self.ctx.revision and live.revision not in {"", before}
 
     def _sentence(self, live: Live | None, before: Live | None) -> str:
         """What is live now, in one sentence that is true."""
         app = self.ctx.app
+        if self.ctx.command == "destroy":
+            return f"{app} may be removed in part; `ci-deploy destroy` can be run again."
         if live is None:
             return f"What {app} runs is unknown; check with `{self.ctx.provider.check_command}`."
         if not live.revision:

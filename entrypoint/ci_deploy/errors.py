@@ -103,6 +103,10 @@ class DeployFailed(DeployError):
     exit_code = 20
 
 
+class Unhealthy(DeployFailed):
+    """The health check failed; ROLLBACK_ON_FAILURE goes back then."""
+
+
 class OutcomeUnknown(DeployError):
     """The deadline passed or the connection was lost after the change began."""
 

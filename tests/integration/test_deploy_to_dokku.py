@@ -170,10 +170,25 @@ def test_shallow_checkout_that_cannot_be_deepened_says_which_line_to_add(
     checkout.git("clone", "--quiet", "--depth=1", f"file://{checkout.path}", str(shallow))
     Checkout.git(_at(shallow), "remote", "set-url", "origin", "file:///nowhere")
     env = settings_for(dokku, GITLAB_CI="true", CI_PROJECT_DIR=str(shallow))
-    done = run("deploy", cwd=shallow, env=env)
+    done = run("deploy", cwd=shallow, env={**env, "DEPLOY_METHOD": "push"})
     assert done.code == 2
     assert 'GIT_DEPTH: "0"' in done.output
     assert _pushes(dokku) == 0
+
+
+def test_shallow_checkout_that_cannot_be_deepened_goes_as_an_archive(
+    dokku: DokkuStandIn, naive: Client, checkout: Checkout, tmp_path: Path
+) -> None:
+    naive.dokku("git:set hello deploy-branch main")  # then the server's report only says `HEAD`
+    head = checkout.commit("Second")
+    shallow = tmp_path / "shallow"
+    checkout.git("clone", "--quiet", "--depth=1", f"file://{checkout.path}", str(shallow))
+    Checkout.git(_at(shallow), "remote", "set-url", "origin", "file:///nowhere")
+    done = run("deploy", cwd=shallow, env=settings_for(dokku))
+    assert done.code == 0, done.output
+    assert "send an archive" in done.output
+    assert done.report["live_revision"] == head
+    assert run("deploy", cwd=shallow, env=settings_for(dokku)).report["status"] == "skipped"
 
 
 def test_redeploy_builds_the_same_revision_again(dokku: DokkuStandIn, checkout: Checkout) -> None:

@@ -47,6 +47,11 @@ class CIContext:
         """The branch, when it is not a tag."""
         return "" if self.tag else self.ref
 
+    @property
+    def deploy_tag(self) -> str:
+        """`75_db4b44b`: build number and short revision; empty when the CI does not tell both."""
+        return f"{self.build}_{self.revision[:7]}" if self.build and self.revision else ""
+
     def commit_url(self, revision: str) -> str:
         """The page of a commit, where the platform has one."""
         return f"{self.project_url}{self.commit_path}{revision}" if self.project_url else ""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
@@ -63,111 +61,6 @@ class Layer(Generic[S]):
     def declarations(cls) -> tuple[Setting, ...]:
         """The settings it declares."""
         return declared(cls.Settings)
-
-
-class ProcessAction(StrEnum):
-    """What can be done to a process of the app."""
-
-    START = "start"
-    STOP = "stop"
-    RESTART = "restart"
-    SCALE = "scale"
-
-
-@dataclass(frozen=True)
-class Live:
-    """What the provider says is running now."""
-
-    revision: str = ""  # full SHA; empty when nothing was ever deployed or it is not known
-    up: bool = False  # all its processes run
-    release: str = ""
-    url: str = ""
-    detail: str = ""  # more in words, like "1 of 2 processes up (down: web 2)"
-    busy: bool = False  # a deploy is going on there
-
-
-@dataclass(frozen=True)
-class Ran:
-    """How a one-off command ended: its true exit code, and its last lines."""
-
-    exit_code: int
-    lines: tuple[str, ...] = ()
-    planned: bool = False
-
-
-class Provider(Layer[S]):
-    """The platform that runs the app; exactly one is active.
-
-    Other layers talk to it through `run` and `process` only.
-    """
-
-    order: ClassVar[int] = 0
-    kind: ClassVar[str] = "provider"
-    migrates_before_traffic: ClassVar[bool] = False
-
-    @abstractmethod
-    def connect(self) -> None:
-        """Wait for the connection that `begin` has started and check that we are let in.
-
-        Raises Unreachable, Unauthorized, and SettingsError when the app does not exist.
-        """
-
-    def inspect(self) -> Mapping[str, str]:
-        """What `doctor` shows beside what is live: fact → value."""
-        return {}
-
-    @abstractmethod
-    def live(self) -> Live:
-        """Ask what runs now; short, since it is also asked when a run has failed or is cancelled.
-
-        Raises Unreachable and other DeployErrors.
-        """
-
-    @abstractmethod
-    def run(
-        self,
-        command: Sequence[str],
-        *,
-        what: str = "",
-        env: Mapping[str, str] | None = None,
-        timeout: float = float("inf"),
-    ) -> Ran:
-        """Run a one-off command in the app's environment, its output in the log.
-
-        `what` is the change in words. A non-zero exit code is returned, not raised. Raises
-        OutcomeUnknown when the connection is lost.
-        """
-
-    @abstractmethod
-    def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
-        """Start, stop, restart or scale one process of the app. Raises CommandFailed."""
-
-    def processes(self) -> Mapping[str, int]:
-        """The app's processes and how many of each are wanted; empty when it cannot be known."""
-        return {}
-
-    def release_tasks(self) -> Mapping[str, str]:
-        """What the platform runs by itself at a deploy: where it is written → the command."""
-        return {}
-
-    # Notes survive the run on the provider's side: what the next run has to finish.
-
-    def note(self, text: str) -> None:
-        """Leave a note on the app for the next run; an empty text removes it."""
-
-    def noted(self) -> str:
-        """The note that an earlier run has left."""
-        return ""
-
-    @property
-    def rollback_command(self) -> str:
-        """How a person goes back to the previous release."""
-        return "ci-deploy rollback"
-
-    @property
-    def check_command(self) -> str:
-        """How a person sees what is live."""
-        return "ci-deploy doctor"
 
 
 @settings

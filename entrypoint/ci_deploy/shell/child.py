@@ -27,7 +27,7 @@ class Child:
         self.started = self.heard = time.monotonic()
         self.ended: float | None = None
         self.timed_out = False
-        self.sinks: dict[int, Callable[[bytes], None]] = {}
+        self.sinks: dict[int, Callable[[bytes], object]] = {}
         try:
             self.pidfd = os.pidfd_open(process.pid)
         except OSError:  # an old kernel, or a seccomp profile

@@ -178,6 +178,25 @@ class Runner:
                 raise CommandFailed(result, change.what, shown=not change.quiet)
         return results
 
+    def save(self, command: Command, path: Path, *, what: str) -> Result:
+        """Run a program and write what it prints to a file that only we can read.
+
+        Announced like a change, since it takes its time. Raises CommandFailed.
+        """
+        if not self.ledger.announce(what):
+            return Result(tuple(command.argv), planned=True)
+        self.cancellation.check()
+        errors = bytearray()
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            child = self._start(command)
+            child.sinks = {child.out: file.write, child.err: _into(errors)}
+            self._pump.run([child], self._deadline(float("inf")), talk=True)
+        result = self._finish(child, err=bytes(errors))
+        self._judge([result])
+        if result.exit_code or result.timed_out:
+            raise CommandFailed(result, what)
+        return result
+
     @contextlib.contextmanager
     def serve(self, command: Command) -> Iterator[Child]:
         """A program that runs beside the others (ssh master, agent) until the block is left."""
@@ -201,7 +220,7 @@ class Runner:
         merge: bool = False,
         before_exec: Callable[[], None] | None = None,
     ) -> Child:
-        """Start a program; `merge` sends stderr where stdout goes, so that lines keep their order."""
+        """Start a program; `merge` sends stderr where stdout goes, so that their order is kept."""
         arguments: Sequence[object] = command.argv  # `sh` drops None and False without a word
         if not all(isinstance(each, str) and "\0" not in each for each in arguments):
             message = f"{command.argv[0]}: every argument has to be a text without NUL"

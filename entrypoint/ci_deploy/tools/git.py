@@ -23,6 +23,13 @@ from ci_deploy.shell.runner import Runner
 class GitSettings:
     """How the code gets to the provider."""
 
+    method: str = setting(
+        "DEPLOY_METHOD",
+        "How the code gets there; `auto` takes a push, or an archive where the clone is shallow "
+        "and cannot be deepened",
+        default="auto",
+        choices=("auto", "push", "archive", "image"),
+    )
     force_push: bool = setting(
         "FORCE_PUSH", "Replace a history that has diverged (always with a lease)", default=False
     )
@@ -66,9 +73,11 @@ class Repository:
         self._workspace = ci.context.workspace
         self._dir = private_dir / "git"
         self._origin = ci.context.fetch_url
+        self._tried = False
 
-    def open(self) -> None:
-        """Make the private repository. Raises SettingsError when there is no checkout."""
+    def open(self, *, optional: bool = False) -> None:
+        """Make the private repository. Raises SettingsError when there is no checkout, unless that
+        is `optional`."""
         safe = {"safe.directory": str(self._workspace.resolve())}
         found = self._runner.read(
             ["git", "-C", str(self._workspace), "rev-parse", "--git-common-dir",
@@ -77,6 +86,9 @@ class Repository:
             ok=None,
         )  # fmt: skip
         lines = found.text.splitlines()
+        if len(lines) < 2 and optional:
+            self._runner.read(["git", "init", "--quiet", "--bare", str(self._dir)], env=ENVIRON)
+            return
         if len(lines) < 2:
             reason = f"there is no git checkout in {self._workspace}."
             remedy = "Check the code out before deploying (on GitLab: not GIT_STRATEGY: none)."
@@ -91,6 +103,21 @@ class Repository:
         (self._dir / "objects/info/alternates").write_text(f"{common / 'objects'}\n")
         if (common / "shallow").is_file():
             (self._dir / "shallow").write_bytes((common / "shallow").read_bytes())
+
+    def borrow(self, checkout: Path) -> bool:
+        """Borrow another checkout's objects too (a submodule's); False when it is none."""
+        safe = {"safe.directory": str(checkout.resolve())}
+        found = self._runner.read(
+            ["git", "-C", str(checkout), "rev-parse", "--git-common-dir", "--show-toplevel"],
+            env={**ENVIRON, **configured(safe)},
+            ok=None,
+        )
+        lines = found.text.splitlines()
+        if len(lines) < 2 or Path(lines[1]).resolve() != checkout.resolve():
+            return False
+        with (self._dir / "objects/info/alternates").open("a") as alternates:
+            alternates.write(f"{(checkout / lines[0]).resolve() / 'objects'}\n")
+        return True
 
     @property
     def shallow(self) -> bool:
@@ -149,12 +176,16 @@ class Repository:
         shown = self.git("cat-file", "blob", f"{sha}:{path}", ok=None)
         return shown.text if shown.exit_code == 0 else ""
 
+    def can_deepen(self) -> bool:
+        """Whether the whole history is there, or can be had."""
+        if self.shallow and not self._tried:
+            self._tried = True
+            self._fetch([], depth=0)
+        return not self.shallow
+
     def deepen(self) -> None:
         """Fetch what a shallow clone lacks. Raises SettingsError with the line to add."""
-        if not self.shallow:
-            return
-        self._fetch([], depth=0)
-        if self.shallow:
+        if not self.can_deepen():
             reason = "the checkout is shallow, and its history cannot be fetched from here."
             raise SettingsError(Problem("the workspace", reason, "", self._ci.shallow_hint))
 

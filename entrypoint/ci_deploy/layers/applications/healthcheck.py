@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, ClassVar
 
-from ci_deploy.errors import DeployFailed, Unreachable
+from ci_deploy.errors import Unhealthy, Unreachable
 from ci_deploy.events import Event, on
 from ci_deploy.layers.base import Application
 from ci_deploy.settings import setting, settings
@@ -57,7 +57,7 @@ class Healthcheck(Application[HealthcheckSettings]):
         message = (
             f"not healthy within {self.settings.timeout} s: {self.settings.url} answers {answer}."
         )
-        raise DeployFailed(
+        raise Unhealthy(
             message, hint="Look at the app's log; raise HEALTHCHECK_TIMEOUT if it is slow."
         )
 

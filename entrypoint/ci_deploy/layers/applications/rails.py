@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from ci_deploy.errors import DeployFailed
 from ci_deploy.events import Event, on
-from ci_deploy.layers.base import Application, ApplicationSettings, ProcessAction
+from ci_deploy.layers.base import Application, ApplicationSettings
+from ci_deploy.layers.provider import ProcessAction
 from ci_deploy.settings import setting, settings
 
 # Each Sidekiq process takes no new jobs from now on. Embedded ones (Sidekiq 7) cannot be told.

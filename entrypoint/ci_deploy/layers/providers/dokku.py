@@ -1,10 +1,11 @@
-"""Deploy to a Dokku server with `git push`, and believe only what the server then reports."""
+"""Dokku: brings the code to the server, and believes only what the server then reports."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from ci_deploy.context import Context
@@ -12,21 +13,27 @@ from ci_deploy.errors import (
     DeployFailed,
     OutcomeUnknown,
     Problem,
+    Refused,
     SettingsError,
     SkipDeploy,
 )
 from ci_deploy.events import Event, on
-from ci_deploy.layers.base import Live, ProcessAction, Provider, Ran
+from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, Ran
 from ci_deploy.settings import setting, settings
-from ci_deploy.tools.dokku import answers
+from ci_deploy.shell.program import Change
+from ci_deploy.tools.dokku import answers, before_traffic, databases, release_tasks, review
+from ci_deploy.tools.dokku.app import HISTORY, UNFINISHED, App, State, encoded, with_deployment
+from ci_deploy.tools.dokku.before_traffic import BeforeTraffic
+from ci_deploy.tools.dokku.code import Code
 from ci_deploy.tools.dokku.push import Push
 from ci_deploy.tools.dokku.server import DokkuServer, one_off
-from ci_deploy.tools.git import GitSettings
+from ci_deploy.tools.dokku.services import Service, Services, services
+from ci_deploy.tools.dokku.upload import Archive, Image, Upload
+from ci_deploy.tools.git import SHA, GitSettings
 from ci_deploy.tools.server import Server, server
 from ci_deploy.tools.ssh import Ssh, SshSettings
 from ci_deploy.values import suggestion
 
-NOTE = "CI_DEPLOY_UNFINISHED"  # config variable in which a run tells the next one what is left
 UP_TIMEOUT = 60.0  # seconds until all processes of a deployed revision have to run
 
 
@@ -50,6 +57,20 @@ class DokkuSettings(SshSettings, GitSettings):
     create_app: bool = setting(
         "DOKKU_CREATE_APP", "Create the app when it does not exist", default=False
     )
+    services: tuple[Service, ...] = setting(
+        "DOKKU_SERVICES",
+        "Services to create and link when missing: `type[:version][=name]`",
+        default=(),
+        example="postgres redis:7",
+        parse=services,
+    )
+    image: str = setting(
+        "DOKKU_IMAGE",
+        "Deploy this image instead of code, best with its digest",
+        default="",
+        example="registry.example.com/hello@sha256:…",
+        pattern=r"[\w][\w./:@-]*",
+    )
 
 
 class Dokku(Provider[DokkuSettings]):
@@ -58,93 +79,165 @@ class Dokku(Provider[DokkuSettings]):
     name = "dokku"
     Settings: ClassVar[type[Any]] = DokkuSettings
     trigger = "DOKKU_HOST"
+    migrates = frozenset({"after", "before"})
 
     def __init__(self, ctx: Context, wanted: DokkuSettings) -> None:
         super().__init__(ctx, wanted)
         self.ssh = Ssh(ctx, wanted)
-        self.dokku = DokkuServer(self.ssh, wanted.host, ctx.runner)
-        self.branch = wanted.deploy_branch
-        self.exists = True
-        self._note = ""
+        self.server = DokkuServer(self.ssh, wanted.host, ctx.runner)
+        self.apps = App(self.server, ctx.redactor)
+        self.state = State()
+        self.code: Code | None = None
+        self._base = State()  # of a review app's base
 
     def problems(self) -> Iterable[Problem]:
-        return self.ssh.prepare()
+        yield from self.ssh.prepare()
+        if self.settings.method == "image" and not self.settings.image:
+            yield Problem("DOKKU_IMAGE", "DEPLOY_METHOD=image needs it.")
 
     def begin(self) -> None:
         self.ssh.open(self.settings.host)
 
     # --- what is there ---
 
+    @property
+    def exists(self) -> bool:
+        return self.state.exists
+
+    @property
+    def branch(self) -> str:
+        """The branch that Dokku deploys."""
+        return self.settings.deploy_branch or self.state.branch or "master"
+
     def connect(self) -> None:
         """One round of questions over one connection tells all that a run has to know."""
         self.ssh.ready(self.settings.host)
-        app = self.ctx.app
-        version, apps, git, ps, urls, note = self.dokku.ask(
-            ["version"],
-            ["apps:report", app],
-            ["git:report", app],
-            ["ps:report", app],
-            ["urls", app],
-            ["config:get", app, NOTE],
-        )
-        self.dokku.version = answers.version(version)
-        self.exists = apps.exit_code == 0
-        if not self.exists:
-            return
-        git_report = answers.report(git)
-        known = (
-            git_report.get(f"{kind}deploy branch", "") for kind in ("computed ", "", "global ")
-        )
-        self.branch = self.branch or next(filter(None, known), "master")
-        self._note = note.text if note.exit_code == 0 else ""
-        self.ctx.before = answers.live(apps, ps, urls)
-        self.ctx.url = self.ctx.before.url
+        ctx, review = self.ctx, self.ctx.review
+        wanted = self.settings.services if ctx.command in {"deploy", "review", "doctor"} else ()
+        self.services = Services(self.server, ctx.app, wanted, own=review is not None)
+        asked = self.services.questions()
+        base = [["config:export", "--format", "json", review.base]] if review else []
+        self.state, (found, *rest) = self.apps.survey(ctx.app, ["version"], *asked, *base)
+        self.server.version = answers.version(found)
+        self.services.look(rest[: len(asked)])
+        if review:
+            self._base = State(config=self.apps.config(rest[-1]))
+        ctx.before, ctx.url = self.state.live, self.state.live.url
 
     @on(Event.CONFIGURE, priority=50)
     def look(self) -> None:
         """Look at the server and at the app before any git contact: that would create the app."""
         self.connect()
-        if not self.exists and not self.settings.create_app:
+        if not self.exists and not self.settings.create_app and not self.ctx.review:
             raise self._no_app()
-        self.ctx.console.indent(
-            f"{self.settings.host}: Dokku {'.'.join(map(str, self.dokku.version))}, "
-            f"deploy branch {self.branch or 'master'}"
-        )
+        branch = f", deploy branch {self.branch}" if self.exists else ""
+        version = ".".join(map(str, self.server.version))
+        self.ctx.console.indent(f"{self.settings.host}: Dokku {version}{branch}")
+        for hint in release_tasks.hints(self.ctx):
+            self.ctx.console.warning(hint)
 
     @on(Event.CONFIGURE, priority=200)
     def compare(self) -> None:
-        """Decide whether there is anything to deploy."""
-        before = self.ctx.before or Live()
-        self.ctx.console.indent(f"live now: {before.revision[:7] or 'nothing that is known'}")
-        same = before.revision == self.ctx.revision
-        if same and before.up and not self.ctx.settings.redeploy:
-            message = f"{self.ctx.app} already runs {self.ctx.revision[:7]}."
+        """Decide whether there is anything to deploy; refuse what has to be refused."""
+        ctx, live = self.ctx, self.state.live
+        if ctx.command not in {"deploy", "review"}:
+            return
+        ctx.console.indent(f"live now: {live.revision[:7] or 'nothing that is known'}")
+        if ctx.review:
+            review.guard_urls(ctx.review, self._base, self.state, ctx.app_config)
+        if ctx.before_traffic:
+            before_traffic.check_version(self.server)
+        self.code = self._code()
+        complete = not self.config_changes() and self.services.complete
+        if self.code.is_live() and live.up and complete and not ctx.settings.redeploy:
+            message = f"{ctx.app} already runs {ctx.revision[:7]}."
             raise SkipDeploy(message)
-        if same and not before.up:
-            self.ctx.console.indent("the revision is live, but not all of its processes run.")
-        self.code = Push(self.ctx, self.dokku, self.settings, self.branch, self.live)
+        if self.code.is_live() and not live.up:
+            ctx.console.indent("the revision is live, but not all of its processes run.")
         self.code.prepare()
+
+    def _code(self, *, going_back: bool = False) -> Code:
+        """The way in which the code gets there."""
+        ctx, wanted = self.ctx, self.settings
+        shared = (ctx, self.server, self.state, self.live)
+        if wanted.image:
+            return Image(*shared, image=wanted.image)
+        if wanted.method == "archive" or (
+            wanted.method == "auto" and not ctx.repository.can_deepen()
+        ):
+            return Archive(*shared, folder=ctx.settings.app_dir)
+        return Push(*shared, branch=self.branch, force=wanted.force_push, going_back=going_back)
+
+    # --- provision ---
 
     @on(Event.PROVISION, priority=50)
     def create(self) -> None:
-        """Create the app, when asked to."""
+        """Create the app (when asked to), and beside it the services."""
+        app = self.ctx.app
+        changes = self.services.creations()
         if not self.exists:
-            app = self.ctx.app
-            self.dokku.change(["apps:create", app], what=f"create the app {app}")
+            what = f"create the app {app}"
+            changes.insert(0, self.server.prepared(["apps:create", app], what=what))
+        self.server.change_together(changes)
+        if self.state.skip_deploy:
+            self._go_live_again()  # what a killed run with MIGRATE=before has left
+
+    @on(Event.PROVISION, priority=150)
+    def link_services(self) -> None:
+        """After the config: a variable may choose the scheme of a service's URL."""
+        self.services.link()
+        if self.ctx.review:
+            review.set_domain(self.server, self.ctx.app, self.ctx.review)
+        if self.ctx.settings.app_dir and isinstance(self.code, Push):
+            release_tasks.set_build_dir(self.server, self.ctx.app, self.ctx.settings.app_dir)
+
+    def config(self) -> Mapping[str, str]:
+        return self.state.config
+
+    def wanted_config(self) -> Mapping[str, str]:
+        return {**self.ctx.app_config, **review.mark(self.ctx.review)}
+
+    def set_config(self, changes: Mapping[str, str]) -> None:
+        app = self.ctx.app
+        self.apps.set_config(app, changes, what=f"set {', '.join(sorted(changes))} on {app}")
 
     # --- the deploy ---
 
     @on(Event.DEPLOY)
     def deploy(self) -> None:
         """Bring the code there, then believe only what the server reports."""
-        if self.code.run():
-            self._verify()
+        code = self.code
+        assert code is not None, "chosen at configure"  # noqa: S101
+        if steps := self.ctx.before_traffic:
+            way = BeforeTraffic(self.ctx, self.server, self, self.state)
+            done = way.run(code, steps, self._go_live_again)
+        else:
+            done = code.run()
+        if done:
+            self._verify(code)
 
-    def _verify(self) -> None:
+    @on(Event.DEPLOY_FAILED, priority=40)
+    def stop_holding_back(self) -> None:
+        """A build that does not go live must not hold back the next one."""
+        if self.ctx.before_traffic and self.ctx.ledger.changes:
+            self._go_live_again()
+
+    def _go_live_again(self) -> None:
+        app = self.ctx.app
+        words = ["ps:set", app, "skip-deploy"]
+        self.server.change(words, what=f"stop holding {app} back", quiet=True)
+
+    def _verify(self, code: Code) -> None:
         """The server has to report this revision, with its processes up."""
         until = time.monotonic() + UP_TIMEOUT
+        beside: Change | None = self._remember(self.ctx.revision)
+        if isinstance(code, Upload):  # the server has a name of its own for it
+            state = self.apps.look(self.ctx.app, self.state.config)
+            beside = self._remember(self.ctx.revision, code.identity(state))
+            self.server.change_together([beside])
+            beside = None
         while True:
-            live = self.live()
+            live, beside = self.apps.look(self.ctx.app, self.state.config, beside).live, None
             if live.revision == self.ctx.revision and live.up:
                 break
             if time.monotonic() > until or live.revision != self.ctx.revision:
@@ -155,12 +248,110 @@ class Dokku(Provider[DokkuSettings]):
         self.ctx.live = live
         self.ctx.console.indent(f"verified: {self.ctx.app} runs {live.revision[:7]}, {live.detail}")
 
+    def _remember(self, revision: str, identity: str = "") -> Change:
+        """Note in the history that it was deployed; made beside the questions that verify it."""
+        app, facts = self.ctx.app, self.ctx.facts
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        entry = Deployed(revision, at, by=facts.job_url or facts.actor)
+        history = with_deployment(self.state, entry, identity)
+        self.state = replace(self.state, config={**self.state.config, HISTORY: history})
+        words = ["config:set", "--no-restart", "--encoded", app, f"{HISTORY}={encoded(history)}"]
+        return self.server.prepared(words, what=f"note on {app} that {revision[:7]} was deployed")
+
+    def interrupted(self) -> None:
+        """Only one build of an app runs at a time: if ours had begun, it is ours."""
+        if self.code and self.code.building and self.server.at_least(0, 38):
+            app = self.ctx.app
+            self.server.change(
+                ["builds:cancel", app], what=f"cancel our build of {app}", timeout=2.0
+            )
+
+    # --- review apps, TLS ---
+
+    def is_review_app(self) -> bool:
+        assert self.ctx.review is not None, "asked for review apps only"  # noqa: S101
+        if self.ctx.command == "review" and review.is_empty(self.state):
+            return True  # made by a run that was killed before it could mark it
+        return review.marked(self.state, self.ctx.review.base)
+
+    def adopt(self) -> None:
+        app = self.ctx.app
+        marked = review.mark(self.ctx.review)
+        self.apps.set_config(app, marked, what=f"mark {app} as a review app")
+
+    def destroy(self) -> None:
+        app = self.ctx.app
+        if not review.destroy(self.server, app, exists=self.exists or self.ctx.sweeping):
+            self.ctx.console.indent(f"{app} is not there: nothing to remove.")
+
+    def stale_review_apps(self, days: int) -> Sequence[str]:
+        return review.stale(self.apps, self.server, self.ctx.app, days)
+
+    @on(Event.POST_DEPLOY, priority=180)
+    def secure(self) -> None:
+        """TLS for a review app with a name of its own."""
+        if self.ctx.review and self.ctx.review.host and not self.ctx.planning:
+            review.secure(self.server, self.ctx.app, self.ctx.console)
+            self.ctx.live = self.live()
+
+    # --- rollback, locks, history ---
+
+    def rollback_target(self, wanted: str) -> str:
+        repository, url = self.ctx.repository, self.settings.host.url(self.ctx.app)
+        ref = f"refs/heads/{self.branch}"
+        repository.fetch(url, ref, self.server.git_environ())
+        if wanted:
+            return repository.resolve(wanted)
+        for entry in self.state.deployments:
+            if entry["revision"] != self.state.live.revision:
+                return entry["revision"]
+        message = f"it is not known what {self.ctx.app} ran before."
+        raise Refused(message, hint="Name the revision: `ci-deploy rollback REVISION`.")
+
+    def roll_back(self, revision: str) -> Live:
+        self.state = self.apps.look(self.ctx.app, self.state.config)
+        known = next((e for e in self.state.deployments if e["revision"] == revision), {})
+        was = known.get("as", "")
+        wanted, self.ctx.revision = self.ctx.revision, revision
+        try:
+            if was and not SHA.fullmatch(was):
+                shared = (self.ctx, self.server, self.state, self.live)
+                self.code = Image(*shared, image=was)
+            else:
+                self.code = self._code(going_back=True)
+            self.code.prepare()
+            if self.code.run():
+                self._verify(self.code)
+        finally:
+            self.ctx.revision = wanted
+        return self.ctx.live or Live()
+
+    def lock_holder(self) -> str:
+        app = self.ctx.app
+        if not self.server.at_least(0, 38):
+            return "locked; this Dokku cannot tell by whom" if self.state.locked else ""
+        words = ["builds:list", app, "--format", "json", "--status", "running"]
+        running = answers.builds(self.server.ask(words)[0])
+        if running:
+            return "; ".join(
+                f"{b['source']} since {b['started_at']} (build {b['id']})" for b in running
+            )
+        return "locked, but nothing is being built: the lock is stale" if self.state.locked else ""
+
+    def unlock(self) -> None:
+        app = self.ctx.app
+        self.server.change(["apps:unlock", app], what=f"unlock {app}")
+
+    def history(self) -> Sequence[Deployed]:
+        return [
+            Deployed(each.get("revision", ""), each.get("at", ""), by=each.get("by", ""))
+            for each in self.state.deployments
+        ]
+
     # --- what other layers call ---
 
     def live(self) -> Live:
-        app = self.ctx.app
-        apps, ps, urls = self.dokku.ask(["apps:report", app], ["ps:report", app], ["urls", app])
-        return answers.live(apps, ps, urls)
+        return self.apps.look(self.ctx.app, self.state.config).live
 
     def run(
         self,
@@ -173,10 +364,10 @@ class Dokku(Provider[DokkuSettings]):
         app = self.ctx.app
         variables = [f"--env={key}={value}" for key, value in (env or {}).items()]
         words = ["run", "--no-tty", *variables, app, *one_off(command)]
-        change = self.dokku.change_hidden if env else self.dokku.change
+        change = self.server.change_hidden if env else self.server.change
         what = what or f"run {' '.join(command)} in {app}"
         result = change(words, what=what, ok=None, timeout=timeout)
-        if result.exit_code == 255 and not self.dokku.connected():
+        if result.exit_code == 255 and not self.server.connected():
             message = f"{what}: the connection was lost, so its end is unknown."
             raise OutcomeUnknown(message, lines=result.lines)
         return Ran(result.exit_code, result.lines, result.planned)
@@ -185,44 +376,41 @@ class Dokku(Provider[DokkuSettings]):
         app = self.ctx.app
         words = [f"ps:{action}", app, name if count is None else f"{name}={count}"]
         number = "" if count is None else f" to {count}"
-        self.dokku.change(words, what=f"{action} {name} of {app}{number}", timeout=600.0)
+        self.server.change(words, what=f"{action} {name} of {app}{number}", timeout=600.0)
+
+    def backup(self) -> None:
+        """Export each database before the migrations; a failure stops them."""
+        databases.export(self.server, self.ctx.app, self.ctx.workspace)
 
     def release_tasks(self) -> Mapping[str, str]:
-        repository, sha = self.ctx.repository, self.ctx.revision
-        folder = f"{self.ctx.settings.app_dir}/" if self.ctx.settings.app_dir else ""
-        tasks = {}
-        for line in repository.file(sha, f"{folder}Procfile").splitlines():
-            name, _, command = line.partition(":")
-            if name.strip() == "release":
-                tasks["the Procfile's `release:`"] = command.strip()
-        try:
-            scripts = json.loads(repository.file(sha, f"{folder}app.json") or "{}")["scripts"][
-                "dokku"
-            ]
-        except (ValueError, KeyError, TypeError):
-            scripts = {}
-        if isinstance(scripts, dict):
-            tasks |= {f"app.json's `{name}`": str(command) for name, command in scripts.items()}
-        return tasks
+        return release_tasks.tasks(self.ctx)
 
     def note(self, text: str) -> None:
         app = self.ctx.app
         if text:
-            words = ["config:set", "--no-restart", "--encoded", app, f"{NOTE}={_encoded(text)}"]
-            self.dokku.change(words, what=f"note on {app} what is unfinished: {text}", quiet=True)
+            what = f"note on {app} what is unfinished: {text}"
+            words = [
+                "config:set",
+                "--no-restart",
+                "--encoded",
+                app,
+                f"{UNFINISHED}={encoded(text)}",
+            ]
         else:
-            words = ["config:unset", "--no-restart", app, NOTE]
-            self.dokku.change(words, what=f"remove the note from {app}", quiet=True)
-        self._note = text
+            what = f"remove the note from {app}"
+            words = ["config:unset", "--no-restart", app, UNFINISHED]
+        self.server.change(words, what=what, quiet=True)
+        self.state = replace(self.state, config={**self.state.config, UNFINISHED: text})
 
     def noted(self) -> str:
-        return self._note
+        return self.state.config.get(UNFINISHED, "")
 
     def inspect(self) -> Mapping[str, str]:
         if not self.exists:
             raise self._no_app()
+        version = ".".join(map(str, self.server.version))
         return {
-            "server": f"{self.settings.host}, Dokku {'.'.join(map(str, self.dokku.version))}",
+            "server": f"{self.settings.host}, Dokku {version}",
             "deploy branch": self.branch,
             "url": self.ctx.url,
         }
@@ -233,18 +421,9 @@ class Dokku(Provider[DokkuSettings]):
         port = "" if where.port == 22 else f"-p {where.port} "
         return f"ssh {port}{where.user}@{where.host} apps:report {self.ctx.app}"
 
-    # --- reading answers ---
-
     def _no_app(self) -> SettingsError:
         app = self.ctx.app
-        listed = self.dokku.ask(["apps:list"])[0].text.split()
-        near = suggestion(app, listed)
+        near = suggestion(app, self.server.ask(["apps:list"])[0].text.split())
         reason = f"there is no app `{app}` on {self.settings.host}. {near}".rstrip()
         remedy = f"Create it there with `dokku apps:create {app}`, or set DOKKU_CREATE_APP=true."
         return SettingsError(Problem("APP_NAME", reason, "", remedy))
-
-
-def _encoded(text: str) -> str:
-    import base64
-
-    return base64.b64encode(text.encode()).decode()

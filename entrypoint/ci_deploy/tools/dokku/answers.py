@@ -6,10 +6,11 @@ processes/process-management); the messages are explained in docs/dokku.md.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 
-from ci_deploy.layers.base import Live
+from ci_deploy.layers.provider import Live
 from ci_deploy.shell.program import Result
 from ci_deploy.tools.git import SHA
 
@@ -26,20 +27,33 @@ def report(answer: Result) -> dict[str, str]:
     return {key.strip().lower().removeprefix(plugin): value.strip() for key, _, value in pairs}
 
 
+def builds(answer: Result) -> list[dict[str, str]]:
+    """`builds:list --format json` (0.38): id, source, status, started_at and more."""
+    try:
+        found = json.loads(answer.out or b"[]")
+    except ValueError:
+        return []
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
 def version(answer: Result) -> tuple[int, ...]:
     """`dokku version 0.38.27` → (0, 38, 27)."""
     match = re.search(r"(\d+)\.(\d+)\.(\d+)", answer.text)
     return tuple(map(int, match.groups())) if match else ()
 
 
-def live(apps: Result, ps: Result, urls: Result) -> Live:
-    """What runs, from `apps:report`, `ps:report` and `urls`.
+def revision(metadata: str) -> str:
+    """The deploy source's metadata, if it is a commit.
 
-    The metadata of the deploy source is written after a deploy has succeeded; GIT_REV and the git
-    plugin's `sha` are not (they are set before the build, or are just the repository's HEAD).
+    It is written after a deploy has succeeded; GIT_REV and the git plugin's `sha` are not (the one
+    is set before the build, the other is just the repository's HEAD).
     """
-    source, state = report(apps), report(ps)
-    revision = source.get("deploy source metadata", "")
+    return metadata if SHA.fullmatch(metadata) else ""
+
+
+def live(running: str, ps: Result, urls: Result, *, busy: bool) -> Live:
+    """What runs, from `ps:report` and `urls`; `running` is the revision."""
+    state = report(ps)
     states = {
         key.removeprefix("status "): value.split()[0]
         for key, value in state.items()
@@ -52,11 +66,11 @@ def live(apps: Result, ps: Result, urls: Result) -> Live:
     addresses = urls.text.split() if urls.exit_code == 0 else []
     secure = [url for url in addresses if url.startswith("https://")]
     return Live(
-        revision=revision if SHA.fullmatch(revision) else "",
+        revision=running,
         up=state.get("running") == "true" or state.get("processes") == "0",
         url=next(iter(secure or addresses), ""),
         detail=detail,
-        busy=source.get("locked") == "true",
+        busy=busy,
     )
 
 
@@ -64,6 +78,8 @@ def live(apps: Result, ps: Result, urls: Result) -> Live:
 # pattern → message, hint. The first that is found wins.
 DEPLOYED = re.compile(r"Application deployed:")
 SKIPPED = re.compile(r"Skipping deployment")
+BUILDING = re.compile(r"-----> (Cleaning up|Building)")
+UNCHANGED = re.compile(r"No changes detected")
 LOCKED = re.compile(r"currently has a deploy lock in place")
 UP_TO_DATE = re.compile(r"Everything up-to-date")
 REJECTED = re.compile(r"\[rejected\].*\((non-fast-forward|fetch first|stale info)\)")
@@ -89,6 +105,10 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
     ),
     re.compile(r"Could not start due to (?P<a>.*)"): ("the new version did not start: {a}", ""),
     re.compile(r"App build failed"): ("the build failed.", ""),
+    re.compile(r"Failed to pull image: (?P<a>\S+)"): (
+        "the server cannot pull the image {a}.",
+        "Is it pushed? For a private registry: `dokku registry:login` on the server.",
+    ),
     re.compile(r"auto-creation disabled"): (
         "the app does not exist, and Dokku is told not to create apps.",
         "Create it, or set DOKKU_CREATE_APP=true.",

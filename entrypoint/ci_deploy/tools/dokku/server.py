@@ -7,13 +7,15 @@ deployment/methods/git, processes/process-management) and what facts are measure
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ci_deploy.errors import DeployError, Unauthorized, Unreachable
-from ci_deploy.shell.program import Result
+from ci_deploy.shell.program import Change, Result
 from ci_deploy.shell.runner import Runner
+from ci_deploy.tools.git import ENVIRON
 from ci_deploy.tools.server import Server
-from ci_deploy.tools.ssh import Ssh
+from ci_deploy.tools.ssh import SESSIONS, Ssh
 
 QUERY_TIMEOUT = 60.0  # seconds; a loaded server takes its time, a hanging one must not hold us
 NO_APP = 20  # exit code since 0.24.0
@@ -30,16 +32,23 @@ class DokkuServer:
         self._runner = runner
         self._serial = False
 
-    def ask(self, *questions: Sequence[str], timeout: float = QUERY_TIMEOUT) -> list[Result]:
-        """Ask several things at once. Raises Unreachable, Unauthorized; other exit codes are
-        answers."""
+    def ask(
+        self,
+        *questions: Sequence[str],
+        timeout: float = QUERY_TIMEOUT,
+        beside: Change | None = None,
+    ) -> list[Result]:
+        """Ask several things at once, and make a change `beside`, which has the last answer.
+
+        Raises Unreachable, Unauthorized; any exit code is an answer.
+        """
         commands = [self._ssh.command(self.server, question) for question in questions]
-        batches = [[each] for each in commands] if self._serial else [commands]
-        answers = [
-            answer
-            for batch in batches
-            for answer in self._runner.read_all(batch, timeout=timeout, ok=None)
-        ]
+        size = 1 if self._serial else SESSIONS
+        answers: list[Result] = []
+        for start in range(0, len(commands), size):
+            batch = commands[start : start + size]
+            last = beside if start + size >= len(commands) else None
+            answers += self._runner.read_all(batch, timeout=timeout, ok=None, beside=last)
         if any("Session open refused" in answer.errors for answer in answers):
             self._serial = True  # MaxSessions: each of them needed a connection of its own
         for answer in answers:
@@ -52,6 +61,20 @@ class DokkuServer:
         command = self._ssh.command(self.server, words)
         return self._runner.change(command.argv, what=what, **options)
 
+    def save(self, words: Sequence[str], path: Path, *, what: str) -> int | None:
+        """Write what a command prints to a file; its size in bytes, None when only planned."""
+        result = self._runner.save(self._ssh.command(self.server, words), path, what=what)
+        return None if result.planned else path.stat().st_size
+
+    def prepared(self, words: Sequence[str], *, what: str, prefix: str = "") -> Change:
+        """A change to be made side by side with others."""
+        return Change(self._ssh.command(self.server, words), what, prefix)
+
+    def change_together(self, changes: Sequence[Change]) -> None:
+        """Make several changes at once. Raises CommandFailed when one of them fails."""
+        if changes:
+            self._runner.change_all(changes)
+
     def change_hidden(self, words: Sequence[str], *, what: str, **options: Any) -> Result:
         """The same for a command with values: they are not in the argv of our ssh."""
         with self._ssh.hidden(self.server, words) as command:
@@ -60,6 +83,13 @@ class DokkuServer:
     def git_environ(self) -> dict[str, str]:
         """For git on the same connection."""
         return self._ssh.git_environ(self.server)
+
+    def ref(self, app: str, branch: str) -> str:
+        """What a branch of the app's repository holds; only for apps that exist, since this would
+        create another."""
+        argv = ["git", "ls-remote", self.server.url(app), f"refs/heads/{branch}"]
+        found = self._runner.read(argv, env={**ENVIRON, **self.git_environ()}, ok=None)
+        return found.text.split()[0] if found.text else ""
 
     def connected(self) -> bool:
         """Whether the connection still stands; then an exit code 255 is the command's own."""

@@ -1,0 +1,81 @@
+"""An archive of a revision, with what `git archive` leaves out: LFS files and submodules."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tarfile
+from pathlib import Path
+
+from ci_deploy.context import Context
+from ci_deploy.errors import Problem, SettingsError
+
+POINTER = re.compile(rb"version https://git-lfs[^\n]*\n(?:.*\n)*?oid sha256:([0-9a-f]{64})\n")
+POINTER_LIMIT = 1024  # bytes; the specification of git-lfs pointers
+
+
+def write_archive(ctx: Context, sha: str, folder: str = "") -> Path:
+    """Write a tar file of a revision (of a folder of it) into the private directory.
+
+    Raises SettingsError when a submodule or an LFS file is not in the checkout.
+    """
+    path = ctx.private_dir / f"{sha[:12]}.tar"
+    tree = f"{sha}:{folder}" if folder else sha
+    _pack(ctx, tree, "", path)
+    _add_submodules(ctx, path, tree, ctx.workspace / folder, "")
+    if "filter=lfs" in ctx.repository.file(sha, ".gitattributes"):
+        _add_lfs(path, ctx.workspace / folder)
+    return path
+
+
+def _pack(ctx: Context, tree: str, prefix: str, path: Path) -> None:
+    ctx.repository.git(
+        "archive", "--format=tar", f"--prefix={prefix}", f"--output={path}", tree, timeout=600.0
+    )
+
+
+def _add_submodules(ctx: Context, path: Path, tree: str, where: Path, prefix: str) -> None:
+    """Submodules of submodules too; each has to be checked out at the commit that is wanted."""
+    listed = ctx.repository.git("ls-tree", "-r", "-z", tree).out.decode(errors="surrogateescape")
+    entries = (entry.partition("\t") for entry in listed.split("\0"))
+    for head, _, name in entries:
+        if not head.startswith("160000"):
+            continue
+        commit = head.split()[2]
+        if not ctx.repository.borrow(where / name) or not ctx.repository.has(commit):
+            reason = f"the submodule {prefix}{name} is not checked out at {commit[:7]}."
+            remedy = "GitLab: GIT_SUBMODULE_STRATEGY: recursive. GitHub: `submodules: recursive`."
+            raise SettingsError(Problem("the workspace", reason, "", remedy))
+        part = path.with_suffix(".part")
+        _pack(ctx, commit, f"{prefix}{name}/", part)
+        with tarfile.open(part) as content, tarfile.open(path, "a:") as archive:
+            for member in content:
+                archive.addfile(member, content.extractfile(member) if member.isfile() else None)
+        part.unlink()
+        _add_submodules(ctx, path, commit, where / name, f"{prefix}{name}/")
+
+
+def _add_lfs(path: Path, where: Path) -> None:
+    """Later members win: the files that the pointers stand for are added behind them."""
+    with tarfile.open(path) as archive:
+        small = [member for member in archive if member.isfile() and member.size < POINTER_LIMIT]
+        pointers = {
+            member.name: match[1].decode()
+            for member in small
+            if (file := archive.extractfile(member)) and (match := POINTER.match(file.read()))
+        }
+    with tarfile.open(path, "a:") as archive:
+        for name, digest in pointers.items():
+            real = where / name
+            data = real.read_bytes() if real.is_file() and not real.is_symlink() else b""
+            if hashlib.sha256(data).hexdigest() != digest:
+                reason = f"the LFS file {name} is not in the checkout, only its pointer is."
+                remedy = "Let CI fetch LFS files (GitHub: `lfs: true`)."
+                raise SettingsError(Problem("the workspace", reason, "", remedy))
+            archive.add(real, name, filter=_anonymous)
+
+
+def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    return member

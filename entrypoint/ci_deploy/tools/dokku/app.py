@@ -1,0 +1,158 @@
+"""An app on a Dokku server: what is known of it, its config, and what we note on it.
+
+Dokku keeps no history of releases and has no place for notes, so three config variables of the
+app hold ours: what is unfinished, what was deployed, and that it is a review app. They are set
+without a restart and mean nothing to the app.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ci_deploy.errors import DeployFailed
+from ci_deploy.layers.provider import Deployed, Live
+from ci_deploy.settings import SECRET_CONFIG_KEY
+from ci_deploy.shell.program import Change, Result
+from ci_deploy.shell.redaction import Redactor
+from ci_deploy.tools.dokku import answers
+from ci_deploy.tools.dokku.server import DokkuServer
+
+UNFINISHED = "CI_DEPLOY_UNFINISHED"
+HISTORY = "CI_DEPLOY_HISTORY"
+REVIEW = "CI_DEPLOY_REVIEW_APP"
+OURS = (UNFINISHED, HISTORY, REVIEW)
+BUILT_OVER = re.compile(r"built over ([0-9a-f]{40}|nothing)")  # a note of before_traffic.py
+REMEMBERED = 10  # deployments in the history
+
+
+@dataclass(frozen=True)
+class State:
+    """An app as the server describes it."""
+
+    exists: bool = False
+    live: Live = field(default_factory=Live)
+    branch: str = ""
+    locked: bool = False
+    skip_deploy: bool = False  # a build is not deployed
+    source: str = ""  # how its code came: git-push, docker-image, …
+    identity: str = ""  # what the server calls that code: a commit or an image
+    updated: int = 0  # seconds since 1970 of the last change of its repository
+    config: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def deployments(self) -> list[dict[str, str]]:
+        """Our history of it, newest first."""
+        try:
+            found = json.loads(self.config.get(HISTORY, "[]"))
+        except ValueError:
+            return []
+        return [entry for entry in found if isinstance(entry, dict)]
+
+
+class App:
+    """One app: asks and changes it."""
+
+    def __init__(self, server: DokkuServer, redactor: Redactor) -> None:
+        self._server = server
+        self._redactor = redactor
+
+    def survey(self, name: str, *more: Sequence[str]) -> tuple[State, list[Result]]:
+        """Everything about the app in one round, and the answers to `more` questions."""
+        apps, git, ps, urls, config, *rest = self._server.ask(
+            ["apps:report", name],
+            ["git:report", name],
+            ["ps:report", name],
+            ["urls", name],
+            ["config:export", "--format", "json", name],
+            *more,
+        )
+        if apps.exit_code:
+            return State(), rest
+        return self._state(name, apps, git, ps, urls, self.config(config)), rest
+
+    def look(self, name: str, config: Mapping[str, str], beside: Change | None = None) -> State:
+        """The short form: what runs now. `config` is what an earlier survey has told."""
+        apps, git, ps, urls, *_ = self._server.ask(
+            ["apps:report", name],
+            ["git:report", name],
+            ["ps:report", name],
+            ["urls", name],
+            beside=beside,
+        )
+        return self._state(name, apps, git, ps, urls, config)
+
+    def set_config(self, name: str, changes: Mapping[str, str], *, what: str) -> None:
+        """Set variables without a restart: values byte for byte, and in no argv of ours."""
+        pairs = [f"{key}={encoded(value)}" for key, value in changes.items()]
+        words = ["config:set", "--no-restart", "--encoded", name, *pairs]
+        done = self._server.change_hidden(words, what=what, quiet=True, ok=None)
+        if done.exit_code:
+            message = f"Dokku refuses to set {', '.join(changes)}."
+            raise DeployFailed(message, lines=done.lines, shown=False)
+
+    def unset_config(self, name: str, *keys: str, what: str) -> None:
+        """Remove variables without a restart."""
+        self._server.change(["config:unset", "--no-restart", name, *keys], what=what, quiet=True)
+
+    def config(self, answer: Result) -> Mapping[str, str]:
+        """The app's variables; those that look like secrets are hidden from now on."""
+        try:
+            found = json.loads(answer.out)
+        except ValueError:
+            return {}
+        for key, value in found.items():
+            if SECRET_CONFIG_KEY.search(key) and key not in OURS:
+                self._redactor.add(str(value))
+        return {str(key): str(value) for key, value in found.items()}
+
+    def _state(
+        self,
+        name: str,
+        apps: Result,
+        git: Result,
+        ps: Result,
+        urls: Result,
+        config: Mapping[str, str],
+    ) -> State:
+        source, repository = answers.report(apps), answers.report(git)
+        kinds = ("computed deploy branch", "deploy branch", "global deploy branch")
+        metadata, kind = source.get("deploy source metadata", ""), source.get("deploy source", "")
+        image = kind == "docker-image"
+        branch = next(filter(None, (repository.get(key, "") for key in kinds)), "master")
+        commit = repository.get("sha", "")
+        if kind and not image and not answers.revision(metadata) and not answers.revision(commit):
+            commit = self._server.ref(name, branch)  # the report says `HEAD` and means nothing
+        state = State(
+            exists=True,
+            branch=branch,
+            locked=source.get("locked") == "true",
+            skip_deploy=answers.report(ps).get("skip deploy") == "true",
+            source=kind,
+            identity=metadata if image else commit,
+            updated=int(repository.get("last updated at", "0") or 0),
+            config=config,
+        )
+        revision = "" if image else answers.revision(metadata)
+        if not revision:  # an archive or an image: what we have noted of it, if it is still that
+            last = next(iter(state.deployments), {})
+            revision = last.get("revision", "") if last.get("as") == state.identity else ""
+        if waiting := BUILT_OVER.search(config.get(UNFINISHED, "")):
+            revision = waiting[1].removeprefix("nothing")  # built, but the old one still runs
+        live = answers.live(revision, ps, urls, busy=state.locked)
+        return replace(state, live=live)
+
+
+def with_deployment(state: State, entry: Deployed, identity: str = "") -> str:
+    """Our history with one deployment more; `identity` is the server's name of an upload."""
+    new = {"revision": entry.revision, "at": entry.at, "by": entry.by}
+    if identity:
+        new["as"] = identity
+    return json.dumps([new, *state.deployments][:REMEMBERED])
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

@@ -1,0 +1,155 @@
+"""Bringing code to Dokku, in whatever way, and finding out what that really did.
+
+A push that deploys nothing can end with exit code 0 (wrong branch, "Everything up-to-date"), and
+one that has deployed can end with an error: so the words count, and after them the server's report.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import NoReturn
+
+from ci_deploy.context import Context
+from ci_deploy.errors import DeployFailed, Locked, OutcomeUnknown, Unreachable
+from ci_deploy.layers.provider import Live
+from ci_deploy.shell.program import Result
+from ci_deploy.tools.dokku import answers
+from ci_deploy.tools.dokku.app import State
+from ci_deploy.tools.dokku.server import DokkuServer
+
+LOCK_PAUSE = 15.0  # seconds between two tries while somebody else deploys
+FOLLOW_TIMEOUT = 120.0  # seconds to follow a deploy to which the connection was lost
+
+
+class Code(ABC):
+    """One way to bring a revision to the app."""
+
+    def __init__(
+        self, ctx: Context, server: DokkuServer, state: State, live: Callable[[], Live]
+    ) -> None:
+        self._ctx = ctx
+        self._server = server
+        self._state = state
+        self._live = live
+        self._lines: list[str] = []
+        self.lines: list[str] = []  # all that was said
+
+    @property
+    def revision(self) -> str:
+        """What is brought."""
+        return self._ctx.revision
+
+    def is_live(self) -> bool:
+        """Whether that is what the app has already."""
+        return self._state.live.revision == self.revision
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """All that can be refused is refused here, before anything is touched.
+
+        Raises Refused, SettingsError.
+        """
+
+    def run(self) -> bool:
+        """Bring it, or build again what is there already; False when it was only planned.
+
+        Raises DeployFailed, Locked, OutcomeUnknown, Refused.
+        """
+        if self.is_live():
+            return self.rebuild("deploy again what is there")
+        result = self._until_unlocked(self._once)
+        if result.planned:
+            return False
+        if self._needs_rebuild():
+            return self.rebuild("deploy what an earlier run has brought")
+        if not self.said(answers.DEPLOYED) and not self.said(answers.SKIPPED):
+            self._fail(result)
+        return True
+
+    @abstractmethod
+    def _once(self) -> Result:
+        """Try it once, with any exit code."""
+
+    def _needs_rebuild(self) -> bool:
+        """Nothing was brought because it is there already, but it was not deployed."""
+        return self.said(answers.UP_TO_DATE)
+
+    def _succeeded(self, result: Result) -> bool:
+        """Whether this is no failure."""
+        return result.exit_code == 0
+
+    def rebuild(self, why: str) -> bool:
+        """`ps:rebuild` builds what the app's repository holds."""
+        app = self._ctx.app
+        result = self._until_unlocked(
+            lambda: self._server.change(
+                ["ps:rebuild", app], what=f"rebuild {app}: {why}", ok=None, watch=self.watch
+            )
+        )
+        return not result.planned
+
+    def _until_unlocked(self, once: Callable[[], Result]) -> Result:
+        """Try until somebody else's deploy has ended; never unlock."""
+        app = self._ctx.app
+        until = time.monotonic() + self._ctx.settings.lock_timeout
+        while True:
+            self._lines.clear()
+            result = once()
+            if result.planned or self._succeeded(result):
+                return result
+            if not self.said(answers.LOCKED):
+                self._fail(result)
+            left = until - time.monotonic()
+            if left <= 0:
+                waited = self._ctx.settings.lock_timeout
+                message = f"another deploy of {app} has held its lock for more than {waited} s."
+                hint = "`ci-deploy unlock` shows whose it is. Deploy again later."
+                raise Locked(message, hint=hint)
+            self._ctx.console.indent(
+                f"another deploy of {app} is running; {left:.0f} s left to wait"
+            )
+            self._ctx.cancellation.sleep(min(LOCK_PAUSE, left))
+
+    def watch(self, line: str) -> None:
+        """Take a line that the server says."""
+        self._lines.append(line)
+        self.lines.append(line)
+
+    @property
+    def building(self) -> bool:
+        """Whether the server has begun to build what we have brought (it holds the lock then)."""
+        return self.said(answers.BUILDING) and not self.said(answers.DEPLOYED)
+
+    def said(self, pattern: re.Pattern[str]) -> bool:
+        """Whether the server has said it, in the last try."""
+        return any(pattern.search(line) for line in self._lines)
+
+    def _fail(self, result: Result) -> NoReturn:
+        """Say why, in the user's words."""
+        message, hint = answers.reason(self._lines)
+        lost = self.said(answers.LOST) or result.exit_code == 255
+        if not message and lost and not self._server.connected():
+            self._follow(result)
+        if not message and result.exit_code == 0:
+            message = "Dokku has taken it, but it has deployed nothing."
+        message = message or f"Dokku ended it with exit code {result.exit_code}."
+        raise DeployFailed(message, hint=hint, lines=result.lines)
+
+    def _follow(self, result: Result) -> NoReturn:
+        """The connection was lost in the middle: see what becomes of the deploy."""
+        self._ctx.console.indent("the connection was lost during the deploy; asking the server")
+        until = time.monotonic() + FOLLOW_TIMEOUT
+        while time.monotonic() < until:
+            try:
+                self._server.reconnect()
+                live = self._live()
+            except Unreachable:
+                continue  # reconnecting has tried for a while
+            if live.revision == self.revision or not live.busy:
+                break
+            self._ctx.cancellation.sleep(3.0)
+        message = "the connection was lost during the deploy."
+        raise OutcomeUnknown(message, lines=result.lines)

@@ -1,0 +1,63 @@
+"""What an app's own files tell Dokku to do, and what they only seem to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ci_deploy.context import Context
+from ci_deploy.errors import ToolMissing
+from ci_deploy.tools.dokku import answers
+from ci_deploy.tools.dokku.server import DokkuServer
+
+
+def tasks(ctx: Context) -> Mapping[str, str]:
+    """What Dokku runs by itself at a deploy: where it is written → the command."""
+    found = {}
+    for line in _file(ctx, "Procfile").splitlines():
+        name, _, command = line.partition(":")
+        if name.strip() == "release":
+            found["the Procfile's `release:`"] = command.strip()
+    scripts = _app_json(ctx).get("scripts")
+    own = scripts.get("dokku") if isinstance(scripts, dict) else None
+    for name, command in own.items() if isinstance(own, dict) else ():
+        found[f"app.json's `scripts.dokku.{name}`"] = str(command)
+    return found
+
+
+def hints(ctx: Context) -> list[str]:
+    """Things that people expect to work and that Dokku ignores."""
+    if not ctx.revision:
+        return []
+    found = []
+    if addons := _app_json(ctx).get("addons"):
+        names = ", ".join(map(str, addons))
+        found.append(f"app.json names addons ({names}), which Dokku ignores: use DOKKU_SERVICES.")
+    if _file(ctx, "app.yml"):
+        found.append("there is an app.yml, which Dokku ignores: it reads app.json.")
+    return found
+
+
+def _file(ctx: Context, name: str) -> str:
+    folder = f"{ctx.settings.app_dir.strip('/')}/" if ctx.settings.app_dir else ""
+    return ctx.repository.file(ctx.revision, f"{folder}{name}") if ctx.revision else ""
+
+
+def _app_json(ctx: Context) -> dict[str, Any]:
+    try:
+        found = json.loads(_file(ctx, "app.json") or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def set_build_dir(server: DokkuServer, app: str, folder: str) -> None:
+    """A monorepo's push brings everything; this is the part that is the app."""
+    if server.version and not server.at_least(0, 25):
+        message = "Dokku is too old to build a part of a repository."
+        raise ToolMissing(message, hint="It needs 0.25; DEPLOY_METHOD=archive sends only APP_DIR.")
+    now = answers.report(server.ask(["builder:report", app])[0]).get("build dir", "")
+    if now != folder.strip("/"):
+        words = ["builder:set", app, "build-dir", folder.strip("/")]
+        server.change(words, what=f"build {app} from {folder}", quiet=True)

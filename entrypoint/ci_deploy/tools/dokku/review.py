@@ -1,0 +1,104 @@
+"""Review apps on Dokku: marked, never joined with the base app's services, removed with theirs."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping
+
+from ci_deploy.console import Console
+from ci_deploy.errors import DeployError, Refused
+from ci_deploy.review import ReviewApp
+from ci_deploy.tools.dokku import answers, services
+from ci_deploy.tools.dokku.app import OURS, REVIEW, App, State
+from ci_deploy.tools.dokku.server import DokkuServer
+
+WEB = ("http://", "https://")
+
+
+def mark(review: ReviewApp | None) -> dict[str, str]:
+    """The variable that makes an app a review app of ours."""
+    return {REVIEW: json.dumps({"base": review.base, "branch": review.branch})} if review else {}
+
+
+def marked(state: State, base: str) -> bool:
+    """Whether we have made it as a review app of `base`."""
+    try:
+        found = json.loads(state.config.get(REVIEW, "{}"))
+    except ValueError:
+        return False
+    return isinstance(found, dict) and found.get("base") == base
+
+
+def is_empty(state: State) -> bool:
+    """Created, but nothing was ever set on it or deployed to it: a run that was killed leaves it
+    so before it could be marked."""
+    return not state.live.revision and not state.source and not state.config
+
+
+def guard_urls(review: ReviewApp, base: State, state: State, wanted: Mapping[str, str]) -> None:
+    """Raises Refused when a variable of the review app is the address of a service of the base
+    app: its migrations would run on production's data."""
+    theirs = {
+        value: key
+        for key, value in base.config.items()
+        if re.match(r"[a-z][a-z0-9+.-]*://", value) and not value.startswith(WEB)
+    }
+    for key, value in {**state.config, **wanted}.items():
+        if key not in OURS and value in theirs:
+            message = (
+                f"{key} of {review.name} would be {theirs[value]} of {review.base}: a review app "
+                "must not reach the base app's services."
+            )
+            hint = "Take it out of APP_CONFIG or REVIEW_CONFIG; DOKKU_SERVICES gives it its own."
+            raise Refused(message, hint=hint)
+
+
+def set_domain(server: DokkuServer, app: str, review: ReviewApp) -> None:
+    """Its own name under REVIEW_DOMAIN; before the first deploy, so that its ports are right."""
+    if not review.host:
+        return
+    now = answers.report(server.ask(["domains:report", app])[0]).get("app vhosts", "")
+    if review.host not in now.split():
+        words = ["domains:set", app, review.host]
+        server.change(words, what=f"name {app} {review.host}", quiet=True)
+
+
+def secure(server: DokkuServer, app: str, console: Console) -> None:
+    """TLS, where the server has a certificate for it or can get one. No reason to fail."""
+    plugins, certs, active = server.ask(
+        ["plugin:list"], ["certs:report", app], ["letsencrypt:active", app]
+    )
+    if answers.report(certs).get("ssl enabled") == "true" or active.text.strip() == "true":
+        return
+    if not re.search(r"(?m)^\s*letsencrypt\s", plugins.text):
+        return
+    try:
+        server.change(["letsencrypt:enable", app], what=f"get a certificate for {app}")
+    except DeployError as error:
+        console.warning(f"no certificate for {app}: {error}")
+
+
+def destroy(server: DokkuServer, app: str, *, exists: bool) -> bool:
+    """Remove the app, then its services (Dokku refuses while they are linked). False when there
+    was nothing: a run that was killed between the two is finished by the next."""
+    own = services.of_app(server, app)
+    if exists:
+        server.change(["apps:destroy", "--force", app], what=f"destroy the app {app}")
+    services.destroy(server, own)
+    return exists or bool(own)
+
+
+def stale(apps: App, server: DokkuServer, base: str, days: int) -> list[str]:
+    """Marked review apps of `base` whose code did not change for `days`."""
+    label = base.partition(".")[0]
+    listed = [name for name in server.ask(["apps:list"])[0].text.split() if name != base]
+    since = time.time() - days * 86400
+    found = []
+    for name in listed:
+        if name.startswith(f"{label}-"):
+            state, _ = apps.survey(name)
+            if marked(state, base) and state.updated < since:
+                found.append(name)
+    return found

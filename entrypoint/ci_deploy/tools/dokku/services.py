@@ -1,0 +1,145 @@
+"""Services of Dokku's plugins (postgres, mysql, redis …): created and linked when missing.
+
+Facts: dokku-postgres 1.48; the other official plugins come from the same template.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ci_deploy.errors import DeployFailed
+from ci_deploy.shell.program import Change, Result
+from ci_deploy.tools.dokku.server import DokkuServer
+from ci_deploy.values import words
+
+NAME_LIMIT = 50  # characters; the container is called dokku.TYPE.NAME, and a DNS label has 63
+KNOWN = (
+    "postgres", "mysql", "mariadb", "redis", "mongo", "rabbitmq", "elasticsearch", "memcached",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that an app wants: `redis:7=cache` is type, version and name."""
+
+    kind: str
+    version: str = ""
+    given: str = ""
+
+    def name(self, app: str, *, own: bool = False) -> str:
+        """The given name, or `<app>-<type>`. A review app's services are always its own."""
+        if self.given and not own:
+            return self.given
+        return service_name(app, self.kind)
+
+
+def service_name(app: str, kind: str) -> str:
+    """`hello.example.com`, `postgres` → `hello-example-com-postgres`, cut uniquely if too long."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", app)
+    if len(name) > NAME_LIMIT - len(kind) - 1:
+        digest = hashlib.sha256(app.encode()).hexdigest()[:6]
+        name = f"{name[: NAME_LIMIT - len(kind) - 8]}-{digest}"
+    return f"{name}-{kind}"
+
+
+def services(text: str) -> tuple[Service, ...]:
+    """Parse `postgres redis:7 mysql=main`. Raises ValueError."""
+    found = []
+    for word in words(text):
+        match = re.fullmatch(
+            r"(?P<kind>[a-z][a-z0-9-]*)(?::(?P<version>[\w.-]+))?(?:=(?P<name>[A-Za-z0-9_-]+))?",
+            word,
+        )
+        if not match:
+            message = f"`{word}` is not `type`, `type:version` or `type=name`."
+            raise ValueError(message)
+        found.append(Service(match["kind"], match["version"] or "", match["name"] or ""))
+    return tuple(found)
+
+
+class Services:
+    """The services of one app."""
+
+    def __init__(
+        self, server: DokkuServer, app: str, wanted: Sequence[Service], *, own: bool
+    ) -> None:
+        self._server = server
+        self._app = app
+        self._names = {service: service.name(app, own=own) for service in wanted}
+        self._missing: list[Service] = []
+        self._unlinked: list[Service] = []
+
+    def questions(self) -> list[list[str]]:
+        """What to ask about them; `look` takes the answers."""
+        return [
+            question
+            for service, name in self._names.items()
+            for question in (
+                [f"{service.kind}:exists", name],
+                [f"{service.kind}:linked", name, self._app],
+            )
+        ]
+
+    def look(self, answers: Sequence[Result]) -> None:
+        """Take the answers. Raises DeployFailed when a plugin is missing."""
+        for service, exists, linked in zip(self._names, answers[::2], answers[1::2], strict=True):
+            if "is not a dokku command" in exists.errors + exists.text:
+                url = f"https://github.com/dokku/dokku-{service.kind}.git"
+                message = f"the server has no plugin for {service.kind}."
+                raise DeployFailed(message, hint=f"There: `sudo dokku plugin:install {url}`.")
+            if exists.exit_code:
+                self._missing.append(service)
+            if linked.exit_code:
+                self._unlinked.append(service)
+
+    @property
+    def complete(self) -> bool:
+        """All are there and linked."""
+        return not self._missing and not self._unlinked
+
+    def creations(self) -> list[Change]:
+        """Create the missing ones; they do not depend on each other, nor on the app."""
+        return [
+            self._server.prepared(
+                [
+                    f"{service.kind}:create",
+                    self._names[service],
+                    *(["--image-version", service.version] if service.version else []),
+                ],
+                what=f"create the {service.kind} service {self._names[service]}",
+                prefix=f"{service.kind}: ",
+            )
+            for service in self._missing
+        ]
+
+    def link(self) -> None:
+        """Link them, which sets DATABASE_URL and the like; no restart, the deploy follows."""
+        for service in self._unlinked:
+            name = self._names[service]
+            self._server.change(
+                [f"{service.kind}:link", name, self._app, "--no-restart"],
+                what=f"link {name} to {self._app}",
+                quiet=True,
+            )
+
+
+def destroy(server: DokkuServer, found: Sequence[tuple[str, str]]) -> None:
+    """Destroy services (type, name); one that is linked elsewhere is refused by Dokku."""
+    for kind, name in found:
+        server.change(
+            [f"{kind}:destroy", name, "--force"], what=f"destroy the {kind} service {name}"
+        )
+
+
+def of_app(server: DokkuServer, app: str) -> list[tuple[str, str]]:
+    """The services that are called as ours for this app, whatever plugin they are of."""
+    listed = server.ask(["plugin:list"])[0].text
+    kinds = [kind for kind in KNOWN if re.search(rf"(?m)^\s*{kind}\s", listed)]
+    names = [(kind, service_name(app, kind)) for kind in kinds]
+    if not names:
+        return []
+    there = server.ask(*([f"{kind}:exists", name] for kind, name in names))
+    return [pair for pair, answer in zip(names, there, strict=True) if answer.exit_code == 0]

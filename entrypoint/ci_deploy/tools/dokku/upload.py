@@ -1,0 +1,107 @@
+"""The other ways: an archive of the revision, or an image that CI has built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ci_deploy.context import Context
+from ci_deploy.errors import DeployFailed, ToolMissing
+from ci_deploy.layers.provider import Live
+from ci_deploy.shell.program import Result
+from ci_deploy.tools.archive import write_archive
+from ci_deploy.tools.dokku import answers
+from ci_deploy.tools.dokku.app import State
+from ci_deploy.tools.dokku.code import Code
+from ci_deploy.tools.dokku.server import DokkuServer
+
+SINCE = (0, 24, 0)  # git:from-archive and git:from-image
+
+
+class Upload(Code):
+    """What both have in common: Dokku makes a commit of its own of them."""
+
+    def prepare(self) -> None:
+        if self._server.version and not self._server.at_least(*SINCE):
+            message = f"Dokku {'.'.join(map(str, self._server.version))} is too old for this way."
+            raise ToolMissing(message, hint="It needs Dokku 0.24; DEPLOY_METHOD=push does not.")
+
+    def identity(self, state: State) -> str:
+        """What the server calls what it has now. Raises DeployFailed when it has taken nothing."""
+        if not state.identity:
+            message = "the server does not say what it has deployed."
+            raise DeployFailed(message)
+        return state.identity
+
+    def _needs_rebuild(self) -> bool:
+        return self.said(answers.UNCHANGED)
+
+    def _succeeded(self, result: Result) -> bool:
+        return result.exit_code == 0 or self.said(answers.UNCHANGED)
+
+
+class Archive(Upload):
+    """`git archive` into `git:from-archive`: needs no history, and brings LFS and submodules."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        server: DokkuServer,
+        state: State,
+        live: Callable[[], Live],
+        *,
+        folder: str,
+    ) -> None:
+        super().__init__(ctx, server, state, live)
+        self._folder = folder
+        self._file = Path()
+
+    def prepare(self) -> None:
+        super().prepare()
+        if not self.is_live():
+            self._file = write_archive(self._ctx, self.revision, self._folder)
+
+    def _once(self) -> Result:
+        app = self._ctx.app
+        return self._server.change(
+            ["git:from-archive", "--archive-type", "tar", app, "--"],
+            what=f"send an archive of {self.revision[:7]} to {app}",
+            stdin=self._file,
+            ok=None,
+            watch=self.watch,
+        )
+
+
+class Image(Upload):
+    """`git:from-image`: an image that CI has built and pushed."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        server: DokkuServer,
+        state: State,
+        live: Callable[[], Live],
+        *,
+        image: str,
+    ) -> None:
+        super().__init__(ctx, server, state, live)
+        self.image = image
+
+    def is_live(self) -> bool:
+        return self._state.source == "docker-image" and self._state.identity == self.image
+
+    def prepare(self) -> None:
+        super().prepare()
+        if "@sha256:" not in self.image:
+            self._ctx.console.warning(
+                f"{self.image} has no digest: the same tag may be another image tomorrow."
+            )
+
+    def _once(self) -> Result:
+        app = self._ctx.app
+        return self._server.change(
+            ["git:from-image", app, self.image],
+            what=f"deploy the image {self.image} to {app}",
+            ok=None,
+            watch=self.watch,
+        )
