@@ -127,11 +127,11 @@ class Http:
                 body = bytearray()
                 for chunk in response.iter_content(65536):
                     body += chunk
-                    if len(body) >= BODY_LIMIT or time.monotonic() > deadline:
+                    if len(body) >= BODY_LIMIT:
                         break
-                return Response(
-                    response.status_code, bytes(body[:BODY_LIMIT]), dict(response.headers)
-                )
+                    if time.monotonic() > deadline:
+                        raise requests.Timeout
+                return Response(response.status_code, bytes(body[:BODY_LIMIT]), response.headers)
         except (requests.RequestException, OSError, ValueError) as error:
             message = f"{_host(url)} cannot be reached: {_reason(error)}."
             raise Unreachable(message) from None
@@ -165,8 +165,11 @@ def _in_thread(
 
 
 def _host(url: str) -> str:
-    parts = urlsplit(url)
-    port = f":{parts.port}" if parts.port else ""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "the server"
     return f"{parts.hostname or 'the server'}{port}"
 
 
