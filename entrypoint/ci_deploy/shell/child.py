@@ -66,15 +66,16 @@ def close(*fds: int) -> None:
 
 
 def stop(children: Sequence[Child], grace: float = GRACE) -> None:
-    """TERM to each group, `grace` seconds, KILL."""
-    for child in children:
-        if child.alive:
-            child.signal(signal.SIGTERM)
+    """TERM to each group, `grace` seconds, KILL; nothing that they have started is left."""
+    running = [child for child in children if child.alive]
+    for child in running:
+        child.signal(signal.SIGTERM)
     until = time.monotonic() + max(0.0, grace)
-    while any(child.alive for child in children):
-        if time.monotonic() > until:
-            for child in children:
-                child.signal(signal.SIGKILL)
+    while any(child.alive for child in running) and time.monotonic() < until:
+        time.sleep(0.005)
+    for child in running:
+        child.signal(signal.SIGKILL)
+    while any(child.alive for child in running):
         time.sleep(0.005)
 
 

@@ -60,8 +60,9 @@ class CommandFailed(DeployFailed):
 
     def __init__(self, result: Result, what: str = "", *, shown: bool = False) -> None:
         name = what or Path(result.argv[0]).name
+        known = {signum.value: signum.name for signum in signal.Signals}
         ended = (
-            f"was killed by {signal.Signals(-result.exit_code).name}"
+            f"was killed by {known.get(-result.exit_code, f'signal {-result.exit_code}')}"
             if result.exit_code < 0
             else f"failed with exit code {result.exit_code}"
         )

@@ -110,10 +110,10 @@ class Runner:
             self._finish(child, out=bytes(out), err=bytes(err))
             for child, (out, err) in zip(children, printed, strict=True)
         ]
-        self._judge(results)
+        self._judge(results, ok)
         for result in results:
             if result.timed_out:
-                message = f"{result.argv[0]} did not answer within {timeout:.0f} s."
+                message = f"{result.argv[0]} did not answer within {result.seconds:.0f} s."
                 raise Unreachable(message)
             if ok is not None and result.exit_code not in ok:
                 raise CommandFailed(result)
@@ -169,7 +169,7 @@ class Runner:
                 self._finish(child, lines=tuple(relay.tail))
                 for child, relay in zip(children, relays, strict=True)
             ]
-        self._judge(results)
+        self._judge(results, ok)
         for change, result in zip(changes, results, strict=True):
             if result.timed_out:
                 message = f"{change.what}: no end after {result.seconds:.0f} s, so it was stopped."
@@ -261,10 +261,14 @@ class Runner:
         self._running.remove(child)
         return Result(child.argv, code, seconds=seconds, timed_out=child.timed_out, **printed)
 
-    def _judge(self, results: Sequence[Result]) -> None:
-        """GitLab's cancel kills the children before it signals us: wait a moment for our signal."""
+    def _judge(self, results: Sequence[Result], expected: Sequence[int] | None = ()) -> None:
+        """GitLab's cancel kills the children before it signals us: wait a moment for our signal.
+
+        A code that the caller has `expected` is an answer, and nothing to wait for.
+        """
         self.cancellation.check()
         codes = {result.exit_code for result in results if not result.timed_out}
+        codes -= set(expected or ())
         if self.cancellation.leaving or not codes & (KILLED | CUT):
             return
         if not self.cancellation.awaited(1.0 if codes & KILLED else 0.5) and codes & KILLED:

@@ -36,6 +36,7 @@ class GitSettings:
 
 
 SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+NO_OBJECT = (0, 1, 128)  # exit codes of a question after something that may not be there
 FETCH_TIMEOUT = 600.0  # seconds; a big history takes its time
 
 # Never anything of the machine or of the workspace, never a question.
@@ -161,7 +162,7 @@ class Repository:
 
     def has(self, sha: str) -> bool:
         """Whether the commit is there."""
-        return self.git("cat-file", "-e", f"{sha}^{{commit}}", ok=None).exit_code == 0
+        return self.git("cat-file", "-e", f"{sha}^{{commit}}", ok=NO_OBJECT).exit_code == 0
 
     def subject(self, sha: str) -> str:
         """The first line of the commit message."""
@@ -173,7 +174,7 @@ class Repository:
 
     def file(self, sha: str, path: str) -> str:
         """The text of a file at a commit; empty when there is none."""
-        shown = self.git("cat-file", "blob", f"{sha}:{path}", ok=None)
+        shown = self.git("cat-file", "blob", f"{sha}:{path}", ok=NO_OBJECT)
         return shown.text if shown.exit_code == 0 else ""
 
     def can_deepen(self) -> bool:

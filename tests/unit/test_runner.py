@@ -1,0 +1,405 @@
+"""Running programs: real small ones, with every way in which they can end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ci_deploy.errors import Cancelled, OutcomeUnknown, ToolMissing, Unreachable
+from ci_deploy.ledger import Ledger
+from ci_deploy.shell import child
+from ci_deploy.shell import runner as module
+from ci_deploy.shell.cancellation import Cancellation
+from ci_deploy.shell.program import Change, Command, CommandFailed, Result
+from ci_deploy.shell.runner import Runner
+from tests.unit.conftest import Log
+
+HARD = "trap '' TERM; "
+
+
+def sh(script: str, *arguments: str) -> list[str]:
+    return ["sh", "-c", script, "sh", *arguments]
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in {"Z", "X"}
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 5
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+# --- reading ---
+
+
+def test_read_gives_both_streams_and_the_code(runner: Runner) -> None:
+    result = runner.read(sh("echo out; echo err >&2; exit 3"), ok=(0, 3))
+    assert (result.text, result.errors, result.exit_code) == ("out", "err", 3)
+    assert result.seconds > 0
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 20, 127, 254])
+def test_every_exit_code_is_an_answer_when_asked_for(runner: Runner, code: int) -> None:
+    assert runner.read(sh(f"exit {code}"), ok=None).exit_code == code
+
+
+def test_code_that_is_not_expected_raises_with_the_last_words(runner: Runner) -> None:
+    with pytest.raises(CommandFailed) as caught:
+        runner.read(sh("seq 30 >&2; exit 4"))
+    assert caught.value.message == "sh failed with exit code 4."
+    assert caught.value.lines == tuple(map(str, range(21, 31)))
+    assert not caught.value.shown
+
+
+@pytest.mark.parametrize(("signum", "name"), [(9, "SIGKILL"), (11, "SIGSEGV"), (40, "signal 40")])
+def test_signal_that_killed_a_program_is_named(runner: Runner, signum: int, name: str) -> None:
+    with pytest.raises(CommandFailed, match=rf"^sh was killed by {name}\.$") as caught:
+        runner.read(sh(f"kill -{signum} $$"))
+    assert caught.value.result.exit_code == -signum
+
+
+def test_stdin_is_what_is_given_or_empty_and_never_ours(runner: Runner) -> None:
+    assert runner.read(["cat"]).out == b""
+    data = bytes(range(256)) * 1000
+    assert runner.read(["cat"], stdin=data).out == data
+
+
+def test_stdin_may_be_a_descriptor_or_a_file(runner: Runner, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("of a file")
+    read, write = os.pipe()
+    os.write(write, b"of a pipe")
+    os.close(write)
+    given = runner.read_all([Command(["cat"], stdin=read)])
+    assert given[0].text == "of a pipe"
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(read)
+    assert runner.change(["cat"], what="x", stdin=tmp_path / "file").lines == ("of a file",)
+
+
+def test_much_output_on_both_streams_at_once_does_not_block(runner: Runner) -> None:
+    result = runner.read(sh("head -c 3000000 /dev/zero & head -c 3000000 /dev/zero >&2; wait"))
+    assert (len(result.out), len(result.err)) == (3_000_000, 3_000_000)
+
+
+def test_memory_of_a_read_is_limited(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "READ_LIMIT", 100_000)
+    result = runner.read(sh("head -c 1000000 /dev/zero; echo done >&2"))
+    assert len(result.out) == 100_000
+    assert result.errors == "done"
+
+
+def test_output_that_is_no_utf8_is_text_all_the_same(runner: Runner) -> None:
+    assert runner.read(["printf", r"a\377b"]).text == "a\ufffdb"
+
+
+@pytest.mark.parametrize("wrong", [None, False, 7, b"x", "a\0b", ["x"]])
+def test_arguments_that_are_no_text_are_refused(runner: Runner, wrong: Any) -> None:
+    """`sh` would drop None and False without a word: `run --app None x` became `run --app x`."""
+    with pytest.raises(TypeError, match="echo: every argument has to be a text"):
+        runner.read(["echo", wrong, "x"])
+
+
+def test_arguments_arrive_as_they_are(runner: Runner) -> None:
+    words = ["", "a b", "$HOME", "`id`", "*", "'\"", "-n", "\\", "é", "a\nb", "--x=y"]
+    assert runner.read(["printf", "%s\\0", *words]).out.decode().split("\0")[:-1] == words
+
+
+def test_program_that_is_missing_says_so(runner: Runner) -> None:
+    with pytest.raises(ToolMissing, match="`no-such-tool` is not installed") as caught:
+        runner.read(["no-such-tool"])
+    assert caught.value.code == 10
+    assert "install no-such-tool" in caught.value.hint
+
+
+def test_children_get_only_what_is_allowed_and_what_is_theirs(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI_JOB_TOKEN", "secret")
+    listed = runner.read(["/usr/bin/env"], env={"THEIRS": "1", "LANG": "x"}).text.splitlines()
+    names = dict(line.split("=", 1) for line in listed)
+    assert names.keys() == {"PATH", "LANG", "THEIRS"}
+    assert names["LANG"] == "x"
+
+
+def test_programs_of_the_system_come_before_those_of_the_given_path(
+    tmp_path: Path, log: Log, ledger: Ledger, cancellation: Cancellation
+) -> None:
+    for name in ("cat", "only-there"):
+        (tmp_path / name).write_text("#!/bin/sh\necho evil\n")
+        (tmp_path / name).chmod(0o755)
+    made = Runner(
+        environ={},
+        ledger=ledger,
+        cancellation=cancellation,
+        show=log.console.child,
+        silent=log.console.silent,
+        path=f"{tmp_path}:nonsense",
+    )
+    assert made.read(["cat"]).text == ""
+    assert made.read(["only-there"]).text == "evil"
+
+
+def test_descriptors_of_ours_are_not_inherited_and_none_is_lost(runner: Runner) -> None:
+    secret = os.open("/dev/null", os.O_RDONLY)
+    try:
+        assert runner.read(["ls", "/proc/self/fd"]).text.split() == ["0", "1", "2", "3"]
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(3):
+            runner.read(["true"])
+            runner.change(["true"], what="x")
+            with pytest.raises(ToolMissing):
+                runner.read(["no-such-tool"])
+        assert len(os.listdir("/proc/self/fd")) == before
+    finally:
+        os.close(secret)
+
+
+# --- several at once ---
+
+
+def test_several_are_read_at_once_and_answer_in_order(runner: Runner) -> None:
+    started = time.monotonic()
+    commands = [Command(sh(f"sleep {delay}; echo {delay}")) for delay in ("0.3", "0.1", "0.2")]
+    assert [result.text for result in runner.read_all(commands)] == ["0.3", "0.1", "0.2"]
+    assert time.monotonic() - started < 0.55
+
+
+def test_several_changes_run_side_by_side_with_their_prefixes(runner: Runner, log: Log) -> None:
+    changes = [
+        Change(Command(sh(f"echo {name}; exit {code}")), f"change {name}", prefix=f"[{name}] ")
+        for name, code in (("a", 0), ("b", 3))
+    ]
+    results = runner.change_all(changes, ok=None)
+    assert [result.exit_code for result in results] == [0, 3]
+    assert runner.ledger.changes == ["change a", "change b"]
+    assert sorted(log.lines) == ["  │ [a] a", "  │ [b] b"]
+
+
+# --- timeouts ---
+
+
+def test_timeout_of_a_read_is_unreachable(runner: Runner) -> None:
+    started = time.monotonic()
+    with pytest.raises(Unreachable, match=r"sleep did not answer within 0 s\."):
+        runner.read(["sleep", "20"], timeout=0.2)
+    assert time.monotonic() - started < 0.8
+
+
+def test_timeout_of_a_change_is_an_unknown_outcome_with_its_last_lines(runner: Runner) -> None:
+    with pytest.raises(OutcomeUnknown, match=r"^push it: no end after 0 s") as caught:
+        runner.change(sh("echo half; sleep 20"), what="push it", timeout=0.3)
+    assert caught.value.lines == ("half",)
+    assert caught.value.shown
+
+
+def test_deadline_of_the_run_holds_for_every_program_and_is_told_truly(runner: Runner) -> None:
+    runner.until = time.monotonic() + 0.2
+    with pytest.raises(Unreachable, match="within 0 s"):
+        runner.read(["sleep", "20"], timeout=60)
+
+
+def test_program_that_ignores_term_is_killed_after_the_grace(runner: Runner) -> None:
+    started = time.monotonic()
+    with pytest.raises(Unreachable):
+        runner.read(sh(HARD + "while :; do sleep 0.1; done"), timeout=0.2)
+    assert child.GRACE <= time.monotonic() - started < child.GRACE + 1
+
+
+@pytest.mark.parametrize(
+    "script", ["sleep 30 & echo $!; wait", f"({HARD}sleep 30) & echo $!; wait"]
+)
+def test_timeout_ends_grandchildren_too(runner: Runner, log: Log, script: str) -> None:
+    """Also one that ignores TERM while its parent does not."""
+    with pytest.raises(OutcomeUnknown) as caught:
+        runner.change(sh(script), what="x", timeout=0.3)
+    pid = int(caught.value.lines[0])
+    until(lambda: not alive(pid))
+
+
+def test_program_whose_grandchild_holds_the_pipe_ends_soon(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "LEFTOVERS", 0.2)
+    started = time.monotonic()
+    result = runner.read(sh("sleep 30 & echo $!"))
+    assert time.monotonic() - started < 1
+    os.kill(int(result.text), signal.SIGKILL)
+
+
+# --- changes ---
+
+
+def test_change_is_announced_shown_and_watched(runner: Runner, log: Log) -> None:
+    watched: list[str] = []
+    result = runner.change(
+        sh("echo one; echo two >&2; printf three"), what="do it", watch=watched.append
+    )
+    assert runner.ledger.changes == ["do it"]
+    assert watched == ["one", "two", "three"]
+    assert result.lines == ("one", "two", "three")
+    assert log.lines == ["  │ one", "  │ two", "  │ three"]
+
+
+def test_quiet_change_is_watched_but_not_shown(runner: Runner, log: Log) -> None:
+    watched: list[str] = []
+    runner.change(["echo", "one"], what="do it", watch=watched.append, quiet=True)
+    assert (watched, log.text) == (["one"], "")
+
+
+def test_change_that_fails_is_told_in_the_words_of_the_change(runner: Runner) -> None:
+    with pytest.raises(CommandFailed, match=r"^push it failed with exit code 9\.$") as caught:
+        runner.change(sh("echo no; exit 9"), what="push it")
+    assert (caught.value.lines, caught.value.shown) == (("no",), True)
+
+
+def test_when_planning_changes_are_announced_and_nothing_runs(
+    runner: Runner, ledger: Ledger, tmp_path: Path
+) -> None:
+    ledger.planning = True
+    touch = ["touch", str(tmp_path / "touched")]
+    results = [
+        runner.change(touch, what="touch it"),
+        *runner.change_all([Change(Command(touch), "again")]),
+        runner.save(Command(touch), tmp_path / "saved", what="save it"),
+    ]
+    assert results == [Result(tuple(touch), planned=True)] * 3
+    assert len(runner.read_all([Command(["true"])], beside=Change(Command(touch), "beside"))) == 1
+    assert runner.read(["echo", "read"]).text == "read"
+    assert ledger.changes == ["touch it", "again", "save it", "beside"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_silent_program_is_mentioned(
+    runner: Runner, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "SILENCE", 0.1)
+    runner.change(["sleep", "1.2"], what="wait")
+    assert "  … still running, 1 s" in log.lines
+    before = log.text
+    runner.read(["sleep", "1.1"])
+    assert log.text == before
+
+
+def test_saved_output_is_for_our_eyes_only(runner: Runner, tmp_path: Path) -> None:
+    path = tmp_path / "saved"
+    runner.save(Command(["head", "-c", "3000000", "/dev/zero"]), path, what="save it")
+    assert path.stat().st_size == 3_000_000
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(CommandFailed, match="save it failed with exit code 5"):
+        runner.save(Command(sh("echo why >&2; exit 5")), path, what="save it")
+
+
+# --- cancelling ---
+
+
+def cancel_soon(cancellation: Cancellation, seconds: float = 0.2) -> None:
+    threading.Timer(seconds, cancellation.cancel, [signal.SIGINT]).start()
+
+
+def test_cancel_ends_a_read_at_once(runner: Runner, cancellation: Cancellation) -> None:
+    cancel_soon(cancellation)
+    started = time.monotonic()
+    with pytest.raises(Cancelled) as caught:
+        runner.read(["sleep", "20"])
+    assert caught.value.code == 130
+    assert time.monotonic() - started < 0.7
+
+
+def test_cancel_ends_all_that_run_at_once_also_the_stubborn(
+    runner: Runner, cancellation: Cancellation
+) -> None:
+    cancel_soon(cancellation)
+    started = time.monotonic()
+    with pytest.raises(Cancelled):
+        runner.read_all([Command(sh(HARD + "sleep 20")), Command(["sleep", "20"])])
+    assert time.monotonic() - started < child.GRACE + 1
+
+
+def test_nothing_is_begun_after_a_cancel(
+    runner: Runner, cancellation: Cancellation, tmp_path: Path
+) -> None:
+    cancellation.cancel(signal.SIGTERM)
+    touch = ["touch", str(tmp_path / "touched")]
+    with pytest.raises(Cancelled):
+        runner.read(touch)
+    with pytest.raises(Cancelled):
+        runner.change(touch, what="touch it")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_last_questions_can_be_asked_while_leaving(
+    runner: Runner, cancellation: Cancellation
+) -> None:
+    cancellation.cancel(signal.SIGTERM)
+    cancellation.leave(0.4)
+    assert runner.read(["echo", "live"]).text == "live"
+    started = time.monotonic()
+    with pytest.raises(Unreachable):
+        runner.read(["sleep", "20"])
+    assert time.monotonic() - started < 1
+
+
+def test_child_killed_before_us_counts_as_a_cancel(runner: Runner) -> None:
+    """GitLab's cancel kills the children first; our own signal never comes here."""
+    started = time.monotonic()
+    with pytest.raises(Cancelled) as caught:
+        runner.change(sh("kill -TERM $$"), what="x")
+    assert caught.value.code == 143
+    assert 0.9 < time.monotonic() - started < 2
+
+
+def test_signal_that_follows_the_childs_decides_the_code(
+    runner: Runner, cancellation: Cancellation
+) -> None:
+    cancel_soon(cancellation, 0.3)
+    with pytest.raises(Cancelled) as caught:
+        runner.change(sh("kill -INT $$"), what="x")
+    assert caught.value.code == 130
+
+
+def test_program_that_is_cut_off_waits_for_our_signal_but_is_no_cancel(runner: Runner) -> None:
+    started = time.monotonic()
+    assert runner.read(sh("exit 255"), ok=None).exit_code == 255
+    assert 0.4 < time.monotonic() - started < 1
+
+
+def test_code_that_is_expected_is_not_waited_for(runner: Runner) -> None:
+    """`git cat-file` answers 128 for what is not there."""
+    started = time.monotonic()
+    assert runner.read(sh("exit 128"), ok=(0, 128)).exit_code == 128
+    assert time.monotonic() - started < 0.3
+
+
+# --- beside others ---
+
+
+def test_served_program_runs_until_the_block_is_left(
+    runner: Runner, cancellation: Cancellation
+) -> None:
+    with runner.serve(Command(["sleep", "30"])) as served:
+        cancellation.cancel(signal.SIGTERM)  # the last questions need it
+        time.sleep(0.1)
+        assert served.alive
+        pid = served.process.pid
+    assert not alive(pid)
+
+
+def test_stop_ends_what_an_error_has_left_running(runner: Runner) -> None:
+    left = runner._start(Command(["sleep", "30"]))
+    runner.stop()
+    assert not left.alive
+    assert left.reap() == -signal.SIGTERM
