@@ -75,6 +75,8 @@ class Repository:
         self._dir = private_dir / "git"
         self._origin = ci.context.fetch_url
         self._tried = False
+        self._head = ""
+        self._git_dir = self._common = self._dir  # of the checkout, once it is found
 
     def open(self, *, optional: bool = False) -> None:
         """Make the private repository. Raises SettingsError when there is no checkout, unless that
@@ -82,23 +84,23 @@ class Repository:
         safe = {"safe.directory": str(self._workspace.resolve())}
         found = self._runner.read(
             ["git", "-C", str(self._workspace), "rev-parse", "--git-common-dir",
-             "--show-object-format", "--verify", "--quiet", "HEAD^{commit}"],
+             "--absolute-git-dir", "--show-object-format", "--verify", "--quiet", "HEAD^{commit}"],
             env={**ENVIRON, **configured(safe)},
-            ok=None,
+            ok=NO_OBJECT,
         )  # fmt: skip
         lines = found.text.splitlines()
-        if len(lines) < 2 and optional:
+        if len(lines) < 3 and optional:
             self._runner.read(["git", "init", "--quiet", "--bare", str(self._dir)], env=ENVIRON)
             return
-        if len(lines) < 2:
+        if len(lines) < 3:
             reason = f"there is no git checkout in {self._workspace}."
             remedy = "Check the code out before deploying (on GitLab: not GIT_STRATEGY: none)."
             raise SettingsError(Problem("the workspace", reason, "", remedy))
-        common = (self._workspace / lines[0]).resolve()
-        self._head = lines[2] if len(lines) > 2 else ""
-        self._git_dir = common
+        self._common = common = (self._workspace / lines[0]).resolve()
+        self._git_dir = Path(lines[1])  # a worktree has a HEAD of its own
+        self._head = lines[3] if len(lines) > 3 else ""
         self._runner.read(
-            ["git", "init", "--quiet", "--bare", f"--object-format={lines[1]}", str(self._dir)],
+            ["git", "init", "--quiet", "--bare", f"--object-format={lines[2]}", str(self._dir)],
             env=ENVIRON,
         )
         (self._dir / "objects/info/alternates").write_text(f"{common / 'objects'}\n")
@@ -154,7 +156,7 @@ class Repository:
                 ["git", f"--git-dir={self._git_dir}", "rev-parse", "--verify", "--quiet",
                  "--end-of-options", f"{ref}^{{commit}}"],
                 env=ENVIRON,
-                ok=None,
+                ok=NO_OBJECT,
             )  # fmt: skip
             if found.exit_code == 0:
                 return found.text
@@ -251,26 +253,29 @@ class Repository:
         how = [f"--depth={depth}"] if depth else ["--unshallow"]
         refspecs = list(refs) or ["+HEAD:refs/origin/HEAD"]
         self.git(
-            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *how, url, *refspecs,
+            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *how, "--", url, *refspecs,
             env=environ, ok=None, timeout=FETCH_TIMEOUT,
         )  # fmt: skip
 
     def _source(self) -> tuple[str, dict[str, str]]:
         """The clone's URL without its password, and an environ that has it."""
         listed = self._runner.read(
-            ["git", "config", "--file", str(self._git_dir / "config"), "--get-regexp",
+            ["git", "config", "--file", str(self._common / "config"), "--get-regexp",
              r"^(remote\.origin\.url|http\..*\.extraheader)$"],
             env=ENVIRON,
             ok=None,
         )  # fmt: skip
         config = dict(line.partition(" ")[::2] for line in listed.text.splitlines())
         url = config.pop("remote.origin.url", "") or self._origin
-        if urlsplit(url).path == urlsplit(self._origin).path:
-            url = self._origin  # the same, with this job's password
-        parts = urlsplit(url)
+        try:
+            if urlsplit(url).path == urlsplit(self._origin).path:
+                url = self._origin  # the same, with this job's password
+            parts = urlsplit(url)
+        except ValueError:
+            return "", {}
         if parts.scheme not in {"http", "https"}:
-            allowed = parts.scheme in {"", "file"} and "@" not in url
-            return (url if allowed else ""), configured(SAFE)
+            local = url.startswith(("/", "file:///"))  # never an option, a helper or a host by ssh
+            return (url if local else ""), configured(SAFE)
         bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
         environ = {}
         if parts.username or parts.password:

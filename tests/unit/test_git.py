@@ -1,0 +1,421 @@
+"""The checkout as CI has left it, seen through a private repository; with real git."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ci_deploy.ci.gitlab import GitLab
+from ci_deploy.errors import SettingsError
+from ci_deploy.shell.runner import Runner
+from ci_deploy.tools.git import Repository
+from tests.support import Checkout
+
+PASSWORD = "t0k/en: 'with\" $odd&chars"
+QUOTED = "t0k%2Fen%3A%20%27with%22%20%24odd%26chars"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    return Checkout(tmp_path / "checkout", {"Procfile": "web: x\n", "app/deep/file": "text\n"})
+
+
+@pytest.fixture
+def make(runner: Runner, tmp_path: Path) -> Callable[..., Repository]:
+    """Makes a repository from a checkout; it is open."""
+    number = iter(range(99))
+
+    def opened(path: Path, *, revision: str = "", origin: str = "") -> Repository:
+        private = tmp_path / f"private{next(number)}"
+        private.mkdir()
+        ci = GitLab({"CI_PROJECT_DIR": str(path), "CI_JOB_ID": "1"})
+        ci.context = replace(ci.context, revision=revision, fetch_url=origin)
+        made = Repository(runner, ci, private)
+        made.open()
+        return made
+
+    return opened
+
+
+Make = Callable[..., Repository]
+
+
+def at(path: Path) -> Checkout:
+    """A checkout that git has made."""
+    found = Checkout.__new__(Checkout)
+    found.path = path
+    return found
+
+
+def clone(origin: Checkout, path: Path, *options: str) -> Checkout:
+    origin.git("clone", "--quiet", *options, f"file://{origin.path}", str(path))
+    return at(path)
+
+
+def refusal(repository: Repository, wanted: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        repository.resolve(wanted)
+    return str(caught.value)
+
+
+# --- what is there ---
+
+
+def test_head_is_taken_when_neither_the_user_nor_ci_says_more(
+    make: Make, checkout: Checkout
+) -> None:
+    repository = make(checkout.path)
+    assert repository.resolve("") == checkout.head
+    assert repository.subject(checkout.head) == "Say hello"
+    assert not repository.shallow
+
+
+def test_what_ci_is_about_wins_over_head_and_the_user_over_both(
+    make: Make, checkout: Checkout
+) -> None:
+    first, second = checkout.head, checkout.commit("Second")
+    checkout.commit("Third")
+    repository = make(checkout.path, revision=second)
+    assert repository.resolve("") == second
+    assert repository.resolve(first) == first
+
+
+def test_names_are_looked_up_in_the_checkout(make: Make, checkout: Checkout) -> None:
+    first, second = checkout.head, checkout.commit("Second")
+    checkout.git("tag", "light", first)
+    checkout.git("tag", "--annotate", "--message", "x", "heavy", first)
+    checkout.git("branch", "feature/x", first)
+    checkout.git("update-ref", "refs/remotes/origin/remote-only", first)
+    repository = make(checkout.path)
+    for name in ("light", "heavy", "feature/x", "remote-only", "HEAD~1", first[:10]):
+        assert repository.resolve(name) == first, name
+    for name in ("HEAD", "main", second.upper()):
+        assert repository.resolve(name) == second, name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("--exec=id", "-h", "no-such", "HEAD:Procfile", "HEAD^{tree}", "$(id)", "a b", ""),
+        *("f" * 40, "f" * 64, ":/Say", "x..y"),
+    ],
+)
+def test_names_that_mean_no_commit_are_refused(make: Make, checkout: Checkout, name: str) -> None:
+    repository = make(checkout.path, revision="e" * 40)
+    told = refusal(repository, name)
+    if name:
+        assert f"DEPLOY_REVISION: there is no commit, branch or tag `{name}`" in told
+    else:
+        assert f"the workspace: the checkout lacks the commit {'e' * 40}" in told
+    assert "GIT_DEPTH" in told
+
+
+def test_files_of_a_commit(make: Make, checkout: Checkout) -> None:
+    repository = make(checkout.path)
+    assert repository.file(checkout.head, "Procfile") == "web: x"
+    assert repository.file(checkout.head, "app/deep/file") == "text"
+    assert repository.file(checkout.head, "app") == ""
+    assert repository.file(checkout.head, "missing") == ""
+
+
+def test_which_commit_contains_which(make: Make, checkout: Checkout) -> None:
+    first, second = checkout.head, checkout.commit("Second")
+    repository = make(checkout.path)
+    assert repository.is_ancestor(first, second)
+    assert not repository.is_ancestor(second, first)
+    assert repository.is_ancestor(first, first)
+    assert repository.has(first)
+    assert not repository.has("e" * 40)
+
+
+def test_missing_things_are_answered_at_once(
+    make: Make, checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = make(checkout.path)
+
+    def waited(_seconds: float) -> bool:
+        raise AssertionError
+
+    monkeypatch.setattr(repository._runner.cancellation, "awaited", waited)
+    assert not repository.has("e" * 40)
+    assert repository.file(checkout.head, "app.json") == ""
+
+
+def test_objects_are_borrowed_and_the_checkout_is_left_alone(
+    make: Make, checkout: Checkout, tmp_path: Path
+) -> None:
+    before = sorted(checkout.path.rglob("*"))
+    make(checkout.path).resolve("")
+    assert sorted(checkout.path.rglob("*")) == before
+    assert not list((tmp_path / "private0/git/objects").glob("??"))
+
+
+def test_checkout_that_borrows_itself_is_fine(
+    make: Make, checkout: Checkout, tmp_path: Path
+) -> None:
+    """`git clone --reference`, as runners with a cache do it."""
+    checkout.git("clone", "--quiet", "--shared", str(checkout.path), str(tmp_path / "shared"))
+    other = at(tmp_path / "shared")
+    new = other.commit("On top")
+    repository = make(other.path)
+    assert repository.resolve("") == new
+    assert repository.is_ancestor(checkout.head, new)
+
+
+def test_worktree_is_a_checkout_with_its_own_head(
+    make: Make, checkout: Checkout, tmp_path: Path
+) -> None:
+    first = checkout.head
+    second = checkout.commit("Second")
+    checkout.git("worktree", "add", "--quiet", str(tmp_path / "tree"), first)
+    repository = make(tmp_path / "tree")
+    assert repository.resolve("") == first
+    assert repository.resolve("HEAD") == first
+    assert repository.resolve("main") == second
+
+
+def test_folder_of_a_checkout_is_one(make: Make, checkout: Checkout) -> None:
+    assert make(checkout.path / "app/deep").resolve("") == checkout.head
+
+
+def test_sha256_repository(make: Make, tmp_path: Path) -> None:
+    path = tmp_path / "sha256"
+    path.mkdir()
+    other = at(path)
+    other.git("init", "--quiet", "--object-format=sha256", "--initial-branch=main")
+    head = other.commit("First", {"Procfile": "web: x\n"})
+    assert len(head) == 64
+    repository = make(path)
+    assert repository.resolve("") == head
+    assert repository.resolve(head) == head
+    assert repository.file(head, "Procfile") == "web: x"
+
+
+def test_empty_repository_and_no_repository_are_told_apart(make: Make, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(SettingsError, match=f"there is no git checkout in {empty}"):
+        make(empty)
+    at(empty).git("init", "--quiet")
+    assert "the checkout lacks the commit HEAD" in refusal(make(empty), "")
+
+
+def test_without_a_checkout_nothing_is_there_but_nothing_breaks(
+    runner: Runner, tmp_path: Path
+) -> None:
+    """`rollback` and `destroy` need none."""
+    (tmp_path / "private").mkdir()
+    ci = GitLab({"CI_PROJECT_DIR": str(tmp_path), "CI_JOB_ID": "1"})
+    repository = Repository(runner, ci, tmp_path / "private")
+    repository.open(optional=True)
+    assert not repository.shallow
+    assert not repository.has("e" * 40)
+    assert "there is no commit, branch or tag `main`" in refusal(repository, "main")
+    assert "there is no commit, branch or tag `eeee" in refusal(repository, "e" * 40)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_checkout_of_another_user_is_read(make: Make, checkout: Checkout) -> None:
+    for path in (checkout.path, *checkout.path.rglob("*")):
+        os.chown(path, 1001, 1001)
+    assert make(checkout.path).resolve("main") == checkout.head
+
+
+# --- what is not there yet ---
+
+
+def test_shallow_clone_is_deepened_in_private(
+    make: Make, checkout: Checkout, tmp_path: Path
+) -> None:
+    first, last = checkout.head, checkout.commit("Second")
+    shallow = clone(checkout, tmp_path / "shallow", "--depth=1")
+    repository = make(shallow.path)
+    assert repository.shallow
+    assert not repository.has(first)
+    assert repository.can_deepen()
+    assert repository.is_ancestor(first, last)
+    assert (shallow.path / ".git/shallow").is_file()
+    repository.deepen()
+
+
+def test_shallow_clone_of_a_branch_that_is_not_merged_is_deepened(
+    make: Make, checkout: Checkout, tmp_path: Path
+) -> None:
+    checkout.git("switch", "--quiet", "--create", "feature")
+    first = checkout.commit("On the branch")
+    last = checkout.commit("More of it")
+    checkout.git("switch", "--quiet", "main")
+    checkout.commit("Meanwhile on main")
+    shallow = clone(checkout, tmp_path / "shallow", "--depth=1", "--branch=feature")
+    repository = make(shallow.path)
+    assert repository.resolve("") == last
+    repository.deepen()
+    assert repository.is_ancestor(first, last)
+
+
+def test_shallow_clone_without_its_origin_names_the_line_to_add(
+    make: Make, checkout: Checkout, tmp_path: Path
+) -> None:
+    checkout.commit("Second")
+    shallow = clone(checkout, tmp_path / "shallow", "--depth=1")
+    shallow.git("remote", "set-url", "origin", "file:///nowhere")
+    repository = make(shallow.path)
+    assert not repository.can_deepen()
+    with pytest.raises(SettingsError, match="the checkout is shallow") as caught:
+        repository.deepen()
+    assert 'GIT_DEPTH: "0"' in str(caught.value)
+
+
+def test_commit_that_the_checkout_lacks_is_fetched(
+    make: Make, checkout: Checkout, tmp_path: Path
+) -> None:
+    other = clone(checkout, tmp_path / "other")
+    new = checkout.commit("Pushed meanwhile")
+    repository = make(other.path)
+    assert repository.resolve(new) == new
+    assert repository.subject(new) == "Pushed meanwhile"
+
+
+# --- credentials, and origins that are attacks ---
+
+
+def source(
+    make: Make, checkout: Checkout, url: str, origin: str = ""
+) -> tuple[str, dict[str, str]]:
+    checkout.git("config", "remote.origin.url", url)
+    return make(checkout.path, origin=origin)._source()
+
+
+@pytest.mark.parametrize(
+    ("userinfo", "user", "password"),
+    [
+        (f"gitlab-ci-token:{QUOTED}@", "gitlab-ci-token", PASSWORD),
+        ("t0ken@", "t0ken", ""),
+        (f":{QUOTED}@", "", PASSWORD),
+    ],
+)
+def test_password_of_the_origin_is_not_in_argv_and_git_finds_it(
+    make: Make, checkout: Checkout, userinfo: str, user: str, password: str
+) -> None:
+    url, environ = source(make, checkout, f"https://{userinfo}git.example.com:8443/acme/web.git")
+    assert url == "https://git.example.com:8443/acme/web.git"
+    done = subprocess.run(
+        ["git", "credential", "fill"],
+        input=f"url={url}\n\n",
+        env={"PATH": os.environ["PATH"], "GIT_TERMINAL_PROMPT": "0", **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    assert (found["username"], found["password"]) == (user, password)
+
+
+def test_password_is_given_to_no_other_server(make: Make, checkout: Checkout) -> None:
+    _, environ = source(make, checkout, "https://jane:t0ken@git.example.com/acme/web.git")
+    done = subprocess.run(
+        ["git", "credential", "fill"],
+        input="url=https://evil.example.com/acme/web.git\n\n",
+        env={"PATH": os.environ["PATH"], "GIT_TERMINAL_PROMPT": "0", **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "t0ken" not in done.stdout
+
+
+def test_password_of_this_job_wins_over_the_one_of_an_older_clone(
+    make: Make, checkout: Checkout
+) -> None:
+    old = "https://gitlab-ci-token:old@git.example.com/acme/web.git"
+    new = "https://gitlab-ci-token:new@git.example.com/acme/web.git"
+    _, environ = source(make, checkout, old, new)
+    assert environ["CI_DEPLOY_PASSWORD"] == "new"
+
+
+def test_password_of_this_job_is_not_for_another_origin(make: Make, checkout: Checkout) -> None:
+    job = "https://gitlab-ci-token:new@git.example.com/acme/web.git"
+    url, environ = source(make, checkout, "https://evil.example.com/acme/other.git", job)
+    assert url == "https://evil.example.com/acme/other.git"
+    assert "new" not in environ.values()
+
+
+def test_header_that_checkout_has_left_is_passed_on_by_environ(
+    make: Make, checkout: Checkout
+) -> None:
+    checkout.git("config", "http.https://github.com/.extraheader", "AUTHORIZATION: basic eDp5")
+    url, environ = source(make, checkout, "https://github.com/acme/web")
+    assert url == "https://github.com/acme/web"
+    keys = {value for key, value in environ.items() if key.startswith("GIT_CONFIG_KEY")}
+    assert "http.https://github.com/.extraheader" in keys
+    assert "AUTHORIZATION: basic eDp5" in environ.values()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("git@github.com:acme/web.git", "ssh://git@github.com/acme/web.git", "ext::sh -c id"),
+        *("ftp://x/y", "fd::3", "host:path", "my_host:path", "../other", "--upload-pack=id"),
+    ],
+)
+def test_origins_that_need_a_key_or_a_helper_are_not_asked(
+    make: Make, checkout: Checkout, url: str
+) -> None:
+    assert source(make, checkout, url)[0] == ""
+
+
+def test_origin_that_is_no_url_at_all_is_not_asked(make: Make, checkout: Checkout) -> None:
+    assert source(make, checkout, "https://[::1")[0] == ""
+
+
+def test_origin_that_is_an_option_runs_nothing(
+    make: Make, checkout: Checkout, tmp_path: Path
+) -> None:
+    evil = tmp_path / "evil"
+    evil.write_text(f"#!/bin/sh\ntouch {tmp_path}/pwned\n")
+    evil.chmod(0o755)
+    checkout.git("config", "remote.origin.url", f"--upload-pack={evil}")
+    repository = make(checkout.path)
+    (tmp_path / "private0/git/shallow").write_text(f"{checkout.head}\n")
+    assert "there is no commit" in refusal(repository, "e" * 40)
+    assert not repository.can_deepen()
+    assert not (tmp_path / "pwned").exists()
+
+
+# --- pushing ---
+
+
+def test_push_goes_on_with_what_follows_and_back_only_with_a_lease(
+    make: Make, checkout: Checkout, tmp_path: Path
+) -> None:
+    first, second = checkout.head, checkout.commit("Second")
+    third = checkout.commit("Third")
+    target = tmp_path / "target"
+    checkout.git("init", "--quiet", "--bare", str(target))
+    repository = make(checkout.path)
+
+    def push(sha: str, lease: str | None = None) -> bool:
+        result = repository.push(
+            f"file://{target}", sha, "main", env={}, what=f"push {sha[:7]}", lease=lease
+        )
+        return result.exit_code == 0
+
+    def there() -> str:
+        return at(target).git("rev-parse", "refs/heads/main")
+
+    assert push(second)
+    assert push(third)
+    assert not push(first)
+    assert not push(first, lease=second)
+    assert there() == third
+    assert push(first, lease=third)
+    assert there() == first
+    assert repository.fetch(f"file://{target}", "refs/heads/main", {}) == first
+    assert repository.fetch(f"file://{target}", "refs/heads/missing", {}) == first
