@@ -84,7 +84,8 @@ LOCKED = re.compile(r"currently has a deploy lock in place")
 UP_TO_DATE = re.compile(r"Everything up-to-date")
 REJECTED = re.compile(r"\[rejected\].*\((non-fast-forward|fetch first|stale info)\)")
 LOST = re.compile(
-    r"remote end hung up|Connection (closed|reset)|Broken pipe|early EOF|unexpected disconnect"
+    r"remote end hung up|Connection (to \S+ )?(closed by|reset)|Connection closed|Broken pipe"
+    r"|early EOF|unexpected disconnect"
 )
 REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
     re.compile(r"you must push to (?P<a>\S+?)\.?$"): (

@@ -1,0 +1,250 @@
+"""What a Dokku server's answers mean, in the forms of old and new versions."""
+
+from __future__ import annotations
+
+import pytest
+
+from ci_deploy.layers.provider import Live
+from ci_deploy.shell.program import Result
+from ci_deploy.tools.dokku import answers
+
+SHA = "1234567890abcdef1234567890abcdef12345678"
+
+
+def result(text: str, exit_code: int = 0) -> Result:
+    return Result(("ssh",), exit_code, out=text.encode())
+
+
+OLD_APPS = f"""=====> hello app information
+       App created at:                1700000000
+       App deploy source:             git-push
+       App deploy source metadata:    {SHA}
+       App dir:                       /home/dokku/hello
+       App locked:                    false
+"""
+NEW_APPS = f"""=====> hello app information
+       Created at:                    1700000000
+       Deploy source:                 git-push
+       Deploy source metadata:        {SHA}
+       Dir:                           /home/dokku/hello
+       Locked:                        false
+"""
+PS = """=====> hello ps information
+       Deployed:                      {deployed}
+       Processes:                     {processes}
+       Ps can scale:                  true
+       Ps computed procfile path:     Procfile
+       Restore:                       true
+       Running:                       {running}
+"""
+
+
+@pytest.mark.parametrize("text", [OLD_APPS, NEW_APPS])
+def test_reports_of_old_and_new_versions_have_the_same_keys(text: str) -> None:
+    report = answers.report(result(text))
+    assert report["deploy source metadata"] == SHA
+    assert report["locked"] == "false"
+    assert report["created at"] == "1700000000"
+
+
+@pytest.mark.parametrize("prefix", ["Git ", ""])
+def test_values_may_be_empty_or_have_colons(prefix: str) -> None:
+    text = (
+        "=====> hello git information\n"
+        f"       {prefix}deploy branch:             \n"
+        f"       {prefix}last updated at:           12:30:00\n"
+        f"       {prefix}computed deploy branch:    feature/x:y\n"
+    )
+    report = answers.report(result(text))
+    assert report["deploy branch"] == ""
+    assert report["last updated at"] == "12:30:00"
+    assert report["computed deploy branch"] == "feature/x:y"
+
+
+@pytest.mark.parametrize("text", ["", "\n", " !     App hello does not exist\n", "no heading: x"])
+def test_answers_that_are_no_report_are_no_crash(text: str) -> None:
+    assert "deploy branch" not in answers.report(result(text, 20))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("dokku version 0.38.27\n", (0, 38, 27)),
+        ("0.24.10", (0, 24, 10)),
+        ("dokku version 1.0.0-rc1", (1, 0, 0)),
+        ("dokku version master", ()),
+        ("", ()),
+    ],
+)
+def test_version(text: str, expected: tuple[int, ...]) -> None:
+    assert answers.version(result(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (SHA, SHA),
+        ("a" * 64, "a" * 64),
+        (SHA[:7], ""),
+        (SHA.upper(), ""),
+        ("registry.example.com/hello@sha256:" + "a" * 64, ""),
+        ("HEAD", ""),
+        ("", ""),
+    ],
+)
+def test_only_a_whole_commit_is_a_revision(text: str, expected: str) -> None:
+    assert answers.revision(text) == expected
+
+
+# --- what is live ---
+
+
+def live(
+    *, running: str, processes: int = 1, states: str = "", urls: str = "", urls_code: int = 0
+) -> Live:
+    ps = PS.format(deployed="true", processes=processes, running=running) + states
+    return answers.live(SHA, result(ps), result(urls, urls_code), busy=False)
+
+
+def test_all_processes_run() -> None:
+    states = (
+        "       Status web 1:                  running (CID: 0123456789a)\n"
+        "       Status worker 1:               running (CID: 0123456789b)\n"
+    )
+    found = live(running="true", processes=2, states=states, urls="http://hello.example.com\n")
+    assert (found.revision, found.up, found.busy) == (SHA, True, False)
+    assert found.detail == "2 of 2 processes up"
+    assert found.url == "http://hello.example.com"
+
+
+def test_processes_that_are_down_are_named() -> None:
+    states = (
+        "       Status web 1:                  running (CID: 0123456789a)\n"
+        "       Status worker 1:               exited (CID: 0123456789b)\n"
+        "       Status worker 2:               missing\n"
+    )
+    found = live(running="mixed", processes=3, states=states)
+    assert not found.up
+    assert found.detail == "1 of 3 processes up (down: worker 1, worker 2)"
+
+
+@pytest.mark.parametrize("running", ["false", "mixed", ""])
+def test_anything_but_true_is_not_up(running: str) -> None:
+    assert not live(running=running).up
+
+
+def test_app_without_processes_is_up() -> None:
+    assert live(running="false", processes=0).up
+
+
+def test_no_answer_about_processes_is_not_up() -> None:
+    nothing = result("", 1)
+    assert not answers.live(SHA, nothing, nothing, busy=True).up
+    assert answers.live(SHA, nothing, nothing, busy=True).busy
+
+
+@pytest.mark.parametrize(
+    ("urls", "code", "expected"),
+    [
+        ("http://a.example.com\nhttps://a.example.com\nhttps://b\n", 0, "https://a.example.com"),
+        ("http://a.example.com:8080\n", 0, "http://a.example.com:8080"),
+        ("", 0, ""),
+        ("http://a.example.com\n", 1, ""),
+    ],
+)
+def test_address_is_the_first_secure_one(urls: str, code: int, expected: str) -> None:
+    assert live(running="true", urls=urls, urls_code=code).url == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [('[{"id": "a"}, {"id": "b"}]', 2), ("", 0), ("not json", 0), ('{"id": "a"}', 0), ("[1]", 0)],
+)
+def test_lists_of_builds_that_are_none_are_empty(text: str, count: int) -> None:
+    assert len(answers.builds(result(text))) == count
+
+
+# --- the words of a deploy ---
+
+SAID = {
+    "remote:  !     You have pushed to main, you must push to production.": (
+        "the push went to a branch that Dokku does not deploy; it deploys `production`.",
+        "Unset DOKKU_DEPLOY_BRANCH, or set it to `production`.",
+    ),
+    "remote:  !     Invalid branch name 'a b'": (
+        "the app's deploy branch `a b` is not a valid branch name.",
+        "On the server: `dokku git:set APP deploy-branch main`.",
+    ),
+    " !     Execution of release task failed: python3 release.py {x}": (
+        "the release task failed: python3 release.py {x}",
+        "",
+    ),
+    "remote:  !     required env var SECRET_KEY_BASE has no value": (
+        "app.json requires the variable SECRET_KEY_BASE, which is not set on the app.",
+        "Set it with APP_CONFIG, or on the server with `dokku config:set`.",
+    ),
+    "remote:  !     Could not start due to 1 failed checks": (
+        "the new version did not start: 1 failed checks",
+        "",
+    ),
+    "remote:  !     App build failed": ("the build failed.", ""),
+    " !     Failed to pull image: registry.example.com/hello:1": (
+        "the server cannot pull the image registry.example.com/hello:1.",
+        "Is it pushed? For a private registry: `dokku registry:login` on the server.",
+    ),
+    " !     App auto-creation disabled.": (
+        "the app does not exist, and Dokku is told not to create apps.",
+        "Create it, or set DOKKU_CREATE_APP=true.",
+    ),
+    " ! [remote rejected] main -> main (shallow update not allowed)": (
+        "the clone is shallow, and git refuses that (after having deployed it).",
+        "Fetch the whole history.",
+    ),
+}
+
+
+@pytest.mark.parametrize("line", SAID)
+def test_reasons_are_told_in_the_users_words(line: str) -> None:
+    assert answers.reason(["-----> Building", line, "remote: done"]) == SAID[line]
+
+
+def test_every_reason_has_a_test() -> None:
+    for pattern in answers.REASONS:
+        assert any(pattern.search(line) for line in SAID), pattern.pattern
+
+
+def test_most_telling_reason_wins_wherever_it_stands() -> None:
+    lines = [" !     App build failed", " !     Execution of release task failed: x"]
+    assert (
+        answers.reason(lines) == answers.reason(lines[::-1]) == ("the release task failed: x", "")
+    )
+
+
+def test_nothing_known_is_no_reason() -> None:
+    assert answers.reason([]) == ("", "")
+    assert answers.reason(["everything is fine", "{a} {0}"]) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "line"),
+    [
+        (answers.DEPLOYED, "remote: =====> Application deployed:"),
+        (answers.LOCKED, "hello currently has a deploy lock in place. Exiting..."),
+        (answers.UP_TO_DATE, "Everything up-to-date"),
+        (answers.REJECTED, " ! [rejected]        1234 -> main (non-fast-forward)"),
+        (answers.REJECTED, " ! [rejected]        1234 -> main (fetch first)"),
+        (answers.REJECTED, " ! [rejected]        1234 -> main (stale info)"),
+        (answers.LOST, "fatal: the remote end hung up unexpectedly"),
+        (answers.LOST, "client_loop: send disconnect: Broken pipe"),
+        (answers.LOST, "Connection closed by 192.0.2.7 port 22"),
+        (answers.LOST, "kex_exchange_identification: read: Connection reset by peer"),
+        (answers.LOST, "Connection to dokku.example.com closed by remote host."),
+    ],
+)
+def test_words_that_decide_are_recognised(pattern: object, line: str) -> None:
+    assert pattern.search(line)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("line", [" ! [remote rejected] main -> main (pre-receive hook declined)"])
+def test_refusal_by_a_hook_is_no_race(line: str) -> None:
+    assert not answers.REJECTED.search(line)
