@@ -46,7 +46,8 @@ class Container:
             "import json, urllib.request as u; from pathlib import Path; "
             "from tests.standins.dokku.state import Store; "
             "from tests.standins.dokku.view import AppView; "
-            f"print(u.urlopen(AppView(Store(Path('/state')), {app!r}).url + {path!r}).read().decode())"
+            f"url = AppView(Store(Path('/state')), {app!r}).url + {path!r}; "
+            "print(u.urlopen(url).read().decode())"
         )
         return docker("exec", "-w", "/source", self.name, "python3", "-c", code).stdout
 

@@ -64,11 +64,14 @@ class Plugin:
         service = self.find(words[0])
         return service or fail(f"{self.kind.title} service {words[0]} does not exist")
 
-    def dsn(self, service: Service) -> str:
-        """Return the service's address."""
+    def dsn(self, service: Service, app: str = "") -> str:
+        """Return the service's address; an app may choose its scheme (MYSQL_DATABASE_SCHEME)."""
         host = f"dokku-{self.name}-{service.name}".replace("_", "-")
         database = service.name.replace("-", "_")
-        return self.kind.address.format(password=service.password, host=host, database=database)
+        address = self.kind.address.format(password=service.password, host=host, database=database)
+        config = self.host.app(app).config if app else {}
+        scheme = config.get(f"{self.name.upper()}_DATABASE_SCHEME")
+        return f"{scheme}://{address.partition('://')[2]}" if scheme else address
 
     def create(self, name: str, options: Options) -> Service:
         """Create a service; its password is random unless one is given."""
@@ -99,9 +102,13 @@ class Plugin:
 
     def variables(self, service: Service, app: str) -> list[str]:
         """Return the app's variables that hold the service's address."""
-        dsn = self.dsn(service)
+        address = self.dsn(service).partition("://")[2]
         config = self.host.app(app).config
-        return [key for key, value in config.items() if value.partition("?")[0] == dsn]
+        return [
+            key
+            for key, value in config.items()
+            if value.partition("?")[0].partition("://")[2] == address
+        ]
 
     def free_alias(self, app: str) -> str:
         """Return the variable for a link: the usual one, else one of a random colour."""

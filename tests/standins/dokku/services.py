@@ -100,7 +100,7 @@ def link(host: Host, words: Sequence[str]) -> None:
     alias = options.get("--alias") or options.get("-a")
     variable = f"{alias}_URL" if alias else plugin(host).free_alias(app)
     query = options.get("--querystring") or options.get("-q")
-    value = plugin(host).dsn(service) + (f"?{query}" if query else "")
+    value = plugin(host).dsn(service, app) + (f"?{query}" if query else "")
     with host.store.edit_service(service) as change:
         change.links = sorted({*change.links, app})
     host.console.info1("Setting config vars")

@@ -20,7 +20,7 @@ from ci_deploy.tools.dokku import answers
 from ci_deploy.tools.dokku.app import State
 from ci_deploy.tools.dokku.server import DokkuServer
 
-LOCK_PAUSE = 15.0  # seconds between two tries while somebody else deploys
+LOCK_PAUSE = 15.0  # seconds at most between two tries while somebody else deploys
 FOLLOW_TIMEOUT = 120.0  # seconds to follow a deploy to which the connection was lost
 
 
@@ -34,6 +34,7 @@ class Code(ABC):
         self._server = server
         self._state = state
         self._live = live
+        self._told = -LOCK_PAUSE  # when a line about the lock was last printed
         self._lines: list[str] = []
         self.lines: list[str] = []  # all that was said
 
@@ -65,9 +66,7 @@ class Code(ABC):
             return False
         if self._needs_rebuild():
             return self.rebuild("deploy what an earlier run has brought")
-        if not self.said(answers.DEPLOYED) and not self.said(answers.SKIPPED):
-            self._fail(result)
-        return True
+        return self._deployed(result)
 
     @abstractmethod
     def _once(self) -> Result:
@@ -89,12 +88,18 @@ class Code(ABC):
                 ["ps:rebuild", app], what=f"rebuild {app}: {why}", ok=None, watch=self.watch
             )
         )
-        return not result.planned
+        return not result.planned and self._deployed(result)
+
+    def _deployed(self, result: Result) -> bool:
+        """It is deployed only if the server has said so. Raises DeployFailed."""
+        if not self.said(answers.DEPLOYED) and not self.said(answers.SKIPPED):
+            self._fail(result)
+        return True
 
     def _until_unlocked(self, once: Callable[[], Result]) -> Result:
         """Try until somebody else's deploy has ended; never unlock."""
-        app = self._ctx.app
         until = time.monotonic() + self._ctx.settings.lock_timeout
+        pause = 1.0
         while True:
             self._lines.clear()
             result = once()
@@ -102,16 +107,20 @@ class Code(ABC):
                 return result
             if not self.said(answers.LOCKED):
                 self._fail(result)
-            left = until - time.monotonic()
-            if left <= 0:
-                waited = self._ctx.settings.lock_timeout
-                message = f"another deploy of {app} has held its lock for more than {waited} s."
-                hint = "`ci-deploy unlock` shows whose it is. Deploy again later."
-                raise Locked(message, hint=hint)
-            self._ctx.console.indent(
-                f"another deploy of {app} is running; {left:.0f} s left to wait"
-            )
-            self._ctx.cancellation.sleep(min(LOCK_PAUSE, left))
+            self._wait_for_lock(until, pause)
+            pause = min(LOCK_PAUSE, 2 * pause)
+
+    def _wait_for_lock(self, until: float, pause: float) -> None:
+        app, left = self._ctx.app, until - time.monotonic()
+        if left <= 0:
+            waited = self._ctx.settings.lock_timeout
+            message = f"another deploy of {app} has held its lock for more than {waited} s."
+            raise Locked(message, hint="`ci-deploy unlock` shows whose it is. Deploy again later.")
+        if time.monotonic() >= self._told + LOCK_PAUSE:
+            self._told = time.monotonic()
+            waiting = f"another deploy of {app} is running; waiting, up to {left:.0f} s"
+            self._ctx.console.indent(waiting)
+        self._ctx.cancellation.sleep(min(pause, left))
 
     def watch(self, line: str) -> None:
         """Take a line that the server says."""

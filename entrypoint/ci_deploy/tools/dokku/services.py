@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ci_deploy.errors import DeployFailed
+from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.shell.program import Change, Result
 from ci_deploy.tools.dokku.server import DokkuServer
 from ci_deploy.values import words
@@ -84,12 +84,13 @@ class Services:
         ]
 
     def look(self, answers: Sequence[Result]) -> None:
-        """Take the answers. Raises DeployFailed when a plugin is missing."""
+        """Take the answers. Raises SettingsError when a plugin is missing."""
         for service, exists, linked in zip(self._names, answers[::2], answers[1::2], strict=True):
             if "is not a dokku command" in exists.errors + exists.text:
                 url = f"https://github.com/dokku/dokku-{service.kind}.git"
-                message = f"the server has no plugin for {service.kind}."
-                raise DeployFailed(message, hint=f"There: `sudo dokku plugin:install {url}`.")
+                remedy = f"There: `sudo dokku plugin:install {url}`."
+                reason = f"the server has no plugin for {service.kind}."
+                raise SettingsError(Problem("DOKKU_SERVICES", reason, "", remedy))
             if exists.exit_code:
                 self._missing.append(service)
             if linked.exit_code:

@@ -1,0 +1,135 @@
+"""APP_CONFIG and DOKKU_SERVICES: by difference, byte for byte, never shown."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from pathlib import Path
+
+from tests.standins.dokku.client import Client
+from tests.standins.dokku.server import DokkuStandIn
+from tests.support import Checkout, run, settings_for
+
+ODD = {
+    "BLANKS": "  two  words ",
+    "QUOTES": 'it\'s "quoted" `id`',
+    "DOLLAR": "pa$word $HOME ${X} $(id)",
+    "LINES": "first\nsecond\n",
+    "EQUALS": "a=b=c",
+    "UNICODE": "grüße 🚀",
+    "BACKSLASH": "a\\b\\n",
+    "HASH": "a #b",
+    "SECRET_TOKEN": "very-secret-value-1",
+}
+
+
+def _dotenv(values: dict[str, str]) -> str:
+    """Double quotes with escapes: the form of dotenv that can hold everything."""
+
+    def quoted(value: str) -> str:
+        return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+    return "".join(f'{key}="{quoted(value)}"\n' for key, value in values.items())
+
+
+def test_values_arrive_byte_for_byte_in_the_running_app(
+    dokku: DokkuStandIn, tmp_path: Path
+) -> None:
+    checkout = Checkout(tmp_path / "app")
+    checkout.commit(
+        "Show the environ",
+        {
+            "Procfile": "web: python3 show.py\n",
+            "show.py": (
+                "import http.server, json, os\n"
+                "class H(http.server.BaseHTTPRequestHandler):\n"
+                "    def do_GET(self):\n"
+                "        body = json.dumps(dict(os.environ)).encode()\n"
+                "        self.send_response(200); self.end_headers(); self.wfile.write(body)\n"
+                "address = ('127.0.0.1', int(os.environ['PORT']))\n"
+                "http.server.HTTPServer(address, H).serve_forever()\n"
+            ),
+        },
+    )
+    env = settings_for(dokku, APP_CONFIG=_dotenv(ODD))
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert done.code == 0, done.output
+    with urllib.request.urlopen(dokku.app("hello").url) as answer:
+        found = json.load(answer)
+    assert {key: found.get(key) for key in ODD} == ODD
+    for value in ("very-secret-value-1", "pa$word", "grüße"):
+        assert value not in done.output
+        assert value not in (checkout.path / "deploy-report.json").read_text()
+
+
+def test_only_what_differs_is_set_in_one_call_without_a_restart(
+    dokku: DokkuStandIn, naive: Client, checkout: Checkout
+) -> None:
+    naive.dokku("config:set --no-restart hello KEEP=mine SAME=1")
+    env = settings_for(dokku, APP_CONFIG="SAME=1\nNEW=2\nOTHER=3\n")
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert done.code == 0, done.output
+    assert "→ set NEW, OTHER on hello" in done.output
+    calls = [call.raw for call in dokku.calls() if call.raw.startswith("config:set")]
+    assert [call for call in calls if "NEW=" in call and "OTHER=" in call and "SAME" not in call]
+    assert all("--no-restart" in call for call in calls)
+    assert dokku.app("hello").config["KEEP"] == "mine"
+    assert dokku.app("hello").releases == 1
+
+
+def test_changed_config_is_deployed_although_the_revision_is_live(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
+    env = settings_for(dokku, APP_CONFIG="NEW=2\n")
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert done.code == 0, done.output
+    assert done.report["status"] == "succeeded"
+    assert dokku.app("hello").releases == 2
+    assert run("deploy", cwd=checkout.path, env=env).report["status"] == "skipped"
+
+
+def test_plan_shows_the_names_and_no_values(dokku: DokkuStandIn, checkout: Checkout) -> None:
+    env = settings_for(dokku, APP_CONFIG="COLOUR=ultramarine\n")
+    done = run("ci-deploy", "plan", cwd=checkout.path, env=env)
+    assert done.code == 0, done.output
+    assert "→ set COLOUR on hello" in done.output
+    assert "ultramarine" not in done.output
+    assert "COLOUR" not in dokku.app("hello").config
+
+
+def test_config_that_is_no_dotenv_is_a_bad_setting_without_its_values(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    env = settings_for(dokku, APP_CONFIG="GOOD=1\nhunter2 is no assignment\n")
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert done.code == 2
+    assert "APP_CONFIG (variable APP_CONFIG): line 2 is not `NAME=value`" in done.output
+    assert "hunter2" not in done.output
+
+
+def test_services_are_created_and_linked_after_the_config_and_only_once(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    env = settings_for(
+        dokku, DOKKU_SERVICES="mysql=main, redis", APP_CONFIG="MYSQL_DATABASE_SCHEME=mysql2\n"
+    )
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert done.code == 0, done.output
+    assert set(dokku.services("mysql")) == {"main"}
+    assert set(dokku.services("redis")) == {"hello-redis"}
+    assert dokku.app("hello").config["DATABASE_URL"].startswith("mysql2://")
+    again = run("deploy", cwd=checkout.path, env=env)
+    assert again.report["status"] == "skipped"
+    creations = [call.raw for call in dokku.calls() if ":create main" in call.raw]
+    assert len(creations) == 1
+
+
+def test_addons_and_app_yml_get_a_hint(dokku: DokkuStandIn, checkout: Checkout) -> None:
+    checkout.commit(
+        "Old ways", {"app.json": '{"addons": ["dokku-mysql"]}', "app.yml": "scripts: {}\n"}
+    )
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    assert done.code == 0, done.output
+    assert "app.json names addons (dokku-mysql), which Dokku ignores" in done.output
+    assert "there is an app.yml, which Dokku ignores" in done.output

@@ -1,0 +1,222 @@
+"""Going back, and the other ways to bring code: archives, images, parts of a repository."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.standins.dokku.client import Client
+from tests.standins.dokku.server import DokkuStandIn, Fault
+from tests.support import Checkout, run, settings_for
+from tests.webhooks import webhooks
+
+
+def _deploy_two(dokku: DokkuStandIn, checkout: Checkout) -> tuple[str, str]:
+    old = checkout.head
+    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
+    new = checkout.commit("Second")
+    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
+    return old, new
+
+
+def test_rollback_without_a_checkout_returns_to_the_previous_revision(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+) -> None:
+    old, new = _deploy_two(dokku, checkout)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = run("ci-deploy", "rollback", cwd=empty, env=settings_for(dokku))
+    assert done.code == 0, done.output
+    assert dokku.app("hello").running_revision == old
+    assert f"hello is back on {old[:7]}" in done.output
+    assert done.report["previous_revision"] == new
+
+
+def test_rollback_to_a_given_revision(dokku: DokkuStandIn, checkout: Checkout) -> None:
+    old, _new = _deploy_two(dokku, checkout)
+    third = checkout.commit("Third")
+    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
+    done = run("ci-deploy", "rollback", old, cwd=checkout.path, env=settings_for(dokku))
+    assert done.code == 0, done.output
+    assert dokku.app("hello").running_revision == old
+    forward = run("ci-deploy", "rollback", third, cwd=checkout.path, env=settings_for(dokku))
+    assert forward.code == 0, forward.output
+    assert dokku.app("hello").running_revision == third
+
+
+def test_rollback_of_an_app_without_history_is_refused(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
+    done = run("ci-deploy", "rollback", cwd=checkout.path, env=settings_for(dokku))
+    assert done.code == 14
+    assert "it is not known what hello ran before" in done.output
+
+
+def test_history_lists_what_was_live_from_which_pipeline(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    old, new = _deploy_two(dokku, checkout)
+    done = run("ci-deploy", "history", cwd=checkout.path, env=settings_for(dokku))
+    assert done.code == 0, done.errors
+    lines = done.output.splitlines()
+    assert [old in lines[1], new in lines[0]] == [True, True]
+
+
+def test_rollback_on_failure_brings_the_old_revision_back_and_is_23(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    old = checkout.head
+    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
+    checkout.commit("Sick")
+    with webhooks() as app:
+        app.answer = 500
+        env = settings_for(
+            dokku, HEALTHCHECK_URL=app.url, HEALTHCHECK_TIMEOUT="1", ROLLBACK_ON_FAILURE="true"
+        )
+        done = run("deploy", cwd=checkout.path, env=env)
+    assert done.code == 23, done.output
+    assert done.report["status"] == "rolled-back"
+    assert dokku.app("hello").running_revision == old
+    assert f"hello still runs {old[:7]}" in done.output
+
+
+def test_failed_health_check_without_rollback_is_22(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    with webhooks() as app:
+        app.answer = 503
+        env = settings_for(dokku, HEALTHCHECK_URL=app.url, HEALTHCHECK_TIMEOUT="1")
+        done = run("deploy", cwd=checkout.path, env=env)
+        assert done.code == 22
+        assert f"hello runs {checkout.head[:7]}" in done.output
+        assert "answers 503" in done.output
+        warned = run("deploy", cwd=checkout.path, env={**env, "LIVE_BUT_FAILED": "warn"})
+    assert warned.code == 0
+    assert warned.report["status"] == "live-but-failed"
+
+
+def test_archive_brings_lfs_files_and_submodules(
+    dokku: DokkuStandIn, naive: Client, checkout: Checkout, tmp_path: Path
+) -> None:
+    import hashlib
+
+    big = b"the real content\n" * 100
+    pointer = (
+        "version https://git-lfs.github.com/spec/v1\n"
+        f"oid sha256:{hashlib.sha256(big).hexdigest()}\nsize {len(big)}\n"
+    )
+    library = Checkout(tmp_path / "library", {"lib.txt": "from the submodule\n"})
+    checkout.git(
+        "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(library.path), "lib"
+    )
+    checkout.commit(
+        "LFS", {".gitattributes": "*.bin filter=lfs -text\n", "big.bin": pointer,
+                "Procfile": "release: cat lib/lib.txt big.bin\nworker: sleep 600\n"},
+    )  # fmt: skip
+    (checkout.path / "big.bin").write_bytes(big)
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, DEPLOY_METHOD="archive"))
+    assert done.code == 0, done.output
+    assert "from the submodule" in done.output
+    assert "the real content" in done.output
+    assert done.report["live_revision"] == checkout.head
+
+
+def test_archive_without_the_lfs_content_is_refused(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 1\n"
+    checkout.commit("LFS", {".gitattributes": "*.bin filter=lfs\n", "big.bin": pointer})
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, DEPLOY_METHOD="archive"))
+    assert done.code == 2
+    assert "the LFS file big.bin is not in the checkout" in done.output
+
+
+def test_monorepo_push_builds_only_the_part(dokku: DokkuStandIn, tmp_path: Path) -> None:
+    checkout = Checkout(
+        tmp_path / "mono",
+        {"Procfile": "release: false\n", "apps/web/Procfile": "worker: sleep 600\n"},
+    )
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, APP_DIR="apps/web"))
+    assert done.code == 0, done.output
+    assert "build hello from apps/web" in done.output
+
+
+def test_monorepo_archive_sends_only_the_part(dokku: DokkuStandIn, tmp_path: Path) -> None:
+    checkout = Checkout(
+        tmp_path / "mono",
+        {"Procfile": "release: false\n", "apps/web/Procfile": "worker: sleep 600\n"},
+    )
+    env = settings_for(dokku, APP_DIR="apps/web", DEPLOY_METHOD="archive")
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert done.code == 0, done.output
+
+
+def test_image_is_deployed_skipped_when_live_and_rolled_back(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+) -> None:
+    images = {}
+    for number in (1, 2):
+        folder = tmp_path / f"image{number}"
+        folder.mkdir()
+        (folder / "Procfile").write_text(f"release: echo image {number}\nworker: sleep 600\n")
+        images[number] = f"registry.example.com/hello@sha256:{str(number) * 64}"
+        dokku.image(images[number], folder)
+    first = checkout.head
+    env = settings_for(dokku, DOKKU_IMAGE=images[1])
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert done.code == 0, done.output
+    assert "image 1" in done.output
+    assert run("deploy", cwd=checkout.path, env=env).report["status"] == "skipped"
+    checkout.commit("Second")
+    env = settings_for(dokku, DOKKU_IMAGE=images[2])
+    assert run("deploy", cwd=checkout.path, env=env).code == 0
+    done = run("ci-deploy", "rollback", cwd=checkout.path, env=settings_for(dokku))
+    assert done.code == 0, done.output
+    assert "image 1" in done.output
+    assert done.report["live_revision"] == first
+
+
+def test_image_that_failed_before_is_built_again_although_nothing_has_changed(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+) -> None:
+    folder = tmp_path / "image"
+    folder.mkdir()
+    (folder / "Procfile").write_text("worker: sleep 600\n")
+    image = f"registry.example.com/hello@sha256:{'3' * 64}"
+    dokku.image(image, folder)
+    env = settings_for(dokku, DOKKU_IMAGE=image)
+    dokku.faults(Fault("build", "refuse", text="App build failed", times=1))
+    assert run("deploy", cwd=checkout.path, env=env).code == 20
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert done.code == 0, done.output
+
+
+@pytest.mark.parametrize("version", ["0.33.9", "0.35.20", "0.38.27"])
+def test_every_generation_of_dokku_is_deployed_to_and_reported_truly(
+    dokku: DokkuStandIn, checkout: Checkout, version: str
+) -> None:
+    dokku.configure(version=version)
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    assert done.code == 0, done.output
+    assert dokku.app("hello").running_revision == checkout.head
+    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).report["status"] == "skipped"
+    broken = checkout.commit("Broken", {"Procfile": "release: false\nworker: sleep 600\n"})
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    assert done.code == 20
+    assert dokku.app("hello").running_revision != broken
+    ran = run("ci-deploy", "run", "--", "true", cwd=checkout.path, env=settings_for(dokku))
+    assert ran.code == 0
+
+
+def test_archive_is_a_tar_without_git(dokku: DokkuStandIn, checkout: Checkout) -> None:
+    """What `git archive` makes is what the server gets: no .git, no untracked files."""
+    (checkout.path / "untracked-secret").write_text("x")
+    packed = checkout.git("archive", "--format=tar", "HEAD")
+    with tarfile.open(fileobj=io.BytesIO(packed.encode("latin-1", "replace"))) as archive:
+        assert archive.getnames() == ["Procfile"]
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, DEPLOY_METHOD="archive"))
+    assert done.code == 0, done.output
