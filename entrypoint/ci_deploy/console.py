@@ -158,10 +158,8 @@ class Console:
             opening, self._opening = self._opening, ""
             self._write(opening)
         data = text.encode(errors="replace")
-        with (
-            self._lock,
-            contextlib.suppress(BrokenPipeError),
-        ):  # a closed log must not stop a deploy
+        # A log that is closed, or on a full disk, must not stop a deploy.
+        with self._lock, contextlib.suppress(OSError):
             while data:
                 data = data[_write_some(self._fd if fd is None else fd, data) :]
 

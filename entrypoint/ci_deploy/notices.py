@@ -136,7 +136,8 @@ class Outbox:
         """Send it as soon as what the layer has posted before is sent."""
         if layer not in self._queues:
             self._queues[layer] = queue.SimpleQueue()
-            self._threads[layer] = threading.Thread(target=self._work, args=(layer,), daemon=True)
+            arguments = (layer, self._queues[layer])
+            self._threads[layer] = threading.Thread(target=self._work, args=arguments, daemon=True)
             self._threads[layer].start()
         self._queues[layer].put(send)
 
@@ -154,8 +155,9 @@ class Outbox:
         self._threads.clear()
         return self._errors
 
-    def _work(self, layer: Layer[Any]) -> None:
-        waiting = self._queues[layer]
+    def _work(
+        self, layer: Layer[Any], waiting: queue.SimpleQueue[Callable[[], None] | None]
+    ) -> None:
         while send := waiting.get():
             try:
                 send()
