@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -29,8 +30,9 @@ def _run(argv: list[str]) -> int:
 
 def _leave(code: int) -> None:
     """End at once: an HTTP thread that hangs must not hold a cancelled job."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, AttributeError):  # closed, or a full disk
+            stream.flush()
     os._exit(code)
 
 

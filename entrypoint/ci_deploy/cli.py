@@ -60,7 +60,13 @@ def run(argv: Sequence[str]) -> int:
 
 def _asked_by_input(given: Mapping[str, str], *, inputs: bool) -> list[str]:
     """On GitHub the image runs without arguments."""
-    return shlex.split(given.get("INPUT_COMMAND") or "deploy") if inputs else ["--help"]
+    if not inputs:
+        return ["--help"]
+    command = given.get("INPUT_COMMAND") or "deploy"
+    try:
+        return shlex.split(command)
+    except ValueError:  # half a quote: there is no such command
+        return [command]
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:

@@ -96,7 +96,10 @@ def _nothing(assembly: Assembly, command: str, status: str, reason: str) -> int:
     assembly.console.line(reason)
     assembly.console.annotate("notice", "ci-deploy", reason)
     report = Report(command=command, status=status, exit_code=0, live=reason, finished=True)
-    assembly.ci.write(report)
+    try:
+        assembly.ci.write(report)
+    except OSError as error:
+        assembly.console.warning(f"an output could not be written: {error}")
     return 0
 
 

@@ -1,0 +1,188 @@
+"""The process edge: what was asked for, and errors that end before a run begins."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ci_deploy import __version__, cli, commands
+from ci_deploy.errors import Refused, exit_codes
+from ci_deploy.shell.cancellation import Cancellation
+
+
+@dataclass
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Cli = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], workspace: Path) -> Cli:
+    """Run a command in this process, with an environ of its own."""
+    monkeypatch.chdir(workspace)
+    monkeypatch.setattr(Cancellation, "install", lambda *_: None)
+
+    def run(*argv: str, **environ: str) -> Ended:
+        monkeypatch.setattr(cli, "environ", lambda: dict(environ))
+        code = cli.run(argv)
+        sys.stdout.flush()
+        return Ended(code, *capfd.readouterr())
+
+    return run
+
+
+def edge(*argv: str, closed: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+    """The same as a process of its own."""
+    script = f'exec "$0" -m ci_deploy "$@" {closed}'
+    return subprocess.run(
+        ["sh", "-c", script, sys.executable, *argv],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+
+
+def test_help_lists_every_command(run: Cli) -> None:
+    for argv in (("--help",), ()):
+        ended = run(*argv)
+        assert ended.code == 0
+        assert all(f"  {name} " in ended.out for name in commands.COMMANDS)
+
+
+def test_misspelt_command_gets_a_suggestion(run: Cli) -> None:
+    ended = run("delpoy")
+    assert ended.code == 2
+    assert "there is no command `delpoy`. Did you mean `deploy`?" in ended.out
+
+
+@pytest.mark.parametrize("argv", [("deploy", "--forse"), ("deploy", "staging"), ("plan", "x")])
+def test_words_that_mean_nothing_are_refused(run: Cli, argv: tuple[str, ...]) -> None:
+    ended = run(*argv, APP_NAME="web")
+    assert ended.code == 2
+    assert "the command line: " in ended.out
+
+
+def test_command_may_come_as_an_input_on_github_only(run: Cli, workspace: Path) -> None:
+    ended = run(GITHUB_ACTIONS="true", INPUT_COMMAND="delpoy 'a b'")
+    assert "there is no command `delpoy`" in ended.out
+    assert "usage: " in run(INPUT_COMMAND="delpoy").out
+    assert "APP_NAME" in run(GITHUB_ACTIONS="true").out.upper().replace("-", "_")
+
+
+def test_input_with_half_a_quote_is_one_clear_answer(run: Cli) -> None:
+    ended = run(GITHUB_ACTIONS="true", INPUT_COMMAND="run -- echo 'x")
+    assert ended.code == 2
+    assert "the command line: " in ended.out
+    assert "Traceback" not in ended.out
+
+
+def test_version_is_the_only_thing_on_stdout(run: Cli) -> None:
+    ended = run("version")
+    assert ended.out.splitlines()[0] == f"ci-deploy {__version__}"
+    assert [line.split()[0] for line in ended.out.splitlines()][1:] == list(commands.TOOLS)
+
+
+def test_what_programs_read_goes_to_stdout_and_all_else_to_stderr(run: Cli) -> None:
+    ended = run("run", "--", "true", APP_NAME="My App")
+    assert ended.code == 2
+    assert ended.out == ""
+    assert "APP_NAME" in ended.err
+
+
+def test_early_error_leaves_its_outputs(run: Cli, workspace: Path) -> None:
+    assert run("deploy", GITLAB_CI="true", CI_PROJECT_DIR=str(workspace)).code == 2
+    report = json.loads((workspace / "deploy-report.json").read_text())
+    assert (report["status"], report["exit_code"], report["finished"]) == ("failed", 2, True)
+    assert "APP_NAME: is required" in report["message"]
+    assert "DEPLOYED_STATUS=failed\n" in (workspace / "deploy.env").read_text()
+
+
+def test_early_error_is_told_even_where_nothing_can_be_written(run: Cli) -> None:
+    assert run("deploy", GITLAB_CI="true", CI_PROJECT_DIR="/no/such/folder").code == 2
+
+
+def test_disabled_is_green_even_where_nothing_can_be_written(run: Cli) -> None:
+    environ = {"GITLAB_CI": "true", "CI_PROJECT_DIR": "/no/such/folder", "CI_DEPLOY": "false"}
+    ended = run("deploy", **environ)
+    assert ended.code == 0, ended.out
+    assert "nothing was done" in ended.out
+    assert "an output could not be written" in ended.out
+
+
+@pytest.mark.parametrize("value", ["nonsense", "TRUE!"])
+def test_switch_that_is_neither_on_nor_off_is_an_error(run: Cli, value: str) -> None:
+    ended = run("deploy", CI_DEPLOY=value)
+    assert ended.code == 2
+    assert "CI_DEPLOY" in ended.out
+
+
+def test_bug_is_told_as_one_with_a_redacted_traceback(
+    run: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> int:
+        message = "s3cret-passphrase in an exception"
+        raise RuntimeError(message)
+
+    monkeypatch.setitem(commands.COMMANDS, "deploy", commands.CommandSpec(broken, ""))
+    ended = run("deploy", SSH_PRIVATE_KEY_PASSPHRASE="s3cret-passphrase")
+    assert ended.code == 1
+    assert "This is a bug in ci-deploy" in ended.out
+    assert "Traceback" in ended.out
+    assert "s3cret" not in ended.out
+
+
+def test_secrets_in_early_errors_are_redacted_everywhere(
+    run: Cli, monkeypatch: pytest.MonkeyPatch, workspace: Path
+) -> None:
+    def refuse(*_: Any) -> int:
+        raise Refused("not with s3cret-passphrase.", hint="s3cret-passphrase")
+
+    monkeypatch.setitem(commands.COMMANDS, "deploy", commands.CommandSpec(refuse, ""))
+    environ = {"GITLAB_CI": "true", "CI_PROJECT_DIR": str(workspace)}
+    ended = run("deploy", SSH_PRIVATE_KEY_PASSPHRASE="s3cret-passphrase", **environ)
+    assert ended.code == 14
+    assert "s3cret" not in ended.out
+    for path in workspace.iterdir():
+        assert "s3cret" not in path.read_text()
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "</dev/null >/dev/full"])
+def test_closed_or_full_output_changes_no_exit_code(closed: str, tmp_path: Path) -> None:
+    environ = {"CI_DEPLOY": "false", "GITLAB_CI": "1", "CI_PROJECT_DIR": str(tmp_path)}
+    done = edge("deploy", closed=closed, **environ)
+    assert done.returncode == 0, done.stderr
+
+
+def test_exit_codes_of_the_table_are_unique_and_those_of_the_contract() -> None:
+    codes = [code for code, _, _ in exit_codes()]
+    assert codes == [
+        "0",
+        "1",
+        "2",
+        "10",
+        "11",
+        "12",
+        "13",
+        "14",
+        "20",
+        "21",
+        "22",
+        "23",
+        "130, 143",
+    ]
