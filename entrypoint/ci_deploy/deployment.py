@@ -64,6 +64,7 @@ class Deployment:
         self.report = ctx.report
         self.events = EventManager(layers, warn=self._warn)
         self.ordinary, self.outcomes = FLOWS[ctx.command]
+        self._up = True  # what is live has all of its processes
 
     def run(self) -> int:
         """Run it to its end; the exit code. Never raises."""
@@ -172,7 +173,7 @@ class Deployment:
         """Stop what this run has started on the other side."""
         try:
             self.ctx.provider.interrupted()
-        except DeployError as error:
+        except Exception as error:  # noqa: BLE001 - the truth and the restores must follow
             self.ctx.console.debug(f"could not be stopped: {error}")
 
     # --- the truth ---
@@ -182,18 +183,21 @@ class Deployment:
         known = error if isinstance(error, DeployError) else DeployFailed(f"a bug: {error!r}")
         before = self.ctx.before
         if not self.ctx.ledger.changes or self.ctx.planning:
-            self.report.live = self._sentence(before, before) if before else ""
+            if before:
+                self._note_live(before)
+                self.report.live = self._sentence(before, before)
             return known
         live = self._ask()
         self._note_live(live or Live())
         self.report.live = self._sentence(live, before)
+        self.report.changed = live is not None and self._is_new(live)
         if isinstance(known, (Cancelled, RolledBack)):
             return known
-        if live and self._is_new(live):
-            self.report.changed = True
-            return _as(LiveButFailed, known)
-        if live is None:
+        if live is None or (live.busy and isinstance(known, OutcomeUnknown)):
             return _as(OutcomeUnknown, known)
+        if self.report.changed:
+            self._up = live.up
+            return _as(LiveButFailed, known)
         return known if isinstance(known, SAY_IT_THEMSELVES) else _as(DeployFailed, known)
 
     def _ask(self) -> Live | None:
@@ -207,9 +211,11 @@ class Deployment:
             return None
 
     def _is_new(self, live: Live) -> bool:
-        """Whether what is live is what this run was to bring, and was not there before."""
+        """Whether what is live is what this run has brought: it was not there before, or was
+        deployed again and verified."""
         before = self.ctx.before.revision if self.ctx.before else ""
-        return live.revision == self.ctx.revision and live.revision not in {"", before}
+        brought = live.revision != before or self.ctx.live is not None
+        return live.revision == self.ctx.revision != "" and brought
 
     def _sentence(self, live: Live | None, before: Live | None) -> str:
         """What is live now, in one sentence that is true."""
@@ -242,22 +248,25 @@ class Deployment:
         report, ctx = self.report, self.ctx
         report.status, report.exit_code = status, code
         report.duration = time.monotonic() - ctx.started
-        if code == LiveButFailed.exit_code and ctx.settings.live_but_failed == "warn":
+        warn = ctx.settings.live_but_failed == "warn" and self._up  # never green while it is down
+        if code == LiveButFailed.exit_code and warn:
             ctx.console.warning(f"LIVE_BUT_FAILED=warn: {report.message}")
             report.exit_code = 0
 
     def _finish(self) -> None:
         """The last things of every run: a late cancel, notices that could not be sent, the end."""
         report, ctx = self.report, self.ctx
-        if ctx.cancellation.signum:  # wins over all, also when it came this late
-            report.message = report.message or ctx.cancellation.error().message
-            self._close(Cancelled.status, ctx.cancellation.error().code)
+        if ctx.cancellation.pending:
+            ctx.cancellation.leave(LEAVE)
         for layer, error in ctx.outbox.close(min(NOTICES, ctx.cancellation.left())):
-            if layer.optional:
+            if layer.optional or report.status not in {"succeeded", "skipped"}:
                 ctx.console.warning(f"{layer.name}: {error}")
             else:
                 report.message = self._clean(f"{layer.name}: {error}")
                 self._close(LiveButFailed.status, LiveButFailed.exit_code)
+        if ctx.cancellation.signum:  # wins over all, also when it came this late
+            report.message = report.message or ctx.cancellation.error().message
+            self._close(Cancelled.status, ctx.cancellation.error().code)
         closing.close(ctx)
 
     def _warn(self, handler: Handler, error: Exception) -> None:
