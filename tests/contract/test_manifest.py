@@ -1,0 +1,252 @@
+"""The generated files: what both platforms are offered follows from the settings, and is valid."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from ci_deploy import __version__, manifest
+from ci_deploy.assembly import every_setting
+from ci_deploy.commands import COMMANDS
+from ci_deploy.errors import exit_codes
+from ci_deploy.report import OUTPUTS
+from ci_deploy.settings import Setting
+from tests.support import ROOT
+
+# docs.gitlab.com/ci/yaml/#resource_group: "It can't start or end with /."
+RESOURCE_GROUP = re.compile(r"[\w${}. -]|[\w${}. -][\w/${}. -]*[\w${}. -]")
+SETTINGS = every_setting()
+# A job has one environment, and APP_CONFIG is where people put passwords.
+NO_GITLAB_INPUTS = {"DEPLOY_ENVIRONMENT", "APP_CONFIG", "REVIEW_CONFIG"}
+OFFERED = [each for each in SETTINGS if not each.secret and each.name not in NO_GITLAB_INPUTS]
+
+
+@cache
+def documents(name: str) -> list[Any]:
+    """All documents of a YAML file, read by a real parser."""
+    return list(YAML(typ="safe", pure=True).load_all((ROOT / name).read_text(encoding="utf-8")))
+
+
+def templates() -> list[str]:
+    return [str(path.relative_to(ROOT)) for path in sorted((ROOT / "templates").glob("*.yml"))]
+
+
+def rendered(name: str, **inputs: Any) -> Any:
+    """The body of a template as GitLab renders it with these inputs."""
+    header, body = documents(name)
+    declared = header["spec"]["inputs"]
+    assert inputs.keys() <= declared.keys()
+    values = {key: inputs.get(key, entry.get("default")) for key, entry in declared.items()}
+
+    def render(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {render(key): render(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [render(each) for each in node]
+        if not isinstance(node, str):
+            return node
+        if whole := re.fullmatch(r"\$\[\[ inputs\.([\w-]+) \]\]", node):
+            return values[whole[1]]
+        return re.sub(r"\$\[\[ inputs\.([\w-]+) \]\]", lambda match: str(values[match[1]]), node)
+
+    return render(body)
+
+
+def check_schema(path: Path, *options: str) -> str:
+    """What check-jsonschema says of a file; empty when it is content."""
+    argv = [sys.executable, "-m", "check_jsonschema", *options, str(path)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+# --- drift ---
+
+
+def test_generated_files_are_up_to_date() -> None:
+    for name, text in manifest.generate().items():
+        assert (ROOT / name).read_text(encoding="utf-8") == text, f"run `make manifest` ({name})"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of what the manifest reads and writes."""
+    for name in ("README.md", "pyproject.toml", "action.yml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in ("docs", "templates"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    monkeypatch.setattr(manifest, "ROOT", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["action.yml", "templates/deploy.yml", "docs/settings.md"])
+def test_check_finds_drift_and_changes_nothing(
+    project: Path,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["manifest", "--check"])
+    assert manifest.main() == 0
+    path = project / name
+    drifted = path.read_text().replace("LOCK_TIMEOUT", "X").replace("lock-timeout", "x")
+    path.write_text(drifted)
+    assert manifest.main() == 1
+    assert name in capsys.readouterr().err
+    assert path.read_text() == drifted
+    monkeypatch.setattr(sys, "argv", ["manifest"])
+    assert manifest.main() == 0
+    assert path.read_text() == (ROOT / name).read_text()
+
+
+def test_file_that_is_not_there_is_drift(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "action.yml").unlink()
+    monkeypatch.setattr(sys, "argv", ["manifest", "--check"])
+    assert manifest.main() == 1
+
+
+# --- both platforms ---
+
+
+def test_every_setting_is_an_input_on_github() -> None:
+    inputs = documents("action.yml")[0]["inputs"]
+    assert inputs.keys() == {"command", *(each.input for each in SETTINGS)}
+    for name, entry in inputs.items():
+        assert entry["required"] is False, name
+        assert "default" not in entry, name
+        assert entry["description"], name
+
+
+@pytest.mark.parametrize("name", templates())
+def test_every_setting_that_is_no_secret_is_an_input_on_gitlab(name: str) -> None:
+    inputs = documents(name)[0]["spec"]["inputs"]
+    for each in SETTINGS:
+        assert (each.input in inputs) is (each in OFFERED), each.name
+        if each.secret:
+            assert f"inputs.{each.input} " not in (ROOT / name).read_text()
+
+
+@pytest.mark.parametrize("each", OFFERED, ids=lambda each: each.name)
+def test_inputs_default_to_empty_and_accept_it(each: Setting) -> None:
+    for name in templates():
+        entry = documents(name)[0]["spec"]["inputs"][each.input]
+        assert entry["default"] == ""
+        assert entry.get("type", "string") == "string"
+        assert "" in entry.get("options", [""])
+        assert re.search(entry.get("regex", ""), "")
+        assert set(each.choices) <= set(entry.get("options", each.choices))
+
+
+@pytest.mark.parametrize("each", SETTINGS, ids=lambda each: each.name)
+def test_real_default_stands_in_the_description(each: Setting) -> None:
+    described = documents("action.yml")[0]["inputs"][each.input]["description"]
+    if each.default_help or isinstance(each.default, bool | int):
+        default = each.default_help or str(each.default).lower()
+        assert described.endswith(f"(default: {default})")
+
+
+@pytest.mark.parametrize("name", templates())
+def test_inputs_reach_us_under_a_name_that_no_variable_overrides(name: str) -> None:
+    (job,) = rendered(name, **{"app-name": "shop"}).values()
+    variables = job["variables"]
+    for each in OFFERED:
+        given = "shop" if each.name == "APP_NAME" else ""
+        value = variables[f"INPUT_{each.name}"]
+        assert value == ({"value": given, "expand": False} if each.literal else given), each.name
+    assert not {each.name for each in SETTINGS} & variables.keys()
+    assert variables["INPUT_DEPLOY_ENVIRONMENT"] == job["environment"]["name"]
+
+
+def test_every_input_of_a_template_is_used() -> None:
+    for name in templates():
+        text = (ROOT / name).read_text()
+        for each in documents(name)[0]["spec"]["inputs"]:
+            assert f"$[[ inputs.{each} ]]" in text, each
+
+
+def test_commands_are_literal() -> None:
+    """GitLab would expand `$VARS` in them, and the shell in the app could not."""
+    for each in SETTINGS:
+        if each.name.endswith("_COMMAND"):
+            assert each.literal, each.name
+
+
+# --- the files themselves ---
+
+
+def test_action_is_valid_and_names_its_entrypoint(tmp_path: Path) -> None:
+    action = documents("action.yml")[0]
+    assert action["runs"]["using"] == "docker"
+    assert action["runs"]["entrypoint"] == "ci-deploy"
+    assert "args" not in action["runs"]  # the runner does not quote them
+    assert {name: each["description"] for name, each in action["outputs"].items()} == {
+        name: text.replace("`", "'") for name, text in OUTPUTS.items()
+    }
+    assert check_schema(ROOT / "action.yml", "--builtin-schema", "vendor.github-actions") == ""
+
+
+@pytest.mark.parametrize("name", templates())
+def test_template_is_valid_with_and_without_inputs(name: str, tmp_path: Path) -> None:
+    header, _ = documents(name)
+    schema = ("--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci")
+    inputs = {"app-name": "shop", "environment": "review/x", "rules": [{"if": "$CI_COMMIT_TAG"}]}
+    for number, document in enumerate((header, rendered(name), rendered(name, **inputs))):
+        path = tmp_path / f"{number}.yml"
+        path.write_text(json.dumps(document))
+        assert check_schema(path, *schema) == ""
+
+
+@pytest.mark.parametrize("name", templates())
+def test_defaults_of_a_template_fit_their_own_rules(name: str) -> None:
+    for each, entry in documents(name)[0]["spec"]["inputs"].items():
+        assert entry["default"] in entry.get("options", [entry["default"]]), each
+        if "regex" in entry:
+            assert re.search(entry["regex"], entry["default"]), each
+        assert entry["description"], each
+
+
+@pytest.mark.parametrize("name", templates())
+@pytest.mark.parametrize("app", ["", "shop", "my.example.com"])
+@pytest.mark.parametrize("environment", ["production", "review/feature-x"])
+def test_resource_group_is_valid_whatever_is_given_as_a_variable(
+    name: str, app: str, environment: str
+) -> None:
+    jobs = rendered(name, **{"app-name": app, "environment": environment})
+    for job in jobs.values():
+        assert RESOURCE_GROUP.fullmatch(job["resource_group"])
+
+
+@pytest.mark.parametrize("name", templates())
+def test_template_has_no_global_keywords_and_works_with_the_images_shell(name: str) -> None:
+    body = documents(name)[1]
+    assert not {"default", "stages", "variables", "workflow", "include", "image"} & body.keys()
+    for job in rendered(name).values():
+        assert job["image"]["entrypoint"] == [""]
+        assert job["image"]["name"].endswith(f":{__version__}")
+        assert job["interruptible"] is False
+
+
+# --- documentation ---
+
+
+def test_tables_of_the_documentation_are_complete() -> None:
+    settings = (ROOT / "docs/settings.md").read_text()
+    for each in SETTINGS:
+        assert f"| `{each.name}` |" in settings
+    codes = (ROOT / "docs/exit-codes.md").read_text()
+    for code, name, _ in exit_codes():
+        assert f"| {code} | {name} |" in codes
+    outputs = (ROOT / "docs/outputs.md").read_text()
+    for output in OUTPUTS:
+        assert f"| `{output}` | `DEPLOYED_{output.upper().replace('-', '_')}` |" in outputs
+    readme = (ROOT / "README.md").read_text()
+    for command in COMMANDS:
+        assert f"| `ci-deploy {command}` |" in readme
