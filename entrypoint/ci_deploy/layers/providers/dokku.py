@@ -18,7 +18,7 @@ from ci_deploy.errors import (
     SkipDeploy,
 )
 from ci_deploy.events import Event, on
-from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, Ran
+from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, Ran, Step
 from ci_deploy.settings import setting, settings
 from ci_deploy.shell.program import Change
 from ci_deploy.tools.dokku import answers, before_traffic, databases, release_tasks, review
@@ -208,13 +208,18 @@ class Dokku(Provider[DokkuSettings]):
         """Bring the code there, then believe only what the server reports."""
         code = self.code
         assert code is not None, "chosen at configure"  # noqa: S101
-        if steps := self.ctx.before_traffic:
+        self._bring(code, self.ctx.before_traffic)
+
+    def _bring(self, code: Code, steps: Sequence[Step] = ()) -> None:
+        if steps:
             way = BeforeTraffic(self.ctx, self.server, self, self.state)
             done = way.run(code, steps, self._go_live_again)
         else:
             done = code.run()
         if done:
             self._verify(code)
+        else:
+            self.server.change_together([self._remember(self.ctx.revision)])  # planned
 
     @on(Event.DEPLOY_FAILED, priority=40)
     def stop_holding_back(self) -> None:
@@ -241,12 +246,20 @@ class Dokku(Provider[DokkuSettings]):
             if live.revision == self.ctx.revision and live.up:
                 break
             if time.monotonic() > until or live.revision != self.ctx.revision:
-                runs = live.revision[:7] or "no known revision"
-                message = f"the server reports {runs} as deployed, with {live.detail}."
-                raise DeployFailed(message, hint=f"`{self.check_command}` shows more.")
+                raise self._not_verified(live)
             self.ctx.cancellation.sleep(2.0)
         self.ctx.live = live
         self.ctx.console.indent(f"verified: {self.ctx.app} runs {live.revision[:7]}, {live.detail}")
+
+    def _not_verified(self, live: Live) -> DeployFailed:
+        hint = f"`{self.check_command}` shows more."
+        before = self.ctx.before.revision if self.ctx.before else ""
+        if live.revision in {"", before, self.ctx.revision}:
+            runs = live.revision[:7] or "no known revision"
+            message = f"the server reports {runs} as deployed, with {live.detail}."
+            return DeployFailed(message, hint=hint)
+        message = f"it was deployed, but {live.revision[:7]} was deployed right after it."
+        return DeployFailed(message, hint="Let only one job at a time deploy an environment.")
 
     def _remember(self, revision: str, identity: str = "") -> Change:
         """Note in the history that it was deployed; made beside the questions that verify it."""
@@ -290,7 +303,7 @@ class Dokku(Provider[DokkuSettings]):
     @on(Event.POST_DEPLOY, priority=180)
     def secure(self) -> None:
         """TLS for a review app with a name of its own."""
-        if self.ctx.review and self.ctx.review.host and not self.ctx.planning:
+        if self.ctx.review and self.ctx.review.host:
             review.secure(self.server, self.ctx.app, self.ctx.console)
             self.ctx.live = self.live()
 
@@ -320,8 +333,7 @@ class Dokku(Provider[DokkuSettings]):
             else:
                 self.code = self._code(going_back=True)
             self.code.prepare()
-            if self.code.run():
-                self._verify(self.code)
+            self._bring(self.code)
         finally:
             self.ctx.revision = wanted
         return self.ctx.live or Live()

@@ -83,6 +83,7 @@ UNCHANGED = re.compile(r"No changes detected")
 LOCKED = re.compile(r"currently has a deploy lock in place")
 UP_TO_DATE = re.compile(r"Everything up-to-date")
 REJECTED = re.compile(r"\[rejected\].*\((non-fast-forward|fetch first|stale info)\)")
+RACED = re.compile(r"cannot lock ref|failed to update ref")
 LOST = re.compile(
     r"remote end hung up|Connection (to \S+ )?(closed by|reset)|Connection closed|Broken pipe"
     r"|early EOF|unexpected disconnect"

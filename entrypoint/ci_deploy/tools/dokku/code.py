@@ -97,7 +97,7 @@ class Code(ABC):
         return True
 
     def _until_unlocked(self, once: Callable[[], Result]) -> Result:
-        """Try until somebody else's deploy has ended; never unlock."""
+        """Try until nobody else is in the way; never unlock."""
         until = time.monotonic() + self._ctx.settings.lock_timeout
         pause = 1.0
         while True:
@@ -105,10 +105,14 @@ class Code(ABC):
             result = once()
             if result.planned or self._succeeded(result):
                 return result
-            if not self.said(answers.LOCKED):
+            if not self._again():
                 self._fail(result)
             self._wait_for_lock(until, pause)
             pause = min(LOCK_PAUSE, 2 * pause)
+
+    def _again(self) -> bool:
+        """Whether another try may go better: somebody else deploys now."""
+        return self.said(answers.LOCKED)
 
     def _wait_for_lock(self, until: float, pause: float) -> None:
         app, left = self._ctx.app, until - time.monotonic()

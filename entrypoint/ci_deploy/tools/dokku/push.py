@@ -35,7 +35,6 @@ class Push(Code):
         self._back = going_back
         self._url = server.server.url(ctx.app)
         self._may_replace: str | None = None
-        self._compared = False
 
     def prepare(self) -> None:
         if not self.is_live():
@@ -54,12 +53,16 @@ class Push(Code):
             lease=lease,
             watch=self.watch,
         )
-        if self.said(answers.REJECTED) and not self._compared:
-            self._compared = True  # somebody else was faster, or it came there in another way
+        if (
+            self._again() and not super()._again()
+        ):  # somebody else was faster, or it came there otherwise
             self._may_replace = self._lease(self.server_ref())
-            self._lines.clear()
-            return self._once()
         return result
+
+    def _again(self) -> bool:
+        """Overtaken before or, by a push that ran into ours, after the deploy: the branch has to
+        hold what is deployed, since a rebuild takes it from there."""
+        return super()._again() or self.said(answers.REJECTED) or self.said(answers.RACED)
 
     def _lease(self, live: str) -> str | None:
         """None when ours follows the live one, else the SHA that we may replace. Raises Refused."""
