@@ -8,6 +8,7 @@ import selectors
 import signal
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from ci_deploy.shell.cancellation import Cancellation
@@ -56,6 +57,37 @@ class Child:
         close(self.out, self.err, self.pidfd)
         self.out = self.err = self.pidfd = -1
         return int(self.process.exit_code)
+
+
+def readable(data: bytes | int | Path) -> int:
+    """A descriptor to read from. Bytes stay in memory, so that no secret is on disk."""
+    if isinstance(data, int):
+        return data
+    if isinstance(data, Path):
+        return os.open(data, os.O_RDONLY)
+    fd = os.memfd_create("stdin")
+    with os.fdopen(os.dup(fd), "wb") as stream:
+        stream.write(data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def drain(fd: int) -> str:
+    """What a program that has ended left in its pipe."""
+    os.set_blocking(fd, False)
+    data = b""
+    with contextlib.suppress(BlockingIOError):
+        while chunk := os.read(fd, 65536):
+            data += chunk
+    return data.decode(errors="replace")
+
+
+def dying_with_parent() -> Callable[[], None]:
+    """Ask the kernel to end a helper when we are killed: nobody else would (prctl(2))."""
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    return lambda: libc.prctl(1, signal.SIGTERM)
 
 
 def close(*fds: int) -> None:

@@ -23,7 +23,7 @@ import sh
 from ci_deploy.errors import OutcomeUnknown, ToolMissing, Unreachable
 from ci_deploy.ledger import Ledger
 from ci_deploy.shell.cancellation import Cancellation
-from ci_deploy.shell.child import Child, Pump, close, stop
+from ci_deploy.shell.child import Child, Pump, close, dying_with_parent, readable, stop
 from ci_deploy.shell.program import Change, Command, CommandFailed, Result
 
 logging.getLogger("sh").setLevel(logging.CRITICAL)  # its log lines hold whole command lines
@@ -200,7 +200,7 @@ class Runner:
     @contextlib.contextmanager
     def serve(self, command: Command) -> Iterator[Child]:
         """A program that runs beside the others (ssh master, agent) until the block is left."""
-        child = self._start(command, before_exec=_dying_with_parent())
+        child = self._start(command, before_exec=dying_with_parent())
         self._running.remove(child)  # a cancel leaves it alone: it is needed for the last questions
         try:
             yield child
@@ -228,7 +228,7 @@ class Runner:
         start: Any = sh.Command(self.find(command.argv[0]))  # the overloads know no descriptors
         out, out_write = os.pipe()
         err, err_write = (-1, -1) if merge else os.pipe()
-        stdin = _readable(command.stdin)
+        stdin = readable(command.stdin)
         try:
             process = start(
                 *command.argv[1:],
@@ -285,29 +285,8 @@ class Runner:
                 child.signal(signal.SIGTERM)
 
 
-def _readable(data: bytes | int | Path) -> int:
-    """A descriptor to read from. Bytes stay in memory, so that no secret is on disk."""
-    if isinstance(data, int):
-        return data
-    if isinstance(data, Path):
-        return os.open(data, os.O_RDONLY)
-    fd = os.memfd_create("stdin")
-    with os.fdopen(os.dup(fd), "wb") as stream:
-        stream.write(data)
-    os.lseek(fd, 0, os.SEEK_SET)
-    return fd
-
-
 def _into(buffer: bytearray) -> Callable[[bytes], None]:
     def take(data: bytes) -> None:
         buffer.extend(data[: max(0, READ_LIMIT - len(buffer))])
 
     return take
-
-
-def _dying_with_parent() -> Callable[[], None]:
-    """Ask the kernel to end a helper when we are killed: nobody else would (prctl(2))."""
-    import ctypes
-
-    libc = ctypes.CDLL(None)
-    return lambda: libc.prctl(1, signal.SIGTERM)

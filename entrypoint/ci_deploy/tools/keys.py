@@ -104,6 +104,7 @@ def _openssh_encrypted(data: bytes) -> bool:
 
 
 def field(data: bytes) -> tuple[bytes, bytes]:
+    """The first field of ssh's wire format, and what follows it (RFC 4251, section 5)."""
     (size,) = struct.unpack(">I", data[:4])
     if size > len(data) - 4:
         raise ValueError

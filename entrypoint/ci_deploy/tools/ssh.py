@@ -25,7 +25,7 @@ from ci_deploy.errors import (
     Unreachable,
 )
 from ci_deploy.settings import setting, settings
-from ci_deploy.shell.child import Child
+from ci_deploy.shell.child import Child, drain
 from ci_deploy.shell.program import Command
 from ci_deploy.shell.runner import Runner
 from ci_deploy.tools.host_keys import HostKeys, Offer, host_keys, mismatch
@@ -217,7 +217,7 @@ class Ssh:
         until = time.monotonic() + CONNECT_TIMEOUT + 15
         while not socket.exists():
             if not master.alive:
-                raise self._failure(server, _drain(master.err))
+                raise self._failure(server, drain(master.err))
             if time.monotonic() > until:
                 message = f"{server} did not let us in within {CONNECT_TIMEOUT + 15} s."
                 raise Unreachable(message)
@@ -294,13 +294,3 @@ class Ssh:
         )
         words = listed.text.split()
         return words[1] if len(words) > 1 else "unknown"
-
-
-def _drain(fd: int) -> str:
-    """What a program that has ended left in its pipe."""
-    os.set_blocking(fd, False)
-    data = b""
-    with contextlib.suppress(BlockingIOError):
-        while chunk := os.read(fd, 65536):
-            data += chunk
-    return data.decode(errors="replace")

@@ -155,4 +155,5 @@ def with_deployment(state: State, entry: Deployed, identity: str = "") -> str:
 
 
 def encoded(text: str) -> str:
+    """A value as `config:set --encoded` takes it."""
     return base64.b64encode(text.encode()).decode()
