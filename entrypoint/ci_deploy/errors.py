@@ -155,7 +155,7 @@ def exit_codes() -> list[tuple[str, str, str]]:
     rows += [
         (str(cls.exit_code), cls.__name__, " ".join((cls.__doc__ or "").split()))
         for cls in sorted(DeployError.__subclasses__(), key=lambda cls: cls.exit_code)
-        if cls is not Cancelled
+        if cls is not Cancelled and cls.__module__ == __name__
     ]
     rows.append(("130, 143", Cancelled.__name__, " ".join((Cancelled.__doc__ or "").split())))
     return rows

@@ -39,8 +39,13 @@ def tree(name: str) -> ast.Module:
     return ast.parse((PACKAGE / name).read_text(encoding="utf-8"))
 
 
-def used(name: str) -> Iterator[str]:
+@cache
+def used(name: str) -> frozenset[str]:
     """Every module and attribute of a module that the file uses."""
+    return frozenset(_used(name))
+
+
+def _used(name: str) -> Iterator[str]:
     for node in ast.walk(tree(name)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

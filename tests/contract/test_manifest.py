@@ -61,9 +61,9 @@ def rendered(name: str, **inputs: Any) -> Any:
     return render(body)
 
 
-def check_schema(path: Path, *options: str) -> str:
-    """What check-jsonschema says of a file; empty when it is content."""
-    argv = [sys.executable, "-m", "check_jsonschema", *options, str(path)]
+def check_schema(*arguments: str) -> str:
+    """What check-jsonschema says of files; empty when it is content."""
+    argv = [sys.executable, "-m", "check_jsonschema", *arguments]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
@@ -190,18 +190,19 @@ def test_action_is_valid_and_names_its_entrypoint(tmp_path: Path) -> None:
     assert {name: each["description"] for name, each in action["outputs"].items()} == {
         name: text.replace("`", "'") for name, text in OUTPUTS.items()
     }
-    assert check_schema(ROOT / "action.yml", "--builtin-schema", "vendor.github-actions") == ""
+    assert check_schema("--builtin-schema", "vendor.github-actions", str(ROOT / "action.yml")) == ""
 
 
 @pytest.mark.parametrize("name", templates())
 def test_template_is_valid_with_and_without_inputs(name: str, tmp_path: Path) -> None:
-    header, _ = documents(name)
+    header = documents(name)[0]
     schema = ("--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci")
     inputs = {"app-name": "shop", "environment": "review/x", "rules": [{"if": "$CI_COMMIT_TAG"}]}
-    for number, document in enumerate((header, rendered(name), rendered(name, **inputs))):
-        path = tmp_path / f"{number}.yml"
-        path.write_text(json.dumps(document))
-        assert check_schema(path, *schema) == ""
+    paths = [str(tmp_path / f"{each}.yml") for each in ("header", "default", "given")]
+    all_of_it = (header, rendered(name), rendered(name, **inputs))
+    for path, document in zip(paths, all_of_it, strict=True):
+        Path(path).write_text(json.dumps(document))
+    assert check_schema(*schema, *paths) == ""
 
 
 @pytest.mark.parametrize("name", templates())

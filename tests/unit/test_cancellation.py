@@ -59,10 +59,10 @@ def test_signals_become_a_cancel_with_their_code(signum: int, code: int, name: s
 
 
 def test_second_signal_changes_nothing() -> None:
-    body = "print('ready', flush=True); time.sleep(0.6); print(cancellation.signum)"
+    body = "print('ready', flush=True); time.sleep(0.3); print(cancellation.signum)"
     process = python(body)
     process.send_signal(signal.SIGINT)
-    time.sleep(0.2)
+    time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
     out, _ = process.communicate(timeout=5)
     assert out == "last moment 130\n2\n"
@@ -104,13 +104,13 @@ def test_sleep_sleeps_and_wakes_up_on_cancel(cancellation: Cancellation) -> None
     started = time.monotonic()
     cancellation.sleep(0.1)
     cancellation.sleep(-1)
-    assert 0.1 <= time.monotonic() - started < 0.5
+    assert 0.1 <= time.monotonic() - started < 5
     threading.Timer(0.1, cancellation.cancel, [15]).start()
     with pytest.raises(Cancelled):
         cancellation.sleep(20)
     with pytest.raises(Cancelled):
         cancellation.sleep(20)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
 
 
 def test_awaited_tells_whether_a_signal_comes_in_time(cancellation: Cancellation) -> None:
@@ -129,5 +129,5 @@ def test_leaving_gives_a_few_seconds_without_cancelling_again(cancellation: Canc
     assert 0 < cancellation.left() <= 0.3
     started = time.monotonic()
     cancellation.sleep(20)
-    assert time.monotonic() - started < 0.6
+    assert time.monotonic() - started < 5
     assert cancellation.left() == 0

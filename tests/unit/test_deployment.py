@@ -552,7 +552,7 @@ def test_cancel_ends_the_waiting_for_notices(scene: Scene, monkeypatch: pytest.M
     scene.app.steps["deploy_succeeded"] = cancel(scene)
     started = time.monotonic()
     scene.run()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
     assert scene.ended() == (143, "cancelled")
 
 

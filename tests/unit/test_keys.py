@@ -43,8 +43,8 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, str]]
     for kind, options in KINDS.items():
         for name, passphrase in ((kind, ""), (f"{kind} locked", "secret")):
             path = folder / name.replace(" ", "-")
-            argv = ["ssh-keygen", "-q", *options, "-N", passphrase, "-C", "", "-f", str(path)]
-            subprocess.run(argv, check=True)
+            argv = ["ssh-keygen", "-q", *options, "-a1", "-N", passphrase, "-C", ""]
+            subprocess.run([*argv, "-f", str(path)], check=True)
             made[name] = (path.read_text(), path.with_suffix(".pub").read_text())
     return made
 

@@ -75,7 +75,7 @@ def test_errors_come_back_with_their_layer_and_do_not_stop_the_next_message() ->
 
 def test_senders_that_hang_cost_no_more_than_the_deadline_for_all_together() -> None:
     outbox, ended = Outbox(), threading.Event()
-    layers = [Told("a"), Told("b"), Told("c")]
+    layers = [Told(f"{number:02}") for number in range(30)]
 
     def hang() -> None:
         ended.wait(30)
@@ -84,7 +84,7 @@ def test_senders_that_hang_cost_no_more_than_the_deadline_for_all_together() -> 
         outbox.post(layer, hang)
     started = time.monotonic()
     errors = outbox.close(0.3)
-    assert time.monotonic() - started < 0.8
+    assert time.monotonic() - started < 5
     ended.set()
     assert [layer for layer, _ in errors] == layers
     assert all(isinstance(error, TimeoutError) for _, error in errors)

@@ -92,4 +92,4 @@ def test_cancel_wakes_up_the_wait() -> None:
     started = time.monotonic()
     with pytest.raises(Cancelled):
         retry(call, on=Unreachable, sleep=cancellation.sleep, wait=lambda _error: 30.0)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5

@@ -171,11 +171,12 @@ def test_descriptors_of_ours_are_not_inherited_and_none_is_lost(runner: Runner) 
 # --- several at once ---
 
 
-def test_several_are_read_at_once_and_answer_in_order(runner: Runner) -> None:
-    started = time.monotonic()
-    commands = [Command(sh(f"sleep {delay}; echo {delay}")) for delay in ("0.3", "0.1", "0.2")]
-    assert [result.text for result in runner.read_all(commands)] == ["0.3", "0.1", "0.2"]
-    assert time.monotonic() - started < 0.55
+def test_several_are_read_at_once_and_answer_in_order(runner: Runner, tmp_path: Path) -> None:
+    """The first waits for the second, which would never come if they ran in a row."""
+    os.mkfifo(tmp_path / "fifo")
+    commands = [Command(sh('cat "$1"', str(tmp_path / "fifo")))]
+    commands += [Command(sh('echo two >"$1"; echo one', str(tmp_path / "fifo")))]
+    assert [result.text for result in runner.read_all(commands, timeout=20)] == ["two", "one"]
 
 
 def test_several_changes_run_side_by_side_with_their_prefixes(runner: Runner, log: Log) -> None:
@@ -196,7 +197,7 @@ def test_timeout_of_a_read_is_unreachable(runner: Runner) -> None:
     started = time.monotonic()
     with pytest.raises(Unreachable, match=r"sleep did not answer within 0 s\."):
         runner.read(["sleep", "20"], timeout=0.2)
-    assert time.monotonic() - started < 0.8
+    assert time.monotonic() - started < 5
 
 
 def test_timeout_of_a_change_is_an_unknown_outcome_with_its_last_lines(runner: Runner) -> None:
@@ -216,7 +217,7 @@ def test_program_that_ignores_term_is_killed_after_the_grace(runner: Runner) -> 
     started = time.monotonic()
     with pytest.raises(Unreachable):
         runner.read(sh(HARD + "while :; do sleep 0.1; done"), timeout=0.2)
-    assert child.GRACE <= time.monotonic() - started < child.GRACE + 1
+    assert child.GRACE <= time.monotonic() - started < child.GRACE + 5
 
 
 @pytest.mark.parametrize(
@@ -236,7 +237,7 @@ def test_program_whose_grandchild_holds_the_pipe_ends_soon(
     monkeypatch.setattr(child, "LEFTOVERS", 0.2)
     started = time.monotonic()
     result = runner.read(sh("sleep 30 & echo $!"))
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
     os.kill(int(result.text), signal.SIGKILL)
 
 
@@ -287,10 +288,11 @@ def test_silent_program_is_mentioned(
     runner: Runner, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(child, "SILENCE", 0.1)
-    runner.change(["sleep", "1.2"], what="wait")
-    assert "  … still running, 1 s" in log.lines
+    monkeypatch.setattr(child, "_next_look", lambda _children: 0.02)
+    runner.change(["sleep", "0.3"], what="wait")
+    assert set(log.lines) == {"  … still running, 0 s"}
     before = log.text
-    runner.read(["sleep", "1.1"])
+    runner.read(["sleep", "0.2"])
     assert log.text == before
 
 
@@ -316,17 +318,18 @@ def test_cancel_ends_a_read_at_once(runner: Runner, cancellation: Cancellation) 
     with pytest.raises(Cancelled) as caught:
         runner.read(["sleep", "20"])
     assert caught.value.code == 130
-    assert time.monotonic() - started < 0.7
+    assert time.monotonic() - started < 5
 
 
 def test_cancel_ends_all_that_run_at_once_also_the_stubborn(
-    runner: Runner, cancellation: Cancellation
+    runner: Runner, cancellation: Cancellation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(child, "GRACE", 0.3)
     cancel_soon(cancellation)
     started = time.monotonic()
     with pytest.raises(Cancelled):
         runner.read_all([Command(sh(HARD + "sleep 20")), Command(["sleep", "20"])])
-    assert time.monotonic() - started < child.GRACE + 1
+    assert 0.4 < time.monotonic() - started < 5
 
 
 def test_nothing_is_begun_after_a_cancel(
@@ -350,7 +353,7 @@ def test_last_questions_can_be_asked_while_leaving(
     started = time.monotonic()
     with pytest.raises(Unreachable):
         runner.read(["sleep", "20"])
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
 
 
 def test_child_killed_before_us_counts_as_a_cancel(runner: Runner) -> None:
@@ -359,7 +362,7 @@ def test_child_killed_before_us_counts_as_a_cancel(runner: Runner) -> None:
     with pytest.raises(Cancelled) as caught:
         runner.change(sh("kill -TERM $$"), what="x")
     assert caught.value.code == 143
-    assert 0.9 < time.monotonic() - started < 2
+    assert 0.9 < time.monotonic() - started < 5
 
 
 def test_signal_that_follows_the_childs_decides_the_code(
@@ -374,14 +377,19 @@ def test_signal_that_follows_the_childs_decides_the_code(
 def test_program_that_is_cut_off_waits_for_our_signal_but_is_no_cancel(runner: Runner) -> None:
     started = time.monotonic()
     assert runner.read(sh("exit 255"), ok=None).exit_code == 255
-    assert 0.4 < time.monotonic() - started < 1
+    assert 0.4 < time.monotonic() - started < 5
 
 
-def test_code_that_is_expected_is_not_waited_for(runner: Runner) -> None:
+def test_code_that_is_expected_is_not_waited_for(
+    runner: Runner, cancellation: Cancellation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`git cat-file` answers 128 for what is not there."""
-    started = time.monotonic()
+    waited: list[float] = []
+    monkeypatch.setattr(cancellation, "awaited", waited.append)
     assert runner.read(sh("exit 128"), ok=(0, 128)).exit_code == 128
-    assert time.monotonic() - started < 0.3
+    assert waited == []
+    assert runner.read(sh("exit 128"), ok=None).exit_code == 128
+    assert waited == [0.5]
 
 
 # --- beside others ---

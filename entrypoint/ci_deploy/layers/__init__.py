@@ -42,7 +42,8 @@ def _layers_of(module: Any) -> Iterator[LayerClass]:
 def _from_other_packages() -> Iterator[LayerClass]:
     """Layers of installed packages and of wheels in /opt/ci-deploy/layers (PEP 420-free zips)."""
     if WHEELS.is_dir():
-        sys.path.extend(str(wheel) for wheel in sorted(WHEELS.glob("*.whl")))
+        wheels = map(str, sorted(WHEELS.glob("*.whl")))
+        sys.path.extend(wheel for wheel in wheels if wheel not in sys.path)
     for entry in importlib.metadata.entry_points(group=GROUP):
         loaded = entry.load()
         if not (isinstance(loaded, type) and issubclass(loaded, Layer)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -24,7 +24,7 @@ class NoSettings:
     """For layers that need none."""
 
 
-class Layer(Generic[S]):
+class Layer(ABC, Generic[S]):
     """Handlers and settings of one service. Subclass one of the four kinds below.
 
     `trigger` names the setting that switches the layer on.
