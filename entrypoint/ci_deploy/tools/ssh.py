@@ -8,7 +8,6 @@ and 10.0; docs/architecture.md says what was measured.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shlex
 import time
@@ -28,6 +27,7 @@ from ci_deploy.settings import setting, settings
 from ci_deploy.shell.child import Child, drain
 from ci_deploy.shell.program import Command
 from ci_deploy.shell.runner import Runner
+from ci_deploy.tools.agent import Agent
 from ci_deploy.tools.host_keys import HostKeys, Offer, host_keys, mismatch
 from ci_deploy.tools.keys import PrivateKey, private_key
 from ci_deploy.tools.server import Server
@@ -88,53 +88,15 @@ class Ssh:
         self._masters: dict[Server, Child] = {}
         self._sockets: dict[Server, str] = {}
         self._config = self._dir / "config"
-        self._agent = self._dir / "agent"
+        self._agent = Agent(ctx.runner, ctx.cleanup, self._dir)
 
     # --- before any connection ---
 
     def prepare(self) -> list[Problem]:
-        """Start the agent and give it the key. A wrong passphrase is a problem like any other."""
-        key = self._wanted.private_key
-        if key.encrypted and not self._wanted.passphrase:
-            missing = "the key has a passphrase, so SSH_PRIVATE_KEY_PASSPHRASE is required."
-            return [Problem("SSH_PRIVATE_KEY_PASSPHRASE", missing)]
+        """Start the agent; what is wrong with the key comes back."""
         self._dir.mkdir(mode=0o700)
         self._write_config()
-        self._start_agent()
-        added = self._runner.read(
-            ["ssh-add", "-q", "-"],
-            env={
-                "SSH_AUTH_SOCK": str(self._agent),
-                "SSH_ASKPASS": str(Path(__file__).with_name("askpass.sh")),
-                "SSH_ASKPASS_REQUIRE": "force",
-                "DISPLAY": "none",
-                "CI_DEPLOY_ASKED": str(self._dir / "asked"),
-                "CI_DEPLOY_ANSWER": self._wanted.passphrase,
-            },
-            stdin=key.text.encode(),
-            ok=None,
-        )
-        if added.exit_code == 0:
-            return []
-        if key.encrypted:
-            return [Problem("SSH_PRIVATE_KEY_PASSPHRASE", "this is not the key's passphrase.")]
-        reason = added.errors.splitlines()[-1:] or ["no reason given"]
-        return [Problem("SSH_PRIVATE_KEY", f"ssh-add refuses the key: {reason[0]}")]
-
-    def _start_agent(self) -> None:
-        """The agent lives as long as we hold the other end of its stdin."""
-        script = str(Path(__file__).with_name("agent.sh"))
-        read, write = os.pipe()
-        self._cleanup.callback(os.close, write)
-        self._cleanup.enter_context(
-            self._runner.serve(Command(["/bin/sh", script, str(self._agent)], stdin=read))
-        )
-        until = time.monotonic() + 5.0
-        while not self._agent.exists():
-            if time.monotonic() > until:
-                message = "ssh-agent does not start."
-                raise ToolMissing(message)
-            time.sleep(0.002)
+        return self._agent.start(self._wanted.private_key, self._wanted.passphrase)
 
     def _write_config(self) -> None:
         pins = self._wanted.host_keys or HostKeys()
@@ -151,7 +113,7 @@ class Ssh:
             "CheckHostIP": "no",
             "HashKnownHosts": "no",
             "UpdateHostKeys": "no",
-            "IdentityAgent": f'"{self._agent}"',
+            "IdentityAgent": f'"{self._agent.socket}"',
             "IdentityFile": "none",
             "PreferredAuthentications": "publickey",
             "ForwardAgent": "no",
@@ -187,6 +149,8 @@ class Ssh:
 
         def attempt() -> None:
             if not self.alive(server):
+                if not self._agent.alive:  # a cancel on GitLab kills it before us
+                    self._agent.start(self._wanted.private_key, self._wanted.passphrase)
                 self.open(server)
             self._await(server)
 
@@ -218,7 +182,7 @@ class Ssh:
         while not socket.exists():
             if not master.alive:
                 raise self._failure(server, drain(master.err))
-            if time.monotonic() > until:
+            if time.monotonic() > until or self._runner.cancellation.left() <= 0:
                 message = f"{server} did not let us in within {CONNECT_TIMEOUT + 15} s."
                 raise Unreachable(message)
             self._runner.cancellation.sleep(0.004)
@@ -269,9 +233,7 @@ class Ssh:
             return mismatch(server, self._offer(), self._wanted.host_keys)
         if "Permission denied" in text or "Too many authentication failures" in text:
             message = f"{server} refuses the key for user {server.user or 'of this machine'}."
-            hint = (
-                f"Our key is {self._key_name()}; allow it on the server, or check SSH_PRIVATE_KEY."
-            )
+            hint = f"Our key is {self._agent.key_name()}; allow it on the server, or check SSH_PRIVATE_KEY."
             return Unauthorized(message, hint=hint)
         if "configuration option" in text or "Bad " in last:
             return SettingsError(Problem("SSH_CONFIG", f"ssh does not accept it: {last}"))
@@ -287,10 +249,3 @@ class Ssh:
             _host, kind, key, digest = (self._dir / "offered").read_text().split("\n")[-2].split()
             return Offer(kind, key, digest)
         return None
-
-    def _key_name(self) -> str:
-        listed = self._runner.read(
-            ["ssh-add", "-l"], env={"SSH_AUTH_SOCK": str(self._agent)}, ok=None
-        )
-        words = listed.text.split()
-        return words[1] if len(words) > 1 else "unknown"

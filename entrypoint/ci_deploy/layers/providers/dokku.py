@@ -3,111 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, ClassVar
 
 from ci_deploy.context import Context
-from ci_deploy.errors import (
-    DeployFailed,
-    OutcomeUnknown,
-    Problem,
-    Refused,
-    SettingsError,
-    SkipDeploy,
-)
+from ci_deploy.errors import DeployFailed, Refused, SkipDeploy
 from ci_deploy.events import Event, on
-from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, Ran, Step
-from ci_deploy.settings import setting, settings
+from ci_deploy.layers.provider import Deployed, Live, Step
 from ci_deploy.shell.program import Change
-from ci_deploy.tools.dokku import answers, before_traffic, databases, release_tasks, review
-from ci_deploy.tools.dokku.app import HISTORY, UNFINISHED, App, State, encoded, with_deployment
+from ci_deploy.tools.dokku import answers, before_traffic, release_tasks, review
+from ci_deploy.tools.dokku.app import HISTORY, State, encoded, with_deployment
 from ci_deploy.tools.dokku.before_traffic import BeforeTraffic
 from ci_deploy.tools.dokku.code import Code
+from ci_deploy.tools.dokku.provider import DokkuApp, DokkuSettings
 from ci_deploy.tools.dokku.push import Push
-from ci_deploy.tools.dokku.server import DokkuServer, one_off
-from ci_deploy.tools.dokku.services import Service, Services, services
+from ci_deploy.tools.dokku.services import Services
 from ci_deploy.tools.dokku.upload import Archive, Image, Upload
-from ci_deploy.tools.git import SHA, GitSettings
-from ci_deploy.tools.server import Server, server
-from ci_deploy.tools.ssh import Ssh, SshSettings
-from ci_deploy.values import suggestion
+from ci_deploy.tools.git import SHA
 
 UP_TIMEOUT = 60.0  # seconds until all processes of a deployed revision have to run
 
 
-@settings
-class DokkuSettings(SshSettings, GitSettings):
-    """Settings of the Dokku server and of the app on it."""
-
-    host: Server = setting(
-        "DOKKU_HOST",
-        "The Dokku server: `host`, `user@host:port` or `ssh://…`",
-        example="dokku@dokku.example.com",
-        parse=lambda text: server(text, user="dokku"),
-    )
-    deploy_branch: str = setting(
-        "DOKKU_DEPLOY_BRANCH",
-        "The branch that Dokku deploys",
-        default="",
-        default_help="what the server says",
-        pattern=r"(?!-)[A-Za-z0-9._/-]+",
-    )
-    create_app: bool = setting(
-        "DOKKU_CREATE_APP", "Create the app when it does not exist", default=False
-    )
-    services: tuple[Service, ...] = setting(
-        "DOKKU_SERVICES",
-        "Services to create and link when missing: `type[:version][=name]`",
-        default=(),
-        example="postgres redis:7",
-        parse=services,
-    )
-    image: str = setting(
-        "DOKKU_IMAGE",
-        "Deploy this image instead of code, best with its digest",
-        default="",
-        example="registry.example.com/hello@sha256:…",
-        pattern=r"[\w][\w./:@-]*",
-    )
-
-
-class Dokku(Provider[DokkuSettings]):
+class Dokku(DokkuApp):
     """Dokku, the app platform on one's own server."""
 
     name = "dokku"
-    Settings: ClassVar[type[Any]] = DokkuSettings
     trigger = "DOKKU_HOST"
     migrates = frozenset({"after", "before"})
 
     def __init__(self, ctx: Context, wanted: DokkuSettings) -> None:
         super().__init__(ctx, wanted)
-        self.ssh = Ssh(ctx, wanted)
-        self.server = DokkuServer(self.ssh, wanted.host, ctx.runner)
-        self.apps = App(self.server, ctx.redactor)
-        self.state = State()
         self.code: Code | None = None
         self._base = State()  # of a review app's base
 
-    def problems(self) -> Iterable[Problem]:
-        yield from self.ssh.prepare()
-        if self.settings.method == "image" and not self.settings.image:
-            yield Problem("DOKKU_IMAGE", "DEPLOY_METHOD=image needs it.")
-
-    def begin(self) -> None:
-        self.ssh.open(self.settings.host)
-
     # --- what is there ---
-
-    @property
-    def exists(self) -> bool:
-        return self.state.exists
-
-    @property
-    def branch(self) -> str:
-        """The branch that Dokku deploys."""
-        return self.settings.deploy_branch or self.state.branch or "master"
 
     def connect(self) -> None:
         """One round of questions over one connection tells all that a run has to know."""
@@ -129,7 +59,7 @@ class Dokku(Provider[DokkuSettings]):
         """Look at the server and at the app before any git contact: that would create the app."""
         self.connect()
         if not self.exists and not self.settings.create_app and not self.ctx.review:
-            raise self._no_app()
+            raise self.no_app()
         branch = f", deploy branch {self.branch}" if self.exists else ""
         version = ".".join(map(str, self.server.version))
         self.ctx.console.indent(f"{self.settings.host}: Dokku {version}{branch}")
@@ -191,15 +121,8 @@ class Dokku(Provider[DokkuSettings]):
         if self.ctx.settings.app_dir and isinstance(self.code, Push):
             release_tasks.set_build_dir(self.server, self.ctx.app, self.ctx.settings.app_dir)
 
-    def config(self) -> Mapping[str, str]:
-        return self.state.config
-
     def wanted_config(self) -> Mapping[str, str]:
         return {**self.ctx.app_config, **review.mark(self.ctx.review)}
-
-    def set_config(self, changes: Mapping[str, str]) -> None:
-        app = self.ctx.app
-        self.apps.set_config(app, changes, what=f"set {', '.join(sorted(changes))} on {app}")
 
     # --- the deploy ---
 
@@ -235,12 +158,13 @@ class Dokku(Provider[DokkuSettings]):
     def _verify(self, code: Code) -> None:
         """The server has to report this revision, with its processes up."""
         until = time.monotonic() + UP_TIMEOUT
-        beside: Change | None = self._remember(self.ctx.revision)
+        beside: Change | None = None
         if isinstance(code, Upload):  # the server has a name of its own for it
             state = self.apps.look(self.ctx.app, self.state.config)
-            beside = self._remember(self.ctx.revision, code.identity(state))
-            self.server.change_together([beside])
-            beside = None
+            record = self._remember(self.ctx.revision, code.identity(state))
+            self.server.change_together([record])
+        else:
+            beside = self._remember(self.ctx.revision)
         while True:
             live, beside = self.apps.look(self.ctx.app, self.state.config, beside).live, None
             if live.revision == self.ctx.revision and live.up:
@@ -337,105 +261,3 @@ class Dokku(Provider[DokkuSettings]):
         finally:
             self.ctx.revision = wanted
         return self.ctx.live or Live()
-
-    def lock_holder(self) -> str:
-        app = self.ctx.app
-        if not self.server.at_least(0, 38):
-            return "locked; this Dokku cannot tell by whom" if self.state.locked else ""
-        words = ["builds:list", app, "--format", "json", "--status", "running"]
-        running = answers.builds(self.server.ask(words)[0])
-        if running:
-            return "; ".join(
-                f"{b['source']} since {b['started_at']} (build {b['id']})" for b in running
-            )
-        return "locked, but nothing is being built: the lock is stale" if self.state.locked else ""
-
-    def unlock(self) -> None:
-        app = self.ctx.app
-        self.server.change(["apps:unlock", app], what=f"unlock {app}")
-
-    def history(self) -> Sequence[Deployed]:
-        return [
-            Deployed(each.get("revision", ""), each.get("at", ""), by=each.get("by", ""))
-            for each in self.state.deployments
-        ]
-
-    # --- what other layers call ---
-
-    def live(self) -> Live:
-        return self.apps.look(self.ctx.app, self.state.config).live
-
-    def run(
-        self,
-        command: Sequence[str],
-        *,
-        what: str = "",
-        env: Mapping[str, str] | None = None,
-        timeout: float = float("inf"),
-    ) -> Ran:
-        app = self.ctx.app
-        variables = [f"--env={key}={value}" for key, value in (env or {}).items()]
-        words = ["run", "--no-tty", *variables, app, *one_off(command)]
-        change = self.server.change_hidden if env else self.server.change
-        what = what or f"run {' '.join(command)} in {app}"
-        result = change(words, what=what, ok=None, timeout=timeout)
-        if result.exit_code == 255 and not self.server.connected():
-            message = f"{what}: the connection was lost, so its end is unknown."
-            raise OutcomeUnknown(message, lines=result.lines)
-        return Ran(result.exit_code, result.lines, result.planned)
-
-    def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
-        app = self.ctx.app
-        words = [f"ps:{action}", app, name if count is None else f"{name}={count}"]
-        number = "" if count is None else f" to {count}"
-        self.server.change(words, what=f"{action} {name} of {app}{number}", timeout=600.0)
-
-    def backup(self) -> None:
-        """Export each database before the migrations; a failure stops them."""
-        databases.export(self.server, self.ctx.app, self.ctx.workspace)
-
-    def release_tasks(self) -> Mapping[str, str]:
-        return release_tasks.tasks(self.ctx)
-
-    def note(self, text: str) -> None:
-        app = self.ctx.app
-        if text:
-            what = f"note on {app} what is unfinished: {text}"
-            words = [
-                "config:set",
-                "--no-restart",
-                "--encoded",
-                app,
-                f"{UNFINISHED}={encoded(text)}",
-            ]
-        else:
-            what = f"remove the note from {app}"
-            words = ["config:unset", "--no-restart", app, UNFINISHED]
-        self.server.change(words, what=what, quiet=True)
-        self.state = replace(self.state, config={**self.state.config, UNFINISHED: text})
-
-    def noted(self) -> str:
-        return self.state.config.get(UNFINISHED, "")
-
-    def inspect(self) -> Mapping[str, str]:
-        if not self.exists:
-            raise self._no_app()
-        version = ".".join(map(str, self.server.version))
-        return {
-            "server": f"{self.settings.host}, Dokku {version}",
-            "deploy branch": self.branch,
-            "url": self.ctx.url,
-        }
-
-    @property
-    def check_command(self) -> str:
-        where = self.settings.host
-        port = "" if where.port == 22 else f"-p {where.port} "
-        return f"ssh {port}{where.user}@{where.host} apps:report {self.ctx.app}"
-
-    def _no_app(self) -> SettingsError:
-        app = self.ctx.app
-        near = suggestion(app, self.server.ask(["apps:list"])[0].text.split())
-        reason = f"there is no app `{app}` on {self.settings.host}. {near}".rstrip()
-        remedy = f"Create it there with `dokku apps:create {app}`, or set DOKKU_CREATE_APP=true."
-        return SettingsError(Problem("APP_NAME", reason, "", remedy))

@@ -42,6 +42,7 @@ class DokkuServer:
 
         Raises Unreachable, Unauthorized; any exit code is an answer.
         """
+        self.reconnect()
         commands = [self._ssh.command(self.server, question) for question in questions]
         size = 1 if self._serial else SESSIONS
         answers: list[Result] = []
@@ -58,6 +59,7 @@ class DokkuServer:
 
     def change(self, words: Sequence[str], *, what: str, **options: Any) -> Result:
         """Run a command that changes something; its output goes into the log."""
+        self.reconnect()
         command = self._ssh.command(self.server, words)
         return self._runner.change(command.argv, what=what, **options)
 
@@ -96,8 +98,9 @@ class DokkuServer:
         return self._ssh.alive(self.server)
 
     def reconnect(self) -> None:
-        """After a lost connection. Raises Unreachable."""
-        self._ssh.ready(self.server)
+        """If the connection was lost, or killed by a cancel. Raises Unreachable."""
+        if not self._ssh.alive(self.server):
+            self._ssh.ready(self.server)
 
     def at_least(self, *version: int) -> bool:
         """Whether the server is of this version or newer."""

@@ -1,0 +1,85 @@
+"""A private ssh-agent with one key: the key goes there through a pipe and is never on disk."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from ci_deploy.errors import Problem, ToolMissing
+from ci_deploy.shell.child import Child
+from ci_deploy.shell.program import Command
+from ci_deploy.shell.runner import Runner
+from ci_deploy.tools.keys import PrivateKey
+
+START_TIMEOUT = 5.0  # seconds
+
+
+class Agent:
+    """The agent of a run; it ends with us, however we end (agent.sh)."""
+
+    def __init__(self, runner: Runner, cleanup: ExitStack, folder: Path) -> None:
+        self.socket = folder / "agent"
+        self._runner = runner
+        self._cleanup = cleanup
+        self._asked = folder / "asked"
+        self._child: Child | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs; GitLab's cancel ends it before us."""
+        return self._child is not None and self._child.alive
+
+    def start(self, key: PrivateKey, passphrase: str) -> list[Problem]:
+        """Start it and give it the key. A wrong passphrase is a problem like any other.
+
+        Raises ToolMissing.
+        """
+        if key.encrypted and not passphrase:
+            missing = "the key has a passphrase, so SSH_PRIVATE_KEY_PASSPHRASE is required."
+            return [Problem("SSH_PRIVATE_KEY_PASSPHRASE", missing)]
+        self._start()
+        added = self._runner.read(
+            ["ssh-add", "-q", "-"],
+            env={
+                "SSH_AUTH_SOCK": str(self.socket),
+                "SSH_ASKPASS": str(Path(__file__).with_name("askpass.sh")),
+                "SSH_ASKPASS_REQUIRE": "force",
+                "DISPLAY": "none",
+                "CI_DEPLOY_ASKED": str(self._asked),
+                "CI_DEPLOY_ANSWER": passphrase,
+            },
+            stdin=key.text.encode(),
+            ok=None,
+        )
+        if added.exit_code == 0:
+            return []
+        if key.encrypted:
+            return [Problem("SSH_PRIVATE_KEY_PASSPHRASE", "this is not the key's passphrase.")]
+        reason = added.errors.splitlines()[-1:] or ["no reason given"]
+        return [Problem("SSH_PRIVATE_KEY", f"ssh-add refuses the key: {reason[0]}")]
+
+    def _start(self) -> None:
+        """It lives as long as we hold the other end of its stdin."""
+        for path in (self.socket, self._asked):
+            path.unlink(missing_ok=True)
+        script = str(Path(__file__).with_name("agent.sh"))
+        read, write = os.pipe()
+        self._cleanup.callback(os.close, write)
+        command = Command(["/bin/sh", script, str(self.socket)], stdin=read)
+        self._child = self._cleanup.enter_context(self._runner.serve(command))
+        until = time.monotonic() + START_TIMEOUT
+        while not self.socket.exists():
+            if time.monotonic() > until or not self._child.alive:
+                message = "ssh-agent does not start."
+                raise ToolMissing(message)
+            time.sleep(0.002)
+
+    def key_name(self) -> str:
+        """The fingerprint of the key, for messages."""
+        listed = self._runner.read(
+            ["ssh-add", "-l"], env={"SSH_AUTH_SOCK": str(self.socket)}, ok=None
+        )
+        words = listed.text.split()
+        return words[1] if len(words) > 1 else "unknown"

@@ -1,0 +1,199 @@
+"""An app on Dokku, as other layers and commands may use it: ask, run, note, lock, history.
+
+The events of a deployment are in layers/providers/dokku.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from ci_deploy.context import Context
+from ci_deploy.errors import OutcomeUnknown, Problem, SettingsError
+from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, Ran
+from ci_deploy.settings import setting, settings
+from ci_deploy.tools.dokku import answers, databases, release_tasks
+from ci_deploy.tools.dokku.app import UNFINISHED, App, State, encoded
+from ci_deploy.tools.dokku.server import DokkuServer, one_off
+from ci_deploy.tools.dokku.services import Service, services
+from ci_deploy.tools.git import GitSettings
+from ci_deploy.tools.server import Server, server
+from ci_deploy.tools.ssh import Ssh, SshSettings
+from ci_deploy.values import suggestion
+
+
+@settings
+class DokkuSettings(SshSettings, GitSettings):
+    """Settings of the Dokku server and of the app on it."""
+
+    host: Server = setting(
+        "DOKKU_HOST",
+        "The Dokku server: `host`, `user@host:port` or `ssh://…`",
+        example="dokku@dokku.example.com",
+        parse=lambda text: server(text, user="dokku"),
+    )
+    deploy_branch: str = setting(
+        "DOKKU_DEPLOY_BRANCH",
+        "The branch that Dokku deploys",
+        default="",
+        default_help="what the server says",
+        pattern=r"(?!-)[A-Za-z0-9._/-]+",
+    )
+    create_app: bool = setting(
+        "DOKKU_CREATE_APP", "Create the app when it does not exist", default=False
+    )
+    services: tuple[Service, ...] = setting(
+        "DOKKU_SERVICES",
+        "Services to create and link when missing: `type[:version][=name]`",
+        default=(),
+        example="postgres redis:7",
+        parse=services,
+    )
+    image: str = setting(
+        "DOKKU_IMAGE",
+        "Deploy this image instead of code, best with its digest",
+        default="",
+        example="registry.example.com/hello@sha256:…",
+        pattern=r"[\w][\w./:@-]*",
+    )
+
+
+class DokkuApp(Provider[DokkuSettings]):
+    """The app and its server; `state` is what was last told of it."""
+
+    Settings: ClassVar[type[Any]] = DokkuSettings
+
+    def __init__(self, ctx: Context, wanted: DokkuSettings) -> None:
+        super().__init__(ctx, wanted)
+        self.ssh = Ssh(ctx, wanted)
+        self.server = DokkuServer(self.ssh, wanted.host, ctx.runner)
+        self.apps = App(self.server, ctx.redactor)
+        self.state = State()
+
+    def problems(self) -> Iterable[Problem]:
+        yield from self.ssh.prepare()
+        if self.settings.method == "image" and not self.settings.image:
+            yield Problem("DOKKU_IMAGE", "DEPLOY_METHOD=image needs it.")
+
+    def begin(self) -> None:
+        self.ssh.open(self.settings.host)
+
+    @property
+    def exists(self) -> bool:
+        return self.state.exists
+
+    @property
+    def branch(self) -> str:
+        """The branch that Dokku deploys."""
+        return self.settings.deploy_branch or self.state.branch or "master"
+
+    def config(self) -> Mapping[str, str]:
+        return self.state.config
+
+    def set_config(self, changes: Mapping[str, str]) -> None:
+        app = self.ctx.app
+        self.apps.set_config(app, changes, what=f"set {', '.join(sorted(changes))} on {app}")
+
+    def lock_holder(self) -> str:
+        app = self.ctx.app
+        if not self.server.at_least(0, 38):
+            return "locked; this Dokku cannot tell by whom" if self.state.locked else ""
+        words = ["builds:list", app, "--format", "json", "--status", "running"]
+        running = answers.builds(self.server.ask(words)[0])
+        if running:
+            return "; ".join(
+                f"{b['source']} since {b['started_at']} (build {b['id']})" for b in running
+            )
+        return "locked, but nothing is being built: the lock is stale" if self.state.locked else ""
+
+    def unlock(self) -> None:
+        app = self.ctx.app
+        self.server.change(["apps:unlock", app], what=f"unlock {app}")
+
+    def history(self) -> Sequence[Deployed]:
+        return [
+            Deployed(each.get("revision", ""), each.get("at", ""), by=each.get("by", ""))
+            for each in self.state.deployments
+        ]
+
+    # --- what other layers call ---
+
+    def live(self) -> Live:
+        return self.apps.look(self.ctx.app, self.state.config).live
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        what: str = "",
+        env: Mapping[str, str] | None = None,
+        timeout: float = float("inf"),
+    ) -> Ran:
+        app = self.ctx.app
+        variables = [f"--env={key}={value}" for key, value in (env or {}).items()]
+        words = ["run", "--no-tty", *variables, app, *one_off(command)]
+        change = self.server.change_hidden if env else self.server.change
+        what = what or f"run {' '.join(command)} in {app}"
+        result = change(words, what=what, ok=None, timeout=timeout)
+        if result.exit_code == 255 and not self.server.connected():
+            message = f"{what}: the connection was lost, so its end is unknown."
+            raise OutcomeUnknown(message, lines=result.lines)
+        return Ran(result.exit_code, result.lines, result.planned)
+
+    def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
+        app = self.ctx.app
+        words = [f"ps:{action}", app, name if count is None else f"{name}={count}"]
+        number = "" if count is None else f" to {count}"
+        self.server.change(words, what=f"{action} {name} of {app}{number}", timeout=600.0)
+
+    def backup(self) -> None:
+        """Export each database before the migrations; a failure stops them."""
+        databases.export(self.server, self.ctx.app, self.ctx.workspace)
+
+    def release_tasks(self) -> Mapping[str, str]:
+        return release_tasks.tasks(self.ctx)
+
+    def note(self, text: str) -> None:
+        app = self.ctx.app
+        if text:
+            what = f"note on {app} what is unfinished: {text}"
+            words = [
+                "config:set",
+                "--no-restart",
+                "--encoded",
+                app,
+                f"{UNFINISHED}={encoded(text)}",
+            ]
+        else:
+            what = f"remove the note from {app}"
+            words = ["config:unset", "--no-restart", app, UNFINISHED]
+        self.server.change(words, what=what, quiet=True)
+        self.state = replace(self.state, config={**self.state.config, UNFINISHED: text})
+
+    def noted(self) -> str:
+        return self.state.config.get(UNFINISHED, "")
+
+    def inspect(self) -> Mapping[str, str]:
+        if not self.exists:
+            raise self.no_app()
+        version = ".".join(map(str, self.server.version))
+        return {
+            "server": f"{self.settings.host}, Dokku {version}",
+            "deploy branch": self.branch,
+            "url": self.ctx.url,
+        }
+
+    @property
+    def check_command(self) -> str:
+        where = self.settings.host
+        port = "" if where.port == 22 else f"-p {where.port} "
+        return f"ssh {port}{where.user}@{where.host} apps:report {self.ctx.app}"
+
+    def no_app(self) -> SettingsError:
+        """The app is not there: say which one may be meant."""
+        app = self.ctx.app
+        near = suggestion(app, self.server.ask(["apps:list"])[0].text.split())
+        reason = f"there is no app `{app}` on {self.settings.host}. {near}".rstrip()
+        remedy = f"Create it there with `dokku apps:create {app}`, or set DOKKU_CREATE_APP=true."
+        return SettingsError(Problem("APP_NAME", reason, "", remedy))

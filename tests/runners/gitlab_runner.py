@@ -1,0 +1,146 @@
+"""A twin of GitLab's docker executor: the script by stdin, File variables, its cancel.
+
+Written from the behaviour of gitlab-runner (docker executor, its shell writer and the script that
+terminates a job's processes), in our own code: a shell in the container reads the job's script from
+stdin; File variables are files of mode 0666; a cancel sends TERM to every process but PID 1 in
+descending order, waiting for each up to 6 s and 10 s in all, and then stops the container.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shlex
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.docker import LABEL, docker
+
+SHELL = "if command -v bash >/dev/null; then exec bash; fi; exec sh"
+TERMINATE = """
+pids=$(ls /proc | grep -E '^[0-9]+$' | sort -rn)
+end=$(( $(date +%s) + 10 ))
+for pid in $pids; do
+  if [ "$pid" = 1 ] || [ "$pid" = $$ ] || ! [ -d "/proc/$pid" ]; then continue; fi
+  kill -TERM "$pid" 2>/dev/null || continue
+  waited=0
+  while [ -d "/proc/$pid" ] && [ $waited -lt 60 ] && [ "$(date +%s)" -lt $end ]; do
+    state=$(cut -d ')' -f 2 "/proc/$pid/stat" 2>/dev/null | cut -d ' ' -f 2)
+    if [ "$state" = Z ]; then break; fi
+    sleep 0.1
+    waited=$((waited + 1))
+  done
+done
+"""
+
+
+@dataclass
+class Job:
+    """How a job ended."""
+
+    code: int
+    log: str
+    seconds: float
+    container_left: bool = False
+
+
+class GitLabRunner:
+    """Runs a job's script in our image."""
+
+    def __init__(self, image: str, network: str, workspace: Path) -> None:
+        self.image = image
+        self.network = network
+        self.workspace = workspace
+
+    def start(
+        self,
+        script: str,
+        variables: Mapping[str, str],
+        files: Mapping[str, str] | None = None,
+    ) -> RunningJob:
+        """Start a job; `files` are File variables."""
+        return RunningJob(self, script, variables, files or {})
+
+
+class RunningJob:
+    """A job that runs."""
+
+    def __init__(
+        self,
+        runner: GitLabRunner,
+        script: str,
+        variables: Mapping[str, str],
+        files: Mapping[str, str],
+    ) -> None:
+        self.name = f"ci-deploy-twin-{secrets.token_hex(4)}"
+        self.started = time.monotonic()
+        self.output = b""
+        temporary = runner.workspace.parent / f"{runner.workspace.name}.tmp"
+        temporary.mkdir(exist_ok=True)
+        known = {
+            "GITLAB_CI": "true",
+            "CI": "true",
+            "CI_PROJECT_DIR": "/builds/acme/hello",
+            "CI_JOB_ID": "99",
+            **variables,
+        }
+        for name, text in files.items():
+            (temporary / name).write_text(text)
+            (temporary / name).chmod(0o666)
+            known[name] = f"/builds/acme/hello.tmp/{name}"
+        exports = "".join(f"export {name}={shlex.quote(text)}\n" for name, text in known.items())
+        job = f"set -eo pipefail\n{exports}cd /builds/acme/hello\n{script}\n"
+        self.process = subprocess.Popen(
+            ["docker", "run", "--interactive", "--rm", "--name", self.name, "--label", LABEL,
+             "--network", runner.network,
+             "--volume", f"{runner.workspace}:/builds/acme/hello",
+             "--volume", f"{temporary}:/builds/acme/hello.tmp",
+             runner.image, "sh", "-c", SHELL],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        assert self.process.stdin is not None
+        self.process.stdin.write(job.encode())
+        self.process.stdin.close()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        while chunk := os.read(self.process.stdout.fileno(), 65536):
+            self.output += chunk
+
+    @property
+    def log(self) -> str:
+        """What was printed so far."""
+        return self.output.decode(errors="replace")
+
+    def wait_for(self, text: str, seconds: float = 40.0) -> None:
+        """Until the log has `text`."""
+        until = time.monotonic() + seconds
+        while text not in self.log:
+            assert time.monotonic() < until, self.log
+            assert self.process.poll() is None, self.log
+            time.sleep(0.02)
+
+    def cancel(self) -> Job:
+        """As the runner cancels: the processes first, the container after them."""
+        started = time.monotonic()
+        docker("exec", self.name, "sh", "-c", TERMINATE, check=False)
+        docker("stop", "--time", "10", self.name, check=False)
+        job = self.done()
+        job.seconds = time.monotonic() - started
+        job.container_left = bool(docker("ps", "-q", "-f", f"name={self.name}").stdout.strip())
+        docker("rm", "--force", self.name, check=False)
+        return job
+
+    def done(self, timeout: float = 120.0) -> Job:
+        """Wait for the end."""
+        code = self.process.wait(timeout)
+        self._reader.join(5)
+        if self.process.stdout:
+            self.process.stdout.close()
+        return Job(code, self.log, time.monotonic() - self.started)
