@@ -18,6 +18,8 @@ from ci_deploy.layers.provider import Live
 from ci_deploy.report import Report
 from ci_deploy.review import ReviewApp, ReviewSettings
 from ci_deploy.shell.program import Command
+from ci_deploy.shell.relay import clean
+from ci_deploy.values import number
 
 TOOLS = {
     "git": ["git", "--version"],
@@ -29,8 +31,17 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--short": {"action": "store_true", "help": "version: only this tool's"},
     "--yes": {"action": "store_true", "help": "unlock, destroy --stale, --adopt: do it"},
     "--adopt": {"action": "store_true", "help": "destroy: an app made by other means"},
-    "--stale": {"type": int, "metavar": "DAYS", "help": "destroy: what was not deployed for DAYS"},
-    "--migrations": {"type": int, "metavar": "N", "default": 0, "help": "rollback: undo N first"},
+    "--stale": {
+        "type": number,
+        "metavar": "DAYS",
+        "help": "destroy: what was not deployed for DAYS",
+    },
+    "--migrations": {
+        "type": number,
+        "metavar": "N",
+        "default": 0,
+        "help": "rollback: undo N first",
+    },
 }
 FOR_PROGRAMS = {"run", "version", "tag", "history"}  # all but their output goes to stderr
 WITHOUT_CHECKOUT = {"destroy", "rollback", "promote"}
@@ -177,7 +188,7 @@ def history(assembly: Assembly, options: argparse.Namespace) -> int:
     ctx.provider.connect()
     for entry in ctx.provider.history():
         columns = (entry.at, entry.status, entry.release, entry.revision, entry.by)
-        line = ctx.redactor.text("  ".join(filter(None, columns)))
+        line = clean(ctx.redactor.text("  ".join(filter(None, columns))))
         sys.stdout.write(f"{line}\n")
     return 0
 

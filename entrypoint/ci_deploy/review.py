@@ -86,13 +86,13 @@ def app_name(base: str, branch: str, limit: int) -> str:
     """A name that is valid and unique at any branch name, the same for every pipeline of it.
 
     `hello` and `feature/x` → `hello-feature-x-3f2a1b`. The hash is there whenever the branch had to
-    be changed or cut, since `feature-x` is another branch. In a domain it joins the first label,
-    and `limit` (characters) is that label's.
+    be changed or cut, since `feature-x` is another branch, or when its own end looks like one. In a
+    domain it joins the first label, and `limit` (characters) is that label's.
     """
     label, dot, domain = base.partition(".")
     short = slug(branch)
     name = f"{label}-{short}"
-    if short != branch or len(name) > limit:
+    if short != branch or len(name) > limit or re.search(rf"-[0-9a-f]{{{HASH}}}\Z", branch):
         digest = hashlib.sha256(branch.encode()).hexdigest()[:HASH]
         room = limit - HASH - 1
         name = f"{name[:room].rstrip('-')}-{digest}"

@@ -71,7 +71,18 @@ def test_misspelt_command_gets_a_suggestion(run: Cli) -> None:
     assert "there is no command `delpoy`. Did you mean `deploy`?" in ended.out
 
 
-@pytest.mark.parametrize("argv", [("deploy", "--forse"), ("deploy", "staging"), ("plan", "x")])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("deploy", "--forse"),
+        ("deploy", "staging"),
+        ("plan", "x"),
+        ("destroy", "--stale", "-5", "--yes"),
+        ("destroy", "--stale", "soon"),
+        ("rollback", "--migrations", "-1"),
+    ],
+    ids=" ".join,
+)
 def test_words_that_mean_nothing_are_refused(run: Cli, argv: tuple[str, ...]) -> None:
     ended = run(*argv, APP_NAME="web")
     assert ended.code == 2

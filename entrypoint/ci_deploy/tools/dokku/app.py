@@ -40,7 +40,7 @@ class State:
     skip_deploy: bool = False  # a build is not deployed
     source: str = ""  # how its code came: git-push, docker-image, …
     identity: str = ""  # what the server calls that code: a commit or an image
-    updated: int = 0  # seconds since 1970 of the last change of its repository
+    updated: int = 0  # seconds since 1970 of the last change of its repository; 0: not known
     config: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -50,7 +50,8 @@ class State:
             found = json.loads(self.config.get(HISTORY, "[]"))
         except ValueError:
             return []
-        return [entry for entry in found if isinstance(entry, dict)]
+        entries = found if isinstance(found, list) else []
+        return [each for each in entries if isinstance(each, dict) and "revision" in each]
 
 
 class App:
@@ -104,6 +105,8 @@ class App:
             found = json.loads(answer.out)
         except ValueError:
             return {}
+        if not isinstance(found, dict):
+            return {}
         for key, value in found.items():
             if SECRET_CONFIG_KEY.search(key) and key not in OURS:
                 self._redactor.add(str(value))
@@ -123,7 +126,7 @@ class App:
         metadata, kind = source.get("deploy source metadata", ""), source.get("deploy source", "")
         image = kind == "docker-image"
         branch = next(filter(None, (repository.get(key, "") for key in kinds)), "master")
-        commit = repository.get("sha", "")
+        commit, updated = repository.get("sha", ""), repository.get("last updated at", "")
         if kind and not image and not answers.revision(metadata) and not answers.revision(commit):
             commit = self._server.ref(name, branch)  # the report says `HEAD` and means nothing
         state = State(
@@ -133,7 +136,7 @@ class App:
             skip_deploy=answers.report(ps).get("skip deploy") == "true",
             source=kind,
             identity=metadata if image else commit,
-            updated=int(repository.get("last updated at", "0") or 0),
+            updated=int(updated) if updated.isdecimal() else 0,
             config=config,
         )
         revision = "" if image else answers.revision(metadata)

@@ -99,6 +99,6 @@ def stale(apps: App, server: DokkuServer, base: str, days: int) -> list[str]:
     for name in listed:
         if name.startswith(f"{label}-"):
             state, _ = apps.survey(name)
-            if marked(state, base) and state.updated < since:
+            if marked(state, base) and 0 < state.updated < since:  # never when it is not known
                 found.append(name)
     return found

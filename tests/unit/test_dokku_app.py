@@ -1,0 +1,149 @@
+"""What an app on a Dokku server tells of itself; its config may hold anything."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+
+from ci_deploy.layers.provider import Deployed, Live
+from ci_deploy.shell.program import Result
+from ci_deploy.shell.redaction import Redactor
+from ci_deploy.tools.dokku import review
+from ci_deploy.tools.dokku.app import HISTORY, OURS, REVIEW, App, State, with_deployment
+
+SHA = "a" * 40
+OTHER = "b" * 40
+
+
+class FakeServer:
+    """Answers from a table: first two words → text."""
+
+    def __init__(self, **answers: str) -> None:
+        self.answers = answers
+
+    def ask(self, *questions: Sequence[str], **_options: Any) -> list[Result]:
+        return [self.answer(question) for question in questions]
+
+    def answer(self, question: Sequence[str]) -> Result:
+        text = self.answers.get(question[0].replace(":", "_"))
+        return Result(("ssh",), 20 if text is None else 0, out=(text or "").encode())
+
+    def ref(self, _app: str, _branch: str) -> str:
+        return ""
+
+
+def report(kind: str, **values: str) -> str:
+    lines = [f"=====> hello {kind} information"]
+    lines += [f"       {key.replace('_', ' ')}: {value}" for key, value in values.items()]
+    return "\n".join(lines)
+
+
+def apps(redactor: Redactor | None = None, *, config: str = "{}", **more: str) -> tuple[App, Any]:
+    answers = {
+        "apps_report": report("app", Deploy_source="git-push", Deploy_source_metadata=SHA),
+        "git_report": report("git", Deploy_branch="main", Sha=SHA),
+        "ps_report": report("ps", Running="true", Processes="1"),
+        "urls": "http://hello.example.com",
+        "config_export": config,
+        **more,
+    }
+    server = FakeServer(**answers)
+    return App(cast("Any", server), redactor or Redactor()), server
+
+
+def survey(**answers: str) -> State:
+    return apps(None, **answers)[0].survey("hello")[0]
+
+
+def test_app_that_is_there() -> None:
+    state = survey(config='{"A": "1"}')
+    assert (state.exists, state.branch, state.source) == (True, "main", "git-push")
+    assert state.live == Live(
+        SHA, up=True, url="http://hello.example.com", detail="0 of 0 processes up"
+    )
+    assert state.config == {"A": "1"}
+
+
+def test_app_that_is_not_there() -> None:
+    app = App(cast("Any", FakeServer()), Redactor())
+    assert app.survey("hello")[0] == State()
+
+
+@pytest.mark.parametrize("config", ["", "[]", "1", "null", "not json", '{"A": null}'])
+def test_config_that_is_none_is_no_crash(config: str) -> None:
+    assert survey(config=config).exists
+
+
+@pytest.mark.parametrize(
+    "history",
+    ["", "not json", "7", "null", '"x"', "{}", "[]", '[1, null, "x", {}, {"at": "x"}, []]'],
+)
+def test_history_that_somebody_has_broken_is_empty(history: str) -> None:
+    state = survey(config=json.dumps({HISTORY: history}))
+    assert state.deployments == []
+    assert json.loads(with_deployment(state, Deployed(SHA))) == [
+        {"revision": SHA, "at": "", "by": ""}
+    ]
+
+
+def test_history_is_newest_first_and_short() -> None:
+    state = State()
+    for number in range(30):
+        text = with_deployment(state, Deployed(f"{number:040}"))
+        state = State(config={HISTORY: text})
+    revisions = [int(entry["revision"]) for entry in state.deployments]
+    assert revisions == list(range(29, 19, -1))
+
+
+def test_secrets_of_the_app_are_hidden_at_once() -> None:
+    redactor = Redactor()
+    config = {"SECRET_KEY_BASE": "s3cret-s3cret", "RAILS_ENV": "production", HISTORY: "[]"}
+    apps(redactor, config=json.dumps(config))[0].survey("hello")
+    assert "s3cret" not in redactor.text("s3cret-s3cret")
+    assert redactor.text("production []") == "production []"
+
+
+@pytest.mark.parametrize("updated", ["", "HEAD", "2026-11-20 10:00", "-1"])
+def test_age_that_is_not_known_is_none(updated: str) -> None:
+    git = report("git", Deploy_branch="main", Last_updated_at=updated)
+    assert survey(git_report=git).updated == 0
+
+
+# --- review apps ---
+
+
+def marked(base: str = "hello") -> str:
+    return json.dumps({REVIEW: json.dumps({"base": base, "branch": "x"})})
+
+
+@pytest.mark.parametrize("text", ["", "1", "[]", "null", "not json", '{"base": "other"}'])
+def test_only_our_mark_makes_a_review_app(text: str) -> None:
+    assert not review.marked(State(config={REVIEW: text} if text else {}), "hello")
+    assert review.marked(State(config=json.loads(marked())), "hello")
+
+
+@pytest.mark.parametrize(
+    ("updated", "base", "expected"),
+    [
+        (lambda: int(time.time()) - 9 * 86400, "hello", ["hello-x"]),
+        (lambda: int(time.time()) - 3 * 86400, "hello", []),
+        (lambda: int(time.time()) - 9 * 86400, "other", []),
+        (lambda: "", "hello", []),
+        (lambda: "HEAD", "hello", []),
+    ],
+    ids=["old", "young", "of another app", "never deployed", "age unknown"],
+)
+def test_only_what_is_known_to_be_old_is_stale(
+    updated: Any, base: str, expected: list[str]
+) -> None:
+    git = report("git", Deploy_branch="main", Last_updated_at=str(updated()))
+    app, server = apps(config=marked(base), git_report=git, apps_list="hello\nhello-x\nhellox\n")
+    assert review.stale(app, server, "hello", 7) == expected
+
+
+def test_variables_of_ours_are_few_and_named_alike() -> None:
+    assert all(name.startswith("CI_DEPLOY_") for name in OURS)
