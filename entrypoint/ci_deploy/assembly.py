@@ -185,6 +185,7 @@ class Assembly:
     ) -> Context:
         core = core or CoreSettings(app_name="unknown")
         folder = private_dir(self.cleanup)
+        self.cancellation.private.append(folder)
         ledger = Ledger(self._announce, planning=planning)
         runner = Runner(
             environ=self._child_environ(core, folder),

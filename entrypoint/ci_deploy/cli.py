@@ -6,10 +6,11 @@ import argparse
 import contextlib
 import os
 import shlex
-import sys
+import shutil
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from ci_deploy import __version__, ci, commands
@@ -41,7 +42,7 @@ def run(argv: Sequence[str]) -> int:
     asked = list(argv) or _asked_by_input(given, inputs=platform.inputs)
     console = _console(platform, redactor, given, asked)
     cancellation = Cancellation()
-    cancellation.install(_last_moment)
+    cancellation.install(lambda code: _last_moment(code, cancellation.private))
     with contextlib.ExitStack() as cleanup:
         try:
             options = _parse(asked)
@@ -119,8 +120,14 @@ def _end_early(console: Console, error: DeployError) -> int:
     return error.code
 
 
-def _last_moment(code: int) -> None:
-    """Whatever hangs: after a cancel the process is gone in time."""
-    timer = threading.Timer(LAST_MOMENT, lambda: (sys.stdout.flush(), os._exit(code)))
+def _last_moment(code: int, private: Sequence[Path]) -> None:
+    """Whatever hangs: after a cancel the process is gone in time, and its secrets with it."""
+
+    def end() -> None:
+        for folder in private:
+            shutil.rmtree(folder, ignore_errors=True)
+        os._exit(code)
+
+    timer = threading.Timer(LAST_MOMENT, end)
     timer.daemon = True
     timer.start()

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,6 +179,40 @@ def test_closed_or_full_output_changes_no_exit_code(closed: str, tmp_path: Path)
     environ = {"CI_DEPLOY": "false", "GITLAB_CI": "1", "CI_PROJECT_DIR": str(tmp_path)}
     done = edge("deploy", closed=closed, **environ)
     assert done.returncode == 0, done.stderr
+
+
+HANGING = """
+import os, time
+from ci_deploy import cli, commands
+
+def act(assembly, options):
+    folder = assembly.bare_context().private_dir
+    (folder / "secret").write_text("secret")
+    print(folder, flush=True)
+    os.kill(os.getpid(), 15)
+    time.sleep(30)
+
+cli.LAST_MOMENT = 0.3
+commands.COMMANDS["version"] = commands.CommandSpec(act, "")
+cli.run(["version"])
+"""
+
+
+def test_whatever_hangs_after_a_cancel_the_process_is_gone_and_its_private_directory_too() -> None:
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", HANGING],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    assert done.returncode == 143
+    assert time.monotonic() - started < 10
+    folder = Path(done.stdout.strip())
+    assert folder.name.startswith("ci-deploy-")
+    assert not folder.exists()
 
 
 def test_exit_codes_of_the_table_are_unique_and_those_of_the_contract() -> None:

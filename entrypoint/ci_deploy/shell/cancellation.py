@@ -12,6 +12,7 @@ import select
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 
 from ci_deploy.errors import Cancelled
@@ -25,6 +26,7 @@ class Cancellation:
     def __init__(self) -> None:
         self.signum = 0
         self.at = 0.0
+        self.private: list[Path] = []  # what has to be removed even when there is no time left
         self.on_cancel: Callable[[], None] = lambda: None
         self._last_moment: Callable[[int], None] = lambda _code: None
         self._owner = os.getpid()
