@@ -62,6 +62,22 @@ class Setting:
         members = [member for member in get_args(self.type) if member is not type(None)]
         return members[0] if len(members) < len(get_args(self.type)) else self.type
 
+    @property
+    def default_text(self) -> str:
+        """The default as one would write it."""
+        if self.required or self.default in ("", None, (), {}):
+            return ""
+        if isinstance(self.default, bool):
+            return str(self.default).lower()
+        return " ".join(self.default) if isinstance(self.default, tuple) else str(self.default)
+
+    @property
+    def description(self) -> str:
+        """One line for the platforms' own pages."""
+        default = self.default_help or self.default_text
+        text = self.help.replace("`", "'")
+        return f"{text} (default: {default})" if default else text
+
     def convert(self, text: str) -> Any:
         """Turn text into the value; raises ValueError whose text never shows a secret."""
         value = text.strip("\r\n") if self.text else text.strip()

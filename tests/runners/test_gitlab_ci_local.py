@@ -1,21 +1,23 @@
-"""The GitLab component on a real runner: gitlab-ci-local includes it with inputs and deploys."""
+"""The GitLab component on a real runner: gitlab-ci-local runs complete pipelines."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.containers import Container
-from tests.support import ROOT, Checkout
+from tests.runners.examples import gitlab_ci_local, pipeline, project, refresh
+from tests.standins.dokku.state import Store
+from tests.standins.dokku.view import AppView
+from tests.support import BIN
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
 
-PIPELINE = """
+INCLUDE = """
 stages: [deploy, after]
 include:
   - component: $CI_SERVER_FQDN/$CI_PROJECT_PATH/deploy@$CI_COMMIT_SHA
@@ -24,9 +26,12 @@ include:
       job-name: "deploy:staging"
       environment: staging
       tier: staging
-      app-name: gitlab-component
+      app-name: {app}
       dokku-host: root@dokku
       dokku-create-app: "true"
+{more}
+"""
+AFTER = """
 after:
   stage: after
   image: ci-deploy-test/helper
@@ -36,46 +41,127 @@ after:
 """
 
 
+def running(server: Container, app: str) -> str:
+    """The revision that an app of the stand-in runs; empty when there is no such app."""
+    view = AppView(Store(server.state), app)
+    return view.running_revision if view.exists else ""
+
+
 def test_component_deploys_and_hands_its_outputs_on(
     image: str, dokku_container: Container, tmp_path: Path
 ) -> None:
-    project = Checkout(tmp_path / "project")
-    shutil.copytree(ROOT / "templates", project.path / "templates")
-    (project.path / ".gitlab-ci.yml").write_text(PIPELINE.format(image=image))
-    project.commit("Pipeline")
-    project.git("remote", "add", "origin", "https://gitlab.com/acme/hello.git")
-    project.git("update-ref", "refs/remotes/origin/main", "HEAD")
-    project.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
-
-    done = gitlab_ci_local(project.path, dokku_container)
+    text = INCLUDE.format(image=image, app="component", more=AFTER)
+    made = project(tmp_path / "project", text)
+    done = gitlab_ci_local(made, dokku_container)
     assert done.returncode == 0, done.stdout + done.stderr
-    revision = json.loads(dokku_container.curl("gitlab-component"))["revision"]
-    assert revision == project.head
-    assert f"status=succeeded revision={project.head}" in done.stdout
-    assert "to staging" in done.stdout
+    assert running(dokku_container, "component") == made.head
+    assert f"status=succeeded revision={made.head}" in done.stdout
+    assert "deploy component to staging" in done.stdout
 
 
-def gitlab_ci_local(
-    project: Path, server: Container, *arguments: str
-) -> subprocess.CompletedProcess[str]:
-    """Run the whole pipeline; secrets are project variables, as on GitLab."""
-    settings = server.settings()
-    home = project.parent / "home"
-    home.mkdir(exist_ok=True)
-    variables = home / "variables.yml"
-    names = ("SSH_PRIVATE_KEY", "SSH_SERVER_HOSTKEYS")
-    variables.write_text("".join(f"{name}: {json.dumps(settings[name])}\n" for name in names))
-    return subprocess.run(
-        [
-            ROOT / ".tools/bin/gitlab-ci-local",
-            *("--pull-policy", "if-not-present", "--helper-image", "ci-deploy-test/helper"),
-            *("--no-color", "--network", server.network, "--variables-file", variables),
-            *arguments,
-        ],
-        cwd=project,
-        env={**os.environ, "HOME": str(home)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
+def test_project_wide_defaults_and_a_job_of_the_same_name_fit_together(
+    image: str, dokku_container: Container, tmp_path: Path
+) -> None:
+    """`default:before_script` is for other images; one in the job of the same name is meant."""
+    more = (
+        "default:\n  before_script: [this-would-fail]\n"
+        '"deploy:staging":\n  before_script: ["echo prepared"]\n  tags: [any]\n'
     )
+    text = INCLUDE.format(image=image, app="same-name", more=more)
+    made = project(tmp_path / "project", text)
+    done = gitlab_ci_local(made, dokku_container)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "prepared" in done.stdout
+    assert running(dokku_container, "same-name") == made.head
+
+
+def test_an_input_beats_a_project_variable(
+    image: str, dokku_container: Container, tmp_path: Path
+) -> None:
+    text = INCLUDE.format(image=image, app="from-input", more="")
+    made = project(tmp_path / "project", text)
+    done = gitlab_ci_local(made, dokku_container, "--variable", "APP_NAME=from-variable")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert running(dokku_container, "from-input") == made.head
+    assert running(dokku_container, "from-variable") == ""
+
+
+def test_command_in_an_input_is_no_shell_code(
+    image: str, dokku_container: Container, tmp_path: Path
+) -> None:
+    more = "      app-dir: $(touch /tmp/pwned)\n"
+    text = INCLUDE.format(image=image, app="no-shell", more="").replace(
+        "      dokku-create-app", f"{more}      dokku-create-app"
+    )
+    made = project(tmp_path / "project", text)
+    done = gitlab_ci_local(made, dokku_container)
+    assert done.returncode != 0
+    assert "`$(touch /tmp/pwned)` does not look right" in done.stdout + done.stderr
+
+
+def test_staging_by_itself_and_production_by_hand(
+    image: str, dokku_container: Container, tmp_path: Path
+) -> None:
+    made = project(tmp_path / "project", pipeline("staging-and-production", image))
+    done = gitlab_ci_local(made, dokku_container)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert running(dokku_container, "hello-staging") == made.head
+    assert running(dokku_container, "hello") == ""
+    done = gitlab_ci_local(made, dokku_container, "production")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert running(dokku_container, "hello") == made.head
+
+
+def test_production_on_tags(image: str, dokku_container: Container, tmp_path: Path) -> None:
+    text = pipeline("production-on-tags", image).replace("app-name: hello", "app-name: tagged")
+    made = project(tmp_path / "project", text)
+    tag = ("--variable", "CI_COMMIT_TAG=1.0.0", "--unset-variable", "CI_COMMIT_BRANCH")
+    done = gitlab_ci_local(made, dokku_container, *tag)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert running(dokku_container, "tagged") == made.head
+    assert running(dokku_container, "tagged-staging") == ""
+
+
+def test_review_app_is_started_and_stopped_without_a_checkout(
+    image: str, dokku_container: Container, tmp_path: Path
+) -> None:
+    text = pipeline("review-apps", image).replace("app-name: hello", "app-name: base")
+    made = project(tmp_path / "project", text)
+    made.git("checkout", "--quiet", "-b", "feature-x")
+    made.commit("On a branch")
+    done = gitlab_ci_local(made, dokku_container)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert running(dokku_container, "base-feature-x") == made.head
+    done = gitlab_ci_local(made, dokku_container, "review:stop")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert running(dokku_container, "base-feature-x") == ""
+
+
+@pytest.mark.parametrize("name", ["staging-and-production", "production-on-tags", "review-apps"])
+def test_rendered_pipeline_follows_the_published_schema(
+    image: str, dokku_container: Container, tmp_path: Path, name: str
+) -> None:
+    made = project(tmp_path / "project", pipeline(name, image))
+    if name == "review-apps":
+        made.git("checkout", "--quiet", "-b", "feature-x")
+    rendered = gitlab_ci_local(made, dokku_container, "--preview")
+    path = tmp_path / "rendered.gitlab-ci.yml"
+    path.write_text(rendered.stdout)
+    checked = subprocess.run(
+        [BIN / "check-jsonschema", "--builtin-schema", "vendor.gitlab-ci",
+         "--data-transform", "gitlab-ci", path],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout
+    assert "$[[" not in rendered.stdout
+
+
+def test_component_twice_and_once_with_an_array_of_rules(
+    image: str, dokku_container: Container, tmp_path: Path
+) -> None:
+    made = project(tmp_path / "project", pipeline("production-on-tags", image))
+    refresh(made)
+    listed = gitlab_ci_local(made, dokku_container, "--list-json")
+    jobs = {job["name"]: job for job in json.loads(listed.stdout)}
+    assert "staging" in jobs
+    assert sys.version_info >= (3, 11)

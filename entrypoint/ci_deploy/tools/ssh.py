@@ -233,7 +233,8 @@ class Ssh:
             return mismatch(server, self._offer(), self._wanted.host_keys)
         if "Permission denied" in text or "Too many authentication failures" in text:
             message = f"{server} refuses the key for user {server.user or 'of this machine'}."
-            hint = f"Our key is {self._agent.key_name()}; allow it on the server, or check SSH_PRIVATE_KEY."
+            ours = self._agent.key_name()
+            hint = f"Our key is {ours}; allow it on the server, or check SSH_PRIVATE_KEY."
             return Unauthorized(message, hint=hint)
         if "configuration option" in text or "Bad " in last:
             return SettingsError(Problem("SSH_CONFIG", f"ssh does not accept it: {last}"))

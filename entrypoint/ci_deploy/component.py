@@ -1,0 +1,193 @@
+"""The GitLab component: templates/deploy.yml and templates/review.yml, from the settings.
+
+Based on GitLab 17.0 (docs.gitlab.com/ci/components, /ci/yaml, /ci/inputs). No global keywords, no
+secret among the inputs, no input inside `script:`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ci_deploy import __version__
+from ci_deploy.ci import base, gitlab
+from ci_deploy.settings import Setting
+
+# The templates have an environment input of their own; an app's config is where people put
+# passwords, and GitLab stores inputs in clear.
+NO_INPUTS = {"DEPLOY_ENVIRONMENT", "APP_CONFIG", "REVIEW_CONFIG"}
+DEPTH = 'GIT_DEPTH: "$[[ inputs.git-depth ]]"'
+Inputs = dict[str, dict[str, Any]]
+
+
+def yaml(value: Any) -> str:
+    """A value as JSON, which is YAML too."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def deploy(note: str, images: str, settings: Sequence[Setting]) -> str:
+    """A job that deploys."""
+    own = _common("deploy", images, {"if": "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"}) | {
+        "environment": {
+            "default": "production",
+            "description": "GitLab's environment, and DEPLOY_ENVIRONMENT",
+        },
+        "tier": {
+            "default": "production",
+            "options": ["production", "staging", "testing", "development", "other"],
+            "description": "Tier of the environment",
+        },
+        "auto-stop-in": {
+            "default": "never",
+            "description": "When GitLab stops the environment by itself",
+        },
+        "when": {
+            "default": "on_success",
+            "options": ["on_success", "manual"],
+            "description": "By itself, or by hand",
+        },
+    }
+    job = [
+        *_job("$[[ inputs.job-name ]]", "$[[ inputs.when ]]", "false"),
+        # it must not begin or end with a slash, and the app's name may be a variable
+        '  resource_group: "ci-deploy/$[[ inputs.app-name ]]/$[[ inputs.environment ]]"',
+        "  environment:",
+        '    name: "$[[ inputs.environment ]]"',
+        "    url: $DEPLOYED_URL",
+        "    deployment_tier: $[[ inputs.tier ]]",
+        '    auto_stop_in: "$[[ inputs.auto-stop-in ]]"',
+        *_variables(settings, "$[[ inputs.environment ]]", [DEPTH]),
+        "  script:",
+        "    - deploy",
+        *_artifacts(),
+    ]
+    return _file(note, own, settings, job)
+
+
+def review(note: str, images: str, settings: Sequence[Setting]) -> str:
+    """A job that makes or updates the branch's review app, and one that removes it."""
+    own = _common("review", images, {"if": "$CI_PIPELINE_SOURCE == 'merge_request_event'"}) | {
+        "environment": {
+            "default": "review",
+            "description": "Folder of GitLab's environments; the branch's slug is added",
+        },
+        "auto-stop-in": {
+            "default": "1 week",
+            "description": "When GitLab stops the environment by itself",
+        },
+    }
+    name = "$[[ inputs.environment ]]/$CI_COMMIT_REF_SLUG"
+    group = f'  resource_group: "ci-deploy/$[[ inputs.app-name ]]/{name}"'
+    stop = '"$[[ inputs.job-name ]]:stop"'
+    job = [
+        *_job("$[[ inputs.job-name ]]", "on_success", "false"),
+        group,
+        "  environment:",
+        f'    name: "{name}"',
+        "    url: $DEPLOYED_URL",
+        "    deployment_tier: development",
+        f"    on_stop: {stop}",
+        '    auto_stop_in: "$[[ inputs.auto-stop-in ]]"',
+        *_variables(settings, name, [DEPTH]),
+        "  script:",
+        "    - ci-deploy review",
+        *_artifacts(),
+        "",
+        "# same stage, rules and resource group, or GitLab cannot stop it; the branch may be gone",
+        *_job("$[[ inputs.job-name ]]:stop", "manual", "true"),
+        group,
+        "  environment:",
+        f'    name: "{name}"',
+        "    action: stop",
+        *_variables(settings, name, ["GIT_STRATEGY: none"]),
+        "  script:",
+        "    - ci-deploy destroy",
+    ]
+    return _file(note, own, settings, job)
+
+
+def _common(job: str, images: str, rule: Mapping[str, str]) -> Inputs:
+    return {
+        "job-name": {"default": job, "description": "Name of the job"},
+        "stage": {"default": "deploy", "description": "Stage of the job"},
+        "image": {
+            "default": f"{images}/full:{__version__}",
+            "description": "Image; /dokku and others are smaller than /full",
+        },
+        "rules": {"type": "array", "default": [rule], "description": "When the job is there"},
+        "git-depth": {
+            "default": "0",
+            "regex": r"^\d+$",
+            "description": "Commits to clone; 0 is all, which a push needs",
+        },
+    }
+
+
+def _inputs(settings: Iterable[Setting]) -> list[Setting]:
+    return [each for each in settings if not each.secret and each.name not in NO_INPUTS]
+
+
+def _file(note: str, own: Inputs, settings: Sequence[Setting], job: Sequence[str]) -> str:
+    entries = own | {each.input: _input(each) for each in _inputs(settings)}
+    lines = [f"# {note}", "spec:", "  inputs:"]
+    for name, entry in entries.items():
+        lines += [f"    {name}:", *(f"      {key}: {yaml(value)}" for key, value in entry.items())]
+    return "\n".join([*lines, "---", *job]) + "\n"
+
+
+def _input(setting: Setting) -> dict[str, Any]:
+    """An input is a text that defaults to empty: the real default is ours to apply, and whatever is
+    given explicitly must be seen to be given."""
+    entry: dict[str, Any] = {"default": ""}
+    if setting.choices:
+        entry["options"] = ["", *setting.choices]
+    elif setting.base is bool:
+        entry["options"] = ["", "true", "false"]
+    elif setting.base is int:
+        entry["regex"] = r"^(\d+|\$.*)?$"
+    return {**entry, "description": setting.description}
+
+
+def _job(name: str, when: str, may_fail: str) -> list[str]:
+    return [
+        f'"{name}":',
+        "  stage: $[[ inputs.stage ]]",
+        '  image: { name: "$[[ inputs.image ]]", entrypoint: [""] }',
+        "  rules: $[[ inputs.rules ]]",
+        f"  when: {when}",
+        f"  allow_failure: {may_fail}",
+        "  interruptible: false",
+        "  retry: { max: 2, exit_codes: [11] }",
+        "  dependencies: []",
+        "  # what a project sets for all of its jobs is meant for other images",
+        "  before_script: []",
+        "  after_script: []",
+        "  services: []",
+        "  cache: []",
+    ]
+
+
+def _variables(settings: Iterable[Setting], environment: str, more: Sequence[str]) -> list[str]:
+    lines = ["  variables:", *(f"    {line}" for line in more)]
+    lines += [f'    INPUT_DEPLOY_ENVIRONMENT: "{environment}"']
+    for setting in _inputs(settings):
+        value = f'"$[[ inputs.{setting.input} ]]"'
+        if setting.literal:
+            value = f"{{ value: {value}, expand: false }}"
+        lines += [f"    INPUT_{setting.name}: {value}"]
+    return lines
+
+
+def _artifacts() -> list[str]:
+    return [
+        "  artifacts:",
+        "    when: always",
+        '    name: "$CI_JOB_NAME"',
+        "    access: developer",
+        f"    paths: [{base.REPORT_FILE}]",
+        "    reports:",
+        f"      dotenv: {gitlab.DOTENV}",
+        f"      annotations: {gitlab.ANNOTATIONS}",
+        f"      junit: {gitlab.JUNIT}",
+    ]

@@ -1,0 +1,126 @@
+"""The examples as they are run in tests: only the server and the image are other ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.containers import Container
+from tests.support import ROOT, Checkout
+
+EXAMPLES = ROOT / "examples"
+TOOLS = ROOT / ".tools/bin"
+OURS = "$CI_SERVER_FQDN/ci-deploy/ci-deploy/"
+
+
+def pipeline(name: str, image: str) -> str:
+    """A GitLab example, with the component from the project itself and our image."""
+    text = (EXAMPLES / "gitlab" / f"{name}.gitlab-ci.yml").read_text()
+    text = text.replace("@0.1.0", "@$CI_COMMIT_SHA")
+    text = text.replace(OURS, "$CI_SERVER_FQDN/$CI_PROJECT_PATH/")
+    text = text.replace("dokku@dokku.example.com", "root@dokku")
+    inputs = f"inputs:\n      image: {image}\n      dokku-create-app: 'true'\n"
+    return text.replace("inputs:\n", inputs)
+
+
+def project(path: Path, pipeline_text: str) -> Checkout:
+    """A project with the hello app, our templates and a pipeline, as gitlab-ci-local wants it."""
+    made = Checkout(path)
+    shutil.copytree(ROOT / "templates", made.path / "templates")
+    (made.path / ".gitlab-ci.yml").write_text(pipeline_text)
+    made.commit("Pipeline", {"Procfile": "worker: sleep 600\n"})
+    made.git("remote", "add", "origin", "https://gitlab.com/acme/hello.git")
+    refresh(made)
+    return made
+
+
+def refresh(made: Checkout) -> None:
+    """gitlab-ci-local reads the default branch from the remote's refs."""
+    made.git("update-ref", "refs/remotes/origin/main", "HEAD")
+    made.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
+
+
+def gitlab_ci_local(
+    made: Checkout, server: Container, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the pipeline, or what `arguments` say; secrets are project variables, as on GitLab."""
+    settings = server.settings()
+    home = made.path.parent / "home"
+    home.mkdir(exist_ok=True)
+    variables = home / "variables.yml"
+    names = ("SSH_PRIVATE_KEY", "SSH_SERVER_HOSTKEYS")
+    variables.write_text("".join(f"{name}: {json.dumps(settings[name])}\n" for name in names))
+    return subprocess.run(
+        [
+            TOOLS / "gitlab-ci-local",
+            *("--pull-policy", "if-not-present", "--helper-image", "ci-deploy-test/helper"),
+            *("--no-color", "--network", server.network, "--variables-file", variables),
+            *arguments,
+        ],
+        cwd=made.path,
+        env={**os.environ, "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def action(folder: Path, image: str) -> Path:
+    """Our action in the form of a release: with an image instead of a Dockerfile."""
+    folder.mkdir()
+    text = (ROOT / "action.yml").read_text()
+    (folder / "action.yml").write_text(
+        text.replace("image: Dockerfile", f"image: docker://{image}")
+    )
+    return folder
+
+
+def _checkout(folder: Path) -> Path:
+    """In place of actions/checkout, which act would fetch when it has a `ref`: the project's own
+    directory is mounted, so that there is nothing to do."""
+    path = folder / "checkout"
+    path.mkdir(exist_ok=True)
+    (path / "action.yml").write_text("name: checkout\nruns: { using: composite, steps: [{ run: ":", shell: sh }] }\n")
+    return path
+
+
+def act(
+    made: Checkout,
+    server: Container,
+    released: Path,
+    event: str,
+    *arguments: str,
+    payload: dict[str, object] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run the workflows of a project with act."""
+    settings = server.settings()
+    home = made.path.parent / "home"
+    home.mkdir(exist_ok=True)
+    (home / "event.json").write_text(json.dumps(payload or {}))
+    secret, variable = home / "secrets", home / "vars"
+    secret.write_text(f"SSH_PRIVATE_KEY={json.dumps(settings['SSH_PRIVATE_KEY'])}\n")
+    hosts = settings["SSH_SERVER_HOSTKEYS"].splitlines()[0]
+    variable.write_text(f"SSH_SERVER_HOSTKEYS={hosts}\n")
+    return subprocess.run(
+        [
+            TOOLS / "act",
+            event,
+            *("-P", "ubuntu-latest=ci-deploy-test/helper", "--pull=false"),
+            *("--rebuild=false", "--action-offline-mode", "--network", server.network),
+            *("--container-daemon-socket", "-", "--secret-file", secret, "--var-file", variable),
+            *("--eventpath", home / "event.json"),
+            *("--local-repository", f"ci-deploy/ci-deploy@v0.1.0={released}"),
+            *("--bind", "--local-repository", f"actions/checkout@v6={_checkout(home)}"),
+            *arguments,
+        ],
+        cwd=made.path,
+        env={**os.environ, "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
