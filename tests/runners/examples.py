@@ -84,7 +84,7 @@ def _checkout(folder: Path) -> Path:
     directory is mounted, so that there is nothing to do."""
     path = folder / "checkout"
     path.mkdir(exist_ok=True)
-    (path / "action.yml").write_text("name: checkout\nruns: { using: composite, steps: [{ run: ":", shell: sh }] }\n")
+    (path / "action.yml").write_text("name: checkout\nruns: { using: composite, steps: [{ run: ':', shell: sh }] }\n")
     return path
 
 
