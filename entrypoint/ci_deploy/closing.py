@@ -31,10 +31,16 @@ def write(ctx: Context) -> None:
     report.provider = ctx.provider.name
     report.ref, report.actor, report.job_url = facts.ref, facts.actor, facts.job_url
     report.commit_url = facts.commit_url(ctx.revision) if ctx.revision else ""
+    known = len(report.warnings)
     try:
         ctx.ci.write(report)
     except OSError as error:
         ctx.console.warning(f"an output could not be written: {error}")
+    if report.finished:
+        for warning in report.warnings[known:]:
+            ctx.console.indent(f"! {warning}", style.YELLOW)
+    else:
+        del report.warnings[known:]  # they are told at the end
 
 
 def _box(ctx: Context, report: Report) -> None:

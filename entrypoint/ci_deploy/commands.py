@@ -88,6 +88,8 @@ def _run_events(
         ctx.revision = ctx.repository.resolve(ctx.settings.revision)
         ctx.title = ctx.repository.subject(ctx.revision)
     _headline(ctx)
+    for doubt in guards.doubts(ctx.facts):
+        ctx.console.warning(doubt)
     return Deployment(ctx, layers).run()
 
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from ci_deploy.ci.base import CIContext
 from ci_deploy.errors import Refused, SkipDeploy
 
-BRINGS_CODE = {"deploy", "review", "promote"}
+NOT_PRODUCTION = re.compile(r"stag|test|dev|review|preview|qa|demo|sandbox", re.I)
+
+
+def doubts(facts: CIContext) -> list[str]:
+    """What is probably a mistake, but no reason to refuse."""
+    if facts.tier == "production" and NOT_PRODUCTION.search(facts.environment):
+        return [f"the tier of `{facts.environment}` is production: set the input `tier` to fit."]
+    return []
 
 
 def check(command: str, facts: CIContext, allow: tuple[str, ...]) -> None:

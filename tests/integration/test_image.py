@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import time
@@ -9,10 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.containers import Container
 from tests.docker import LABEL, docker
-from tests.support import Checkout
+from tests.support import ROOT, Checkout
 
 pytestmark = pytest.mark.docker
 
@@ -131,6 +133,34 @@ def test_github_way_without_arguments_and_with_inputs(
     assert code == 0, output
     assert "succeeded" in (tmp_path / "output").read_text()
     assert f"github-way runs {app.head[:7]}" in (tmp_path / "summary").read_text()
+
+
+def test_circleci_way_the_example_with_the_image_as_executor(
+    image: str, dokku_container: Container, app: Checkout
+) -> None:
+    example = YAML(typ="safe").load(ROOT / "examples/circleci/config.yml")
+    job = example["jobs"]["deploy"]
+    settings = dokku_container.settings(APP_NAME="circleci-way")
+    env = {
+        **job["environment"],
+        **settings,
+        "SSH_PRIVATE_KEY": base64.b64encode(settings["SSH_PRIVATE_KEY"].encode()).decode(),
+        "CIRCLECI": "true",
+        "CIRCLE_SHA1": app.head,
+        "CIRCLE_BRANCH": "main",
+        "CIRCLE_BUILD_NUM": "75",
+        "CIRCLE_REPOSITORY_URL": "git@github.com:acme/hello.git",
+        "CIRCLE_WORKING_DIRECTORY": "/w",
+    }
+    [script] = [step["run"] for step in job["steps"] if "run" in step]
+    shell = ("bash", "-eo", "pipefail", "-c")
+    network = dokku_container.network
+    code, output = _run(image, *shell, script, env=env, network=network, workspace=app.path)
+    assert code == 0, output
+    report = json.loads((app.path / "deploy-report.json").read_text())
+    assert report["commit_url"] == f"https://github.com/acme/hello/commit/{app.head}"
+    code, output = _run(image, "ci-deploy", "tag", env=env, workspace=app.path)
+    assert output == f"75_{app.head[:7]}\n"
 
 
 def test_versions_of_all_tools_are_listed(image: str) -> None:

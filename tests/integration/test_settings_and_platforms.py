@@ -151,6 +151,42 @@ def test_outputs_are_the_same_on_gitlab_github_and_locally(
         assert done.report["revision"] == checkout.head
 
 
+ODD = "st=ag\n in%25g \"q\" 'r' `s` " + "x" * 200
+
+
+def test_odd_values_are_equal_on_both_platforms_and_break_neither(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+) -> None:
+    env = settings_for(dokku, DEPLOY_ENVIRONMENT=ODD)
+    gitlab = run("deploy", cwd=checkout.path, env={**env, **_gitlab(checkout)})
+    assert gitlab.code == 0, gitlab.output
+    variables = _github(checkout, tmp_path)
+    github = run("ci-deploy", cwd=checkout.path, env={**env, **variables, "REDEPLOY": "true"})
+    assert github.code == 0, github.output
+    found = _parse_outputs(Path(variables["GITHUB_OUTPUT"]).read_text())["environment"]
+    assert found == gitlab.outputs()["DEPLOYED_ENVIRONMENT"] == " ".join(ODD.split())
+
+
+def test_value_too_long_for_dotenv_is_left_out_with_a_message(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    env = settings_for(dokku, DEPLOY_ENVIRONMENT="x" * 6000)
+    done = run("deploy", cwd=checkout.path, env={**env, **_gitlab(checkout)})
+    assert done.code == 0, done.output
+    assert (checkout.path / "deploy.env").stat().st_size <= 5 * 1024
+    assert "DEPLOYED_ENVIRONMENT is too long" in done.output
+    assert done.outputs()["DEPLOYED_STATUS"] == "succeeded"
+
+
+def test_tier_that_does_not_fit_the_environment_is_mentioned(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    gitlab = {**_gitlab(checkout), "CI_ENVIRONMENT_TIER": "production"}
+    done = run("deploy", cwd=checkout.path, env={**settings_for(dokku), **gitlab})
+    assert done.code == 0
+    assert "the tier of `staging` is production: set the input `tier`" in done.output
+
+
 def test_gitlab_gets_dotenv_annotations_junit_and_sections(
     dokku: DokkuStandIn, tmp_path: Path
 ) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.containers import Container
@@ -84,7 +85,9 @@ def _checkout(folder: Path) -> Path:
     directory is mounted, so that there is nothing to do."""
     path = folder / "checkout"
     path.mkdir(exist_ok=True)
-    (path / "action.yml").write_text("name: checkout\nruns: { using: composite, steps: [{ run: ':', shell: sh }] }\n")
+    (path / "action.yml").write_text(
+        "name: checkout\nruns: { using: composite, steps: [{ run: ':', shell: sh }] }\n"
+    )
     return path
 
 
@@ -94,7 +97,7 @@ def act(
     released: Path,
     event: str,
     *arguments: str,
-    payload: dict[str, object] | None = None,
+    payload: Mapping[str, object] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run the workflows of a project with act."""
     settings = server.settings()

@@ -99,6 +99,26 @@ def test_command_in_an_input_is_no_shell_code(
     assert "`$(touch /tmp/pwned)` does not look right" in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("redeploy: 'yess'", "option"),
+        ("deploy-timeout: ten", "regex"),
+        ("live-but-failed: wran", "option"),
+    ],
+)
+def test_bad_input_is_refused_before_the_job(
+    image: str, dokku_container: Container, tmp_path: Path, line: str, words: str
+) -> None:
+    text = INCLUDE.format(image=image, app="bad-input", more="")
+    text = text.replace("      dokku-create-app", f"      {line}\n      dokku-create-app")
+    made = project(tmp_path / "project", text)
+    done = gitlab_ci_local(made, dokku_container)
+    assert done.returncode != 0
+    assert words in (done.stdout + done.stderr).lower()
+    assert running(dokku_container, "bad-input") == ""
+
+
 def test_staging_by_itself_and_production_by_hand(
     image: str, dokku_container: Container, tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ class CIContext:
     tag: str = ""
     default_branch: str = ""
     environment: str = ""
+    tier: str = ""  # of the environment, where the platform has such a thing
     actor: str = ""
     event: str = ""  # the platform's own word: push, merge_request_event, pull_request, schedule
     job_url: str = ""

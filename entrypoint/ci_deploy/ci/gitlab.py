@@ -51,6 +51,7 @@ class GitLab(CI):
             tag=get("CI_COMMIT_TAG", ""),
             default_branch=get("CI_DEFAULT_BRANCH", ""),
             environment=get("CI_ENVIRONMENT_NAME", ""),
+            tier=get("CI_ENVIRONMENT_TIER", ""),
             actor=get("GITLAB_USER_LOGIN", ""),
             event=get("CI_PIPELINE_SOURCE", ""),
             job_url=get("CI_JOB_URL", ""),
