@@ -155,14 +155,14 @@ def test_real_default_stands_in_the_description(each: Setting) -> None:
 
 @pytest.mark.parametrize("name", templates())
 def test_inputs_reach_us_under_a_name_that_no_variable_overrides(name: str) -> None:
-    (job,) = rendered(name, **{"app-name": "shop"}).values()
-    variables = job["variables"]
-    for each in OFFERED:
-        given = "shop" if each.name == "APP_NAME" else ""
-        value = variables[f"INPUT_{each.name}"]
-        assert value == ({"value": given, "expand": False} if each.literal else given), each.name
-    assert not {each.name for each in SETTINGS} & variables.keys()
-    assert variables["INPUT_DEPLOY_ENVIRONMENT"] == job["environment"]["name"]
+    for job in rendered(name, **{"app-name": "shop"}).values():
+        variables = job["variables"]
+        for each in OFFERED:
+            given = "shop" if each.name == "APP_NAME" else ""
+            value = variables[f"INPUT_{each.name}"]
+            assert value == ({"value": given, "expand": False} if each.literal else given)
+        assert not {each.name for each in SETTINGS} & variables.keys()
+        assert variables["INPUT_DEPLOY_ENVIRONMENT"] == job["environment"]["name"]
 
 
 def test_every_input_of_a_template_is_used() -> None:
@@ -233,6 +233,17 @@ def test_template_has_no_global_keywords_and_works_with_the_images_shell(name: s
         assert job["image"]["entrypoint"] == [""]
         assert job["image"]["name"].endswith(f":{__version__}")
         assert job["interruptible"] is False
+
+
+def test_stopping_a_review_app_meets_what_gitlab_asks_for() -> None:
+    """Same stage, rules and resource group; nothing of the branch, which may be gone."""
+    start, stop = rendered("templates/review.yml").values()
+    assert start["environment"]["on_stop"] in rendered("templates/review.yml")
+    for key in ("stage", "rules", "resource_group"):
+        assert start[key] == stop[key]
+    assert stop["environment"] == {"name": start["environment"]["name"], "action": "stop"}
+    assert (stop["when"], stop["allow_failure"]) == ("manual", True)
+    assert stop["variables"]["GIT_STRATEGY"] == "none"
 
 
 # --- documentation ---
