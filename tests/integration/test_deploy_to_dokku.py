@@ -95,59 +95,6 @@ def test_push_to_a_wrong_branch_fails_although_git_succeeds(
     assert dokku.app("hello").running_revision == ""
 
 
-def test_older_revision_is_deployed_with_a_lease_and_a_warning(
-    dokku: DokkuStandIn, checkout: Checkout
-) -> None:
-    old = checkout.head
-    new = checkout.commit("Second")
-    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
-    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, DEPLOY_REVISION=old))
-    assert done.code == 0, done.output
-    assert f"{old[:7]} is older than {new[:7]}" in done.output
-    assert dokku.app("hello").running_revision == old
-
-
-def test_older_revision_is_refused_when_asked_and_nothing_is_touched(
-    dokku: DokkuStandIn, checkout: Checkout
-) -> None:
-    old = checkout.head
-    checkout.commit("Second")
-    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
-    env = settings_for(dokku, DEPLOY_REVISION=old, REFUSE_OUTDATED="true")
-    pushes = _pushes(dokku)
-    assert run("deploy", cwd=checkout.path, env=env).code == 14
-    assert _pushes(dokku) == pushes
-
-
-def test_older_revision_is_recognised_when_the_checkout_lacks_the_live_one(
-    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
-) -> None:
-    old = checkout.head
-    checkout.git("clone", "--quiet", str(checkout.path), str(tmp_path / "old"))
-    checkout.commit("Second")
-    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
-    done = run("deploy", cwd=tmp_path / "old", env=settings_for(dokku))
-    assert done.code == 0, done.output
-    assert dokku.app("hello").running_revision == old
-
-
-def test_diverged_revision_is_refused_unless_forced(
-    dokku: DokkuStandIn, checkout: Checkout
-) -> None:
-    start = checkout.head
-    live = checkout.commit("One way")
-    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
-    checkout.git("reset", "--quiet", "--hard", start)
-    other = checkout.commit("The other way")
-    done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
-    assert done.code == 14
-    assert f"{other[:7]} has diverged from {live[:7]}" in done.output
-    assert dokku.app("hello").running_revision == live
-    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, FORCE_PUSH="true"))
-    assert done.code == 0, done.output
-    assert dokku.app("hello").running_revision == other
-
-
 def test_shallow_checkout_is_deepened_from_its_origin(
     dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
 ) -> None:

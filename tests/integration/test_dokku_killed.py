@@ -97,7 +97,8 @@ def test_destroy(server: DokkuStandIn, checkout: Checkout, count: int) -> None:
         env = settings_for(
             server, REVIEW_APP_NAME=f"review-{number}", DOKKU_SERVICES="postgres redis"
         )
-        assert run("ci-deploy", "review", cwd=checkout.path, env=env).code == 0
+        made = run("ci-deploy", "review", cwd=checkout.path, env=env)
+        assert made.code == 0, made.output
         if took:
             _killed(choose.uniform(0.05, took), "ci-deploy", "destroy", cwd=checkout.path, env=env)
         done = run("ci-deploy", "destroy", cwd=checkout.path, env=env)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import pkgutil
 import sys
 from collections.abc import Iterator
@@ -44,9 +43,22 @@ def _from_other_packages() -> Iterator[LayerClass]:
     if WHEELS.is_dir():
         wheels = map(str, sorted(WHEELS.glob("*.whl")))
         sys.path.extend(wheel for wheel in wheels if wheel not in sys.path)
+    if not any(map(_names_layers, sys.path)):
+        return
+    import importlib.metadata
+
     for entry in importlib.metadata.entry_points(group=GROUP):
         loaded = entry.load()
         if not (isinstance(loaded, type) and issubclass(loaded, Layer)):
             message = f"{entry.value} of the group {GROUP} is not a Layer."
             raise TypeError(message)
         yield loaded
+
+
+def _names_layers(place: str) -> bool:
+    """Whether a package or a wheel in this place of sys.path declares layers."""
+    folder = Path(place)
+    if folder.suffix == ".whl":
+        return True
+    declared = folder.glob("*.dist-info/entry_points.txt")
+    return any(GROUP in file.read_text(encoding="utf-8", errors="replace") for file in declared)

@@ -11,9 +11,10 @@ from ci_deploy.context import Context
 from ci_deploy.errors import DeployFailed, Refused, SkipDeploy
 from ci_deploy.events import Event, on
 from ci_deploy.layers.provider import Deployed, Live, Step
+from ci_deploy.review import ReviewApp
 from ci_deploy.shell.program import Change
 from ci_deploy.tools.dokku import answers, before_traffic, release_tasks, review
-from ci_deploy.tools.dokku.app import HISTORY, State, encoded, with_deployment
+from ci_deploy.tools.dokku.app import HISTORY, encoded, with_deployment
 from ci_deploy.tools.dokku.before_traffic import BeforeTraffic
 from ci_deploy.tools.dokku.code import Code
 from ci_deploy.tools.dokku.provider import DokkuApp, DokkuSettings
@@ -35,7 +36,6 @@ class Dokku(DokkuApp):
     def __init__(self, ctx: Context, wanted: DokkuSettings) -> None:
         super().__init__(ctx, wanted)
         self.code: Code | None = None
-        self._base = State()  # of a review app's base
 
     # --- what is there ---
 
@@ -46,12 +46,9 @@ class Dokku(DokkuApp):
         wanted = self.settings.services if ctx.command in {"deploy", "review", "doctor"} else ()
         self.services = Services(self.server, ctx.app, wanted, own=review is not None)
         asked = self.services.questions()
-        base = [["config:export", "--format", "json", review.base]] if review else []
-        self.state, (found, *rest) = self.apps.survey(ctx.app, ["version"], *asked, *base)
+        self.state, (found, *rest) = self.apps.survey(ctx.app, ["version"], *asked)
         self.server.version = answers.version(found)
-        self.services.look(rest[: len(asked)])
-        if review:
-            self._base = State(config=self.apps.config(rest[-1]))
+        self.services.look(rest, self.state.config)
         ctx.before, ctx.url = self.state.live, self.state.live.url
 
     @on(Event.CONFIGURE, priority=50)
@@ -74,7 +71,7 @@ class Dokku(DokkuApp):
             return
         ctx.console.indent(f"live now: {live.revision[:7] or 'nothing that is known'}")
         if ctx.review:
-            review.guard_urls(ctx.review, self._base, self.state, ctx.app_config)
+            self._guard_review_config(ctx.review)
         if ctx.before_traffic:
             before_traffic.check_version(self.server)
         self.code = self._code()
@@ -86,17 +83,31 @@ class Dokku(DokkuApp):
             ctx.console.indent("the revision is live, but not all of its processes run.")
         self.code.prepare()
 
+    def _guard_review_config(self, wanted: ReviewApp) -> None:
+        """The base app is only asked when there is anything that may be an address of its own."""
+        config = {**self.state.config, **self.ctx.app_config}
+        doubtful = {
+            key: value
+            for key, value in review.addresses(config).items()
+            if not self.services.is_own(value)
+        }
+        if doubtful:
+            words = ["config:export", "--format", "json", wanted.base]
+            base = self.apps.config(self.server.ask(words)[0])
+            review.guard_addresses(wanted, review.addresses(base), doubtful)
+
     def _code(self, *, going_back: bool = False) -> Code:
         """The way in which the code gets there."""
         ctx, wanted = self.ctx, self.settings
         shared = (ctx, self.server, self.state, self.live)
+        force = wanted.force_push or ctx.review is not None  # its branch may be rebased
         if wanted.image:
-            return Image(*shared, image=wanted.image)
+            return Image(*shared, image=wanted.image, force=force)
         if wanted.method == "archive" or (
             wanted.method == "auto" and not ctx.repository.can_deepen()
         ):
-            return Archive(*shared, folder=ctx.settings.app_dir)
-        return Push(*shared, branch=self.branch, force=wanted.force_push, going_back=going_back)
+            return Archive(*shared, folder=ctx.settings.app_dir, force=force)
+        return Push(*shared, branch=self.branch, force=force, going_back=going_back)
 
     # --- provision ---
 
@@ -166,7 +177,7 @@ class Dokku(DokkuApp):
         else:
             beside = self._remember(self.ctx.revision)
         while True:
-            live, beside = self.apps.look(self.ctx.app, self.state.config, beside).live, None
+            live, beside = self.apps.pushed(self.ctx.app, self.state, beside), None
             if live.revision == self.ctx.revision and live.up:
                 break
             if time.monotonic() > until or live.revision != self.ctx.revision:

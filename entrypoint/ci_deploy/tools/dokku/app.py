@@ -75,16 +75,26 @@ class App:
             return State(), rest
         return self._state(name, apps, git, ps, urls, self.config(config)), rest
 
-    def look(self, name: str, config: Mapping[str, str], beside: Change | None = None) -> State:
+    def look(self, name: str, config: Mapping[str, str]) -> State:
         """The short form: what runs now. `config` is what an earlier survey has told."""
-        apps, git, ps, urls, *_ = self._server.ask(
+        apps, git, ps, urls = self._server.ask(
             ["apps:report", name],
             ["git:report", name],
             ["ps:report", name],
             ["urls", name],
-            beside=beside,
         )
         return self._state(name, apps, git, ps, urls, config)
+
+    def pushed(self, name: str, before: State, beside: Change | None = None) -> Live:
+        """The shortest form, for after a push: then the deploy source's metadata is a commit."""
+        questions = [["apps:report", name], ["ps:report", name], ["urls", name]]
+        apps, ps, urls, *_ = self._server.ask(*questions, beside=beside)
+        source = answers.report(apps)
+        revision = answers.revision(source.get("deploy source metadata", ""))
+        if not revision:
+            return self.look(name, before.config).live
+        busy = source.get("locked") == "true"
+        return answers.live(revision, ps, urls, busy=busy)
 
     def set_config(self, name: str, changes: Mapping[str, str], *, what: str) -> None:
         """Set variables without a restart: values byte for byte, and in no argv of ours."""

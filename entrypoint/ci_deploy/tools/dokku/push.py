@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ci_deploy.context import Context
-from ci_deploy.errors import Refused
 from ci_deploy.layers.provider import Live
 from ci_deploy.shell.program import Result
 from ci_deploy.tools.dokku import answers
 from ci_deploy.tools.dokku.app import State
 from ci_deploy.tools.dokku.code import Code
 from ci_deploy.tools.dokku.server import DokkuServer
+from ci_deploy.tools.order import Order, guard, order
+
+PUSHED = "git-push"  # the deploy source of a push
 
 
 class Push(Code):
@@ -37,9 +39,16 @@ class Push(Code):
         self._may_replace: str | None = None
 
     def prepare(self) -> None:
-        if not self.is_live():
-            self._ctx.repository.deepen()
-            self._may_replace = self._lease(self._state.live.revision)
+        if self.is_live():
+            return
+        repository, live = self._ctx.repository, self._state.live.revision
+        repository.deepen()
+        there = live
+        foreign = self._state.source not in {"", PUSHED}  # a commit of Dokku's own, of an archive
+        if foreign or (live and not repository.has(live)):
+            there = self.server_ref()
+        self._guard(live or there)
+        self._may_replace = self._lease(there)
 
     def _once(self) -> Result:
         sha, lease = self.revision, self._may_replace
@@ -53,10 +62,10 @@ class Push(Code):
             lease=lease,
             watch=self.watch,
         )
-        if (
-            self._again() and not super()._again()
-        ):  # somebody else was faster, or it came there otherwise
-            self._may_replace = self._lease(self.server_ref())
+        overtaken = self._again() and not super()._again()
+        if overtaken and (there := self.server_ref()):
+            self._guard(there)
+            self._may_replace = self._lease(there)
         return result
 
     def _again(self) -> bool:
@@ -64,39 +73,16 @@ class Push(Code):
         hold what is deployed, since a rebuild takes it from there."""
         return super()._again() or self.said(answers.REJECTED) or self.said(answers.RACED)
 
-    def _lease(self, live: str) -> str | None:
-        """None when ours follows the live one, else the SHA that we may replace. Raises Refused."""
-        repository, new = self._ctx.repository, self.revision
-        if not live or live == new:
-            return None
-        if not repository.has(live):
-            live = self.server_ref() or live
-        known = repository.has(live)
-        if known and repository.is_ancestor(live, new):
-            return None
-        if known and repository.is_ancestor(new, live):
-            self._going_back(new[:7], live[:7])
-        else:
-            self._replacing(new[:7], live[:7], known=known)
-        return live
+    def _guard(self, live: str) -> None:
+        """Raises Refused."""
+        found = order(self._ctx.repository, self.revision, live)
+        if not self._back:
+            guard(self._ctx, live, found, force=self._force, overwrites=True)
 
-    def _going_back(self, new: str, live: str) -> None:
-        if self._back:
-            return
-        if self._ctx.settings.refuse_outdated:
-            message = f"{new} is older than {live}, which is live."
-            raise Refused(message, hint="Unset REFUSE_OUTDATED to go back on purpose.")
-        self._ctx.console.warning(f"{new} is older than {live}, which is live: going back.")
-
-    def _replacing(self, new: str, live: str, *, known: bool) -> None:
-        if self._back:
-            return
-        if not self._force:
-            how = "has diverged from" if known else "cannot be compared, for lack of history, with"
-            message = f"{new} {how} {live}, which is live."
-            hint = "Deploy a revision that contains it, or set FORCE_PUSH=true to replace it."
-            raise Refused(message, hint=hint)
-        self._ctx.console.warning(f"FORCE_PUSH: {live} is replaced by {new}.")
+    def _lease(self, there: str) -> str | None:
+        """None when ours follows what is there, else what is there: that we may replace."""
+        found = order(self._ctx.repository, self.revision, there)
+        return None if found is Order.AFTER else there
 
     def server_ref(self) -> str:
         """What the app's own repository holds; fetched, so that histories can be compared."""

@@ -37,16 +37,23 @@ def is_empty(state: State) -> bool:
     return not state.live.revision and not state.source and not state.config
 
 
-def guard_urls(review: ReviewApp, base: State, state: State, wanted: Mapping[str, str]) -> None:
-    """Raises Refused when a variable of the review app is the address of a service of the base
-    app: its migrations would run on production's data."""
-    theirs = {
-        value: key
-        for key, value in base.config.items()
-        if re.match(r"[a-z][a-z0-9+.-]*://", value) and not value.startswith(WEB)
+def addresses(config: Mapping[str, str]) -> dict[str, str]:
+    """The variables that are addresses of services, not of web pages."""
+    return {
+        key: value
+        for key, value in config.items()
+        if key not in OURS
+        and re.match(r"[a-z][a-z0-9+.-]*://", value)
+        and not value.startswith(WEB)
     }
-    for key, value in {**state.config, **wanted}.items():
-        if key not in OURS and value in theirs:
+
+
+def guard_addresses(review: ReviewApp, base: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    """Raises Refused when a variable of the review app is an address of the base app's: its
+    migrations would run on production's data."""
+    theirs = {value: key for key, value in base.items()}
+    for key, value in wanted.items():
+        if value in theirs:
             message = (
                 f"{key} of {review.name} would be {theirs[value]} of {review.base}: a review app "
                 "must not reach the base app's services."

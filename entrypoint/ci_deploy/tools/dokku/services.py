@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ci_deploy.errors import Problem, SettingsError
-from ci_deploy.shell.program import Change, Result
+from ci_deploy.shell.program import Change, CommandFailed, Result
 from ci_deploy.tools.dokku.server import DokkuServer
 from ci_deploy.values import words
 
@@ -74,18 +74,14 @@ class Services:
 
     def questions(self) -> list[list[str]]:
         """What to ask about them; `look` takes the answers."""
-        return [
-            question
-            for service, name in self._names.items()
-            for question in (
-                [f"{service.kind}:exists", name],
-                [f"{service.kind}:linked", name, self._app],
-            )
-        ]
+        return [[f"{service.kind}:exists", name] for service, name in self._names.items()]
 
-    def look(self, answers: Sequence[Result]) -> None:
-        """Take the answers. Raises SettingsError when a plugin is missing."""
-        for service, exists, linked in zip(self._names, answers[::2], answers[1::2], strict=True):
+    def look(self, answers: Sequence[Result], config: Mapping[str, str]) -> None:
+        """Take the answers, and the app's config, which tells what is linked.
+
+        Raises SettingsError when a plugin is missing.
+        """
+        for (service, name), exists in zip(self._names.items(), answers, strict=True):
             if "is not a dokku command" in exists.errors + exists.text:
                 url = f"https://github.com/dokku/dokku-{service.kind}.git"
                 remedy = f"There: `sudo dokku plugin:install {url}`."
@@ -93,8 +89,12 @@ class Services:
                 raise SettingsError(Problem("DOKKU_SERVICES", reason, "", remedy))
             if exists.exit_code:
                 self._missing.append(service)
-            if linked.exit_code:
+            if not any(is_address(value, service.kind, name) for value in config.values()):
                 self._unlinked.append(service)
+
+    def is_own(self, value: str) -> bool:
+        """Whether it is the address of one of them."""
+        return any(is_address(value, each.kind, name) for each, name in self._names.items())
 
     @property
     def complete(self) -> bool:
@@ -120,11 +120,17 @@ class Services:
         """Link them, which sets DATABASE_URL and the like; no restart, the deploy follows."""
         for service in self._unlinked:
             name = self._names[service]
-            self._server.change(
-                [f"{service.kind}:link", name, self._app, "--no-restart"],
-                what=f"link {name} to {self._app}",
-                quiet=True,
-            )
+            what = f"link {name} to {self._app}"
+            words = [f"{service.kind}:link", name, self._app, "--no-restart"]
+            done = self._server.change(words, what=what, quiet=True, ok=None)
+            if done.exit_code and not any("Already linked" in line for line in done.lines):
+                raise CommandFailed(done, what)
+
+
+def is_address(value: str, kind: str, name: str) -> bool:
+    """`redis://:secret@dokku-redis-hello:6379` is that of the redis service `hello`."""
+    host = re.escape(f"dokku-{kind}-{name}".replace("_", "-"))
+    return re.search(rf"://(\S*@)?{host}[:/]", value) is not None
 
 
 def destroy(server: DokkuServer, found: Sequence[tuple[str, str]]) -> None:

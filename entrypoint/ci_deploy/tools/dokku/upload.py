@@ -14,6 +14,7 @@ from ci_deploy.tools.dokku import answers
 from ci_deploy.tools.dokku.app import State
 from ci_deploy.tools.dokku.code import Code
 from ci_deploy.tools.dokku.server import DokkuServer
+from ci_deploy.tools.order import guard, order
 
 SINCE = (0, 24, 0)  # git:from-archive and git:from-image
 
@@ -21,7 +22,27 @@ SINCE = (0, 24, 0)  # git:from-archive and git:from-image
 class Upload(Code):
     """What both have in common: Dokku makes a commit of its own of them."""
 
+    def __init__(
+        self,
+        ctx: Context,
+        server: DokkuServer,
+        state: State,
+        live: Callable[[], Live],
+        *,
+        force: bool = False,
+    ) -> None:
+        """`force`: a diverged history may be replaced."""
+        super().__init__(ctx, server, state, live)
+        self._force = force
+
     def prepare(self) -> None:
+        """No history is needed on the server, so only what the checkout tells can be refused."""
+        if self._ctx.command != "rollback":
+            repository, live = self._ctx.repository, self._state.live.revision
+            if self._ctx.settings.refuse_outdated:
+                repository.can_deepen()
+            found = order(repository, self.revision, live)
+            guard(self._ctx, live, found, force=self._force, overwrites=False)
         if self._server.version and not self._server.at_least(*SINCE):
             message = f"Dokku {'.'.join(map(str, self._server.version))} is too old for this way."
             raise ToolMissing(message, hint="It needs Dokku 0.24; DEPLOY_METHOD=push does not.")
@@ -51,8 +72,9 @@ class Archive(Upload):
         live: Callable[[], Live],
         *,
         folder: str,
+        force: bool = False,
     ) -> None:
-        super().__init__(ctx, server, state, live)
+        super().__init__(ctx, server, state, live, force=force)
         self._folder = folder
         self._file = Path()
 
@@ -83,8 +105,9 @@ class Image(Upload):
         live: Callable[[], Live],
         *,
         image: str,
+        force: bool = False,
     ) -> None:
-        super().__init__(ctx, server, state, live)
+        super().__init__(ctx, server, state, live, force=force)
         self.image = image
 
     def is_live(self) -> bool:
