@@ -12,9 +12,13 @@ NOT_PRODUCTION = re.compile(r"stag|test|dev|review|preview|qa|demo|sandbox", re.
 
 def doubts(facts: CIContext) -> list[str]:
     """What is probably a mistake, but no reason to refuse."""
+    found = []
     if facts.tier == "production" and NOT_PRODUCTION.search(facts.environment):
-        return [f"the tier of `{facts.environment}` is production: set the input `tier` to fit."]
-    return []
+        found = [f"the tier of `{facts.environment}` is production: set the input `tier` to fit."]
+    if facts.tests not in {"", "success"}:
+        fit = "`if: github.event.workflow_run.conclusion == 'success'`"
+        found += [f"the workflow run that this one follows ended as {facts.tests}: add {fit}."]
+    return found
 
 
 def check(command: str, facts: CIContext, allow: tuple[str, ...]) -> None:

@@ -101,6 +101,12 @@ def test_workflow_run_looks_at_where_the_run_came_from(
     assert (found.fork, found.untrusted) == (fork, fork)
 
 
+def test_workflow_run_deploys_what_was_tested_and_not_the_default_branch(job: Job) -> None:
+    tested = {"head_sha": HEAD, "head_branch": "feature", "conclusion": "failure"}
+    found = job.facts("workflow_run", {"workflow_run": tested}, GITHUB_REF_NAME="main")
+    assert (found.revision, found.ref, found.tests) == (HEAD, "feature", "failure")
+
+
 @pytest.mark.parametrize("payload", ["", "{", "[]", "null", '{"pull_request": null}'])
 def test_broken_payload_is_no_reason_to_fail(job: Job, payload: str) -> None:
     found = job.facts("pull_request", payload)

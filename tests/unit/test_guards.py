@@ -55,3 +55,9 @@ def test_names_of_guards_are_checked() -> None:
     assert load(CoreSettings, source, lambda _secret: None) is None
     (problem,) = source.problems
     assert "`forks` is not one of freeze, fork, untrusted. Did you mean `fork`?" in str(problem)
+
+
+def test_deploying_what_has_failed_its_tests_is_worth_a_warning() -> None:
+    (doubt,) = guards.doubts(CIContext(event="workflow_run", tests="failure"))
+    assert "ended as failure" in doubt
+    assert guards.doubts(CIContext(event="workflow_run", tests="success")) == []

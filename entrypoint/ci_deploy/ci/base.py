@@ -35,6 +35,7 @@ class CIContext:
     change_url: str = ""
     fork: bool = False  # the code comes from a fork
     untrusted: bool = False  # a stranger's code, with our secrets at hand
+    tests: str = ""  # how the pipeline ended that this job follows, if it says so
     build: str = ""  # the number in DEPLOY_TAG
     fetch_url: str = ""  # where the checkout came from, when the platform says so
     workspace: Path = field(default_factory=Path.cwd)

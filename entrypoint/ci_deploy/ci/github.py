@@ -48,10 +48,10 @@ class GitHub(CI):
         if run:
             fork = _is_fork(run.get("head_repository") or {}, repository)
         tag = get("GITHUB_REF_NAME", "") if get("GITHUB_REF_TYPE") == "tag" else ""
-        is_pull = event in {"pull_request", "pull_request_target"}
+        # GITHUB_SHA is a merge commit for a pull request, the default branch for a workflow_run
         return CIContext(
-            revision=(head.get("sha", "") if is_pull else "") or get("GITHUB_SHA", ""),
-            ref=get("GITHUB_HEAD_REF") or get("GITHUB_REF_NAME", ""),
+            revision=head.get("sha") or run.get("head_sha") or get("GITHUB_SHA", ""),
+            ref=get("GITHUB_HEAD_REF") or run.get("head_branch") or get("GITHUB_REF_NAME", ""),
             tag=tag,
             default_branch=(payload.get("repository") or {}).get("default_branch", ""),
             actor=get("GITHUB_ACTOR", ""),
@@ -61,6 +61,7 @@ class GitHub(CI):
             change=str(pull.get("number", "")),
             change_url=pull.get("html_url", ""),
             fork=fork,
+            tests=run.get("conclusion") or "",
             untrusted=fork and event in {"pull_request_target", "workflow_run"},
             build=get("GITHUB_RUN_NUMBER", ""),
             fetch_url=f"{project}.git" if project else "",
