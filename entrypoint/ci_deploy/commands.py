@@ -121,7 +121,8 @@ def _sweep(ctx: Context, options: argparse.Namespace) -> int:
     base, code = ctx.settings.app_name, 0
     ctx.provider.connect()
     names = ctx.provider.stale_review_apps(options.stale)
-    title = f"{len(names)} review apps of {base} were not deployed for {options.stale} days"
+    apps = "1 review app" if len(names) == 1 else f"{len(names)} review apps"
+    title = f"{apps} of {base} not deployed for {options.stale} days"
     ctx.console.line(title, style.BOLD)
     for name in names:
         ctx.console.indent(name)

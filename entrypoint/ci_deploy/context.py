@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ci_deploy import values
+from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.events import Event
 from ci_deploy.notices import Outbox
 from ci_deploy.settings import setting, settings
@@ -118,6 +120,7 @@ class CoreSettings(GuardSettings):
         "CA_BUNDLE",
         "File with the certificate authorities to trust",
         default="",
+        parse=values.existing_file,
         default_help="the system's",
     )
     log_level: str = setting(
@@ -215,7 +218,12 @@ class Context:
 
 def private_dir(cleanup: ExitStack) -> Path:
     """The one directory for what must not be seen: 0700, short, removed on every exit."""
-    base = tempfile.gettempdir()
+    try:
+        base = tempfile.gettempdir()
+    except FileNotFoundError:
+        reason = "no directory for temporary files can be written to."
+        remedy = "With `docker run --read-only`, add `--tmpfs /tmp`."
+        raise SettingsError(Problem("the machine", reason, "", remedy)) from None
     if len(os.fsencode(base)) > SOCKET_ROOM - len("/ci-deploy-12345678"):
         base = "/tmp"  # noqa: S108 - mkdtemp makes a directory of ours in it
     path = Path(tempfile.mkdtemp(prefix="ci-deploy-", dir=base))

@@ -202,8 +202,7 @@ class Deployment:
 
     def _ask(self) -> Live | None:
         """What the provider says is live; None when it cannot be asked."""
-        if self.ctx.cancellation.pending:
-            self.ctx.cancellation.leave(LEAVE)
+        self._grant_time()
         try:
             return self.ctx.provider.live()
         except Exception as error:  # noqa: BLE001 - not knowing is an answer here
@@ -241,7 +240,12 @@ class Deployment:
 
     def _outcome(self, event: Event) -> list[tuple[Handler, Exception]]:
         self.ctx.event = event
-        return self.events.emit_all(event)
+        return self.events.emit_all(event, before=self._grant_time)
+
+    def _grant_time(self) -> None:
+        """A cancel ends what runs; the restores and notices after it have their seconds."""
+        if self.ctx.cancellation.pending:
+            self.ctx.cancellation.leave(LEAVE)
 
     def _close(self, status: str, code: int) -> None:
         """Fix the result, before the handlers of the outcome look at it."""
@@ -256,8 +260,7 @@ class Deployment:
     def _finish(self) -> None:
         """The last things of every run: a late cancel, notices that could not be sent, the end."""
         report, ctx = self.report, self.ctx
-        if ctx.cancellation.pending:
-            ctx.cancellation.leave(LEAVE)
+        self._grant_time()
         for layer, error in ctx.outbox.close(min(NOTICES, ctx.cancellation.left())):
             if layer.optional or report.status not in {"succeeded", "skipped"}:
                 ctx.console.warning(f"{layer.name}: {error}")

@@ -106,10 +106,13 @@ class EventManager:
                 self._warn(handler, error)
         self.current = None
 
-    def emit_all(self, event: Event) -> list[tuple[Handler, Exception]]:
-        """Run an outcome event: every handler runs; the errors come back."""
+    def emit_all(
+        self, event: Event, before: Callable[[], None] = lambda: None
+    ) -> list[tuple[Handler, Exception]]:
+        """Run an outcome event: every handler runs, `before` each of them; the errors come back."""
         errors: list[tuple[Handler, Exception]] = []
         for handler in self.handlers(event):
+            before()
             try:
                 handler()
             except Exception as error:  # noqa: BLE001 - one layer's bug must not silence the others

@@ -40,7 +40,8 @@ class Source:
         names = (declaration.name, *declaration.aliases)
         key = (*names, declaration.text or declaration.secret)  # what the answer depends on
         if key not in self._found:
-            candidates = (self._find(name, declaration) for name in names)
+            places = (self._find_given, self._find_in_file, self._find_in_env_file)
+            candidates = (find(name, declaration) for find in places for name in names)
             self._found[key] = next(filter(None, candidates), None)
         return self._found[key]
 
@@ -91,16 +92,22 @@ class Source:
                 return value
         return ""
 
-    def _find(self, name: str, declaration: Setting) -> Found | None:
+    def _find_given(self, name: str, declaration: Setting) -> Found | None:
         dashed = name.replace("_", "-")
         for key in (f"INPUT_{dashed}", f"INPUT_{name}", name):
             if value := self.environ.get(key, "").strip():
                 return self._maybe_file(value, self._origin(key, name), declaration)
-        if path := self.environ.get(f"{name}_FILE", ""):
-            return self._read(path, f"{name}_FILE", declaration)
-        if (value := self._file.get(name, "")).strip():
-            return Found(value, f"{self._given('ENV_FILE')}, named by ENV_FILE")
         return None
+
+    def _find_in_file(self, name: str, declaration: Setting) -> Found | None:
+        path = self.environ.get(f"{name}_FILE", "")
+        return self._read(path, f"{name}_FILE", declaration) if path else None
+
+    def _find_in_env_file(self, name: str, _declaration: Setting) -> Found | None:
+        value = self._file.get(name, "")
+        return (
+            Found(value, f"{self._given('ENV_FILE')}, named by ENV_FILE") if value.strip() else None
+        )
 
     def _origin(self, key: str, name: str) -> str:
         return f"variable {key}" if key == name else f"input `{name.lower().replace('_', '-')}`"

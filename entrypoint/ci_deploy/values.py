@@ -6,6 +6,7 @@ import contextlib
 import io
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -54,6 +55,14 @@ def http_url(text: str) -> str:
             return text
     message = "this is not an http:// or https:// URL."
     raise ValueError(message)
+
+
+def existing_file(text: str) -> str:
+    """The path of a file that is there."""
+    if not Path(text).is_file():
+        message = f"there is no file {text}."
+        raise ValueError(message)
+    return text
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -181,6 +181,15 @@ def test_stale_review_apps_are_listed_first_and_removed_when_told(
     assert not dokku.services("postgres")
 
 
+def test_review_app_that_was_never_deployed_gets_old_too(
+    dokku: DokkuStandIn, checkout: Checkout, env: dict[str, str]
+) -> None:
+    dokku.faults(Fault("build", "refuse", text="App build failed", times=1))
+    assert run("ci-deploy", "review", cwd=checkout.path, env=env).code == 20
+    listed = run("ci-deploy", "destroy", "--stale", "0", cwd=checkout.path, env=env)
+    assert "1 review app of hello" in listed.output
+
+
 def test_review_url_and_certificate(
     dokku: DokkuStandIn, checkout: Checkout, env: dict[str, str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -15,7 +16,8 @@ from typing import Any
 import pytest
 
 from ci_deploy import __version__, cli, commands
-from ci_deploy.errors import Refused, exit_codes
+from ci_deploy.context import private_dir
+from ci_deploy.errors import Refused, SettingsError, exit_codes
 from ci_deploy.shell.cancellation import Cancellation
 
 
@@ -232,3 +234,14 @@ def test_exit_codes_of_the_table_are_unique_and_those_of_the_contract() -> None:
         "23",
         "130, 143",
     ]
+
+
+def test_machine_without_a_directory_for_temporary_files_is_told_what_to_add(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("tempfile.gettempdir", nowhere)
+    with contextlib.ExitStack() as cleanup, pytest.raises(SettingsError, match="--tmpfs /tmp"):
+        private_dir(cleanup)

@@ -523,6 +523,16 @@ def test_cancel_wins_and_says_what_is_live(
     assert scene.chat.told[-1].startswith("cancelled")
 
 
+def test_cancel_while_one_layer_restores_leaves_the_next_its_time(scene: Scene) -> None:
+    scene.app.steps["deploy"] = raising(DeployFailed("it broke."))
+    scene.app.steps["deploy_failed"] = cancel(scene)
+    checked: list[bool] = []
+    scene.watcher.steps["deploy_failed"] = lambda: checked.append(scene.ctx.cancellation.pending)
+    scene.run()
+    assert checked == [False]
+    assert scene.ended() == (143, "cancelled")
+
+
 def test_cancel_while_the_last_handlers_run_wins_over_success(scene: Scene) -> None:
     scene.app.steps["deploy_succeeded"] = cancel(scene)
     report = scene.run()

@@ -190,6 +190,15 @@ def test_several_changes_run_side_by_side_with_their_prefixes(runner: Runner, lo
     assert sorted(log.lines) == ["  │ [a] a", "  │ [b] b"]
 
 
+def test_several_changes_are_not_begun_when_a_program_is_missing(
+    runner: Runner, tmp_path: Path
+) -> None:
+    touch = Change(Command(["touch", str(tmp_path / "touched")]), "touch it")
+    with pytest.raises(ToolMissing, match="`no-such-program` is not installed"):
+        runner.change_all([touch, Change(Command(["no-such-program"]), "do it")])
+    assert list(tmp_path.iterdir()) == []
+
+
 # --- timeouts ---
 
 

@@ -172,6 +172,11 @@ def test_aliases_are_asked_after_the_name_itself() -> None:
     assert fetch({"KEYS": "", "OLDER_KEYS": "older"}).keys == "older"
 
 
+def test_alias_that_is_given_wins_over_a_file(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("KEYS=from-env-file\n")
+    assert fetch({"OLD_KEYS": "old", "ENV_FILE": str(tmp_path / "env")}).keys == "old"
+
+
 def test_asking_by_name_alone_does_not_spoil_the_real_answer(tmp_path: Path) -> None:
     """Layers are chosen by the trigger's name, before its declaration is loaded."""
     (tmp_path / "file").write_text("from the file")

@@ -40,7 +40,7 @@ class State:
     skip_deploy: bool = False  # a build is not deployed
     source: str = ""  # how its code came: git-push, docker-image, …
     identity: str = ""  # what the server calls that code: a commit or an image
-    updated: int = 0  # seconds since 1970 of the last change of its repository; 0: not known
+    updated: int = 0  # seconds since 1970 of its last code, or of its creation; 0: not known
     config: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -136,7 +136,8 @@ class App:
         metadata, kind = source.get("deploy source metadata", ""), source.get("deploy source", "")
         image = kind == "docker-image"
         branch = next(filter(None, (repository.get(key, "") for key in kinds)), "master")
-        commit, updated = repository.get("sha", ""), repository.get("last updated at", "")
+        commit = repository.get("sha", "")
+        updated = repository.get("last updated at", "") or source.get("created at", "")
         if kind and not image and not answers.revision(metadata) and not answers.revision(commit):
             commit = self._server.ref(name, branch)  # the report says `HEAD` and means nothing
         state = State(

@@ -35,6 +35,7 @@ class Code(ABC):
         self._state = state
         self._live = live
         self._told = -LOCK_PAUSE  # when a line about the lock was last printed
+        self._followed = False  # the connection was lost, and the server says that it is deployed
         self._lines: list[str] = []
         self.lines: list[str] = []  # all that was said
 
@@ -92,7 +93,8 @@ class Code(ABC):
 
     def _deployed(self, result: Result) -> bool:
         """It is deployed only if the server has said so. Raises DeployFailed."""
-        if not self.said(answers.DEPLOYED) and not self.said(answers.SKIPPED):
+        told = self.said(answers.DEPLOYED) or self.said(answers.SKIPPED)
+        if not told and not self._followed:
             self._fail(result)
         return True
 
@@ -106,6 +108,9 @@ class Code(ABC):
             if result.planned or self._succeeded(result):
                 return result
             if not self._again():
+                if self._lost(result):
+                    self._follow(result)
+                    return result
                 self._fail(result)
             self._wait_for_lock(until, pause)
             pause = min(LOCK_PAUSE, 2 * pause)
@@ -143,25 +148,30 @@ class Code(ABC):
     def _fail(self, result: Result) -> NoReturn:
         """Say why, in the user's words."""
         message, hint = answers.reason(self._lines)
-        lost = self.said(answers.LOST) or result.exit_code == 255
-        if not message and lost and not self._server.connected():
-            self._follow(result)
         if not message and result.exit_code == 0:
             message = "Dokku has taken it, but it has deployed nothing."
         message = message or f"Dokku ended it with exit code {result.exit_code}."
         raise DeployFailed(message, hint=hint, lines=result.lines)
 
-    def _follow(self, result: Result) -> NoReturn:
-        """The connection was lost in the middle: see what becomes of the deploy."""
+    def _lost(self, result: Result) -> bool:
+        """Whether the connection was lost in the middle, before the server gave a reason."""
+        lost = self.said(answers.LOST) or result.exit_code == 255
+        return lost and not answers.reason(self._lines)[0] and not self._server.connected()
+
+    def _follow(self, result: Result) -> None:
+        """See what becomes of the deploy. Raises OutcomeUnknown unless it ends well."""
         self._ctx.console.indent("the connection was lost during the deploy; asking the server")
-        until = time.monotonic() + FOLLOW_TIMEOUT
+        until, before = time.monotonic() + FOLLOW_TIMEOUT, self._state.live.revision
         while time.monotonic() < until:
             try:
                 self._server.reconnect()
                 live = self._live()
             except Unreachable:
                 continue  # reconnecting has tried for a while
-            if live.revision == self.revision or not live.busy:
+            if live.revision == self.revision != before:
+                self._followed = True
+                return
+            if not live.busy:
                 break
             self._ctx.cancellation.sleep(3.0)
         message = "the connection was lost during the deploy."
