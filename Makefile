@@ -34,6 +34,9 @@ check: $(VENV)/.dev ## lint, types, unit tests: seconds
 test: $(VENV)/.dev machine image ## everything, from setting itself up to real runners
 	@$(PYTEST) -q -n 3 --dist worksteal --durations=15 tests
 
+soak: $(VENV)/.dev machine image ## long forms of property tests: hours, with their figures
+	@$(PYTEST) -q -n 2 --dist worksteal -m soak -s --durations=0 tests
+
 machine: ## Docker Engine, base image, runners: what tests need on this machine (Debian, root)
 	@tests/machine/docker.sh && tests/machine/base-image.sh
 	@tests/machine/tools.sh && tests/machine/images.sh
