@@ -1,0 +1,237 @@
+"""What README and docs show.
+
+Every YAML block follows its schema and uses inputs that exist, every command is one that we
+understand, every link leads somewhere, every setting that is named exists.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from ci_deploy import __version__, cli
+from ci_deploy.assembly import COMMAND, every_setting
+from ci_deploy.report import OUTPUTS
+from tests.contract.test_manifest import check_schema
+from tests.standins.dokku import registry
+from tests.support import ROOT
+
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+FENCE = re.compile(r"^( *)(`{3,})([\w-]*)[^\n]*\n(.*?)^\1\2$", re.M | re.S)
+OURS = re.compile(r"(?:^|/)ci-deploy/ci-deploy(?:/(\w+))?@(\S+)$")
+IMAGE = re.compile(r"/(?:full|dokku|heroku|compose):(\S+)$")
+# Programs that the docs name for the reader's own machine or server, and that tests run elsewhere.
+ELSEWHERE = {"git", "ssh-keygen", "ssh-keyscan", "base64", "sudo", "curl", "pip"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks(*languages: str) -> Iterator[Block]:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for match in FENCE.finditer(text):
+            indent, _, language, body = match.groups()
+            if language in languages:
+                lines = [line.removeprefix(indent) for line in body.splitlines()]
+                at = text.count("\n", 0, match.start()) + 1
+                yield Block(page, at, language, "\n".join(lines) + "\n")
+
+
+def test_every_block_says_what_it_is() -> None:
+    known = {"yaml", "sh", "mermaid", "text", "json", "python", "dockerfile", "toml", "ruby", "env"}
+    for page in PAGES:
+        for match in FENCE.finditer(page.read_text(encoding="utf-8")):
+            assert match[3] in known, f"{page.name}: ```{match[3]}"
+
+
+# --- YAML ---
+
+
+def _load(text: str) -> Any:
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def _schema(found: Any) -> tuple[str, Any]:
+    """Which schema a block has to follow, and the document to check."""
+    if isinstance(found, list) and all("uses" in step or "run" in step for step in found):
+        job = {"runs-on": "ubuntu-latest", "steps": found}
+        return "github-workflows", {"on": "push", "jobs": {"job": job}}
+    if "on" in found and "jobs" in found:
+        return "github-workflows", None
+    if "workflows" in found:
+        return "circle-ci", None
+    if "services" in found and any("image" in each for each in found["services"].values()):
+        return "compose-spec", None
+    return "gitlab-ci", None
+
+
+@pytest.mark.parametrize("block", [*blocks("yaml")], ids=str)
+def test_yaml_follows_its_schema(block: Block, tmp_path: Path) -> None:
+    schema, document = _schema(_load(block.text))
+    path = tmp_path / "block.yml"
+    path.write_text(json.dumps(document) if document else block.text)
+    options = ["--data-transform", "gitlab-ci"] if schema == "gitlab-ci" else []
+    assert check_schema("--builtin-schema", f"vendor.{schema}", *options, str(path)) == ""
+
+
+def _uses(node: Any) -> Iterator[tuple[str, dict[str, str]]]:
+    """Every use of our component or action, with its inputs."""
+    if isinstance(node, list):
+        for each in node:
+            yield from _uses(each)
+    elif isinstance(node, dict):
+        for key, inputs in (("component", "inputs"), ("uses", "with"), ("file", "inputs")):
+            if isinstance(node.get(key), str):
+                yield node[key], node.get(inputs, {})
+        for each in node.values():
+            yield from _uses(each)
+
+
+@pytest.mark.parametrize("block", [*blocks("yaml")], ids=str)
+def test_yaml_uses_inputs_and_versions_that_exist(block: Block) -> None:
+    action = _load((ROOT / "action.yml").read_text())["inputs"]
+    for what, inputs in _uses(_load(block.text)):
+        if match := OURS.search(what):
+            template, version = match[1], match[2].removeprefix("v")
+            assert version == __version__
+        elif match := re.match(r"/templates/(\w+)\.yml$", what):
+            template = match[1]
+        else:
+            continue
+        known = action
+        if template:
+            head = (ROOT / f"templates/{template}.yml").read_text().split("\n---\n")[0]
+            known = _load(head)["spec"]["inputs"]
+        assert set(inputs) <= set(known)
+    for image in re.findall(r"image: (\S+)", block.text):
+        if match := IMAGE.search(image):
+            assert match[1] == __version__
+
+
+# --- commands ---
+
+
+def _commands(text: str) -> Iterator[list[str]]:
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+            words = words[1:]
+        if words:
+            yield words
+
+
+def _in_container(words: list[str]) -> list[str]:
+    """The command of a `docker run`; the variables that it passes have to be settings."""
+    names = {each.name for each in every_setting()} | {"COMMAND"}
+    for option, value in itertools.pairwise(words):
+        if option == "-e":
+            name = value.partition("=")[0].removesuffix("_FILE")
+            assert name in names or value.partition("=")[0] in names, name
+    at = next(i for i, word in enumerate(words) if IMAGE.search(word))
+    assert IMAGE.search(words[at])[1] == __version__  # type: ignore[index]
+    return words[at + 1 :]
+
+
+def _check(words: list[str]) -> None:
+    match words:
+        case ["docker", "run", *rest]:
+            _check(_in_container(rest) or ["ci-deploy", "--help"])
+        case ["deploy"]:
+            return
+        case ["ci-deploy", "--help"]:
+            return
+        case ["ci-deploy", *rest]:
+            cli._parse(rest)
+        case ["make", target]:
+            assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M)
+        case ["dokku", command, *_]:
+            plugin = command.partition(":")[0]
+            assert plugin in {*registry.MODULES, *registry.EXTRA_PLUGINS}, command
+        case ["sudo", "dokku", "plugin:install", *_]:
+            return
+        case _:
+            assert words[0] in ELSEWHERE, words
+
+
+@pytest.mark.parametrize("block", [*blocks("sh")], ids=str)
+def test_commands_are_understood(block: Block) -> None:
+    done = subprocess.run(["sh", "-n"], input=block.text, text=True, check=False, timeout=10)
+    assert done.returncode == 0
+    for words in _commands(block.text):
+        _check(words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_within_sentences_are_understood(page: Path) -> None:
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    for code in re.findall(r"`((?:ci-deploy|dokku) [^`]+)`", text):
+        words = shlex.split(code.replace("…", " "))
+        if not any(word.isupper() and len(word) > 1 for word in words[1:2]):
+            _check([word for word in words if word != "|"])
+
+
+# --- names and links ---
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    here = "https://github.com/ci-deploy/ci-deploy/"
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        path, _, anchor = target.partition("#")
+        if target.startswith(here):
+            inside = re.sub(r"^(tree|blob)/main/", "", path.removeprefix(here))
+            assert inside.startswith(("releases", "issues", "security")) or (ROOT / inside).exists()
+        elif not re.match(r"\w+:", target):
+            found = (page.parent / path).resolve() if path else page
+            assert found.exists(), target
+            if anchor:
+                assert anchor in _anchors(found), target
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.M)
+    plain = (re.sub(r"[^\w\s-]", "", heading.lower()) for heading in headings)
+    return {re.sub(r"\s+", "-", heading.strip()) for heading in plain}
+
+
+# Variables of the platforms and programs that the docs speak of, beside our own settings.
+THEIRS = re.compile(
+    r"(CI|GITHUB|GITLAB|CIRCLE|GIT|INPUT|DEPLOYED|DOCKER|RAILS|DJANGO|NODE|LD|SENTRY|COMPOSE)_\w+"
+)
+OTHERS = {
+    "CI_DEPLOY_UNFINISHED", "CI_DEPLOY_HISTORY", "CI_DEPLOY_REVIEW_APP",
+    "DATABASE_URL", "REDIS_URL", "DEPLOY_KEY", "NO_COLOR",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_settings_that_are_named_exist(page: Path) -> None:
+    known = {name for each in every_setting() for name in (each.name, *each.aliases)}
+    known |= {f"{name}_FILE" for name in known} | {COMMAND.name} | OTHERS
+    known |= {f"DEPLOYED_{name.upper()}" for name in OUTPUTS}
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    for code in re.findall(r"`([^`\n]+)`", text):
+        for name in re.findall(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]*[A-Z0-9]\b", code):
+            assert name in known or THEIRS.fullmatch(name), name
