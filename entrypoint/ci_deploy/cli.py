@@ -77,7 +77,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         description=f"ci-deploy {__version__}\n\ncommands:\n{listed}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="ci-deploy COMMAND [OPTION…]",
-        epilog="Settings come from variables; docs/settings.md lists them.",
+        epilog="Settings come from variables; the documentation's page `settings` lists them.",
     )
     parser.add_argument("command", metavar="COMMAND", help="one of the above")
     parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)

@@ -30,7 +30,7 @@ TOOLS = {
 OPTIONS: dict[str, dict[str, Any]] = {
     "--short": {"action": "store_true", "help": "version: only this tool's"},
     "--yes": {"action": "store_true", "help": "unlock, destroy --stale, --adopt: do it"},
-    "--adopt": {"action": "store_true", "help": "destroy: an app made by other means"},
+    "--adopt": {"action": "store_true", "help": "review, destroy: an app made by other means"},
     "--stale": {
         "type": number,
         "metavar": "DAYS",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.standins.dokku.client import Client
-from tests.standins.dokku.server import DokkuStandIn
+from tests.standins.dokku.server import DokkuStandIn, Fault
 from tests.support import Checkout, run, settings_for
 from tests.webhooks import webhooks
 
@@ -280,6 +281,18 @@ def test_key_that_the_server_does_not_know_is_refused_with_its_fingerprint(
     assert done.code == 12
     assert "refuses the key" in done.output
     assert "SHA256:" in done.output
+
+
+def test_key_that_may_not_run_a_command_is_12_and_nothing_is_taken_for_empty(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    """As the dokku-acl plugin refuses it: without the app's config we must not go on."""
+    text = "User ci does not have permissions to run config:export on hello"
+    dokku.faults(Fault("config:export", "refuse", text=text))
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    assert done.code == 12
+    assert f"Dokku denies access: !     {text}" in done.output
+    assert not [call for call in dokku.calls() if re.search("receive-pack|:set", call.raw)]
 
 
 def test_server_that_cannot_be_reached_is_11_and_was_tried_again(

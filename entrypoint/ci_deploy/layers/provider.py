@@ -169,7 +169,8 @@ class Provider(Layer[S]):
             self.ctx.console.indent(f"taken as a review app: {self._what()}")
             return self.adopt()
         message = f"{app} exists, but this tool has not made it as a review app of {review.base}."
-        hint = f"It is {self._what()}. If it is one: `ci-deploy destroy --adopt --yes`."
+        again = f"`ci-deploy {self.ctx.command} --adopt --yes`"
+        hint = f"It is {self._what()}. If it is one: {again}."
         raise Refused(message, hint=hint)
 
     def _what(self) -> str:

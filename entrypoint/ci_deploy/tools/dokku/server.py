@@ -6,6 +6,7 @@ deployment/methods/git, processes/process-management) and what facts are measure
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ class DokkuServer:
         if answer.exit_code == 127 and "command not found" in words:
             hint = "Add the key on the server with `dokku ssh-keys:add NAME`, not by hand."
             return Unauthorized("the server does not treat our key as one of Dokku's.", hint=hint)
-        if "Access denied" in words:
+        if re.search(r"Access denied|does not have permission", words):  # the acl plugin's words
             return Unauthorized(f"Dokku denies access: {last.strip()}")
         return None
 
