@@ -197,6 +197,11 @@ class Context:
         assert self._provider is not None, "set before any layer runs"  # noqa: S101
         return self._provider
 
+    @property
+    def has_provider(self) -> bool:
+        """Whether it is known; not while its settings are wrong."""
+        return self._provider is not None
+
     @provider.setter
     def provider(self, provider: Provider[Any]) -> None:
         self._provider = provider
