@@ -170,11 +170,11 @@ class Assembly:
             names = (each.name for each in declared(cls.Settings) if each.name not in used)
             if own := tuple(name for name in names if self.source.text(name)):
                 off.setdefault(own, []).append(cls)
-        for names, classes in off.items():
+        for shared, classes in off.items():
             who = f"{', '.join(cls.name for cls in classes)} {'are' if classes[1:] else 'is'} off"
             missing = dict.fromkeys(cls.trigger for cls in classes if cls.trigger)
-            why = f"{' or '.join(missing)} is not set" if missing else "no such app was found"
-            self.console.indent(f"{who}: {why} (but {', '.join(names)} is)", style.DIM)
+            why = f"{' or '.join(missing)} is not set" if missing else classes[0].absent
+            self.console.indent(f"{who}: {why} (but {', '.join(shared)} is)", style.DIM)
         for variable, name in self.source.misspelt(every_setting(self.classes)):
             self.console.warning(f"the variable {variable} looks like {name}, which is not set.")
 
@@ -219,7 +219,15 @@ class Assembly:
             report=Report(command=command),
             planning=planning,
             arguments=arguments,
+            ours=self._ours(),
         )
+
+    def _ours(self) -> frozenset[str]:
+        """Names of the variables that may hold our settings."""
+        every = [
+            name for each in every_setting(self.classes) for name in (each.name, *each.aliases)
+        ]
+        return frozenset([*every, *(f"{name}_FILE" for name in every)])
 
     def _announce(self, what: str) -> None:
         self.console.indent(f"→ {what}")

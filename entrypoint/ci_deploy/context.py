@@ -150,6 +150,7 @@ class Context:
     report: Report
     planning: bool = False
     arguments: dict[str, Any] = field(default_factory=dict)  # of the command line
+    ours: frozenset[str] = frozenset()  # names of the variables that may hold our settings
 
     review: ReviewApp | None = None  # for `review` and `destroy`
     sweeping: bool = False  # `destroy --stale`: the app is known to be there, and to be ours
@@ -197,14 +198,14 @@ class Context:
         assert self._provider is not None, "set before any layer runs"  # noqa: S101
         return self._provider
 
+    @provider.setter
+    def provider(self, provider: Provider[Any]) -> None:
+        self._provider = provider
+
     @property
     def has_provider(self) -> bool:
         """Whether it is known; not while its settings are wrong."""
         return self._provider is not None
-
-    @provider.setter
-    def provider(self, provider: Provider[Any]) -> None:
-        self._provider = provider
 
     @property
     def http(self) -> Http:
