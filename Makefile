@@ -17,8 +17,9 @@ $(VENV)/.runtime: requirements/runtime.txt pyproject.toml scripts/venv.sh
 	@scripts/venv.sh $(PYTHON) $(VENV)
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
-	@$(BIN)/python -m pip --disable-pip-version-check install -q --require-hashes -r requirements/dev.txt
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt requirements/sentry.txt
+	@$(BIN)/python -m pip --disable-pip-version-check install -q --require-hashes \
+	  -r requirements/dev.txt -r requirements/sentry.txt
 	@touch $@
 
 demo: venv ## deploy a real app over real git and ssh to a stand-in Dokku on this machine

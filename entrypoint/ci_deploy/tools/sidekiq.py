@@ -1,7 +1,7 @@
 """Sidekiq: quiet before a deploy, by its own API, which works wherever the workers run.
 
-Facts: Sidekiq 6 and 7, `Sidekiq::ProcessSet`: a quieted process takes no new jobs, says so with its
-next heartbeat (5 to 10 s), and only a restart ends that. An embedded one (7) cannot be quieted.
+Facts, measured with Sidekiq 7.3 and Rails 7.2: a quieted process takes no new jobs, says so with its
+next heartbeat (up to 10 s), and only a restart ends that. An embedded one (since 7) raises.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ QUIET = (
     "now = -> {{ Process.clock_gettime(Process::CLOCK_MONOTONIC) }}; "
     "all = -> {{ Sidekiq::ProcessSet.new.reject "
     "{{ |p| p.respond_to?(:embedded?) && p.embedded? }} }}; "
-    "all.call.each(&:quiet!); till = now.call + {seconds}; "
+    "all.call.each(&:quiet!); till = now.call + {seconds}; last = nil; "
     "loop {{ here = all.call; busy = here.sum {{ |p| p['busy'].to_i }}; "
-    "done = here.all?(&:stopping?) && busy.zero?; "
-    'puts "Sidekiq: #{{here.size}} processes, #{{busy}} jobs running"; '
-    "exit 0 if done; exit {busy} if now.call > till; sleep 1 }}"
+    "line = \"Sidekiq: #{{here.size}} processes, #{{busy}} jobs running\"; "
+    "puts line if line != last; last = line; "
+    "exit 0 if here.all?(&:stopping?) && busy.zero?; "
+    "exit {busy} if now.call > till; sleep 1 }}"
 )
 
 
