@@ -1,7 +1,7 @@
 """Sidekiq: quiet before a deploy, by its own API, which works wherever the workers run.
 
-Facts, measured with Sidekiq 7.3 and Rails 7.2: a quieted process takes no new jobs, says so with its
-next heartbeat (up to 10 s), and only a restart ends that. An embedded one (since 7) raises.
+Facts, measured with Sidekiq 7.3 and Rails 7.2: a quieted process takes no new jobs, says so with
+its next heartbeat (up to 10 s), and only a restart ends that. An embedded one (since 7) raises.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ QUIET = (
     "{{ |p| p.respond_to?(:embedded?) && p.embedded? }} }}; "
     "all.call.each(&:quiet!); till = now.call + {seconds}; last = nil; "
     "loop {{ here = all.call; busy = here.sum {{ |p| p['busy'].to_i }}; "
-    "line = \"Sidekiq: #{{here.size}} processes, #{{busy}} jobs running\"; "
+    'line = "Sidekiq: #{{here.size}} processes, #{{busy}} jobs running"; '
     "puts line if line != last; last = line; "
     "exit 0 if here.all?(&:stopping?) && busy.zero?; "
     "exit {busy} if now.call > till; sleep 1 }}"
