@@ -152,6 +152,8 @@ def broken_rules(cls: LayerClass) -> Iterator[str]:
         yield "its trigger is not one of its settings"
     elif cls.trigger and known[cls.trigger].required and not issubclass(cls, Provider):
         yield "its trigger is required, so it could never be off"
+    if set(cls.also) - known.keys():
+        yield "another trigger is not one of its settings"
     for name, method in inspect.getmembers(cls, lambda value: hasattr(value, "handles")):
         if not all(isinstance(event, Event) for event, _ in method.handles):
             yield f"{name} handles an event that does not exist"
@@ -328,7 +330,8 @@ def test_trigger_alone_where_more_is_required_is_an_error(cls: LayerClass, assem
 def test_other_settings_without_the_trigger_leave_it_off_with_one_line(
     cls: LayerClass, assemble: Runs, others: list[LayerClass]
 ) -> None:
-    given = {each.name: sample(each) for each in own_settings(cls) if each.name != cls.trigger}
+    triggers = {cls.trigger, *cls.also}
+    given = {each.name: sample(each) for each in own_settings(cls) if each.name not in triggers}
     _, active = assemble(DEPLOY_PROVIDER="nowhere", APP_NAME="web", **given)
     assert [layer.name for layer in active] == ["nowhere"]
     lines = [line for line in assemble.log.read_text().splitlines() if "is off" in line]

@@ -35,6 +35,7 @@ class Layer(ABC, Generic[S]):
     name: ClassVar[str]
     Settings: ClassVar[type[Any]] = NoSettings
     trigger: ClassVar[str] = ""
+    also: ClassVar[tuple[str, ...]] = ()  # other settings that switch it on as well
     absent: ClassVar[str] = "no such app was found"  # why it is off, where no trigger says it
 
     def __init__(self, ctx: Context, wanted: S) -> None:
@@ -49,7 +50,7 @@ class Layer(ABC, Generic[S]):
     @classmethod
     def wanted(cls, source: Source, root: Path) -> bool:  # noqa: ARG003
         """Whether the layer takes part in this run. `root` is the app's directory."""
-        return bool(source.text(cls.trigger))
+        return any(map(source.text, (cls.trigger, *cls.also)))
 
     def problems(self) -> Iterable[Problem]:
         """What is wrong with the settings beyond their form; asked before anything is touched."""

@@ -152,8 +152,12 @@ class Migrations(Application[F]):
         if not (old and new):
             return None
         folder = PurePosixPath(self.ctx.settings.app_dir)
-        paths = self.ctx.repository.added(old, new, *(str(folder / each) for each in self.files))
-        return None if paths is None else tuple(map(self.label, paths))
+        found = self.ctx.repository.git(
+            "diff", "--name-only", "-z", "--no-renames", "--diff-filter=A", old, new, "--",
+            *(str(folder / each) for each in self.files), ok=None,
+        )  # fmt: skip
+        paths = filter(None, found.text.split("\0"))
+        return tuple(map(self.label, paths)) if found.exit_code == 0 else None
 
     def tell(self) -> None:
         """Which migrations come or stay, and who runs them: nobody shall be surprised."""

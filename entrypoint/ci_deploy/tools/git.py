@@ -174,14 +174,6 @@ class Repository:
         """Whether `new` contains `old`; both have to be there."""
         return self.git("merge-base", "--is-ancestor", old, new, ok=(0, 1)).exit_code == 0
 
-    def added(self, old: str, new: str, *paths: str) -> tuple[str, ...] | None:
-        """Files that `new` has and `old` has not; None when it cannot be known here."""
-        found = self.git(
-            "diff", "--name-only", "-z", "--no-renames", "--diff-filter=A", old, new, "--", *paths,
-            ok=None,
-        )  # fmt: skip
-        return tuple(filter(None, found.text.split("\0"))) if found.exit_code == 0 else None
-
     def file(self, sha: str, path: str) -> str:
         """The text of a file at a commit; empty when there is none."""
         shown = self.git("cat-file", "blob", f"{sha}:{path}", ok=NO_OBJECT)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 from ci_deploy.context import Context
@@ -14,7 +13,6 @@ from ci_deploy.events import Event, on
 from ci_deploy.layers.base import Application
 from ci_deploy.layers.unfinished import Unfinished
 from ci_deploy.settings import setting, settings
-from ci_deploy.source import Source
 
 TO_BE_RUN = "POST_DEPLOY_COMMAND is to be run"
 SHELL = {"&&", "||", "|", ";", ">", ">>", "<", "&", "2>&1"}
@@ -70,14 +68,11 @@ class Commands(Application[CommandsSettings]):
     name = "commands"
     Settings: ClassVar[type[Any]] = CommandsSettings
     trigger = "POST_DEPLOY_COMMAND"
+    also = ("PRE_DEPLOY_COMMAND",)
 
     def __init__(self, ctx: Context, wanted: CommandsSettings) -> None:
         super().__init__(ctx, wanted)
         self._unfinished = Unfinished(ctx)
-
-    @classmethod
-    def wanted(cls, source: Source, root: Path) -> bool:
-        return super().wanted(source, root) or bool(source.text("PRE_DEPLOY_COMMAND"))
 
     @on(Event.PRE_DEPLOY, priority=90)
     @on(Event.PROMOTE, priority=85)
