@@ -88,7 +88,7 @@ def _run_events(
     ctx.repository.open(optional=command in WITHOUT_CHECKOUT)
     if command not in WITHOUT_CHECKOUT:
         ctx.revision = ctx.repository.resolve(ctx.settings.revision)
-        ctx.title = ctx.repository.subject(ctx.revision)
+        ctx.title = ctx.redactor.text(ctx.repository.subject(ctx.revision))
     _headline(ctx)
     for doubt in guards.doubts(ctx.facts):
         ctx.console.warning(doubt)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ci_deploy import values
 from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.events import Event
-from ci_deploy.notices import Outbox
+from ci_deploy.outbox import Outbox
 from ci_deploy.settings import setting, settings
 from ci_deploy.values import suggestion, words
 

@@ -103,8 +103,9 @@ class Deployment:
 
     def _succeed(self) -> None:
         if self.ctx.planning:
-            closing.show_notices(self.ctx, self.layers, self.outcomes[0])
-            return self._close("succeeded", 0)
+            self._close("succeeded", 0)
+            events = [*self.ordinary, self.outcomes[0]]
+            return closing.show_notices(self.ctx, self.layers, events)
         live = self.ctx.live or Live()
         self._note_live(live)
         self.report.changed = True

@@ -111,6 +111,10 @@ class Notifier(Layer[S]):
     def send(self, notice: Notice) -> None:
         """Send it, in a thread of its own. Raises DeployError."""
 
+    def preview(self, notice: Notice) -> str:
+        """What would be sent, as `plan` shows it."""
+        return notice.text()
+
     # Early among the handlers of an outcome: the message is on its way while others tidy up.
     @on(Event.PRE_DEPLOY, priority=50)
     @on(Event.ROLLBACK, priority=50)
