@@ -53,8 +53,9 @@ sizes: image ## size of each image, and what fills it
 format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
 
-manifest: venv ## write action.yml, templates/ and the reference tables from the settings
+manifest: venv ## write action.yml, templates/, the reference tables and the pictures
 	@$(BIN)/python -m ci_deploy.manifest
+	@$(BIN)/python scripts/pictures.py >/dev/null
 
 clean: ## remove what was made here
 	rm -rf $(VENV) .tools build dist site .mypy_cache .ruff_cache .pytest_cache

@@ -94,7 +94,7 @@ class _Controller(Controller):
     def _trigger_server(self) -> None:
         """aiosmtpd sees whether it answers; it has to know where."""
         self.port = self.bound
-        super()._trigger_server()
+        super()._trigger_server()  # type: ignore[no-untyped-call]
 
 
 def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:

@@ -19,7 +19,7 @@ from ci_deploy import ci, layers
 from ci_deploy.assembly import Assembly, every_setting
 from ci_deploy.console import Console
 from ci_deploy.context import Context
-from ci_deploy.errors import SettingsError
+from ci_deploy.errors import SettingsError, ToolMissing
 from ci_deploy.events import Event, on
 from ci_deploy.layers import LayerClass, discover
 from ci_deploy.layers.base import Layer, Notifier
@@ -265,7 +265,20 @@ def test_entry_point_that_is_no_layer_is_named(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(TypeError, match=r"json:loads of the group .* is not a Layer"):
+    with pytest.raises(ToolMissing, match=r"json:loads of the group .* is not a Layer") as caught:
+        discover()
+    assert f"{other} 1.0 brings it" in caught.value.hint
+
+
+def test_layer_that_cannot_be_imported_is_named(
+    other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {**package(other), f"{other}/__init__.py": "import nothing_like_this\n"}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ToolMissing, match=r"cannot be loaded: ModuleNotFoundError.*nothing_like"):
         discover()
 
 
