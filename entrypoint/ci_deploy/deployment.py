@@ -261,8 +261,8 @@ class Deployment:
     def _finish(self) -> None:
         """The last things of every run: a late cancel, notices that could not be sent, the end."""
         report, ctx = self.report, self.ctx
-        self._grant_time()
-        for layer, error in ctx.outbox.close(min(NOTICES, ctx.cancellation.left())):
+        ctx.cancellation.finish(LEAVE)
+        for layer, error in ctx.outbox.close(NOTICES, ctx.cancellation.left):
             if layer.optional or report.status not in {"succeeded", "skipped"}:
                 ctx.console.warning(f"{layer.name}: {error}")
             else:

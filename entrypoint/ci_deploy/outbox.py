@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from ci_deploy.context import Context
     from ci_deploy.http import Response
     from ci_deploy.layers.base import Layer
+
+SLICE = 0.1  # seconds; a join() does not end when a signal comes
 
 
 def deliver(
@@ -84,18 +87,26 @@ class Outbox:
         """Called while sending: this is why it takes so long."""
         self._troubles[threading.current_thread()] = error
 
-    def close(self, seconds: float) -> list[tuple[Layer[Any], Exception]]:
+    def close(
+        self, seconds: float, left: Callable[[], float] = lambda: math.inf
+    ) -> list[tuple[Layer[Any], Exception]]:
         """Wait for what is posted, `seconds` at most for all together; the errors come back, one
-        for each layer however many of its messages it could not send."""
-        until = time.monotonic() + seconds
+        for each layer however many of its messages it could not send.
+
+        `left` is asked again and again: a cancel while we wait leaves less.
+        """
+        started = time.monotonic()
+        until = started + seconds
         for waiting in self._queues.values():
             waiting.put(None)
         for layer, thread in self._threads.items():
-            thread.join(max(0.0, until - time.monotonic()))
+            while (rest := min(until - time.monotonic(), left())) > 0 and thread.is_alive():
+                thread.join(min(rest, SLICE))
             if thread.is_alive():
                 why = self._troubles.get(thread)
                 reason = f" ({str(why).rstrip('.')})" if why else ""
-                late = TimeoutError(f"not sent within {seconds:.0f} s{reason}")
+                waited = time.monotonic() - started
+                late = TimeoutError(f"not sent within {waited:.0f} s{reason}")
                 self._errors.append((layer, late))
         self._queues.clear()
         self._threads.clear()
