@@ -17,8 +17,9 @@ $(VENV)/.runtime: requirements/runtime.txt pyproject.toml scripts/venv.sh
 	@scripts/venv.sh $(PYTHON) $(VENV)
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
-	@$(BIN)/python -m pip --disable-pip-version-check install -q --require-hashes -r requirements/dev.txt
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt requirements/sentry.txt
+	@$(BIN)/python -m pip --disable-pip-version-check install -q --require-hashes \
+	  -r requirements/dev.txt -r requirements/sentry.txt
 	@touch $@
 
 demo: venv ## deploy a real app over real git and ssh to a stand-in Dokku on this machine
@@ -52,8 +53,9 @@ sizes: image ## size of each image, and what fills it
 format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
 
-manifest: venv ## write action.yml, templates/ and the reference tables from the settings
+manifest: venv ## write action.yml, templates/, the reference tables and the pictures
 	@$(BIN)/python -m ci_deploy.manifest
+	@$(BIN)/python scripts/pictures.py >/dev/null
 
 clean: ## remove what was made here
 	rm -rf $(VENV) .tools build dist site .mypy_cache .ruff_cache .pytest_cache

@@ -18,6 +18,7 @@ class Webhooks:
 
     url: str = ""
     answer: int | str = 200
+    first: list[int | str] = field(default_factory=list)  # answers before that
     body: bytes = b"ok"
     headers: dict[str, str] = field(default_factory=dict)
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
@@ -43,11 +44,12 @@ def webhooks() -> Iterator[Webhooks]:
         def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
             state.requests.append((self.path, dict(self.headers), self.rfile.read(length)))
-            if state.answer == "hang":
+            answer = state.first.pop(0) if state.first else state.answer
+            if answer == "hang":
                 ended.wait(120)
-            elif state.answer != "drop":
-                body = b"x" * 10_000_000 if state.answer == "flood" else state.body
-                self.send_response(state.answer if isinstance(state.answer, int) else 200)
+            elif answer != "drop":
+                body = b"x" * 10_000_000 if answer == "flood" else state.body
+                self.send_response(answer if isinstance(answer, int) else 200)
                 for name, value in state.headers.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(body)))

@@ -106,6 +106,9 @@ class Assembly:
         ctx = self._make(command, core, planning=planning, arguments=dict(arguments or {}))
         layers = [cls(ctx, loaded) for cls, loaded in wanted if loaded is not None]
         for layer in layers:
+            if isinstance(layer, Provider):
+                ctx.provider = layer
+        for layer in layers:
             try:
                 source.problems += layer.problems()
             except DeployError:
@@ -113,7 +116,6 @@ class Assembly:
                     raise
         if source.problems:
             raise SettingsError(*dict.fromkeys(source.problems), hint=self._hint())
-        ctx.provider = next(layer for layer in layers if isinstance(layer, Provider))
         if review and ctx.arguments.get("stale") is None:
             limit = ctx.provider.name_limit
             ctx.review = review_app(ctx.app, review, self.ci.context, source, limit=limit)
@@ -161,15 +163,18 @@ class Assembly:
     def _mention(self, chosen: Sequence[LayerClass]) -> None:
         """One line for each layer that has settings but not the one that switches it on."""
         used = {each.name for cls in chosen for each in declared(cls.Settings)}
+        off: dict[tuple[str, ...], list[LayerClass]] = {}  # layers share settings: one line for all
         for cls in self.classes:
             if cls in chosen or issubclass(cls, Provider):
                 continue
-            names = [each.name for each in declared(cls.Settings) if each.name not in used]
-            if own := [name for name in names if self.source.text(name)]:
-                why = f"{cls.trigger} is not set" if cls.trigger else "no such app was found"
-                self.console.indent(
-                    f"{cls.name} is off: {why} (but {', '.join(own)} is)", style.DIM
-                )
+            names = (each.name for each in declared(cls.Settings) if each.name not in used)
+            if own := tuple(name for name in names if self.source.text(name)):
+                off.setdefault(own, []).append(cls)
+        for shared, classes in off.items():
+            who = f"{', '.join(cls.name for cls in classes)} {'are' if classes[1:] else 'is'} off"
+            missing = dict.fromkeys(cls.trigger for cls in classes if cls.trigger)
+            why = f"{' or '.join(missing)} is not set" if missing else classes[0].absent
+            self.console.indent(f"{who}: {why} (but {', '.join(shared)} is)", style.DIM)
         for variable, name in self.source.misspelt(every_setting(self.classes)):
             self.console.warning(f"the variable {variable} looks like {name}, which is not set.")
 
@@ -214,7 +219,15 @@ class Assembly:
             report=Report(command=command),
             planning=planning,
             arguments=arguments,
+            ours=self._ours(),
         )
+
+    def _ours(self) -> frozenset[str]:
+        """Names of the variables that may hold our settings."""
+        every = [
+            name for each in every_setting(self.classes) for name in (each.name, *each.aliases)
+        ]
+        return frozenset([*every, *(f"{name}_FILE" for name in every)])
 
     def _announce(self, what: str) -> None:
         self.console.indent(f"→ {what}")

@@ -9,7 +9,7 @@ from ci_deploy import console as style
 from ci_deploy.context import Context
 from ci_deploy.events import Event
 from ci_deploy.layers.base import Layer, Notifier
-from ci_deploy.notices import notice
+from ci_deploy.notices import TOLD, notice
 from ci_deploy.report import Report
 
 
@@ -68,10 +68,11 @@ def _facts(ctx: Context, report: Report) -> str:
     return " · ".join([before, took] if report.changed else [took])
 
 
-def show_notices(ctx: Context, layers: Sequence[Layer[Any]], succeeded: Event) -> None:
-    """What each notifier would say, for `plan`."""
+def show_notices(ctx: Context, layers: Sequence[Layer[Any]], events: Sequence[Event]) -> None:
+    """What each notifier would send, in its own form, for `plan`."""
     for layer in layers:
         if isinstance(layer, Notifier):
-            for event in (Event.PRE_DEPLOY, succeeded):
-                ctx.console.line(f"{layer.name} would be told:")
-                ctx.console.indent(notice(ctx, event).text())
+            for event in filter(TOLD.__contains__, events):
+                ctx.console.line(f"{layer.name} would send:")
+                shown = layer.preview(notice(ctx, event))
+                ctx.console.indent("\n".join(f"┃ {line}" for line in shown.splitlines()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from ci_deploy.assembly import Assembly
 from ci_deploy.context import Context
 from ci_deploy.deployment import FLOWS, Deployment
 from ci_deploy.errors import DeployError, Problem, SettingsError, SkipDeploy
+from ci_deploy.layers.framework import Framework
 from ci_deploy.layers.provider import Live
 from ci_deploy.report import Report
 from ci_deploy.review import ReviewApp, ReviewSettings
@@ -79,6 +80,7 @@ def _run_events(
         return _nothing(assembly, command, "skipped", str(skip))
     arguments = {**vars(options), "revision": next(iter(words), "")}
     ctx, layers = assembly.context(command, planning=planning, arguments=arguments)
+    _check_migrations(options.migrations, layers)
     for layer in layers:
         layer.begin()
     if command == "destroy" and options.stale is not None:
@@ -86,11 +88,19 @@ def _run_events(
     ctx.repository.open(optional=command in WITHOUT_CHECKOUT)
     if command not in WITHOUT_CHECKOUT:
         ctx.revision = ctx.repository.resolve(ctx.settings.revision)
-        ctx.title = ctx.repository.subject(ctx.revision)
+        ctx.title = ctx.redactor.text(ctx.repository.subject(ctx.revision))
     _headline(ctx)
     for doubt in guards.doubts(ctx.facts):
         ctx.console.warning(doubt)
     return Deployment(ctx, layers).run()
+
+
+def _check_migrations(count: int, layers: Sequence[Any]) -> None:
+    """`--migrations N` needs somebody who can undo them."""
+    if count < 0:
+        raise _usage("--migrations takes the number of migrations to undo.")
+    if count and not any(isinstance(layer, Framework) for layer in layers):
+        raise _usage("--migrations: no framework was found here; name it by DEPLOY_APPLICATION.")
 
 
 def _headline(ctx: Context) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ci_deploy import values
 from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.events import Event
-from ci_deploy.notices import Outbox
+from ci_deploy.outbox import Outbox
 from ci_deploy.settings import setting, settings
 from ci_deploy.values import suggestion, words
 
@@ -150,6 +150,7 @@ class Context:
     report: Report
     planning: bool = False
     arguments: dict[str, Any] = field(default_factory=dict)  # of the command line
+    ours: frozenset[str] = frozenset()  # names of the variables that may hold our settings
 
     review: ReviewApp | None = None  # for `review` and `destroy`
     sweeping: bool = False  # `destroy --stale`: the app is known to be there, and to be ours
@@ -200,6 +201,11 @@ class Context:
     @provider.setter
     def provider(self, provider: Provider[Any]) -> None:
         self._provider = provider
+
+    @property
+    def has_provider(self) -> bool:
+        """Whether it is known; not while its settings are wrong."""
+        return self._provider is not None
 
     @property
     def http(self) -> Http:

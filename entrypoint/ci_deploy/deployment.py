@@ -103,8 +103,9 @@ class Deployment:
 
     def _succeed(self) -> None:
         if self.ctx.planning:
-            closing.show_notices(self.ctx, self.layers, self.outcomes[0])
-            return self._close("succeeded", 0)
+            self._close("succeeded", 0)
+            events = [*self.ordinary, self.outcomes[0]]
+            return closing.show_notices(self.ctx, self.layers, events)
         live = self.ctx.live or Live()
         self._note_live(live)
         self.report.changed = True
@@ -260,8 +261,8 @@ class Deployment:
     def _finish(self) -> None:
         """The last things of every run: a late cancel, notices that could not be sent, the end."""
         report, ctx = self.report, self.ctx
-        self._grant_time()
-        for layer, error in ctx.outbox.close(min(NOTICES, ctx.cancellation.left())):
+        ctx.cancellation.finish(LEAVE)
+        for layer, error in ctx.outbox.close(NOTICES, ctx.cancellation.left):
             if layer.optional or report.status not in {"succeeded", "skipped"}:
                 ctx.console.warning(f"{layer.name}: {error}")
             else:

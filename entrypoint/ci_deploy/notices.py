@@ -1,24 +1,22 @@
-"""What people are told: one look for every notifier, and sending that never holds up a deploy."""
+"""What people are told: one look for every notifier."""
 
 from __future__ import annotations
 
-import queue
 import re
-import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ci_deploy.events import Event
 
 if TYPE_CHECKING:
     from ci_deploy.context import Context
-    from ci_deploy.http import Response
-    from ci_deploy.layers.base import Layer
 
 LINES = 10  # last lines of a failed program that go into a message
+LINE = 300  # characters of each
 STARTED, GOOD, NEUTRAL, WARN, BAD = "started", "good", "neutral", "warn", "bad"
+COLOURS = {STARTED: "#2389d7", GOOD: "#2e9e4f", NEUTRAL: "#8a8f98", WARN: "#d18b00", BAD: "#cc3340"}
 
 
 @dataclass(frozen=True)
@@ -31,11 +29,18 @@ class Notice:
     lines: tuple[str, ...] = ()
     url: str = ""  # of the job
     compare_url: str = ""
+    change: str = ""  # `aaaaaaa → bbbbbbb` in the field Revision, to be a link to compare_url
+    facts: Mapping[str, object] = field(default_factory=dict)  # the same for programs
 
     def text(self) -> str:
         """The message without any markup."""
         rows = [f"{name}: {value}" for name, value in self.fields]
         return "\n".join([self.title, *rows, *self.lines])
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most `limit` characters, the cut marked."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def defuse(text: str) -> str:
@@ -55,6 +60,7 @@ _WORDS = {
     Event.DESTROY_FAILED: (BAD, "could not be destroyed"),
     Event.PROMOTE: (STARTED, "promoting to"),
 }
+TOLD = frozenset(_WORDS)  # events of which people are told
 
 
 def notice(ctx: Context, event: Event) -> Notice:
@@ -67,9 +73,9 @@ def notice(ctx: Context, event: Event) -> Notice:
     title = f"{ctx.app}{where}: {words} {ctx.revision[:7]}".rstrip()
     subject = f" {defuse(ctx.title)}" if ctx.title else ""
     before = ctx.before.revision if ctx.before else ""
-    change = f"{before[:7] or 'nothing'} → {ctx.revision[:7]}{subject}"
+    change = f"{before[:7] or 'nothing'} → {ctx.revision[:7]}" if ctx.revision else ""
     rows = [
-        ("Revision", change if ctx.revision else ""),
+        ("Revision", f"{change}{subject}" if change else ""),
         ("Ref", defuse(facts.ref)),
         ("By", defuse(facts.actor)),
     ]
@@ -83,83 +89,38 @@ def notice(ctx: Context, event: Event) -> Notice:
     if mood in {BAD, WARN}:
         rows += [("Failed at", f"{report.failed_event} {report.failed_layer}".strip())]
         rows += [("Reason", defuse(report.message)), ("Next", defuse(report.hint))]
-        lines = tuple(defuse(line) for line in report.lines[-LINES:])
+        lines = tuple(shorten(defuse(line), LINE) for line in report.lines[-LINES:])
     fields = tuple((name, value) for name, value in rows if value)
     compare = facts.compare_url(before, ctx.revision)
-    return Notice(mood, title, fields, lines, facts.job_url, compare)
+    told = _facts(ctx, event, "started" if mood is STARTED else report.status)
+    return Notice(mood, title, fields, lines, facts.job_url, compare, change, told)
 
 
-def deliver(ctx: Context, service: str, url: str, **options: Any) -> Response:
-    """POST to a webhook: three tries of 10 s, again only where that may help.
-
-    Raises DeployError without the URL's path, which is the webhook's password.
-    """
-    from ci_deploy.errors import Unreachable
-    from ci_deploy.http import HttpError
-    from ci_deploy.retry import retry
-
-    def post() -> Response:
-        response = ctx.http.change("POST", url, what="", timeout=10.0, **options)
-        if response.status == 429 or response.status >= 500:
-            raise Busy(f"{service} answers {response.status}.", response)
-        if not response.ok:
-            raise HttpError(f"{service} refuses the message: {_answer(response)}", response)
-        return response
-
-    class Busy(HttpError):
-        """Worth another try."""
-
-    return retry(
-        post,
-        on=(Unreachable, Busy),
-        sleep=ctx.cancellation.sleep,
-        attempts=3,
-        wait=lambda error: min(30.0, getattr(error, "retry_after", None) or 1.0),
-    )
-
-
-def _answer(response: Response) -> str:
-    """The first line of a server's answer, short."""
-    first = next(iter(response.text.strip().splitlines()), "")
-    return f"{response.status} {first[:120]}".strip()
-
-
-class Outbox:
-    """Sends in the background: in parallel between notifiers, in order for each of them."""
-
-    def __init__(self) -> None:
-        self._queues: dict[Any, queue.SimpleQueue[Callable[[], None] | None]] = {}
-        self._threads: dict[Any, threading.Thread] = {}
-        self._errors: list[tuple[Layer[Any], Exception]] = []
-
-    def post(self, layer: Layer[Any], send: Callable[[], None]) -> None:
-        """Send it as soon as what the layer has posted before is sent."""
-        if layer not in self._queues:
-            self._queues[layer] = queue.SimpleQueue()
-            arguments = (layer, self._queues[layer])
-            self._threads[layer] = threading.Thread(target=self._work, args=arguments, daemon=True)
-            self._threads[layer].start()
-        self._queues[layer].put(send)
-
-    def close(self, seconds: float) -> list[tuple[Layer[Any], Exception]]:
-        """Wait for what is posted, `seconds` at most for all together; the errors come back."""
-        until = time.monotonic() + seconds
-        for waiting in self._queues.values():
-            waiting.put(None)
-        for layer, thread in self._threads.items():
-            thread.join(max(0.0, until - time.monotonic()))
-            if thread.is_alive():
-                late = TimeoutError(f"not sent within {seconds:.0f} s")
-                self._errors.append((layer, late))
-        self._queues.clear()
-        self._threads.clear()
-        return self._errors
-
-    def _work(
-        self, layer: Layer[Any], waiting: queue.SimpleQueue[Callable[[], None] | None]
-    ) -> None:
-        while send := waiting.get():
-            try:
-                send()
-            except Exception as error:  # noqa: BLE001 - reported by close()
-                self._errors.append((layer, error))
+def _facts(ctx: Context, event: Event, status: str) -> dict[str, object]:
+    """Facts of the run as they are now; the run goes on while they are sent."""
+    report, facts = ctx.report, ctx.facts
+    before = ctx.before.revision if ctx.before else ""
+    return {
+        "event": event.value,
+        "command": report.command,
+        "status": status,
+        "app": ctx.app,
+        "environment": ctx.environment,
+        "url": ctx.url,
+        "revision": ctx.revision,
+        "previous_revision": before,
+        "live_revision": report.live_revision,
+        "changed": report.changed,
+        "duration": round(time.monotonic() - ctx.started, 1),
+        "ref": facts.ref,
+        "title": ctx.title,
+        "actor": facts.actor,
+        "job_url": facts.job_url,
+        "compare_url": facts.compare_url(before, ctx.revision),
+        "live": report.live,
+        "failed_event": report.failed_event,
+        "failed_layer": report.failed_layer,
+        "message": report.message,
+        "hint": report.hint,
+        "lines": list(report.lines),
+    }

@@ -19,7 +19,7 @@ from ci_deploy import ci, layers
 from ci_deploy.assembly import Assembly, every_setting
 from ci_deploy.console import Console
 from ci_deploy.context import Context
-from ci_deploy.errors import SettingsError
+from ci_deploy.errors import SettingsError, ToolMissing
 from ci_deploy.events import Event, on
 from ci_deploy.layers import LayerClass, discover
 from ci_deploy.layers.base import Layer, Notifier
@@ -152,6 +152,8 @@ def broken_rules(cls: LayerClass) -> Iterator[str]:
         yield "its trigger is not one of its settings"
     elif cls.trigger and known[cls.trigger].required and not issubclass(cls, Provider):
         yield "its trigger is required, so it could never be off"
+    if set(cls.also) - known.keys():
+        yield "another trigger is not one of its settings"
     for name, method in inspect.getmembers(cls, lambda value: hasattr(value, "handles")):
         if not all(isinstance(event, Event) for event, _ in method.handles):
             yield f"{name} handles an event that does not exist"
@@ -263,7 +265,20 @@ def test_entry_point_that_is_no_layer_is_named(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(TypeError, match=r"json:loads of the group .* is not a Layer"):
+    with pytest.raises(ToolMissing, match=r"json:loads of the group .* is not a Layer") as caught:
+        discover()
+    assert f"{other} 1.0 brings it" in caught.value.hint
+
+
+def test_layer_that_cannot_be_imported_is_named(
+    other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {**package(other), f"{other}/__init__.py": "import nothing_like_this\n"}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ToolMissing, match=r"cannot be loaded: ModuleNotFoundError.*nothing_like"):
         discover()
 
 
@@ -328,7 +343,8 @@ def test_trigger_alone_where_more_is_required_is_an_error(cls: LayerClass, assem
 def test_other_settings_without_the_trigger_leave_it_off_with_one_line(
     cls: LayerClass, assemble: Runs, others: list[LayerClass]
 ) -> None:
-    given = {each.name: sample(each) for each in own_settings(cls) if each.name != cls.trigger}
+    triggers = {cls.trigger, *cls.also}
+    given = {each.name: sample(each) for each in own_settings(cls) if each.name not in triggers}
     _, active = assemble(DEPLOY_PROVIDER="nowhere", APP_NAME="web", **given)
     assert [layer.name for layer in active] == ["nowhere"]
     lines = [line for line in assemble.log.read_text().splitlines() if "is off" in line]

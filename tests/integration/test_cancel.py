@@ -74,6 +74,25 @@ def test_cancel_while_the_server_hangs_still_ends_in_time(
     assert "What hello runs is unknown; check with" in done.output
 
 
+def test_cancel_while_notices_wait_for_a_dead_server_ends_in_time(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    """Everything is done then; the closing message has the last seconds, not all fifteen."""
+    with webhooks() as hook:
+        hook.first, hook.answer = [200], "hang"
+        env = settings_for(dokku, MATTERMOST_WEBHOOK_URL=hook.url)
+        running = Run("deploy", cwd=checkout.path, env=env)
+        _until(lambda: len(hook.requests) == 2)
+        started = time.monotonic()
+        running.signal(signal.SIGTERM)
+        done = running.done(timeout=10)
+        assert time.monotonic() - started < 5.0
+    assert (done.code, done.report["status"]) == (143, "cancelled"), done.output
+    assert f"cancelled: hello runs {checkout.head[:7]}" in done.output
+    [warning] = done.report["warnings"]
+    assert warning.startswith("mattermost: not sent within")
+
+
 def test_child_that_was_killed_first_counts_as_a_cancel_and_not_as_a_failure(
     dokku: DokkuStandIn, checkout: Checkout
 ) -> None:

@@ -6,6 +6,7 @@ import functools
 import threading
 import time
 from collections.abc import Callable
+from signal import SIGTERM
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,9 +18,11 @@ from ci_deploy.events import Event
 from ci_deploy.http import HttpError, Response
 from ci_deploy.layers.base import Notifier
 from ci_deploy.layers.provider import Live
-from ci_deploy.notices import BAD, GOOD, NEUTRAL, STARTED, WARN, Notice, Outbox, defuse, deliver
+from ci_deploy.notices import BAD, GOOD, NEUTRAL, STARTED, WARN, Notice, defuse
 from ci_deploy.notices import notice as make_notice
+from ci_deploy.outbox import Outbox, deliver
 from ci_deploy.report import Report
+from ci_deploy.shell.cancellation import Cancellation
 
 JOINER = "\u2060"
 OLD, NEW = "a" * 40, "b" * 40
@@ -88,6 +91,32 @@ def test_senders_that_hang_cost_no_more_than_the_deadline_for_all_together() -> 
     ended.set()
     assert [layer for layer, _ in errors] == layers
     assert all(isinstance(error, TimeoutError) for _, error in errors)
+
+
+def test_cancel_while_closing_leaves_less_time_and_what_is_on_its_way_arrives() -> None:
+    outbox, ended, cancellation = Outbox(), threading.Event(), Cancellation()
+    slow, stuck = Told("slow"), Told("stuck")
+    arrived: list[bool] = []
+
+    def take_a_while() -> None:
+        cancellation.sleep(0.4)  # a cancel wakes it up, and it goes on
+        cancellation.check()
+        arrived.append(True)
+
+    def hang() -> None:
+        ended.wait(30)
+
+    outbox.post(slow, take_a_while)
+    outbox.post(stuck, hang)
+    cancellation.finish(1.0)
+    threading.Timer(0.2, cancellation.cancel, [SIGTERM]).start()
+    started = time.monotonic()
+    [(layer, error)] = outbox.close(30, cancellation.left)
+    assert time.monotonic() - started < 10
+    ended.set()
+    assert layer is stuck
+    assert isinstance(error, TimeoutError)
+    assert arrived == [True]
 
 
 def test_closing_at_once_is_no_crash_in_a_thread() -> None:
@@ -228,6 +257,7 @@ class Hook:
         self.ctx: Any = SimpleNamespace(
             http=SimpleNamespace(change=self.change),
             cancellation=SimpleNamespace(sleep=self.slept.append),
+            outbox=SimpleNamespace(note=lambda _error: None),
         )
 
     def change(self, method: str, url: str, **options: Any) -> Response:

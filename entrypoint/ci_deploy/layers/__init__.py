@@ -7,9 +7,13 @@ import pkgutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ci_deploy.errors import ToolMissing
 from ci_deploy.layers.base import Layer
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 KINDS = ("providers", "applications", "third_parties", "notifiers")
 GROUP = "ci_deploy.layers"
@@ -48,10 +52,14 @@ def _from_other_packages() -> Iterator[LayerClass]:
     import importlib.metadata
 
     for entry in importlib.metadata.entry_points(group=GROUP):
-        loaded = entry.load()
+        try:
+            loaded = entry.load()
+        except Exception as error:
+            message = f"the layer {entry.name} ({entry.value}) cannot be loaded: {error!r}."
+            raise ToolMissing(message, hint=_hint(entry)) from error
         if not (isinstance(loaded, type) and issubclass(loaded, Layer)):
             message = f"{entry.value} of the group {GROUP} is not a Layer."
-            raise TypeError(message)
+            raise ToolMissing(message, hint=_hint(entry))
         yield loaded
 
 
@@ -62,3 +70,8 @@ def _names_layers(place: str) -> bool:
         return True
     declared = folder.glob("*.dist-info/entry_points.txt")
     return any(GROUP in file.read_text(encoding="utf-8", errors="replace") for file in declared)
+
+
+def _hint(entry: EntryPoint) -> str:
+    package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "a package"
+    return f"{package} brings it; docs/writing-a-layer.md says what a layer needs."

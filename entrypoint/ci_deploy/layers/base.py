@@ -35,6 +35,8 @@ class Layer(ABC, Generic[S]):
     name: ClassVar[str]
     Settings: ClassVar[type[Any]] = NoSettings
     trigger: ClassVar[str] = ""
+    also: ClassVar[tuple[str, ...]] = ()  # other settings that switch it on as well
+    absent: ClassVar[str] = "no such app was found"  # why it is off, where no trigger says it
 
     def __init__(self, ctx: Context, wanted: S) -> None:
         self.ctx = ctx
@@ -48,11 +50,16 @@ class Layer(ABC, Generic[S]):
     @classmethod
     def wanted(cls, source: Source, root: Path) -> bool:  # noqa: ARG003
         """Whether the layer takes part in this run. `root` is the app's directory."""
-        return bool(source.text(cls.trigger))
+        return any(map(source.text, (cls.trigger, *cls.also)))
 
     def problems(self) -> Iterable[Problem]:
         """What is wrong with the settings beyond their form; asked before anything is touched."""
         return ()
+
+    def problem(self, name: str, message: str, remedy: str = "") -> Problem:
+        """Something that is wrong with a setting, in the platform's own spelling of its name."""
+        spelled = f"input `{name.lower().replace('_', '-')}`" if self.ctx.ci.inputs else name
+        return Problem(spelled, message, "", remedy)
 
     def begin(self) -> None:
         """The run starts: begin what takes time (connections), without waiting for it."""
@@ -63,43 +70,11 @@ class Layer(ABC, Generic[S]):
         return declared(cls.Settings)
 
 
-@settings
-class ApplicationSettings:
-    """Which framework the app is written with."""
-
-    application: str = setting(
-        "DEPLOY_APPLICATION",
-        "The framework of the app",
-        default="auto",
-        default_help="looked for in the checkout",
-        choices=("auto", "rails", "django", "none"),
-    )
-    migrate: bool = setting(
-        "AUTO_MIGRATE_ON_DEPLOY", "Run the database migrations at a deploy", default=False
-    )
-
-
 class Application(Layer[S]):
-    """The app itself: what has to happen around a deploy.
-
-    A layer with a trigger is switched on by it; one without is a framework, which is named by
-    DEPLOY_APPLICATION or detected.
-    """
+    """The app itself: what has to happen around a deploy. Frameworks: layers/framework.py."""
 
     order: ClassVar[int] = 1
     kind: ClassVar[str] = "application"
-
-    @classmethod
-    def detected(cls, root: Path) -> bool:  # noqa: ARG003
-        """Whether the directory holds an app of this framework."""
-        return False
-
-    @classmethod
-    def wanted(cls, source: Source, root: Path) -> bool:
-        if cls.trigger:
-            return super().wanted(source, root)
-        named = source.text("DEPLOY_APPLICATION") or "auto"
-        return cls.detected(root) if named == "auto" else named == cls.name
 
 
 class ThirdParty(Layer[S]):
@@ -135,6 +110,10 @@ class Notifier(Layer[S]):
     @abstractmethod
     def send(self, notice: Notice) -> None:
         """Send it, in a thread of its own. Raises DeployError."""
+
+    def preview(self, notice: Notice) -> str:
+        """What would be sent, as `plan` shows it."""
+        return notice.text()
 
     # Early among the handlers of an outcome: the message is on its way while others tidy up.
     @on(Event.PRE_DEPLOY, priority=50)

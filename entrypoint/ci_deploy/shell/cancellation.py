@@ -33,6 +33,7 @@ class Cancellation:
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
         self._leaving_until: float | None = None
+        self._grace: float | None = None  # seconds that a cancel leaves at once
 
     def install(self, last_moment: Callable[[int], None]) -> None:
         """Take over the signals of this process (Python as PID 1 would ignore SIGTERM).
@@ -50,6 +51,8 @@ class Cancellation:
     def cancel(self, signum: int) -> None:
         """Set the flag; only the first signal counts."""
         if not self.signum:
+            if self._grace is not None:
+                self.leave(self._grace)
             self.signum, self.at = signum, time.monotonic()
             os.write(self._write, b"!")
             self._last_moment(128 + signum)
@@ -93,6 +96,13 @@ class Cancellation:
     def leave(self, seconds: float) -> None:
         """From now on work may go on for `seconds`: restores, questions, notices."""
         self._leaving_until = time.monotonic() + seconds
+
+    def finish(self, seconds: float) -> None:
+        """Only notices are on their way: a cancel (it may have come) does not interrupt them any
+        more, but leaves them `seconds`."""
+        self._grace = seconds
+        if self.pending:
+            self.leave(seconds)
 
     @property
     def leaving(self) -> bool:

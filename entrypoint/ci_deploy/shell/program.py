@@ -13,11 +13,13 @@ from ci_deploy.errors import DeployFailed
 @dataclass(frozen=True)
 class Command:
     """A program to run: argument list, what its environ has beside the allowed, its stdin (bytes,
-    a file, or a descriptor that is closed when the program has it)."""
+    a file, or a descriptor that is closed when the program has it), its working directory (None:
+    ours)."""
 
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     stdin: bytes | int | Path = b""
+    cwd: Path | None = None
 
 
 @dataclass(frozen=True)

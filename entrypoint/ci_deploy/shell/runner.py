@@ -126,6 +126,7 @@ class Runner:
         what: str,
         env: Mapping[str, str] | None = None,
         stdin: bytes | int | Path = b"",
+        cwd: Path | None = None,
         timeout: float = float("inf"),
         ok: Sequence[int] | None = (0,),
         watch: Callable[[str], None] | None = None,
@@ -138,7 +139,7 @@ class Runner:
         `watch` sees each line as shown. `quiet` keeps the output out of the log. Raises
         CommandFailed, OutcomeUnknown after `timeout` seconds, ToolMissing, Cancelled.
         """
-        command = Command(argv, env or {}, stdin)
+        command = Command(argv, env or {}, stdin, cwd)
         change = Change(command, what, prefix, quiet=quiet, watch=watch)
         return self.change_all([change], timeout=timeout, ok=ok)[0]
 
@@ -241,12 +242,17 @@ class Runner:
                 _bg=True,
                 _bg_exc=False,
                 _new_session=True,
+                _cwd=None if command.cwd is None else str(command.cwd),
                 _tty_out=False,
                 _ok_code=range(-64, 256),
                 _no_pipe=True,
                 _log_msg=lambda *_: "child",
                 _preexec_fn=before_exec,
             )
+        except sh.ForkException as error:  # its text is the child's whole traceback
+            close(out, err)
+            message = f"{command.argv[0]} cannot be started: {str(error).strip().splitlines()[-1]}"
+            raise ToolMissing(message) from None
         except BaseException:
             close(out, err)
             raise

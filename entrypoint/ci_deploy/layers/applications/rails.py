@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ci_deploy.errors import DeployFailed
 from ci_deploy.events import Event, on
-from ci_deploy.layers.base import Application, ApplicationSettings
-from ci_deploy.layers.provider import ProcessAction
+from ci_deploy.layers.framework import Framework
+from ci_deploy.layers.migrations import Commands, FrameworkSettings
 from ci_deploy.settings import setting, settings
+from ci_deploy.tools.sidekiq import Sidekiq
 
-# Each Sidekiq process takes no new jobs from now on. Embedded ones (Sidekiq 7) cannot be told.
-QUIET = (
-    "require 'sidekiq/api'; "
-    "Sidekiq::ProcessSet.new.each { |p| p.quiet! unless p.respond_to?(:embedded?) && p.embedded? }"
-)
-MIGRATES = ("db:migrate", "db:prepare", "db:setup", "db:schema:load")
 QUIETED = "workers are quiet"
+PENDING = "db:abort_if_pending_migrations"  # exit code 1 and a list, for every database
+SEEDS_ITSELF = (7, 1)  # from then on db:prepare seeds an empty database that was there before
+ADVICE = {
+    r"ConcurrentMigrationError": "Another migration holds the database's advisory lock: wait for "
+    "its end, then deploy again. Behind pgbouncer in transaction mode this happens without one: "
+    "give the migrations a direct DATABASE_URL, or set `advisory_locks: false` in database.yml.",
+    r"multiple database application": "With several databases Rails wants to know which: "
+    "`ci-deploy run -- bin/rails db:rollback:NAME`, then roll back without --migrations.",
+    r"IrreversibleMigration": "It cannot be undone: roll back without --migrations; the older code "
+    "then runs on the newer schema.",
+    r"migrations are pending|pending migrations?:": "They are still pending after db:migrate: do "
+    "they belong to a database with `database_tasks: false`?",
+}
 
 
 @settings
-class RailsSettings(ApplicationSettings):
+class RailsSettings(FrameworkSettings):
     """Settings of a Rails application."""
 
     quiet: bool = setting(
         "SIDEKIQ_QUIET_ON_DEPLOY",
         "Put Sidekiq into quiet mode before the deploy and restart it afterwards",
         default=False,
+    )
+    quiet_timeout: int = setting(
+        "SIDEKIQ_QUIET_TIMEOUT",
+        "Seconds to wait for jobs that are running; then the deploy goes on",
+        default=30,
     )
     worker: str = setting(
         "SIDEKIQ_PROCESS",
@@ -37,67 +51,71 @@ class RailsSettings(ApplicationSettings):
     )
 
 
-class Rails(Application[RailsSettings]):
+class Rails(Framework[RailsSettings]):
     """Ruby on Rails."""
 
     name = "rails"
+    title = "Rails"
     Settings: ClassVar[type[Any]] = RailsSettings
+    files = ("db/migrate/*.rb", "db/*_migrate/*.rb")
+    migrating = ("db:migrate", "db:prepare", "db:setup", "db:schema:load")
 
     @classmethod
     def detected(cls, root: Path) -> bool:
         """A Gemfile and the file that every Rails application has."""
         return (root / "Gemfile").is_file() and (root / "config/application.rb").is_file()
 
+    # --- migrations: both tasks in one boot of the application ---
+
+    def pending(self) -> tuple[str, ...]:
+        return ("bin/rails", PENDING)
+
+    def migration(self, *, prepare: bool) -> Commands:
+        return (("bin/rails", "db:prepare" if prepare else "db:migrate", PENDING),)
+
+    def seeds(self, *, prepared: bool) -> tuple[str, ...]:
+        """Not twice: a newer `db:prepare` has seeded already."""
+        done = prepared and self._version() >= SEEDS_ITSELF
+        return () if done else ("bin/rails", "db:seed")
+
+    def undo(self, count: int) -> tuple[str, ...]:
+        return ("bin/rails", "db:rollback", f"STEP={count}")
+
+    def advice(self, lines: Sequence[str]) -> str:
+        text = "\n".join(lines)
+        return next((words for sign, words in ADVICE.items() if re.search(sign, text, re.I)), "")
+
+    def _version(self) -> tuple[int, int]:
+        """Of Rails, from Gemfile.lock; a new one when it is not there."""
+        folder = f"{self.ctx.settings.app_dir.strip('/')}/" if self.ctx.settings.app_dir else ""
+        lock = self.ctx.repository.file(self.ctx.revision, f"{folder}Gemfile.lock")
+        found = re.search(r"(?m)^ +activerecord \((\d+)\.(\d+)", lock)
+        return (int(found[1]), int(found[2])) if found else SEEDS_ITSELF
+
+    # --- Sidekiq ---
+
     @property
-    def _first_deploy(self) -> bool:
-        return not (self.ctx.before and self.ctx.before.revision)
-
-    # --- before ---
-
-    @on(Event.CONFIGURE, priority=150)
-    def explain(self) -> None:
-        """Say who migrates, so that it is not a surprise."""
-        if self.settings.migrate and (where := self._migrates_itself()):
-            self.ctx.console.indent(f"migrations: {where} runs them, so they are not run again.")
+    def workers(self) -> Sidekiq:
+        """Sidekiq's processes."""
+        return Sidekiq(self.ctx.provider, self.settings.worker, self.ctx.console)
 
     @on(Event.PRE_DEPLOY)
+    @on(Event.PROMOTE, priority=90)
     def quiet_workers(self) -> None:
         """Let running jobs end and start no new ones while the code changes."""
-        if not self.settings.quiet or self._first_deploy:
-            return
-        self.ctx.provider.note(QUIETED)  # first the note: a kill in between must not be forgotten
-        ran = self.ctx.provider.run(
-            ["bin/rails", "runner", QUIET],
-            what=f"put Sidekiq ({self.settings.worker}) into quiet mode",
-        )
-        if ran.exit_code:
-            message = f"Sidekiq could not be put into quiet mode (exit code {ran.exit_code})."
-            raise DeployFailed(message, lines=ran.lines)
-
-    # --- after ---
-
-    @on(Event.POST_DEPLOY)
-    def migrate(self) -> None:
-        """Run the migrations in the new release."""
-        if not self.settings.migrate or self._migrates_itself():
-            return
-        ran = self.ctx.provider.run(["bin/rails", "db:migrate"], what="run the database migrations")
-        if ran.exit_code:
-            message = f"the migrations failed (exit code {ran.exit_code})."
-            hint = "Fix them and deploy again; the new code already runs."
-            raise DeployFailed(message, hint=hint, lines=ran.lines)
+        if self.settings.quiet and not self.first_deploy:
+            # first the note: a kill in between must not be forgotten
+            self.ctx.provider.remember(QUIETED)
+            self.workers.quiet(self.settings.quiet_timeout)
 
     @on(Event.POST_DEPLOY, priority=150)
+    @on(Event.PROMOTE, priority=210)
     @on(Event.DEPLOY_FAILED, priority=60)
     @on(Event.DEPLOY_SKIPPED, priority=60)
+    @on(Event.ROLLBACK_SUCCEEDED, priority=60)
+    @on(Event.ROLLBACK_FAILED, priority=60)
     def wake_workers(self) -> None:
-        """Only a restart ends quiet mode. Also after a failure, and for a run that was killed."""
-        if QUIETED in self.ctx.provider.noted():
-            self.ctx.provider.process(self.settings.worker, ProcessAction.RESTART)
-            self.ctx.provider.note("")
-
-    def _migrates_itself(self) -> str:
-        tasks = self.ctx.provider.release_tasks()
-        return next(
-            (where for where, task in tasks.items() if any(word in task for word in MIGRATES)), ""
-        )
+        """Also after a failure, and for a run that was killed."""
+        if QUIETED in self.ctx.provider.unfinished():
+            self.workers.wake()
+            self.ctx.provider.forget(QUIETED)

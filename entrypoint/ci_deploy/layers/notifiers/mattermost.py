@@ -1,20 +1,23 @@
 """Mattermost, by an incoming webhook.
 
-Facts: developers.mattermost.com/integrate/webhooks/incoming; the server splits posts that are
-longer than 16383 characters, and answers 400 with JSON for a payload that it does not like.
+Facts: developers.mattermost.com/integrate/webhooks/incoming and /reference/message-attachments; the
+server answers 400 with JSON for a payload that it does not like, splits posts that are longer than
+16383 characters, and refuses attachments of more than about 8000.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 from ci_deploy.layers.base import Notifier, NotifierSettings
-from ci_deploy.notices import BAD, GOOD, NEUTRAL, STARTED, WARN, Notice, deliver
+from ci_deploy.notices import COLOURS, Notice, shorten
+from ci_deploy.outbox import deliver
 from ci_deploy.settings import setting, settings
 from ci_deploy.values import http_url
 
-COLOURS = {STARTED: "#2389d7", GOOD: "#2e9e4f", NEUTRAL: "#8a8f98", WARN: "#d18b00", BAD: "#cc3340"}
-FIELD_LIMIT = 1000  # characters; a post has 16383 in all
+TITLE, FIELD, TEXT = 200, 500, 2000  # characters; with nine fields that stays below 8000
+SHORT = 40  # characters of a value that may stand beside another
 
 
 @settings
@@ -41,22 +44,41 @@ class Mattermost(Notifier[MattermostSettings]):
 
     def payload(self, notice: Notice) -> dict[str, Any]:
         """One attachment: colour, title with a link to the job, the facts as fields."""
-        text = "\n".join(f"    {line}" for line in notice.lines)
-        fields = [
-            {"title": name, "value": value[:FIELD_LIMIT], "short": len(value) < 40}
-            for name, value in notice.fields
-        ]
-        if notice.compare_url:
-            fields.append({"title": "Changes", "value": notice.compare_url, "short": False})
         attachment = {
-            "fallback": notice.text()[:FIELD_LIMIT],
+            "fallback": shorten(notice.title, TITLE),
             "color": COLOURS[notice.mood],
-            "title": notice.title,
+            "title": shorten(plain(notice.title), TITLE),
             "title_link": notice.url,
-            "text": text,
-            "fields": fields,
+            "text": shorten("\n".join(f"    {line}" for line in notice.lines), TEXT),
+            "fields": [
+                {"title": name, "value": _value(value, notice), "short": len(value) < SHORT}
+                for name, value in notice.fields
+            ],
         }
         payload: dict[str, Any] = {"username": "ci-deploy", "attachments": [attachment]}
         if self.settings.channel:
             payload["channel"] = self.settings.channel.lstrip("#~")
         return payload
+
+    def preview(self, notice: Notice) -> str:
+        payload = self.payload(notice)
+        [attachment] = payload["attachments"]
+        to = [f"to {payload['channel']}"] if "channel" in payload else []
+        rows = [f"{field['title']}: {field['value']}" for field in attachment["fields"]]
+        text = "\n".join([*to, attachment["title"], *rows])
+        text = re.sub(r"(?<!\\)\[([^\]]*)\]\((https?:[^)]*)\)", r"\1 (\2)", text)
+        return "\n".join([re.sub(r"\\(\W)", r"\1", text), *attachment["text"].splitlines()])
+
+
+def plain(text: str) -> str:
+    """Text that no Markdown is made of: no link, image or style from a commit message."""
+    return re.sub(r"([\\`*_\[\]<>|~])", r"\\\1", text)
+
+
+def _value(value: str, notice: Notice) -> str:
+    if re.fullmatch(r"https?://[^\s()\[\]<>]+", value):
+        return shorten(value, FIELD)
+    text = shorten(plain(value), FIELD)
+    if notice.compare_url and notice.change and text.startswith(notice.change):
+        return f"[{notice.change}]({notice.compare_url}){text.removeprefix(notice.change)}"
+    return text

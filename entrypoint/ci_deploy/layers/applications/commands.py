@@ -1,0 +1,114 @@
+"""Commands of one's own around a deploy, in the app's environment: for any framework."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from ci_deploy.context import Context
+from ci_deploy.errors import DeployFailed
+from ci_deploy.events import Event, on
+from ci_deploy.layers.base import Application
+from ci_deploy.layers.unfinished import Unfinished
+from ci_deploy.settings import setting, settings
+
+TO_BE_RUN = "POST_DEPLOY_COMMAND is to be run"
+SHELL = {"&&", "||", "|", ";", ">", ">>", "<", "&", "2>&1"}
+
+Lines = tuple[tuple[str, ...], ...]
+
+
+def commands(text: str) -> Lines:
+    """One command per line, split into words as a shell does. Raises ValueError."""
+    found = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            message = f"`{line}`: {str(error).lower()}."
+            raise ValueError(message) from None
+        if operators := SHELL & set(words):
+            message = (
+                f"`{line}`: no shell runs this, so `{operators.pop()}` means nothing. "
+                f"Write {shlex.join(['sh', '-c', line])}"
+            )
+            raise ValueError(message)
+        assigns = re.match(r"[A-Za-z_]\w*=", words[0])
+        found.append(("env", *words) if assigns else tuple(words))
+    return tuple(found)
+
+
+@settings
+class CommandsSettings:
+    """Commands of your own, in the app's environment."""
+
+    before: Lines = setting(
+        "PRE_DEPLOY_COMMAND",
+        "Command (or one per line) to run before the deploy, in the release that runs then",
+        default=(),
+        example="bin/maintenance on",
+        literal=True,
+        parse=commands,
+    )
+    after: Lines = setting(
+        "POST_DEPLOY_COMMAND",
+        "Command (or one per line) to run after the deploy, in the new release",
+        default=(),
+        example="sh -c 'bin/warm-cache && bin/smoke-test'",
+        literal=True,
+        parse=commands,
+    )
+
+
+class Commands(Application[CommandsSettings]):
+    """Commands around a deploy. Either setting switches it on."""
+
+    name = "commands"
+    Settings: ClassVar[type[Any]] = CommandsSettings
+    trigger = "POST_DEPLOY_COMMAND"
+    also = ("PRE_DEPLOY_COMMAND",)
+
+    def __init__(self, ctx: Context, wanted: CommandsSettings) -> None:
+        super().__init__(ctx, wanted)
+        self._unfinished = Unfinished(ctx)
+
+    @on(Event.PRE_DEPLOY, priority=90)
+    @on(Event.PROMOTE, priority=85)
+    def before(self) -> None:
+        """In the old release; there is none at the first deploy."""
+        if self.settings.after:
+            self._unfinished.begin(TO_BE_RUN)
+        if self.settings.before and not (self.ctx.before and self.ctx.before.revision):
+            self.ctx.console.indent("PRE_DEPLOY_COMMAND is left out: there is no release yet.")
+        else:
+            self._run("PRE_DEPLOY_COMMAND", self.settings.before)
+
+    @on(Event.POST_DEPLOY, priority=120)
+    @on(Event.PROMOTE, priority=205)
+    def after(self) -> None:
+        """In the new release, after its migrations."""
+        if self.settings.after:
+            self._run("POST_DEPLOY_COMMAND", self.settings.after)
+            self._unfinished.done(TO_BE_RUN)
+
+    @on(Event.DEPLOY_SKIPPED, priority=55)
+    def finish(self) -> None:
+        """The revision is live, but a run that was killed or failed did not come so far."""
+        if self._unfinished.left(TO_BE_RUN):
+            self.after()
+            self._unfinished.done(TO_BE_RUN)
+
+    @on(Event.DEPLOY_FAILED, priority=75)
+    def forget(self) -> None:
+        """What is not live needs no command after it."""
+        self._unfinished.drop()
+
+    def _run(self, name: str, lines: Sequence[Sequence[str]]) -> None:
+        for words in lines:
+            shown = shlex.join(words)
+            ran = self.ctx.provider.run(words, what=f"run {shown} in {self.ctx.app}")
+            if ran.exit_code:
+                message = f"{name} failed with exit code {ran.exit_code}: {shown}"
+                raise DeployFailed(message, lines=ran.lines)

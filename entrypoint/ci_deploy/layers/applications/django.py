@@ -1,0 +1,115 @@
+"""Django: migrations when asked, and its own checks of a deployment."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar, NoReturn
+
+from ci_deploy.errors import DeployFailed, Refused
+from ci_deploy.events import Event, on
+from ci_deploy.layers.framework import Framework
+from ci_deploy.layers.migrations import Commands, FrameworkSettings
+from ci_deploy.layers.provider import Ran, Step
+from ci_deploy.settings import setting, settings
+
+ADVICE = {
+    "CommandError: Conflicting migrations": "Two branches have added a migration: run "
+    "`python manage.py makemigrations --merge`, commit, deploy again.",
+    "No module named": "Is this the right command? DJANGO_MANAGE_COMMAND says how to call "
+    "manage.py in the release.",
+    "You have ": "They are still unapplied after migrate: do they belong to another database than "
+    "`default`?",
+}
+
+
+def command(text: str) -> tuple[str, ...]:
+    """The words of a command. Raises ValueError."""
+    return tuple(shlex.split(text))
+
+
+@settings
+class DjangoSettings(FrameworkSettings):
+    """Settings of a Django application."""
+
+    manage: tuple[str, ...] = setting(
+        "DJANGO_MANAGE_COMMAND",
+        "How manage.py is called in the release",
+        default=("python", "manage.py"),
+        example="poetry run python src/manage.py",
+        literal=True,
+        parse=command,
+    )
+    check: bool = setting(
+        "DJANGO_CHECK_DEPLOY",
+        "Run `check --deploy` in the new release, before it gets traffic if the migrations do too",
+        default=False,
+    )
+
+
+class Django(Framework[DjangoSettings]):
+    """Django."""
+
+    name = "django"
+    title = "Django"
+    Settings: ClassVar[type[Any]] = DjangoSettings
+    files = ("*migrations/[0-9]*.py",)
+    migrating = ("manage.py migrate", "django-admin migrate")
+
+    @classmethod
+    def detected(cls, root: Path) -> bool:
+        """The manage.py that Django writes."""
+        path = root / "manage.py"
+        return path.is_file() and "django" in path.read_text(errors="replace").lower()
+
+    def _manage(self, *words: str) -> tuple[str, ...]:
+        return (*self.settings.manage, *words)
+
+    def pending(self) -> tuple[str, ...]:
+        return self._manage("migrate", "--check")
+
+    def migration(self, *, prepare: bool) -> Commands:  # noqa: ARG002 - it makes tables as well
+        return (self._manage("migrate", "--noinput"), self.pending())
+
+    def undo(self, count: int) -> NoReturn:
+        message = f"Django undoes migrations by name, not the last {count}."
+        names = self._manage("migrate", "APP", "NAME")
+        hint = f"Run `ci-deploy run -- {' '.join(names)}`, then roll back without --migrations."
+        raise Refused(message, hint=hint)
+
+    def advice(self, lines: Sequence[str]) -> str:
+        text = "\n".join(lines)
+        return next((words for sign, words in ADVICE.items() if sign in text), "")
+
+    def label(self, path: str) -> str:
+        """`shop.0002_price`."""
+        file = PurePosixPath(path)
+        return f"{file.parent.parent.name}.{file.stem}"
+
+    # --- check --deploy ---
+
+    @property
+    def _early(self) -> bool:
+        return bool(self.ctx.before_traffic)
+
+    @on(Event.CONFIGURE, priority=160)
+    def check_before_traffic(self) -> None:
+        """Beside the migrations, when they run before the traffic."""
+        if self.settings.check and self._early:
+            words = self._manage("check", "--deploy")
+            step = Step(words, f"check the deployment of {self.ctx.app}", self._judge_check)
+            self.ctx.before_traffic.append(step)
+
+    @on(Event.POST_DEPLOY, priority=110)
+    def check_after(self) -> None:
+        """Else in what runs now."""
+        if self.settings.check and not self._early:
+            words = self._manage("check", "--deploy")
+            what = f"check the deployment of {self.ctx.app}"
+            self._judge_check(self.ctx.provider.run(words, what=what))
+
+    def _judge_check(self, ran: Ran) -> None:
+        if ran.exit_code:
+            message = f"`check --deploy` found errors (exit code {ran.exit_code})."
+            raise DeployFailed(message, lines=ran.lines)

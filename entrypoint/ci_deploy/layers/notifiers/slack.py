@@ -1,0 +1,111 @@
+"""Slack, by an incoming webhook.
+
+Facts: docs.slack.dev, "Sending messages using incoming webhooks", "Block Kit" (section: text of
+3000 characters, ten fields of 2000), "Formatting message text" (`&`, `<`, `>` are the only
+characters to escape; mentions and links are written with `<`). A webhook answers 200 `ok`, an error
+with a word like `invalid_payload`, 429 with Retry-After; the Web API says no by 200 `ok: false`.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any, ClassVar
+
+from ci_deploy.http import Response
+from ci_deploy.layers.base import Notifier, NotifierSettings
+from ci_deploy.notices import COLOURS, Notice
+from ci_deploy.outbox import deliver
+from ci_deploy.settings import setting, settings
+from ci_deploy.values import http_url
+
+TITLE, FIELD, TEXT = 300, 2000, 3000  # characters
+FIELDS = 10  # of one section
+
+
+@settings
+class SlackSettings(NotifierSettings):
+    """Settings of Slack."""
+
+    webhook_url: str = setting(
+        "SLACK_WEBHOOK_URL", "Incoming webhook", default="", secret=True, parse=http_url
+    )
+
+
+class Slack(Notifier[SlackSettings]):
+    """Messages in a Slack channel."""
+
+    name = "slack"
+    Settings: ClassVar[type[Any]] = SlackSettings
+    trigger = "SLACK_WEBHOOK_URL"
+
+    def send(self, notice: Notice) -> None:
+        url = self.settings.webhook_url
+        deliver(self.ctx, "Slack", url, refusal=_refusal, json=self.payload(notice))
+
+    def payload(self, notice: Notice) -> dict[str, Any]:
+        """The title as text, which notifications show; below it, coloured, the facts."""
+        title = escape(notice.title, TITLE)
+        blocks: list[dict[str, Any]] = []
+        for start in range(0, len(notice.fields), FIELDS):
+            part = notice.fields[start : start + FIELDS]
+            fields = [_text(f"*{name}*\n{_value(value, notice)}") for name, value in part]
+            blocks.append({"type": "section", "fields": fields})
+        if notice.lines:
+            lines = escape("\n".join(notice.lines).replace("```", "` ` `"), TEXT - 6)
+            blocks.append({"type": "section", "text": _text(f"```{lines}```")})
+        return {
+            "text": f"*<{_url(notice.url)}|{title}>*" if notice.url else f"*{title}*",
+            "attachments": [{"color": COLOURS[notice.mood], "blocks": blocks}],
+        }
+
+    def preview(self, notice: Notice) -> str:
+        payload = self.payload(notice)
+        texts = [payload["text"]]
+        for block in payload["attachments"][0]["blocks"]:
+            texts += [field["text"] for field in block.get("fields", [])]
+            texts += [block["text"]["text"]] if "text" in block else []
+        return "\n".join(map(_shown, texts))
+
+
+def escape(text: str, limit: int) -> str:
+    """Text that Slack shows as it is, at most `limit` characters and no half entity."""
+    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        text = text.replace(character, entity)
+    if len(text) <= limit:
+        return text
+    return re.sub(r"&[a-z]{0,3}$", "", text[: limit - 1]) + "…"
+
+
+def _shown(text: str) -> str:
+    """What Slack makes of it, roughly, for `plan`."""
+    text = re.sub(r"<([^|>]+)\|([^>]*)>", r"\2 (\1)", text)
+    text = re.sub(r"^\*(.*?)\*\n", r"\1: ", text).replace("```", "")
+    return html.unescape(re.sub(r"^\*(.*)\*$", r"\1", text))
+
+
+def _text(text: str) -> dict[str, str]:
+    return {"type": "mrkdwn", "text": text}
+
+
+def _url(url: str) -> str:
+    return re.sub(r"[<>|\s]", "", url).replace("&", "&amp;")
+
+
+def _value(value: str, notice: Notice) -> str:
+    text = escape(value, FIELD - 100 - len(notice.compare_url))
+    if notice.compare_url and notice.change:
+        change = escape(notice.change, FIELD)
+        if text.startswith(change):
+            return f"<{_url(notice.compare_url)}|{change}>{text.removeprefix(change)}"
+    return text
+
+
+def _refusal(response: Response) -> str:
+    try:
+        answer = response.json()
+    except ValueError:
+        return ""
+    if isinstance(answer, dict) and answer.get("ok") is False:
+        return f"{response.status} {answer.get('error') or 'ok: false'}"
+    return ""

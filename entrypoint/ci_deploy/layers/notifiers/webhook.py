@@ -1,0 +1,76 @@
+"""A signed webhook of one's own: every fact of the run as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+import uuid
+from typing import Any, ClassVar
+
+from ci_deploy import __version__
+from ci_deploy.layers.base import Notifier, NotifierSettings
+from ci_deploy.notices import Notice, shorten
+from ci_deploy.outbox import deliver
+from ci_deploy.settings import setting, settings
+from ci_deploy.values import http_url
+
+SCHEMA = 1  # of the body; raised when a field changes its meaning
+
+
+@settings
+class WebhookSettings(NotifierSettings):
+    """Settings of a webhook of one's own."""
+
+    url: str = setting(
+        "NOTIFY_WEBHOOK_URL",
+        "URL that gets every fact as JSON",
+        default="",
+        secret=True,
+        parse=http_url,
+    )
+    secret: str = setting(
+        "NOTIFY_WEBHOOK_SECRET", "Secret that signs it (HMAC-SHA256)", default="", secret=True
+    )
+
+
+class Webhook(Notifier[WebhookSettings]):
+    """POSTs JSON to a URL."""
+
+    name = "webhook"
+    Settings: ClassVar[type[Any]] = WebhookSettings
+    trigger = "NOTIFY_WEBHOOK_URL"
+
+    def send(self, notice: Notice) -> None:
+        body = json.dumps(self.payload(notice), ensure_ascii=False).encode()
+        headers = self.headers(notice, body, str(int(time.time())))
+        deliver(self.ctx, "the webhook", self.settings.url, data=body, headers=headers)
+
+    def payload(self, notice: Notice) -> dict[str, Any]:
+        """Names and meanings are documented in docs/webhook.md."""
+        told = {"schema": SCHEMA, "text": notice.title, **notice.facts}
+        return {name: shorten(v, 2000) if isinstance(v, str) else v for name, v in told.items()}
+
+    def headers(self, notice: Notice, body: bytes, at: str) -> dict[str, str]:
+        """The same for each try: a receiver can tell a repetition by its delivery's name."""
+        headers = {
+            "Content-Type": "application/json",
+            "X-CI-Deploy-Version": __version__,
+            "X-CI-Deploy-Event": str(notice.facts.get("event", "")),
+            "X-CI-Deploy-Delivery": str(uuid.uuid4()),
+            "X-CI-Deploy-Timestamp": at,
+        }
+        if self.settings.secret:
+            headers["X-CI-Deploy-Signature"] = signature(self.settings.secret, at, body)
+        return headers
+
+    def preview(self, notice: Notice) -> str:
+        signed = "signed" if self.settings.secret else "not signed: NOTIFY_WEBHOOK_SECRET is unset"
+        return f"POST, {signed}\n{json.dumps(self.payload(notice), ensure_ascii=False, indent=2)}"
+
+
+def signature(secret: str, at: str, body: bytes) -> str:
+    """`sha256=…` over the time (Unix, as text), a full stop and the body."""
+    code = hmac.new(secret.strip().encode(), f"{at}.".encode() + body, hashlib.sha256)
+    return f"sha256={code.hexdigest()}"

@@ -1,0 +1,1 @@
+"""Sentry: whose account, its program, its API, the commits that it is told of."""

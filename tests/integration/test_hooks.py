@@ -1,0 +1,198 @@
+"""Repository hooks: the user's own programs, at the documented events, in a documented environ."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from ci_deploy.events import Event
+from tests.standins.dokku.server import DokkuStandIn
+from tests.support import Checkout, Done, run, settings_for
+
+
+class Hooked(Checkout):
+    """A checkout with hooks; each notes its name in `log`."""
+
+    def __init__(self, path: Path) -> None:
+        self.log = path.with_name("log")
+        super().__init__(path, {"Procfile": "worker: sleep 600\n"})
+
+    def hook(self, event: str, text: str = "", *, folder: str = ".ci-deploy") -> None:
+        """Add one and commit."""
+        program = f'#!/bin/sh\necho "{event} $DEPLOY_STATUS" >>{self.log}\n{text}\n'
+        path = self.path / folder / event
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(program)
+        path.chmod(0o755)
+        self.commit(f"Hook {event}")
+
+    @property
+    def seen(self) -> list[str]:
+        """The hooks that ran, in order."""
+        return [line.strip() for line in self.log.read_text().splitlines()]
+
+
+@pytest.fixture
+def hooked(tmp_path: Path) -> Hooked:
+    """An app with hooks."""
+    return Hooked(tmp_path / "hooked")
+
+
+def _deploy(server: DokkuStandIn, hooked: Hooked, **more: str) -> Done:
+    return run("deploy", cwd=hooked.path, env=settings_for(server, **more))
+
+
+def test_every_hook_of_a_deploy_runs_at_its_event(dokku: DokkuStandIn, hooked: Hooked) -> None:
+    for event in Event:
+        hooked.hook(event.value)
+    done = _deploy(dokku, hooked)
+    assert done.code == 0, done.output
+    assert hooked.seen == [
+        "configure",
+        "provision",
+        "pre_deploy",
+        "deploy",
+        "post_deploy",
+        "deploy_succeeded succeeded",
+    ]
+    hooked.log.unlink()
+    assert _deploy(dokku, hooked).report["status"] == "skipped"
+    assert hooked.seen == ["deploy_skipped skipped"]
+
+
+def test_hooks_of_a_rollback_run(dokku: DokkuStandIn, hooked: Hooked) -> None:
+    assert _deploy(dokku, hooked).code == 0
+    for event in ("rollback", "rollback_succeeded"):
+        hooked.hook(event)
+    assert _deploy(dokku, hooked).code == 0
+    done = run("ci-deploy", "rollback", cwd=hooked.path, env=settings_for(dokku))
+    assert done.code == 0, done.output
+    assert hooked.seen == ["rollback", "rollback_succeeded succeeded"]
+
+
+def test_environ_has_the_facts_and_the_jobs_variables_but_nothing_of_ours(
+    dokku: DokkuStandIn, hooked: Hooked
+) -> None:
+    hooked.hook("post_deploy", "pwd; env | sort")
+    secret = "s3cret-s3cret-s3cret"
+    done = _deploy(
+        dokku,
+        hooked,
+        DEPLOY_ENVIRONMENT="staging",
+        MINE="my own",
+        INPUT_X="1",
+        COPY_OF_IT=f"x{secret}",
+        SLACK_WEBHOOK_URL="",
+        NOTIFY_WEBHOOK_SECRET=secret,
+        HOME="/home/me",
+    )
+    assert done.code == 0, done.output
+    shown = [line.partition("│ ")[2] for line in done.output.splitlines() if "│ " in line]
+    environ = dict(line.split("=", 1) for line in shown if "=" in line)
+    assert str(hooked.path) in shown
+    assert environ["APP_NAME"] == "hello"
+    assert environ["DEPLOY_REVISION"] == environ["DEPLOY_LIVE_REVISION"] == hooked.head
+    assert environ["DEPLOY_ENVIRONMENT"] == "staging"
+    assert environ["DEPLOY_EVENT"] == "post_deploy"
+    assert environ["DEPLOY_COMMAND"] == "deploy"
+    assert environ["MINE"] == "my own"
+    assert environ["HOME"] == "/home/me"
+    ours = {"SSH_PRIVATE_KEY", "INPUT_X", "COPY_OF_IT", "NOTIFY_WEBHOOK_SECRET", "SSH_AUTH_SOCK"}
+    assert not ours & environ.keys()
+    assert "BEGIN OPENSSH" not in done.output
+
+
+def test_failing_hook_is_its_events_failure(dokku: DokkuStandIn, hooked: Hooked) -> None:
+    assert _deploy(dokku, hooked).code == 0
+    good = hooked.head
+    hooked.hook("pre_deploy", "echo not today; exit 9")
+    done = _deploy(dokku, hooked)
+    assert done.code == 20
+    assert "pre_deploy · hooks: .ci-deploy/pre_deploy failed with exit code 9." in done.output
+    assert dokku.app("hello").running_revision == good
+    hooked.hook("pre_deploy")
+    hooked.hook("post_deploy", "exit 3")
+    assert _deploy(dokku, hooked).code == 22
+
+
+def test_failing_hook_after_the_outcome_is_only_a_warning(
+    dokku: DokkuStandIn, hooked: Hooked
+) -> None:
+    hooked.hook("deploy_succeeded", "exit 9")
+    done = _deploy(dokku, hooked)
+    assert done.code == 0
+    assert done.report["warnings"] == [".ci-deploy/deploy_succeeded failed with exit code 9."]
+
+
+def test_hook_that_hangs_is_stopped_with_all_that_it_started(
+    dokku: DokkuStandIn, hooked: Hooked
+) -> None:
+    hooked.hook("pre_deploy", "sleep 300 & sleep 300")
+    started = time.monotonic()
+    done = _deploy(dokku, hooked, HOOK_TIMEOUT="1")
+    assert time.monotonic() - started < 20
+    assert done.code == 20, done.output
+    assert "run .ci-deploy/pre_deploy: no end after 1 s, so it was stopped." in done.output
+
+
+def test_plan_names_the_hooks_and_runs_none(dokku: DokkuStandIn, hooked: Hooked) -> None:
+    for event in ("pre_deploy", "post_deploy", "deploy_succeeded"):
+        hooked.hook(event)
+    done = run("ci-deploy", "plan", cwd=hooked.path, env=settings_for(dokku))
+    assert done.code == 0, done.output
+    for event in ("pre_deploy", "post_deploy", "deploy_succeeded"):
+        assert f"run .ci-deploy/{event}" in done.report["changes"]
+    assert not hooked.log.exists()
+
+
+def test_hooks_that_cannot_run_are_told_all_at_once_with_what_to_do(
+    dokku: DokkuStandIn, hooked: Hooked
+) -> None:
+    for event in ("configure", "pre_deploy", "post_deploy", "pre-deploi"):
+        hooked.hook(event)
+    (hooked.path / ".ci-deploy/configure").chmod(0o644)
+    (hooked.path / ".ci-deploy/pre_deploy").write_bytes(b"#!/bin/sh\r\necho\r\n")
+    (hooked.path / ".ci-deploy/post_deploy").write_text("echo\n")
+    (hooked.path / ".ci-deploy/README.md").write_text("not a hook\n")
+    done = _deploy(dokku, hooked)
+    assert done.code == 2
+    assert "4 settings are missing or wrong" in done.output
+    assert "git update-index --chmod=+x .ci-deploy/configure" in done.output
+    assert ".ci-deploy/pre_deploy: its lines end as on Windows" in done.output
+    assert ".ci-deploy/post_deploy: it has no first line like `#!/bin/sh`" in done.output
+    assert (
+        ".ci-deploy/pre-deploi: there is no such event. Did you mean `pre_deploy`?" in done.output
+    )
+    assert len(dokku.connections()) == 1  # the fixture's own
+
+
+def test_missing_interpreter_is_a_failure_and_no_bug(dokku: DokkuStandIn, hooked: Hooked) -> None:
+    hooked.hook("pre_deploy")
+    (hooked.path / ".ci-deploy/pre_deploy").write_text("#!/no/such/ruby\n")
+    done = _deploy(dokku, hooked)
+    assert done.code == 10, done.output
+    assert "pre_deploy cannot be started" in done.output
+
+
+def test_names_of_the_official_image_are_honoured_with_a_hint(
+    dokku: DokkuStandIn, hooked: Hooked
+) -> None:
+    hooked.hook("ci-pre-deploy", 'echo "review: $IS_REVIEW_APP"', folder="bin")
+    hooked.hook("ci-post-deploy", folder="bin")
+    done = _deploy(dokku, hooked)
+    assert done.code == 0, done.output
+    assert hooked.seen == ["ci-pre-deploy", "ci-post-deploy"]
+    assert "bin/ci-pre-deploy is run; here it is called .ci-deploy/pre_deploy." in done.output
+    assert "review: false" in done.output
+
+
+def test_hooks_of_a_monorepo_are_those_of_the_app(dokku: DokkuStandIn, hooked: Hooked) -> None:
+    hooked.commit("Part", {"shop/Procfile": "worker: sleep 600\n"})
+    hooked.hook("pre_deploy", "echo at the top")
+    hooked.hook("pre_deploy", "pwd", folder="shop/.ci-deploy")
+    done = _deploy(dokku, hooked, APP_DIR="shop")
+    assert done.code == 0, done.output
+    assert f"│ {hooked.path}/shop" in done.output
+    assert "at the top" not in done.output
