@@ -7,6 +7,7 @@ understand, every link leads somewhere, every setting that is named exists.
 from __future__ import annotations
 
 import ast
+import inspect
 import itertools
 import json
 import re
@@ -23,6 +24,7 @@ from ruamel.yaml import YAML
 from ci_deploy import __version__, cli
 from ci_deploy.assembly import COMMAND, every_setting
 from ci_deploy.errors import DeployError
+from ci_deploy.layers.applications.hooks import Hooks
 from ci_deploy.report import OUTPUTS
 from tests.contract.test_manifest import check_schema
 from tests.standins.dokku import registry
@@ -195,6 +197,11 @@ def test_commands_within_sentences_are_understood(page: Path) -> None:
             _check([word for word in words if word != "|"])
 
 
+@pytest.mark.parametrize("block", [*blocks("python")], ids=str)
+def test_python_compiles(block: Block) -> None:
+    compile(block.text, str(block), "exec")
+
+
 # --- names and links ---
 
 
@@ -226,8 +233,8 @@ THEIRS = re.compile(
 )
 OTHERS = {
     "CI_DEPLOY_UNFINISHED", "CI_DEPLOY_HISTORY", "CI_DEPLOY_REVIEW_APP",
-    "BACKUP_BEFORE_MIGRATE", "SEED_ON_REVIEW", "DATABASE_URL",
-    "REDIS_URL", "DEPLOY_KEY", "NO_COLOR",
+    "DATABASE_URL", "REDIS_URL", "HEROKU_BUILD_COMMIT", "SSH_REMOTE", "DISCORD_WEBHOOK_URL",
+    "DEPLOY_KEY", "NO_COLOR",
 }  # fmt: skip
 
 
@@ -235,6 +242,7 @@ OTHERS = {
 def test_settings_that_are_named_exist(page: Path) -> None:
     known = {name for each in every_setting() for name in (each.name, *each.aliases)}
     known |= {f"{name}_FILE" for name in known} | {COMMAND.name} | OTHERS
+    known |= set(re.findall(r"DEPLOY_\w+|IS_REVIEW_APP", inspect.getsource(Hooks.environ)))
     known |= {f"DEPLOYED_{name.upper()}" for name in OUTPUTS}
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
     for code in re.findall(r"`([^`\n]+)`", text):
