@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from ci_deploy.events import Event
 from tests.standins.dokku.server import DokkuStandIn
-from tests.support import Checkout, Done, run, settings_for
+from tests.support import ROOT, Checkout, Done, run, settings_for
 
 
 class Hooked(Checkout):
@@ -42,6 +43,10 @@ def hooked(tmp_path: Path) -> Hooked:
 
 def _deploy(server: DokkuStandIn, hooked: Hooked, **more: str) -> Done:
     return run("deploy", cwd=hooked.path, env=settings_for(server, **more))
+
+
+def _names(text: str) -> list[str]:
+    return re.findall(r"`([A-Z_]+)`", text)
 
 
 def test_every_hook_of_a_deploy_runs_at_its_event(dokku: DokkuStandIn, hooked: Hooked) -> None:
@@ -97,6 +102,10 @@ def test_environ_has_the_facts_and_the_jobs_variables_but_nothing_of_ours(
     assert environ["DEPLOY_ENVIRONMENT"] == "staging"
     assert environ["DEPLOY_EVENT"] == "post_deploy"
     assert environ["DEPLOY_COMMAND"] == "deploy"
+    page = (ROOT / "docs/hooks.md").read_text(encoding="utf-8").partition("## Environ")[2]
+    documented = {name for row in re.findall(r"(?m)^\| (`.*?) \|", page) for name in _names(row)}
+    given = {name for name in environ if name.startswith("DEPLOY_")} | {"APP_NAME", "IS_REVIEW_APP"}
+    assert documented == given & environ.keys()
     assert environ["MINE"] == "my own"
     assert environ["HOME"] == "/home/me"
     ours = {"SSH_PRIVATE_KEY", "INPUT_X", "COPY_OF_IT", "NOTIFY_WEBHOOK_SECRET", "SSH_AUTH_SOCK"}
