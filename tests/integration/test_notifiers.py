@@ -195,6 +195,7 @@ def test_all_notifiers_together_hold_up_a_deploy_by_fifteen_seconds_at_most(
     names = ("email", "mattermost", "slack", "webhook")
     for name, warning in zip(names, sorted(done.report["warnings"]), strict=True):
         assert warning.startswith(f"{name}: not sent within 15 s")
+    assert "t0pS3cretHookPath" not in done.output + done.errors
     assert done.seconds - usual < 15 + 1.5
 
 
