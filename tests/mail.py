@@ -29,6 +29,7 @@ class Inbox:
     logins: list[str] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)  # to DATA; then `250 OK`
     refused: set[str] = field(default_factory=set)  # recipients
+    goodbye: str = "221 Bye"  # to QUIT
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
@@ -48,6 +49,10 @@ class Inbox:
         self.messages.append(message)
         self.envelopes.append((envelope.mail_from, envelope.rcpt_tos))
         return "250 OK"
+
+    async def handle_QUIT(self, _server: Any, _session: Any, _envelope: Any) -> str:  # noqa: N802
+        """It is over."""
+        return self.goodbye
 
     def authenticate(
         self, _server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any

@@ -353,6 +353,17 @@ def test_greylisting_is_waited_for(dokku: DokkuStandIn, checkout: Checkout) -> N
     assert len(inbox.messages) == 2
 
 
+def test_mail_is_not_sent_twice_when_only_the_goodbye_fails(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    with mail_server() as inbox:
+        inbox.goodbye = "421 too busy"
+        env = settings_for(dokku, NOTIFY_SMTP_URL=f"smtp://127.0.0.1:{inbox.port}", **MAIL)
+        done = run("deploy", cwd=checkout.path, env=env)
+    assert (done.code, done.report["warnings"]) == (0, [])
+    assert len(inbox.messages) == 2
+
+
 @pytest.mark.parametrize(
     ("how", "words"),
     [

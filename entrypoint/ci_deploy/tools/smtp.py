@@ -70,8 +70,10 @@ def send(
 
 def _send(server: MailServer, message: EmailMessage, context: ssl.SSLContext) -> None:
     try:
-        with _connected(server, context) as smtp:
+        with contextlib.closing(_connected(server, context)) as smtp:
             refused = smtp.send_message(message)
+            with contextlib.suppress(OSError, smtplib.SMTPException):
+                smtp.quit()  # whatever the answer is: the mail is sent, and not to be sent twice
     except smtplib.SMTPAuthenticationError as error:
         said = _words(error)
         raise Unauthorized(f"{server} refuses the user or the password: {said}") from None
