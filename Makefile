@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help venv demo test check machine format manifest image sizes bench soak clean
+.PHONY: help venv demo test check machine format manifest image sizes bench soak docs clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t12
@@ -17,9 +17,9 @@ $(VENV)/.runtime: requirements/runtime.txt pyproject.toml scripts/venv.sh
 	@scripts/venv.sh $(PYTHON) $(VENV)
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt requirements/sentry.txt
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt requirements/docs.txt requirements/sentry.txt
 	@$(BIN)/python -m pip --disable-pip-version-check install -q --require-hashes \
-	  -r requirements/dev.txt -r requirements/sentry.txt
+	  -r requirements/dev.txt -r requirements/docs.txt -r requirements/sentry.txt
 	@touch $@
 
 demo: venv ## deploy a real app over real git and ssh to a stand-in Dokku on this machine
@@ -46,6 +46,9 @@ image: ## build the image: all targets, named ci-deploy/TARGET
 	@for target in dokku compose heroku full; do \
 	  tests/machine/docker-build.sh -q --target $$target -t ci-deploy/$$target . >/dev/null || exit 1; \
 	done
+
+docs: $(VENV)/.dev ## build the documentation into site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean --site-dir site
 
 sizes: image ## size of each image, and what fills it
 	@tests/machine/sizes.sh ci-deploy/dokku ci-deploy/compose ci-deploy/heroku ci-deploy/full
