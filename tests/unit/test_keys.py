@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from ci_deploy.tools.agent import listens
 from ci_deploy.tools.keys import PrivateKey, private_key
 
 KINDS = {
@@ -131,3 +134,14 @@ def test_no_error_and_no_repr_shows_any_of_the_key(keys: dict[str, tuple[str, st
     assert body[:20] not in refusal(text.replace(body, body[:-8]))
     assert body[:20] not in refusal(text.replace("END", "DNE"))
     assert body[:20] not in repr(private_key(text))
+
+
+def test_agent_is_only_asked_when_it_listens() -> None:
+    """On a busy machine its socket was there, and ssh-add was refused: that was told of the key."""
+    with TemporaryDirectory(prefix="t", dir="/tmp") as folder, socket.socket(socket.AF_UNIX) as it:
+        path = Path(folder, "agent")
+        assert not listens(path)
+        it.bind(str(path))
+        assert not listens(path)
+        it.listen()
+        assert listens(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -70,7 +71,7 @@ class Agent:
         command = Command(["/bin/sh", script, str(self.socket)], stdin=read)
         self._child = self._cleanup.enter_context(self._runner.serve(command))
         until = time.monotonic() + START_TIMEOUT
-        while not self.socket.exists():
+        while not listens(self.socket):
             if time.monotonic() > until or not self._child.alive:
                 message = "ssh-agent does not start."
                 raise ToolMissing(message)
@@ -83,3 +84,13 @@ class Agent:
         )
         words = listed.text.split()
         return words[1] if len(words) > 1 else "unknown"
+
+
+def listens(path: Path) -> bool:
+    """Whether somebody answers there. The file alone says less: it is there before that."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+    return True
