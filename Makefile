@@ -35,6 +35,9 @@ check: $(VENV)/.dev ## lint, types, unit tests: seconds
 test: $(VENV)/.dev machine image ## everything, from setting itself up to real runners
 	@$(PYTEST) -q -n 3 --dist worksteal --durations=15 tests
 
+bench: $(VENV)/.dev ## measure, and write docs/performance.md: half an hour on a quiet machine
+	@$(BIN)/python -m bench
+
 soak: $(VENV)/.dev machine image ## long forms of property tests: hours, with their figures
 	@$(PYTEST) -q -n 2 --dist worksteal -m soak -s --durations=0 tests
 
