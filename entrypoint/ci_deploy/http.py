@@ -45,6 +45,12 @@ class Response:
     def text(self) -> str:
         return self.body.decode(errors="replace")
 
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that the server asks to wait."""
+        value = self.headers.get("Retry-After", "")
+        return float(value) if value.isdecimal() else None
+
     def json(self) -> Any:
         """The body as JSON. Raises ValueError."""
         return json.loads(self.body)
@@ -59,8 +65,7 @@ class HttpError(DeployError):
 
     @property
     def retry_after(self) -> float | None:
-        value = self.response.headers.get("Retry-After", "")
-        return float(value) if value.isdecimal() else None
+        return self.response.retry_after
 
 
 class Http:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -54,6 +56,16 @@ def _used(name: str) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             yield f"{node.value.id}.{node.attr}"
+
+
+def test_what_only_some_runs_need_is_not_loaded_by_all() -> None:
+    """A deploy without HTTP does not wait for `requests`: it costs as much as the rest of us."""
+    code = "import sys; from ci_deploy import cli, commands, assembly; assembly.every_setting(); "
+    code += "print('requests' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize("what", OWNERS)

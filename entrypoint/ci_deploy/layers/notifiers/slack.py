@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import html
 import re
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from ci_deploy.http import Response
 from ci_deploy.layers.base import Notifier, NotifierSettings
 from ci_deploy.notices import COLOURS, Notice
 from ci_deploy.outbox import deliver
 from ci_deploy.settings import setting, settings
 from ci_deploy.values import http_url
+
+if TYPE_CHECKING:
+    from ci_deploy.http import Response
 
 TITLE, FIELD, TEXT = 300, 2000, 3000  # characters
 FIELDS = 10  # of one section

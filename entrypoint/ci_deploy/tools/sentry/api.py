@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from ci_deploy.http import Http, HttpError, Response
 from ci_deploy.tools.sentry.account import Account
 from ci_deploy.tools.sentry.errors import refusal
 from ci_deploy.tools.sentry.patience import Patience
+
+if TYPE_CHECKING:
+    from ci_deploy.http import Http, Response
 
 PAGES = 5  # of the list of repositories, 100 each
 NEXT = re.compile(r'<([^>]+)>; rel="next"; results="true"')
@@ -88,7 +90,7 @@ def _good(answer: Response, what: str) -> Response:
         words = str(body.get("detail") or body) if isinstance(body, dict) else str(body)
     except ValueError:
         words = ""
-    raise refusal(answer.status, words, what, retry_after=HttpError("", answer).retry_after)
+    raise refusal(answer.status, words, what, retry_after=answer.retry_after)
 
 
 def _is(ours: str, repository: dict[str, Any]) -> bool:
