@@ -107,6 +107,16 @@ def test_record_comes_after_the_verification_and_the_release_before_the_push(
     assert sorted(order, key=done.output.index) == order
 
 
+def test_environment_without_a_name_is_production_with_a_warning(
+    server: SentryStandIn, deploy: Deploys
+) -> None:
+    done = deploy(DEPLOY_ENVIRONMENT="")
+    assert done.code == 0, done.output
+    assert server.deploys[-1]["environment"] == "production"
+    told = "Sentry is told `production`, for the job names none: set DEPLOY_ENVIRONMENT."
+    assert done.report["warnings"] == [told]
+
+
 def test_unlinked_repository_gets_the_commits_of_this_environment_from_git(
     server: SentryStandIn, deploy: Deploys, checkout: Checkout
 ) -> None:

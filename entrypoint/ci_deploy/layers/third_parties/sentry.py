@@ -70,6 +70,12 @@ class Sentry(ThirdParty[SentrySettings]):
         """Ask before anything is changed: does the token work, is our repository linked?"""
         if self.ctx.command == "destroy":
             return
+        if not self.ctx.environment:  # GitHub gives a container none
+            name = self.problem("DEPLOY_ENVIRONMENT", "").setting
+            told = environment_name("")
+            self.ctx.console.warning(
+                f"Sentry is told `{told}`, for the job names none: set {name}."
+            )
         if self.account.other_url:
             self.ctx.console.indent(f"Sentry: the token belongs to {self.account.other_url}.")
         self._do(self._find_repository)
