@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from ci_deploy.errors import DeployFailed
 
@@ -31,6 +32,19 @@ class Change:
     prefix: str = ""
     quiet: bool = False  # its output stays out of the log
     watch: Callable[[str], None] | None = None  # sees each line as shown
+
+
+class Sieve(Protocol):
+    """What understands a program that talks to us in its output."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what the program has printed; what of it is for the log."""
+
+    def rest(self) -> bytes:
+        """What was held back, when the program has ended."""
+
+    def deadline(self) -> float:
+        """When it has to end (time.monotonic()); asked again and again."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from ci_deploy.errors import OutcomeUnknown, ToolMissing, Unreachable
 from ci_deploy.ledger import Ledger
 from ci_deploy.shell.cancellation import Cancellation
 from ci_deploy.shell.child import Child, Pump, close, dying_with_parent, readable, stop
-from ci_deploy.shell.program import Change, Command, CommandFailed, Result
+from ci_deploy.shell.program import Change, Command, CommandFailed, Result, Sieve
 
 logging.getLogger("sh").setLevel(logging.CRITICAL)  # its log lines hold whole command lines
 
@@ -180,6 +180,27 @@ class Runner:
             if ok is not None and result.exit_code not in ok:
                 raise CommandFailed(result, change.what, shown=not change.quiet)
         return results
+
+    def sift(self, change: Change, sieve: Sieve) -> Result:
+        """Run a program that talks to us in its output: only what `sieve` leaves is shown.
+
+        Any exit code is returned; `timed_out` when the sieve's deadline has ended it; what it says
+        on stderr is in `err`. Raises ToolMissing, Cancelled.
+        """
+        if not self.ledger.announce(change.what):
+            return Result(tuple(change.command.argv), planned=True)
+        self.cancellation.check()
+        errors = bytearray()
+        with self._show(prefix=change.prefix, watch=change.watch, quiet=change.quiet) as relay:
+            child = self._start(change.command)
+            child.sinks[child.out] = lambda data: relay.feed(sieve.feed(data))
+            child.sinks[child.err] = _into(errors)
+            self._pump.run([child], lambda: min(sieve.deadline(), self.until), talk=True)
+            relay.feed(sieve.rest())
+            relay.close()
+        result = self._finish(child, err=bytes(errors), lines=tuple(relay.tail))
+        self._judge([result])
+        return result
 
     def save(self, command: Command, path: Path, *, what: str) -> Result:
         """Run a program and write what it prints to a file that only we can read.
