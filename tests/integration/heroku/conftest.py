@@ -1,0 +1,110 @@
+"""A stand-in Heroku for each test, and what must be true after each of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.leaks import Watch, files_with, spellings, unchanged
+from tests.standins.heroku.server import HerokuStandIn
+from tests.support import ROOT, Checkout, Done, Run
+
+FILES = {"Procfile": "web: sleep 600\nworker: sleep 600\n"}
+WITH_PHASE = {"Procfile": "web: sleep 600\nrelease: ./migrate\n"}
+
+
+class Jobs:
+    """Runs ci-deploy as a CI job would, against the stand-in."""
+
+    def __init__(self, server: HerokuStandIn, checkout: Checkout, folder: Path) -> None:
+        self.server = server
+        self.checkout = checkout
+        self.home, self.private = folder / "home", folder / "private"
+        self.home.mkdir()
+        self.private.mkdir()
+        self.outputs: list[str] = []
+        self.env = {
+            "PATH": f"{ROOT / '.tools/bin'}:{os.environ['PATH']}",
+            "HOME": str(self.home),
+            "TMPDIR": str(self.private),
+            "APP_NAME": "hello",
+            "HEROKU_API_KEY": server.key,
+            "HEROKU_API_URL": server.url,
+            "HEROKU_GIT_URL": server.url,
+            "HEROKU_BOOT_TIMEOUT": "3",
+            "CA_BUNDLE": str(server.ca),
+        }
+
+    def start(self, *words: str, cwd: Path | None = None, **settings: str) -> Run:
+        """Start a command; `deploy` without words."""
+        env = {**self.env, **settings}
+        return Run("ci-deploy", *(words or ["deploy"]), cwd=cwd or self.checkout.path, env=env)
+
+    def run(self, *words: str, cwd: Path | None = None, **settings: str) -> Done:
+        """Run a command to its end."""
+        return self.seen(self.start(*words, cwd=cwd, **settings).done())
+
+    def seen(self, done: Done) -> Done:
+        """What was said is looked at after the test."""
+        self.outputs += [done.output, done.errors]
+        return done
+
+    def deployed(self) -> str:
+        """Deploy what is checked out; its revision."""
+        done = self.run()
+        assert done.code == 0, done.output
+        assert self.server.apps["hello"].running_revision == self.checkout.head
+        self.server.calls.clear()
+        return self.checkout.head
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a certificate authority, for all tests of a worker."""
+    return tmp_path_factory.mktemp("tls")
+
+
+@pytest.fixture
+def heroku(tmp_path: Path, authority: Path) -> Iterator[HerokuStandIn]:
+    """A stand-in Heroku with an app `hello`; what it does not know fails the test."""
+    with HerokuStandIn(tmp_path / "heroku", tls=authority) as server:
+        server.create("hello")
+        yield server
+        assert server.unexpected() == []
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """An app as CI has checked it out."""
+    return Checkout(tmp_path / "checkout", FILES)
+
+
+@pytest.fixture
+def job(heroku: HerokuStandIn, checkout: Checkout, tmp_path: Path) -> Iterator[Jobs]:
+    """Runs commands; afterwards the key is nowhere, and nothing of ours is left."""
+    jobs, watch = Jobs(heroku, checkout, tmp_path), Watch(heroku.key)
+    real = Path.home()
+    with unchanged(real / ".netrc", real / ".gitconfig", checkout.path / ".git/config"):
+        watch.start()
+        yield jobs
+        watch.stop()
+    assert watch.looks
+    assert watch.found == [], "the key was in an argv"
+    assert list(jobs.home.iterdir()) == [], "something was written to HOME"
+    assert list(jobs.private.iterdir()) == [], "the private directory is left"
+    assert files_with(heroku.key, [tmp_path]) == []
+    for output in jobs.outputs:
+        assert not any(form.decode() in output for form in spellings(heroku.key))
+
+
+def until(true: Callable[[], Any], seconds: float = 10.0) -> None:
+    """Wait until it is true."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
