@@ -121,20 +121,19 @@ class Pump:
     def run(
         self,
         children: Sequence[Child],
-        deadline: float | Callable[[], float],
+        deadline: Callable[[], float],
         *,
         talk: bool = False,
     ) -> None:
-        """Children that still run at the `deadline` (time.monotonic(), or what tells it and may
-        change its mind) are stopped and marked as timed out; on cancel they are stopped. `talk`:
-        mention children that are silent."""
-        until = deadline if callable(deadline) else lambda: deadline
+        """Children that still run at the `deadline` (it tells a time.monotonic(), and may change
+        its mind) are stopped and marked as timed out; on cancel they are stopped. `talk`: mention
+        children that are silent."""
         with selectors.DefaultSelector() as selector:
             self._register(children, selector)
             while not _all_done(children, selector):
                 if self._cancellation.pending:
                     return stop(children, GRACE - (time.monotonic() - self._cancellation.at))
-                left = min(until() - time.monotonic(), self._cancellation.left())
+                left = min(deadline() - time.monotonic(), self._cancellation.left())
                 if left <= 0:
                     for child in children:
                         child.timed_out = child.alive

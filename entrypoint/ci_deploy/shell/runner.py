@@ -31,6 +31,7 @@ logging.getLogger("sh").setLevel(logging.CRITICAL)  # its log lines hold whole c
 READ_LIMIT = 8 * 2**20  # bytes kept of what a read prints: servers are not trusted
 KILLED = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
 CUT = {128, 255}  # how git and ssh end when what they talk through is killed
+Timeout = float | Callable[[], float]  # seconds, or what tells a moment of time.monotonic()
 STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -127,7 +128,7 @@ class Runner:
         env: Mapping[str, str] | None = None,
         stdin: bytes | int | Path = b"",
         cwd: Path | None = None,
-        timeout: float = float("inf"),
+        timeout: Timeout = float("inf"),
         ok: Sequence[int] | None = (0,),
         watch: Callable[[str], None] | None = None,
         prefix: str = "",
@@ -137,7 +138,8 @@ class Runner:
 
         `what` says the change in words. When planning nothing runs and the result is `planned`.
         `watch` sees each line as shown. `quiet` keeps the output out of the log. Raises
-        CommandFailed, OutcomeUnknown after `timeout` seconds, ToolMissing, Cancelled.
+        CommandFailed, OutcomeUnknown after `timeout` (seconds, or what tells when it has to end
+        and is asked again and again), ToolMissing, Cancelled.
         """
         command = Command(argv, env or {}, stdin, cwd)
         change = Change(command, what, prefix, quiet=quiet, watch=watch)
@@ -147,7 +149,7 @@ class Runner:
         self,
         changes: Sequence[Change],
         *,
-        timeout: float = float("inf"),
+        timeout: Timeout = float("inf"),
         ok: Sequence[int] | None = (0,),
     ) -> list[Result]:
         """The same for several at once. All come to their end, whatever becomes of the others."""
@@ -195,7 +197,7 @@ class Runner:
             child = self._start(change.command)
             child.sinks[child.out] = lambda data: relay.feed(sieve.feed(data))
             child.sinks[child.err] = _into(errors)
-            self._pump.run([child], lambda: min(sieve.deadline(), self.until), talk=True)
+            self._pump.run([child], self._deadline(sieve.deadline), talk=True)
             relay.feed(sieve.rest())
             relay.close()
         result = self._finish(child, err=bytes(errors), lines=tuple(relay.tail))
@@ -234,8 +236,11 @@ class Runner:
 
     # --- how it is done ---
 
-    def _deadline(self, timeout: float) -> float:
-        return min(time.monotonic() + timeout, self.until)
+    def _deadline(self, timeout: Timeout) -> Callable[[], float]:
+        if callable(timeout):
+            return lambda: min(timeout(), self.until)
+        end = min(time.monotonic() + timeout, self.until)
+        return lambda: end
 
     def _start(
         self,
