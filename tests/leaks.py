@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-INTERVAL = 0.01  # seconds between two looks at /proc
+INTERVAL = 0.02  # seconds between two looks at /proc
+OLD = 25  # looks after which a process will not become another program any more
 
 
 def spellings(secret: str) -> list[bytes]:
@@ -39,15 +40,18 @@ class Watch:
         self._thread.join()
 
     def _look(self) -> None:
+        known: dict[str, int] = {}
         while not self._ended.wait(INTERVAL):
             self.looks += 1
-            for entry in os.scandir("/proc"):
-                if entry.name.isdecimal():
-                    self._process(entry.path)
+            there = {name for name in os.listdir("/proc") if name.isdecimal()}
+            known = {name: known.get(name, 0) + 1 for name in there}
+            for name, looks in known.items():
+                if looks <= OLD:
+                    self._process(name)
 
-    def _process(self, path: str) -> None:
+    def _process(self, pid: str) -> None:
         try:
-            with open(f"{path}/cmdline", "rb") as file:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
                 argv = file.read()
         except OSError:
             return

@@ -16,10 +16,3 @@ def test_deploys_by_push_and_reports_what_heroku_reports(heroku: HerokuStandIn, 
     assert done.report["release"] == "v2"
     assert done.report["changed"] is True
     assert f"verified: hello runs {head[:7]}, 1 of 1 dynos up" in done.output
-
-
-def test_x(heroku, job):
-    d=job.run(); print(d.output, d.seconds)
-    d=job.run(); print(d.output, d.seconds)
-    for c in heroku.calls: print(c.name, c.status)
-    assert 0

@@ -14,7 +14,8 @@ class Fault:
 
     `does` is a status to answer with (nothing is done then), or one of: `reset` (the connection is
     reset before anything is done), `lost` (it is done, and then the connection is reset instead of
-    an answer), `hang`, `cut` (the answer's body breaks off; for streams and git).
+    an answer), `hang`, `cut` (the answer's body breaks off; for streams and git), `silent` (git:
+    nothing comes any more, and the connection stays).
     """
 
     call: str

@@ -21,8 +21,11 @@ def credentials(header: str) -> tuple[str, str]:
     return user, password
 
 
-def serve(handler: Handler, path: str, query: str, body: bytes, cut: int | None) -> int:
-    """Answer one request of a git client; the status. `cut`: break off after so many bytes."""
+def serve(
+    handler: Handler, path: str, query: str, body: bytes, cut: int | None, *, silent: bool
+) -> int:
+    """Answer one request of a git client; the status. `cut`: break off after so many bytes, or
+    fall `silent`."""
     server = handler.stand_in
     name = path.split("/")[1].removesuffix(".git")
     if not (server.platform.folder / f"{name}.git").is_dir() or name not in server.platform.apps:
@@ -69,6 +72,8 @@ def serve(handler: Handler, path: str, query: str, body: bytes, cut: int | None)
         while data := process.stdout.read1(65536):  # type: ignore[attr-defined]
             if cut is not None and sent + len(data) > cut:
                 handler.chunk(data[: cut - sent])
+                if silent:
+                    server.platform.ended.wait(120)
                 handler.reset()
                 process.wait()  # what was pushed is built all the same
                 return status

@@ -122,8 +122,9 @@ class Handler(BaseHTTPRequestHandler):
             call.status = 401
             ask = {"WWW-Authenticate": 'Basic realm="Heroku"', "Content-Type": "text/plain"}
             return self.reply(401, b"Invalid credentials provided.\n", ask)
-        cut = fault.after if fault and fault.does in {"cut", "lost"} else None
-        call.status = git.serve(self, call.path, query, body, cut)
+        cut = fault.after if fault and fault.does in {"cut", "silent"} else None
+        silent = bool(fault and fault.does == "silent")
+        call.status = git.serve(self, call.path, query, body, cut, silent=silent)
         return None
 
     def _fails(self, fault: Fault, call: Call) -> bool:

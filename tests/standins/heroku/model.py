@@ -68,6 +68,7 @@ class Behaviour:
     build: str = "succeed"  # or fail
     build_lines: tuple[str, ...] = ("-----> Building on the Heroku-24 stack", "-----> Ruby app")
     build_seconds: float = 0.0
+    build_ends: threading.Event | None = None  # then, and not before
     phase: str = "succeed"  # the release phase: or fail, expire
     phase_lines: tuple[str, ...] = ("running the release command",)
     phase_seconds: float = 0.0

@@ -7,10 +7,12 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tests.standins.heroku.model import (
     App,
+    Behaviour,
     Build,
     Dyno,
     Pipeline,
@@ -87,15 +89,22 @@ class Platform:
         self.streams[build.stream.id] = build.stream
         with self.lock:
             app.builds.append(build)
-        self._thread(lambda: self._build(app, build, procfile, then))
+        how = replace(app.behaviour)
+        self._thread(lambda: self._build(app, build, procfile, how, then))
         return build
 
     def _build(
-        self, app: App, build: Build, procfile: str, then: Callable[[Build], None] | None
+        self,
+        app: App,
+        build: Build,
+        procfile: str,
+        how: Behaviour,
+        then: Callable[[Build], None] | None,
     ) -> None:
-        how = app.behaviour
         build.stream.write(*how.build_lines)
         self.ended.wait(how.build_seconds)
+        if how.build_ends:
+            how.build_ends.wait(60)
         if how.build == "fail":
             build.stream.write(" !     Push rejected, failed to compile Ruby app.")
             build.status = "failed"

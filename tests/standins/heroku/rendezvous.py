@@ -33,6 +33,7 @@ class Wire:
     cut: Callable[[bytes], int | None] = lambda _output: None  # where to break off
     how: str = "rst"  # how it breaks off: rst, fin (without close_notify), clean, silent
     stays_open: bool = False  # after the command's end
+    survives: bool = False  # the command goes on when its user has left
     refuses: bool = False  # nobody is there
 
 
@@ -126,14 +127,14 @@ class Rendezvous:
             running = next((each for each in self._running if each.secret == wanted), None)
             if running is not None:
                 self._talk(client, running)
-        if running is not None:
+        if running is not None and not running.wire.survives:
             _kill(running.process, signal.SIGHUP)  # the user has left
 
     def _talk(self, client: ssl.SSLSocket, running: _Running) -> None:
         process, wire = running.process, running.wire
         assert process.stdout is not None
         lock = threading.Lock()
-        threading.Thread(target=self._listen, args=(client, process, lock), daemon=True).start()
+        threading.Thread(target=self._listen, args=(client, running, lock), daemon=True).start()
         ready, output = b"rendezvous\r\n", b""
         if wire.banner_waits:
             time.sleep(wire.banner_waits)
@@ -155,10 +156,9 @@ class Rendezvous:
         return _break_off(client, "clean", self.platform.ended)
 
     @staticmethod
-    def _listen(
-        client: ssl.SSLSocket, process: subprocess.Popen[bytes], lock: threading.Lock
-    ) -> None:
+    def _listen(client: ssl.SSLSocket, running: _Running, lock: threading.Lock) -> None:
         """Hand on what is sent; one thread reads, another writes, so each takes the lock."""
+        process = running.process
         assert process.stdin is not None
         with contextlib.suppress(OSError, ssl.SSLError, ValueError):
             client.setblocking(False)
@@ -173,7 +173,7 @@ class Rendezvous:
                     break
                 process.stdin.write(data)
                 process.stdin.flush()
-            if process.poll() is None:
+            if process.poll() is None and not running.wire.survives:
                 _kill(process, signal.SIGHUP)
 
 

@@ -12,7 +12,7 @@ from ci_deploy.tools.heroku.app import App, State
 from ci_deploy.tools.heroku.releases import MANY, Release
 
 FAR_ENOUGH = 20  # slugs that are looked at; Heroku keeps those of the last 20 releases
-REASON = re.compile(r"^(?:remote:)?\s*!\s+(?:ERROR: |Push rejected, )?(?P<words>.+?)\s*$")
+REASON = re.compile(r"^(?:remote:)?\s*!\s+(?!\[)(?:ERROR: |Push rejected, )?(?P<words>.+?)\s*$")
 
 
 class Code(ABC):

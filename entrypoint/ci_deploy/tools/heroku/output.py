@@ -16,6 +16,7 @@ from ci_deploy.errors import Unreachable
 
 STARTS = 30.0  # seconds that a stream may be 404
 TICK = 5.0  # seconds of silence after which the caller looks round
+TRIES = 2  # to show all of an output that has ended
 LINES = 20  # the last ones are kept
 
 
@@ -56,8 +57,8 @@ class Output:
 
     def complete(self, url: str) -> None:
         """Show what is missing of an output that has ended."""
-        if url and not self._whole:
-            self._begun = 0.0
+        self._begun = 0.0  # if it is not there by now, it will not be
+        for _ in range(TRIES if url else 0):
             self.follow(url, leave=lambda: True)
 
     def _show(self, url: str, leave: Callable[[], bool]) -> None:

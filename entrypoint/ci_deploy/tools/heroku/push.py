@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from ci_deploy.context import Context
@@ -36,6 +36,8 @@ LOST = re.compile(
     re.IGNORECASE,
 )
 FOLLOW_TIMEOUT = 900.0  # seconds to follow a build to which the connection was lost
+SILENT = 15.0  # seconds without a word from git after which Heroku is asked instead
+UPLOAD = 1800.0  # seconds that git may take, without a word, to bring the code there
 SETTLED = 6.0  # seconds without build and release after which none comes any more
 
 
@@ -62,6 +64,8 @@ class Push(Code):
         self._lease: str | None = None
         self._instead: Code | None = None
         self._lines: list[str] = []
+        self._heard = 0.0  # when git has said something, or was looked after
+        self._seen_building = False
 
     def prepare(self) -> None:
         branches = {} if not self._state.exists else self._branches
@@ -99,7 +103,11 @@ class Push(Code):
         newest = self._app.releases.newest(1)
         after = newest[0].version if newest else 0
         self._building = True
-        result = self._push()
+        self._heard = started = time.monotonic()
+        try:
+            result = self._push(lambda: self._patience(after, started))
+        except OutcomeUnknown as stopped:  # it has hung
+            return self.finish(self._follow(stopped.lines, after), "")
         if result.planned:
             return None
         if result.exit_code:
@@ -114,7 +122,29 @@ class Push(Code):
         self._building = False
         return self.finish(made, "Heroku has taken the push, but it has made no release of it.")
 
-    def _push(self) -> Result:
+    def _patience(self, after: int, started: float) -> float:
+        """When git has to end. After a lost connection it can hang for ever (seen with 2.39), so
+        when it is silent Heroku is asked: it is waited for as long as something is built."""
+        now = time.monotonic()
+        if now - self._heard < SILENT:
+            return float("inf")
+        self._heard = now
+        try:
+            state = self._app.look_again()
+        except Unreachable:
+            return float("inf")
+        made = state.newest.version > after
+        made = made and self._app.releases.commit(state.newest.slug) == self.revision
+        over = made or (self._seen_building and not state.live.busy)
+        self._seen_building = self._seen_building or state.live.busy
+        late = not state.live.busy and now - started > UPLOAD
+        return now if over or late else float("inf")
+
+    def _watch(self, line: str) -> None:
+        self._lines.append(line)
+        self._heard = time.monotonic()
+
+    def _push(self, patience: Callable[[], float]) -> Result:
         sha, lease = self.revision, self._lease
         how = "" if lease is None else f", replacing {lease[:7]}"
         return self._ctx.repository.push(
@@ -124,7 +154,8 @@ class Push(Code):
             env=self._remote.env,
             what=f"push {sha[:7]} to {self._branch} of {self._app.name}{how}",
             lease=lease,
-            watch=self._lines.append,
+            watch=self._watch,
+            timeout=patience,
         )
 
     def _again(self, why: str) -> Code:
@@ -140,11 +171,11 @@ class Push(Code):
     def _made_all_the_same(self, result: Result, after: int) -> Release | None:
         """The push has failed, or only its connection: the release if there is one."""
         if self._said(LOST) and not self._said(DECLINED):
-            return self._follow(result, after)
+            return self._follow(result.lines, after)
         self._building = False
         return self._fail(result)
 
-    def _follow(self, result: Result, after: int) -> Release:
+    def _follow(self, lines: tuple[str, ...], after: int) -> Release:
         """The connection was lost: see what becomes of the build."""
         self._ctx.console.indent("the connection was lost; asking Heroku what has become of it")
         until, quiet_since = time.monotonic() + FOLLOW_TIMEOUT, time.monotonic()
@@ -164,7 +195,7 @@ class Push(Code):
                 break
             self._ctx.cancellation.sleep(1.0)
         message = "the connection was lost during the push, and no release has come of it."
-        raise OutcomeUnknown(message, hint="Deploy again.", lines=result.lines)
+        raise OutcomeUnknown(message, hint="Deploy again.", lines=lines)
 
     def _said(self, pattern: re.Pattern[str]) -> bool:
         return any(pattern.search(line) for line in self._lines)
