@@ -15,8 +15,8 @@ WORD = "0123456789abcdef01234567"
 
 def said(output: bytes, code: int = 17, *, newline: bytes = b"\n") -> bytes:
     """All that comes from a dyno: banner gone, the marker before and after."""
-    start = f"{WORD}:pre\n\n{WORD}:begin\n".encode()
-    end = f"\n{WORD}:end:{code}:{WORD}\n".encode()
+    start = f"{WORD}:pre\n{WORD}:begin\n".encode()
+    end = f"{WORD}:end:{code}:{WORD}\n".encode()
     return (start + output + end).replace(b"\n", newline) if newline != b"\n" else (
         start + output + end
     )  # fmt: skip
@@ -37,6 +37,16 @@ def test_every_place_where_it_may_be_split() -> None:
     for place in range(len(whole) + 1):
         shown, sieve = read(whole[:place], whole[place:])
         assert (shown, sieve.code, sieve.begun) == (OUTPUT, 17, True), place
+
+
+def test_output_is_shown_at_once_unless_a_marker_may_begin_there() -> None:
+    sieve = Markers(WORD)
+    sieve.feed(f"{WORD}:pre\n{WORD}:begin\n".encode())
+    assert sieve.feed(b"half a line") == b"half a line"
+    assert sieve.feed(b"\n01234") == b"\n"
+    assert sieve.feed(b"X\n") == b"01234X\n"
+    assert sieve.feed(f"{WORD} is a word\n".encode()) == b""
+    assert sieve.feed(b"x" * 64).startswith(WORD.encode())
 
 
 def test_byte_by_byte() -> None:
@@ -70,13 +80,13 @@ def test_carriage_returns_do_not_matter() -> None:
 
 
 def test_signs_of_life_are_not_shown_wherever_they_come() -> None:
-    tick = f"\n{WORD}:tick\n".encode()
+    tick = f"{WORD}:tick\n".encode()
     shown, sieve = read(said(b"begin" + tick + b" of a line\n" + tick + tick + b"end"))
     assert (shown, sieve.code) == (b"begin of a line\nend", 17)
 
 
 def test_end_without_a_beginning_still_has_the_true_code() -> None:
-    shown, sieve = read(f"lost\n{WORD}:end:5:{WORD}\n".encode())
+    shown, sieve = read(f"lost{WORD}:end:5:{WORD}\n".encode())
     assert (shown, sieve.code, sieve.begun) == (b"", 5, False)
 
 

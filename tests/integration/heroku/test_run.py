@@ -15,8 +15,8 @@ from tests.standins.heroku.faults import Fault
 from tests.standins.heroku.rendezvous import Wire
 from tests.standins.heroku.server import HerokuStandIn
 
-BEGIN = re.compile(rb"\n[0-9a-f]{24}:begin\n")
-END = re.compile(rb"\n[0-9a-f]{24}:end:\d+:[0-9a-f]{24}\n")
+BEGIN = re.compile(rb"[0-9a-f]{24}:begin\n")
+END = re.compile(rb"[0-9a-f]{24}:end:\d+:[0-9a-f]{24}\n")
 
 
 def _at(pattern: re.Pattern[bytes], offset: int) -> Callable[[bytes], int | None]:
@@ -36,7 +36,7 @@ def _at(pattern: re.Pattern[bytes], offset: int) -> Callable[[bytes], int | None
         (["true"], 0, ""),
         (["sh", "-c", "echo 'a  b' \"$0\" $((1+1)); exit 17", "it's"], 17, "a  b it's 2\n"),
         (["sh", "-c", "echo out; echo err >&2; exit 2"], 2, "out\nerr\n"),
-        (["sh", "-c", "kill -9 $$"], 137, ""),
+        (["sh", "-c", "kill -9 $$"], 137, None),
         (["printf", "no newline at the end"], 0, "no newline at the end\n"),
         (["does-not-exist"], 127, None),
         (["printf", r"\xff\xfe|\n"], 0, "\ufffd\ufffd|\n"),
@@ -62,7 +62,7 @@ def test_true_exit_code_and_whole_output(
         Wire(split=True),
         Wire(split=True, banner_waits=0.3),
         Wire(stays_open=True),
-        Wire(cut=_at(END, -1), how="rst"),
+        Wire(cut=_at(END, -1), how="fin"),
     ],
     ids=["banner with output", "byte by byte", "both", "never closed", "lost after the marker"],
 )
@@ -73,8 +73,9 @@ def test_bad_wires_that_lose_nothing(heroku: HerokuStandIn, job: Jobs, wire: Wir
     assert done.seconds < 30
 
 
-@pytest.mark.parametrize("how", ["fin", "rst", "clean"])
-@pytest.mark.parametrize("offset", [0, 1, 30, 55], ids=lambda n: f"{n} bytes of the marker")
+@pytest.mark.parametrize(
+    ("how", "offset"), [("fin", 0), ("rst", 1), ("clean", 30), ("fin", 55)]
+)  # every place of the marker is cut in tests/unit/test_heroku_markers.py
 def test_connection_that_is_lost_before_the_whole_marker_is_unknown(
     heroku: HerokuStandIn, job: Jobs, how: str, offset: int
 ) -> None:

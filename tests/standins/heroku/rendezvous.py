@@ -105,6 +105,7 @@ class Rendezvous:
 
     def _reap(self, app: App, running: _Running) -> None:
         running.process.wait()
+        _kill(running.process)  # a dyno ends with its process, and takes all others along
         with self.platform.lock, contextlib.suppress(ValueError):
             app.dynos.remove(running.dyno)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ci_deploy.context import Context
-from ci_deploy.errors import DeployFailed, Refused, Unreachable
+from ci_deploy.errors import DeployFailed, Unreachable
 from ci_deploy.tools.archive import write_archive
 from ci_deploy.tools.heroku.api import LOOKS, Api, Lost
 from ci_deploy.tools.heroku.app import App, State
@@ -24,6 +24,7 @@ from ci_deploy.tools.heroku.code import Code, reason
 from ci_deploy.tools.heroku.output import Output
 from ci_deploy.tools.heroku.pending import until_over
 from ci_deploy.tools.heroku.releases import Release, read
+from ci_deploy.tools.order import guard, order
 
 UPLOAD_TIMEOUT = 600.0  # seconds
 TRIES = 3  # of an upload: it goes to a new place each time, and changes nothing
@@ -38,18 +39,10 @@ class Archive(Code):
         self._file = Path()
 
     def prepare(self) -> None:
-        self.compare(self._state.live.revision)
+        live = self._state.live.revision
+        found = order(self._ctx.repository, self.revision, live)
+        guard(self._ctx, live, found, force=self._force, overwrites=False)
         self._file = packed(self._ctx, self.revision)
-
-    def replacing(self, why: str, live: str) -> None:
-        new = self.revision[:7]
-        if not self._ctx.repository.has(live):  # a shallow clone: the reason for an archive
-            self._ctx.console.indent(f"{new} {why}.")
-        elif not self._force:
-            hint = "Deploy a revision that contains it, or set FORCE_PUSH=true to replace it."
-            raise Refused(f"{new} {why}.", hint=hint)
-        else:
-            self._ctx.console.warning(f"FORCE_PUSH: {new} replaces {live[:7]}.")
 
     def run(self) -> Release | None:
         self._app.wait_for_others()

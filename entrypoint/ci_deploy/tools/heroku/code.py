@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from ci_deploy.context import Context
-from ci_deploy.errors import DeployFailed, Refused
+from ci_deploy.errors import DeployFailed
 from ci_deploy.tools.heroku.app import App, State
 from ci_deploy.tools.heroku.releases import MANY, Release
 
@@ -48,37 +48,6 @@ class Code(ABC):
         Raises DeployFailed, OutcomeUnknown, Unauthorized, Locked.
         """
 
-    def compare(self, live: str) -> None:
-        """Warn of going back, refuse what must not replace the live revision. Raises Refused."""
-        repository, new = self._ctx.repository, self.revision
-        if not live or live == new:
-            return
-        if not repository.has(live):
-            self._cannot_compare(live)
-        elif repository.is_ancestor(live, new):
-            return
-        elif repository.is_ancestor(new, live):
-            if self._ctx.settings.refuse_outdated:
-                message = f"{new[:7]} is older than {live[:7]}, which is live."
-                raise Refused(message, hint="Unset REFUSE_OUTDATED to go back on purpose.")
-            self._ctx.console.warning(
-                f"{new[:7]} is older than {live[:7]}, which is live: going back."
-            )
-        else:
-            self.replacing(f"has diverged from {live[:7]}, which is live", live)
-
-    def _cannot_compare(self, live: str) -> None:
-        """The checkout does not know the live revision."""
-        why = f"cannot be compared, for lack of history, with {live[:7]}, which is live"
-        if self._ctx.settings.refuse_outdated:
-            hint = f"REFUSE_OUTDATED needs the whole history. {self._ctx.ci.shallow_hint}"
-            raise Refused(f"{self.revision[:7]} {why}.", hint=hint)
-        self.replacing(why, live)
-
-    @abstractmethod
-    def replacing(self, why: str, live: str) -> None:
-        """It would replace something that it does not contain. May raise Refused."""
-
     def finish(self, release: Release | None, why: str) -> Release:
         """See the release through that has come of it."""
         if release is None:
@@ -99,9 +68,6 @@ class SlugAgain(Code):
 
     def prepare(self) -> None:
         """It was compared when it was to be pushed."""
-
-    def replacing(self, why: str, live: str) -> None:
-        """The same."""
 
     def run(self) -> Release | None:
         app, short = self._app, self.revision[:7]

@@ -8,7 +8,7 @@ import time
 START = 180.0  # seconds until a dyno has to be there; it takes 5 to 20
 SILENCE = 90.0  # seconds without a byte, though the wrapper gives a sign of life each 30
 AFTER_END = 2.0  # seconds for the CLI to end by itself
-LONGEST = 64  # bytes of a marker; as many are held back
+LONGEST = 64  # bytes of a marker
 
 
 class Markers:
@@ -16,10 +16,11 @@ class Markers:
 
     def __init__(self, word: str, timeout: float = float("inf")) -> None:
         """`timeout`: seconds for the command, from now."""
-        mark = re.escape(word.encode())
-        self._begin = re.compile(rb"(?:^|\n)" + mark + rb":begin\r?\n")
-        self._tick = re.compile(rb"\r?\n" + mark + rb":tick\r?\n")
-        self._end = re.compile(rb"(?:^|\r?\n)" + mark + rb":end:(\d{1,3}):" + mark + rb"\r?\n")
+        self._word = word.encode()
+        mark = re.escape(self._word)
+        self._begin = re.compile(mark + rb":begin\r?\n")
+        self._tick = re.compile(mark + rb":tick\r?\n")
+        self._end = re.compile(mark + rb":end:(\d{1,3}):" + mark + rb"\r?\n")
         self._buffer = b""
         self._until = time.monotonic() + timeout
         self._heard: float | None = None
@@ -41,11 +42,12 @@ class Markers:
             return shown
         if not self.begun:
             if not (start := self._begin.search(self._buffer)):
-                self._buffer = self._buffer[-LONGEST:]
+                self._buffer = self._buffer[self._held() :]
                 return b""
             self.begun, self._buffer = True, self._buffer[start.end() :]
         self._buffer = self._tick.sub(b"", self._buffer)
-        shown, self._buffer = self._buffer[:-LONGEST], self._buffer[-LONGEST:]
+        held = self._held()
+        shown, self._buffer = self._buffer[:held], self._buffer[held:]
         return shown
 
     def rest(self) -> bytes:
@@ -63,6 +65,14 @@ class Markers:
             until, why = self._until, "it took too long"
         self.why = why if time.monotonic() >= until else ""
         return until
+
+    def _held(self) -> int:
+        """Where something begins that may yet become a marker; the rest can be shown at once."""
+        buffer, word = self._buffer, self._word
+        if (at := buffer.find(word, max(0, len(buffer) - LONGEST))) >= 0:
+            return at
+        sizes = (size for size in range(len(word) - 1, 0, -1) if buffer.endswith(word[:size]))
+        return len(buffer) - next(sizes, 0)
 
     def _without(self, output: bytes) -> bytes:
         """The last of the output; when its beginning was lost, whatever came."""

@@ -14,6 +14,7 @@ import re
 import secrets
 import shlex
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 from ci_deploy.context import Context
 from ci_deploy.errors import (
@@ -33,11 +34,11 @@ from ci_deploy.tools.heroku.markers import Markers
 WRAPPER = (
     'printf "%s:pre\\n" "$1"; read -r g; [ "$g" = "$1" ] || exit 98; '
     '[ "$4" = 0 ] || eval "$(dd bs=1 count="$4" 2>/dev/null)"; '
-    'printf "\\n%s:begin\\n" "$1"; '
+    'printf "%s:begin\\n" "$1"; '
     '(while sleep "$3" >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; '
-    'do printf "\\n%s:tick\\n" "$1"; done) & t=$!; '
+    'do printf "%s:tick\\n" "$1"; done) & t=$!; '
     's=$(command -v bash || echo sh); "$s" -c "$2" </dev/null 2>&1; c=$?; kill "$t"; '
-    'printf "\\n%s:end:%d:%s\\n" "$1" "$c" "$1"; exit "$c"'
+    'printf "%s:end:%d:%s\\n" "$1" "$c" "$1"; exit "$c"'
 )
 TICK = "30"  # seconds
 ENVIRON_LIMIT = 60_000  # bytes: what a pipe holds while nobody reads it
@@ -45,7 +46,7 @@ ENVIRON_LIMIT = 60_000  # bytes: what a pipe holds while nobody reads it
 REFUSED = re.compile(
     r"Error ID|Couldn't find|Invalid credentials|HEROKU_API_KEY is invalid|HTTP Error"
 )
-STARTS = ("Running ", "node:", "Warning")  # of lines that are not the reason
+ERROR = "Error: "  # with it the CLI begins to tell the reason
 
 
 class OneOff:
@@ -152,10 +153,12 @@ def _exports(env: Mapping[str, str]) -> bytes:
 
 
 def _refusal(said: Sequence[str]) -> str:
-    """The CLI's reason for not even starting."""
-    if not any(REFUSED.search(line) for line in said):
+    """The CLI's reason for not even starting; it breaks long ones into lines."""
+    begins = next((at for at, line in enumerate(said) if line.startswith(ERROR)), None)
+    if begins is None or not any(REFUSED.search(line) for line in said):
         return ""
-    return next((line.removeprefix("Error: ") for line in said if not line.startswith(STARTS)), "")
+    reason = takewhile(lambda line: not line.startswith("Error ID"), said[begins:])
+    return " ".join(reason).removeprefix(ERROR)
 
 
 def _plain(line: str) -> str:

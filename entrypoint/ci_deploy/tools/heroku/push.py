@@ -13,18 +13,14 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from ci_deploy.context import Context
-from ci_deploy.errors import (
-    DeployFailed,
-    OutcomeUnknown,
-    Refused,
-    Unreachable,
-)
+from ci_deploy.errors import DeployFailed, OutcomeUnknown, Refused, Unreachable
 from ci_deploy.shell.program import Result
 from ci_deploy.tools.heroku.app import App, State
 from ci_deploy.tools.heroku.archive import Archive
 from ci_deploy.tools.heroku.code import Code, SlugAgain, reason, slug_of
 from ci_deploy.tools.heroku.releases import Release
 from ci_deploy.tools.heroku.remote import Remote, refusal
+from ci_deploy.tools.order import Order, guard, order
 
 UP_TO_DATE = re.compile(r"^Everything up-to-date")
 SKIPPED = re.compile(r"skipping build")
@@ -76,25 +72,24 @@ class Push(Code):
         repository.deepen()
         if there and not all(repository.has(sha) for sha in {there, live} - {""}):
             repository.fetch(self._remote.url, f"refs/heads/{self._branch}", self._remote.env)
-        self.compare(live)
+        found = order(repository, new, live)
+        guard(self._ctx, live, found, force=self._force, overwrites=True)
         if there == new:
             self._instead = self._again("Heroku has it, but does not run it")
-        elif there and not (repository.has(there) and repository.is_ancestor(there, new)):
+        elif (pushed := order(repository, new, there)) is not Order.AFTER:
             self._lease = there
-            older = repository.has(there) and repository.is_ancestor(new, there)
-            if not older and there != live:
-                self.replacing(f"has diverged from {there[:7]}, which was pushed last", there)
+            if there != live and pushed is not Order.BEFORE and not self._force:
+                self._refuse(there)
 
     @property
     def building(self) -> bool:
         return self._building or bool(self._instead and self._instead.building)
 
-    def replacing(self, why: str, live: str) -> None:
-        new = self.revision[:7]
-        if not self._force:
-            hint = "Deploy a revision that contains it, or set FORCE_PUSH=true to replace it."
-            raise Refused(f"{new} {why}.", hint=hint)
-        self._ctx.console.warning(f"FORCE_PUSH: {new} replaces {live[:7]}.")
+    def _refuse(self, there: str) -> NoReturn:
+        """It would replace what somebody has pushed, though it never went live."""
+        message = f"{self.revision[:7]} does not contain {there[:7]}, which was pushed last."
+        hint = "Deploy a revision that contains it, or set FORCE_PUSH=true to replace it."
+        raise Refused(message, hint=hint)
 
     def run(self) -> Release | None:
         self._app.wait_for_others()
