@@ -2,96 +2,39 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
 
 from ci_deploy.context import Context
-from ci_deploy.errors import DeployError, Problem, Refused, SettingsError, SkipDeploy
+from ci_deploy.errors import SkipDeploy
 from ci_deploy.events import Event, on
-from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, Ran
-from ci_deploy.tools.heroku import release_tasks, review
-from ci_deploy.tools.heroku.api import Api
-from ci_deploy.tools.heroku.app import App, State
+from ci_deploy.layers.provider import Live
+from ci_deploy.tools.heroku import review
+from ci_deploy.tools.heroku.app import App
 from ci_deploy.tools.heroku.archive import Archive
 from ci_deploy.tools.heroku.code import Code
-from ci_deploy.tools.heroku.notes import Notes
-from ci_deploy.tools.heroku.one_off import OneOff
 from ci_deploy.tools.heroku.promotion import Promotion
+from ci_deploy.tools.heroku.provider import HerokuApp
 from ci_deploy.tools.heroku.push import Push
 from ci_deploy.tools.heroku.releases import Release
-from ci_deploy.tools.heroku.remote import Remote
 from ci_deploy.tools.heroku.rollback import Rollback
-from ci_deploy.tools.heroku.settings import NAME, HerokuSettings
-from ci_deploy.values import suggestion
+from ci_deploy.tools.heroku.settings import HerokuSettings
 
-HISTORY = 20  # releases that `history` shows
 MAINTENANCE = "maintenance mode is on"  # a note
 
 
-class Heroku(Provider[HerokuSettings]):
+class Heroku(HerokuApp):
     """Heroku, the app platform."""
 
     name = "heroku"
-    Settings: ClassVar[type[Any]] = HerokuSettings
     trigger = "HEROKU_API_KEY"
-    name_limit = 30
 
     def __init__(self, ctx: Context, wanted: HerokuSettings) -> None:
         super().__init__(ctx, wanted)
-        self.api = Api(ctx, wanted.api, wanted.key)
-        self.state = State()
         self.code: Code | None = None
         self._rollback: Rollback | None = None
         self._promotion: Promotion | None = None
         self._base = review.Base()
-        self._branches: Mapping[str, str] | None = None
-        self._config: Mapping[str, str] | None = None
         self._closed = False  # we have switched maintenance mode on
-
-    def problems(self) -> Iterable[Problem]:
-        if not re.fullmatch(NAME, self.ctx.settings.app_name):
-            reason = f"`{self.ctx.settings.app_name}` cannot be an app on Heroku."
-            remedy = "Names have 3 to 30 lower case letters, digits and dashes."
-            yield Problem("APP_NAME", reason, "", remedy)
-        if self.settings.method == "image":
-            reason = "`image` is not possible on Heroku."
-            yield Problem("DEPLOY_METHOD", reason, "", "It takes `push` and `archive`.")
-        if self.settings.method == "push" and self.ctx.settings.app_dir:
-            reason = "Heroku builds the top of what is pushed, so APP_DIR needs an archive."
-            yield Problem("DEPLOY_METHOD", reason, "", "Unset it, or set `archive`.")
-
-    def begin(self) -> None:
-        """Nothing takes long enough; but what belongs to one app is made here."""
-        ctx, wanted, app = self.ctx, self.settings, self.ctx.app
-        self.app = App(ctx, self.api, app)
-        self.remote = Remote(ctx, wanted.git, wanted.key, app)
-        self.notes = Notes(ctx, app, self.remote)
-        self.one_off = OneOff(ctx, self.app.dynos, app, url=wanted.api, key=wanted.key)
-
-    # --- what is there ---
-
-    @property
-    def exists(self) -> bool:
-        return self.state.exists
-
-    def connect(self) -> None:
-        """One round of questions; then the branches, among them what an earlier run has noted."""
-        ctx = self.ctx
-        self.state = self.app.look()
-        ctx.before, ctx.url = self.state.live, self.state.live.url
-        if not self.exists:
-            if ctx.command in {"run", "history", "doctor"}:
-                raise self._no_app()
-            return
-        if ctx.command != "destroy":
-            self.app.check_stack(self.state)
-        if ctx.command not in {"run", "history", "destroy"}:
-            try:
-                self._branches = self.remote.branches()
-            except DeployError as error:  # an archive does not need them; a push asks again
-                ctx.console.debug(f"notes of earlier runs cannot be read: {error.message}")
-            self.notes.read(self._branches or ())
 
     @on(Event.CONFIGURE, priority=50)
     def look(self) -> None:
@@ -99,7 +42,7 @@ class Heroku(Provider[HerokuSettings]):
         self.connect()
         ctx, state = self.ctx, self.state
         if not self.exists and not self.settings.create_app and not ctx.review:
-            raise self._no_app()
+            raise self.no_app()
         who = f" as {state.account}" if state.account else ""
         what = f": {state.region}, {state.stack}" if self.exists else ", which is not there"
         ctx.console.indent(f"Heroku{who}; {ctx.app}{what}")
@@ -140,10 +83,11 @@ class Heroku(Provider[HerokuSettings]):
         ctx, wanted = self.ctx, self.settings
         again = self.state.live.revision == ctx.revision  # a push would change nothing
         archive = wanted.method == "archive" or bool(ctx.settings.app_dir) or again
+        force = wanted.force_push
         if archive or (wanted.method == "auto" and not ctx.repository.can_deepen()):
-            return Archive(ctx, self.app, self.state, force=wanted.force_push)
-        known = {"remote": self.remote, "branches": self._branches}
-        return Push(ctx, self.app, self.state, force=wanted.force_push, **known)  # type: ignore[arg-type]
+            return Archive(ctx, self.app, self.state, force=force)
+        known = self._branches
+        return Push(ctx, self.app, self.state, remote=self.remote, branches=known, force=force)
 
     # --- provision ---
 
@@ -187,11 +131,6 @@ class Heroku(Provider[HerokuSettings]):
         """A review app belongs to the pipeline of its base app."""
         if self.ctx.review and self._base.pipeline:
             review.couple(self.api, self.app, self._base.pipeline)
-
-    def config(self) -> Mapping[str, str]:
-        if self._config is None:
-            self._config = self.app.config() if self.exists else {}
-        return self._config
 
     def wanted_config(self) -> Mapping[str, str]:
         return {**self.ctx.app_config, **review.mark(self.ctx.review)}
@@ -310,83 +249,3 @@ class Heroku(Provider[HerokuSettings]):
     def promote(self) -> None:
         assert self._promotion is not None, "prepared at configure"  # noqa: S101
         self.ctx.live = self._promotion.run(timeout=self.settings.boot_timeout)
-
-    def history(self) -> Sequence[Deployed]:
-        return [
-            Deployed(
-                self.app.releases.commit(each.slug),
-                each.at,
-                each.status,
-                each.name,
-                f"{each.by}: {each.description}".strip(": "),
-            )
-            for each in self.app.releases.newest(HISTORY)
-        ]
-
-    # --- what other layers call ---
-
-    def live(self) -> Live:
-        return self.app.look_again().live
-
-    def run(
-        self,
-        command: Sequence[str],
-        *,
-        what: str = "",
-        env: Mapping[str, str] | None = None,
-        timeout: float = float("inf"),
-    ) -> Ran:
-        what = what or f"run {' '.join(command)} in {self.ctx.app}"
-        return self.one_off.run(command, what=what, env=env or {}, timeout=timeout)
-
-    def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
-        """Heroku starts again what is stopped, so stopping is scaling to nothing."""
-        app, dynos = self.ctx.app, self.app.dynos
-        if action is ProcessAction.RESTART:
-            dynos.restart(name, what=f"restart {name} of {app}")
-            return
-        number = {ProcessAction.STOP: 0, ProcessAction.START: count or 1}.get(action, count or 0)
-        dynos.scale(name, number, what=f"{action} {name} of {app}: {number} wanted")
-
-    def processes(self) -> Mapping[str, int]:
-        return self.app.dynos.wanted()
-
-    def release_tasks(self) -> Mapping[str, str]:
-        return release_tasks.tasks(self.ctx)
-
-    def backup(self) -> None:
-        message = "Heroku's databases cannot be exported from here."
-        hint = "`heroku pg:backups:schedule` makes regular backups, `pg:backups:capture` one now."
-        raise Refused(message, hint=hint)
-
-    def note(self, text: str) -> None:
-        self.notes.set(task for task in text.split("; ") if task)
-
-    def noted(self) -> str:
-        return "; ".join(self.notes.tasks)
-
-    def inspect(self) -> Mapping[str, str]:
-        state = self.state
-        team = f", team {state.team}" if state.team else ""
-        return {
-            "account": state.account or "not told (the key lacks the scope `identity`)",
-            "app": f"{state.region}, {state.stack}{team}",
-            "git": "reachable" if self._branches is not None else "not reachable",
-            "maintenance mode": "on" if state.maintenance else "off",
-            "requests left this hour": self.api.left or "not told",
-            "url": self.ctx.url,
-        }
-
-    @property
-    def check_command(self) -> str:
-        return f"heroku releases -a {self.ctx.app}"
-
-    def _no_app(self) -> SettingsError:
-        app = self.ctx.app
-        try:
-            near = suggestion(app, (str(each["name"]) for each in self.api.get_list("/apps")))
-        except DeployError:
-            near = ""
-        reason = f"there is no app `{app}` on Heroku for this key. {near}".rstrip()
-        remedy = f"Create it with `heroku apps:create {app}`, or set HEROKU_CREATE_APP=true."
-        return SettingsError(Problem("APP_NAME", reason, "", remedy))
