@@ -113,6 +113,24 @@ def job(heroku: HerokuStandIn, checkout: Checkout, tmp_path: Path) -> Iterator[J
         assert not any(form.decode() in output for form in spellings(heroku.key))
 
 
+def shallow(checkout: Checkout, path: Path) -> Path:
+    """A clone with one commit, as runners make it."""
+    checkout.git("clone", "--quiet", "--depth=1", f"file://{checkout.path}", str(path))
+    return path
+
+
+def on(branch: str, checkout: Checkout, **more: str) -> dict[str, str]:
+    """What GitLab tells a job of a branch."""
+    return {
+        "GITLAB_CI": "true",
+        "CI_PROJECT_DIR": str(checkout.path),
+        "CI_COMMIT_SHA": checkout.head,
+        "CI_COMMIT_REF_NAME": branch,
+        "CI_DEFAULT_BRANCH": "main",
+        **more,
+    }
+
+
 def until(true: Callable[[], Any], seconds: float = 10.0) -> None:
     """Wait until it is true."""
     end = time.monotonic() + seconds

@@ -46,13 +46,14 @@ class Archive(Code):
 
     def run(self) -> Release | None:
         self._app.wait_for_others()
-        app, short = self._app, self.revision[:7]
+        app = self._app
+        what = f"build {self.revision[:7]} of {app.name}"
         blob = upload(self._ctx, app.api, self._file, self.revision)
         if blob is None:
+            self._ctx.ledger.announce(what)
             return None
         known = {build["id"] for build in self._builds()}
         self._building = True
-        what = f"build {short} of {app.name}"
         try:
             build = app.api.change("POST", f"{app.path}/builds", {"source_blob": blob}, what=what)
         except Lost as lost:
