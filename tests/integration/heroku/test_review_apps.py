@@ -18,7 +18,7 @@ MANIFEST = {
     "environments": {"review": {"env": {"SEEDS": {"value": "many"}}}},
     "scripts": {"postdeploy": "bin/seed"},
 }
-NAME = "hello-feature-login-0be17b"
+NAME = "hello-feature-login-df7c7a"
 
 
 @pytest.fixture
@@ -85,7 +85,8 @@ def test_pull_request_on_github_means_the_same_app(
 ) -> None:
     assert job.run("review", settings=env).code == 0
     event = job.private.parent / "event.json"
-    event.write_text(json.dumps({"pull_request": {"head": {"sha": job.checkout.head}}}))
+    head = {"sha": job.checkout.head, "ref": "feature/login", "repo": {"full_name": "acme/hello"}}
+    event.write_text(json.dumps({"action": "closed", "pull_request": {"number": 7, "head": head}}))
     github = {
         "GITHUB_ACTIONS": "true",
         "GITHUB_WORKSPACE": str(job.checkout.path),
@@ -136,7 +137,7 @@ def test_failed_setup_is_told_and_made_anew(
     }
     done = job.run("review", settings=env)
     assert done.code in {20, 22}, done.output
-    assert words[how] in done.output.replace(".\n", ". ").replace("  ", "")
+    assert words[how] in f"{done.report['message']} {done.report['hint']}"
     first = heroku.apps[NAME]
 
     new.build, new.postdeploy = "succeed", 0

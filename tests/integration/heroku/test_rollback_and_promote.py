@@ -55,7 +55,7 @@ def test_config_vars_come_back_with_the_release(heroku: HerokuStandIn, job: Jobs
     job.checkout.commit("New")
     assert job.run(APP_CONFIG="MODE=new\n").code == 0
     assert app.config["MODE"] == "new"
-    done = job.run("rollback")
+    done = job.run("rollback", "v3")
     assert done.code == 0, done.output
     assert app.config["MODE"] == "old"
 

@@ -179,6 +179,8 @@ class Heroku(HerokuApp):
 
     def _wake(self) -> Release:
         """The revision is there, but perhaps its dynos do not run."""
+        if not self.exists:  # its setup was only planned
+            return Release()
         self.app.wait_for_others()
         before = self.state.live
         state = self.state if self.ctx.planning else self.app.look_again()

@@ -31,6 +31,7 @@ class Markers:
         self.why = ""  # why the deadline was reached
 
     def feed(self, data: bytes) -> bytes:
+        """Take what has come; what of it is the command's own output."""
         self._heard = time.monotonic()
         if self.code is not None:
             return b""
@@ -51,10 +52,12 @@ class Markers:
         return shown
 
     def rest(self) -> bytes:
+        """What was held back, when nothing comes any more."""
         rest, self._buffer = self._buffer, b""
         return rest if self.begun and self.code is None else b""
 
     def deadline(self) -> float:
+        """When to stop waiting; `why` says it in words once it has passed."""
         if self.code is not None:
             return self._ended + AFTER_END
         if self._heard is None:
