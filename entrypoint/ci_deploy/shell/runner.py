@@ -19,6 +19,7 @@ from typing import Any
 
 import sh
 
+from ci_deploy.errors import ToolMissing
 from ci_deploy.ledger import Ledger
 from ci_deploy.shell.cancellation import Cancellation
 from ci_deploy.shell.child import Child, Pump, close, dying_with_parent, kept, readable, stop
