@@ -63,6 +63,7 @@ class Rendezvous:
     def start(self, app: App, body: dict[str, Any]) -> tuple[Dyno, str]:
         """Start a one-off dyno and its command."""
         self.folder.mkdir(exist_ok=True)
+        self._unpack(app)
         number = 1000 + len(self.executed)
         dyno = self.platform.dyno(app, f"run.{number}", "run", body["command"])
         app.dynos.append(dyno)
@@ -81,6 +82,21 @@ class Rendezvous:
         threading.Thread(target=self._reap, args=(app, running), daemon=True).start()
         port = 9 if self.wire.refuses else self.port
         return dyno, f"rendezvous://127.0.0.1:{port}/{running.secret}"
+
+    def _unpack(self, app: App) -> None:
+        """The code of the release, as far as it came by a push."""
+        repository = self.platform.folder / f"{app.name}.git"
+        argv = [
+            "git",
+            "-C",
+            str(repository),
+            "--work-tree",
+            str(self.folder),
+            "checkout",
+            "--force",
+        ]
+        argv += [app.running_revision or "HEAD", "--", "."]
+        subprocess.run(argv, capture_output=True, check=False)
 
     def stop(self, app: App, name: str) -> bool:
         """Stop one by its name."""

@@ -225,7 +225,7 @@ class Heroku(HerokuApp):
     def rollback_target(self, wanted: str) -> str:
         self._rollback = Rollback(self.ctx, self.app, self.state)
         target = self._rollback.target(wanted)
-        self._rollback.name_migrations(target, self.remote)
+        self._rollback.bring_history(target, self.remote)
         return target
 
     def roll_back(self, revision: str) -> Live:

@@ -17,7 +17,6 @@ from ci_deploy.tools.heroku.releases import MANY, Release
 from ci_deploy.tools.heroku.remote import Remote
 
 FAR_ENOUGH = 50  # releases with a slug that are looked at
-MIGRATIONS = ("db/migrate", ":(glob)**/migrations/*.py", ":(exclude,glob)**/__init__.py")
 
 
 class Rollback:
@@ -99,23 +98,17 @@ class Rollback:
         release = app.releases.follow(made)
         return app.verify(revision, release, timeout=timeout)
 
-    def name_migrations(self, target: str, remote: Remote) -> None:
-        """Say which migrations have come since: a rollback leaves them in the database."""
+    def bring_history(self, target: str, remote: Remote) -> None:
+        """Have both revisions at hand: a framework layer names the migrations in between."""
         repository, live = self._ctx.repository, self._state.live.revision
-        if live and not (repository.has(live) and repository.has(target)):
+
+        def known() -> bool:
+            return bool(live) and repository.has(live) and repository.has(target)
+
+        if live and not known() and repository.can_deepen() and not known():
             repository.fetch(remote.url, "refs/heads/main", remote.env)
-        if not (live and repository.has(live) and repository.has(target)):
+        if not known():
             self._ctx.console.indent("whether migrations lie in between cannot be told from here.")
-            return
-        listed = repository.git(
-            "diff", "--name-only", "--diff-filter=A", target, live, "--", *MIGRATIONS
-        )
-        if names := listed.text.splitlines():
-            shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
-            self._ctx.console.warning(
-                f"{len(names)} migration{'' if len(names) == 1 else 's'} came since "
-                f"{target[:7]} and stay in the database: {shown}"
-            )
 
 
 def available(release: Release) -> bool:
