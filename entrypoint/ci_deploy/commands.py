@@ -12,8 +12,8 @@ from ci_deploy import __version__, guards
 from ci_deploy import console as style
 from ci_deploy.assembly import Assembly
 from ci_deploy.context import Context
-from ci_deploy.deployment import FLOWS, Deployment
-from ci_deploy.errors import DeployError, Problem, SettingsError, SkipDeploy
+from ci_deploy.deployment import FLOWS, LEAVE, Deployment
+from ci_deploy.errors import Cancelled, DeployError, Problem, SettingsError, SkipDeploy
 from ci_deploy.layers.framework import Framework
 from ci_deploy.layers.provider import Live
 from ci_deploy.report import Report
@@ -179,7 +179,12 @@ def run(assembly: Assembly, options: argparse.Namespace) -> int:
         raise _usage("say what to run: `ci-deploy run -- CMD…`.")
     ctx, _ = _ready(assembly, options)
     ctx.provider.connect()
-    return ctx.provider.run(command).exit_code
+    try:
+        return ctx.provider.run(command).exit_code
+    except Cancelled:
+        ctx.cancellation.leave(LEAVE)
+        ctx.provider.interrupted()
+        raise
 
 
 def unlock(assembly: Assembly, options: argparse.Namespace) -> int:

@@ -194,11 +194,11 @@ class Deployment:
         self.report.changed = live is not None and self._is_new(live)
         if isinstance(known, (Cancelled, RolledBack)):
             return known
-        if live is None or (live.busy and isinstance(known, OutcomeUnknown)):
-            return _as(OutcomeUnknown, known)
-        if self.report.changed:
+        if live and self.report.changed:
             self._up = live.up
             return _as(LiveButFailed, known)
+        if live is None or (live.busy and isinstance(known, OutcomeUnknown)):
+            return _as(OutcomeUnknown, known)
         return known if isinstance(known, SAY_IT_THEMSELVES) else _as(DeployFailed, known)
 
     def _ask(self) -> Live | None:

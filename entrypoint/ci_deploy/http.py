@@ -11,19 +11,22 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError as UrllibError
 
 from ci_deploy import __version__
 from ci_deploy.errors import DeployError, Unreachable
 from ci_deploy.ledger import Ledger
 from ci_deploy.shell.cancellation import Cancellation
+from ci_deploy.streaming import as_it_comes
 
+CONNECT = 10.0  # seconds until a stream has to begin
 BODY_LIMIT = 4 * 2**20  # bytes that are read of an answer; servers are not trusted
 SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
@@ -98,6 +101,29 @@ class Http:
             return Response(200, planned=True)
         return self._request(method, url, timeout, allow_redirects=False, **options)
 
+    def stream(self, url: str, *, tick: float = 1.0, **options: Any) -> Iterator[bytes]:
+        """GET what a server tells bit by bit, as it comes; b"" after each `tick` seconds of
+        silence, so that the caller can look round and leave.
+
+        Raises HttpError for an answer other than 2xx, Unreachable when it is cut off, Cancelled.
+        """
+
+        def parts() -> Iterator[bytes]:
+            try:
+                with self._open("GET", url, timeout=(CONNECT, None), **options) as response:
+                    if not response.ok:
+                        told = Response(response.status_code, headers=response.headers)
+                        raise HttpError(f"{_host(url)} answers {told.status}.", told)
+                    while part := response.raw.read1(65536, decode_content=True):
+                        yield part
+            except requests.RequestException as error:
+                raise _unreachable(url, error) from None
+            except (UrllibError, OSError, ValueError):
+                message = f"the stream from {_host(url)} was cut off."
+                raise Unreachable(message) from None
+
+        return as_it_comes(parts(), tick=tick, check=self._cancellation.check)
+
     def _request(self, method: str, url: str, timeout: float, **options: Any) -> Response:
         timeout = min(timeout, self._cancellation.left())
         deadline = time.monotonic() + timeout
@@ -111,24 +137,8 @@ class Http:
     def _send(
         self, method: str, url: str, timeout: float, deadline: float, **options: Any
     ) -> Response:
-        headers = {"User-Agent": f"ci-deploy/{__version__}", **options.pop("headers", {})}
         try:
-            with requests.Session() as session, contextlib.ExitStack() as stack:
-                session.trust_env = False  # no netrc, but proxies:
-                session.max_redirects = 5
-                proxies = requests.utils.get_environ_proxies(url, no_proxy=None)
-                response = stack.enter_context(
-                    session.request(
-                        method,
-                        url,
-                        timeout=timeout,
-                        headers=headers,
-                        stream=True,
-                        proxies=proxies,
-                        verify=self._verify,
-                        **options,
-                    )
-                )
+            with self._open(method, url, timeout=timeout, **options) as response:
                 body = bytearray()
                 for chunk in response.iter_content(65536):
                     body += chunk
@@ -138,8 +148,27 @@ class Http:
                         raise requests.Timeout
                 return Response(response.status_code, bytes(body[:BODY_LIMIT]), response.headers)
         except (requests.RequestException, OSError, ValueError) as error:
-            message = f"{_host(url)} cannot be reached: {_reason(error)}."
-            raise Unreachable(message) from None
+            raise _unreachable(url, error) from None
+
+    @contextlib.contextmanager
+    def _open(
+        self, method: str, url: str, *, timeout: Any, **options: Any
+    ) -> Iterator[requests.Response]:
+        headers = {"User-Agent": f"ci-deploy/{__version__}", **options.pop("headers", {})}
+        with requests.Session() as session:
+            session.trust_env = False  # no netrc, but proxies:
+            session.max_redirects = 5
+            with session.request(
+                method,
+                url,
+                timeout=timeout,
+                headers=headers,
+                stream=True,
+                proxies=requests.utils.get_environ_proxies(url, no_proxy=None),
+                verify=self._verify,
+                **options,
+            ) as response:
+                yield response
 
 
 def _in_thread(
@@ -167,6 +196,10 @@ def _in_thread(
     if isinstance(done[0], Exception):
         raise done[0]
     return done[0]
+
+
+def _unreachable(url: str, error: Exception) -> Unreachable:
+    return Unreachable(f"{_host(url)} cannot be reached: {_reason(error)}.")
 
 
 def _host(url: str) -> str:

@@ -32,7 +32,7 @@ def retry(
     `wait` may ask for another time (a server's Retry-After). `sleep` is the one that wakes up on
     cancel; `say` is told before each wait. The last error is raised as it was.
     """
-    grow = tenacity.wait_exponential_jitter(initial=first, max=most, jitter=first)
+    grow = tenacity.wait_exponential_jitter(multiplier=first, max=most, jitter=first)
 
     def seconds(state: tenacity.RetryCallState) -> float:
         asked = wait(_error(state))

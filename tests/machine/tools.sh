@@ -1,7 +1,7 @@
 #!/bin/sh
 # Put the runners and clients that the tests call into .tools/bin of the repository, in pinned
-# versions: gitlab-ci-local (with a Node of its own), act, Compose v2. Nothing else is touched,
-# except that rsync, which gitlab-ci-local wants on the machine, comes from Debian.
+# versions: gitlab-ci-local (with a Node of its own), act, Compose v2, the Heroku CLI. Nothing else
+# is touched, except that rsync, which gitlab-ci-local wants on the machine, comes from Debian.
 set -eu
 cd "$(dirname "$0")"
 # shellcheck source=/dev/null
@@ -40,6 +40,21 @@ SH
     say "installed gitlab-ci-local $(bin/gitlab-ci-local --version)"
 else
     skip "gitlab-ci-local: there is no npm (install Node.js)"
+fi
+
+# The CLI of our image, by the same lock file; it needs Node 20, which npm cannot do without either.
+ours=$here/../../requirements/heroku
+if cmp -s "$ours/package-lock.json" heroku/installed.json; then
+    :
+elif command -v npm >/dev/null; then
+    mkdir -p heroku
+    cp "$ours/package.json" "$ours/package-lock.json" "$ours/.npmrc" heroku/
+    (cd heroku && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null)
+    ln -sf ../heroku/node_modules/.bin/heroku bin/heroku
+    cp "$ours/package-lock.json" heroku/installed.json
+    say "installed $(HOME=$PWD/heroku DISABLE_TELEMETRY=true bin/heroku --version 2>/dev/null)"
+else
+    skip "heroku: there is no npm (install Node.js 20 or newer)"
 fi
 
 if [ "$(bin/act --version 2>/dev/null)" = "act version $act" ]; then

@@ -15,7 +15,6 @@ import pytest
 from ci_deploy.errors import Cancelled, OutcomeUnknown, ToolMissing, Unreachable
 from ci_deploy.ledger import Ledger
 from ci_deploy.shell import child
-from ci_deploy.shell import runner as module
 from ci_deploy.shell.cancellation import Cancellation
 from ci_deploy.shell.program import Change, Command, CommandFailed, Result
 from ci_deploy.shell.runner import Runner
@@ -96,7 +95,7 @@ def test_much_output_on_both_streams_at_once_does_not_block(runner: Runner) -> N
 
 
 def test_memory_of_a_read_is_limited(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "READ_LIMIT", 100_000)
+    monkeypatch.setattr(child, "READ_LIMIT", 100_000)
     result = runner.read(sh("head -c 1000000 /dev/zero; echo done >&2"))
     assert len(result.out) == 100_000
     assert result.errors == "done"

@@ -202,6 +202,11 @@ class Provider(Layer[S]):
         """Remove the review app; one that is not there is as good as removed."""
         self.destroy()
 
+    @on(Event.PROMOTE)
+    def advance(self) -> None:
+        """Bring the source app's release here; a provider that cannot says so."""
+        self.promote()
+
     def interrupted(self) -> None:
         """The user has cancelled: stop what this run has started there, and nothing else's."""
 

@@ -18,6 +18,8 @@ from types import FrameType
 from ci_deploy.errors import Cancelled
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+KILLED = {-signum for signum in SIGNALS}  # exit codes of children
+CUT = {128, 255}  # how git and ssh end when what they talk through is killed
 
 
 class Cancellation:
@@ -92,6 +94,16 @@ class Cancellation:
         """Whether the signal has come, or comes within `seconds` (our child may be hit first)."""
         select.select([self._read], [], [], seconds)
         return bool(self.signum)
+
+    def suspect(self, codes: set[int]) -> None:
+        """How children have ended. GitLab's cancel kills them before it signals us, so after some
+        codes our own signal is waited for a moment. Raises Cancelled."""
+        self.check()
+        if self.leaving or not codes & (KILLED | CUT):
+            return
+        if not self.awaited(1.0 if codes & KILLED else 0.5) and codes & KILLED:
+            self.cancel(signal.SIGTERM)
+        self.check()
 
     def leave(self, seconds: float) -> None:
         """From now on work may go on for `seconds`: restores, questions, notices."""

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ci_deploy.shell.cancellation import Cancellation
+from ci_deploy.shell.program import Timeout
 
 GRACE = 1.0  # seconds between TERM and KILL
 SILENCE = 30.0  # seconds after which a silent child is mentioned
+READ_LIMIT = 8 * 2**20  # bytes kept of what a read prints: servers are not trusted
 LEFTOVERS = 2.0  # seconds to read on after a child's end, while a grandchild holds the pipe
 
 
@@ -118,14 +120,24 @@ class Pump:
         self._cancellation = cancellation
         self._silent = silent
 
-    def run(self, children: Sequence[Child], deadline: float, *, talk: bool = False) -> None:
-        """Children that still run at the `deadline` (time.monotonic()) are stopped and marked as
+    def run(
+        self,
+        children: Sequence[Child],
+        timeout: Timeout,
+        until: float,
+        *,
+        talk: bool = False,
+    ) -> None:
+        """Children that still run after the `timeout`, or at `until`, are stopped and marked as
         timed out; on cancel they are stopped. `talk`: mention children that are silent."""
+        if not callable(timeout):
+            until = min(until, time.monotonic() + timeout)
         with selectors.DefaultSelector() as selector:
             self._register(children, selector)
             while not _all_done(children, selector):
                 if self._cancellation.pending:
                     return stop(children, GRACE - (time.monotonic() - self._cancellation.at))
+                deadline = min(until, timeout()) if callable(timeout) else until
                 left = min(deadline - time.monotonic(), self._cancellation.left())
                 if left <= 0:
                     for child in children:
@@ -180,3 +192,12 @@ def _next_look(children: Sequence[Child]) -> float:
     if any(child.ended is not None or child.pidfd < 0 for child in children):
         return 0.02
     return 1.0
+
+
+def kept(buffer: bytearray) -> Callable[[bytes], None]:
+    """A sink that keeps what is printed, up to a limit."""
+
+    def take(data: bytes) -> None:
+        buffer.extend(data[: max(0, READ_LIMIT - len(buffer))])
+
+    return take

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from ci_deploy.errors import DeployFailed
+from ci_deploy.errors import DeployFailed, OutcomeUnknown, ToolMissing, Unreachable
+
+Timeout = float | Callable[[], float]  # seconds, or what tells when, and may change its mind
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,12 @@ class Command:
     stdin: bytes | int | Path = b""
     cwd: Path | None = None
 
+    def __post_init__(self) -> None:
+        arguments: Sequence[object] = self.argv  # `sh` drops None and False without a word
+        if not all(isinstance(each, str) and "\0" not in each for each in arguments):
+            message = f"{self.argv[0]}: every argument has to be a text without NUL"
+            raise TypeError(message)
+
 
 @dataclass(frozen=True)
 class Change:
@@ -31,6 +41,27 @@ class Change:
     prefix: str = ""
     quiet: bool = False  # its output stays out of the log
     watch: Callable[[str], None] | None = None  # sees each line as shown
+
+    def done(self, result: Result, ok: Sequence[int] | None) -> None:
+        """Raises OutcomeUnknown or CommandFailed when it did not end well."""
+        if result.timed_out:
+            message = f"{self.what}: no end after {result.seconds:.0f} s, so it was stopped."
+            raise OutcomeUnknown(message, lines=result.lines, shown=not self.quiet)
+        if ok is not None and result.exit_code not in ok:
+            raise CommandFailed(result, self.what, shown=not self.quiet)
+
+
+class Sieve(Protocol):
+    """What understands a program that talks to us in its output."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what the program has printed; what of it is for the log."""
+
+    def rest(self) -> bytes:
+        """What was held back, when the program has ended."""
+
+    def deadline(self) -> float:
+        """When it has to end (time.monotonic()); asked again and again."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +87,14 @@ class Result:
         """What it printed on stderr."""
         return self.err.decode(errors="replace").strip()
 
+    def answered(self, ok: Sequence[int] | None) -> None:
+        """Raises Unreachable or CommandFailed when a question was not answered well."""
+        if self.timed_out:
+            message = f"{self.argv[0]} did not answer within {self.seconds:.0f} s."
+            raise Unreachable(message)
+        if ok is not None and self.exit_code not in ok:
+            raise CommandFailed(self)
+
 
 class CommandFailed(DeployFailed):
     """A program ended with an exit code that was not expected."""
@@ -71,3 +110,12 @@ class CommandFailed(DeployFailed):
         lines = result.lines or tuple((result.errors or result.text).splitlines()[-10:])
         super().__init__(f"{name} {ended}.", lines=lines, shown=shown)
         self.result = result
+
+
+def find(name: str, path: str) -> str:
+    """The absolute path of a program. Raises ToolMissing."""
+    program = shutil.which(name, path=path)
+    if program is None:
+        message = f"`{name}` is not installed."
+        raise ToolMissing(message, hint=f"Use the ci-deploy image, or install {name}.")
+    return program

@@ -10,27 +10,23 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import sh
 
-from ci_deploy.errors import OutcomeUnknown, ToolMissing, Unreachable
+from ci_deploy.errors import ToolMissing
 from ci_deploy.ledger import Ledger
 from ci_deploy.shell.cancellation import Cancellation
-from ci_deploy.shell.child import Child, Pump, close, dying_with_parent, readable, stop
-from ci_deploy.shell.program import Change, Command, CommandFailed, Result
+from ci_deploy.shell.child import Child, Pump, close, dying_with_parent, kept, readable, stop
+from ci_deploy.shell.program import Change, Command, CommandFailed, Result, Sieve, Timeout, find
 
 logging.getLogger("sh").setLevel(logging.CRITICAL)  # its log lines hold whole command lines
 
-READ_LIMIT = 8 * 2**20  # bytes kept of what a read prints: servers are not trusted
-KILLED = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
-CUT = {128, 255}  # how git and ssh end when what they talk through is killed
 STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -64,11 +60,7 @@ class Runner:
 
     def find(self, name: str) -> str:
         """The absolute path of a program. Raises ToolMissing."""
-        program = shutil.which(name, path=self._path)
-        if program is None:
-            message = f"`{name}` is not installed."
-            raise ToolMissing(message, hint=f"Use the ci-deploy image, or install {name}.")
-        return program
+        return find(name, self._path)
 
     def read(
         self,
@@ -104,19 +96,15 @@ class Runner:
         children = [self._start(command) for command in commands]
         printed = [(bytearray(), bytearray()) for _ in children]
         for child, (out, err) in zip(children, printed, strict=True):
-            child.sinks = {child.out: _into(out), child.err: _into(err)}
-        self._pump.run(children, self._deadline(timeout))
+            child.sinks = {child.out: kept(out), child.err: kept(err)}
+        self._pump.run(children, timeout, self.until)
         results = [
             self._finish(child, out=bytes(out), err=bytes(err))
             for child, (out, err) in zip(children, printed, strict=True)
         ]
         self._judge(results, ok)
         for result in results:
-            if result.timed_out:
-                message = f"{result.argv[0]} did not answer within {result.seconds:.0f} s."
-                raise Unreachable(message)
-            if ok is not None and result.exit_code not in ok:
-                raise CommandFailed(result)
+            result.answered(ok)
         return results
 
     def change(
@@ -127,7 +115,7 @@ class Runner:
         env: Mapping[str, str] | None = None,
         stdin: bytes | int | Path = b"",
         cwd: Path | None = None,
-        timeout: float = float("inf"),
+        timeout: Timeout = float("inf"),
         ok: Sequence[int] | None = (0,),
         watch: Callable[[str], None] | None = None,
         prefix: str = "",
@@ -137,7 +125,8 @@ class Runner:
 
         `what` says the change in words. When planning nothing runs and the result is `planned`.
         `watch` sees each line as shown. `quiet` keeps the output out of the log. Raises
-        CommandFailed, OutcomeUnknown after `timeout` seconds, ToolMissing, Cancelled.
+        CommandFailed, OutcomeUnknown after `timeout` (seconds, or what tells when it has to end
+        and is asked again and again), ToolMissing, Cancelled.
         """
         command = Command(argv, env or {}, stdin, cwd)
         change = Change(command, what, prefix, quiet=quiet, watch=watch)
@@ -147,7 +136,7 @@ class Runner:
         self,
         changes: Sequence[Change],
         *,
-        timeout: float = float("inf"),
+        timeout: Timeout = float("inf"),
         ok: Sequence[int] | None = (0,),
     ) -> list[Result]:
         """The same for several at once. All come to their end, whatever becomes of the others."""
@@ -165,7 +154,7 @@ class Runner:
                 children.append(self._start(change.command, merge=True))
                 children[-1].sinks = {children[-1].out: relays[-1].feed}
             talk = not all(change.quiet for change in changes)
-            self._pump.run(children, self._deadline(timeout), talk=talk)
+            self._pump.run(children, timeout, self.until, talk=talk)
             for relay in relays:
                 relay.close()
             results = [
@@ -174,12 +163,23 @@ class Runner:
             ]
         self._judge(results, ok)
         for change, result in zip(changes, results, strict=True):
-            if result.timed_out:
-                message = f"{change.what}: no end after {result.seconds:.0f} s, so it was stopped."
-                raise OutcomeUnknown(message, lines=result.lines, shown=not change.quiet)
-            if ok is not None and result.exit_code not in ok:
-                raise CommandFailed(result, change.what, shown=not change.quiet)
+            change.done(result, ok)
         return results
+
+    def sift(self, change: Change, sieve: Sieve) -> Result:
+        """Run a program that talks to us in its output: only what `sieve` leaves is shown.
+
+        Any exit code is returned; `timed_out` when the sieve's deadline has ended it; what it says
+        on stderr is in `err`. Raises ToolMissing, Cancelled.
+        """
+        if not self.ledger.announce(change.what):
+            return Result(tuple(change.command.argv), planned=True)
+        with self._show(prefix=change.prefix, watch=change.watch, quiet=change.quiet) as relay:
+            sift = lambda data: relay.feed(sieve.feed(data))  # noqa: E731
+            result = self._listen(change.command, sift, sieve.deadline)
+            relay.feed(sieve.rest())
+            relay.close()
+        return replace(result, lines=tuple(relay.tail))
 
     def save(self, command: Command, path: Path, *, what: str) -> Result:
         """Run a program and write what it prints to a file that only we can read.
@@ -188,14 +188,8 @@ class Runner:
         """
         if not self.ledger.announce(what):
             return Result(tuple(command.argv), planned=True)
-        self.cancellation.check()
-        errors = bytearray()
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            child = self._start(command)
-            child.sinks = {child.out: file.write, child.err: _into(errors)}
-            self._pump.run([child], self._deadline(float("inf")), talk=True)
-        result = self._finish(child, err=bytes(errors))
-        self._judge([result])
+            result = self._listen(command, file.write, float("inf"))
         if result.exit_code or result.timed_out:
             raise CommandFailed(result, what)
         return result
@@ -213,9 +207,6 @@ class Runner:
 
     # --- how it is done ---
 
-    def _deadline(self, timeout: float) -> float:
-        return min(time.monotonic() + timeout, self.until)
-
     def _start(
         self,
         command: Command,
@@ -224,10 +215,6 @@ class Runner:
         before_exec: Callable[[], None] | None = None,
     ) -> Child:
         """Start a program; `merge` sends stderr where stdout goes, so that their order is kept."""
-        arguments: Sequence[object] = command.argv  # `sh` drops None and False without a word
-        if not all(isinstance(each, str) and "\0" not in each for each in arguments):
-            message = f"{command.argv[0]}: every argument has to be a text without NUL"
-            raise TypeError(message)
         start: Any = sh.Command(self.find(command.argv[0]))  # the overloads know no descriptors
         out, out_write = os.pipe()
         err, err_write = (-1, -1) if merge else os.pipe()
@@ -262,6 +249,19 @@ class Runner:
         self._running.append(child)
         return child
 
+    def _listen(
+        self, command: Command, take: Callable[[bytes], object], timeout: Timeout
+    ) -> Result:
+        """Run one whose output goes to `take`; what it says on stderr is kept."""
+        self.cancellation.check()
+        errors = bytearray()
+        child = self._start(command)
+        child.sinks = {child.out: take, child.err: kept(errors)}
+        self._pump.run([child], timeout, self.until, talk=True)
+        result = self._finish(child, err=bytes(errors))
+        self._judge([result])
+        return result
+
     def _finish(self, child: Child, **printed: Any) -> Result:
         """The result of a child that has ended."""
         seconds = child.seconds
@@ -270,18 +270,9 @@ class Runner:
         return Result(child.argv, code, seconds=seconds, timed_out=child.timed_out, **printed)
 
     def _judge(self, results: Sequence[Result], expected: Sequence[int] | None = ()) -> None:
-        """GitLab's cancel kills the children before it signals us: wait a moment for our signal.
-
-        A code that the caller has `expected` is an answer, and nothing to wait for.
-        """
-        self.cancellation.check()
+        """A code that the caller has `expected` is an answer, and no sign of a cancel."""
         codes = {result.exit_code for result in results if not result.timed_out}
-        codes -= set(expected or ())
-        if self.cancellation.leaving or not codes & (KILLED | CUT):
-            return
-        if not self.cancellation.awaited(1.0 if codes & KILLED else 0.5) and codes & KILLED:
-            self.cancellation.cancel(signal.SIGTERM)
-        self.cancellation.check()
+        self.cancellation.suspect(codes - set(expected or ()))
 
     def stop(self) -> None:
         """End whatever still runs; the last line of defence before the process ends."""
@@ -291,10 +282,3 @@ class Runner:
         if not self.cancellation.leaving:
             for child in list(self._running):
                 child.signal(signal.SIGTERM)
-
-
-def _into(buffer: bytearray) -> Callable[[bytes], None]:
-    def take(data: bytes) -> None:
-        buffer.extend(data[: max(0, READ_LIMIT - len(buffer))])
-
-    return take

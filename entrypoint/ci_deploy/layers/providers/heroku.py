@@ -1,0 +1,253 @@
+"""Heroku: brings the code there, and believes only what the Platform API then reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ci_deploy.context import Context
+from ci_deploy.errors import SkipDeploy
+from ci_deploy.events import Event, on
+from ci_deploy.layers.provider import Live
+from ci_deploy.tools.heroku import review
+from ci_deploy.tools.heroku.app import App
+from ci_deploy.tools.heroku.archive import Archive
+from ci_deploy.tools.heroku.code import Code
+from ci_deploy.tools.heroku.promotion import Promotion
+from ci_deploy.tools.heroku.provider import HerokuApp
+from ci_deploy.tools.heroku.push import Push
+from ci_deploy.tools.heroku.releases import Release
+from ci_deploy.tools.heroku.rollback import Rollback
+from ci_deploy.tools.heroku.settings import HerokuSettings
+
+MAINTENANCE = "maintenance mode is on"  # a note
+
+
+class Heroku(HerokuApp):
+    """Heroku, the app platform."""
+
+    name = "heroku"
+    trigger = "HEROKU_API_KEY"
+
+    def __init__(self, ctx: Context, wanted: HerokuSettings) -> None:
+        super().__init__(ctx, wanted)
+        self.code: Code | None = None
+        self._rollback: Rollback | None = None
+        self._promotion: Promotion | None = None
+        self._base = review.Base()
+        self._closed = False  # we have switched maintenance mode on
+
+    @on(Event.CONFIGURE, priority=50)
+    def look(self) -> None:
+        """Look at the account and the app before anything else."""
+        self.connect()
+        ctx, state = self.ctx, self.state
+        if not self.exists and not self.settings.create_app and not ctx.review:
+            raise self.no_app()
+        who = f" as {state.account}" if state.account else ""
+        what = f": {state.region}, {state.stack}" if self.exists else ", which is not there"
+        ctx.console.indent(f"Heroku{who}; {ctx.app}{what}")
+        if state.maintenance and not self._left_closed:
+            ctx.console.indent("it is in maintenance mode, and stays so.")
+
+    @on(Event.CONFIGURE, priority=55)
+    def look_at_review_app(self) -> None:
+        """The mark on it, and what its base app has."""
+        ctx = self.ctx
+        if ctx.review and ctx.command == "review":
+            base = App(ctx, self.api, ctx.review.base)
+            team, pipeline = self.settings.team, self.settings.pipeline
+            self._base = review.base_of(self.api, base, team=team, pipeline=pipeline)
+            wanted = {**self.config(), **ctx.app_config}
+            review.guard_urls(ctx.review, self._base.config, wanted)
+
+    @on(Event.CONFIGURE, priority=200)
+    def compare(self) -> None:
+        """Decide whether there is anything to deploy; refuse what has to be refused."""
+        ctx, live = self.ctx, self.state.live
+        if ctx.command not in {"deploy", "review"}:
+            return
+        ctx.console.indent(f"live now: {live.revision[:7] or 'nothing that is known'}")
+        if self._sets_up:
+            if self.exists:
+                ctx.console.warning(f"an earlier run has left {ctx.app} half-made: it is made anew")
+            return
+        if live.revision == ctx.revision and not ctx.settings.redeploy:
+            if live.up and not live.busy and not self.config_changes():
+                raise SkipDeploy(f"{ctx.app} already runs {ctx.revision[:7]}.")
+            return
+        self.code = self._code()
+        self.code.prepare()
+
+    def _code(self) -> Code:
+        """The way in which the code gets there."""
+        ctx, wanted = self.ctx, self.settings
+        again = self.state.live.revision == ctx.revision  # a push would change nothing
+        archive = wanted.method == "archive" or bool(ctx.settings.app_dir) or again
+        force = wanted.force_push
+        if archive or (wanted.method == "auto" and not ctx.repository.can_deepen()):
+            return Archive(ctx, self.app, self.state, force=force)
+        known = self._branches
+        return Push(ctx, self.app, self.state, remote=self.remote, branches=known, force=force)
+
+    # --- provision ---
+
+    @property
+    def _sets_up(self) -> bool:
+        """Whether a review app is to be made from its app.json: it is not there, or nobody has
+        seen its setup succeed."""
+        if not self.ctx.review or review.manifest(self.ctx) is None:
+            return False
+        ready = self.state.live.release and review.SETTING_UP not in self.unfinished()
+        return not (self.exists and ready)
+
+    @on(Event.PROVISION, priority=50)
+    def create(self) -> None:
+        """Create the app, when asked to; a review app from its app.json, if it has one."""
+        if self._sets_up:
+            self._set_up()
+        elif not self.exists:
+            team = self._base.team or self.settings.team
+            self.app.create(team, region=self._base.region, stack=self._base.stack)
+        else:
+            return
+        if not self.ctx.planning:
+            self.state = self.app.look()
+
+    def _set_up(self) -> None:
+        if self.exists:
+            self.app.wait_for_others()
+            self.app.destroy()
+            self.notes.tasks = []  # they went with it
+        setup = review.SetUp(self.ctx, self.app, self._base, review.manifest(self.ctx) or {})
+        begun = setup.begin(self.wanted_config())
+        self._config = self.wanted_config()
+        self.remember(review.SETTING_UP)
+        if begun:
+            setup.finish(begun)
+        self.forget(review.SETTING_UP)
+
+    @on(Event.PROVISION, priority=150)
+    def couple(self) -> None:
+        """A review app belongs to the pipeline of its base app."""
+        if self.ctx.review and self._base.pipeline:
+            review.couple(self.api, self.app, self._base.pipeline)
+
+    def wanted_config(self) -> Mapping[str, str]:
+        return {**self.ctx.app_config, **review.mark(self.ctx.review)}
+
+    def set_config(self, changes: Mapping[str, str]) -> None:
+        app = self.ctx.app
+        self.app.set_config(changes, what=f"set {', '.join(sorted(changes))} on {app}")
+        self._config = {**self.config(), **changes}
+
+    # --- maintenance mode ---
+
+    @property
+    def _left_closed(self) -> bool:
+        """Whether a run of ours has switched it on, and not somebody else."""
+        return MAINTENANCE in self.unfinished()
+
+    @on(Event.PRE_DEPLOY, priority=150)
+    def close(self) -> None:
+        """Maintenance mode, when asked for; first the note: a kill must not be forgotten."""
+        if self.settings.maintenance and not self.state.maintenance:
+            self.remember(MAINTENANCE)
+            self._closed = True
+            self.app.switch_maintenance(on=True)
+
+    @on(Event.POST_DEPLOY, priority=190)
+    @on(Event.DEPLOY_FAILED, priority=30)
+    @on(Event.DEPLOY_SKIPPED, priority=30)
+    def open(self) -> None:
+        """Back to what it was; also for an earlier run that could not do it."""
+        if self._left_closed:
+            if self._closed or self.state.maintenance:
+                self.app.switch_maintenance(on=False)
+            self.forget(MAINTENANCE)
+
+    # --- the deploy ---
+
+    @on(Event.DEPLOY)
+    def deploy(self) -> None:
+        """Bring the code there, then believe only what Heroku reports."""
+        made = self.code.run() if self.code else self._wake()
+        if made is not None and not self.ctx.planning:
+            timeout = self.settings.boot_timeout
+            self.ctx.live = live = self.app.verify(self.ctx.revision, made, timeout=timeout)
+            app, short = self.ctx.app, live.revision[:7]
+            self.ctx.console.indent(f"verified: {app} runs {short}, {live.detail}")
+
+    def _wake(self) -> Release:
+        """The revision is there, but perhaps its dynos do not run."""
+        if not self.exists:  # its setup was only planned
+            return Release()
+        self.app.wait_for_others()
+        before = self.state.live
+        state = self.state if self.ctx.planning else self.app.look_again()
+        if state.live.release == before.release and not (before.up or state.live.up):
+            self.app.dynos.restart(what=f"restart the dynos of {self.ctx.app}")
+        return Release()
+
+    def interrupted(self) -> None:
+        """One-off commands are stopped; a build goes on by itself, and that is said."""
+        self.one_off.stop()
+        if self.code and self.code.building:
+            short = self.ctx.revision[:7]
+            self.ctx.console.warning(f"Heroku goes on building {short}: it may still go live.")
+
+    # --- review apps ---
+
+    def is_review_app(self) -> bool:
+        assert self.ctx.review is not None, "asked for review apps only"  # noqa: S101
+        empty = not self.state.live.release and not self.config()
+        if self.ctx.command == "review" and empty:
+            return True  # created by a run that was killed before it could mark it
+        return review.marked(self.config(), self.ctx.review.base)
+
+    def adopt(self) -> None:
+        app = self.ctx.app
+        self.app.set_config(review.mark(self.ctx.review), what=f"mark {app} as a review app")
+
+    def destroy(self) -> None:
+        if self.ctx.sweeping:
+            self.begin()
+        elif not self.exists:
+            self.ctx.console.indent(f"{self.ctx.app} is not there: nothing to remove.")
+            return
+        self.app.destroy()
+
+    def stale_review_apps(self, days: int) -> Sequence[str]:
+        team = self.settings.team or self.state.team
+        return review.stale(self.ctx, self.api, self.ctx.app, team=team, days=days)
+
+    # --- rollback, promotion, history ---
+
+    def rollback_target(self, wanted: str) -> str:
+        self._rollback = Rollback(self.ctx, self.app, self.state)
+        target = self._rollback.target(wanted)
+        self._rollback.bring_history(target, self.remote)
+        return target
+
+    def roll_back(self, revision: str) -> Live:
+        chosen = self._rollback or Rollback(self.ctx, self.app, self.app.look_again())
+        return chosen.run(revision, timeout=self.settings.boot_timeout)
+
+    @on(Event.CONFIGURE, priority=205)
+    def choose_source(self) -> None:
+        """What is promoted: the release that the source app runs."""
+        if self.ctx.command != "promote":
+            return
+        ctx, wanted, live = self.ctx, self.settings, self.state.live
+        self._promotion = Promotion(ctx, self.api, self.app)
+        source = self._promotion.prepare(
+            pipeline=wanted.pipeline, source=wanted.promote_from, others=wanted.promote_to
+        )
+        ctx.revision = source.live.revision
+        where = f"{self._promotion.source} runs {ctx.revision[:7]} ({source.release.name})"
+        ctx.console.indent(where)
+        if live.revision == ctx.revision and live.up and self._promotion.complete:
+            raise SkipDeploy(f"{ctx.app} already runs {ctx.revision[:7]}.")
+
+    def promote(self) -> None:
+        assert self._promotion is not None, "prepared at configure"  # noqa: S101
+        self.ctx.live = self._promotion.run(timeout=self.settings.boot_timeout)

@@ -1,0 +1,84 @@
+"""Reads what the wrapper of one-off commands says between its markers (one_off.py has it)."""
+
+from __future__ import annotations
+
+import re
+import time
+
+START = 180.0  # seconds until a dyno has to be there; it takes 5 to 20
+SILENCE = 90.0  # seconds without a byte, though the wrapper gives a sign of life each 30
+AFTER_END = 2.0  # seconds for the CLI to end by itself
+LONGEST = 64  # bytes of a marker
+
+
+class Markers:
+    """A sieve for the runner: only the command's own output is for the log."""
+
+    def __init__(self, word: str, timeout: float = float("inf")) -> None:
+        """`timeout`: seconds for the command, from now."""
+        self._word = word.encode()
+        mark = re.escape(self._word)
+        self._begin = re.compile(mark + rb":begin\r?\n")
+        self._tick = re.compile(mark + rb":tick\r?\n")
+        self._end = re.compile(mark + rb":end:(\d{1,3}):" + mark + rb"\r?\n")
+        self._buffer = b""
+        self._until = time.monotonic() + timeout
+        self._heard: float | None = None
+        self._started = time.monotonic()
+        self._ended = float("inf")
+        self.begun = False  # its beginning was seen
+        self.code: int | None = None  # its exit code, when its end was seen
+        self.why = ""  # why the deadline was reached
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what has come; what of it is the command's own output."""
+        self._heard = time.monotonic()
+        if self.code is not None:
+            return b""
+        self._buffer += data
+        shown = b""
+        if found := self._end.search(self._buffer):
+            self.code, self._ended = int(found[1]), time.monotonic()
+            shown, self._buffer = self._without(self._buffer[: found.start()]), b""
+            return shown
+        if not self.begun:
+            if not (start := self._begin.search(self._buffer)):
+                self._buffer = self._buffer[self._held() :]
+                return b""
+            self.begun, self._buffer = True, self._buffer[start.end() :]
+        self._buffer = self._tick.sub(b"", self._buffer)
+        held = self._held()
+        shown, self._buffer = self._buffer[:held], self._buffer[held:]
+        return shown
+
+    def rest(self) -> bytes:
+        """What was held back, when nothing comes any more."""
+        rest, self._buffer = self._buffer, b""
+        return rest if self.begun and self.code is None else b""
+
+    def deadline(self) -> float:
+        """When to stop waiting; `why` says it in words once it has passed."""
+        if self.code is not None:
+            return self._ended + AFTER_END
+        if self._heard is None:
+            until, why = self._started + START, f"its dyno did not start within {START:.0f} s"
+        else:
+            until, why = self._heard + SILENCE, f"nothing was heard of it for {SILENCE:.0f} s"
+        if self._until < until:
+            until, why = self._until, "it took too long"
+        self.why = why if time.monotonic() >= until else ""
+        return until
+
+    def _held(self) -> int:
+        """Where something begins that may yet become a marker; the rest can be shown at once."""
+        buffer, word = self._buffer, self._word
+        if (at := buffer.find(word, max(0, len(buffer) - LONGEST))) >= 0:
+            return at
+        sizes = (size for size in range(len(word) - 1, 0, -1) if buffer.endswith(word[:size]))
+        return len(buffer) - next(sizes, 0)
+
+    def _without(self, output: bytes) -> bytes:
+        """The last of the output; when its beginning was lost, whatever came."""
+        if not self.begun and (start := self._begin.search(output)):
+            self.begun, output = True, output[start.end() :]
+        return self._tick.sub(b"", output) if self.begun else b""

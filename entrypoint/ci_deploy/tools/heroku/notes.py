@@ -1,0 +1,60 @@
+"""Notes that survive a run: branches of the app's own repository on Heroku.
+
+Heroku has no place for notes that would not make a release and restart the app. But its git keeps
+every branch and builds only `main` and `master` ("Pushed to branch other than [main, master],
+skipping build."), so a task that is unfinished is a branch `ci-deploy/unfinished/<the task>` with
+an empty commit. `git ls-remote` shows them to anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import quote, unquote
+
+from ci_deploy.context import Context
+from ci_deploy.errors import Cancelled, DeployError
+from ci_deploy.tools.heroku.remote import Remote
+
+FOLDER = "ci-deploy/unfinished/"
+
+
+class Notes:
+    """The notes on one app. They are a safety net: without them a deploy goes on."""
+
+    def __init__(self, ctx: Context, app: str, remote: Remote) -> None:
+        self._ctx = ctx
+        self._app = app
+        self._remote = remote
+        self.tasks: list[str] = []
+
+    def read(self, branches: Iterable[str]) -> None:
+        """Take them from the branches of the repository."""
+        self.tasks = [task_of(name) for name in branches if name.startswith(FOLDER)]
+
+    def set(self, tasks: Iterable[str]) -> None:
+        """From now on these are unfinished, and no others."""
+        wanted = list(dict.fromkeys(tasks))
+        new = [task for task in wanted if task not in self.tasks]
+        old = [task for task in self.tasks if task not in wanted]
+        self.tasks = wanted
+        if not (new or old):
+            return
+        what = f"remove the note on {self._app}: {'; '.join(old)}"
+        if new:
+            what = f"note on {self._app} that is unfinished: {'; '.join(new)}"
+        try:
+            self._remote.mark(map(branch_of, new), map(branch_of, old), what=what)
+        except Cancelled:
+            raise
+        except DeployError as error:
+            self._ctx.console.warning(f"Heroku's git has not taken a note: {error.message}")
+
+
+def branch_of(task: str) -> str:
+    """The branch that notes a task; readable, and any text can be in it."""
+    return FOLDER + quote(task, safe="").replace(".", "%2E")
+
+
+def task_of(branch: str) -> str:
+    """The task that a branch notes."""
+    return unquote(branch.removeprefix(FOLDER))

@@ -1,0 +1,63 @@
+"""Waiting for something on Heroku that is `pending`: a build, a release phase, a setup."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ci_deploy.context import Context
+from ci_deploy.errors import OutcomeUnknown, Unreachable
+from ci_deploy.tools.heroku.output import Output
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0  # seconds between two looks
+OUTAGE = 300.0  # seconds for which Heroku may be away meanwhile
+FINAL = {"succeeded", "failed", "expired"}
+
+Found = Mapping[str, Any]
+
+
+def until_over(
+    ctx: Context,
+    found: Found,
+    look: Callable[[], Found],
+    *,
+    what: str,
+    output: Output,
+    stream: Callable[[Found], str] = lambda found: str(found.get("output_stream_url") or ""),
+    over: Callable[[Found], bool] = lambda found: found.get("status") in FINAL,
+) -> Found:
+    """Look again and again until it is over, its output in the log; the last look.
+
+    What its output says, or that it ends, means nothing: only the status counts. Raises
+    OutcomeUnknown when the end of the run comes first, or Heroku is away for too long.
+    """
+    pause, heard = FIRST_PAUSE, time.monotonic()
+
+    def ended() -> bool:
+        """For an output that has gone silent."""
+        try:
+            return time.monotonic() >= ctx.runner.until or over(look())
+        except Unreachable:
+            return False
+
+    while not over(found):
+        if url := stream(found):
+            output.follow(url, leave=ended)
+        try:
+            found, heard = look(), time.monotonic()
+        except Unreachable as error:
+            if time.monotonic() - heard > OUTAGE:
+                raise _unknown(what) from None
+            ctx.console.indent(f"{error.message} Asking again.")
+        if not over(found):
+            if time.monotonic() >= ctx.runner.until:
+                raise _unknown(what)
+            ctx.cancellation.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+    output.complete(stream(found))
+    return found
+
+
+def _unknown(what: str) -> OutcomeUnknown:
+    return OutcomeUnknown(f"{what} has not ended, or its end cannot be seen.")

@@ -1,0 +1,146 @@
+"""Config by difference, and maintenance mode, which is always what it was before."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from tests.integration.heroku.conftest import WITH_PHASE, Jobs, until
+from tests.standins.heroku.faults import Fault
+from tests.standins.heroku.server import HerokuStandIn
+
+CONFIG = 'GREETING="hello you"\nDATABASE_PASSWORD=s3cret-p4ssword\nSAME=1\n'
+CLOSED = {"HEROKU_MAINTENANCE": "true"}
+NOTE = "refs/heads/ci-deploy/unfinished/maintenance%20mode%20is%20on"
+
+
+# --- config ---
+
+
+def test_only_what_differs_is_set_in_one_release_and_no_value_is_told(
+    heroku: HerokuStandIn, job: Jobs
+) -> None:
+    app = heroku.apps["hello"]
+    app.config |= {"SAME": "1", "GREETING": "bye", "OTHERS": "stay"}
+    done = job.run(APP_CONFIG=CONFIG)
+    assert done.code == 0, done.output
+    assert app.config == {
+        "SAME": "1",
+        "GREETING": "hello you",
+        "OTHERS": "stay",
+        "DATABASE_PASSWORD": "s3cret-p4ssword",
+    }
+    assert "set DATABASE_PASSWORD, GREETING on hello" in done.output
+    assert "s3cret-p4ssword" not in done.output
+    [change] = [call for call in heroku.calls if call.method == "PATCH"]
+    assert set(change.body) == {"GREETING", "DATABASE_PASSWORD"}
+    assert job.run(APP_CONFIG=CONFIG).report["status"] == "skipped"
+    done = job.run(APP_CONFIG=f"{CONFIG}NEW=1\n")
+    assert done.report["status"] == "succeeded"
+    assert heroku.pushes() == 1, "the same revision needs no other build"
+
+
+def test_release_phase_that_fails_at_the_config_stops_the_deploy(
+    heroku: HerokuStandIn, job: Jobs
+) -> None:
+    """Setting config makes a release, with a release phase of its own."""
+    job.checkout.commit("Old", WITH_PHASE)
+    old = job.deployed()
+    job.checkout.commit("New")
+    heroku.apps["hello"].behaviour.phase = "fail"
+    done = job.run(APP_CONFIG=CONFIG)
+    assert done.code == 20, done.output
+    assert "the release phase of v3 failed" in done.output
+    assert heroku.pushes() == 0
+    assert heroku.apps["hello"].running_revision == old
+
+
+# --- maintenance mode ---
+
+
+def _switches(heroku: HerokuStandIn) -> list[bool]:
+    """What was asked for, in order."""
+    calls = [call for call in heroku.calls if call.name == "PATCH /apps/hello"]
+    return [call.body["maintenance"] for call in calls]
+
+
+def test_app_is_closed_while_it_is_deployed(heroku: HerokuStandIn, job: Jobs) -> None:
+    done = job.run(settings=CLOSED)
+    assert done.code == 0, done.output
+    assert _switches(heroku) == [True, False]
+    names = [call.name for call in heroku.calls]
+    pushed = names.index("POST /hello.git/git-receive-pack", names.index("PATCH /apps/hello"))
+    assert pushed < len(names) - names[::-1].index("PATCH /apps/hello")
+    assert not heroku.apps["hello"].maintenance
+    assert NOTE not in heroku.platform.references("hello")
+
+
+@pytest.mark.parametrize("how", ["build", "phase"])
+def test_and_opened_again_when_that_fails(heroku: HerokuStandIn, job: Jobs, how: str) -> None:
+    job.checkout.commit("Phase", WITH_PHASE)
+    setattr(heroku.apps["hello"].behaviour, how, "fail")
+    done = job.run(settings=CLOSED)
+    assert done.code == 20, done.output
+    assert _switches(heroku) == [True, False]
+    assert NOTE not in heroku.platform.references("hello")
+
+
+def test_and_opened_again_when_the_health_check_fails(heroku: HerokuStandIn, job: Jobs) -> None:
+    health = {"HEALTHCHECK_URL": f"{heroku.url}/_sick", "HEALTHCHECK_TIMEOUT": "1"}
+    done = job.run(settings={**CLOSED, **health})
+    assert done.code == 22, done.output
+    assert _switches(heroku) == [True, False]
+
+
+def test_app_that_was_closed_stays_closed(heroku: HerokuStandIn, job: Jobs) -> None:
+    heroku.apps["hello"].maintenance = True
+    done = job.run(settings=CLOSED)
+    assert done.code == 0, done.output
+    assert _switches(heroku) == []
+
+
+def test_cancel_opens_it_and_says_what_goes_on(heroku: HerokuStandIn, job: Jobs) -> None:
+    heroku.apps["hello"].behaviour.build_seconds = 60.0
+    running = job.start(settings=CLOSED)
+    running.wait_for("Ruby app", 40)
+    started = time.monotonic()
+    running.signal(signal.SIGTERM)
+    done = job.seen(running.done())
+    assert done.code == 143
+    assert time.monotonic() - started < 6
+    assert not heroku.apps["hello"].maintenance
+    assert "Heroku goes on building" in done.output
+
+
+def test_kill_leaves_a_note_and_the_next_run_opens_it(heroku: HerokuStandIn, job: Jobs) -> None:
+    head = job.deployed()
+    app = heroku.apps["hello"]
+    job.checkout.commit("New")
+    app.behaviour.build_seconds = 60.0
+    running = job.start(settings=CLOSED)
+    running.wait_for("Ruby app", 40)
+    running.signal(signal.SIGKILL)
+    job.seen(running.done())
+    closed = app.maintenance
+    assert closed
+    doctor = job.run("doctor")
+    assert "maintenance mode: on" in doctor.output
+    assert "left something unfinished: maintenance mode is on" in doctor.output
+    heroku.platform.ended.set()  # that build is over
+    until(lambda: app.running_revision != head)
+    heroku.platform.ended.clear()
+    app.behaviour.build_seconds = 0.0
+    done = job.run()
+    assert done.report["status"] == "skipped", done.output
+    assert not app.maintenance
+    assert NOTE not in heroku.platform.references("hello")
+
+
+def test_note_that_cannot_be_taken_does_not_stop_a_deploy(heroku: HerokuStandIn, job: Jobs) -> None:
+    heroku.faults(Fault(r"/hello\.git/", 403, times=99))
+    done = job.run(settings={**CLOSED, "DEPLOY_METHOD": "archive"})
+    assert done.code == 0, done.output
+    assert "Heroku's git has not taken a note" in done.output
+    assert _switches(heroku) == [True, False]

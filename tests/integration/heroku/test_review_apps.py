@@ -1,0 +1,258 @@
+"""Review apps: set up from app.json, marked, updated, removed, swept; nobody else's is touched."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.integration.heroku.conftest import Jobs, on
+from tests.standins.heroku.faults import Fault
+from tests.standins.heroku.model import timestamp
+from tests.standins.heroku.server import HerokuStandIn
+from tests.support import Checkout
+
+MANIFEST = {
+    "addons": ["heroku-postgresql:essential-0"],
+    "env": {"SECRET_KEY": {"generator": "secret"}, "RAILS_ENV": "production"},
+    "environments": {"review": {"env": {"SEEDS": {"value": "many"}}}},
+    "scripts": {"postdeploy": "bin/seed"},
+}
+NAME = "hello-feature-login-df7c7a"
+
+
+@pytest.fixture
+def env(checkout: Checkout, heroku: HerokuStandIn) -> dict[str, str]:
+    """A job of a branch; the base app is in a pipeline and a team."""
+    checkout.commit("Manifest", {"app.json": json.dumps(MANIFEST)})
+    heroku.apps["hello"].team = "acme"
+    heroku.pipeline("pipe", production="hello")
+    return on("feature/login", checkout)
+
+
+def test_review_app_is_set_up_from_app_json_in_the_team_and_the_pipeline(
+    heroku: HerokuStandIn, job: Jobs, env: dict[str, str]
+) -> None:
+    done = job.run("review", settings=env, REVIEW_CONFIG="STAGE=review\nAPI_TOKEN=s3cret-value\n")
+    assert done.code == 0, done.output
+    app = heroku.apps[NAME]
+    assert app.running_revision == job.checkout.head
+    assert (app.team, app.region, app.stack) == ("acme", "eu", "heroku-24")
+    assert app.addons == ["heroku-postgresql:essential-0"]
+    assert app.config["SEEDS"] == "many"
+    assert app.config["STAGE"] == "review"
+    assert app.config["SECRET_KEY"]
+    assert json.loads(app.config["CI_DEPLOY_REVIEW_APP"])["base"] == "hello"
+    [pipe] = heroku.platform.pipelines.values()
+    assert pipe.stages[app.id] == "review"
+    assert "ran bin/seed" in done.output
+    assert "s3cret-value" not in done.output
+    assert done.outputs()["DEPLOYED_URL"] == f"{heroku.url}/_web/{NAME}/"
+    assert heroku.platform.references(NAME) == {}, "no note is left"
+
+
+def test_second_run_updates_and_third_has_nothing_to_do(
+    heroku: HerokuStandIn, job: Jobs, env: dict[str, str]
+) -> None:
+    assert job.run("review", settings=env).code == 0
+    app, database = heroku.apps[NAME], heroku.apps[NAME].config["DATABASE_URL"]
+    env["CI_COMMIT_SHA"] = job.checkout.commit("Second")
+    done = job.run("review", settings=env)
+    assert done.code == 0, done.output
+    assert app.running_revision == job.checkout.head
+    assert app.config["DATABASE_URL"] == database
+    assert job.run("review", settings=env).report["status"] == "skipped"
+    assert heroku.apps[NAME] is app
+
+
+def test_without_app_json_it_is_created_and_pushed_to(
+    heroku: HerokuStandIn, job: Jobs, env: dict[str, str]
+) -> None:
+    job.checkout.git("rm", "--quiet", "app.json")
+    env["CI_COMMIT_SHA"] = job.checkout.commit("No manifest")
+    done = job.run("review", settings=env)
+    assert done.code == 0, done.output
+    assert heroku.apps[NAME].running_revision == job.checkout.head
+    assert heroku.writes("/_") == [
+        "POST /teams/apps",
+        f"PATCH /apps/{NAME}/config-vars",
+        "POST /pipeline-couplings",
+    ]
+
+
+def test_pull_request_on_github_means_the_same_app(
+    heroku: HerokuStandIn, job: Jobs, env: dict[str, str]
+) -> None:
+    assert job.run("review", settings=env).code == 0
+    event = job.private.parent / "event.json"
+    head = {"sha": job.checkout.head, "ref": "feature/login", "repo": {"full_name": "acme/hello"}}
+    event.write_text(json.dumps({"action": "closed", "pull_request": {"number": 7, "head": head}}))
+    github = {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_WORKSPACE": str(job.checkout.path),
+        "GITHUB_EVENT_NAME": "pull_request",
+        "GITHUB_EVENT_PATH": str(event),
+        "GITHUB_REPOSITORY": "acme/hello",
+        "GITHUB_REF": "refs/pull/7/merge",
+        "GITHUB_HEAD_REF": "feature/login",
+        "GITHUB_SHA": job.checkout.head,
+    }
+    done = job.run("destroy", settings=github)
+    assert done.code == 0, done.output
+    assert set(heroku.apps) == {"hello"}
+
+
+@pytest.mark.parametrize(
+    "branch", ["x", "a" * 80, "Ünïcode/ÄÖ", "feature/" + "very-long-" * 9 + "1", "--odd--"]
+)
+def test_name_has_30_characters_at_most_and_is_valid(
+    heroku: HerokuStandIn, job: Jobs, branch: str
+) -> None:
+    """Heroku's own rule decides: the stand-in refuses names as Heroku does."""
+    done = job.run("review", settings=on(branch, job.checkout))
+    assert done.code == 0, done.output
+    [name] = set(heroku.apps) - {"hello"}
+    assert len(name) <= 30
+
+
+# --- set-ups that fail ---
+
+
+@pytest.mark.parametrize("how", ["build", "postdeploy", "env"])
+def test_failed_setup_is_told_and_made_anew(
+    heroku: HerokuStandIn, job: Jobs, env: dict[str, str], how: str
+) -> None:
+    new = heroku.behaviour_of_new_apps
+    if how == "build":
+        new.build = "fail"
+    elif how == "postdeploy":
+        new.postdeploy = 1
+    else:
+        manifest = {**MANIFEST, "env": {"LICENCE": {"required": True}}}
+        env["CI_COMMIT_SHA"] = job.checkout.commit("Env", {"app.json": json.dumps(manifest)})
+    words = {
+        "build": "app did not build",
+        "postdeploy": "postdeploy exit code was not 0",
+        "env": "env LICENCE is required. REVIEW_CONFIG can give",
+    }
+    done = job.run("review", settings=env)
+    assert done.code in {20, 22}, done.output
+    assert words[how] in f"{done.report['message']} {done.report['hint']}"
+    first = heroku.apps[NAME]
+
+    new.build, new.postdeploy = "succeed", 0
+    done = job.run("review", settings=env, REVIEW_CONFIG="LICENCE=to-deploy\n")
+    assert done.code == 0, done.output
+    assert heroku.apps[NAME] is not first
+    assert heroku.apps[NAME].running_revision == job.checkout.head
+
+
+def test_limit_of_requests_is_waited_for(
+    heroku: HerokuStandIn, job: Jobs, env: dict[str, str]
+) -> None:
+    asked = {"Retry-After": "1"}
+    heroku.faults(
+        Fault("POST /app-setups", 429, headers=asked),
+        Fault("GET /app-setups/", 429, headers=asked),
+        Fault(f"DELETE /apps/{NAME}", 429, headers=asked),
+    )
+    assert job.run("review", settings=env).code == 0
+    assert job.run("destroy", settings=env).code == 0
+    assert set(heroku.apps) == {"hello"}
+    assert [call for call in heroku.writes("/_") if "sources" not in call] == [
+        "POST /app-setups",
+        "POST /app-setups",
+        "POST /pipeline-couplings",
+        f"DELETE /apps/{NAME}",
+        f"DELETE /apps/{NAME}",
+    ]
+
+
+# --- guards ---
+
+
+def test_app_that_is_no_review_app_of_ours_is_never_touched(
+    heroku: HerokuStandIn, job: Jobs, env: dict[str, str]
+) -> None:
+    heroku.create(NAME)
+    heroku.apps[NAME].config["SECRET"] = "of somebody else"
+    for command in ("review", "destroy"):
+        done = job.run(command, settings=env)
+        assert done.code == 14, done.output
+        assert "this tool has not made it" in done.output
+    assert heroku.writes() == []
+    done = job.run("destroy", "--adopt", "--yes", settings=env)
+    assert done.code == 0, done.output
+    assert NAME not in heroku.apps
+
+
+def test_review_app_of_another_app_is_never_touched(
+    heroku: HerokuStandIn, job: Jobs, env: dict[str, str]
+) -> None:
+    assert job.run("review", settings=env).code == 0
+    heroku.create("other")
+    done = job.run("destroy", settings=env, APP_NAME="other", REVIEW_APP_NAME=NAME)
+    assert done.code == 14, done.output
+    assert NAME in heroku.apps
+
+
+def test_base_app_is_never_the_review_app(job: Jobs, env: dict[str, str]) -> None:
+    assert job.run("destroy", settings=env, REVIEW_APP_NAME="hello").code == 2
+
+
+def test_address_of_the_base_apps_database_is_refused(
+    heroku: HerokuStandIn, job: Jobs, env: dict[str, str]
+) -> None:
+    heroku.apps["hello"].config["DATABASE_URL"] = url = "postgres://u:p4ssw0rd@db.example.com/live"
+    done = job.run("review", settings=env, REVIEW_CONFIG=f"DATABASE_URL={url}\n")
+    assert done.code == 14
+    assert f"DATABASE_URL of {NAME} would be DATABASE_URL of hello" in done.output
+    assert "p4ssw0rd" not in done.output
+    assert heroku.writes() == []
+
+
+# --- removing ---
+
+
+def test_destroy_needs_no_checkout_and_absent_is_success(
+    heroku: HerokuStandIn, job: Jobs, env: dict[str, str]
+) -> None:
+    assert job.run("review", settings=env).code == 0
+    nowhere = job.private.parent / "nowhere"
+    nowhere.mkdir()
+    env["CI_PROJECT_DIR"] = str(nowhere)
+    for words in ("destroy the app", "is not there: nothing to remove"):
+        done = job.run("destroy", settings=env, cwd=nowhere)
+        assert done.code == 0, done.output
+        assert words in done.output
+    assert set(heroku.apps) == {"hello"}
+
+
+def test_orphans_are_swept_and_only_they(
+    heroku: HerokuStandIn, job: Jobs, env: dict[str, str]
+) -> None:
+    assert job.run("review", settings=env).code == 0
+    env["CI_COMMIT_REF_NAME"] = "fresh"
+    assert job.run("review", settings=env).code == 0
+    month_ago = timestamp(0)
+    for name in ("hello", NAME):
+        heroku.apps[name].released_at = month_ago
+    for name in ("hello-but-not-ours", "other"):
+        heroku.create(name, team="acme").released_at = month_ago
+    heroku.page_size = 2
+    listed = job.run("destroy", "--stale", "14")
+    assert listed.code == 0, listed.output
+    assert "1 review app of hello not deployed for 14 days" in listed.output
+    assert NAME in heroku.apps
+    done = job.run("destroy", "--stale", "14", "--yes")
+    assert done.code == 0, done.output
+    assert set(heroku.apps) == {"hello", "hello-fresh", "hello-but-not-ours", "other"}
+
+
+def test_plan_of_a_review_app_changes_nothing(
+    heroku: HerokuStandIn, job: Jobs, env: dict[str, str]
+) -> None:
+    done = job.run("plan", "review", settings=env)
+    assert done.code == 0, done.output
+    assert f"set up {NAME} from app.json (its env, heroku-postgresql:essential-0)" in done.output
+    assert heroku.writes() == []

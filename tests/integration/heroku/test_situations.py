@@ -1,0 +1,317 @@
+"""What Heroku does to a deploy, and what must be said of it: status, exit code, words, truth.
+
+Each row is one situation. The app has run `old` before, and `new` is to be deployed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.integration.heroku.conftest import FILES, WITH_PHASE, Jobs, until
+from tests.standins.heroku.faults import Fault
+from tests.standins.heroku.server import HerokuStandIn
+
+OLD, NEW = "old", "new"
+RELEASE = r"GET /apps/hello/releases/\d+$"
+STREAM = "GET /_streams/"
+
+
+@dataclass
+class Situation:
+    """`arrange` prepares it when `old` runs; the rest is what has to come of it."""
+
+    name: str
+    code: int
+    live: str
+    says: tuple[str, ...]
+    arrange: Callable[[Jobs, HerokuStandIn], None] = lambda _job, _heroku: None
+    files: dict[str, str] = field(default_factory=lambda: WITH_PHASE)
+    settings: dict[str, str] = field(default_factory=dict)
+    status: str = ""
+    faults: tuple[Fault, ...] = ()
+    behaviour: dict[str, object] = field(default_factory=dict)
+    silent: tuple[str, ...] = ()  # what must not be said
+
+
+def _other_build(*, ends: bool) -> Callable[[Jobs, HerokuStandIn], None]:
+    """Somebody else's build; it ends when ours has been seen to wait."""
+
+    def arrange(_job: Jobs, heroku: HerokuStandIn) -> None:
+        app = heroku.apps["hello"]
+        app.behaviour.build_ends = over = threading.Event()
+        heroku.platform.build(app, app.running_revision, "web: sleep 600\n")
+        app.behaviour.build_ends = None
+        looks = [call for call in heroku.calls if call.path.endswith("/builds")]
+
+        def work() -> None:
+            until(
+                lambda: sum(c.path.endswith("/builds") for c in heroku.calls) > len(looks) + 2, 60
+            )
+            over.set()
+
+        if ends:
+            threading.Thread(target=work, daemon=True).start()
+
+    return arrange
+
+
+def _maintenance(_job: Jobs, heroku: HerokuStandIn) -> None:
+    heroku.apps["hello"].maintenance = True
+
+
+def _somebody_else(_job: Jobs, heroku: HerokuStandIn) -> None:
+    """Somebody brings `old` back as soon as `new` is live."""
+    app = heroku.apps["hello"]
+    old = app.current
+    assert old is not None
+
+    def work() -> None:
+        until(lambda: app.current is not old)
+        heroku.platform.release(app, f"Rollback to v{old.version}", old.slug)
+
+    app.behaviour.boot_seconds = 1.0
+    threading.Thread(target=work, daemon=True).start()
+
+
+def _stack(name: str) -> Callable[[Jobs, HerokuStandIn], None]:
+    def arrange(_job: Jobs, heroku: HerokuStandIn) -> None:
+        heroku.apps["hello"].stack = name
+
+    return arrange
+
+
+def _no_git(_job: Jobs, heroku: HerokuStandIn) -> None:
+    heroku.faults(Fault(r"/hello\.git/", 403, times=100))
+
+
+ARCHIVE = {"DEPLOY_METHOD": "archive"}
+SITUATIONS = [
+    Situation("all is well", 0, NEW, ("verified: hello runs", "running the release command")),
+    # --- the release phase ---
+    Situation(
+        "release phase fails", 20, OLD,
+        ("the release phase of v3 failed.", "the release command failed", "hello still runs",
+         "heroku releases:output v3 -a hello"),
+        behaviour={"phase": "fail"},
+    ),
+    Situation(
+        "release phase fails long after its output has ended", 20, OLD,
+        ("the release phase of v3 failed.",),
+        behaviour={"phase": "fail", "lag": 2.0},
+    ),
+    Situation(
+        "release phase stays pending after its output, then succeeds", 0, NEW, ("verified",),
+        behaviour={"lag": 2.0},
+    ),
+    Situation(
+        "release phase expires", 20, OLD, ("took too long and has expired",),
+        behaviour={"phase": "expire"},
+    ),
+    Situation(
+        "release phase is still pending at the end of the run", 21, OLD,
+        ("has not ended, or its end cannot be seen",),
+        behaviour={"phase_seconds": 60.0},
+        settings={"DEPLOY_TIMEOUT": "12"},
+    ),
+    Situation(
+        "output of the release phase is not there yet", 0, NEW, ("running the release command",),
+        faults=(Fault(STREAM, 404, times=2),),
+        behaviour={"phase_seconds": 2.5},
+    ),
+    Situation(
+        "output of the release phase breaks off", 0, NEW,
+        ("was cut off", "second line", "verified"),
+        faults=(Fault(STREAM, "cut", after=4),),
+        behaviour={"phase_lines": ("first line", "second line"), "phase_seconds": 1.0},
+    ),
+    Situation(
+        "output of the release phase is reset", 20, OLD,
+        ("the release phase of v3 failed", "the release command failed"),
+        faults=(Fault(STREAM, "lost", after=4),),
+        behaviour={"phase_lines": ("first line", "second line"), "phase": "fail"},
+    ),
+    Situation(
+        "Heroku is broken while the release is pending", 0, NEW, ("verified",),
+        faults=(Fault(RELEASE, 500, times=3), Fault(RELEASE, 503, times=1)),
+        behaviour={"phase_seconds": 1.0},
+    ),
+    Situation(
+        "connections are reset while the release is pending", 0, NEW, ("verified",),
+        faults=(Fault(RELEASE, "reset", times=3),),
+        behaviour={"phase_seconds": 1.0},
+    ),
+    # --- builds and pushes ---
+    Situation(
+        "build fails", 20, OLD,
+        ("Heroku refuses the push: failed to compile Ruby app.", "nothing was released"),
+        behaviour={"build": "fail"},
+    ),
+    Situation(
+        "build of an archive fails", 20, OLD,
+        ("Heroku cannot build it: failed to compile Ruby app.",),
+        behaviour={"build": "fail"}, settings=ARCHIVE,
+    ),
+    Situation(
+        "output of a build breaks off", 0, NEW, ("was cut off", "Ruby app", "verified"),
+        faults=(Fault(STREAM, "cut", after=4),), settings=ARCHIVE,
+        behaviour={"build_seconds": 0.5}, files=FILES,
+    ),
+    Situation(
+        "connection is lost in the middle of the push, and the build goes on", 0, NEW,
+        ("asking Heroku what has become of it", "verified"),
+        faults=(Fault("POST /hello.git/git-receive-pack", "cut", after=60),),
+        behaviour={"build_seconds": 0.5},
+    ),
+    Situation(
+        "git hangs although the build has ended", 0, NEW,
+        ("asking Heroku what has become of it", "verified"),
+        faults=(Fault("POST /hello.git/git-receive-pack", "silent", after=60),),
+    ),
+    Situation(
+        "connection is lost before the push has come there", 20, OLD,
+        ("the connection was lost during the push, and no release has come of it",),
+        faults=(Fault("POST /hello.git/git-receive-pack", "reset", times=5),),
+    ),
+    Situation(
+        "connection is lost, and the release phase fails", 20, OLD,
+        ("the release phase of v3 failed",),
+        faults=(Fault("POST /hello.git/git-receive-pack", "cut", after=60),),
+        behaviour={"phase": "fail"},
+    ),
+    Situation(
+        "slugs do not tell their commit, but builds do", 0, NEW, ("verified",),
+        behaviour={"names_commit": False},
+    ),
+    # --- refused ---
+    Situation(
+        "key is refused", 12, OLD, ("Heroku refuses the API key", "HEROKU_API_KEY"),
+        settings={"HEROKU_API_KEY": "HRKU-another-key"},
+    ),
+    Situation(
+        "app is somebody else's", 12, OLD,
+        ("You do not have access to the app hello", "docs/heroku.md"),
+        faults=(Fault("GET /apps/hello$", 403, times=9),),
+    ),
+    Situation(
+        "account may not be told", 0, NEW, ("Heroku; hello: eu",),
+        faults=(Fault("GET /account", 403),),
+    ),
+    Situation(
+        "app is not there", 2, OLD,
+        ("there is no app `helo` on Heroku", "Did you mean `hello`?", "HEROKU_CREATE_APP=true"),
+        settings={"APP_NAME": "helo"},
+    ),
+    Situation("git is not let in", 12, OLD, ("git.heroku.com refuses the API key",), _no_git),
+    Situation(
+        "build is not possible", 20, OLD, ("That is not possible.",),
+        faults=(Fault("POST /apps/hello/builds", 422),), settings=ARCHIVE,
+    ),
+    Situation(
+        "app is a Fir app", 14, OLD, ("Fir app", "could not be verified"), _stack("cnb"),
+    ),
+    Situation("app runs images", 14, OLD, ("Docker images",), _stack("container")),
+    Situation(
+        "image is wanted", 2, OLD, ("`image` is not possible on Heroku",),
+        settings={"DEPLOY_METHOD": "image"},
+    ),
+    # --- busy ---
+    Situation(
+        "limit is reached, and Heroku says for how long", 0, NEW, ("verified",),
+        faults=(Fault("GET /apps/hello/", 429, times=2, headers={"Retry-After": "1"}),),
+    ),
+    Situation(
+        "limit is reached at a write", 0, NEW,
+        ("Heroku's request limit is reached; waiting 1 s", "verified"),
+        faults=(Fault("POST /apps/hello/builds", 429, headers={"Retry-After": "1"}),),
+        settings=ARCHIVE,
+    ),
+    Situation(
+        "limit is reached, and nobody says for how long", 0, NEW, ("verified",),
+        faults=(Fault("GET /apps/hello/releases", 429, times=2),
+                Fault("POST /apps/hello/builds", 429)),
+        settings=ARCHIVE,
+    ),
+    Situation(
+        "limit is reached for longer than the run may take", 11, OLD,
+        ("it answers 429",),
+        faults=(Fault("GET /apps/hello", 429, times=99, headers={"Retry-After": "3600"}),),
+        settings={"DEPLOY_TIMEOUT": "5"},
+    ),
+    Situation(
+        "Heroku is broken from the start", 11, OLD, ("it answers 503",),
+        faults=(Fault("GET /apps/hello/releases", 503, times=99),),
+    ),
+    Situation(
+        "a proxy answers instead", 11, OLD, ("is not Heroku's", "proxy"),
+        faults=(Fault("GET /apps/hello$", 200, body="<html>Please log in</html>", times=9),),
+    ),
+    Situation(
+        "somebody else deploys", 0, NEW, ("another deploy of hello runs", "verified"),
+        _other_build(ends=True),
+    ),
+    Situation(
+        "somebody else deploys for too long", 13, OLD, ("has run for over 1 s",),
+        _other_build(ends=False), settings={"LOCK_TIMEOUT": "1"},
+    ),
+    Situation(
+        "somebody else brings the old one back", 20, OLD,
+        ("Heroku reports", "Somebody may have released something else"), _somebody_else,
+    ),
+    # --- dynos, maintenance ---
+    Situation(
+        "dynos crash after the release", 22, NEW,
+        ("v3 is live, but its dynos do not run: 0 of 1 dynos up (web.1 crashed)",
+         "heroku logs -a hello"),
+        behaviour={"boot": "crash"}, settings={"HEROKU_BOOT_TIMEOUT": "60"},
+        status="live-but-failed",
+    ),
+    Situation(
+        "dynos do not start in time", 22, NEW, ("web.1 starting",),
+        behaviour={"boot": "starting"}, status="live-but-failed",
+    ),
+    Situation(
+        "dynos take a while", 0, NEW, ("1 of 1 dynos up",), behaviour={"boot_seconds": 1.5},
+    ),
+    Situation(
+        "app is in maintenance before", 0, NEW, ("it is in maintenance mode, and stays so",),
+        _maintenance, settings={"HEROKU_MAINTENANCE": "true"},
+        silent=("switch maintenance mode",),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.name)
+def test_situation(heroku: HerokuStandIn, job: Jobs, situation: Situation) -> None:
+    job.checkout.commit("Old", situation.files)
+    old = job.deployed()
+    new = job.checkout.commit("New")
+    app = heroku.apps["hello"]
+    for name, value in situation.behaviour.items():
+        setattr(app.behaviour, name, value)
+    situation.arrange(job, heroku)
+    maintenance = app.maintenance
+    heroku.faults(*situation.faults)
+
+    done = job.run("deploy", settings=situation.settings)
+
+    said = done.output
+    assert done.code == situation.code, said
+    status = situation.status or ("succeeded" if situation.code == 0 else "failed")
+    if situation.code != 2:  # settings are refused before there is a report
+        assert done.report["status"] == status
+        assert done.report["exit_code"] == situation.code
+    for words in situation.says:
+        assert words in said
+    for words in situation.silent:
+        assert words not in said
+    assert app.running_revision == {OLD: old, NEW: new}[situation.live]
+    assert app.maintenance is maintenance
+
+
+def test_there_are_enough_situations() -> None:
+    assert len(SITUATIONS) >= 20
+    assert len({situation.name for situation in SITUATIONS}) == len(SITUATIONS)

@@ -1,0 +1,1 @@
+"""A stand-in of Heroku; README.md says what it models."""

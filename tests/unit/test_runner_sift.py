@@ -1,0 +1,88 @@
+"""A program that talks to us in its output: what is shown, and when it has to end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from ci_deploy.errors import Cancelled
+from ci_deploy.ledger import Ledger
+from ci_deploy.shell.program import Change, Command
+from ci_deploy.shell.runner import Runner
+from tests.unit.conftest import Log
+
+
+class Until:
+    """Shows everything until it hears `over`, and gives the program a tenth of a second then."""
+
+    def __init__(self, seconds: float = 20.0) -> None:
+        self.end = time.monotonic() + seconds
+        self.heard = b""
+
+    def feed(self, data: bytes) -> bytes:
+        self.heard += data
+        if b"over" in self.heard:
+            self.end = time.monotonic() + 0.1
+            return b""
+        return data
+
+    def rest(self) -> bytes:
+        return b"held back\n"
+
+    def deadline(self) -> float:
+        return self.end
+
+
+def _change(script: str, stdin: bytes | int = b"") -> Change:
+    return Change(Command(["sh", "-c", script], stdin=stdin), "talk to it")
+
+
+def test_only_what_the_sieve_leaves_is_shown_and_stderr_is_kept_apart(
+    runner: Runner, log: Log
+) -> None:
+    result = runner.sift(_change("echo one; echo apart >&2; sleep 0.2; echo over"), Until())
+    assert log.lines == ["  │ one", "  │ held back"]
+    assert (result.exit_code, result.errors, result.timed_out) == (0, "apart", False)
+    assert result.lines == ("one", "held back")
+
+
+def test_sieve_decides_when_the_program_has_to_end(runner: Runner) -> None:
+    started = time.monotonic()
+    result = runner.sift(_change("echo over; exec sleep 30"), Until())
+    assert result.timed_out
+    assert time.monotonic() - started < 3
+
+
+def test_stdin_stays_open_as_long_as_its_writer(runner: Runner) -> None:
+    read, write = os.pipe()
+    os.write(write, b"hello\n")
+    sieve = Until()
+    script = "read -r word; echo $word; read -r more; echo end of file; echo over"
+    closed: list[float] = []
+
+    def close() -> None:
+        closed.append(time.monotonic())
+        os.close(write)
+
+    threading.Timer(0.3, close).start()
+    result = runner.sift(_change(script, read), sieve)
+    assert time.monotonic() > closed[0]
+    assert result.exit_code == 0
+    assert sieve.heard == b"hello\nend of file\nover\n"
+
+
+def test_when_planning_nothing_runs(runner: Runner, ledger: Ledger) -> None:
+    ledger.planning = True
+    result = runner.sift(_change("exit 3"), Until())
+    assert result.planned
+    assert ledger.changes == ["talk to it"]
+
+
+def test_cancel_stops_it(runner: Runner) -> None:
+    threading.Timer(0.2, runner.cancellation.cancel, [signal.SIGTERM]).start()
+    with pytest.raises(Cancelled):
+        runner.sift(_change("exec sleep 30"), Until())
