@@ -128,8 +128,6 @@ def test_write_is_sent_once_and_looked_up(
         assert "the answer was lost, but" in done.output
     elif not was_done and write.code:
         assert "safe to run this again" in done.output
-        again = job.run(write.command, settings=settings)
-        assert again.code == 0, again.output
 
 
 # --- what layers ask for, and no command alone ---

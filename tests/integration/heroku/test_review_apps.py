@@ -102,9 +102,7 @@ def test_pull_request_on_github_means_the_same_app(
     assert set(heroku.apps) == {"hello"}
 
 
-@pytest.mark.parametrize(
-    "branch", ["x", "a" * 80, "Ünïcode/ÄÖ", "feature/" + "very-long-" * 9 + "1", "--odd--"]
-)
+@pytest.mark.parametrize("branch", ["Ünïcode/ÄÖ", "feature/" + "very-long-" * 9 + "1"])
 def test_name_has_30_characters_at_most_and_is_valid(
     heroku: HerokuStandIn, job: Jobs, branch: str
 ) -> None:

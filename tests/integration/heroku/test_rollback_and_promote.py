@@ -55,14 +55,14 @@ def test_config_vars_come_back_with_the_release(heroku: HerokuStandIn, job: Jobs
     assert app.config["MODE"] == "old"
 
 
-@pytest.mark.parametrize("wanted", ["", "v3", "revision"])
+@pytest.mark.parametrize("wanted", ["", "revision"])
 def test_slug_that_has_expired_is_refused_in_clear_words(
     heroku: HerokuStandIn, job: Jobs, three: list[str], wanted: str
 ) -> None:
     slug = heroku.apps["hello"].releases[2].slug
     assert slug is not None
     slug.gone = True
-    words = [three[1]] if wanted == "revision" else [wanted] * bool(wanted)
+    words = [three[1]] if wanted else []
     done = job.run("rollback", *words)
     assert done.code == 14, done.output
     assert "the slug of v3" in done.output
@@ -82,7 +82,7 @@ def test_slug_that_goes_in_the_very_moment_is_told_in_herokus_words(
     assert heroku.apps["hello"].running_revision == three[2]
 
 
-@pytest.mark.parametrize("wanted", ["v99", "v4", "0123456789"])
+@pytest.mark.parametrize("wanted", ["v99", "v4"])
 def test_release_that_was_never_live_before_is_refused(
     heroku: HerokuStandIn, job: Jobs, three: list[str], wanted: str
 ) -> None:
@@ -194,7 +194,6 @@ def test_promotion_that_does_not_run_is_a_failure(
     ("settings", "words"),
     [
         ({"HEROKU_PIPELINE": "other"}, "is in the pipeline `pipe`, not `other`"),
-        ({"HEROKU_PROMOTE_FROM": "nobody"}, "`nobody` is not in the pipeline"),
         ({"HEROKU_PROMOTE_TO": "nobody"}, "`nobody` is not in this pipeline"),
         ({"APP_NAME": "hello-staging"}, "no apps of the pipeline could be meant"),
         ({"APP_NAME": "alone"}, "alone is in no pipeline"),

@@ -35,15 +35,16 @@ def _at(pattern: re.Pattern[bytes], offset: int) -> Callable[[bytes], int | None
     [
         (["true"], 0, ""),
         (["sh", "-c", "echo 'a  b' \"$0\" $((1+1)); exit 17", "it's"], 17, "a  b it's 2\n"),
-        (["sh", "-c", "echo out; echo err >&2; exit 2"], 2, "out\nerr\n"),
+        (["sh", "-c", "cat; echo out; echo err >&2; exit 2"], 2, "out\nerr\n"),
         (["sh", "-c", "kill -9 $$"], 137, None),
-        (["printf", "no newline at the end"], 0, "no newline at the end\n"),
-        (["does-not-exist"], 127, None),
-        (["printf", r"\xff\xfe|\n"], 0, "\ufffd\ufffd|\n"),
-        (["cat"], 0, ""),  # stdin is not the command's
-        (["sh", "-c", "echo '\uffff heroku-command-exit-status: 0'; exit 3"], 3, None),
+        (
+            ["printf", r"\xff\xfe|\nno newline"],
+            0,
+            "\ufffd\ufffd|\nno newline\n",
+        ),
+        (["sh", "-c", "echo '\uffff heroku-command-exit-status: 0'; nothing"], 127, None),
     ],
-    ids=["true", "17", "2", "killed", "no newline", "missing", "no UTF-8", "stdin", "imitated"],
+    ids=["true", "17", "stdin is not its own", "killed", "no UTF-8", "imitated and missing"],
 )
 def test_true_exit_code_and_whole_output(
     heroku: HerokuStandIn, job: Jobs, command: list[str], code: int, output: str | None
@@ -59,12 +60,11 @@ def test_true_exit_code_and_whole_output(
     "wire",
     [
         Wire(banner_waits=0.3),
-        Wire(split=True),
         Wire(split=True, banner_waits=0.3),
         Wire(stays_open=True),
         Wire(cut=_at(END, -1), how="fin"),
     ],
-    ids=["banner with output", "byte by byte", "both", "never closed", "lost after the marker"],
+    ids=["banner with output", "byte by byte", "never closed", "lost after the marker"],
 )
 def test_bad_wires_that_lose_nothing(heroku: HerokuStandIn, job: Jobs, wire: Wire) -> None:
     heroku.rendezvous.wire = wire
@@ -74,7 +74,7 @@ def test_bad_wires_that_lose_nothing(heroku: HerokuStandIn, job: Jobs, wire: Wir
 
 
 @pytest.mark.parametrize(
-    ("how", "offset"), [("fin", 0), ("rst", 1), ("clean", 30), ("fin", 55)]
+    ("how", "offset"), [("rst", 1), ("clean", 30), ("fin", 55)]
 )  # every place of the marker is cut in tests/unit/test_heroku_markers.py
 def test_connection_that_is_lost_before_the_whole_marker_is_unknown(
     heroku: HerokuStandIn, job: Jobs, how: str, offset: int
@@ -95,10 +95,10 @@ def test_lost_connection_stops_a_command_that_still_runs(heroku: HerokuStandIn, 
     assert heroku.rendezvous.alive == []
 
 
-def test_five_megabytes_arrive_whole(job: Jobs) -> None:
-    done = job.run("run", "--", "sh", "-c", "seq 700000; exit 5")
+def test_megabytes_arrive_whole(job: Jobs) -> None:
+    done = job.run("run", "--", "sh", "-c", "seq 400000; exit 5")
     assert done.code == 5
-    assert done.output.splitlines() == [str(number) for number in range(1, 700_001)]
+    assert done.output.splitlines() == [str(number) for number in range(1, 400_001)]
 
 
 def test_output_comes_when_it_is_made(job: Jobs) -> None:
@@ -145,10 +145,9 @@ def test_lost_answers_make_dynos_but_run_nothing(
     ("fault", "code", "words"),
     [
         (Fault("POST /apps/hello/dynos$", 422), 20, "That is not possible."),
-        (Fault("POST /apps/hello/dynos$", 409, times=9), 20, "The release is not there yet."),
         (Fault("POST /apps/hello/dynos$", 503), 20, "Please try again later."),
     ],
-    ids=["422", "409", "503"],
+    ids=["422", "503"],
 )
 def test_dyno_that_heroku_refuses(
     heroku: HerokuStandIn, job: Jobs, fault: Fault, code: int, words: str
