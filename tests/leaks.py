@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-INTERVAL = 0.02  # seconds between two looks at /proc
-OLD = 25  # looks after which a process will not become another program any more
+INTERVAL = 0.04  # seconds between two looks at /proc
+OLD = 12  # looks after which a process will not become another program any more
 
 
 def spellings(secret: str) -> list[bytes]:

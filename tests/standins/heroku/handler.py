@@ -168,16 +168,19 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def begin(self, status: int, headers: dict[str, str]) -> None:
-        """The beginning of an answer in chunks."""
+        """The beginning of an answer in chunks (as it is, for the hook's HTTP/1.0)."""
         self.send_response(status)
-        for key, value in {**headers, "Transfer-Encoding": "chunked"}.items():
+        chunked = {} if self.request_version == "HTTP/1.0" else {"Transfer-Encoding": "chunked"}
+        for key, value in {**headers, **chunked}.items():
             self.send_header(key, value)
         self.end_headers()
         self.wfile.flush()
 
     def chunk(self, data: bytes) -> None:
         """A part of it; an empty one is its end."""
-        self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        if self.request_version != "HTTP/1.0":
+            data = f"{len(data):x}\r\n".encode() + data + b"\r\n"
+        self.wfile.write(data)
         self.wfile.flush()
 
     def reset(self) -> None:

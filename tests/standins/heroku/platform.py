@@ -25,7 +25,7 @@ from tests.standins.heroku.model import (
 
 NAME = re.compile(r"[a-z][a-z0-9-]{1,28}[a-z0-9]")
 HOOK = """#!/bin/sh
-exec python3 -I {script} {url}/_hook/{app}
+exec python3 -I -S {script} {host} {port} /_hook/{app}
 """
 
 
@@ -59,7 +59,8 @@ class Platform:
         subprocess.run(["git", "-C", repository, "config", "http.receivepack", "true"], check=True)
         hook = repository / "hooks/pre-receive"
         script = Path(__file__).with_name("hook.py")
-        hook.write_text(HOOK.format(script=script, url=self.base, app=name))
+        host, _, port = self.base.removeprefix("http://").partition(":")
+        hook.write_text(HOOK.format(script=script, host=host, port=port, app=name))
         hook.chmod(0o755)
         with self.lock:
             self.apps[name] = app
