@@ -142,5 +142,8 @@ def show(server: HerokuStandIn, request: Request, name: str, identity: str) -> A
 
 @route("GET /apps/{name}/builds")
 def builds(server: HerokuStandIn, request: Request, name: str) -> Answer:
+    if not request.headers.get("range"):  # the newest would be missing among 200 by their ids
+        message = f"{request.method} {request.path} without a Range"
+        raise StrangeError(message)
     listed = [answers.build(each, server.url) for each in app_of(server, name).builds]
     return newest(request, listed, "created_at")

@@ -15,9 +15,8 @@ from ci_deploy.settings import SECRET_CONFIG_KEY
 from ci_deploy.tools.heroku import dynos
 from ci_deploy.tools.heroku.api import Api, Lost, NotFound, Question
 from ci_deploy.tools.heroku.dynos import Dynos
-from ci_deploy.tools.heroku.releases import Release, Releases
+from ci_deploy.tools.heroku.releases import NEWEST_BUILDS, Release, Releases
 
-BUILDS = "created_at ..; order=desc,max=10"
 CRASHED = 6.0  # seconds: Heroku restarts a crashed dyno at once, but only the first time
 PAUSE, LONGEST_PAUSE = 1.0, 5.0  # seconds between two looks at dynos that boot
 LOCK_PAUSE = 2.0  # seconds between two looks while somebody else deploys
@@ -82,7 +81,7 @@ class App:
 
     @property
     def _brief(self) -> tuple[Question, ...]:
-        builds = Question(f"{self.path}/builds", BUILDS, optional=True)
+        builds = Question(f"{self.path}/builds", NEWEST_BUILDS.format(10), optional=True)
         return (self.releases.question, *self.dynos.questions, builds)
 
     def _state(self, releases: Any, running: Any, formation: Any, builds: Any) -> State:

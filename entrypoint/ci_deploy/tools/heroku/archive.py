@@ -23,7 +23,7 @@ from ci_deploy.tools.heroku.app import App, State
 from ci_deploy.tools.heroku.code import Code, reason
 from ci_deploy.tools.heroku.output import Output
 from ci_deploy.tools.heroku.pending import until_over
-from ci_deploy.tools.heroku.releases import Release, read
+from ci_deploy.tools.heroku.releases import FEW, Release, read
 from ci_deploy.tools.order import guard, order
 
 UPLOAD_TIMEOUT = 600.0  # seconds
@@ -52,7 +52,7 @@ class Archive(Code):
         if blob is None:
             self._ctx.ledger.announce(what)
             return None
-        known = {build["id"] for build in self._builds()}
+        known = {build["id"] for build in self._app.releases.builds(FEW)}
         self._building = True
         try:
             build = app.api.change("POST", f"{app.path}/builds", {"source_blob": blob}, what=what)
@@ -65,14 +65,10 @@ class Archive(Code):
         found = read(app.api.get(f"{app.path}/releases/{identity}")) if identity else None
         return self.finish(found, "Heroku has built it, but it has made no release of it.")
 
-    def _builds(self) -> list[Mapping[str, Any]]:
-        found: list[Mapping[str, Any]] = self._app.api.get(f"{self._app.path}/builds")
-        return found
-
     def _find(self, known: set[str], lost: Lost) -> Mapping[str, Any]:
         """The build that was begun although the answer was lost."""
         for _ in range(LOOKS):
-            for build in self._builds():
+            for build in self._app.releases.builds(FEW):
                 version = (build.get("source_blob") or {}).get("version")
                 if build["id"] not in known and version == self.revision:
                     self._ctx.console.indent("the answer was lost, but the build has begun.")

@@ -48,7 +48,7 @@ class Promotion:
             reason = f"{self._app.name} is in the pipeline `{own.get('name')}`, not `{pipeline}`."
             raise SettingsError(Problem("HEROKU_PIPELINE", reason))
         self._pipeline = str(own["id"])
-        couplings = self._api.get(f"/pipelines/{self._pipeline}/pipeline-couplings")
+        couplings = self._api.get_list(f"/pipelines/{self._pipeline}/pipeline-couplings")
         stages = {str(each["app"]["id"]): str(each["stage"]) for each in couplings}
         for identity, stage in stages.items():
             if stage in STAGES:

@@ -20,6 +20,7 @@ from ci_deploy.tools.heroku.output import Output
 from ci_deploy.tools.heroku.pending import FIRST_PAUSE, until_over
 
 NEWEST = "version ..; order=desc,max={}"
+NEWEST_BUILDS = "created_at ..; order=desc,max={}"
 FEW, MANY = 20, 1000  # releases that are asked for; a part of a list has 1,000 at most
 APPEARS = 10.0  # seconds until the release of a push has to be in the list
 
@@ -117,8 +118,14 @@ class Releases:
         if slug and not self._commits.get(slug):
             self._commits[slug] = commit
 
+    def builds(self, count: int) -> list[Mapping[str, Any]]:
+        """The newest builds; without a range Heroku would give some by their ids."""
+        span = NEWEST_BUILDS.format(count)
+        found: list[Mapping[str, Any]] = self._api.get(f"{self._path}/builds", span=span)
+        return found
+
     def _built_from(self, slug: str) -> str:
-        for build in self._api.get(f"{self._path}/builds"):
+        for build in self.builds(MANY):
             if (build.get("slug") or {}).get("id") == slug:
                 return str((build.get("source_blob") or {}).get("version") or "")
         return ""

@@ -56,7 +56,7 @@ class HerokuSettings(GitSettings):
         parse=words,
     )
     boot_timeout: int = setting(
-        "HEROKU_BOOT_TIMEOUT", "Seconds until all dynos of a release have to run", default=180
+        "HEROKU_BOOT_TIMEOUT", "Seconds until all dynos of a release have to run", default=300
     )
     api: str = setting(
         "HEROKU_API_URL",
