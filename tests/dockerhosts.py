@@ -1,0 +1,250 @@
+"""Docker hosts to deploy to: a real engine and Compose v2 in containers, reached by real ssh, and a
+real registry with a login. Started once per test process, in a network of their own.
+
+A plugin of pytest: tests/conftest.py names it. Each test gets a project of its own on them.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.docker import LABEL, MACHINE, docker, need_docker
+
+USER, PASSWORD = "robot", "s3ntinel-r3gistry pa$s'word"
+HOST_FLAGS = [
+    "--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--device-cgroup-rule=a *:* rwm",
+    "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined",
+    "-v=/var/lib/docker", "-v=/sys/fs/cgroup:/sys/fs/cgroup:rw",
+]  # fmt: skip
+# A program that starts quickly, ends quickly on TERM, and behaves as its image says.
+APP = """#!/bin/sh
+trap 'echo bye; exit 0' TERM
+echo "$VERSION starts"
+case $BEHAVES in
+good) touch /ok ;;
+crash) echo "cannot find the meaning"; exit 3 ;;
+unhealthy) echo "waiting for Godot" ;;
+slow) sleep 2; touch /ok ;;
+esac
+while :; do sleep 0.1; done
+"""
+
+# In front of the real one: a test may make it fail, hang or leave a trace.
+SHIM = "/usr/local/bin/docker"
+FAULTY = """#!/bin/sh
+if [ -s /tmp/fault ]; then . /tmp/fault; fi
+exec /usr/bin/docker "$@"
+"""
+
+
+@dataclass
+class Network:
+    """A network with fixed addresses: a host that is killed and started again keeps its own."""
+
+    name: str
+    prefix: str
+
+    def address(self, number: int) -> str:
+        """An address in it."""
+        return f"{self.prefix}.{number}"
+
+
+@dataclass
+class Registry:
+    """A registry that asks for a password."""
+
+    address: str
+    container: str
+    tags: set[str] = field(default_factory=set)
+
+    @property
+    def image(self) -> str:
+        """The app's image, without a tag."""
+        return f"{self.address}/app"
+
+
+@dataclass
+class DockerHost:
+    """A host: what a test looks at goes through `docker exec`, not through what is tested."""
+
+    container: str
+    address: str
+    key: str
+    known_hosts: str = ""
+
+    def root(self, *words: str, check: bool = True, stdin: str = "") -> str:
+        """Run a command as root; what it printed."""
+        return docker("exec", "-i", self.container, *words, check=check, stdin=stdin).stdout
+
+    def sh(self, script: str, *, check: bool = True) -> str:
+        """Run shell text as the user who deploys."""
+        words = ["su", "-s", "/bin/sh", "deploy", "-c", f"cd; {script}"]
+        return self.root(*words, check=check)
+
+    def wait(self, seconds: float = 60.0) -> None:
+        """Until ssh answers, which it does when the engine does."""
+        until = time.monotonic() + seconds
+        while "Server listening" not in _logs_since_start(self.container):
+            assert time.monotonic() < until, _logs_since_start(self.container)
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """Pull the plug: nothing gets a signal that it could handle."""
+        docker("kill", "--signal=KILL", self.container)
+
+    def start(self) -> None:
+        """Power on again."""
+        docker("start", self.container)
+        self.wait()
+
+    def connections(self) -> tuple[int, int]:
+        """How many ssh connections sshd has accepted since it was started, and how many commands
+        were executed over them."""
+        log = _logs_since_start(self.container)
+        return log.count("Accepted publickey"), log.count("Starting session: command")
+
+    def fault(self, script: str) -> None:
+        """Shell text that runs before each `docker` of the host; empty for none."""
+        self.root("sh", "-c", "cat >/tmp/fault && chmod 644 /tmp/fault", stdin=script)
+
+
+def _logs_since_start(container: str) -> str:
+    started = docker("inspect", "-f", "{{.State.StartedAt}}", container).stdout.strip()
+    done = docker("logs", "--since", started, container, check=False)
+    return done.stdout + done.stderr
+
+
+def _own(*arguments: str) -> str:
+    """Start a container that is removed with this process, or by the next one."""
+    labels = [f"--label={LABEL}=compose", f"--label={LABEL}-owner={os.getpid()}"]
+    return docker("run", "-d", "--init=false", *labels, *arguments).stdout.strip()
+
+
+def _remove_orphans() -> None:
+    """What test processes that were killed have left behind."""
+    form = '{{.ID}} {{.Label "ci-deploy-test-owner"}}'
+    for line in docker(
+        "ps", "-a", "--format", form, f"--filter=label={LABEL}-owner"
+    ).stdout.splitlines():
+        name, owner = line.split()
+        if not Path(f"/proc/{owner}").exists():
+            docker("rm", "-fv", name, check=False)
+    form = '{{.ID}} {{.Label "ci-deploy-test-owner"}}'
+    listed = docker("network", "ls", "--format", form, f"--filter=label={LABEL}-owner").stdout
+    for line in listed.splitlines():
+        name, owner = line.split()
+        if not Path(f"/proc/{owner}").exists():
+            docker("network", "rm", name, check=False)
+
+
+@pytest.fixture(scope="session")
+def docker_network() -> Iterator[Network]:
+    """A subnet that nobody else has."""
+    need_docker()
+    subprocess.run([MACHINE / "images.sh"], check=True, capture_output=True)
+    _remove_orphans()
+    name = f"ci-deploy-test-{os.getpid()}"
+    labels = [f"--label={LABEL}=compose", f"--label={LABEL}-owner={os.getpid()}"]
+    for _ in range(20):  # until one is free
+        prefix = f"172.{random.randint(24, 31)}.{random.randint(0, 255)}"
+        subnet = f"--subnet={prefix}.0/24"
+        if docker("network", "create", *labels, subnet, name, check=False).returncode == 0:
+            break
+    else:
+        pytest.fail("no subnet is free for the Docker hosts of the tests")
+    yield Network(name, prefix)
+    docker("network", "rm", name, check=False)
+
+
+@pytest.fixture(scope="session")
+def start_host(
+    docker_network: Network, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[int], DockerHost]]:
+    """Starts hosts by number; all are removed at the end."""
+    folder = tmp_path_factory.mktemp("key")
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", folder / "key"],
+        check=True,
+    )
+    started: list[str] = []
+
+    def start(number: int) -> DockerHost:
+        address = docker_network.address(10 + number)
+        container = _own(
+            f"--network={docker_network.name}", f"--ip={address}", f"--hostname=host{number}",
+            "-e=SSH_USER=deploy", f"-e=AUTHORIZED_KEYS={(folder / 'key.pub').read_text().strip()}",
+            f"-e=INSECURE_REGISTRY={docker_network.address(5)}:5000", *HOST_FLAGS,
+            "ci-deploy-test/docker-host", "-o", "LogLevel=VERBOSE",
+        )  # fmt: skip
+        started.append(container)
+        return DockerHost(container, address, (folder / "key").read_text())
+
+    yield start
+    if started:
+        docker("rm", "-fv", *started, check=False)
+
+
+@pytest.fixture(scope="session")
+def docker_hosts(start_host: Callable[[int], DockerHost]) -> list[DockerHost]:
+    """Two hosts."""
+    hosts = [start_host(1), start_host(2)]
+    for host in hosts:
+        host.wait()
+        host.root("sh", "-c", f"cat >{SHIM} && chmod 755 {SHIM}", stdin=FAULTY)
+        key = host.root("cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()[:2]
+        host.known_hosts = " ".join([host.address, *key])
+    return hosts
+
+
+@pytest.fixture(scope="session")
+def registry(docker_network: Network, docker_hosts: list[DockerHost]) -> Iterator[Registry]:
+    """The registry, with the images of the tests in it."""
+    address = docker_network.address(5)
+    container = _own(
+        f"--network={docker_network.name}", f"--ip={address}",
+        f"-e=REGISTRY_USER={USER}", f"-e=REGISTRY_PASSWORD={PASSWORD}", "ci-deploy-test/registry",
+    )  # fmt: skip
+    found = Registry(f"{address}:5000", container)
+    _push_images(found, docker_hosts[0])
+    yield found
+    docker("rm", "-fv", container, check=False)
+
+
+def _push_images(registry: Registry, host: DockerHost) -> None:
+    """Made on the first host and removed there again: every test has to pull them."""
+    tags = {f"good{n}": "good" for n in range(1, 7)} | {f"bad{n}": "unhealthy" for n in range(1, 4)}
+    tags |= {"crash1": "crash", "slow1": "slow"}
+    build = "\n".join(
+        f"docker import -c 'ENV VERSION={tag} BEHAVES={behaves}' -c 'CMD [\"/app\"]' "
+        f"/tmp/rootfs.tar {registry.image}:{tag} >/dev/null\ndocker push -q {registry.image}:{tag}"
+        for tag, behaves in tags.items()
+    )
+    script = f"""
+        set -e
+        mkdir -p /tmp/rootfs/bin && cd /tmp/rootfs
+        cp -L /bin/busybox bin/busybox
+        cat >app
+        chmod 755 app
+        mkdir -p tmp && chmod 777 . tmp
+        for name in sh sleep touch test cat env echo grep rm wc httpd wget date hostname; do
+            ln -sf busybox bin/$name
+        done
+        tar -c -f ../rootfs.tar .
+        export DOCKER_CONFIG=/tmp/pushing
+        login="docker login -u {USER} --password-stdin {registry.address}"
+        until $login </tmp/password; do sleep 0.2; done
+        {build}
+        rm -rf /tmp/pushing /tmp/password
+        docker rmi -f $(docker images -q) >/dev/null
+    """
+    host.root("sh", "-c", "cat >/tmp/password", stdin=PASSWORD)
+    host.root("sh", "-c", script, stdin=APP)
+    registry.tags |= set(tags)
