@@ -100,6 +100,12 @@ class DockerHost:
         """Pull the plug: nothing gets a signal that it could handle."""
         docker("kill", "--signal=KILL", self.container)
 
+    def kill_runs(self, *others: str) -> None:
+        """SIGKILL our program on the host, all its processes at once; and what else has one of
+        these in its command line."""
+        pattern = "|".join(["[r]unner-[0-9a-f]*.sh run", *others])
+        self.root("pkill", "-KILL", "-f", pattern, check=False)
+
     def start(self) -> None:
         """Power on again."""
         docker("start", self.container)

@@ -38,6 +38,7 @@ class App:
     def __init__(self, hosts: list[DockerHost], registry: Registry, path: Path) -> None:
         self.name = f"app{secrets.token_hex(3)}"
         self.used = 1
+        self.program = "ci-deploy"
         self.hosts = hosts
         self.registry = registry
         self.small = SMALL.format(image=registry.image)
@@ -70,7 +71,7 @@ class App:
 
     def start(self, tag: str = "good1", **more: str) -> Run:
         """Begin a deploy."""
-        return Run("deploy", cwd=self.checkout.path, env=self.settings(tag, **more))
+        return Run(self.program, "deploy", cwd=self.checkout.path, env=self.settings(tag, **more))
 
     def deploy(self, tag: str = "good1", **more: str) -> Done:
         """Deploy to the end."""
@@ -78,7 +79,7 @@ class App:
 
     def run(self, *words: str, **more: str) -> Done:
         """Another command."""
-        return run("ci-deploy", *words, cwd=self.checkout.path, env=self.settings(**more))
+        return run(self.program, *words, cwd=self.checkout.path, env=self.settings(**more))
 
     # --- what is there, asked by other means ---
 

@@ -49,6 +49,7 @@ class Compose(Provider[ComposeSettings]):
         self.target = ""  # the release to go back to
         self.running: HostRun | None = None
         self._note: str | None = None
+        self._has_run = False  # a one-off command
 
     def problems(self) -> Iterable[Problem]:
         yield from self.ssh.prepare()
@@ -214,24 +215,21 @@ class Compose(Provider[ComposeSettings]):
         return self.hosts.first.facts.revision(self.target)
 
     def roll_back(self, revision: str) -> Live:
-        before = self.ctx.before
+        before, undo = self.ctx.before, self.ctx.arguments.get("migrations")
+        if undo and not self._has_run:
+            message = f"nobody here knows how to undo {undo} migrations."
+            raise Refused(message, hint="Name the framework: DEPLOY_APPLICATION=rails.")
         if self.ctx.command != "rollback" and before and before.revision == revision:
             self.target = before.release  # of this run: ROLLBACK_ON_FAILURE
         facts = self.hosts.first.facts
         project = self.settings.project or facts.apps[self.ctx.app]
-        number = int(self.ctx.arguments.get("migrations") or 0)
-        undo = ["sh", "-c", self.settings.undo_migrations.replace("{n}", str(number))]
         order = Order(
             "rollback",
             self.target,
             project,
             {},
             {"revision": revision, "tag": facts.releases[self.target].facts.get("tag", "")},
-            undo=undo if number else (),
-            migrates=bool(number),
         )
-        if number:
-            self.ctx.console.indent(f"before that, once: {undo[-1]}")
         self._run(order, f"go back to {self.target} on {{host}}")
         return self.ctx.live or Live()
 
@@ -262,6 +260,7 @@ class Compose(Provider[ComposeSettings]):
         timeout: float = float("inf"),
     ) -> Ran:
         app, service, host = self.ctx.app, self.settings.run_service, self.hosts.first
+        self._has_run = True
         name = f"{app}-run-{secrets.token_hex(4)}"
         variables = {"RAILS_ENV": self.settings.deploy_env, **(env or {})}
         literal = {key: value.replace("$", "$$") for key, value in variables.items()}

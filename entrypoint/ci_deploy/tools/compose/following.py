@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from ci_deploy.context import Context
@@ -22,7 +22,16 @@ SILENCE = 15.0  # seconds; a host that is listened to says something every 5
 class Following:
     """The runs with one name on all hosts."""
 
-    def __init__(self, ctx: Context, hosts: Hosts, app: str, run: str, token: str) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        hosts: Hosts,
+        app: str,
+        run: str,
+        token: str,
+        judge: Callable[[Watch, int, int], str],
+    ) -> None:
+        """`judge` answers how a command before traffic has ended: watch, number, exit code."""
         self.run = run
         self.watches: list[Watch] = []
         self.conductor = Conductor([], self._send)
@@ -30,6 +39,8 @@ class Following:
         self._hosts = hosts
         self._app = app
         self._token = token
+        self._judge = judge
+        self._answers: dict[str, str] = {}  # host → the last answer, said again when it may be lost
         self._pipes: dict[str, int] = {}
 
     def follow(self, hosts: Sequence[Host], batch: int = 0) -> list[Watch]:
@@ -57,19 +68,24 @@ class Following:
             show=lambda line: relay.feed(f"{line}\n".encode()),
             say=self._ctx.console.indent,
             changed=self._changed,
+            judge=self._answer,
         )
+
+    def _answer(self, watch: Watch, number: int, code: int) -> None:
+        self._answers[str(watch.host)] = self._judge(watch, number, code)
+        self._send(watch, self._answers[str(watch.host)])
 
     def _listen(self, going: Sequence[Watch]) -> None:
         """One `follow` session for each; comes back when all have ended or one was lost."""
-        several = len(self.watches) > 1
         with contextlib.ExitStack() as stack:
             changes = []
             for watch in going:
                 watch.heard = time.monotonic()
-                words = ["follow", self._app, self.run, str(watch.seen), "yes" if several else "no"]
+                words = ["follow", self._app, self.run, str(watch.seen), "yes"]
                 command = self._hosts.command(watch.host, words)
-                if several:
-                    command = replace(command, stdin=stack.enter_context(self._pipe(watch)))
+                command = replace(command, stdin=stack.enter_context(self._pipe(watch)))
+                if answer := self._answers.get(str(watch.host)):
+                    self._send(watch, answer)
                 changes.append(Change(command, "", quiet=True, watch=watch.line))
             try:
                 self._ctx.runner.change_all(changes, ok=None)
@@ -96,8 +112,6 @@ class Following:
 
     def _changed(self) -> None:
         """Something was heard: answer, and see whether gates can be opened."""
-        if len(self.watches) < 2:
-            return
         going = [watch for watch in self.watches if watch.end is None]
         now = time.monotonic()
         if any(now - watch.heard > SILENCE for watch in going):
@@ -106,7 +120,8 @@ class Following:
             return
         for watch in going:
             self._send(watch, "beat")
-        self.conductor.advance()
+        if len(self.watches) > 1:
+            self.conductor.advance()
 
     def _reconnect(self, going: Sequence[Watch]) -> None:
         """Connect again where the connection is lost; the hosts go on in the meantime."""

@@ -10,6 +10,7 @@ from ci_deploy.errors import Refused, SkipDeploy
 from ci_deploy.layers.provider import Deployed
 from ci_deploy.tools.compose.facts import Known
 from ci_deploy.tools.compose.hosts import Host
+from ci_deploy.tools.order import guard, order
 
 PREVIOUS = "previous"
 
@@ -86,14 +87,8 @@ def _is(known: Known, wanted: str) -> bool:
 
 def guard_order(ctx: Context, hosts: Sequence[Host]) -> None:
     """An older revision than the live one: told, or refused with REFUSE_OUTDATED."""
-    live, new = hosts[0].facts.revision(hosts[0].facts.current), ctx.revision
-    if not live or live == new:
-        return
+    live = hosts[0].facts.revision(hosts[0].facts.current)
     if ctx.settings.refuse_outdated:
         ctx.repository.can_deepen()
-    known = ctx.repository.has(live)
-    if known and ctx.repository.is_ancestor(new, live):
-        message = f"{new[:7]} is older than {live[:7]}, which is live."
-        if ctx.settings.refuse_outdated:
-            raise Refused(message, hint="Set REFUSE_OUTDATED=false to deploy it nevertheless.")
-        ctx.console.warning(message)
+    # An image replaces no history, so one that has diverged is only told.
+    guard(ctx, live, order(ctx.repository, ctx.revision, live), force=True, overwrites=False)

@@ -13,7 +13,7 @@ from ci_deploy.layers.provider import Ran
 from ci_deploy.tools.compose.following import PATIENCE, Following
 from ci_deploy.tools.compose.hosts import Host, Hosts
 from ci_deploy.tools.compose.outcome import failure
-from ci_deploy.tools.compose.release import command_file, deployment_facts, members, tar
+from ci_deploy.tools.compose.release import deployment_facts, members, tar
 from ci_deploy.tools.compose.settings import ComposeSettings
 from ci_deploy.tools.compose.watch import End, Watch
 
@@ -40,7 +40,6 @@ class Order:
     parts: Mapping[str, bytes]  # of the release; empty when the hosts have it
     facts: Mapping[str, str]  # for the audit log
     needs: Sequence[str] = ()  # services that commands before traffic need
-    undo: Sequence[str] = ()  # the command that undoes migrations
     migrates: bool = False  # there are commands before traffic
     heal: str = "forward"  # or `back`: what to do with what a killed run has left
 
@@ -70,7 +69,8 @@ class HostRun:
         self._order = order
         self._login = login
         self._token = secrets.token_hex(8)
-        self._following = Following(ctx, hosts, ctx.app, self.name, self._token)
+        self._following = Following(ctx, hosts, ctx.app, self.name, self._token, self._judge)
+        self._objection: Exception | None = None  # of a layer, to how its command has ended
 
     # --- upload and start ---
 
@@ -110,8 +110,6 @@ class HostRun:
             "title": self._title(),
             "meta": members({**deployment_facts(self._ctx), **self._order.facts}),
         }
-        if self._order.undo:
-            run["before/1"] = command_file(self._order.undo)
         parts = {f"run/{name}": text.encode() for name, text in run.items()}
         parts |= {f"release/{name}": content for name, content in self._order.parts.items()}
         return f"{self._login.password}\n".encode() + tar(parts)
@@ -156,7 +154,8 @@ class HostRun:
     def follow(self) -> None:
         """Follow it to its end. Raises what that means, or what a command before traffic does."""
         self.watches = self._following.follow(self._where, self._wanted.batch)
-        self._check_steps()
+        if self._objection:
+            raise self._objection
         self._heal()
         if error := failure(self.watches, self._following.how_to_follow):
             raise error
@@ -180,14 +179,18 @@ class HostRun:
             watch.trouble = healed.trouble or watch.trouble
             watch.end = _after_healing(watch, healed.end, self._order.release)
 
-    def _check_steps(self) -> None:
-        """The layers look at how their commands have ended."""
-        for watch in self.watches:
-            for number, code in sorted(watch.steps.items()):
-                if self._order.undo or number > len(self._ctx.before_traffic):
-                    continue
-                lines = tuple(watch.spoken.get(number, [])[-20:])
-                self._ctx.before_traffic[number - 1].check(Ran(code, lines))
+    def _judge(self, watch: Watch, number: int, code: int) -> str:
+        """A command before traffic has ended: let its layer look at it, and answer the host.
+
+        Nothing may be raised here, in the middle of reading what the hosts say.
+        """
+        lines = tuple(watch.spoken.get(number, [])[-20:])
+        try:
+            self._ctx.before_traffic[number - 1].check(Ran(code, lines))
+        except Exception as error:  # noqa: BLE001 - raised again when the hosts have ended
+            self._objection = error
+            return f"back {error}"
+        return f"step.{number}"
 
     # --- the job is cancelled ---
 

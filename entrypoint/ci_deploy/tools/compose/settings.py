@@ -155,9 +155,3 @@ class ComposeSettings(SshSettings):
         default="finish",
         choices=("finish", "rollback"),
     )
-    undo_migrations: str = setting(
-        "ROLLBACK_MIGRATIONS_COMMAND",
-        "What `rollback --migrations N` runs before it goes back; `{n}` is N",
-        default="bin/rails db:rollback STEP={n}",
-        literal=True,
-    )

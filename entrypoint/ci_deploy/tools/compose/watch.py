@@ -35,6 +35,7 @@ class Watch:
     show: Callable[[str], None]
     say: Callable[[str], None]
     changed: Callable[[], None]
+    judge: Callable[[Watch, int, int], None]  # a command before traffic: number, exit code
     seen: int = 0  # lines of the log
     phase: str = "queued"
     since: float = field(default_factory=time.monotonic)
@@ -42,8 +43,7 @@ class Watch:
     gate: str = ""  # what it waits for
     locked: bool = False
     end: End | None = None
-    steps: dict[int, int] = field(default_factory=dict)  # exit codes of commands before traffic
-    spoken: dict[int, list[str]] = field(default_factory=dict)  # their output
+    spoken: dict[int, list[str]] = field(default_factory=dict)  # output of commands before traffic
     trouble: list[str] = field(default_factory=list)  # the last words of what failed
     _into: list[str] | None = None
 
@@ -75,7 +75,8 @@ class Watch:
         elif kind == "begin":
             self._into = self.spoken.setdefault(int(words[0]), [])
         elif kind == "step":
-            self.steps[int(words[0])], self._into = int(words[1]), None
+            self._into = None
+            self.judge(self, int(words[0]), int(words[1]))
         elif kind == "trouble":
             self._into = self.trouble
         elif kind == "trouble_end":

@@ -79,25 +79,31 @@ finish() {
     exit 0
 }
 
-# --- words from the CI job: only a deploy to several hosts waits for them ---
+# --- words from the CI job ---
 
 # cancelled: everything has to be as it was, and why.
 cancelled() { [ -f "$run/word.back" ]; }
 reason() { cat "$run/word.back" 2>/dev/null || echo "nothing was heard of the CI job"; }
 
-# gate WORD: wait until the job says it; fails when everything has to stay as it is.
-# When the job is gone, a host that was told that all are ready (`armed`) goes on by itself: then
-# all hosts end with the same release, as if the job had lived.
+# gate WORD: in a deploy to several hosts, wait until the job lets this one go on. When the job is
+# gone, a host that was told that all are ready (`armed`) goes on by itself: then all hosts end with
+# the same release, as if the job had lived.
 gate() {
     [ "$gates" = yes ] || return 0
     mark gate "$1"
+    wait_for "$1" && return
+    cancelled && return 1
+    [ "$1" = keep ] || [ -f "$run/word.armed" ]
+}
+
+# wait_for WORD: fails when the job wants everything as it was, or says nothing for too long.
+wait_for() {
     date +%s >"$run/beat"
     while [ ! -f "$run/word.$1" ]; do
-        cancelled && return 1
+        ! cancelled || return 1
         if [ $(($(date +%s) - $(cat "$run/beat"))) -gt "$patience" ]; then
             say "! nothing was heard of the CI job for $patience s"
-            [ "$1" = keep ] || [ -f "$run/word.armed" ]
-            return
+            return 1
         fi
         pause
     done

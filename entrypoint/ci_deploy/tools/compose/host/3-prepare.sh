@@ -108,7 +108,6 @@ ensure_images() {
         if [ "$pinned" = - ]; then echo "$image"; else echo "$pinned"; fi
     done <"$rel/images" | sort -u >"$run/wanted"
     pull_all <"$run/wanted" || return
-    forget_login
     while read -r svc image _ sum _; do
         docker image inspect "$sum" >/dev/null 2>&1 || {
             why="$svc: the image that it ran ($image, $sum) is gone"
@@ -121,6 +120,8 @@ ensure_images() {
 
 # run_steps RELEASE: each command of the release in a container with a name of its own. The name is
 # why it can run only once: not twice at a time, not again after a kill, not again after success.
+# An exit code that is not 0 is judged by the job (a question may be answered with one); nobody who
+# answers means no.
 run_steps() {
     rel=$1
     [ -d "$rel/before" ] || return 0
@@ -130,7 +131,7 @@ run_steps() {
         run_step "$project-migrate-${rel##*/}-$number" "$step" "$rel/step.$number"
         code=$(cat "$rel/step.$number" 2>/dev/null)
         mark step "$number" "${code:-1}"
-        [ "$code" = 0 ] || {
+        [ "$code" = 0 ] || wait_for "step.$number" || {
             why="a command before traffic failed (exit code ${code:-unknown})"
             return 1
         }

@@ -115,6 +115,7 @@ tell_stops() {
 # that there is none.
 recover() {
     remove_leftovers
+    wait_for_commands
     [ -f "$home/pending" ] && read -r open_id open_run <"$home/pending" || return 0
     open=$home/releases/$open_id was=$(cat "$home/runs/$open_run/state" 2>/dev/null)
     phase recovering
@@ -139,6 +140,16 @@ recover() {
     audit_for "$open_run" "$open_id"
     say "release $open_id ${healed:-is still unfinished}"
     why='' going_back=
+}
+
+# wait_for_commands: another release's command before traffic that goes on although its run was
+# killed: never two migrations at a time.
+wait_for_commands() {
+    for each in $(docker ps --filter "name=^$project-migrate-" --format '{{.Names}}'); do
+        case $each in "$project-migrate-$release-"*) continue ;; esac
+        say "waiting for $each, which a run that was killed has left"
+        docker wait "$each" 9>&- 8>&- >/dev/null
+    done
 }
 
 # audit_for RUN RELEASE-ID: the line that a killed run could not write.

@@ -84,7 +84,7 @@ last_run() {
 }
 
 # follow APP RUN LINE WORDS: the log from a line on as `NUMBER|text`, until the run has ended. WORDS
-# is `yes` when the job sends words on stdin: `beat`, `leave`, those of `gate`, `back REASON`.
+# is `yes` when the job says words on stdin: `beat`, `leave`, those of `wait_for`, `back REASON`.
 follow() {
     enter "$1"
     run=$home/runs/$2 seen=$3
@@ -207,5 +207,6 @@ process() {
 # note APP: what is on stdin; nothing removes it.
 note() {
     enter "$1"
+    mkdir -p "$home"
     cat >"$home/note.new" && mv -f "$home/note.new" "$home/note"
 }

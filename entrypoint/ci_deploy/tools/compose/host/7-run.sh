@@ -83,7 +83,7 @@ well() {
 
 run_rollback() {
     ensure_images "$rel" || finish failed "$why"
-    [ ! -d "$run/before" ] || undo_migrations
+    forget_login
     switch
 }
 
@@ -101,7 +101,6 @@ switch() {
     ! cancelled || finish_untouched
     why=
     switch_to "$release" || finish broken "$why"
-    rm -f "$home"/undone-*
     finish live "$release"
 }
 
@@ -109,17 +108,6 @@ switch() {
 finish_untouched() {
     ! cancelled || finish unchanged "$(reason)"
     finish failed "${why:-$(reason)}"
-}
-
-# undo_migrations: what `rollback --migrations N` runs in the release that is still live.
-undo_migrations() {
-    phase migrating
-    rel=$home/releases/$from
-    run_step "$project-undo-$from-$release" "$run/before/1" "$home/undone-$from-$release"
-    code=$(cat "$home/undone-$from-$release")
-    mark step 1 "$code"
-    [ "$code" = 0 ] || finish failed "undoing the migrations failed (exit code $code)"
-    rel=$home/releases/$release
 }
 
 # --- keeping the host tidy ---
