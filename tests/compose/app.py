@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,14 @@ WHOLE = f"""{SMALL}
     network_mode: none
     command: ["echo", "done"]
 """
+
+
+def until(true: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 class App:
@@ -132,6 +141,19 @@ class App:
         """How the runs have ended."""
         return [each["outcome"] for each in self.audit(host) if each["outcome"] != "started"]
 
+    def newest(self, file: str, host: int = 0) -> str:
+        """A file of the newest run."""
+        script = f"cd {self.state}/runs && cat $(ls | tail -n 1)/{file}"
+        return self.hosts[host].root("sh", "-c", script, check=False)
+
+    def phase(self, host: int = 0) -> str:
+        """What the newest run says it is about to do."""
+        return self.newest("state", host).strip()
+
+    def lose_patience(self, host: int = 0) -> None:
+        """As if the newest run had waited for the job in vain, for all the time that it does."""
+        self.hosts[host].root("sh", "-c", f"for b in {self.state}/runs/*/beat; do echo 0 >$b; done")
+
     def locked(self, host: int = 0) -> bool:
         """Whether somebody holds the lock."""
         path = f"{self.state}/lock"
@@ -139,10 +161,7 @@ class App:
 
     def settle(self, host: int = 0, seconds: float = 60.0) -> None:
         """Wait until no run goes on."""
-        until = time.monotonic() + seconds
-        while self.locked(host):
-            assert time.monotonic() < until
-            time.sleep(0.1)
+        until(lambda: not self.locked(host), seconds)
 
     def runs(self, tag: str, count: int = 1, host: int = 0) -> None:
         """Exactly this is proven, healthy, and nothing is open."""

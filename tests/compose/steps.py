@@ -54,6 +54,11 @@ main()
 """
 
 
+def steps(*commands: str) -> dict[str, str]:
+    """The setting of the layer."""
+    return {"TEST_STEPS": "\n".join(commands)}
+
+
 def program_with_steps(folder: Path) -> str:
     """Install the layer in a folder; the path of a `ci-deploy` that knows it."""
     info = folder / "test_steps-1.0.dist-info"

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.compose.app import App
-from tests.compose.steps import program_with_steps
+from tests.compose.app import App, until
+from tests.compose.steps import program_with_steps, steps
 
 # Counts in a volume how often it was started.
 COUNT = "echo $VERSION $RAILS_ENV >>/data/started"
-
-
-def steps(*commands: str) -> dict[str, str]:
-    """The setting of the layer in steps.py."""
-    return {"TEST_STEPS": "\n".join(commands)}
 
 
 @pytest.fixture
@@ -101,7 +95,7 @@ def test_layer_decides_what_an_exit_code_means_while_the_host_waits(app: App) ->
 def test_killed_job_does_not_end_a_command_and_the_release_still_goes_live(app: App) -> None:
     _with_volume(app)
     running = app.start("good1", **steps(f"{COUNT}; sleep 2; echo finished"))
-    _wait(lambda: bool(_started(app)))
+    until(lambda: bool(_started(app)))
     running.signal(signal.SIGKILL)
     running.done()
     app.settle()
@@ -115,7 +109,7 @@ def test_killed_host_program_does_not_end_a_command_and_the_next_run_takes_its_r
     _with_volume(app)
     env = steps(f"{COUNT}; sleep 3; echo finished")
     running = app.start("good1", **env)
-    _wait(lambda: bool(_started(app)))
+    until(lambda: bool(_started(app)))
     running.signal(signal.SIGKILL)
     running.done()
     app.hosts[0].kill_runs()
@@ -132,7 +126,7 @@ def test_other_release_waits_for_a_command_that_a_killed_one_has_left_running(ap
     _with_volume(app)
     assert app.deploy("good1").code == 0
     running = app.start("good2", **steps(f"{COUNT}; sleep 3; echo a >>/data/order"))
-    _wait(lambda: bool(_started(app)))
+    until(lambda: bool(_started(app)))
     running.signal(signal.SIGKILL)
     running.done()
     app.hosts[0].kill_runs()
@@ -177,11 +171,3 @@ def test_rollback_with_migrations_undoes_them_first_and_only_when_somebody_knows
     assert done.code == 0, done.output
     assert done.output.index("good2 undoes 2") < done.output.index("Recreate")
     live.runs("good1")
-
-
-def _wait(true: object, seconds: float = 20.0) -> None:
-    assert callable(true)
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.05)

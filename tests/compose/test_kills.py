@@ -4,35 +4,21 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
 
 import pytest
 
-from tests.compose.app import App
-
-
-def _until(true: Callable[[], object], seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
-def _phase(app: App, host: int = 0) -> str:
-    """What the newest run says it is about to do."""
-    script = f"cd {app.state}/runs && cat $(ls | tail -n 1)/state"
-    return app.hosts[host].root("sh", "-c", script, check=False).strip()
+from tests.compose.app import App, until
 
 
 def _lose(app: App, tag: str, phase: str, *others: str, **more: str) -> None:
     """Begin a deploy, and in a phase of it kill both the job and the program on the host (and what
     else is named)."""
     running = app.start(tag, **more)
-    _until(lambda: _phase(app) == phase)
+    until(lambda: app.phase() == phase)
     running.signal(signal.SIGKILL)
     app.hosts[0].kill_runs(*others)
     running.done()
-    _until(lambda: not app.locked())
+    until(lambda: not app.locked())
 
 
 # --- the job is killed ---
@@ -55,7 +41,7 @@ def test_job_killed_during_the_upload_leaves_nothing_that_could_start(live: App)
 def test_job_killed_before_the_start_is_no_hindrance_for_the_next(live: App) -> None:
     live.hosts[0].fault('case "$*" in login*) exec sleep 60;; esac')
     running = live.start("good2")
-    _until(lambda: "good2" in live.hosts[0].sh(f"ls {live.state}/releases"))
+    until(lambda: "good2" in live.hosts[0].sh(f"ls {live.state}/releases"))
     running.signal(signal.SIGKILL)
     running.done()
     live.hosts[0].root("pkill", "-KILL", "-f", "[r]unner-[0-9a-f]*.sh stage|sleep 60")
@@ -69,7 +55,7 @@ def test_job_killed_after_the_start_changes_nothing_for_the_host_and_the_next_ru
     live: App,
 ) -> None:
     running = live.start("good2")
-    _until(lambda: _phase(live) == "switching")
+    until(lambda: live.phase() == "switching")
     running.signal(signal.SIGKILL)
     running.done()
     live.settle()
@@ -84,7 +70,7 @@ def test_job_killed_after_the_start_changes_nothing_for_the_host_and_the_next_ru
 def test_second_pipeline_waits_and_says_for_whom(live: App) -> None:
     live.hosts[0].fault('case "$*" in pull*good2) sleep 3;; esac')
     first = live.start("good2", GITLAB_CI="true", CI_JOB_URL="https://ci.example.com/jobs/7")
-    _until(lambda: _phase(live) == "pulling")
+    until(lambda: live.phase() == "pulling")
     second = live.deploy("good3")
     assert second.code == 0, second.output
     assert "waiting for deploy of good2-" in second.output
@@ -96,7 +82,7 @@ def test_second_pipeline_waits_and_says_for_whom(live: App) -> None:
 def test_lock_that_is_held_too_long_ends_the_job_with_its_holder(live: App) -> None:
     live.hosts[0].fault('case "$*" in pull*good2) sleep 5;; esac')
     first = live.start("good2")
-    _until(lambda: _phase(live) == "pulling")
+    until(lambda: live.phase() == "pulling")
     second = live.deploy("good3", LOCK_TIMEOUT="1")
     assert second.code == 13, second.output
     assert "held by deploy of good2-" in second.output
@@ -172,7 +158,7 @@ def test_program_killed_while_verifying_a_bad_release_is_rolled_back_by_the_next
 
 def test_program_killed_while_rolling_back_goes_on_with_that(live: App) -> None:
     live.hosts[0].fault(
-        f'case "$*" in *" up -d"*) [ "$(cat {live.state}/runs/*/state | tail -n 1)" != rolling-back ]'
+        f'case "$*" in *" up -d"*) ! grep -q rolling-back {live.state}/runs/*/state'
         " || exec sleep 60;; esac"
     )
     _lose(live, "bad1", "rolling-back", "sleep 60")
@@ -200,7 +186,7 @@ def test_program_killed_between_the_switch_and_the_audit_line_leaves_only_the_li
 def test_killed_program_is_noticed_by_a_job_that_lives_and_cleared_up_at_once(live: App) -> None:
     live.write(live.small.replace("interval: 200ms", "interval: 2s"))
     running = live.start("good2")
-    _until(lambda: _phase(live) == "verifying")
+    until(lambda: live.phase() == "verifying")
     live.hosts[0].kill_runs()
     done = running.done()
     assert "was killed; what it has left is cleared up" in done.output
@@ -211,7 +197,7 @@ def test_killed_program_is_noticed_by_a_job_that_lives_and_cleared_up_at_once(li
 def test_host_that_loses_its_power_during_a_deploy_is_healed_in_the_same_job(live: App) -> None:
     live.write(live.small.replace("interval: 200ms", "interval: 2s"))
     running = live.start("good2")
-    _until(lambda: _phase(live) == "verifying")
+    until(lambda: live.phase() == "verifying")
     live.hosts[0].kill()
     time.sleep(0.5)
     live.hosts[0].start()
