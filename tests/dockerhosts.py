@@ -37,6 +37,12 @@ esac
 while :; do sleep 0.1; done
 """
 
+# What a Rails app understands: a migration takes a moment, and is written down where there is /data.
+RAILS = """#!/bin/sh
+echo "$VERSION rails $*"
+[ ! -d /data ] || echo "$VERSION rails $*" >>/data/rails
+"""
+
 # In front of the real one: a test may make it fail, hang or leave a trace.
 SHIM = "/usr/local/bin/docker"
 FAULTY = """#!/bin/sh
@@ -101,9 +107,9 @@ class DockerHost:
         docker("kill", "--signal=KILL", self.container)
 
     def kill_runs(self, *others: str) -> None:
-        """SIGKILL our program on the host, all its processes at once; and what else has one of
-        these in its command line."""
-        pattern = "|".join(["[r]unner-[0-9a-f]*.sh run", *others])
+        """SIGKILL our program on the host, all its processes at once, one that is held too; and
+        what else has one of these in its command line."""
+        pattern = "|".join(["[r]unner-[0-9a-f]*.sh (run|stage)", f"sh {SHIM}", *others])
         self.root("pkill", "-KILL", "-f", pattern, check=False)
 
     def start(self) -> None:
@@ -120,6 +126,24 @@ class DockerHost:
     def fault(self, script: str) -> None:
         """Shell text that runs before each `docker` of the host; empty for none."""
         self.root("sh", "-c", "cat >/tmp/fault && chmod 644 /tmp/fault", stdin=script)
+
+    def hold(self, words: str, first: str = ":") -> None:
+        """Let each `docker` with such words wait until `release`; before that it does `first`."""
+        self.root("sh", "-c", "rm -f /tmp/held; touch /tmp/hold")
+        wait = "touch /tmp/held; while [ -e /tmp/hold ]; do sleep 0.1; done"
+        self.fault(f'case "$*" in {words}) {first}; {wait};; esac')
+
+    def held(self, seconds: float = 60.0) -> None:
+        """Until one waits."""
+        until = time.monotonic() + seconds
+        while not self.root("sh", "-c", "test ! -e /tmp/held || echo yes"):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+    def release(self) -> None:
+        """Let them go on, and the next ones pass."""
+        self.fault("")
+        self.root("rm", "-f", "/tmp/hold", "/tmp/held")
 
 
 def _logs_since_start(container: str) -> str:
@@ -239,6 +263,7 @@ def _push_images(registry: Registry, host: DockerHost) -> None:
         cp -L /bin/busybox bin/busybox
         cat >app
         chmod 755 app
+        printf '%s' "$RAILS" >bin/rails && chmod 755 bin/rails
         mkdir -p tmp && chmod 777 . tmp
         for name in sh sleep touch test cat env echo grep rm wc httpd wget date hostname; do
             ln -sf busybox bin/$name
@@ -252,5 +277,5 @@ def _push_images(registry: Registry, host: DockerHost) -> None:
         docker rmi -f $(docker images -q) >/dev/null
     """
     host.root("sh", "-c", "cat >/tmp/password", stdin=PASSWORD)
-    host.root("sh", "-c", script, stdin=APP)
+    host.root("env", f"RAILS={RAILS}", "sh", "-c", script, stdin=APP)
     registry.tags |= set(tags)

@@ -48,6 +48,7 @@ class App:
         self.name = f"app{secrets.token_hex(3)}"
         self.used = 1
         self.program = "ci-deploy"
+        self.started: list[Run] = []
         self.hosts = hosts
         self.registry = registry
         self.small = SMALL.format(image=registry.image)
@@ -80,7 +81,9 @@ class App:
 
     def start(self, tag: str = "good1", **more: str) -> Run:
         """Begin a deploy."""
-        return Run(self.program, "deploy", cwd=self.checkout.path, env=self.settings(tag, **more))
+        env = self.settings(tag, **more)
+        self.started.append(Run(self.program, "deploy", cwd=self.checkout.path, env=env))
+        return self.started[-1]
 
     def deploy(self, tag: str = "good1", **more: str) -> Done:
         """Deploy to the end."""
@@ -146,10 +149,6 @@ class App:
         script = f"cd {self.state}/runs && cat $(ls | tail -n 1)/{file}"
         return self.hosts[host].root("sh", "-c", script, check=False)
 
-    def phase(self, host: int = 0) -> str:
-        """What the newest run says it is about to do."""
-        return self.newest("state", host).strip()
-
     def lose_patience(self, host: int = 0) -> None:
         """As if the newest run had waited for the job in vain, for all the time that it does."""
         self.hosts[host].root("sh", "-c", f"for b in {self.state}/runs/*/beat; do echo 0 >$b; done")
@@ -173,6 +172,9 @@ class App:
 
     def remove(self) -> None:
         """Leave nothing behind."""
+        for each in self.started:
+            each.process.kill()
+            each.process.communicate()
         mine = f"$(docker ps -aq --filter {LABEL}.project={self.name})"
         for host in self.hosts:
             host.root(

@@ -34,11 +34,6 @@ class Steps(Application[StepsSettings]):
             step = Step(("sh", "-c", line), f"run {line}", self.look)
             self.ctx.before_traffic.append(step)
 
-    @on(Event.ROLLBACK, priority=80)
-    def undo(self) -> None:
-        if count := self.ctx.arguments.get("migrations"):
-            self.ctx.provider.run(["sh", "-c", f"echo $VERSION undoes {count}"], what="undo")
-
     def look(self, ran) -> None:
         self.ctx.console.indent(f"looked at {ran.exit_code}: {' '.join(ran.lines)}")
         if ran.exit_code not in {0, 7}:

@@ -159,15 +159,20 @@ def test_unknown_service_for_commands_is_named_with_its_neighbour(app: App) -> N
     assert "there is no service `ap`, only app. Did you mean `app`?" in done.output
 
 
-def test_rollback_with_migrations_undoes_them_first_and_only_when_somebody_knows_how(
-    live: App,
+def test_migrations_of_rails_run_before_traffic_and_are_undone_only_when_asked(
+    app: App,
 ) -> None:
-    assert live.deploy("good2").code == 0
-    done = live.run("rollback", "--migrations", "2")  # without the layer
-    assert done.code == 14, done.output
-    assert "nobody here knows how to undo 2 migrations" in done.output
-    live.runs("good2")
-    done = live.run("rollback", "--migrations", "2", **steps("true"))
+    _with_volume(app)
+    rails = {"DEPLOY_APPLICATION": "rails", "AUTO_MIGRATE_ON_DEPLOY": "true"}
+    for tag in ("good1", "good2"):
+        app.checkout.commit(f"For {tag}")
+        done = app.deploy(tag, **rails)
+        assert done.code == 0, done.output
+    assert done.output.index("good2 rails db:migrate") < done.output.index("Recreate")
+    done = app.run("rollback", "--migrations", "2", **rails)
     assert done.code == 0, done.output
-    assert done.output.index("good2 undoes 2") < done.output.index("Recreate")
-    live.runs("good1")
+    assert done.output.index("good2 rails db:rollback STEP=2") < done.output.index("Recreate")
+    app.runs("good1")
+    assert app.run("rollback", "good2", **rails).code == 0
+    ran = app.hosts[0].root("cat", f"{app.folder}/data/rails").splitlines()
+    assert [line.split()[2] for line in ran] == ["db:migrate", "db:migrate", "db:rollback"]

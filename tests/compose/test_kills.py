@@ -9,15 +9,20 @@ import pytest
 
 from tests.compose.app import App, until
 
+VERIFYING, PULLING = "inspect*", "pull*"  # what `docker` is called with at these moments
 
-def _lose(app: App, tag: str, phase: str, *others: str, **more: str) -> None:
-    """Begin a deploy, and in a phase of it kill both the job and the program on the host (and what
-    else is named)."""
-    running = app.start(tag, **more)
-    until(lambda: app.phase() == phase)
+
+def _lose(app: App, tag: str, words: str, first: str = ":") -> None:
+    """Begin a deploy; when the host calls `docker` with such words, kill the job and the program on
+    the host. `first` is done on the host before."""
+    host = app.hosts[0]
+    host.hold(words, first)
+    running = app.start(tag)
+    host.held()
     running.signal(signal.SIGKILL)
-    app.hosts[0].kill_runs(*others)
+    host.kill_runs()
     running.done()
+    host.release()
     until(lambda: not app.locked())
 
 
@@ -39,13 +44,8 @@ def test_job_killed_during_the_upload_leaves_nothing_that_could_start(live: App)
 
 
 def test_job_killed_before_the_start_is_no_hindrance_for_the_next(live: App) -> None:
-    live.hosts[0].fault('case "$*" in login*) exec sleep 60;; esac')
-    running = live.start("good2")
-    until(lambda: "good2" in live.hosts[0].sh(f"ls {live.state}/releases"))
-    running.signal(signal.SIGKILL)
-    running.done()
-    live.hosts[0].root("pkill", "-KILL", "-f", "[r]unner-[0-9a-f]*.sh stage|sleep 60")
-    live.hosts[0].fault("")
+    _lose(live, "good2", "login*")
+    assert "good2" in live.hosts[0].sh(f"ls {live.state}/releases")
     live.runs("good1")
     assert live.deploy("good2").code == 0
     live.runs("good2")
@@ -54,10 +54,12 @@ def test_job_killed_before_the_start_is_no_hindrance_for_the_next(live: App) -> 
 def test_job_killed_after_the_start_changes_nothing_for_the_host_and_the_next_run_says_so(
     live: App,
 ) -> None:
+    live.hosts[0].hold(VERIFYING)
     running = live.start("good2")
-    until(lambda: live.phase() == "switching")
+    live.hosts[0].held()
     running.signal(signal.SIGKILL)
     running.done()
+    live.hosts[0].release()
     live.settle()
     live.runs("good2")
     assert live.outcomes()[-1] == "live"
@@ -68,25 +70,30 @@ def test_job_killed_after_the_start_changes_nothing_for_the_host_and_the_next_ru
 
 
 def test_second_pipeline_waits_and_says_for_whom(live: App) -> None:
-    live.hosts[0].fault('case "$*" in pull*good2) sleep 3;; esac')
-    first = live.start("good2", GITLAB_CI="true", CI_JOB_URL="https://ci.example.com/jobs/7")
-    until(lambda: live.phase() == "pulling")
-    second = live.deploy("good3")
-    assert second.code == 0, second.output
-    assert "waiting for deploy of good2-" in second.output
-    assert "by https://ci.example.com/jobs/7, pulling" in second.output
+    live.hosts[0].hold(f"{PULLING}good2")
+    job = {"GITLAB_CI": "true", "CI_JOB_URL": "https://ci.example.com/jobs/7"}
+    first = live.start("good2", **job)
+    live.hosts[0].held()
+    second = live.start("good3")
+    until(lambda: "waiting for" in live.newest("log"))
+    live.hosts[0].release()
+    done = second.done()
+    assert done.code == 0, done.output
+    assert "waiting for deploy of good2-" in done.output
+    assert "by https://ci.example.com/jobs/7, pulling" in done.output
     assert first.done().code == 0
     live.runs("good3")
 
 
 def test_lock_that_is_held_too_long_ends_the_job_with_its_holder(live: App) -> None:
-    live.hosts[0].fault('case "$*" in pull*good2) sleep 5;; esac')
+    live.hosts[0].hold(f"{PULLING}good2")
     first = live.start("good2")
-    until(lambda: live.phase() == "pulling")
+    live.hosts[0].held()
     second = live.deploy("good3", LOCK_TIMEOUT="1")
     assert second.code == 13, second.output
     assert "held by deploy of good2-" in second.output
     assert live.run("unlock", "--yes").code == 14, "there is nothing that could be unlocked"
+    live.hosts[0].release()
     assert first.done().code == 0
     live.runs("good2")
 
@@ -102,9 +109,7 @@ def test_same_release_from_two_jobs_at_once_is_deployed_once(live: App) -> None:
 
 
 def test_program_killed_while_pulling_leaves_the_old_one_and_starts_over(live: App) -> None:
-    live.hosts[0].fault('case "$*" in pull*) sleep 60;; esac')
-    _lose(live, "good2", "pulling", "sleep 60")
-    live.hosts[0].fault("")
+    _lose(live, "good2", PULLING)
     live.runs("good1")
     assert live.deploy("good2").code == 0
     live.runs("good2")
@@ -115,13 +120,13 @@ def test_compose_killed_between_stop_and_start_is_healed_by_the_next_run(
     live: App, next_tag: str
 ) -> None:
     """The old container is gone, the new one is `Created` under a name of its own: down."""
-    live.hosts[0].fault(
-        'case "$*" in *" up -d"*) /usr/bin/docker "$@" & until /usr/bin/docker ps -a '
-        f"--filter name={live.name}-app-1 --filter status=exited -q | grep -q .; do :; done; "
-        "kill -KILL $!; pkill -KILL docker-compose; exec sleep 60;; esac"
+    at_its_end = (
+        '/usr/bin/docker events --filter event=die --format "{{.ID}}" | head -n 1 >/tmp/died & '
+        'sleep 1; : >/tmp/died; /usr/bin/docker "$@" & '
+        "until [ -s /tmp/died ]; do :; done; pkill -KILL docker-compose"
     )
-    _lose(live, "good2", "switching", "sleep 60")
-    live.hosts[0].fault("")
+    _lose(live, "good2", '*" up -d"*', at_its_end)
+    live.hosts[0].root("pkill", "-f", "docker event[s]", check=False)
     done = live.deploy(next_tag)
     assert done.code == 0, done.output
     assert "was left unfinished" in done.output
@@ -131,9 +136,7 @@ def test_compose_killed_between_stop_and_start_is_healed_by_the_next_run(
 def test_program_killed_while_verifying_a_good_release_is_finished_by_the_next_run(
     live: App,
 ) -> None:
-    slow = live.small.replace("interval: 200ms", "interval: 2s")
-    live.write(slow)
-    _lose(live, "good2", "verifying")
+    _lose(live, "good2", VERIFYING)
     assert live.current().startswith("good1-")
     assert live.read("pending").startswith("good2-")
     done = live.deploy("good2")
@@ -146,8 +149,7 @@ def test_program_killed_while_verifying_a_good_release_is_finished_by_the_next_r
 def test_program_killed_while_verifying_a_bad_release_is_rolled_back_by_the_next_run(
     live: App,
 ) -> None:
-    live.write(live.small.replace("interval: 200ms", "interval: 2s"))
-    _lose(live, "bad1", "verifying")
+    _lose(live, "bad1", VERIFYING)
     live.checkout.commit("Repair")
     done = live.deploy("good3")
     assert done.code == 0, done.output
@@ -157,12 +159,7 @@ def test_program_killed_while_verifying_a_bad_release_is_rolled_back_by_the_next
 
 
 def test_program_killed_while_rolling_back_goes_on_with_that(live: App) -> None:
-    live.hosts[0].fault(
-        f'case "$*" in *" up -d"*) ! grep -q rolling-back {live.state}/runs/*/state'
-        " || exec sleep 60;; esac"
-    )
-    _lose(live, "bad1", "rolling-back", "sleep 60")
-    live.hosts[0].fault("")
+    _lose(live, "bad1", '*releases/good1-*" up -d"*')
     assert live.versions() == []
     done = live.deploy("good2")
     assert done.code == 0, done.output
@@ -184,10 +181,11 @@ def test_program_killed_between_the_switch_and_the_audit_line_leaves_only_the_li
 
 
 def test_killed_program_is_noticed_by_a_job_that_lives_and_cleared_up_at_once(live: App) -> None:
-    live.write(live.small.replace("interval: 200ms", "interval: 2s"))
+    live.hosts[0].hold(VERIFYING)
     running = live.start("good2")
-    until(lambda: live.phase() == "verifying")
+    live.hosts[0].held()
     live.hosts[0].kill_runs()
+    live.hosts[0].release()
     done = running.done()
     assert "was killed; what it has left is cleared up" in done.output
     assert done.code == 0, done.output
@@ -195,12 +193,13 @@ def test_killed_program_is_noticed_by_a_job_that_lives_and_cleared_up_at_once(li
 
 
 def test_host_that_loses_its_power_during_a_deploy_is_healed_in_the_same_job(live: App) -> None:
-    live.write(live.small.replace("interval: 200ms", "interval: 2s"))
+    live.hosts[0].hold(VERIFYING)
     running = live.start("good2")
-    until(lambda: live.phase() == "verifying")
+    live.hosts[0].held()
     live.hosts[0].kill()
     time.sleep(0.5)
     live.hosts[0].start()
+    live.hosts[0].release()
     done = running.done(timeout=120)
     assert "the connection to" in done.output
     assert done.code == 0, done.output
@@ -209,8 +208,7 @@ def test_host_that_loses_its_power_during_a_deploy_is_healed_in_the_same_job(liv
 
 def test_recover_can_be_run_by_hand_after_a_reboot(live: App) -> None:
     """For an @reboot line in the host's crontab: no next deploy is needed to come up again."""
-    live.write(live.small.replace("interval: 200ms", "interval: 2s"))
-    _lose(live, "good2", "verifying")
+    _lose(live, "good2", VERIFYING)
     live.hosts[0].root("docker", "stop", f"{live.name}-app-1")
     line = "for f in .ci-deploy/runner-*.sh; do sh $f recover_all; done"
     live.hosts[0].sh(f"cd {live.name} && {line}")

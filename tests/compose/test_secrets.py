@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.app import App, until
+from tests.compose.app import App
 from tests.dockerhosts import PASSWORD, USER, DockerHost
 from tests.support import Done
 
@@ -96,12 +97,13 @@ def test_registry_login_does_not_outlive_the_deploy(app: App) -> None:
     assert app.deploy("good1").code == 0
     assert _files(app.hosts[0], NEEDLES[:2]) == []
     assert app.hosts[0].sh("ls -A .docker 2>/dev/null || true") == ""
-    app.hosts[0].fault('case "$*" in pull*) exec sleep 60;; esac')
+    app.hosts[0].hold("pull*")
     app.checkout.commit("Next")
     running = app.start("good2")
-    until(lambda: app.phase() == "pulling")
-    app.hosts[0].kill_runs("sleep 60")
+    app.hosts[0].held()
+    running.signal(signal.SIGKILL)
+    app.hosts[0].kill_runs()
     running.done()
-    app.hosts[0].fault("")
+    app.hosts[0].release()
     assert app.deploy("good2").code == 0
     assert _files(app.hosts[0], NEEDLES[:2]) == []

@@ -136,11 +136,12 @@ def _wait_at(app: App, host: int, gate: str) -> None:
 
 
 def test_job_killed_before_all_are_ready_leaves_both_as_they_are(live: App) -> None:
-    live.hosts[1].fault('case "$*" in pull*) sleep 3;; esac')
+    live.hosts[1].hold("pull*")
     running = live.start("good2")
-    until(lambda: live.phase(1) == "pulling")
+    live.hosts[1].held()
     running.signal(signal.SIGKILL)
     running.done()
+    live.hosts[1].release()
     _wait_at(live, 0, "switch")
     _wait_at(live, 1, "switch")
     for host in (0, 1):
@@ -153,11 +154,12 @@ def test_job_killed_before_all_are_ready_leaves_both_as_they_are(live: App) -> N
 
 
 def test_job_killed_when_all_are_ready_does_not_keep_the_second_from_following(live: App) -> None:
-    live.write(live.small.replace("interval: 200ms", "interval: 2s"))
+    live.hosts[0].hold("inspect*")
     running = live.start("good2")
-    until(lambda: live.phase(0) == "verifying")
+    live.hosts[0].held()
     running.signal(signal.SIGKILL)
     running.done()
+    live.hosts[0].release()
     live.lose_patience(1)
     _wait_at(live, 0, "keep")
     live.lose_patience(0)
@@ -169,11 +171,12 @@ def test_job_killed_when_all_are_ready_does_not_keep_the_second_from_following(l
 
 
 def test_job_cancelled_before_all_are_ready_tells_them_to_stay(live: App) -> None:
-    live.hosts[1].fault('case "$*" in pull*) sleep 3;; esac')
+    live.hosts[1].hold("pull*")
     running = live.start("good2")
-    until(lambda: live.phase(1) == "pulling")
+    live.hosts[1].held()
     running.signal(signal.SIGTERM)
     done = running.done(timeout=10)
+    live.hosts[1].release()
     assert done.code == 143, done.output
     assert "not all hosts were ready" in done.output
     for host in (0, 1):
@@ -182,23 +185,25 @@ def test_job_cancelled_before_all_are_ready_tells_them_to_stay(live: App) -> Non
 
 
 def test_job_cancelled_after_the_first_was_switched_lets_them_finish(live: App) -> None:
-    live.write(live.small.replace("interval: 200ms", "interval: 2s"))
+    live.hosts[0].hold("inspect*")
     running = live.start("good2")
-    until(lambda: live.phase(0) == "verifying")
+    live.hosts[0].held()
     running.signal(signal.SIGTERM)
     done = running.done(timeout=10)
     assert done.code == 143, done.output
     assert "the hosts finish good2-" in done.output
+    live.hosts[0].release()
     for host in (0, 1):
         live.settle(host)
     _run(live, "good2")
 
 
 def test_program_killed_on_one_host_takes_the_other_back_too(live: App) -> None:
-    live.write(live.small.replace("interval: 200ms", "interval: 2s"))
+    live.hosts[0].hold("inspect*")
     running = live.start("good2")
-    until(lambda: live.phase(0) == "verifying")
+    live.hosts[0].held()
     live.hosts[0].kill_runs()
+    live.hosts[0].release()
     done = running.done()
     assert "was killed; what it has left is cleared up" in done.output
     assert done.code in {20, 23}, done.output

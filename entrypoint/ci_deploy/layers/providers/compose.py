@@ -49,7 +49,6 @@ class Compose(Provider[ComposeSettings]):
         self.target = ""  # the release to go back to
         self.running: HostRun | None = None
         self._note: str | None = None
-        self._has_run = False  # a one-off command
 
     def problems(self) -> Iterable[Problem]:
         yield from self.ssh.prepare()
@@ -215,10 +214,7 @@ class Compose(Provider[ComposeSettings]):
         return self.hosts.first.facts.revision(self.target)
 
     def roll_back(self, revision: str) -> Live:
-        before, undo = self.ctx.before, self.ctx.arguments.get("migrations")
-        if undo and not self._has_run:
-            message = f"nobody here knows how to undo {undo} migrations."
-            raise Refused(message, hint="Name the framework: DEPLOY_APPLICATION=rails.")
+        before = self.ctx.before
         if self.ctx.command != "rollback" and before and before.revision == revision:
             self.target = before.release  # of this run: ROLLBACK_ON_FAILURE
         facts = self.hosts.first.facts
@@ -260,7 +256,6 @@ class Compose(Provider[ComposeSettings]):
         timeout: float = float("inf"),
     ) -> Ran:
         app, service, host = self.ctx.app, self.settings.run_service, self.hosts.first
-        self._has_run = True
         name = f"{app}-run-{secrets.token_hex(4)}"
         variables = {"RAILS_ENV": self.settings.deploy_env, **(env or {})}
         literal = {key: value.replace("$", "$$") for key, value in variables.items()}

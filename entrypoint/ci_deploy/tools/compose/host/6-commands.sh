@@ -105,12 +105,12 @@ follow() {
                 "$run/log"
             seen=$lines
         fi
+        [ -z "$listener" ] || kill -0 "$listener" 2>/dev/null || return 0 # the job is gone
         if [ -n "$ended" ]; then
             : >"$run/told"
             echo "@$token ended $ended"
             return
         fi
-        [ -z "$listener" ] || kill -0 "$listener" 2>/dev/null || return 0
         # A sign of life; and when nobody listens any more, the broken pipe ends us.
         if [ $(($(date +%s) - last)) -ge 5 ]; then
             last=$(date +%s)
