@@ -37,7 +37,7 @@ esac
 while :; do sleep 0.1; done
 """
 
-# What a Rails app understands: a migration takes a moment, and is written down where there is /data.
+# In place of Rails: what it is called with is written down where there is /data.
 RAILS = """#!/bin/sh
 echo "$VERSION rails $*"
 [ ! -d /data ] || echo "$VERSION rails $*" >>/data/rails
@@ -85,6 +85,7 @@ class DockerHost:
     address: str
     key: str
     known_hosts: str = ""
+    faulty: bool = False
 
     def root(self, *words: str, check: bool = True, stdin: str = "") -> str:
         """Run a command as root; what it printed."""
@@ -126,24 +127,29 @@ class DockerHost:
     def fault(self, script: str) -> None:
         """Shell text that runs before each `docker` of the host; empty for none."""
         self.root("sh", "-c", "cat >/tmp/fault && chmod 644 /tmp/fault", stdin=script)
+        self.faulty = bool(script)
 
     def hold(self, words: str, first: str = ":") -> None:
         """Let each `docker` with such words wait until `release`; before that it does `first`."""
-        self.root("sh", "-c", "rm -f /tmp/held; touch /tmp/hold")
         wait = "touch /tmp/held; while [ -e /tmp/hold ]; do sleep 0.1; done"
-        self.fault(f'case "$*" in {words}) {first}; {wait};; esac')
+        script = f'case "$*" in {words}) {first}; {wait};; esac'
+        prepare = "rm -f /tmp/held; touch /tmp/hold; cat >/tmp/fault; chmod 644 /tmp/fault"
+        self.root("sh", "-c", prepare, stdin=script)
+        self.faulty = True
 
-    def held(self, seconds: float = 60.0) -> None:
+    def held(self) -> None:
         """Until one waits."""
-        until = time.monotonic() + seconds
-        while not self.root("sh", "-c", "test ! -e /tmp/held || echo yes"):
-            assert time.monotonic() < until
-            time.sleep(0.05)
+        self.until("test -e /tmp/held")
 
     def release(self) -> None:
         """Let them go on, and the next ones pass."""
-        self.fault("")
-        self.root("rm", "-f", "/tmp/hold", "/tmp/held")
+        self.root("sh", "-c", ": >/tmp/fault; rm -f /tmp/hold /tmp/held")
+        self.faulty = False
+
+    def until(self, condition: str, seconds: float = 60.0) -> None:
+        """Wait until shell text on the host is true; in one `docker exec`, which is not cheap."""
+        loop = f"until {condition}; do sleep 0.05; done"
+        self.root("timeout", f"{seconds:.0f}", "sh", "-c", loop)
 
 
 def _logs_since_start(container: str) -> str:

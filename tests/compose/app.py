@@ -41,12 +41,21 @@ def until(true: Callable[[], object], seconds: float = 30.0) -> None:
         time.sleep(0.05)
 
 
+def versions(containers: list[dict[str, Any]]) -> list[str]:
+    """The VERSION of each that runs and is healthy."""
+    return sorted(
+        next(e for e in each["Config"]["Env"] if e.startswith("VERSION=")).split("=")[1]
+        for each in containers
+        if each["State"]["Running"]
+        and each["State"].get("Health", {}).get("Status", "healthy") == "healthy"
+    )
+
+
 class App:
     """One app on the hosts; `used` says how many of them."""
 
     def __init__(self, hosts: list[DockerHost], registry: Registry, path: Path) -> None:
         self.name = f"app{secrets.token_hex(3)}"
-        self.used = 1
         self.program = "ci-deploy"
         self.started: list[Run] = []
         self.hosts = hosts
@@ -55,8 +64,14 @@ class App:
         self.whole = WHOLE.format(image=registry.image)
         self.checkout = Checkout(path / "checkout", {FILE: self.small})
         self.folder = f"/home/deploy/{self.name}"
-        for host in hosts:
+        self.used = 0
+        self.use(1)
+
+    def use(self, count: int) -> None:
+        """Deploy to as many hosts from now on."""
+        for host in self.hosts[self.used : count]:
             host.sh(f"mkdir {self.name} && touch {self.name}/.env")
+        self.used = count
 
     def settings(self, tag: str = "good1", **more: str) -> dict[str, str]:
         """What a deploy of a tag needs."""
@@ -120,12 +135,7 @@ class App:
 
     def versions(self, host: int = 0, service: str = "app") -> list[str]:
         """The VERSION of each container of a service that runs and is healthy."""
-        return sorted(
-            next(e for e in each["Config"]["Env"] if e.startswith("VERSION=")).split("=")[1]
-            for each in self.containers(host, service)
-            if each["State"]["Running"]
-            and each["State"].get("Health", {}).get("Status", "healthy") == "healthy"
-        )
+        return versions(self.containers(host, service))
 
     def read(self, path: str, host: int = 0) -> str:
         """A file of ours on a host; empty when there is none."""
@@ -160,15 +170,20 @@ class App:
 
     def settle(self, host: int = 0, seconds: float = 60.0) -> None:
         """Wait until no run goes on."""
-        until(lambda: not self.locked(host), seconds)
+        self.hosts[host].until(f"flock -n {self.state}/lock true", seconds)
 
     def runs(self, tag: str, count: int = 1, host: int = 0) -> None:
         """Exactly this is proven, healthy, and nothing is open."""
-        assert self.versions(host) == [tag] * count
-        assert len(self.containers(host, "app")) == count
-        assert self.current(host).startswith(f"{tag}-")
-        assert self.read("pending", host) == ""
-        assert not self.locked(host)
+        script = (
+            f"cd {self.state}; readlink current; cat pending 2>/dev/null; "
+            "flock -n lock true || echo locked"
+        )
+        state = self.hosts[host].root("sh", "-c", script, check=False)
+        assert state.startswith(f"releases/{tag}-"), state
+        assert len(state.splitlines()) == 1, state
+        ours = self.containers(host, "app")
+        assert versions(ours) == [tag] * count
+        assert len(ours) == count
 
     def remove(self) -> None:
         """Leave nothing behind."""
@@ -176,7 +191,7 @@ class App:
             each.process.kill()
             each.process.communicate()
         mine = f"$(docker ps -aq --filter {LABEL}.project={self.name})"
-        for host in self.hosts:
+        for host in self.hosts[: self.used]:
             host.root(
                 "sh", "-c",
                 f"docker rm -fv {mine} 2>/dev/null; rm -rf {self.folder}; "

@@ -17,7 +17,8 @@ def app(docker_hosts: list[DockerHost], registry: Registry, tmp_path: Path) -> I
     made = App(docker_hosts, registry, tmp_path)
     yield made
     for host in docker_hosts:
-        host.release()
+        if host.faulty:
+            host.release()
     made.remove()
 
 

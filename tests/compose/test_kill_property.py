@@ -115,7 +115,7 @@ class Trials:
 def test_one_proven_release_runs_whatever_was_killed(
     app: App, kind: str, hosts: int, count: int
 ) -> None:
-    app.used = hosts
+    app.use(hosts)
     trials = Trials(app, random.Random(f"20261120 {kind} {hosts}"))
     for _ in range(count):
         trials.once(kind)

@@ -23,7 +23,7 @@ def _lose(app: App, tag: str, words: str, first: str = ":") -> None:
     host.kill_runs()
     running.done()
     host.release()
-    until(lambda: not app.locked())
+    app.settle()
 
 
 # --- the job is killed ---

@@ -14,7 +14,7 @@ from tests.compose.steps import program_with_steps, steps
 @pytest.fixture
 def both(app: App) -> App:
     """An app on both hosts, not yet deployed."""
-    app.used = 2
+    app.use(2)
     return app
 
 
@@ -104,7 +104,7 @@ def test_host_that_has_lost_its_containers_is_made_whole_and_the_other_left_alon
 
 def test_second_host_is_brought_to_the_release_of_the_first(app: App) -> None:
     assert app.deploy("good1").code == 0
-    app.used = 2
+    app.use(2)
     done = app.deploy("good1")
     assert done.code == 0, done.output
     _run(app, "good1")
