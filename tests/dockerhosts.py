@@ -10,8 +10,9 @@ import os
 import random
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -68,8 +69,6 @@ class Registry:
     """A registry that asks for a password."""
 
     address: str
-    container: str
-    tags: set[str] = field(default_factory=set)
 
     @property
     def image(self) -> str:
@@ -181,10 +180,12 @@ def _remove_orphans() -> None:
             docker("network", "rm", name, check=False)
 
 
-@pytest.fixture(scope="session")
-def docker_network() -> Iterator[Network]:
+Fleet = tuple[list[DockerHost], Registry]
+
+
+@contextmanager
+def _network() -> Iterator[Network]:
     """A subnet that nobody else has."""
-    need_docker()
     subprocess.run([MACHINE / "images.sh"], check=True, capture_output=True)
     _remove_orphans()
     name = f"ci-deploy-test-{os.getpid()}"
@@ -195,63 +196,71 @@ def docker_network() -> Iterator[Network]:
         if docker("network", "create", *labels, subnet, name, check=False).returncode == 0:
             break
     else:
-        pytest.fail("no subnet is free for the Docker hosts of the tests")
-    yield Network(name, prefix)
-    docker("network", "rm", name, check=False)
+        message = "no subnet is free for the Docker hosts of the tests"
+        raise RuntimeError(message)
+    try:
+        yield Network(name, prefix)
+    finally:
+        docker("network", "rm", name, check=False)
 
 
-@pytest.fixture(scope="session")
-def start_host(
-    docker_network: Network, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[int], DockerHost]]:
-    """Starts hosts by number; all are removed at the end."""
-    folder = tmp_path_factory.mktemp("key")
-    subprocess.run(
-        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", folder / "key"],
-        check=True,
-    )
+@contextmanager
+def fleet(folder: Path, count: int = 2) -> Iterator[Fleet]:
+    """Hosts and their registry, with the images of the tests in it; `folder` is for the key."""
+    keygen = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f"]
+    subprocess.run([*keygen, folder / "key"], check=True)
+    key, public = (folder / "key").read_text(), (folder / "key.pub").read_text().strip()
     started: list[str] = []
-
-    def start(number: int) -> DockerHost:
-        address = docker_network.address(10 + number)
-        container = _own(
-            f"--network={docker_network.name}", f"--ip={address}", f"--hostname=host{number}",
-            "-e=SSH_USER=deploy", f"-e=AUTHORIZED_KEYS={(folder / 'key.pub').read_text().strip()}",
-            f"-e=INSECURE_REGISTRY={docker_network.address(5)}:5000", *HOST_FLAGS,
-            "ci-deploy-test/docker-host", "-o", "LogLevel=VERBOSE",
-        )  # fmt: skip
-        started.append(container)
-        return DockerHost(container, address, (folder / "key").read_text())
-
-    yield start
-    if started:
-        docker("rm", "-fv", *started, check=False)
+    with _network() as network:
+        registry = Registry(f"{network.address(5)}:5000")
+        hosts = []
+        try:
+            for number in range(1, count + 1):
+                address = network.address(10 + number)
+                container = _own(
+                    f"--network={network.name}", f"--ip={address}", f"--hostname=host{number}",
+                    "-e=SSH_USER=deploy", f"-e=AUTHORIZED_KEYS={public}",
+                    f"-e=INSECURE_REGISTRY={registry.address}", *HOST_FLAGS,
+                    "ci-deploy-test/docker-host", "-o", "LogLevel=VERBOSE",
+                )  # fmt: skip
+                started.append(container)
+                hosts.append(DockerHost(container, address, key))
+            started.append(
+                _own(
+                    f"--network={network.name}", f"--ip={network.address(5)}",
+                    f"-e=REGISTRY_USER={USER}", f"-e=REGISTRY_PASSWORD={PASSWORD}",
+                    "ci-deploy-test/registry",
+                )
+            )  # fmt: skip
+            for host in hosts:
+                host.wait()
+                host.root("sh", "-c", f"cat >{SHIM} && chmod 755 {SHIM}", stdin=FAULTY)
+                shown = host.root("cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()[:2]
+                host.known_hosts = " ".join([host.address, *shown])
+            _push_images(registry, hosts[0])
+            yield hosts, registry
+        finally:
+            docker("rm", "-fv", *started, check=False)
 
 
 @pytest.fixture(scope="session")
-def docker_hosts(start_host: Callable[[int], DockerHost]) -> list[DockerHost]:
-    """Two hosts."""
-    hosts = [start_host(1), start_host(2)]
-    for host in hosts:
-        host.wait()
-        host.root("sh", "-c", f"cat >{SHIM} && chmod 755 {SHIM}", stdin=FAULTY)
-        key = host.root("cat", "/etc/ssh/ssh_host_ed25519_key.pub").split()[:2]
-        host.known_hosts = " ".join([host.address, *key])
-    return hosts
+def docker_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """Two hosts and a registry, shared by the tests of one process."""
+    need_docker()
+    with fleet(tmp_path_factory.mktemp("fleet")) as found:
+        yield found
 
 
-@pytest.fixture(scope="session")
-def registry(docker_network: Network, docker_hosts: list[DockerHost]) -> Iterator[Registry]:
+@pytest.fixture
+def docker_hosts(docker_fleet: Fleet) -> list[DockerHost]:
+    """The two hosts."""
+    return docker_fleet[0]
+
+
+@pytest.fixture
+def registry(docker_fleet: Fleet) -> Registry:
     """The registry, with the images of the tests in it."""
-    address = docker_network.address(5)
-    container = _own(
-        f"--network={docker_network.name}", f"--ip={address}",
-        f"-e=REGISTRY_USER={USER}", f"-e=REGISTRY_PASSWORD={PASSWORD}", "ci-deploy-test/registry",
-    )  # fmt: skip
-    found = Registry(f"{address}:5000", container)
-    _push_images(found, docker_hosts[0])
-    yield found
-    docker("rm", "-fv", container, check=False)
+    return docker_fleet[1]
 
 
 def _push_images(registry: Registry, host: DockerHost) -> None:
@@ -284,4 +293,3 @@ def _push_images(registry: Registry, host: DockerHost) -> None:
     """
     host.root("sh", "-c", "cat >/tmp/password", stdin=PASSWORD)
     host.root("env", f"RAILS={RAILS}", "sh", "-c", script, stdin=APP)
-    registry.tags |= set(tags)

@@ -121,7 +121,8 @@ def test_compose_killed_between_stop_and_start_is_healed_by_the_next_run(
 ) -> None:
     """The old container is gone, the new one is `Created` under a name of its own: down."""
     at_its_end = (
-        '/usr/bin/docker events --filter event=die --format "{{.ID}}" | head -n 1 >/tmp/died & '
+        '(/usr/bin/docker events --filter event=die --format "{{.ID}}" | head -n 1 >/tmp/died)'
+        " 9>&- 8>&- & "
         'sleep 1; : >/tmp/died; /usr/bin/docker "$@" & '
         "until [ -s /tmp/died ]; do :; done; pkill -KILL docker-compose"
     )

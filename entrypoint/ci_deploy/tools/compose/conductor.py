@@ -32,7 +32,7 @@ class Conductor:
     def advance(self) -> None:
         """Look at all hosts, and say what can be said now."""
         if failed := next((w for w in self._watches if w.end and not w.end.good), None):
-            reason = failed.end.text if failed.end else ""
+            reason = (failed.end and failed.end.text) or "the run there was killed"
             return self.call_back(self.calling_back or f"{failed.host}: {reason}")
         if self.calling_back:
             return self.call_back(self.calling_back)

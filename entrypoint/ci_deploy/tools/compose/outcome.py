@@ -57,6 +57,8 @@ def _others(watches: Sequence[Watch], first: Watch) -> str:
         "unchanged": "is as it was",
         "recalled": "went back",
         "rolled-back": "went back",
+        "stopped": "was stopped",
+        "died": "is unknown",
     }
     parts = [
         f"{watch.host} {said.get(watch.end.word, watch.end.word) if watch.end else 'is unknown'}"

@@ -101,7 +101,8 @@ wait_for() {
     date +%s >"$run/beat"
     while [ ! -f "$run/word.$1" ]; do
         ! cancelled || return 1
-        if [ $(($(date +%s) - $(cat "$run/beat"))) -gt "$patience" ]; then
+        heard=$(cat "$run/beat") # empty at the very moment of being written
+        if [ $(($(date +%s) - ${heard:-$(date +%s)})) -gt "$patience" ]; then
             say "! nothing was heard of the CI job for $patience s"
             return 1
         fi
