@@ -194,7 +194,7 @@ class App:
         for host in self.hosts[: self.used]:
             host.root(
                 "sh", "-c",
-                f"docker rm -fv {mine} 2>/dev/null; rm -rf {self.folder}; "
-                f"docker volume rm -f {self.name}_data >/dev/null",
+                f"docker rm -fv {mine}; docker volume rm -f $(docker volume ls -q --filter "
+                f"{LABEL}.project={self.name}); rm -rf {self.folder}",
                 check=False,
             )  # fmt: skip
