@@ -140,9 +140,10 @@ def test_compose_file_is_deployed_unchanged_and_the_logs_survive(app: App) -> No
     text = (EXAMPLE / FILE).read_text()
     # What the stand-ins cannot do: speak HTTP, be asked by pg_isready, have a network or /app.
     for old, new in {
-        '["CMD", "curl", "--fail", "--silent", "http://localhost:3000/up"]': '["CMD", "true"]',
-        '["CMD", "pg_isready", "--username=postgres"]': '["CMD", "true"]',
+        '["CMD", "curl", "--fail", "--silent", "http://localhost:3000/up"]': '["CMD", "test", "-f", "/ok"]',
+        '["CMD", "pg_isready", "--username=postgres"]': '["CMD", "test", "-f", "/ok"]',
         "log:/app/log": "log:/log",
+        "interval: 5s": "interval: 200ms",
         'ports: ["80:80"]': "network_mode: none",
         "    restart: unless-stopped\n    volumes": "    network_mode: none\n    volumes",
     }.items():

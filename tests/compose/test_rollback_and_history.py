@@ -30,8 +30,8 @@ def test_rollback_fetches_by_digest_what_a_clean_up_has_removed(live: App) -> No
     """Whatever the tag means by now."""
     assert live.deploy("good2").code == 0
     image = live.registry.image
-    pinned = live.hosts[0].sh(f"cat {live.state}/releases/good1-*/images").split()[4]
-    live.hosts[0].root("docker", "rmi", f"{image}:good1", pinned)
+    [found] = live.hosts[0].sh(f"cat {live.state}/releases/good1-*/images").splitlines()
+    live.hosts[0].root("docker", "rmi", "-f", found.split()[3])
     done = live.run("rollback", "previous")
     assert done.code == 0, done.output
     assert f"pulling {image}@sha256:" in done.output
@@ -80,7 +80,7 @@ def test_plan_changes_nothing_and_tells_of_the_stop(live: App) -> None:
         assert done.code == (14 if words else 0), done.output
     done = live.run("plan", DEPLOY_TAG="good2")
     assert "Compose stops the containers of app before it starts the new ones." in done.output
-    assert re.search(r"deploy good2-\w{6} on [\d.]+: pull, switch, verify", done.output)
+    assert re.search(r"deploy good2-\w{6} to [\d.]+: pull, switch, verify", done.output)
     assert live.hosts[0].sh(f"ls -lR --time-style=full-iso {live.state}") == before
     live.runs("good1")
 
@@ -113,9 +113,7 @@ def test_five_good_releases_are_kept_with_their_images_and_no_failed_one_of_last
     assert live.deploy("good2", REDEPLOY="true").code == 0
     kept = live.hosts[0].sh(f"ls {live.state}/releases").split()
     tags = sorted(name.partition("-")[0] for name in kept)
-    assert tags == ["good2", "good3", "good4", "good5", "good6", "good2"][:0] + sorted(
-        ["good2", "good2", "good4", "good5", "good6"]
-    )
+    assert tags == ["good2", "good3", "good4", "good5", "good6"]
     images = live.hosts[0].root("docker", "images", "--format", "{{.Tag}}", live.registry.image)
     assert "good1" not in images.split()
     assert "bad1" not in images.split()
