@@ -139,9 +139,10 @@ def test_compose_file_is_deployed_unchanged_and_the_logs_survive(app: App) -> No
     )  # fmt: skip
     text = (EXAMPLE / FILE).read_text()
     # What the stand-ins cannot do: speak HTTP, be asked by pg_isready, have a network or /app.
+    check = '["CMD", "test", "-f", "/ok"]'
     for old, new in {
-        '["CMD", "curl", "--fail", "--silent", "http://localhost:3000/up"]': '["CMD", "test", "-f", "/ok"]',
-        '["CMD", "pg_isready", "--username=postgres"]': '["CMD", "test", "-f", "/ok"]',
+        '["CMD", "curl", "--fail", "--silent", "http://localhost:3000/up"]': check,
+        '["CMD", "pg_isready", "--username=postgres"]': check,
         "log:/app/log": "log:/log",
         "interval: 5s": "interval: 200ms",
         'ports: ["80:80"]': "network_mode: none",

@@ -110,14 +110,13 @@ def test_five_good_releases_are_kept_with_their_images_and_no_failed_one_of_last
     live.hosts[0].sh(f"touch -d '4 days ago' {live.state}/releases/bad1-*")
     for number in range(2, 7):
         assert live.deploy(f"good{number}").code == 0
-    assert live.deploy("good2", REDEPLOY="true").code == 0
     kept = live.hosts[0].sh(f"ls {live.state}/releases").split()
     tags = sorted(name.partition("-")[0] for name in kept)
     assert tags == ["good2", "good3", "good4", "good5", "good6"]
     images = live.hosts[0].root("docker", "images", "--format", "{{.Tag}}", live.registry.image)
     assert "good1" not in images.split()
     assert "bad1" not in images.split()
-    assert "good4" in images.split()
+    assert "good2" in images.split()
 
 
 # --- commands in what is live ---
