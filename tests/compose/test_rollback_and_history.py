@@ -34,7 +34,7 @@ def test_rollback_fetches_by_digest_what_a_clean_up_has_removed(live: App) -> No
     live.hosts[0].root("docker", "rmi", "-f", found.split()[3])
     done = live.run("rollback", "previous")
     assert done.code == 0, done.output
-    assert f"pulling {image}@sha256:" in done.output
+    assert f"pulling {image}:good1@sha256:" in done.output
     live.runs("good1")
 
 
@@ -110,6 +110,7 @@ def test_five_good_releases_are_kept_with_their_images_and_no_failed_one_of_last
     live.hosts[0].sh(f"touch -d '4 days ago' {live.state}/releases/bad1-*")
     for number in range(2, 7):
         assert live.deploy(f"good{number}").code == 0
+    live.settle()
     kept = live.hosts[0].sh(f"ls {live.state}/releases").split()
     tags = sorted(name.partition("-")[0] for name in kept)
     assert tags == ["good2", "good3", "good4", "good5", "good6"]
