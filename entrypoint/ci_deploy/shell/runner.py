@@ -139,14 +139,8 @@ class Runner:
         timeout: Timeout = float("inf"),
         ok: Sequence[int] | None = (0,),
     ) -> list[Result]:
-        """The same for several at once. All come to their end, whatever becomes of the others.
-
-        A change without words is part of one that was announced before.
-        """
-        ledger = self.ledger
-        announced = [
-            ledger.announce(each.what) if each.what else not ledger.planning for each in changes
-        ]
+        """The same for several at once. All come to their end, whatever becomes of the others."""
+        announced = [self.ledger.announce(change.what) for change in changes]
         if not all(announced):
             return [Result(tuple(change.command.argv), planned=True) for change in changes]
         self.cancellation.check()

@@ -20,9 +20,10 @@ from ci_deploy.tools.compose import checks, history
 from ci_deploy.tools.compose.env_file import unusable
 from ci_deploy.tools.compose.files import ComposeFile, compose_files
 from ci_deploy.tools.compose.hosts import Hosts, servers
+from ci_deploy.tools.compose.login import login
 from ci_deploy.tools.compose.model import Model, model, need_service
 from ci_deploy.tools.compose.release import Release, command_file, listed, make_release
-from ci_deploy.tools.compose.run import HostRun, Login, Order
+from ci_deploy.tools.compose.run import HostRun, Order
 from ci_deploy.tools.compose.settings import ComposeSettings
 from ci_deploy.tools.ssh import Ssh
 
@@ -48,6 +49,7 @@ class Compose(Provider[ComposeSettings]):
         self.release: Release | None = None
         self.target = ""  # the release to go back to
         self.running: HostRun | None = None
+        self._login = login(ctx, wanted)
         self._note: str | None = None
 
     def problems(self) -> Iterable[Problem]:
@@ -130,7 +132,7 @@ class Compose(Provider[ComposeSettings]):
         if ctx.settings.redeploy:
             again = secrets.token_hex(4)
         self.release = make_release(
-            ctx, self.tag, self.settings.deploy_env, self.login.registry, self.model, self.files,
+            ctx, self.tag, self.settings.deploy_env, self._login.registry, self.model, self.files,
             again=again,
         )  # fmt: skip
         ctx.release = self.release.id
@@ -163,7 +165,7 @@ class Compose(Provider[ComposeSettings]):
         self._run(order, f"deploy {release.id} to {{host}}: pull, switch, verify")
 
     def _run(self, order: Order, what: str) -> None:
-        self.running = HostRun(self.ctx, self.hosts, self.settings, order, self.login)
+        self.running = HostRun(self.ctx, self.hosts, self.settings, order, self._login)
         if not self.running.start(what):
             return
         self.running.follow()
@@ -176,25 +178,12 @@ class Compose(Provider[ComposeSettings]):
         if not self.ctx.planning:
             return
         say, services = self.ctx.console.indent, self.model.ours
-        if steps := self.ctx.before_traffic:
-            for step in steps:
-                say(f"before the switch, once: {step.what}")
+        for step in self.ctx.before_traffic:
+            say(f"before the switch, once: {step.what}")
         names = ", ".join(service.name for service in services)
         say(f"Compose stops the containers of {names} before it starts the new ones.")
         if stopped := history.last_stop(self.hosts.all):
             say(f"The last deploy stopped them for {stopped:.1f} s.")
-
-    @property
-    def login(self) -> Login:
-        """Who logs in where: what was given, or on GitLab the project's own registry."""
-        wanted, environ = self.settings, self.ctx.environ
-        if wanted.registry_user:
-            return Login(wanted.registry, wanted.registry_user, wanted.registry_password)
-        registry, password = environ.get("CI_REGISTRY", ""), environ.get("CI_REGISTRY_PASSWORD", "")
-        if not (registry and password) or wanted.registry not in {"", registry}:
-            return Login(wanted.registry)
-        self.ctx.redactor.add(password)
-        return Login(registry, environ.get("CI_REGISTRY_USER", ""), password)
 
     def interrupted(self) -> None:
         if self.running and self.running.open:
@@ -289,9 +278,8 @@ class Compose(Provider[ComposeSettings]):
 
     def note(self, text: str) -> None:
         app, host = self.ctx.app, self.hosts.first
-        what = (
-            f"note on {host} what is unfinished: {text}" if text else f"remove the note on {host}"
-        )
+        noted = f"note on {host} what is unfinished: {text}"
+        what = noted if text else f"remove the note on {host}"
         self.hosts.change([host], ["note", app], lambda _host: what, text.encode())
         self._note = text
 

@@ -112,6 +112,9 @@ class Following:
 
     def _changed(self) -> None:
         """Something was heard: answer, and see whether gates can be opened."""
+        for watch in self.watches:
+            if watch.end:
+                self._send(watch, "seen")
         going = [watch for watch in self.watches if watch.end is None]
         now = time.monotonic()
         if any(now - watch.heard > SILENCE for watch in going):

@@ -12,6 +12,7 @@ from ci_deploy.errors import DeployFailed, Unauthorized
 from ci_deploy.layers.provider import Ran
 from ci_deploy.tools.compose.following import PATIENCE, Following
 from ci_deploy.tools.compose.hosts import Host, Hosts
+from ci_deploy.tools.compose.login import Login
 from ci_deploy.tools.compose.outcome import failure
 from ci_deploy.tools.compose.release import deployment_facts, members, tar
 from ci_deploy.tools.compose.settings import ComposeSettings
@@ -19,15 +20,6 @@ from ci_deploy.tools.compose.watch import End, Watch
 
 KEEP = 5  # releases that were live
 URL_TIMEOUT = 60  # seconds for COMPOSE_CHECK_URL, unless COMPOSE_HEALTH_TIMEOUT says otherwise
-
-
-@dataclass(frozen=True)
-class Login:
-    """Registry, user and password; all empty for none."""
-
-    registry: str = ""
-    user: str = ""
-    password: str = ""
 
 
 @dataclass(frozen=True)

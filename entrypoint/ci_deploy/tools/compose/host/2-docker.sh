@@ -162,9 +162,18 @@ log_in() {
     return 1
 }
 
-forget_login() {
-    login=$(cat "$run/login" 2>/dev/null) || return 0
-    case $login in */ci-deploy-login.*) rm -rf "$login" ;; esac
-    rm -f "$run/login"
-    login=
+forget_login() { remove_login "$run" && login=; }
+
+remove_login() {
+    old=$(cat "$1/login" 2>/dev/null) || return 0
+    case $old in */ci-deploy-login.*) rm -rf "$old" ;; esac
+    rm -f "$1/login"
+}
+
+# forget_old_logins: of runs that were killed.
+forget_old_logins() {
+    for each in "$home"/runs/*/login; do
+        each=${each%/login}
+        (exec 8>>"$each/alive" && flock -n 8 && remove_login "$each") 2>/dev/null
+    done
 }

@@ -115,6 +115,7 @@ tell_stops() {
 # that there is none.
 recover() {
     remove_leftovers
+    forget_old_logins
     wait_for_commands
     [ -f "$home/pending" ] && read -r open_id open_run <"$home/pending" || return 0
     open=$home/releases/$open_id was=$(cat "$home/runs/$open_run/state" 2>/dev/null)

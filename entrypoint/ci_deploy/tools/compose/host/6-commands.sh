@@ -84,7 +84,7 @@ last_run() {
 }
 
 # follow APP RUN LINE WORDS: the log from a line on as `NUMBER|text`, until the run has ended. WORDS
-# is `yes` when the job says words on stdin: `beat`, `leave`, those of `wait_for`, `back REASON`.
+# is `yes` when the job says words on stdin: `beat`, `leave`, `seen`, those of `wait_for`, `back WHY`.
 follow() {
     enter "$1"
     run=$home/runs/$2 seen=$3
@@ -105,12 +105,13 @@ follow() {
                 "$run/log"
             seen=$lines
         fi
-        [ -z "$listener" ] || kill -0 "$listener" 2>/dev/null || return 0 # the job is gone
         if [ -n "$ended" ]; then
-            : >"$run/told"
             echo "@$token ended $ended"
+            # A job says that it has seen it; one that was killed has not.
+            if [ -n "$listener" ]; then wait "$listener"; else : >"$run/told"; fi
             return
         fi
+        [ -z "$listener" ] || kill -0 "$listener" 2>/dev/null || return 0
         # A sign of life; and when nobody listens any more, the broken pipe ends us.
         if [ $(($(date +%s) - last)) -ge 5 ]; then
             last=$(date +%s)
@@ -132,6 +133,10 @@ listen() {
     while read -r word rest; do
         case $word in
         leave) return ;;
+        seen)
+            : >"$run/told"
+            return
+            ;;
         beat) date +%s >"$run/beat" ;;
         *) put "$run/word.$word" "$rest" ;;
         esac
