@@ -68,7 +68,7 @@ state_of_app() {
     (exec 9>>"$home/lock" && flock -n 9) || echo "holder $(holder)"
     [ ! -s "$home/note" ] || sed 's/^/note /' "$home/note"
     last_run
-    [ ! -f "$run/outcome" ] || [ -f "$run/told" ] ||
+    [ ! -f "$run/outcome" ] || [ -f "$run/witnessed" ] ||
         echo "untold $(cat "$run/title"): $(cat "$run/outcome")"
     for each in "$home"/releases/*/release.json; do
         [ -f "$each" ] || continue
@@ -108,7 +108,7 @@ follow() {
         if [ -n "$ended" ]; then
             echo "@$token ended $ended"
             # A job says that it has seen it; one that was killed has not.
-            if [ -n "$listener" ]; then wait "$listener"; else : >"$run/told"; fi
+            if [ -n "$listener" ]; then wait "$listener"; else : >"$run/witnessed"; fi
             return
         fi
         [ -z "$listener" ] || kill -0 "$listener" 2>/dev/null || return 0
@@ -134,7 +134,7 @@ listen() {
         case $word in
         leave) return ;;
         seen)
-            : >"$run/told"
+            : >"$run/witnessed"
             return
             ;;
         beat) date +%s >"$run/beat" ;;
