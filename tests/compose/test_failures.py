@@ -67,8 +67,9 @@ def test_wrong_answer_of_the_app_itself_rolls_back_when_a_url_is_to_be_asked(app
     )
     app.write(served)
     url = {"COMPOSE_CHECK_URL": "http://localhost:8099/up", "COMPOSE_HEALTH_TIMEOUT": "4"}
-    done = app.deploy("good1", **url)
+    done = app.deploy("good1", **url, HEALTHCHECK_URL="http://{host}:8099/up")
     assert done.code == 0, done.output
+    assert f"healthy: http://{app.hosts[0].address}:8099/up answers 200" in done.output
     assert "http://localhost:8099/up answers 200" in done.output
     done = app.deploy("good2", **url)
     assert done.code == 23, done.output

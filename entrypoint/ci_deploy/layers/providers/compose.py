@@ -290,5 +290,9 @@ class Compose(Provider[ComposeSettings]):
         return checks.summary(self.hosts.all)
 
     @property
+    def host_names(self) -> Sequence[str]:
+        return [host.server.bracketed for host in self.hosts.all]
+
+    @property
     def check_command(self) -> str:
         return "ci-deploy doctor"
