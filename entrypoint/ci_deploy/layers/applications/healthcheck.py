@@ -65,9 +65,7 @@ class Healthcheck(Application[HealthcheckSettings]):
             if time.monotonic() + PAUSE > until:
                 break
             self.ctx.cancellation.sleep(PAUSE)
-        message = (
-            f"not healthy within {self.settings.timeout} s: {url} answers {answer}."
-        )
+        message = f"not healthy within {self.settings.timeout} s: {url} answers {answer}."
         raise Unhealthy(
             message, hint="Look at the app's log; raise HEALTHCHECK_TIMEOUT if it is slow."
         )
