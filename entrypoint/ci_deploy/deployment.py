@@ -228,7 +228,8 @@ class Deployment:
             return f"{app} runs no revision that is known."
         as_before = before is not None and before.revision == live.revision
         state = "" if live.up else f", but not all of its processes run {live.detail}".rstrip()
-        return f"{app} {'still ' if as_before else ''}runs {live.revision[:7]}{state}."
+        busy = "; a deploy goes on there" if live.busy else ""
+        return f"{app} {'still ' if as_before else ''}runs {live.revision[:7]}{state}{busy}."
 
     def _note_live(self, live: Live) -> None:
         report, ctx = self.report, self.ctx

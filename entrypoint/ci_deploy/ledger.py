@@ -14,7 +14,11 @@ class Ledger:
         self._show = show
 
     def announce(self, what: str) -> bool:
-        """Note a change; tells whether it is to be made now (not when planning)."""
-        self.changes.append(what)
-        self._show(what)
+        """Note a change; tells whether it is to be made now (not when planning).
+
+        One without words is part of a change that was announced before.
+        """
+        if what:
+            self.changes.append(what)
+            self._show(what)
         return not self.planning

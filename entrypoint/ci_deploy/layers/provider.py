@@ -295,6 +295,11 @@ class Provider(Layer[S]):
         return "ci-deploy rollback"
 
     @property
+    def host_names(self) -> Sequence[str]:
+        """What `{host}` in a URL stands for: each host of the app, where it has several."""
+        return ()
+
+    @property
     def check_command(self) -> str:
         """How a person sees what is live."""
         return "ci-deploy doctor"

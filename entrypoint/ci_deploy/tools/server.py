@@ -35,8 +35,11 @@ class Server:
         return f"ssh://{self.user}@{self.bracketed}:{self.port}/{path}"
 
 
-def server(text: str, *, user: str = "") -> Server:
-    """Parse `host`, `user@host:port`, `ssh://user@host:port`, IPv6 in brackets or bare."""
+def server(text: str, *, user: str = "", port: int = 22) -> Server:
+    """Parse `host`, `user@host:port`, `ssh://user@host:port`, IPv6 in brackets or bare.
+
+    `user` and `port` are what is meant when the text says nothing of them. Raises ValueError.
+    """
     scheme, separator, rest = text.partition("://")
     if separator and scheme.lower() != "ssh":
         message = f"this is a {scheme}:// address, but the server is reached by ssh: `user@host`."
@@ -50,16 +53,16 @@ def server(text: str, *, user: str = "") -> Server:
     if ":" in name:
         message = "there is a password in it; the server is reached with a key."
         raise ValueError(message)
-    host, port = _host_and_port(address)
+    host, given = _host_and_port(address)
     if not HOST.fullmatch(host) or (
         name and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name)
     ):
         message = f"`{text}` is not `host` or `user@host:port`."
         raise ValueError(message)
-    return Server(host, name or user, port)
+    return Server(host, name or user, port if given is None else given)
 
 
-def _host_and_port(address: str) -> tuple[str, int]:
+def _host_and_port(address: str) -> tuple[str, int | None]:
     if match := re.fullmatch(r"\[(?P<host>[^\]]+)\](?::(?P<port>.*))?", address):
         host, port = match["host"], match["port"]
     elif address.count(":") == 1:
@@ -67,7 +70,7 @@ def _host_and_port(address: str) -> tuple[str, int]:
     else:
         host, port = address, None  # a name, or a bare IPv6 address
     if port is None:
-        return host, 22
+        return host, None
     if not port.isdecimal() or not 0 < int(port) < 65536:
         message = f"`{port}` is not a port; the name of the app belongs into APP_NAME."
         raise ValueError(message)

@@ -166,7 +166,7 @@ class Ssh:
                 f"{error} Trying again in {seconds:.0f} s."
             ),
         )
-        if self._wanted.host_key_checking == "accept-new" and (offer := self._offer()):
+        if self._wanted.host_key_checking == "accept-new" and (offer := self._offer(server)):
             self._console.warning(
                 "SSH_HOST_KEY_CHECKING=accept-new: the server's identity was not checked. "
                 f"Pin it: SSH_SERVER_HOSTKEYS='{offer.line(server)}'"
@@ -189,9 +189,7 @@ class Ssh:
 
     def command(self, server: Server, words: Sequence[str], stdin: bytes = b"") -> Command:
         """A remote command as a session on the connection."""
-        return Command(
-            [*self._ssh(server, "-T"), server.host, "--", shlex.join(words)], stdin=stdin
-        )
+        return Command([*self._ssh(server, "-T"), server.host, "--", quoted(words)], stdin=stdin)
 
     @contextlib.contextmanager
     def hidden(self, server: Server, words: Sequence[str]) -> Iterator[Command]:
@@ -200,7 +198,7 @@ class Ssh:
         The command stands on one line of ssh_config, so the words must not contain newlines.
         """
         path = self._dir / f"hidden{len(list(self._dir.iterdir()))}"
-        line = shlex.join(words).replace("%", "%%")
+        line = quoted(words).replace("%", "%%")
         path.write_text(f"Host *\n  RemoteCommand {line}\n\n{self._config.read_text()}")
         try:
             yield Command([*self._ssh(server, "-T", config=path), server.host])
@@ -230,7 +228,7 @@ class Ssh:
         lines = tuple(line for line in text.splitlines() if line.strip())
         last = lines[-1] if lines else "ssh gave no reason"
         if re.search(r"Host key verification failed|host key is known|IDENTIFICATION HAS", text):
-            return mismatch(server, self._offer(), self._wanted.host_keys)
+            return mismatch(server, self._offer(server), self._wanted.host_keys)
         if "Permission denied" in text or "Too many authentication failures" in text:
             message = f"{server} refuses the key for user {server.user or 'of this machine'}."
             ours = self._agent.key_name()
@@ -244,9 +242,16 @@ class Ssh:
         reason = last.removeprefix("ssh: ").rstrip(".\r")
         return Unreachable(f"{server} cannot be reached: {reason}.")
 
-    def _offer(self) -> Offer | None:
+    def _offer(self, server: Server) -> Offer | None:
         """What the server has shown last (written by known_hosts.sh)."""
         with contextlib.suppress(OSError, ValueError, IndexError):
-            _host, kind, key, digest = (self._dir / "offered").read_text().split("\n")[-2].split()
+            shown = [line.split() for line in (self._dir / "offered").read_text().splitlines()]
+            named = [line for line in shown if line[0] == server.known_hosts_name]
+            _host, kind, key, digest = (named or shown)[-1]  # by another name behind a jump host
             return Offer(kind, key, digest)
         return None
+
+
+def quoted(words: Sequence[str]) -> str:
+    """Words as a server's shell reads them: the one place where something is quoted for it."""
+    return shlex.join(words)

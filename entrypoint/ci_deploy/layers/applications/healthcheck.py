@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from ci_deploy.errors import Unhealthy, Unreachable
+from ci_deploy.errors import Problem, Unhealthy, Unreachable
 from ci_deploy.events import Event, on
 from ci_deploy.layers.base import Application
 from ci_deploy.settings import setting, settings
@@ -20,7 +21,7 @@ class HealthcheckSettings:
 
     url: str = setting(
         "HEALTHCHECK_URL",
-        "URL of the app that has to answer with 2xx after the deploy",
+        "URL of the app that has to answer with 2xx after the deploy; `{host}`: on each host",
         default="",
         example="https://my-project.example.com/health",
         parse=http_url,
@@ -37,32 +38,40 @@ class Healthcheck(Application[HealthcheckSettings]):
     Settings: ClassVar[type[Any]] = HealthcheckSettings
     trigger = "HEALTHCHECK_URL"
 
+    def problems(self) -> Iterable[Problem]:
+        ctx = self.ctx
+        if "{host}" in self.settings.url and ctx.has_provider and not ctx.provider.host_names:
+            yield self.problem("HEALTHCHECK_URL", f"{ctx.provider.name} has no list of hosts.")
+
     # Before the migrations of the application layers nothing can be said, so it comes late.
     @on(Event.POST_DEPLOY, priority=200)
     @on(Event.DEPLOY_SKIPPED, priority=200)
     def check(self) -> None:
         """Ask until it answers well; the last answer is in the message."""
+        hosts = self.ctx.provider.host_names if "{host}" in self.settings.url else [""]
+        for host in hosts:
+            self._check(self.settings.url.replace("{host}", host))
+
+    def _check(self, url: str) -> None:
         if self.ctx.planning:
-            self.ctx.console.indent(f"{self.settings.url} would have to answer with 2xx")
+            self.ctx.console.indent(f"{url} would have to answer with 2xx")
             return
         until = time.monotonic() + self.settings.timeout
         while True:
-            answer = self._ask(max(1.0, until - time.monotonic()))
+            answer = self._ask(url, max(1.0, until - time.monotonic()))
             if answer.startswith("2"):
-                self.ctx.console.indent(f"healthy: {self.settings.url} answers {answer}")
+                self.ctx.console.indent(f"healthy: {url} answers {answer}")
                 return
             if time.monotonic() + PAUSE > until:
                 break
             self.ctx.cancellation.sleep(PAUSE)
-        message = (
-            f"not healthy within {self.settings.timeout} s: {self.settings.url} answers {answer}."
-        )
+        message = f"not healthy within {self.settings.timeout} s: {url} answers {answer}."
         raise Unhealthy(
             message, hint="Look at the app's log; raise HEALTHCHECK_TIMEOUT if it is slow."
         )
 
-    def _ask(self, seconds: float) -> str:
+    def _ask(self, url: str, seconds: float) -> str:
         try:
-            return str(self.ctx.http.read(self.settings.url, timeout=min(10.0, seconds)).status)
+            return str(self.ctx.http.read(url, timeout=min(10.0, seconds)).status)
         except Unreachable as error:
             return f"nothing ({error.message.rstrip('.')})"

@@ -1,0 +1,298 @@
+"""Docker Compose on one's own hosts, over ssh. The hosts do the work; the job follows it.
+
+A `docker compose up` that is cut off in the middle is an outage. So a run is uploaded, started on
+the host apart from the connection, under a lock of the kernel, and only watched from here: a
+cancelled job, a lost network or a killed runner cannot take the site down.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from ci_deploy.context import Context
+from ci_deploy.errors import OutcomeUnknown, Problem, Refused, SkipDeploy
+from ci_deploy.events import Event, on
+from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, Ran
+from ci_deploy.tools.compose import checks, history
+from ci_deploy.tools.compose.env_file import unusable
+from ci_deploy.tools.compose.files import ComposeFile, compose_files
+from ci_deploy.tools.compose.hosts import Hosts, servers
+from ci_deploy.tools.compose.login import login
+from ci_deploy.tools.compose.model import Model, model, need_service
+from ci_deploy.tools.compose.release import Release, command_file, listed, make_release
+from ci_deploy.tools.compose.run import HostRun, Order
+from ci_deploy.tools.compose.settings import ComposeSettings
+from ci_deploy.tools.ssh import Ssh
+
+DEPLOYS = {"deploy"}
+
+
+class Compose(Provider[ComposeSettings]):
+    """Docker Compose on one or several hosts, over ssh."""
+
+    name = "compose"
+    Settings: ClassVar[type[Any]] = ComposeSettings
+    trigger = "SERVER_HOST"
+    migrate = "before"
+    migrates = frozenset({"before", "after"})
+
+    def __init__(self, ctx: Context, wanted: ComposeSettings) -> None:
+        super().__init__(ctx, wanted)
+        self.ssh = Ssh(ctx, wanted)
+        where = servers(wanted.hosts, wanted.user, wanted.port)
+        self.hosts = Hosts(self.ssh, ctx.runner, where, wanted.path)
+        self.model = Model()
+        self.files: list[ComposeFile] = []
+        self.release: Release | None = None
+        self.target = ""  # the release to go back to
+        self.running: HostRun | None = None
+        self._login = login(ctx, wanted)
+        self._note: str | None = None
+
+    def problems(self) -> Iterable[Problem]:
+        yield from self.ssh.prepare()
+        if any(not host.server.user for host in self.hosts.all):
+            yield Problem("SERVER_USER", "is required: who is to log in on the hosts?")
+        if self.ctx.command in DEPLOYS and not self.tag:
+            reason = "this CI gives no build number and revision to make one of."
+            yield Problem("DEPLOY_TAG", reason, "", "Set it.")
+        if bool(self.settings.registry_user) != bool(self.settings.registry_password):
+            yield Problem("DOCKER_USER", "it and DOCKER_PASS are only of use together.")
+        if "\n" in self.settings.registry_password:
+            yield Problem("DOCKER_PASS", "there is a line end in it.")
+        if names := unusable(self.ctx.app_config):
+            yield Problem("APP_CONFIG", f"Compose cannot set {', '.join(names)}.")
+
+    def begin(self) -> None:
+        self.hosts.open()
+
+    # --- what is there ---
+
+    @property
+    def exists(self) -> bool:
+        return any(self.ctx.app in host.facts.apps for host in self.hosts.all)
+
+    @property
+    def tag(self) -> str:
+        """What `${DEPLOY_TAG}` means."""
+        return self.settings.tag or self.ctx.facts.deploy_tag
+
+    def connect(self) -> None:
+        """One question to each host tells all that a run has to know."""
+        ctx = self.ctx
+        if ctx.command in DEPLOYS:
+            self.files = compose_files(ctx, self.settings.files)
+        parts = {f"files/{file.name}": file.content for file in self.files}
+        parts |= {"list": listed(self.files).encode()} if parts else {}
+        self.hosts.ready()
+        self.hosts.probe(ctx.app, self.settings.project, parts)
+        first = self.hosts.first.facts
+        project = self.settings.project or first.apps.get(ctx.app, "")
+        if parts and not checks.trouble(self.hosts.first):
+            self.model = model(first.model)
+            project = self.model.project
+        checks.check(ctx, self.hosts.all, project)
+        ctx.before = checks.together(self.hosts.all, ctx.app)
+
+    @on(Event.CONFIGURE, priority=50)
+    def look(self) -> None:
+        """Look at the hosts and at what runs there."""
+        ctx = self.ctx
+        if ctx.review:
+            self._cannot("have review apps")
+        if ctx.command == "promote":
+            self._cannot("promote")
+        self.connect()
+        for host in self.hosts.all:
+            ctx.console.indent(f"{host}: Compose {host.facts.compose}, {host.facts.path}")
+        if self.settings.email:
+            ctx.console.indent("DOCKER_EMAIL is not used: Docker needs none since 17.06.")
+
+    @on(Event.CONFIGURE, priority=200)
+    def compare(self) -> None:
+        """Decide whether there is anything to deploy."""
+        ctx = self.ctx
+        if ctx.command not in DEPLOYS:
+            return
+        live = ctx.before or Live()
+        state = live.detail if live.release else ""
+        ctx.console.indent(f"live now: {live.release or 'nothing'} {state}".rstrip())
+        if ctx.before_traffic:
+            need_service(list(self.model.services), self.settings.run_service)
+        again = ""
+        if self.model.mutable:
+            ctx.console.warning(
+                "no image is named by ${DEPLOY_TAG}, so it cannot be known what they will be: all "
+                "are pulled at each deploy."
+            )
+            again = secrets.token_hex(4)
+        if ctx.settings.redeploy:
+            again = secrets.token_hex(4)
+        self.release = make_release(
+            ctx, self.tag, self.settings.deploy_env, self._login.registry, self.model, self.files,
+            again=again,
+        )  # fmt: skip
+        ctx.release = self.release.id
+        same_env = all(host.facts.env == host.facts.known_env for host in self.hosts.all)
+        if live.up and live.release == self.release.id and same_env:
+            message = f"{ctx.app} already runs {self.release.id}."
+            raise SkipDeploy(message)
+        history.guard_order(ctx, self.hosts.all)
+
+    # --- the deploy ---
+
+    def configure_app(self) -> None:
+        """Nothing beside the release: APP_CONFIG is a part of it."""
+
+    @on(Event.DEPLOY)
+    def deploy(self) -> None:
+        """Hand the release to the hosts, and follow what they do with it."""
+        release, ctx = self.release, self.ctx
+        assert release is not None, "made at configure"  # noqa: S101
+        self._explain()
+        order = Order(
+            "deploy",
+            release.id,
+            self.model.project,
+            release.parts,
+            {"revision": release.revision, "tag": release.tag},
+            needs=self.model.needs(self.settings.run_service),
+            migrates=bool(ctx.before_traffic),
+        )
+        self._run(order, f"deploy {release.id} to {{host}}: pull, switch, verify")
+
+    def _run(self, order: Order, what: str) -> None:
+        self.running = HostRun(self.ctx, self.hosts, self.settings, order, self._login)
+        if not self.running.start(what):
+            return
+        self.running.follow()
+        revision = order.facts.get("revision", "")
+        self.ctx.live = Live(revision, True, order.release)
+        self.ctx.console.indent(f"verified: {self.ctx.app} runs {order.release}")
+
+    def _explain(self) -> None:
+        """What users of the app will notice."""
+        if not self.ctx.planning:
+            return
+        say, services = self.ctx.console.indent, self.model.ours
+        for step in self.ctx.before_traffic:
+            say(f"before the switch, once: {step.what}")
+        names = ", ".join(service.name for service in services)
+        say(f"Compose stops the containers of {names} before it starts the new ones.")
+        if stopped := history.last_stop(self.hosts.all):
+            say(f"The last deploy stopped them for {stopped:.1f} s.")
+
+    def interrupted(self) -> None:
+        if self.running and self.running.open:
+            self.running.cancel()
+
+    # --- rollback, history, lock ---
+
+    @on(Event.CONFIGURE, priority=210)
+    def choose_target(self) -> None:
+        """The release to go back to: several may have the same revision."""
+        if self.ctx.command == "rollback":
+            self.ctx.revision = self.rollback_target(self.ctx.arguments.get("revision", ""))
+            self.ctx.console.indent(f"going back to {self.target}")
+
+    def rollback_target(self, wanted: str) -> str:
+        self.target = history.target(self.ctx.app, self.hosts.all, wanted)
+        return self.hosts.first.facts.revision(self.target)
+
+    def roll_back(self, revision: str) -> Live:
+        before = self.ctx.before
+        if self.ctx.command != "rollback" and before and before.revision == revision:
+            self.target = before.release  # of this run: ROLLBACK_ON_FAILURE
+        facts = self.hosts.first.facts
+        project = self.settings.project or facts.apps[self.ctx.app]
+        order = Order(
+            "rollback",
+            self.target,
+            project,
+            {},
+            {"revision": revision, "tag": facts.releases[self.target].facts.get("tag", "")},
+        )
+        self._run(order, f"go back to {self.target} on {{host}}")
+        return self.ctx.live or Live()
+
+    def history(self) -> Sequence[Deployed]:
+        return history.deployments(self.hosts.all)
+
+    def lock_holder(self) -> str:
+        held = {str(h): h.facts.holder for h in self.hosts.all if h.facts.holder}
+        return "; ".join(f"{host}: {holder}" for host, holder in held.items())
+
+    def unlock(self) -> None:
+        message = "there is nothing to unlock: the lock ends with the deploy that holds it."
+        first = self.hosts.watch_command(self.hosts.first, self.ctx.app)
+        raise Refused(message, hint=f"See what that deploy does with `{first}`.")
+
+    # --- what other layers and other commands call ---
+
+    def live(self) -> Live:
+        self.hosts.status(self.ctx.app)
+        return checks.together(self.hosts.all, self.ctx.app)
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        what: str = "",
+        env: Mapping[str, str] | None = None,
+        timeout: float = float("inf"),
+    ) -> Ran:
+        app, service, host = self.ctx.app, self.settings.run_service, self.hosts.first
+        name = f"{app}-run-{secrets.token_hex(4)}"
+        variables = {"RAILS_ENV": self.settings.deploy_env, **(env or {})}
+        literal = {key: value.replace("$", "$$") for key, value in variables.items()}
+        extra = json.dumps({"services": {service: {"environment": literal}}})
+        stdin = f"{extra}\n{command_file(command)}".encode()
+        what = what or f"run {' '.join(command)} in {service} on {host}"
+        words = ["one_off", app, name, service]
+        [result] = self.hosts.change(
+            [host], words, lambda _host: what, stdin, timeout=timeout, quiet=False
+        )
+        if result.exit_code == 255 and not self.hosts.connected(host):
+            message = f"{what}: the connection was lost; the command goes on there."
+            raise OutcomeUnknown(message, hint=f"On {host}: docker logs -f {name}")
+        return Ran(result.exit_code, result.lines, result.planned)
+
+    def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
+        need_service([image.service for image in self.hosts.first.facts.images] or [name], name)
+        number = "" if count is None else f" to {count}"
+        what = f"{action} {name} of {self.ctx.app}{number}"
+        words = ["process", self.ctx.app, str(action), name, str(count or 0)]
+        results = self.hosts.change(
+            self.hosts.all, words, lambda host: f"{what} on {host}", timeout=600.0, quiet=False
+        )
+        for host, result in zip(self.hosts.all, results, strict=True):
+            if result.exit_code:
+                message = f"{what} on {host} failed with exit code {result.exit_code}."
+                raise OutcomeUnknown(message, lines=result.lines)
+
+    def processes(self) -> Mapping[str, int]:
+        return {image.service: image.replicas for image in self.hosts.first.facts.images}
+
+    def note(self, text: str) -> None:
+        app, host = self.ctx.app, self.hosts.first
+        noted = f"note on {host} what is unfinished: {text}"
+        what = noted if text else f"remove the note on {host}"
+        self.hosts.change([host], ["note", app], lambda _host: what, text.encode())
+        self._note = text
+
+    def noted(self) -> str:
+        return self.hosts.first.facts.note if self._note is None else self._note
+
+    def inspect(self) -> Mapping[str, str]:
+        return checks.summary(self.hosts.all)
+
+    @property
+    def host_names(self) -> Sequence[str]:
+        return [host.server.bracketed for host in self.hosts.all]
+
+    @property
+    def check_command(self) -> str:
+        return "ci-deploy doctor"

@@ -1,0 +1,56 @@
+"""The compose files, as they are at the revision that is deployed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ci_deploy.context import Context
+from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.tools.compose.settings import DEFAULT_FILES
+
+
+@dataclass(frozen=True)
+class ComposeFile:
+    """One compose file: its path in the repository and its bytes."""
+
+    name: str
+    content: bytes
+
+
+def compose_files(ctx: Context, wanted: Sequence[str]) -> list[ComposeFile]:
+    """Those of COMPOSE_FILE, or the first usual one. From git, else from the checkout, for a file
+    that the job itself has made. Raises SettingsError when one is missing."""
+    if wanted:
+        return [_file(ctx, name) for name in wanted]
+    for name in DEFAULT_FILES:
+        if found := _look(ctx, name):
+            return [found]
+    where = f"in {ctx.settings.app_dir}" if ctx.settings.app_dir else "at the top of the repository"
+    reason = f"it is not set, and there is none of {', '.join(DEFAULT_FILES)} {where}."
+    raise SettingsError(Problem("COMPOSE_FILE", reason))
+
+
+def _file(ctx: Context, name: str) -> ComposeFile:
+    found = _look(ctx, name)
+    if found is None:
+        reason = f"there is no file {_path(ctx, name)} at {ctx.revision[:7]} or in the checkout."
+        raise SettingsError(Problem("COMPOSE_FILE", reason))
+    return found
+
+
+def _look(ctx: Context, name: str) -> ComposeFile | None:
+    path = _path(ctx, name)
+    shown = ctx.repository.git("cat-file", "blob", f"{ctx.revision}:{path}", ok=None)
+    if shown.exit_code == 0:
+        return ComposeFile(name, shown.out)
+    made = ctx.workspace / path
+    if not made.is_file():
+        return None
+    ctx.console.indent(f"{path} is not committed: the one in the checkout is taken.")
+    return ComposeFile(name, made.read_bytes())
+
+
+def _path(ctx: Context, name: str) -> str:
+    folder = ctx.settings.app_dir.strip("/").removeprefix("./")
+    return f"{folder}/{name}" if folder not in {"", "."} else name

@@ -1,0 +1,139 @@
+#!/bin/sh
+# What ci-deploy runs on a Docker host. Nothing else is installed there: POSIX sh, awk, sed, tar,
+# flock and setsid (util-linux or busybox), Docker Engine with Compose 2 or newer.
+#
+# The files 1-basics.sh to 7-run.sh are one program: ci-deploy joins them in this order and
+# uploads the result once per version as DEPLOY_PATH/.ci-deploy/runner-HASH.sh. It is started in
+# DEPLOY_PATH. docs/compose.md describes the files that it keeps there.
+#
+# Why all this runs here and not in the CI job: a job may be cancelled at any moment, and a
+# `docker compose up` that dies between "old one stopped" and "new one started" is an outage.
+# shellcheck disable=SC2030,SC2031,SC2034,SC2154  # variables of one file are used in the others
+
+# A function whose body is in ( ) runs in a subshell: what it sets is its own.
+set -u
+umask 077 # everything kept here is for the owner only: releases hold the app's configuration
+
+path=$PWD
+base=$path/.ci-deploy
+
+# enter APP: where the files of one app are.
+enter() {
+    app=$1
+    home=$base/apps/$app
+    project=$(cat "$home/project" 2>/dev/null)
+}
+
+# load FILE: `key value` lines into variables. The keys are ours, the values never run.
+load() {
+    while read -r key value; do
+        case $key in '' | *[!a-z_]*) ;; *) eval "$key=\$value" ;; esac
+    done <"$1"
+}
+
+# put FILE TEXT: whoever reads it sees the old text or the new one, never a half.
+put() { printf '%s\n' "$2" >"$1.new" && mv -f "$1.new" "$1"; }
+
+say() { printf '%s\n' "$*"; }
+
+# mark WORD…: a line for ci-deploy among the lines for people. The token is new for each run, so
+# nothing that a container prints can pass for one.
+mark() { printf '@%s %s\n' "$token" "$*"; }
+
+# phase NAME: what is about to be done, written down before it is done.
+phase() { put "$run/state" "$1" && mark phase "$1"; }
+
+pause() { sleep 0.2 2>/dev/null || sleep 1; }
+
+now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
+
+# The same with fractions of a second where this `date` knows them.
+stamp() {
+    stamp=$(date +%s.%N)
+    case $stamp in *N*) date +%s ;; *) printf '%s\n' "$stamp" ;; esac
+}
+
+since() { stamp | awk -v from="$1" '{ printf "%.1f", $1 - from }'; }
+
+# current: the id of the release that was proven last; empty before the first.
+current() {
+    link=$(readlink "$home/current" 2>/dev/null) && printf '%s\n' "${link##*/}"
+}
+
+# audit OUTCOME: one line of the log that answers who put what there, and how it ended.
+audit() {
+    printf '{"at":"%s","host":"%s","run":"%s","action":"%s","release":"%s","from":"%s","outcome":"%s","seconds":%s,"stopped":%s%s}\n' \
+        "$(now)" "$(uname -n)" "${run##*/}" "$action" "$release" "${from:-}" "$1" \
+        "$(since "$began")" "${stopped:-0}" "$(cat "$run/meta" 2>/dev/null)" >>"$home/audit.jsonl" ||
+        say "! the audit log cannot be written: is the disk full?"
+}
+
+# finish OUTCOME TEXT: the end of a run. The result is in a file, since no exit code of ssh can be
+# trusted with it.
+finish() {
+    [ "$1" = interrupted ] || audit "$1"
+    mark end "$*"
+    put "$run/outcome" "$*"
+    forget_login
+    clean_up
+    exit 0
+}
+
+# --- words from the CI job ---
+
+# cancelled: everything has to be as it was, and why.
+cancelled() { [ -f "$run/word.back" ]; }
+reason() { cat "$run/word.back" 2>/dev/null || echo "nothing was heard of the CI job"; }
+
+# gate WORD: in a deploy to several hosts, wait until the job lets this one go on. When the job is
+# gone, a host that was told that all are ready (`armed`) goes on by itself: then all hosts end with
+# the same release, as if the job had lived.
+gate() {
+    [ "$gates" = yes ] || return 0
+    mark gate "$1"
+    wait_for "$1" && return
+    cancelled && return 1
+    [ "$1" = keep ] || [ -f "$run/word.armed" ]
+}
+
+# wait_for WORD: fails when the job wants everything as it was, or says nothing for too long.
+wait_for() {
+    date +%s >"$run/beat"
+    while [ ! -f "$run/word.$1" ]; do
+        ! cancelled || return 1
+        heard=$(cat "$run/beat") # empty at the very moment of being written
+        if [ $(($(date +%s) - ${heard:-$(date +%s)})) -gt "$patience" ]; then
+            say "! nothing was heard of the CI job for $patience s"
+            return 1
+        fi
+        pause
+    done
+}
+
+# --- the lock ---
+
+# The kernel's lock ends with the processes that hold it: nobody ever has to unlock anything. A
+# running `docker compose` inherits it, so that it is not free while something still changes.
+take_lock() {
+    exec 9>>"$home/lock"
+    tries=0 told='' first=$(date +%s)
+    until flock -n 9; do
+        [ $(($(date +%s) - first)) -lt "$lock_timeout" ] || finish locked "held by $(holder)"
+        ! cancelled || finish unchanged "$(reason)"
+        tries=$((tries + 1)) # somebody may only have looked whether it is free
+        if [ "$tries" -gt 1 ] && [ "$told" != "$(holder)" ]; then
+            told=$(holder)
+            say "waiting for $told"
+        fi
+        pause
+    done
+    locked=yes
+    put "$home/holder" "${run##*/}"
+    mark locked
+}
+
+# holder: who has the lock, in words.
+holder() {
+    other=$home/runs/$(cat "$home/holder" 2>/dev/null)
+    printf '%s' "$(cat "$other/title" 2>/dev/null), $(cat "$other/state" 2>/dev/null)"
+}

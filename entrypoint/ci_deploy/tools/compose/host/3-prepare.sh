@@ -1,0 +1,184 @@
+# shellcheck shell=sh
+# Everything of a deploy that nobody can see: environment, images, pins; then the migrations.
+# shellcheck disable=SC2030,SC2031,SC2034,SC2154
+
+# write_env RELEASE: what `${…}` in the compose files means. The last line of a name wins: the .env
+# that was made by hand, then APP_CONFIG, then the tag. One file, since only newer versions of
+# Compose take several.
+write_env() {
+    # A service may name the .env that APP_CONFIG stands for; Compose insists that it exists.
+    if grep -q ' env\( \|$\)' "$1/services" && [ -s "$1/app.env" ] && [ ! -e "$path/.env" ]; then
+        echo "# empty: ci-deploy gives each release its own, made of APP_CONFIG" >"$path/.env"
+    fi || return
+    {
+        if [ -f "$path/.env" ]; then
+            cat "$path/.env"
+            echo # for one without a line end
+        fi
+        cat "$1/app.env" "$1/tag.env"
+    } >"$1/compose.env.new" && mv -f "$1/compose.env.new" "$1/compose.env"
+}
+
+# env_sum: tells whether the .env by hand has changed. Comments do not count: none is like empty.
+env_sum() { sed '/^#/d' "$path/.env" 2>/dev/null | sha256sum | cut -c 1-16; }
+
+# flag SERVICE NAME: whether ci-deploy has marked a service, in the file `services`:
+#   tag   its image is named by DEPLOY_TAG     env   it takes the app's configuration
+flag() { grep -Eq "^$1( .*)? $2( |\$)" "$rel/services"; }
+
+# prepare RELEASE: fetch and pin all images. After this a registry is not needed any more.
+prepare() {
+    rel=$1
+    phase pulling || return
+    check_disk || return
+    write_env "$rel" && put "$rel/env" "$(env_sum)" || return
+    rm -f "$rel/override.json"
+    model "$rel" >"$rel/model" 2>"$run/compose.errors"
+    [ -s "$rel/model" ] || {
+        cat "$run/compose.errors"
+        why="Compose does not accept the files: $(tail -n 1 "$run/compose.errors")"
+        return 1
+    }
+    wanted_images | sort -u >"$run/wanted"
+    pull_all <"$run/wanted" || return
+    forget_login
+    pin_all && write_override "$rel"
+}
+
+check_disk() {
+    root=$(docker info --format '{{.DockerRootDir}}' 2>/dev/null)
+    for place in "$path" "${root:-/var/lib/docker}"; do
+        free=$(df -Pk "$place" 2>/dev/null | awk 'NR == 2 { print int($4 / 1024) }')
+        [ "${free:-$min_free}" -ge "$min_free" ] || {
+            why="only $free MB are free in $place, and $min_free have to be (COMPOSE_MIN_FREE)"
+            return 1
+        }
+    done
+}
+
+# wanted_images: what has to be pulled. A tag of the app may have moved; a database that is there
+# is left as it is, so that a deploy of the app does not restart it.
+wanted_images() {
+    while read -r svc image _; do
+        if flag "$svc" tag || flag "$svc" always; then
+            flag "$svc" never || echo "$image"
+        else
+            docker image inspect "$image" >/dev/null 2>&1 || echo "$image"
+        fi
+    done <"$rel/model"
+}
+
+# pin_all: `service image replicas id pinned-name` into the release.
+pin_all() {
+    while read -r svc image replicas; do
+        pinned=$(pin "$image") || {
+            why="$svc: there is no image $image on this host"
+            return 1
+        }
+        echo "$svc $image $replicas $pinned"
+    done <"$rel/model" >"$rel/images.new" && mv -f "$rel/images.new" "$rel/images"
+}
+
+# write_override RELEASE: what is laid over the compose files. The app's images are pinned by their
+# digest; others only when their tag means another image by now, since a changed name would restart
+# them. `never`: what is not there now must not be looked for while the old one is stopped.
+write_override() (
+    rel=$1 comma=
+    {
+        printf '{"services": {'
+        while read -r svc image _ sum pinned; do
+            printf '%s\n  "%s": {"pull_policy": "never"' "$comma" "$svc"
+            if [ "$pinned" != - ] && { flag "$svc" tag || [ "$(pin "$image")" != "$sum $pinned" ]; }; then
+                printf ', "image": "%s"' "$pinned"
+            fi
+            if flag "$svc" env; then printf ', "env_file": ["%s"]' "$rel/app.env"; fi
+            printf '}'
+            comma=,
+        done <"$rel/images"
+        printf '\n}}\n'
+    } >"$rel/override.new" && mv -f "$rel/override.new" "$rel/override.json"
+)
+
+# ensure_images RELEASE: for a rollback. What a clean-up of the host has removed is pulled again,
+# by its digest.
+ensure_images() {
+    rel=$1
+    while read -r _ image _ sum pinned; do
+        docker image inspect "$sum" >/dev/null 2>&1 && continue
+        if [ "$pinned" = - ]; then echo "$image"; else echo "$pinned"; fi
+    done <"$rel/images" | sort -u >"$run/wanted"
+    pull_all <"$run/wanted" || return
+    while read -r svc image _ sum _; do
+        docker image inspect "$sum" >/dev/null 2>&1 || {
+            why="$svc: the image that it ran ($image, $sum) is gone"
+            return 1
+        }
+    done <"$rel/images"
+}
+
+# --- commands before traffic ---
+
+# run_steps RELEASE: each command of the release in a container with a name of its own. The name is
+# why it can run only once: not twice at a time, not again after a kill, not again after success.
+# An exit code that is not 0 is judged by the job (a question may be answered with one); nobody who
+# answers means no.
+run_steps() {
+    rel=$1
+    [ -d "$rel/before" ] || return 0
+    phase migrating && start_needed || return
+    for step in "$rel"/before/*; do
+        number=${step##*/}
+        run_step "$project-migrate-${rel##*/}-$number" "$step" "$rel/step.$number"
+        code=$(cat "$rel/step.$number" 2>/dev/null)
+        mark step "$number" "${code:-1}"
+        [ "$code" = 0 ] || wait_for "step.$number" || {
+            why="a command before traffic failed (exit code ${code:-unknown})"
+            return 1
+        }
+    done
+}
+
+# run_step CONTAINER COMMAND-FILE RESULT-FILE
+run_step() {
+    name=$1 command=$2 result=$3
+    if [ "$(cat "$result" 2>/dev/null)" = 0 ]; then
+        say "done before, so not run again: $(sed -n 's/^# //p' "$command")"
+        return
+    fi
+    # A failure that was told to somebody: this run is their second try.
+    if [ -f "$result" ]; then rm -f "$result" && docker rm -f "$name" >/dev/null 2>&1; fi
+    mark begin "${command##*/}"
+    if state=$(docker inspect -f '{{.State.Status}}' "$name" 2>/dev/null); then
+        say "$name is there already: waiting for its end"
+        [ "$state" != created ] || docker start "$name" >/dev/null
+    else
+        # shellcheck source=/dev/null
+        . "$command" # sets "$@"
+        compose "$rel" run -d --name "$name" --no-deps -T -e "RAILS_ENV=$deploy_env" \
+            "$run_service" "$@" >/dev/null 2>"$run/compose.errors" || cat "$run/compose.errors"
+    fi
+    # Without the lock's descriptor: if we are killed, these two must not keep it.
+    docker logs -f "$name" 2>&1 9>&- 8>&-
+    code=$(docker wait "$name" 9>&- 8>&- 2>/dev/null)
+    put "$result" "${code:-1}"
+    [ "$code" != 0 ] || docker rm "$name" >/dev/null
+}
+
+# start_needed: what the command's service depends on, where nothing of it runs yet (the database
+# at the first deploy). What runs is left alone.
+start_needed() {
+    missing=
+    for svc in $needs; do
+        [ -n "$(containers '{{.ID}}' --filter status=running \
+            --filter "label=com.docker.compose.service=$svc")" ] ||
+            missing="$missing $svc"
+    done
+    [ -n "$missing" ] || return 0
+    say "starting$missing for the commands before traffic"
+    # shellcheck disable=SC2086  # words
+    compose "$rel" up -d --no-build --no-recreate $missing || {
+        why="could not start$missing"
+        return 1
+    }
+    verify "$rel" "$missing"
+}

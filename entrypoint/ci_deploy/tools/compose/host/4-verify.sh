@@ -1,0 +1,141 @@
+# shellcheck shell=sh
+# The gate: is what runs what was wanted, and does it go on running?
+# shellcheck disable=SC2030,SC2031,SC2034,SC2154
+
+# What is known of each container: name, service, image id, status, exit code, restarts, start time,
+# health, restart policy, published ports, healthcheck. The last one may hold any character.
+CONTAINER='{{.Name}}|{{index .Config.Labels "com.docker.compose.service"}}|{{.Image}}|{{.State.Status}}|{{.State.ExitCode}}|{{.RestartCount}}|{{.State.StartedAt}}|{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}|{{.HostConfig.RestartPolicy.Name}}|{{len .HostConfig.PortBindings}}|{{json .Config.Healthcheck}}'
+
+# verify RELEASE [SERVICES]: wait until every replica is proven; fails with $why as soon as one
+# cannot become so. Compose's own `--wait` calls a crash loop healthy.
+verify() {
+    rel=$1 only=${2:-} started=$(stamp) url_trouble=
+    : >"$run/seen" && : >"$run/told" || return
+    while :; do
+        ids=$(containers '{{.ID}}')
+        : >"$run/containers"
+        # shellcheck disable=SC2086  # words
+        [ -z "$ids" ] || docker inspect -f "$CONTAINER" $ids >"$run/containers" 2>/dev/null || {
+            pause # one of them was removed in between
+            [ "$(since "$started" | cut -d . -f 1)" -lt 60 ] && continue
+        }
+        judge "$only" "$(since "$started")" >"$run/verdict"
+        grep '^good ' "$run/verdict" | while read -r _ name how; do
+            grep -qx "$name" "$run/told" || { say "$name: $how" && echo "$name" >>"$run/told"; }
+        done
+        sed -n 's/^seen //p' "$run/verdict" >"$run/seen"
+        if grep -q '^bad ' "$run/verdict"; then break; fi
+        if ! grep -q '^wait ' "$run/verdict"; then
+            [ -n "$only" ] || check_url && return
+            break
+        fi
+        [ -n "$going_back" ] || ! cancelled || { why=$(reason) && return 1; }
+        pause
+    done
+    why=${url_trouble:-$(sed -n 's/^bad //p' "$run/verdict" | head -n 1)}
+    show_trouble
+    return 1
+}
+
+# judge SERVICES SECONDS: one line for each container: `good NAME HOW`, `wait NAME WHY` or
+# `bad NAME: WHY`; and `seen KEY SECONDS` to remember since when it has run without a restart.
+judge() {
+    awk -F '|' -v only=" $1 " -v elapsed="$2" -v steady="$steady" -v health="$health_timeout" \
+        -v run_service="$run_service" '
+        function ns(key, fallback) { # a duration of the healthcheck in seconds
+            if (match($0, "\"" key "\":[0-9]+"))
+                return substr($0, RSTART + length(key) + 3, RLENGTH - length(key) - 3) / 1e9
+            return fallback
+        }
+        function limit() { # seconds until it has to be healthy
+            if (health > 0) return health
+            if (state == "none") return steady + 30
+            return ns("StartPeriod", 0) + 10 + \
+                (ns("Interval", 30) + ns("Timeout", 30)) * (match($0, /"Retries":[1-9]/) ? \
+                substr($0, RSTART + 10, 3) + 0 : 3)
+        }
+        function say(verdict, how) { print verdict " " name (verdict == "bad" ? ": " : " ") how }
+        FILENAME ~ /images$/ {
+            split($0, word, " ")
+            if (only == "  " || index(only, " " word[1] " ")) {
+                replicas[word[1]] = word[3]; wanted[word[1]] = word[4]
+            }
+            next
+        }
+        FILENAME ~ /seen$/ { split($0, word, " "); since[word[1]] = word[2]; next }
+        !($2 in replicas) { next } # of another profile, or not asked for
+        {
+            name = substr($1, 2); service = $2; status = $4; code = $5; restarts = $6; state = $8
+            server = $9 == "always" || $9 == "unless-stopped" || $10 > 0 || state != "none" || \
+                service == run_service
+            count[service]++
+            key = name "/" $7 "/" restarts
+            if (!(key in since)) since[key] = elapsed
+            print "seen " key " " since[key]
+            if ($3 != wanted[service]) say("bad", "it runs " $3 " instead of " wanted[service])
+            else if (restarts >= 3) say("bad", "it ends again and again (exit code " code ")")
+            else if (status == "running" && state == "healthy") say("good", "healthy after " elapsed " s")
+            else if (status == "running" && state == "none" && elapsed - since[key] >= steady)
+                say("good", "runs steadily for " steady " s (it has no healthcheck)")
+            else if (status == "running" && state == "unhealthy" && health == 0)
+                say("bad", "unhealthy after " elapsed " s")
+            else if (status == "exited" && code == 0 && !server) say("good", "ended with exit code 0: taken as a task")
+            else if ((status == "exited" || status == "dead") && ($9 == "" || $9 == "no" || code == 0))
+                say("bad", "ended with exit code " code)
+            else if (elapsed > limit()) say("bad", "not proven within " int(limit()) " s (" status ", health: " state ")")
+            else say("wait", status " " state)
+        }
+        END {
+            for (service in replicas)
+                if (count[service] + 0 != replicas[service])
+                    print "bad " service ": " (count[service] + 0) " containers instead of " replicas[service]
+        }' "$rel/images" "$run/seen" "$run/containers"
+}
+
+# show_trouble: the failing containers' own last words.
+show_trouble() {
+    sed -n 's/^bad \([^:]*\):.*/\1/p' "$run/verdict" | while read -r name; do
+        docker inspect "$name" >/dev/null 2>&1 || continue
+        mark trouble "$name"
+        say "--- the last lines of $name"
+        docker logs --tail 50 "$name" 2>&1
+        docker inspect -f '{{if .State.Health}}{{range .State.Health.Log}}{{.ExitCode}} {{.Output}}
+{{end}}{{end}}' "$name" 2>/dev/null | grep . | tail -n 3 | sed 's/^/healthcheck, exit code /'
+        say "---"
+        mark trouble_end
+    done
+}
+
+# check_url: ask the app itself from this host, with whatever is there to ask.
+check_url() {
+    url_trouble=
+    [ -n "$url" ] || return 0
+    asked=$(date +%s) answer=
+    until ask; do
+        if [ $(($(date +%s) - asked)) -ge "$url_timeout" ] || cancelled; then
+            url_trouble="$url answers ${answer:-nothing}"
+            return 1
+        fi
+        pause
+    done
+    say "$url answers ${answer:-well}"
+}
+
+ask() {
+    if command -v curl >/dev/null; then
+        answer=$(curl -s -o /dev/null -w '%{http_code}' --max-time 5 "$url" 2>/dev/null)
+    elif command -v wget >/dev/null; then
+        wget -q -O /dev/null -T 5 "$url" 2>/dev/null && answer=200
+    elif command -v bash >/dev/null; then # every Debian has it, and it can speak TCP
+        # shellcheck disable=SC2016
+        answer=$(clean timeout 5 bash -c '
+            host=${1#http://} path=/${host#*/} host=${host%%/*} port=${host##*:}
+            [ "$port" != "$host" ] || port=80
+            exec 3<>"/dev/tcp/${host%:*}/$port" || exit
+            printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$path" "$host" >&3
+            read -r _ code _ <&3 && echo "$code"' bash "$url" 2>/dev/null)
+    else
+        answer="nothing: this host has no curl, no wget and no bash to ask with"
+    fi
+    case $answer in 2??) ;; *) return 1 ;; esac
+}

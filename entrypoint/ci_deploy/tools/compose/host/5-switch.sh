@@ -1,0 +1,163 @@
+# shellcheck shell=sh
+# What the users of the app notice: the old release stops, the new one starts. Or goes back.
+# shellcheck disable=SC2030,SC2031,SC2034,SC2154
+
+# switch_to RELEASE-ID: `pending` is there from before the first change until the host has a proven
+# release again, and tells the next run what this one could not finish.
+switch_to() {
+    from=$(current)
+    put "$home/pending" "$1 ${run##*/}" && phase switching || return
+    if activate "$home/releases/$1" && gate keep && ! cancelled; then
+        accept "$1"
+        return
+    fi
+    go_back
+}
+
+# activate RELEASE: make it run, and prove it.
+activate() {
+    rel=$1
+    write_override "$rel" || [ -f "$rel/override.json" ] || return
+    mark_stops
+    if ! bring_up "$rel"; then
+        why="\`docker compose up\` failed"
+        activated=1
+    else
+        why=
+        [ -n "$going_back" ] || phase verifying
+        verify "$rel"
+        activated=$?
+    fi
+    tell_stops
+    return "$activated"
+}
+
+bring_up() {
+    for try in 1 2; do
+        compose "$1" up -d --no-build --remove-orphans && return
+        # What an earlier `up` has left behind; removing it, or just trying again, cures it.
+        [ "$try" = 1 ] && tail -n 5 "$run/log" | grep -q 'is already in use' || return 1
+        remove_leftovers
+    done
+    return 1
+}
+
+# accept RELEASE-ID: it is proven. The symbolic link is renamed over the old one, so there is always
+# one or the other.
+accept() {
+    if ! { ln -s "releases/$1" "$home/current.$$" && mv -fT "$home/current.$$" "$home/current"; }; then
+        why="it could not be written down: is the disk full?"
+        return 1
+    fi
+    # Services that have ended well are tasks: they need not run.
+    awk -F '|' '$4 == "exited" { print $2 }' "$run/containers" | sort -u >"$home/releases/$1/tasks"
+    date +%s >"$home/releases/$1/live"
+    rm -f "$home/pending"
+}
+
+# go_back: to the release that was proven last, and prove it again. $why says what for.
+go_back() {
+    because=${why:-$(reason)}
+    back=$(current)
+    going_back=1
+    phase rolling-back
+    if [ -z "$back" ]; then
+        say "! $because; there is no release to go back to, so it is stopped"
+        compose "$home/releases/$release" stop
+        rm -f "$home/pending"
+        finish stopped "$because"
+    fi
+    say "! $because: going back to $back"
+    if activate "$home/releases/$back"; then
+        rm -f "$home/pending"
+        cancelled && finish recalled "$because"
+        finish rolled-back "$because"
+    fi
+    finish broken "$because; and going back to $back failed: $why"
+}
+
+# --- for how long nothing ran ---
+
+mark_stops() {
+    containers '{{.Label "com.docker.compose.service"}}' --filter status=running |
+        sort | uniq -c >"$run/running"
+    stops_since=$(date +%s)
+}
+
+# tell_stops: the engine's own events say when the last container of a service ended and the first
+# new one started.
+tell_stops() {
+    docker events --since "$stops_since" --until "$(stamp)" --filter type=container \
+        --filter event=start --filter event=die \
+        --filter "label=com.docker.compose.project=$project" \
+        --filter label=com.docker.compose.oneoff=False \
+        --format '{{.TimeNano}} {{.Action}} {{index .Actor.Attributes "com.docker.compose.service"}}' \
+        2>/dev/null >"$run/events"
+    awk -v now="$(stamp)" '
+        FILENAME ~ /running$/ { count[$2] = $1; next }
+        !($3 in count) { next } # it did not run before
+        $2 == "die" && --count[$3] == 0 { down[$3] = $1 / 1e9 }
+        $2 == "start" && count[$3]++ == 0 && ($3 in down) {
+            total[$3] += $1 / 1e9 - down[$3]; delete down[$3]
+        }
+        END {
+            for (name in down) total[name] += now - down[name]
+            for (name in total) printf "%s %.1f\n", name, total[name]
+        }' "$run/running" "$run/events" | sort >"$run/stops"
+    [ -s "$run/stops" ] || return 0
+    say "stopped: $(awk '{ printf "%s%s for %s s", (NR > 1 ? ", " : ""), $1, $2 }' "$run/stops")"
+    stopped=$(awk -v sum="${stopped:-0}" '$2 > most { most = $2 } END { printf "%.1f", sum + most }' "$run/stops")
+}
+
+# --- what an earlier run could not finish ---
+
+# recover: after a killed run, a reboot, a full disk. Always ends with one proven release, or says
+# that there is none.
+recover() {
+    remove_leftovers
+    forget_old_logins
+    wait_for_commands
+    [ -f "$home/pending" ] && read -r open_id open_run <"$home/pending" || return 0
+    open=$home/releases/$open_id was=$(cat "$home/runs/$open_run/state" 2>/dev/null)
+    phase recovering
+    say "! release $open_id was left unfinished ($was)"
+    from=$(current)
+    if [ "$from" = "$open_id" ]; then
+        healed="is live"
+        rm -f "$home/pending"
+    elif [ "$was" != rolling-back ] && [ "$heal" = forward ] && [ -f "$open/images" ] && ensure_images "$open" && activate "$open"; then
+        accept "$open_id" && healed="is live"
+    elif [ -z "$from" ]; then
+        compose "$open" stop
+        rm -f "$home/pending"
+        healed="is stopped, for there is nothing to go back to"
+    elif going_back=1 && ensure_images "$home/releases/$from" && activate "$home/releases/$from"; then
+        rm -f "$home/pending"
+        healed="was rolled back to $from"
+    else
+        say "! $from could not be brought back: $why"
+        healed=
+    fi
+    audit_for "$open_run" "$open_id"
+    say "release $open_id ${healed:-is still unfinished}"
+    why='' going_back=
+}
+
+# wait_for_commands: another release's command before traffic that goes on although its run was
+# killed: never two migrations at a time.
+wait_for_commands() {
+    for each in $(docker ps --filter "name=^$project-migrate-" --format '{{.Names}}'); do
+        case $each in "$project-migrate-$release-"*) continue ;; esac
+        say "waiting for $each, which a run that was killed has left"
+        docker wait "$each" 9>&- 8>&- >/dev/null
+    done
+}
+
+# audit_for RUN RELEASE-ID: the line that a killed run could not write.
+audit_for() {
+    mine=$run was_release=$release
+    run=$home/runs/$1 release=$2
+    audit "interrupted${healed:+, $healed}"
+    [ -f "$run/outcome" ] || put "$run/outcome" "interrupted ${healed:-}"
+    run=$mine release=$was_release
+}

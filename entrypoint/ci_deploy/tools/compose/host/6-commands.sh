@@ -1,0 +1,246 @@
+# shellcheck shell=sh
+# Questions and small changes; ci-deploy calls each of these functions over ssh by its name.
+# shellcheck disable=SC2030,SC2031,SC2034,SC2154
+
+ROW='{{.Names}}|{{.Label "com.docker.compose.service"}}|{{.Label "com.docker.compose.image"}}|{{.State}}|{{.Status}}|{{.Label "com.docker.compose.oneoff"}}|{{.Label "com.docker.compose.project"}}|{{.Label "com.docker.compose.project.working_dir"}}'
+
+# probe APP PROJECT: what a deploy has to know, changing nothing. On stdin a tar with the compose
+# files (`list`, `files/`), or nothing; PROJECT is `-` unless somebody has chosen it.
+probe() {
+    enter "$1"
+    tmp=${3:-$(mktemp -d)} || exit
+    trap 'rm -rf "$tmp"' EXIT
+    [ -n "${3:-}" ] || tar -x -f - -C "$tmp" 2>/dev/null
+    # The slow questions at the same time.
+    docker ps -a --no-trunc --filter label=com.docker.compose.project --format "$ROW" \
+        >"$tmp/ps" 2>"$tmp/ps.errors" &
+    docker compose version --short >"$tmp/version" 2>/dev/null &
+    if [ -f "$tmp/list" ]; then
+        if [ "$2" = - ]; then set -- config; else set -- -p "$2" config; fi
+        files "$tmp" "$@" --no-interpolate --format json >"$tmp/model" 2>"$tmp/model.errors"
+    fi
+    wait
+    echo "path $path"
+    [ -z "$(command -v docker)" ] || echo "docker yes"
+    [ -z "$(command -v docker-compose)" ] || echo "standalone $(docker-compose version --short 2>/dev/null)"
+    echo "compose $(cat "$tmp/version")"
+    for program in flock setsid awk sed tar sha256sum; do
+        command -v "$program" >/dev/null || echo "missing $program"
+    done
+    grep -qs '^KillUserProcesses=yes' /etc/systemd/logind.conf /etc/systemd/logind.conf.d/*.conf &&
+        echo "kills yes"
+    sed 's/^/engine /' "$tmp/ps.errors" | head -n 3
+    sed 's/^/container /' "$tmp/ps"
+    state_of_app
+    if [ -s "$tmp/model" ]; then
+        echo model && cat "$tmp/model"
+    elif [ -f "$tmp/model" ]; then
+        sed "/level=warning/d; s|$tmp/files/||g; s/^/refused /" "$tmp/model.errors" | tail -n 5
+    fi
+}
+
+# status APP: the short form, for a run that has failed or is cancelled.
+status() {
+    enter "$1"
+    echo "path $path"
+    docker ps -a --no-trunc --filter "label=com.docker.compose.project=$project" --format "$ROW" |
+        sed 's/^/container /'
+    state_of_app
+}
+
+# state_of_app: what is live, what is open, who holds the lock, what was there before.
+state_of_app() {
+    for each in "$base"/apps/*/project; do
+        [ -f "$each" ] || continue
+        each=${each%/project}
+        echo "app ${each##*/} $(cat "$each/project")"
+    done
+    echo "env $(env_sum)"
+    [ -d "$home" ] || return 0
+    id=$(current)
+    if [ -n "$id" ]; then
+        echo "current $id"
+        echo "known_env $(cat "$home/releases/$id/env")"
+        sed 's/^/image /' "$home/releases/$id/images"
+        sed 's/^/task /' "$home/releases/$id/tasks"
+    fi
+    [ ! -f "$home/pending" ] || echo "pending $(cat "$home/pending")"
+    (exec 9>>"$home/lock" && flock -n 9) || echo "holder $(holder)"
+    [ ! -s "$home/note" ] || sed 's/^/note /' "$home/note"
+    last_run
+    [ ! -f "$run/outcome" ] || [ -f "$run/witnessed" ] ||
+        echo "untold $(cat "$run/title"): $(cat "$run/outcome")"
+    for each in "$home"/releases/*/release.json; do
+        [ -f "$each" ] || continue
+        echo "release $(cat "${each%/*}/live" 2>/dev/null || echo 0) $(cat "$each")"
+    done
+    tail -n 100 "$home/audit.jsonl" 2>/dev/null | sed 's/^/audit /'
+}
+
+# last_run: into $run. Their names begin with the time.
+last_run() {
+    run=
+    for each in "$home"/runs/*; do run=$each; done
+}
+
+# follow APP RUN LINE WORDS: the log from a line on as `NUMBER|text`, until the run has ended. WORDS
+# is `yes` when the job says words on stdin: `beat`, `leave`, `seen`, those of `wait_for`, `back WHY`.
+follow() {
+    enter "$1"
+    run=$home/runs/$2 seen=$3
+    load "$run/settings"
+    listener=
+    if [ "$4" = yes ]; then
+        exec 3<&0
+        listen <&3 &
+        listener=$!
+        trap 'kill $listener 2>/dev/null' EXIT
+    fi
+    last=$(date +%s)
+    while :; do
+        ended=$(how_ended) # asked before the log is read, so that no line is missed
+        lines=$(wc -l <"$run/log")
+        if [ "$lines" -gt "$seen" ]; then
+            awk -v from="$seen" -v to="$lines" 'NR > to { exit } NR > from { print NR "|" $0 }' \
+                "$run/log"
+            seen=$lines
+        fi
+        if [ -n "$ended" ]; then
+            echo "@$token ended $ended"
+            # A job says that it has seen it; one that was killed has not.
+            if [ -n "$listener" ]; then wait "$listener"; else : >"$run/witnessed"; fi
+            return
+        fi
+        [ -z "$listener" ] || kill -0 "$listener" 2>/dev/null || return 0
+        # A sign of life; and when nobody listens any more, the broken pipe ends us.
+        if [ $(($(date +%s) - last)) -ge 5 ]; then
+            last=$(date +%s)
+            echo "@$token tick $(cat "$run/state")"
+        fi
+        pause
+    done
+}
+
+# how_ended: the outcome; `died` for a run that was killed; nothing while it goes on.
+how_ended() {
+    cat "$run/outcome" 2>/dev/null && return
+    if (exec 8>>"$run/alive" && flock -n 8); then
+        cat "$run/outcome" 2>/dev/null || echo died
+    fi
+}
+
+listen() {
+    while read -r word rest; do
+        case $word in
+        leave) return ;;
+        seen)
+            : >"$run/witnessed"
+            return
+            ;;
+        beat) date +%s >"$run/beat" ;;
+        *) put "$run/word.$word" "$rest" ;;
+        esac
+    done
+}
+
+# tell APP RUN TEXT WORD…: the same words without following; TEXT is the reason to go back.
+tell() {
+    enter "$1"
+    run=$home/runs/$2 text=$3
+    shift 3
+    if [ ! -d "$run" ] || [ -f "$run/outcome" ]; then return 0; fi
+    for word in "$@"; do put "$run/word.$word" "$text"; done
+}
+
+# watch APP: for people: the last run's log, as it grows.
+watch() {
+    enter "$1"
+    last_run
+    follow "$1" "${run##*/}" 0 no |
+        while IFS= read -r line; do
+            case $line in
+            *'|@'* | @*' tick '*) ;;
+            @*) printf '%s\n' "${line#@* }" ;;
+            *) printf '%s\n' "${line#*|}" ;;
+            esac
+        done
+}
+
+# one_off APP CONTAINER SERVICE: a command in the release that is live, with its true exit code. On
+# stdin first the environment as Compose reads it, in one line; then shell text that sets "$@".
+# The container is detached, so that a cut connection does not end the command.
+one_off() {
+    enter "$1"
+    container=$2 svc=$3
+    IFS= read -r environment
+    words=$(cat)
+    id=$(current)
+    if [ -z "$id" ]; then
+        echo "ci-deploy: nothing was deployed here yet" >&2
+        exit 125
+    fi
+    write_override "$home/releases/$id" # what it says of tags may be old
+    extra=$(mktemp "$home/.env.XXXXXX") || exit 125
+    trap 'rm -f "$extra"' EXIT
+    printf '%s\n' "$environment" >"$extra"
+    eval "$words"
+    compose "$home/releases/$id" -f "$extra" run -d --name "$container" --no-deps -T "$svc" "$@" \
+        >/dev/null || exit 125
+    rm -f "$extra"
+    docker logs -f "$container"
+    code=$(docker wait "$container") || exit 255
+    docker rm "$container" >/dev/null
+    exit "$code"
+}
+
+# process APP ACTION SERVICE COUNT: start, stop, restart or scale a service of the live release.
+process() {
+    enter "$1"
+    exec 9>>"$home/lock" # not while a deploy is switching
+    flock 9
+    rel=$home/releases/$(current)
+    case $2 in
+    scale)
+        compose "$rel" up -d --no-build --no-recreate --no-deps --scale "$3=$4" "$3" || exit
+        awk -v name="$3" -v count="$4" '$1 == name { $3 = count } { print }' "$rel/images" \
+            >"$rel/images.new" && mv -f "$rel/images.new" "$rel/images"
+        ;;
+    *) compose "$rel" "$2" "$3" ;;
+    esac
+}
+
+# note APP: what is on stdin; nothing removes it.
+note() {
+    enter "$1"
+    mkdir -p "$home"
+    cat >"$home/note.new" && mv -f "$home/note.new" "$home/note"
+}
+
+# recover_all: for an @reboot line in the user's crontab: what a reboot has interrupted in any app is
+# finished or taken back, without waiting for a next deploy.
+recover_all() {
+    tries=0
+    until docker info >/dev/null 2>&1; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 300 ] || exit
+        pause
+    done
+    for pending in "$base"/apps/*/pending; do
+        [ -f "$pending" ] || continue
+        pending=${pending%/pending}
+        enter "${pending##*/}"
+        read -r _ open_run <"$home/pending"
+        left=$home/runs/$open_run run=$home/runs/$(date -u +%Y%m%dT%H%M%S).000-boot
+        # Of several hosts that were not all ready, none goes on with the new release.
+        how=forward
+        if grep -q '^gates yes' "$left/settings" && [ ! -f "$left/word.armed" ]; then how=back; fi
+        mkdir "$run" || continue
+        sed "s/^action .*/action recover/; s/^gates .*/gates no/; s/^heal .*/heal $how/" \
+            "$left/settings" >"$run/settings"
+        echo "clearing up after a restart" >"$run/title"
+        put "$run/state" queued
+        exec 8>>"$run/alive" && flock 8
+        sh "$base/${0##*/}" run "$app" "${run##*/}" >>"$run/log" 2>&1 </dev/null
+        exec 8>&-
+    done
+}

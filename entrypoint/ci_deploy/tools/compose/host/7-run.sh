@@ -1,0 +1,153 @@
+# shellcheck shell=sh
+# One run from its upload to its end. The last line of the program starts what was asked for.
+# shellcheck disable=SC2030,SC2031,SC2034,SC2154
+
+# stage APP RUN: on stdin the registry's password on a line of its own, then a tar with `run/` and
+# perhaps `release/`. Puts both in place and starts the run, detached. Can be repeated.
+stage() {
+    app=$1 home=$base/apps/$1 run=$base/apps/$1/runs/$2
+    mkdir -p "$home/releases" "$home/runs" && in=$(mktemp -d "$home/.in.XXXXXX") || exit
+    trap 'rm -rf "$in"' EXIT
+    IFS= read -r password
+    tar -x -f - -C "$in" || exit
+    load "$in/run/settings"
+    put "$home/project" "$project"
+    # A release is complete and never changes, so one that is there already is the same.
+    if [ -d "$in/release" ] && [ ! -d "$home/releases/$release" ]; then
+        mv -T "$in/release" "$home/releases/$release" || exit
+    fi
+    [ -d "$run" ] || mv -T "$in/run" "$run" || exit
+    # Held by the run as long as it lives, so that everybody can see whether it does.
+    exec 8>>"$run/alive"
+    for _ in 1 2 3 4 5; do
+        [ ! -f "$run/state" ] || break
+        flock -n 8 && break
+        pause
+    done
+    if [ -f "$run/state" ]; then
+        echo "started before"
+        return
+    fi
+    if ! log_in; then
+        sed 's/^/login /' "$run/login.errors"
+        rm -rf "$run"
+        exit 0
+    fi
+    put "$run/state" queued && : >>"$run/log" || exit
+    setsid sh "$base/${0##*/}" run "$app" "${run##*/}" >>"$run/log" 2>&1 </dev/null &
+    echo started
+}
+
+# run APP RUN: the detached part. Whatever happens to ssh and to the CI job, it goes on.
+run() {
+    enter "$1"
+    run=$home/runs/$2
+    began=$(stamp) from='' stopped='' why='' going_back='' healed='' locked=''
+    login=$(cat "$run/login" 2>/dev/null)
+    load "$run/settings"
+    ! command -v timeout >/dev/null || limited="timeout -k 30 $limit"
+    gate lock || finish unchanged "$(reason)"
+    take_lock
+    from=$(current)
+    audit started
+    recover
+    rel=$home/releases/$release
+    "run_$action"
+}
+
+run_deploy() {
+    from=$(current)
+    if [ "$from" = "$release" ] && [ "$(cat "$rel/env" 2>/dev/null)" = "$(env_sum)" ] && well; then
+        finish noop "$release runs already"
+    fi
+    newer=$(cat "$home/releases/$from/order" 2>/dev/null)
+    if [ "$refuse_outdated" = yes ] && [ "${newer:-0}" -gt "$(cat "$rel/order")" ]; then
+        finish refused "$from, which is newer, was deployed in the meantime"
+    fi
+    prepare "$rel" || finish failed "${why:-it could not be written down: is the disk full?}"
+    if [ "$migrates" = yes ]; then
+        gate migrate || finish_untouched
+        run_steps "$rel" || finish_untouched
+    fi
+    switch
+}
+
+# well: every container of the release is there and up, at a glance.
+well() {
+    [ ! -f "$home/pending" ] && : >"$run/seen" || return
+    ids=$(containers '{{.ID}}')
+    # shellcheck disable=SC2086  # words
+    docker inspect -f "$CONTAINER" $ids >"$run/containers" 2>/dev/null || return
+    ! judge '' 0 | grep -v '^wait .* running none$' | grep -q '^bad \|^wait '
+}
+
+run_rollback() {
+    ensure_images "$rel" || finish failed "$why"
+    forget_login
+    switch
+}
+
+# Only what `recover` has done already.
+run_recover() {
+    case $healed in
+    '') finish noop "nothing was left unfinished" ;;
+    "is live") finish live "it was finished" ;;
+    *) finish rolled-back "it was interrupted" ;;
+    esac
+}
+
+switch() {
+    gate switch || finish_untouched
+    ! cancelled || finish_untouched
+    why=
+    switch_to "$release" || finish broken "$why"
+    finish live "$release"
+}
+
+# Nothing of what runs was touched.
+finish_untouched() {
+    ! cancelled || finish unchanged "$(reason)"
+    finish failed "${why:-$(reason)}"
+}
+
+# --- keeping the host tidy ---
+
+# clean_up: keeps $keep releases that were live, failed ones for three days, the last 20 runs. Only
+# what is ours: never a `prune`, for others use this host too.
+clean_up() {
+    [ -n "$locked" ] || return 0
+    find "$home" -maxdepth 1 -name '.in.*' -mmin +60 -exec rm -rf {} + 2>/dev/null
+    find "$base" -maxdepth 1 -name 'runner-*.sh' -mtime +30 ! -name "${0##*/}" -exec rm -f {} +
+    count=0
+    for each in "$home"/runs/*; do count=$((count + 1)); done
+    for each in "$home"/runs/*; do
+        [ "$count" -gt 20 ] || break
+        count=$((count - 1))
+        (exec 8>>"$each/alive" && flock -n 8) && rm -rf "$each"
+    done
+    live=$(current) open=$(cut -d ' ' -f 1 "$home/pending" 2>/dev/null)
+    for each in "$home"/releases/*; do
+        echo "$(cat "$each/live" 2>/dev/null || echo 0) ${each##*/}"
+    done | sort -rn | awk -v keep="$keep" '$1 == 0 { print } $1 > 0 && ++seen > keep { print }' |
+        while read -r when id; do
+            case $id in "$live" | "$open" | "$release") continue ;; esac
+            [ "$when" != 0 ] || [ -n "$(find "$home/releases/$id" -maxdepth 0 -mtime +2)" ] || continue
+            remove_release "$home/releases/$id"
+        done
+}
+
+remove_release() {
+    rel=$1
+    mv "$rel/images" "$rel.images" 2>/dev/null || : >"$rel.images"
+    for each in "$rel"/before/*; do
+        docker rm "$project-migrate-${rel##*/}-${each##*/}" >/dev/null 2>&1
+    done
+    # Images of the app that no other release has. Without force: Docker keeps what is in use.
+    while read -r svc _ _ sum _; do
+        flag "$svc" tag || continue
+        grep -qs " $sum " "$home"/releases/*/images || docker rmi "$sum" >/dev/null 2>&1
+    done <"$rel.images"
+    rm -rf "$rel" "$rel.images"
+}
+
+"$@"

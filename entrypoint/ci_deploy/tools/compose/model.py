@@ -1,0 +1,117 @@
+"""The compose files as Compose itself reads them, before any variable is replaced."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ci_deploy.errors import Problem, SettingsError
+
+TAG = re.compile(r"\$\{?DEPLOY_TAG\b")
+KEPT = {"missing", "if_not_present", "never"}  # pull policies under which nothing is pulled again
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service. `image` may hold `${DEPLOY_TAG}` and other variables."""
+
+    name: str
+    image: str = ""
+    policy: str = ""
+    takes_config: bool = False  # has an env_file, so it gets APP_CONFIG too
+    needs: tuple[str, ...] = ()
+    optional: bool = False  # in a profile
+
+    @property
+    def tagged(self) -> bool:
+        """Whether its image is named by DEPLOY_TAG."""
+        return bool(TAG.search(self.image))
+
+
+@dataclass(frozen=True)
+class Model:
+    """All services of the app, and the project's name."""
+
+    project: str = ""
+    services: Mapping[str, Service] = field(default_factory=dict)
+
+    @property
+    def mutable(self) -> bool:
+        """No image is named by DEPLOY_TAG: the same names may mean new images at each deploy."""
+        return not any(service.tagged for service in self.services.values())
+
+    @property
+    def ours(self) -> list[Service]:
+        """The services whose images a deploy brings; others (databases) are left as they are."""
+        services = list(self.services.values())
+        if self.mutable:
+            return [each for each in services if each.policy not in KEPT]
+        return [each for each in services if each.tagged]
+
+    def needs(self, name: str) -> list[str]:
+        """What a service depends on, directly or not, in the order in which it is needed."""
+        found: dict[str, None] = {}
+
+        def visit(each: str) -> None:
+            for needed in self.services[each].needs if each in self.services else ():
+                if needed not in found and needed != name:
+                    visit(needed)
+                    found[needed] = None
+
+        visit(name)
+        return list(found)
+
+    def flags(self) -> str:
+        """For the host, one line a service: `NAME [tag] [env] [always|never]`."""
+        ours = {service.name for service in self.ours}
+        lines = []
+        for service in self.services.values():
+            words = [service.name]
+            words += ["tag"] if service.name in ours else []
+            words += ["env"] if service.takes_config else []
+            words += [service.policy] if service.policy in {"always", "never"} else []
+            lines.append(" ".join(words))
+        return "".join(f"{line}\n" for line in lines)
+
+
+def model(text: str) -> Model:
+    """Read what `docker compose config --no-interpolate --format json` prints.
+
+    Raises SettingsError when that is not what it looks like.
+    """
+    try:
+        data = json.loads(text)
+        services = {
+            name: _service(name, entry or {}) for name, entry in (data["services"] or {}).items()
+        }
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        reason = f"Compose describes it in a form that is not understood ({error!r})."
+        raise SettingsError(Problem("COMPOSE_FILE", reason)) from None
+    if not services:
+        raise SettingsError(Problem("COMPOSE_FILE", "there is no service in it."))
+    return Model(str(data.get("name", "")), services)
+
+
+def _service(name: str, entry: Mapping[str, Any]) -> Service:
+    depends, links = entry.get("depends_on") or (), entry.get("links") or ()
+    needs = [*depends, *(link.split(":")[0] for link in links)]
+    return Service(
+        name,
+        image=str(entry.get("image") or ""),
+        policy=str(entry.get("pull_policy") or ""),
+        takes_config=bool(entry.get("env_file")),
+        needs=tuple(dict.fromkeys(needs)),
+        optional=bool(entry.get("profiles")),
+    )
+
+
+def need_service(known: Sequence[str], name: str) -> None:
+    """Raises SettingsError when there is no such service to run commands in."""
+    from ci_deploy.values import suggestion
+
+    if name not in known:
+        reason = f"there is no service `{name}`, only {', '.join(known)}."
+        raise SettingsError(Problem("COMPOSE_RUN_SERVICE", reason, "", suggestion(name, known)))

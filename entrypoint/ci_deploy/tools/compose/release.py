@@ -1,0 +1,113 @@
+"""A release: everything that makes one, under one id, as it is kept on the hosts.
+
+The id is the tag and six digits of a hash over all that goes into it. So the same input is the same
+release, on every host and at every try, and nothing has to be counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ci_deploy import __version__
+from ci_deploy.context import Context
+from ci_deploy.tools.compose.env_file import env_file
+from ci_deploy.tools.compose.files import ComposeFile
+from ci_deploy.tools.compose.model import Model
+from ci_deploy.tools.ssh import quoted
+
+
+@dataclass(frozen=True)
+class Release:
+    """One release; `parts` are its files: path → bytes."""
+
+    id: str
+    revision: str
+    tag: str
+    facts: Mapping[str, str]
+    parts: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def make_release(
+    ctx: Context,
+    tag: str,
+    deploy_env: str,
+    registry: str,
+    model: Model,
+    files: Sequence[ComposeFile],
+    *,
+    again: str = "",
+) -> Release:
+    """Put a release together; `again` makes it another one although its input is the same."""
+    variables = {"DEPLOY_TAG": tag, "DEPLOY_ENV": deploy_env, "RAILS_ENV": deploy_env}
+    if registry:
+        variables["DOCKER_REGISTRY"] = registry
+    parts = {f"files/{file.name}": file.content for file in files}
+    texts = {
+        "list": listed(files),
+        "services": model.flags(),
+        "app.env": env_file(ctx.app_config),
+        "tag.env": env_file(variables),
+        **{
+            f"before/{number}": command_file(step.command)
+            for number, step in enumerate(ctx.before_traffic, 1)
+        },
+    }
+    parts |= {name: text.encode() for name, text in texts.items()}
+    digest = hashlib.sha256(f"{model.project}\0{ctx.revision}\0{again}".encode())
+    for name in sorted(parts):
+        digest.update(f"\0{name}\0{len(parts[name])}\0".encode() + parts[name])
+    facts = {**deployment_facts(ctx), "revision": ctx.revision, "tag": tag}
+    facts["id"] = f"{tag}-{digest.hexdigest()[:6]}"
+    parts["release.json"] = f"{json.dumps(facts)}\n".encode()
+    parts["order"] = f"{_number(ctx.facts.build)}\n".encode()
+    return Release(facts["id"], ctx.revision, tag, facts, parts)
+
+
+def deployment_facts(ctx: Context) -> dict[str, str]:
+    """Who deploys what from where, for the audit log."""
+    facts = ctx.facts
+    return {
+        "app": ctx.app,
+        "environment": ctx.environment,
+        "ref": facts.ref,
+        "actor": facts.actor,
+        "pipeline": facts.job_url,
+        "build": facts.build,
+        "tool": __version__,
+    }
+
+
+def listed(files: Sequence[ComposeFile]) -> str:
+    """The names for the host, the last one first: it puts each in front of the others."""
+    return "".join(f"{file.name}\n" for file in reversed(files))
+
+
+def command_file(command: Sequence[str]) -> str:
+    """A command as shell text: a comment for people, and the line that the host evaluates."""
+    shown = " ".join(" ".join(command).split())
+    return f"# {shown}\nset -- {quoted(command)}\n"
+
+
+def members(values: Mapping[str, str]) -> str:
+    """Values as further members of a JSON object that the host writes."""
+    return "".join(f", {json.dumps(key)}: {json.dumps(value)}" for key, value in values.items())
+
+
+def tar(parts: Mapping[str, bytes]) -> bytes:
+    """A tar with these files, for the owner only."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for name, content in parts.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o600
+            archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() else 0

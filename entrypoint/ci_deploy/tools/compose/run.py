@@ -1,0 +1,239 @@
+"""One run on the hosts: upload, start, follow, and what its end means."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from ci_deploy.context import Context
+from ci_deploy.errors import DeployFailed, Unauthorized
+from ci_deploy.layers.provider import Ran
+from ci_deploy.tools.compose.following import PATIENCE, Following
+from ci_deploy.tools.compose.hosts import Host, Hosts
+from ci_deploy.tools.compose.login import Login
+from ci_deploy.tools.compose.outcome import failure
+from ci_deploy.tools.compose.release import deployment_facts, members, tar
+from ci_deploy.tools.compose.settings import ComposeSettings
+from ci_deploy.tools.compose.watch import End, Watch
+
+KEEP = 5  # releases that were live
+URL_TIMEOUT = 60  # seconds for COMPOSE_CHECK_URL, unless COMPOSE_HEALTH_TIMEOUT says otherwise
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the hosts are to do."""
+
+    action: str  # deploy, rollback or recover
+    release: str
+    project: str
+    parts: Mapping[str, bytes]  # of the release; empty when the hosts have it
+    facts: Mapping[str, str]  # for the audit log
+    needs: Sequence[str] = ()  # services that commands before traffic need
+    migrates: bool = False  # there are commands before traffic
+    heal: str = "forward"  # or `back`: what to do with what a killed run has left
+
+
+class HostRun:
+    """A run with one name on all hosts."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        hosts: Hosts,
+        wanted: ComposeSettings,
+        order: Order,
+        login: Login,
+        where: Sequence[Host] = (),
+    ) -> None:
+        """`where`: some of the hosts; by default all of them, which then wait for each other."""
+        now = datetime.now(UTC)
+        self.name = f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}-{secrets.token_hex(2)}"
+        self.watches: list[Watch] = []
+        self.started = False
+        self._ctx = ctx
+        self._hosts = hosts
+        self._where = where or hosts.all
+        self._several = len(self._where) > 1 and order.action != "recover"
+        self._wanted = wanted
+        self._order = order
+        self._login = login
+        self._token = secrets.token_hex(8)
+        self._following = Following(ctx, hosts, ctx.app, self.name, self._token, self._judge)
+        self._objection: Exception | None = None  # of a layer, to how its command has ended
+
+    # --- upload and start ---
+
+    def start(self, what: str) -> bool:
+        """Upload and start it on all hosts; False when only planning.
+
+        Raises Unauthorized when the registry refuses us: then nothing was started anywhere.
+        """
+        hosts = self._where
+        stdin = {str(host): self._upload(host) for host in hosts}
+        self.started = not self._ctx.planning
+        results = self._hosts.change(
+            hosts, ["stage", self._ctx.app, self.name], lambda host: what.format(host=host), stdin
+        )
+        if any(result.planned for result in results):
+            return False
+        for host, result in zip(hosts, results, strict=True):
+            said = "\n".join(result.lines)
+            if said.startswith("login "):
+                self._call_off()
+                registry = self._login.registry or "Docker Hub"
+                reason = result.lines[-1].removeprefix("login ")
+                message = f"{registry} refuses the user {self._login.user} on {host}: {reason}"
+                raise Unauthorized(message, hint="Check DOCKER_USER and DOCKER_PASS.")
+            if not said.startswith("started"):
+                self._call_off()
+                message = f"{host} could not take the release: {said or 'no reason given'}"
+                raise DeployFailed(message, lines=result.lines, shown=False)
+        return True
+
+    def _call_off(self) -> None:
+        self.tell("another host could not take it", "back")
+
+    def _upload(self, host: Host) -> bytes:
+        run = {
+            "settings": self._settings(host),
+            "title": self._title(),
+            "meta": members({**deployment_facts(self._ctx), **self._order.facts}),
+        }
+        parts = {f"run/{name}": text.encode() for name, text in run.items()}
+        parts |= {f"release/{name}": content for name, content in self._order.parts.items()}
+        return f"{self._login.password}\n".encode() + tar(parts)
+
+    def _title(self) -> str:
+        facts = self._ctx.facts
+        by = facts.job_url or facts.actor
+        return f"{self._order.action} of {self._order.release}{f' by {by}' if by else ''}\n"
+
+    def _settings(self, host: Host) -> str:
+        """`key value` lines; the values stand in one line each and are never run."""
+        wanted, core = self._wanted, self._ctx.settings
+        first = host is self._where[0]
+        values = {
+            "token": self._token,
+            "action": self._order.action,
+            "release": self._order.release,
+            "project": self._order.project,
+            "run_service": wanted.run_service,
+            "deploy_env": wanted.deploy_env,
+            "registry": self._login.registry,
+            "user": self._login.user,
+            "lock_timeout": core.lock_timeout,
+            "limit": core.timeout,
+            "steady": wanted.steady,
+            "health_timeout": wanted.health_timeout,
+            "url": wanted.check_url.replace("{host}", host.server.bracketed),
+            "url_timeout": wanted.health_timeout or URL_TIMEOUT,
+            "min_free": wanted.min_free,
+            "refuse_outdated": "yes" if core.refuse_outdated else "no",
+            "gates": "yes" if self._several else "no",
+            "migrates": "yes" if self._order.migrates and first else "no",
+            "heal": self._order.heal,
+            "patience": int(PATIENCE),
+            "needs": " ".join(self._order.needs),
+            "keep": KEEP,
+        }
+        return "".join(f"{key} {value}\n" for key, value in values.items())
+
+    # --- follow ---
+
+    def follow(self) -> None:
+        """Follow it to its end. Raises what that means, or what a command before traffic does."""
+        self.watches = self._following.follow(self._where, self._wanted.batch)
+        if self._objection:
+            raise self._objection
+        self._heal()
+        if error := failure(self.watches, self._following.how_to_follow):
+            raise error
+
+    def _heal(self) -> None:
+        """A run that was killed on its host: let the host clear up, and see what it ends with."""
+        dead = [watch for watch in self.watches if watch.end and watch.end.word == "died"]
+        if not dead or self._order.action == "recover":
+            return
+        names = ", ".join(str(watch.host) for watch in dead)
+        self._ctx.console.warning(f"the run on {names} was killed; what it has left is cleared up.")
+        order = replace(
+            self._order, action="recover", parts={}, heal="back" if self._several else "forward"
+        )
+        hosts = [watch.host for watch in dead]
+        again = HostRun(self._ctx, self._hosts, self._wanted, order, self._login, hosts)
+        again.start("clear up on {host}")
+        ends = again._following.follow(hosts)
+        self._hosts.status(self._ctx.app)
+        for watch, healed in zip(dead, ends, strict=True):
+            watch.trouble = healed.trouble or watch.trouble
+            watch.end = _after_healing(watch, healed.end, self._order.release)
+
+    def _judge(self, watch: Watch, number: int, code: int) -> str:
+        """A command before traffic has ended: let its layer look at it, and answer the host.
+
+        Nothing may be raised here, in the middle of reading what the hosts say.
+        """
+        lines = tuple(watch.spoken.get(number, [])[-20:])
+        try:
+            self._ctx.before_traffic[number - 1].check(Ran(code, lines))
+        except Exception as error:  # noqa: BLE001 - raised again when the hosts have ended
+            self._objection = error
+            return f"back {error}"
+        return f"step.{number}"
+
+    # --- the job is cancelled ---
+
+    @property
+    def open(self) -> bool:
+        """It was started, and may still go on."""
+        return self.started and not (self.watches and all(watch.end for watch in self.watches))
+
+    def cancel(self) -> None:
+        """Say on the hosts what the cancelled job wants; they do the rest."""
+        watches = self._following.watches
+        unready = self._several and not self._following.conductor.armed
+        if self._wanted.on_cancel == "rollback" or unready:
+            self.tell("the job was cancelled", "back")
+        elif watches and self._several:
+            self.tell("", "armed", "switch", "keep")
+        self._ctx.console.indent(self._what_now(unready=unready))
+
+    def _what_now(self, *, unready: bool) -> str:
+        many = self._several
+        subject = "the hosts" if many else str(self._where[0])
+        release, verb = self._order.release, "go" if many else "goes"
+        if self._wanted.on_cancel == "rollback":
+            said = f"{subject} {verb} back to what ran before (ON_CANCEL=rollback)."
+        elif unready:
+            said = f"not all hosts were ready for {release}, so they stay as they are."
+        else:
+            said = (
+                f"{subject} finish{'' if many else 'es'} {release} without this job, or {verb} "
+                "back when it is not healthy."
+            )
+        return f"{said}\n{self._following.how_to_follow}"
+
+    def tell(self, text: str, *words: str) -> None:
+        """Say words to the run on all hosts."""
+        what = f"tell {{host}} to {'go back' if 'back' in words else 'go on'}"
+        self._hosts.change(
+            self._where,
+            ["tell", self._ctx.app, self.name, text, *words],
+            lambda host: what.format(host=host),
+            timeout=3.0,
+        )
+
+
+def _after_healing(watch: Watch, end: End | None, release: str) -> End:
+    """What a host whose run was killed runs in the end."""
+    runs = watch.host.facts.current
+    if runs == release and not watch.host.facts.pending:
+        return End("live")
+    if end and end.word == "rolled-back":
+        return End("rolled-back", "the run on the host was killed")
+    if end and end.word == "noop":
+        return End("failed", "the run on the host was killed")
+    return watch.end or End("died")

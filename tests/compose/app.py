@@ -1,0 +1,200 @@
+"""An app to deploy: its checkout, its settings, and what the hosts really run of it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.dockerhosts import PASSWORD, USER, DockerHost, Registry
+from tests.support import Checkout, Done, Run, run
+
+FILE = "docker-compose.production.yml"
+LABEL = "label=com.docker.compose"
+SMALL = """
+services:
+  app:
+    image: {image}:${{DEPLOY_TAG}}
+    network_mode: none
+    stop_grace_period: 3s
+    healthcheck: {{test: ["CMD", "test", "-f", "/ok"], interval: 200ms, timeout: 2s, retries: 3}}
+    env_file: .env
+"""
+# A service with two containers, and one that does its task and ends.
+WHOLE = f"""{SMALL}
+    deploy: {{{{replicas: 2}}}}
+  job:
+    image: {{image}}:${{{{DEPLOY_TAG}}}}
+    network_mode: none
+    command: ["echo", "done"]
+"""
+
+
+def until(true: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def versions(containers: list[dict[str, Any]]) -> list[str]:
+    """The VERSION of each that runs and is healthy."""
+    return sorted(
+        next(e for e in each["Config"]["Env"] if e.startswith("VERSION=")).split("=")[1]
+        for each in containers
+        if each["State"]["Running"]
+        and each["State"].get("Health", {}).get("Status", "healthy") == "healthy"
+    )
+
+
+class App:
+    """One app on the hosts; `used` says how many of them."""
+
+    def __init__(self, hosts: list[DockerHost], registry: Registry, path: Path) -> None:
+        self.name = f"app{secrets.token_hex(3)}"
+        self.program = "ci-deploy"
+        self.started: list[Run] = []
+        self.hosts = hosts
+        self.registry = registry
+        self.small = SMALL.format(image=registry.image)
+        self.whole = WHOLE.format(image=registry.image)
+        self.checkout = Checkout(path / "checkout", {FILE: self.small})
+        self.folder = f"/home/deploy/{self.name}"
+        self.used = 0
+        self.use(1)
+
+    def use(self, count: int) -> None:
+        """Deploy to as many hosts from now on."""
+        for host in self.hosts[self.used : count]:
+            host.sh(f"mkdir {self.name} && touch {self.name}/.env")
+        self.used = count
+
+    def settings(self, tag: str = "good1", **more: str) -> dict[str, str]:
+        """What a deploy of a tag needs."""
+        hosts = self.hosts[: self.used]
+        return {
+            "APP_NAME": self.name,
+            "SERVER_HOST": " ".join(host.address for host in hosts),
+            "SERVER_USER": "deploy",
+            "DEPLOY_PATH": self.folder,
+            "DEPLOY_TAG": tag,
+            "DOCKER_REGISTRY": self.registry.address,
+            "DOCKER_USER": USER,
+            "DOCKER_PASS": PASSWORD,
+            "SSH_PRIVATE_KEY": hosts[0].key,
+            "SSH_SERVER_HOSTKEYS": "\n".join(host.known_hosts for host in hosts),
+            **more,
+        }
+
+    def write(self, compose: str) -> None:
+        """Commit another compose file."""
+        self.checkout.commit("Change the compose file", {FILE: compose})
+
+    def start(self, tag: str = "good1", **more: str) -> Run:
+        """Begin a deploy."""
+        env = self.settings(tag, **more)
+        self.started.append(Run(self.program, "deploy", cwd=self.checkout.path, env=env))
+        return self.started[-1]
+
+    def deploy(self, tag: str = "good1", **more: str) -> Done:
+        """Deploy to the end."""
+        return self.start(tag, **more).done()
+
+    def run(self, *words: str, **more: str) -> Done:
+        """Another command."""
+        return run(self.program, *words, cwd=self.checkout.path, env=self.settings(**more))
+
+    # --- what is there, asked by other means ---
+
+    @property
+    def state(self) -> str:
+        """Our directory on a host."""
+        return f"{self.folder}/.ci-deploy/apps/{self.name}"
+
+    def containers(self, host: int = 0, service: str = "") -> list[dict[str, Any]]:
+        """`docker inspect` of the project's containers, one-off ones left out."""
+        one = f" --filter {LABEL}.service={service}" if service else ""
+        found = self.hosts[host].root(
+            "sh", "-c",
+            f"docker inspect $(docker ps -aq --filter {LABEL}.project={self.name}"
+            f" --filter {LABEL}.oneoff=False{one}) 2>/dev/null || true",
+        )  # fmt: skip
+        return list(json.loads(found or "[]"))
+
+    def ids(self, host: int = 0) -> set[str]:
+        """Their ids."""
+        return {each["Id"] for each in self.containers(host)}
+
+    def environ(self, service: str = "app") -> dict[str, str]:
+        """The environment of a service's first container."""
+        return dict(line.split("=", 1) for line in self.containers(0, service)[0]["Config"]["Env"])
+
+    def versions(self, host: int = 0, service: str = "app") -> list[str]:
+        """The VERSION of each container of a service that runs and is healthy."""
+        return versions(self.containers(host, service))
+
+    def read(self, path: str, host: int = 0) -> str:
+        """A file of ours on a host; empty when there is none."""
+        return self.hosts[host].root("cat", f"{self.state}/{path}", check=False)
+
+    def current(self, host: int = 0) -> str:
+        """The id of the release that is proven."""
+        link = self.hosts[host].root("readlink", f"{self.state}/current", check=False)
+        return link.strip().rpartition("/")[2]
+
+    def audit(self, host: int = 0) -> list[dict[str, Any]]:
+        """The audit log."""
+        return [json.loads(line) for line in self.read("audit.jsonl", host).splitlines()]
+
+    def outcomes(self, host: int = 0) -> list[str]:
+        """How the runs have ended."""
+        return [each["outcome"] for each in self.audit(host) if each["outcome"] != "started"]
+
+    def newest(self, file: str, host: int = 0) -> str:
+        """A file of the newest run."""
+        script = f"cd {self.state}/runs && cat $(ls | tail -n 1)/{file}"
+        return self.hosts[host].root("sh", "-c", script, check=False)
+
+    def lose_patience(self, host: int = 0) -> None:
+        """As if the newest run had waited for the job in vain, for all the time that it does."""
+        self.hosts[host].root("sh", "-c", f"for b in {self.state}/runs/*/beat; do echo 0 >$b; done")
+
+    def locked(self, host: int = 0) -> bool:
+        """Whether somebody holds the lock."""
+        path = f"{self.state}/lock"
+        return "yes" in self.hosts[host].sh(f"test ! -e {path} || flock -n {path} true || echo yes")
+
+    def settle(self, host: int = 0, seconds: float = 60.0) -> None:
+        """Wait until no run goes on."""
+        self.hosts[host].until(f"flock -n {self.state}/lock true", seconds)
+
+    def runs(self, tag: str, count: int = 1, host: int = 0) -> None:
+        """Exactly this is proven, healthy, and nothing is open."""
+        script = (
+            f"cd {self.state}; readlink current; cat pending 2>/dev/null; "
+            "flock -n lock true || echo locked"
+        )
+        state = self.hosts[host].root("sh", "-c", script, check=False)
+        assert state.startswith(f"releases/{tag}-"), state
+        assert len(state.splitlines()) == 1, state
+        ours = self.containers(host, "app")
+        assert versions(ours) == [tag] * count
+        assert len(ours) == count
+
+    def remove(self) -> None:
+        """Leave nothing behind."""
+        for each in self.started:
+            each.process.kill()
+            each.process.communicate()
+        mine = f"$(docker ps -aq --filter {LABEL}.project={self.name})"
+        for host in self.hosts[: self.used]:
+            host.root(
+                "sh", "-c",
+                f"docker rm -fv {mine}; docker volume rm -f $(docker volume ls -q --filter "
+                f"{LABEL}.project={self.name}); rm -rf {self.folder}",
+                check=False,
+            )  # fmt: skip

@@ -1,0 +1,31 @@
+"""An app of its own for each test, on the hosts that all tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.compose.app import App
+from tests.dockerhosts import DockerHost, Registry
+
+
+@pytest.fixture
+def app(docker_hosts: list[DockerHost], registry: Registry, tmp_path: Path) -> Iterator[App]:
+    """An app with a directory on both hosts, not yet deployed."""
+    made = App(docker_hosts, registry, tmp_path)
+    yield made
+    for host in docker_hosts:
+        if host.faulty:
+            host.release()
+    made.remove()
+
+
+@pytest.fixture
+def live(app: App) -> App:
+    """One that runs good1, and has a newer commit."""
+    done = app.deploy("good1")
+    assert done.code == 0, done.output
+    app.checkout.commit("Next")
+    return app

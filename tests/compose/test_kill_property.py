@@ -1,0 +1,123 @@
+"""Whatever is killed at whatever moment: one proven release runs in the end, whole and healthy.
+
+Fixed seeds; a few kills here, all in `make soak`, which prints how they came out. A third of the
+releases is broken.
+"""
+
+from __future__ import annotations
+
+import random
+import signal
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from tests.compose.app import App, until
+
+GOOD = ["good1", "good2", "good3", "good4"]
+BROKEN = ["bad1", "crash1"]
+REPLICAS = 2
+
+# What is killed, on how many hosts, how often here and how often in `make soak`.
+KINDS = [("job", 1, 2, 30), ("job", 2, 1, 10), ("program", 1, 2, 20), ("host", 1, 1, 10)]
+FEW = [pytest.param(kind, hosts, few) for kind, hosts, few, _ in KINDS]
+ALL = [pytest.param(kind, hosts, many, marks=pytest.mark.soak) for kind, hosts, _, many in KINDS]
+
+
+class Trials:
+    """One app that is deployed, killed and looked at again and again."""
+
+    def __init__(self, app: App, choose: random.Random) -> None:
+        self.app = app
+        self.choose = choose
+        self.live = "good1"
+        self.ends: Counter[str] = Counter()
+        # Restarted by the engine when the host comes up again, as apps usually are.
+        policy = "    restart: unless-stopped\n    deploy: {replicas: 2}\n"
+        app.write(app.small + policy)
+        done = app.deploy("good1")
+        assert done.code == 0, done.output
+        self.took = done.seconds
+
+    def once(self, kind: str) -> None:
+        """Begin a deploy, kill at some moment, look."""
+        choose, app = self.choose, self.app
+        broken = choose.random() < 1 / 3
+        tag = choose.choice(BROKEN if broken else [each for each in GOOD if each != self.live])
+        app.checkout.commit(f"For {tag}")
+        after = choose.uniform(0.1, 1.1 * self.took)
+        with_job = choose.random() < 0.5
+        running = app.start(tag)
+        time.sleep(after)
+        if kind == "job" or (kind == "program" and with_job):
+            running.signal(signal.SIGKILL)
+        if kind == "program":
+            app.hosts[0].kill_runs(*(["docker-compose"] if choose.random() < 0.5 else []))
+        elif kind == "host":
+            app.hosts[0].kill()
+            time.sleep(0.2)
+            app.hosts[0].start()
+        done = running.done(timeout=240)
+        self._settle()
+        moment = f"{kind} after {after:.1f} s of {tag} (exit code {done.code})"
+        if kind == "job":  # no next run is needed
+            self._proven({self.live} | (set() if broken else {tag}), moment)
+            self.ends["new" if app.current().startswith(f"{tag}-") else "old"] += 1
+        else:
+            self.ends[self._state(tag)] += 1
+        self._next_run(tag, moment)
+
+    def _next_run(self, killed: str, moment: str) -> None:
+        """Of another good release, or of what was killed once more."""
+        again = killed in GOOD and self.choose.random() < 0.5
+        tag = killed if again else self.choose.choice(GOOD)
+        done = self.app.deploy(tag)
+        assert done.code == 0, f"{moment}, then {tag}: {done.output}"
+        self._proven({tag}, f"{moment}, then {tag}")
+        self.live = tag
+
+    def _settle(self) -> None:
+        """Until no host works any more; where the job is missed, its time is over at once."""
+        for host in range(self.app.used):
+            until(lambda at=host: self._rests(at), 120)  # type: ignore[misc]
+
+    def _rests(self, host: int) -> bool:
+        if self.app.used > 1:
+            self.app.lose_patience(host)
+        script = f"for r in {self.app.state}/runs/*/alive; do flock -n $r true || exit 1; done"
+        return "rests" in self.app.hosts[host].sh(f"({script}) && echo rests", check=False)
+
+    def _state(self, tag: str) -> str:
+        """What is left before the next run, as a user of the app would see it."""
+        running, pending = self.app.versions(), bool(self.app.read("pending"))
+        if running == [tag] * REPLICAS:
+            return "new, unproven" if pending else "new"
+        if running == [self.live] * REPLICAS:
+            return "old, unfinished" if pending else "old"
+        return "in part" if running else "down until the next run"
+
+    def _proven(self, tags: set[str], moment: str) -> None:
+        """Exactly the replicas of one proven release run on all hosts; nothing is open."""
+        found = []
+        for host in range(self.app.used):
+            current = self.app.current(host).partition("-")[0]
+            assert current in tags, f"{moment}: host {host} has {current}"
+            until(lambda at=host: len(self.app.versions(at)) == REPLICAS)  # type: ignore[misc]
+            self.app.runs(current, REPLICAS, host)
+            found.append(self.app.current(host))
+        assert len(set(found)) == 1, f"{moment}: {found}"
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("kind", "hosts", "count"), FEW + ALL)
+def test_one_proven_release_runs_whatever_was_killed(
+    app: App, kind: str, hosts: int, count: int
+) -> None:
+    app.use(hosts)
+    trials = Trials(app, random.Random(f"20261120 {kind} {hosts}"))
+    for _ in range(count):
+        trials.once(kind)
+    ends = ", ".join(f"{end}: {number}" for end, number in sorted(trials.ends.items()))
+    print(f"{count} kills of the {kind}, {hosts} hosts: {ends}; all healed", file=sys.stderr)
