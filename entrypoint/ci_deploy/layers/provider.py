@@ -47,10 +47,7 @@ class Ran:
 
 @dataclass(frozen=True)
 class Step:
-    """A one-off command that has to run in the new release before it gets traffic.
-
-    `check` looks at how it ended and raises when that is not good enough.
-    """
+    """A one-off command for the new release before it gets traffic; `check` judges how it ended."""
 
     command: tuple[str, ...]
     what: str
@@ -239,10 +236,7 @@ class Provider(Layer[S]):
     # --- what only some providers can ---
 
     def rollback_target(self, wanted: str) -> str:
-        """The full SHA to go back to: of the release before, or of the one that is `wanted`.
-
-        Raises Refused when there is nothing to go back to.
-        """
+        """The full SHA to go back to: of the release before, or the one `wanted`; or Refused."""
         self._cannot("roll back")
 
     def roll_back(self, revision: str) -> Live:
