@@ -1,0 +1,36 @@
+"""A fork that is ready to be released."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docker import LABEL, MACHINE, docker, need_docker
+from tests.release.fork import Fork
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Fork:
+    """Without registries; tests take a copy."""
+    return Fork(tmp_path_factory.mktemp("fork") / "prepared").make()
+
+
+@pytest.fixture
+def fork(prepared: Fork, tmp_path: Path) -> Fork:
+    """A fork whose newest commit can be released, and nothing to push images to."""
+    return prepared.copy(tmp_path / "fork")
+
+
+@pytest.fixture
+def registries() -> Iterator[tuple[str, str]]:
+    """Two empty registries."""
+    need_docker()
+    subprocess.run([MACHINE / "images.sh"], check=True, capture_output=True)
+    started = ["run", "--detach", "--rm", f"--label={LABEL}", "--publish=127.0.0.1::5000"]
+    names = [docker(*started, "ci-deploy-test/registry").stdout.strip() for _ in range(2)]
+    ports = [docker("port", name, "5000/tcp").stdout.strip().rpartition(":")[2] for name in names]
+    yield f"localhost:{ports[0]}", f"localhost:{ports[1]}"
+    docker("rm", "--force", "--volumes", *names)
