@@ -5,6 +5,7 @@ Nothing here trusts a tag: what was pushed is known by the digest that the build
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -96,32 +97,34 @@ def verify(project: Project, digests: Mapping[str, str]) -> None:
             raise Refused(f"there is no digest of the image {target}")
         for registry in project.registries:
             name = f"{registry}/{target}"
-            there = digest(project, f"{name}:{project.version}")
+            index = _raw(project, f"{name}:{project.version}")
+            there = f"sha256:{hashlib.sha256(index.encode()).hexdigest()}"
             if there != digests[target]:
                 raise Refused(f"{name}:{project.version} is {there} and not {digests[target]}")
-            reference = f"{name}@{digests[target]}"
-            _verify_platforms(project, name, _manifest(project, reference))
+            if registry == project.images:  # what the digest stands for is the same everywhere
+                _verify_platforms(project, name, json.loads(index))
             whose = ("--certificate-identity", signer, "--certificate-oidc-issuer", ISSUER)
-            run(project, "cosign", "verify", *whose, reference)
+            run(project, "cosign", "verify", *whose, f"{name}@{there}")
 
 
 def _verify_platforms(project: Project, name: str, index: Mapping[str, Any]) -> None:
+    manifests = index.get("manifests", [])
     attestations = {
         each["annotations"]["vnd.docker.reference.digest"]: each["digest"]
-        for each in index.get("manifests", [])
+        for each in manifests
         if each.get("annotations", {}).get("vnd.docker.reference.type") == "attestation-manifest"
     }
-    found = {}
-    for each in index.get("manifests", []):
-        if each["digest"] not in attestations.values():
-            platform = each["platform"]
-            found[f"{platform['os']}/{platform['architecture']}"] = each["digest"]
+    found = {
+        f"{each['platform']['os']}/{each['platform']['architecture']}": each["digest"]
+        for each in manifests
+        if each["digest"] not in attestations.values()
+    }
     if sorted(found) != sorted(PLATFORMS):
         raise Refused(f"{name} is for {', '.join(sorted(found)) or 'no platform'}")
     for platform, image in found.items():
         layers = []
         if image in attestations:
-            layers = _manifest(project, f"{name}@{attestations[image]}")["layers"]
+            layers = json.loads(_raw(project, f"{name}@{attestations[image]}"))["layers"]
         stated = [layer["annotations"]["in-toto.io/predicate-type"] for layer in layers]
         for predicate, what in ATTESTED.items():
             if not any(each.startswith(predicate) for each in stated):
@@ -135,10 +138,8 @@ def digest(project: Project, reference: str) -> str:
     return str(json.loads(said)["digest"])
 
 
-def _manifest(project: Project, reference: str) -> dict[str, Any]:
-    said = run(project, "docker", "buildx", "imagetools", "inspect", "--raw", reference)
-    found: dict[str, Any] = json.loads(said)
-    return found
+def _raw(project: Project, reference: str) -> str:
+    return run(project, "docker", "buildx", "imagetools", "inspect", "--raw", reference)
 
 
 def login(project: Project, registry: str) -> None:

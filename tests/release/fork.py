@@ -151,6 +151,10 @@ class Fork:
             "DOCKER_CONFIG": str(ROOT / ".tools/docker"),
         }
 
+    @property
+    def _real(self) -> dict[str, str]:
+        return {**self.environ, "PATH": os.environ["PATH"]}
+
     def enter(self, checkout: Path) -> None:
         """Give a checkout what `make venv` would, and the stand-ins what is true."""
         python = checkout / ".venv/bin/python"
@@ -216,6 +220,10 @@ class Fork:
         )
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
+
+    def docker(self, *argv: str) -> None:
+        """The real one, with buildx."""
+        subprocess.run(["docker", *argv], check=True, capture_output=True, env=self._real)
 
     def calls(self) -> list[dict[str, Any]]:
         """What the stand-ins were asked to do."""
