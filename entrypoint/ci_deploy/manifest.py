@@ -52,7 +52,7 @@ def generate() -> dict[str, str]:
         "templates/deploy.yml": component.deploy(NOTE, _image(project, "gitlab-images"), settings),
         "templates/review.yml": component.review(NOTE, _image(project, "gitlab-images"), settings),
     }
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    pages = [ROOT / name for name in PAGES] + [*(ROOT / "docs").glob("*.md")]
     copied = [each for each in (ROOT / "examples").rglob("*") if each.suffix in COPIED]
     for path in sorted([*pages, *copied]):
         if path.is_file():
@@ -98,6 +98,13 @@ def _action(project: Mapping[str, Any]) -> str:
 
 # --- names ---------------------------------------------------------------------------------------
 
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "mkdocs.yml",
+    ".github/ISSUE_TEMPLATE/config.yml",
+]
 COPIED = {".yml", ".md", ""}  # a Dockerfile has no suffix
 
 
@@ -105,7 +112,8 @@ def _with_names(text: str, project: Mapping[str, Any]) -> str:
     """What people copy names the place where this project (or this fork) publishes, and its
     version. Ours is known by the form of the reference and by the name, the old or the new one."""
     github, gitlab = (urlsplit(project[key]).path.strip("/") for key in ("repository", "gitlab"))
-    images = project["images"]
+    images, home = project["images"], project["repository"]
+    text = re.sub(rf"https://github\.com/[\w.-]+/ci-deploy\b|{re.escape(home)}\b", home, text)
     version = r"\d+\.\d+\.\d+"
     text = re.sub(
         rf"(\$CI_SERVER_FQDN/)[\w./-]+(/(?:deploy|review)@){version}",
