@@ -113,7 +113,9 @@ def _with_names(text: str, project: Mapping[str, Any]) -> str:
     version. Ours is known by the form of the reference and by the name, the old or the new one."""
     github, gitlab = (urlsplit(project[key]).path.strip("/") for key in ("repository", "gitlab"))
     images, home = project["images"], project["repository"]
-    text = re.sub(rf"https://github\.com/[\w.-]+/ci-deploy\b|{re.escape(home)}\b", home, text)
+    text = re.sub(
+        rf"https://github\.com/[\w.-]+/ci-deploy(?![\w-])|{re.escape(home)}(?![\w-])", home, text
+    )
     version = r"\d+\.\d+\.\d+"
     text = re.sub(
         rf"(\$CI_SERVER_FQDN/)[\w./-]+(/(?:deploy|review)@){version}",
@@ -125,6 +127,7 @@ def _with_names(text: str, project: Mapping[str, Any]) -> str:
         rf"\g<1>{github}@v{__version__}",
         text,
     )
+    text = re.sub(rf"(/ci-deploy\n +ref: ){version}$", rf"\g<1>{__version__}", text, flags=re.M)
     # A mirror (registry.domain.tld/devops/ci-deploy) keeps its name.
     text = re.sub(
         rf"(?:ghcr\.io/[\w.-]+/ci-deploy|{re.escape(images)})(/\w+:{version})",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 import shutil
@@ -10,12 +11,13 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from release import __main__ as release
-from release import checks, git, pins
-from release.project import Refused, load
+from release import checks, git, images, pins
+from release.project import PLATFORMS, Refused, load
 from tests.release.fork import GITHUB, GITLAB, TOKENS, VERSION, Fork
 from tests.support import ROOT
 
@@ -196,6 +198,43 @@ def test_digests_that_are_missing_are_not_tagged(fork: Fork, source: Path) -> No
     assert "digests already" in fork.release(source, "pin", "d.json").stderr
     done = fork.release(source, "tag", **tokens)
     assert "there is no digest of the image dokku" in done.stderr
+
+
+def _index(*platforms: str) -> dict[str, list[dict[str, Any]]]:
+    """What a registry has: images, each with an attestation."""
+    manifests: list[dict[str, Any]] = []
+    for each in platforms:
+        system, _, architecture = each.partition("/")
+        runs = {"os": system, "architecture": architecture}
+        manifests.append({"digest": f"image-{architecture}", "platform": runs})
+        notes = {
+            "vnd.docker.reference.type": "attestation-manifest",
+            "vnd.docker.reference.digest": f"image-{architecture}",
+        }
+        manifests.append({"digest": f"about-{architecture}", "annotations": notes})
+    return {"manifests": manifests}
+
+
+SBOM, PROVENANCE = "https://spdx.dev/Document", "https://slsa.dev/provenance/v1"
+
+
+@pytest.mark.parametrize(
+    ("platforms", "stated", "message"),
+    [
+        (PLATFORMS, [SBOM, PROVENANCE], ""),
+        (PLATFORMS[:1], [SBOM, PROVENANCE], "x is for linux/amd64$"),
+        (PLATFORMS, [PROVENANCE], "x for linux/amd64 has no SBOM"),
+        (PLATFORMS, [SBOM], "x for linux/amd64 has no provenance"),
+        ((), [], "x is for no platform"),
+    ],
+)
+def test_an_image_that_lacks_something(
+    platforms: tuple[str, ...], stated: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = [{"annotations": {"in-toto.io/predicate-type": each}} for each in stated]
+    monkeypatch.setattr(images, "_raw", lambda *_: json.dumps({"layers": layers}))
+    with pytest.raises(Refused, match=message) if message else contextlib.nullcontext():
+        images._verify_platforms(load(ROOT), "x", _index(*platforms))
 
 
 def test_refresh_writes_the_digest_of_today(fork: Fork, source: Path) -> None:
