@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.docker import LABEL, MACHINE, docker, need_docker
+from tests.docker import LABEL, build_image, docker, need_docker
 from tests.release.fork import Fork
 
 
@@ -28,7 +27,7 @@ def fork(prepared: Fork, tmp_path: Path) -> Fork:
 def registries() -> Iterator[tuple[str, str]]:
     """Two empty registries."""
     need_docker()
-    subprocess.run([MACHINE / "images.sh"], check=True, capture_output=True)
+    build_image("dokku")  # and with it the images of this machine
     started = ["run", "--detach", "--rm", f"--label={LABEL}", "--publish=127.0.0.1::5000"]
     names = [docker(*started, "ci-deploy-test/registry").stdout.strip() for _ in range(2)]
     ports = [docker("port", name, "5000/tcp").stdout.strip().rpartition(":")[2] for name in names]
