@@ -33,3 +33,8 @@ def registries() -> Iterator[tuple[str, str]]:
     ports = [docker("port", name, "5000/tcp").stdout.strip().rpartition(":")[2] for name in names]
     yield f"localhost:{ports[0]}", f"localhost:{ports[1]}"
     docker("rm", "--force", "--volumes", *names)
+    form = ("--format", "{{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}")
+    listed = docker("image", "ls", "--digests", *form).stdout.split()
+    ours = tuple(f"localhost:{port}/" for port in ports)
+    left = [each for each in listed if each.startswith(ours) and "<none>" not in each]
+    docker("image", "rm", "--force", *left, check=False)
