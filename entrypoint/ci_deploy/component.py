@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ci_deploy import __version__
 from ci_deploy.ci import base, gitlab
 from ci_deploy.settings import Setting
 
@@ -26,9 +25,9 @@ def yaml(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def deploy(note: str, images: str, settings: Sequence[Setting]) -> str:
+def deploy(note: str, image: str, settings: Sequence[Setting]) -> str:
     """A job that deploys."""
-    own = _common("deploy", images, {"if": "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"}) | {
+    own = _common("deploy", image, {"if": "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"}) | {
         "environment": {
             "default": "production",
             "description": "GitLab's environment, and DEPLOY_ENVIRONMENT",
@@ -65,9 +64,9 @@ def deploy(note: str, images: str, settings: Sequence[Setting]) -> str:
     return _file(note, own, settings, job)
 
 
-def review(note: str, images: str, settings: Sequence[Setting]) -> str:
+def review(note: str, image: str, settings: Sequence[Setting]) -> str:
     """A job that makes or updates the branch's review app, and one that removes it."""
-    own = _common("review", images, {"if": "$CI_PIPELINE_SOURCE == 'merge_request_event'"}) | {
+    own = _common("review", image, {"if": "$CI_PIPELINE_SOURCE == 'merge_request_event'"}) | {
         "environment": {
             "default": "review",
             "description": "Folder of GitLab's environments; the branch's slug is added",
@@ -107,12 +106,12 @@ def review(note: str, images: str, settings: Sequence[Setting]) -> str:
     return _file(note, own, settings, job)
 
 
-def _common(job: str, images: str, rule: Mapping[str, str]) -> Inputs:
+def _common(job: str, image: str, rule: Mapping[str, str]) -> Inputs:
     return {
         "job-name": {"default": job, "description": "Name of the job"},
         "stage": {"default": "deploy", "description": "Stage of the job"},
         "image": {
-            "default": f"{images}/full:{__version__}",
+            "default": image,
             "description": "Image; /dokku and others are smaller than /full",
         },
         "rules": {"type": "array", "default": [rule], "description": "When the job is there"},

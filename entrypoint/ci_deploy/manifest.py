@@ -1,4 +1,5 @@
-"""Writes what follows from the settings: action.yml, templates/ and the reference tables.
+"""Writes what follows from the settings: action.yml, templates/ and the reference tables; and, in
+README, docs and examples, the names and the version under which this project is published.
 
 `python -m ci_deploy.manifest` writes, `--check` only compares; a test fails on drift. Values are
 written as JSON, which is YAML too, so that no YAML package is needed.
@@ -11,8 +12,10 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
-from ci_deploy import component
+from ci_deploy import __version__, component
 from ci_deploy.assembly import COMMAND, every_setting
 from ci_deploy.commands import COMMANDS
 from ci_deploy.component import yaml
@@ -43,27 +46,38 @@ def main() -> int:
 def generate() -> dict[str, str]:
     """Every generated file: path → text."""
     project = _project()
+    settings = every_setting()
     files = {
         "action.yml": _action(project),
-        "templates/deploy.yml": component.deploy(NOTE, project["images"], every_setting()),
-        "templates/review.yml": component.review(NOTE, project["images"], every_setting()),
+        "templates/deploy.yml": component.deploy(NOTE, _image(project, "gitlab-images"), settings),
+        "templates/review.yml": component.review(NOTE, _image(project, "gitlab-images"), settings),
     }
-    for path in sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")]):
+    pages = [ROOT / name for name in PAGES] + [*(ROOT / "docs").glob("*.md")]
+    copied = [each for each in (ROOT / "examples").rglob("*") if each.suffix in COPIED]
+    for path in sorted([*pages, *copied]):
         if path.is_file():
-            name = str(path.relative_to(ROOT))
-            files[name] = _with_tables(path.read_text(encoding="utf-8"))
+            text = _with_names(path.read_text(encoding="utf-8"), project)
+            files[str(path.relative_to(ROOT))] = _with_tables(text)
     return files
 
 
-def _project() -> dict[str, str]:
+def _project() -> dict[str, Any]:
     data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     return {**data["tool"]["ci-deploy"], "description": data["project"]["description"]}
+
+
+def _image(project: Mapping[str, Any], registry: str) -> str:
+    """The image with everything in it; only the commit of a release knows its digest."""
+    digest = project.get("digests", {}).get("full")
+    return f"{project[registry]}/full:{__version__}" + (f"@{digest}" if digest else "")
 
 
 # --- GitHub --------------------------------------------------------------------------------------
 
 
-def _action(project: Mapping[str, str]) -> str:
+def _action(project: Mapping[str, Any]) -> str:
+    # Who uses a branch gets that branch: the image is built from it.
+    image = f"docker://{_image(project, 'images')}" if "digests" in project else "Dockerfile"
     lines = [
         f"# {NOTE}",
         'name: "ci-deploy"',
@@ -78,8 +92,51 @@ def _action(project: Mapping[str, str]) -> str:
     lines += ["outputs:"]
     for name, text in OUTPUTS.items():
         lines += [f"  {name}:", f"    description: {yaml(text.replace('`', chr(39)))}"]
-    lines += ["runs:", "  using: docker", "  image: Dockerfile", "  entrypoint: ci-deploy"]
+    lines += ["runs:", "  using: docker", f"  image: {image}", "  entrypoint: ci-deploy"]
     return "\n".join(lines) + "\n"
+
+
+# --- names ---------------------------------------------------------------------------------------
+
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "mkdocs.yml",
+    ".github/ISSUE_TEMPLATE/config.yml",
+]
+COPIED = {".yml", ".md", ""}  # a Dockerfile has no suffix
+
+
+def _with_names(text: str, project: Mapping[str, Any]) -> str:
+    """What people copy names the place where this project (or this fork) publishes, and its
+    version. Ours is known by the form of the reference and by the name, the old or the new one."""
+    github, gitlab = (urlsplit(project[key]).path.strip("/") for key in ("repository", "gitlab"))
+    images, home = project["images"], project["repository"]
+    text = re.sub(
+        rf"https://github\.com/[\w.-]+/ci-deploy(?![\w-])|{re.escape(home)}(?![\w-])", home, text
+    )
+    version = r"\d+\.\d+\.\d+"
+    text = re.sub(
+        rf"(\$CI_SERVER_FQDN/)[\w./-]+(/(?:deploy|review)@){version}",
+        rf"\g<1>{gitlab}\g<2>{__version__}",
+        text,
+    )
+    text = re.sub(
+        rf"(uses: )(?:[\w.-]+/ci-deploy|{re.escape(github)})@v{version}",
+        rf"\g<1>{github}@v{__version__}",
+        text,
+    )
+    text = re.sub(rf"(/ci-deploy\n +ref: ){version}$", rf"\g<1>{__version__}", text, flags=re.M)
+    # A mirror (registry.domain.tld/devops/ci-deploy) keeps its name.
+    text = re.sub(
+        rf"(?:ghcr\.io/[\w.-]+/ci-deploy|{re.escape(images)})(/\w+:{version})",
+        rf"{images}\g<1>",
+        text,
+    )
+    return re.sub(
+        rf"((?:/ci-deploy|{re.escape(images)})/\w+:){version}", rf"\g<1>{__version__}", text
+    )
 
 
 # --- tables --------------------------------------------------------------------------------------

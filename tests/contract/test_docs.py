@@ -35,7 +35,9 @@ FENCE = re.compile(r"^( *)(`{3,})([\w-]*)[^\n]*\n(.*?)^\1\2$", re.M | re.S)
 OURS = re.compile(r"(?:^|/)ci-deploy/ci-deploy(?:/(\w+))?@(\S+)$")
 IMAGE = re.compile(r"/(?:full|dokku|heroku|compose):(\S+)$")
 # Programs that the docs name for the reader's own machine or server, and that tests run elsewhere.
-ELSEWHERE = {"git", "ssh-keygen", "ssh-keyscan", "base64", "sudo", "curl", "pip"}
+ELSEWHERE = {
+    "git", "ssh-keygen", "ssh-keyscan", "base64", "sudo", "curl", "pip", "pip-compile", "cosign",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,7 @@ def _check(words: list[str]) -> None:
     match words:
         case ["docker", "run", *rest]:
             _check(_in_container(rest) or ["ci-deploy", "--help"])
-        case ["deploy"]:
+        case ["docker", "buildx", *_] | ["deploy"]:
             return
         case ["ci-deploy", "--help"]:
             return

@@ -179,6 +179,58 @@ def test_commands_are_literal() -> None:
             assert each.literal, each.name
 
 
+# --- names ---
+
+REFERENCES = """
+- component: $CI_SERVER_FQDN/{gitlab}/deploy@{version}
+- uses: {github}@v{version}
+- uses: actions/checkout@v6
+- uses: other/thing@v1.2.3
+- image: {images}/dokku:{version}
+- image: registry.domain.tld/devops/ci-deploy/full:{version}
+- project: devops/ci-deploy
+  ref: {version}
+- requests 2.34.0, https://github.com/{github}/issues, https://github.com/other/ci-deploy-x
+"""
+
+
+def test_what_people_copy_has_the_names_and_the_version_of_today(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ours become those of a fork, and a fork's follow when it moves on; others stay."""
+    project = manifest._project()
+    names = {
+        "github": "ci-deploy/ci-deploy",
+        "gitlab": "ci-deploy/ci-deploy",
+        "images": "ghcr.io/ci-deploy/ci-deploy",
+        "version": __version__,
+    }
+    ours = REFERENCES.format(**names)
+    assert manifest._with_names(ours, project) == ours
+    fork = project | {
+        "repository": "https://github.com/acme/deployer",
+        "gitlab": "https://git.acme.tld/tools/deployer",
+        "images": "quay.io/acme/deployer",
+    }
+    names = {"github": "acme/deployer", "gitlab": "tools/deployer", "images": fork["images"]}
+    for version in ("7.0.0", "7.1.0"):
+        monkeypatch.setattr(manifest, "__version__", version)
+        ours = manifest._with_names(ours, fork)
+        assert ours == REFERENCES.format(**names, version=version)
+
+
+@pytest.mark.parametrize("digest", ["", "sha256:0123"])
+def test_only_a_release_names_a_digest(digest: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = manifest._project() | ({"digests": {"full": digest}} if digest else {})
+    monkeypatch.setattr(manifest, "_project", lambda: project)
+    files = manifest.generate()
+    end = f"/full:{__version__}" + (f"@{digest}" if digest else "")
+    image = f"docker://{project['images']}{end}" if digest else "Dockerfile"
+    assert f"\n  image: {image}\n" in files["action.yml"]
+    for name in templates():
+        assert f'default: "{project["gitlab-images"]}{end}"\n' in files[name]
+
+
 # --- the files themselves ---
 
 
@@ -231,7 +283,7 @@ def test_template_has_no_global_keywords_and_works_with_the_images_shell(name: s
     assert not {"default", "stages", "variables", "workflow", "include", "image"} & body.keys()
     for job in rendered(name).values():
         assert job["image"]["entrypoint"] == [""]
-        assert job["image"]["name"].endswith(f":{__version__}")
+        assert re.search(rf":{__version__}(@sha256:\w+)?$", job["image"]["name"])
         assert job["interruptible"] is False
 
 

@@ -87,5 +87,23 @@ else
     skip "docker-compose: there is no Docker Engine"
 fi
 
+# Buildx for the dry run of a release. In a directory of its own (DOCKER_CONFIG): `docker build`
+# stays what it is on this machine.
+plugin=docker/cli-plugins/docker-buildx
+if DOCKER_CONFIG=$PWD/docker docker buildx version >/dev/null 2>&1; then
+    :
+elif (cd "$here" && ./docker.sh && ./base-image.sh); then
+    mkdir -p "${plugin%/*}"
+    docker run --rm debian:trixie-slim sh -ec '
+        cd /tmp
+        apt-get update -qq && apt-get download -qq docker-buildx
+        dpkg-deb -x docker-buildx*.deb .
+        cat usr/libexec/docker/cli-plugins/docker-buildx' >$plugin
+    chmod +x $plugin
+    say "took Buildx from Debian"
+else
+    skip "docker-buildx: there is no Docker Engine"
+fi
+
 [ "$skipped" -eq 0 ] || [ "${CI:-}" != true ] || fail "in CI nothing may be missing"
 say "ready: .tools/bin"

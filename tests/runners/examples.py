@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from ci_deploy import __version__
 from tests.containers import Container
 from tests.support import ROOT, Checkout
 
@@ -20,7 +21,7 @@ OURS = "$CI_SERVER_FQDN/ci-deploy/ci-deploy/"
 def pipeline(name: str, image: str) -> str:
     """A GitLab example, with the component from the project itself and our image."""
     text = (EXAMPLES / "gitlab" / f"{name}.gitlab-ci.yml").read_text()
-    text = text.replace("@0.1.0", "@$CI_COMMIT_SHA")
+    text = text.replace(f"@{__version__}", "@$CI_COMMIT_SHA")
     text = text.replace(OURS, "$CI_SERVER_FQDN/$CI_PROJECT_PATH/")
     text = text.replace("dokku@dokku.example.com", "root@dokku")
     inputs = f"inputs:\n      image: {image}\n      dokku-create-app: 'true'\n"
@@ -116,7 +117,7 @@ def act(
             *("--rebuild=false", "--action-offline-mode", "--network", server.network),
             *("--container-daemon-socket", "-", "--secret-file", secret, "--var-file", variable),
             *("--eventpath", home / "event.json"),
-            *("--local-repository", f"ci-deploy/ci-deploy@v0.1.0={released}"),
+            *("--local-repository", f"ci-deploy/ci-deploy@v{__version__}={released}"),
             *("--bind", "--local-repository", f"actions/checkout@v6={_checkout(home)}"),
             *arguments,
         ],

@@ -19,7 +19,8 @@ PROGRAM = """
 import os, sys, time
 from ci_deploy.shell.cancellation import Cancellation
 cancellation = Cancellation()
-cancellation.install(lambda code: print("last moment", code, flush=True))
+# no print: the signal may come while another one is at work
+cancellation.install(lambda code: os.write(1, b"last moment %d\\n" % code))
 {body}
 """
 
