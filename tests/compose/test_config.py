@@ -77,9 +77,9 @@ def test_changed_env_by_hand_is_deployed_although_nothing_else_has_changed(app: 
 
 def test_variables_of_the_session_cannot_change_what_is_deployed(app: App) -> None:
     """An exported DEPLOY_TAG has made many a rollback a rollback to itself."""
-    app.hosts[0].sh("printf 'export DEPLOY_TAG=good6 COMPOSE_PROJECT_NAME=other\\n' >.profile.env")
+    app.hosts[0].sh("printf 'export DEPLOY_TAG=good4 COMPOSE_PROJECT_NAME=other\\n' >.profile.env")
     app.hosts[0].root(
-        "sh", "-c", "echo 'SetEnv DEPLOY_TAG=good6' >>/etc/ssh/sshd_config; pkill -HUP -o sshd"
+        "sh", "-c", "echo 'SetEnv DEPLOY_TAG=good4' >>/etc/ssh/sshd_config; pkill -HUP -o sshd"
     )
     try:
         done = app.deploy("good1")
