@@ -53,8 +53,7 @@ class Unready(Unreachable):
     def __init__(self, response: Response) -> None:
         said = _message(response)
         super().__init__(f"Heroku is busy or broken: it answers {response.status} ({said})")
-        asked = response.headers.get("Retry-After", "")
-        self.retry_after = float(asked) if asked.isdecimal() else None  # seconds
+        self.retry_after = response.retry_after
 
 
 class Api:
