@@ -1,6 +1,6 @@
 """Heroku's Platform API over our own HTTP: reads are retried, a write is sent once.
 
-Facts (facts/heroku-sentry.md 3.1; Heroku's API reference): version 3 by the Accept header, the key
+Facts (Heroku's Platform API reference): version 3 by the Accept header, the key
 as a bearer token, errors as `{"id", "message"}`, 4,500 requests an hour and 429 beyond that, lists
 in parts by `Range` and `Next-Range`.
 """

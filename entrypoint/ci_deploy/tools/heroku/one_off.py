@@ -1,6 +1,6 @@
 """One-off commands by the heroku CLI, with the true exit code.
 
-The CLI's own `--exit-code` loses output and invents codes (facts/heroku-run.md, measured), so the
+The CLI's own `--exit-code` loses output and invents codes (measured with 11.10.0), so the
 command runs inside a wrapper of ours. It waits for a word that only we know before it begins: a
 dyno to which nobody is attached executes nothing. It ends with a marker that holds the exit code;
 without the whole marker nobody knows how it ended, and its dyno is found by the word and stopped.
