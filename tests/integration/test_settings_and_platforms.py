@@ -248,6 +248,17 @@ def test_fingerprints_pin_the_host_too(dokku: DokkuStandIn, checkout: Checkout) 
     assert run("ci-deploy", "doctor", cwd=checkout.path, env=env).code == 0
 
 
+def test_ssh_config_may_give_a_name_its_host_and_port(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    lines = f"Host shop\n  HostName {dokku.host}\n  Port {dokku.port}\n"
+    pins = " ".join(dokku.fingerprints.values())
+    where = {"DOKKU_HOST": f"{dokku.user}@shop", "SSH_CONFIG": lines, "SSH_SERVER_HOSTKEYS": pins}
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, **where))
+    assert done.code == 0, done.output
+    assert dokku.app("hello").running_revision == checkout.head
+
+
 def test_unpinned_host_key_is_refused_with_the_line_to_set(
     dokku: DokkuStandIn, checkout: Checkout
 ) -> None:

@@ -69,7 +69,7 @@ class SshSettings:
     )
     ssh_config: str = setting(
         "SSH_CONFIG",
-        "Lines for ssh_config: jump hosts, ProxyCommand",
+        "Lines for ssh_config: Host, HostName, Port, ProxyJump, ProxyCommand",
         default="",
         text=True,
         literal=True,
@@ -212,9 +212,10 @@ class Ssh:
 
     def _ssh(self, server: Server, *options: str, config: Path | None = None) -> list[str]:
         user = ["-l", server.user] if server.user else []
+        port = ["-p", str(server.port)] if server.port != 22 else []  # SSH_CONFIG may name one
         return [
             "ssh", "-F", str(config or self._config), "-S", str(self._socket(server)),
-            "-p", str(server.port), *user, *options,
+            *port, *user, *options,
         ]  # fmt: skip
 
     def _socket(self, server: Server) -> Path:
