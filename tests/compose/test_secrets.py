@@ -18,6 +18,7 @@ from tests.support import Done
 
 CONFIG = "s3ntinel-c0nfig-%$x'\"y"
 NEEDLES = [PASSWORD, base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode(), CONFIG]
+NEEDLES.append("s3ntinel-c0nfig")  # files escape the rest of it
 PLACES = "/home /tmp /dev/shm /run/user /var/tmp /root"
 
 
@@ -55,6 +56,7 @@ def _watched(host: DockerHost, needles: list[str]) -> Iterator[tuple[set[str], s
         over.set()
         for thread in threads:
             thread.join()
+        files.update(_files(host, needles))
 
 
 def _files(host: DockerHost, needles: list[str]) -> list[str]:
