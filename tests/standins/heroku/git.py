@@ -4,6 +4,7 @@ not looked at."""
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import subprocess
 from typing import TYPE_CHECKING
@@ -82,5 +83,7 @@ def serve(
         handler.chunk(b"")
         return status
     finally:
+        with contextlib.suppress(OSError):  # it ended without reading all
+            process.stdin.close()
         process.stdout.close()
         process.wait()

@@ -56,6 +56,7 @@ class Rendezvous:
         self.stopped: list[str] = []  # names of dynos that were stopped by the API
         self._context = context
         self._running: list[_Running] = []
+        self._threads: list[threading.Thread] = []
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port = self._socket.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -79,9 +80,14 @@ class Rendezvous:
         running = _Running(dyno, new_id(), process, self.wire)
         self.executed.append(body["command"])
         self._running.append(running)
-        threading.Thread(target=self._reap, args=(app, running), daemon=True).start()
+        self._begin(self._reap, app, running)
         port = 9 if self.wire.refuses else self.port
         return dyno, f"rendezvous://127.0.0.1:{port}/{running.secret}"
+
+    def _begin(self, target: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _unpack(self, app: App) -> None:
         """The code of the release, as far as it came by a push."""
@@ -113,6 +119,12 @@ class Rendezvous:
         for each in self._running:
             _kill(each.process)
             each.process.wait()
+        for thread in self._threads:
+            thread.join(2)
+        for each in self._running:
+            for pipe in (each.process.stdin, each.process.stdout):
+                with contextlib.suppress(OSError):  # what nobody has read
+                    pipe.close()  # type: ignore[union-attr]
 
     @property
     def alive(self) -> list[str]:
@@ -129,11 +141,11 @@ class Rendezvous:
         with contextlib.suppress(OSError):
             while True:
                 plain, _ = self._socket.accept()
-                threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
+                self._begin(self._serve, plain)
 
     def _serve(self, plain: socket.socket) -> None:
         running = None
-        with contextlib.suppress(OSError, ssl.SSLError):
+        with contextlib.suppress(OSError, ssl.SSLError, ValueError):
             client = self._context.wrap_socket(plain, server_side=True)
             secret = b""
             while not secret.endswith(b"\r\n"):
@@ -151,7 +163,7 @@ class Rendezvous:
         process, wire = running.process, running.wire
         assert process.stdout is not None
         lock = threading.Lock()
-        threading.Thread(target=self._listen, args=(client, running, lock), daemon=True).start()
+        self._begin(self._listen, client, running, lock)
         ready, output = b"rendezvous\r\n", b""
         if wire.banner_waits:
             time.sleep(wire.banner_waits)
