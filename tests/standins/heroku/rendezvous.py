@@ -155,7 +155,8 @@ class Rendezvous:
             wanted = secret.decode().strip()
             running = next((each for each in self._running if each.secret == wanted), None)
             if running is not None:
-                self._talk(client, running)
+                with client:
+                    self._talk(client, running)
         if running is not None and not running.wire.survives:
             _kill(running.process, signal.SIGHUP)  # the user has left
 
