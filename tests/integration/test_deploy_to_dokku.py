@@ -6,6 +6,8 @@ import json
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from tests.standins.dokku.client import Client
 from tests.standins.dokku.server import DokkuStandIn, Fault
 from tests.support import Checkout, run, settings_for
@@ -136,6 +138,24 @@ def test_shallow_checkout_that_cannot_be_deepened_goes_as_an_archive(
     assert "send an archive" in done.output
     assert done.report["live_revision"] == head
     assert run("deploy", cwd=shallow, env=settings_for(dokku)).report["status"] == "skipped"
+
+
+@pytest.mark.parametrize("fetched", [True, False])
+def test_partial_checkout_is_completed_or_goes_as_an_archive(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path, fetched: bool
+) -> None:
+    """A clone without blobs has the whole history, and yet a push of it fails in the middle."""
+    for number in range(3):
+        checkout.commit(f"Commit {number}", {"data.txt": f"{number}\n"})
+    checkout.git("config", "uploadpack.allowFilter", "true")
+    partial, url = tmp_path / "partial", f"file://{checkout.path}"
+    checkout.git("clone", "--quiet", "--filter=blob:none", url, str(partial))
+    if not fetched:
+        Checkout.git(_at(partial), "remote", "set-url", "origin", "file:///nowhere")
+    done = run("deploy", cwd=partial, env=settings_for(dokku))
+    assert done.code == 0, done.output
+    assert ("send an archive" in done.output) is not fetched
+    assert done.report["live_revision"] == checkout.head
 
 
 def test_redeploy_builds_the_same_revision_again(dokku: DokkuStandIn, checkout: Checkout) -> None:

@@ -74,7 +74,7 @@ class Repository:
         self._workspace = ci.context.workspace
         self._dir = private_dir / "git"
         self._origin = ci.context.fetch_url
-        self._tried = False
+        self._tried = self._partial = False
         self._head = ""
         self._git_dir = self._common = self._dir  # of the checkout, once it is found
 
@@ -104,6 +104,7 @@ class Repository:
             env=ENVIRON,
         )
         (self._dir / "objects/info/alternates").write_text(f"{common / 'objects'}\n")
+        self._partial = any((common / "objects/pack").glob("*.promisor"))  # clone --filter
         if (common / "shallow").is_file():
             (self._dir / "shallow").write_bytes((common / "shallow").read_bytes())
 
@@ -135,7 +136,7 @@ class Repository:
         name = wanted or self._ci.context.revision or self._head
         sha = self._lookup(name)
         if not sha and SHA.fullmatch(name):
-            self._fetch([name], depth=1)
+            self._fetch([name], "--depth=1")
             sha = self._lookup(name)
         if sha:
             return sha
@@ -180,16 +181,19 @@ class Repository:
         return shown.text if shown.exit_code == 0 else ""
 
     def can_deepen(self) -> bool:
-        """Whether the whole history is there, or can be had."""
+        """Whether the whole history is there with all files, or can be had."""
+        if self._partial and not self._tried:
+            self._partial = not self._fetch(["+refs/heads/*:refs/origin/*"], "--refetch")
         if self.shallow and not self._tried:
-            self._tried = True
-            self._fetch([], depth=0)
-        return not self.shallow
+            self._fetch(["+HEAD:refs/origin/HEAD"], "--unshallow")
+        self._tried = True
+        return not self.shallow and not self._partial
 
     def deepen(self) -> None:
-        """Fetch what a shallow clone lacks. Raises SettingsError with the line to add."""
+        """Fetch what a shallow or partial clone lacks. Raises SettingsError, with what to add."""
         if not self.can_deepen():
-            reason = "the checkout is shallow, and its history cannot be fetched from here."
+            lacks = "is shallow, and its history" if self.shallow else "is partial, and the rest"
+            reason = f"the checkout {lacks} cannot be fetched from here."
             raise SettingsError(Problem("the workspace", reason, "", self._ci.shallow_hint))
 
     def fetch(self, url: str, ref: str, env: Mapping[str, str]) -> str:
@@ -245,17 +249,14 @@ class Repository:
     def _argv(self, *arguments: str) -> list[str]:
         return ["git", f"--git-dir={self._dir}", *arguments]
 
-    def _fetch(self, refs: Sequence[str], *, depth: int) -> None:
+    def _fetch(self, refs: Sequence[str], how: str) -> bool:
         """Fetch from where CI has cloned, with the credentials that CI has left for that."""
         url, environ = self._source()
-        if not url:
-            return
-        how = [f"--depth={depth}"] if depth else ["--unshallow"]
-        refspecs = list(refs) or ["+HEAD:refs/origin/HEAD"]
-        self.git(
-            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *how, "--", url, *refspecs,
+        done = url and self.git(
+            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", how, "--", url, *refs,
             env=environ, ok=None, timeout=FETCH_TIMEOUT,
         )  # fmt: skip
+        return isinstance(done, Result) and done.exit_code == 0
 
     def _source(self) -> tuple[str, dict[str, str]]:
         """The clone's URL without its password, and an environ that has it."""
