@@ -33,7 +33,7 @@ check: $(VENV)/.dev ## lint, types, unit tests: seconds
 	@$(PYTEST) -q -n 2 tests/unit tests/contract
 
 test: $(VENV)/.dev machine image ## everything, from setting itself up to real runners
-	@$(PYTEST) -q -n 3 --dist worksteal --durations=15 tests
+	@$(PYTEST) -q -n 4 --dist worksteal --durations=15 tests
 
 bench: $(VENV)/.dev ## measure, and write docs/performance.md: half an hour on a quiet machine
 	@$(BIN)/python -m bench

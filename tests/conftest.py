@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,17 @@ pytest_plugins = ["tests.containers", "tests.dockerhosts"]
 
 # An app without web process is deployed in a moment; tests that need answers use examples/hello.
 QUICK = {"Procfile": "worker: sleep 600\n"}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each worker begins with its part of the long tests."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if item.get_closest_marker("long")]
+    others = [item for item in items if not item.get_closest_marker("long")]
+    size = -(-len(others) // workers)
+    parts = [long[at::workers] + others[at * size : (at + 1) * size] for at in range(workers)]
+    items[:] = [item for part in parts for item in part]
 
 
 @pytest.fixture

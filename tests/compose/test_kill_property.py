@@ -110,6 +110,7 @@ class Trials:
         assert len(set(found)) == 1, f"{moment}: {found}"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("kind", "hosts", "count"), FEW + ALL)
 def test_one_proven_release_runs_whatever_was_killed(

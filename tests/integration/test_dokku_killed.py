@@ -43,6 +43,7 @@ def _settle(server: DokkuStandIn) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("count", COUNTS)
 def test_deploy(server: DokkuStandIn, checkout: Checkout, count: int) -> None:
@@ -63,6 +64,7 @@ def test_deploy(server: DokkuStandIn, checkout: Checkout, count: int) -> None:
         _settle(server)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("count", COUNTS)
 def test_review(server: DokkuStandIn, checkout: Checkout, count: int) -> None:
@@ -88,6 +90,7 @@ def test_review(server: DokkuStandIn, checkout: Checkout, count: int) -> None:
     assert len(server.services("postgres")) == count + 1
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("count", COUNTS)
 def test_destroy(server: DokkuStandIn, checkout: Checkout, count: int) -> None:

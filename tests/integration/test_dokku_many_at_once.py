@@ -16,7 +16,8 @@ from tests.support import Checkout, Run, settings_for
 COUNT = 20
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.long
+@pytest.mark.timeout(600)
 def test_twenty_deploys_started_together_all_end_right(tmp_path: Path, checkout: Checkout) -> None:
     """sshd as it is by default: it drops connections when more than ten are not yet let in."""
     heads = [checkout.head] + [checkout.commit(f"Commit {number}") for number in range(1, COUNT)]

@@ -183,6 +183,7 @@ def test_webhooks_never_decide_and_leave_one_clear_warning_each(
     assert all(words in warning for warning in warnings), warnings
 
 
+@pytest.mark.long
 def test_all_notifiers_together_hold_up_a_deploy_by_fifteen_seconds_at_most(
     dokku: DokkuStandIn, team: Team
 ) -> None:

@@ -307,6 +307,7 @@ def test_failing_sentry_is_one_warning_and_nothing_else(
     assert done.seconds < 9 + 15  # the rest is a deploy on a busy machine
 
 
+@pytest.mark.long
 def test_hanging_sentry_holds_up_a_deploy_by_no_more_than_half_a_minute(
     server: SentryStandIn, deploy: Deploys
 ) -> None:

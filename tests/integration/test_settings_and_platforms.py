@@ -306,6 +306,7 @@ def test_key_that_may_not_run_a_command_is_12_and_nothing_is_taken_for_empty(
     assert not [call for call in dokku.calls() if re.search("receive-pack|:set", call.raw)]
 
 
+@pytest.mark.long
 def test_server_that_cannot_be_reached_is_11_and_was_tried_again(
     dokku: DokkuStandIn, checkout: Checkout
 ) -> None:

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.docker
 NATIVE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
 
 
+@pytest.mark.long
 def test_release(registries: tuple[str, str], tmp_path: Path) -> None:
     fork = Fork(tmp_path / "fork", registries).make()
     head = fork.git("source", "rev-parse", "HEAD")

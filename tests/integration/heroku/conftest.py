@@ -74,8 +74,12 @@ class Jobs:
         self.checkout.git("push", "--quiet", without_hook, where, what)
         procfile = self.checkout.git("cat-file", "blob", f"{head}:Procfile")
         platform.build(self.server.apps[app], head, procfile)
-        until(lambda: self.server.apps[app].running_revision == head)
+        until(lambda: self._runs(app, head))
         return head
+
+    def _runs(self, app: str, revision: str) -> bool:
+        with self.server.platform.lock:  # a release and its dynos are made under it
+            return self.server.apps[app].running_revision == revision
 
 
 @pytest.fixture(scope="session")

@@ -156,47 +156,43 @@ class Rendezvous:
             running = next((each for each in self._running if each.secret == wanted), None)
             if running is not None:
                 with client:
-                    self._talk(client, running)
+                    self._talk(_Line(client), running)
         if running is not None and not running.wire.survives:
             _kill(running.process, signal.SIGHUP)  # the user has left
 
-    def _talk(self, client: ssl.SSLSocket, running: _Running) -> None:
+    def _talk(self, line: _Line, running: _Running) -> None:
         process, wire = running.process, running.wire
         assert process.stdout is not None
-        lock = threading.Lock()
-        self._begin(self._listen, client, running, lock)
+        self._begin(self._listen, line, running)
         ready, output = b"rendezvous\r\n", b""
         if wire.banner_waits:
             time.sleep(wire.banner_waits)
         else:
-            _send(client, lock, ready, split=False)
+            line.send(ready, split=False)
             ready = b""
         while data := os.read(process.stdout.fileno(), 65536):
             output += data
             at = wire.cut(output)
             if at is not None:
                 start = len(output) - len(data)
-                _send(client, lock, ready + data[: max(0, at - start)], split=wire.split)
-                return _break_off(client, wire.how, self.platform.ended)
-            _send(client, lock, ready + data, split=wire.split)
+                line.send(ready + data[: max(0, at - start)], split=wire.split)
+                return line.break_off(wire.how, self.platform.ended)
+            line.send(ready + data, split=wire.split)
             ready = b""
         process.wait()
         if wire.stays_open:
             self.platform.ended.wait(60)
-        return _break_off(client, "clean", self.platform.ended)
+        return line.break_off("clean", self.platform.ended)
 
     @staticmethod
-    def _listen(client: ssl.SSLSocket, running: _Running, lock: threading.Lock) -> None:
-        """Hand on what is sent; one thread reads, another writes, so each takes the lock."""
+    def _listen(line: _Line, running: _Running) -> None:
+        """Hand on what is sent."""
         process = running.process
         assert process.stdin is not None
         with contextlib.suppress(OSError, ssl.SSLError, ValueError):
-            client.setblocking(False)
             while process.poll() is None:
-                try:
-                    with lock:
-                        data = client.recv(65536)
-                except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                data = line.receive()
+                if data is None:
                     time.sleep(0.005)
                     continue
                 if not data:
@@ -207,29 +203,54 @@ class Rendezvous:
                 _kill(process, signal.SIGHUP)
 
 
-def _send(client: ssl.SSLSocket, lock: threading.Lock, data: bytes, *, split: bool) -> None:
-    parts = [data[i : i + 1] for i in range(len(data))] if split else [data]
-    for part in parts:
-        left = memoryview(part)
-        while left:
-            try:
-                with lock:
-                    left = left[client.send(left) :]
-            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                time.sleep(0.002)
+class _Line:
+    """A connection that one thread reads and another writes and ends.
 
+    Each takes the lock: OpenSSL reads by the number of the descriptor, and once the connection is
+    closed, that may be the next one's.
+    """
 
-def _break_off(client: ssl.SSLSocket, how: str, ended: threading.Event) -> None:
-    if how == "silent":
-        ended.wait(120)
-    if how == "clean":
-        with contextlib.suppress(OSError, ssl.SSLError, ValueError):
-            client.setblocking(True)
-            client.settimeout(1.0)
-            client.unwrap()
-    if how == "rst":
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    client.close()
+    def __init__(self, client: ssl.SSLSocket) -> None:
+        self._client = client
+        self._lock = threading.Lock()
+        self._over = False
+        client.setblocking(False)
+
+    def receive(self) -> bytes | None:
+        """What has come; None when nothing has. Raises OSError when the connection is over."""
+        with self._lock:
+            if self._over:
+                raise OSError
+            with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return self._client.recv(65536)
+        return None
+
+    def send(self, data: bytes, *, split: bool) -> None:
+        """Send it, byte by byte if it is to be `split`."""
+        parts = [data[i : i + 1] for i in range(len(data))] if split else [data]
+        for part in parts:
+            left = memoryview(part)
+            while left:
+                try:
+                    with self._lock:
+                        left = left[self._client.send(left) :]
+                except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                    time.sleep(0.002)
+
+    def break_off(self, how: str, ended: threading.Event) -> None:
+        """End the connection in this way."""
+        if how == "silent":
+            ended.wait(120)
+        client = self._client
+        with self._lock:
+            self._over = True
+            if how == "clean":
+                with contextlib.suppress(OSError, ssl.SSLError, ValueError):
+                    client.settimeout(1.0)
+                    client.unwrap()
+            if how == "rst":
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
 
 
 def _kill(process: subprocess.Popen[bytes], signum: int = signal.SIGKILL) -> None:
