@@ -20,12 +20,21 @@ QUICK = {"Procfile": "worker: sleep 600\n"}
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each worker begins with its part of the long tests."""
+    """Two workers begin with what needs Docker hosts, since each starts engines of its own for
+    it; the others with what takes long."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    long = [item for item in items if item.get_closest_marker("long")]
-    others = [item for item in items if not item.get_closest_marker("long")]
-    size = -(-len(others) // workers)
-    parts = [long[at::workers] + others[at * size : (at + 1) * size] for at in range(workers)]
+    hosts, long, others = list[pytest.Item](), list[pytest.Item](), list[pytest.Item]()
+    for item in items:
+        if "tests/compose" in item.path.as_posix():
+            hosts.append(item)
+        else:
+            (long if item.get_closest_marker("long") else others).append(item)
+    few, size = min(2, workers), -(-len(others) // workers)
+    parts = [others[at * size : (at + 1) * size] for at in range(workers)]
+    for at in range(few):
+        parts[at] = hosts[at::few] + parts[at]
+    for at, item in enumerate(long):
+        parts[workers - 1 - at % max(1, workers - few)].insert(0, item)
     items[:] = [item for part in parts for item in part]
 
 
