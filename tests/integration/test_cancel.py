@@ -45,6 +45,20 @@ def test_cancel_in_the_middle_of_a_push(
     assert [title.split(":")[1].split()[0] for title in hook.titles] == ["deploying", "cancelled"]
 
 
+def test_killed_run_leaves_no_agent_with_the_key_and_no_connection(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    """Nobody else would end them: each has to notice that we are gone."""
+    dokku.configure(build_seconds=2.0)
+    running = Run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    running.wait_for("Building hello")
+    children = _descendants(running.process.pid)
+    assert len(children) >= 3
+    running.signal(signal.SIGKILL)
+    running.done(timeout=10)
+    _until(lambda: not [pid for pid in children if _alive(pid)])
+
+
 def test_cancel_before_anything_was_changed_says_so_and_keeps_the_code(
     dokku: DokkuStandIn, checkout: Checkout
 ) -> None:
