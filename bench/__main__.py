@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench import dokku, history
+from bench import compose, dokku, history
 from bench.plot import Bar, bars
 
 PAGE = Path(__file__).parents[1] / "docs/performance.md"
@@ -69,6 +69,18 @@ def deploys(times: int) -> tuple[str, list[Bar]]:
     return text, [Bar(name, seconds, name in ours) for name, seconds in last.items()]
 
 
+def hosts(rounds: int) -> str:
+    """Docker Compose on a host."""
+    found = compose.measure(rounds)
+    text = "## Docker Compose on a host\n\nAt 100 ms, with a real Docker Engine.\n\n"
+    text += table(["", "median"], [[name, f"{seconds:.2f} s"] for name, seconds in found.items()])
+    ratios = [
+        [f"{ours} / {theirs}", verdict(found[ours] / found[theirs], goal)]
+        for (ours, theirs), goal in compose.GOALS.items()
+    ]
+    return text + table(["ratio", ""], ratios)
+
+
 def others(quick: bool) -> str:
     """Start-up, history, memory, relay."""
     start = dokku.start_up(2 if quick else 5)
@@ -110,12 +122,15 @@ def others(quick: bool) -> str:
 def main() -> None:
     """Run all, print it, and write it unless it was the quick form."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rounds; writes nothing")
-    quick = parser.parse_args().quick
+    parser.add_argument("--quick", action="store_true", help="three rounds; writes nothing")
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args()
+    quick = options.quick
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python "
     machine += platform.python_version()
-    text, plotted = deploys(3 if quick else 11)
-    page = HEAD.format(machine=machine) + text + others(quick)
+    rounds = 3 if quick else options.rounds
+    text, plotted = deploys(rounds)
+    page = HEAD.format(machine=machine) + text + hosts(rounds) + others(quick)
     print(page)
     if not quick:
         PAGE.write_text(page.rstrip() + "\n", encoding="utf-8")

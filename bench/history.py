@@ -69,9 +69,9 @@ def memory() -> dict[str, float]:
             "import pathlib, resource\n"
             "from ci_deploy import cli\n"
             "code = cli.run(['deploy'])\n"
-            "most = lambda who: resource.getrusage(who).ru_maxrss\n"
-            f"pathlib.Path({str(status)!r}).write_text("
-            "f'{most(resource.RUSAGE_SELF)} {most(resource.RUSAGE_CHILDREN)}')\n"
+            "own = pathlib.Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0]\n"
+            "child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss\n"
+            f"pathlib.Path({str(status)!r}).write_text(f'{{own}} {{child}}')\n"
             "raise SystemExit(code)\n"
         )
         environ = {
