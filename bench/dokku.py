@@ -71,6 +71,10 @@ class Bench:
 
     def ours(self, *argv: str, **settings: str) -> None:
         """One of our commands; it has to succeed."""
+        self.program(BIN / argv[0], *argv[1:], **settings)
+
+    def program(self, *argv: str | Path, **settings: str) -> None:
+        """A program with our settings in its environ; it has to succeed."""
         environ = {
             "PATH": os.environ["PATH"],
             "APP_NAME": "ours",
@@ -80,9 +84,8 @@ class Bench:
             **settings,
         }
         done = subprocess.run(
-            [BIN / argv[0], *argv[1:]], cwd=self.checkout.path, env=environ,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            argv, cwd=self.checkout.path, env=environ, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
     def time(self, name: str, call: Callable[[], None]) -> None:

@@ -5,7 +5,6 @@ Histories of one small file are made by `git fast-import`, with a tree of a hund
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 import time
@@ -74,15 +73,6 @@ def memory() -> dict[str, float]:
             f"pathlib.Path({str(status)!r}).write_text(f'{{own}} {{child}}')\n"
             "raise SystemExit(code)\n"
         )
-        environ = {
-            "PATH": os.environ["PATH"], "APP_NAME": "ours", "DOKKU_CREATE_APP": "true",
-            "DOKKU_HOST": f"{bench.where}:{bench.port}", "SSH_PRIVATE_KEY": server.private_key,
-            "SSH_SERVER_HOSTKEYS": bench.known_hosts,
-        }  # fmt: skip
-        done = subprocess.run(
-            [BIN / "python", "-I", "-c", spy], cwd=bench.checkout.path, env=environ,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
+        bench.program(BIN / "python", "-I", "-c", spy, DOKKU_CREATE_APP="true")
         own, children = (int(kilobytes) / 1024 for kilobytes in status.read_text().split())
         return {"ci-deploy": own, "largest child (git, ssh)": children}

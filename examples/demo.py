@@ -64,7 +64,13 @@ def install_sshd() -> None:
 
 def deploy(app: Path, server: DokkuStandIn, **settings: str) -> int:
     """Run `deploy` as a CI job would: settings in variables, in the checkout."""
-    environ = {
+    environ = variables(server, **settings)
+    return subprocess.run([DEPLOY], cwd=app, env=environ, check=False).returncode
+
+
+def variables(server: DokkuStandIn, **settings: str) -> dict[str, str]:
+    """What a CI job has in its environ; `settings` win."""
+    return {
         "PATH": os.environ["PATH"],
         "USER": os.environ.get("USER", ""),
         "APP_NAME": "hello",
@@ -74,7 +80,6 @@ def deploy(app: Path, server: DokkuStandIn, **settings: str) -> int:
         "SSH_SERVER_HOSTKEYS": server.known_hosts,
         **settings,
     }
-    return subprocess.run([DEPLOY], cwd=app, env=environ, check=False).returncode
 
 
 def answer(url: str) -> str:

@@ -59,21 +59,18 @@ def log() -> str:
 
 
 def _deploy(app: Path, server: DokkuStandIn, revision: str) -> str:
-    environ = {
-        "PATH": os.environ["PATH"],
-        "USER": os.environ.get("USER", ""),
-        "GITLAB_CI": "true",
-        "CI_COMMIT_SHA": revision,
-        "CI_COMMIT_REF_NAME": "main",
-        "CI_COMMIT_BRANCH": "main",
-        "CI_ENVIRONMENT_NAME": "production",
-        "GITLAB_USER_LOGIN": "jane",
-        "APP_NAME": "hello",
-        "DOKKU_HOST": f"{server.user}@dokku.example.com:{server.port}",
-        "SSH_CONFIG": f"Host dokku.example.com\n  HostName {server.host}\n",
-        "SSH_PRIVATE_KEY": server.private_key,
-        "SSH_SERVER_HOSTKEYS": " ".join(server.fingerprints.values()),
-    }
+    environ = demo.variables(
+        server,
+        GITLAB_CI="true",
+        CI_COMMIT_SHA=revision,
+        CI_COMMIT_REF_NAME="main",
+        CI_COMMIT_BRANCH="main",
+        GITLAB_USER_LOGIN="jane",
+        DEPLOY_ENVIRONMENT="production",
+        DOKKU_HOST=f"{server.user}@dokku.example.com:{server.port}",
+        SSH_CONFIG=f"Host dokku.example.com\n  HostName {server.host}\n",
+        SSH_SERVER_HOSTKEYS=" ".join(server.fingerprints.values()),
+    )
     done = subprocess.run([demo.DEPLOY], cwd=app, env=environ, check=False, stdout=subprocess.PIPE)
     text = done.stdout.decode().replace(f":{server.port}", "")
     return re.sub(r"(example\.com)(:\d+)", lambda found: found[1] + " " * len(found[2]), text)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.loopback import serving
 
 
 @dataclass
@@ -61,15 +62,6 @@ def webhooks() -> Iterator[Webhooks]:
         def log_message(self, *_arguments: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]
-    state.url = f"http://127.0.0.1:{server.server_port}/hooks/t0pS3cretHookPath"
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
+    with serving(Handler, ended) as url:
+        state.url = f"{url}/hooks/t0pS3cretHookPath"
         yield state
-    finally:
-        ended.set()
-        server.shutdown()
-        server.server_close()
-        time.sleep(0)

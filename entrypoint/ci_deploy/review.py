@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ci_deploy.ci.base import CIContext
 from ci_deploy.errors import Problem, SettingsError
-from ci_deploy.settings import setting, settings
+from ci_deploy.settings import setting, settings, spelled
 from ci_deploy.source import Source
 
 HASH = 6  # characters that make a shortened or changed name unique
@@ -76,9 +76,8 @@ def review_app(
         raise SettingsError(Problem("REVIEW_APP_NAME", reason, "", "Name the app."))
     name = wanted.name or app_name(base, facts.branch, limit)
     if name == base:
-        spelled = "REVIEW_APP_NAME" if not source.inputs else "input `review-app-name`"
         reason = f"it is `{base}`, the app itself: a review app has to be another one."
-        raise SettingsError(Problem(spelled, reason))
+        raise SettingsError(Problem(spelled("REVIEW_APP_NAME", inputs=source.inputs), reason))
     return ReviewApp(name, base, facts.branch, wanted)
 
 

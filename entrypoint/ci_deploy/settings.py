@@ -104,7 +104,17 @@ class Setting:
     @property
     def input(self) -> str:
         """The name of the input on GitLab and GitHub."""
-        return self.name.lower().replace("_", "-")
+        return input_name(self.name)
+
+
+def input_name(name: str) -> str:
+    """`APP_NAME` → `app-name`."""
+    return name.lower().replace("_", "-")
+
+
+def spelled(name: str, *, inputs: bool) -> str:
+    """A setting as the user has to write it: as an input where the platform has those."""
+    return f"input `{input_name(name)}`" if inputs else name
 
 
 def setting(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ci_deploy.errors import Problem
-from ci_deploy.settings import Setting
+from ci_deploy.settings import Setting, input_name, spelled
 from ci_deploy.values import dotenv_lines, suggestion
 
 
@@ -33,7 +33,7 @@ class Source:
 
     def spell(self, declaration: Setting) -> str:
         """A setting in the platform's own spelling."""
-        return f"input `{declaration.input}`" if self.inputs else declaration.name
+        return spelled(declaration.name, inputs=self.inputs)
 
     def find(self, declaration: Setting) -> Found | None:
         """The text of a setting. Empty means unset."""
@@ -59,10 +59,9 @@ class Source:
 
     def unknown_inputs(self, known: Iterable[Setting]) -> Iterable[Problem]:
         """Inputs that no setting declares; GitHub passes them on with a mere warning."""
-        spelled = (name for each in known for name in (each.name, *each.aliases))
-        names = {name.lower().replace("_", "-") for name in spelled}
+        names = {input_name(name) for each in known for name in (each.name, *each.aliases)}
         for key, value in self.environ.items():
-            name = key.removeprefix("INPUT_").lower().replace("_", "-").replace(" ", "-")
+            name = input_name(key.removeprefix("INPUT_")).replace(" ", "-")
             if key.startswith("INPUT_") and value and name not in names:
                 remedy = suggestion(name, names)
                 if remedy or self.inputs:
@@ -110,7 +109,7 @@ class Source:
         )
 
     def _origin(self, key: str, name: str) -> str:
-        return f"variable {key}" if key == name else f"input `{name.lower().replace('_', '-')}`"
+        return f"variable {key}" if key == name else spelled(name, inputs=True)
 
     def _maybe_file(self, value: str, origin: str, declaration: Setting) -> Found | None:
         """GitLab's File variables hold a path where the text is expected."""

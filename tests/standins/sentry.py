@@ -15,9 +15,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from tests.loopback import serving
 
 TOKEN = "sentry-token-0123456789abcdef0123456789abcdef"
 ORG = "acme"
@@ -238,15 +240,7 @@ def sentry() -> Iterator[SentryStandIn]:
         def log_message(self, *_arguments: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]
-    state.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
+    with serving(Handler, ended) as url:
+        state.url = url
         yield state
         assert state.wrong == []
-    finally:
-        ended.set()
-        server.shutdown()
-        server.server_close()

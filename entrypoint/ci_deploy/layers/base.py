@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from ci_deploy.errors import Problem
 from ci_deploy.events import Event, on
 from ci_deploy.notices import Notice, notice
-from ci_deploy.settings import Setting, declared, setting, settings
+from ci_deploy.settings import Setting, declared, setting, settings, spelled
 from ci_deploy.source import Source
 
 if TYPE_CHECKING:
@@ -58,8 +58,11 @@ class Layer(ABC, Generic[S]):
 
     def problem(self, name: str, message: str, remedy: str = "") -> Problem:
         """Something that is wrong with a setting, in the platform's own spelling of its name."""
-        spelled = f"input `{name.lower().replace('_', '-')}`" if self.ctx.ci.inputs else name
-        return Problem(spelled, message, "", remedy)
+        return Problem(self.spelled(name), message, "", remedy)
+
+    def spelled(self, name: str) -> str:
+        """A setting in the platform's own spelling."""
+        return spelled(name, inputs=self.ctx.ci.inputs)
 
     def begin(self) -> None:
         """The run starts: begin what takes time (connections), without waiting for it."""

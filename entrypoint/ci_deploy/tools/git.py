@@ -252,11 +252,13 @@ class Repository:
     def _fetch(self, refs: Sequence[str], how: str) -> bool:
         """Fetch from where CI has cloned, with the credentials that CI has left for that."""
         url, environ = self._source()
-        done = url and self.git(
+        if not url:
+            return False
+        done = self.git(
             "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", how, "--", url, *refs,
             env=environ, ok=None, timeout=FETCH_TIMEOUT,
         )  # fmt: skip
-        return isinstance(done, Result) and done.exit_code == 0
+        return done.exit_code == 0
 
     def _source(self) -> tuple[str, dict[str, str]]:
         """The clone's URL without its password, and an environ that has it."""

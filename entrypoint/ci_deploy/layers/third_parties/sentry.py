@@ -71,7 +71,7 @@ class Sentry(ThirdParty[SentrySettings]):
         if self.ctx.command == "destroy":
             return
         if not self.ctx.environment:  # GitHub gives a container none
-            name = self.problem("DEPLOY_ENVIRONMENT", "").setting
+            name = self.spelled("DEPLOY_ENVIRONMENT")
             told = environment_name("")
             self.ctx.console.warning(
                 f"Sentry is told `{told}`, for the job names none: set {name}."

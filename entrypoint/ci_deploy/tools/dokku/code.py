@@ -28,9 +28,17 @@ class Code(ABC):
     """One way to bring a revision to the app."""
 
     def __init__(
-        self, ctx: Context, server: DokkuServer, state: State, live: Callable[[], Live]
+        self,
+        ctx: Context,
+        server: DokkuServer,
+        state: State,
+        live: Callable[[], Live],
+        *,
+        force: bool = False,
     ) -> None:
+        """`force`: a diverged history may be replaced."""
         self._ctx = ctx
+        self._force = force
         self._server = server
         self._state = state
         self._live = live

@@ -30,10 +30,9 @@ class Push(Code):
         force: bool = False,
         going_back: bool = False,
     ) -> None:
-        """`force`: a diverged history may be replaced; `going_back`: an older one is wanted."""
-        super().__init__(ctx, server, state, live)
+        """`going_back`: an older revision is wanted."""
+        super().__init__(ctx, server, state, live, force=force)
         self._branch = branch
-        self._force = force
         self._back = going_back
         self._url = server.server.url(ctx.app)
         self._may_replace: str | None = None

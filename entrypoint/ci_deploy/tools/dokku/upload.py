@@ -22,19 +22,6 @@ SINCE = (0, 24, 0)  # git:from-archive and git:from-image
 class Upload(Code):
     """What both have in common: Dokku makes a commit of its own of them."""
 
-    def __init__(
-        self,
-        ctx: Context,
-        server: DokkuServer,
-        state: State,
-        live: Callable[[], Live],
-        *,
-        force: bool = False,
-    ) -> None:
-        """`force`: a diverged history may be replaced."""
-        super().__init__(ctx, server, state, live)
-        self._force = force
-
     def prepare(self) -> None:
         """No history is needed on the server, so only what the checkout tells can be refused."""
         if self._ctx.command != "rollback":
