@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,23 @@ class Done:
         """GitLab's dotenv file."""
         lines = (self.workspace / "deploy.env").read_text().splitlines()
         return dict(line.split("=", 1) for line in lines)
+
+
+def until(true: Callable[[], object], seconds: float = 30.0, what: str = "") -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, what or "it did not become true"
+        time.sleep(0.02)
+
+
+def alive(pid: int) -> bool:
+    """Whether this process runs; one that only waits to be reaped does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in {"Z", "X"}
 
 
 def settings_for(server: DokkuStandIn, **more: str) -> dict[str, str]:

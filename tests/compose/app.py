@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +29,6 @@ WHOLE = f"""{SMALL}
     network_mode: none
     command: ["echo", "done"]
 """
-
-
-def until(true: Callable[[], object], seconds: float = 30.0) -> None:
-    """Wait for something to become true."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def versions(containers: list[dict[str, Any]]) -> list[str]:

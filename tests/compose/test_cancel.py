@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from tests.compose.app import App, until
+from tests.compose.app import App
+from tests.support import until
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from collections import Counter
 
 import pytest
 
-from tests.compose.app import App, until
+from tests.compose.app import App
+from tests.support import until
 
 GOOD = ["good1", "good2", "good3", "good4"]
 BROKEN = ["bad1", "crash1"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import time
 
-from tests.compose.app import App, until
+from tests.compose.app import App
+from tests.support import until
 
 VERIFYING, PULLING = "inspect*", "pull*"  # what `docker` is called with at these moments
 

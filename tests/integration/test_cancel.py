@@ -12,7 +12,7 @@ import pytest
 
 from tests.standins.dokku.client import Client
 from tests.standins.dokku.server import DokkuStandIn, Fault
-from tests.support import Checkout, Run, run, settings_for
+from tests.support import Checkout, Run, alive, run, settings_for, until
 from tests.webhooks import webhooks
 
 
@@ -41,7 +41,7 @@ def test_cancel_in_the_middle_of_a_push(
     assert done.code == code
     assert f"cancelled: hello still runs {good[:7]}" in done.output
     assert done.report["status"] == "cancelled"
-    assert not [pid for pid in children if _alive(pid)]
+    assert not [pid for pid in children if alive(pid)]
     assert [title.split(":")[1].split()[0] for title in hook.titles] == ["deploying", "cancelled"]
 
 
@@ -56,7 +56,7 @@ def test_killed_run_leaves_no_agent_with_the_key_and_no_connection(
     assert len(children) >= 3
     running.signal(signal.SIGKILL)
     running.done(timeout=10)
-    _until(lambda: not [pid for pid in children if _alive(pid)])
+    until(lambda: not [pid for pid in children if alive(pid)])
 
 
 def test_cancel_before_anything_was_changed_says_so_and_keeps_the_code(
@@ -64,7 +64,7 @@ def test_cancel_before_anything_was_changed_says_so_and_keeps_the_code(
 ) -> None:
     dokku.faults(Fault("apps:report", "hang"))
     running = Run("deploy", cwd=checkout.path, env=settings_for(dokku))
-    _until(lambda: any("apps:report" in call.raw for call in dokku.calls()))
+    until(lambda: any("apps:report" in call.raw for call in dokku.calls()))
     running.signal(signal.SIGTERM)
     done = running.done(timeout=10)
     assert done.code == 143
@@ -96,7 +96,7 @@ def test_cancel_while_notices_wait_for_a_dead_server_ends_in_time(
         hook.first, hook.answer = [200], "hang"
         env = settings_for(dokku, MATTERMOST_WEBHOOK_URL=hook.url)
         running = Run("deploy", cwd=checkout.path, env=env)
-        _until(lambda: len(hook.requests) == 2)
+        until(lambda: len(hook.requests) == 2)
         started = time.monotonic()
         running.signal(signal.SIGTERM)
         done = running.done(timeout=10)
@@ -139,7 +139,7 @@ def test_quieted_workers_are_restarted_by_a_cancelled_run(
     done = running.done(timeout=10)
     assert done.code == 143
     assert "restart worker of hello" in done.output
-    _until(lambda: dokku.app("hello").running.get("worker.1") not in {None, first})
+    until(lambda: dokku.app("hello").running.get("worker.1") not in {None, first})
 
 
 def test_run_after_a_kill_finishes_what_the_killed_one_left(
@@ -151,9 +151,10 @@ def test_run_after_a_kill_finishes_what_the_killed_one_left(
     env = settings_for(dokku, SIDEKIQ_QUIET_ON_DEPLOY="true")
     assert run("deploy", cwd=checkout.path, env=env).code == 0
     checkout.commit("Second")
-    dokku.faults(Fault("push", "hang", times=1))
+    hang = Fault("push", "hang", times=1)
+    dokku.faults(hang)
     running = Run("deploy", cwd=checkout.path, env=env)
-    running.wait_for("→ push")
+    until(lambda: dokku.struck(hang))
     running.signal(signal.SIGKILL)
     running.done(timeout=10)
     assert dokku.app("hello").config["CI_DEPLOY_UNFINISHED"]
@@ -187,19 +188,3 @@ def _descendants(pid: int) -> list[int]:
         for child in (task / "children").read_text().split():
             found += [int(child), *_descendants(int(child))]
     return found
-
-
-def _alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
-
-
-def _until(true: object, seconds: float = 10.0) -> None:
-    assert callable(true)
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.standins.dokku.client import Client
 from tests.standins.dokku.server import DokkuStandIn
-from tests.support import Checkout, Run, run, settings_for
+from tests.support import Checkout, Run, run, settings_for, until
 
 FEW, ALL = 5, 50
 COUNTS = [FEW, pytest.param(ALL, marks=pytest.mark.soak)]
@@ -37,10 +37,7 @@ def _killed(seconds: float, *command: str, cwd: Path, env: dict[str, str]) -> No
 
 
 def _settle(server: DokkuStandIn) -> None:
-    until = time.monotonic() + 30
-    while any(server.app(name).locked for name in server.apps()):
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    until(lambda: not any(server.app(name).locked for name in server.apps()))
 
 
 @pytest.mark.long

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from tests.containers import Container
 from tests.docker import LABEL, docker
-from tests.support import ROOT, Checkout
+from tests.support import ROOT, Checkout, until
 
 pytestmark = pytest.mark.docker
 
@@ -205,10 +205,7 @@ def test_python_as_pid_1_handles_signals(
     os.environ["SSH_PRIVATE_KEY"] = env["SSH_PRIVATE_KEY"]
     try:
         docker(*argv, "--env=SSH_PRIVATE_KEY", image, "deploy")
-        until = time.monotonic() + 30
-        while "release task" not in docker("logs", name).stdout:
-            assert time.monotonic() < until, docker("logs", name).stdout
-            time.sleep(0.1)
+        until(lambda: "release task" in docker("logs", name).stdout)
         started = time.monotonic()
         docker("kill", f"--signal={signum}", name)
         assert int(docker("wait", name).stdout) == code

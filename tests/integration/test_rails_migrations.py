@@ -10,7 +10,7 @@ import pytest
 from tests.rails import RailsApp
 from tests.standins.dokku.client import Client
 from tests.standins.dokku.server import DokkuStandIn, Fault
-from tests.support import Done, Run, run, settings_for
+from tests.support import Done, Run, run, settings_for, until
 
 MIGRATE = "db:migrate db:abort_if_pending_migrations"
 CHECK = "db:abort_if_pending_migrations"
@@ -151,9 +151,10 @@ def test_kill_between_deploy_and_migration_is_finished_by_the_next_run(
     dokku: DokkuStandIn, shop: Shop
 ) -> None:
     shop.app.migration("20260101_prices")
-    dokku.faults(Fault("run --no-tty", "hang", times=1))
+    hang = Fault("run --no-tty", "hang", times=1)
+    dokku.faults(hang)
     running = Run("deploy", cwd=shop.app.path, env=shop.env)
-    running.wait_for("run the migrations")
+    until(lambda: dokku.struck(hang))
     running.signal(signal.SIGKILL)
     running.done(timeout=10)
     assert shop.app.calls == []
@@ -283,9 +284,10 @@ def test_rollback_that_was_killed_after_undoing_does_not_undo_twice(
     shop.app.migration("20260101_prices")
     assert shop.deploy().code == 0
     words = ("rollback", "--migrations", "1")
-    dokku.faults(Fault("push", "hang", times=1))
+    hang = Fault("push", "hang", times=1)
+    dokku.faults(hang)
     running = Run("ci-deploy", *words, cwd=shop.app.path, env=shop.env)
-    running.wait_for("→ push")
+    until(lambda: dokku.struck(hang))
     running.signal(signal.SIGKILL)
     running.done(timeout=10)
     _ = shop.app.calls

@@ -5,13 +5,14 @@ Each test first lets naive commands fall into the trap, then shows that ci-deplo
 
 from __future__ import annotations
 
+import json
 import subprocess
 import threading
 from pathlib import Path
 
 from tests.standins.dokku.client import Client
 from tests.standins.dokku.server import DokkuStandIn, Fault
-from tests.support import Checkout, Run, run, settings_for
+from tests.support import HELLO, Checkout, Run, run, settings_for, until
 
 
 def test_1_push_to_a_wrong_branch_is_never_green(
@@ -91,7 +92,7 @@ def test_5_somebody_elses_deploy_is_waited_for_and_never_unlocked(
         target=lambda: naive.push(checkout.path, "hello", f"{first}:refs/heads/master")
     )
     other.start()
-    _until_building(dokku)
+    until(lambda: dokku.app("hello").locked)
     second = checkout.commit("Second")
     dokku.configure(build_seconds=0.0)
     done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
@@ -191,7 +192,7 @@ def test_10_cancelled_deploy_cancels_its_own_build_on_the_server(
         ["git", "push", "-q", dokku.git_url("hello"), "main:master"],
         cwd=checkout.path, env=naive.environ, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    _until_building(dokku)
+    until(lambda: dokku.app("hello").locked)
     push.kill()
     push.wait()
     assert dokku.app("hello").locked  # the naive client's build goes on
@@ -208,19 +209,55 @@ def test_10_cancelled_deploy_cancels_its_own_build_on_the_server(
 
 
 def test_push_that_was_rejected_after_it_went_live_is_22(
-    dokku: DokkuStandIn, checkout: Checkout
+    dokku: DokkuStandIn, naive: Client, checkout: Checkout
 ) -> None:
+    naive.dokku("ps:scale hello worker=1")
     dokku.faults(Fault("live", "refuse", text="something after it went live failed", times=1))
     done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
-    live = dokku.app("hello").running_revision == checkout.head
-    assert done.code == (22 if live and done.report["live_revision"] == checkout.head else 20)
-    assert live, "the stand-in lets it go live first"
+    assert dokku.app("hello").running_revision == checkout.head
+    assert (done.code, done.report["live_revision"]) == (22, checkout.head), done.output
 
 
-def _until_building(dokku: DokkuStandIn) -> None:
-    import time
+def test_revision_that_took_over_before_its_deploy_failed_is_what_is_live(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    """Dokku records a deploy only when its last task has ended; the web processes are new then."""
+    env, tasks = settings_for(dokku), {"dokku": {"postdeploy": "exit 4"}}
+    web = {"app.py": (HELLO / "app.py").read_text(), "Procfile": "web: python3 app.py\n"}
+    old = checkout.commit("Web", web)
+    assert run("deploy", cwd=checkout.path, env=env).code == 0
+    new = checkout.commit("Postdeploy", {"app.json": json.dumps({"scripts": tasks})})
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert dokku.app("hello").running_revision == new
+    assert (done.code, done.report["live_revision"]) == (22, new), done.output
+    assert f"hello runs {new[:7]}" in done.output
+    assert "the postdeploy task failed: exit 4" in done.output
 
-    until = time.monotonic() + 20
-    while not dokku.app("hello").locked:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    again = run("deploy", cwd=checkout.path, env=env)  # is not taken for live already
+    assert again.code == 22, again.output
+    assert f"live now: {new[:7]}, whose deploy has failed" in again.output
+
+    back = run("deploy", cwd=checkout.path, env={**env, "DEPLOY_REVISION": old})
+    assert (back.code, back.report["status"]) == (0, "succeeded"), back.output
+    assert dokku.app("hello").running_revision == old
+    assert "CI_DEPLOY_UNFINISHED" not in dokku.app("hello").config
+
+    fixed = checkout.commit("Repaired", {"app.json": "{}"})
+    assert run("deploy", cwd=checkout.path, env=env).code == 0
+    assert dokku.app("hello").running_revision == fixed
+
+
+def test_deploy_that_is_cancelled_after_its_processes_took_over_tells_so(
+    dokku: DokkuStandIn, naive: Client, checkout: Checkout
+) -> None:
+    naive.dokku("ps:scale hello worker=1")
+    env = settings_for(dokku)
+    assert run("deploy", cwd=checkout.path, env=env).code == 0
+    tasks = {"dokku": {"postdeploy": "echo tidying; sleep 60"}}
+    new = checkout.commit("Postdeploy", {"app.json": json.dumps({"scripts": tasks})})
+    running = Run("deploy", cwd=checkout.path, env=env)
+    running.wait_for("tidying")
+    running.process.terminate()
+    done = running.done(timeout=10)
+    assert done.code == 143
+    assert f"cancelled: hello runs {new[:7]}" in done.output

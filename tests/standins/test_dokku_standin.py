@@ -26,9 +26,10 @@ from tests.standins.dokku.client import Client, commit, new_repo
 from tests.standins.dokku.parsing import echoed, xargs
 from tests.standins.dokku.pids import start_time
 from tests.standins.dokku.server import DokkuStandIn, Fault
+from tests.support import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 # An app without web process: deployed in a moment.
 QUICK = {"Procfile": "worker: sleep 60\n"}
@@ -83,13 +84,6 @@ def revision_at(dokku: DokkuStandIn, app: str) -> str:
     return str(json.loads(get(dokku.app(app).url + "/health"))["revision"])
 
 
-def wait_for(what: str, condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
 class BackgroundPush:
     """A push that runs while the test goes on."""
 
@@ -106,7 +100,7 @@ class BackgroundPush:
 
     def __enter__(self) -> Self:
         app = self.client.standin.app(self.app)
-        wait_for("the push holds the lock", lambda: app.exists and app.locked)
+        until(lambda: app.exists and app.locked, what="the push holds the lock")
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -580,7 +574,7 @@ def test_cancel_kills_the_running_build_and_frees_the_lock(
 ) -> None:
     server.configure(build_seconds=30.0)
     with BackgroundPush(client, quick, "cancelled") as push:
-        wait_for("a running build", lambda: server.app("cancelled").builds)
+        until(lambda: server.app("cancelled").builds, what="a running build")
         running = json.loads(client.dokku("builds:list --format json").stdout)
         assert [build["app"] for build in running] == ["cancelled"]
         assert client.dokku("builds:cancel cancelled").stdout == "-----> Killing app deploy\n"
@@ -654,7 +648,7 @@ def test_run_uses_the_deployed_code_and_passes_the_exit_code_through(
     assert client.dokku("run --env=A=b oneoff sh -c 'echo $A'").stdout == "b\n"
     assert client.dokku("run oneoff hi there").stdout.endswith("from the Procfile there\n")
     name = client.dokku("run:detached oneoff echo later").stdout.strip()
-    wait_for("output", lambda: client.dokku(f"run:logs --container {name}").stdout == "later\n")
+    until(lambda: client.dokku(f"run:logs --container {name}").stdout == "later\n", what="output")
 
 
 def test_processes_are_scaled_entered_and_reported(
@@ -670,7 +664,7 @@ def test_processes_are_scaled_entered_and_reported(
     client.dokku("enter workers worker.1 kill -STOP 1")
     assert client.dokku("enter workers worker.1 pgrep sleep").stdout == f"{pid}\n"
     client.dokku("enter workers worker.1 sh -c 'kill -KILL 1'")
-    wait_for("mixed", lambda: client.dokku("ps:report workers --running").stdout == "mixed\n")
+    until(lambda: client.dokku("ps:report workers --running").stdout == "mixed\n", what="mixed")
     status = client.dokku("ps:report workers --status-worker.2").stdout
     assert status.startswith("running (CID: ")
 
@@ -768,11 +762,11 @@ def test_a_push_that_loses_its_connection_goes_live_all_the_same(
     revision = commit(client, repo, {})
     alone = Client(server, tmp_path / "home", multiplex=False)
     assert alone.push(repo, "dropped").returncode != 0
-    wait_for("live", lambda: server.app("dropped").branches == {"main": revision})
+    until(lambda: server.app("dropped").branches == {"main": revision}, what="live")
     assert revision_at(server, "dropped") == revision
     server.faults(Fault("config:set", "drop", finish=True, times=1))
     assert alone.dokku("config:set --no-restart dropped A=b").returncode == 255
-    wait_for("set", lambda: server.app("dropped").config.get("A") == "b")
+    until(lambda: server.app("dropped").config.get("A") == "b", what="set")
 
 
 def test_a_failure_right_after_the_switch_leaves_the_new_revision_live(

@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from ci_deploy.shell import child
 from ci_deploy.shell.cancellation import Cancellation
 from ci_deploy.shell.program import Change, Command, CommandFailed, Result
 from ci_deploy.shell.runner import Runner
+from tests.support import alive, until
 from tests.unit.conftest import Log
 
 HARD = "trap '' TERM; "
@@ -25,21 +25,6 @@ HARD = "trap '' TERM; "
 
 def sh(script: str, *arguments: str) -> list[str]:
     return ["sh", "-c", script, "sh", *arguments]
-
-
-def alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in {"Z", "X"}
-
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 5
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 # --- reading ---

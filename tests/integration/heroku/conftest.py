@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.leaks import Watch, files_with, spellings, unchanged
 from tests.standins.heroku.server import HerokuStandIn
-from tests.support import ROOT, Checkout, Done, Run
+from tests.support import ROOT, Checkout, Done, Run, until
 
 FILES = {"Procfile": "web: sleep 600\nworker: sleep 600\n"}
 WITH_PHASE = {"Procfile": "web: sleep 600\nrelease: ./migrate\n"}
@@ -138,11 +136,3 @@ def on(branch: str, checkout: Checkout, **more: str) -> dict[str, str]:
         "CI_DEFAULT_BRANCH": "main",
         **more,
     }
-
-
-def until(true: Callable[[], Any], seconds: float = 10.0) -> None:
-    """Wait until it is true."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)

@@ -7,9 +7,10 @@ import time
 
 import pytest
 
-from tests.integration.heroku.conftest import WITH_PHASE, Jobs, until
+from tests.integration.heroku.conftest import WITH_PHASE, Jobs
 from tests.standins.heroku.faults import Fault
 from tests.standins.heroku.server import HerokuStandIn
+from tests.support import until
 
 CONFIG = 'GREETING="hello you"\nDATABASE_PASSWORD=s3cret-p4ssword\nSAME=1\n'
 CLOSED = {"HEROKU_MAINTENANCE": "true"}

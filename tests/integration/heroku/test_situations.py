@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.integration.heroku.conftest import FILES, WITH_PHASE, Jobs, until
+from tests.integration.heroku.conftest import FILES, WITH_PHASE, Jobs
 from tests.standins.heroku.faults import Fault
 from tests.standins.heroku.server import HerokuStandIn
+from tests.support import until
 
 OLD, NEW = "old", "new"
 RELEASE = r"GET /apps/hello/releases/\d+$"

@@ -66,6 +66,11 @@ def strike(host: Host, *points: str, command: str = "", app: str = "") -> None:
             _happen(host, fault)
 
 
+def struck(root: Path, fault: Fault) -> bool:
+    """Return whether a fault that is limited by `times` has happened."""
+    return fault.id in read_json(root / "faults.taken.json")
+
+
 def _take(root: Path, fault: Fault) -> bool:
     """Count how often a fault happened; False when that was often enough."""
     if fault.times is None:

@@ -158,6 +158,10 @@ class DokkuStandIn:
         """Replace the faults; without arguments nothing goes wrong any more."""
         faults.write(self.root, wanted)
 
+    def struck(self, fault: Fault) -> bool:
+        """Return whether a fault that is limited by `times` has happened."""
+        return faults.struck(self.root, fault)
+
     def calls(self) -> list[Call]:
         """Return the remote commands so far."""
         return recording.read(self.root)

@@ -14,7 +14,7 @@ from ci_deploy.layers.provider import Deployed, Live, Step
 from ci_deploy.review import ReviewApp
 from ci_deploy.shell.program import Change
 from ci_deploy.tools.dokku import answers, before_traffic, release_tasks, review
-from ci_deploy.tools.dokku.app import HISTORY, encoded, with_deployment
+from ci_deploy.tools.dokku.app import HISTORY, TOOK_OVER, encoded, with_deployment
 from ci_deploy.tools.dokku.before_traffic import BeforeTraffic
 from ci_deploy.tools.dokku.code import Code
 from ci_deploy.tools.dokku.provider import DokkuApp, DokkuSettings
@@ -36,6 +36,7 @@ class Dokku(DokkuApp):
     def __init__(self, ctx: Context, wanted: DokkuSettings) -> None:
         super().__init__(ctx, wanted)
         self.code: Code | None = None
+        self._took_over = ""  # what runs although Dokku does not record it
 
     # --- what is there ---
 
@@ -69,7 +70,8 @@ class Dokku(DokkuApp):
         ctx, live = self.ctx, self.state.live
         if ctx.command not in {"deploy", "review"}:
             return
-        ctx.console.indent(f"live now: {live.revision[:7] or 'nothing that is known'}")
+        half = ", whose deploy has failed" if self.state.half_live else ""
+        ctx.console.indent(f"live now: {live.revision[:7] or 'nothing that is known'}{half}")
         if ctx.review:
             self._guard_review_config(ctx.review)
         if ctx.before_traffic:
@@ -99,7 +101,7 @@ class Dokku(DokkuApp):
     def _code(self, *, going_back: bool = False) -> Code:
         """The way in which the code gets there."""
         ctx, wanted = self.ctx, self.settings
-        shared = (ctx, self.server, self.state, self.live)
+        shared = (ctx, self.server, self.state, super().live)
         force = wanted.force_push or ctx.review is not None  # its branch may be rebased
         if wanted.image:
             return Image(*shared, image=wanted.image, force=force)
@@ -161,6 +163,29 @@ class Dokku(DokkuApp):
         if self.ctx.before_traffic and self.ctx.ledger.changes:
             self._go_live_again()
 
+    def live(self) -> Live:
+        """What runs. Dokku records a deploy at its very end; when that is not reached, since a
+        later process or task has failed, new containers tell that our revision runs already."""
+        before, now = self.state, self.apps.look(self.ctx.app, self.state.config)
+        unrecorded = now.recorded == before.recorded != self.ctx.revision
+        replaced = now.containers and not now.containers & before.containers
+        if not (self.code and self.code.begun and unrecorded and replaced):
+            return now.live
+        self._took_over = f"{self.ctx.revision} took over from {now.recorded or 'nothing'}"
+        self.ctx.live = replace(now.live, revision=self.ctx.revision)
+        return self.ctx.live
+
+    @on(Event.DEPLOY_FAILED, priority=40)
+    @on(Event.ROLLBACK_FAILED, priority=40)
+    def note_what_took_over(self) -> None:
+        """The next run must not believe that the revision before still runs."""
+        if self._took_over:
+            self._forget_what_took_over()
+            self.remember(self._took_over)
+
+    def _forget_what_took_over(self) -> None:
+        self.forget(*filter(TOOK_OVER.fullmatch, self.unfinished()))
+
     def _go_live_again(self) -> None:
         app = self.ctx.app
         words = ["ps:set", app, "skip-deploy"]
@@ -184,6 +209,7 @@ class Dokku(DokkuApp):
                 raise self._not_verified(live)
             self.ctx.cancellation.sleep(2.0)
         self.ctx.live = live
+        self._forget_what_took_over()
         self.ctx.console.indent(f"verified: {self.ctx.app} runs {live.revision[:7]}, {live.detail}")
 
     def _not_verified(self, live: Live) -> DeployFailed:
@@ -263,7 +289,7 @@ class Dokku(DokkuApp):
         wanted, self.ctx.revision = self.ctx.revision, revision
         try:
             if was and not SHA.fullmatch(was):
-                shared = (self.ctx, self.server, self.state, self.live)
+                shared = (self.ctx, self.server, self.state, super().live)
                 self.code = Image(*shared, image=was)
             else:
                 self.code = self._code(going_back=True)

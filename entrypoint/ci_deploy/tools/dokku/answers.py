@@ -74,6 +74,12 @@ def live(running: str, ps: Result, urls: Result, *, busy: bool) -> Live:
     )
 
 
+def containers(ps: Result) -> frozenset[str]:
+    """The ids of the containers that get the traffic: those of `web`, or all when there is none."""
+    found = re.findall(r"Status (\S+) \d+:.*\(CID: (\w+)\)", ps.text)
+    return frozenset([cid for name, cid in found if name == "web"] or [cid for _, cid in found])
+
+
 # What Dokku says when a deploy does not happen or fails (facts: docs/dokku.md, "Messages").
 # pattern → message, hint. The first that is found wins.
 DEPLOYED = re.compile(r"Application deployed:")

@@ -26,6 +26,7 @@ HISTORY = "CI_DEPLOY_HISTORY"
 REVIEW = "CI_DEPLOY_REVIEW_APP"
 OURS = (UNFINISHED, HISTORY, REVIEW)
 BUILT_OVER = re.compile(r"built over ([0-9a-f]{40}|nothing)")  # a note of before_traffic.py
+TOOK_OVER = re.compile(r"([0-9a-f]{40}) took over from ([0-9a-f]{40}|nothing)")
 REMEMBERED = 10  # deployments in the history
 
 
@@ -38,6 +39,9 @@ class State:
     branch: str = ""
     locked: bool = False
     skip_deploy: bool = False  # a build is not deployed
+    containers: frozenset[str] = frozenset()  # ids of those that get the traffic
+    recorded: str = ""  # the revision that Dokku itself says is deployed
+    half_live: bool = False  # another one runs, whose deploy has failed at its end
     source: str = ""  # how its code came: git-push, docker-image, …
     identity: str = ""  # what the server calls that code: a commit or an image
     updated: int = 0  # seconds since 1970 of its last code, or of its creation; 0: not known
@@ -154,10 +158,17 @@ class App:
         if not revision:  # an archive or an image: what we have noted of it, if it is still that
             last = next(iter(state.deployments), {})
             revision = last.get("revision", "") if last.get("as") == state.identity else ""
-        if waiting := BUILT_OVER.search(config.get(UNFINISHED, "")):
+        note = config.get(UNFINISHED, "")
+        recorded = revision
+        if waiting := BUILT_OVER.search(note):
             revision = waiting[1].removeprefix("nothing")  # built, but the old one still runs
+        took = TOOK_OVER.search(note)
+        half_live = took is not None and recorded == took[2].removeprefix("nothing")
+        if took and half_live:
+            revision = took[1]
         live = answers.live(revision, ps, urls, busy=state.locked)
-        return replace(state, live=live)
+        state = replace(state, live=live, recorded=recorded, half_live=half_live)
+        return replace(state, containers=answers.containers(ps))
 
 
 def with_deployment(state: State, entry: Deployed, identity: str = "") -> str:

@@ -54,7 +54,7 @@ class Code(ABC):
 
     def is_live(self) -> bool:
         """Whether that is what the app has already."""
-        return self._state.live.revision == self.revision
+        return self._state.live.revision == self.revision and not self._state.half_live
 
     @abstractmethod
     def prepare(self) -> None:
@@ -148,6 +148,11 @@ class Code(ABC):
     def building(self) -> bool:
         """Whether the server has begun to build what we have brought (it holds the lock then)."""
         return self.said(answers.BUILDING) and not self.said(answers.DEPLOYED)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the server has begun to build it, in any try."""
+        return any(answers.BUILDING.search(line) for line in self.lines)
 
     def said(self, pattern: re.Pattern[str]) -> bool:
         """Whether the server has said it, in the last try."""

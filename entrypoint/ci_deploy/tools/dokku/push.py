@@ -44,7 +44,7 @@ class Push(Code):
         repository.deepen()
         there = live
         foreign = self._state.source not in {"", PUSHED}  # a commit of Dokku's own, of an archive
-        if foreign or (live and not repository.has(live)):
+        if foreign or self._state.half_live or (live and not repository.has(live)):
             there = self.server_ref()
         self._guard(live or there)
         self._may_replace = self._lease(there)
