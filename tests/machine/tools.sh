@@ -1,13 +1,13 @@
 #!/bin/sh
 # Put the runners and clients that the tests call into .tools/bin of the repository, in pinned
-# versions: gitlab-ci-local (with a Node of its own), act, Compose v2, the Heroku CLI. Nothing else
-# is touched, except that rsync, which gitlab-ci-local wants on the machine, comes from Debian.
+# versions: gitlab-ci-local (with a Node of its own), act, actionlint, Compose v2, the Heroku CLI.
+# Nothing else is touched, except that rsync, which gitlab-ci-local wants on the machine, comes from
+# Debian.
 set -eu
 cd "$(dirname "$0")"
 # shellcheck source=/dev/null
 . ./lib.sh
 
-act=0.2.89
 here=$PWD
 mkdir -p ../../.tools/bin
 cd ../../.tools
@@ -57,17 +57,22 @@ else
     skip "heroku: there is no npm (install Node.js 20 or newer)"
 fi
 
-if [ "$(bin/act --version 2>/dev/null)" = "act version $act" ]; then
-    :
-elif command -v go >/dev/null; then
-    log=$(mktemp)
-    CGO_ENABLED=0 GOBIN=$bin GOFLAGS=-trimpath go install "github.com/nektos/act@v$act" >"$log" 2>&1 ||
-        { cat "$log" >&2 && fail "act could not be built"; }
-    rm -f "$log"
-    say "built $(bin/act --version)"
-else
-    skip "act: there is no Go"
-fi
+# build NAME VERSION MODULE: a Go program, unless it is there in that version.
+build() {
+    if "bin/$1" --version 2>/dev/null | head -n 1 | grep -Eq "(^|[ v])$2\$"; then
+        :
+    elif command -v go >/dev/null; then
+        log=$(mktemp)
+        CGO_ENABLED=0 GOBIN=$bin GOFLAGS=-trimpath go install "$3@v$2" >"$log" 2>&1 ||
+            { cat "$log" >&2 && fail "$1 could not be built"; }
+        rm -f "$log"
+        say "built $1 $2"
+    else
+        skip "$1: there is no Go"
+    fi
+}
+build act 0.2.89 github.com/nektos/act
+build actionlint 1.7.12 github.com/rhysd/actionlint/cmd/actionlint
 
 # The machine's own Compose v2, or else Debian's: the binary of trixie runs on older Debians too.
 if bin/docker-compose version >/dev/null 2>&1; then

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from ci_deploy import __version__
 from tests.containers import Container
-from tests.runners.examples import EXAMPLES, act, action
+from tests.runners.examples import EXAMPLES, TOOLS, act, action
 from tests.runners.test_gitlab_ci_local import running
 from tests.support import BIN, ROOT, Checkout
 
@@ -70,29 +72,45 @@ def test_pull_request_makes_a_review_app_and_closing_it_removes_it(
         assert running(dokku_container, "actpull-feature-x") == expected
 
 
-@pytest.mark.parametrize("workflow", ["deploy.yml", "review-apps.yml"])
-def test_workflows_follow_the_schema_and_zizmor_finds_nothing(
-    tmp_path: Path, workflow: str
-) -> None:
-    path = EXAMPLES / "github" / workflow
-    for argv in (
-        ["check-jsonschema", "--builtin-schema", "vendor.github-workflows", str(path)],
-        ["zizmor", "--offline", "--no-progress", "--min-severity", "medium", "--config",
-         str(ROOT / "tests/runners/zizmor.yml"), str(path)],
-    ):  # fmt: skip
-        checked = subprocess.run(
-            [BIN / argv[0], *argv[1:]], capture_output=True, text=True, check=False
-        )
-        assert checked.returncode == 0, checked.stdout + checked.stderr
+OURS = f"uses: ci-deploy/ci-deploy@v{__version__}"
+WORKFLOWS = [*sorted((EXAMPLES / "github").glob("*.yml")), EXAMPLES / "compose/github-workflow.yml"]
+
+
+def _linted(*argv: str | Path, cwd: Path = ROOT) -> str:
+    """What a linter says; empty when it is content."""
+    done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr if done.returncode else ""
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_example_satisfies_the_schema_zizmor_and_actionlint(tmp_path: Path, path: Path) -> None:
+    """For actionlint our action is a local one: then it knows our inputs, and refuses others."""
+    schema = (BIN / "check-jsonschema", "--builtin-schema", "vendor.github-workflows")
+    assert _linted(*schema, path) == ""
+    security = (BIN / "zizmor", "--offline", "--no-progress", "--min-severity", "medium")
+    assert _linted(*security, "--config", ROOT / "tests/runners/zizmor.yml", path) == ""
+    assert OURS in path.read_text()
+    local = path.read_text().replace(OURS, "uses: ./")
+    (tmp_path / ".github/workflows").mkdir(parents=True)
+    (tmp_path / ".git").mkdir()  # what a project is known by
+    shutil.copy(ROOT / "Dockerfile", tmp_path)
+    ours = (ROOT / "action.yml").read_text()  # actionlint takes a program of the image for a file
+    (tmp_path / "action.yml").write_text(ours.replace("  entrypoint: ci-deploy\n", ""))
+    lint = (TOOLS / "actionlint", "-no-color")
+    (tmp_path / ".github/workflows/example.yml").write_text(local)
+    assert _linted(*lint, cwd=tmp_path) == ""
+    wrong = local.replace("uses: ./", "uses: ./\n        with: { app-nam: x }", 1)
+    wrong = re.sub(r"(app-nam: x }\n)        with:\n(?:          .*\n)*", r"\1", wrong)
+    (tmp_path / ".github/workflows/example.yml").write_text(wrong)
+    assert 'input "app-nam" is not defined in action' in _linted(*lint, cwd=tmp_path)
+
+
+def test_our_own_workflows_satisfy_actionlint() -> None:
+    assert _linted(TOOLS / "actionlint", "-no-color") == ""
 
 
 def test_action_follows_the_schema_and_zizmor_finds_nothing(tmp_path: Path) -> None:
     shutil.copy(ROOT / "action.yml", tmp_path)
-    for argv in (
-        ["check-jsonschema", "--builtin-schema", "vendor.github-actions", "action.yml"],
-        ["zizmor", "--offline", "--no-progress", "action.yml"],
-    ):
-        checked = subprocess.run(
-            [BIN / argv[0], *argv[1:]], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert checked.returncode == 0, checked.stdout + checked.stderr
+    schema = (BIN / "check-jsonschema", "--builtin-schema", "vendor.github-actions")
+    assert _linted(*schema, tmp_path / "action.yml") == ""
+    assert _linted(BIN / "zizmor", "--offline", "--no-progress", tmp_path / "action.yml") == ""
