@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ci_deploy import __version__
 from tests.containers import Container
+from tests.standins.heroku.server import HerokuStandIn
 from tests.support import ROOT, Checkout
 
 EXAMPLES = ROOT / "examples"
@@ -45,21 +46,32 @@ def refresh(made: Checkout) -> None:
     made.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
 
 
+def _reached(server: Container | HerokuStandIn) -> tuple[str, dict[str, str], dict[str, str]]:
+    """How a server is reached: the network, the secrets and the variables of the project."""
+    if isinstance(server, HerokuStandIn):
+        where = {"HEROKU_API_URL": server.url, "HEROKU_GIT_URL": server.url}
+        where |= {"HEROKU_BOOT_TIMEOUT": "3", "CA_BUNDLE": "ca.pem"}
+        return "host", {"HEROKU_API_KEY": server.key}, where
+    settings = server.settings()
+    key, hosts = settings["SSH_PRIVATE_KEY"], settings["SSH_SERVER_HOSTKEYS"]
+    return server.network, {"SSH_PRIVATE_KEY": key}, {"SSH_SERVER_HOSTKEYS": hosts}
+
+
 def gitlab_ci_local(
-    made: Checkout, server: Container, *arguments: str
+    made: Checkout, server: Container | HerokuStandIn, *arguments: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the pipeline, or what `arguments` say; secrets are project variables, as on GitLab."""
-    settings = server.settings()
+    network, secrets, settings = _reached(server)
     home = made.path.parent / "home"
     home.mkdir(exist_ok=True)
     variables = home / "variables.yml"
-    names = ("SSH_PRIVATE_KEY", "SSH_SERVER_HOSTKEYS")
-    variables.write_text("".join(f"{name}: {json.dumps(settings[name])}\n" for name in names))
+    given = {**secrets, **settings}
+    variables.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in given.items()))
     return subprocess.run(
         [
             TOOLS / "gitlab-ci-local",
             *("--pull-policy", "if-not-present", "--helper-image", "ci-deploy-test/helper"),
-            *("--no-color", "--network", server.network, "--variables-file", variables),
+            *("--no-color", "--network", network, "--variables-file", variables),
             *arguments,
         ],
         cwd=made.path,
@@ -94,27 +106,27 @@ def _checkout(folder: Path) -> Path:
 
 def act(
     made: Checkout,
-    server: Container,
+    server: Container | HerokuStandIn,
     released: Path,
     event: str,
     *arguments: str,
     payload: Mapping[str, object] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run the workflows of a project with act."""
-    settings = server.settings()
+    network, secrets, settings = _reached(server)
     home = made.path.parent / "home"
     home.mkdir(exist_ok=True)
     (home / "event.json").write_text(json.dumps(payload or {}))
     secret, variable = home / "secrets", home / "vars"
-    secret.write_text(f"SSH_PRIVATE_KEY={json.dumps(settings['SSH_PRIVATE_KEY'])}\n")
-    hosts = settings["SSH_SERVER_HOSTKEYS"].splitlines()[0]
-    variable.write_text(f"SSH_SERVER_HOSTKEYS={hosts}\n")
+    secret.write_text("".join(f"{key}={json.dumps(value)}\n" for key, value in secrets.items()))
+    firsts = {key: value.splitlines()[0] for key, value in settings.items()}
+    variable.write_text("".join(f"{key}={value}\n" for key, value in firsts.items()))
     return subprocess.run(
         [
             TOOLS / "act",
             event,
             *("-P", "ubuntu-latest=ci-deploy-test/helper", "--pull=false"),
-            *("--rebuild=false", "--action-offline-mode", "--network", server.network),
+            *("--rebuild=false", "--action-offline-mode", "--network", network),
             *("--container-daemon-socket", "-", "--secret-file", secret, "--var-file", variable),
             *("--eventpath", home / "event.json"),
             *("--local-repository", f"ci-deploy/ci-deploy@v{__version__}={released}"),

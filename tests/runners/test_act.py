@@ -11,8 +11,10 @@ import pytest
 
 from ci_deploy import __version__
 from tests.containers import Container
+from tests.docker import build_image
 from tests.runners.examples import EXAMPLES, TOOLS, act, action
 from tests.runners.test_gitlab_ci_local import running
+from tests.standins.heroku.server import HerokuStandIn
 from tests.support import BIN, ROOT, Checkout
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
@@ -70,6 +72,27 @@ def test_pull_request_makes_a_review_app_and_closing_it_removes_it(
         done = act(made, dokku_container, released, "pull_request", payload=payload)
         assert done.returncode == 0, done.stdout + done.stderr
         assert running(dokku_container, "actpull-feature-x") == expected
+
+
+@pytest.mark.parametrize(
+    ("ref", "app"), [("refs/heads/main", "hello-staging"), ("refs/tags/v1.0.0", "hello")]
+)
+def test_heroku_staging_from_main_and_production_from_tags(
+    tmp_path: Path, heroku: HerokuStandIn, ref: str, app: str
+) -> None:
+    variables = ("HEROKU_API_URL", "HEROKU_GIT_URL", "HEROKU_BOOT_TIMEOUT", "CA_BUNDLE")
+    text = (EXAMPLES / "github/heroku.yml").read_text().replace("name: ", f"name: {app} ", 1)
+    text += "env:\n" + "".join(f"  {name}: ${{{{ vars.{name} }}}}\n" for name in variables)
+    made = Checkout(tmp_path / "project", {"Procfile": "worker: sleep 600\n"})
+    made.commit("Workflow", {".github/workflows/heroku.yml": text, "ca.pem": heroku.ca.read_text()})
+    made.git("remote", "add", "origin", "https://github.com/acme/hello.git")
+    if ref.startswith("refs/tags/"):
+        made.git("tag", ref.rpartition("/")[2])
+    released = action(tmp_path / "action", build_image("heroku"))
+    done = act(made, heroku, released, "push", payload={"ref": ref, "after": made.head})
+    assert done.returncode == 0, done.stdout + done.stderr
+    running = {name: each.running_revision for name, each in heroku.apps.items()}
+    assert running == {"hello": "", "hello-staging": "", app: made.head}
 
 
 OURS = f"uses: ci-deploy/ci-deploy@v{__version__}"

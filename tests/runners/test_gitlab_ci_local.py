@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.containers import Container
-from tests.runners.examples import gitlab_ci_local, pipeline, project, refresh
+from tests.docker import build_image
+from tests.runners.examples import gitlab_ci_local, pipeline, project
 from tests.standins.dokku.state import Store
 from tests.standins.dokku.view import AppView
+from tests.standins.heroku.server import HerokuStandIn
 from tests.support import BIN
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
@@ -176,12 +177,33 @@ def test_rendered_pipeline_follows_the_published_schema(
     assert "$[[" not in rendered.stdout
 
 
-def test_component_twice_and_once_with_an_array_of_rules(
+def test_component_twice_with_names_of_their_own_and_once_with_an_array_of_rules(
     image: str, dokku_container: Container, tmp_path: Path
 ) -> None:
-    made = project(tmp_path / "project", pipeline("production-on-tags", image))
-    refresh(made)
-    listed = gitlab_ci_local(made, dokku_container, "--list-json")
-    jobs = {job["name"]: job for job in json.loads(listed.stdout)}
-    assert "staging" in jobs
-    assert sys.version_info >= (3, 11)
+    text = pipeline("production-on-tags", image)
+    assert text.count("- component:") == 2
+    assert "rules: [" in text
+    made = project(tmp_path / "project", text)
+    tag = ("--variable", "CI_COMMIT_TAG=1.0.0", "--unset-variable", "CI_COMMIT_BRANCH")
+    found = {}
+    for kind, facts in (("branch", ()), ("tag", tag)):
+        listed = gitlab_ci_local(made, dokku_container, "--list-json", *facts)
+        assert listed.returncode == 0, listed.stderr
+        found[kind] = [job["name"] for job in json.loads(listed.stdout)]
+    assert found == {"branch": ["staging"], "tag": ["production"]}
+
+
+def test_heroku_staging_from_the_branch_and_production_from_a_tag(
+    tmp_path: Path, heroku: HerokuStandIn
+) -> None:
+    text = pipeline("heroku", build_image("heroku"))
+    made = project(tmp_path / "project", text.replace("      dokku-create-app: 'true'\n", ""))
+    made.commit("Trust the stand-in", {"ca.pem": heroku.ca.read_text()})
+    done = gitlab_ci_local(made, heroku)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert heroku.apps["hello-staging"].running_revision == made.head
+    assert heroku.apps["hello"].running_revision == ""
+    tag = ("--variable", "CI_COMMIT_TAG=v1.0.0", "--unset-variable", "CI_COMMIT_BRANCH")
+    done = gitlab_ci_local(made, heroku, *tag)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert heroku.apps["hello"].running_revision == made.head

@@ -335,8 +335,9 @@ def test_apps_lock_does_not_block_a_deploy_which_deletes_the_lock(
 def test_a_running_deploy_refuses_a_second_one_until_somebody_unlocks(
     server: DokkuStandIn, client: Client, quick: Path
 ) -> None:
-    server.configure(build_seconds=0.7)
+    server.configure(build_seconds=4.0)
     with BackgroundPush(client, quick, "race") as first:
+        server.configure(build_seconds=0.0)  # the first one, that holds the lock, has read it
         refused = client.push(quick, "race")
         unlocked = client.dokku("apps:unlock race")
         second = client.push(quick, "race")

@@ -104,7 +104,7 @@ def sshd() -> int:
     known = os.environ.get("STANDIN_SSHD")
     if known:
         return int(known)
-    pid = os.getppid()
+    pid = int(os.environ.get("STANDIN_CLIENT") or os.getppid())
     while not _name(pid).startswith("sshd") and pid > 1:
         pid = _parent(pid)
     return pid

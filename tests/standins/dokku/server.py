@@ -6,9 +6,11 @@ import os
 import pwd
 import shlex
 import shutil
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from . import faults, processes, recording
+from . import faults, nursery, processes, recording
 from .faults import Fault
 from .model import Service, Settings
 from .recording import Call
@@ -17,7 +19,6 @@ from .state import Store
 from .view import AppView
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
 
@@ -71,6 +72,8 @@ class DokkuStandIn:
         self.store.write_settings(self._settings)
         make_keys(self._ssh)
         self._launcher("bin/dokku", "shell", '"$@"')
+        if sys.platform == "linux" and self.user == pwd.getpwuid(os.getuid()).pw_name:
+            self._start_nursery()
         self._launcher("hooks/pre-receive", "receive")
         (self._ssh / "authorized_keys").touch()
         self.authorize((self._ssh / "client.pub").read_text(encoding="utf-8"))
@@ -185,6 +188,23 @@ class DokkuStandIn:
     def services(self, kind: str) -> dict[str, Service]:
         """Return the services of a type, by name."""
         return {service.name: service for service in self.store.services(kind)}
+
+    def _start_nursery(self) -> None:
+        """Quick commands are answered without a new interpreter for each."""
+        (self.root / nursery.NAME).unlink(missing_ok=True)
+        command = processes.python("nursery", str(self.root), cache=self.root / "pycache")
+        log = self.root / "nursery.log"
+        name = ("nursery", 0)
+        processes.start(self.root, command, name=name, cwd=self.root, env=os.environ, log=log)
+        client = [sys.executable, "-I", "-S", str(Path(__file__).with_name("nursery_client.py"))]
+        path = self.root / "bin/dokku"
+        first, _, rest = path.read_text(encoding="utf-8").partition("\n")
+        quick = (
+            f'case "$SSH_ORIGINAL_COMMAND" in {"|".join(nursery.QUICK)})\n'
+            f"  [ ! -S {shlex.quote(str(self.root / nursery.NAME))} ] ||\n"
+            f'    exec {shlex.join([*client, str(self.root)])} "$@" ;;\nesac\n'
+        )
+        path.write_text(f"{first}\n{quick}{rest}", encoding="utf-8")
 
     def _launcher(self, path: str, module: str, arguments: str = "") -> None:
         command = processes.python(module, str(self.root), cache=self.root / "pycache")

@@ -1,0 +1,85 @@
+"""Answers quick commands from a process that has everything loaded, by forking.
+
+To start Python and load the modules takes longer than most answers do, which a real Dokku has not
+to pay in this form; its own cost of a command is `Settings.delay`. What builds, runs or streams
+something is started in the usual way, so that its processes are sshd's own.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import selectors
+import socket
+import sys
+import traceback
+from contextlib import suppress
+from pathlib import Path
+
+from . import apps, config, git, network, plugins, properties, ps, services, shell  # noqa: F401
+
+NAME = "nursery"
+# What the launcher sends here: patterns of a shell's `case`, for the whole command.
+QUICK = (
+    "version", r"urls\ *", "plugin:list", r"apps:exists\ *", r"apps:create\ *", r"*:report\ *",
+    r"config:export\ *", r"config:set\ --no-restart\ *", r"config:unset\ --no-restart\ *",
+    r"postgres:exists\ *", r"mysql:exists\ *", r"redis:exists\ *", r"*:app-links\ *",
+)  # fmt: skip
+
+
+def main() -> int:
+    """Serve until somebody ends it: `main ROOT`."""
+    root = Path(sys.argv[1])
+    os.chdir(root)  # a socket's name must be short
+    with socket.socket(socket.AF_UNIX) as server, selectors.DefaultSelector() as selector:
+        server.bind(f"{NAME}.new")
+        server.listen(64)
+        Path(f"{NAME}.new").rename(NAME)
+        selector.register(server, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.data is None:
+                    client, _address = server.accept()
+                    pid = _fork(client, root, selector)
+                    selector.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, client))
+                else:
+                    selector.unregister(key.fd)
+                    os.close(key.fd)
+                    _tell_end(*key.data)
+
+
+def _fork(client: socket.socket, root: Path, selector: selectors.BaseSelector) -> int:
+    """Serve one client in a process of its own; its id."""
+    data, streams, _flags, _address = socket.recv_fds(client, 1 << 20, 3)
+    if pid := os.fork():
+        for stream in streams:
+            os.close(stream)
+        return pid
+    code = 70
+    try:
+        os.setsid()
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+            os.close(stream)
+        selector.close()
+        sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8") for number in (1, 2))
+        parent, words, environ = marshal.loads(data)
+        os.environ.clear()
+        os.environb.update(environ)
+        os.environ["STANDIN_CLIENT"] = str(parent)
+        sys.argv = [NAME, str(root), *words]
+        code = shell.main()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BaseException:
+        traceback.print_exc()
+        raise
+    finally:
+        os._exit(code)
+
+
+def _tell_end(pid: int, client: socket.socket) -> None:
+    _, status = os.waitpid(pid, 0)
+    with suppress(OSError):
+        client.sendall(status.to_bytes(4, "big"))
+    client.close()
