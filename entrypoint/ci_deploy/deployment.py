@@ -48,6 +48,8 @@ FLOWS: dict[str, tuple[tuple[Event, ...], tuple[Event, Event, Event]]] = {
 }
 SUCCESS = {"rollback": "is back on", "destroy": "is removed"}  # else: it runs the revision
 LEAVE = 3.0  # seconds for questions, restores and notices after a cancel
+FOR_RESTORES = 1.0  # of them, whatever hangs before
+FOR_THE_TRUTH = 1.0  # of them, whatever hangs while a build is stopped
 NOTICES = 15.0  # seconds that all notices together may hold up a run
 ROLLBACK_TIMEOUT = 600.0  # seconds for ROLLBACK_ON_FAILURE, even when DEPLOY_TIMEOUT has passed
 AFTER_DEADLINE = 30.0  # seconds for the same when DEPLOY_TIMEOUT has passed
@@ -173,7 +175,8 @@ class Deployment:
     def _interrupt(self) -> None:
         """Stop what this run has started on the other side."""
         try:
-            self.ctx.provider.interrupted()
+            with self.ctx.cancellation.reserve(FOR_THE_TRUTH + FOR_RESTORES):
+                self.ctx.provider.interrupted()
         except Exception as error:  # noqa: BLE001 - the truth and the restores must follow
             self.ctx.console.debug(f"could not be stopped: {error}")
 
@@ -205,7 +208,8 @@ class Deployment:
         """What the provider says is live; None when it cannot be asked."""
         self._grant_time()
         try:
-            return self.ctx.provider.live()
+            with self.ctx.cancellation.reserve(FOR_RESTORES):
+                return self.ctx.provider.live()
         except Exception as error:  # noqa: BLE001 - not knowing is an answer here
             self.ctx.console.debug(f"what is live cannot be asked: {error}")
             return None

@@ -7,11 +7,12 @@ on to the running children.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -108,6 +109,19 @@ class Cancellation:
     def leave(self, seconds: float) -> None:
         """From now on work may go on for `seconds`: restores, questions, notices."""
         self._leaving_until = time.monotonic() + seconds
+
+    @contextlib.contextmanager
+    def reserve(self, seconds: float) -> Iterator[None]:
+        """While leaving, keep the last `seconds` for what comes after this block: a server that
+        hangs must not take all the time."""
+        until = self._leaving_until
+        if until is not None:
+            self._leaving_until = until - seconds
+        try:
+            yield
+        finally:
+            if until is not None:
+                self._leaving_until = until
 
     def finish(self, seconds: float) -> None:
         """Only notices are on their way: a cancel (it may have come) does not interrupt them any
