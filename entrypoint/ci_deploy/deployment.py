@@ -161,12 +161,20 @@ class Deployment:
         """After a failed health check the release before comes back, when that is wanted."""
         before = self.ctx.before
         wanted = self.ctx.settings.rollback_on_failure and not self.ctx.planning
-        if not (isinstance(error, Unhealthy) and wanted and before and before.revision):
+        if not (wanted and isinstance(error, Unhealthy) and before and before.revision):
             return error
         self.ctx.runner.until = time.monotonic() + ROLLBACK_TIMEOUT
         with self.ctx.console.section("rollback", "▸ rollback"):
             try:
+                now = self.ctx.provider.live().revision
+                if now != self.ctx.revision:
+                    self.ctx.console.warning(f"{now[:7]} was deployed meanwhile: it stays.")
+                    return error
                 self.ctx.provider.roll_back(before.revision)
+            except Cancelled as cancelled:
+                self.ctx.cancellation.leave(LEAVE)
+                self._interrupt()
+                return cancelled
             except Exception as second:  # noqa: BLE001 - then the failed release is what is live
                 self.ctx.console.warning(f"the rollback failed too: {second}")
                 return error

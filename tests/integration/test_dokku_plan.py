@@ -64,5 +64,5 @@ def test_plan_and_run_name_the_same_changes(
 
 
 def _changes(raw: str) -> bool:
-    reads = ("report", "exists", "linked", "export", "list", "version", "urls", "git-upload-pack")
+    reads = ("report", "exists", "links", "export", "list", "version", "urls", "git-upload-pack")
     return not any(word in raw for word in reads) and "letsencrypt:active" not in raw

@@ -235,7 +235,7 @@ def test_revision_that_took_over_before_its_deploy_failed_is_what_is_live(
 
     again = run("deploy", cwd=checkout.path, env=env)  # is not taken for live already
     assert again.code == 22, again.output
-    assert f"live now: {new[:7]}, whose deploy has failed" in again.output
+    assert f"live now: {new[:7]}, although Dokku records {old[:7]}" in again.output
 
     back = run("deploy", cwd=checkout.path, env={**env, "DEPLOY_REVISION": old})
     assert (back.code, back.report["status"]) == (0, "succeeded"), back.output

@@ -23,9 +23,18 @@ def write_archive(ctx: Context, sha: str, folder: str = "") -> Path:
     tree = f"{sha}:{folder}" if folder else sha
     _pack(ctx, tree, "", path)
     _add_submodules(ctx, path, tree, ctx.workspace / folder, "")
-    if "filter=lfs" in ctx.repository.file(sha, ".gitattributes"):
+    if _has_lfs(ctx, sha):
         _add_lfs(path, ctx.workspace / folder)
     return path
+
+
+def _has_lfs(ctx: Context, sha: str) -> bool:
+    """Whether any .gitattributes of the revision gives files to LFS."""
+    listed = ctx.repository.git("ls-tree", "-r", "-z", "--name-only", sha).out.decode(
+        "utf-8", "replace"
+    )
+    names = (name for name in listed.split("\0") if name.endswith(".gitattributes"))
+    return any("filter=lfs" in ctx.repository.file(sha, name) for name in names)
 
 
 def _pack(ctx: Context, tree: str, prefix: str, path: Path) -> None:

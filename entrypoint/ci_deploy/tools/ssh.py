@@ -103,7 +103,8 @@ class Ssh:
         (self._dir / "known_hosts").write_text("".join(f"{line}\n" for line in pins.lines))
         (self._dir / "fingerprints").write_text("".join(f"{pin}\n" for pin in pins.fingerprints))
         script = Path(__file__).with_name("known_hosts.sh")
-        strict = "yes" if self._wanted.host_key_checking == "strict" else "accept-new"
+        pinned = pins != HostKeys()  # what does not fit is refused, also with accept-new
+        strict = "yes" if pinned or self._wanted.host_key_checking == "strict" else "accept-new"
         options = {
             "BatchMode": "yes",
             "StrictHostKeyChecking": strict,

@@ -13,16 +13,16 @@ from ci_deploy.events import Event, on
 from ci_deploy.layers.provider import Deployed, Live, Step
 from ci_deploy.review import ReviewApp
 from ci_deploy.shell.program import Change
-from ci_deploy.tools.dokku import answers, before_traffic, release_tasks, review
-from ci_deploy.tools.dokku.app import HISTORY, TOOK_OVER, encoded, with_deployment
+from ci_deploy.tools.dokku import answers, before_traffic, notes, release_tasks, review, ways
+from ci_deploy.tools.dokku.app import HISTORY, encoded, with_deployment
 from ci_deploy.tools.dokku.before_traffic import BeforeTraffic
 from ci_deploy.tools.dokku.code import Code
 from ci_deploy.tools.dokku.provider import DokkuApp, DokkuSettings
 from ci_deploy.tools.dokku.push import Push
 from ci_deploy.tools.dokku.services import Services
-from ci_deploy.tools.dokku.upload import Archive, Image, Upload
-from ci_deploy.tools.git import SHA
+from ci_deploy.tools.dokku.upload import Upload
 
+BUILD_TIMEOUT = 600.0  # seconds to build again what runs, after MIGRATE=before has failed
 UP_TIMEOUT = 60.0  # seconds until all processes of a deployed revision have to run
 
 
@@ -36,7 +36,7 @@ class Dokku(DokkuApp):
     def __init__(self, ctx: Context, wanted: DokkuSettings) -> None:
         super().__init__(ctx, wanted)
         self.code: Code | None = None
-        self._took_over = ""  # what runs although Dokku does not record it
+        self._note = ""  # a note on what runs although Dokku does not record it
 
     # --- what is there ---
 
@@ -56,8 +56,13 @@ class Dokku(DokkuApp):
     def look(self) -> None:
         """Look at the server and at the app before any git contact: that would create the app."""
         self.connect()
-        if not self.exists and not self.settings.create_app and not self.ctx.review:
+        may_create = self.settings.create_app and self.ctx.command == "deploy"
+        if not self.exists and not may_create and not self.ctx.review:
             raise self.no_app()
+        if self.state.skip_deploy and not notes.is_held_back(self.unfinished()):
+            message = f"{self.ctx.app} is told not to deploy what it builds (skip-deploy)."
+            hint = f"On the server: `dokku ps:set {self.ctx.app} skip-deploy`."
+            raise Refused(message, hint=hint)
         branch = f", deploy branch {self.branch}" if self.exists else ""
         version = ".".join(map(str, self.server.version))
         self.ctx.console.indent(f"{self.settings.host}: Dokku {version}{branch}")
@@ -70,13 +75,15 @@ class Dokku(DokkuApp):
         ctx, live = self.ctx, self.state.live
         if ctx.command not in {"deploy", "review"}:
             return
-        half = ", whose deploy has failed" if self.state.half_live else ""
-        ctx.console.indent(f"live now: {live.revision[:7] or 'nothing that is known'}{half}")
+        runs = live.revision[:7] or "nothing that is known"
+        if not self.state.settled:
+            runs += f", although Dokku records {self.state.recorded[:7] or 'nothing'}"
+        ctx.console.indent(f"live now: {runs}")
         if ctx.review:
             self._guard_review_config(ctx.review)
         if ctx.before_traffic:
             before_traffic.check_version(self.server)
-        self.code = self._code()
+        self.code = ways.forward(self)
         complete = not self.config_changes() and self.services.complete
         if self.code.is_live() and live.up and complete and not ctx.settings.redeploy:
             message = f"{ctx.app} already runs {ctx.revision[:7]}."
@@ -97,19 +104,6 @@ class Dokku(DokkuApp):
             words = ["config:export", "--format", "json", wanted.base]
             base = self.apps.config(self.server.ask(words)[0])
             review.guard_addresses(wanted, review.addresses(base), doubtful)
-
-    def _code(self, *, going_back: bool = False) -> Code:
-        """The way in which the code gets there."""
-        ctx, wanted = self.ctx, self.settings
-        shared = (ctx, self.server, self.state, super().live)
-        force = wanted.force_push or ctx.review is not None  # its branch may be rebased
-        if wanted.image:
-            return Image(*shared, image=wanted.image, force=force)
-        if wanted.method == "archive" or (
-            wanted.method == "auto" and not ctx.repository.can_deepen()
-        ):
-            return Archive(*shared, folder=ctx.settings.app_dir, force=force)
-        return Push(*shared, branch=self.branch, force=force, going_back=going_back)
 
     # --- provision ---
 
@@ -156,6 +150,7 @@ class Dokku(DokkuApp):
             self._verify(code)
         else:
             self.server.change_together([self._remember(self.ctx.revision)])  # planned
+        self.forget(*notes.about_what_runs(self.unfinished()))
 
     @on(Event.DEPLOY_FAILED, priority=40)
     def stop_holding_back(self) -> None:
@@ -165,26 +160,45 @@ class Dokku(DokkuApp):
 
     def live(self) -> Live:
         """What runs. Dokku records a deploy at its very end; when that is not reached, since a
-        later process or task has failed, new containers tell that our revision runs already."""
+        later process or task has failed, new containers tell that our revision runs already. And
+        it records a build that is held back: then they are the same."""
         before, now = self.state, self.apps.look(self.ctx.app, self.state.config)
-        unrecorded = now.recorded == before.recorded != self.ctx.revision
-        replaced = now.containers and not now.containers & before.containers
-        if not (self.code and self.code.begun and unrecorded and replaced):
-            return now.live
-        self._took_over = f"{self.ctx.revision} took over from {now.recorded or 'nothing'}"
-        self.ctx.live = replace(now.live, revision=self.ctx.revision)
-        return self.ctx.live
+        ours, code = self.ctx.revision, self.code
+        replaced = bool(now.containers) and not now.containers & before.containers
+        if code and code.was_held_back and now.live.revision == ours and not replaced:
+            self._note = notes.built_over(before.live.revision, before.containers)
+            return replace(now.live, revision=before.live.revision)
+        unrecorded = now.recorded == before.recorded != ours
+        if code and code.deploying and unrecorded and replaced:
+            self._note = notes.took_over(ours, now.containers, now.recorded)
+            self.ctx.live = replace(now.live, revision=ours)
+            return self.ctx.live
+        return now.live
 
     @on(Event.DEPLOY_FAILED, priority=40)
     @on(Event.ROLLBACK_FAILED, priority=40)
-    def note_what_took_over(self) -> None:
-        """The next run must not believe that the revision before still runs."""
-        if self._took_over:
-            self._forget_what_took_over()
-            self.remember(self._took_over)
+    def note_what_runs(self) -> None:
+        """The next run must not believe what Dokku records."""
+        if self._note:
+            self.forget(*notes.about_what_runs(self.unfinished()))
+            self.remember(self._note)
 
-    def _forget_what_took_over(self) -> None:
-        self.forget(*filter(TOOK_OVER.fullmatch, self.unfinished()))
+    @on(Event.DEPLOY_FAILED, priority=50)
+    def build_what_runs(self) -> None:
+        """What was built and held back would run after any restart, of the server too."""
+        if not (self.ctx.before_traffic and notes.is_held_back(self.unfinished())):
+            return None
+        self.state = self.apps.look(self.ctx.app, self.state.config)
+        runs = self.state.live.revision
+        if self.state.settled or not runs:
+            return self.forget(*notes.about_what_runs(self.unfinished()))
+        if self.ctx.cancellation.signum or self.ctx.report.exit_code != DeployFailed.exit_code:
+            warning = "the build that was held back would run after a restart: deploy again."
+            return self.ctx.console.warning(warning)
+        self.ctx.console.indent(f"no restart may start what failed: {runs[:7]} is built again")
+        self.ctx.runner.until = time.monotonic() + BUILD_TIMEOUT
+        self.roll_back(runs)
+        return None
 
     def _go_live_again(self) -> None:
         app = self.ctx.app
@@ -209,7 +223,6 @@ class Dokku(DokkuApp):
                 raise self._not_verified(live)
             self.ctx.cancellation.sleep(2.0)
         self.ctx.live = live
-        self._forget_what_took_over()
         self.ctx.console.indent(f"verified: {self.ctx.app} runs {live.revision[:7]}, {live.detail}")
 
     def _not_verified(self, live: Live) -> DeployFailed:
@@ -240,26 +253,7 @@ class Dokku(DokkuApp):
                 ["builds:cancel", app], what=f"cancel our build of {app}", timeout=2.0
             )
 
-    # --- review apps, TLS ---
-
-    def is_review_app(self) -> bool:
-        assert self.ctx.review is not None, "asked for review apps only"  # noqa: S101
-        if self.ctx.command == "review" and review.is_empty(self.state):
-            return True  # made by a run that was killed before it could mark it
-        return review.marked(self.state, self.ctx.review.base)
-
-    def adopt(self) -> None:
-        app = self.ctx.app
-        marked = review.mark(self.ctx.review)
-        self.apps.set_config(app, marked, what=f"mark {app} as a review app")
-
-    def destroy(self) -> None:
-        app = self.ctx.app
-        if not review.destroy(self.server, app, exists=self.exists or self.ctx.sweeping):
-            self.ctx.console.indent(f"{app} is not there: nothing to remove.")
-
-    def stale_review_apps(self, days: int) -> Sequence[str]:
-        return review.stale(self.apps, self.server, self.ctx.app, days)
+    # --- TLS ---
 
     @on(Event.POST_DEPLOY, priority=180)
     def secure(self) -> None:
@@ -284,15 +278,9 @@ class Dokku(DokkuApp):
 
     def roll_back(self, revision: str) -> Live:
         self.state = self.apps.look(self.ctx.app, self.state.config)
-        known = next((e for e in self.state.deployments if e["revision"] == revision), {})
-        was = known.get("as", "")
         wanted, self.ctx.revision = self.ctx.revision, revision
         try:
-            if was and not SHA.fullmatch(was):
-                shared = (self.ctx, self.server, self.state, super().live)
-                self.code = Image(*shared, image=was)
-            else:
-                self.code = self._code(going_back=True)
+            self.code = ways.back(self, revision)
             self.code.prepare()
             self._bring(self.code)
         finally:

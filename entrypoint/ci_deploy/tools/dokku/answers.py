@@ -85,6 +85,7 @@ def containers(ps: Result) -> frozenset[str]:
 DEPLOYED = re.compile(r"Application deployed:")
 SKIPPED = re.compile(r"Skipping deployment")
 BUILDING = re.compile(r"-----> (Cleaning up|Building)")
+DEPLOYING = re.compile(r"-----> Deploying ")
 UNCHANGED = re.compile(r"No changes detected")
 LOCKED = re.compile(r"currently has a deploy lock in place")
 UP_TO_DATE = re.compile(r"Everything up-to-date")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -18,15 +17,13 @@ from ci_deploy.layers.provider import Deployed, Live
 from ci_deploy.settings import SECRET_CONFIG_KEY
 from ci_deploy.shell.program import Change, Result
 from ci_deploy.shell.redaction import Redactor
-from ci_deploy.tools.dokku import answers
+from ci_deploy.tools.dokku import answers, notes
 from ci_deploy.tools.dokku.server import DokkuServer
 
 UNFINISHED = "CI_DEPLOY_UNFINISHED"
 HISTORY = "CI_DEPLOY_HISTORY"
 REVIEW = "CI_DEPLOY_REVIEW_APP"
 OURS = (UNFINISHED, HISTORY, REVIEW)
-BUILT_OVER = re.compile(r"built over ([0-9a-f]{40}|nothing)")  # a note of before_traffic.py
-TOOK_OVER = re.compile(r"([0-9a-f]{40}) took over from ([0-9a-f]{40}|nothing)")
 REMEMBERED = 10  # deployments in the history
 
 
@@ -41,11 +38,15 @@ class State:
     skip_deploy: bool = False  # a build is not deployed
     containers: frozenset[str] = frozenset()  # ids of those that get the traffic
     recorded: str = ""  # the revision that Dokku itself says is deployed
-    half_live: bool = False  # another one runs, whose deploy has failed at its end
     source: str = ""  # how its code came: git-push, docker-image, …
     identity: str = ""  # what the server calls that code: a commit or an image
     updated: int = 0  # seconds since 1970 of its last code, or of its creation; 0: not known
     config: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def settled(self) -> bool:
+        """What Dokku records is what runs."""
+        return self.recorded == self.live.revision
 
     @property
     def deployments(self) -> list[dict[str, str]]:
@@ -142,8 +143,8 @@ class App:
         branch = next(filter(None, (repository.get(key, "") for key in kinds)), "master")
         commit = repository.get("sha", "")
         updated = repository.get("last updated at", "") or source.get("created at", "")
-        if kind and not image and not answers.revision(metadata) and not answers.revision(commit):
-            commit = self._server.ref(name, branch)  # the report says `HEAD` and means nothing
+        if kind and not image and not answers.revision(metadata):
+            commit = self._server.ref(name, branch)  # what the report names is HEAD, of any branch
         state = State(
             exists=True,
             branch=branch,
@@ -158,17 +159,10 @@ class App:
         if not revision:  # an archive or an image: what we have noted of it, if it is still that
             last = next(iter(state.deployments), {})
             revision = last.get("revision", "") if last.get("as") == state.identity else ""
-        note = config.get(UNFINISHED, "")
-        recorded = revision
-        if waiting := BUILT_OVER.search(note):
-            revision = waiting[1].removeprefix("nothing")  # built, but the old one still runs
-        took = TOOK_OVER.search(note)
-        half_live = took is not None and recorded == took[2].removeprefix("nothing")
-        if took and half_live:
-            revision = took[1]
-        live = answers.live(revision, ps, urls, busy=state.locked)
-        state = replace(state, live=live, recorded=recorded, half_live=half_live)
-        return replace(state, containers=answers.containers(ps))
+        containers = answers.containers(ps)
+        runs = notes.running(config.get(UNFINISHED, ""), revision, containers)
+        live = answers.live(runs, ps, urls, busy=state.locked)
+        return replace(state, live=live, recorded=revision, containers=containers)
 
 
 def with_deployment(state: State, entry: Deployed, identity: str = "") -> str:

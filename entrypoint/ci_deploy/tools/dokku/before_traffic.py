@@ -12,7 +12,7 @@ from typing import Any
 from ci_deploy.context import Context
 from ci_deploy.errors import DeployFailed, ToolMissing
 from ci_deploy.layers.provider import Provider, Step
-from ci_deploy.tools.dokku import answers
+from ci_deploy.tools.dokku import answers, notes
 from ci_deploy.tools.dokku.app import State
 from ci_deploy.tools.dokku.code import Code
 from ci_deploy.tools.dokku.server import DokkuServer
@@ -37,7 +37,7 @@ class BeforeTraffic:
         self._ctx = ctx
         self._server = server
         self._provider = provider
-        self._note = f"built over {state.live.revision or 'nothing'}"
+        self._note = notes.built_over(state.live.revision, state.containers)
 
     def run(self, code: Code, steps: Sequence[Step], restore: Callable[[], None]) -> bool:
         """False when it was only planned. Raises DeployFailed and what the steps' checks raise."""
@@ -45,7 +45,11 @@ class BeforeTraffic:
         self._provider.remember(self._note)
         words = ["ps:set", app, "skip-deploy", "true"]
         self._server.change(words, what=f"hold {app} back when it is built", quiet=True)
+        code.held_back = True
         code.run()
+        if not self._ctx.planning and not code.said(answers.SKIPPED):
+            message = "somebody has let it go live before its migrations."
+            raise DeployFailed(message, hint="Let only one job at a time deploy an app.")
         for step in steps:
             ran = self._provider.run(step.command, what=step.what)
             if not ran.planned:
@@ -57,5 +61,4 @@ class BeforeTraffic:
         if not result.planned and (result.exit_code or not code.said(answers.DEPLOYED)):
             message, hint = answers.reason(result.lines)
             raise DeployFailed(message or "it did not go live.", hint=hint, lines=result.lines)
-        self._provider.forget(self._note)
         return not result.planned

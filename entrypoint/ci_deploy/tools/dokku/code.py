@@ -43,6 +43,7 @@ class Code(ABC):
         self._state = state
         self._live = live
         self._told = -LOCK_PAUSE  # when a line about the lock was last printed
+        self.held_back = False  # it is only to be built
         self._followed = False  # the connection was lost, and the server says that it is deployed
         self._lines: list[str] = []
         self.lines: list[str] = []  # all that was said
@@ -54,7 +55,11 @@ class Code(ABC):
 
     def is_live(self) -> bool:
         """Whether that is what the app has already."""
-        return self._state.live.revision == self.revision and not self._state.half_live
+        return self._state.live.revision == self.revision and self._state.settled
+
+    def is_there(self) -> bool:
+        """Whether a rebuild would build it."""
+        return self.is_live()
 
     @abstractmethod
     def prepare(self) -> None:
@@ -68,7 +73,7 @@ class Code(ABC):
 
         Raises DeployFailed, Locked, OutcomeUnknown, Refused.
         """
-        if self.is_live():
+        if self.is_there():
             return self.rebuild("deploy again what is there")
         result = self._until_unlocked(self._once)
         if result.planned:
@@ -101,7 +106,7 @@ class Code(ABC):
 
     def _deployed(self, result: Result) -> bool:
         """It is deployed only if the server has said so. Raises DeployFailed."""
-        told = self.said(answers.DEPLOYED) or self.said(answers.SKIPPED)
+        told = self.said(answers.SKIPPED if self.held_back else answers.DEPLOYED)
         if not told and not self._followed:
             self._fail(result)
         return True
@@ -109,6 +114,7 @@ class Code(ABC):
     def _until_unlocked(self, once: Callable[[], Result]) -> Result:
         """Try until nobody else is in the way; never unlock."""
         until = time.monotonic() + self._ctx.settings.lock_timeout
+        until = min(until, self._ctx.runner.until - 2.0)  # in time to say that nothing has begun
         pause = 1.0
         while True:
             self._lines.clear()
@@ -130,8 +136,7 @@ class Code(ABC):
     def _wait_for_lock(self, until: float, pause: float) -> None:
         app, left = self._ctx.app, until - time.monotonic()
         if left <= 0:
-            waited = self._ctx.settings.lock_timeout
-            message = f"another deploy of {app} has held its lock for more than {waited} s."
+            message = f"another deploy of {app} has held its lock for too long (LOCK_TIMEOUT)."
             raise Locked(message, hint="`ci-deploy unlock` shows whose it is. Deploy again later.")
         if time.monotonic() >= self._told + LOCK_PAUSE:
             self._told = time.monotonic()
@@ -150,9 +155,14 @@ class Code(ABC):
         return self.said(answers.BUILDING) and not self.said(answers.DEPLOYED)
 
     @property
-    def begun(self) -> bool:
-        """Whether the server has begun to build it, in any try."""
-        return any(answers.BUILDING.search(line) for line in self.lines)
+    def deploying(self) -> bool:
+        """Whether the server has begun to start what it has built, in any try."""
+        return any(answers.DEPLOYING.search(line) for line in self.lines)
+
+    @property
+    def was_held_back(self) -> bool:
+        """Whether the server has built it, and not deployed it."""
+        return self.said(answers.SKIPPED) and not self.said(answers.DEPLOYED)
 
     def said(self, pattern: re.Pattern[str]) -> bool:
         """Whether the server has said it, in the last try."""
@@ -161,6 +171,9 @@ class Code(ABC):
     def _fail(self, result: Result) -> NoReturn:
         """Say why, in the user's words."""
         message, hint = answers.reason(self._lines)
+        if self.was_held_back and not message:
+            message = "it was built, but Dokku is told to hold deploys back (skip-deploy)."
+            hint = f"On the server: `dokku ps:set {self._ctx.app} skip-deploy`, or --global."
         if not message and result.exit_code == 0:
             message = "Dokku has taken it, but it has deployed nothing."
         message = message or f"Dokku ended it with exit code {result.exit_code}."
@@ -174,13 +187,15 @@ class Code(ABC):
     def _follow(self, result: Result) -> None:
         """See what becomes of the deploy. Raises OutcomeUnknown unless it ends well."""
         self._ctx.console.indent("the connection was lost during the deploy; asking the server")
-        until, before = time.monotonic() + FOLLOW_TIMEOUT, self._state.live.revision
+        until = min(time.monotonic() + FOLLOW_TIMEOUT, self._ctx.runner.until)
+        before = self._state.live.revision
         while time.monotonic() < until:
             try:
                 self._server.reconnect()
                 live = self._live()
             except Unreachable:
-                continue  # reconnecting has tried for a while
+                self._ctx.cancellation.sleep(1.0)
+                continue
             if live.revision == self.revision != before:
                 self._followed = True
                 return

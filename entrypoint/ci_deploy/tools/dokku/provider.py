@@ -5,15 +5,16 @@ The events of a deployment are in layers/providers/dokku.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
 from ci_deploy.context import Context
-from ci_deploy.errors import OutcomeUnknown, Problem, SettingsError
+from ci_deploy.errors import OutcomeUnknown, Problem, SettingsError, ToolMissing
 from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, Ran
 from ci_deploy.settings import setting, settings
-from ci_deploy.tools.dokku import answers, databases, release_tasks
+from ci_deploy.tools.dokku import answers, databases, release_tasks, review
 from ci_deploy.tools.dokku.app import UNFINISHED, App, State, encoded
 from ci_deploy.tools.dokku.server import DokkuServer, one_off
 from ci_deploy.tools.dokku.services import Service, services
@@ -21,6 +22,8 @@ from ci_deploy.tools.git import GitSettings
 from ci_deploy.tools.server import Server, server
 from ci_deploy.tools.ssh import Ssh, SshSettings
 from ci_deploy.values import suggestion
+
+PLAIN = re.compile(r"[\w./:=,@%+-]+")  # a word that needs no quotes
 
 
 @settings
@@ -117,10 +120,37 @@ class DokkuApp(Provider[DokkuSettings]):
             for each in self.state.deployments
         ]
 
+    # --- review apps ---
+
+    def is_review_app(self) -> bool:
+        assert self.ctx.review is not None, "asked for review apps only"  # noqa: S101
+        if self.ctx.command == "review" and review.is_empty(self.state):
+            return True  # made by a run that was killed before it could mark it
+        return review.marked(self.state, self.ctx.review.base)
+
+    def adopt(self) -> None:
+        app = self.ctx.app
+        marked = review.mark(self.ctx.review)
+        self.apps.set_config(app, marked, what=f"mark {app} as a review app")
+
+    def destroy(self) -> None:
+        app = self.ctx.app
+        if self.exists or self.ctx.sweeping:
+            review.destroy(self.server, app)
+        else:
+            self.ctx.console.indent(f"{app} is not there: nothing to remove.")
+
+    def stale_review_apps(self, days: int) -> Sequence[str]:
+        return review.stale(self.apps, self.server, self.ctx.app, days)
+
     # --- what other layers call ---
 
-    def live(self) -> Live:
+    def reported(self) -> Live:
+        """What the server and our notes say runs."""
         return self.apps.look(self.ctx.app, self.state.config).live
+
+    def live(self) -> Live:
+        return self.reported()
 
     def run(
         self,
@@ -131,6 +161,7 @@ class DokkuApp(Provider[DokkuSettings]):
         timeout: float = float("inf"),
     ) -> Ran:
         app = self.ctx.app
+        self._check_words(*command, *(env or {}).values())
         variables = [f"--env={key}={value}" for key, value in (env or {}).items()]
         words = ["run", "--no-tty", *variables, app, *one_off(command)]
         change = self.server.change_hidden if env else self.server.change
@@ -140,6 +171,12 @@ class DokkuApp(Provider[DokkuSettings]):
             message = f"{what}: the connection was lost, so its end is unknown."
             raise OutcomeUnknown(message, lines=result.lines)
         return Ran(result.exit_code, result.lines, result.planned)
+
+    def _check_words(self, *words: str) -> None:
+        """Raises ToolMissing for what would arrive as something else."""
+        if not self.server.at_least(0, 34) and not all(map(PLAIN.fullmatch, words)):
+            message = "Dokku before 0.34 cannot be sent a command with blanks or quotes in a word."
+            raise ToolMissing(message, hint="Put the command into a script of the app.")
 
     def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
         app = self.ctx.app

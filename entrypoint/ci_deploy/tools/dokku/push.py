@@ -13,6 +13,7 @@ from ci_deploy.tools.dokku.code import Code
 from ci_deploy.tools.dokku.server import DokkuServer
 from ci_deploy.tools.order import Order, guard, order
 
+REMOTE = "remote:"  # begins what the server says, the app's own words among it
 PUSHED = "git-push"  # the deploy source of a push
 
 
@@ -36,15 +37,21 @@ class Push(Code):
         self._back = going_back
         self._url = server.server.url(ctx.app)
         self._may_replace: str | None = None
+        self._there = False  # the branch holds it
+
+    def is_there(self) -> bool:
+        return self._there
 
     def prepare(self) -> None:
-        if self.is_live():
-            return
         repository, live = self._ctx.repository, self._state.live.revision
+        if self.is_live() and self.server_ref() == self.revision:
+            self._there = True
+            return
         repository.deepen()
         there = live
         foreign = self._state.source not in {"", PUSHED}  # a commit of Dokku's own, of an archive
-        if foreign or self._state.half_live or (live and not repository.has(live)):
+        known = live != self.revision and repository.has(live)
+        if foreign or not self._state.settled or (live and not known):
             there = self.server_ref()
         self._guard(live or there)
         self._may_replace = self._lease(there)
@@ -70,7 +77,12 @@ class Push(Code):
     def _again(self) -> bool:
         """Overtaken before or, by a push that ran into ours, after the deploy: the branch has to
         hold what is deployed, since a rebuild takes it from there."""
-        return super()._again() or self.said(answers.REJECTED) or self.said(answers.RACED)
+        return super()._again() or any(
+            pattern.search(line)
+            for line in self._lines
+            for pattern in (answers.REJECTED, answers.RACED)
+            if not line.startswith(REMOTE)
+        )
 
     def _guard(self, live: str) -> None:
         """Raises Refused."""

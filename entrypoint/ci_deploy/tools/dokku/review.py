@@ -14,7 +14,8 @@ from ci_deploy.tools.dokku import answers, services
 from ci_deploy.tools.dokku.app import OURS, REVIEW, App, State
 from ci_deploy.tools.dokku.server import DokkuServer
 
-WEB = ("http://", "https://")
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://")
+WEB = re.compile(r"https?://(?!(\S*@)?dokku-)")  # `dokku-elasticsearch-hello` is a service
 
 
 def mark(review: ReviewApp | None) -> dict[str, str]:
@@ -42,24 +43,27 @@ def addresses(config: Mapping[str, str]) -> dict[str, str]:
     return {
         key: value
         for key, value in config.items()
-        if key not in OURS
-        and re.match(r"[a-z][a-z0-9+.-]*://", value)
-        and not value.startswith(WEB)
+        if key not in OURS and ADDRESS.match(value) and not WEB.match(value)
     }
 
 
 def guard_addresses(review: ReviewApp, base: Mapping[str, str], wanted: Mapping[str, str]) -> None:
     """Raises Refused when a variable of the review app is an address of the base app's: its
     migrations would run on production's data."""
-    theirs = {value: key for key, value in base.items()}
+    theirs = {_bare(value): key for key, value in base.items()}
     for key, value in wanted.items():
-        if value in theirs:
+        if _bare(value) in theirs:
             message = (
-                f"{key} of {review.name} would be {theirs[value]} of {review.base}: a review app "
+                f"{key} of {review.name} would be {theirs[_bare(value)]} of {review.base}: it "
                 "must not reach the base app's services."
             )
             hint = "Take it out of APP_CONFIG or REVIEW_CONFIG; DOKKU_SERVICES gives it its own."
             raise Refused(message, hint=hint)
+
+
+def _bare(address: str) -> str:
+    """Without parameters, which do not make another database of it."""
+    return address.partition("?")[0].rstrip("/")
 
 
 def set_domain(server: DokkuServer, app: str, review: ReviewApp) -> None:
@@ -87,14 +91,11 @@ def secure(server: DokkuServer, app: str, console: Console) -> None:
         console.warning(f"no certificate for {app}: {error}")
 
 
-def destroy(server: DokkuServer, app: str, *, exists: bool) -> bool:
-    """Remove the app, then its services (Dokku refuses while they are linked). False when there
-    was nothing: a run that was killed between the two is finished by the next."""
-    own = services.of_app(server, app)
-    if exists:
-        server.change(["apps:destroy", "--force", app], what=f"destroy the app {app}")
-    services.destroy(server, own)
-    return exists or bool(own)
+def destroy(server: DokkuServer, app: str) -> None:
+    """Remove the app's services, then the app: its mark is what says that they are ours, so it goes
+    last, and a run that was killed in between is finished by the next."""
+    services.destroy(server, app, services.of_app(server, app))
+    server.change(["apps:destroy", "--force", app], what=f"destroy the app {app}")
 
 
 def stale(apps: App, server: DokkuServer, base: str, days: int) -> list[str]:

@@ -108,8 +108,11 @@ class DokkuServer:
         return self.version >= version
 
     def _trouble(self, answer: Result) -> DeployError | None:
-        """What has nothing to do with the question itself."""
-        words = answer.errors or answer.text
+        """What has nothing to do with the question itself. What an answer holds is never quoted:
+        it may be the app's config."""
+        if answer.exit_code == 0:
+            return None
+        words = answer.errors
         last = words.splitlines()[-1] if words else "no reason given"
         if answer.exit_code == 255 and not self.connected():
             return Unreachable(f"the connection to {self.server} was lost: {last}")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.errors import Problem, Refused, SettingsError
 from ci_deploy.shell.program import Change, CommandFailed, Result
 from ci_deploy.tools.dokku.server import DokkuServer
 from ci_deploy.values import words
@@ -37,9 +37,10 @@ class Service:
 
 
 def service_name(app: str, kind: str) -> str:
-    """`hello.example.com`, `postgres` → `hello-example-com-postgres`, cut uniquely if too long."""
+    """`hello`, `postgres` → `hello-postgres`. Where the app's name is too long, or has a dot, which
+    a service's name must not have, a digest keeps it apart from that of another app."""
     name = re.sub(r"[^A-Za-z0-9_-]", "-", app)
-    if len(name) > NAME_LIMIT - len(kind) - 1:
+    if name != app or len(name) > NAME_LIMIT - len(kind) - 1:
         digest = hashlib.sha256(app.encode()).hexdigest()[:6]
         name = f"{name[: NAME_LIMIT - len(kind) - 8]}-{digest}"
     return f"{name}-{kind}"
@@ -68,6 +69,7 @@ class Services:
     ) -> None:
         self._server = server
         self._app = app
+        self._own = own
         self._names = {service: service.name(app, own=own) for service in wanted}
         self._missing: list[Service] = []
         self._unlinked: list[Service] = []
@@ -79,7 +81,7 @@ class Services:
     def look(self, answers: Sequence[Result], config: Mapping[str, str]) -> None:
         """Take the answers, and the app's config, which tells what is linked.
 
-        Raises SettingsError when a plugin is missing.
+        Raises SettingsError when a plugin is missing, Refused for a service of somebody else.
         """
         for (service, name), exists in zip(self._names.items(), answers, strict=True):
             if "is not a dokku command" in exists.errors + exists.text:
@@ -91,6 +93,28 @@ class Services:
                 self._missing.append(service)
             if not any(is_address(value, service.kind, name) for value in config.values()):
                 self._unlinked.append(service)
+        self._guard_foreign()
+
+    def _guard_foreign(self) -> None:
+        """A service that is there, linked to other apps and not named by the user, is not ours.
+
+        Raises Refused.
+        """
+        doubtful = [
+            service
+            for service in self._unlinked
+            if service not in self._missing and (self._own or not service.given)
+        ]
+        if not doubtful:
+            return
+        asked = self._server.ask(*([f"{s.kind}:links", self._names[s]] for s in doubtful))
+        for service, answer in zip(doubtful, asked, strict=True):
+            others = [name for name in answer.text.split() if name != self._app]
+            if answer.exit_code == 0 and others:
+                name = self._names[service]
+                message = f"the {service.kind} service {name} belongs to {', '.join(others)}."
+                hint = f"To share it: DOKKU_SERVICES={service.kind}={name} (not for review apps)."
+                raise Refused(message, hint=hint)
 
     def is_own(self, value: str) -> bool:
         """Whether it is the address of one of them."""
@@ -133,9 +157,15 @@ def is_address(value: str, kind: str, name: str) -> bool:
     return re.search(rf"://(\S*@)?{host}[:/]", value) is not None
 
 
-def destroy(server: DokkuServer, found: Sequence[tuple[str, str]]) -> None:
-    """Destroy services (type, name); one that is linked elsewhere is refused by Dokku."""
-    for kind, name in found:
+def destroy(server: DokkuServer, app: str, found: Sequence[tuple[str, str]]) -> None:
+    """Destroy an app's services (type, name); one that is linked elsewhere is refused by Dokku."""
+    if not found:
+        return
+    linked = server.ask(*([f"{kind}:links", name] for kind, name in found))
+    for (kind, name), apps in zip(found, linked, strict=True):
+        if app in apps.text.split():
+            words = [f"{kind}:unlink", name, app, "--no-restart"]
+            server.change(words, what=f"unlink {name} from {app}", quiet=True)
         server.change(
             [f"{kind}:destroy", name, "--force"], what=f"destroy the {kind} service {name}"
         )

@@ -17,6 +17,7 @@ from ci_deploy.tools.dokku.server import DokkuServer
 from ci_deploy.tools.order import guard, order
 
 SINCE = (0, 24, 0)  # git:from-archive and git:from-image
+PULLS_AGAIN = (0, 37, 5)  # git:from-image --force
 
 
 class Upload(Code):
@@ -97,20 +98,42 @@ class Image(Upload):
         super().__init__(ctx, server, state, live, force=force)
         self.image = image
 
-    def is_live(self) -> bool:
+    @property
+    def pinned(self) -> bool:
+        """By a digest; a tag may be another image tomorrow."""
+        return "@sha256:" in self.image
+
+    @property
+    def _same(self) -> bool:
+        """Whether the server has an image of this name already."""
         return self._state.source == "docker-image" and self._state.identity == self.image
+
+    def is_live(self) -> bool:
+        unmoved = self.pinned or self._state.recorded == self.revision
+        return self._same and unmoved and self._state.settled
 
     def prepare(self) -> None:
         super().prepare()
-        if "@sha256:" not in self.image:
-            self._ctx.console.warning(
-                f"{self.image} has no digest: the same tag may be another image tomorrow."
-            )
+        if self.pinned:
+            return
+        self._ctx.console.warning(
+            f"{self.image} has no digest: the same tag may be another image tomorrow."
+        )
+        if self._same and not self._server.at_least(*PULLS_AGAIN):
+            message = "this Dokku does not pull an image again whose tag it knows."
+            raise ToolMissing(message, hint="Name it by its digest, or update Dokku to 0.37.5.")
+
+    def identity(self, state: State) -> str:
+        if state.identity != self.image:
+            message = f"the server names {state.identity or 'nothing'} as its image."
+            raise DeployFailed(message)
+        return state.identity
 
     def _once(self) -> Result:
         app = self._ctx.app
+        force = [] if self.pinned or not self._server.at_least(*PULLS_AGAIN) else ["--force"]
         return self._server.change(
-            ["git:from-image", app, self.image],
+            ["git:from-image", *force, app, self.image],
             what=f"deploy the image {self.image} to {app}",
             ok=None,
             watch=self.watch,
