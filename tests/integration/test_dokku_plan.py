@@ -27,6 +27,30 @@ def _review_app(dokku: DokkuStandIn, checkout: Checkout) -> None:
     assert run("ci-deploy", "review", cwd=checkout.path, env=env).code == 0
 
 
+def _rails(dokku: DokkuStandIn, checkout: Checkout) -> None:
+    files = {"Gemfile": "gem 'rails'\n", "config/application.rb": "", "bin/rails": "#!/bin/sh\n"}
+    checkout.commit("Rails", files)
+    (checkout.path / "bin/rails").chmod(0o755)
+    checkout.commit("Executable")
+    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
+    checkout.commit("A migration", {"db/migrate/20260101_prices.rb": ""})
+
+
+def _image(dokku: DokkuStandIn, checkout: Checkout) -> None:
+    folder = checkout.path.with_name("image")
+    folder.mkdir()
+    (folder / "Procfile").write_text("worker: sleep 600\n")
+    dokku.image(IMAGE["DOKKU_IMAGE"], folder)
+
+
+def _two_parts(dokku: DokkuStandIn, checkout: Checkout) -> None:
+    checkout.commit("Two parts", {"shop/Procfile": "worker: sleep 600\n"})
+
+
+MIGRATED = {"AUTO_MIGRATE_ON_DEPLOY": "true", "SIDEKIQ_QUIET_ON_DEPLOY": "true"}
+IMAGE = {"DOKKU_IMAGE": f"registry.example.com/hello@sha256:{'a' * 64}"}
+COMMANDS = {"PRE_DEPLOY_COMMAND": "true before", "POST_DEPLOY_COMMAND": "true after"}
+NEW = {"APP_NAME": "other", "DOKKU_CREATE_APP": "true"}
 MORE = {"APP_CONFIG": "A=1\nB=2\n", "DOKKU_SERVICES": "postgres redis:7"}
 REVIEW = {**MORE, "REVIEW_APP_NAME": "review-1", "REVIEW_DOMAIN": "review.example.com"}
 
@@ -39,6 +63,12 @@ REVIEW = {**MORE, "REVIEW_APP_NAME": "review-1", "REVIEW_DOMAIN": "review.exampl
         ("deploy", _two_deploys, {"REDEPLOY": "true"}),
         ("deploy", _two_deploys, {"DEPLOY_REVISION": "HEAD~1"}),
         ("deploy", _nothing, {"DEPLOY_METHOD": "archive"}),
+        ("deploy", _rails, MIGRATED),
+        ("deploy", _rails, {**MIGRATED, "MIGRATE": "before"}),
+        ("deploy", _image, IMAGE),
+        ("deploy", _two_parts, {"APP_DIR": "shop"}),
+        ("deploy", _two_deploys, {**COMMANDS, "REDEPLOY": "true"}),
+        ("deploy", _nothing, NEW),
         ("rollback", _two_deploys, {}),
         ("review", _nothing, REVIEW),
         ("destroy", _review_app, {"REVIEW_APP_NAME": "review-1"}),

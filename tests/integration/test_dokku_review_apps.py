@@ -167,7 +167,7 @@ def test_stale_review_apps_are_listed_first_and_removed_when_told(
     dokku: DokkuStandIn, checkout: Checkout, env: dict[str, str]
 ) -> None:
     assert run("ci-deploy", "review", cwd=checkout.path, env=env).code == 0
-    other = {**env, **_on("other", checkout)}
+    other = {**env, **_on("other", checkout), "REVIEW_APP_NAME": "named-by-hand"}
     assert run("ci-deploy", "review", cwd=checkout.path, env=other).code == 0
     listed = run("ci-deploy", "destroy", "--stale", "30", cwd=checkout.path, env=env)
     assert listed.code == 0, listed.output

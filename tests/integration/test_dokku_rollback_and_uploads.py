@@ -129,10 +129,11 @@ def test_archive_without_the_lfs_content_is_refused(
     dokku: DokkuStandIn, checkout: Checkout
 ) -> None:
     pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 1\n"
-    checkout.commit("LFS", {".gitattributes": "*.bin filter=lfs\n", "big.bin": pointer})
+    files = {"assets/.gitattributes": "*.bin filter=lfs\n", "assets/big.bin": pointer}
+    checkout.commit("LFS", files)
     done = run("deploy", cwd=checkout.path, env=settings_for(dokku, DEPLOY_METHOD="archive"))
     assert done.code == 2
-    assert "the LFS file big.bin is not in the checkout" in done.output
+    assert "the LFS file assets/big.bin is not in the checkout" in done.output
 
 
 def test_monorepo_push_builds_only_the_part(dokku: DokkuStandIn, tmp_path: Path) -> None:

@@ -259,6 +259,29 @@ def test_ssh_config_may_give_a_name_its_host_and_port(
     assert dokku.app("hello").running_revision == checkout.head
 
 
+def test_ssh_config_may_reach_the_server_through_a_program(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    """As a jump host or a tunnel does; the host key is pinned under the name behind it."""
+    relay = f"ProxyCommand bash -c 'exec 3<>/dev/tcp/{dokku.host}/{dokku.port}; cat <&3 & cat >&3'"
+    pins = dokku.known_hosts.replace(f"[{dokku.host}]:{dokku.port}", "behind")
+    lines = f"Host behind\n  {relay}\n"
+    where = {"DOKKU_HOST": f"{dokku.user}@behind", "SSH_CONFIG": lines, "SSH_SERVER_HOSTKEYS": pins}
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, **where))
+    assert done.code == 0, done.output
+    assert dokku.app("hello").running_revision == checkout.head
+
+
+def test_accept_new_does_not_accept_another_key_than_the_pinned_one(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    other = "SHA256:" + "A" * 43
+    env = settings_for(dokku, SSH_SERVER_HOSTKEYS=other, SSH_HOST_KEY_CHECKING="accept-new")
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert done.code == 12, done.output
+    assert f"but pinned is {other}" in done.output
+
+
 def test_unpinned_host_key_is_refused_with_the_line_to_set(
     dokku: DokkuStandIn, checkout: Checkout
 ) -> None:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from ci_deploy.layers.provider import Deployed, Live
+from ci_deploy.errors import Locked, ToolMissing
+from ci_deploy.layers.provider import Deployed, Live, ProcessAction
+from ci_deploy.layers.providers.dokku import Dokku
 from ci_deploy.shell.program import Result
 from ci_deploy.shell.redaction import Redactor
-from ci_deploy.tools.dokku import review
+from ci_deploy.tools.dokku import code, review
 from ci_deploy.tools.dokku.app import HISTORY, OURS, REVIEW, App, State, with_deployment
+from ci_deploy.tools.dokku.provider import DokkuApp
 
 SHA = "a" * 40
 OTHER = "b" * 40
@@ -129,7 +133,7 @@ def test_only_our_mark_makes_a_review_app(text: str) -> None:
 @pytest.mark.parametrize(
     ("updated", "base", "expected"),
     [
-        (lambda: int(time.time()) - 9 * 86400, "hello", ["hello-x"]),
+        (lambda: int(time.time()) - 9 * 86400, "hello", ["hello-x", "by-hand"]),
         (lambda: int(time.time()) - 3 * 86400, "hello", []),
         (lambda: int(time.time()) - 9 * 86400, "other", []),
         (lambda: "", "hello", []),
@@ -141,9 +145,89 @@ def test_only_what_is_known_to_be_old_is_stale(
     updated: Any, base: str, expected: list[str]
 ) -> None:
     git = report("git", Deploy_branch="main", Last_updated_at=str(updated()))
-    app, server = apps(config=marked(base), git_report=git, apps_list="hello\nhello-x\nhellox\n")
+    app, server = apps(config=marked(base), git_report=git, apps_list="hello\nhello-x\nby-hand\n")
     assert review.stale(app, server, "hello", 7) == expected
 
 
 def test_variables_of_ours_are_few_and_named_alike() -> None:
     assert all(name.startswith("CI_DEPLOY_") for name in OURS)
+
+
+class Recorded:
+    """A server that notes what it is told to change."""
+
+    def __init__(self, *version: int) -> None:
+        self.version = version
+        self.told: list[str] = []
+
+    def at_least(self, *version: int) -> bool:
+        return self.version >= version
+
+    def change(self, words: Sequence[str], **_options: Any) -> Result:
+        self.told.append(" ".join(words))
+        return Result(("ssh",), 0)
+
+
+def app_on(server: Recorded) -> DokkuApp:
+    """The app of a provider whose other parts are not needed."""
+    app = object.__new__(Dokku)
+    app.ctx, app.server = SimpleNamespace(app="hello"), server  # type: ignore[assignment]
+    return app
+
+
+@pytest.mark.parametrize(
+    ("action", "count", "words"),
+    [
+        (ProcessAction.RESTART, None, "ps:restart hello worker"),
+        (ProcessAction.STOP, None, "ps:scale hello worker=0"),
+        (ProcessAction.START, None, "ps:scale hello worker=1"),
+        (ProcessAction.START, 2, "ps:scale hello worker=2"),
+        (ProcessAction.SCALE, 3, "ps:scale hello worker=3"),
+    ],
+)
+def test_one_process_is_meant_not_the_whole_app(
+    action: ProcessAction, count: int | None, words: str
+) -> None:
+    """Dokku's `ps:stop APP` and `ps:start APP` act on all processes."""
+    server = Recorded(0, 38)
+    app_on(server).process("worker", action, count)
+    assert server.told == [words]
+
+
+def test_old_server_is_not_sent_a_command_that_it_would_split() -> None:
+    server = Recorded(0, 33, 9)
+    app = app_on(server)
+    app.run(["bin/rails", "db:migrate"], what="migrate")
+    assert server.told == ["run --no-tty hello bin/rails db:migrate"]
+    with pytest.raises(ToolMissing, match=r"before 0\.34"):
+        app.run(["sh", "-c", "echo a b"], what="print")
+    assert len(server.told) == 1
+
+
+def test_waiting_for_a_lock_is_told_every_15_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, told = [1000.0], list[str]()
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    class Busy(code.Code):
+        def prepare(self) -> None:
+            """Nothing to prepare."""
+
+        def _once(self) -> Result:
+            self.watch(" !     hello currently has a deploy lock in place. Exiting...")
+            return Result(("git",), 1)
+
+    ctx = SimpleNamespace(
+        app="hello",
+        revision=SHA,
+        settings=SimpleNamespace(lock_timeout=60),
+        runner=SimpleNamespace(until=float("inf")),
+        console=SimpleNamespace(indent=lambda text: told.append(f"{now[0]:.0f} {text}")),
+        cancellation=SimpleNamespace(sleep=sleep),
+    )
+    with pytest.raises(Locked, match="LOCK_TIMEOUT"):
+        Busy(cast("Any", ctx), cast("Any", None), State(), Live).run()
+    assert now == [1060.0]
+    assert [int(line.split()[0]) - 1000 for line in told] == [0, 15, 30, 45]

@@ -180,8 +180,11 @@ class DokkuApp(Provider[DokkuSettings]):
 
     def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
         app = self.ctx.app
-        words = [f"ps:{action}", app, name if count is None else f"{name}={count}"]
-        number = "" if count is None else f" to {count}"
+        if action is ProcessAction.RESTART:
+            words, number = ["ps:restart", app, name], ""
+        else:  # `ps:stop` and `ps:start` know no single process
+            count = count if count is not None else int(action is ProcessAction.START)
+            words, number = ["ps:scale", app, f"{name}={count}"], f" ({count})"
         self.server.change(words, what=f"{action} {name} of {app}{number}", timeout=600.0)
 
     def backup(self) -> None:

@@ -99,13 +99,14 @@ def destroy(server: DokkuServer, app: str) -> None:
 
 
 def stale(apps: App, server: DokkuServer, base: str, days: int) -> list[str]:
-    """Marked review apps of `base` whose code did not change for `days`."""
-    label = base.partition(".")[0]
-    listed = [name for name in server.ask(["apps:list"])[0].text.split() if name != base]
+    """Marked review apps of `base` whose code did not change for `days`, whatever their names."""
+    listed = server.ask(["apps:list"])[0].text.split()
+    asked = [["config:export", "--format", "json", name] for name in listed if name != base]
+    configs = server.ask(*asked) if asked else []
     since = time.time() - days * 86400
     found = []
-    for name in listed:
-        if name.startswith(f"{label}-"):
+    for (*_, name), config in zip(asked, configs, strict=True):
+        if REVIEW in config.text:
             state, _ = apps.survey(name)
             if marked(state, base) and 0 < state.updated < since:  # never when it is not known
                 found.append(name)
