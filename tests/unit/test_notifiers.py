@@ -17,7 +17,7 @@ from ci_deploy.layers.notifiers.mattermost import Mattermost, MattermostSettings
 from ci_deploy.layers.notifiers.slack import Slack, SlackSettings, escape
 from ci_deploy.layers.notifiers.webhook import Webhook, WebhookSettings, signature
 from ci_deploy.notices import BAD, COLOURS, GOOD, Notice
-from ci_deploy.tools.smtp import mail_server
+from ci_deploy.tools.mail_server import mail_server
 
 CTX: Any = SimpleNamespace()
 CHANGE = "aaaaaaa → bbbbbbb"

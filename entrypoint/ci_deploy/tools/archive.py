@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tarfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ci_deploy.context import Context
 from ci_deploy.errors import Problem, SettingsError
+
+if TYPE_CHECKING:
+    import tarfile
 
 POINTER = re.compile(rb"version https://git-lfs[^\n]*\n(?:.*\n)*?oid sha256:([0-9a-f]{64})\n")
 POINTER_LIMIT = 1024  # bytes; the specification of git-lfs pointers
@@ -45,6 +48,8 @@ def _pack(ctx: Context, tree: str, prefix: str, path: Path) -> None:
 
 def _add_submodules(ctx: Context, path: Path, tree: str, where: Path, prefix: str) -> None:
     """Submodules of submodules too; each has to be checked out at the commit that is wanted."""
+    import tarfile  # takes long to load, and most runs need none
+
     listed = ctx.repository.git("ls-tree", "-r", "-z", tree).out.decode(errors="surrogateescape")
     entries = (entry.partition("\t") for entry in listed.split("\0"))
     for head, _, name in entries:
@@ -66,6 +71,8 @@ def _add_submodules(ctx: Context, path: Path, tree: str, where: Path, prefix: st
 
 def _add_lfs(path: Path, where: Path) -> None:
     """Later members win: the files that the pointers stand for are added behind them."""
+    import tarfile
+
     with tarfile.open(path) as archive:
         small = [member for member in archive if member.isfile() and member.size < POINTER_LIMIT]
         pointers = {

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import html
 import re
-import uuid
-from email.message import EmailMessage
-from email.utils import formatdate
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ci_deploy.context import Context
 from ci_deploy.layers.base import Notifier, NotifierSettings
 from ci_deploy.notices import COLOURS, Notice, shorten
 from ci_deploy.settings import setting, settings
-from ci_deploy.tools import smtp
-from ci_deploy.tools.smtp import MailServer, mail_server
+from ci_deploy.tools.mail_server import MailServer, mail_server
 from ci_deploy.values import words
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
 
 SUBJECT = 200  # characters; RFC 5322 folds lines at 78, programs show some 100
 ADDRESS = re.compile(r"[^\s@<>,;:]+@[^\s@<>,;:]+")
@@ -72,6 +71,8 @@ class Email(Notifier[EmailSettings]):
         self._thread = ""  # Message-ID of the first
 
     def send(self, notice: Notice) -> None:
+        from ci_deploy.tools import smtp
+
         assert self.settings.server is not None, "the trigger"  # noqa: S101
         smtp.send(
             self.settings.server,
@@ -83,11 +84,14 @@ class Email(Notifier[EmailSettings]):
 
     def message(self, notice: Notice) -> EmailMessage:
         """Text and HTML, with all that came from outside made harmless."""
+        from email.message import EmailMessage
+        from email.utils import formatdate, make_msgid
+
         message = EmailMessage()
         message["Subject"] = shorten(" ".join(notice.title.split()), SUBJECT)
         message["From"], message["To"] = self.settings.sender, ", ".join(self.settings.to)
         message["Date"] = formatdate(localtime=True)
-        message["Message-ID"] = f"<{uuid.uuid4()}@ci-deploy.invalid>"
+        message["Message-ID"] = make_msgid(domain="ci-deploy.invalid")
         message["Auto-Submitted"] = "auto-generated"
         if self._thread:
             message["In-Reply-To"] = message["References"] = self._thread

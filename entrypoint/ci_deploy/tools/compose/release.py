@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -100,6 +99,8 @@ def members(values: Mapping[str, str]) -> str:
 
 def tar(parts: Mapping[str, bytes]) -> bytes:
     """A tar with these files, for the owner only."""
+    import tarfile  # takes long to load, and other providers need none
+
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for name, content in parts.items():

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ci_deploy.errors import Unreachable
-from ci_deploy.retry import retry
 
 T = TypeVar("T")
 
@@ -29,6 +28,8 @@ class Patience:
 
         `longest` limits one try. Raises what the last try raised, Unreachable when no time is left.
         """
+        from ci_deploy.retry import retry
+
         started = time.monotonic()
         until = started + self._left
         why: Unreachable | None = None

@@ -1,0 +1,40 @@
+"""Where mail is sent through, as a setting: what every run loads. smtp.py sends."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
+
+PORTS = {"smtp": 587, "smtps": 465}
+
+
+@dataclass(frozen=True)
+class MailServer:
+    """`smtp://` turns TLS on by STARTTLS, `smtps://` speaks TLS from the start."""
+
+    scheme: str
+    host: str
+    port: int
+    user: str = ""
+    password: str = field(default="", repr=False)
+    text: str = field(default="", repr=False)  # the URL as it was given
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+def mail_server(text: str) -> MailServer:
+    """`smtp://user:password@host:587`. Raises ValueError without any part of it."""
+    with contextlib.suppress(ValueError):
+        parts = urlsplit(text)
+        rest = parts.path.strip("/") or parts.query or parts.fragment
+        if parts.scheme in PORTS and parts.hostname and not rest:
+            port = parts.port or PORTS[parts.scheme]
+            user, password = unquote(parts.username or ""), unquote(parts.password or "")
+            return MailServer(parts.scheme, parts.hostname, port, user, password, text)
+    message = (
+        "this is no `smtp://user:password@host:587` or `smtps://…`; `@`, `/`, `?` and `#` in the "
+        "password have to be written as %40, %2F, %3F and %23."
+    )
+    raise ValueError(message)
