@@ -8,6 +8,7 @@ from ci_deploy.layers.provider import Live
 from ci_deploy.shell.program import Result
 from ci_deploy.tools.dokku import answers
 
+REPAIR = "Its own words are above. Repair it and deploy again."
 SHA = "1234567890abcdef1234567890abcdef12345678"
 
 
@@ -177,7 +178,7 @@ SAID = {
     ),
     " !     Execution of release task failed: python3 release.py {x}": (
         "the release task failed: python3 release.py {x}",
-        "",
+        REPAIR,
     ),
     "remote:  !     required env var SECRET_KEY_BASE has no value": (
         "app.json requires the variable SECRET_KEY_BASE, which is not set on the app.",
@@ -185,9 +186,9 @@ SAID = {
     ),
     "remote:  !     Could not start due to 1 failed checks": (
         "the new version did not start: 1 failed checks",
-        "",
+        "On the server, `dokku logs:failed APP` shows what it has said.",
     ),
-    "remote:  !     App build failed": ("the build failed.", ""),
+    "remote:  !     App build failed": ("the build failed.", REPAIR),
     " !     Failed to pull image: registry.example.com/hello:1": (
         "the server cannot pull the image registry.example.com/hello:1.",
         "Is it pushed? For a private registry: `dokku registry:login` on the server.",
@@ -216,7 +217,9 @@ def test_every_reason_has_a_test() -> None:
 def test_most_telling_reason_wins_wherever_it_stands() -> None:
     lines = [" !     App build failed", " !     Execution of release task failed: x"]
     assert (
-        answers.reason(lines) == answers.reason(lines[::-1]) == ("the release task failed: x", "")
+        answers.reason(lines)
+        == answers.reason(lines[::-1])
+        == ("the release task failed: x", REPAIR)
     )
 
 

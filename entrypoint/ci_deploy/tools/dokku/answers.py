@@ -106,14 +106,20 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
     ),
     re.compile(r"Execution of (?P<a>\w+) task failed: (?P<b>.*)"): (
         "the {a} task failed: {b}",
-        "",
+        "Its own words are above. Repair it and deploy again.",
     ),
     re.compile(r"required env var (?P<a>\S+) has no value"): (
         "app.json requires the variable {a}, which is not set on the app.",
         "Set it with APP_CONFIG, or on the server with `dokku config:set`.",
     ),
-    re.compile(r"Could not start due to (?P<a>.*)"): ("the new version did not start: {a}", ""),
-    re.compile(r"App build failed"): ("the build failed.", ""),
+    re.compile(r"Could not start due to (?P<a>.*)"): (
+        "the new version did not start: {a}",
+        "On the server, `dokku logs:failed APP` shows what it has said.",
+    ),
+    re.compile(r"App build failed"): (
+        "the build failed.",
+        "Its own words are above. Repair it and deploy again.",
+    ),
     re.compile(r"Failed to pull image: (?P<a>\S+)"): (
         "the server cannot pull the image {a}.",
         "Is it pushed? For a private registry: `dokku registry:login` on the server.",
