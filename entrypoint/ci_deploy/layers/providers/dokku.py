@@ -56,10 +56,12 @@ class Dokku(DokkuApp):
     def look(self) -> None:
         """Look at the server and at the app before any git contact: that would create the app."""
         self.connect()
-        may_create = self.settings.create_app and self.ctx.command == "deploy"
+        command = self.ctx.command
+        may_create = self.settings.create_app and command == "deploy"
         if not self.exists and not may_create and not self.ctx.review:
             raise self.no_app()
-        if self.state.skip_deploy and not notes.is_held_back(self.unfinished()):
+        held = self.state.skip_deploy and not notes.is_held_back(self.unfinished())
+        if held and command in {"deploy", "review", "rollback"}:
             message = f"{self.ctx.app} is told not to deploy what it builds (skip-deploy)."
             hint = f"On the server: `dokku ps:set {self.ctx.app} skip-deploy`."
             raise Refused(message, hint=hint)
