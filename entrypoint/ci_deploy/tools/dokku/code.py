@@ -20,7 +20,8 @@ from ci_deploy.tools.dokku import answers
 from ci_deploy.tools.dokku.app import State
 from ci_deploy.tools.dokku.server import DokkuServer
 
-LOCK_PAUSE = 15.0  # seconds at most between two tries while somebody else deploys
+LOCK_PAUSE = 5.0  # seconds at most between two tries while somebody else deploys
+LOCK_TOLD = 15.0  # seconds between two lines about it
 FOLLOW_TIMEOUT = 120.0  # seconds to follow a deploy to which the connection was lost
 
 
@@ -42,7 +43,7 @@ class Code(ABC):
         self._server = server
         self._state = state
         self._live = live
-        self._told = -LOCK_PAUSE  # when a line about the lock was last printed
+        self._told = -LOCK_TOLD  # when a line about the lock was last printed
         self.held_back = False  # it is only to be built
         self._followed = False  # the connection was lost, and the server says that it is deployed
         self._lines: list[str] = []
@@ -138,7 +139,7 @@ class Code(ABC):
         if left <= 0:
             message = f"another deploy of {app} has held its lock for too long (LOCK_TIMEOUT)."
             raise Locked(message, hint="`ci-deploy unlock` shows whose it is. Deploy again later.")
-        if time.monotonic() >= self._told + LOCK_PAUSE:
+        if time.monotonic() >= self._told + LOCK_TOLD:
             self._told = time.monotonic()
             waiting = f"another deploy of {app} is running; waiting, up to {left:.0f} s"
             self._ctx.console.indent(waiting)
