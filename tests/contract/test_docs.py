@@ -114,7 +114,12 @@ def _uses(node: Any) -> Iterator[tuple[str, dict[str, str]]]:
             yield from _uses(each)
 
 
-@pytest.mark.parametrize("block", [*blocks("yaml")], ids=str)
+def examples() -> Iterator[Block]:
+    for path in sorted((ROOT / "examples").glob("*/*.yml")):
+        yield Block(path, 1, "yaml", path.read_text())
+
+
+@pytest.mark.parametrize("block", [*blocks("yaml"), *examples()], ids=str)
 def test_yaml_uses_inputs_and_versions_that_exist(block: Block) -> None:
     action = _load((ROOT / "action.yml").read_text())["inputs"]
     for what, inputs in _uses(_load(block.text)):
@@ -130,9 +135,18 @@ def test_yaml_uses_inputs_and_versions_that_exist(block: Block) -> None:
             head = (ROOT / f"templates/{template}.yml").read_text().split("\n---\n")[0]
             known = _load(head)["spec"]["inputs"]
         assert set(inputs) <= set(known)
+        if template:  # GitLab refuses a number or a boolean where a string is declared
+            kinds = {name: known[name].get("type", "string") for name in inputs}
+            assert all(isinstance(inputs[name], str) == (kinds[name] == "string") for name in kinds)
     for image in re.findall(r"image: (\S+)", block.text):
         if match := IMAGE.search(image):
             assert match[1] == __version__
+
+
+def test_inputs_that_a_sentence_shows_for_gitlab_are_strings_too() -> None:
+    inputs = "|".join(each.input for each in every_setting())
+    bare = re.compile(rf"`({inputs}|git-depth): (true|false|\d+)`")
+    assert bare.findall((ROOT / "docs/gitlab.md").read_text()) == []
 
 
 # --- commands ---
