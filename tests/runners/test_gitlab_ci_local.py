@@ -11,8 +11,6 @@ import pytest
 from tests.containers import Container
 from tests.docker import build_image
 from tests.runners.examples import gitlab_ci_local, pipeline, project
-from tests.standins.dokku.state import Store
-from tests.standins.dokku.view import AppView
 from tests.standins.heroku.server import HerokuStandIn
 from tests.support import BIN
 
@@ -42,12 +40,6 @@ after:
 """
 
 
-def running(server: Container, app: str) -> str:
-    """The revision that an app of the stand-in runs; empty when there is no such app."""
-    view = AppView(Store(server.state), app)
-    return view.running_revision if view.exists else ""
-
-
 def test_component_deploys_and_hands_its_outputs_on(
     image: str, dokku_container: Container, tmp_path: Path
 ) -> None:
@@ -55,7 +47,7 @@ def test_component_deploys_and_hands_its_outputs_on(
     made = project(tmp_path / "project", text)
     done = gitlab_ci_local(made, dokku_container)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert running(dokku_container, "component") == made.head
+    assert dokku_container.running("component") == made.head
     assert f"status=succeeded revision={made.head}" in done.stdout
     assert "deploy component to staging" in done.stdout
 
@@ -73,7 +65,7 @@ def test_project_wide_defaults_and_a_job_of_the_same_name_fit_together(
     done = gitlab_ci_local(made, dokku_container)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "prepared" in done.stdout
-    assert running(dokku_container, "same-name") == made.head
+    assert dokku_container.running("same-name") == made.head
 
 
 def test_an_input_beats_a_project_variable(
@@ -83,8 +75,8 @@ def test_an_input_beats_a_project_variable(
     made = project(tmp_path / "project", text)
     done = gitlab_ci_local(made, dokku_container, "--variable", "APP_NAME=from-variable")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert running(dokku_container, "from-input") == made.head
-    assert running(dokku_container, "from-variable") == ""
+    assert dokku_container.running("from-input") == made.head
+    assert dokku_container.running("from-variable") == ""
 
 
 def test_command_in_an_input_is_no_shell_code(
@@ -117,7 +109,7 @@ def test_bad_input_is_refused_before_the_job(
     done = gitlab_ci_local(made, dokku_container)
     assert done.returncode != 0
     assert words in (done.stdout + done.stderr).lower()
-    assert running(dokku_container, "bad-input") == ""
+    assert dokku_container.running("bad-input") == ""
 
 
 def test_staging_by_itself_and_production_by_hand(
@@ -126,11 +118,11 @@ def test_staging_by_itself_and_production_by_hand(
     made = project(tmp_path / "project", pipeline("staging-and-production", image))
     done = gitlab_ci_local(made, dokku_container)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert running(dokku_container, "hello-staging") == made.head
-    assert running(dokku_container, "hello") == ""
+    assert dokku_container.running("hello-staging") == made.head
+    assert dokku_container.running("hello") == ""
     done = gitlab_ci_local(made, dokku_container, "production")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert running(dokku_container, "hello") == made.head
+    assert dokku_container.running("hello") == made.head
 
 
 def test_production_on_tags(image: str, dokku_container: Container, tmp_path: Path) -> None:
@@ -139,8 +131,8 @@ def test_production_on_tags(image: str, dokku_container: Container, tmp_path: Pa
     tag = ("--variable", "CI_COMMIT_TAG=1.0.0", "--unset-variable", "CI_COMMIT_BRANCH")
     done = gitlab_ci_local(made, dokku_container, *tag)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert running(dokku_container, "tagged") == made.head
-    assert running(dokku_container, "tagged-staging") == ""
+    assert dokku_container.running("tagged") == made.head
+    assert dokku_container.running("tagged-staging") == ""
 
 
 def test_review_app_is_started_and_stopped_without_a_checkout(
@@ -152,10 +144,10 @@ def test_review_app_is_started_and_stopped_without_a_checkout(
     made.commit("On a branch")
     done = gitlab_ci_local(made, dokku_container)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert running(dokku_container, "base-feature-x") == made.head
+    assert dokku_container.running("base-feature-x") == made.head
     done = gitlab_ci_local(made, dokku_container, "review:stop")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert running(dokku_container, "base-feature-x") == ""
+    assert dokku_container.running("base-feature-x") == ""
 
 
 @pytest.mark.parametrize("name", ["staging-and-production", "production-on-tags", "review-apps"])
