@@ -48,6 +48,10 @@ class Container:
         view = AppView(Store(self.state), app)
         return view.running_revision if view.exists else ""
 
+    def config(self, app: str) -> dict[str, str]:
+        """The config of an app."""
+        return AppView(Store(self.state), app).config
+
     def pushes(self, app: str) -> int:
         """How often code was pushed to it so far."""
         calls = recording.read(self.state)

@@ -143,6 +143,17 @@ def test_yaml_uses_inputs_and_versions_that_exist(block: Block) -> None:
             assert match[1] == __version__
 
 
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples/gitlab").glob("*.yml")), ids=lambda path: path.name
+)
+def test_examples_say_truly_how_many_lines_they_take(path: Path) -> None:
+    """From `include:` on; what stands before is the tests' and so on, which both have."""
+    text = path.read_text()
+    lines = text[text.index("\ninclude:") :].splitlines()
+    count = sum(bool(line) and not line.startswith("#") for line in lines)
+    assert re.search(rf"^# Lines: \d+ there.*, {count} here", text, re.M), count
+
+
 def test_inputs_that_a_sentence_shows_for_gitlab_are_strings_too() -> None:
     inputs = "|".join(each.input for each in every_setting())
     bare = re.compile(rf"`({inputs}|git-depth): (true|false|\d+)`")
