@@ -125,9 +125,10 @@ class Sentry(ThirdParty[SentrySettings]):
 
     @on(Event.DEPLOY_SUCCEEDED)
     def succeeded(self) -> None:
-        """Verified live: that is what the record says, with its true start and end."""
-        self._do(self._record)
+        """Verified live: that is what the record says, with its true start and end. It comes last:
+        what is recorded was told in full."""
         self._do(partial(self.cli.finalize, self.version, self._after))
+        self._do(self._record)
 
     @on(Event.DEPLOY_FAILED)
     def live_all_the_same(self) -> None:
@@ -146,8 +147,8 @@ class Sentry(ThirdParty[SentrySettings]):
         here = environment_name(self.ctx.environment)
         if deploys is not None and here not in {each.get("environment") for each in deploys}:
             self.ctx.console.indent("Sentry: the run that deployed this did not come to tell it.")
-            self._record()
             self.cli.finalize(self.version, self._after)
+            self._record()
 
     @on(Event.ROLLBACK_SUCCEEDED)
     def rolled_back(self) -> None:
