@@ -143,6 +143,16 @@ def test_yaml_uses_inputs_and_versions_that_exist(block: Block) -> None:
             assert match[1] == __version__
 
 
+@pytest.mark.parametrize("block", [*blocks("yaml")], ids=str)
+def test_jobs_that_only_look_do_not_count_as_deployments(block: Block) -> None:
+    """Else GitLab shows the plan as what was deployed last."""
+    found = _load(block.text)
+    for job in found.values() if isinstance(found, dict) and "include" in found else ():
+        script = " ".join(job.get("script", [])) if isinstance(job, dict) else ""
+        if re.search("ci-deploy (plan|doctor)", script):
+            assert job["environment"]["action"] == "verify"
+
+
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "examples/gitlab").glob("*.yml")), ids=lambda path: path.name
 )
