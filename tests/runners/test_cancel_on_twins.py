@@ -59,7 +59,7 @@ def test_twenty_cancels_at_random_moments_are_all_clean(
             running = gitlab.start("deploy", {**settings, **variables})
         running.wait_for("deploy")
         time.sleep(choose.uniform(0.0, 2.5))
-        truths = {server.running(name)}
+        truths, begun = {server.running(name)}, server.pushes(name)
         ended = running.cancel()
         truths.add(server.running(name))
         log = ended.raw if isinstance(ended, Step) else ended.log
@@ -70,7 +70,9 @@ def test_twenty_cancels_at_random_moments_are_all_clean(
             assert found[1] in {truth[:7] for truth in truths}, log
         else:
             assert "→" not in log or "is unknown" in log, log
-        assert server.pushes(name) - pushes <= 1, "a child that was killed was started again"
+        # (one may begin in the moment before the signal; while another build ends, several do)
+        later = server.pushes(name) - begun
+        assert later <= (begun == pushes), "a child that was killed was started again"
         assert ended.seconds < 5.0 + _empty_run(image), log
         assert not ended.container_left
     assert told >= 3, "how often depends on the machine; never would prove nothing"

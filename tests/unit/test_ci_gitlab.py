@@ -88,6 +88,8 @@ def test_stop_job_that_has_started_by_itself(
 ) -> None:
     given = {"CI_ENVIRONMENT_ACTION": action, "CI_JOB_MANUAL": manual}
     assert facts(BRANCH, given, CI_PIPELINE_SOURCE=source).unasked is unasked
+    # gitlab-ci-local never says that a job is manual
+    assert not facts(BRANCH, given, CI_PIPELINE_SOURCE=source, GITLAB_CI="false").unasked
 
 
 def test_merge_request_pipeline_is_about_its_source_branch() -> None:

@@ -90,10 +90,12 @@ class GitLab(CI):
 
 def _unasked(environ: Mapping[str, str]) -> bool:
     """A stop job that has started by itself. GitLab too starts manual ones: when a branch is gone,
-    a merge request is closed, the time is over."""
+    a merge request is closed, the time is over. (gitlab-ci-local never says that a job is manual.)
+    """
     get = environ.get
     stops = get("CI_ENVIRONMENT_ACTION") == "stop" and get("CI_JOB_MANUAL") != "true"
-    return stops and get("CI_PIPELINE_SOURCE") in {"push", "merge_request_event", "parent_pipeline"}
+    by_code = get("CI_PIPELINE_SOURCE") in {"push", "merge_request_event", "parent_pipeline"}
+    return stops and by_code and get("GITLAB_CI") == "true"
 
 
 def _dotenv(report: Report) -> bytes:
