@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 from tests.docker import build_image, docker, need_docker
+from tests.standins.dokku import recording
+from tests.standins.dokku.state import Store
+from tests.standins.dokku.view import AppView
 from tests.support import ROOT, Checkout
 
 
@@ -39,6 +42,20 @@ class Container:
             "SSH_SERVER_HOSTKEYS": "\n".join(lines),
             **more,
         }
+
+    def running(self, app: str) -> str:
+        """The revision that an app runs; empty when there is no such app."""
+        view = AppView(Store(self.state), app)
+        return view.running_revision if view.exists else ""
+
+    def config(self, app: str) -> dict[str, str]:
+        """The config of an app."""
+        return AppView(Store(self.state), app).config
+
+    def pushes(self, app: str) -> int:
+        """How often code was pushed to it so far."""
+        calls = recording.read(self.state)
+        return sum(call.argv[:1] == ["git-receive-pack"] and app in call.raw for call in calls)
 
     def curl(self, app: str, path: str = "/health") -> str:
         """Ask the running app, inside the container."""

@@ -81,6 +81,8 @@ class Assembly:
 
     def hide_all(self) -> None:
         """Every secret that was given is hidden, whether or not this run uses it."""
+        names = map(self.source.text, ("APP_NAME", "DEPLOY_ENVIRONMENT"))
+        self.redactor.spare(*names, self.ci.context.environment)
         for declaration in every_setting(self.classes):
             found = self.source.peek(declaration) if declaration.secret else None
             if found:

@@ -246,6 +246,7 @@ class Deployment:
     def _note_live(self, live: Live) -> None:
         report, ctx = self.report, self.ctx
         report.live_revision, report.release = live.revision, live.release or ctx.release
+        report.busy = live.busy
         wanted = ctx.review.url(ctx.facts) if ctx.review else ""
         report.url = ctx.url = wanted or live.url or ctx.url
         report.previous_revision = ctx.before.revision if ctx.before else ""

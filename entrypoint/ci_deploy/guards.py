@@ -24,12 +24,30 @@ def doubts(facts: CIContext) -> list[str]:
 def check(command: str, facts: CIContext, allow: tuple[str, ...]) -> None:
     """Raise SkipDeploy or Refused when this job must not touch anything."""
     if facts.untrusted and "untrusted" not in allow:
-        message = f"a `{facts.event}` job runs a stranger's code with this project's secrets."
-        hint = "Deploy it from a `pull_request` job of a branch of this repository instead; if you "
-        raise Refused(message, hint=hint + "know what you do: DEPLOY_ALLOW=untrusted.")
+        message, hint = _untrusted(facts)
+        raise Refused(message, hint=hint)
     if facts.fork and not facts.untrusted and "fork" not in allow:
         message = "this comes from a fork, which has no secrets to deploy with: nothing was done."
+        raise SkipDeploy(message)
+    if facts.dependabot and "fork" not in allow:
+        message = "Dependabot's pull requests get no secrets to deploy with: nothing was done."
         raise SkipDeploy(message)
     if facts.freeze and command in {"deploy", "promote"} and "freeze" not in allow:
         message = "a deploy freeze is in force (CI_DEPLOY_FREEZE)."
         raise Refused(message, hint="Wait for its end, or set DEPLOY_ALLOW=freeze for this job.")
+    if facts.unasked and command == "destroy":
+        message = "this job, which removes a review app, has started by itself."
+        hint = "The input `rules` has a `when`, which the stop job then has too: leave it out, or "
+        raise Refused(message, hint=hint + "write `when: manual`.")
+
+
+def _untrusted(facts: CIContext) -> tuple[str, str]:
+    """What is wrong, and what to do."""
+    know = "if you know what you do: DEPLOY_ALLOW=untrusted."
+    if facts.fork:
+        message = f"a `{facts.event}` job runs a stranger's code with this project's secrets."
+        hint = "Deploy it from a `pull_request` job of a branch of this repository instead; "
+        return message, hint + know
+    message = f"this `{facts.event}` follows the run of a pull request, which nobody has merged."
+    hint = "Add to the job `if: github.event.workflow_run.event == 'push'`; "
+    return message, hint + know

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,16 @@ class Notice:
 def shorten(text: str, limit: int) -> str:
     """At most `limit` characters, the cut marked."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def last(lines: Sequence[str], limit: int) -> str:
+    """The last of the lines, which say what went wrong: at most `limit` characters."""
+    text = "\n".join(lines)
+    if len(text) <= limit:
+        return text
+    cut = text[2 - limit :]
+    whole = cut.partition("\n")[2]
+    return f"…\n{whole}" if whole else f"…{cut}"
 
 
 def defuse(text: str) -> str:

@@ -46,6 +46,7 @@ class Report:
     revision: str = ""
     previous_revision: str = ""
     live_revision: str = ""
+    busy: bool = False  # a deploy goes on there, be it this one or somebody else's
     release: str = ""
     changed: bool = False
     duration: float = 0.0

@@ -23,9 +23,14 @@ REQUIRED: Any = object()  # the default of a setting that has none
 SECRET_WORDS = (
     "TOKEN", "PASSWORD", "PASS", "SECRET", "PRIVATE_KEY", "API_KEY", "WEBHOOK_URL", "SMTP_URL",
 )  # fmt: skip
-# In the app's own config we do not choose the names, so the net is wider.
+# In the app's own config we do not choose the names, so the net is wider. But PASSENGER_APP_ENV and
+# KEYCLOAK_REALM hold no secret, and what ends so is something about one: CACHE_KEY_PREFIX.
 SECRET_CONFIG_KEY = re.compile(
-    r"TOKEN|PASS|SECRET|KEY|CREDENTIAL|WEBHOOK|DSN|(DATABASE|REDIS|MONGO|SMTP|AMQP)\w*_URL", re.I
+    r"^(?!.*_(PREFIX|SUFFIX|NAME|NAMESPACE|TTL|TIMEOUT|LENGTH|SIZE|ALGORITHM|FORMAT|TYPE|ISSUER"
+    r"|AUDIENCE|ENABLED|FILE)$)"
+    r".*(TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIAL|WEBHOOK|DSN|(PASS|KEY)S?(?![A-Z])"
+    r"|(DATABASE|REDIS|MONGO|SMTP|AMQP)\w*_URL)",
+    re.I,
 )
 S = TypeVar("S")
 

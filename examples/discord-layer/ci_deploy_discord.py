@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ci_deploy.layers.base import Notifier, NotifierSettings
-from ci_deploy.notices import COLOURS, Notice, shorten
+from ci_deploy.notices import COLOURS, Notice, last, shorten
 from ci_deploy.outbox import deliver
 from ci_deploy.settings import setting, settings
 from ci_deploy.values import http_url
@@ -52,8 +52,8 @@ class Discord(Notifier[DiscordSettings]):
         if notice.url:
             embed["url"] = notice.url
         if notice.lines:
-            lines = "\n".join(notice.lines).replace("```", "'''")
-            embed["description"] = f"```\n{shorten(lines, TEXT)}\n```"
+            lines = last([line.replace("```", "'''") for line in notice.lines], TEXT)
+            embed["description"] = f"```\n{lines}\n```"
         mentions: dict[str, list[str]] = {"parse": []}
         return {
             "username": self.settings.username,

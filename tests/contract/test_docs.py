@@ -114,7 +114,12 @@ def _uses(node: Any) -> Iterator[tuple[str, dict[str, str]]]:
             yield from _uses(each)
 
 
-@pytest.mark.parametrize("block", [*blocks("yaml")], ids=str)
+def examples() -> Iterator[Block]:
+    for path in sorted((ROOT / "examples").glob("*/*.yml")):
+        yield Block(path, 1, "yaml", path.read_text())
+
+
+@pytest.mark.parametrize("block", [*blocks("yaml"), *examples()], ids=str)
 def test_yaml_uses_inputs_and_versions_that_exist(block: Block) -> None:
     action = _load((ROOT / "action.yml").read_text())["inputs"]
     for what, inputs in _uses(_load(block.text)):
@@ -130,9 +135,39 @@ def test_yaml_uses_inputs_and_versions_that_exist(block: Block) -> None:
             head = (ROOT / f"templates/{template}.yml").read_text().split("\n---\n")[0]
             known = _load(head)["spec"]["inputs"]
         assert set(inputs) <= set(known)
+        if template:  # GitLab refuses a number or a boolean where a string is declared
+            kinds = {name: known[name].get("type", "string") for name in inputs}
+            assert all(isinstance(inputs[name], str) == (kinds[name] == "string") for name in kinds)
     for image in re.findall(r"image: (\S+)", block.text):
         if match := IMAGE.search(image):
             assert match[1] == __version__
+
+
+@pytest.mark.parametrize("block", [*blocks("yaml")], ids=str)
+def test_jobs_that_only_look_do_not_count_as_deployments(block: Block) -> None:
+    """Else GitLab shows the plan as what was deployed last."""
+    found = _load(block.text)
+    for job in found.values() if isinstance(found, dict) and "include" in found else ():
+        script = " ".join(job.get("script", [])) if isinstance(job, dict) else ""
+        if re.search("ci-deploy (plan|doctor)", script):
+            assert job["environment"]["action"] == "verify"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples/gitlab").glob("*.yml")), ids=lambda path: path.name
+)
+def test_examples_say_truly_how_many_lines_they_take(path: Path) -> None:
+    """From `include:` on; what stands before is the tests' and so on, which both have."""
+    text = path.read_text()
+    lines = text[text.index("\ninclude:") :].splitlines()
+    count = sum(bool(line) and not line.startswith("#") for line in lines)
+    assert re.search(rf"^# Lines: \d+ there.*, {count} here", text, re.M), count
+
+
+def test_inputs_that_a_sentence_shows_for_gitlab_are_strings_too() -> None:
+    inputs = "|".join(each.input for each in every_setting())
+    bare = re.compile(rf"`({inputs}|git-depth): (true|false|\d+)`")
+    assert bare.findall((ROOT / "docs/gitlab.md").read_text()) == []
 
 
 # --- commands ---

@@ -16,8 +16,10 @@ from ruamel.yaml import YAML
 
 from ci_deploy import __version__, manifest
 from ci_deploy.assembly import every_setting
+from ci_deploy.ci.base import REPORT_FILE
+from ci_deploy.ci.gitlab import ANNOTATIONS, DOTENV, JUNIT
 from ci_deploy.commands import COMMANDS
-from ci_deploy.errors import exit_codes
+from ci_deploy.errors import Unreachable, exit_codes
 from ci_deploy.report import OUTPUTS
 from ci_deploy.settings import Setting
 from tests.support import ROOT
@@ -285,6 +287,48 @@ def test_template_has_no_global_keywords_and_works_with_the_images_shell(name: s
         assert job["image"]["entrypoint"] == [""]
         assert re.search(rf":{__version__}(@sha256:\w+)?$", job["image"]["name"])
         assert job["interruptible"] is False
+
+
+def test_jobs_of_the_templates_keep_their_contract() -> None:
+    """What people build on; GitLab's own defaults are other ones (a manual job may fail, say)."""
+    deploy = rendered("templates/deploy.yml", **{"app-name": "shop", "when": "manual"})["deploy"]
+    start, stop = rendered("templates/review.yml", **{"app-name": "shop"}).values()
+    for job in (deploy, start, stop):
+        assert job["interruptible"] is False
+        assert job["retry"] == {"max": 2, "exit_codes": [Unreachable.exit_code]}
+        assert job["dependencies"] == []
+        assert "needs" not in job, "an empty one would start it before the tests"
+        assert not [line for line in job["script"] if "inputs." in line]
+    for job, script in ((deploy, "deploy"), (start, "ci-deploy review")):
+        assert job["script"] == [script]
+        assert job["allow_failure"] is False
+        assert job["variables"]["GIT_DEPTH"] == "0"
+        assert job["environment"]["url"] == "$DEPLOYED_URL"
+        assert job["artifacts"]["when"] == "always"
+        assert job["artifacts"]["reports"] == {
+            "dotenv": DOTENV,
+            "annotations": ANNOTATIONS,
+            "junit": JUNIT,
+        }
+        assert job["artifacts"]["paths"] == [REPORT_FILE]
+    assert stop["script"] == ["ci-deploy destroy"]
+    assert "artifacts" not in stop
+    assert deploy["when"] == "manual"
+    assert deploy["environment"]["deployment_tier"] == "production"
+    assert deploy["resource_group"] == "ci-deploy/shop/production"
+    assert start["resource_group"] == "ci-deploy/shop/review/$CI_COMMIT_REF_SLUG"
+
+
+@pytest.mark.parametrize("name", templates())
+def test_template_works_by_every_kind_of_include(name: str) -> None:
+    """`component.version` and functions exist for `include: component` alone, or not in 17.0."""
+    header, body = documents(name)
+    assert header.keys() == {"spec"}
+    assert header["spec"].keys() == {"inputs"}
+    for entry in header["spec"]["inputs"].values():
+        assert entry.keys() <= {"default", "description", "options", "regex", "type"}
+    used = set(re.findall(r"\$\[\[(.*?)\]\]", json.dumps(body)))
+    assert used <= {f" inputs.{each} " for each in header["spec"]["inputs"]}
 
 
 def test_stopping_a_review_app_meets_what_gitlab_asks_for() -> None:

@@ -89,6 +89,9 @@ def test_environ_has_the_facts_and_the_jobs_variables_but_nothing_of_ours(
         MINE="my own",
         INPUT_X="1",
         COPY_OF_IT=f"x{secret}",
+        RAILS_ENV="production",
+        REALM="internal",
+        APP_CONFIG="PASSENGER_APP_ENV=production\nKEYCLOAK_REALM=internal\n",
         SLACK_WEBHOOK_URL="",
         NOTIFY_WEBHOOK_SECRET=secret,
         HOME="/home/me",
@@ -108,6 +111,8 @@ def test_environ_has_the_facts_and_the_jobs_variables_but_nothing_of_ours(
     assert documented == given & environ.keys()
     assert environ["MINE"] == "my own"
     assert environ["HOME"] == "/home/me"
+    # ordinary words, although names in the app's config that look so have them as values
+    assert (environ["RAILS_ENV"], environ["REALM"]) == ("production", "internal")
     ours = {"SSH_PRIVATE_KEY", "INPUT_X", "COPY_OF_IT", "NOTIFY_WEBHOOK_SECRET", "SSH_AUTH_SOCK"}
     assert not ours & environ.keys()
     assert "BEGIN OPENSSH" not in done.output

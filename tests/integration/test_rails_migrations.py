@@ -165,6 +165,24 @@ def test_kill_between_deploy_and_migration_is_finished_by_the_next_run(
     assert shop.app.calls == []
 
 
+def test_cancelled_deploy_that_the_server_finishes_is_migrated_by_the_next_run(
+    dokku: DokkuStandIn, shop: Shop
+) -> None:
+    """Before 0.38 a build cannot be cancelled from outside."""
+    dokku.configure(version="0.34.9")
+    shop.app.migration("20260101_prices", Procfile="release: sleep 6\nworker: sleep 600\n")
+    running = Run("deploy", cwd=shop.app.path, env=shop.env)
+    running.wait_for("Executing release task")
+    running.signal(signal.SIGTERM)
+    assert running.done().code == 143
+    until(lambda: dokku.app("hello").running_revision == shop.app.head)
+    assert shop.app.calls == []
+    done = shop.deploy()
+    assert (done.code, done.report["status"]) == (0, "skipped"), done.output
+    assert shop.app.calls == [MIGRATE]
+    assert UNFINISHED not in dokku.app("hello").config
+
+
 def test_deploy_that_fails_before_it_is_live_forgets_its_migrations(
     dokku: DokkuStandIn, shop: Shop
 ) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from ci_deploy.tools.sidekiq import BUSY, QUIET
 from tests.rails import RailsApp
 from tests.standins.dokku.client import Client
 from tests.standins.dokku.server import DokkuStandIn
@@ -99,6 +103,61 @@ def test_workers_are_restarted_after_a_failing_migration(
     done = run("deploy", cwd=app.path, env={**env, "AUTO_MIGRATE_ON_DEPLOY": "true"})
     assert done.code == 22
     assert done.output.index("the migrations failed") > done.output.index("restart worker of hello")
+
+
+def test_every_process_that_runs_sidekiq_is_restarted(
+    dokku: DokkuStandIn, naive: Client, app: RailsApp, env: dict[str, str]
+) -> None:
+    """Quiet mode reaches all of them, whatever their type."""
+    naive.dokku("ps:scale hello worker=1 mailers=1")
+    app.commit("Mailers", {"Procfile": "worker: sleep 600\nmailers: sleep 600\n"})
+    assert run("deploy", cwd=app.path, env=env).code == 0
+    app.commit("Second")
+    done = run("deploy", cwd=app.path, env={**env, "SIDEKIQ_PROCESS": "worker,mailers"})
+    assert done.code == 0, done.output
+    order = [
+        "put Sidekiq (worker, mailers) into quiet mode",
+        *("→ push", "restart worker of hello", "restart mailers of hello"),
+    ]
+    assert sorted(order, key=done.output.index) == order
+    assert UNFINISHED not in dokku.app("hello").config
+
+
+# --- the Ruby ---
+
+API = """
+class Worker < Struct.new(:busy, :quiet, :embedded)
+  def [](_key) = (self.busy = [busy - 1, 0].max).to_s
+  def stopping? = quiet
+  def embedded? = embedded
+  def quiet! = embedded ? raise("it cannot be") : self.quiet = true
+end
+WORKERS = [Worker.new(ENV["JOBS"].to_i, false, false), Worker.new(0, false, true)]
+module Sidekiq
+  class ProcessSet
+    include Enumerable
+    def each(&) = WORKERS.each(&)
+  end
+end
+"""
+
+
+@pytest.mark.parametrize(("jobs", "code"), [(0, 0), (1, 0), (900, BUSY)])
+def test_the_line_waits_for_running_jobs(tmp_path: Path, jobs: int, code: int) -> None:
+    """By a real Ruby, with an API of ours."""
+    if not (ruby := shutil.which("ruby")):
+        assert os.environ.get("CI") != "true", "no ruby: run tests/machine/tools.sh"
+        pytest.skip("no ruby: the line that quiets Sidekiq was not run (tests/machine/tools.sh)")
+    (tmp_path / "sidekiq").mkdir()
+    (tmp_path / "sidekiq/api.rb").write_text(API)
+    line = QUIET.format(seconds=3 if code == 0 else 1, busy=BUSY)
+    assert "\n" not in line, "Dokku cannot be sent one"
+    done = subprocess.run(
+        [ruby, "-w", "-I", str(tmp_path), "-e", line],
+        env={"JOBS": str(jobs)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (code, "")
+    assert done.stdout.startswith("Sidekiq: 1 processes, ")
 
 
 # --- seeds ---

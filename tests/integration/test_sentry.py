@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ import pytest
 
 from tests.standins.dokku.server import DokkuStandIn
 from tests.standins.sentry import ORG, TOKEN, SentryStandIn, Trouble, sentry
-from tests.support import Checkout, Done, run, settings_for
+from tests.support import Checkout, Done, Run, settings_for
 
 PROJECT = "https://gitlab.example.com/acme/web"
 
@@ -42,10 +43,13 @@ class Deploys:
             CI_PIPELINE_IID="75",
         )
 
-    def __call__(self, command: str = "deploy", **more: str) -> Done:
+    def start(self, command: str = "deploy", **more: str) -> Run:
         facts = {"CI_PROJECT_DIR": str(self.checkout.path), "CI_COMMIT_SHA": self.checkout.head}
         env = {**self.env, **facts, **more}
-        return run("ci-deploy", *command.split(), cwd=self.checkout.path, env=env)
+        return Run("ci-deploy", *command.split(), cwd=self.checkout.path, env=env)
+
+    def __call__(self, command: str = "deploy", **more: str) -> Done:
+        return self.start(command, **more).done()
 
 
 @pytest.fixture
@@ -75,8 +79,8 @@ def test_linked_repository_is_told_from_where_to_where(
         "GET repos/",  # these three are `releases set-commits`
         "POST releases/",
         f"PUT releases/{second}/",
-        f"POST releases/{second}/deploys/",
         f"PUT releases/{second}/",
+        f"POST releases/{second}/deploys/",
     ]
     release = server.releases[second]
     assert release["projects"] == ["web", "api"]
@@ -101,8 +105,8 @@ def test_record_comes_after_the_verification_and_the_release_before_the_push(
         "→ Sentry: set the commits",
         "→ push",
         "verified: hello runs",
-        "→ Sentry: record the deploy",
         "→ Sentry: finalize the release",
+        "→ Sentry: record the deploy",
     ]
     assert sorted(order, key=done.output.index) == order
 
@@ -225,11 +229,53 @@ def test_revision_that_is_live_although_a_later_step_failed_is_recorded(
     assert len(server.deploys) == 1
 
 
-def test_skipped_deploy_tells_nothing(server: SentryStandIn, deploy: Deploys) -> None:
+def test_skipped_deploy_only_asks(server: SentryStandIn, deploy: Deploys) -> None:
     assert deploy().code == 0
     server.calls.clear()
     assert deploy().report["status"] == "skipped"
-    assert server.calls == []
+    assert server.short == [f"GET releases/{deploy.checkout.head}/deploys/"]
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_deploy_whose_run_was_ended_after_it_was_live_is_told_by_the_next(
+    server: SentryStandIn, deploy: Deploys, how: signal.Signals
+) -> None:
+    asleep = deploy.start(POST_DEPLOY_COMMAND="sleep 20")
+    asleep.wait_for("→ run sleep 20")
+    asleep.signal(how)
+    asleep.done()
+    told = len(server.deploys)  # a run that is cancelled has the time for it, if it is not slow
+    assert told <= (how is signal.SIGTERM)
+    done = deploy()
+    assert (done.code, done.report["status"]) == (0, "skipped"), done.output
+    [record] = server.deploys
+    assert (record["release"], record["environment"]) == (deploy.checkout.head, "staging")
+    assert server.releases[deploy.checkout.head]["dateReleased"]
+    assert ("did not come to tell it" in done.output) == (told == 0)
+
+
+def test_what_was_live_before_there_was_sentry_is_not_told(
+    server: SentryStandIn, deploy: Deploys
+) -> None:
+    assert deploy(SENTRY_PROJECT="").code == 0
+    assert deploy().report["status"] == "skipped"
+    assert server.short == [f"GET releases/{deploy.checkout.head}/deploys/"]
+
+
+@pytest.mark.parametrize("linked", [True, False], ids=["linked", "unlinked"])
+def test_same_revision_deployed_again_keeps_its_commits(
+    server: SentryStandIn, deploy: Deploys, linked: bool
+) -> None:
+    if linked:
+        server.link("acme / web", PROJECT)
+    assert deploy().code == 0
+    server.calls.clear()
+    done = deploy(REDEPLOY="true")
+    assert done.code == 0, done.output
+    assert "Sentry: there are no new commits to tell." in done.output
+    puts = [call for call in server.calls if call.short.startswith("PUT")]
+    assert [call.body for call in puts if {"refs", "commits"} & call.body.keys()] == []
+    assert len(server.deploys) == 2
 
 
 def test_plan_names_all_that_sentry_would_be_told_and_only_asks(

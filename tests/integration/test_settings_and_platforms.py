@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ci_deploy.report import OUTPUTS
 from tests.standins.dokku.client import Client
 from tests.standins.dokku.server import DokkuStandIn, Fault
 from tests.support import Checkout, run, settings_for
@@ -119,37 +120,54 @@ def test_ci_deploy_false_does_nothing_and_is_green(dokku: DokkuStandIn, checkout
     assert len(dokku.connections()) == before
 
 
+class Everywhere:
+    """The same deploy on each platform, and the outputs of the contract as it gives them."""
+
+    def __init__(self, checkout: Checkout, folder: Path, env: dict[str, str]) -> None:
+        self.checkout, self.folder, self.env = checkout, folder, env
+
+    def gitlab(self) -> dict[str, str]:
+        done = run("deploy", cwd=self.checkout.path, env={**self.env, **_gitlab(self.checkout)})
+        assert done.code == 0, done.output
+        names = {f"DEPLOYED_{name.upper().replace('-', '_')}": name for name in OUTPUTS}
+        return {names[name]: value for name, value in done.outputs().items()}
+
+    def github(self) -> dict[str, str]:
+        inputs = {f"INPUT_{name.replace('_', '-')}": value for name, value in self.env.items()}
+        variables = _github(self.checkout, self.folder)
+        done = run("ci-deploy", cwd=self.checkout.path, env={**inputs, **variables})
+        assert done.code == 0, done.output
+        found = _parse_outputs(Path(variables["GITHUB_OUTPUT"]).read_text())
+        assert found.keys() == OUTPUTS.keys()
+        return {name: value for name, value in found.items() if value}
+
+    def local(self) -> dict[str, str]:
+        done = run("deploy", cwd=self.checkout.path, env=self.env)
+        assert done.code == 0, done.output
+        found = {name: done.report[name.replace("-", "_")] for name in OUTPUTS}
+        found |= {"changed": str(found["changed"]).lower(), "duration": f"{found['duration']:.1f}"}
+        return {name: value for name, value in found.items() if value}
+
+
 def test_outputs_are_the_same_on_gitlab_github_and_locally(
-    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+    dokku: DokkuStandIn, tmp_path: Path
 ) -> None:
+    """All of them, after a deploy and when there was nothing to deploy."""
+    checkout = Checkout(tmp_path / "app")
+    head = checkout.head
     env = settings_for(dokku, DEPLOY_ENVIRONMENT="staging")
     assert run("deploy", cwd=checkout.path, env=env).code == 0
-
-    gitlab = run("deploy", cwd=checkout.path, env={**env, **_gitlab(checkout)})
-    on_gitlab = {
-        name.removeprefix("DEPLOYED_").lower().replace("_", "-"): value
-        for name, value in gitlab.outputs().items()
-    }
-    inputs = {f"INPUT_{name.replace('_', '-')}": value for name, value in env.items()}
-    variables = _github(checkout, tmp_path)
-    github = run("ci-deploy", cwd=checkout.path, env={**inputs, **variables})
-    on_github = _parse_outputs(Path(variables["GITHUB_OUTPUT"]).read_text())
-    local = run("deploy", cwd=checkout.path, env=env)
-    on_github = {name: value for name, value in on_github.items() if value}
-    for outputs in (on_gitlab, on_github):
-        outputs.pop("duration")
-        assert outputs == {
-            "status": "skipped",
-            "app": "hello",
-            "environment": "staging",
-            "revision": checkout.head,
-            "previous-revision": checkout.head,
-            "changed": "false",
-        } | ({"url": outputs["url"]} if "url" in outputs else {})
-    assert on_gitlab == on_github
-    for done in (gitlab, github, local):
-        assert done.report["status"] == "skipped"
-        assert done.report["revision"] == checkout.head
+    known = {"app": "hello", "environment": "staging", "url": dokku.app("hello").url}
+    known |= {"revision": head, "previous-revision": head}
+    for more, result in (
+        ({"REDEPLOY": "true"}, {"status": "succeeded", "changed": "true"}),
+        ({}, {"status": "skipped", "changed": "false"}),
+    ):
+        everywhere = Everywhere(checkout, tmp_path, {**env, **more})
+        for outputs in (everywhere.gitlab(), everywhere.github(), everywhere.local()):
+            assert float(outputs.pop("duration")) >= 0.0
+            outputs.pop("release", "")  # each deploy has its own
+            assert outputs == {**known, **result}
 
 
 ODD = "st=ag\n in%25g \"q\" 'r' `s` " + "x" * 200
@@ -168,15 +186,20 @@ def test_odd_values_are_equal_on_both_platforms_and_break_neither(
     assert found == gitlab.outputs()["DEPLOYED_ENVIRONMENT"] == " ".join(ODD.split())
 
 
-def test_value_too_long_for_dotenv_is_left_out_with_a_message(
-    dokku: DokkuStandIn, checkout: Checkout
+@pytest.mark.parametrize("size", [4000, 6000])
+def test_long_value_is_whole_on_github_and_on_gitlab_as_far_as_dotenv_allows(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path, size: int
 ) -> None:
-    env = settings_for(dokku, DEPLOY_ENVIRONMENT="x" * 6000)
+    """A dotenv report of 5 KiB or more would fail the job after a deploy that is live."""
+    env = settings_for(dokku, DEPLOY_ENVIRONMENT="x" * size)
     done = run("deploy", cwd=checkout.path, env={**env, **_gitlab(checkout)})
     assert done.code == 0, done.output
-    assert (checkout.path / "deploy.env").stat().st_size <= 5 * 1024
-    assert "DEPLOYED_ENVIRONMENT is too long" in done.output
     assert done.outputs()["DEPLOYED_STATUS"] == "succeeded"
+    assert (checkout.path / "deploy.env").stat().st_size < 5 * 1024
+    fits = size < 5 * 1024
+    assert done.outputs().get("DEPLOYED_ENVIRONMENT", "") == ("x" * size if fits else "")
+    assert ("DEPLOYED_ENVIRONMENT is too long" in done.output) is not fits
+    assert Everywhere(checkout, tmp_path, env).github()["environment"] == "x" * size
 
 
 def test_tier_that_does_not_fit_the_environment_is_mentioned(

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Put the runners and clients that the tests call into .tools/bin of the repository, in pinned
 # versions: gitlab-ci-local (with a Node of its own), act, actionlint, Compose v2, the Heroku CLI.
-# Nothing else is touched, except that rsync, which gitlab-ci-local wants on the machine, comes from
-# Debian.
+# Nothing else is touched, except that Debian gives what has to be on the machine: rsync for
+# gitlab-ci-local, Ruby to run the line that quiets Sidekiq.
 set -eu
 cd "$(dirname "$0")"
 # shellcheck source=/dev/null
@@ -21,6 +21,7 @@ skip() {
 }
 
 command -v rsync >/dev/null || packages rsync
+command -v ruby >/dev/null || packages ruby
 
 # The copied lock file is the mark of a finished installation, so it is copied last.
 if cmp -s "$here/npm/package-lock.json" npm/installed.json; then

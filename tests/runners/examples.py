@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -24,7 +25,8 @@ def pipeline(name: str, image: str) -> str:
     text = (EXAMPLES / "gitlab" / f"{name}.gitlab-ci.yml").read_text()
     text = text.replace(f"@{__version__}", "@$CI_COMMIT_SHA")
     text = text.replace(OURS, "$CI_SERVER_FQDN/$CI_PROJECT_PATH/")
-    text = text.replace("dokku@dokku.example.com", "root@dokku")
+    text = re.sub(r"dokku@dokku\.[\w.]+", "root@dokku", text)
+    text = re.sub(r" +image: ghcr.+\n", "", text)
     inputs = f"inputs:\n      image: {image}\n      dokku-create-app: 'true'\n"
     return text.replace("inputs:\n", inputs)
 
@@ -58,14 +60,25 @@ def _reached(server: Container | HerokuStandIn) -> tuple[str, dict[str, str], di
 
 
 def gitlab_ci_local(
-    made: Checkout, server: Container | HerokuStandIn, *arguments: str
+    made: Checkout,
+    server: Container | HerokuStandIn,
+    *arguments: str,
+    scoped: Mapping[str, Mapping[str, str]] | None = None,
+    git: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run the pipeline, or what `arguments` say; secrets are project variables, as on GitLab."""
+    """Run the pipeline, or what `arguments` say; secrets are project variables, as on GitLab.
+
+    `scoped` variables have a value for each environment scope; `git` is for the runner's own git.
+    """
     network, secrets, settings = _reached(server)
     home = made.path.parent / "home"
     home.mkdir(exist_ok=True)
     variables = home / "variables.yml"
-    given = {**secrets, **settings}
+    given: dict[str, object] = {**secrets, **settings}
+    given |= {name: {"type": "variable", "values": each} for name, each in (scoped or {}).items()}
+    known = {"GIT_CONFIG_COUNT": str(len(git or {}))}
+    for at, (key, text) in enumerate((git or {}).items()):
+        known |= {f"GIT_CONFIG_KEY_{at}": key, f"GIT_CONFIG_VALUE_{at}": text}
     variables.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in given.items()))
     return subprocess.run(
         [
@@ -75,7 +88,12 @@ def gitlab_ci_local(
             *arguments,
         ],
         cwd=made.path,
-        env={**os.environ, "HOME": str(home)},
+        env={
+            **os.environ,
+            "HOME": str(home),
+            "GIT_CONFIG_COUNT": str(len(git or {})),
+            **known,
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -13,7 +13,6 @@ from ci_deploy import __version__
 from tests.containers import Container
 from tests.docker import build_image
 from tests.runners.examples import EXAMPLES, TOOLS, act, action
-from tests.runners.test_gitlab_ci_local import running
 from tests.standins.heroku.server import HerokuStandIn
 from tests.support import BIN, ROOT, Checkout
 
@@ -42,7 +41,7 @@ def test_push_to_main_deploys_to_staging(
     payload = {"ref": "refs/heads/main", "after": made.head}
     done = act(made, dokku_container, released, "push", payload=payload)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert running(dokku_container, "act-staging") == made.head
+    assert dokku_container.running("act-staging") == made.head
     assert "deploy act-staging to staging" in done.stdout
 
 
@@ -53,7 +52,7 @@ def test_tag_deploys_to_production(image: str, dokku_container: Container, tmp_p
     payload = {"ref": "refs/tags/v1.0.0", "after": made.head}
     done = act(made, dokku_container, released, "push", payload=payload)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert running(dokku_container, "acttag") == made.head
+    assert dokku_container.running("acttag") == made.head
 
 
 def test_pull_request_makes_a_review_app_and_closing_it_removes_it(
@@ -71,7 +70,7 @@ def test_pull_request_makes_a_review_app_and_closing_it_removes_it(
         payload = {"action": kind, "number": 7, "pull_request": pull}
         done = act(made, dokku_container, released, "pull_request", payload=payload)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert running(dokku_container, "actpull-feature-x") == expected
+        assert dokku_container.running("actpull-feature-x") == expected
 
 
 @pytest.mark.parametrize(

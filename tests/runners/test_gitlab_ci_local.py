@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+import threading
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.containers import Container
 from tests.docker import build_image
-from tests.runners.examples import gitlab_ci_local, pipeline, project
-from tests.standins.dokku.state import Store
-from tests.standins.dokku.view import AppView
+from tests.loopback import serving
+from tests.runners.examples import gitlab_ci_local, pipeline, project, refresh
 from tests.standins.heroku.server import HerokuStandIn
-from tests.support import BIN
+from tests.support import BIN, ROOT, Checkout
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
 
@@ -42,12 +45,6 @@ after:
 """
 
 
-def running(server: Container, app: str) -> str:
-    """The revision that an app of the stand-in runs; empty when there is no such app."""
-    view = AppView(Store(server.state), app)
-    return view.running_revision if view.exists else ""
-
-
 def test_component_deploys_and_hands_its_outputs_on(
     image: str, dokku_container: Container, tmp_path: Path
 ) -> None:
@@ -55,7 +52,7 @@ def test_component_deploys_and_hands_its_outputs_on(
     made = project(tmp_path / "project", text)
     done = gitlab_ci_local(made, dokku_container)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert running(dokku_container, "component") == made.head
+    assert dokku_container.running("component") == made.head
     assert f"status=succeeded revision={made.head}" in done.stdout
     assert "deploy component to staging" in done.stdout
 
@@ -73,18 +70,25 @@ def test_project_wide_defaults_and_a_job_of_the_same_name_fit_together(
     done = gitlab_ci_local(made, dokku_container)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "prepared" in done.stdout
-    assert running(dokku_container, "same-name") == made.head
+    assert dokku_container.running("same-name") == made.head
 
 
 def test_an_input_beats_a_project_variable(
     image: str, dokku_container: Container, tmp_path: Path
 ) -> None:
+    """Also one that says what the default is; one that is empty does not."""
     text = INCLUDE.format(image=image, app="from-input", more="")
-    made = project(tmp_path / "project", text)
-    done = gitlab_ci_local(made, dokku_container, "--variable", "APP_NAME=from-variable")
+    inputs = "      lock-timeout: '900'\n      deploy-timeout: ''\n      dokku-create-app"
+    made = project(tmp_path / "project", text.replace("      dokku-create-app", inputs))
+    given = ("--variable", "APP_NAME=from-variable", "--variable", "LOCK_TIMEOUT=never")
+    refused = gitlab_ci_local(made, dokku_container, *given, "--variable", "DEPLOY_TIMEOUT=never")
+    assert refused.returncode != 0
+    assert "1 setting" in refused.stdout or "a setting is" in refused.stdout
+    assert "DEPLOY_TIMEOUT (variable DEPLOY_TIMEOUT): `never` is not" in refused.stdout
+    done = gitlab_ci_local(made, dokku_container, *given)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert running(dokku_container, "from-input") == made.head
-    assert running(dokku_container, "from-variable") == ""
+    assert dokku_container.running("from-input") == made.head
+    assert dokku_container.running("from-variable") == ""
 
 
 def test_command_in_an_input_is_no_shell_code(
@@ -117,7 +121,93 @@ def test_bad_input_is_refused_before_the_job(
     done = gitlab_ci_local(made, dokku_container)
     assert done.returncode != 0
     assert words in (done.stdout + done.stderr).lower()
-    assert running(dokku_container, "bad-input") == ""
+    assert dokku_container.running("bad-input") == ""
+
+
+@pytest.mark.parametrize("when", ["always", "manual"])
+def test_rules_with_a_when_reach_the_stop_job_too(
+    image: str, dokku_container: Container, tmp_path: Path, when: str
+) -> None:
+    """Why `ci-deploy destroy` refuses to be started by itself: GitLab lets a rule win here."""
+    text = pipeline("review-apps", image)
+    text = text.replace("$CI_DEFAULT_BRANCH }]", f"$CI_DEFAULT_BRANCH, when: {when} }}]")
+    made = project(tmp_path / "project", text)
+    made.git("checkout", "--quiet", "-b", "feature-x")
+    listed = gitlab_ci_local(made, dokku_container, "--list-json")
+    assert listed.returncode == 0, listed.stderr
+    found = {job["name"]: job["when"] for job in json.loads(listed.stdout)}
+    assert found == {"review": when, "review:stop": when}
+
+
+def test_variables_differ_by_the_scope_of_their_environment(
+    image: str, dokku_container: Container, tmp_path: Path
+) -> None:
+    text = pipeline("staging-and-production", image).replace("app-name: hello", "app-name: scoped")
+    made = project(tmp_path / "project", text)
+    scoped = {"APP_CONFIG": {"staging": "COLOUR=blue\n", "production": "COLOUR=green\n"}}
+    for job in ("staging", "production"):
+        done = gitlab_ci_local(made, dokku_container, job, scoped=scoped)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert dokku_container.config("scoped-staging")["COLOUR"] == "blue"
+    assert dokku_container.config("scoped")["COLOUR"] == "green"
+
+
+def test_rails_is_migrated_as_by_the_deployer_of_old(
+    image: str, dokku_container: Container, tmp_path: Path
+) -> None:
+    text = pipeline("rails", image).replace("app-name: my-project", "app-name: rails-example")
+    made = project(tmp_path / "project", text)
+    script = "#!/bin/sh\necho rails $1\n"
+    files = {"Gemfile": "gem 'rails'\n", "config/application.rb": "", "bin/rails": script}
+    made.commit("Rails", files)
+    (made.path / "bin/rails").chmod(0o755)
+    made.commit("Executable")
+    refresh(made)
+    done = gitlab_ci_local(made, dokku_container)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert dokku_container.running("rails-example") == made.head
+    assert "rails db:migrate" in done.stdout
+
+
+class OurFiles(SimpleHTTPRequestHandler):
+    """What a web server shows of this repository."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments, directory=str(ROOT))
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def _by_project(made: Checkout, folder: Path) -> tuple[str, dict[str, str]]:
+    """From another project of the instance, by git, as a mirror is included."""
+    mirror = Checkout(folder / "mirror", {"README.md": ""})
+    shutil.copytree(ROOT / "templates", mirror.path / "templates")
+    mirror.commit("Mirror")
+    mirror.git("tag", "0.1.0")
+    mirror.git("config", "uploadpack.allowFilter", "true")
+    found = "- project: devops/ci-deploy\n    ref: 0.1.0\n    file: /templates/deploy.yml"
+    return found, {f"url.file://{mirror.path}.insteadOf": "https://gitlab.com/devops/ci-deploy.git"}
+
+
+@pytest.mark.parametrize("kind", ["local", "project", "remote"])
+def test_component_works_by_every_other_include(
+    image: str, dokku_container: Container, tmp_path: Path, kind: str
+) -> None:
+    text = INCLUDE.format(image=image, app=f"by-{kind}", more="")
+    made = project(tmp_path / "project", "")
+    component = "- component: $CI_SERVER_FQDN/$CI_PROJECT_PATH/deploy@$CI_COMMIT_SHA"
+    git: dict[str, str] = {}
+    with serving(OurFiles, threading.Event()) as url:
+        found = {"local": "- local: /templates/deploy.yml",
+                 "remote": f"- remote: {url}/templates/deploy.yml"}  # fmt: skip
+        if kind == "project":
+            found[kind], git = _by_project(made, tmp_path)
+        made.commit("Include", {".gitlab-ci.yml": text.replace(component, found[kind])})
+        refresh(made)
+        done = gitlab_ci_local(made, dokku_container, git=git)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert dokku_container.running(f"by-{kind}") == made.head
 
 
 def test_staging_by_itself_and_production_by_hand(
@@ -126,11 +216,11 @@ def test_staging_by_itself_and_production_by_hand(
     made = project(tmp_path / "project", pipeline("staging-and-production", image))
     done = gitlab_ci_local(made, dokku_container)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert running(dokku_container, "hello-staging") == made.head
-    assert running(dokku_container, "hello") == ""
+    assert dokku_container.running("hello-staging") == made.head
+    assert dokku_container.running("hello") == ""
     done = gitlab_ci_local(made, dokku_container, "production")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert running(dokku_container, "hello") == made.head
+    assert dokku_container.running("hello") == made.head
 
 
 def test_production_on_tags(image: str, dokku_container: Container, tmp_path: Path) -> None:
@@ -139,8 +229,8 @@ def test_production_on_tags(image: str, dokku_container: Container, tmp_path: Pa
     tag = ("--variable", "CI_COMMIT_TAG=1.0.0", "--unset-variable", "CI_COMMIT_BRANCH")
     done = gitlab_ci_local(made, dokku_container, *tag)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert running(dokku_container, "tagged") == made.head
-    assert running(dokku_container, "tagged-staging") == ""
+    assert dokku_container.running("tagged") == made.head
+    assert dokku_container.running("tagged-staging") == ""
 
 
 def test_review_app_is_started_and_stopped_without_a_checkout(
@@ -152,13 +242,15 @@ def test_review_app_is_started_and_stopped_without_a_checkout(
     made.commit("On a branch")
     done = gitlab_ci_local(made, dokku_container)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert running(dokku_container, "base-feature-x") == made.head
+    assert dokku_container.running("base-feature-x") == made.head
     done = gitlab_ci_local(made, dokku_container, "review:stop")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert running(dokku_container, "base-feature-x") == ""
+    assert dokku_container.running("base-feature-x") == ""
 
 
-@pytest.mark.parametrize("name", ["staging-and-production", "production-on-tags", "review-apps"])
+@pytest.mark.parametrize(
+    "name", ["staging-and-production", "production-on-tags", "review-apps", "rails"]
+)
 def test_rendered_pipeline_follows_the_published_schema(
     image: str, dokku_container: Container, tmp_path: Path, name: str
 ) -> None:
@@ -189,7 +281,8 @@ def test_component_twice_with_names_of_their_own_and_once_with_an_array_of_rules
     for kind, facts in (("branch", ()), ("tag", tag)):
         listed = gitlab_ci_local(made, dokku_container, "--list-json", *facts)
         assert listed.returncode == 0, listed.stderr
-        found[kind] = [job["name"] for job in json.loads(listed.stdout)]
+        jobs = json.loads(listed.stdout)
+        found[kind] = [job["name"] for job in jobs if job["when"] != "never"]
     assert found == {"branch": ["staging"], "tag": ["production"]}
 
 

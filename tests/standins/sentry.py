@@ -156,6 +156,8 @@ class SentryStandIn:
         return 201, {"name": None, "url": None, **self.deploys[-1]}
 
     def list_deploys(self, _call: Call, version: str) -> Answer:
+        if version not in self.releases:
+            return 404, {"detail": "The requested resource does not exist"}
         return 200, [deploy for deploy in self.deploys if deploy["release"] == version]
 
     def chunks(self, _call: Call) -> Answer:

@@ -51,6 +51,18 @@ def test_env_file_that_cannot_be_read_is_a_problem(assembled: Assembled) -> None
     assert "ENV_FILE: the file /no/such/file cannot be read" in told
 
 
+def test_names_of_app_and_environment_are_never_hidden(assembled: Assembled) -> None:
+    """Else the log would be unreadable, and hooks would miss every variable that has them."""
+    made = assembled(
+        APP_NAME="my-project",
+        CI_ENVIRONMENT_NAME="canary",
+        SSH_PRIVATE_KEY_PASSPHRASE="my-project",
+        NOTIFY_WEBHOOK_URL="https://ci.example.com/x1y2z3/canary",
+    )
+    assert made.redactor.text("my-project in canary") == "my-project in canary"
+    assert made.redactor.text("x1y2z3") == "[REDACTED]"
+
+
 def test_file_of_a_required_secret_that_cannot_be_read_is_not_called_missing(
     assembled: Assembled,
 ) -> None:

@@ -77,6 +77,42 @@ def test_pull_request_deploys_its_head_and_not_the_merge(job: Job) -> None:
     assert (found.fork, found.untrusted) == (False, False)
 
 
+def test_merged_pull_request_deploys_the_merge_commit(job: Job) -> None:
+    """`closed` of one that was not merged is about its head still; its branch names the app."""
+    payload = pull()
+    payload["pull_request"]["merged"] = True
+    found = job.facts("pull_request", payload, GITHUB_HEAD_REF="feature")
+    assert (found.revision, found.ref) == ("a" * 40, "feature")
+    payload["pull_request"]["merged"] = False
+    assert job.facts("pull_request", payload).revision == HEAD
+
+
+@pytest.mark.parametrize(("kind", "branch", "tag"), [("branch", "old", ""), ("tag", "", "old")])
+def test_deleted_branch_and_not_the_default_one_names_the_review_app(
+    job: Job, kind: str, branch: str, tag: str
+) -> None:
+    found = job.facts("delete", {"ref": "old", "ref_type": kind})
+    assert (found.ref, found.branch, found.tag) == ("old", branch, tag)
+
+
+def test_run_is_credited_to_whoever_has_started_it_again(job: Job) -> None:
+    assert job.facts("push", {}, GITHUB_TRIGGERING_ACTOR="joe").actor == "joe"
+
+
+@pytest.mark.parametrize(
+    ("event", "actor", "is_it"),
+    [
+        ("pull_request", "dependabot[bot]", True),
+        ("pull_request", "jane", False),
+        ("push", "dependabot[bot]", False),
+    ],
+)
+def test_pull_requests_of_dependabot(job: Job, event: str, actor: str, is_it: bool) -> None:
+    """A re-run by a person gets no secrets either."""
+    found = job.facts(event, pull(), GITHUB_ACTOR=actor, GITHUB_TRIGGERING_ACTOR="jane")
+    assert (found.dependabot, found.fork) == (is_it, False)
+
+
 @pytest.mark.parametrize("repository", ["stranger/web", None])
 def test_pull_request_of_a_fork_even_of_a_deleted_one_is_one(
     job: Job, repository: str | None
@@ -105,6 +141,35 @@ def test_workflow_run_deploys_what_was_tested_and_not_the_default_branch(job: Jo
     tested = {"head_sha": HEAD, "head_branch": "feature", "conclusion": "failure"}
     found = job.facts("workflow_run", {"workflow_run": tested}, GITHUB_REF_NAME="main")
     assert (found.revision, found.ref, found.tests) == (HEAD, "feature", "failure")
+
+
+@pytest.mark.parametrize(
+    ("event", "untrusted"),
+    [("push", False), ("pull_request", True), ("pull_request_target", True), ("schedule", False)],
+)
+def test_workflow_run_after_a_pull_request_of_our_own_is_untrusted_too(
+    job: Job, event: str, untrusted: bool
+) -> None:
+    run = {"head_repository": {"full_name": "acme/web"}, "event": event, "head_sha": HEAD}
+    found = job.facts("workflow_run", {"workflow_run": run})
+    assert (found.fork, found.untrusted) == (False, untrusted)
+
+
+@pytest.mark.parametrize(
+    ("event", "name", "tag"),
+    [
+        ("push", "v1.2.3", "v1.2.3"),
+        ("push", "2026.11-rc.1", "2026.11-rc.1"),
+        ("release", "gold", "gold"),
+        ("push", "main", ""),
+        ("push", "v2-rewrite", ""),
+        ("schedule", "v1.2.3", ""),
+    ],
+)
+def test_workflow_run_after_a_tag_knows_it(job: Job, event: str, name: str, tag: str) -> None:
+    run = {"head_branch": name, "event": event}
+    found = job.facts("workflow_run", {"workflow_run": run}, GITHUB_REF_NAME="main")
+    assert (found.ref, found.tag) == (name, tag)
 
 
 @pytest.mark.parametrize("payload", ["", "{", "[]", "null", '{"pull_request": null}'])

@@ -72,6 +72,26 @@ def test_tag_pipeline_has_no_branch() -> None:
     assert (found.tag, found.ref, found.branch) == ("v1", "v1", "")
 
 
+@pytest.mark.parametrize(
+    ("action", "manual", "source", "unasked"),
+    [
+        ("stop", "", "push", True),
+        ("stop", "", "merge_request_event", True),
+        ("stop", "true", "push", False),  # a click, a branch that is gone, a merge request closed
+        ("stop", "", "schedule", False),
+        ("start", "", "push", False),
+        ("", "", "push", False),
+    ],
+)
+def test_stop_job_that_has_started_by_itself(
+    action: str, manual: str, source: str, unasked: bool
+) -> None:
+    given = {"CI_ENVIRONMENT_ACTION": action, "CI_JOB_MANUAL": manual}
+    assert facts(BRANCH, given, CI_PIPELINE_SOURCE=source).unasked is unasked
+    # gitlab-ci-local never says that a job is manual
+    assert not facts(BRANCH, given, CI_PIPELINE_SOURCE=source, GITLAB_CI="false").unasked
+
+
 def test_merge_request_pipeline_is_about_its_source_branch() -> None:
     found = facts(MERGE_REQUEST)
     assert (found.ref, found.branch, found.revision) == ("feature/x", "feature/x", "a" * 40)
@@ -167,7 +187,7 @@ def written(workspace: Path, made: Report) -> dict[str, str]:
     """Write the outputs; the lines of the dotenv file."""
     GitLab({**BRANCH, "CI_PROJECT_DIR": str(workspace)}).write(made)
     data = (workspace / "deploy.env").read_bytes()
-    assert len(data) <= DOTENV_LIMIT
+    assert len(data) < DOTENV_LIMIT, "GitLab refuses a file of exactly this size"
     assert b"\n\n" not in data
     return dict(line.split("=", 1) for line in data.decode().splitlines())
 
@@ -197,6 +217,13 @@ def test_dotenv_values_stay_on_their_line(workspace: Path) -> None:
 def test_text_that_is_no_unicode_is_written_all_the_same(workspace: Path) -> None:
     """An environ may hold any bytes; Python gives them as surrogates."""
     assert written(workspace, report(environment="a\udcff"))["DEPLOYED_ENVIRONMENT"] == "a?"
+
+
+def test_dotenv_of_exactly_the_limit_is_too_big(workspace: Path) -> None:
+    written(workspace, report(url=""))
+    room = DOTENV_LIMIT - (workspace / "deploy.env").stat().st_size - len("DEPLOYED_URL=\n")
+    assert "DEPLOYED_URL" not in written(workspace, report(url="x" * room))
+    assert written(workspace, report(url="x" * (room - 1)))["DEPLOYED_URL"]
 
 
 @pytest.mark.parametrize("text", ["x" * 6000, "é" * 3000])

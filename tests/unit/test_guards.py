@@ -50,6 +50,33 @@ def test_strangers_code_with_our_secrets_is_refused(command: str) -> None:
     guards.check(command, UNTRUSTED, ("untrusted",))
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_code_that_nobody_has_merged_is_refused_beside_our_secrets(command: str) -> None:
+    unmerged = CIContext(untrusted=True, event="workflow_run")
+    with pytest.raises(Refused, match="follows the run of a pull request") as caught:
+        guards.check(command, unmerged, ("fork", "freeze"))
+    assert caught.value.code == 14
+    assert "github.event.workflow_run.event == 'push'" in caught.value.hint
+    guards.check(command, unmerged, ("untrusted",))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_dependabot_is_skipped_and_not_a_failure(command: str) -> None:
+    with pytest.raises(SkipDeploy, match="Dependabot's pull requests get no secrets"):
+        guards.check(command, CIContext(dependabot=True), ("freeze", "untrusted"))
+    guards.check(command, CIContext(dependabot=True), ("fork",))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_review_app_is_not_removed_by_a_job_that_started_by_itself(command: str) -> None:
+    if command != "destroy":
+        return guards.check(command, CIContext(unasked=True), ())
+    with pytest.raises(Refused, match="has started by itself") as caught:
+        guards.check(command, CIContext(unasked=True), ("freeze", "fork", "untrusted"))
+    assert "`rules` has a `when`" in caught.value.hint
+    return None
+
+
 def test_names_of_guards_are_checked() -> None:
     source = Source({"APP_NAME": "web", "DEPLOY_ALLOW": "freeze, forks"})
     assert load(CoreSettings, source, lambda _secret: None) is None

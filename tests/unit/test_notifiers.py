@@ -16,7 +16,7 @@ from ci_deploy.layers.notifiers.email import Email, EmailSettings, addresses, se
 from ci_deploy.layers.notifiers.mattermost import Mattermost, MattermostSettings
 from ci_deploy.layers.notifiers.slack import Slack, SlackSettings, escape
 from ci_deploy.layers.notifiers.webhook import Webhook, WebhookSettings, signature
-from ci_deploy.notices import BAD, COLOURS, GOOD, Notice
+from ci_deploy.notices import BAD, COLOURS, GOOD, Notice, last
 from ci_deploy.tools.mail_server import mail_server
 
 CTX: Any = SimpleNamespace()
@@ -97,6 +97,42 @@ def test_mattermost_gets_no_more_than_it_takes() -> None:
 
 
 # --- Slack ---
+
+
+LONG = replace(NOTICE, lines=(*(f"{at} {'<' * 290}" for at in range(9)), "the reason <here>"))
+
+
+def test_of_too_many_lines_the_last_ones_are_told() -> None:
+    """What went wrong stands at the end."""
+    [attachment] = mattermost().payload(LONG)["attachments"]
+    slack_text = slack_layer().payload(LONG)["attachments"][0]["blocks"][-1]["text"]["text"]
+    assert attachment["text"].endswith("    the reason <here>")
+    assert attachment["text"].startswith("    …\n    ")
+    assert len(attachment["text"]) <= 2000
+    assert slack_text.endswith("the reason &lt;here&gt;```")
+    assert slack_text.startswith("```…\n")
+    assert len(slack_text) <= 3000
+
+
+@pytest.mark.parametrize(
+    ("lines", "limit", "shown"),
+    [
+        (["one", "two"], 7, "one\ntwo"),
+        (["one", "two"], 6, "…\ntwo"),
+        (["a long line"], 6, "…line"),
+        ([], 6, ""),
+    ],
+)
+def test_last_lines(lines: list[str], limit: int, shown: str) -> None:
+    assert last(lines, limit) == shown
+    assert len(shown) <= limit
+
+
+def test_mattermost_shows_a_title_that_is_a_link_as_it_is() -> None:
+    named = replace(NOTICE, title="my_app (a*b)")
+    [linked] = mattermost().payload(named)["attachments"]
+    [plain] = mattermost().payload(replace(named, url=""))["attachments"]
+    assert (linked["title"], plain["title"]) == ("my_app (a*b)", r"my\_app (a\*b)")
 
 
 def test_slack_gets_the_title_as_text_and_the_facts_as_coloured_blocks() -> None:

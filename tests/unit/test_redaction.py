@@ -10,7 +10,7 @@ import re
 import shlex
 import string
 from typing import TYPE_CHECKING
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, urlsplit
 
 import pytest
 
@@ -238,6 +238,30 @@ def test_parts_of_a_url_are_secrets_of_their_own() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("url", "hidden"),
+    [
+        ("https://ci.example.com/hooks/deploy", ()),
+        ("https://ci.example.com/production/notify-team?channel=dev-ops", ()),
+        ("https://ci.example.com/hooks/xk3j4h5k6j/production", ("xk3j4h5k6j",)),
+        ("https://ci.example.com/hooks/kqzvwxhjtrplmnbv", ("kqzvwxhjtrplmnbv",)),
+        ("https://ci.example.com/hooks/aBcDeFgHiJkL", ("aBcDeFgHiJkL",)),
+        ("https://ci.example.com/deploy?token=hunters", ("hunters",)),
+        ("https://bot:hunters@ci.example.com/deploy", ("hunters",)),
+    ],
+)
+def test_ordinary_words_in_a_url_are_no_secrets(url: str, hidden: tuple[str, ...]) -> None:
+    redactor = Redactor()
+    redactor.add(url)
+    ordinary = "deploy hooks/deploy production notify-team dev-ops"
+    assert redactor.text(ordinary) == ordinary
+    whole = {url, urlsplit(url).path.strip("/")}
+    assert set(redactor.masks()) - whole == set(hidden)
+    assert redactor.text(f"called {url}") == f"called {MARK}"
+    for part in hidden:
+        assert redactor.text(f"it is {part}.") == f"it is {MARK}."
+
+
 def test_a_token_in_the_place_of_the_user_is_a_secret() -> None:
     redactor = Redactor()
     redactor.add(f"https://{TOKEN}@github.example.com/shop/web.git")
@@ -426,6 +450,15 @@ def test_what_is_shorter_than_six_characters_is_no_secret() -> None:
     assert redactor.masks() == []
     redactor.add("a\nb\nc\nd", "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----")
     assert redactor.text(f"abcd {text}") == f"abcd {text}"
+
+
+def test_words_that_a_run_says_all_the_time_are_no_secrets() -> None:
+    redactor = Redactor()
+    redactor.spare("My-Project", "canary", "")
+    redactor.add("my-project", "canary", "production", "postgres://shop:canary@db/shop", "canary2")
+    text = "deploy my-project to production; canary"
+    assert redactor.text(text) == text
+    assert redactor.text("canary2") == MARK
 
 
 def test_ordinary_text_stays_as_it_is(redactor: Redactor) -> None:

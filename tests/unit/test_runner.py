@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ci_deploy.errors import Cancelled, OutcomeUnknown, ToolMissing, Unreachable
+from ci_deploy.errors import Cancelled, DeployFailed, OutcomeUnknown, ToolMissing, Unreachable
 from ci_deploy.ledger import Ledger
 from ci_deploy.shell import child
 from ci_deploy.shell.cancellation import Cancellation
@@ -356,6 +356,20 @@ def test_child_killed_before_us_counts_as_a_cancel(runner: Runner) -> None:
         runner.change(sh("kill -TERM $$"), what="x")
     assert caught.value.code == 143
     assert 0.9 < time.monotonic() - started < 5
+
+
+def test_fork_killed_before_it_is_a_program_counts_as_a_cancel(
+    runner: Runner, cancellation: Cancellation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GitLab's cancel may hit it at any moment."""
+    monkeypatch.setattr(os, "setsid", lambda: os._exit(143))  # the first thing that a fork does
+    cancel_soon(cancellation, 0.3)
+    with pytest.raises(Cancelled) as caught:
+        runner.change(["true"], what="x")
+    assert caught.value.code == 130
+    cancellation.leave(1.0)
+    with pytest.raises(DeployFailed, match="true was killed before it had begun"):
+        runner.change(["true"], what="x")
 
 
 def test_signal_that_follows_the_childs_decides_the_code(

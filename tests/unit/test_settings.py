@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ci_deploy.errors import Problem, SettingsError
-from ci_deploy.settings import REQUIRED, declared, load, setting, settings
+from ci_deploy.settings import REQUIRED, SECRET_CONFIG_KEY, declared, load, setting, settings
 from ci_deploy.source import Source
 from ci_deploy.tools.keys import private_key
 from ci_deploy.values import http_url
@@ -298,6 +298,29 @@ def test_of_dotenv_lines_only_secret_looking_values_are_hidden() -> None:
     source = Source({"APP_NAME": "web", "CONFIG": lines})
     load(Sample, source, hidden.append)
     assert hidden == ["aaaaaa", "postgres://u:p@h/d", "b"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("SECRET_KEY_BASE", "RAILS_MASTER_KEY", "AWS_ACCESS_KEY_ID", "API_KEYS", "STRIPE_APIKEY"),
+        *("DB_PASS", "PGPASSWORD", "DB_PASS_READONLY", "JWT_SECRET_2", "SLACK_WEBHOOK_URL"),
+        *("SENTRY_DSN", "CLOUDAMQP_URL", "DATABASE_REPLICA_URL", "GITHUB_TOKEN", "apiKey"),
+    ],
+)
+def test_names_of_secrets_in_an_apps_config(key: str) -> None:
+    assert SECRET_CONFIG_KEY.search(key)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("PASSENGER_APP_ENV", "S3_KEY_PREFIX", "CACHE_KEY_PREFIX", "KEYCLOAK_REALM", "RAILS_ENV"),
+        *("SECRET_NAME", "TOKEN_TTL", "KEYCLOAK_URL", "COMPASSION", "APP_URL", "WEBHOOK_TIMEOUT"),
+    ],
+)
+def test_names_that_only_look_so(key: str) -> None:
+    assert not SECRET_CONFIG_KEY.search(key)
 
 
 # --- all problems at once, and what may be meant ---

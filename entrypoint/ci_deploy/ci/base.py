@@ -34,7 +34,9 @@ class CIContext:
     change: str = ""  # number of the merge or pull request
     change_url: str = ""
     fork: bool = False  # the code comes from a fork
-    untrusted: bool = False  # a stranger's code, with our secrets at hand
+    dependabot: bool = False  # its pull requests get no secrets either
+    untrusted: bool = False  # a stranger's code or nobody's yet, with our secrets at hand
+    unasked: bool = False  # it is to stop an environment, but nobody and nothing has started it
     tests: str = ""  # how the pipeline ended that this job follows, if it says so
     build: str = ""  # the number in DEPLOY_TAG
     fetch_url: str = ""  # where the checkout came from, when the platform says so

@@ -6,6 +6,7 @@ Facts: docs.github.com/actions/reference (workflow commands, variables), actions
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,6 +17,9 @@ from ci_deploy.ci.base import CI, CIContext
 if TYPE_CHECKING:
     from ci_deploy.report import Report
 
+DEPENDABOT = "dependabot[bot]"
+# The payload of a workflow_run does not say whether `head_branch` is a branch or a tag.
+VERSION = re.compile(r"v?\d+(\.\d+)+([.+-][\w.+-]*)?")
 SUMMARY_LIMIT = 1024 * 1024  # bytes; the runner fails the upload of a bigger one
 
 
@@ -47,22 +51,27 @@ class GitHub(CI):
         fork = _is_fork(head.get("repo") or {}, repository) if pull else False
         if run:
             fork = _is_fork(run.get("head_repository") or {}, repository)
-        tag = get("GITHUB_REF_NAME", "") if get("GITHUB_REF_TYPE") == "tag" else ""
-        # GITHUB_SHA is a merge commit for a pull request, the default branch for a workflow_run
+        target = event == "pull_request_target"
+        unmerged = event == "workflow_run" and str(run.get("event")).startswith("pull_request")
+        # GITHUB_SHA is a merge that nobody has made for an open pull request, and the default
+        # branch for a workflow_run
+        tested = "" if pull.get("merged") else head.get("sha") or run.get("head_sha")
+        ref, tag = _ref(event, payload, run, environ)
         return CIContext(
-            revision=head.get("sha") or run.get("head_sha") or get("GITHUB_SHA", ""),
-            ref=get("GITHUB_HEAD_REF") or run.get("head_branch") or get("GITHUB_REF_NAME", ""),
+            revision=tested or get("GITHUB_SHA", ""),
+            ref=ref,
             tag=tag,
             default_branch=(payload.get("repository") or {}).get("default_branch", ""),
-            actor=get("GITHUB_ACTOR", ""),
+            actor=get("GITHUB_TRIGGERING_ACTOR") or get("GITHUB_ACTOR", ""),
             event=event,
             job_url=f"{project}/actions/runs/{get('GITHUB_RUN_ID')}" if project else "",
             project_url=project,
             change=str(pull.get("number", "")),
             change_url=pull.get("html_url", ""),
             fork=fork,
+            dependabot=event == "pull_request" and get("GITHUB_ACTOR") == DEPENDABOT,
             tests=run.get("conclusion") or "",
-            untrusted=fork and event in {"pull_request_target", "workflow_run"},
+            untrusted=(fork and (target or event == "workflow_run")) or unmerged,
             build=get("GITHUB_RUN_NUMBER", ""),
             fetch_url=f"{project}.git" if project else "",
             workspace=Path(get("GITHUB_WORKSPACE", "") or Path.cwd()),
@@ -102,6 +111,20 @@ def _payload(path: str) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}
+
+
+def _ref(
+    event: str, payload: Mapping[str, Any], run: Mapping[str, Any], environ: Mapping[str, str]
+) -> tuple[str, str]:
+    """The branch or tag that the event is about, and the tag if it is one."""
+    name, kind = environ.get("GITHUB_REF_NAME", ""), environ.get("GITHUB_REF_TYPE", "")
+    if event == "delete":  # GITHUB_REF is the default branch then
+        name, kind = str(payload.get("ref", "")), str(payload.get("ref_type", ""))
+    elif run:
+        name = run.get("head_branch") or name
+        version = run.get("event") == "push" and VERSION.fullmatch(name)
+        kind = "tag" if version or run.get("event") == "release" else "branch"
+    return environ.get("GITHUB_HEAD_REF") or name, name if kind == "tag" else ""
 
 
 def _is_fork(head: Mapping[str, Any], repository: str) -> bool:

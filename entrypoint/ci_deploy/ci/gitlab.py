@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DOTENV = "deploy.env"
 ANNOTATIONS = "deploy-annotations.json"
 JUNIT = "deploy-junit.xml"
-DOTENV_LIMIT = 5 * 1024  # bytes, "Maximum size of the file" in the documentation of dotenv reports
+DOTENV_LIMIT = 5 * 1024  # bytes that a dotenv report has to stay below (GitLab compares with `<`)
 # Characters that XML cannot hold at all (XML 1.0, section 2.2); servers print them.
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 SPARE_SECONDS = 60.0  # a job's timeout kills without a signal that could be handled
@@ -61,6 +61,7 @@ class GitLab(CI):
             change=change,
             change_url=f"{project}/-/merge_requests/{change}" if project and change else "",
             fork=bool(source) and source != get("CI_MERGE_REQUEST_PROJECT_ID", source),
+            unasked=_unasked(environ),
             build=get("CI_PIPELINE_IID", ""),
             fetch_url=get("CI_REPOSITORY_URL", ""),
             workspace=Path(get("CI_PROJECT_DIR", "") or Path.cwd()),
@@ -87,6 +88,16 @@ class GitLab(CI):
         (folder / JUNIT).write_bytes(_junit(report))
 
 
+def _unasked(environ: Mapping[str, str]) -> bool:
+    """A stop job that has started by itself. GitLab too starts manual ones: when a branch is gone,
+    a merge request is closed, the time is over. (gitlab-ci-local never says that a job is manual.)
+    """
+    get = environ.get
+    stops = get("CI_ENVIRONMENT_ACTION") == "stop" and get("CI_JOB_MANUAL") != "true"
+    by_code = get("CI_PIPELINE_SOURCE") in {"push", "merge_request_event", "parent_pipeline"}
+    return stops and by_code and get("GITLAB_CI") == "true"
+
+
 def _dotenv(report: Report) -> bytes:
     """`DEPLOYED_…` lines: never the name of a setting, since later jobs get them as variables.
 
@@ -97,7 +108,7 @@ def _dotenv(report: Report) -> bytes:
         for name, value in report.outputs().items()
         if value
     }
-    while sum(len(_line(key, value)) for key, value in lines.items()) > DOTENV_LIMIT:
+    while sum(len(_line(key, value)) for key, value in lines.items()) >= DOTENV_LIMIT:
         longest = max(lines, key=lambda key: len(lines[key]))
         warning = f"{longest} is too long for {DOTENV} (5 KiB) and was left out."
         if warning not in report.warnings:  # it is written at the start and at the end

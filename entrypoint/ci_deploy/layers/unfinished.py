@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from ci_deploy.context import Context
+from ci_deploy.errors import Cancelled, DeployFailed, OutcomeUnknown
+from ci_deploy.events import Event
+from ci_deploy.report import Report
+
+HANDED_OVER = {Event.DEPLOY, Event.PROMOTE, Event.POST_DEPLOY}  # then the server has the code
 
 
 class Unfinished:
@@ -27,8 +32,16 @@ class Unfinished:
         self._ctx.provider.forget(*tasks)
 
     def drop(self) -> None:
-        """The deploy failed: what this run has noted is void, unless its revision is live."""
+        """The deploy failed: what this run has noted is void, unless its revision is live or may
+        become so. A note too many is harmless: what is done twice here may be done twice."""
         report = self._ctx.report
-        unknown = not report.live_revision and report.exit_code != 20
-        if self._new and not unknown and report.live_revision != self._ctx.revision:
+        live = report.live_revision == self._ctx.revision
+        if self._new and not live and not self._may_come(report):
             self._ctx.provider.forget(*self._new)
+
+    def _may_come(self, report: Report) -> bool:
+        """Whether the server may still bring this revision after the run has ended."""
+        if not report.live_revision and report.exit_code != DeployFailed.exit_code:
+            return True  # nobody knows what is live
+        cut_off = report.status == Cancelled.status or report.exit_code == OutcomeUnknown.exit_code
+        return report.failed_event in HANDED_OVER and (report.busy or cut_off)

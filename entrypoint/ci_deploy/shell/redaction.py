@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 _MARK = b"[REDACTED]"
 _CONTEXT = 512  # shown text that is kept, for secrets that go on in the text to come
 _ONLY_COLOURS = re.compile(rb"(?:\x1b\[[0-?]*[ -/]*[@-~])*")
+# What stands in every log is no secret, even where somebody has made it a password.
+_COMMON = {
+    "production", "staging", "development", "testing", "preview", "review", "default", "master",
+    "develop", "deploy", "deployment", "rollback", "destroy", "promote", "history", "doctor",
+    "unlock", "version", "webhook", "webhooks", "enabled", "disabled", "localhost", "password",
+    "secret", "postgres", "postgresql", "dokku", "heroku", "github", "gitlab",
+}  # fmt: skip
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 
 
@@ -43,13 +50,19 @@ class Redactor:
         self._plain: dict[str, None] = {}
         self._needles: set[bytes] = set()
         self._fragments: set[bytes] = set()
+        self._spared = set(_COMMON)
         self._index: Index | None = None
+
+    def spare(self, *words: str) -> None:
+        """Words that this run says all the time, like the app's name; told before the secrets."""
+        self._spared.update(word.lower() for word in words)
 
     def add(self, *secrets: str) -> None:
         """Registers secrets in all spellings; what is shorter than 6 characters is not one."""
         for given in secrets:
             secret = given.replace("\r\n", "\n").strip()
-            if len(secret) >= SHORTEST and secret not in self._plain:
+            known = secret in self._plain or secret.lower() in self._spared
+            if len(secret) >= SHORTEST and not known:
                 self._plain[secret] = None
                 self._add_forms(secret)
                 self.add(*url_parts(secret))

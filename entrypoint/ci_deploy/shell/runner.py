@@ -19,7 +19,7 @@ from typing import Any
 
 import sh
 
-from ci_deploy.errors import ToolMissing
+from ci_deploy.errors import DeployFailed, ToolMissing
 from ci_deploy.ledger import Ledger
 from ci_deploy.shell.cancellation import Cancellation
 from ci_deploy.shell.child import Child, Pump, close, dying_with_parent, kept, readable, stop
@@ -240,8 +240,12 @@ class Runner:
             close(out, err)
             message = f"{command.argv[0]} cannot be started: {str(error).strip().splitlines()[-1]}"
             raise ToolMissing(message) from None
-        except BaseException:
+        except BaseException as error:
             close(out, err)
+            if "values to unpack" in str(error):  # `sh` reads nothing from a fork that was killed
+                self.cancellation.suspect({-signal.SIGTERM})
+                message = f"{command.argv[0]} was killed before it had begun."
+                raise DeployFailed(message) from None
             raise
         finally:
             close(out_write, err_write, stdin)

@@ -16,6 +16,9 @@ SHORTEST = 6  # what is shorter is found in ordinary text too
 FRAGMENT = 24  # so much of a fragment is a leak
 DENSE = re.compile(rb"[A-Za-z0-9+/=_-]{24,}")
 GENERIC = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]+-----")
+# /hooks/deploy and ?channel=dev-ops: one or two short words are nobody's token.
+_WORDS = re.compile(r"(?!.{16})[A-Z]?[a-z]*[_-]?[A-Z]?[a-z]*")
+_KEY = re.compile(r"token|key|secret|pass|auth|sig|code", re.I)
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -89,7 +92,11 @@ def url_parts(url: str) -> Iterator[str]:
         values.append(user)  # a token: https://TOKEN@github.com
     if parts.scheme in ("http", "https"):
         path = parts.path.strip("/")
-        values += [path, path.rpartition("/")[2]]
-        values += [pair.partition("=")[2] for pair in parts.query.split("&")]
+        telling = [part for part in path.split("/") if not _WORDS.fullmatch(part)]
+        values += [path, telling[-1]] if telling else []
+        pairs = [pair.partition("=") for pair in parts.query.split("&")]
+        values += [
+            value for key, _, value in pairs if _KEY.search(key) or not _WORDS.fullmatch(value)
+        ]
     for value in values:
         yield from (value, unquote(value), unquote_plus(value))

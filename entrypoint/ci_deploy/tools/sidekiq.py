@@ -6,8 +6,10 @@ its next heartbeat (up to 10 s), and only a restart ends that. An embedded one (
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ci_deploy.console import Console
-from ci_deploy.errors import DeployFailed
+from ci_deploy.errors import DeployError, DeployFailed
 from ci_deploy.layers.provider import ProcessAction, Provider
 
 BUSY = 75  # exit code of ours: jobs still run (sysexits.h: EX_TEMPFAIL)
@@ -28,18 +30,25 @@ QUIET = (
 
 
 class Sidekiq:
-    """The workers of an app."""
+    """The workers of an app. QUIET reaches every one of them, so that all have to be named."""
 
-    def __init__(self, provider: Provider[object], process: str, console: Console) -> None:
+    def __init__(
+        self, provider: Provider[object], processes: Sequence[str], console: Console
+    ) -> None:
         self._provider = provider
-        self._process = process
+        self._processes = processes
         self._console = console
+
+    def missing(self) -> tuple[str, ...]:
+        """Which of the processes the app does not have; none when that cannot be known."""
+        known = self._provider.processes()
+        return tuple(name for name in self._processes if known and name not in known)
 
     def quiet(self, seconds: int) -> None:
         """Take no new jobs, and let running ones end for up to `seconds`. Raises DeployFailed."""
         ran = self._provider.run(
             ["bin/rails", "runner", QUIET.format(seconds=seconds, busy=BUSY)],
-            what=f"put Sidekiq ({self._process}) into quiet mode",
+            what=f"put Sidekiq ({', '.join(self._processes)}) into quiet mode",
         )
         if ran.exit_code == BUSY:
             told = ran.lines[-1].strip() if ran.lines else "Sidekiq"
@@ -52,5 +61,12 @@ class Sidekiq:
             raise DeployFailed(message, hint=hint, lines=ran.lines)
 
     def wake(self) -> None:
-        """Only a restart ends quiet mode."""
-        self._provider.process(self._process, ProcessAction.RESTART)
+        """Only a restart ends quiet mode; one that fails does not leave the others quiet."""
+        errors = []
+        for process in self._processes:
+            try:
+                self._provider.process(process, ProcessAction.RESTART)
+            except DeployError as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,9 +19,9 @@ NOTICE = Notice(
 )
 
 
-def _payload() -> dict[str, Any]:
+def _payload(notice: Notice = NOTICE) -> dict[str, Any]:
     ctx: Any = SimpleNamespace()
-    return Discord(ctx, DiscordSettings(webhook_url="https://x/y")).payload(NOTICE)
+    return Discord(ctx, DiscordSettings(webhook_url="https://x/y")).payload(notice)
 
 
 def test_colour_is_a_number_and_the_title_leads_to_the_job() -> None:
@@ -33,6 +34,11 @@ def test_lengths_are_kept() -> None:
     [embed] = _payload()["embeds"]
     assert all(len(field["value"]) <= 1024 for field in embed["fields"])
     assert embed["description"].count("```") == 2
+
+
+def test_of_too_many_lines_the_last_ones_are_told() -> None:
+    [embed] = _payload(replace(NOTICE, lines=("x" * 1500, "y" * 1500, "the reason")))["embeds"]
+    assert embed["description"].endswith("\nthe reason\n```")
 
 
 def test_nobody_is_mentioned() -> None:

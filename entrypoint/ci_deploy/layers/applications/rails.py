@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from ci_deploy.errors import SettingsError
 from ci_deploy.events import Event, on
 from ci_deploy.layers.framework import Framework
 from ci_deploy.layers.migrations import Commands, FrameworkSettings
 from ci_deploy.settings import setting, settings
 from ci_deploy.tools.sidekiq import Sidekiq
+from ci_deploy.values import suggestion, words
 
 QUIETED = "workers are quiet"
+QUIETING = {"deploy", "review", "promote"}  # the commands that put them to rest
 PENDING = "db:abort_if_pending_migrations"  # exit code 1 and a list, for every database
 SEEDS_ITSELF = (7, 1)  # from then on db:prepare seeds an empty database that was there before
 ADVICE = {
@@ -27,6 +30,16 @@ ADVICE = {
     r"migrations are pending|pending migrations?:": "They are still pending after db:migrate: do "
     "they belong to a database with `database_tasks: false`?",
 }
+
+
+def process_names(text: str) -> tuple[str, ...]:
+    """Names of processes. Raises ValueError."""
+    names = words(text)
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
+            message = f"`{name}` is not the name of a process."
+            raise ValueError(message)
+    return names
 
 
 @settings
@@ -43,11 +56,12 @@ class RailsSettings(FrameworkSettings):
         "Seconds to wait for jobs that are running; then the deploy goes on",
         default=30,
     )
-    worker: str = setting(
+    workers: tuple[str, ...] = setting(
         "SIDEKIQ_PROCESS",
-        "The process that runs Sidekiq",
-        default="worker",
-        pattern=r"[A-Za-z0-9][\w-]*",
+        "The process that runs Sidekiq; all of them, if there are several",
+        default=("worker",),
+        example="worker mailers",
+        parse=process_names,
     )
 
 
@@ -97,7 +111,19 @@ class Rails(Framework[RailsSettings]):
     @property
     def workers(self) -> Sidekiq:
         """Sidekiq's processes."""
-        return Sidekiq(self.ctx.provider, self.settings.worker, self.ctx.console)
+        return Sidekiq(self.ctx.provider, self.settings.workers, self.ctx.console)
+
+    @on(Event.CONFIGURE, priority=240)
+    def know_workers(self) -> None:
+        """A worker that nobody would restart would stay quiet for ever."""
+        if not self.settings.quiet or self.first_deploy or self.ctx.command not in QUIETING:
+            return
+        if missing := self.workers.missing():
+            known = sorted(self.ctx.provider.processes())
+            has = suggestion(missing[0], known) or f"It has {', '.join(known)}."
+            remedy = f"{has} One that this deploy brings can be named from the next one on."
+            message = f"{self.ctx.app} has no process `{missing[0]}`."
+            raise SettingsError(self.problem("SIDEKIQ_PROCESS", message, remedy))
 
     @on(Event.PRE_DEPLOY)
     @on(Event.PROMOTE, priority=90)

@@ -11,7 +11,7 @@ import re
 from typing import Any, ClassVar
 
 from ci_deploy.layers.base import Notifier, NotifierSettings
-from ci_deploy.notices import COLOURS, Notice, shorten
+from ci_deploy.notices import COLOURS, LINES, Notice, last, shorten
 from ci_deploy.outbox import deliver
 from ci_deploy.settings import setting, settings
 from ci_deploy.values import http_url
@@ -44,12 +44,15 @@ class Mattermost(Notifier[MattermostSettings]):
 
     def payload(self, notice: Notice) -> dict[str, Any]:
         """One attachment: colour, title with a link to the job, the facts as fields."""
+        lines = last(notice.lines, TEXT - 4 * (LINES + 1))
+        # a title that is a link is shown as it is, another one is Markdown
+        title = notice.title if notice.url else plain(notice.title)
         attachment = {
             "fallback": shorten(notice.title, TITLE),
             "color": COLOURS[notice.mood],
-            "title": shorten(plain(notice.title), TITLE),
+            "title": shorten(title, TITLE),
             "title_link": notice.url,
-            "text": shorten("\n".join(f"    {line}" for line in notice.lines), TEXT),
+            "text": "\n".join(f"    {line}" for line in lines.splitlines()),
             "fields": [
                 {"title": name, "value": _value(value, notice), "short": len(value) < SHORT}
                 for name, value in notice.fields

@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ci_deploy.layers.base import Notifier, NotifierSettings
-from ci_deploy.notices import COLOURS, Notice
+from ci_deploy.notices import COLOURS, Notice, last
 from ci_deploy.outbox import deliver
 from ci_deploy.settings import setting, settings
 from ci_deploy.values import http_url
@@ -54,8 +54,9 @@ class Slack(Notifier[SlackSettings]):
             fields = [_text(f"*{name}*\n{_value(value, notice)}") for name, value in part]
             blocks.append({"type": "section", "fields": fields})
         if notice.lines:
-            lines = escape("\n".join(notice.lines).replace("```", "` ` `"), TEXT - 6)
-            blocks.append({"type": "section", "text": _text(f"```{lines}```")})
+            shown = [escape(line.replace("```", "` ` `"), FIELD) for line in notice.lines]
+            lines = _text(f"```{last(shown, TEXT - 6)}```")
+            blocks.append({"type": "section", "text": lines})
         return {
             "text": f"*<{_url(notice.url)}|{title}>*" if notice.url else f"*{title}*",
             "attachments": [{"color": COLOURS[notice.mood], "blocks": blocks}],

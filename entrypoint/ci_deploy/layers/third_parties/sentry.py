@@ -101,7 +101,7 @@ class Sentry(ThirdParty[SentrySettings]):
         """Since what ran in this environment, not since the last release of any."""
         ctx = self.ctx
         old, new = (ctx.before.revision if ctx.before else ""), ctx.revision
-        if self._linked:
+        if self._linked and old != new:  # else it would lose those that it has
             return self.cli.set_commits(self.version, self._linked, old, new, self._before)
         found = commits(ctx.repository, old, new, self._repository or ctx.app)
         if not found:
@@ -125,15 +125,30 @@ class Sentry(ThirdParty[SentrySettings]):
 
     @on(Event.DEPLOY_SUCCEEDED)
     def succeeded(self) -> None:
-        """Verified live: that is what the record says, with its true start and end."""
-        self._do(self._record)
+        """Verified live: that is what the record says, with its true start and end. It comes last:
+        what is recorded was told in full."""
         self._do(partial(self.cli.finalize, self.version, self._after))
+        self._do(self._record)
 
     @on(Event.DEPLOY_FAILED)
     def live_all_the_same(self) -> None:
-        """A later step failed, but the revision is live: Sentry has to know."""
-        if self.ctx.report.status == "live-but-failed":
+        """A later step failed or the job was cancelled, but the revision is live."""
+        if self.ctx.report.changed:
             self.succeeded()
+
+    @on(Event.DEPLOY_SKIPPED)
+    def catch_up(self) -> None:
+        """A run that was killed, or that left before the server had finished, could not tell. To
+        ask Sentry now costs less than a note on the app would at every deploy."""
+        self._do(self._tell_late)
+
+    def _tell_late(self) -> None:
+        deploys = self.api.deploys(self.version, self._after)
+        here = environment_name(self.ctx.environment)
+        if deploys is not None and here not in {each.get("environment") for each in deploys}:
+            self.ctx.console.indent("Sentry: the run that deployed this did not come to tell it.")
+            self.cli.finalize(self.version, self._after)
+            self._record()
 
     @on(Event.ROLLBACK_SUCCEEDED)
     def rolled_back(self) -> None:

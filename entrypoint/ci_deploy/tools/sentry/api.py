@@ -50,13 +50,18 @@ class SentryApi:
 
     def recorded(self, version: str, environment: str, started: int, patience: Patience) -> bool:
         """Whether a deploy that began then (Unix time) is recorded."""
-        url = f"{self._base}/releases/{quote(version, safe='')}/deploys/"
         at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(started))
         return any(
             each.get("environment") == environment
             and str(each.get("dateStarted") or "").startswith(at)
-            for each in _list(self._read(url, "read the deploys", patience))
+            for each in self.deploys(version, patience) or ()
         )
+
+    def deploys(self, version: str, patience: Patience) -> list[dict[str, Any]] | None:
+        """The deploys of a release; None when Sentry does not know it."""
+        url = f"{self._base}/releases/{quote(version, safe='')}/deploys/"
+        answer = self._read(url, "read the deploys", patience, missing=404)
+        return None if answer.status == 404 else _list(answer)
 
     def set_commits(self, version: str, commits: list[dict[str, Any]], patience: Patience) -> None:
         """Replace the commits of a release; the same twice does no harm."""
@@ -74,9 +79,12 @@ class SentryApi:
 
         patience.call("set the commits", put)
 
-    def _read(self, url: str, what: str, patience: Patience) -> Response:
+    def _read(self, url: str, what: str, patience: Patience, missing: int = 0) -> Response:
+        """`missing` is the status that is an answer too."""
+
         def get(seconds: float) -> Response:
-            return _good(self._http.read(url, headers=self._headers, timeout=seconds), what)
+            answer = self._http.read(url, headers=self._headers, timeout=seconds)
+            return answer if answer.status == missing else _good(answer, what)
 
         return patience.call(what, get)
 

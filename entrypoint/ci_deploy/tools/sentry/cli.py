@@ -46,7 +46,7 @@ class SentryCli:
 
     def set_commits(self, version: str, name: str, old: str, new: str, patience: Patience) -> None:
         """The commits by reference: Sentry asks the linked repository itself."""
-        spec = f"{name}@{old}..{new}" if old and old != new else f"{name}@{new}"
+        spec = f"{name}@{old}..{new}" if old else f"{name}@{new}"
         words = ["releases", "set-commits", *self._projects, version, "--commit", spec]
         said = f"set the commits of {version}: {spec}"
         self._change(words, "set the commits", patience, said)

@@ -1,0 +1,79 @@
+"""Cancels on twins of the real runners, at random moments."""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.containers import Container
+from tests.docker import docker
+from tests.runners.github_runner import Running, Step
+from tests.runners.gitlab_runner import GitLabRunner, RunningJob
+from tests.runners.twins import github_runner, inputs_for, quick
+from tests.support import Checkout
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
+
+
+def _empty_run(image: str) -> float:
+    """What Docker itself takes to start a container and to remove it, on this machine."""
+    started = time.monotonic()
+    docker("run", "--rm", image, "true")
+    return time.monotonic() - started
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("platform", ["github", "gitlab"])
+def test_twenty_cancels_at_random_moments_are_all_clean(
+    image: str, dokku_container: Container, app: Checkout, tmp_path: Path, platform: str
+) -> None:
+    """In five seconds (from the runner's first signal until its container is gone, less what Docker
+    takes for one that does nothing), with the right code, no container left, nothing tried again,
+    and what is live told truly: it is what the server says."""
+    quick(app)
+    good = app.head
+    name = f"twin-cancel-{platform}"
+    server = dokku_container
+    settings = server.settings(APP_NAME=name)
+    github = github_runner(image, server, app, tmp_path)
+    gitlab = GitLabRunner(image, server.network, app.path)
+    variables = {"CI_COMMIT_SHA": good, "CI_COMMIT_REF_NAME": "main"}
+    assert gitlab.start("deploy", {**settings, **variables}).done().code == 0
+    assert server.pushes(name) == 1
+    quick(app, release="sleep 20")
+    choose = random.Random(20261120)
+    wanted = [app.commit(f"Commit {number}") for number in range(20)]
+    told = 0
+    for revision in wanted:  # what a cancel came too late for may be live already
+        pushes = server.pushes(name)
+        if platform == "github":
+            inputs = inputs_for(server, APP_NAME=name)
+            running: Running | RunningJob = github.start(inputs, variables={"GITHUB_SHA": revision})
+        else:
+            variables["CI_COMMIT_SHA"] = revision
+            running = gitlab.start("deploy", {**settings, **variables})
+        running.wait_for("deploy")
+        time.sleep(choose.uniform(0.0, 2.5))
+        truths, begun = {server.running(name)}, server.pushes(name)
+        ended = running.cancel()
+        truths.add(server.running(name))
+        log = ended.raw if isinstance(ended, Step) else ended.log
+        assert ended.code in {130, 143}, log
+        assert "cancelled" in log
+        if found := re.search(r"cancelled: .*? runs ([0-9a-f]{7})", log):
+            told += 1
+            assert found[1] in {truth[:7] for truth in truths}, log
+        else:
+            assert "→" not in log or "is unknown" in log, log
+        # (one may begin in the moment before the signal; while another build ends, several do)
+        later = server.pushes(name) - begun
+        assert later <= (begun == pushes), "a child that was killed was started again"
+        assert ended.seconds < 5.0 + _empty_run(image), log
+        assert not ended.container_left
+    assert told >= 3, "how often depends on the machine; never would prove nothing"
+    shutil.rmtree(tmp_path / "runner", ignore_errors=True)
