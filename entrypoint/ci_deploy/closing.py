@@ -9,6 +9,7 @@ from ci_deploy import console as style
 from ci_deploy.context import Context
 from ci_deploy.events import Event
 from ci_deploy.layers.base import Layer, Notifier
+from ci_deploy.layers.provider import Live
 from ci_deploy.notices import TOLD, notice
 from ci_deploy.report import Report
 
@@ -76,3 +77,18 @@ def show_notices(ctx: Context, layers: Sequence[Layer[Any]], events: Sequence[Ev
                 ctx.console.line(f"{layer.name} would send:")
                 shown = layer.preview(notice(ctx, event))
                 ctx.console.indent("\n".join(f"┃ {line}" for line in shown.splitlines()))
+
+
+def what_is_live(ctx: Context, live: Live | None, before: Live | None) -> str:
+    """What is live now, in one sentence that is true; `live` is None when nobody knows."""
+    app = ctx.app
+    if ctx.command == "destroy":
+        return f"{app} may be removed in part; `ci-deploy destroy` can be run again."
+    if live is None:
+        return f"What {app} runs is unknown; check with `{ctx.provider.check_command}`."
+    if not live.revision:
+        return f"{app} runs no revision that is known."
+    as_before = before is not None and before.revision == live.revision
+    state = "" if live.up else f", but not all of its processes run {live.detail}".rstrip()
+    busy = "; a deploy goes on there" if live.busy else ""
+    return f"{app} {'still ' if as_before else ''}runs {live.revision[:7]}{state}{busy}."

@@ -197,11 +197,11 @@ class Deployment:
         if not self.ctx.ledger.changes or self.ctx.planning:
             if before:
                 self._note_live(before)
-                self.report.live = self._sentence(before, before)
+                self.report.live = closing.what_is_live(self.ctx, before, before)
             return known
         live = self._ask()
         self._note_live(live or Live())
-        self.report.live = self._sentence(live, before)
+        self.report.live = closing.what_is_live(self.ctx, live, before)
         self.report.changed = live is not None and self._is_new(live)
         if isinstance(known, (Cancelled, RolledBack)):
             return known
@@ -228,20 +228,6 @@ class Deployment:
         before = self.ctx.before.revision if self.ctx.before else ""
         brought = live.revision != before or self.ctx.live is not None
         return live.revision == self.ctx.revision != "" and brought
-
-    def _sentence(self, live: Live | None, before: Live | None) -> str:
-        """What is live now, in one sentence that is true."""
-        app = self.ctx.app
-        if self.ctx.command == "destroy":
-            return f"{app} may be removed in part; `ci-deploy destroy` can be run again."
-        if live is None:
-            return f"What {app} runs is unknown; check with `{self.ctx.provider.check_command}`."
-        if not live.revision:
-            return f"{app} runs no revision that is known."
-        as_before = before is not None and before.revision == live.revision
-        state = "" if live.up else f", but not all of its processes run {live.detail}".rstrip()
-        busy = "; a deploy goes on there" if live.busy else ""
-        return f"{app} {'still ' if as_before else ''}runs {live.revision[:7]}{state}{busy}."
 
     def _note_live(self, live: Live) -> None:
         report, ctx = self.report, self.ctx

@@ -63,6 +63,8 @@ class Cancellation:
 
     def _handle(self, signum: int, _frame: FrameType | None) -> None:
         if os.getpid() != self._owner:  # a forked child that has not yet become its program
+            signal.signal(signum, signal.SIG_DFL)
+            os.kill(os.getpid(), signum)  # so that its end tells of a kill
             os._exit(128 + signum)
         self.cancel(signal.SIGTERM if signum == signal.SIGHUP else signum)
 
