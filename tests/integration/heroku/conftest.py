@@ -66,16 +66,22 @@ class Jobs:
 
     def deployed(self, app: str = "hello") -> str:
         """Let the app run what is checked out, as if by a push; its revision."""
+        head = self.begun(app)
+        until(lambda: self.runs(app, head))
+        return head
+
+    def begun(self, app: str = "hello") -> str:
+        """The same, but it need not be live yet: it is being built."""
         platform, head = self.server.platform, self.checkout.head
         without_hook = "--receive-pack=git -c core.hooksPath=/dev/null receive-pack"
         where, what = str(platform.folder / f"{app}.git"), f"{head}:refs/heads/main"
         self.checkout.git("push", "--quiet", without_hook, where, what)
         procfile = self.checkout.git("cat-file", "blob", f"{head}:Procfile")
         platform.build(self.server.apps[app], head, procfile)
-        until(lambda: self._runs(app, head))
         return head
 
-    def _runs(self, app: str, revision: str) -> bool:
+    def runs(self, app: str, revision: str) -> bool:
+        """Whether that is what is live."""
         with self.server.platform.lock:  # a release and its dynos are made under it
             return self.server.apps[app].running_revision == revision
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ci_deploy.context import Context
 from ci_deploy.errors import SkipDeploy
@@ -71,12 +72,20 @@ class Heroku(HerokuApp):
             if self.exists:
                 ctx.console.warning(f"an earlier run has left {ctx.app} half-made: it is made anew")
             return
-        if live.revision == ctx.revision and not ctx.settings.redeploy:
-            if live.up and not live.busy and not self.config_changes():
-                raise SkipDeploy(f"{ctx.app} already runs {ctx.revision[:7]}.")
-            return
-        self.code = self._code()
-        self.code.prepare()
+        self.code = self._choose()
+        if not self.code and live.up and not live.busy and not self.config_changes():
+            raise SkipDeploy(f"{ctx.app} already runs {ctx.revision[:7]}.")
+
+    def _choose(self) -> Code | None:
+        """How the revision gets there, if that is allowed; None when it is there.
+
+        Raises Refused, SettingsError.
+        """
+        if self.state.live.revision == self.ctx.revision and not self.ctx.settings.redeploy:
+            return None
+        code = self._code()
+        code.prepare()
+        return code
 
     def _code(self) -> Code:
         """The way in which the code gets there."""
@@ -170,6 +179,8 @@ class Heroku(HerokuApp):
     @on(Event.DEPLOY)
     def deploy(self) -> None:
         """Bring the code there, then believe only what Heroku reports."""
+        if self.exists and not self.ctx.planning:
+            self._look_after_waiting()
         made = self.code.run() if self.code else self._wake()
         if made is not None and not self.ctx.planning:
             timeout = self.settings.boot_timeout
@@ -177,14 +188,27 @@ class Heroku(HerokuApp):
             app, short = self.ctx.app, live.revision[:7]
             self.ctx.console.indent(f"verified: {app} runs {short}, {live.detail}")
 
+    def _look_after_waiting(self) -> None:
+        """Somebody else's deploy is waited for; what has come of it may change everything: ours
+        may be live by now (a job that was killed and run again), or be outdated."""
+        state, before = self.app.wait_for_others(), self.state
+        if state.live.revision == before.live.revision:
+            return
+        live = state.live.revision[:7] or "nothing that is known"
+        self.ctx.console.indent(f"live now, after the other deploy: {live}")
+        self.state = replace(before, live=state.live, release=state.release, newest=state.newest)
+        if state.live.revision != self.ctx.revision:
+            self.ctx.before = state.live
+        self._branches = None
+        self.code = self._choose()
+
     def _wake(self) -> Release:
         """The revision is there, but perhaps its dynos do not run."""
         if not self.exists:  # its setup was only planned
             return Release()
-        self.app.wait_for_others()
-        before = self.state.live
-        state = self.state if self.ctx.planning else self.app.look_again()
-        if state.live.release == before.release and not (before.up or state.live.up):
+        before = self.ctx.before or Live()
+        live = self.state.live if self.ctx.planning else self.live()
+        if live.release == before.release and not (before.up or live.up):
             self.app.dynos.restart(what=f"restart the dynos of {self.ctx.app}")
         return Release()
 

@@ -110,14 +110,17 @@ class App:
             hint = "Its releases name no slug, so which commit runs could not be verified."
             raise Refused(message, hint=hint)
 
-    def wait_for_others(self) -> None:
-        """Wait until somebody else's build or release phase is over. Raises Locked."""
+    def wait_for_others(self) -> State:
+        """Wait until somebody else's build or release phase is over; what there is then.
+
+        Raises Locked.
+        """
         limit = self._ctx.settings.lock_timeout
         until, told = time.monotonic() + limit, False
-        while not self._ctx.planning:
+        while True:
             state = self.look_again()
-            if not state.live.busy:
-                return
+            if not state.live.busy or self._ctx.planning:
+                return state
             what = f"build {state.building}" if state.building else state.newest.name
             if time.monotonic() > until:
                 message = f"another deploy of {self.name} ({what}) has run for over {limit} s."

@@ -45,7 +45,6 @@ class Archive(Code):
         self._file = packed(self._ctx, self.revision)
 
     def run(self) -> Release | None:
-        self._app.wait_for_others()
         app = self._app
         what = f"build {self.revision[:7]} of {app.name}"
         blob = upload(self._ctx, app.api, self._file, self.revision)

@@ -92,7 +92,6 @@ class Push(Code):
         raise Refused(message, hint=hint)
 
     def run(self) -> Release | None:
-        self._app.wait_for_others()
         if self._instead:
             return self._instead.run()
         newest = self._app.releases.newest(1)
