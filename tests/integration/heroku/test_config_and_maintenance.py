@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.integration.heroku.conftest import WITH_PHASE, Jobs
+from tests.integration.heroku.conftest import FILES, WITH_PHASE, Jobs
 from tests.standins.heroku.faults import Fault
 from tests.standins.heroku.server import HerokuStandIn
 from tests.support import until
@@ -145,3 +145,46 @@ def test_note_that_cannot_be_taken_does_not_stop_a_deploy(heroku: HerokuStandIn,
     assert done.code == 0, done.output
     assert "Heroku's git has not taken a note" in done.output
     assert _switches(heroku) == [True, False]
+
+
+def _left_closed(heroku: HerokuStandIn, job: Jobs) -> None:
+    """What a job leaves that was killed while the app was closed."""
+    heroku.apps["hello"].maintenance = True
+    without_hook = "--receive-pack=git -c core.hooksPath=/dev/null receive-pack"
+    where = str(heroku.platform.folder / "hello.git")
+    job.checkout.git("push", "--quiet", without_hook, where, f"HEAD:{NOTE}")
+
+
+@pytest.mark.parametrize(
+    ("words", "phase", "code", "status"),
+    [
+        (["rollback"], "succeed", 0, "succeeded"),
+        (["rollback"], "fail", 20, "failed"),
+        (["rollback", "to what is live"], "succeed", 0, "skipped"),
+        (["promote"], "succeed", 0, "succeeded"),
+        (["promote"], "fail", 20, "failed"),
+    ],
+)
+def test_app_that_was_left_closed_is_opened_whatever_comes_of_the_next_run(
+    heroku: HerokuStandIn, job: Jobs, words: list[str], phase: str, code: int, status: str
+) -> None:
+    heroku.create("hello-staging")
+    heroku.pipeline("pipe", staging="hello-staging", production="hello")
+    job.checkout.commit("Old", WITH_PHASE)
+    job.deployed()
+    job.checkout.commit("New", FILES)
+    head = job.deployed()
+    if words == ["promote"]:
+        job.checkout.commit("Newer", WITH_PHASE)
+        job.deployed("hello-staging")
+    if status == "skipped":
+        app = heroku.apps["hello"]
+        heroku.platform.release(app, "Set GREETING config vars", app.releases[-1].slug)
+        words = ["rollback", head]
+    _left_closed(heroku, job)
+    heroku.apps["hello"].behaviour.phase = phase
+    done = job.run(*words)
+    assert (done.code, done.report["status"]) == (code, status), done.output
+    assert "it is in maintenance mode; an earlier run has left it so: it ends." in done.output
+    assert _switches(heroku) == [False]
+    assert NOTE not in heroku.platform.references("hello")

@@ -278,7 +278,7 @@ SITUATIONS = [
         "dynos take a while", 0, NEW, ("1 of 1 dynos up",), behaviour={"boot_seconds": 1.5},
     ),
     Situation(
-        "app is in maintenance before", 0, NEW, ("it is in maintenance mode, and stays so",),
+        "app is in maintenance before", 0, NEW, ("it is in maintenance mode; it stays so",),
         _maintenance, settings={"HEROKU_MAINTENANCE": "true"},
         silent=("switch maintenance mode",),
     ),

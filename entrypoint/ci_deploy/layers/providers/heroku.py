@@ -47,8 +47,9 @@ class Heroku(HerokuApp):
         who = f" as {state.account}" if state.account else ""
         what = f": {state.region}, {state.stack}" if self.exists else ", which is not there"
         ctx.console.indent(f"Heroku{who}; {ctx.app}{what}")
-        if state.maintenance and not self._left_closed:
-            ctx.console.indent("it is in maintenance mode, and stays so.")
+        if state.maintenance:
+            stays = "an earlier run has left it so: it ends" if self._left_closed else "it stays so"
+            ctx.console.indent(f"it is in maintenance mode; {stays}.")
 
     @on(Event.CONFIGURE, priority=55)
     def look_at_review_app(self) -> None:
@@ -165,8 +166,12 @@ class Heroku(HerokuApp):
             self.app.switch_maintenance(on=True)
 
     @on(Event.POST_DEPLOY, priority=190)
+    @on(Event.ROLLBACK, priority=190)
+    @on(Event.PROMOTE, priority=190)
     @on(Event.DEPLOY_FAILED, priority=30)
     @on(Event.DEPLOY_SKIPPED, priority=30)
+    @on(Event.ROLLBACK_SUCCEEDED, priority=30)  # skipped
+    @on(Event.ROLLBACK_FAILED, priority=30)
     def open(self) -> None:
         """Back to what it was; also for an earlier run that could not do it."""
         if self._left_closed:
