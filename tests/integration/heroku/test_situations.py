@@ -145,6 +145,16 @@ SITUATIONS = [
         faults=(Fault(RELEASE, "reset", times=3),),
         behaviour={"phase_seconds": 1.0},
     ),
+    Situation(
+        "Heroku is broken when the release of a push is looked for", 0, NEW,
+        ("it answers 503", "Asking again", "verified"),
+        faults=(Fault("GET /apps/hello/releases$", 503, times=5, skip=3),),
+    ),
+    Situation(
+        "Heroku is broken while the dynos start", 0, NEW,
+        ("it answers 503", "Asking again", "verified"),
+        faults=(Fault("GET /apps/hello/dynos$", 503, times=5, skip=2),),
+    ),
     # --- builds and pushes ---
     Situation(
         "build fails", 20, OLD,
@@ -166,6 +176,13 @@ SITUATIONS = [
         ("asking Heroku what has become of it", "verified"),
         faults=(Fault("POST /hello.git/git-receive-pack", "cut", after=60),),
         behaviour={"build_seconds": 0.5},
+    ),
+    Situation(
+        "connection is lost, and whether anything is built cannot be asked for a while", 0, NEW,
+        ("asking Heroku what has become of it", "verified"),
+        faults=(Fault("POST /hello.git/git-receive-pack", "cut", after=60),
+                Fault("GET /apps/hello/builds$", 503, times=5, skip=2)),
+        behaviour={"build_seconds": 12.0},
     ),
     Situation(
         "git hangs although the build has ended", 0, NEW,

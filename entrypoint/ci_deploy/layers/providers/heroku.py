@@ -13,6 +13,7 @@ from ci_deploy.tools.heroku import review
 from ci_deploy.tools.heroku.app import App
 from ci_deploy.tools.heroku.archive import Archive
 from ci_deploy.tools.heroku.code import Code
+from ci_deploy.tools.heroku.pending import begun
 from ci_deploy.tools.heroku.promotion import Promotion
 from ci_deploy.tools.heroku.provider import HerokuApp
 from ci_deploy.tools.heroku.push import Push
@@ -186,12 +187,14 @@ class Heroku(HerokuApp):
         """Bring the code there, then believe only what Heroku reports."""
         if self.exists and not self.ctx.planning:
             self._look_after_waiting()
-        made = self.code.run() if self.code else self._wake()
-        if made is not None and not self.ctx.planning:
+        with begun():
+            made = self.code.run() if self.code else self._wake()
+            if made is None or self.ctx.planning:
+                return
             timeout = self.settings.boot_timeout
             self.ctx.live = live = self.app.verify(self.ctx.revision, made, timeout=timeout)
-            app, short = self.ctx.app, live.revision[:7]
-            self.ctx.console.indent(f"verified: {app} runs {short}, {live.detail}")
+        app, short = self.ctx.app, live.revision[:7]
+        self.ctx.console.indent(f"verified: {app} runs {short}, {live.detail}")
 
     def _look_after_waiting(self) -> None:
         """Somebody else's deploy is waited for; what has come of it may change everything: ours
@@ -259,7 +262,8 @@ class Heroku(HerokuApp):
 
     def roll_back(self, revision: str) -> Live:
         chosen = self._rollback or Rollback(self.ctx, self.app, self.app.look_again())
-        return chosen.run(revision, timeout=self.settings.boot_timeout)
+        with begun():
+            return chosen.run(revision, timeout=self.settings.boot_timeout)
 
     @on(Event.CONFIGURE, priority=205)
     def choose_source(self) -> None:
@@ -279,4 +283,5 @@ class Heroku(HerokuApp):
 
     def promote(self) -> None:
         assert self._promotion is not None, "prepared at configure"  # noqa: S101
-        self.ctx.live = self._promotion.run(timeout=self.settings.boot_timeout)
+        with begun():
+            self.ctx.live = self._promotion.run(timeout=self.settings.boot_timeout)

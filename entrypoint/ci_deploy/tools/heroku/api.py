@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ci_deploy.context import Context
-from ci_deploy.errors import DeployError, DeployFailed, OutcomeUnknown, Unauthorized, Unreachable
+from ci_deploy.errors import DeployFailed, OutcomeUnknown, Unauthorized, Unreachable
 
 if TYPE_CHECKING:
     from ci_deploy.http import Response
@@ -38,9 +38,13 @@ class ApiRefused(DeployFailed):
     """Heroku understands the request and says no (409, 422 and others)."""
 
 
+REFUSED = (NotFound, ApiRefused, Unauthorized)
+
+
 @dataclass(frozen=True)
 class Question:
-    """Something to ask for: a path and a Range. `optional`: it may also be refused."""
+    """Something to ask for: a path and a Range. `optional`: it may also be refused (but not
+    unanswered: not knowing of a build is not the same as none)."""
 
     path: str
     span: str = ""
@@ -85,7 +89,7 @@ class Api:
             try:
                 found[number] = self.get(question.path, span=question.span)
             except Exception as error:  # noqa: BLE001 - raised below, in the thread of the caller
-                allowed = DeployError if question.optional else NotFound
+                allowed = REFUSED if question.optional else NotFound
                 found[number] = None if isinstance(error, allowed) else error
 
         threads = [

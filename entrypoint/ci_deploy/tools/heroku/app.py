@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ci_deploy.context import Context
-from ci_deploy.errors import DeployFailed, Locked, Refused
+from ci_deploy.errors import DeployFailed, Locked, Refused, Unreachable
 from ci_deploy.layers.provider import Live
 from ci_deploy.settings import SECRET_CONFIG_KEY
 from ci_deploy.tools.heroku import dynos
 from ci_deploy.tools.heroku.api import Api, Lost, NotFound, Question
 from ci_deploy.tools.heroku.dynos import Dynos
+from ci_deploy.tools.heroku.pending import asked
 from ci_deploy.tools.heroku.releases import NEWEST_BUILDS, Release, Releases
 
 CRASHED = 6.0  # seconds: Heroku restarts a crashed dyno at once, but only the first time
@@ -118,7 +119,12 @@ class App:
         limit = self._ctx.settings.lock_timeout
         until, told = time.monotonic() + limit, False
         while True:
-            state = self.look_again()
+            try:
+                state = self.look_again()
+            except Unreachable:
+                if not told or time.monotonic() > until:
+                    raise
+                continue  # asking has tried for a while
             if not state.live.busy or self._ctx.planning:
                 return state
             what = f"build {state.building}" if state.building else state.newest.name
@@ -200,7 +206,7 @@ class App:
         until = min(time.monotonic() + timeout, self._ctx.runner.until)
         crashed_since, pause = None, PAUSE
         while True:
-            state = self.look_again()
+            state = asked(self._ctx, self.look_again, what=f"the start of {self.name}'s dynos")
             live, now = state.live, time.monotonic()
             if live.revision != revision or state.release.version < release.version:
                 runs = live.revision[:7] or "no known revision"

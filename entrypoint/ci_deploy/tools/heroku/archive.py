@@ -22,7 +22,7 @@ from ci_deploy.tools.heroku.api import LOOKS, Api, Lost
 from ci_deploy.tools.heroku.app import App, State
 from ci_deploy.tools.heroku.code import Code, reason
 from ci_deploy.tools.heroku.output import Output
-from ci_deploy.tools.heroku.pending import until_over
+from ci_deploy.tools.heroku.pending import asked, until_over
 from ci_deploy.tools.heroku.releases import FEW, Release, read
 from ci_deploy.tools.order import guard, order
 
@@ -52,6 +52,8 @@ class Archive(Code):
             self._ctx.ledger.announce(what)
             return None
         known = {build["id"] for build in self._app.releases.builds(FEW)}
+        newest = app.releases.newest(1)
+        after = newest[0].version if newest else 0
         self._building = True
         try:
             build = app.api.change("POST", f"{app.path}/builds", {"source_blob": blob}, what=what)
@@ -61,8 +63,16 @@ class Archive(Code):
         self._building = False
         identity = str((build.get("release") or {}).get("id") or "")
         app.releases.learn(str((build.get("slug") or {}).get("id") or ""), self.revision)
-        found = read(app.api.get(f"{app.path}/releases/{identity}")) if identity else None
+        found = self._release(identity, after)
         return self.finish(found, "Heroku has built it, but it has made no release of it.")
+
+    def _release(self, identity: str, after: int) -> Release | None:
+        """The release of the build; its id may come a moment after the build's end."""
+        if not identity:
+            return self._app.releases.made(self.revision, after=after)
+        path = f"{self._app.path}/releases/{identity}"
+        what = f"the release of {self.revision[:7]}"
+        return read(asked(self._ctx, lambda: self._app.api.get(path), what=what))
 
     def _find(self, known: set[str], lost: Lost) -> Mapping[str, Any]:
         """The build that was begun although the answer was lost."""

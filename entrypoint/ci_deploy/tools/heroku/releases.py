@@ -7,7 +7,6 @@ push` and builds end well all the same.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,12 +16,12 @@ from ci_deploy.errors import DeployFailed
 from ci_deploy.tools.git import SHA
 from ci_deploy.tools.heroku.api import LOOKS, Api, Lost, NotFound, Question
 from ci_deploy.tools.heroku.output import Output
-from ci_deploy.tools.heroku.pending import FIRST_PAUSE, until_over
+from ci_deploy.tools.heroku.pending import FIRST_PAUSE, asked, until_over
 
 NEWEST = "version ..; order=desc,max={}"
 NEWEST_BUILDS = "created_at ..; order=desc,max={}"
 FEW, MANY = 20, 1000  # releases that are asked for; a part of a list has 1,000 at most
-APPEARS = 10.0  # seconds until the release of a push has to be in the list
+APPEARS = 10  # looks, a second apart, until the release of a push has to be in the list
 
 
 @dataclass(frozen=True)
@@ -134,15 +133,17 @@ class Releases:
 
     def made(self, revision: str, *, after: int) -> Release | None:
         """The first release since `after` that has this revision; waits a moment for it."""
-        until = time.monotonic() + APPEARS
-        while True:
+
+        def look() -> Release | None:
             newer = [each for each in self.newest() if each.version > after]
-            for each in reversed(newer):
-                if self.commit(each.slug) == revision:
-                    return each
-            if time.monotonic() > until:
-                return None
+            ours = (each for each in reversed(newer) if self.commit(each.slug) == revision)
+            return next(ours, None)
+
+        for _ in range(APPEARS):
+            if found := asked(self._ctx, look, what=f"the release of {revision[:7]}"):
+                return found
             self._ctx.cancellation.sleep(FIRST_PAUSE)
+        return None
 
     def change(self, body: Mapping[str, str], *, what: str, same: str) -> Release | None:
         """Make a release; None when planning. `same` is the slug that it will have: after a lost
