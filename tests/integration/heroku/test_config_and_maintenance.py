@@ -58,6 +58,26 @@ def test_release_phase_that_fails_at_the_config_stops_the_deploy(
     assert heroku.apps["hello"].running_revision == old
 
 
+def test_config_whose_release_phase_has_failed_is_released_again(
+    heroku: HerokuStandIn, job: Jobs
+) -> None:
+    """It is set, so nothing differs; but what runs does not have it."""
+    job.checkout.commit("One", WITH_PHASE)
+    job.deployed()
+    app = heroku.apps["hello"]
+    app.behaviour.phase = "fail"
+    assert job.run(APP_CONFIG="MODE=new\n").code == 20
+    assert job.run(APP_CONFIG="MODE=new\n").code == 20, "it fails as long as it fails"
+    app.behaviour.phase = "succeed"
+    done = job.run(APP_CONFIG="MODE=new\n")
+    assert done.code == 0, done.output
+    assert "again: the release phase of v4 has failed" in done.output
+    assert app.current
+    assert app.current.config["MODE"] == "new"
+    assert job.run(APP_CONFIG="MODE=new\n").report["status"] == "skipped"
+    assert (heroku.pushes(), len(app.builds)) == (0, 1)
+
+
 # --- maintenance mode ---
 
 

@@ -12,7 +12,7 @@ from ci_deploy.layers.provider import Live
 from ci_deploy.tools.heroku import review
 from ci_deploy.tools.heroku.app import App
 from ci_deploy.tools.heroku.archive import Archive
-from ci_deploy.tools.heroku.code import Code
+from ci_deploy.tools.heroku.code import Code, SlugAgain
 from ci_deploy.tools.heroku.pending import begun
 from ci_deploy.tools.heroku.promotion import Promotion
 from ci_deploy.tools.heroku.provider import HerokuApp
@@ -83,9 +83,14 @@ class Heroku(HerokuApp):
 
         Raises Refused, SettingsError.
         """
-        if self.state.live.revision == self.ctx.revision and not self.ctx.settings.redeploy:
+        ctx, state = self.ctx, self.state
+        if state.live.revision != ctx.revision or ctx.settings.redeploy:
+            code = self._code()
+        elif state.undone.version:  # its config is not what runs
+            why = f"the release phase of {state.undone.name} has failed"
+            code = SlugAgain(ctx, self.app, state, state.undone.slug, why)
+        else:
             return None
-        code = self._code()
         code.prepare()
         return code
 
@@ -200,13 +205,17 @@ class Heroku(HerokuApp):
         """Somebody else's deploy is waited for; what has come of it may change everything: ours
         may be live by now (a job that was killed and run again), or be outdated."""
         state, before = self.app.wait_for_others(), self.state
-        if state.live.revision == before.live.revision:
+        same = state.live.revision == before.live.revision
+        if same and state.undone.version == before.undone.version:
             return
-        live = state.live.revision[:7] or "nothing that is known"
-        self.ctx.console.indent(f"live now, after the other deploy: {live}")
-        self.state = replace(before, live=state.live, release=state.release, newest=state.newest)
-        if state.live.revision != self.ctx.revision:
-            self.ctx.before = state.live
+        self.state = replace(
+            before, live=state.live, release=state.release, newest=state.newest, undone=state.undone
+        )
+        if not same:
+            live = state.live.revision[:7] or "nothing that is known"
+            self.ctx.console.indent(f"live now, after the other deploy: {live}")
+            if state.live.revision != self.ctx.revision:
+                self.ctx.before = state.live
         self._branches = None
         self.code = self._choose()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,6 +37,7 @@ class State:
     live: Live = field(default_factory=Live)
     release: Release = field(default_factory=Release)  # the one that is live
     newest: Release = field(default_factory=Release)
+    undone: Release = field(default_factory=Release)  # a config change that failed since
     id: str = ""
     team: str = ""
     region: str = ""
@@ -102,7 +103,14 @@ class App:
             busy=newest.status == PENDING or bool(pending),
         )
         building = next(iter(pending), "")
-        return State(exists=True, live=live, release=current, newest=newest, building=building)
+        return State(
+            exists=True,
+            live=live,
+            release=current,
+            newest=newest,
+            undone=_undone(listed, current),
+            building=building,
+        )
 
     def check_stack(self, state: State) -> None:
         """Raises Refused for an app of which nobody could say what it runs."""
@@ -223,6 +231,14 @@ class App:
                 raise DeployFailed(message, hint=hint)
             self._ctx.cancellation.sleep(pause)
             pause = min(pause * 1.3, LONGEST_PAUSE)
+
+
+def _undone(listed: Sequence[Release], current: Release) -> Release:
+    """The newest release of the code that is live whose release phase has failed since: its config
+    vars are set, but what runs does not have them."""
+    since = (each for each in listed if each.version > current.version)
+    ours = (each for each in since if each.slug and each.slug == current.slug)
+    return next((each for each in ours if each.status in {"failed", "expired"}), Release())
 
 
 def _text(found: Any, key: str) -> str:
