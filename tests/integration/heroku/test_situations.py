@@ -162,6 +162,19 @@ SITUATIONS = [
         behaviour={"build": "fail"},
     ),
     Situation(
+        "build fails, and its output sounds like git", 20, OLD,
+        ("Heroku refuses the push: failed to compile Ruby app.",),
+        behaviour={"build": "fail", "build_lines": (
+            "fatal: Authentication failed for 'https://github.com/acme/gem.git/'",
+            "error: 404", "connection reset, and the remote end hung up", "(stale info)")},
+        silent=("refuses the API key", "has no repository", "asking Heroku"),
+    ),
+    Situation(
+        "build succeeds, and its output sounds like Heroku's git", 0, NEW, ("verified",),
+        behaviour={"build_lines": ("-----> Node.js app",
+            "       bcrypt: binary found, skipping build", "Everything up-to-date")},
+    ),
+    Situation(
         "build of an archive fails", 20, OLD,
         ("Heroku cannot build it: failed to compile Ruby app.",),
         behaviour={"build": "fail"}, settings=ARCHIVE,

@@ -88,3 +88,31 @@ def test_own_release_phase_of_a_job_that_was_killed_is_not_run_twice(
     assert done.report["previous_revision"] == old
     assert len(app.releases) == 3
     assert (heroku.pushes(), heroku.writes()) == (0, [])
+
+
+@pytest.mark.parametrize("older", [False, True], ids=["non-fast-forward", "stale info"])
+def test_somebody_who_pushes_at_the_same_time_is_not_overwritten(
+    heroku: HerokuStandIn, job: Jobs, older: bool
+) -> None:
+    """They do it after ours has compared, and before ours arrives."""
+    ours = first = job.deployed()
+    if older:
+        job.checkout.commit("Second")
+        job.deployed()
+    else:
+        ours = job.checkout.commit("Ours")
+    job.checkout.git("checkout", "--quiet", "-b", "theirs", "main" if older else first)
+    theirs = job.checkout.commit("Theirs")
+    where = heroku.platform.folder / "hello.git"
+    hook = job.checkout.path / ".ci-deploy/pre_deploy"
+    hook.parent.mkdir()
+    quietly = "git -c core.hooksPath=/dev/null receive-pack"
+    push = f"git push --quiet --receive-pack='{quietly}' {where} {theirs}:refs/heads/main"
+    hook.write_text(f"#!/bin/sh\ncd {job.checkout.path} && {push}\n")
+    hook.chmod(0o755)
+
+    done = job.run(DEPLOY_REVISION=ours)
+    assert done.code == 20, done.output
+    assert "somebody has pushed to hello meanwhile." in done.output
+    assert ("stale info" if older else "non-fast-forward") in done.output
+    assert heroku.platform.references("hello") == {"refs/heads/main": theirs}

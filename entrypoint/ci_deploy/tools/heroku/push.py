@@ -19,12 +19,14 @@ from ci_deploy.tools.heroku.app import App, State
 from ci_deploy.tools.heroku.archive import Archive
 from ci_deploy.tools.heroku.code import Code, SlugAgain, reason, slug_of
 from ci_deploy.tools.heroku.releases import Release
-from ci_deploy.tools.heroku.remote import Remote, refusal
+from ci_deploy.tools.heroku.remote import Remote, own_words, refusal
 from ci_deploy.tools.order import Order, guard, order
 
 UP_TO_DATE = re.compile(r"^Everything up-to-date")
-SKIPPED = re.compile(r"skipping build")
-MOVED = re.compile(r"\((stale info|non-fast-forward|fetch first|needs force)\)")
+SKIPPED = re.compile(
+    r"^remote:\s*Pushed to branch other than \[main, master\], skipping build\.\s*$"
+)
+MOVED = re.compile(r"\((stale info|non-fast-forward|fetch first|needs force|cannot lock ref)\b")
 DECLINED = re.compile(r"pre-receive hook declined|\[remote rejected\]")
 LOST = re.compile(
     r"RPC failed|unexpected disconnect|remote end hung up|early EOF|Could not resolve host"
@@ -108,7 +110,7 @@ class Push(Code):
             made = self._made_all_the_same(result, after)
         elif self._said(UP_TO_DATE):
             return self._again("the push has changed nothing").run()
-        elif self._said(SKIPPED):
+        elif any(map(SKIPPED.match, self._lines)):
             message = f"Heroku does not build the branch {self._branch}."
             raise DeployFailed(message, lines=result.lines)
         else:
@@ -192,16 +194,18 @@ class Push(Code):
         raise OutcomeUnknown(message, hint="Deploy again.", lines=lines)
 
     def _said(self, pattern: re.Pattern[str]) -> bool:
-        return any(pattern.search(line) for line in self._lines)
+        """Whether git says it, and not the build."""
+        return any(pattern.search(line) for line in own_words(self._lines))
 
     def _fail(self, result: Result) -> NoReturn:
         """Say why, in the user's words."""
         if self._said(MOVED):
             message = f"somebody has pushed to {self._app.name} meanwhile."
             raise DeployFailed(message, hint="Deploy again.", lines=result.lines)
-        if error := refusal(self._lines, self._remote.url):
+        message = reason(self._lines) or f"git ended with exit code {result.exit_code}."
+        if self._said(DECLINED):
+            message = f"Heroku refuses the push: {message}"
+        elif error := refusal(self._lines, self._remote.url):
             raise error
-        said = reason(self._lines) or f"git ended with exit code {result.exit_code}."
-        message = f"Heroku refuses the push: {said}" if self._said(DECLINED) else said
         hint = "The build's output is above; nothing was released."
         raise DeployFailed(message, hint=hint, lines=result.lines)

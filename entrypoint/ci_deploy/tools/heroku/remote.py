@@ -88,8 +88,14 @@ def git_environ(host: str, key: str) -> dict[str, str]:
     }
 
 
+def own_words(lines: Iterable[str]) -> list[str]:
+    """What git says itself; behind `remote:` is what Heroku says, a build's output too."""
+    return [line for line in lines if not line.startswith("remote:")]
+
+
 def refusal(lines: Sequence[str], url: str) -> DeployError | None:
     """What git says when it is not let in."""
+    lines = own_words(lines)
     if any(AUTH.search(line) for line in lines):
         message = "git.heroku.com refuses the API key."
         hint = "docs/heroku.md lists what the key and its account need to be allowed."
