@@ -181,8 +181,7 @@ class Provider(Layer[S]):
         if self.ctx.command != "rollback":
             return
         self.ctx.revision = self.rollback_target(self.ctx.arguments.get("revision", ""))
-        before = self.ctx.before
-        if before and before.revision == self.ctx.revision and before.up:
+        if self.is_back():
             message = f"{self.ctx.app} already runs {self.ctx.revision[:7]}."
             raise SkipDeploy(message)
         self.ctx.console.indent(f"going back to {self.ctx.revision[:7]}")
@@ -238,6 +237,11 @@ class Provider(Layer[S]):
     def rollback_target(self, wanted: str) -> str:
         """The full SHA to go back to: of the release before, or the one `wanted`; or Refused."""
         self._cannot("roll back")
+
+    def is_back(self) -> bool:
+        """Whether the target of the rollback is what runs already."""
+        before = self.ctx.before
+        return bool(before and before.revision == self.ctx.revision and before.up)
 
     def roll_back(self, revision: str) -> Live:
         """Go back to a revision that was live before, and verify it. Raises DeployFailed."""

@@ -55,6 +55,39 @@ def test_config_vars_come_back_with_the_release(heroku: HerokuStandIn, job: Jobs
     assert app.config["MODE"] == "old"
 
 
+def test_release_of_the_same_code_with_other_config_vars_can_be_gone_back_to(
+    heroku: HerokuStandIn, job: Jobs
+) -> None:
+    app = heroku.apps["hello"]
+    assert job.run(APP_CONFIG="MODE=old\n").code == 0
+    assert job.run(APP_CONFIG="MODE=bad\n").code == 0
+    done = job.run("rollback", "v3")
+    assert (done.code, done.report["status"]) == (0, "succeeded"), done.output
+    assert app.config["MODE"] == "old"
+    assert job.run("rollback", "v3").report["status"] == "skipped", "it is back"
+
+
+def test_release_whose_release_phase_has_expired_is_passed_over(
+    heroku: HerokuStandIn, job: Jobs
+) -> None:
+    """It was never live; its slug is still there."""
+    app = heroku.apps["hello"]
+    job.checkout.commit("One", WITH_PHASE)
+    one = job.deployed()
+    app.behaviour.phase = "expire"
+    job.checkout.commit("Two")
+    assert job.run().code == 20
+    app.behaviour.phase = "succeed"
+    job.checkout.commit("Three")
+    job.deployed()
+    refused = job.run("rollback", "v3")
+    assert refused.code == 14
+    assert "v3 was never live: its release phase took too long." in refused.output
+    done = job.run("rollback")
+    assert done.code == 0, done.output
+    assert job.runs("hello", one)
+
+
 @pytest.mark.parametrize("wanted", ["", "revision"])
 def test_slug_that_has_expired_is_refused_in_clear_words(
     heroku: HerokuStandIn, job: Jobs, three: list[str], wanted: str
@@ -116,13 +149,15 @@ def test_release_phase_that_fails_at_a_rollback_is_a_failure(
 def test_failed_health_check_brings_the_release_before_back(
     heroku: HerokuStandIn, job: Jobs
 ) -> None:
-    old = job.deployed()
+    """With its config vars: those that this run has set went wrong too."""
+    assert job.run(APP_CONFIG="MODE=old\n").code == 0
+    old = job.checkout.head
     job.checkout.commit("New")
-    done = job.run(
-        ROLLBACK_ON_FAILURE="true", HEALTHCHECK_URL=f"{heroku.url}/_sick", HEALTHCHECK_TIMEOUT="1"
-    )
+    health = {"HEALTHCHECK_URL": f"{heroku.url}/_sick", "HEALTHCHECK_TIMEOUT": "1"}
+    done = job.run(APP_CONFIG="MODE=new\n", ROLLBACK_ON_FAILURE="true", settings=health)
     assert done.code == 23, done.output
     assert heroku.apps["hello"].running_revision == old
+    assert heroku.apps["hello"].config["MODE"] == "old"
 
 
 # --- promote ---

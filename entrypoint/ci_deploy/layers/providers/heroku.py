@@ -36,6 +36,7 @@ class Heroku(HerokuApp):
         self._rollback: Rollback | None = None
         self._promotion: Promotion | None = None
         self._base = review.Base()
+        self._first = Release()  # what ran when we came
         self._closed = False  # we have switched maintenance mode on
 
     @on(Event.CONFIGURE, priority=50)
@@ -43,6 +44,7 @@ class Heroku(HerokuApp):
         """Look at the account and the app before anything else."""
         self.connect()
         ctx, state = self.ctx, self.state
+        self._first = state.release
         if not self.exists and not self.settings.create_app and not ctx.review:
             raise self.no_app()
         who = f" as {state.account}" if state.account else ""
@@ -215,7 +217,7 @@ class Heroku(HerokuApp):
             live = state.live.revision[:7] or "nothing that is known"
             self.ctx.console.indent(f"live now, after the other deploy: {live}")
             if state.live.revision != self.ctx.revision:
-                self.ctx.before = state.live
+                self.ctx.before, self._first = state.live, state.release
         self._branches = None
         self.code = self._choose()
 
@@ -269,9 +271,16 @@ class Heroku(HerokuApp):
         self._rollback.bring_history(target, self.remote)
         return target
 
+    def is_back(self) -> bool:
+        return bool(self._rollback and self._rollback.is_back)
+
     def roll_back(self, revision: str) -> Live:
-        chosen = self._rollback or Rollback(self.ctx, self.app, self.app.look_again())
+        """Without a target (ROLLBACK_ON_FAILURE): to the very release that ran before this run,
+        since newer ones of its code already have this run's config vars."""
+        chosen = self._rollback
         with begun():
+            if chosen is None:
+                chosen = Rollback(self.ctx, self.app, self.app.look_again(), self._first)
             return chosen.run(revision, timeout=self.settings.boot_timeout)
 
     @on(Event.CONFIGURE, priority=205)
