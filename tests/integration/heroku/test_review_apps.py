@@ -84,10 +84,29 @@ def test_pull_request_on_github_means_the_same_app(
     heroku: HerokuStandIn, job: Jobs, env: dict[str, str]
 ) -> None:
     assert job.run("review", settings=env).code == 0
+    done = job.run("destroy", settings=_pull_request(job, "closed"))
+    assert done.code == 0, done.output
+    assert set(heroku.apps) == {"hello"}
+
+
+def test_pull_request_on_github_creates_and_updates_its_app(
+    heroku: HerokuStandIn, job: Jobs, env: dict[str, str]
+) -> None:
+    for action in ("opened", "synchronize"):
+        head = job.checkout.commit(action)
+        done = job.run("review", settings=_pull_request(job, action))
+        assert done.code == 0, done.output
+        assert heroku.apps[NAME].running_revision == head
+    assert len([call for call in heroku.writes() if call == "POST /app-setups"]) == 1
+    assert job.run("review", settings=_pull_request(job, "reopened")).report["status"] == "skipped"
+
+
+def _pull_request(job: Jobs, action: str) -> dict[str, str]:
+    """What GitHub tells a job of a pull request; GITHUB_SHA is its test merge."""
     event = job.private.parent / "event.json"
     head = {"sha": job.checkout.head, "ref": "feature/login", "repo": {"full_name": "acme/hello"}}
-    event.write_text(json.dumps({"action": "closed", "pull_request": {"number": 7, "head": head}}))
-    github = {
+    event.write_text(json.dumps({"action": action, "pull_request": {"number": 7, "head": head}}))
+    return {
         "GITHUB_ACTIONS": "true",
         "GITHUB_WORKSPACE": str(job.checkout.path),
         "GITHUB_EVENT_NAME": "pull_request",
@@ -95,11 +114,8 @@ def test_pull_request_on_github_means_the_same_app(
         "GITHUB_REPOSITORY": "acme/hello",
         "GITHUB_REF": "refs/pull/7/merge",
         "GITHUB_HEAD_REF": "feature/login",
-        "GITHUB_SHA": job.checkout.head,
+        "GITHUB_SHA": "0" * 40,
     }
-    done = job.run("destroy", settings=github)
-    assert done.code == 0, done.output
-    assert set(heroku.apps) == {"hello"}
 
 
 @pytest.mark.parametrize("branch", ["Ünïcode/ÄÖ", "feature/" + "very-long-" * 9 + "1"])
@@ -182,6 +198,36 @@ def test_app_that_is_no_review_app_of_ours_is_never_touched(
     done = job.run("destroy", "--adopt", "--yes", settings=env)
     assert done.code == 0, done.output
     assert NAME not in heroku.apps
+
+
+def test_empty_app_that_was_never_marked_is_not_made_anew(
+    heroku: HerokuStandIn, job: Jobs, env: dict[str, str]
+) -> None:
+    """A setup from app.json marks its app from the first moment, so this one is somebody else's."""
+    theirs = heroku.create(NAME)
+    done = job.run("review", settings=env)
+    assert done.code == 14, done.output
+    assert "this tool has not made it" in done.output
+    assert heroku.writes() == []
+    assert heroku.apps[NAME] is theirs
+
+
+def test_app_that_was_created_and_not_yet_marked_is_gone_on_with(
+    heroku: HerokuStandIn, job: Jobs
+) -> None:
+    """Without app.json a kill can come between the two; nothing can be lost."""
+    heroku.create("hello-topic")
+    done = job.run("review", settings=on("topic", job.checkout))
+    assert done.code == 0, done.output
+    assert heroku.writes() == ["PATCH /apps/hello-topic/config-vars"]
+
+
+def test_app_that_is_adopted_is_marked_once(heroku: HerokuStandIn, job: Jobs) -> None:
+    heroku.create("hello-topic").config["GREETING"] = "hello"
+    done = job.run("review", "--adopt", "--yes", settings=on("topic", job.checkout))
+    assert done.code == 0, done.output
+    assert heroku.writes() == ["PATCH /apps/hello-topic/config-vars"]
+    assert heroku.apps["hello-topic"].config["GREETING"] == "hello"
 
 
 def test_review_app_of_another_app_is_never_touched(

@@ -241,15 +241,17 @@ class Heroku(HerokuApp):
     # --- review apps ---
 
     def is_review_app(self) -> bool:
-        assert self.ctx.review is not None, "asked for review apps only"  # noqa: S101
+        ctx = self.ctx
+        assert ctx.review is not None, "asked for review apps only"  # noqa: S101
         empty = not self.state.live.release and not self.config()
-        if self.ctx.command == "review" and empty:
+        if ctx.command == "review" and empty and review.manifest(ctx) is None:
             return True  # created by a run that was killed before it could mark it
-        return review.marked(self.config(), self.ctx.review.base)
+        return review.marked(self.config(), ctx.review.base)
 
     def adopt(self) -> None:
-        app = self.ctx.app
-        self.app.set_config(review.mark(self.ctx.review), what=f"mark {app} as a review app")
+        mark, app = review.mark(self.ctx.review), self.ctx.app
+        self.app.set_config(mark, what=f"mark {app} as a review app")
+        self._config = {**self.config(), **mark}
 
     def destroy(self) -> None:
         if self.ctx.sweeping:
