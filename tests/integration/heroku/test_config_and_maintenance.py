@@ -175,6 +175,30 @@ def _left_closed(heroku: HerokuStandIn, job: Jobs) -> None:
     job.checkout.git("push", "--quiet", without_hook, where, f"HEAD:{NOTE}")
 
 
+def test_note_that_cannot_be_read_at_once_is_read_all_the_same(
+    heroku: HerokuStandIn, job: Jobs
+) -> None:
+    job.deployed()
+    _left_closed(heroku, job)
+    heroku.faults(Fault(r"GET /hello\.git/info/refs", 503))
+    done = job.run()
+    assert done.report["status"] == "skipped", done.output
+    assert not heroku.apps["hello"].maintenance
+
+
+def test_closed_app_whose_notes_cannot_be_read_is_not_taken_for_well(
+    heroku: HerokuStandIn, job: Jobs
+) -> None:
+    job.deployed()
+    _left_closed(heroku, job)
+    heroku.faults(Fault(r"GET /hello\.git/info/refs", 503, times=99))
+    done = job.run()
+    assert done.code == 11, done.output
+    assert "notes of earlier runs cannot be read: git cannot reach Heroku" in done.output
+    heroku.apps["hello"].maintenance = False
+    assert job.run().report["status"] == "skipped", "an open app needs no note"
+
+
 @pytest.mark.parametrize(
     ("words", "phase", "code", "status"),
     [

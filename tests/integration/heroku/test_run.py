@@ -96,6 +96,27 @@ def test_lost_connection_stops_a_command_that_still_runs(heroku: HerokuStandIn, 
     assert heroku.rendezvous.alive == []
 
 
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault("POST /apps/hello/dynos/run.1000/actions/stop", "reset"), "could not be stopped:"),
+        (Fault("GET /apps/hello/dynos$", 403), "Its dyno may still run:"),
+    ],
+    ids=["stop is reset", "dynos are not told"],
+)
+def test_dyno_that_may_still_run_is_said_so(
+    heroku: HerokuStandIn, job: Jobs, fault: Fault, words: str
+) -> None:
+    fault.skip = int(fault.does == 403)  # what is live is asked first
+    heroku.rendezvous.wire = Wire(cut=_at(BEGIN, 30), how="rst", survives=True)
+    heroku.faults(fault)
+    done = job.run("run", "--", "sleep", "30")
+    assert done.code == 21
+    assert f"{words}" in done.errors
+    assert "was stopped" not in done.errors
+    assert "`heroku ps:stop` stops it" in done.errors
+
+
 def test_megabytes_arrive_whole(job: Jobs) -> None:
     done = job.run("run", "--", "sh", "-c", "seq 400000; exit 5")
     assert done.code == 5

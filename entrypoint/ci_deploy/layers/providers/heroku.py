@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ci_deploy.context import Context
-from ci_deploy.errors import SkipDeploy
+from ci_deploy.errors import SkipDeploy, Unreachable
 from ci_deploy.events import Event, on
 from ci_deploy.layers.provider import Live
 from ci_deploy.tools.heroku import review
@@ -78,6 +78,8 @@ class Heroku(HerokuApp):
             return
         self.code = self._choose()
         if not self.code and live.up and not live.busy and not self.config_changes():
+            if self.state.maintenance and isinstance(self._unread, Unreachable):
+                raise self._unread  # whether an earlier run has left it closed is not known
             raise SkipDeploy(f"{ctx.app} already runs {ctx.revision[:7]}.")
 
     def _choose(self) -> Code | None:
@@ -233,7 +235,8 @@ class Heroku(HerokuApp):
 
     def interrupted(self) -> None:
         """One-off commands are stopped; a build goes on by itself, and that is said."""
-        self.one_off.stop()
+        if left := self.one_off.stop():
+            self.ctx.console.warning(left)
         if self.code and self.code.building:
             short = self.ctx.revision[:7]
             self.ctx.console.warning(f"Heroku goes on building {short}: it may still go live.")
