@@ -7,6 +7,7 @@ import pytest
 from tests.integration.heroku.conftest import FILES, WITH_PHASE, Jobs
 from tests.standins.heroku.faults import Fault
 from tests.standins.heroku.server import HerokuStandIn
+from tests.support import until
 
 
 @pytest.fixture
@@ -202,10 +203,13 @@ def test_promotes_without_a_checkout_and_to_several_apps(
         assert f"verified: {name} runs {pipeline[:7]}" in done.output
 
 
-def test_each_target_is_verified(heroku: HerokuStandIn, job: Jobs, pipeline: str) -> None:
+@pytest.mark.parametrize("late", ["fail", "warn"])
+def test_each_target_is_verified(
+    heroku: HerokuStandIn, job: Jobs, pipeline: str, late: str
+) -> None:
     """One gets it, the other cannot: Heroku's own CLI was green here for years."""
     heroku.apps["hello-eu"].behaviour.build = "fail"
-    done = job.run("promote", HEROKU_PROMOTE_TO="hello-eu")
+    done = job.run("promote", HEROKU_PROMOTE_TO="hello-eu", LIVE_BUT_FAILED=late)
     assert done.code == 22, done.output
     assert "hello-eu has got nothing: the slug could not be copied." in done.output
     assert heroku.apps["hello"].running_revision == pipeline
@@ -223,6 +227,30 @@ def test_promotion_that_does_not_run_is_a_failure(
     crashed = files is FILES
     assert done.code == (22 if crashed else 20), done.output
     assert app.running_revision == (head if crashed else "")
+
+
+@pytest.mark.parametrize("phase", ["expire", "fail"])
+def test_source_whose_newest_release_is_not_what_it_runs_is_refused(
+    heroku: HerokuStandIn, job: Jobs, pipeline: str, phase: str
+) -> None:
+    """Somebody means to promote that one; what runs is the one before."""
+    heroku.apps["hello-staging"].behaviour.phase = phase
+    job.checkout.commit("Phase", WITH_PHASE)
+    job.begun("hello-staging")
+    until(lambda: heroku.apps["hello-staging"].releases[-1].version == 3)
+    done = job.run("promote")
+    assert done.code == 14, done.output
+    assert "hello-staging runs v2, but its newest release v3 is " in done.output
+    assert heroku.writes() == []
+
+
+def test_review_app_gets_a_release_too(heroku: HerokuStandIn, job: Jobs, pipeline: str) -> None:
+    """It is at no stage that has one before, so the source is named."""
+    [pipe] = heroku.platform.pipelines.values()
+    pipe.stages[heroku.apps["hello"].id] = "review"
+    done = job.run("promote", HEROKU_PROMOTE_FROM="hello-staging")
+    assert done.code == 0, done.output
+    assert job.runs("hello", pipeline)
 
 
 @pytest.mark.parametrize(
