@@ -293,6 +293,24 @@ def test_orphans_are_swept_and_only_they(
     assert set(heroku.apps) == {"hello", "hello-fresh", "hello-but-not-ours", "other"}
 
 
+@pytest.mark.parametrize("named", ["", "preview-of-login"])
+def test_orphan_is_known_by_its_mark_and_not_by_its_name(
+    heroku: HerokuStandIn, job: Jobs, named: str
+) -> None:
+    """A long name is cut before the branch begins, and REVIEW_APP_NAME may be anything."""
+    base = "my-very-long-application-x"
+    heroku.create(base)
+    settings = {**on("feature/login", job.checkout), "APP_NAME": base}
+    assert job.run("review", settings=settings, REVIEW_APP_NAME=named).code == 0
+    [name] = set(heroku.apps) - {"hello", base}
+    assert not name.startswith(base)
+    for app in heroku.apps.values():
+        app.released_at = timestamp(0)
+    done = job.run("destroy", "--stale", "14", "--yes", APP_NAME=base)
+    assert done.code == 0, done.output
+    assert set(heroku.apps) == {"hello", base}
+
+
 def test_plan_of_a_review_app_changes_nothing(
     heroku: HerokuStandIn, job: Jobs, env: dict[str, str]
 ) -> None:

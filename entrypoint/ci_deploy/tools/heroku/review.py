@@ -206,13 +206,14 @@ def couple(api: Api, app: App, pipeline: str) -> None:
 
 
 def stale(ctx: Context, api: Api, base: str, *, team: str, days: int) -> list[str]:
-    """Marked review apps of `base` to which nothing was deployed for `days`."""
+    """Marked review apps of `base` to which nothing was deployed for `days`, whatever they are
+    called: long names are cut, and REVIEW_APP_NAME is anything."""
     since = time.time() - days * 86400
     found = []
     for each in api.get_list(f"/teams/{team}/apps" if team else "/apps"):
         name = str(each.get("name"))
         last = str(each.get("released_at") or each.get("created_at") or "")
-        if not name.startswith(f"{base}-") or not last or _seconds(last) >= since:
+        if name == base or not last or _seconds(last) >= since:
             continue
         try:
             config = App(ctx, api, name).config()
