@@ -36,6 +36,7 @@ class Situation:
     faults: tuple[Fault, ...] = ()
     behaviour: dict[str, object] = field(default_factory=dict)
     silent: tuple[str, ...] = ()  # what must not be said
+    within: float = 60.0  # seconds
 
 
 def _other_build(*, ends: bool) -> Callable[[Jobs, HerokuStandIn], None]:
@@ -78,6 +79,19 @@ def _somebody_else(_job: Jobs, heroku: HerokuStandIn) -> None:
     threading.Thread(target=work, daemon=True).start()
 
 
+def _talkative(_job: Jobs, heroku: HerokuStandIn) -> None:
+    """The release phase says something all the time."""
+    app = heroku.apps["hello"]
+
+    def work() -> None:
+        until(lambda: len(app.releases) == 3, 60)
+        stream = app.releases[-1].stream
+        while stream and not heroku.platform.ended.wait(0.3):
+            stream.write("row migrated")
+
+    threading.Thread(target=work, daemon=True).start()
+
+
 def _stack(name: str) -> Callable[[Jobs, HerokuStandIn], None]:
     def arrange(_job: Jobs, heroku: HerokuStandIn) -> None:
         heroku.apps["hello"].stack = name
@@ -117,6 +131,17 @@ SITUATIONS = [
         ("has not ended, or its end cannot be seen",),
         behaviour={"phase_seconds": 60.0},
         settings={"DEPLOY_TIMEOUT": "12"},
+    ),
+    Situation(
+        "release phase talks on and on, also at the end of the run", 21, OLD,
+        ("has not ended, or its end cannot be seen", "row migrated"), _talkative,
+        behaviour={"phase_seconds": 40.0}, settings={"DEPLOY_TIMEOUT": "5"}, within=20.0,
+    ),
+    Situation(
+        "build goes on at the end of the run", 21, OLD,
+        ("the time of the run (DEPLOY_TIMEOUT) was over during the push", "a deploy goes on"),
+        behaviour={"build_seconds": 40.0}, settings={"DEPLOY_TIMEOUT": "5"}, within=20.0,
+        silent=("connection was lost",),
     ),
     Situation(
         "output of the release phase is not there yet", 0, NEW, ("running the release command",),
@@ -289,6 +314,16 @@ SITUATIONS = [
         _other_build(ends=False), settings={"LOCK_TIMEOUT": "1"},
     ),
     Situation(
+        "somebody else deploys until the end of the run", 13, OLD,
+        ("has run until DEPLOY_TIMEOUT",),
+        _other_build(ends=False), settings={"DEPLOY_TIMEOUT": "4"}, within=20.0,
+    ),
+    Situation(
+        "upload hangs until the end of the run", 20, OLD, ("cannot be reached",),
+        faults=(Fault("PUT /_sources/", "hang"),),
+        settings={**ARCHIVE, "DEPLOY_TIMEOUT": "4"}, within=20.0,
+    ),
+    Situation(
         "somebody else brings the old one back", 20, OLD,
         ("Heroku reports", "Somebody may have released something else"), _somebody_else,
     ),
@@ -341,6 +376,7 @@ def test_situation(heroku: HerokuStandIn, job: Jobs, situation: Situation) -> No
         assert words not in said
     assert app.running_revision == {OLD: old, NEW: new}[situation.live]
     assert app.maintenance is maintenance
+    assert done.seconds < situation.within
 
 
 def test_there_are_enough_situations() -> None:

@@ -125,7 +125,7 @@ class App:
         Raises Locked.
         """
         limit = self._ctx.settings.lock_timeout
-        until, told = time.monotonic() + limit, False
+        until, told = min(time.monotonic() + limit, self._ctx.runner.until), False
         while True:
             try:
                 state = self.look_again()
@@ -137,7 +137,12 @@ class App:
                 return state
             what = f"build {state.building}" if state.building else state.newest.name
             if time.monotonic() > until:
-                message = f"another deploy of {self.name} ({what}) has run for over {limit} s."
+                long = (
+                    f"for over {limit} s"
+                    if until < self._ctx.runner.until
+                    else "until DEPLOY_TIMEOUT"
+                )
+                message = f"another deploy of {self.name} ({what}) has run {long}."
                 raise Locked(message, hint="Deploy again later.")
             if not told:
                 self._ctx.console.indent(f"another deploy of {self.name} runs ({what}); waiting")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -110,14 +111,18 @@ def upload(ctx: Context, api: Api, file: Path, revision: str) -> dict[str, str] 
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
 
+    def left() -> float:
+        return ctx.runner.until - time.monotonic()
+
     def once() -> dict[str, str]:
         found = api.change("POST", "/sources", what="")["source_blob"]
+        timeout = max(1.0, min(UPLOAD_TIMEOUT, left()))
         with file.open("rb") as content:
             response = ctx.http.change(
                 "PUT",
                 found["put_url"],
                 what="",
-                timeout=UPLOAD_TIMEOUT,
+                timeout=timeout,
                 data=content,
                 headers={"Content-Type": ""},
             )
@@ -127,7 +132,7 @@ def upload(ctx: Context, api: Api, file: Path, revision: str) -> dict[str, str] 
         return {"url": found["get_url"], "version": revision, "checksum": f"SHA256:{digest}"}
 
     return retry(
-        once, on=(Unreachable, Lost), sleep=ctx.cancellation.sleep, attempts=TRIES, within=1800.0
+        once, on=(Unreachable, Lost), sleep=ctx.cancellation.sleep, attempts=TRIES, within=left()
     )
 
 

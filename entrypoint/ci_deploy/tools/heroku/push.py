@@ -102,8 +102,10 @@ class Push(Code):
         self._heard = started = time.monotonic()
         try:
             result = self._push(lambda: self._patience(after, started))
-        except OutcomeUnknown as stopped:  # it has hung
-            return self.finish(self._follow(stopped.lines, after), "")
+        except OutcomeUnknown as stopped:
+            if time.monotonic() >= self._ctx.runner.until:
+                raise self._late(stopped.lines) from None
+            return self.finish(self._follow(stopped.lines, after), "")  # it has hung
         if result.planned:
             return None
         if result.exit_code:
@@ -132,7 +134,7 @@ class Push(Code):
         made = state.newest.version > after
         made = made and self._app.releases.commit(state.newest.slug) == self.revision
         over = made or (self._seen_building and not state.live.busy)
-        self._seen_building = self._seen_building or state.live.busy
+        self._seen_building = self._seen_building or bool(state.building)
         late = not state.live.busy and now - started > UPLOAD
         return now if over or late else float("inf")
 
@@ -190,8 +192,15 @@ class Push(Code):
             elif time.monotonic() - quiet_since > SETTLED:
                 break
             self._ctx.cancellation.sleep(1.0)
+        if time.monotonic() >= self._ctx.runner.until:
+            raise self._late(lines)
         message = "the connection was lost during the push, and no release has come of it."
         raise OutcomeUnknown(message, hint="Deploy again.", lines=lines)
+
+    def _late(self, lines: tuple[str, ...]) -> OutcomeUnknown:
+        message = "the time of the run (DEPLOY_TIMEOUT) was over during the push and its build."
+        hint = "Heroku goes on building; the next run finds what has become of it."
+        return OutcomeUnknown(message, hint=hint, lines=lines)
 
     def _said(self, pattern: re.Pattern[str]) -> bool:
         """Whether git says it, and not the build."""
