@@ -171,8 +171,7 @@ class Provider(Layer[S]):
         raise Refused(message, hint=hint)
 
     def _what(self) -> str:
-        live = self.ctx.before
-        runs = live.revision[:7] if live and live.revision else "nothing that is known"
+        runs = (self.ctx.before or Live()).revision[:7] or "nothing that is known"
         return f"an app that runs {runs} at {self.ctx.url or 'no address'}"
 
     @on(Event.CONFIGURE, priority=210)
@@ -182,8 +181,7 @@ class Provider(Layer[S]):
             return
         self.ctx.revision = self.rollback_target(self.ctx.arguments.get("revision", ""))
         if self.is_back():
-            message = f"{self.ctx.app} already runs {self.ctx.revision[:7]}."
-            raise SkipDeploy(message)
+            raise SkipDeploy(f"{self.ctx.app} already runs {self.ctx.revision[:7]}.")
         self.ctx.console.indent(f"going back to {self.ctx.revision[:7]}")
 
     @on(Event.ROLLBACK)
@@ -240,8 +238,8 @@ class Provider(Layer[S]):
 
     def is_back(self) -> bool:
         """Whether the target of the rollback is what runs already."""
-        before = self.ctx.before
-        return bool(before and before.revision == self.ctx.revision and before.up)
+        live = self.ctx.before or Live()
+        return live.up and live.revision == self.ctx.revision
 
     def roll_back(self, revision: str) -> Live:
         """Go back to a revision that was live before, and verify it. Raises DeployFailed."""
@@ -284,8 +282,7 @@ class Provider(Layer[S]):
         self._cannot("tell its history")
 
     def _cannot(self, what: str) -> NoReturn:
-        message = f"{self.name} cannot {what}."
-        raise Refused(message)
+        raise Refused(f"{self.name} cannot {what}.")
 
     @property
     def rollback_command(self) -> str:

@@ -13,18 +13,16 @@ from ci_deploy.tools.heroku import review
 from ci_deploy.tools.heroku.app import App
 from ci_deploy.tools.heroku.archive import Archive
 from ci_deploy.tools.heroku.code import Code, SlugAgain
+from ci_deploy.tools.heroku.maintenance import ClosedApp
 from ci_deploy.tools.heroku.pending import begun
 from ci_deploy.tools.heroku.promotion import Promotion
-from ci_deploy.tools.heroku.provider import HerokuApp
 from ci_deploy.tools.heroku.push import Push
 from ci_deploy.tools.heroku.releases import Release
 from ci_deploy.tools.heroku.rollback import Rollback
 from ci_deploy.tools.heroku.settings import HerokuSettings
 
-MAINTENANCE = "maintenance mode is on"  # a note
 
-
-class Heroku(HerokuApp):
+class Heroku(ClosedApp):
     """Heroku, the app platform."""
 
     name = "heroku"
@@ -37,7 +35,6 @@ class Heroku(HerokuApp):
         self._promotion: Promotion | None = None
         self._base = review.Base()
         self._first = Release()  # what ran when we came
-        self._closed = False  # we have switched maintenance mode on
 
     @on(Event.CONFIGURE, priority=50)
     def look(self) -> None:
@@ -51,7 +48,7 @@ class Heroku(HerokuApp):
         what = f": {state.region}, {state.stack}" if self.exists else ", which is not there"
         ctx.console.indent(f"Heroku{who}; {ctx.app}{what}")
         if state.maintenance:
-            stays = "an earlier run has left it so: it ends" if self._left_closed else "it stays so"
+            stays = "an earlier run has left it so: it ends" if self.left_closed else "it stays so"
             ctx.console.indent(f"it is in maintenance mode; {stays}.")
 
     @on(Event.CONFIGURE, priority=55)
@@ -159,35 +156,6 @@ class Heroku(HerokuApp):
         app = self.ctx.app
         self.app.set_config(changes, what=f"set {', '.join(sorted(changes))} on {app}")
         self._config = {**self.config(), **changes}
-
-    # --- maintenance mode ---
-
-    @property
-    def _left_closed(self) -> bool:
-        """Whether a run of ours has switched it on, and not somebody else."""
-        return MAINTENANCE in self.unfinished()
-
-    @on(Event.PRE_DEPLOY, priority=150)
-    def close(self) -> None:
-        """Maintenance mode, when asked for; first the note: a kill must not be forgotten."""
-        if self.settings.maintenance and not self.state.maintenance:
-            self.remember(MAINTENANCE)
-            self._closed = True
-            self.app.switch_maintenance(on=True)
-
-    @on(Event.POST_DEPLOY, priority=190)
-    @on(Event.ROLLBACK, priority=190)
-    @on(Event.PROMOTE, priority=190)
-    @on(Event.DEPLOY_FAILED, priority=30)
-    @on(Event.DEPLOY_SKIPPED, priority=30)
-    @on(Event.ROLLBACK_SUCCEEDED, priority=30)  # skipped
-    @on(Event.ROLLBACK_FAILED, priority=30)
-    def open(self) -> None:
-        """Back to what it was; also for an earlier run that could not do it."""
-        if self._left_closed:
-            if self._closed or self.state.maintenance:
-                self.app.switch_maintenance(on=False)
-            self.forget(MAINTENANCE)
 
     # --- the deploy ---
 
