@@ -242,6 +242,10 @@ SITUATIONS = [
         "slugs do not tell their commit, but builds do", 0, NEW, ("verified",),
         behaviour={"names_commit": False},
     ),
+    Situation(
+        "slug of a release is not there at the first look", 0, NEW, ("verified",),
+        faults=(Fault("GET /apps/hello/slugs/", 404, skip=1),), files=FILES,
+    ),
     # --- refused ---
     Situation(
         "key is refused", 12, OLD, ("Heroku refuses the API key", "HEROKU_API_KEY"),

@@ -109,7 +109,8 @@ class Releases:
                     found = self._built_from(slug)
             except NotFound:
                 pass  # expired
-            self._commits[slug] = found if SHA.fullmatch(found) else ""
+            if SHA.fullmatch(found):  # else it may be known later
+                self._commits[slug] = found
         return self._commits.get(slug, "")
 
     def learn(self, slug: str, commit: str) -> None:
