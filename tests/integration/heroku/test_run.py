@@ -87,7 +87,12 @@ def test_connection_that_is_lost_before_the_whole_marker_is_unknown(
     assert heroku.rendezvous.alive == []
 
 
-def test_lost_connection_stops_a_command_that_still_runs(heroku: HerokuStandIn, job: Jobs) -> None:
+@pytest.mark.parametrize("answer", ["", "lost"])
+def test_lost_connection_stops_a_command_that_still_runs(
+    heroku: HerokuStandIn, job: Jobs, answer: str
+) -> None:
+    if answer:
+        heroku.faults(Fault("POST /apps/hello/dynos/run.1000/actions/stop", answer))
     heroku.rendezvous.wire = Wire(cut=_at(BEGIN, 30), how="rst", survives=True)
     done = job.run("run", "--", "sleep", "300")
     assert done.code == 21
