@@ -136,11 +136,11 @@ class Heroku(ClosedApp):
             self.app.destroy()
             self.notes.tasks = []  # they went with it
         setup = review.SetUp(self.ctx, self.app, self._base, review.manifest(self.ctx) or {})
-        begun = setup.begin(self.wanted_config())
+        asked = setup.begin(self.wanted_config())
         self._config = self.wanted_config()
         self.remember(review.SETTING_UP)
-        if begun:
-            setup.finish(begun)
+        if asked:
+            setup.finish(asked)
         self.forget(review.SETTING_UP)
 
     @on(Event.PROVISION, priority=150)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ci_deploy.context import Context
-from ci_deploy.errors import DeployFailed, Locked, Refused, Unreachable
+from ci_deploy.errors import DeployError, DeployFailed, Locked, Refused, Unreachable
 from ci_deploy.layers.provider import Live
 from ci_deploy.settings import SECRET_CONFIG_KEY
 from ci_deploy.tools.heroku import dynos
-from ci_deploy.tools.heroku.api import Api, Lost, NotFound, Question
+from ci_deploy.tools.heroku.api import REFUSED, Api, Lost, NotFound, Question
 from ci_deploy.tools.heroku.dynos import Dynos
 from ci_deploy.tools.heroku.pending import asked
 from ci_deploy.tools.heroku.releases import NEWEST_BUILDS, Release, Releases
@@ -62,7 +62,7 @@ class App:
     def look(self) -> State:
         """Everything at once. Raises Unreachable, Unauthorized."""
         app, account, *rest = self.api.get_all(
-            Question(self.path), Question("/account", optional=True), *self._brief
+            Question(self.path), Question("/account", without=(DeployError,)), *self._brief
         )
         if app is None:
             return State(account=_text(account, "email"))
@@ -83,7 +83,7 @@ class App:
 
     @property
     def _brief(self) -> tuple[Question, ...]:
-        builds = Question(f"{self.path}/builds", NEWEST_BUILDS.format(10), optional=True)
+        builds = Question(f"{self.path}/builds", NEWEST_BUILDS.format(10), without=REFUSED)
         return (self.releases.question, *self.dynos.questions, builds)
 
     def _state(self, releases: Any, running: Any, formation: Any, builds: Any) -> State:

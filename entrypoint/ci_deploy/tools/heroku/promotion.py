@@ -163,11 +163,9 @@ class Promotion:
         releases: dict[str, Release | DeployError] = {}
         for app in targets:
             for _ in range(LOOKS):
-                newer = [r for r in app.releases.newest() if r.version > before[app.name]]
-                ours = [r for r in newer if app.releases.commit(r.slug) == self._ctx.revision]
-                if ours:
+                if ours := app.releases.since(before[app.name], self._ctx.revision):
                     self._ctx.console.indent(f"the answer was lost, but {app.name} has got it.")
-                    releases[app.name] = ours[-1]
+                    releases[app.name] = ours
                     break
                 self._api.look_again()
             else:

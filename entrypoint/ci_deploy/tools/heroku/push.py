@@ -129,10 +129,9 @@ class Push(Code):
         self._heard = now
         try:
             state = self._app.look_again()
+            made = self._app.releases.since(after, self.revision) is not None
         except Unreachable:
             return float("inf")
-        made = state.newest.version > after
-        made = made and self._app.releases.commit(state.newest.slug) == self.revision
         over = made or (self._seen_building and not state.live.busy)
         self._seen_building = self._seen_building or bool(state.building)
         late = not state.live.busy and now - started > UPLOAD
@@ -179,14 +178,13 @@ class Push(Code):
         until, quiet_since = time.monotonic() + FOLLOW_TIMEOUT, time.monotonic()
         while time.monotonic() < min(until, self._ctx.runner.until):
             try:
-                listed = self._app.releases.newest()
+                ours = self._app.releases.since(after, self.revision)
                 busy = self._app.look_again().live.busy
             except Unreachable:
                 quiet_since = time.monotonic()
                 continue  # asking has tried for a while
-            for each in reversed([each for each in listed if each.version > after]):
-                if self._app.releases.commit(each.slug) == self.revision:
-                    return each
+            if ours:
+                return ours
             if busy:
                 quiet_since = time.monotonic()
             elif time.monotonic() - quiet_since > SETTLED:

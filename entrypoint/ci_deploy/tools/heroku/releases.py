@@ -132,16 +132,16 @@ class Releases:
 
     # --- which release, and how it ends ---
 
+    def since(self, after: int, revision: str) -> Release | None:
+        """The first release after a version that has this revision."""
+        newer = (each for each in reversed(self.newest()) if each.version > after)
+        return next((each for each in newer if self.commit(each.slug) == revision), None)
+
     def made(self, revision: str, *, after: int) -> Release | None:
-        """The first release since `after` that has this revision; waits a moment for it."""
-
-        def look() -> Release | None:
-            newer = [each for each in self.newest() if each.version > after]
-            ours = (each for each in reversed(newer) if self.commit(each.slug) == revision)
-            return next(ours, None)
-
+        """The same; waits a moment for it, and while Heroku is away."""
+        what = f"the release of {revision[:7]}"
         for _ in range(APPEARS):
-            if found := asked(self._ctx, look, what=f"the release of {revision[:7]}"):
+            if found := asked(self._ctx, lambda: self.since(after, revision), what=what):
                 return found
             self._ctx.cancellation.sleep(FIRST_PAUSE)
         return None

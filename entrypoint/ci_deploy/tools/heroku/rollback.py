@@ -50,7 +50,7 @@ class Rollback:
             hint = f"`ci-deploy history` lists what there is. {deploy_instead(wanted)}".rstrip()
             raise Refused(f"{what}.", hint=hint)
         revision = self._app.releases.commit(found.slug) if available(found) else ""
-        if not revision and self._app.releases.commit(found.slug):
+        if found.status == "expired" and self._app.releases.commit(found.slug):
             message = f"{found.name} was never live: its release phase took too long."
             raise Refused(message, hint="`ci-deploy history` lists what there is.")
         if not revision:
