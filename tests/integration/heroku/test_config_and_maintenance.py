@@ -122,10 +122,15 @@ def test_app_that_was_closed_stays_closed(heroku: HerokuStandIn, job: Jobs) -> N
     assert _switches(heroku) == []
 
 
-def test_cancel_opens_it_and_says_what_goes_on(heroku: HerokuStandIn, job: Jobs) -> None:
+@pytest.mark.parametrize("faults", [[], [Fault("GET /apps/hello/dynos", "hang", times=9)]])
+def test_cancel_opens_it_and_says_what_goes_on(
+    heroku: HerokuStandIn, job: Jobs, faults: list[Fault]
+) -> None:
+    """Also when a question is not answered any more."""
     heroku.apps["hello"].behaviour.build_seconds = 60.0
     running = job.start(settings=CLOSED)
     running.wait_for("Ruby app", 40)
+    heroku.faults(*faults)
     started = time.monotonic()
     running.signal(signal.SIGTERM)
     done = job.seen(running.done())

@@ -203,6 +203,7 @@ class Heroku(ClosedApp):
 
     def interrupted(self) -> None:
         """One-off commands are stopped; a build goes on by itself, and that is said."""
+        super().interrupted()
         if left := self.one_off.stop():
             self.ctx.console.warning(left)
         if self.code and self.code.building:

@@ -43,3 +43,9 @@ class ClosedApp(HerokuApp):
             if self._closed or self.state.maintenance:
                 self.app.switch_maintenance(on=False)
             self.forget(MAINTENANCE)
+
+    def interrupted(self) -> None:
+        """Opened before anything is asked: a question may take all the time that is left."""
+        if self._closed:
+            self.app.switch_maintenance(on=False)
+            self._closed = False
