@@ -222,7 +222,11 @@ def test_app_that_was_created_and_not_yet_marked_is_gone_on_with(
     assert heroku.writes() == ["PATCH /apps/hello-topic/config-vars"]
 
 
-def test_app_that_is_adopted_is_marked_once(heroku: HerokuStandIn, job: Jobs) -> None:
+@pytest.mark.parametrize("files", [{}, {"app.json": "{}"}], ids=["push", "app.json"])
+def test_app_that_is_adopted_is_marked_once_and_kept(
+    heroku: HerokuStandIn, job: Jobs, files: dict[str, str]
+) -> None:
+    job.checkout.commit("Files", files)
     heroku.create("hello-topic").config["GREETING"] = "hello"
     done = job.run("review", "--adopt", "--yes", settings=on("topic", job.checkout))
     assert done.code == 0, done.output

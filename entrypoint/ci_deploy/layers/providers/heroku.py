@@ -35,6 +35,7 @@ class Heroku(ClosedApp):
         self._promotion: Promotion | None = None
         self._base = review.Base()
         self._first = Release()  # what ran when we came
+        self._adopted = False  # by this run: it was made by other means
 
     @on(Event.CONFIGURE, priority=50)
     def look(self) -> None:
@@ -112,7 +113,7 @@ class Heroku(ClosedApp):
     def _sets_up(self) -> bool:
         """Whether a review app is to be made from its app.json: it is not there, or nobody has
         seen its setup succeed."""
-        if not self.ctx.review or review.manifest(self.ctx) is None:
+        if not self.ctx.review or self._adopted or review.manifest(self.ctx) is None:
             return False
         ready = self.state.live.release and review.SETTING_UP not in self.unfinished()
         return not (self.exists and ready)
@@ -224,6 +225,7 @@ class Heroku(ClosedApp):
         mark, app = review.mark(self.ctx.review), self.ctx.app
         self.app.set_config(mark, what=f"mark {app} as a review app")
         self._config = {**self.config(), **mark}
+        self._adopted = True
 
     def destroy(self) -> None:
         if self.ctx.sweeping:
