@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -94,8 +95,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def heroku(tmp_path: Path, authority: Path) -> Iterator[HerokuStandIn]:
-    """A stand-in Heroku with an app `hello`; what it does not know fails the test."""
-    with HerokuStandIn(tmp_path / "heroku", tls=authority) as server:
+    """A stand-in Heroku with an app `hello`; what it does not know fails the test.
+
+    Its key is nobody else's: tests of runners hand theirs to docker in an argv at the same time.
+    """
+    key = f"HRKU-{uuid.uuid4()}"
+    with HerokuStandIn(tmp_path / "heroku", key, tls=authority) as server:
         server.create("hello")
         yield server
         assert server.unexpected() == []

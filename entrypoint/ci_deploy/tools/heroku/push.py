@@ -197,7 +197,7 @@ class Push(Code):
 
     def _late(self, lines: tuple[str, ...]) -> OutcomeUnknown:
         message = "the time of the run (DEPLOY_TIMEOUT) was over during the push and its build."
-        hint = "Heroku goes on building; the next run finds what has become of it."
+        hint = "A build that has begun goes on; the next run finds what has become of it."
         return OutcomeUnknown(message, hint=hint, lines=lines)
 
     def _said(self, pattern: re.Pattern[str]) -> bool:
