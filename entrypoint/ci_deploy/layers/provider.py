@@ -171,8 +171,7 @@ class Provider(Layer[S]):
         raise Refused(message, hint=hint)
 
     def _what(self) -> str:
-        live = self.ctx.before
-        runs = live.revision[:7] if live and live.revision else "nothing that is known"
+        runs = (self.ctx.before or Live()).revision[:7] or "nothing that is known"
         return f"an app that runs {runs} at {self.ctx.url or 'no address'}"
 
     @on(Event.CONFIGURE, priority=210)
@@ -181,10 +180,8 @@ class Provider(Layer[S]):
         if self.ctx.command != "rollback":
             return
         self.ctx.revision = self.rollback_target(self.ctx.arguments.get("revision", ""))
-        before = self.ctx.before
-        if before and before.revision == self.ctx.revision and before.up:
-            message = f"{self.ctx.app} already runs {self.ctx.revision[:7]}."
-            raise SkipDeploy(message)
+        if self.is_back():
+            raise SkipDeploy(f"{self.ctx.app} already runs {self.ctx.revision[:7]}.")
         self.ctx.console.indent(f"going back to {self.ctx.revision[:7]}")
 
     @on(Event.ROLLBACK)
@@ -239,6 +236,11 @@ class Provider(Layer[S]):
         """The full SHA to go back to: of the release before, or the one `wanted`; or Refused."""
         self._cannot("roll back")
 
+    def is_back(self) -> bool:
+        """Whether the target of the rollback is what runs already."""
+        live = self.ctx.before or Live()
+        return live.up and live.revision == self.ctx.revision
+
     def roll_back(self, revision: str) -> Live:
         """Go back to a revision that was live before, and verify it. Raises DeployFailed."""
         self._cannot("roll back")
@@ -280,8 +282,7 @@ class Provider(Layer[S]):
         self._cannot("tell its history")
 
     def _cannot(self, what: str) -> NoReturn:
-        message = f"{self.name} cannot {what}."
-        raise Refused(message)
+        raise Refused(f"{self.name} cannot {what}.")
 
     @property
     def rollback_command(self) -> str:

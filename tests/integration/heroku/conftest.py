@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -66,16 +67,22 @@ class Jobs:
 
     def deployed(self, app: str = "hello") -> str:
         """Let the app run what is checked out, as if by a push; its revision."""
+        head = self.begun(app)
+        until(lambda: self.runs(app, head))
+        return head
+
+    def begun(self, app: str = "hello") -> str:
+        """The same, but it need not be live yet: it is being built."""
         platform, head = self.server.platform, self.checkout.head
         without_hook = "--receive-pack=git -c core.hooksPath=/dev/null receive-pack"
         where, what = str(platform.folder / f"{app}.git"), f"{head}:refs/heads/main"
         self.checkout.git("push", "--quiet", without_hook, where, what)
         procfile = self.checkout.git("cat-file", "blob", f"{head}:Procfile")
         platform.build(self.server.apps[app], head, procfile)
-        until(lambda: self._runs(app, head))
         return head
 
-    def _runs(self, app: str, revision: str) -> bool:
+    def runs(self, app: str, revision: str) -> bool:
+        """Whether that is what is live."""
         with self.server.platform.lock:  # a release and its dynos are made under it
             return self.server.apps[app].running_revision == revision
 
@@ -88,8 +95,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def heroku(tmp_path: Path, authority: Path) -> Iterator[HerokuStandIn]:
-    """A stand-in Heroku with an app `hello`; what it does not know fails the test."""
-    with HerokuStandIn(tmp_path / "heroku", tls=authority) as server:
+    """A stand-in Heroku with an app `hello`; what it does not know fails the test.
+
+    Its key is nobody else's: tests of runners hand theirs to docker in an argv at the same time.
+    """
+    key = f"HRKU-{uuid.uuid4()}"
+    with HerokuStandIn(tmp_path / "heroku", key, tls=authority) as server:
         server.create("hello")
         yield server
         assert server.unexpected() == []

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.integration.heroku.conftest import WITH_PHASE, Jobs
+from tests.integration.heroku.conftest import FILES, WITH_PHASE, Jobs
 from tests.standins.heroku.faults import Fault
 from tests.standins.heroku.server import HerokuStandIn
 from tests.support import until
@@ -58,6 +58,26 @@ def test_release_phase_that_fails_at_the_config_stops_the_deploy(
     assert heroku.apps["hello"].running_revision == old
 
 
+def test_config_whose_release_phase_has_failed_is_released_again(
+    heroku: HerokuStandIn, job: Jobs
+) -> None:
+    """It is set, so nothing differs; but what runs does not have it."""
+    job.checkout.commit("One", WITH_PHASE)
+    job.deployed()
+    app = heroku.apps["hello"]
+    app.behaviour.phase = "fail"
+    assert job.run(APP_CONFIG="MODE=new\n").code == 20
+    assert job.run(APP_CONFIG="MODE=new\n").code == 20, "it fails as long as it fails"
+    app.behaviour.phase = "succeed"
+    done = job.run(APP_CONFIG="MODE=new\n")
+    assert done.code == 0, done.output
+    assert "again: the release phase of v4 has failed" in done.output
+    assert app.current
+    assert app.current.config["MODE"] == "new"
+    assert job.run(APP_CONFIG="MODE=new\n").report["status"] == "skipped"
+    assert (heroku.pushes(), len(app.builds)) == (0, 1)
+
+
 # --- maintenance mode ---
 
 
@@ -102,10 +122,15 @@ def test_app_that_was_closed_stays_closed(heroku: HerokuStandIn, job: Jobs) -> N
     assert _switches(heroku) == []
 
 
-def test_cancel_opens_it_and_says_what_goes_on(heroku: HerokuStandIn, job: Jobs) -> None:
+@pytest.mark.parametrize("faults", [[], [Fault("GET /apps/hello/dynos", "hang", times=9)]])
+def test_cancel_opens_it_and_says_what_goes_on(
+    heroku: HerokuStandIn, job: Jobs, faults: list[Fault]
+) -> None:
+    """Also when a question is not answered any more."""
     heroku.apps["hello"].behaviour.build_seconds = 60.0
     running = job.start(settings=CLOSED)
     running.wait_for("Ruby app", 40)
+    heroku.faults(*faults)
     started = time.monotonic()
     running.signal(signal.SIGTERM)
     done = job.seen(running.done())
@@ -145,3 +170,70 @@ def test_note_that_cannot_be_taken_does_not_stop_a_deploy(heroku: HerokuStandIn,
     assert done.code == 0, done.output
     assert "Heroku's git has not taken a note" in done.output
     assert _switches(heroku) == [True, False]
+
+
+def _left_closed(heroku: HerokuStandIn, job: Jobs) -> None:
+    """What a job leaves that was killed while the app was closed."""
+    heroku.apps["hello"].maintenance = True
+    without_hook = "--receive-pack=git -c core.hooksPath=/dev/null receive-pack"
+    where = str(heroku.platform.folder / "hello.git")
+    job.checkout.git("push", "--quiet", without_hook, where, f"HEAD:{NOTE}")
+
+
+def test_note_that_cannot_be_read_at_once_is_read_all_the_same(
+    heroku: HerokuStandIn, job: Jobs
+) -> None:
+    job.deployed()
+    _left_closed(heroku, job)
+    heroku.faults(Fault(r"GET /hello\.git/info/refs", 503))
+    done = job.run()
+    assert done.report["status"] == "skipped", done.output
+    assert not heroku.apps["hello"].maintenance
+
+
+def test_closed_app_whose_notes_cannot_be_read_is_not_taken_for_well(
+    heroku: HerokuStandIn, job: Jobs
+) -> None:
+    job.deployed()
+    _left_closed(heroku, job)
+    heroku.faults(Fault(r"GET /hello\.git/info/refs", 503, times=99))
+    done = job.run()
+    assert done.code == 11, done.output
+    assert "notes of earlier runs cannot be read: git cannot reach Heroku" in done.output
+    heroku.apps["hello"].maintenance = False
+    assert job.run().report["status"] == "skipped", "an open app needs no note"
+
+
+@pytest.mark.parametrize(
+    ("words", "phase", "code", "status"),
+    [
+        (["rollback"], "succeed", 0, "succeeded"),
+        (["rollback"], "fail", 20, "failed"),
+        (["rollback", "to what is live"], "succeed", 0, "skipped"),
+        (["promote"], "succeed", 0, "succeeded"),
+        (["promote"], "fail", 20, "failed"),
+    ],
+)
+def test_app_that_was_left_closed_is_opened_whatever_comes_of_the_next_run(
+    heroku: HerokuStandIn, job: Jobs, words: list[str], phase: str, code: int, status: str
+) -> None:
+    heroku.create("hello-staging")
+    heroku.pipeline("pipe", staging="hello-staging", production="hello")
+    job.checkout.commit("Old", WITH_PHASE)
+    job.deployed()
+    job.checkout.commit("New", FILES)
+    head = job.deployed()
+    if words == ["promote"]:
+        job.checkout.commit("Newer", WITH_PHASE)
+        job.deployed("hello-staging")
+    if status == "skipped":
+        app = heroku.apps["hello"]
+        heroku.platform.release(app, "Set GREETING config vars", app.releases[-1].slug)
+        words = ["rollback", head]
+    _left_closed(heroku, job)
+    heroku.apps["hello"].behaviour.phase = phase
+    done = job.run(*words)
+    assert (done.code, done.report["status"]) == (code, status), done.output
+    assert "it is in maintenance mode; an earlier run has left it so: it ends." in done.output
+    assert _switches(heroku) == [False]
+    assert NOTE not in heroku.platform.references("hello")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.heroku.conftest import WITH_PHASE, Jobs, shallow
+from tests.standins.heroku import answers
 from tests.standins.heroku.faults import Fault
 from tests.standins.heroku.server import HerokuStandIn
 
@@ -111,6 +112,16 @@ def test_deploy_again_builds_again(
     assert done.report["release"] == "v3"
     assert len(heroku.apps["hello"].builds) == 2
     assert heroku.apps["hello"].running_revision == head
+
+
+def test_build_that_names_no_release_yet_is_followed_all_the_same(
+    heroku: HerokuStandIn, job: Jobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = answers.build
+    monkeypatch.setattr(answers, "build", lambda *a: {**told(*a), "release": None})
+    done = job.run(settings=ARCHIVE)
+    assert done.code == 0, done.output
+    assert done.report["release"] == "v2"
 
 
 # --- up to date, and yet not live ---

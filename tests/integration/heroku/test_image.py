@@ -18,10 +18,10 @@ NAMES = ("APP_NAME", "HEROKU_API_KEY", "HEROKU_API_URL", "HEROKU_GIT_URL", "HERO
 ANYBODY = ("--user=12345", "--read-only", "--tmpfs=/tmp")
 
 
-@pytest.fixture(scope="session")
-def heroku_image() -> str:
-    """The image of the target `heroku`, built from this tree."""
-    return build_image("heroku")
+@pytest.fixture(scope="session", params=["heroku", "full"])
+def heroku_image(request: pytest.FixtureRequest) -> str:
+    """The image of a target that has the CLI, built from this tree."""
+    return build_image(request.param)
 
 
 def _run(

@@ -100,6 +100,10 @@ WRITES = [
     Write("PATCH /apps/hello/config-vars", settings={"APP_CONFIG": "GREETING=hello\n"}),
     Write("PATCH /apps/hello$", settings={"HEROKU_MAINTENANCE": "true"}, sends=2),  # off
     Write("POST /apps$", settings={"APP_NAME": "brand-new", "HEROKU_CREATE_APP": "true"}),
+    Write(
+        "POST /teams/apps",
+        settings={"APP_NAME": "brand-new", "HEROKU_CREATE_APP": "true", "HEROKU_TEAM": "acme"},
+    ),
     Write("DELETE /apps/hello/dynos", arrange=_down),
     Write("POST /apps$", "review", arrange=_review),
     Write("POST /pipeline-couplings", "review", arrange=_review),

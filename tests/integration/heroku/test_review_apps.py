@@ -84,10 +84,29 @@ def test_pull_request_on_github_means_the_same_app(
     heroku: HerokuStandIn, job: Jobs, env: dict[str, str]
 ) -> None:
     assert job.run("review", settings=env).code == 0
+    done = job.run("destroy", settings=_pull_request(job, "closed"))
+    assert done.code == 0, done.output
+    assert set(heroku.apps) == {"hello"}
+
+
+def test_pull_request_on_github_creates_and_updates_its_app(
+    heroku: HerokuStandIn, job: Jobs, env: dict[str, str]
+) -> None:
+    for action in ("opened", "synchronize"):
+        head = job.checkout.commit(action)
+        done = job.run("review", settings=_pull_request(job, action))
+        assert done.code == 0, done.output
+        assert heroku.apps[NAME].running_revision == head
+    assert len([call for call in heroku.writes() if call == "POST /app-setups"]) == 1
+    assert job.run("review", settings=_pull_request(job, "reopened")).report["status"] == "skipped"
+
+
+def _pull_request(job: Jobs, action: str) -> dict[str, str]:
+    """What GitHub tells a job of a pull request; GITHUB_SHA is its test merge."""
     event = job.private.parent / "event.json"
     head = {"sha": job.checkout.head, "ref": "feature/login", "repo": {"full_name": "acme/hello"}}
-    event.write_text(json.dumps({"action": "closed", "pull_request": {"number": 7, "head": head}}))
-    github = {
+    event.write_text(json.dumps({"action": action, "pull_request": {"number": 7, "head": head}}))
+    return {
         "GITHUB_ACTIONS": "true",
         "GITHUB_WORKSPACE": str(job.checkout.path),
         "GITHUB_EVENT_NAME": "pull_request",
@@ -95,11 +114,8 @@ def test_pull_request_on_github_means_the_same_app(
         "GITHUB_REPOSITORY": "acme/hello",
         "GITHUB_REF": "refs/pull/7/merge",
         "GITHUB_HEAD_REF": "feature/login",
-        "GITHUB_SHA": job.checkout.head,
+        "GITHUB_SHA": "0" * 40,
     }
-    done = job.run("destroy", settings=github)
-    assert done.code == 0, done.output
-    assert set(heroku.apps) == {"hello"}
 
 
 @pytest.mark.parametrize("branch", ["Ünïcode/ÄÖ", "feature/" + "very-long-" * 9 + "1"])
@@ -184,6 +200,40 @@ def test_app_that_is_no_review_app_of_ours_is_never_touched(
     assert NAME not in heroku.apps
 
 
+def test_empty_app_that_was_never_marked_is_not_made_anew(
+    heroku: HerokuStandIn, job: Jobs, env: dict[str, str]
+) -> None:
+    """A setup from app.json marks its app from the first moment, so this one is somebody else's."""
+    theirs = heroku.create(NAME)
+    done = job.run("review", settings=env)
+    assert done.code == 14, done.output
+    assert "this tool has not made it" in done.output
+    assert heroku.writes() == []
+    assert heroku.apps[NAME] is theirs
+
+
+def test_app_that_was_created_and_not_yet_marked_is_gone_on_with(
+    heroku: HerokuStandIn, job: Jobs
+) -> None:
+    """Without app.json a kill can come between the two; nothing can be lost."""
+    heroku.create("hello-topic")
+    done = job.run("review", settings=on("topic", job.checkout))
+    assert done.code == 0, done.output
+    assert heroku.writes() == ["PATCH /apps/hello-topic/config-vars"]
+
+
+@pytest.mark.parametrize("files", [{}, {"app.json": "{}"}], ids=["push", "app.json"])
+def test_app_that_is_adopted_is_marked_once_and_kept(
+    heroku: HerokuStandIn, job: Jobs, files: dict[str, str]
+) -> None:
+    job.checkout.commit("Files", files)
+    heroku.create("hello-topic").config["GREETING"] = "hello"
+    done = job.run("review", "--adopt", "--yes", settings=on("topic", job.checkout))
+    assert done.code == 0, done.output
+    assert heroku.writes() == ["PATCH /apps/hello-topic/config-vars"]
+    assert heroku.apps["hello-topic"].config["GREETING"] == "hello"
+
+
 def test_review_app_of_another_app_is_never_touched(
     heroku: HerokuStandIn, job: Jobs, env: dict[str, str]
 ) -> None:
@@ -245,6 +295,24 @@ def test_orphans_are_swept_and_only_they(
     done = job.run("destroy", "--stale", "14", "--yes")
     assert done.code == 0, done.output
     assert set(heroku.apps) == {"hello", "hello-fresh", "hello-but-not-ours", "other"}
+
+
+@pytest.mark.parametrize("named", ["", "preview-of-login"])
+def test_orphan_is_known_by_its_mark_and_not_by_its_name(
+    heroku: HerokuStandIn, job: Jobs, named: str
+) -> None:
+    """A long name is cut before the branch begins, and REVIEW_APP_NAME may be anything."""
+    base = "my-very-long-application-x"
+    heroku.create(base)
+    settings = {**on("feature/login", job.checkout), "APP_NAME": base}
+    assert job.run("review", settings=settings, REVIEW_APP_NAME=named).code == 0
+    [name] = set(heroku.apps) - {"hello", base}
+    assert not name.startswith(base)
+    for app in heroku.apps.values():
+        app.released_at = timestamp(0)
+    done = job.run("destroy", "--stale", "14", "--yes", APP_NAME=base)
+    assert done.code == 0, done.output
+    assert set(heroku.apps) == {"hello", base}
 
 
 def test_plan_of_a_review_app_changes_nothing(

@@ -7,6 +7,7 @@ import pytest
 from tests.integration.heroku.conftest import FILES, WITH_PHASE, Jobs
 from tests.standins.heroku.faults import Fault
 from tests.standins.heroku.server import HerokuStandIn
+from tests.support import until
 
 
 @pytest.fixture
@@ -53,6 +54,39 @@ def test_config_vars_come_back_with_the_release(heroku: HerokuStandIn, job: Jobs
     done = job.run("rollback", "v3")
     assert done.code == 0, done.output
     assert app.config["MODE"] == "old"
+
+
+def test_release_of_the_same_code_with_other_config_vars_can_be_gone_back_to(
+    heroku: HerokuStandIn, job: Jobs
+) -> None:
+    app = heroku.apps["hello"]
+    assert job.run(APP_CONFIG="MODE=old\n").code == 0
+    assert job.run(APP_CONFIG="MODE=bad\n").code == 0
+    done = job.run("rollback", "v3")
+    assert (done.code, done.report["status"]) == (0, "succeeded"), done.output
+    assert app.config["MODE"] == "old"
+    assert job.run("rollback", "v3").report["status"] == "skipped", "it is back"
+
+
+def test_release_whose_release_phase_has_expired_is_passed_over(
+    heroku: HerokuStandIn, job: Jobs
+) -> None:
+    """It was never live; its slug is still there."""
+    app = heroku.apps["hello"]
+    job.checkout.commit("One", WITH_PHASE)
+    one = job.deployed()
+    app.behaviour.phase = "expire"
+    job.checkout.commit("Two")
+    assert job.run().code == 20
+    app.behaviour.phase = "succeed"
+    job.checkout.commit("Three")
+    job.deployed()
+    refused = job.run("rollback", "v3")
+    assert refused.code == 14
+    assert "v3 was never live: its release phase took too long." in refused.output
+    done = job.run("rollback")
+    assert done.code == 0, done.output
+    assert job.runs("hello", one)
 
 
 @pytest.mark.parametrize("wanted", ["", "revision"])
@@ -116,13 +150,15 @@ def test_release_phase_that_fails_at_a_rollback_is_a_failure(
 def test_failed_health_check_brings_the_release_before_back(
     heroku: HerokuStandIn, job: Jobs
 ) -> None:
-    old = job.deployed()
+    """With its config vars: those that this run has set went wrong too."""
+    assert job.run(APP_CONFIG="MODE=old\n").code == 0
+    old = job.checkout.head
     job.checkout.commit("New")
-    done = job.run(
-        ROLLBACK_ON_FAILURE="true", HEALTHCHECK_URL=f"{heroku.url}/_sick", HEALTHCHECK_TIMEOUT="1"
-    )
+    health = {"HEALTHCHECK_URL": f"{heroku.url}/_sick", "HEALTHCHECK_TIMEOUT": "1"}
+    done = job.run(APP_CONFIG="MODE=new\n", ROLLBACK_ON_FAILURE="true", settings=health)
     assert done.code == 23, done.output
     assert heroku.apps["hello"].running_revision == old
+    assert heroku.apps["hello"].config["MODE"] == "old"
 
 
 # --- promote ---
@@ -167,10 +203,13 @@ def test_promotes_without_a_checkout_and_to_several_apps(
         assert f"verified: {name} runs {pipeline[:7]}" in done.output
 
 
-def test_each_target_is_verified(heroku: HerokuStandIn, job: Jobs, pipeline: str) -> None:
+@pytest.mark.parametrize("late", ["fail", "warn"])
+def test_each_target_is_verified(
+    heroku: HerokuStandIn, job: Jobs, pipeline: str, late: str
+) -> None:
     """One gets it, the other cannot: Heroku's own CLI was green here for years."""
     heroku.apps["hello-eu"].behaviour.build = "fail"
-    done = job.run("promote", HEROKU_PROMOTE_TO="hello-eu")
+    done = job.run("promote", HEROKU_PROMOTE_TO="hello-eu", LIVE_BUT_FAILED=late)
     assert done.code == 22, done.output
     assert "hello-eu has got nothing: the slug could not be copied." in done.output
     assert heroku.apps["hello"].running_revision == pipeline
@@ -188,6 +227,30 @@ def test_promotion_that_does_not_run_is_a_failure(
     crashed = files is FILES
     assert done.code == (22 if crashed else 20), done.output
     assert app.running_revision == (head if crashed else "")
+
+
+@pytest.mark.parametrize("phase", ["expire", "fail"])
+def test_source_whose_newest_release_is_not_what_it_runs_is_refused(
+    heroku: HerokuStandIn, job: Jobs, pipeline: str, phase: str
+) -> None:
+    """Somebody means to promote that one; what runs is the one before."""
+    heroku.apps["hello-staging"].behaviour.phase = phase
+    job.checkout.commit("Phase", WITH_PHASE)
+    job.begun("hello-staging")
+    until(lambda: heroku.apps["hello-staging"].releases[-1].version == 3)
+    done = job.run("promote")
+    assert done.code == 14, done.output
+    assert "hello-staging runs v2, but its newest release v3 is " in done.output
+    assert heroku.writes() == []
+
+
+def test_review_app_gets_a_release_too(heroku: HerokuStandIn, job: Jobs, pipeline: str) -> None:
+    """It is at no stage that has one before, so the source is named."""
+    [pipe] = heroku.platform.pipelines.values()
+    pipe.stages[heroku.apps["hello"].id] = "review"
+    done = job.run("promote", HEROKU_PROMOTE_FROM="hello-staging")
+    assert done.code == 0, done.output
+    assert job.runs("hello", pipeline)
 
 
 @pytest.mark.parametrize(

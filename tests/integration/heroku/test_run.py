@@ -87,13 +87,39 @@ def test_connection_that_is_lost_before_the_whole_marker_is_unknown(
     assert heroku.rendezvous.alive == []
 
 
-def test_lost_connection_stops_a_command_that_still_runs(heroku: HerokuStandIn, job: Jobs) -> None:
+@pytest.mark.parametrize("answer", ["", "lost"])
+def test_lost_connection_stops_a_command_that_still_runs(
+    heroku: HerokuStandIn, job: Jobs, answer: str
+) -> None:
+    if answer:
+        heroku.faults(Fault("POST /apps/hello/dynos/run.1000/actions/stop", answer))
     heroku.rendezvous.wire = Wire(cut=_at(BEGIN, 30), how="rst", survives=True)
     done = job.run("run", "--", "sleep", "300")
     assert done.code == 21
     assert "Its dyno run.1000 was stopped." in done.errors
     assert heroku.rendezvous.stopped == ["run.1000"]
     assert heroku.rendezvous.alive == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault("POST /apps/hello/dynos/run.1000/actions/stop", "reset"), "could not be stopped:"),
+        (Fault("GET /apps/hello/dynos$", 403), "Its dyno may still run:"),
+    ],
+    ids=["stop is reset", "dynos are not told"],
+)
+def test_dyno_that_may_still_run_is_said_so(
+    heroku: HerokuStandIn, job: Jobs, fault: Fault, words: str
+) -> None:
+    fault.skip = int(fault.does == 403)  # what is live is asked first
+    heroku.rendezvous.wire = Wire(cut=_at(BEGIN, 30), how="rst", survives=True)
+    heroku.faults(fault)
+    done = job.run("run", "--", "sleep", "30")
+    assert done.code == 21
+    assert f"{words}" in done.errors
+    assert "was stopped" not in done.errors
+    assert "`heroku ps:stop` stops it" in done.errors
 
 
 def test_megabytes_arrive_whole(job: Jobs) -> None:

@@ -36,6 +36,7 @@ class Situation:
     faults: tuple[Fault, ...] = ()
     behaviour: dict[str, object] = field(default_factory=dict)
     silent: tuple[str, ...] = ()  # what must not be said
+    within: float = 60.0  # seconds
 
 
 def _other_build(*, ends: bool) -> Callable[[Jobs, HerokuStandIn], None]:
@@ -75,6 +76,19 @@ def _somebody_else(_job: Jobs, heroku: HerokuStandIn) -> None:
         heroku.platform.release(app, f"Rollback to v{old.version}", old.slug)
 
     app.behaviour.boot_seconds = 1.0
+    threading.Thread(target=work, daemon=True).start()
+
+
+def _talkative(_job: Jobs, heroku: HerokuStandIn) -> None:
+    """The release phase says something all the time."""
+    app = heroku.apps["hello"]
+
+    def work() -> None:
+        until(lambda: len(app.releases) == 3, 60)
+        stream = app.releases[-1].stream
+        while stream and not heroku.platform.ended.wait(0.3):
+            stream.write("row migrated")
+
     threading.Thread(target=work, daemon=True).start()
 
 
@@ -119,6 +133,17 @@ SITUATIONS = [
         settings={"DEPLOY_TIMEOUT": "12"},
     ),
     Situation(
+        "release phase talks on and on, also at the end of the run", 21, OLD,
+        ("has not ended, or its end cannot be seen", "row migrated"), _talkative,
+        behaviour={"phase_seconds": 40.0}, settings={"DEPLOY_TIMEOUT": "5"}, within=20.0,
+    ),
+    Situation(
+        "build goes on at the end of the run", 21, OLD,
+        ("the time of the run (DEPLOY_TIMEOUT) was over during the push", "a deploy goes on"),
+        behaviour={"build_seconds": 40.0}, settings={"DEPLOY_TIMEOUT": "5"}, within=20.0,
+        silent=("connection was lost",),
+    ),
+    Situation(
         "output of the release phase is not there yet", 0, NEW, ("running the release command",),
         faults=(Fault(STREAM, 404, times=2),),
         behaviour={"phase_seconds": 2.5},
@@ -145,11 +170,34 @@ SITUATIONS = [
         faults=(Fault(RELEASE, "reset", times=3),),
         behaviour={"phase_seconds": 1.0},
     ),
+    Situation(
+        "Heroku is broken when the release of a push is looked for", 0, NEW,
+        ("it answers 503", "Asking again", "verified"),
+        faults=(Fault("GET /apps/hello/releases$", 503, times=5, skip=3),),
+    ),
+    Situation(
+        "Heroku is broken while the dynos start", 0, NEW,
+        ("it answers 503", "Asking again", "verified"),
+        faults=(Fault("GET /apps/hello/dynos$", 503, times=5, skip=2),),
+    ),
     # --- builds and pushes ---
     Situation(
         "build fails", 20, OLD,
         ("Heroku refuses the push: failed to compile Ruby app.", "nothing was released"),
         behaviour={"build": "fail"},
+    ),
+    Situation(
+        "build fails, and its output sounds like git", 20, OLD,
+        ("Heroku refuses the push: failed to compile Ruby app.",),
+        behaviour={"build": "fail", "build_lines": (
+            "fatal: Authentication failed for 'https://github.com/acme/gem.git/'",
+            "error: 404", "connection reset, and the remote end hung up", "(stale info)")},
+        silent=("refuses the API key", "has no repository", "asking Heroku"),
+    ),
+    Situation(
+        "build succeeds, and its output sounds like Heroku's git", 0, NEW, ("verified",),
+        behaviour={"build_lines": ("-----> Node.js app",
+            "       bcrypt: binary found, skipping build", "Everything up-to-date")},
     ),
     Situation(
         "build of an archive fails", 20, OLD,
@@ -166,6 +214,13 @@ SITUATIONS = [
         ("asking Heroku what has become of it", "verified"),
         faults=(Fault("POST /hello.git/git-receive-pack", "cut", after=60),),
         behaviour={"build_seconds": 0.5},
+    ),
+    Situation(
+        "connection is lost, and whether anything is built cannot be asked for a while", 0, NEW,
+        ("asking Heroku what has become of it", "verified"),
+        faults=(Fault("POST /hello.git/git-receive-pack", "cut", after=60),
+                Fault("GET /apps/hello/builds$", 503, times=5, skip=2)),
+        behaviour={"build_seconds": 12.0},
     ),
     Situation(
         "git hangs although the build has ended", 0, NEW,
@@ -186,6 +241,10 @@ SITUATIONS = [
     Situation(
         "slugs do not tell their commit, but builds do", 0, NEW, ("verified",),
         behaviour={"names_commit": False},
+    ),
+    Situation(
+        "slug of a release is not there at the first look", 0, NEW, ("verified",),
+        faults=(Fault("GET /apps/hello/slugs/", 404, skip=1),), files=FILES,
     ),
     # --- refused ---
     Situation(
@@ -259,6 +318,16 @@ SITUATIONS = [
         _other_build(ends=False), settings={"LOCK_TIMEOUT": "1"},
     ),
     Situation(
+        "somebody else deploys until the end of the run", 13, OLD,
+        ("has run until DEPLOY_TIMEOUT",),
+        _other_build(ends=False), settings={"DEPLOY_TIMEOUT": "4"}, within=20.0,
+    ),
+    Situation(
+        "upload hangs until the end of the run", 20, OLD, ("cannot be reached",),
+        faults=(Fault("PUT /_sources/", "hang"),),
+        settings={**ARCHIVE, "DEPLOY_TIMEOUT": "4"}, within=20.0,
+    ),
+    Situation(
         "somebody else brings the old one back", 20, OLD,
         ("Heroku reports", "Somebody may have released something else"), _somebody_else,
     ),
@@ -278,7 +347,7 @@ SITUATIONS = [
         "dynos take a while", 0, NEW, ("1 of 1 dynos up",), behaviour={"boot_seconds": 1.5},
     ),
     Situation(
-        "app is in maintenance before", 0, NEW, ("it is in maintenance mode, and stays so",),
+        "app is in maintenance before", 0, NEW, ("it is in maintenance mode; it stays so",),
         _maintenance, settings={"HEROKU_MAINTENANCE": "true"},
         silent=("switch maintenance mode",),
     ),
@@ -311,6 +380,7 @@ def test_situation(heroku: HerokuStandIn, job: Jobs, situation: Situation) -> No
         assert words not in said
     assert app.running_revision == {OLD: old, NEW: new}[situation.live]
     assert app.maintenance is maintenance
+    assert done.seconds < situation.within
 
 
 def test_there_are_enough_situations() -> None:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ci_deploy.context import Context
-from ci_deploy.errors import SkipDeploy
+from ci_deploy.errors import SkipDeploy, Unreachable
 from ci_deploy.events import Event, on
 from ci_deploy.layers.provider import Live
 from ci_deploy.tools.heroku import review
 from ci_deploy.tools.heroku.app import App
 from ci_deploy.tools.heroku.archive import Archive
-from ci_deploy.tools.heroku.code import Code
+from ci_deploy.tools.heroku.code import Code, SlugAgain
+from ci_deploy.tools.heroku.maintenance import ClosedApp
+from ci_deploy.tools.heroku.pending import begun
 from ci_deploy.tools.heroku.promotion import Promotion
-from ci_deploy.tools.heroku.provider import HerokuApp
 from ci_deploy.tools.heroku.push import Push
 from ci_deploy.tools.heroku.releases import Release
 from ci_deploy.tools.heroku.rollback import Rollback
 from ci_deploy.tools.heroku.settings import HerokuSettings
 
-MAINTENANCE = "maintenance mode is on"  # a note
 
-
-class Heroku(HerokuApp):
+class Heroku(ClosedApp):
     """Heroku, the app platform."""
 
     name = "heroku"
@@ -34,20 +34,23 @@ class Heroku(HerokuApp):
         self._rollback: Rollback | None = None
         self._promotion: Promotion | None = None
         self._base = review.Base()
-        self._closed = False  # we have switched maintenance mode on
+        self._first = Release()  # what ran when we came
+        self._adopted = False  # by this run: it was made by other means
 
     @on(Event.CONFIGURE, priority=50)
     def look(self) -> None:
         """Look at the account and the app before anything else."""
         self.connect()
         ctx, state = self.ctx, self.state
+        self._first = state.release
         if not self.exists and not self.settings.create_app and not ctx.review:
             raise self.no_app()
         who = f" as {state.account}" if state.account else ""
         what = f": {state.region}, {state.stack}" if self.exists else ", which is not there"
         ctx.console.indent(f"Heroku{who}; {ctx.app}{what}")
-        if state.maintenance and not self._left_closed:
-            ctx.console.indent("it is in maintenance mode, and stays so.")
+        if state.maintenance:
+            stays = "an earlier run has left it so: it ends" if self.left_closed else "it stays so"
+            ctx.console.indent(f"it is in maintenance mode; {stays}.")
 
     @on(Event.CONFIGURE, priority=55)
     def look_at_review_app(self) -> None:
@@ -71,12 +74,27 @@ class Heroku(HerokuApp):
             if self.exists:
                 ctx.console.warning(f"an earlier run has left {ctx.app} half-made: it is made anew")
             return
-        if live.revision == ctx.revision and not ctx.settings.redeploy:
-            if live.up and not live.busy and not self.config_changes():
-                raise SkipDeploy(f"{ctx.app} already runs {ctx.revision[:7]}.")
-            return
-        self.code = self._code()
-        self.code.prepare()
+        self.code = self._choose()
+        if not self.code and live.up and not live.busy and not self.config_changes():
+            if self.state.maintenance and isinstance(self._unread, Unreachable):
+                raise self._unread  # whether an earlier run has left it closed is not known
+            raise SkipDeploy(f"{ctx.app} already runs {ctx.revision[:7]}.")
+
+    def _choose(self) -> Code | None:
+        """How the revision gets there, if that is allowed; None when it is there.
+
+        Raises Refused, SettingsError.
+        """
+        ctx, state = self.ctx, self.state
+        if state.live.revision != ctx.revision or ctx.settings.redeploy:
+            code = self._code()
+        elif state.undone.version:  # its config is not what runs
+            why = f"the release phase of {state.undone.name} has failed"
+            code = SlugAgain(ctx, self.app, state, state.undone.slug, why)
+        else:
+            return None
+        code.prepare()
+        return code
 
     def _code(self) -> Code:
         """The way in which the code gets there."""
@@ -95,7 +113,7 @@ class Heroku(HerokuApp):
     def _sets_up(self) -> bool:
         """Whether a review app is to be made from its app.json: it is not there, or nobody has
         seen its setup succeed."""
-        if not self.ctx.review or review.manifest(self.ctx) is None:
+        if not self.ctx.review or self._adopted or review.manifest(self.ctx) is None:
             return False
         ready = self.state.live.release and review.SETTING_UP not in self.unfinished()
         return not (self.exists and ready)
@@ -119,11 +137,11 @@ class Heroku(HerokuApp):
             self.app.destroy()
             self.notes.tasks = []  # they went with it
         setup = review.SetUp(self.ctx, self.app, self._base, review.manifest(self.ctx) or {})
-        begun = setup.begin(self.wanted_config())
+        asked = setup.begin(self.wanted_config())
         self._config = self.wanted_config()
         self.remember(review.SETTING_UP)
-        if begun:
-            setup.finish(begun)
+        if asked:
+            setup.finish(asked)
         self.forget(review.SETTING_UP)
 
     @on(Event.PROVISION, priority=150)
@@ -140,57 +158,55 @@ class Heroku(HerokuApp):
         self.app.set_config(changes, what=f"set {', '.join(sorted(changes))} on {app}")
         self._config = {**self.config(), **changes}
 
-    # --- maintenance mode ---
-
-    @property
-    def _left_closed(self) -> bool:
-        """Whether a run of ours has switched it on, and not somebody else."""
-        return MAINTENANCE in self.unfinished()
-
-    @on(Event.PRE_DEPLOY, priority=150)
-    def close(self) -> None:
-        """Maintenance mode, when asked for; first the note: a kill must not be forgotten."""
-        if self.settings.maintenance and not self.state.maintenance:
-            self.remember(MAINTENANCE)
-            self._closed = True
-            self.app.switch_maintenance(on=True)
-
-    @on(Event.POST_DEPLOY, priority=190)
-    @on(Event.DEPLOY_FAILED, priority=30)
-    @on(Event.DEPLOY_SKIPPED, priority=30)
-    def open(self) -> None:
-        """Back to what it was; also for an earlier run that could not do it."""
-        if self._left_closed:
-            if self._closed or self.state.maintenance:
-                self.app.switch_maintenance(on=False)
-            self.forget(MAINTENANCE)
-
     # --- the deploy ---
 
     @on(Event.DEPLOY)
     def deploy(self) -> None:
         """Bring the code there, then believe only what Heroku reports."""
-        made = self.code.run() if self.code else self._wake()
-        if made is not None and not self.ctx.planning:
+        if self.exists and not self.ctx.planning:
+            self._look_after_waiting()
+        with begun():
+            made = self.code.run() if self.code else self._wake()
+            if made is None or self.ctx.planning:
+                return
             timeout = self.settings.boot_timeout
             self.ctx.live = live = self.app.verify(self.ctx.revision, made, timeout=timeout)
-            app, short = self.ctx.app, live.revision[:7]
-            self.ctx.console.indent(f"verified: {app} runs {short}, {live.detail}")
+        app, short = self.ctx.app, live.revision[:7]
+        self.ctx.console.indent(f"verified: {app} runs {short}, {live.detail}")
+
+    def _look_after_waiting(self) -> None:
+        """Somebody else's deploy is waited for; what has come of it may change everything: ours
+        may be live by now (a job that was killed and run again), or be outdated."""
+        state, before = self.app.wait_for_others(), self.state
+        same = state.live.revision == before.live.revision
+        if same and state.undone.version == before.undone.version:
+            return
+        self.state = replace(
+            before, live=state.live, release=state.release, newest=state.newest, undone=state.undone
+        )
+        if not same:
+            live = state.live.revision[:7] or "nothing that is known"
+            self.ctx.console.indent(f"live now, after the other deploy: {live}")
+            if state.live.revision != self.ctx.revision:
+                self.ctx.before, self._first = state.live, state.release
+        self._branches = None
+        self.code = self._choose()
 
     def _wake(self) -> Release:
         """The revision is there, but perhaps its dynos do not run."""
         if not self.exists:  # its setup was only planned
             return Release()
-        self.app.wait_for_others()
-        before = self.state.live
-        state = self.state if self.ctx.planning else self.app.look_again()
-        if state.live.release == before.release and not (before.up or state.live.up):
+        before = self.ctx.before or Live()
+        live = self.state.live if self.ctx.planning else self.live()
+        if live.release == before.release and not (before.up or live.up):
             self.app.dynos.restart(what=f"restart the dynos of {self.ctx.app}")
         return Release()
 
     def interrupted(self) -> None:
         """One-off commands are stopped; a build goes on by itself, and that is said."""
-        self.one_off.stop()
+        super().interrupted()
+        if left := self.one_off.stop():
+            self.ctx.console.warning(left)
         if self.code and self.code.building:
             short = self.ctx.revision[:7]
             self.ctx.console.warning(f"Heroku goes on building {short}: it may still go live.")
@@ -198,15 +214,18 @@ class Heroku(HerokuApp):
     # --- review apps ---
 
     def is_review_app(self) -> bool:
-        assert self.ctx.review is not None, "asked for review apps only"  # noqa: S101
+        ctx = self.ctx
+        assert ctx.review is not None, "asked for review apps only"  # noqa: S101
         empty = not self.state.live.release and not self.config()
-        if self.ctx.command == "review" and empty:
+        if ctx.command == "review" and empty and review.manifest(ctx) is None:
             return True  # created by a run that was killed before it could mark it
-        return review.marked(self.config(), self.ctx.review.base)
+        return review.marked(self.config(), ctx.review.base)
 
     def adopt(self) -> None:
-        app = self.ctx.app
-        self.app.set_config(review.mark(self.ctx.review), what=f"mark {app} as a review app")
+        mark, app = review.mark(self.ctx.review), self.ctx.app
+        self.app.set_config(mark, what=f"mark {app} as a review app")
+        self._config = {**self.config(), **mark}
+        self._adopted = True
 
     def destroy(self) -> None:
         if self.ctx.sweeping:
@@ -228,9 +247,17 @@ class Heroku(HerokuApp):
         self._rollback.bring_history(target, self.remote)
         return target
 
+    def is_back(self) -> bool:
+        return bool(self._rollback and self._rollback.is_back)
+
     def roll_back(self, revision: str) -> Live:
-        chosen = self._rollback or Rollback(self.ctx, self.app, self.app.look_again())
-        return chosen.run(revision, timeout=self.settings.boot_timeout)
+        """Without a target (ROLLBACK_ON_FAILURE): to the very release that ran before this run,
+        since newer ones of its code already have this run's config vars."""
+        chosen = self._rollback
+        with begun():
+            if chosen is None:
+                chosen = Rollback(self.ctx, self.app, self.app.look_again(), self._first)
+            return chosen.run(revision, timeout=self.settings.boot_timeout)
 
     @on(Event.CONFIGURE, priority=205)
     def choose_source(self) -> None:
@@ -250,4 +277,5 @@ class Heroku(HerokuApp):
 
     def promote(self) -> None:
         assert self._promotion is not None, "prepared at configure"  # noqa: S101
-        self.ctx.live = self._promotion.run(timeout=self.settings.boot_timeout)
+        with begun():
+            self.ctx.live = self._promotion.run(timeout=self.settings.boot_timeout)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ci_deploy.context import Context
-from ci_deploy.errors import DeployError, DeployFailed, OutcomeUnknown, Unauthorized, Unreachable
+from ci_deploy.errors import DeployFailed, OutcomeUnknown, Unauthorized, Unreachable
 
 if TYPE_CHECKING:
     from ci_deploy.http import Response
@@ -38,13 +38,17 @@ class ApiRefused(DeployFailed):
     """Heroku understands the request and says no (409, 422 and others)."""
 
 
+ABSENT = (NotFound,)
+REFUSED = (NotFound, ApiRefused, Unauthorized)  # not knowing of a build is not the same as none
+
+
 @dataclass(frozen=True)
 class Question:
-    """Something to ask for: a path and a Range. `optional`: it may also be refused."""
+    """Something to ask for: a path and a Range; `without`: the errors that just mean None."""
 
     path: str
     span: str = ""
-    optional: bool = False
+    without: tuple[type[Exception], ...] = ABSENT
 
 
 class Unready(Unreachable):
@@ -75,7 +79,7 @@ class Api:
         return self._json(self._read(path, span), f"GET {path}")
 
     def get_all(self, *questions: Question) -> list[Any]:
-        """Several at once; where something is not there (or may not be told) there is None.
+        """Several at once; where something is not there (or may be done without) there is None.
 
         Raises the first other error.
         """
@@ -85,8 +89,7 @@ class Api:
             try:
                 found[number] = self.get(question.path, span=question.span)
             except Exception as error:  # noqa: BLE001 - raised below, in the thread of the caller
-                allowed = DeployError if question.optional else NotFound
-                found[number] = None if isinstance(error, allowed) else error
+                found[number] = None if isinstance(error, question.without) else error
 
         threads = [
             threading.Thread(target=ask, args=each, daemon=True) for each in enumerate(questions)

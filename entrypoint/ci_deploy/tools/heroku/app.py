@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ci_deploy.context import Context
-from ci_deploy.errors import DeployFailed, Locked, Refused
+from ci_deploy.errors import DeployError, DeployFailed, Locked, Refused, Unreachable
 from ci_deploy.layers.provider import Live
 from ci_deploy.settings import SECRET_CONFIG_KEY
 from ci_deploy.tools.heroku import dynos
-from ci_deploy.tools.heroku.api import Api, Lost, NotFound, Question
+from ci_deploy.tools.heroku.api import REFUSED, Api, Lost, NotFound, Question
 from ci_deploy.tools.heroku.dynos import Dynos
+from ci_deploy.tools.heroku.pending import asked
 from ci_deploy.tools.heroku.releases import NEWEST_BUILDS, Release, Releases
 
 CRASHED = 6.0  # seconds: Heroku restarts a crashed dyno at once, but only the first time
@@ -36,6 +37,7 @@ class State:
     live: Live = field(default_factory=Live)
     release: Release = field(default_factory=Release)  # the one that is live
     newest: Release = field(default_factory=Release)
+    undone: Release = field(default_factory=Release)  # a config change that failed since
     id: str = ""
     team: str = ""
     region: str = ""
@@ -60,7 +62,7 @@ class App:
     def look(self) -> State:
         """Everything at once. Raises Unreachable, Unauthorized."""
         app, account, *rest = self.api.get_all(
-            Question(self.path), Question("/account", optional=True), *self._brief
+            Question(self.path), Question("/account", without=(DeployError,)), *self._brief
         )
         if app is None:
             return State(account=_text(account, "email"))
@@ -81,7 +83,7 @@ class App:
 
     @property
     def _brief(self) -> tuple[Question, ...]:
-        builds = Question(f"{self.path}/builds", NEWEST_BUILDS.format(10), optional=True)
+        builds = Question(f"{self.path}/builds", NEWEST_BUILDS.format(10), without=REFUSED)
         return (self.releases.question, *self.dynos.questions, builds)
 
     def _state(self, releases: Any, running: Any, formation: Any, builds: Any) -> State:
@@ -101,7 +103,14 @@ class App:
             busy=newest.status == PENDING or bool(pending),
         )
         building = next(iter(pending), "")
-        return State(exists=True, live=live, release=current, newest=newest, building=building)
+        return State(
+            exists=True,
+            live=live,
+            release=current,
+            newest=newest,
+            undone=_undone(listed, current),
+            building=building,
+        )
 
     def check_stack(self, state: State) -> None:
         """Raises Refused for an app of which nobody could say what it runs."""
@@ -110,17 +119,30 @@ class App:
             hint = "Its releases name no slug, so which commit runs could not be verified."
             raise Refused(message, hint=hint)
 
-    def wait_for_others(self) -> None:
-        """Wait until somebody else's build or release phase is over. Raises Locked."""
+    def wait_for_others(self) -> State:
+        """Wait until somebody else's build or release phase is over; what there is then.
+
+        Raises Locked.
+        """
         limit = self._ctx.settings.lock_timeout
-        until, told = time.monotonic() + limit, False
-        while not self._ctx.planning:
-            state = self.look_again()
-            if not state.live.busy:
-                return
+        until, told = min(time.monotonic() + limit, self._ctx.runner.until), False
+        while True:
+            try:
+                state = self.look_again()
+            except Unreachable:
+                if not told or time.monotonic() > until:
+                    raise
+                continue  # asking has tried for a while
+            if not state.live.busy or self._ctx.planning:
+                return state
             what = f"build {state.building}" if state.building else state.newest.name
             if time.monotonic() > until:
-                message = f"another deploy of {self.name} ({what}) has run for over {limit} s."
+                long = (
+                    f"for over {limit} s"
+                    if until < self._ctx.runner.until
+                    else "until DEPLOY_TIMEOUT"
+                )
+                message = f"another deploy of {self.name} ({what}) has run {long}."
                 raise Locked(message, hint="Deploy again later.")
             if not told:
                 self._ctx.console.indent(f"another deploy of {self.name} runs ({what}); waiting")
@@ -197,7 +219,7 @@ class App:
         until = min(time.monotonic() + timeout, self._ctx.runner.until)
         crashed_since, pause = None, PAUSE
         while True:
-            state = self.look_again()
+            state = asked(self._ctx, self.look_again, what=f"the start of {self.name}'s dynos")
             live, now = state.live, time.monotonic()
             if live.revision != revision or state.release.version < release.version:
                 runs = live.revision[:7] or "no known revision"
@@ -214,6 +236,14 @@ class App:
                 raise DeployFailed(message, hint=hint)
             self._ctx.cancellation.sleep(pause)
             pause = min(pause * 1.3, LONGEST_PAUSE)
+
+
+def _undone(listed: Sequence[Release], current: Release) -> Release:
+    """The newest release of the code that is live whose release phase has failed since: its config
+    vars are set, but what runs does not have them."""
+    since = (each for each in listed if each.version > current.version)
+    ours = (each for each in since if each.slug and each.slug == current.slug)
+    return next((each for each in ours if each.status in {"failed", "expired"}), Release())
 
 
 def _text(found: Any, key: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from ci_deploy.tools.heroku.api import LOOKS, Api, Lost
 from ci_deploy.tools.heroku.app import App, State
 from ci_deploy.tools.heroku.code import Code, reason
 from ci_deploy.tools.heroku.output import Output
-from ci_deploy.tools.heroku.pending import until_over
+from ci_deploy.tools.heroku.pending import asked, until_over
 from ci_deploy.tools.heroku.releases import FEW, Release, read
 from ci_deploy.tools.order import guard, order
 
@@ -45,7 +46,6 @@ class Archive(Code):
         self._file = packed(self._ctx, self.revision)
 
     def run(self) -> Release | None:
-        self._app.wait_for_others()
         app = self._app
         what = f"build {self.revision[:7]} of {app.name}"
         blob = upload(self._ctx, app.api, self._file, self.revision)
@@ -53,6 +53,8 @@ class Archive(Code):
             self._ctx.ledger.announce(what)
             return None
         known = {build["id"] for build in self._app.releases.builds(FEW)}
+        newest = app.releases.newest(1)
+        after = newest[0].version if newest else 0
         self._building = True
         try:
             build = app.api.change("POST", f"{app.path}/builds", {"source_blob": blob}, what=what)
@@ -62,8 +64,16 @@ class Archive(Code):
         self._building = False
         identity = str((build.get("release") or {}).get("id") or "")
         app.releases.learn(str((build.get("slug") or {}).get("id") or ""), self.revision)
-        found = read(app.api.get(f"{app.path}/releases/{identity}")) if identity else None
+        found = self._release(identity, after)
         return self.finish(found, "Heroku has built it, but it has made no release of it.")
+
+    def _release(self, identity: str, after: int) -> Release | None:
+        """The release of the build; its id may come a moment after the build's end."""
+        if not identity:
+            return self._app.releases.made(self.revision, after=after)
+        path = f"{self._app.path}/releases/{identity}"
+        what = f"the release of {self.revision[:7]}"
+        return read(asked(self._ctx, lambda: self._app.api.get(path), what=what))
 
     def _find(self, known: set[str], lost: Lost) -> Mapping[str, Any]:
         """The build that was begun although the answer was lost."""
@@ -101,14 +111,18 @@ def upload(ctx: Context, api: Api, file: Path, revision: str) -> dict[str, str] 
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
 
+    def left() -> float:
+        return ctx.runner.until - time.monotonic()
+
     def once() -> dict[str, str]:
         found = api.change("POST", "/sources", what="")["source_blob"]
+        timeout = max(1.0, min(UPLOAD_TIMEOUT, left()))
         with file.open("rb") as content:
             response = ctx.http.change(
                 "PUT",
                 found["put_url"],
                 what="",
-                timeout=UPLOAD_TIMEOUT,
+                timeout=timeout,
                 data=content,
                 headers={"Content-Type": ""},
             )
@@ -118,7 +132,7 @@ def upload(ctx: Context, api: Api, file: Path, revision: str) -> dict[str, str] 
         return {"url": found["get_url"], "version": revision, "checksum": f"SHA256:{digest}"}
 
     return retry(
-        once, on=(Unreachable, Lost), sleep=ctx.cancellation.sleep, attempts=TRIES, within=1800.0
+        once, on=(Unreachable, Lost), sleep=ctx.cancellation.sleep, attempts=TRIES, within=left()
     )
 
 

@@ -98,9 +98,13 @@ class Dynos:
 
     def stop(self, name: str) -> bool:
         """Stop one dyno; False when it is not known to have stopped."""
-        what = f"stop the one-off dyno {name}"
+        what, path = f"stop the one-off dyno {name}", f"{self._path}/dynos/{name}/actions/stop"
+
+        def done() -> bool:
+            return all(each["name"] != name for each in self._api.get(f"{self._path}/dynos"))
+
         try:
-            self._api.change("POST", f"{self._path}/dynos/{name}/actions/stop", what=what)
+            self._api.ensure("POST", path, what=what, done=done)
         except NotFound:
             return True  # it has ended by itself
         except DeployError:

@@ -101,19 +101,20 @@ class OneOff:
                     return f"{known[first]} {shlex.join(rest)}".rstrip()
         return shlex.join(command)
 
-    def stop(self) -> list[str]:
-        """Stop what is left of the command that was run last; the dynos that were there."""
+    def stop(self) -> str:
+        """Stop what is left of the command that was run last; what was left, in words."""
         word, self.word = self.word, ""
-        if not word:
-            return []
-        names: list[str] = []
-        with contextlib.suppress(DeployError):
-            names = self._dynos.with_word(word)
-            for name in names:
-                self._dynos.stop(name)
-        return names
+        look = f"`heroku ps -a {self._app}` shows it, `heroku ps:stop` stops it."
+        try:
+            names = self._dynos.with_word(word) if word else []
+        except DeployError:
+            return f"Its dyno may still run: {look}"
+        stopped = {name: self._dynos.stop(name) for name in names}
+        if running := [name for name in names if not stopped[name]]:
+            return f"Its dyno {', '.join(running)} could not be stopped: {look}"
+        return f"Its dyno {', '.join(names)} was stopped." if names else ""
 
-    def _unknown(self, what: str, result: Result, markers: Markers, left: list[str]) -> Exception:
+    def _unknown(self, what: str, result: Result, markers: Markers, left: str) -> Exception:
         """Why there is no exit code."""
         said = [line for line in map(_plain, result.errors.splitlines()) if line]
         lines = tuple(said[-5:])
@@ -121,10 +122,9 @@ class OneOff:
             if re.search(r"credentials|HEROKU_API_KEY", reason):
                 return Unauthorized(f"Heroku refuses the API key ({what}): {reason}", lines=lines)
             return DeployFailed(f"{what}: Heroku refuses it: {reason}", lines=lines)
-        stopped = f" Its dyno {', '.join(left)} was stopped." if left else ""
         late = "the time of the run was over" if result.timed_out else "the connection was lost"
         why = markers.why or late
-        message = f"{what}: {why}, so its end is unknown.{stopped}"
+        message = f"{what}: {why}, so its end is unknown. {left}".rstrip()
         return OutcomeUnknown(message, lines=(*result.lines, *lines))
 
     def _environ(self) -> dict[str, str]:

@@ -37,7 +37,7 @@ class Output:
         return tuple(self._tail)
 
     def follow(self, url: str, *, leave: Callable[[], bool]) -> None:
-        """Show it until it ends or breaks off, or `leave` says so in a silence.
+        """Show it until it ends or breaks off, `leave` says so in a silence, or the run has to end.
 
         Nothing is raised: output is not the truth. Raises only Cancelled.
         """
@@ -74,4 +74,6 @@ class Output:
                 if position > self._shown:
                     relay.feed(fresh)
                     self._shown = position
+                if time.monotonic() >= self._ctx.runner.until:  # it may never be silent
+                    return
         self._whole = True

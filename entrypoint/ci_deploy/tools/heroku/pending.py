@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from ci_deploy.context import Context
 from ci_deploy.errors import OutcomeUnknown, Unreachable
@@ -15,6 +16,33 @@ OUTAGE = 300.0  # seconds for which Heroku may be away meanwhile
 FINAL = {"succeeded", "failed", "expired"}
 
 Found = Mapping[str, Any]
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def begun() -> Iterator[None]:
+    """Something is under way on Heroku: who cannot ask any more does not know what comes of it."""
+    try:
+        yield
+    except Unreachable as error:
+        raise OutcomeUnknown(error.message, hint=error.hint, lines=error.lines) from None
+
+
+def asked(ctx: Context, look: Callable[[], T], *, what: str) -> T:
+    """Ask while `what` is under way, again and again when Heroku is away.
+
+    Raises OutcomeUnknown when it is away for too long, or until the end of the run.
+    """
+    since = time.monotonic()
+    while True:
+        try:
+            return look()
+        except Unreachable as error:
+            now = time.monotonic()
+            if now >= min(since + OUTAGE, ctx.runner.until):
+                raise _unknown(what) from None
+            ctx.console.indent(f"{error.message} Asking again.")
+            ctx.cancellation.sleep(FIRST_PAUSE)
 
 
 def until_over(
@@ -32,7 +60,7 @@ def until_over(
     What its output says, or that it ends, means nothing: only the status counts. Raises
     OutcomeUnknown when the end of the run comes first, or Heroku is away for too long.
     """
-    pause, heard = FIRST_PAUSE, time.monotonic()
+    pause = FIRST_PAUSE
 
     def ended() -> bool:
         """For an output that has gone silent."""
@@ -44,12 +72,7 @@ def until_over(
     while not over(found):
         if url := stream(found):
             output.follow(url, leave=ended)
-        try:
-            found, heard = look(), time.monotonic()
-        except Unreachable as error:
-            if time.monotonic() - heard > OUTAGE:
-                raise _unknown(what) from None
-            ctx.console.indent(f"{error.message} Asking again.")
+        found = asked(ctx, look, what=what)
         if not over(found):
             if time.monotonic() >= ctx.runner.until:
                 raise _unknown(what)

@@ -8,6 +8,7 @@ release has a release phase of its own. `heroku pipelines:promote` ended with 0 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ci_deploy.context import Context
@@ -51,7 +52,7 @@ class Promotion:
         couplings = self._api.get_list(f"/pipelines/{self._pipeline}/pipeline-couplings")
         stages = {str(each["app"]["id"]): str(each["stage"]) for each in couplings}
         for identity, stage in stages.items():
-            if stage in STAGES:
+            if stage in STAGES or identity == str(coupling["app"]["id"]):
                 self._names[identity] = str(self._api.get(f"/apps/{identity}")["name"])
         self._source_id = self._choose(source, stages, str(coupling["stage"]))
         self.source = self._names[self._source_id]
@@ -60,6 +61,11 @@ class Promotion:
         if not found.live.revision:
             message = f"{self.source} runs no revision that is known, so it cannot be promoted."
             raise Refused(message)
+        if found.newest.version > found.release.version:
+            runs, newest = found.release.name, f"{found.newest.name} is {found.newest.status}"
+            message = f"{self.source} runs {runs}, but its newest release {newest}."
+            hint = f"Promote when {self.source} runs what it is meant to run."
+            raise Refused(message, hint=hint)
         return found
 
     def _member(self, name: str) -> str:
@@ -157,11 +163,9 @@ class Promotion:
         releases: dict[str, Release | DeployError] = {}
         for app in targets:
             for _ in range(LOOKS):
-                newer = [r for r in app.releases.newest() if r.version > before[app.name]]
-                ours = [r for r in newer if app.releases.commit(r.slug) == self._ctx.revision]
-                if ours:
+                if ours := app.releases.since(before[app.name], self._ctx.revision):
                     self._ctx.console.indent(f"the answer was lost, but {app.name} has got it.")
-                    releases[app.name] = ours[-1]
+                    releases[app.name] = ours
                     break
                 self._api.look_again()
             else:
@@ -186,6 +190,8 @@ class Promotion:
                 live = app.verify(self._ctx.revision, release, timeout=timeout)
             except DeployError as error:
                 errors.append(error)
+                if app is not self._app:
+                    self._never_a_warning()
                 if len(targets) > 1:
                     self._ctx.console.warning(f"{app.name}: {error.message}")
                 continue
@@ -196,3 +202,8 @@ class Promotion:
         if errors:
             raise errors[0]
         return lives
+
+    def _never_a_warning(self) -> None:
+        """LIVE_BUT_FAILED=warn is for a revision that is live; on this app nobody knows that it is,
+        and the result only tells of the other."""
+        self._ctx.settings = replace(self._ctx.settings, live_but_failed="fail")

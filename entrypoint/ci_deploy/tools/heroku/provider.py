@@ -35,6 +35,7 @@ class HerokuApp(Provider[HerokuSettings]):
         self.api = Api(ctx, wanted.api, wanted.key)
         self.state = State()
         self._branches: Mapping[str, str] | None = None
+        self._unread: DeployError | None = None  # why the notes of earlier runs are not known
         self._config: Mapping[str, str] | None = None
 
     def problems(self) -> Iterable[Problem]:
@@ -78,7 +79,8 @@ class HerokuApp(Provider[HerokuSettings]):
             try:
                 self._branches = self.remote.branches()
             except DeployError as error:  # an archive does not need them; a push asks again
-                ctx.console.debug(f"notes of earlier runs cannot be read: {error.message}")
+                ctx.console.warning(f"notes of earlier runs cannot be read: {error.message}")
+                self._unread = error
             self.notes.read(self._branches or ())
 
     def config(self) -> Mapping[str, str]:

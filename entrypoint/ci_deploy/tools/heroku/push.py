@@ -19,12 +19,14 @@ from ci_deploy.tools.heroku.app import App, State
 from ci_deploy.tools.heroku.archive import Archive
 from ci_deploy.tools.heroku.code import Code, SlugAgain, reason, slug_of
 from ci_deploy.tools.heroku.releases import Release
-from ci_deploy.tools.heroku.remote import Remote, refusal
+from ci_deploy.tools.heroku.remote import Remote, own_words, refusal
 from ci_deploy.tools.order import Order, guard, order
 
 UP_TO_DATE = re.compile(r"^Everything up-to-date")
-SKIPPED = re.compile(r"skipping build")
-MOVED = re.compile(r"\((stale info|non-fast-forward|fetch first|needs force)\)")
+SKIPPED = re.compile(
+    r"^remote:\s*Pushed to branch other than \[main, master\], skipping build\.\s*$"
+)
+MOVED = re.compile(r"\((stale info|non-fast-forward|fetch first|needs force|cannot lock ref)\b")
 DECLINED = re.compile(r"pre-receive hook declined|\[remote rejected\]")
 LOST = re.compile(
     r"RPC failed|unexpected disconnect|remote end hung up|early EOF|Could not resolve host"
@@ -92,7 +94,6 @@ class Push(Code):
         raise Refused(message, hint=hint)
 
     def run(self) -> Release | None:
-        self._app.wait_for_others()
         if self._instead:
             return self._instead.run()
         newest = self._app.releases.newest(1)
@@ -101,15 +102,17 @@ class Push(Code):
         self._heard = started = time.monotonic()
         try:
             result = self._push(lambda: self._patience(after, started))
-        except OutcomeUnknown as stopped:  # it has hung
-            return self.finish(self._follow(stopped.lines, after), "")
+        except OutcomeUnknown as stopped:
+            if time.monotonic() >= self._ctx.runner.until:
+                raise self._late(stopped.lines) from None
+            return self.finish(self._follow(stopped.lines, after), "")  # it has hung
         if result.planned:
             return None
         if result.exit_code:
             made = self._made_all_the_same(result, after)
         elif self._said(UP_TO_DATE):
             return self._again("the push has changed nothing").run()
-        elif self._said(SKIPPED):
+        elif any(map(SKIPPED.match, self._lines)):
             message = f"Heroku does not build the branch {self._branch}."
             raise DeployFailed(message, lines=result.lines)
         else:
@@ -126,12 +129,11 @@ class Push(Code):
         self._heard = now
         try:
             state = self._app.look_again()
+            made = self._app.releases.since(after, self.revision) is not None
         except Unreachable:
             return float("inf")
-        made = state.newest.version > after
-        made = made and self._app.releases.commit(state.newest.slug) == self.revision
         over = made or (self._seen_building and not state.live.busy)
-        self._seen_building = self._seen_building or state.live.busy
+        self._seen_building = self._seen_building or bool(state.building)
         late = not state.live.busy and now - started > UPLOAD
         return now if over or late else float("inf")
 
@@ -176,33 +178,41 @@ class Push(Code):
         until, quiet_since = time.monotonic() + FOLLOW_TIMEOUT, time.monotonic()
         while time.monotonic() < min(until, self._ctx.runner.until):
             try:
-                listed = self._app.releases.newest()
+                ours = self._app.releases.since(after, self.revision)
                 busy = self._app.look_again().live.busy
             except Unreachable:
                 quiet_since = time.monotonic()
                 continue  # asking has tried for a while
-            for each in reversed([each for each in listed if each.version > after]):
-                if self._app.releases.commit(each.slug) == self.revision:
-                    return each
+            if ours:
+                return ours
             if busy:
                 quiet_since = time.monotonic()
             elif time.monotonic() - quiet_since > SETTLED:
                 break
             self._ctx.cancellation.sleep(1.0)
+        if time.monotonic() >= self._ctx.runner.until:
+            raise self._late(lines)
         message = "the connection was lost during the push, and no release has come of it."
         raise OutcomeUnknown(message, hint="Deploy again.", lines=lines)
 
+    def _late(self, lines: tuple[str, ...]) -> OutcomeUnknown:
+        message = "the time of the run (DEPLOY_TIMEOUT) was over during the push and its build."
+        hint = "A build that has begun goes on; the next run finds what has become of it."
+        return OutcomeUnknown(message, hint=hint, lines=lines)
+
     def _said(self, pattern: re.Pattern[str]) -> bool:
-        return any(pattern.search(line) for line in self._lines)
+        """Whether git says it, and not the build."""
+        return any(pattern.search(line) for line in own_words(self._lines))
 
     def _fail(self, result: Result) -> NoReturn:
         """Say why, in the user's words."""
         if self._said(MOVED):
             message = f"somebody has pushed to {self._app.name} meanwhile."
             raise DeployFailed(message, hint="Deploy again.", lines=result.lines)
-        if error := refusal(self._lines, self._remote.url):
+        message = reason(self._lines) or f"git ended with exit code {result.exit_code}."
+        if self._said(DECLINED):
+            message = f"Heroku refuses the push: {message}"
+        elif error := refusal(self._lines, self._remote.url):
             raise error
-        said = reason(self._lines) or f"git ended with exit code {result.exit_code}."
-        message = f"Heroku refuses the push: {said}" if self._said(DECLINED) else said
         hint = "The build's output is above; nothing was released."
         raise DeployFailed(message, hint=hint, lines=result.lines)

@@ -7,7 +7,6 @@ push` and builds end well all the same.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,12 +16,12 @@ from ci_deploy.errors import DeployFailed
 from ci_deploy.tools.git import SHA
 from ci_deploy.tools.heroku.api import LOOKS, Api, Lost, NotFound, Question
 from ci_deploy.tools.heroku.output import Output
-from ci_deploy.tools.heroku.pending import FIRST_PAUSE, until_over
+from ci_deploy.tools.heroku.pending import FIRST_PAUSE, asked, until_over
 
 NEWEST = "version ..; order=desc,max={}"
 NEWEST_BUILDS = "created_at ..; order=desc,max={}"
 FEW, MANY = 20, 1000  # releases that are asked for; a part of a list has 1,000 at most
-APPEARS = 10.0  # seconds until the release of a push has to be in the list
+APPEARS = 10  # looks, a second apart, until the release of a push has to be in the list
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,8 @@ class Releases:
                     found = self._built_from(slug)
             except NotFound:
                 pass  # expired
-            self._commits[slug] = found if SHA.fullmatch(found) else ""
+            if SHA.fullmatch(found):  # else it may be known later
+                self._commits[slug] = found
         return self._commits.get(slug, "")
 
     def learn(self, slug: str, commit: str) -> None:
@@ -132,17 +132,19 @@ class Releases:
 
     # --- which release, and how it ends ---
 
+    def since(self, after: int, revision: str) -> Release | None:
+        """The first release after a version that has this revision."""
+        newer = (each for each in reversed(self.newest()) if each.version > after)
+        return next((each for each in newer if self.commit(each.slug) == revision), None)
+
     def made(self, revision: str, *, after: int) -> Release | None:
-        """The first release since `after` that has this revision; waits a moment for it."""
-        until = time.monotonic() + APPEARS
-        while True:
-            newer = [each for each in self.newest() if each.version > after]
-            for each in reversed(newer):
-                if self.commit(each.slug) == revision:
-                    return each
-            if time.monotonic() > until:
-                return None
+        """The same; waits a moment for it, and while Heroku is away."""
+        what = f"the release of {revision[:7]}"
+        for _ in range(APPEARS):
+            if found := asked(self._ctx, lambda: self.since(after, revision), what=what):
+                return found
             self._ctx.cancellation.sleep(FIRST_PAUSE)
+        return None
 
     def change(self, body: Mapping[str, str], *, what: str, same: str) -> Release | None:
         """Make a release; None when planning. `same` is the slug that it will have: after a lost

@@ -7,6 +7,7 @@ the checkout is needed, and a shallow one would be refused by Heroku.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -30,6 +31,12 @@ class Remote:
 
     def branches(self) -> dict[str, str]:
         """Name → SHA. Raises Unauthorized, Unreachable."""
+        from ci_deploy.retry import retry
+
+        sleep, within = self._ctx.cancellation.sleep, self._ctx.runner.until - time.monotonic()
+        return retry(self._ask, on=Unreachable, sleep=sleep, within=min(TIMEOUT, within))
+
+    def _ask(self) -> dict[str, str]:
         asked = self._ctx.runner.read(
             [*self._git(), "ls-remote", "--quiet", self.url, f"{HEADS}*"],
             env=self.env,
@@ -88,8 +95,14 @@ def git_environ(host: str, key: str) -> dict[str, str]:
     }
 
 
+def own_words(lines: Iterable[str]) -> list[str]:
+    """What git says itself; behind `remote:` is what Heroku says, a build's output too."""
+    return [line for line in lines if not line.startswith("remote:")]
+
+
 def refusal(lines: Sequence[str], url: str) -> DeployError | None:
     """What git says when it is not let in."""
+    lines = own_words(lines)
     if any(AUTH.search(line) for line in lines):
         message = "git.heroku.com refuses the API key."
         hint = "docs/heroku.md lists what the key and its account need to be allowed."

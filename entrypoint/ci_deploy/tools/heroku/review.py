@@ -25,7 +25,7 @@ from ci_deploy.errors import (
     Unauthorized,
 )
 from ci_deploy.review import ReviewApp
-from ci_deploy.tools.heroku.api import Api, Lost, NotFound, Question
+from ci_deploy.tools.heroku.api import REFUSED, Api, Lost, NotFound, Question
 from ci_deploy.tools.heroku.app import App
 from ci_deploy.tools.heroku.archive import packed, upload
 from ci_deploy.tools.heroku.output import Output
@@ -51,9 +51,9 @@ class Base:
 def base_of(api: Api, app: App, *, team: str, pipeline: str) -> Base:
     """Ask the base app; `team` and `pipeline` (name or id) are what the settings say."""
     found, coupling, named = api.get_all(
-        Question(app.path, optional=True),
-        Question(f"{app.path}/pipeline-couplings", optional=True),
-        Question(f"/pipelines/{pipeline}" if pipeline else app.path, optional=not pipeline),
+        Question(app.path, without=REFUSED),
+        Question(f"{app.path}/pipeline-couplings", without=REFUSED),
+        Question(f"/pipelines/{pipeline}") if pipeline else Question(app.path, without=REFUSED),
     )
     if pipeline and named is None:
         raise SettingsError(Problem("HEROKU_PIPELINE", f"there is no pipeline `{pipeline}`."))
@@ -206,13 +206,14 @@ def couple(api: Api, app: App, pipeline: str) -> None:
 
 
 def stale(ctx: Context, api: Api, base: str, *, team: str, days: int) -> list[str]:
-    """Marked review apps of `base` to which nothing was deployed for `days`."""
+    """Marked review apps of `base` to which nothing was deployed for `days`, whatever they are
+    called: long names are cut, and REVIEW_APP_NAME is anything."""
     since = time.time() - days * 86400
     found = []
     for each in api.get_list(f"/teams/{team}/apps" if team else "/apps"):
         name = str(each.get("name"))
         last = str(each.get("released_at") or each.get("created_at") or "")
-        if not name.startswith(f"{base}-") or not last or _seconds(last) >= since:
+        if name == base or not last or _seconds(last) >= since:
             continue
         try:
             config = App(ctx, api, name).config()

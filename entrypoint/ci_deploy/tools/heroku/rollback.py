@@ -22,11 +22,13 @@ FAR_ENOUGH = 50  # releases with a slug that are looked at
 class Rollback:
     """Finds the release to go back to, and goes back to it."""
 
-    def __init__(self, ctx: Context, app: App, state: State) -> None:
+    def __init__(self, ctx: Context, app: App, state: State, to: Release | None = None) -> None:
+        """`to`: the release to go back to, where it is known; else `target` finds it."""
         self._ctx = ctx
         self._app = app
         self._state = state
-        self._chosen: Release | None = None
+        self._chosen = to
+        self._named = False
 
     def target(self, wanted: str) -> str:
         """The commit of the release before, or of the one that is wanted: `v42`, or a commit.
@@ -34,7 +36,8 @@ class Rollback:
         Raises Refused when there is none, or when its slug is gone.
         """
         earlier = self._earlier()
-        if re.fullmatch(r"v\d+", wanted):
+        self._named = bool(re.fullmatch(r"v\d+", wanted))
+        if self._named:
             found = next((each for each in earlier if each.name == wanted), None)
         elif wanted:
             found = self._of_revision(wanted, earlier)
@@ -47,6 +50,9 @@ class Rollback:
             hint = f"`ci-deploy history` lists what there is. {deploy_instead(wanted)}".rstrip()
             raise Refused(f"{what}.", hint=hint)
         revision = self._app.releases.commit(found.slug) if available(found) else ""
+        if found.status == "expired" and self._app.releases.commit(found.slug):
+            message = f"{found.name} was never live: its release phase took too long."
+            raise Refused(message, hint="`ci-deploy history` lists what there is.")
         if not revision:
             message = f"the slug of {found.name} ({found.description}) has expired: "
             message += "Heroku keeps those of the last 30 days and of the last 20 releases."
@@ -54,12 +60,22 @@ class Rollback:
         self._chosen = found
         return revision
 
+    @property
+    def is_back(self) -> bool:
+        """Whether what runs is the target already: the same code, and where a release was named,
+        that very release, since the same code may have had other config vars."""
+        live, chosen = self._state.live, self._chosen
+        if chosen is None or not live.up or live.revision != self._app.releases.commit(chosen.slug):
+            return False
+        return not self._named or self._state.release.description == f"Rollback to {chosen.name}"
+
     def _is_another(self, release: Release) -> bool:
-        """Whether it holds other code than what is live; an expired one is taken to."""
+        """Whether it was live with other code than what is live now; when its slug is gone it is
+        taken for that. One whose release phase has expired was never live: its slug is there."""
         if release.slug == self._state.release.slug:
             return False
-        live = self._state.live.revision
-        return not available(release) or self._app.releases.commit(release.slug) != live
+        commit = self._app.releases.commit(release.slug)
+        return commit != self._state.live.revision and not (release.status == "expired" and commit)
 
     def _earlier(self) -> list[Release]:
         """Releases that were live once, newest first, without the present one."""
