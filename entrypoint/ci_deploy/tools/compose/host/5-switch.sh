@@ -118,14 +118,15 @@ recover() {
     forget_old_logins
     wait_for_commands
     [ -f "$home/pending" ] && read -r open_id open_run <"$home/pending" || return 0
-    open=$home/releases/$open_id was=$(cat "$home/runs/$open_run/state" 2>/dev/null)
+    open=$home/releases/$open_id left=$home/runs/$open_run
+    was=$(cat "$left/state" 2>/dev/null)
     phase recovering
     say "! release $open_id was left unfinished ($was)"
     from=$(current)
     if [ "$from" = "$open_id" ]; then
         healed="is live"
         rm -f "$home/pending"
-    elif [ "$was" != rolling-back ] && [ "$heal" = forward ] && [ -f "$open/images" ] && ensure_images "$open" && activate "$open"; then
+    elif ! was_to_go_back && [ -f "$open/images" ] && ensure_images "$open" && activate "$open"; then
         accept "$open_id" && healed="is live"
     elif [ -z "$from" ]; then
         compose "$open" stop
@@ -141,6 +142,14 @@ recover() {
     audit_for "$open_run" "$open_id"
     say "release $open_id ${healed:-is still unfinished}"
     why='' going_back=
+}
+
+# was_to_go_back: the run in $left had begun to, was told to, or was one of several hosts and never
+# told that all have proven the release.
+was_to_go_back() {
+    [ "$was" = rolling-back ] || [ -f "$left/word.back" ] || {
+        grep -qs '^gates yes' "$left/settings" && [ ! -f "$left/word.keep" ]
+    }
 }
 
 # wait_for_commands: another release's command before traffic that goes on although its run was

@@ -231,12 +231,8 @@ recover_all() {
         enter "${pending##*/}"
         read -r _ open_run <"$home/pending"
         left=$home/runs/$open_run run=$home/runs/$(date -u +%Y%m%dT%H%M%S).000-boot
-        # Of several hosts that were not all ready, none goes on with the new release.
-        how=forward
-        if grep -q '^gates yes' "$left/settings" && [ ! -f "$left/word.armed" ]; then how=back; fi
         mkdir "$run" || continue
-        sed "s/^action .*/action recover/; s/^gates .*/gates no/; s/^heal .*/heal $how/" \
-            "$left/settings" >"$run/settings"
+        sed 's/^action .*/action recover/; s/^gates .*/gates no/' "$left/settings" >"$run/settings"
         echo "clearing up after a restart" >"$run/title"
         put "$run/state" queued
         exec 8>>"$run/alive" && flock 8
