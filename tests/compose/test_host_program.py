@@ -32,3 +32,46 @@ def test_stand_in_is_good_enough_for_a_whole_deploy_and_a_way_back(live: Alone) 
     live.runs_only("good2")
     assert live.deploy("bad1").startswith("rolled-back shop-app-1: unhealthy")
     live.runs_only("good2")
+
+
+# --- what a killed run has left ---
+
+
+def test_current_release_that_a_killed_run_was_bringing_anew_is_not_believed_to_run(
+    live: Alone,
+) -> None:
+    data = live.read()
+    data["containers"].clear()
+    live.write(data)
+    live.hold("* up -d *")
+    live.start("good1")
+    live.held()
+    live.kill()
+    assert live.file("pending").startswith("good1-1 ")
+    assert live.deploy("good1", action="recover") == "live it was finished"
+    live.runs_only("good1")
+
+
+def test_all_that_is_asked_of_a_current_release_is_there_before_it_is_current(live: Alone) -> None:
+    seen = live.engine / "seen"
+    shim = live.engine / "ln"
+    shim.write_text(f'#!/bin/sh\nls "{live.state}/releases/good2-1" >{seen}\nexec /bin/ln "$@"\n')
+    shim.chmod(0o755)
+    assert live.deploy("good2") == "live good2-1"
+    assert {"live", "tasks", "images"} <= set(seen.read_text().split())
+
+
+@pytest.mark.parametrize("action", ["recover", "deploy"])
+def test_what_cannot_be_healed_is_said_to_be_broken(live: Alone, action: str) -> None:
+    """A later step that fails before it touches anything must not say that nothing is wrong."""
+    live.hold("inspect *")
+    live.start("good2")
+    live.held()
+    live.kill()
+    live.fault("* up -d *", says="no space left")
+    end = live.deploy("nothere", action=action)
+    assert end.startswith("broken ")
+    assert "could not be healed: `docker compose up` failed" in end
+    live.release()
+    assert live.deploy("good3") == "live good3-1"
+    live.runs_only("good3")

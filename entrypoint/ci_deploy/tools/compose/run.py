@@ -167,7 +167,8 @@ class HostRun:
         self._hosts.status(self._ctx.app)
         for watch, healed in zip(dead, ends, strict=True):
             watch.trouble = healed.trouble or watch.trouble
-            watch.end = _after_healing(watch, healed.end, self._order.release)
+            end = healed.end or End("died")
+            watch.end = _after_healing(watch, end, self._order.release, self._ctx.app)
 
     def _judge(self, watch: Watch, number: int, code: int) -> str:
         """A command before traffic has ended: let its layer look at it, and answer the host.
@@ -230,13 +231,12 @@ class HostRun:
         )
 
 
-def _after_healing(watch: Watch, end: End | None, release: str) -> End:
+def _after_healing(watch: Watch, end: End, release: str, app: str) -> End:
     """What a host whose run was killed runs in the end."""
-    runs = watch.host.facts.current
-    if runs == release and not watch.host.facts.pending:
-        return End("live")
-    if end and end.word == "rolled-back":
-        return End("rolled-back", "the run on the host was killed")
-    if end and end.word == "noop":
-        return End("failed", "the run on the host was killed")
-    return watch.end or End("died")
+    facts, killed = watch.host.facts, "the run on the host was killed"
+    if end.word in {"live", "noop"}:  # noop: it died before its switch, or after all was done
+        live = facts.current == release and facts.live(app).up
+        return End("live") if live else End("failed", killed)
+    if end.word in {"rolled-back", "stopped"}:
+        return End(end.word, killed)
+    return End("broken", f"{killed}; {end.text}") if end.word == "broken" else End("died")

@@ -71,6 +71,10 @@ audit() {
 # finish OUTCOME TEXT: the end of a run. The result is in a file, since no exit code of ssh can be
 # trusted with it.
 finish() {
+    # Where nothing was touched, what was broken before still is.
+    case "$1 $unhealed" in
+    'failed '?* | 'unchanged '?* | 'refused '?*) set -- broken "$2; $unhealed" ;;
+    esac
     [ "$1" = interrupted ] || audit "$1"
     mark end "$*"
     put "$run/outcome" "$*"

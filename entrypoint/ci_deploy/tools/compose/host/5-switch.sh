@@ -43,16 +43,13 @@ bring_up() {
 }
 
 # accept RELEASE-ID: it is proven. The symbolic link is renamed over the old one, so there is always
-# one or the other.
+# one or the other; all that is asked of a current release is there before.
 accept() {
-    if ! { ln -s "releases/$1" "$home/current.$$" && mv -fT "$home/current.$$" "$home/current"; }; then
-        why="it could not be written down: is the disk full?"
-        return 1
-    fi
+    why="it could not be written down: is the disk full?"
     # Services that have ended well are tasks: they need not run.
-    awk -F '|' '$4 == "exited" { print $2 }' "$run/containers" | sort -u >"$home/releases/$1/tasks"
-    date +%s >"$home/releases/$1/live"
-    rm -f "$home/pending"
+    awk -F '|' '$4 == "exited" { print $2 }' "$run/containers" | sort -u >"$home/releases/$1/tasks" &&
+        date +%s >"$home/releases/$1/live" && ln -s "releases/$1" "$home/current.$$" &&
+        mv -fT "$home/current.$$" "$home/current" && rm -f "$home/pending"
 }
 
 # go_back: to the release that was proven last, and prove it again. $why says what for.
@@ -112,7 +109,8 @@ tell_stops() {
 # --- what an earlier run could not finish ---
 
 # recover: after a killed run, a reboot, a full disk. Always ends with one proven release, or says
-# that there is none.
+# that there is none. While `pending` is there nothing is believed that was not proven again, not even
+# of the current release: a run that brings it anew stops it first.
 recover() {
     remove_leftovers
     forget_old_logins
@@ -123,11 +121,8 @@ recover() {
     phase recovering
     say "! release $open_id was left unfinished ($was)"
     from=$(current)
-    if [ "$from" = "$open_id" ]; then
+    if ! was_to_go_back && [ -f "$open/images" ] && ensure_images "$open" && activate "$open" && accept "$open_id"; then
         healed="is live"
-        rm -f "$home/pending"
-    elif ! was_to_go_back && [ -f "$open/images" ] && ensure_images "$open" && activate "$open"; then
-        accept "$open_id" && healed="is live"
     elif [ -z "$from" ]; then
         compose "$open" stop
         rm -f "$home/pending"
@@ -136,8 +131,8 @@ recover() {
         rm -f "$home/pending"
         healed="was rolled back to $from"
     else
-        say "! $from could not be brought back: $why"
-        healed=
+        unhealed="what an earlier run has left could not be healed: $why"
+        say "! $unhealed"
     fi
     audit_for "$open_run" "$open_id"
     say "release $open_id ${healed:-is still unfinished}"

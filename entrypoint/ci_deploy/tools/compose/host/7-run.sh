@@ -42,7 +42,7 @@ stage() {
 run() {
     enter "$1"
     run=$home/runs/$2
-    began=$(stamp) from='' stopped='' why='' going_back='' healed='' locked=''
+    began=$(stamp) from='' stopped='' why='' going_back='' healed='' unhealed='' locked=''
     login=$(cat "$run/login" 2>/dev/null)
     load "$run/settings"
     ! command -v timeout >/dev/null || limited="timeout -k 30 $limit"
@@ -89,9 +89,11 @@ run_rollback() {
 
 # Only what `recover` has done already.
 run_recover() {
+    [ -z "$unhealed" ] || finish broken "$unhealed"
     case $healed in
     '') finish noop "nothing was left unfinished" ;;
     "is live") finish live "it was finished" ;;
+    "is stopped"*) finish stopped "it was interrupted" ;;
     *) finish rolled-back "it was interrupted" ;;
     esac
 }
