@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.alone import Alone
+from ci_deploy.tools.compose.facts import read_facts
+from tests.compose.alone import APP, Alone
 
 
 @pytest.fixture
@@ -32,6 +33,52 @@ def test_stand_in_is_good_enough_for_a_whole_deploy_and_a_way_back(live: Alone) 
     live.runs_only("good2")
     assert live.deploy("bad1").startswith("rolled-back shop-app-1: unhealthy")
     live.runs_only("good2")
+
+
+# --- the same release again ---
+
+
+def test_changed_env_counts_as_deployed_only_when_it_was_proven(live: Alone) -> None:
+    (live.path / ".env").write_text("A=1\n")
+    live.fault("pull *", says="no route to host", times=1)
+    assert live.deploy("good1").startswith("failed ")
+    facts = read_facts(live.call("status", APP).stdout.decode())
+    assert facts.env != facts.known_env
+    before = live.read()["containers"]
+    assert live.deploy("good1") == "live good1-1"
+    assert live.read()["containers"] != before
+    facts = read_facts(live.call("status", APP).stdout.decode())
+    assert facts.env == facts.known_env
+
+
+def test_release_that_runs_stays_what_it_is_when_its_tag_has_moved_to_a_bad_image(
+    live: Alone,
+) -> None:
+    live.push("good1", "unhealthy", build="again")
+    (live.path / ".env").write_text("A=1\n")
+    assert live.deploy("good1").startswith("rolled-back ")
+    live.runs_only("good1")
+    assert live.deploy("good2") == "live good2-1"
+    assert live.deploy("good1", action="rollback") == "live good1-1"
+    live.runs_only("good1")
+
+
+def test_release_that_runs_is_made_whole_without_a_registry(live: Alone) -> None:
+    data = live.read()
+    data["containers"].clear()
+    live.write(data)
+    live.push("good1", "unhealthy", build="again")
+    live.fault("pull *")
+    assert live.deploy("good1") == "live good1-1"
+    live.runs_only("good1")
+
+
+def test_try_that_failed_leaves_no_files_behind(live: Alone) -> None:
+    for number in (1, 2, 3):
+        (live.path / ".env").write_text(f"A={number}\n")
+        live.deploy("good1")
+    made = list((live.state / "releases/good1-1").glob("made.*"))
+    assert len(made) == 2, "the one that runs, and the one before"
 
 
 # --- what a killed run has left ---
@@ -58,7 +105,7 @@ def test_all_that_is_asked_of_a_current_release_is_there_before_it_is_current(li
     shim.write_text(f'#!/bin/sh\nls "{live.state}/releases/good2-1" >{seen}\nexec /bin/ln "$@"\n')
     shim.chmod(0o755)
     assert live.deploy("good2") == "live good2-1"
-    assert {"live", "tasks", "images"} <= set(seen.read_text().split())
+    assert {"live", "proven"} <= set(seen.read_text().split())
 
 
 @pytest.mark.parametrize("action", ["recover", "deploy"])

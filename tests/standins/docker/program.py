@@ -201,7 +201,10 @@ def pull(words: list[str]) -> None:
         found = image_of(data["registry"], name)
         if not found:
             fail(f"manifest for {name} not found")
-        data["images"][found["name"]] = found
+        here = data["images"]
+        if (old := here.get(found["name"])) and old["id"] != found["id"]:
+            here[f"{old['name']}@{old['digest']}"] = old  # it has lost its tag
+        here[found["name"]] = found
 
 
 def login(words: list[str]) -> None:

@@ -23,13 +23,14 @@ files() (
     clean $limited docker compose --ansi never --project-directory "$path" "$@" </dev/null
 )
 
-# compose RELEASE WORD…: a command on a release, with its environment and its pinned images.
+# compose MADE WORD…: a command on a release, with its environment and its pinned images. MADE is
+# what was made of a release on this host: see `prepare`.
 compose() (
-    rel=$1
+    made=$1
     shift
-    if [ -f "$rel/override.json" ]; then set -- -f "$rel/override.json" "$@"; fi
-    set -- --env-file "$rel/compose.env" "$@"
-    files "$rel" -p "$project" "$@"
+    if [ -f "$made/override.json" ]; then set -- -f "$made/override.json" "$@"; fi
+    set -- --env-file "$made/compose.env" "$@"
+    files "${made%/*}" -p "$project" "$@"
 )
 
 # --- containers ---
@@ -53,7 +54,7 @@ remove_leftovers() {
         done
 }
 
-# model RELEASE: `service image replicas` for each service, from Compose's own reading of the files.
+# model MADE: `service image replicas` for each service, from Compose's own reading of the files.
 # (Its output holds the app's secrets, so it only ever goes through this pipe.)
 model() {
     compose "$1" config --format json | awk -v project="$project" '

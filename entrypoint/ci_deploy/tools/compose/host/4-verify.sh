@@ -6,10 +6,10 @@
 # health, restart policy, published ports, healthcheck. The last one may hold any character.
 CONTAINER='{{.Name}}|{{index .Config.Labels "com.docker.compose.service"}}|{{.Image}}|{{.State.Status}}|{{.State.ExitCode}}|{{.RestartCount}}|{{.State.StartedAt}}|{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}|{{.HostConfig.RestartPolicy.Name}}|{{len .HostConfig.PortBindings}}|{{json .Config.Healthcheck}}'
 
-# verify RELEASE [SERVICES]: wait until every replica is proven; fails with $why as soon as one
-# cannot become so. Compose's own `--wait` calls a crash loop healthy.
+# verify [SERVICES]: wait until every replica of $made is proven; fails with $why as soon as one cannot
+# become so. Compose's own `--wait` calls a crash loop healthy.
 verify() {
-    rel=$1 only=${2:-} started=$(stamp) url_trouble=
+    only=${1:-} started=$(stamp) url_trouble=
     : >"$run/seen" && : >"$run/told" || return
     while :; do
         ids=$(containers '{{.ID}}')
@@ -89,7 +89,7 @@ judge() {
             for (service in replicas)
                 if (count[service] + 0 != replicas[service])
                     print "bad " service ": " (count[service] + 0) " containers instead of " replicas[service]
-        }' "$rel/images" "$run/seen" "$run/containers"
+        }' "$made/images" "$run/seen" "$run/containers"
 }
 
 # show_trouble: the failing containers' own last words.

@@ -2,30 +2,30 @@
 # What the users of the app notice: the old release stops, the new one starts. Or goes back.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154
 
-# switch_to RELEASE-ID: `pending` is there from before the first change until the host has a proven
+# switch_to RELEASE-ID: to what is $made of it. `pending` is there from before the first change until the host has a proven
 # release again, and tells the next run what this one could not finish.
 switch_to() {
     from=$(current)
     put "$home/pending" "$1 ${run##*/}" && phase switching || return
-    if activate "$home/releases/$1" && gate keep && ! cancelled; then
+    if activate "$made" && gate keep && ! cancelled; then
         accept "$1"
         return
     fi
     go_back
 }
 
-# activate RELEASE: make it run, and prove it.
+# activate MADE: make it run, and prove it.
 activate() {
-    rel=$1
-    write_override "$rel" || [ -f "$rel/override.json" ] || return
+    made=$1
+    write_override "$made" || [ -f "$made/override.json" ] || return
     mark_stops
-    if ! bring_up "$rel"; then
+    if ! bring_up; then
         why="\`docker compose up\` failed"
         activated=1
     else
         why=
         [ -n "$going_back" ] || phase verifying
-        verify "$rel"
+        verify
         activated=$?
     fi
     tell_stops
@@ -34,7 +34,7 @@ activate() {
 
 bring_up() {
     for try in 1 2; do
-        compose "$1" up -d --no-build --remove-orphans && return
+        compose "$made" up -d --no-build --remove-orphans && return
         # What an earlier `up` has left behind; removing it, or just trying again, cures it.
         [ "$try" = 1 ] && tail -n 5 "$run/log" | grep -q 'is already in use' || return 1
         remove_leftovers
@@ -42,15 +42,17 @@ bring_up() {
     return 1
 }
 
-# accept RELEASE-ID: it is proven. The symbolic link is renamed over the old one, so there is always
-# one or the other; all that is asked of a current release is there before.
+# accept RELEASE-ID: $made is proven. Links are renamed over the old ones, so there is always one or
+# the other; all that is asked of a current release is there before.
 accept() {
-    why="it could not be written down: is the disk full?"
+    rel=$home/releases/$1 why="it could not be written down: is the disk full?"
     # Services that have ended well are tasks: they need not run.
-    awk -F '|' '$4 == "exited" { print $2 }' "$run/containers" | sort -u >"$home/releases/$1/tasks" &&
-        date +%s >"$home/releases/$1/live" && ln -s "releases/$1" "$home/current.$$" &&
-        mv -fT "$home/current.$$" "$home/current" && rm -f "$home/pending"
+    awk -F '|' '$4 == "exited" { print $2 }' "$run/containers" | sort -u >"$made/tasks" &&
+        { [ "$made" = "$rel/proven" ] || link "${made##*/}" "$rel/proven"; } &&
+        date +%s >"$rel/live" && link "releases/$1" "$home/current" && rm -f "$home/pending"
 }
+
+link() { ln -sfn "$1" "$2.new" && mv -fT "$2.new" "$2"; }
 
 # go_back: to the release that was proven last, and prove it again. $why says what for.
 go_back() {
@@ -60,12 +62,12 @@ go_back() {
     phase rolling-back
     if [ -z "$back" ]; then
         say "! $because; there is no release to go back to, so it is stopped"
-        compose "$home/releases/$release" stop
+        compose "$made" stop
         rm -f "$home/pending"
         finish stopped "$because"
     fi
     say "! $because: going back to $back"
-    if activate "$home/releases/$back"; then
+    if activate "$home/releases/$back/proven"; then
         rm -f "$home/pending"
         cancelled && finish recalled "$because"
         finish rolled-back "$because"
@@ -117,17 +119,18 @@ recover() {
     wait_for_commands
     [ -f "$home/pending" ] && read -r open_id open_run <"$home/pending" || return 0
     open=$home/releases/$open_id left=$home/runs/$open_run
-    was=$(cat "$left/state" 2>/dev/null)
+    was=$(cat "$left/state" 2>/dev/null) tried=$open/made.$open_run
+    [ -d "$tried" ] || tried=$open/proven
     phase recovering
     say "! release $open_id was left unfinished ($was)"
     from=$(current)
-    if ! was_to_go_back && [ -f "$open/images" ] && ensure_images "$open" && activate "$open" && accept "$open_id"; then
+    if ! was_to_go_back && ensure_images "$tried" && activate "$tried" && accept "$open_id"; then
         healed="is live"
     elif [ -z "$from" ]; then
-        compose "$open" stop
+        compose "$tried" stop
         rm -f "$home/pending"
         healed="is stopped, for there is nothing to go back to"
-    elif going_back=1 && ensure_images "$home/releases/$from" && activate "$home/releases/$from"; then
+    elif going_back=1 && ensure_images "$home/releases/$from/proven" && activate "$made"; then
         rm -f "$home/pending"
         healed="was rolled back to $from"
     else

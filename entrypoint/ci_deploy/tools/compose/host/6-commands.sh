@@ -60,9 +60,9 @@ state_of_app() {
     id=$(current)
     if [ -n "$id" ]; then
         echo "current $id"
-        echo "known_env $(cat "$home/releases/$id/env")"
-        sed 's/^/image /' "$home/releases/$id/images"
-        sed 's/^/task /' "$home/releases/$id/tasks"
+        echo "known_env $(cat "$home/releases/$id/proven/env")"
+        sed 's/^/image /' "$home/releases/$id/proven/images"
+        sed 's/^/task /' "$home/releases/$id/proven/tasks"
     fi
     [ ! -f "$home/pending" ] || echo "pending $(cat "$home/pending")"
     (exec 9>>"$home/lock" && flock -n 9) || echo "holder $(holder)"
@@ -179,12 +179,13 @@ one_off() {
         echo "ci-deploy: nothing was deployed here yet" >&2
         exit 125
     fi
-    write_override "$home/releases/$id" # what it says of tags may be old
+    made=$home/releases/$id/proven
+    write_override "$made" # what it says of tags may be old
     extra=$(mktemp "$home/.env.XXXXXX") || exit 125
     trap 'rm -f "$extra"' EXIT
     printf '%s\n' "$environment" >"$extra"
     eval "$words"
-    compose "$home/releases/$id" -f "$extra" run -d --name "$container" --no-deps -T "$svc" "$@" \
+    compose "$made" -f "$extra" run -d --name "$container" --no-deps -T "$svc" "$@" \
         >/dev/null || exit 125
     rm -f "$extra"
     docker logs -f "$container"
@@ -198,14 +199,14 @@ process() {
     enter "$1"
     exec 9>>"$home/lock" # not while a deploy is switching
     flock 9
-    rel=$home/releases/$(current)
+    made=$home/releases/$(current)/proven
     case $2 in
     scale)
-        compose "$rel" up -d --no-build --no-recreate --no-deps --scale "$3=$4" "$3" || exit
-        awk -v name="$3" -v count="$4" '$1 == name { $3 = count } { print }' "$rel/images" \
-            >"$rel/images.new" && mv -f "$rel/images.new" "$rel/images"
+        compose "$made" up -d --no-build --no-recreate --no-deps --scale "$3=$4" "$3" || exit
+        awk -v name="$3" -v count="$4" '$1 == name { $3 = count } { print }' "$made/images" \
+            >"$made/images.new" && mv -f "$made/images.new" "$made/images"
         ;;
-    *) compose "$rel" "$2" "$3" ;;
+    *) compose "$made" "$2" "$3" ;;
     esac
 }
 

@@ -56,15 +56,21 @@ run() {
 }
 
 run_deploy() {
-    from=$(current)
-    if [ "$from" = "$release" ] && [ "$(cat "$rel/env" 2>/dev/null)" = "$(env_sum)" ] && well; then
+    from=$(current) known=''
+    [ "$(cat "$rel/proven/env" 2>/dev/null)" != "$(env_sum)" ] || known=yes
+    if [ "$from" = "$release" ] && [ -n "$known" ] && well "$rel/proven"; then
         finish noop "$release runs already"
     fi
     newer=$(cat "$home/releases/$from/order" 2>/dev/null)
     if [ "$refuse_outdated" = yes ] && [ "${newer:-0}" -gt "$(cat "$rel/order")" ]; then
         finish refused "$from, which is newer, was deployed in the meantime"
     fi
-    prepare "$rel" || finish failed "${why:-it could not be written down: is the disk full?}"
+    if [ -n "$known" ]; then
+        say "$release was proven here before: it runs the same images again"
+        take_proven "$rel" || finish failed "$why"
+    else
+        prepare "$rel" || finish failed "${why:-it could not be written down: is the disk full?}"
+    fi
     if [ "$migrates" = yes ]; then
         gate migrate || finish_untouched
         run_steps "$rel" || finish_untouched
@@ -72,8 +78,9 @@ run_deploy() {
     switch
 }
 
-# well: every container of the release is there and up, at a glance.
+# well MADE: every container of it is there and up, at a glance.
 well() {
+    made=$1
     [ ! -f "$home/pending" ] && : >"$run/seen" || return
     ids=$(containers '{{.ID}}')
     # shellcheck disable=SC2086  # words
@@ -82,8 +89,7 @@ well() {
 }
 
 run_rollback() {
-    ensure_images "$rel" || finish failed "$why"
-    forget_login
+    take_proven "$rel" || finish failed "$why"
     switch
 }
 
@@ -140,16 +146,18 @@ clean_up() {
 
 remove_release() {
     rel=$1
-    mv "$rel/images" "$rel.images" 2>/dev/null || : >"$rel.images"
+    cat "$rel"/made.*/images >"$rel.images" 2>/dev/null
     for each in "$rel"/before/*; do
         docker rm "$project-migrate-${rel##*/}-${each##*/}" >/dev/null 2>&1
     done
+    flags=$(cat "$rel/services")
+    rm -rf "$rel"
     # Images of the app that no other release has. Without force: Docker keeps what is in use.
     while read -r svc _ _ sum _; do
-        flag "$svc" tag || continue
-        grep -qs " $sum " "$home"/releases/*/images || docker rmi "$sum" >/dev/null 2>&1
+        echo "$flags" | grep -Eq "^$svc tag( |\$)" || continue
+        grep -qs " $sum " "$home"/releases/*/made.*/images || docker rmi "$sum" >/dev/null 2>&1
     done <"$rel.images"
-    rm -rf "$rel" "$rel.images"
+    rm -rf "$rel.images"
 }
 
 "$@"
