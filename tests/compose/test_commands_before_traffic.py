@@ -174,6 +174,8 @@ def test_migrations_of_rails_run_before_traffic_and_are_undone_only_when_asked(
     assert done.code == 0, done.output
     assert done.output.index("good2 rails db:rollback STEP=2") < done.output.index("Recreate")
     app.runs("good1")
-    assert app.run("rollback", "good2", **rails).code == 0
+    assert app.deploy("good2", **rails).code == 0
+    app.runs("good2")
     ran = app.hosts[0].root("cat", f"{app.folder}/data/rails").splitlines()
-    assert [line.split()[2] for line in ran] == ["db:migrate", "db:migrate", "db:rollback"]
+    commands = [line.split()[2] for line in ran]
+    assert commands == ["db:migrate", "db:migrate", "db:rollback", "db:migrate"]

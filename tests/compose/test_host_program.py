@@ -81,6 +81,17 @@ def test_try_that_failed_leaves_no_files_behind(live: Alone) -> None:
     assert len(made) == 2, "the one that runs, and the one before"
 
 
+def test_commands_before_traffic_run_again_after_they_were_undone(live: Alone) -> None:
+    parts = live.parts("good2", before=("migrate",))
+    for _ in range(2):
+        assert live.deploy("good2", parts, migrates="yes") == "live good2-1"
+        assert live.calls("RAILS_ENV") == 1, "not again after success"
+        assert live.deploy("good1") == "live good1-1"
+    assert live.call("forget_commands", APP).returncode == 0
+    assert live.deploy("good2", parts, migrates="yes") == "live good2-1"
+    assert live.calls("RAILS_ENV") == 2
+
+
 # --- what a killed run has left ---
 
 

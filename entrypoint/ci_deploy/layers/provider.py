@@ -267,6 +267,9 @@ class Provider(Layer[S]):
         """Release the lock, whoever holds it."""
         self._cannot("be unlocked")
 
+    def before_undoing(self) -> None:
+        """Migrations are about to be undone: who remembers that they were run has to forget it."""
+
     def backup(self) -> None:
         """Export the databases before they are migrated. Raises DeployFailed."""
         self._cannot("export a database")

@@ -260,6 +260,12 @@ class Compose(Provider[ComposeSettings]):
             raise OutcomeUnknown(message, hint=f"On {host}: docker logs -f {name}")
         return Ran(result.exit_code, result.lines, result.planned)
 
+    def before_undoing(self) -> None:
+        """Commands before traffic run once per release; N may reach back over several."""
+        what = "let the commands before traffic run again at the next deploy of a release"
+        words = ["forget_commands", self.ctx.app]
+        self.hosts.change(self.hosts.all, words, lambda host: f"{what} on {host}")
+
     def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
         need_service([image.service for image in self.hosts.first.facts.images] or [name], name)
         number = "" if count is None else f" to {count}"

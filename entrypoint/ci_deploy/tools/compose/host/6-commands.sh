@@ -210,6 +210,15 @@ process() {
     esac
 }
 
+# forget_commands APP: that commands before traffic have succeeded. A failure stays known: its
+# container is there still.
+forget_commands() {
+    enter "$1"
+    for each in "$home"/releases/*/step.*; do
+        [ "$(cat "$each" 2>/dev/null)" != 0 ] || rm -f "$each"
+    done
+}
+
 # note APP: what is on stdin; nothing removes it.
 note() {
     enter "$1"
