@@ -3,13 +3,14 @@ is kept, what is taken back."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ci_deploy.tools.compose.facts import read_facts
-from tests.compose.alone import APP, Alone
+from tests.compose.alone import APP, REPOSITORY, SERVICES, Alone
 
 
 @pytest.fixture
@@ -33,6 +34,22 @@ def test_stand_in_is_good_enough_for_a_whole_deploy_and_a_way_back(live: Alone) 
     live.runs_only("good2")
     assert live.deploy("bad1").startswith("rolled-back shop-app-1: unhealthy")
     live.runs_only("good2")
+
+
+def test_first_release_that_fails_does_not_stop_what_ran_before_and_was_left_alone(
+    host: Alone,
+) -> None:
+    """A project that was run by hand until now, with a database that nobody wants to lose."""
+    services = {**SERVICES, "db": {"image": f"{REPOSITORY}:good3"}}
+    assert (
+        host.deploy("good1", host.parts("good1", services, "app tag env\ndb\n")) == "live good1-1"
+    )
+    shutil.rmtree(host.state)
+    before = host.read()["containers"]["shop-db-1"]["id"]
+    end = host.deploy("bad1", host.parts("bad1", services, "app tag env\ndb\n"))
+    assert end.startswith("stopped shop-app-1: unhealthy")
+    assert host.running() == {"shop-db-1": "sha256:good3-id"}
+    assert host.read()["containers"]["shop-db-1"]["id"] == before
 
 
 # --- the same release again ---

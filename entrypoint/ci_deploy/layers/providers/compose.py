@@ -175,6 +175,8 @@ class Compose(Provider[ComposeSettings]):
 
     def _explain(self) -> None:
         """What users of the app will notice."""
+        if said := checks.by_hand(self.hosts.all, self.ctx.app, self.model.project):
+            self.ctx.console.warning(said)
         if not self.ctx.planning:
             return
         say, services = self.ctx.console.indent, self.model.ours

@@ -61,8 +61,8 @@ go_back() {
     going_back=1
     phase rolling-back
     if [ -z "$back" ]; then
-        say "! $because; there is no release to go back to, so it is stopped"
-        compose "$made" stop
+        say "! $because; there is no release to go back to, so what it has brought is stopped"
+        stop_new "$run"
         rm -f "$home/pending"
         finish stopped "$because"
     fi
@@ -73,6 +73,19 @@ go_back() {
         finish rolled-back "$because"
     fi
     finish broken "$because; and going back to $back failed: $why"
+}
+
+# note_before: at a first deploy, what runs already because somebody has started it by hand.
+note_before() {
+    [ -n "$(current)" ] || containers '{{.ID}}' --filter status=running >"$run/before"
+}
+
+# stop_new RUN: where there is no release to go back to. What ran before that run and was left alone (a
+# database that is years old) goes on.
+stop_new() {
+    new=$(containers '{{.ID}}' | grep -vxF -f "$1/before")
+    # shellcheck disable=SC2086  # words
+    [ -z "$new" ] || $limited docker stop $new >/dev/null
 }
 
 # --- for how long nothing ran ---
@@ -127,7 +140,7 @@ recover() {
     if ! was_to_go_back && ensure_images "$tried" && activate "$tried" && accept "$open_id"; then
         healed="is live"
     elif [ -z "$from" ]; then
-        compose "$tried" stop
+        stop_new "$left"
         rm -f "$home/pending"
         healed="is stopped, for there is nothing to go back to"
     elif going_back=1 && ensure_images "$home/releases/$from/proven" && activate "$made"; then

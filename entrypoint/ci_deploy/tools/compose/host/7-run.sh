@@ -51,6 +51,7 @@ run() {
     from=$(current)
     audit started
     recover
+    note_before || finish failed "Docker does not answer, or the disk is full"
     rel=$home/releases/$release
     "run_$action"
 }
