@@ -94,10 +94,10 @@ class Alone:
         """Until one waits."""
         until((self.engine / "hold.held").exists)
 
-    def release(self) -> None:
-        """Let it go on, and the next ones pass."""
+    def release(self, *faults: Any) -> None:
+        """Let it go on, with other faults for the next ones."""
         data = self.read()
-        data["faults"] = []
+        data["faults"] = list(faults)
         self.write(data)
         (self.engine / "hold.held").unlink(missing_ok=True)
         (self.engine / "hold").unlink(missing_ok=True)
@@ -154,7 +154,7 @@ class Alone:
             "run_service": "app", "deploy_env": "production", "registry": "", "user": "",
             "lock_timeout": 10, "limit": 60, "steady": 0, "health_timeout": 0, "url": "",
             "url_timeout": 5, "min_free": 0, "refuse_outdated": "no", "gates": "no",
-            "migrates": "no", "patience": 300, "needs": "", "keep": 5, **settings,
+            "migrates": "no", "reject": "no", "patience": 300, "needs": "", "keep": 5, **settings,
         }  # fmt: skip
         files = {
             "run/settings": "".join(f"{key} {value}\n" for key, value in wanted.items()).encode(),

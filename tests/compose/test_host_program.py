@@ -52,6 +52,44 @@ def test_first_release_that_fails_does_not_stop_what_ran_before_and_was_left_alo
     assert host.read()["containers"]["shop-db-1"]["id"] == before
 
 
+def test_release_that_was_taken_back_for_failing_is_none_to_go_back_to(live: Alone) -> None:
+    """Its health check has failed after it was live: the job goes back with `reject`."""
+    assert live.deploy("good2") == "live good2-1"
+    assert live.deploy("good1", action="rollback") == "live good1-1"
+    assert _proven(live) == {"good1-1", "good2-1"}
+    assert live.deploy("good2") == "live good2-1"
+    assert live.deploy("good1", action="rollback", reject="yes") == "live good1-1"
+    assert _proven(live) == {"good1-1"}
+    assert live.deploy("good2") == "live good2-1", "a new try is welcome"
+    assert _proven(live) == {"good1-1", "good2-1"}
+
+
+def test_release_that_was_proven_once_and_fails_now_is_none_to_go_back_to(live: Alone) -> None:
+    assert live.deploy("good2") == "live good2-1"
+    live.fault("*releases/good1-1* up -d *")
+    assert live.deploy("good1", action="rollback").startswith("rolled-back ")
+    assert _proven(live) == {"good2-1"}
+
+
+def _proven(host: Alone) -> set[str]:
+    facts = read_facts(host.call("status", APP).stdout.decode())
+    return {known.id for known in facts.releases.values() if known.live}
+
+
+# --- an engine that is away ---
+
+
+@pytest.mark.parametrize("match", ["* up -d *", "inspect -f {{.Name}}|*", "ps -a * {{.ID}}"])
+def test_engine_that_does_not_answer_is_waited_for(live: Alone, match: str) -> None:
+    live.hold("pull *good2")
+    run = live.start("good2")
+    live.held()
+    live.release({"match": match, "times": 1, "then": [{"match": "info*", "times": 1}]})
+    assert live.end(run) == "live good2-1"
+    assert "Docker does not answer: waiting for it" in live.log(run)
+    live.runs_only("good2")
+
+
 # --- the same release again ---
 
 

@@ -63,14 +63,15 @@ def unknown(*words: str) -> NoReturn:
 
 
 def faults(line: str) -> None:
-    """What a test wants of a call: to fail, perhaps only some times, or to wait."""
+    """What a test wants of a call: to fail, perhaps only some times with others after it, or to
+    wait."""
     with state() as data:
         data["calls"].append(line)
         hit = next((each for each in data["faults"] if fnmatch.fnmatch(line, each["match"])), None)
         if hit and hit.get("times"):
             hit["times"] -= 1
             if not hit["times"]:
-                data["faults"].remove(hit)
+                data["faults"] = [*hit.get("then", []), *(f for f in data["faults"] if f != hit)]
     if hit and "hold" in hit:
         Path(f"{hit['hold']}.held").touch()
         while Path(hit["hold"]).exists():

@@ -205,9 +205,9 @@ class Compose(Provider[ComposeSettings]):
         return self.hosts.first.facts.revision(self.target)
 
     def roll_back(self, revision: str) -> Live:
-        before = self.ctx.before
-        if self.ctx.command != "rollback" and before and before.revision == revision:
-            self.target = before.release  # of this run: ROLLBACK_ON_FAILURE
+        before, by_itself = self.ctx.before, self.ctx.command != "rollback"  # ROLLBACK_ON_FAILURE
+        if by_itself and before and before.revision == revision:
+            self.target = before.release
         facts = self.hosts.first.facts
         project = self.settings.project or facts.apps[self.ctx.app]
         order = Order(
@@ -216,6 +216,7 @@ class Compose(Provider[ComposeSettings]):
             project,
             {},
             {"revision": revision, "tag": facts.releases[self.target].facts.get("tag", "")},
+            reject=by_itself,
         )
         self._run(order, f"go back to {self.target} on {{host}}")
         return self.ctx.live or Live()

@@ -33,6 +33,7 @@ class Order:
     facts: Mapping[str, str]  # for the audit log
     needs: Sequence[str] = ()  # services that commands before traffic need
     migrates: bool = False  # there are commands before traffic
+    reject: bool = False  # what runs until now has failed: nobody shall go back to it
 
 
 class HostRun:
@@ -133,6 +134,7 @@ class HostRun:
             "refuse_outdated": "yes" if core.refuse_outdated else "no",
             "gates": "yes" if self._several else "no",
             "migrates": "yes" if self._order.migrates and first else "no",
+            "reject": "yes" if self._order.reject else "no",
             "patience": int(PATIENCE),
             "needs": " ".join(self._order.needs),
             "keep": KEEP,

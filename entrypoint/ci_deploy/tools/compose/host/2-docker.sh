@@ -35,11 +35,22 @@ compose() (
 
 # --- containers ---
 
+# wait_for_engine: two minutes.
+wait_for_engine() {
+    tries=0
+    until docker info >/dev/null 2>&1; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 600 ] || return
+        pause
+    done
+}
+
 # containers FORMAT WORD…: `docker ps -a` of the project, without one-off commands.
 containers() (
     format=$1
     shift
-    docker ps -a --no-trunc --filter "label=com.docker.compose.project=$project" \
+    # shellcheck disable=SC2086  # words
+    $limited docker ps -a --no-trunc --filter "label=com.docker.compose.project=$project" \
         --filter label=com.docker.compose.oneoff=False --format "$format" "$@"
 )
 

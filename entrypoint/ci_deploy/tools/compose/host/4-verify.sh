@@ -12,13 +12,11 @@ verify() {
     only=${1:-} started=$(stamp) url_trouble=
     : >"$run/seen" && : >"$run/told" || return
     while :; do
-        ids=$(containers '{{.ID}}')
-        : >"$run/containers"
-        # shellcheck disable=SC2086  # words
-        [ -z "$ids" ] || docker inspect -f "$CONTAINER" $ids >"$run/containers" 2>/dev/null || {
-            pause # one of them was removed in between
-            [ "$(since "$started" | cut -d . -f 1)" -lt 60 ] && continue
-        }
+        if ! look; then
+            engine_is_back && [ "$(since "$started" | cut -d . -f 1)" -lt 60 ] && continue
+            why="Docker does not tell what runs"
+            return 1
+        fi
         judge "$only" "$(since "$started")" >"$run/verdict"
         grep '^good ' "$run/verdict" | while read -r _ name how; do
             grep -qx "$name" "$run/told" || { say "$name: $how" && echo "$name" >>"$run/told"; }
@@ -35,6 +33,26 @@ verify() {
     why=${url_trouble:-$(sed -n 's/^bad //p' "$run/verdict" | head -n 1)}
     show_trouble
     return 1
+}
+
+# look: at all containers. An engine that does not answer is not one without containers.
+look() {
+    ids=$(containers '{{.ID}}') && : >"$run/containers" || return
+    [ -n "$ids" ] || return 0
+    # shellcheck disable=SC2086  # words
+    docker inspect -f "$CONTAINER" $ids >"$run/containers" 2>/dev/null # fails when one has just gone
+}
+
+# engine_is_back: waits for the engine when it does not answer: whatever the reason, it says nothing
+# about the release. After its return the clock of `verify` begins anew.
+engine_is_back() {
+    pause
+    ! docker info >/dev/null 2>&1 || return 0
+    say "! Docker does not answer: waiting for it"
+    away=yes
+    wait_for_engine || return
+    started=$(stamp)
+    : >"$run/seen"
 }
 
 # judge SERVICES SECONDS: one line for each container: `good NAME HOW`, `wait NAME WHY` or

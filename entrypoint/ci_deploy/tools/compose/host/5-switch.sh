@@ -14,22 +14,33 @@ switch_to() {
     go_back
 }
 
-# activate MADE: make it run, and prove it.
+# activate MADE: make it run, and prove it. Again when the engine was away in the meantime.
 activate() {
     made=$1
+    for _ in 1 2 3; do
+        away=''
+        try_it
+        activated=$?
+        if [ "$activated" = 0 ] || ! engine_is_back || [ -z "$away" ]; then break; fi
+    done
+    return "$activated"
+}
+
+try_it() {
+    if ! wait_for_engine; then why="Docker does not answer" && return 1; fi
     write_override "$made" || [ -f "$made/override.json" ] || return
     mark_stops
-    if ! bring_up; then
-        why="\`docker compose up\` failed"
-        activated=1
-    else
-        why=
+    if bring_up; then
+        why=''
         [ -n "$going_back" ] || phase verifying
         verify
-        activated=$?
+    else
+        why="\`docker compose up\` failed"
+        false
     fi
+    tried_it=$?
     tell_stops
-    return "$activated"
+    return "$tried_it"
 }
 
 bring_up() {
@@ -54,9 +65,14 @@ accept() {
 
 link() { ln -sfn "$1" "$2.new" && mv -fT "$2.new" "$2"; }
 
-# go_back: to the release that was proven last, and prove it again. $why says what for.
+# reject RELEASE-ID: it is none to go back to any more, and a next try makes it anew.
+reject() { rm -f "$home/releases/$1/live" "$home/releases/$1/proven"; }
+
+# go_back: to the release that was proven last, and prove it again. $why says what for; when nothing
+# was wrong with the release, it is only recalled.
 go_back() {
-    because=${why:-$(reason)}
+    because=${why:-$(reason)} recalled=''
+    if [ -z "$why" ] || cancelled; then recalled=yes; fi
     back=$(current)
     going_back=1
     phase rolling-back
@@ -69,7 +85,8 @@ go_back() {
     say "! $because: going back to $back"
     if activate "$home/releases/$back/proven"; then
         rm -f "$home/pending"
-        cancelled && finish recalled "$because"
+        [ -z "$recalled" ] || finish recalled "$because"
+        [ "$release" = "$back" ] || reject "$release"
         finish rolled-back "$because"
     fi
     finish broken "$because; and going back to $back failed: $why"

@@ -229,12 +229,7 @@ note() {
 # recover_all: for an @reboot line in the user's crontab: what a reboot has interrupted in any app is
 # finished or taken back, without waiting for a next deploy.
 recover_all() {
-    tries=0
-    until docker info >/dev/null 2>&1; do
-        tries=$((tries + 1))
-        [ "$tries" -lt 300 ] || exit
-        pause
-    done
+    wait_for_engine || exit
     for pending in "$base"/apps/*/pending; do
         [ -f "$pending" ] || continue
         pending=${pending%/pending}

@@ -110,6 +110,7 @@ switch() {
     ! cancelled || finish_untouched
     why=
     switch_to "$release" || finish broken "$why"
+    [ "$reject" = no ] || [ "$from" = "$release" ] || reject "$from"
     finish live "$release"
 }
 
