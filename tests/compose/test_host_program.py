@@ -3,6 +3,7 @@ is kept, what is taken back."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from ci_deploy.tools.compose.facts import read_facts
 from tests.compose.alone import APP, REPOSITORY, SERVICES, Alone
+from tests.support import until
 
 
 @pytest.fixture
@@ -88,6 +90,47 @@ def test_engine_that_does_not_answer_is_waited_for(live: Alone, match: str) -> N
     assert live.end(run) == "live good2-1"
     assert "Docker does not answer: waiting for it" in live.log(run)
     live.runs_only("good2")
+
+
+# --- services that are no servers ---
+
+
+def _with_job(host: Alone, tag: str) -> dict[str, bytes]:
+    services = {**SERVICES, "job": {"image": f"{REPOSITORY}:job", "restart": "no"}}
+    return host.parts(tag, services, "app tag env\njob task\n")
+
+
+def test_task_that_still_runs_proves_nothing(live: Alone) -> None:
+    live.push("job", "runs")
+    end = live.deploy("good2", _with_job(live, "good2"), health_timeout=1)
+    assert end.startswith("rolled-back shop-job-1: not done within 1 s")
+    assert live.current == "good1"
+
+
+def test_task_is_waited_for(live: Alone) -> None:
+    live.push("job", "runs")
+    run = live.start("good2", _with_job(live, "good2"))
+    until(lambda: "app-1: healthy" in live.log(run))
+    assert live.current == "good1"
+    data = live.read()
+    data["containers"]["shop-job-1"]["status"] = "exited"
+    live.write(data)
+    assert live.end(run) == "live good2-1"
+    assert live.file("current/proven/tasks") == "job\njob done\n"
+
+
+def test_service_for_commands_in_a_profile_is_pinned_and_configured_but_not_started(
+    host: Alone,
+) -> None:
+    console = {"image": f"{REPOSITORY}:${{DEPLOY_TAG}}", "env_file": [".env"], "profiles": ["x"]}
+    flags = "app tag env\nconsole tag env optional\n"
+    parts = host.parts("good1", {**SERVICES, "console": console}, flags)
+    assert host.deploy("good1", parts, run_service="console") == "live good1-1"
+    override = json.loads(host.file("current/proven/override.json"))["services"]["console"]
+    assert override["image"] == f"{REPOSITORY}:good1@sha256:good1"
+    assert override["env_file"] == [str(host.state / "releases/good1-1/app.env")]
+    assert set(host.running()) == {"shop-app-1"}
+    assert host.deploy("good1", parts, run_service="console").startswith("noop ")
 
 
 # --- the same release again ---

@@ -179,10 +179,10 @@ class Compose(Provider[ComposeSettings]):
             self.ctx.console.warning(said)
         if not self.ctx.planning:
             return
-        say, services = self.ctx.console.indent, self.model.ours
+        say = self.ctx.console.indent
         for step in self.ctx.before_traffic:
             say(f"before the switch, once: {step.what}")
-        names = ", ".join(service.name for service in services)
+        names = ", ".join(each.name for each in self.model.ours if not each.optional)
         say(f"Compose stops the containers of {names} before it starts the new ones.")
         if stopped := history.last_stop(self.hosts.all):
             say(f"The last deploy stopped them for {stopped:.1f} s.")

@@ -66,9 +66,17 @@ remove_leftovers() {
 }
 
 # model MADE: `service image replicas` for each service, from Compose's own reading of the files.
-# (Its output holds the app's secrets, so it only ever goes through this pipe.)
+# (Its output holds the app's secrets, so it only ever goes through this pipe.) The service for commands
+# may be in a profile that nothing starts: it is named too, with no replica.
 model() {
-    compose "$1" config --format json | awk -v project="$project" '
+    compose "$1" config --format json | read_model
+    flag "$run_service" optional || return 0
+    compose "$1" --profile '*' config --format json | read_model |
+        awk -v name="$run_service" '$1 == name { print $1, $2, 0 }'
+}
+
+read_model() {
+    awk -v project="$project" '
         function out() {
             if (service != "") print service, (image == "" ? project "-" service : image), replicas
         }

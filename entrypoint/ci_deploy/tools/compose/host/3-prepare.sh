@@ -25,7 +25,8 @@ write_env() {
 env_sum() { sed '/^#/d' "$path/.env" 2>/dev/null | sha256sum | cut -c 1-16; }
 
 # flag SERVICE NAME: whether ci-deploy has marked a service, in the file `services`:
-#   tag   its image is named by DEPLOY_TAG     env   it takes the app's configuration
+#   tag   its image is named by DEPLOY_TAG     env        it takes the app's configuration
+#   task  it ends when it is done              optional   it is in a profile
 flag() { grep -Eq "^$1( .*)? $2( |\$)" "$rel/services"; }
 
 # prepare RELEASE: fetch and pin all images. After this a registry is not needed any more.
@@ -38,7 +39,7 @@ prepare() {
     phase pulling && check_disk || return
     forget_tries "$rel"
     mkdir -p "$made" && write_env "$made" || return
-    model "$made" >"$made/model" 2>"$run/compose.errors"
+    model "$made" 2>"$run/compose.errors" | awk '!seen[$1]++' >"$made/model"
     [ -s "$made/model" ] || {
         cat "$run/compose.errors"
         why="Compose does not accept the files: $(tail -n 1 "$run/compose.errors")"

@@ -56,10 +56,12 @@ engine_is_back() {
 }
 
 # judge SERVICES SECONDS: one line for each container: `good NAME HOW`, `wait NAME WHY` or
-# `bad NAME: WHY`; and `seen KEY SECONDS` to remember since when it has run without a restart.
+# `bad NAME: WHY`; `seen KEY SECONDS` to remember since when it has run without a restart; and
+# `may SERVICE` for one that may end by itself, since nothing says that it is a server.
 judge() {
+    tasks=$(awk '/ task( |$)/ { print $1 }' "${made%/*}/services")
     awk -F '|' -v only=" $1 " -v elapsed="$2" -v steady="$steady" -v health="$health_timeout" \
-        -v run_service="$run_service" '
+        -v run_service="$run_service" -v tasks=" $(echo "$tasks" | tr '\n' ' ')" -v deadline="$limit" '
         function ns(key, fallback) { # a duration of the healthcheck in seconds
             if (match($0, "\"" key "\":[0-9]+"))
                 return substr($0, RSTART + length(key) + 3, RLENGTH - length(key) - 3) / 1e9
@@ -67,6 +69,7 @@ judge() {
         }
         function limit() { # seconds until it has to be healthy
             if (health > 0) return health
+            if (task) return deadline
             if (state == "none") return steady + 30
             return ns("StartPeriod", 0) + 10 + \
                 (ns("Interval", 30) + ns("Timeout", 30)) * (match($0, /"Retries":[1-9]/) ? \
@@ -84,14 +87,18 @@ judge() {
         !($2 in replicas) { next } # of another profile, or not asked for
         {
             name = substr($1, 2); service = $2; status = $4; code = $5; restarts = $6; state = $8
-            server = $9 == "always" || $9 == "unless-stopped" || $10 > 0 || state != "none" || \
-                service == run_service
+            task = index(tasks, " " service " ")
+            server = !task && ($9 == "always" || $9 == "unless-stopped" || $10 > 0 || state != "none" || \
+                service == run_service)
+            if (!server) print "may " service
             count[service]++
             key = name "/" $7 "/" restarts
             if (!(key in since)) since[key] = elapsed
             print "seen " key " " since[key]
             if ($3 != wanted[service]) say("bad", "it runs " $3 " instead of " wanted[service])
             else if (restarts >= 3) say("bad", "it ends again and again (exit code " code ")")
+            else if (task && status == "running" && elapsed <= limit()) say("wait", "running none")
+            else if (task && status == "running") say("bad", "not done within " limit() " s")
             else if (status == "running" && state == "healthy") say("good", "healthy after " elapsed " s")
             else if (status == "running" && state == "none" && elapsed - since[key] >= steady)
                 say("good", "runs steadily for " steady " s (it has no healthcheck)")

@@ -57,8 +57,11 @@ bring_up() {
 # the other; all that is asked of a current release is there before.
 accept() {
     rel=$home/releases/$1 why="it could not be written down: is the disk full?"
-    # Services that have ended well are tasks: they need not run.
-    awk -F '|' '$4 == "exited" { print $2 }' "$run/containers" | sort -u >"$made/tasks" &&
+    # Services that have ended well are tasks that are done: they need not run.
+    {
+        awk -F '|' '$4 == "exited" { print $2, "done" }' "$run/containers"
+        sed -n 's/^may //p' "$run/verdict"
+    } | sort -u >"$made/tasks" &&
         { [ "$made" = "$rel/proven" ] || link "${made##*/}" "$rel/proven"; } &&
         date +%s >"$rel/live" && link "releases/$1" "$home/current" && rm -f "$home/pending"
 }

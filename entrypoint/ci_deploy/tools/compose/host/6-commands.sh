@@ -17,6 +17,7 @@ probe() {
     docker compose version --short >"$tmp/version" 2>/dev/null &
     if [ -f "$tmp/list" ]; then
         if [ "$2" = - ]; then set -- config; else set -- -p "$2" config; fi
+        set -- --profile '*' "$@" # the service for commands may be in one
         files "$tmp" "$@" --no-interpolate --format json >"$tmp/model" 2>"$tmp/model.errors"
     fi
     wait
