@@ -49,7 +49,7 @@ class Alone:
             "faults": [],
             "calls": [],
         }
-        self.write({**empty, "logins": [], "number": 0})
+        self.write({**empty, "logins": [], "pulls": {}, "number": 0})
         for tag in ("good1", "good2", "good3"):
             self.push(tag, "healthy")
         self.push("bad1", "unhealthy")

@@ -92,6 +92,37 @@ def test_engine_that_does_not_answer_is_waited_for(live: Alone, match: str) -> N
     live.runs_only("good2")
 
 
+# --- the registry ---
+
+
+@pytest.mark.parametrize(
+    ("image", "registry", "with_login"),
+    [
+        ("registry.test/shop", "registry.test", True),
+        ("index.docker.io/acme/shop", "", True),
+        ("acme/shop", "", True),
+        ("registry.test/shop", "", False),
+    ],
+)
+def test_login_is_used_for_the_images_of_its_registry_only(
+    host: Alone, image: str, registry: str, with_login: bool
+) -> None:
+    services = {"app": {"image": f"{image}:${{DEPLOY_TAG}}"}}
+    parts = host.parts("good1", services, "app tag\n")
+    host.deploy("good1", parts, password="pass", registry=registry, user="robot")
+    [folder] = host.read()["pulls"].values()
+    assert bool(folder) is with_login
+
+
+def test_login_does_not_lose_the_engine_that_the_user_has_chosen(host: Alone) -> None:
+    """Rootless Docker is found by the context in ~/.docker/config.json."""
+    own = host.path / ".docker"
+    (own / "contexts").mkdir(parents=True)
+    (own / "config.json").write_text('{\n\t"auths": {},\n\t"currentContext": "rootless"\n}\n')
+    host.deploy("good1", password="pass", registry="registry.test", user="robot")
+    assert host.read()["logins"] == [["registry.test", "rootless", True, "pass"]]
+
+
 # --- services that are no servers ---
 
 

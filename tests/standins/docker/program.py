@@ -41,10 +41,12 @@ def state(*, change: bool = True) -> Iterator[dict[str, Any]]:
     with (HERE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         data = json.loads((HERE / "state.json").read_text())
-        yield data
-        if change:
-            (HERE / "state.new").write_text(json.dumps(data))
-            (HERE / "state.new").replace(HERE / "state.json")
+        try:
+            yield data
+        finally:
+            if change:
+                (HERE / "state.new").write_text(json.dumps(data))
+                (HERE / "state.new").replace(HERE / "state.json")
 
 
 def say(*words: str) -> None:
@@ -199,6 +201,7 @@ def pull(words: list[str]) -> None:
     [quiet, name] = words
     assert quiet == "-q", words
     with state() as data:
+        data["pulls"][name] = os.environ.get("DOCKER_CONFIG", "")
         found = image_of(data["registry"], name)
         if not found:
             fail(f"manifest for {name} not found")
@@ -211,7 +214,11 @@ def pull(words: list[str]) -> None:
 def login(words: list[str]) -> None:
     folder = Path(os.environ["DOCKER_CONFIG"])
     with state() as data:
-        data["logins"].append([words[-1], (folder / "config.json").exists(), sys.stdin.read()])
+        config = folder / "config.json"
+        known = json.loads(config.read_text()) if config.exists() else {}
+        contexts = (folder / "contexts").is_dir()
+        context = known.get("currentContext", "")
+        data["logins"].append([words[-1], context, contexts, sys.stdin.read()])
 
 
 def rm(words: list[str]) -> None:

@@ -83,7 +83,7 @@ class HostRun:
             said = "\n".join(result.lines)
             if said.startswith("login "):
                 self._call_off()
-                registry = self._login.registry or "Docker Hub"
+                registry = self._login.host or "Docker Hub"
                 reason = result.lines[-1].removeprefix("login ")
                 message = f"{registry} refuses the user {self._login.user} on {host}: {reason}"
                 raise Unauthorized(message, hint="Check DOCKER_USER and DOCKER_PASS.")
@@ -122,7 +122,7 @@ class HostRun:
             "project": self._order.project,
             "run_service": wanted.run_service,
             "deploy_env": wanted.deploy_env,
-            "registry": self._login.registry,
+            "registry": self._login.host,
             "user": self._login.user,
             "lock_timeout": core.lock_timeout,
             "limit": core.timeout,

@@ -9,6 +9,8 @@ limited=
 # (an exported DEPLOY_TAG makes every rollback a rollback to itself).
 clean() {
     env -i PATH="$PATH" HOME="$HOME" ${DOCKER_HOST:+"DOCKER_HOST=$DOCKER_HOST"} \
+        ${DOCKER_CONTEXT:+"DOCKER_CONTEXT=$DOCKER_CONTEXT"} \
+        ${DOCKER_CONFIG:+"DOCKER_CONFIG=$DOCKER_CONFIG"} \
         ${XDG_RUNTIME_DIR:+"XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR"} "$@"
 }
 
@@ -101,7 +103,7 @@ read_model() {
 # registry_of IMAGE: the host in its name; docker.io when there is none.
 registry_of() {
     case ${1%%/*} in
-    "$1") echo docker.io ;; # no slash at all
+    "$1" | index.docker.io | registry-1.docker.io) echo docker.io ;; # no slash at all; names of the Hub
     *.* | *:* | localhost) echo "${1%%/*}" ;;
     *) echo docker.io ;;
     esac
@@ -175,11 +177,21 @@ log_in() {
         [ -d "$dir" ] && [ -w "$dir" ] && break
     done
     login=$(mktemp -d "$dir/ci-deploy-login.XXXXXX") && put "$run/login" "$login" || return 1
+    same_engine
     # `printf` is part of the shell: the password is in no argument list.
     printf '%s' "$password" | DOCKER_CONFIG=$login docker login -u "$user" --password-stdin \
         ${registry:+"$registry"} >/dev/null 2>"$run/login.errors" && return
     forget_login
     return 1
+}
+
+# same_engine: what the user's own configuration says of where Docker is (rootless: in a context) holds
+# for the throw-away one too.
+same_engine() {
+    own=${DOCKER_CONFIG:-$HOME/.docker}
+    context=$(sed -n 's/.*"currentContext": *"\([^"\\]*\)".*/\1/p' "$own/config.json" 2>/dev/null)
+    [ ! -d "$own/contexts" ] || ln -s "$(cd "$own" && pwd)/contexts" "$login/contexts"
+    [ -z "$context" ] || printf '{"currentContext": "%s"}\n' "$context" >"$login/config.json"
 }
 
 forget_login() { remove_login "$run" && login=; }
