@@ -176,7 +176,7 @@ class Alone:
         """How a run ended."""
         file = self.state / "runs" / run / "outcome"
         until(file.exists, what=f"no end of {run}: {self.log(run)}")
-        until(lambda: not self._processes())
+        until(lambda: run not in self._alive())
         return file.read_text().strip()
 
     def log(self, run: str) -> str:
@@ -202,6 +202,14 @@ class Alone:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         return found
+
+    def _alive(self) -> str:
+        """The command lines of the runs that go on: one clears up after it has told its end."""
+        lines = []
+        for pid in self._processes():
+            with contextlib.suppress(OSError):
+                lines.append(Path(f"/proc/{pid}/cmdline").read_text())
+        return "\n".join(lines)
 
     def _processes(self) -> list[int]:
         """Of the detached runs: they work in our directory, where nobody else does."""

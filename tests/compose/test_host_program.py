@@ -123,6 +123,83 @@ def test_login_does_not_lose_the_engine_that_the_user_has_chosen(host: Alone) ->
     assert host.read()["logins"] == [["registry.test", "rootless", True, "pass"]]
 
 
+# --- what is kept ---
+
+
+def _retire(host: Alone, *tags: str) -> None:
+    """Let these releases be old, and a run clear up."""
+    for tag in tags:
+        (host.state / f"releases/{tag}-1/live").write_text("1\n")
+    host.deploy("good3", keep=1)
+
+
+def _images(host: Alone) -> set[str]:
+    return {each["name"].rpartition(":")[2] for each in host.read()["images"].values()}
+
+
+def test_image_goes_with_the_last_release_that_has_it(live: Alone) -> None:
+    assert live.deploy("good2") == "live good2-1"
+    _retire(live, "good1", "good2")
+    assert _images(live) == {"good3"}
+    assert [each.name for each in (live.state / "releases").iterdir()] == ["good3-1"]
+
+
+def test_image_that_somebody_else_has_brought_stays(host: Alone) -> None:
+    data = host.read()
+    data["images"] |= data["registry"]
+    host.write(data)
+    assert host.deploy("good1") == "live good1-1"
+    _retire(host, "good1")
+    assert "good1" in _images(host)
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_image_that_another_app_on_the_host_may_go_back_to_stays(
+    live: Alone, tmp_path: Path, readable: bool
+) -> None:
+    other = tmp_path / "other app"
+    images = other / ".ci-deploy/apps/blog/releases/1-a/made.x/images"
+    images.parent.mkdir(parents=True)
+    images.write_text("app registry.test/shop:good1 1 sha256:good1-id -\n")
+    if not readable:  # root may read all, so `ls` has to say it
+        ls = live.engine / "ls"
+        ls.write_text("#!/bin/sh\necho \"ls: cannot open '$1': Permission denied\" >&2; exit 2\n")
+        ls.chmod(0o755)
+        images.write_text("")
+    data = live.read()
+    data["containers"]["blog-app-1"] = {
+        **data["containers"]["shop-app-1"], "project": "blog", "folder": str(other),
+        "image": "sha256:other", "id": "f" * 64,
+    }  # fmt: skip
+    live.write(data)
+    _retire(live, "good1")
+    assert "good1" in _images(live)
+
+
+def test_release_of_a_run_that_waits_is_not_cleared_up(live: Alone) -> None:
+    assert live.deploy("good2") == "live good2-1"
+    live.hold("pull *good3")
+    first = live.start("good3", keep=1)
+    live.held()
+    (live.state / "releases/good1-1/live").write_text("1\n")
+    second = live.start("good1", action="rollback")
+    live.release()
+    assert live.end(first) == "live good3-1"
+    assert live.end(second) == "live good1-1"
+    live.runs_only("good1")
+
+
+def test_two_jobs_with_one_release_do_not_meet_before_the_lock(live: Alone) -> None:
+    live.hold("pull *good2")
+    runs = [live.start("good2")]
+    live.held()
+    runs.append(live.start("good2"))
+    assert (live.state / "runs" / runs[1] / "release/list").is_file()
+    live.release()
+    assert [live.end(run) for run in runs] == ["live good2-1", "noop good2-1 runs already"]
+    assert not (live.state / "runs" / runs[1] / "release").exists()
+
+
 # --- services that are no servers ---
 
 

@@ -133,6 +133,7 @@ TRY_AGAIN='toomanyrequests|too many requests|5[0-9][0-9] (Internal|Bad|Service|G
 
 # pull_all: the images that are named on stdin, at the same time.
 pull_all() {
+    docker images -q --no-trunc >"$run/images.before"
     started=$(stamp) pids='' count=0
     while read -r image; do
         count=$((count + 1))
@@ -148,6 +149,11 @@ pull_all() {
         return 1
     fi
     [ "$count" = 0 ] || say "pulled in $(since "$started") s"
+}
+
+# note_pulled IMAGE-ID: that it is us who have brought it here, if so.
+note_pulled() {
+    grep -qx "$1" "$run/images.before" || grep -qsx "$1" "$home/pulled" || echo "$1" >>"$home/pulled"
 }
 
 # pin IMAGE: its id, and the name that means this image for ever (or `-` for an image that no

@@ -96,6 +96,7 @@ pin_all() {
             why="$svc: there is no image $image on this host"
             return 1
         }
+        note_pulled "${pinned%% *}"
         echo "$svc $image $replicas $pinned"
     done <"$made/model" >"$made/images.new" && mv -f "$made/images.new" "$made/images"
 }
@@ -137,6 +138,7 @@ ensure_images() {
             why="$svc: the image that it ran ($image, $sum) is gone"
             return 1
         }
+        note_pulled "$sum"
     done <"$made/images"
 }
 

@@ -12,11 +12,11 @@ stage() {
     tar -x -f - -C "$in" || exit
     load "$in/run/settings"
     put "$home/project" "$project"
-    # A release is complete and never changes, so one that is there already is the same.
-    if [ -d "$in/release" ] && [ ! -d "$home/releases/$release" ]; then
-        mv -T "$in/release" "$home/releases/$release" || exit
+    if [ ! -d "$run" ]; then
+        # It stays with its run until that has the lock: others may bring the same, or clear up.
+        [ ! -d "$in/release" ] || mv -T "$in/release" "$in/run/release" || exit
+        mv -T "$in/run" "$run" || exit
     fi
-    [ -d "$run" ] || mv -T "$in/run" "$run" || exit
     # Held by the run as long as it lives, so that everybody can see whether it does.
     exec 8>>"$run/alive"
     for _ in 1 2 3 4 5; do
@@ -53,7 +53,17 @@ run() {
     recover
     note_before || finish failed "Docker does not answer, or the disk is full"
     rel=$home/releases/$release
+    [ "$action" = recover ] || unpack || finish failed "$why"
     "run_$action"
+}
+
+# unpack: a release is complete and never changes, so one that is there already is the same.
+unpack() {
+    why="$release is not kept here any more"
+    [ -d "$rel" ] || [ ! -d "$run/release" ] || mv -T "$run/release" "$rel" ||
+        why="it could not be written down: is the disk full?"
+    rm -rf "$run/release"
+    [ -d "$rel" ]
 }
 
 run_deploy() {
@@ -135,15 +145,23 @@ clean_up() {
         count=$((count - 1))
         (exec 8>>"$each/alive" && flock -n 8) && rm -rf "$each"
     done
-    live=$(current) open=$(cut -d ' ' -f 1 "$home/pending" 2>/dev/null)
+    live=$(current) open=$(cut -d ' ' -f 1 "$home/pending" 2>/dev/null) wanted=$(wanted_by_runs)
     for each in "$home"/releases/*; do
         echo "$(cat "$each/live" 2>/dev/null || echo 0) ${each##*/}"
     done | sort -rn | awk -v keep="$keep" '$1 == 0 { print } $1 > 0 && ++seen > keep { print }' |
         while read -r when id; do
-            case $id in "$live" | "$open" | "$release") continue ;; esac
+            case $id in "$live" | "$open") continue ;; esac
+            case " $wanted " in *" $id "*) continue ;; esac
             [ "$when" != 0 ] || [ -n "$(find "$home/releases/$id" -maxdepth 0 -mtime +2)" ] || continue
             remove_release "$home/releases/$id"
         done
+}
+
+# wanted_by_runs: releases of this run and of those that wait for the lock.
+wanted_by_runs() {
+    for each in "$home"/runs/*; do
+        (exec 8>>"$each/alive" && flock -n 8) || sed -n 's/^release //p' "$each/settings"
+    done | tr '\n' ' '
 }
 
 remove_release() {
@@ -152,14 +170,29 @@ remove_release() {
     for each in "$rel"/before/*; do
         docker rm "$project-migrate-${rel##*/}-${each##*/}" >/dev/null 2>&1
     done
-    flags=$(cat "$rel/services")
     rm -rf "$rel"
-    # Images of the app that no other release has. Without force: Docker keeps what is in use.
-    while read -r svc _ _ sum _; do
-        echo "$flags" | grep -Eq "^$svc tag( |\$)" || continue
-        grep -qs " $sum " "$home"/releases/*/made.*/images || docker rmi "$sum" >/dev/null 2>&1
+    # Only images that we have brought, that no release keeps, and, since there is no force, that
+    # nothing uses.
+    while read -r _ _ _ sum _; do
+        grep -qsx "$sum" "$home/pulled" || continue
+        kept "$sum" || docker rmi "$sum" >/dev/null 2>&1
     done <"$rel.images"
     rm -rf "$rel.images"
+}
+
+# kept IMAGE-ID: whether a release of any app on this host has it, as far as containers lead to the
+# directories of other apps. One that we may not look into could have it.
+kept() {
+    {
+        echo "$path"
+        docker ps -a --filter label=com.docker.compose.project \
+            --format '{{.Label "com.docker.compose.project.working_dir"}}' || return 0
+    } | sort -u >"$run/folders"
+    while IFS= read -r folder; do
+        case $(LC_ALL=C ls "$folder/.ci-deploy/apps" 2>&1) in *"ermission denied"*) return 0 ;; esac
+        ! grep -qs " $1 " "$folder"/.ci-deploy/apps/*/releases/*/made.*/images || return 0
+    done <"$run/folders"
+    return 1
 }
 
 "$@"
