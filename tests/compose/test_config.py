@@ -169,6 +169,10 @@ def test_settings_that_only_make_sense_together_are_explained(app: App) -> None:
     assert "DEPLOY_TAG: this CI gives no build number" in done.output
     assert "DOCKER_USER: it and DOCKER_PASS are only of use together." in done.output
     assert "APP_CONFIG: Compose cannot set 1A." in done.output
+    rails = {"DEPLOY_APPLICATION": "rails", "BACKUP_BEFORE_MIGRATE": "true"}
+    done = app.deploy(**rails)
+    assert done.code == 2
+    assert "BACKUP_BEFORE_MIGRATE: compose cannot export a database." in done.output
 
 
 def test_ci_deploy_tag_names_the_image_that_deploy_takes(app: App) -> None:

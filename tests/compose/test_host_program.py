@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -198,6 +199,33 @@ def test_two_jobs_with_one_release_do_not_meet_before_the_lock(live: Alone) -> N
     live.release()
     assert [live.end(run) for run in runs] == ["live good2-1", "noop good2-1 runs already"]
     assert not (live.state / "runs" / runs[1] / "release").exists()
+
+
+def test_command_whose_connection_was_cut_is_cleared_up_when_it_has_ended(live: Alone) -> None:
+    live.hold("logs -f shop-run-1")
+    stdin = b'{"services": {"app": {"environment": {"KEY": "value"}}}}\nset -- sh -c true\n'
+    words = ["one_off", APP, "shop-run-1", "app"]
+    running = threading.Thread(target=live.call, args=words, kwargs={"stdin": stdin})
+    running.start()
+    live.held()
+    live.kill()
+    running.join()
+    assert "shop-run-1" in live.read()["containers"]
+    assert live.file("one-off.shop-run-1") == "", "its environment is gone already"
+    assert live.deploy("good2") == "live good2-1"
+    assert "shop-run-1" not in live.read()["containers"]
+    assert not (live.state / "one-off.shop-run-1").exists()
+
+
+def test_what_names_a_release_is_written_after_the_release_is_on_the_disk(live: Alone) -> None:
+    seen, sync = live.engine / "seen", live.engine / "sync"
+    words = f"$* $(cat {live.state}/pending) $(readlink {live.state}/current)"
+    sync.write_text(f'#!/bin/sh\necho "{words}" >>{seen}\n')
+    sync.chmod(0o755)
+    run = live.start("good2")
+    live.end(run)
+    line = f"-f {live.state} good2-1 {run} releases/good1-1\n"
+    assert seen.read_text() == line * 2, "before the first change, and before it is current"
 
 
 # --- services that are no servers ---

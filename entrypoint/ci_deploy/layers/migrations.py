@@ -79,6 +79,9 @@ class Migrations(Application[F]):
         if ctx.has_provider and wanted and wanted not in ctx.provider.migrates:
             can = " or ".join(f"`{each}`" for each in sorted(ctx.provider.migrates))
             yield self.problem("MIGRATE", f"{ctx.provider.name} cannot do `{wanted}`, only {can}.")
+        if self.settings.backup and ctx.has_provider and not ctx.provider.backs_up:
+            message = f"{ctx.provider.name} cannot export a database."
+            yield self.problem("BACKUP_BEFORE_MIGRATE", message, "Export it in another way.")
 
     # --- what a framework says ---
 

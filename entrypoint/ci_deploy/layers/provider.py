@@ -270,6 +270,11 @@ class Provider(Layer[S]):
     def before_undoing(self) -> None:
         """Migrations are about to be undone: who remembers that they were run has to forget it."""
 
+    @property
+    def backs_up(self) -> bool:
+        """Whether it can export the databases."""
+        return type(self).backup is not Provider.backup
+
     def backup(self) -> None:
         """Export the databases before they are migrated. Raises DeployFailed."""
         self._cannot("export a database")

@@ -6,7 +6,7 @@
 # release again, and tells the next run what this one could not finish.
 switch_to() {
     from=$(current)
-    put "$home/pending" "$1 ${run##*/}" && phase switching || return
+    put "$home/pending" "$1 ${run##*/}" && on_disk && phase switching || return
     if activate "$made" && gate keep && ! cancelled; then
         accept "$1"
         return
@@ -63,8 +63,11 @@ accept() {
         sed -n 's/^may //p' "$run/verdict"
     } | sort -u >"$made/tasks" &&
         { [ "$made" = "$rel/proven" ] || link "${made##*/}" "$rel/proven"; } &&
-        date +%s >"$rel/live" && link "releases/$1" "$home/current" && rm -f "$home/pending"
+        date +%s >"$rel/live" && on_disk && link "releases/$1" "$home/current" && rm -f "$home/pending"
 }
+
+# on_disk: what was written survives a loss of power, where this `sync` can do one file system only.
+on_disk() { sync -f "$home" 2>/dev/null || :; }
 
 link() { ln -sfn "$1" "$2.new" && mv -fT "$2.new" "$2"; }
 

@@ -182,17 +182,30 @@ one_off() {
     fi
     made=$home/releases/$id/proven
     write_override "$made" # what it says of tags may be old
-    extra=$(mktemp "$home/.env.XXXXXX") || exit 125
+    extra=$home/one-off.$container # locked as long as we live: see forget_one_offs
+    exec 7>"$extra" && flock 7 || exit 125
     trap 'rm -f "$extra"' EXIT
     printf '%s\n' "$environment" >"$extra"
     eval "$words"
     compose "$made" -f "$extra" run -d --name "$container" --no-deps -T "$svc" "$@" \
         >/dev/null || exit 125
-    rm -f "$extra"
+    : >"$extra"
     docker logs -f "$container"
     code=$(docker wait "$container") || exit 255
     docker rm "$container" >/dev/null
     exit "$code"
+}
+
+# forget_one_offs: of commands whose connection was cut, when they have ended.
+forget_one_offs() {
+    for each in "$home"/one-off.*; do
+        [ -f "$each" ] || continue
+        (exec 7>>"$each" && flock -n 7) || continue
+        : >"$each"
+        name=${each##*/one-off.}
+        docker rm "$name" >/dev/null 2>&1 # not while it runs
+        docker inspect -f '{{.State.Status}}' "$name" >/dev/null 2>&1 || rm -f "$each"
+    done
 }
 
 # process APP ACTION SERVICE COUNT: start, stop, restart or scale a service of the live release.

@@ -136,6 +136,7 @@ finish_untouched() {
 # what is ours: never a `prune`, for others use this host too.
 clean_up() {
     [ -n "$locked" ] || return 0
+    forget_one_offs
     find "$home" -maxdepth 1 -name '.in.*' -mmin +60 -exec rm -rf {} + 2>/dev/null
     find "$base" -maxdepth 1 -name 'runner-*.sh' -mtime +30 ! -name "${0##*/}" -exec rm -f {} +
     count=0
