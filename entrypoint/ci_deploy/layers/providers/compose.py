@@ -18,6 +18,7 @@ from ci_deploy.events import Event, on
 from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, Ran
 from ci_deploy.tools.compose import checks, history
 from ci_deploy.tools.compose.env_file import unusable
+from ci_deploy.tools.compose.explain import explain
 from ci_deploy.tools.compose.files import ComposeFile, compose_files
 from ci_deploy.tools.compose.hosts import Hosts, servers
 from ci_deploy.tools.compose.login import login
@@ -152,7 +153,7 @@ class Compose(Provider[ComposeSettings]):
         """Hand the release to the hosts, and follow what they do with it."""
         release, ctx = self.release, self.ctx
         assert release is not None, "made at configure"  # noqa: S101
-        self._explain()
+        explain(ctx, self.hosts.all, self.model)
         order = Order(
             "deploy",
             release.id,
@@ -172,20 +173,6 @@ class Compose(Provider[ComposeSettings]):
         revision = order.facts.get("revision", "")
         self.ctx.live = Live(revision, True, order.release)
         self.ctx.console.indent(f"verified: {self.ctx.app} runs {order.release}")
-
-    def _explain(self) -> None:
-        """What users of the app will notice."""
-        if said := checks.by_hand(self.hosts.all, self.ctx.app, self.model.project):
-            self.ctx.console.warning(said)
-        if not self.ctx.planning:
-            return
-        say = self.ctx.console.indent
-        for step in self.ctx.before_traffic:
-            say(f"before the switch, once: {step.what}")
-        names = ", ".join(each.name for each in self.model.ours if not each.optional)
-        say(f"Compose stops the containers of {names} before it starts the new ones.")
-        if stopped := history.last_stop(self.hosts.all):
-            say(f"The last deploy stopped them for {stopped:.1f} s.")
 
     def interrupted(self) -> None:
         if self.running and self.running.open:

@@ -100,24 +100,6 @@ def together(hosts: Sequence[Host], app: str) -> Live:
     )
 
 
-def by_hand(hosts: Sequence[Host], app: str, project: str) -> str:
-    """What runs in the project although no release was ever proven; empty for nothing."""
-    services = {
-        each.service
-        for host in hosts
-        if not host.facts.current
-        for each in host.facts.containers
-        if each.project == project and each.state == "running" and not each.one_off
-    }
-    if not services:
-        return ""
-    return (
-        f"{', '.join(sorted(services))} of {app} run already, and were not deployed by ci-deploy: "
-        "if the release cannot be proven, there is none to go back to. What it replaces is "
-        "stopped then, what it leaves alone goes on."
-    )
-
-
 def summary(hosts: Iterable[Host]) -> dict[str, str]:
     """For `doctor`: one line a host."""
     return {
