@@ -87,7 +87,10 @@ class Following:
             try:
                 self._ctx.runner.change_all(changes, ok=None)
             except OutcomeUnknown as error:
-                message = "the time is over (DEPLOY_TIMEOUT), but the deploy goes on there."
+                then = "but the deploy goes on there."
+                if len(self.watches) > 1 and not self.conductor.agreed:
+                    then = "and not all hosts have proven the release: they go back by themselves."
+                message = f"the time is over (DEPLOY_TIMEOUT), {then}"
                 raise OutcomeUnknown(message, hint=self.how_to_follow) from error
 
     @contextlib.contextmanager
