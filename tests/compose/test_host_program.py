@@ -93,6 +93,23 @@ def test_engine_that_does_not_answer_is_waited_for(live: Alone, match: str) -> N
     live.runs_only("good2")
 
 
+def test_one_look_that_fails_after_a_long_time_is_no_verdict(live: Alone) -> None:
+    later, date = live.engine / "later", live.engine / "date"
+    ahead = f'[ ! -e {later} ] || set -- -d "+ 100 sec" "$@"'
+    date.write_text(f'#!/bin/sh\n{ahead}\nexec /bin/date "$@"\n')
+    date.chmod(0o755)
+    live.push("slow", "starting")
+    run = live.start("slow", health_timeout=1000)
+    until(lambda: "phase verifying" in live.log(run))
+    later.touch()
+    live.fault("inspect -f {{.Name}}|*", times=1)
+    until(lambda: not live.read()["faults"])
+    data = live.read()
+    data["containers"]["shop-app-1"]["behaves"] = "healthy"
+    live.write(data)
+    assert live.end(run) == "live slow-1"
+
+
 # --- the registry ---
 
 
@@ -198,7 +215,22 @@ def test_two_jobs_with_one_release_do_not_meet_before_the_lock(live: Alone) -> N
     assert (live.state / "runs" / runs[1] / "release/list").is_file()
     live.release()
     assert [live.end(run) for run in runs] == ["live good2-1", "noop good2-1 runs already"]
-    assert not (live.state / "runs" / runs[1] / "release").exists()
+    assert not list(live.state.glob("runs/*/release"))
+
+
+def test_release_of_a_run_that_never_got_the_lock_does_not_stay_with_its_secrets(
+    live: Alone,
+) -> None:
+    live.hold("pull *good2")
+    first = live.start("good2")
+    live.held()
+    assert live.end(live.start("good3", lock_timeout=0)).startswith("locked ")
+    live.start("bad1")
+    live.kill()
+    assert live.file(f"runs/{first}/outcome") == ""
+    assert [each.parent.name[:8] for each in live.state.glob("runs/*/release")] == ["20260104"]
+    assert live.deploy("good1") == "noop good1-1 runs already"
+    assert not list(live.state.glob("runs/*/release"))
 
 
 def test_command_whose_connection_was_cut_is_cleared_up_when_it_has_ended(live: Alone) -> None:

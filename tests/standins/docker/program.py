@@ -28,6 +28,7 @@ HERE = Path(__file__).parent
 BEHAVIOURS = {  # status, exit code, health
     "healthy": ("running", 0, "healthy"),
     "unhealthy": ("running", 0, "unhealthy"),
+    "starting": ("running", 0, "starting"),
     "runs": ("running", 0, "none"),
     "done": ("exited", 0, "none"),
     "fails": ("exited", 3, "none"),

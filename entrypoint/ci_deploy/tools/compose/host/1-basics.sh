@@ -79,6 +79,7 @@ finish() {
     mark end "$*"
     put "$run/outcome" "$*"
     forget_login
+    rm -rf "$run/release"
     clean_up
     exit 0
 }

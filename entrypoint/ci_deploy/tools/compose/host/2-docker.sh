@@ -37,10 +37,12 @@ compose() (
 
 # --- containers ---
 
+engine_answers() { ${limited:+timeout 20} docker info >/dev/null 2>&1; }
+
 # wait_for_engine: two minutes.
 wait_for_engine() {
     tries=0
-    until docker info >/dev/null 2>&1; do
+    until engine_answers; do
         tries=$((tries + 1))
         [ "$tries" -lt 600 ] || return
         pause
@@ -208,10 +210,14 @@ remove_login() {
     rm -f "$1/login"
 }
 
-# forget_old_logins: of runs that were killed.
-forget_old_logins() {
-    for each in "$home"/runs/*/login; do
-        each=${each%/login}
-        (exec 8>>"$each/alive" && flock -n 8 && remove_login "$each") 2>/dev/null
+# forget_old_secrets: logins of runs that were killed, and releases of those that have never got so far
+# as to need theirs.
+forget_old_secrets() {
+    for each in "$home"/runs/*/login "$home"/runs/*/release; do
+        each=${each%/*}
+        (
+            exec 8>>"$each/alive" && flock -n 8 && remove_login "$each" &&
+                [ -f "$each/state" ] && rm -rf "$each/release"
+        ) 2>/dev/null
     done
 }

@@ -9,14 +9,16 @@ CONTAINER='{{.Name}}|{{index .Config.Labels "com.docker.compose.service"}}|{{.Im
 # verify [SERVICES]: wait until every replica of $made is proven; fails with $why as soon as one cannot
 # become so. Compose's own `--wait` calls a crash loop healthy.
 verify() {
-    only=${1:-} started=$(stamp) url_trouble=
+    only=${1:-} started=$(stamp) url_trouble='' blind=0
     : >"$run/seen" && : >"$run/told" || return
     while :; do
         if ! look; then
-            engine_is_back && [ "$(since "$started" | cut -d . -f 1)" -lt 60 ] && continue
+            blind=$((blind + 1))
+            engine_is_back && [ "$blind" -lt 300 ] && continue
             why="Docker does not tell what runs"
             return 1
         fi
+        blind=0
         judge "$only" "$(since "$started")" >"$run/verdict"
         grep '^good ' "$run/verdict" | while read -r _ name how; do
             grep -qx "$name" "$run/told" || { say "$name: $how" && echo "$name" >>"$run/told"; }
@@ -47,7 +49,7 @@ look() {
 # about the release. After its return the clock of `verify` begins anew.
 engine_is_back() {
     pause
-    ! docker info >/dev/null 2>&1 || return 0
+    ! engine_answers || return 0
     say "! Docker does not answer: waiting for it"
     away=yes
     wait_for_engine || return

@@ -2,8 +2,8 @@
 # What the users of the app notice: the old release stops, the new one starts. Or goes back.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154
 
-# switch_to RELEASE-ID: to what is $made of it. `pending` is there from before the first change until the host has a proven
-# release again, and tells the next run what this one could not finish.
+# switch_to RELEASE-ID: to what is $made of it. `pending` is there from before the first change until
+# the host has a proven release again, and tells the next run what this one could not finish.
 switch_to() {
     from=$(current)
     put "$home/pending" "$1 ${run##*/}" && on_disk && phase switching || return
@@ -151,7 +151,7 @@ tell_stops() {
 # of the current release: a run that brings it anew stops it first.
 recover() {
     remove_leftovers
-    forget_old_logins
+    forget_old_secrets
     wait_for_commands
     [ -f "$home/pending" ] && read -r open_id open_run <"$home/pending" || return 0
     open=$home/releases/$open_id left=$home/runs/$open_run
