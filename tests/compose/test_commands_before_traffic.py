@@ -138,12 +138,15 @@ def test_other_release_waits_for_a_command_that_a_killed_one_has_left_running(ap
 
 
 def test_database_is_started_for_the_first_command_and_left_alone_afterwards(app: App) -> None:
+    """The command runs in a service that is in a profile, so that nothing else starts it."""
     app.write(
         app.small.replace("env_file: .env", "depends_on: [db]")
         + f"  db:\n    image: {app.registry.image}:good3\n    network_mode: none\n"
         '    healthcheck: {test: ["CMD", "test", "-f", "/ok"], interval: 200ms}\n'
+        + f"  console:\n    image: {app.registry.image}:${{DEPLOY_TAG}}\n    network_mode: none\n"
+        "    profiles: [tools]\n    env_file: .env\n    depends_on: [db]\n"
     )
-    env = steps("echo it is up")
+    env = {**steps("echo it is $STATE"), "COMPOSE_RUN_SERVICE": "console", "APP_CONFIG": "STATE=up"}
     done = app.deploy("good1", **env)
     assert done.code == 0, done.output
     assert "starting db for the commands before traffic" in done.output
@@ -174,6 +177,8 @@ def test_migrations_of_rails_run_before_traffic_and_are_undone_only_when_asked(
     assert done.code == 0, done.output
     assert done.output.index("good2 rails db:rollback STEP=2") < done.output.index("Recreate")
     app.runs("good1")
-    assert app.run("rollback", "good2", **rails).code == 0
+    assert app.deploy("good2", **rails).code == 0
+    app.runs("good2")
     ran = app.hosts[0].root("cat", f"{app.folder}/data/rails").splitlines()
-    assert [line.split()[2] for line in ran] == ["db:migrate", "db:migrate", "db:rollback"]
+    commands = [line.split()[2] for line in ran]
+    assert commands == ["db:migrate", "db:migrate", "db:rollback", "db:migrate"]

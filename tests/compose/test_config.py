@@ -115,6 +115,7 @@ def test_other_project_name_than_the_running_one_is_refused_until_it_is_meant(ap
         "sh", "-c",
         f"docker import -c 'CMD [\"/app\"]' /tmp/rootfs.tar by-hand >/dev/null && "
         f"docker run -d --name {old}-app-1 --label com.docker.compose.project={old} --network none "
+        f"--label com.docker.compose.service=app "
         f"--label com.docker.compose.project.working_dir={app.folder} by-hand",
     )  # fmt: skip
     try:
@@ -123,6 +124,9 @@ def test_other_project_name_than_the_running_one_is_refused_until_it_is_meant(ap
         assert f"belong to the project `{old}`" in done.output
         assert f"Set COMPOSE_PROJECT_NAME={old}" in done.output
         assert app.containers() == []
+        done = app.run("plan", COMPOSE_PROJECT_NAME=old)
+        assert "app of" in done.output
+        assert "run already, and were not deployed by ci-deploy" in done.output
         assert app.deploy("good1", COMPOSE_PROJECT_NAME=app.name).code == 0
     finally:
         app.hosts[0].sh(f"docker rm -f {old}-app-1")
@@ -165,6 +169,10 @@ def test_settings_that_only_make_sense_together_are_explained(app: App) -> None:
     assert "DEPLOY_TAG: this CI gives no build number" in done.output
     assert "DOCKER_USER: it and DOCKER_PASS are only of use together." in done.output
     assert "APP_CONFIG: Compose cannot set 1A." in done.output
+    rails = {"DEPLOY_APPLICATION": "rails", "BACKUP_BEFORE_MIGRATE": "true"}
+    done = app.deploy(**rails)
+    assert done.code == 2
+    assert "BACKUP_BEFORE_MIGRATE: compose cannot export a database." in done.output
 
 
 def test_ci_deploy_tag_names_the_image_that_deploy_takes(app: App) -> None:

@@ -73,8 +73,8 @@ def test_redeploy_pulls_and_verifies_the_same_again_as_a_release_of_its_own(app:
 
 def test_images_are_pinned_by_digest_before_anything_is_switched(app: App) -> None:
     assert app.deploy("good1").code == 0
-    pins = dict(_pin(line) for line in app.read("current/images").splitlines())
-    override = json.loads(app.read("current/override.json"))
+    pins = dict(_pin(line) for line in app.read("current/proven/images").splitlines())
+    override = json.loads(app.read("current/proven/override.json"))
     for container in app.containers():
         service = container["Config"]["Labels"]["com.docker.compose.service"]
         assert container["Image"] == pins[service]

@@ -75,6 +75,12 @@ def test_wrong_answer_of_the_app_itself_rolls_back_when_a_url_is_to_be_asked(app
     assert done.code == 23, done.output
     assert "http://localhost:8099/up answers 404" in done.output
     assert app.versions() == ["good1"]
+    outside = {"HEALTHCHECK_URL": "http://{host}:8099/up", "HEALTHCHECK_TIMEOUT": "1"}
+    done = app.deploy("good2", **outside, ROLLBACK_ON_FAILURE="true")
+    assert done.code == 23, done.output
+    assert app.versions() == ["good1"]
+    done = app.run("rollback")
+    assert "there is no release of" in done.output, "the one that has just failed is none"
 
 
 def test_unhealthy_may_recover_within_a_given_time(app: App) -> None:

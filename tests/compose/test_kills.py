@@ -44,7 +44,7 @@ def test_job_killed_during_the_upload_leaves_nothing_that_could_start(live: App)
 
 def test_job_killed_before_the_start_is_no_hindrance_for_the_next(live: App) -> None:
     _lose(live, "good2", "login*")
-    assert "good2" in live.hosts[0].sh(f"ls {live.state}/releases")
+    assert "good2" not in live.hosts[0].sh(f"ls {live.state}/releases")
     live.runs("good1")
     assert live.deploy("good2").code == 0
     live.runs("good2")

@@ -30,7 +30,7 @@ def test_rollback_fetches_by_digest_what_a_clean_up_has_removed(live: App) -> No
     """Whatever the tag means by now."""
     assert live.deploy("good2").code == 0
     image = live.registry.image
-    [found] = live.hosts[0].sh(f"cat {live.state}/releases/good1-*/images").splitlines()
+    [found] = live.hosts[0].sh(f"cat {live.state}/releases/good1-*/proven/images").splitlines()
     live.hosts[0].root("docker", "rmi", "-f", found.split()[3])
     done = live.run("rollback", "previous")
     assert done.code == 0, done.output
@@ -108,7 +108,8 @@ def test_five_good_releases_are_kept_with_their_images_and_no_failed_one_of_last
     own = host.root("docker", "import", "/tmp/rootfs.tar", f"{image}:own").strip()
     host.sh(
         f"cd {releases}; for n in 1 2 3 4 5 6; do cp -a good1-* old$n; echo $n >old$n/live; done; "
-        f"sed -i 's/sha256:[0-9a-f]* /{own} /' old1/images; rm old6/live; touch -d -4days old6"
+        f"sed -i 's/sha256:[0-9a-f]* /{own} /' old1/proven/images; "
+        f"echo {own} >>../pulled; rm old6/live; touch -d -4days old6"
     )
     assert live.deploy("good2").code == 0
     live.settle()

@@ -142,6 +142,7 @@ class Framework(Migrations[F]):
         command = self.undo(count)
         self._back_up()
         self.unfinished.begin(UNDONE)
+        self.ctx.provider.before_undoing()
         ran = self.ctx.provider.run(command, what=f"undo the last {count} migrations")
         if ran.exit_code:
             message = f"the migrations could not be undone (exit code {ran.exit_code})."

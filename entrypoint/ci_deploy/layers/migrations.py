@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from ci_deploy.context import Context
 from ci_deploy.errors import Problem, Refused
 from ci_deploy.layers.base import Application
+from ci_deploy.layers.provider import Provider
 from ci_deploy.settings import setting, settings
 from ci_deploy.source import Source
 
@@ -79,6 +80,9 @@ class Migrations(Application[F]):
         if ctx.has_provider and wanted and wanted not in ctx.provider.migrates:
             can = " or ".join(f"`{each}`" for each in sorted(ctx.provider.migrates))
             yield self.problem("MIGRATE", f"{ctx.provider.name} cannot do `{wanted}`, only {can}.")
+        if self.settings.backup and ctx.has_provider and not _backs_up(ctx.provider):
+            message = f"{ctx.provider.name} cannot export a database."
+            yield self.problem("BACKUP_BEFORE_MIGRATE", message, "Export it in another way.")
 
     # --- what a framework says ---
 
@@ -177,3 +181,8 @@ class Migrations(Application[F]):
     def _list(self, heading: str, names: Sequence[str], then: str) -> None:
         more = [f"and {len(names) - NAMES} more"] if len(names) > NAMES else []
         self.ctx.console.indent(f"{heading} ({then}): {', '.join([*names[:NAMES], *more])}")
+
+
+def _backs_up(provider: Provider[Any]) -> bool:
+    """Whether it can export the databases."""
+    return type(provider).backup is not Provider.backup

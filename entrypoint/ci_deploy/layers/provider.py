@@ -91,10 +91,7 @@ class Provider(Layer[S]):
 
     @abstractmethod
     def live(self) -> Live:
-        """Ask what runs now; short, since it is also asked when a run has failed or is cancelled.
-
-        Raises Unreachable and other DeployErrors.
-        """
+        """Ask what runs now; short, for a cancelled run asks it too. Raises DeployErrors."""
 
     @abstractmethod
     def run(
@@ -268,6 +265,9 @@ class Provider(Layer[S]):
     def unlock(self) -> None:
         """Release the lock, whoever holds it."""
         self._cannot("be unlocked")
+
+    def before_undoing(self) -> None:
+        """Migrations are about to be undone: who remembers that they were run has to forget it."""
 
     def backup(self) -> None:
         """Export the databases before they are migrated. Raises DeployFailed."""

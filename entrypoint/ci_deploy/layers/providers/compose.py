@@ -18,6 +18,7 @@ from ci_deploy.events import Event, on
 from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, Ran
 from ci_deploy.tools.compose import checks, history
 from ci_deploy.tools.compose.env_file import unusable
+from ci_deploy.tools.compose.explain import explain
 from ci_deploy.tools.compose.files import ComposeFile, compose_files
 from ci_deploy.tools.compose.hosts import Hosts, servers
 from ci_deploy.tools.compose.login import login
@@ -152,7 +153,7 @@ class Compose(Provider[ComposeSettings]):
         """Hand the release to the hosts, and follow what they do with it."""
         release, ctx = self.release, self.ctx
         assert release is not None, "made at configure"  # noqa: S101
-        self._explain()
+        explain(ctx, self.hosts.all, self.model)
         order = Order(
             "deploy",
             release.id,
@@ -173,18 +174,6 @@ class Compose(Provider[ComposeSettings]):
         self.ctx.live = Live(revision, True, order.release)
         self.ctx.console.indent(f"verified: {self.ctx.app} runs {order.release}")
 
-    def _explain(self) -> None:
-        """What users of the app will notice."""
-        if not self.ctx.planning:
-            return
-        say, services = self.ctx.console.indent, self.model.ours
-        for step in self.ctx.before_traffic:
-            say(f"before the switch, once: {step.what}")
-        names = ", ".join(service.name for service in services)
-        say(f"Compose stops the containers of {names} before it starts the new ones.")
-        if stopped := history.last_stop(self.hosts.all):
-            say(f"The last deploy stopped them for {stopped:.1f} s.")
-
     def interrupted(self) -> None:
         if self.running and self.running.open:
             self.running.cancel()
@@ -203,9 +192,9 @@ class Compose(Provider[ComposeSettings]):
         return self.hosts.first.facts.revision(self.target)
 
     def roll_back(self, revision: str) -> Live:
-        before = self.ctx.before
-        if self.ctx.command != "rollback" and before and before.revision == revision:
-            self.target = before.release  # of this run: ROLLBACK_ON_FAILURE
+        before, by_itself = self.ctx.before, self.ctx.command != "rollback"  # ROLLBACK_ON_FAILURE
+        if by_itself and before and before.revision == revision:
+            self.target = before.release
         facts = self.hosts.first.facts
         project = self.settings.project or facts.apps[self.ctx.app]
         order = Order(
@@ -214,6 +203,7 @@ class Compose(Provider[ComposeSettings]):
             project,
             {},
             {"revision": revision, "tag": facts.releases[self.target].facts.get("tag", "")},
+            reject=by_itself,
         )
         self._run(order, f"go back to {self.target} on {{host}}")
         return self.ctx.live or Live()
@@ -259,6 +249,12 @@ class Compose(Provider[ComposeSettings]):
             message = f"{what}: the connection was lost; the command goes on there."
             raise OutcomeUnknown(message, hint=f"On {host}: docker logs -f {name}")
         return Ran(result.exit_code, result.lines, result.planned)
+
+    def before_undoing(self) -> None:
+        """Commands before traffic run once per release; N may reach back over several."""
+        what = "let the commands before traffic run again at the next deploy of a release"
+        words = ["forget_commands", self.ctx.app]
+        self.hosts.change(self.hosts.all, words, lambda host: f"{what} on {host}")
 
     def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
         need_service([image.service for image in self.hosts.first.facts.images] or [name], name)

@@ -2,7 +2,8 @@
 
 Each host works by itself and waits at gates; this decides which gate opens. Locks are taken one
 after the other in the order of the names, so that two pipelines cannot block each other. Nothing is
-switched before all hosts are ready, and no host keeps the release before all have proven it.
+switched before all hosts are ready, and no host keeps the release before all have proven it: until
+then a host that hears no more of us goes back by itself, and from then on nobody is called back.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Conductor:
         self._send = send
         self._batches = batches(watches, batch)
         self._said: set[tuple[int, str]] = set()
-        self.armed = False  # all are ready: from here on each host could go on alone
+        self.agreed = False  # all have proven the release, so it stays
         self.calling_back = ""
 
     def forget(self) -> None:
@@ -31,6 +32,8 @@ class Conductor:
 
     def advance(self) -> None:
         """Look at all hosts, and say what can be said now."""
+        if self.agreed:
+            return self._keep()
         if failed := next((w for w in self._watches if w.end and not w.end.good), None):
             reason = (failed.end and failed.end.text) or "the run there was killed"
             return self.call_back(self.calling_back or f"{failed.host}: {reason}")
@@ -44,7 +47,7 @@ class Conductor:
             for watch in going:
                 if watch.gate == "migrate":
                     return self._say(watch, "migrate")
-            self._switch(going)
+            self._switch()
         return None
 
     def _let_lock(self) -> None:
@@ -55,11 +58,7 @@ class Conductor:
                     self._say(watch, "lock")
                 return
 
-    def _switch(self, going: Sequence[Watch]) -> None:
-        if not self.armed:
-            self.armed = True
-        for watch in going:
-            self._say(watch, "armed")
+    def _switch(self) -> None:
         for batch in self._batches:
             waiting = [watch for watch in batch if not watch.end and watch.gate == "switch"]
             if waiting:
@@ -68,8 +67,13 @@ class Conductor:
                 return
             if any(not watch.end and watch.gate != "keep" for watch in batch):
                 return
-        for watch in going:
-            self._say(watch, "keep")
+        self.agreed = True
+        self._keep()
+
+    def _keep(self) -> None:
+        for watch in self._watches:
+            if not watch.end:
+                self._say(watch, "keep")
 
     def call_back(self, reason: str) -> None:
         """All that have not ended go back to what they ran, or stay there."""

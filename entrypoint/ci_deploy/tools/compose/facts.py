@@ -31,6 +31,11 @@ class Container:
             self.state == "running" and "(un" not in self.status and "starting" not in self.status
         )
 
+    @property
+    def done(self) -> bool:
+        """Whether it has ended well."""
+        return self.state == "exited" and "(0)" in self.status
+
 
 @dataclass(frozen=True)
 class Image:
@@ -78,7 +83,8 @@ class HostFacts:
     untold: str = ""  # the last run's end, when no job has seen it
     apps: dict[str, str] = field(default_factory=dict)  # app → its project
     images: list[Image] = field(default_factory=list)  # of the live release
-    tasks: set[str] = field(default_factory=set)  # services of it that end and are done
+    done: set[str] = field(default_factory=set)  # services of it that had ended when it was proven
+    may_end: set[str] = field(default_factory=set)  # those that may do so later
     containers: list[Container] = field(default_factory=list)
     releases: dict[str, Known] = field(default_factory=dict)
     audit: list[dict[str, Any]] = field(default_factory=list)
@@ -93,9 +99,11 @@ class HostFacts:
         ours = [each for each in self.containers if each.project == project and not each.one_off]
         down, wanted = [], 0
         for image in self.images:
-            if image.service in self.tasks:
+            if image.service in self.done:
                 continue
-            good = [e for e in ours if e.service == image.service and e.image == image.id and e.up]
+            mine = [e for e in ours if e.service == image.service and e.image == image.id]
+            may_end = image.service in self.may_end
+            good = [each for each in mine if each.up or (may_end and each.done)]
             wanted += image.replicas
             down += [image.service] * (image.replicas - len(good))
         detail = f"{wanted - len(down)} of {wanted} containers up"
@@ -136,7 +144,8 @@ def _take(facts: HostFacts, key: str, value: str) -> None:
         service, image, replicas, digest = value.split()[:4]
         facts.images.append(Image(service, image, int(replicas), digest))
     elif key == "task":
-        facts.tasks.add(value)
+        service, _, done = value.partition(" ")
+        (facts.done if done else facts.may_end).add(service)
     elif key == "container":
         name, service, image, state, status, one_off, project, folder = value.split("|")
         facts.containers.append(

@@ -15,7 +15,7 @@ from ci_deploy.tools.compose.conductor import Conductor
 from ci_deploy.tools.compose.hosts import Host, Hosts
 from ci_deploy.tools.compose.watch import Watch
 
-PATIENCE = 300.0  # seconds without a connection until the outcome is called unknown
+PATIENCE = 300.0  # seconds without a word of a host until the outcome is called unknown
 SILENCE = 15.0  # seconds; a host that is listened to says something every 5
 
 
@@ -48,11 +48,8 @@ class Following:
         with contextlib.ExitStack() as stack:
             self.watches = [self._watch(host, stack) for host in hosts]
             self.conductor = Conductor(self.watches, self._send, batch)
-            heard, lost_since = -1, time.monotonic()
             while going := [watch for watch in self.watches if watch.end is None]:
-                if (now_heard := sum(watch.seen for watch in self.watches)) > heard:
-                    heard, lost_since = now_heard, time.monotonic()
-                elif time.monotonic() - lost_since > PATIENCE:
+                if time.monotonic() - min(watch.spoke for watch in going) > PATIENCE:
                     message = "the hosts cannot be asked how the deploy there has ended."
                     raise OutcomeUnknown(message, hint=self.how_to_follow)
                 self.conductor.forget()
@@ -90,7 +87,10 @@ class Following:
             try:
                 self._ctx.runner.change_all(changes, ok=None)
             except OutcomeUnknown as error:
-                message = "the time is over (DEPLOY_TIMEOUT), but the deploy goes on there."
+                then = "but the deploy goes on there."
+                if len(self.watches) > 1 and not self.conductor.agreed:
+                    then = "and not all hosts have proven the release: they go back by themselves."
+                message = f"the time is over (DEPLOY_TIMEOUT), {then}"
                 raise OutcomeUnknown(message, hint=self.how_to_follow) from error
 
     @contextlib.contextmanager

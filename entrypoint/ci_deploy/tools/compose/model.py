@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,8 @@ class Service:
     policy: str = ""
     takes_config: bool = False  # has an env_file, so it gets APP_CONFIG too
     needs: tuple[str, ...] = ()
-    optional: bool = False  # in a profile
+    optional: bool = False  # in a profile, so that it is not started with the others
+    task: bool = False  # ends when it is done
 
     @property
     def tagged(self) -> bool:
@@ -65,13 +66,15 @@ class Model:
         return list(found)
 
     def flags(self) -> str:
-        """For the host, one line a service: `NAME [tag] [env] [always|never]`."""
+        """For the host, one line a service: `NAME [tag] [env] [task] [optional] [always|never]`."""
         ours = {service.name for service in self.ours}
         lines = []
         for service in self.services.values():
             words = [service.name]
             words += ["tag"] if service.name in ours else []
             words += ["env"] if service.takes_config else []
+            words += ["task"] if service.task else []
+            words += ["optional"] if service.optional else []
             words += [service.policy] if service.policy in {"always", "never"} else []
             lines.append(" ".join(words))
         return "".join(f"{line}\n" for line in lines)
@@ -84,18 +87,40 @@ def model(text: str) -> Model:
     """
     try:
         data = json.loads(text)
-        services = {
-            name: _service(name, entry or {}) for name, entry in (data["services"] or {}).items()
-        }
+        entries = {name: entry or {} for name, entry in (data["services"] or {}).items()}
+        tasks = set(_tasks(entries))
+        services = {name: _service(name, entry, tasks) for name, entry in entries.items()}
+        unnamed = [name for name, entry in entries.items() if _is_only_built(entry)]
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         reason = f"Compose describes it in a form that is not understood ({error!r})."
         raise SettingsError(Problem("COMPOSE_FILE", reason)) from None
     if not services:
         raise SettingsError(Problem("COMPOSE_FILE", "there is no service in it."))
+    if unnamed:
+        reason = (
+            f"nothing is built on the hosts, and {', '.join(unnamed)} has `build` and no `image`."
+        )
+        remedy = "Build and push it in a job before, and name it: image: …:${DEPLOY_TAG}"
+        raise SettingsError(Problem("COMPOSE_FILE", reason, "", remedy))
     return Model(str(data.get("name", "")), services)
 
 
-def _service(name: str, entry: Mapping[str, Any]) -> Service:
+def _tasks(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Services that end when they are done: they say so, or another one waits for that."""
+    for name, entry in entries.items():
+        if entry.get("restart") == "no":
+            yield name
+        depends = entry.get("depends_on") or {}
+        for needed, how in depends.items() if isinstance(depends, Mapping) else ():
+            if (how or {}).get("condition") == "service_completed_successfully":
+                yield needed
+
+
+def _is_only_built(entry: Mapping[str, Any]) -> bool:
+    return bool(entry.get("build")) and not entry.get("image") and not entry.get("profiles")
+
+
+def _service(name: str, entry: Mapping[str, Any], tasks: Set[str]) -> Service:
     depends, links = entry.get("depends_on") or (), entry.get("links") or ()
     needs = [*depends, *(link.split(":")[0] for link in links)]
     return Service(
@@ -105,6 +130,7 @@ def _service(name: str, entry: Mapping[str, Any]) -> Service:
         takes_config=bool(entry.get("env_file")),
         needs=tuple(dict.fromkeys(needs)),
         optional=bool(entry.get("profiles")),
+        task=name in tasks,
     )
 
 

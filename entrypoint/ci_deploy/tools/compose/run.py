@@ -33,7 +33,7 @@ class Order:
     facts: Mapping[str, str]  # for the audit log
     needs: Sequence[str] = ()  # services that commands before traffic need
     migrates: bool = False  # there are commands before traffic
-    heal: str = "forward"  # or `back`: what to do with what a killed run has left
+    reject: bool = False  # what runs until now has failed: nobody shall go back to it
 
 
 class HostRun:
@@ -83,7 +83,7 @@ class HostRun:
             said = "\n".join(result.lines)
             if said.startswith("login "):
                 self._call_off()
-                registry = self._login.registry or "Docker Hub"
+                registry = self._login.host or "Docker Hub"
                 reason = result.lines[-1].removeprefix("login ")
                 message = f"{registry} refuses the user {self._login.user} on {host}: {reason}"
                 raise Unauthorized(message, hint="Check DOCKER_USER and DOCKER_PASS.")
@@ -122,7 +122,7 @@ class HostRun:
             "project": self._order.project,
             "run_service": wanted.run_service,
             "deploy_env": wanted.deploy_env,
-            "registry": self._login.registry,
+            "registry": self._login.host,
             "user": self._login.user,
             "lock_timeout": core.lock_timeout,
             "limit": core.timeout,
@@ -134,7 +134,7 @@ class HostRun:
             "refuse_outdated": "yes" if core.refuse_outdated else "no",
             "gates": "yes" if self._several else "no",
             "migrates": "yes" if self._order.migrates and first else "no",
-            "heal": self._order.heal,
+            "reject": "yes" if self._order.reject else "no",
             "patience": int(PATIENCE),
             "needs": " ".join(self._order.needs),
             "keep": KEEP,
@@ -159,9 +159,9 @@ class HostRun:
             return
         names = ", ".join(str(watch.host) for watch in dead)
         self._ctx.console.warning(f"the run on {names} was killed; what it has left is cleared up.")
-        order = replace(
-            self._order, action="recover", parts={}, heal="back" if self._several else "forward"
-        )
+        if self._agreed:
+            self.tell("", "keep")  # it may have died before it heard that
+        order = replace(self._order, action="recover", parts={})
         hosts = [watch.host for watch in dead]
         again = HostRun(self._ctx, self._hosts, self._wanted, order, self._login, hosts)
         again.start("clear up on {host}")
@@ -169,7 +169,8 @@ class HostRun:
         self._hosts.status(self._ctx.app)
         for watch, healed in zip(dead, ends, strict=True):
             watch.trouble = healed.trouble or watch.trouble
-            watch.end = _after_healing(watch, healed.end, self._order.release)
+            end = healed.end or End("died")
+            watch.end = _after_healing(watch, end, self._order.release, self._ctx.app)
 
     def _judge(self, watch: Watch, number: int, code: int) -> str:
         """A command before traffic has ended: let its layer look at it, and answer the host.
@@ -193,28 +194,33 @@ class HostRun:
 
     def cancel(self) -> None:
         """Say on the hosts what the cancelled job wants; they do the rest."""
-        watches = self._following.watches
-        unready = self._several and not self._following.conductor.armed
-        if self._wanted.on_cancel == "rollback" or unready:
+        if self._agreed:
+            self.tell("", "keep")
+        elif self._several or self._wanted.on_cancel == "rollback":
             self.tell("the job was cancelled", "back")
-        elif watches and self._several:
-            self.tell("", "armed", "switch", "keep")
-        self._ctx.console.indent(self._what_now(unready=unready))
+        self._ctx.console.indent(f"{self._what_now()}\n{self._following.how_to_follow}")
 
-    def _what_now(self, *, unready: bool) -> str:
-        many = self._several
-        subject = "the hosts" if many else str(self._where[0])
-        release, verb = self._order.release, "go" if many else "goes"
+    @property
+    def _agreed(self) -> bool:
+        """Several hosts that have all proven the release: calling one back would part them."""
+        return self._following.conductor.agreed
+
+    def _what_now(self) -> str:
+        release = self._order.release
+        if self._agreed:
+            return f"all hosts have proven {release}, so they keep it."
         if self._wanted.on_cancel == "rollback":
-            said = f"{subject} {verb} back to what ran before (ON_CANCEL=rollback)."
-        elif unready:
-            said = f"not all hosts were ready for {release}, so they stay as they are."
-        else:
-            said = (
-                f"{subject} finish{'' if many else 'es'} {release} without this job, or {verb} "
-                "back when it is not healthy."
+            subject = "the hosts go" if self._several else f"{self._where[0]} goes"
+            return f"{subject} back to what ran before (ON_CANCEL=rollback)."
+        if self._several:
+            return (
+                f"not all hosts have proven {release}: those that were switched go back, the "
+                "others stay as they are."
             )
-        return f"{said}\n{self._following.how_to_follow}"
+        return (
+            f"{self._where[0]} finishes {release} without this job, or goes back when it is not "
+            "healthy."
+        )
 
     def tell(self, text: str, *words: str) -> None:
         """Say words to the run on all hosts."""
@@ -227,13 +233,12 @@ class HostRun:
         )
 
 
-def _after_healing(watch: Watch, end: End | None, release: str) -> End:
+def _after_healing(watch: Watch, end: End, release: str, app: str) -> End:
     """What a host whose run was killed runs in the end."""
-    runs = watch.host.facts.current
-    if runs == release and not watch.host.facts.pending:
-        return End("live")
-    if end and end.word == "rolled-back":
-        return End("rolled-back", "the run on the host was killed")
-    if end and end.word == "noop":
-        return End("failed", "the run on the host was killed")
-    return watch.end or End("died")
+    facts, killed = watch.host.facts, "the run on the host was killed"
+    if end.word in {"live", "noop"}:  # noop: it died before its switch, or after all was done
+        live = facts.current == release and facts.live(app).up
+        return End("live") if live else End("failed", killed)
+    if end.word in {"rolled-back", "stopped"}:
+        return End(end.word, killed)
+    return End("broken", f"{killed}; {end.text}") if end.word == "broken" else End("died")

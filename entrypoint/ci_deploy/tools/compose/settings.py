@@ -150,8 +150,8 @@ class ComposeSettings(SshSettings):
     )
     on_cancel: str = setting(
         "ON_CANCEL",
-        "What becomes of a deploy whose job is cancelled: the hosts `finish` it by themselves, or "
-        "they `rollback`",
+        "What becomes of a deploy whose job is cancelled: the host will `finish` it by itself, or "
+        "`rollback`; several hosts finish only what all have proven",
         default="finish",
         choices=("finish", "rollback"),
     )

@@ -39,7 +39,8 @@ class Watch:
     seen: int = 0  # lines of the log
     phase: str = "queued"
     since: float = field(default_factory=time.monotonic)
-    heard: float = field(default_factory=time.monotonic)
+    heard: float = field(default_factory=time.monotonic)  # or listened to again
+    spoke: float = field(default_factory=time.monotonic)  # the last word of its own, a tick too
     gate: str = ""  # what it waits for
     locked: bool = False
     end: End | None = None
@@ -49,7 +50,7 @@ class Watch:
 
     def line(self, text: str) -> None:
         """A line of the `follow` session."""
-        self.heard = time.monotonic()
+        self.heard = self.spoke = time.monotonic()
         mark = f"@{self.token} "
         if text.startswith(mark):
             return self._live_mark(text.removeprefix(mark))

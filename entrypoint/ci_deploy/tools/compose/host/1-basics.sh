@@ -71,10 +71,15 @@ audit() {
 # finish OUTCOME TEXT: the end of a run. The result is in a file, since no exit code of ssh can be
 # trusted with it.
 finish() {
+    # Where nothing was touched, what was broken before still is.
+    case "$1 $unhealed" in
+    'failed '?* | 'unchanged '?* | 'refused '?*) set -- broken "$2; $unhealed" ;;
+    esac
     [ "$1" = interrupted ] || audit "$1"
     mark end "$*"
     put "$run/outcome" "$*"
     forget_login
+    rm -rf "$run/release"
     clean_up
     exit 0
 }
@@ -85,15 +90,14 @@ finish() {
 cancelled() { [ -f "$run/word.back" ]; }
 reason() { cat "$run/word.back" 2>/dev/null || echo "nothing was heard of the CI job"; }
 
-# gate WORD: in a deploy to several hosts, wait until the job lets this one go on. When the job is
-# gone, a host that was told that all are ready (`armed`) goes on by itself: then all hosts end with
-# the same release, as if the job had lived.
+# gate WORD: in a deploy to several hosts, wait until the job lets this one go on. The job says `keep`
+# when all have proven the release, and nothing else makes it stay: whoever hears nothing for too long
+# goes back, or is still as it was. So no two hosts end with different releases, whatever becomes of
+# the job and of the others.
 gate() {
     [ "$gates" = yes ] || return 0
     mark gate "$1"
-    wait_for "$1" && return
-    cancelled && return 1
-    [ "$1" = keep ] || [ -f "$run/word.armed" ]
+    wait_for "$1"
 }
 
 # wait_for WORD: fails when the job wants everything as it was, or says nothing for too long.

@@ -9,6 +9,8 @@ limited=
 # (an exported DEPLOY_TAG makes every rollback a rollback to itself).
 clean() {
     env -i PATH="$PATH" HOME="$HOME" ${DOCKER_HOST:+"DOCKER_HOST=$DOCKER_HOST"} \
+        ${DOCKER_CONTEXT:+"DOCKER_CONTEXT=$DOCKER_CONTEXT"} \
+        ${DOCKER_CONFIG:+"DOCKER_CONFIG=$DOCKER_CONFIG"} \
         ${XDG_RUNTIME_DIR:+"XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR"} "$@"
 }
 
@@ -23,22 +25,36 @@ files() (
     clean $limited docker compose --ansi never --project-directory "$path" "$@" </dev/null
 )
 
-# compose RELEASE WORD…: a command on a release, with its environment and its pinned images.
+# compose MADE WORD…: a command on a release, with its environment and its pinned images. MADE is
+# what was made of a release on this host: see `prepare`.
 compose() (
-    rel=$1
+    made=$1
     shift
-    if [ -f "$rel/override.json" ]; then set -- -f "$rel/override.json" "$@"; fi
-    set -- --env-file "$rel/compose.env" "$@"
-    files "$rel" -p "$project" "$@"
+    if [ -f "$made/override.json" ]; then set -- -f "$made/override.json" "$@"; fi
+    set -- --env-file "$made/compose.env" "$@"
+    files "${made%/*}" -p "$project" "$@"
 )
 
 # --- containers ---
+
+engine_answers() { ${limited:+timeout 20} docker info >/dev/null 2>&1; }
+
+# wait_for_engine: two minutes.
+wait_for_engine() {
+    tries=0
+    until engine_answers; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 600 ] || return
+        pause
+    done
+}
 
 # containers FORMAT WORD…: `docker ps -a` of the project, without one-off commands.
 containers() (
     format=$1
     shift
-    docker ps -a --no-trunc --filter "label=com.docker.compose.project=$project" \
+    # shellcheck disable=SC2086  # words
+    $limited docker ps -a --no-trunc --filter "label=com.docker.compose.project=$project" \
         --filter label=com.docker.compose.oneoff=False --format "$format" "$@"
 )
 
@@ -53,10 +69,18 @@ remove_leftovers() {
         done
 }
 
-# model RELEASE: `service image replicas` for each service, from Compose's own reading of the files.
-# (Its output holds the app's secrets, so it only ever goes through this pipe.)
+# model MADE: `service image replicas` for each service, from Compose's own reading of the files.
+# (Its output holds the app's secrets, so it only ever goes through this pipe.) The service for commands
+# may be in a profile that nothing starts: it is named too, with no replica.
 model() {
-    compose "$1" config --format json | awk -v project="$project" '
+    compose "$1" config --format json | read_model
+    flag "$run_service" optional || return 0
+    compose "$1" --profile '*' config --format json | read_model |
+        awk -v name="$run_service" '$1 == name { print $1, $2, 0 }'
+}
+
+read_model() {
+    awk -v project="$project" '
         function out() {
             if (service != "") print service, (image == "" ? project "-" service : image), replicas
         }
@@ -81,7 +105,7 @@ model() {
 # registry_of IMAGE: the host in its name; docker.io when there is none.
 registry_of() {
     case ${1%%/*} in
-    "$1") echo docker.io ;; # no slash at all
+    "$1" | index.docker.io | registry-1.docker.io) echo docker.io ;; # no slash at all; names of the Hub
     *.* | *:* | localhost) echo "${1%%/*}" ;;
     *) echo docker.io ;;
     esac
@@ -111,6 +135,7 @@ TRY_AGAIN='toomanyrequests|too many requests|5[0-9][0-9] (Internal|Bad|Service|G
 
 # pull_all: the images that are named on stdin, at the same time.
 pull_all() {
+    docker images -q --no-trunc >"$run/images.before"
     started=$(stamp) pids='' count=0
     while read -r image; do
         count=$((count + 1))
@@ -126,6 +151,11 @@ pull_all() {
         return 1
     fi
     [ "$count" = 0 ] || say "pulled in $(since "$started") s"
+}
+
+# note_pulled IMAGE-ID: that it is us who have brought it here, if so.
+note_pulled() {
+    grep -qx "$1" "$run/images.before" || grep -qsx "$1" "$home/pulled" || echo "$1" >>"$home/pulled"
 }
 
 # pin IMAGE: its id, and the name that means this image for ever (or `-` for an image that no
@@ -155,11 +185,21 @@ log_in() {
         [ -d "$dir" ] && [ -w "$dir" ] && break
     done
     login=$(mktemp -d "$dir/ci-deploy-login.XXXXXX") && put "$run/login" "$login" || return 1
+    same_engine
     # `printf` is part of the shell: the password is in no argument list.
     printf '%s' "$password" | DOCKER_CONFIG=$login docker login -u "$user" --password-stdin \
         ${registry:+"$registry"} >/dev/null 2>"$run/login.errors" && return
     forget_login
     return 1
+}
+
+# same_engine: what the user's own configuration says of where Docker is (rootless: in a context) holds
+# for the throw-away one too.
+same_engine() {
+    own=${DOCKER_CONFIG:-$HOME/.docker}
+    context=$(sed -n 's/.*"currentContext": *"\([^"\\]*\)".*/\1/p' "$own/config.json" 2>/dev/null)
+    [ ! -d "$own/contexts" ] || ln -s "$(cd "$own" && pwd)/contexts" "$login/contexts"
+    [ -z "$context" ] || printf '{"currentContext": "%s"}\n' "$context" >"$login/config.json"
 }
 
 forget_login() { remove_login "$run" && login=; }
@@ -170,10 +210,14 @@ remove_login() {
     rm -f "$1/login"
 }
 
-# forget_old_logins: of runs that were killed.
-forget_old_logins() {
-    for each in "$home"/runs/*/login; do
-        each=${each%/login}
-        (exec 8>>"$each/alive" && flock -n 8 && remove_login "$each") 2>/dev/null
+# forget_old_secrets: logins of runs that were killed, and releases of those that have never got so far
+# as to need theirs.
+forget_old_secrets() {
+    for each in "$home"/runs/*/login "$home"/runs/*/release; do
+        each=${each%/*}
+        (
+            exec 8>>"$each/alive" && flock -n 8 && remove_login "$each" &&
+                [ -f "$each/state" ] && rm -rf "$each/release"
+        ) 2>/dev/null
     done
 }

@@ -2,12 +2,14 @@
 # Everything of a deploy that nobody can see: environment, images, pins; then the migrations.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154
 
-# write_env RELEASE: what `${…}` in the compose files means. The last line of a name wins: the .env
+# write_env MADE: what `${…}` in the compose files means. The last line of a name wins: the .env
 # that was made by hand, then APP_CONFIG, then the tag. One file, since only newer versions of
 # Compose take several.
 write_env() {
+    rel=${1%/*}
+    put "$1/env" "$(env_sum)" || return
     # A service may name the .env that APP_CONFIG stands for; Compose insists that it exists.
-    if grep -q ' env\( \|$\)' "$1/services" && [ -s "$1/app.env" ] && [ ! -e "$path/.env" ]; then
+    if grep -q ' env\( \|$\)' "$rel/services" && [ -s "$rel/app.env" ] && [ ! -e "$path/.env" ]; then
         echo "# empty: ci-deploy gives each release its own, made of APP_CONFIG" >"$path/.env"
     fi || return
     {
@@ -15,26 +17,30 @@ write_env() {
             cat "$path/.env"
             echo # for one without a line end
         fi
-        cat "$1/app.env" "$1/tag.env"
-    } >"$1/compose.env.new" && mv -f "$1/compose.env.new" "$1/compose.env"
+        cat "$rel/app.env" "$rel/tag.env"
+    } >"$1/compose.env"
 }
 
 # env_sum: tells whether the .env by hand has changed. Comments do not count: none is like empty.
 env_sum() { sed '/^#/d' "$path/.env" 2>/dev/null | sha256sum | cut -c 1-16; }
 
 # flag SERVICE NAME: whether ci-deploy has marked a service, in the file `services`:
-#   tag   its image is named by DEPLOY_TAG     env   it takes the app's configuration
+#   tag   its image is named by DEPLOY_TAG     env        it takes the app's configuration
+#   task  it ends when it is done              optional   it is in a profile
 flag() { grep -Eq "^$1( .*)? $2( |\$)" "$rel/services"; }
 
 # prepare RELEASE: fetch and pin all images. After this a registry is not needed any more.
+#
+# What is made here of a release (environment, pins) gets a directory of its own at each try, $made;
+# the link `proven` tells which one was proven last. So a release that runs, or that somebody may go
+# back to, stays what it is, whatever its tag means by now and whatever becomes of this try.
 prepare() {
-    rel=$1
-    phase pulling || return
-    check_disk || return
-    write_env "$rel" && put "$rel/env" "$(env_sum)" || return
-    rm -f "$rel/override.json"
-    model "$rel" >"$rel/model" 2>"$run/compose.errors"
-    [ -s "$rel/model" ] || {
+    rel=$1 made=$1/made.${run##*/}
+    phase pulling && check_disk || return
+    forget_tries "$rel"
+    mkdir -p "$made" && write_env "$made" || return
+    model "$made" 2>"$run/compose.errors" | awk '!seen[$1]++' >"$made/model"
+    [ -s "$made/model" ] || {
         cat "$run/compose.errors"
         why="Compose does not accept the files: $(tail -n 1 "$run/compose.errors")"
         return 1
@@ -42,7 +48,22 @@ prepare() {
     wanted_images | sort -u >"$run/wanted"
     pull_all <"$run/wanted" || return
     forget_login
-    pin_all && write_override "$rel"
+    pin_all && write_override "$made"
+}
+
+# take_proven RELEASE: the same for one that was proven before, with the same .env: it is what it was.
+take_proven() {
+    rel=$1 made=$1/proven
+    phase pulling && ensure_images "$made" && forget_login
+}
+
+# forget_tries RELEASE: what was made of it, but for the proven and for what is still open.
+forget_tries() {
+    for each in "$1"/made.*; do
+        case ${each##*/} in "$(readlink "$1/proven")" | "made.$(cut -d ' ' -f 2 "$home/pending" 2>/dev/null)") ;;
+        *) rm -rf "$each" ;;
+        esac
+    done
 }
 
 check_disk() {
@@ -65,25 +86,26 @@ wanted_images() {
         else
             docker image inspect "$image" >/dev/null 2>&1 || echo "$image"
         fi
-    done <"$rel/model"
+    done <"$made/model"
 }
 
-# pin_all: `service image replicas id pinned-name` into the release.
+# pin_all: `service image replicas id pinned-name` of each service.
 pin_all() {
     while read -r svc image replicas; do
         pinned=$(pin "$image") || {
             why="$svc: there is no image $image on this host"
             return 1
         }
+        note_pulled "${pinned%% *}"
         echo "$svc $image $replicas $pinned"
-    done <"$rel/model" >"$rel/images.new" && mv -f "$rel/images.new" "$rel/images"
+    done <"$made/model" >"$made/images.new" && mv -f "$made/images.new" "$made/images"
 }
 
-# write_override RELEASE: what is laid over the compose files. The app's images are pinned by their
+# write_override MADE: what is laid over the compose files. The app's images are pinned by their
 # digest; others only when their tag means another image by now, since a changed name would restart
 # them. `never`: what is not there now must not be looked for while the old one is stopped.
 write_override() (
-    rel=$1 comma=
+    made=$1 rel=${1%/*} comma=
     {
         printf '{"services": {'
         while read -r svc image _ sum pinned; do
@@ -94,26 +116,30 @@ write_override() (
             if flag "$svc" env; then printf ', "env_file": ["%s"]' "$rel/app.env"; fi
             printf '}'
             comma=,
-        done <"$rel/images"
+        done <"$made/images"
         printf '\n}}\n'
-    } >"$rel/override.new" && mv -f "$rel/override.new" "$rel/override.json"
+    } >"$made/override.new" && mv -f "$made/override.new" "$made/override.json"
 )
 
-# ensure_images RELEASE: for a rollback. What a clean-up of the host has removed is pulled again,
-# by its digest.
+# ensure_images MADE: what a clean-up of the host has removed is pulled again, by its digest.
 ensure_images() {
-    rel=$1
+    made=$1
+    [ -f "$made/images" ] || {
+        why="this release was never proven here"
+        return 1
+    }
     while read -r _ image _ sum pinned; do
         docker image inspect "$sum" >/dev/null 2>&1 && continue
         if [ "$pinned" = - ]; then echo "$image"; else echo "$pinned"; fi
-    done <"$rel/images" | sort -u >"$run/wanted"
+    done <"$made/images" | sort -u >"$run/wanted"
     pull_all <"$run/wanted" || return
     while read -r svc image _ sum _; do
         docker image inspect "$sum" >/dev/null 2>&1 || {
             why="$svc: the image that it ran ($image, $sum) is gone"
             return 1
         }
-    done <"$rel/images"
+        note_pulled "$sum"
+    done <"$made/images"
 }
 
 # --- commands before traffic ---
@@ -154,7 +180,7 @@ run_step() {
     else
         # shellcheck source=/dev/null
         . "$command" # sets "$@"
-        compose "$rel" run -d --name "$name" --no-deps -T -e "RAILS_ENV=$deploy_env" \
+        compose "$made" run -d --name "$name" --no-deps -T -e "RAILS_ENV=$deploy_env" \
             "$run_service" "$@" >/dev/null 2>"$run/compose.errors" || cat "$run/compose.errors"
     fi
     # Without the lock's descriptor: if we are killed, these two must not keep it.
@@ -176,9 +202,9 @@ start_needed() {
     [ -n "$missing" ] || return 0
     say "starting$missing for the commands before traffic"
     # shellcheck disable=SC2086  # words
-    compose "$rel" up -d --no-build --no-recreate $missing || {
+    compose "$made" up -d --no-build --no-recreate $missing || {
         why="could not start$missing"
         return 1
     }
-    verify "$rel" "$missing"
+    verify "$missing"
 }

@@ -6,19 +6,19 @@
 # health, restart policy, published ports, healthcheck. The last one may hold any character.
 CONTAINER='{{.Name}}|{{index .Config.Labels "com.docker.compose.service"}}|{{.Image}}|{{.State.Status}}|{{.State.ExitCode}}|{{.RestartCount}}|{{.State.StartedAt}}|{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}|{{.HostConfig.RestartPolicy.Name}}|{{len .HostConfig.PortBindings}}|{{json .Config.Healthcheck}}'
 
-# verify RELEASE [SERVICES]: wait until every replica is proven; fails with $why as soon as one
-# cannot become so. Compose's own `--wait` calls a crash loop healthy.
+# verify [SERVICES]: wait until every replica of $made is proven; fails with $why as soon as one cannot
+# become so. Compose's own `--wait` calls a crash loop healthy.
 verify() {
-    rel=$1 only=${2:-} started=$(stamp) url_trouble=
+    only=${1:-} started=$(stamp) url_trouble='' blind=0
     : >"$run/seen" && : >"$run/told" || return
     while :; do
-        ids=$(containers '{{.ID}}')
-        : >"$run/containers"
-        # shellcheck disable=SC2086  # words
-        [ -z "$ids" ] || docker inspect -f "$CONTAINER" $ids >"$run/containers" 2>/dev/null || {
-            pause # one of them was removed in between
-            [ "$(since "$started" | cut -d . -f 1)" -lt 60 ] && continue
-        }
+        if ! look; then
+            blind=$((blind + 1))
+            engine_is_back && [ "$blind" -lt 300 ] && continue
+            why="Docker does not tell what runs"
+            return 1
+        fi
+        blind=0
         judge "$only" "$(since "$started")" >"$run/verdict"
         grep '^good ' "$run/verdict" | while read -r _ name how; do
             grep -qx "$name" "$run/told" || { say "$name: $how" && echo "$name" >>"$run/told"; }
@@ -37,11 +37,33 @@ verify() {
     return 1
 }
 
+# look: at all containers. An engine that does not answer is not one without containers.
+look() {
+    ids=$(containers '{{.ID}}') && : >"$run/containers" || return
+    [ -n "$ids" ] || return 0
+    # shellcheck disable=SC2086  # words
+    docker inspect -f "$CONTAINER" $ids >"$run/containers" 2>/dev/null # fails when one has just gone
+}
+
+# engine_is_back: waits for the engine when it does not answer: whatever the reason, it says nothing
+# about the release. After its return the clock of `verify` begins anew.
+engine_is_back() {
+    pause
+    ! engine_answers || return 0
+    say "! Docker does not answer: waiting for it"
+    away=yes
+    wait_for_engine || return
+    started=$(stamp)
+    : >"$run/seen"
+}
+
 # judge SERVICES SECONDS: one line for each container: `good NAME HOW`, `wait NAME WHY` or
-# `bad NAME: WHY`; and `seen KEY SECONDS` to remember since when it has run without a restart.
+# `bad NAME: WHY`; `seen KEY SECONDS` to remember since when it has run without a restart; and
+# `may SERVICE` for one that may end by itself, since nothing says that it is a server.
 judge() {
+    tasks=$(awk '/ task( |$)/ { print $1 }' "${made%/*}/services")
     awk -F '|' -v only=" $1 " -v elapsed="$2" -v steady="$steady" -v health="$health_timeout" \
-        -v run_service="$run_service" '
+        -v run_service="$run_service" -v tasks=" $(echo "$tasks" | tr '\n' ' ')" -v deadline="$limit" '
         function ns(key, fallback) { # a duration of the healthcheck in seconds
             if (match($0, "\"" key "\":[0-9]+"))
                 return substr($0, RSTART + length(key) + 3, RLENGTH - length(key) - 3) / 1e9
@@ -49,6 +71,7 @@ judge() {
         }
         function limit() { # seconds until it has to be healthy
             if (health > 0) return health
+            if (task) return deadline
             if (state == "none") return steady + 30
             return ns("StartPeriod", 0) + 10 + \
                 (ns("Interval", 30) + ns("Timeout", 30)) * (match($0, /"Retries":[1-9]/) ? \
@@ -66,14 +89,18 @@ judge() {
         !($2 in replicas) { next } # of another profile, or not asked for
         {
             name = substr($1, 2); service = $2; status = $4; code = $5; restarts = $6; state = $8
-            server = $9 == "always" || $9 == "unless-stopped" || $10 > 0 || state != "none" || \
-                service == run_service
+            task = index(tasks, " " service " ")
+            server = !task && ($9 == "always" || $9 == "unless-stopped" || $10 > 0 || state != "none" || \
+                service == run_service)
+            if (!server) print "may " service
             count[service]++
             key = name "/" $7 "/" restarts
             if (!(key in since)) since[key] = elapsed
             print "seen " key " " since[key]
             if ($3 != wanted[service]) say("bad", "it runs " $3 " instead of " wanted[service])
             else if (restarts >= 3) say("bad", "it ends again and again (exit code " code ")")
+            else if (task && status == "running" && elapsed <= limit()) say("wait", "running none")
+            else if (task && status == "running") say("bad", "not done within " limit() " s")
             else if (status == "running" && state == "healthy") say("good", "healthy after " elapsed " s")
             else if (status == "running" && state == "none" && elapsed - since[key] >= steady)
                 say("good", "runs steadily for " steady " s (it has no healthcheck)")
@@ -89,7 +116,7 @@ judge() {
             for (service in replicas)
                 if (count[service] + 0 != replicas[service])
                     print "bad " service ": " (count[service] + 0) " containers instead of " replicas[service]
-        }' "$rel/images" "$run/seen" "$run/containers"
+        }' "$made/images" "$run/seen" "$run/containers"
 }
 
 # show_trouble: the failing containers' own last words.

@@ -2,39 +2,50 @@
 # What the users of the app notice: the old release stops, the new one starts. Or goes back.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154
 
-# switch_to RELEASE-ID: `pending` is there from before the first change until the host has a proven
-# release again, and tells the next run what this one could not finish.
+# switch_to RELEASE-ID: to what is $made of it. `pending` is there from before the first change until
+# the host has a proven release again, and tells the next run what this one could not finish.
 switch_to() {
     from=$(current)
-    put "$home/pending" "$1 ${run##*/}" && phase switching || return
-    if activate "$home/releases/$1" && gate keep && ! cancelled; then
+    put "$home/pending" "$1 ${run##*/}" && on_disk && phase switching || return
+    if activate "$made" && gate keep && ! cancelled; then
         accept "$1"
         return
     fi
     go_back
 }
 
-# activate RELEASE: make it run, and prove it.
+# activate MADE: make it run, and prove it. Again when the engine was away in the meantime.
 activate() {
-    rel=$1
-    write_override "$rel" || [ -f "$rel/override.json" ] || return
-    mark_stops
-    if ! bring_up "$rel"; then
-        why="\`docker compose up\` failed"
-        activated=1
-    else
-        why=
-        [ -n "$going_back" ] || phase verifying
-        verify "$rel"
+    made=$1
+    for _ in 1 2 3; do
+        away=''
+        try_it
         activated=$?
-    fi
-    tell_stops
+        if [ "$activated" = 0 ] || ! engine_is_back || [ -z "$away" ]; then break; fi
+    done
     return "$activated"
+}
+
+try_it() {
+    if ! wait_for_engine; then why="Docker does not answer" && return 1; fi
+    write_override "$made" || [ -f "$made/override.json" ] || return
+    mark_stops
+    if bring_up; then
+        why=''
+        [ -n "$going_back" ] || phase verifying
+        verify
+    else
+        why="\`docker compose up\` failed"
+        false
+    fi
+    tried_it=$?
+    tell_stops
+    return "$tried_it"
 }
 
 bring_up() {
     for try in 1 2; do
-        compose "$1" up -d --no-build --remove-orphans && return
+        compose "$made" up -d --no-build --remove-orphans && return
         # What an earlier `up` has left behind; removing it, or just trying again, cures it.
         [ "$try" = 1 ] && tail -n 5 "$run/log" | grep -q 'is already in use' || return 1
         remove_leftovers
@@ -42,38 +53,62 @@ bring_up() {
     return 1
 }
 
-# accept RELEASE-ID: it is proven. The symbolic link is renamed over the old one, so there is always
-# one or the other.
+# accept RELEASE-ID: $made is proven. Links are renamed over the old ones, so there is always one or
+# the other; all that is asked of a current release is there before.
 accept() {
-    if ! { ln -s "releases/$1" "$home/current.$$" && mv -fT "$home/current.$$" "$home/current"; }; then
-        why="it could not be written down: is the disk full?"
-        return 1
-    fi
-    # Services that have ended well are tasks: they need not run.
-    awk -F '|' '$4 == "exited" { print $2 }' "$run/containers" | sort -u >"$home/releases/$1/tasks"
-    date +%s >"$home/releases/$1/live"
-    rm -f "$home/pending"
+    rel=$home/releases/$1 why="it could not be written down: is the disk full?"
+    # Services that have ended well are tasks that are done: they need not run.
+    {
+        awk -F '|' '$4 == "exited" { print $2, "done" }' "$run/containers"
+        sed -n 's/^may //p' "$run/verdict"
+    } | sort -u >"$made/tasks" &&
+        { [ "$made" = "$rel/proven" ] || link "${made##*/}" "$rel/proven"; } &&
+        date +%s >"$rel/live" && on_disk && link "releases/$1" "$home/current" && rm -f "$home/pending"
 }
 
-# go_back: to the release that was proven last, and prove it again. $why says what for.
+# on_disk: what was written survives a loss of power, where this `sync` can do one file system only.
+on_disk() { sync -f "$home" 2>/dev/null || :; }
+
+link() { ln -sfn "$1" "$2.new" && mv -fT "$2.new" "$2"; }
+
+# reject RELEASE-ID: it is none to go back to any more, and a next try makes it anew.
+reject() { rm -f "$home/releases/$1/live" "$home/releases/$1/proven"; }
+
+# go_back: to the release that was proven last, and prove it again. $why says what for; when nothing
+# was wrong with the release, it is only recalled.
 go_back() {
-    because=${why:-$(reason)}
+    because=${why:-$(reason)} recalled=''
+    if [ -z "$why" ] || cancelled; then recalled=yes; fi
     back=$(current)
     going_back=1
     phase rolling-back
     if [ -z "$back" ]; then
-        say "! $because; there is no release to go back to, so it is stopped"
-        compose "$home/releases/$release" stop
+        say "! $because; there is no release to go back to, so what it has brought is stopped"
+        stop_new "$run"
         rm -f "$home/pending"
         finish stopped "$because"
     fi
     say "! $because: going back to $back"
-    if activate "$home/releases/$back"; then
+    if activate "$home/releases/$back/proven"; then
         rm -f "$home/pending"
-        cancelled && finish recalled "$because"
+        [ -z "$recalled" ] || finish recalled "$because"
+        [ "$release" = "$back" ] || reject "$release"
         finish rolled-back "$because"
     fi
     finish broken "$because; and going back to $back failed: $why"
+}
+
+# note_before: at a first deploy, what runs already because somebody has started it by hand.
+note_before() {
+    [ -n "$(current)" ] || containers '{{.ID}}' --filter status=running >"$run/before"
+}
+
+# stop_new RUN: where there is no release to go back to. What ran before that run and was left alone (a
+# database that is years old) goes on.
+stop_new() {
+    new=$(containers '{{.ID}}' | grep -vxF -f "$1/before")
+    # shellcheck disable=SC2086  # words
+    [ -z "$new" ] || $limited docker stop $new >/dev/null
 }
 
 # --- for how long nothing ran ---
@@ -112,35 +147,43 @@ tell_stops() {
 # --- what an earlier run could not finish ---
 
 # recover: after a killed run, a reboot, a full disk. Always ends with one proven release, or says
-# that there is none.
+# that there is none. While `pending` is there nothing is believed that was not proven again, not even
+# of the current release: a run that brings it anew stops it first.
 recover() {
     remove_leftovers
-    forget_old_logins
+    forget_old_secrets
     wait_for_commands
     [ -f "$home/pending" ] && read -r open_id open_run <"$home/pending" || return 0
-    open=$home/releases/$open_id was=$(cat "$home/runs/$open_run/state" 2>/dev/null)
+    open=$home/releases/$open_id left=$home/runs/$open_run
+    was=$(cat "$left/state" 2>/dev/null) tried=$open/made.$open_run
+    [ -d "$tried" ] || tried=$open/proven
     phase recovering
     say "! release $open_id was left unfinished ($was)"
     from=$(current)
-    if [ "$from" = "$open_id" ]; then
+    if ! was_to_go_back && ensure_images "$tried" && activate "$tried" && accept "$open_id"; then
         healed="is live"
-        rm -f "$home/pending"
-    elif [ "$was" != rolling-back ] && [ "$heal" = forward ] && [ -f "$open/images" ] && ensure_images "$open" && activate "$open"; then
-        accept "$open_id" && healed="is live"
     elif [ -z "$from" ]; then
-        compose "$open" stop
+        stop_new "$left"
         rm -f "$home/pending"
         healed="is stopped, for there is nothing to go back to"
-    elif going_back=1 && ensure_images "$home/releases/$from" && activate "$home/releases/$from"; then
+    elif going_back=1 && ensure_images "$home/releases/$from/proven" && activate "$made"; then
         rm -f "$home/pending"
         healed="was rolled back to $from"
     else
-        say "! $from could not be brought back: $why"
-        healed=
+        unhealed="what an earlier run has left could not be healed: $why"
+        say "! $unhealed"
     fi
     audit_for "$open_run" "$open_id"
     say "release $open_id ${healed:-is still unfinished}"
     why='' going_back=
+}
+
+# was_to_go_back: the run in $left had begun to, was told to, or was one of several hosts and never
+# told that all have proven the release.
+was_to_go_back() {
+    [ "$was" = rolling-back ] || [ -f "$left/word.back" ] || {
+        grep -qs '^gates yes' "$left/settings" && [ ! -f "$left/word.keep" ]
+    }
 }
 
 # wait_for_commands: another release's command before traffic that goes on although its run was

@@ -17,6 +17,7 @@ probe() {
     docker compose version --short >"$tmp/version" 2>/dev/null &
     if [ -f "$tmp/list" ]; then
         if [ "$2" = - ]; then set -- config; else set -- -p "$2" config; fi
+        set -- --profile '*' "$@" # the service for commands may be in one
         files "$tmp" "$@" --no-interpolate --format json >"$tmp/model" 2>"$tmp/model.errors"
     fi
     wait
@@ -60,9 +61,9 @@ state_of_app() {
     id=$(current)
     if [ -n "$id" ]; then
         echo "current $id"
-        echo "known_env $(cat "$home/releases/$id/env")"
-        sed 's/^/image /' "$home/releases/$id/images"
-        sed 's/^/task /' "$home/releases/$id/tasks"
+        echo "known_env $(cat "$home/releases/$id/proven/env")"
+        sed 's/^/image /' "$home/releases/$id/proven/images"
+        sed 's/^/task /' "$home/releases/$id/proven/tasks"
     fi
     [ ! -f "$home/pending" ] || echo "pending $(cat "$home/pending")"
     (exec 9>>"$home/lock" && flock -n 9) || echo "holder $(holder)"
@@ -179,18 +180,32 @@ one_off() {
         echo "ci-deploy: nothing was deployed here yet" >&2
         exit 125
     fi
-    write_override "$home/releases/$id" # what it says of tags may be old
-    extra=$(mktemp "$home/.env.XXXXXX") || exit 125
+    made=$home/releases/$id/proven
+    write_override "$made" # what it says of tags may be old
+    extra=$home/one-off.$container # locked as long as we live: see forget_one_offs
+    exec 7>"$extra" && flock 7 || exit 125
     trap 'rm -f "$extra"' EXIT
     printf '%s\n' "$environment" >"$extra"
     eval "$words"
-    compose "$home/releases/$id" -f "$extra" run -d --name "$container" --no-deps -T "$svc" "$@" \
+    compose "$made" -f "$extra" run -d --name "$container" --no-deps -T "$svc" "$@" \
         >/dev/null || exit 125
-    rm -f "$extra"
+    : >"$extra"
     docker logs -f "$container"
     code=$(docker wait "$container") || exit 255
     docker rm "$container" >/dev/null
     exit "$code"
+}
+
+# forget_one_offs: of commands whose connection was cut, when they have ended.
+forget_one_offs() {
+    for each in "$home"/one-off.*; do
+        [ -f "$each" ] || continue
+        (exec 7>>"$each" && flock -n 7) || continue
+        : >"$each"
+        name=${each##*/one-off.}
+        docker rm "$name" >/dev/null 2>&1 # not while it runs
+        docker inspect -f '{{.State.Status}}' "$name" >/dev/null 2>&1 || rm -f "$each"
+    done
 }
 
 # process APP ACTION SERVICE COUNT: start, stop, restart or scale a service of the live release.
@@ -198,15 +213,24 @@ process() {
     enter "$1"
     exec 9>>"$home/lock" # not while a deploy is switching
     flock 9
-    rel=$home/releases/$(current)
+    made=$home/releases/$(current)/proven
     case $2 in
     scale)
-        compose "$rel" up -d --no-build --no-recreate --no-deps --scale "$3=$4" "$3" || exit
-        awk -v name="$3" -v count="$4" '$1 == name { $3 = count } { print }' "$rel/images" \
-            >"$rel/images.new" && mv -f "$rel/images.new" "$rel/images"
+        compose "$made" up -d --no-build --no-recreate --no-deps --scale "$3=$4" "$3" || exit
+        awk -v name="$3" -v count="$4" '$1 == name { $3 = count } { print }' "$made/images" \
+            >"$made/images.new" && mv -f "$made/images.new" "$made/images"
         ;;
-    *) compose "$rel" "$2" "$3" ;;
+    *) compose "$made" "$2" "$3" ;;
     esac
+}
+
+# forget_commands APP: that commands before traffic have succeeded. A failure stays known: its
+# container is there still.
+forget_commands() {
+    enter "$1"
+    for each in "$home"/releases/*/step.*; do
+        [ "$(cat "$each" 2>/dev/null)" != 0 ] || rm -f "$each"
+    done
 }
 
 # note APP: what is on stdin; nothing removes it.
@@ -219,24 +243,15 @@ note() {
 # recover_all: for an @reboot line in the user's crontab: what a reboot has interrupted in any app is
 # finished or taken back, without waiting for a next deploy.
 recover_all() {
-    tries=0
-    until docker info >/dev/null 2>&1; do
-        tries=$((tries + 1))
-        [ "$tries" -lt 300 ] || exit
-        pause
-    done
+    wait_for_engine || exit
     for pending in "$base"/apps/*/pending; do
         [ -f "$pending" ] || continue
         pending=${pending%/pending}
         enter "${pending##*/}"
         read -r _ open_run <"$home/pending"
         left=$home/runs/$open_run run=$home/runs/$(date -u +%Y%m%dT%H%M%S).000-boot
-        # Of several hosts that were not all ready, none goes on with the new release.
-        how=forward
-        if grep -q '^gates yes' "$left/settings" && [ ! -f "$left/word.armed" ]; then how=back; fi
         mkdir "$run" || continue
-        sed "s/^action .*/action recover/; s/^gates .*/gates no/; s/^heal .*/heal $how/" \
-            "$left/settings" >"$run/settings"
+        sed 's/^action .*/action recover/; s/^gates .*/gates no/' "$left/settings" >"$run/settings"
         echo "clearing up after a restart" >"$run/title"
         put "$run/state" queued
         exec 8>>"$run/alive" && flock 8

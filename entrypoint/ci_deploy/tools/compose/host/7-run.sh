@@ -12,11 +12,11 @@ stage() {
     tar -x -f - -C "$in" || exit
     load "$in/run/settings"
     put "$home/project" "$project"
-    # A release is complete and never changes, so one that is there already is the same.
-    if [ -d "$in/release" ] && [ ! -d "$home/releases/$release" ]; then
-        mv -T "$in/release" "$home/releases/$release" || exit
+    if [ ! -d "$run" ]; then
+        # It stays with its run until that has the lock: others may bring the same, or clear up.
+        [ ! -d "$in/release" ] || mv -T "$in/release" "$in/run/release" || exit
+        mv -T "$in/run" "$run" || exit
     fi
-    [ -d "$run" ] || mv -T "$in/run" "$run" || exit
     # Held by the run as long as it lives, so that everybody can see whether it does.
     exec 8>>"$run/alive"
     for _ in 1 2 3 4 5; do
@@ -42,7 +42,7 @@ stage() {
 run() {
     enter "$1"
     run=$home/runs/$2
-    began=$(stamp) from='' stopped='' why='' going_back='' healed='' locked=''
+    began=$(stamp) from='' stopped='' why='' going_back='' healed='' unhealed='' locked=''
     login=$(cat "$run/login" 2>/dev/null)
     load "$run/settings"
     ! command -v timeout >/dev/null || limited="timeout -k 30 $limit"
@@ -51,20 +51,37 @@ run() {
     from=$(current)
     audit started
     recover
+    note_before || finish failed "Docker does not answer, or the disk is full"
     rel=$home/releases/$release
+    [ "$action" = recover ] || unpack || finish failed "$why"
     "run_$action"
 }
 
+# unpack: a release is complete and never changes, so one that is there already is the same.
+unpack() {
+    why="$release is not kept here any more"
+    [ -d "$rel" ] || [ ! -d "$run/release" ] || mv -T "$run/release" "$rel" ||
+        why="it could not be written down: is the disk full?"
+    rm -rf "$run/release"
+    [ -d "$rel" ]
+}
+
 run_deploy() {
-    from=$(current)
-    if [ "$from" = "$release" ] && [ "$(cat "$rel/env" 2>/dev/null)" = "$(env_sum)" ] && well; then
+    from=$(current) known=''
+    [ "$(cat "$rel/proven/env" 2>/dev/null)" != "$(env_sum)" ] || known=yes
+    if [ "$from" = "$release" ] && [ -n "$known" ] && well "$rel/proven"; then
         finish noop "$release runs already"
     fi
     newer=$(cat "$home/releases/$from/order" 2>/dev/null)
     if [ "$refuse_outdated" = yes ] && [ "${newer:-0}" -gt "$(cat "$rel/order")" ]; then
         finish refused "$from, which is newer, was deployed in the meantime"
     fi
-    prepare "$rel" || finish failed "${why:-it could not be written down: is the disk full?}"
+    if [ -n "$known" ]; then
+        say "$release was proven here before: it runs the same images again"
+        take_proven "$rel" || finish failed "$why"
+    else
+        prepare "$rel" || finish failed "${why:-it could not be written down: is the disk full?}"
+    fi
     if [ "$migrates" = yes ]; then
         gate migrate || finish_untouched
         run_steps "$rel" || finish_untouched
@@ -72,8 +89,9 @@ run_deploy() {
     switch
 }
 
-# well: every container of the release is there and up, at a glance.
+# well MADE: every container of it is there and up, at a glance.
 well() {
+    made=$1
     [ ! -f "$home/pending" ] && : >"$run/seen" || return
     ids=$(containers '{{.ID}}')
     # shellcheck disable=SC2086  # words
@@ -82,16 +100,17 @@ well() {
 }
 
 run_rollback() {
-    ensure_images "$rel" || finish failed "$why"
-    forget_login
+    take_proven "$rel" || finish failed "$why"
     switch
 }
 
 # Only what `recover` has done already.
 run_recover() {
+    [ -z "$unhealed" ] || finish broken "$unhealed"
     case $healed in
     '') finish noop "nothing was left unfinished" ;;
     "is live") finish live "it was finished" ;;
+    "is stopped"*) finish stopped "it was interrupted" ;;
     *) finish rolled-back "it was interrupted" ;;
     esac
 }
@@ -101,6 +120,7 @@ switch() {
     ! cancelled || finish_untouched
     why=
     switch_to "$release" || finish broken "$why"
+    [ "$reject" = no ] || [ "$from" = "$release" ] || reject "$from"
     finish live "$release"
 }
 
@@ -116,6 +136,7 @@ finish_untouched() {
 # what is ours: never a `prune`, for others use this host too.
 clean_up() {
     [ -n "$locked" ] || return 0
+    forget_one_offs
     find "$home" -maxdepth 1 -name '.in.*' -mmin +60 -exec rm -rf {} + 2>/dev/null
     find "$base" -maxdepth 1 -name 'runner-*.sh' -mtime +30 ! -name "${0##*/}" -exec rm -f {} +
     count=0
@@ -125,29 +146,54 @@ clean_up() {
         count=$((count - 1))
         (exec 8>>"$each/alive" && flock -n 8) && rm -rf "$each"
     done
-    live=$(current) open=$(cut -d ' ' -f 1 "$home/pending" 2>/dev/null)
+    live=$(current) open=$(cut -d ' ' -f 1 "$home/pending" 2>/dev/null) wanted=$(wanted_by_runs)
     for each in "$home"/releases/*; do
         echo "$(cat "$each/live" 2>/dev/null || echo 0) ${each##*/}"
     done | sort -rn | awk -v keep="$keep" '$1 == 0 { print } $1 > 0 && ++seen > keep { print }' |
         while read -r when id; do
-            case $id in "$live" | "$open" | "$release") continue ;; esac
+            case $id in "$live" | "$open") continue ;; esac
+            case " $wanted " in *" $id "*) continue ;; esac
             [ "$when" != 0 ] || [ -n "$(find "$home/releases/$id" -maxdepth 0 -mtime +2)" ] || continue
             remove_release "$home/releases/$id"
         done
 }
 
+# wanted_by_runs: releases of this run and of those that wait for the lock.
+wanted_by_runs() {
+    for each in "$home"/runs/*; do
+        (exec 8>>"$each/alive" && flock -n 8) || sed -n 's/^release //p' "$each/settings"
+    done | tr '\n' ' '
+}
+
 remove_release() {
     rel=$1
-    mv "$rel/images" "$rel.images" 2>/dev/null || : >"$rel.images"
+    cat "$rel"/made.*/images >"$rel.images" 2>/dev/null
     for each in "$rel"/before/*; do
         docker rm "$project-migrate-${rel##*/}-${each##*/}" >/dev/null 2>&1
     done
-    # Images of the app that no other release has. Without force: Docker keeps what is in use.
-    while read -r svc _ _ sum _; do
-        flag "$svc" tag || continue
-        grep -qs " $sum " "$home"/releases/*/images || docker rmi "$sum" >/dev/null 2>&1
+    rm -rf "$rel"
+    # Only images that we have brought, that no release keeps, and, since there is no force, that
+    # nothing uses.
+    while read -r _ _ _ sum _; do
+        grep -qsx "$sum" "$home/pulled" || continue
+        kept "$sum" || docker rmi "$sum" >/dev/null 2>&1
     done <"$rel.images"
-    rm -rf "$rel" "$rel.images"
+    rm -rf "$rel.images"
+}
+
+# kept IMAGE-ID: whether a release of any app on this host has it, as far as containers lead to the
+# directories of other apps. One that we may not look into could have it.
+kept() {
+    {
+        echo "$path"
+        docker ps -a --filter label=com.docker.compose.project \
+            --format '{{.Label "com.docker.compose.project.working_dir"}}' || return 0
+    } | sort -u >"$run/folders"
+    while IFS= read -r folder; do
+        case $(LC_ALL=C ls "$folder/.ci-deploy/apps" 2>&1) in *"ermission denied"*) return 0 ;; esac
+        ! grep -qs " $1 " "$folder"/.ci-deploy/apps/*/releases/*/made.*/images || return 0
+    done <"$run/folders"
+    return 1
 }
 
 "$@"

@@ -1,0 +1,401 @@
+"""The host's program alone, with a stand-in for `docker` (alone.py says why): what is proven, what
+is kept, what is taken back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ci_deploy.tools.compose.facts import read_facts
+from tests.compose.alone import APP, REPOSITORY, SERVICES, Alone
+from tests.support import until
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Alone]:
+    """A host with an engine that knows only what our program asks."""
+    made = Alone(tmp_path)
+    yield made
+    made.kill()
+    made.check()
+
+
+@pytest.fixture
+def live(host: Alone) -> Alone:
+    """One that runs good1."""
+    assert host.deploy("good1") == "live good1-1"
+    return host
+
+
+def test_stand_in_is_good_enough_for_a_whole_deploy_and_a_way_back(live: Alone) -> None:
+    assert live.deploy("good2") == "live good2-1"
+    live.runs_only("good2")
+    assert live.deploy("bad1").startswith("rolled-back shop-app-1: unhealthy")
+    live.runs_only("good2")
+
+
+def test_first_release_that_fails_does_not_stop_what_ran_before_and_was_left_alone(
+    host: Alone,
+) -> None:
+    """A project that was run by hand until now, with a database that nobody wants to lose."""
+    services = {**SERVICES, "db": {"image": f"{REPOSITORY}:good3"}}
+    assert (
+        host.deploy("good1", host.parts("good1", services, "app tag env\ndb\n")) == "live good1-1"
+    )
+    shutil.rmtree(host.state)
+    before = host.read()["containers"]["shop-db-1"]["id"]
+    end = host.deploy("bad1", host.parts("bad1", services, "app tag env\ndb\n"))
+    assert end.startswith("stopped shop-app-1: unhealthy")
+    assert host.running() == {"shop-db-1": "sha256:good3-id"}
+    assert host.read()["containers"]["shop-db-1"]["id"] == before
+
+
+def test_release_that_was_taken_back_for_failing_is_none_to_go_back_to(live: Alone) -> None:
+    """Its health check has failed after it was live: the job goes back with `reject`."""
+    assert live.deploy("good2") == "live good2-1"
+    assert live.deploy("good1", action="rollback") == "live good1-1"
+    assert _proven(live) == {"good1-1", "good2-1"}
+    assert live.deploy("good2") == "live good2-1"
+    assert live.deploy("good1", action="rollback", reject="yes") == "live good1-1"
+    assert _proven(live) == {"good1-1"}
+    assert live.deploy("good2") == "live good2-1", "a new try is welcome"
+    assert _proven(live) == {"good1-1", "good2-1"}
+
+
+def test_release_that_was_proven_once_and_fails_now_is_none_to_go_back_to(live: Alone) -> None:
+    assert live.deploy("good2") == "live good2-1"
+    live.fault("*releases/good1-1* up -d *")
+    assert live.deploy("good1", action="rollback").startswith("rolled-back ")
+    assert _proven(live) == {"good2-1"}
+
+
+def _proven(host: Alone) -> set[str]:
+    facts = read_facts(host.call("status", APP).stdout.decode())
+    return {known.id for known in facts.releases.values() if known.live}
+
+
+# --- an engine that is away ---
+
+
+@pytest.mark.parametrize("match", ["* up -d *", "inspect -f {{.Name}}|*", "ps -a * {{.ID}}"])
+def test_engine_that_does_not_answer_is_waited_for(live: Alone, match: str) -> None:
+    live.hold("pull *good2")
+    run = live.start("good2")
+    live.held()
+    live.release({"match": match, "times": 1, "then": [{"match": "info*", "times": 1}]})
+    assert live.end(run) == "live good2-1"
+    assert "Docker does not answer: waiting for it" in live.log(run)
+    live.runs_only("good2")
+
+
+def test_one_look_that_fails_after_a_long_time_is_no_verdict(live: Alone) -> None:
+    later, date = live.engine / "later", live.engine / "date"
+    ahead = f'[ ! -e {later} ] || set -- -d "+ 100 sec" "$@"'
+    date.write_text(f'#!/bin/sh\n{ahead}\nexec /bin/date "$@"\n')
+    date.chmod(0o755)
+    live.push("slow", "starting")
+    run = live.start("slow", health_timeout=1000)
+    until(lambda: "phase verifying" in live.log(run))
+    later.touch()
+    live.fault("inspect -f {{.Name}}|*", times=1)
+    until(lambda: not live.read()["faults"])
+    data = live.read()
+    data["containers"]["shop-app-1"]["behaves"] = "healthy"
+    live.write(data)
+    assert live.end(run) == "live slow-1"
+
+
+# --- the registry ---
+
+
+@pytest.mark.parametrize(
+    ("image", "registry", "with_login"),
+    [
+        ("registry.test/shop", "registry.test", True),
+        ("index.docker.io/acme/shop", "", True),
+        ("acme/shop", "", True),
+        ("registry.test/shop", "", False),
+    ],
+)
+def test_login_is_used_for_the_images_of_its_registry_only(
+    host: Alone, image: str, registry: str, with_login: bool
+) -> None:
+    services = {"app": {"image": f"{image}:${{DEPLOY_TAG}}"}}
+    parts = host.parts("good1", services, "app tag\n")
+    host.deploy("good1", parts, password="pass", registry=registry, user="robot")
+    [folder] = host.read()["pulls"].values()
+    assert bool(folder) is with_login
+
+
+def test_login_does_not_lose_the_engine_that_the_user_has_chosen(host: Alone) -> None:
+    """Rootless Docker is found by the context in ~/.docker/config.json."""
+    own = host.path / ".docker"
+    (own / "contexts").mkdir(parents=True)
+    (own / "config.json").write_text('{\n\t"auths": {},\n\t"currentContext": "rootless"\n}\n')
+    host.deploy("good1", password="pass", registry="registry.test", user="robot")
+    assert host.read()["logins"] == [["registry.test", "rootless", True, "pass"]]
+
+
+# --- what is kept ---
+
+
+def _retire(host: Alone, *tags: str) -> None:
+    """Let these releases be old, and a run clear up."""
+    for tag in tags:
+        (host.state / f"releases/{tag}-1/live").write_text("1\n")
+    host.deploy("good3", keep=1)
+
+
+def _images(host: Alone) -> set[str]:
+    return {each["name"].rpartition(":")[2] for each in host.read()["images"].values()}
+
+
+def test_image_goes_with_the_last_release_that_has_it(live: Alone) -> None:
+    assert live.deploy("good2") == "live good2-1"
+    _retire(live, "good1", "good2")
+    assert _images(live) == {"good3"}
+    assert [each.name for each in (live.state / "releases").iterdir()] == ["good3-1"]
+
+
+def test_image_that_somebody_else_has_brought_stays(host: Alone) -> None:
+    data = host.read()
+    data["images"] |= data["registry"]
+    host.write(data)
+    assert host.deploy("good1") == "live good1-1"
+    _retire(host, "good1")
+    assert "good1" in _images(host)
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_image_that_another_app_on_the_host_may_go_back_to_stays(
+    live: Alone, tmp_path: Path, readable: bool
+) -> None:
+    other = tmp_path / "other app"
+    images = other / ".ci-deploy/apps/blog/releases/1-a/made.x/images"
+    images.parent.mkdir(parents=True)
+    images.write_text("app registry.test/shop:good1 1 sha256:good1-id -\n")
+    if not readable:  # root may read all, so `ls` has to say it
+        ls = live.engine / "ls"
+        ls.write_text("#!/bin/sh\necho \"ls: cannot open '$1': Permission denied\" >&2; exit 2\n")
+        ls.chmod(0o755)
+        images.write_text("")
+    data = live.read()
+    data["containers"]["blog-app-1"] = {
+        **data["containers"]["shop-app-1"], "project": "blog", "folder": str(other),
+        "image": "sha256:other", "id": "f" * 64,
+    }  # fmt: skip
+    live.write(data)
+    _retire(live, "good1")
+    assert "good1" in _images(live)
+
+
+def test_release_of_a_run_that_waits_is_not_cleared_up(live: Alone) -> None:
+    assert live.deploy("good2") == "live good2-1"
+    live.hold("pull *good3")
+    first = live.start("good3", keep=1)
+    live.held()
+    (live.state / "releases/good1-1/live").write_text("1\n")
+    second = live.start("good1", action="rollback")
+    live.release()
+    assert live.end(first) == "live good3-1"
+    assert live.end(second) == "live good1-1"
+    live.runs_only("good1")
+
+
+def test_two_jobs_with_one_release_do_not_meet_before_the_lock(live: Alone) -> None:
+    live.hold("pull *good2")
+    runs = [live.start("good2")]
+    live.held()
+    runs.append(live.start("good2"))
+    assert (live.state / "runs" / runs[1] / "release/list").is_file()
+    live.release()
+    assert [live.end(run) for run in runs] == ["live good2-1", "noop good2-1 runs already"]
+    assert not list(live.state.glob("runs/*/release"))
+
+
+def test_release_of_a_run_that_never_got_the_lock_does_not_stay_with_its_secrets(
+    live: Alone,
+) -> None:
+    live.hold("pull *good2")
+    first = live.start("good2")
+    live.held()
+    assert live.end(live.start("good3", lock_timeout=0)).startswith("locked ")
+    live.start("bad1")
+    live.kill()
+    assert live.file(f"runs/{first}/outcome") == ""
+    assert [each.parent.name[:8] for each in live.state.glob("runs/*/release")] == ["20260104"]
+    assert live.deploy("good1") == "noop good1-1 runs already"
+    assert not list(live.state.glob("runs/*/release"))
+
+
+def test_command_whose_connection_was_cut_is_cleared_up_when_it_has_ended(live: Alone) -> None:
+    live.hold("logs -f shop-run-1")
+    stdin = b'{"services": {"app": {"environment": {"KEY": "value"}}}}\nset -- sh -c true\n'
+    words = ["one_off", APP, "shop-run-1", "app"]
+    running = threading.Thread(target=live.call, args=words, kwargs={"stdin": stdin})
+    running.start()
+    live.held()
+    live.kill()
+    running.join()
+    assert "shop-run-1" in live.read()["containers"]
+    assert live.file("one-off.shop-run-1") == "", "its environment is gone already"
+    assert live.deploy("good2") == "live good2-1"
+    assert "shop-run-1" not in live.read()["containers"]
+    assert not (live.state / "one-off.shop-run-1").exists()
+
+
+def test_what_names_a_release_is_written_after_the_release_is_on_the_disk(live: Alone) -> None:
+    seen, sync = live.engine / "seen", live.engine / "sync"
+    words = f"$* $(cat {live.state}/pending) $(readlink {live.state}/current)"
+    sync.write_text(f'#!/bin/sh\necho "{words}" >>{seen}\n')
+    sync.chmod(0o755)
+    run = live.start("good2")
+    live.end(run)
+    line = f"-f {live.state} good2-1 {run} releases/good1-1\n"
+    assert seen.read_text() == line * 2, "before the first change, and before it is current"
+
+
+# --- services that are no servers ---
+
+
+def _with_job(host: Alone, tag: str) -> dict[str, bytes]:
+    services = {**SERVICES, "job": {"image": f"{REPOSITORY}:job", "restart": "no"}}
+    return host.parts(tag, services, "app tag env\njob task\n")
+
+
+def test_task_that_still_runs_proves_nothing(live: Alone) -> None:
+    live.push("job", "runs")
+    end = live.deploy("good2", _with_job(live, "good2"), health_timeout=1)
+    assert end.startswith("rolled-back shop-job-1: not done within 1 s")
+    assert live.current == "good1"
+
+
+def test_task_is_waited_for(live: Alone) -> None:
+    live.push("job", "runs")
+    run = live.start("good2", _with_job(live, "good2"))
+    until(lambda: "app-1: healthy" in live.log(run))
+    assert live.current == "good1"
+    data = live.read()
+    data["containers"]["shop-job-1"]["status"] = "exited"
+    live.write(data)
+    assert live.end(run) == "live good2-1"
+    assert live.file("current/proven/tasks") == "job\njob done\n"
+
+
+def test_service_for_commands_in_a_profile_is_pinned_and_configured_but_not_started(
+    host: Alone,
+) -> None:
+    console = {"image": f"{REPOSITORY}:${{DEPLOY_TAG}}", "env_file": [".env"], "profiles": ["x"]}
+    flags = "app tag env\nconsole tag env optional\n"
+    parts = host.parts("good1", {**SERVICES, "console": console}, flags)
+    assert host.deploy("good1", parts, run_service="console") == "live good1-1"
+    override = json.loads(host.file("current/proven/override.json"))["services"]["console"]
+    assert override["image"] == f"{REPOSITORY}:good1@sha256:good1"
+    assert override["env_file"] == [str(host.state / "releases/good1-1/app.env")]
+    assert set(host.running()) == {"shop-app-1"}
+    assert host.deploy("good1", parts, run_service="console").startswith("noop ")
+
+
+# --- the same release again ---
+
+
+def test_changed_env_counts_as_deployed_only_when_it_was_proven(live: Alone) -> None:
+    (live.path / ".env").write_text("A=1\n")
+    live.fault("pull *", says="no route to host", times=1)
+    assert live.deploy("good1").startswith("failed ")
+    facts = read_facts(live.call("status", APP).stdout.decode())
+    assert facts.env != facts.known_env
+    before = live.read()["containers"]
+    assert live.deploy("good1") == "live good1-1"
+    assert live.read()["containers"] != before
+    facts = read_facts(live.call("status", APP).stdout.decode())
+    assert facts.env == facts.known_env
+
+
+def test_release_that_runs_stays_what_it_is_when_its_tag_has_moved_to_a_bad_image(
+    live: Alone,
+) -> None:
+    live.push("good1", "unhealthy", build="again")
+    (live.path / ".env").write_text("A=1\n")
+    assert live.deploy("good1").startswith("rolled-back ")
+    live.runs_only("good1")
+    assert live.deploy("good2") == "live good2-1"
+    assert live.deploy("good1", action="rollback") == "live good1-1"
+    live.runs_only("good1")
+
+
+def test_release_that_runs_is_made_whole_without_a_registry(live: Alone) -> None:
+    data = live.read()
+    data["containers"].clear()
+    live.write(data)
+    live.push("good1", "unhealthy", build="again")
+    live.fault("pull *")
+    assert live.deploy("good1") == "live good1-1"
+    live.runs_only("good1")
+
+
+def test_try_that_failed_leaves_no_files_behind(live: Alone) -> None:
+    for number in (1, 2, 3):
+        (live.path / ".env").write_text(f"A={number}\n")
+        live.deploy("good1")
+    made = list((live.state / "releases/good1-1").glob("made.*"))
+    assert len(made) == 2, "the one that runs, and the one before"
+
+
+def test_commands_before_traffic_run_again_after_they_were_undone(live: Alone) -> None:
+    parts = live.parts("good2", before=("migrate",))
+    for _ in range(2):
+        assert live.deploy("good2", parts, migrates="yes") == "live good2-1"
+        assert live.calls("RAILS_ENV") == 1, "not again after success"
+        assert live.deploy("good1") == "live good1-1"
+    assert live.call("forget_commands", APP).returncode == 0
+    assert live.deploy("good2", parts, migrates="yes") == "live good2-1"
+    assert live.calls("RAILS_ENV") == 2
+
+
+# --- what a killed run has left ---
+
+
+def test_current_release_that_a_killed_run_was_bringing_anew_is_not_believed_to_run(
+    live: Alone,
+) -> None:
+    data = live.read()
+    data["containers"].clear()
+    live.write(data)
+    live.hold("* up -d *")
+    live.start("good1")
+    live.held()
+    live.kill()
+    assert live.file("pending").startswith("good1-1 ")
+    assert live.deploy("good1", action="recover") == "live it was finished"
+    live.runs_only("good1")
+
+
+def test_all_that_is_asked_of_a_current_release_is_there_before_it_is_current(live: Alone) -> None:
+    seen = live.engine / "seen"
+    shim = live.engine / "ln"
+    shim.write_text(f'#!/bin/sh\nls "{live.state}/releases/good2-1" >{seen}\nexec /bin/ln "$@"\n')
+    shim.chmod(0o755)
+    assert live.deploy("good2") == "live good2-1"
+    assert {"live", "proven"} <= set(seen.read_text().split())
+
+
+@pytest.mark.parametrize("action", ["recover", "deploy"])
+def test_what_cannot_be_healed_is_said_to_be_broken(live: Alone, action: str) -> None:
+    """A later step that fails before it touches anything must not say that nothing is wrong."""
+    live.hold("inspect *")
+    live.start("good2")
+    live.held()
+    live.kill()
+    live.fault("* up -d *", says="no space left")
+    end = live.deploy("nothere", action=action)
+    assert end.startswith("broken ")
+    assert "could not be healed: `docker compose up` failed" in end
+    live.release()
+    assert live.deploy("good3") == "live good3-1"
+    live.runs_only("good3")

@@ -1,0 +1,195 @@
+"""Three hosts and the job that leads them: the real program of the hosts and the real Conductor,
+with a stand-in for `docker` and no ssh between them (alone.py says why). Whatever becomes of the
+job, the hosts end with the same release."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ci_deploy.tools.compose.conductor import Conductor
+from ci_deploy.tools.compose.hosts import Host
+from ci_deploy.tools.compose.watch import End, Watch
+from ci_deploy.tools.server import server
+from tests.compose.alone import Alone
+from tests.support import until
+
+
+class Job:
+    """What is left of a job when ssh is taken away: it reads the logs and opens gates."""
+
+    def __init__(self, hosts: list[Alone], tag: str) -> None:
+        self.hosts = hosts
+        self.lost: list[str] = []  # hosts that do not hear us any more
+        self.runs = [host.start(tag, gates="yes") for host in hosts]
+        self.watches = [self._watch(host.name) for host in hosts]
+        self.conductor = Conductor(self.watches, self._send)
+
+    @staticmethod
+    def _watch(name: str) -> Watch:
+        def nothing(*_: object) -> None: ...
+
+        host = Host(server(f"deploy@{name}"))
+        return Watch(host, "t0ken", show=nothing, say=nothing, changed=nothing, judge=nothing)
+
+    def _send(self, watch: Watch, word: str) -> None:
+        index = self.watches.index(watch)
+        name, _, text = word.partition(" ")
+        if watch.host.server.host in self.lost:
+            return
+        self.hosts[index].say(self.runs[index], name, text=text)
+
+    def lead(self, until_true: Callable[[], bool]) -> None:
+        """Live until something is true."""
+
+        def step() -> bool:
+            for host, run, watch in zip(self.hosts, self.runs, self.watches, strict=True):
+                for number, line in enumerate(host.log(run).splitlines(), 1):
+                    watch.line(f"{number}|{line}")
+                if outcome := host.file(f"runs/{run}/outcome"):
+                    watch.line(f"@t0ken ended {outcome.strip()}")
+            self.conductor.advance()
+            return until_true()
+
+        until(step, what=str(self.watches))
+
+    def gates(self) -> list[str]:
+        """What each host waits for."""
+        return ["end" if watch.end else watch.gate for watch in self.watches]
+
+    def vanish(self) -> None:
+        """Killed; and the hosts have waited for it for long enough."""
+        for host, run in zip(self.hosts, self.runs, strict=True):
+            until(lambda h=host, r=run: h.file(f"runs/{r}/outcome") or _silent(h, r))  # type: ignore[misc]
+
+    def ends(self) -> list[str]:
+        """The words with which the hosts end."""
+        pairs = zip(self.hosts, self.runs, strict=True)
+        return [host.end(run).split()[0] for host, run in pairs]
+
+
+def _silent(host: Alone, run: str) -> bool:
+    (host.state / "runs" / run / "beat").write_text("0\n")
+    return False
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[list[Alone]]:
+    """Three that run good1."""
+    made = [Alone(tmp_path, f"host{number}") for number in (1, 2, 3)]
+    runs = [host.start("good1") for host in made]
+    assert [host.end(run) for host, run in zip(made, runs, strict=True)] == ["live good1-1"] * 3
+    yield made
+    for host in made:
+        host.kill()
+        host.check()
+
+
+def _untouched(hosts: list[Alone]) -> None:
+    for host in hosts:
+        host.runs_only("good1")
+        assert host.calls("up -d") == 1, "only what brought good1"
+
+
+def test_all_are_ready_before_the_first_is_switched_and_prove_it_before_any_keeps_it(
+    hosts: list[Alone],
+) -> None:
+    job = Job(hosts, "good2")
+    job.lead(lambda: job.gates() == ["keep", "switch", "switch"])
+    assert [host.current for host in hosts] == ["good1"] * 3
+    job.lead(lambda: all(watch.end for watch in job.watches))
+    assert job.ends() == ["live"] * 3
+    for host in hosts:
+        host.runs_only("good2")
+
+
+def test_job_cancelled_while_the_first_is_switching_lets_the_others_untouched(
+    hosts: list[Alone],
+) -> None:
+    hosts[0].hold("* up -d *")
+    job = Job(hosts, "good2")
+    job.lead((hosts[0].engine / "hold.held").exists)
+    for watch in job.watches:  # what HostRun.cancel says as long as not all have proven it
+        job._send(watch, "back the job was cancelled")
+    hosts[0].release()
+    assert job.ends() == ["recalled", "unchanged", "unchanged"]
+    hosts[0].runs_only("good1")
+    _untouched(hosts[1:])
+
+
+def test_bad_release_whose_job_is_killed_is_seen_by_the_first_only(hosts: list[Alone]) -> None:
+    """They must not take a job's silence for consent: the first one may have gone back by then."""
+    job = Job(hosts, "bad1")
+    hosts[0].hold("inspect *")
+    job.lead((hosts[0].engine / "hold.held").exists)
+    hosts[0].release()
+    job.vanish()
+    assert job.ends() == ["rolled-back", "failed", "failed"]
+    hosts[0].runs_only("good1")
+    _untouched(hosts[1:])
+
+
+def test_good_release_whose_job_is_killed_before_all_have_it_is_taken_back(
+    hosts: list[Alone],
+) -> None:
+    job = Job(hosts, "good2")
+    job.lead(lambda: job.gates() == ["keep", "switch", "switch"])
+    job.vanish()
+    job.ends()
+    for host in hosts:
+        host.runs_only("good1")
+
+
+def test_host_that_fails_alone_takes_the_others_back(hosts: list[Alone]) -> None:
+    job = Job(hosts, "good2")
+    hosts[2].fault("*releases/good2-1* up -d *")
+    job.lead(lambda: all(watch.end for watch in job.watches))
+    assert job.ends() == ["recalled", "recalled", "rolled-back"]
+    for host in hosts:
+        host.runs_only("good1")
+
+
+def test_program_killed_after_all_have_proven_it_keeps_it_like_the_others(
+    hosts: list[Alone],
+) -> None:
+    job = Job(hosts, "good2")
+    job.lead(lambda: "keep" in job.watches[1].gate + job.watches[2].gate)
+    job.lost = ["host3"]
+    job.lead(lambda: hosts[0].current == hosts[1].current == "good2")
+    hosts[2].kill()
+    job.watches[2].end = End("died")
+    job.conductor.advance()
+    assert not job.conductor.calling_back
+    hosts[2].say(job.runs[2], "keep")  # as HostRun does before it lets the host clear up
+    assert hosts[2].deploy("good2", action="recover") == "live it was finished"
+    hosts[2].runs_only("good2")
+
+
+@pytest.mark.parametrize(
+    ("words", "tag"), [((), "good1"), (("back",), "good1"), (("keep",), "good2")]
+)
+def test_next_run_treats_what_a_killed_one_has_left_as_that_was_told(
+    hosts: list[Alone], words: tuple[str, ...], tag: str
+) -> None:
+    host = hosts[0]
+    host.hold("inspect *")
+    run = host.start("good2", gates="yes")
+    host.say(run, "lock", "switch")
+    host.held()
+    host.say(run, *words)
+    host.kill()
+    host.deploy("nothere")
+    host.runs_only(tag)
+
+
+def test_one_host_that_was_told_to_go_back_and_killed_goes_back(hosts: list[Alone]) -> None:
+    host = hosts[0]
+    host.hold("inspect *")
+    run = host.start("good2")
+    host.held()
+    host.say(run, "back", text="the job was cancelled")
+    host.kill()
+    host.deploy("nothere")
+    host.runs_only("good1")

@@ -1,0 +1,42 @@
+"""What a cancelled job says to its Docker hosts: `back`, `keep`, or nothing."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ci_deploy.tools.compose.hosts import Host
+from ci_deploy.tools.compose.login import Login
+from ci_deploy.tools.compose.run import HostRun, Order
+from ci_deploy.tools.server import server
+
+
+@pytest.mark.parametrize(
+    ("count", "on_cancel", "agreed", "word", "said"),
+    [
+        (1, "finish", False, "", "host1 finishes 75-a without this job"),
+        (1, "rollback", False, "back", "host1 goes back to what ran before"),
+        (3, "finish", False, "back", "those that were switched go back, the others stay"),
+        (3, "rollback", False, "back", "the hosts go back to what ran before"),
+        (3, "finish", True, "keep", "all hosts have proven 75-a, so they keep it"),
+        (3, "rollback", True, "keep", "all hosts have proven 75-a, so they keep it"),
+    ],
+)
+def test_hosts_are_told_what_leaves_all_of_them_with_the_same_release(
+    count: int, on_cancel: str, agreed: bool, word: str, said: str
+) -> None:
+    told: list[list[str]] = []
+    shown: list[str] = []
+    ctx: Any = SimpleNamespace(app="shop", console=SimpleNamespace(indent=shown.append))
+    hosts: Any = SimpleNamespace(
+        all=[Host(server(f"deploy@host{number}")) for number in range(1, count + 1)],
+        change=lambda _hosts, words, _what, **_: told.append(list(words)),
+    )
+    wanted: Any = SimpleNamespace(on_cancel=on_cancel)
+    run = HostRun(ctx, hosts, wanted, Order("deploy", "75-a", "shop", {}, {}), Login())
+    run._following.conductor.agreed = agreed
+    run.cancel()
+    assert [words[4:] for words in told] == ([[word]] if word else [])
+    assert said in shown[0]

@@ -1,0 +1,25 @@
+"""Where to log in for the images of an app."""
+
+from __future__ import annotations
+
+import pytest
+
+from ci_deploy.tools.compose.login import Login, image_prefix
+
+
+@pytest.mark.parametrize(
+    ("given", "prefix", "host"),
+    [
+        ("", "", ""),
+        ("registry.example.com:5000", "registry.example.com:5000", "registry.example.com:5000"),
+        ("registry.gitlab.com/acme/shop", "registry.gitlab.com/acme/shop", "registry.gitlab.com"),
+        ("https://ghcr.io/acme/", "ghcr.io/acme", "ghcr.io"),
+        ("https://index.docker.io/v1/", "index.docker.io", ""),
+        ("docker.io/acme", "docker.io/acme", ""),
+        ("registry.hub.docker.com", "registry.hub.docker.com", ""),
+    ],
+)
+def test_registry_is_understood_however_people_write_it(given: str, prefix: str, host: str) -> None:
+    """The compose files get what names of images begin with, the login its host."""
+    assert image_prefix(given) == prefix
+    assert Login(prefix).host == host

@@ -1,0 +1,63 @@
+"""Compose files as Compose describes them, and what a host tells of their containers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ci_deploy.errors import SettingsError
+from ci_deploy.tools.compose.facts import read_facts
+from ci_deploy.tools.compose.model import model
+
+DONE = "service_completed_successfully"
+
+
+def _flags(**services: dict[str, Any]) -> dict[str, list[str]]:
+    text = model(json.dumps({"name": "shop", "services": services})).flags()
+    return {line.split()[0]: line.split()[1:] for line in text.splitlines()}
+
+
+def test_host_is_told_which_services_are_tasks_and_which_are_not_started() -> None:
+    flags = _flags(
+        app={"image": "shop:${DEPLOY_TAG}", "depends_on": {"init": {"condition": DONE}}},
+        init={"image": "init"},
+        seed={"image": "init", "restart": "no"},
+        worker={"image": "shop:${DEPLOY_TAG}"},
+        console={"image": "shop:${DEPLOY_TAG}", "profiles": ["tools"], "env_file": [".env"]},
+    )
+    assert flags == {
+        "app": ["tag"],
+        "init": ["task"],
+        "seed": ["task"],
+        "worker": ["tag"],
+        "console": ["tag", "env", "optional"],
+    }
+
+
+def test_service_that_would_have_to_be_built_on_the_hosts_is_refused() -> None:
+    with pytest.raises(SettingsError, match="nothing is built on the hosts, and web has `build`"):
+        _flags(app={"image": "shop"}, web={"build": {"context": "."}})
+    _flags(app={"image": "shop", "build": {}}, dev={"build": {}, "profiles": ["dev"]})
+
+
+@pytest.mark.parametrize(
+    ("task", "state", "up"),
+    [
+        ("", "running|Up 5 minutes", True),
+        ("", "exited|Exited (0) 5 minutes ago", False),
+        ("task job", "running|Up 5 minutes", True),
+        ("task job", "exited|Exited (0) 5 minutes ago", True),
+        ("task job", "exited|Exited (1) 5 minutes ago", False),
+        ("task job done", "exited|Exited (0) 5 minutes ago", True),
+    ],
+)
+def test_service_that_may_end_is_up_also_when_it_has_ended_well(
+    task: str, state: str, up: bool
+) -> None:
+    facts = read_facts(
+        f"app shop shop\ncurrent 1-a\nimage job job:1 1 sha256:a\n{task}\n"
+        f"container shop-job-1|job|sha256:a|{state}|False|shop|/srv\n"
+    )
+    assert facts.live("shop").up is up

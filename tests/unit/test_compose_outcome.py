@@ -1,0 +1,55 @@
+"""What the ends of the runs on Docker hosts mean for the deploy."""
+
+from __future__ import annotations
+
+import pytest
+
+from ci_deploy.tools.compose.facts import HostFacts, read_facts
+from ci_deploy.tools.compose.hosts import Host
+from ci_deploy.tools.compose.outcome import failure
+from ci_deploy.tools.compose.run import _after_healing
+from ci_deploy.tools.compose.watch import End, Watch
+from ci_deploy.tools.server import server
+
+UP = """app shop shop
+current {current}
+image app registry.test/shop:1 1 sha256:a
+container shop-app-1|app|sha256:a|{state}|Up|False|shop|/srv
+"""
+
+
+def _watch(facts: HostFacts, end: str = "died") -> Watch:
+    def nothing(*_: object) -> None: ...
+
+    host = Host(server("deploy@host"), facts)
+    watch = Watch(host, "", show=nothing, say=nothing, changed=nothing, judge=nothing)
+    watch.end = End(*end.split(" ", 1))
+    return watch
+
+
+@pytest.mark.parametrize(
+    ("end", "current", "state", "word"),
+    [
+        ("live", "new", "running", "live"),
+        ("noop", "new", "running", "live"),
+        ("noop", "new", "exited", "failed"),
+        ("noop", "old", "running", "failed"),
+        ("live", "other", "running", "failed"),
+        ("rolled-back", "old", "running", "rolled-back"),
+        ("stopped", "", "exited", "stopped"),
+        ("broken", "old", "exited", "broken"),
+        ("locked", "old", "running", "died"),
+    ],
+)
+def test_killed_run_is_judged_by_what_its_host_found_when_it_cleared_up(
+    end: str, current: str, state: str, word: str
+) -> None:
+    watch = _watch(read_facts(UP.format(current=current, state=state)))
+    assert _after_healing(watch, End(end, "why"), "new", "shop").word == word
+
+
+def test_broken_host_is_not_said_to_be_untouched() -> None:
+    error = failure([_watch(HostFacts(), "broken it could not be brought back")], "")
+    assert error is not None
+    assert "it could not be brought back" in error.message
+    assert "touched" not in error.message
