@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tests.rails import RailsApp
 from tests.standins.dokku.client import Client
 from tests.standins.dokku.server import DokkuStandIn, Fault
 from tests.support import HELLO, Checkout, Run, run, settings_for, until
-from tests.webhooks import webhooks
+from tests.webhooks import Webhooks, webhooks
 
 IMAGE = "registry.example.com/hello:latest"
 WEB = {"app.py": (HELLO / "app.py").read_text(), "Procfile": "web: python3 app.py\n"}
@@ -325,44 +326,46 @@ def test_address_of_the_base_apps_service_is_refused_in_any_form(
 # --- ROLLBACK_ON_FAILURE ---
 
 
-def test_automatic_rollback_leaves_what_was_deployed_meanwhile(
-    dokku: DokkuStandIn, naive: Client, checkout: Checkout
-) -> None:
+@pytest.fixture
+def sick(dokku: DokkuStandIn, checkout: Checkout) -> Iterator[tuple[Webhooks, dict[str, str]]]:
+    """The next revision of a deployed app, whose health check fails, and the settings for it."""
     assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
     checkout.commit("Sick")
-    with webhooks() as app:
-        app.answer = 500
-        env = settings_for(
-            dokku, HEALTHCHECK_URL=app.url, HEALTHCHECK_TIMEOUT="6", ROLLBACK_ON_FAILURE="true"
-        )
-        running = Run("deploy", cwd=checkout.path, env=env)
-        until(lambda: app.requests)
-        newer = checkout.commit("Newer")
-        naive.push(checkout.path, "hello", "HEAD:refs/heads/master")
-        done = running.done()
+    with webhooks() as hook:
+        hook.answer = 500
+        wanted = {"HEALTHCHECK_URL": hook.url, "HEALTHCHECK_TIMEOUT": "6"}
+        yield hook, settings_for(dokku, ROLLBACK_ON_FAILURE="true", **wanted)
+
+
+def test_automatic_rollback_leaves_what_was_deployed_meanwhile(
+    dokku: DokkuStandIn,
+    naive: Client,
+    checkout: Checkout,
+    sick: tuple[Webhooks, dict[str, str]],
+) -> None:
+    hook, env = sick
+    running = Run("deploy", cwd=checkout.path, env=env)
+    until(lambda: hook.requests)
+    newer = checkout.commit("Newer")
+    naive.push(checkout.path, "hello", "HEAD:refs/heads/master")
+    done = running.done()
     assert dokku.app("hello").running_revision == newer
     assert (done.code, done.report["live_revision"]) == (20, newer), done.output
     assert f"{newer[:7]} was deployed meanwhile" in done.output
 
 
 def test_cancel_during_an_automatic_rollback_stops_its_build(
-    dokku: DokkuStandIn, checkout: Checkout
+    dokku: DokkuStandIn, checkout: Checkout, sick: tuple[Webhooks, dict[str, str]]
 ) -> None:
-    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
-    checkout.commit("Sick")
-    with webhooks() as app:
-        app.answer = 500
-        env = settings_for(
-            dokku, HEALTHCHECK_URL=app.url, HEALTHCHECK_TIMEOUT="1", ROLLBACK_ON_FAILURE="true"
-        )
-        running = Run("deploy", cwd=checkout.path, env=env)
-        until(lambda: app.requests)
-        dokku.configure(build_seconds=30.0)
-        running.wait_for("rollback")
-        until(lambda: dokku.app("hello").locked)
-        time.sleep(0.5)  # its first words arrive
-        running.signal(signal.SIGTERM)
-        done = running.done(timeout=10)
+    hook, env = sick
+    running = Run("deploy", cwd=checkout.path, env=env)
+    until(lambda: hook.requests)
+    dokku.configure(build_seconds=30.0)
+    running.wait_for("rollback")
+    until(lambda: dokku.app("hello").locked)
+    time.sleep(0.5)  # its first words arrive
+    running.signal(signal.SIGTERM)
+    done = running.done(timeout=10)
     assert done.code == 143, done.output
     until(lambda: not dokku.app("hello").locked)
     assert any("builds:cancel hello" in call.raw for call in dokku.calls())

@@ -31,7 +31,7 @@ def front_port(host: Host, name: str) -> int:
         arguments = (host.settings.bind, str(directory))
         front = start(
             host.root,
-            python("front", *arguments, cache=host.root / "pycache"),
+            python("front", *arguments),
             name=("front", 1),
             cwd=directory,
             env={"PATH": os.defpath},

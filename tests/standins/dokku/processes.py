@@ -74,7 +74,7 @@ def stop(processes: Sequence[Process], timeout: float) -> None:
         time.sleep(0.01)
     for process in running:
         _signal(process.pid, signal.SIGKILL)
-    _reap(running)
+    reap(running)
 
 
 def drain(ports: Sequence[int], timeout: float) -> None:
@@ -145,8 +145,12 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def python(module: str, *arguments: str, cache: Path) -> list[str]:
-    """Return the command that runs a module of this package in a fast, isolated interpreter."""
+def python(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs a module of this package in a fast, isolated interpreter.
+
+    Compiled modules are kept beside the others of this user, since the sources may be read-only.
+    """
+    cache = f"/tmp/ci-deploy-standin-pycache-{os.getuid()}"
     package = __package__ or ""
     top = Path(__file__).parents[package.count(".") + 1]
     code = (
@@ -162,7 +166,7 @@ def _signal(group: int, number: int) -> None:
         os.killpg(group, number)
 
 
-def _reap(processes: Sequence[Process]) -> None:
+def reap(processes: Sequence[Process]) -> None:
     """Take the statuses of those that are our own children, so that no zombie stays."""
     for process in processes:
         with suppress(ChildProcessError):

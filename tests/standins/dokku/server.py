@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from . import faults, nursery, processes, recording
 from .faults import Fault
-from .model import Service, Settings
+from .model import Process, Service, Settings
 from .recording import Call
 from .sshd import KEY_TYPES, Sshd, fingerprint, make_keys
 from .state import Store
@@ -43,6 +43,7 @@ class DokkuStandIn:
         self.user = user or pwd.getpwuid(os.getuid()).pw_name
         self._settings = Settings().changed(settings)
         self._ssh = self.root / "ssh"
+        self._started: list[Process] = []
         self._sshd = Sshd(
             self._ssh,
             self._settings.bind,
@@ -85,6 +86,7 @@ class DokkuStandIn:
         """End everything that was started here, and only that."""
         self._sshd.stop()
         processes.stop_all(self.root)
+        processes.reap(self._started)
 
     @property
     def host(self) -> str:
@@ -192,10 +194,12 @@ class DokkuStandIn:
     def _start_nursery(self) -> None:
         """Quick commands are answered without a new interpreter for each."""
         (self.root / nursery.NAME).unlink(missing_ok=True)
-        command = processes.python("nursery", str(self.root), cache=self.root / "pycache")
+        command = processes.python("nursery", str(self.root))
         log = self.root / "nursery.log"
         name = ("nursery", 0)
-        processes.start(self.root, command, name=name, cwd=self.root, env=os.environ, log=log)
+        self._started.append(
+            processes.start(self.root, command, name=name, cwd=self.root, env=os.environ, log=log)
+        )
         client = [sys.executable, "-I", "-S", str(Path(__file__).with_name("nursery_client.py"))]
         path = self.root / "bin/dokku"
         first, _, rest = path.read_text(encoding="utf-8").partition("\n")
@@ -207,7 +211,7 @@ class DokkuStandIn:
         path.write_text(f"{first}\n{quick}{rest}", encoding="utf-8")
 
     def _launcher(self, path: str, module: str, arguments: str = "") -> None:
-        command = processes.python(module, str(self.root), cache=self.root / "pycache")
+        command = processes.python(module, str(self.root))
         text = f"#!/bin/sh\nexec {shlex.join(command)} {arguments}\n"
         (self.root / path).write_text(text, encoding="utf-8")
         (self.root / path).chmod(0o755)

@@ -9,7 +9,9 @@ import socket
 import subprocess
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from . import processes
 
@@ -30,20 +32,23 @@ def find_sshd() -> str:
 
 
 def make_keys(directory: Path) -> None:
-    """Make the host keys and one client key, those that are missing, at the same time."""
+    """Put the host keys and one client key there, those that are missing."""
+    made = Path(_keys().name)
+    for path in made.iterdir():
+        if not (directory / path.name).exists():
+            shutil.copy(path, directory / path.name)
+
+
+@cache
+def _keys() -> TemporaryDirectory[str]:
+    """Make them, once for all stand-ins of this process: an RSA key takes half a second."""
+    folder = TemporaryDirectory(prefix="standin-keys-")
     wanted = [(f"host_{kind}", kind) for kind in KEY_TYPES] + [("client", "ed25519")]
-    running = [
-        subprocess.Popen(
-            ["ssh-keygen", "-q", "-t", kind, *BITS.get(kind, ()), "-N", "", "-f", directory / name],
-            stdin=subprocess.DEVNULL,
-        )
-        for name, kind in wanted
-        if not (directory / name).exists()
-    ]
-    for child in running:
-        if child.wait():
-            message = "ssh-keygen failed"
-            raise RuntimeError(message)
+    for name, kind in wanted:
+        path = Path(folder.name, name)
+        argv = ["ssh-keygen", "-q", "-t", kind, *BITS.get(kind, ()), "-N", "", "-f", path]
+        subprocess.run(argv, stdin=subprocess.DEVNULL, check=True)
+    return folder
 
 
 def fingerprint(public_key: Path) -> str:
