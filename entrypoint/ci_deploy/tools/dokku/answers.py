@@ -95,6 +95,7 @@ LOST = re.compile(
     r"remote end hung up|Connection (to \S+ )?(closed by|reset)|Connection closed|Broken pipe"
     r"|early EOF|unexpected disconnect"
 )
+REPAIR = "Its own words are above. Repair it and deploy again."
 REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
     re.compile(r"you must push to (?P<a>\S+?)\.?$"): (
         "the push went to a branch that Dokku does not deploy; it deploys `{a}`.",
@@ -106,7 +107,7 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
     ),
     re.compile(r"Execution of (?P<a>\w+) task failed: (?P<b>.*)"): (
         "the {a} task failed: {b}",
-        "Its own words are above. Repair it and deploy again.",
+        REPAIR,
     ),
     re.compile(r"required env var (?P<a>\S+) has no value"): (
         "app.json requires the variable {a}, which is not set on the app.",
@@ -118,7 +119,7 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
     ),
     re.compile(r"App build failed"): (
         "the build failed.",
-        "Its own words are above. Repair it and deploy again.",
+        REPAIR,
     ),
     re.compile(r"Failed to pull image: (?P<a>\S+)"): (
         "the server cannot pull the image {a}.",
