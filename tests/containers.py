@@ -52,10 +52,11 @@ class Container:
         """The config of an app."""
         return AppView(Store(self.state), app).config
 
-    def pushes(self, app: str) -> int:
-        """How often code was pushed to it so far."""
+    def pushes(self, app: str) -> list[float]:
+        """When code was pushed to it so far (seconds, as of `time.time`)."""
         calls = recording.read(self.state)
-        return sum(call.argv[:1] == ["git-receive-pack"] and app in call.raw for call in calls)
+        mine = [c for c in calls if c.argv[:1] == ["git-receive-pack"] and app in c.raw]
+        return [call.time for call in mine]
 
     def curl(self, app: str, path: str = "/health") -> str:
         """Ask the running app, inside the container."""

@@ -77,7 +77,6 @@ def test_changed_env_by_hand_is_deployed_although_nothing_else_has_changed(app: 
 
 def test_variables_of_the_session_cannot_change_what_is_deployed(app: App) -> None:
     """An exported DEPLOY_TAG has made many a rollback a rollback to itself."""
-    app.hosts[0].sh("printf 'export DEPLOY_TAG=good4 COMPOSE_PROJECT_NAME=other\\n' >.profile.env")
     app.hosts[0].root(
         "sh", "-c", "echo 'SetEnv DEPLOY_TAG=good4' >>/etc/ssh/sshd_config; pkill -HUP -o sshd"
     )
@@ -89,6 +88,22 @@ def test_variables_of_the_session_cannot_change_what_is_deployed(app: App) -> No
         )
     assert done.code == 0, done.output
     assert app.versions() == ["good1"]
+
+
+def test_host_that_greets_each_session_is_understood(app: App) -> None:
+    """By a script of its own, or with a warning of its shell about a locale that it lacks."""
+    host = app.hosts[0]
+    host.sh("printf 'echo Welcome to $(uname -n)!; echo no such locale >&2\\n' >.ssh/rc")
+    try:
+        done = app.deploy("good1")
+        assert done.code == 0, done.output
+        ran = app.run("run", "--", "sh", "-c", "exit 3")
+        assert ran.code == 3, ran.output
+        bad = app.deploy("bad1")
+        assert bad.code == 23, bad.output
+        assert app.deploy("good2", DOCKER_PASS="wrong-password").code == 12
+    finally:
+        host.sh("rm .ssh/rc")
 
 
 def test_project_is_what_compose_itself_takes_for_the_directory(app: App) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ci_deploy.tools.compose.facts import read_facts
+from ci_deploy.tools.compose.hosts import host_program
 from tests.compose.alone import APP, REPOSITORY, SERVICES, Alone
 from tests.support import until
 
@@ -37,6 +39,17 @@ def test_stand_in_is_good_enough_for_a_whole_deploy_and_a_way_back(live: Alone) 
     live.runs_only("good2")
     assert live.deploy("bad1").startswith("rolled-back shop-app-1: unhealthy")
     live.runs_only("good2")
+
+
+def test_two_jobs_that_write_the_same_file_at_once_do_not_fail_each_other(host: Alone) -> None:
+    """Both bring the project's name at their start, before there is a lock."""
+    program = host_program()[1].decode().removesuffix('"$@"\n')
+    loop = "i=0; while [ $i -lt 300 ]; do put project shop || exit 1; i=$((i + 1)); done\n"
+    argv = ["sh", "-c", f"{program}\n{loop}"]
+    writers = [subprocess.Popen(argv, cwd=host.path, stderr=subprocess.PIPE) for _ in range(3)]
+    assert [writer.communicate()[1] for writer in writers] == [b"", b"", b""]
+    assert (host.path / "project").read_text() == "shop\n"
+    assert [each.name for each in host.path.glob("project*")] == ["project"]
 
 
 def test_first_release_that_fails_does_not_stop_what_ran_before_and_was_left_alone(

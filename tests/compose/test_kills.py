@@ -99,8 +99,10 @@ def test_lock_that_is_held_too_long_ends_the_job_with_its_holder(live: App) -> N
 
 def test_same_release_from_two_jobs_at_once_is_deployed_once(live: App) -> None:
     jobs = [live.start("good2"), live.start("good2")]
-    assert [job.done().code for job in jobs] == [0, 0]
-    assert live.outcomes()[-2:] == ["live", "noop"]
+    done = [job.done() for job in jobs]
+    assert [job.code for job in done] == [0, 0], "\n".join(job.output for job in done)
+    # (one that comes late finds it done, and starts nothing)
+    assert live.outcomes() in (["live", "live", "noop"], ["live", "live"])
     live.runs("good2")
 
 

@@ -143,6 +143,7 @@ class Step:
     summary: str
     seconds: float
     container_left: bool = False
+    signalled: float = 0.0  # when a cancel began (`time.time`)
 
 
 class GitHubRunner:
@@ -249,7 +250,7 @@ class Running:
 
     def cancel(self) -> Step:
         """As the runner cancels; then whether a container is left behind."""
-        self.started = time.monotonic()
+        self.started, signalled = time.monotonic(), time.time()
         for signum, patience in ((signal.SIGINT, TERM_AFTER), (signal.SIGTERM, KILL_AFTER)):
             self.process.send_signal(signum)
             try:
@@ -261,7 +262,7 @@ class Running:
             self.process.kill()
         seconds = time.monotonic() - self.started
         step = self.done()
-        step.seconds = seconds
+        step.seconds, step.signalled = seconds, signalled
         step.container_left = bool(docker("ps", "-q", "-f", f"name={self.name}").stdout.strip())
         docker("rm", "--force", self.name, check=False)
         return step

@@ -46,6 +46,7 @@ class Job:
     log: str
     seconds: float
     container_left: bool = False
+    signalled: float = 0.0  # when a cancel began (`time.time`)
 
 
 class GitLabRunner:
@@ -128,11 +129,12 @@ class RunningJob:
 
     def cancel(self) -> Job:
         """As the runner cancels: the processes first, the container after them."""
-        started = time.monotonic()
+        started, signalled = time.monotonic(), time.time()
         docker("exec", self.name, "sh", "-c", TERMINATE, check=False)
         docker("stop", "--time", "10", self.name, check=False)
         job = self.done()
         job.seconds = time.monotonic() - started
+        job.signalled = signalled
         job.container_left = bool(docker("ps", "-q", "-f", f"name={self.name}").stdout.strip())
         docker("rm", "--force", self.name, check=False)
         return job

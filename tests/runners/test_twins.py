@@ -235,7 +235,7 @@ def test_input_that_does_not_exist_is_told_on_gitlab_too(
     job = GitLabRunner(image, dokku_container.network, app.path).start("deploy", settings).done()
     assert job.code == 2, job.log
     assert "input `aap-name`: there is no such input. Did you mean `app-name`?" in job.log
-    assert dokku_container.pushes("twin-unknown") == 0
+    assert dokku_container.pushes("twin-unknown") == []
 
 
 def test_protected_variable_on_an_unprotected_branch_is_explained(

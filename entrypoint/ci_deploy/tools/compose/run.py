@@ -80,17 +80,18 @@ class HostRun:
         if any(result.planned for result in results):
             return False
         for host, result in zip(hosts, results, strict=True):
-            said = "\n".join(result.lines)
-            if said.startswith("login "):
-                self._call_off()
+            # (a host's shell may have said something of its own before)
+            if any(line.startswith("started") for line in result.lines):
+                continue
+            self._call_off()
+            if refusals := [line for line in result.lines if line.startswith("login ")]:
                 registry = self._login.host or "Docker Hub"
-                reason = result.lines[-1].removeprefix("login ")
+                reason = refusals[-1].removeprefix("login ")
                 message = f"{registry} refuses the user {self._login.user} on {host}: {reason}"
                 raise Unauthorized(message, hint="Check DOCKER_USER and DOCKER_PASS.")
-            if not said.startswith("started"):
-                self._call_off()
-                message = f"{host} could not take the release: {said or 'no reason given'}"
-                raise DeployFailed(message, lines=result.lines, shown=False)
+            said = "\n".join(result.lines) or "no reason given"
+            message = f"{host} could not take the release: {said}"
+            raise DeployFailed(message, lines=result.lines, shown=False)
         return True
 
     def _call_off(self) -> None:

@@ -31,8 +31,9 @@ load() {
     done <"$1"
 }
 
-# put FILE TEXT: whoever reads it sees the old text or the new one, never a half.
-put() { printf '%s\n' "$2" >"$1.new" && mv -f "$1.new" "$1"; }
+# put FILE TEXT: whoever reads it sees the old text or the new one, never a half; and two jobs that
+# write it at once do not take each other's half away.
+put() { printf '%s\n' "$2" >"$1.$$" && mv -f "$1.$$" "$1"; }
 
 say() { printf '%s\n' "$*"; }
 

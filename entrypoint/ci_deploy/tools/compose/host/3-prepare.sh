@@ -118,7 +118,7 @@ write_override() (
             comma=,
         done <"$made/images"
         printf '\n}}\n'
-    } >"$made/override.new" && mv -f "$made/override.new" "$made/override.json"
+    } >"$made/override.$$" && mv -f "$made/override.$$" "$made/override.json"
 )
 
 # ensure_images MADE: what a clean-up of the host has removed is pulled again, by its digest.

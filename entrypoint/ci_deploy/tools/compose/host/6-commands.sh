@@ -237,7 +237,7 @@ forget_commands() {
 note() {
     enter "$1"
     mkdir -p "$home"
-    cat >"$home/note.new" && mv -f "$home/note.new" "$home/note"
+    cat >"$home/note.$$" && mv -f "$home/note.$$" "$home/note"
 }
 
 # recover_all: for an @reboot line in the user's crontab: what a reboot has interrupted in any app is

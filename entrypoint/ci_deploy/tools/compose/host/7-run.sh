@@ -11,7 +11,7 @@ stage() {
     IFS= read -r password
     tar -x -f - -C "$in" || exit
     load "$in/run/settings"
-    put "$home/project" "$project"
+    put "$home/project" "$project" || exit
     if [ ! -d "$run" ]; then
         # It stays with its run until that has the lock: others may bring the same, or clear up.
         [ ! -d "$in/release" ] || mv -T "$in/release" "$in/run/release" || exit
