@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
-from . import versions
+from . import recording, versions
 from .builds import recorded
 from .output import fail
 
@@ -28,7 +29,9 @@ def exclusive_deploy(host: Host, app: str, source: str) -> Iterator[None]:
     """Hold the lock and record the build; the lock file names it, for `builds:cancel`."""
     with deploy_lock(host, app) as name_build, recorded(host, app, source) as build:
         name_build(build)
+        started = time.monotonic()
         yield
+        recording.deployed(host.store.root, app, time.monotonic() - started)
 
 
 @contextmanager

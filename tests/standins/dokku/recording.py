@@ -1,4 +1,5 @@
-"""What was called: two lines in `calls.jsonl` for each remote command, its start and its end."""
+"""What was called: two lines in `calls.jsonl` for each remote command, its start and its end; and
+in `deploys.jsonl` how long each deploy took, for measurements that leave builds out."""
 
 from __future__ import annotations
 
@@ -62,7 +63,18 @@ def read(root: Path) -> list[Call]:
     return [Call(**note) for note in found.values()]
 
 
-def _append(root: Path, **note: object) -> None:
-    path = root / "calls.jsonl"
+def deployed(root: Path, app: str, seconds: float) -> None:
+    """Note how long a deploy took: the build and all that Dokku does with it."""
+    _append(root, "deploys.jsonl", app=app, seconds=seconds)
+
+
+def deploys(root: Path, app: str) -> list[float]:
+    """How long (seconds) each deploy of an app took."""
+    notes = map(json.loads, (root / "deploys.jsonl").read_text(encoding="utf-8").splitlines())
+    return [note["seconds"] for note in notes if note["app"] == app]
+
+
+def _append(root: Path, name: str = "calls.jsonl", /, **note: object) -> None:
+    path = root / name
     with locked(path), path.open("a", encoding="utf-8") as file:
         file.write(f"{json.dumps(note)}\n")

@@ -194,19 +194,21 @@ class DokkuStandIn:
     def _start_nursery(self) -> None:
         """Quick commands are answered without a new interpreter for each."""
         (self.root / nursery.NAME).unlink(missing_ok=True)
+        client = nursery.client(self.root)
+        if not client:
+            return
         command = processes.python("nursery", str(self.root))
         log = self.root / "nursery.log"
         name = ("nursery", 0)
         self._started.append(
             processes.start(self.root, command, name=name, cwd=self.root, env=os.environ, log=log)
         )
-        client = [sys.executable, "-I", "-S", str(Path(__file__).with_name("nursery_client.py"))]
         path = self.root / "bin/dokku"
         first, _, rest = path.read_text(encoding="utf-8").partition("\n")
         quick = (
             f'case "$SSH_ORIGINAL_COMMAND" in {"|".join(nursery.QUICK)})\n'
             f"  [ ! -S {shlex.quote(str(self.root / nursery.NAME))} ] ||\n"
-            f'    exec {shlex.join([*client, str(self.root)])} "$@" ;;\nesac\n'
+            f'    exec {shlex.join(client)} "$@" ;;\nesac\n'
         )
         path.write_text(f"{first}\n{quick}{rest}", encoding="utf-8")
 

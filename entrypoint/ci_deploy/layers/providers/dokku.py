@@ -55,6 +55,7 @@ class Dokku(DokkuApp):
     @on(Event.CONFIGURE, priority=50)
     def look(self) -> None:
         """Look at the server and at the app before any git contact: that would create the app."""
+        hints = release_tasks.hints(self.ctx)  # read while the connection is being made
         self.connect()
         command = self.ctx.command
         may_create = self.settings.create_app and command == "deploy"
@@ -68,7 +69,7 @@ class Dokku(DokkuApp):
         branch = f", deploy branch {self.branch}" if self.exists else ""
         version = ".".join(map(str, self.server.version))
         self.ctx.console.indent(f"{self.settings.host}: Dokku {version}{branch}")
-        for hint in release_tasks.hints(self.ctx):
+        for hint in hints:
             self.ctx.console.warning(hint)
 
     @on(Event.CONFIGURE, priority=200)

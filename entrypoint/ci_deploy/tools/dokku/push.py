@@ -50,7 +50,7 @@ class Push(Code):
         repository.deepen()
         there = live
         foreign = self._state.source not in {"", PUSHED}  # a commit of Dokku's own, of an archive
-        known = live != self.revision and repository.has(live)
+        known = live not in {"", self.revision} and repository.has(live)
         if foreign or not self._state.settled or (live and not known):
             there = self.server_ref()
         self._guard(live or there)
