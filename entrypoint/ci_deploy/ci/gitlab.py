@@ -22,8 +22,8 @@ DOTENV = "deploy.env"
 ANNOTATIONS = "deploy-annotations.json"
 JUNIT = "deploy-junit.xml"
 DOTENV_LIMIT = 5 * 1024  # bytes that a dotenv report has to stay below (GitLab compares with `<`)
-# Characters that XML cannot hold at all (XML 1.0, section 2.2); servers print them. Not compiled yet:
-# that takes longer than all else here.
+# Characters that XML cannot hold at all (XML 1.0, section 2.2); servers print them. They are not
+# compiled yet, since that takes longer than all else here.
 NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 SPARE_SECONDS = 60.0  # a job's timeout kills without a signal that could be handled
 
