@@ -116,7 +116,7 @@ def test_child_that_was_killed_first_counts_as_a_cancel_and_not_as_a_failure(
     running.wait_for("Building hello")
     for pid in sorted(_descendants(running.process.pid), reverse=True):
         os.kill(pid, signal.SIGTERM)
-    time.sleep(0.2)
+    time.sleep(0.05)
     running.signal(signal.SIGTERM)
     done = running.done(timeout=10)
     assert done.code == 143, done.output

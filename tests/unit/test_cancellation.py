@@ -60,7 +60,13 @@ def test_signals_become_a_cancel_with_their_code(signum: int, code: int, name: s
 
 
 def test_second_signal_changes_nothing() -> None:
-    body = "print('ready', flush=True); time.sleep(0.3); print(cancellation.signum)"
+    body = """
+print("ready", flush=True)
+while not cancellation.signum:
+    time.sleep(0.01)
+time.sleep(0.3)
+print(cancellation.signum)
+"""
     process = python(body)
     process.send_signal(signal.SIGINT)
     time.sleep(0.1)
