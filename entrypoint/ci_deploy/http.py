@@ -126,6 +126,9 @@ class Http:
 
     def _request(self, method: str, url: str, timeout: float, **options: Any) -> Response:
         timeout = min(timeout, self._cancellation.left())
+        if timeout <= 0:
+            message = f"there is no time left to ask {_host(url)}."
+            raise Unreachable(message)
         deadline = time.monotonic() + timeout
         return _in_thread(
             lambda: self._send(method, url, timeout, deadline, **options),
