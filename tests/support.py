@@ -115,7 +115,7 @@ class Run:
             stderr=subprocess.PIPE,
         )
 
-    def wait_for(self, text: str, seconds: float = 20.0) -> str:
+    def wait_for(self, text: str, seconds: float = 60.0) -> str:
         """Read until the output has `text`; what was read."""
         assert self.process.stdout is not None
         os.set_blocking(self.process.stdout.fileno(), False)
@@ -123,8 +123,9 @@ class Run:
         until = time.monotonic() + seconds
         while text.encode() not in seen:
             assert time.monotonic() < until, f"no {text!r} in: {seen.decode()}"
-            assert self.process.poll() is None, seen.decode()
+            ended = self.process.poll() is not None  # its last words are in the pipe then
             seen += self.process.stdout.read() or b""
+            assert not ended or text.encode() in seen, seen.decode()
             time.sleep(0.01)
         os.set_blocking(self.process.stdout.fileno(), True)
         return seen.decode()

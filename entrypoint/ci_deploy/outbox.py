@@ -105,7 +105,7 @@ class Outbox:
             if thread.is_alive():
                 why = self._troubles.get(thread)
                 reason = f" ({str(why).rstrip('.')})" if why else ""
-                waited = time.monotonic() - started
+                waited = min(seconds, time.monotonic() - started)
                 late = TimeoutError(f"not sent within {waited:.0f} s{reason}")
                 self._errors.append((layer, late))
         self._queues.clear()

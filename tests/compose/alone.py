@@ -7,12 +7,14 @@ is away, a registry that has moved a tag.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,22 +70,30 @@ class Alone:
 
     def write(self, data: dict[str, Any]) -> None:
         """Let it know something else."""
-        (self.engine / "state.json").write_text(json.dumps(data))
+        (self.engine / "state.test").write_text(json.dumps(data))
+        (self.engine / "state.test").replace(self.engine / "state.json")
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[dict[str, Any]]:
+        """Change what it knows, while no call of `docker` does."""
+        with (self.engine / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            data = self.read()
+            yield data
+            self.write(data)
 
     def push(self, tag: str, behaves: str, build: str = "") -> str:
         """Let the registry have an image; its id."""
-        data, name = self.read(), f"{REPOSITORY}:{tag}"
-        digest = f"{tag}{build}"
+        name, digest = f"{REPOSITORY}:{tag}", f"{tag}{build}"
         image = {"id": f"sha256:{digest}-id", "digest": f"sha256:{digest}", "behaves": behaves}
-        data["registry"][name] = {"name": name, **image}
-        self.write(data)
+        with self.change() as data:
+            data["registry"][name] = {"name": name, **image}
         return image["id"]
 
     def fault(self, match: str, **more: Any) -> None:
         """Let calls of `docker` fail; see `faults` of the stand-in."""
-        data = self.read()
-        data["faults"].append({"match": match, **more})
-        self.write(data)
+        with self.change() as data:
+            data["faults"].append({"match": match, **more})
 
     def hold(self, match: str) -> None:
         """Let a call wait until `release`."""
@@ -96,9 +106,8 @@ class Alone:
 
     def release(self, *faults: Any) -> None:
         """Let it go on, with other faults for the next ones."""
-        data = self.read()
-        data["faults"] = list(faults)
-        self.write(data)
+        with self.change() as data:
+            data["faults"] = list(faults)
         (self.engine / "hold.held").unlink(missing_ok=True)
         (self.engine / "hold").unlink(missing_ok=True)
 
@@ -152,7 +161,7 @@ class Alone:
         wanted = {
             "token": "t0ken", "action": "deploy", "release": f"{tag}-1", "project": APP,
             "run_service": "app", "deploy_env": "production", "registry": "", "user": "",
-            "lock_timeout": 10, "limit": 60, "steady": 0, "health_timeout": 0, "url": "",
+            "lock_timeout": 60, "limit": 60, "steady": 0, "health_timeout": 0, "url": "",
             "url_timeout": 5, "min_free": 0, "refuse_outdated": "no", "gates": "no",
             "migrates": "no", "reject": "no", "patience": 300, "needs": "", "keep": 5, **settings,
         }  # fmt: skip

@@ -166,7 +166,7 @@ class App:
         """Exactly this is proven, healthy, and nothing is open."""
         script = (
             f"cd {self.state}; readlink current; cat pending 2>/dev/null; "
-            "flock -n lock true || echo locked"
+            "flock -w 30 lock true || echo locked"  # it clears up after it has told its end
         )
         state = self.hosts[host].root("sh", "-c", script, check=False)
         assert state.startswith(f"releases/{tag}-"), state

@@ -13,6 +13,7 @@ from tests.support import until
 
 # Counts in a volume how often it was started.
 COUNT = "echo $VERSION $RAILS_ENV >>/data/started"
+WAIT = "until test -e /data/go; do sleep 0.1; done"
 
 
 @pytest.fixture
@@ -108,13 +109,14 @@ def test_killed_host_program_does_not_end_a_command_and_the_next_run_takes_its_r
     app: App,
 ) -> None:
     _with_volume(app)
-    env = steps(f"{COUNT}; sleep 3; echo finished")
+    env = steps(f"{COUNT}; echo begun; {WAIT}; echo finished")
     running = app.start("good1", **env)
-    until(lambda: bool(_started(app)))
+    until(lambda: "begun" in app.newest("log"))
     running.signal(signal.SIGKILL)
     running.done()
     app.hosts[0].kill_runs()
     assert not app.locked()
+    app.hosts[0].sh(f"touch {app.name}/data/go")
     done = app.deploy("good1", **env)
     assert done.code == 0, done.output
     assert "is there already: waiting for its end" in done.output
@@ -126,12 +128,16 @@ def test_killed_host_program_does_not_end_a_command_and_the_next_run_takes_its_r
 def test_other_release_waits_for_a_command_that_a_killed_one_has_left_running(app: App) -> None:
     _with_volume(app)
     assert app.deploy("good1").code == 0
-    running = app.start("good2", **steps(f"{COUNT}; sleep 3; echo a >>/data/order"))
-    until(lambda: bool(_started(app)))
+    env = steps(f"{COUNT}; echo begun; {WAIT}; echo a >>/data/order")
+    running = app.start("good2", **env)
+    until(lambda: "begun" in app.newest("log"))
     running.signal(signal.SIGKILL)
     running.done()
     app.hosts[0].kill_runs()
-    done = app.deploy("good3", **steps("echo b >>/data/order"))
+    second = app.start("good3", **steps("echo b >>/data/order"))
+    until(lambda: "which a run that was killed has left" in app.newest("log"))
+    app.hosts[0].sh(f"touch {app.name}/data/go")
+    done = second.done()
     assert done.code == 0, done.output
     assert app.hosts[0].sh(f"cat {app.name}/data/order") == "a\nb\n"
     app.runs("good3")

@@ -66,7 +66,7 @@ def test_wrong_answer_of_the_app_itself_rolls_back_when_a_url_is_to_be_asked(app
         " trap 'exit 0' TERM; httpd -f -p 8099 -h /www & wait\"]",
     )
     app.write(served)
-    url = {"COMPOSE_CHECK_URL": "http://localhost:8099/up", "COMPOSE_HEALTH_TIMEOUT": "4"}
+    url = {"COMPOSE_CHECK_URL": "http://localhost:8099/up", "COMPOSE_HEALTH_TIMEOUT": "12"}
     done = app.deploy("good1", **url, HEALTHCHECK_URL="http://{host}:8099/up")
     assert done.code == 0, done.output
     assert f"healthy: http://{app.hosts[0].address}:8099/up answers 200" in done.output
@@ -141,8 +141,9 @@ def test_registry_that_says_too_many_requests_is_asked_again(live: App) -> None:
 
 
 def test_pull_that_hangs_ends_with_the_time_limit_and_changes_nothing(live: App) -> None:
-    live.hosts[0].fault('case "$*" in pull*) exec sleep 600;; esac')
-    done = live.deploy("good2", DEPLOY_TIMEOUT="4")
+    # (the host's own limit begins later than the job's, and it is longer busy)
+    live.hosts[0].fault("case \"$*\" in pull*) trap '' TERM; exec sleep 22;; esac")
+    done = live.deploy("good2", DEPLOY_TIMEOUT="12")
     assert done.code == 21, done.output
     assert "the deploy goes on there" in done.output
     live.settle()

@@ -117,9 +117,8 @@ def test_one_look_that_fails_after_a_long_time_is_no_verdict(live: Alone) -> Non
     later.touch()
     live.fault("inspect -f {{.Name}}|*", times=1)
     until(lambda: not live.read()["faults"])
-    data = live.read()
-    data["containers"]["shop-app-1"]["behaves"] = "healthy"
-    live.write(data)
+    with live.change() as data:
+        data["containers"]["shop-app-1"]["behaves"] = "healthy"
     assert live.end(run) == "live slow-1"
 
 
@@ -176,9 +175,8 @@ def test_image_goes_with_the_last_release_that_has_it(live: Alone) -> None:
 
 
 def test_image_that_somebody_else_has_brought_stays(host: Alone) -> None:
-    data = host.read()
-    data["images"] |= data["registry"]
-    host.write(data)
+    with host.change() as data:
+        data["images"] |= data["registry"]
     assert host.deploy("good1") == "live good1-1"
     _retire(host, "good1")
     assert "good1" in _images(host)
@@ -197,12 +195,11 @@ def test_image_that_another_app_on_the_host_may_go_back_to_stays(
         ls.write_text("#!/bin/sh\necho \"ls: cannot open '$1': Permission denied\" >&2; exit 2\n")
         ls.chmod(0o755)
         images.write_text("")
-    data = live.read()
-    data["containers"]["blog-app-1"] = {
-        **data["containers"]["shop-app-1"], "project": "blog", "folder": str(other),
-        "image": "sha256:other", "id": "f" * 64,
-    }  # fmt: skip
-    live.write(data)
+    with live.change() as data:
+        data["containers"]["blog-app-1"] = {
+            **data["containers"]["shop-app-1"], "project": "blog", "folder": str(other),
+            "image": "sha256:other", "id": "f" * 64,
+        }  # fmt: skip
     _retire(live, "good1")
     assert "good1" in _images(live)
 
@@ -293,9 +290,8 @@ def test_task_is_waited_for(live: Alone) -> None:
     run = live.start("good2", _with_job(live, "good2"))
     until(lambda: "app-1: healthy" in live.log(run))
     assert live.current == "good1"
-    data = live.read()
-    data["containers"]["shop-job-1"]["status"] = "exited"
-    live.write(data)
+    with live.change() as data:
+        data["containers"]["shop-job-1"]["status"] = "exited"
     assert live.end(run) == "live good2-1"
     assert live.file("current/proven/tasks") == "job\njob done\n"
 
@@ -343,9 +339,8 @@ def test_release_that_runs_stays_what_it_is_when_its_tag_has_moved_to_a_bad_imag
 
 
 def test_release_that_runs_is_made_whole_without_a_registry(live: Alone) -> None:
-    data = live.read()
-    data["containers"].clear()
-    live.write(data)
+    with live.change() as data:
+        data["containers"].clear()
     live.push("good1", "unhealthy", build="again")
     live.fault("pull *")
     assert live.deploy("good1") == "live good1-1"
@@ -377,9 +372,8 @@ def test_commands_before_traffic_run_again_after_they_were_undone(live: Alone) -
 def test_current_release_that_a_killed_run_was_bringing_anew_is_not_believed_to_run(
     live: Alone,
 ) -> None:
-    data = live.read()
-    data["containers"].clear()
-    live.write(data)
+    with live.change() as data:
+        data["containers"].clear()
     live.hold("* up -d *")
     live.start("good1")
     live.held()

@@ -119,10 +119,12 @@ def test_program_killed_while_pulling_leaves_the_old_one_and_starts_over(live: A
 def test_compose_killed_between_stop_and_start_is_healed_by_the_next_run(live: App) -> None:
     """The old container is gone, the new one is `Created` under a name of its own: down."""
     at_its_end = (
-        '(/usr/bin/docker events --filter event=die --format "{{.ID}}" | head -n 1 >/tmp/died)'
-        " 9>&- 8>&- & "
-        'sleep 1; : >/tmp/died; /usr/bin/docker "$@" & '
-        "until [ -s /tmp/died ]; do :; done; pkill -KILL docker-compose"
+        "rm -f /tmp/died; since=$(date +%s); "
+        '(/usr/bin/docker events --since "$since" --filter event=die'
+        f" --filter label=com.docker.compose.project={live.name}"
+        ' --format "{{.ID}}" | head -n 1 >/tmp/died) 9>&- 8>&- & '
+        '/usr/bin/docker "$@" & '
+        "until [ -s /tmp/died ]; do sleep 0.01; done; pkill -KILL docker-compose"
     )
     _lose(live, "good2", '*" up -d"*', at_its_end)
     live.hosts[0].root("pkill", "-f", "docker event[s]", check=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -41,7 +42,7 @@ def test_cancel_in_the_middle_of_a_push(
     assert done.code == code
     assert f"cancelled: hello still runs {good[:7]}" in done.output
     assert done.report["status"] == "cancelled"
-    assert not [pid for pid in children if alive(pid)]
+    until(lambda: not [pid for pid in children if alive(pid)], 5.0)
     assert [title.split(":")[1].split()[0] for title in hook.titles] == ["deploying", "cancelled"]
 
 
@@ -115,7 +116,8 @@ def test_child_that_was_killed_first_counts_as_a_cancel_and_not_as_a_failure(
     running = Run("deploy", cwd=checkout.path, env=settings_for(dokku))
     running.wait_for("Building hello")
     for pid in sorted(_descendants(running.process.pid), reverse=True):
-        os.kill(pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):  # ended with what was killed before it
+            os.kill(pid, signal.SIGTERM)
     time.sleep(0.05)
     running.signal(signal.SIGTERM)
     done = running.done(timeout=10)
@@ -139,7 +141,13 @@ def test_quieted_workers_are_restarted_by_a_cancelled_run(
     done = running.done(timeout=10)
     assert done.code == 143
     assert "restart worker of hello" in done.output
-    until(lambda: dokku.app("hello").running.get("worker.1") not in {None, first})
+    # (a restart that was cut off after its three seconds is left to the next run: the note stays)
+    until(
+        lambda: (
+            dokku.app("hello").running.get("worker.1") not in {None, first}
+            or "workers are quiet" in dokku.app("hello").config.get("CI_DEPLOY_UNFINISHED", "")
+        )
+    )
 
 
 def test_run_after_a_kill_finishes_what_the_killed_one_left(
@@ -184,7 +192,8 @@ def _rails(checkout: Checkout) -> None:
 
 def _descendants(pid: int) -> list[int]:
     found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            found += [int(child), *_descendants(int(child))]
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                found += [int(child), *_descendants(int(child))]
     return found

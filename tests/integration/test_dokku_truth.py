@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,10 +48,10 @@ def test_waiting_for_a_lock_ends_in_time_for_the_whole_deploy(
     dokku: DokkuStandIn, checkout: Checkout
 ) -> None:
     dokku.faults(Fault("push", "refuse", text="hello currently has a deploy lock in place"))
-    env = settings_for(dokku, DEPLOY_TIMEOUT="6", LOCK_TIMEOUT="600")
+    env = settings_for(dokku, DEPLOY_TIMEOUT="15", LOCK_TIMEOUT="600")
     done = run("deploy", cwd=checkout.path, env=env)
     assert done.code == 13, done.output
-    assert done.seconds < 15
+    assert done.seconds < 45
 
 
 def test_following_a_lost_connection_ends_with_the_time_for_the_deploy(
@@ -60,10 +59,10 @@ def test_following_a_lost_connection_ends_with_the_time_for_the_deploy(
 ) -> None:
     dokku.configure(build_seconds=60.0)
     dokku.faults(Fault("build", "drop", times=1))
-    env = settings_for(dokku, DEPLOY_TIMEOUT="6")
+    env = settings_for(dokku, DEPLOY_TIMEOUT="15")
     done = run("deploy", cwd=checkout.path, env=env)
     assert done.code == 21, done.output
-    assert done.seconds < 20
+    assert done.seconds < 45
     assert len(dokku.calls()) < 100
 
 
@@ -333,7 +332,7 @@ def sick(dokku: DokkuStandIn, checkout: Checkout) -> Iterator[tuple[Webhooks, di
     checkout.commit("Sick")
     with webhooks() as hook:
         hook.answer = 500
-        wanted = {"HEALTHCHECK_URL": hook.url, "HEALTHCHECK_TIMEOUT": "6"}
+        wanted = {"HEALTHCHECK_URL": hook.url, "HEALTHCHECK_TIMEOUT": "15"}
         yield hook, settings_for(dokku, ROLLBACK_ON_FAILURE="true", **wanted)
 
 
@@ -361,9 +360,9 @@ def test_cancel_during_an_automatic_rollback_stops_its_build(
     running = Run("deploy", cwd=checkout.path, env=env)
     until(lambda: hook.requests)
     dokku.configure(build_seconds=30.0)
-    running.wait_for("rollback")
-    until(lambda: dokku.app("hello").locked)
-    time.sleep(0.5)  # its first words arrive
+    seen = running.wait_for("▸ rollback", 60)
+    if "Building hello" not in seen.partition("▸ rollback")[2]:
+        running.wait_for("Building hello", 60)
     running.signal(signal.SIGTERM)
     done = running.done(timeout=10)
     assert done.code == 143, done.output

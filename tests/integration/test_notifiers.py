@@ -197,7 +197,7 @@ def test_all_notifiers_together_hold_up_a_deploy_by_fifteen_seconds_at_most(
     for name, warning in zip(names, sorted(done.report["warnings"]), strict=True):
         assert warning.startswith(f"{name}: not sent within 15 s")
     assert "t0pS3cretHookPath" not in done.output + done.errors
-    assert done.seconds - usual < 15 + 1.5
+    assert done.seconds < 15 + max(5.0, 2 * usual)
 
 
 def test_wait_that_a_server_asks_for_is_kept_and_then_it_works(

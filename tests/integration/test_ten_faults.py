@@ -86,19 +86,25 @@ def test_4_a_lock_file_is_only_a_hint(
 def test_5_somebody_elses_deploy_is_waited_for_and_never_unlocked(
     dokku: DokkuStandIn, naive: Client, checkout: Checkout
 ) -> None:
-    dokku.configure(build_seconds=3.0)
-    first = checkout.head
+    go, gate = checkout.path.with_name("go"), checkout.path / "bin/post_compile"
+    gate.parent.mkdir()
+    gate.write_text(f"#!/bin/sh\nuntil [ -e {go} ]; do sleep 0.05; done\n")
+    gate.chmod(0o755)
+    first = checkout.commit("Gate")
     other = threading.Thread(
         target=lambda: naive.push(checkout.path, "hello", f"{first}:refs/heads/master")
     )
     other.start()
     until(lambda: dokku.app("hello").locked)
     second = checkout.commit("Second")
-    dokku.configure(build_seconds=0.0)
-    done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    running = Run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    try:
+        seen = running.wait_for("another deploy of hello is running; waiting", 60)
+    finally:
+        go.touch()
+    done = running.done()
     other.join()
-    assert done.code == 0, done.output
-    assert "another deploy of hello is running; waiting" in done.output
+    assert done.code == 0, seen + done.output
     assert dokku.app("hello").running_revision == second
     assert not any("unlock" in call.raw for call in dokku.calls())
 
@@ -203,8 +209,8 @@ def test_10_cancelled_deploy_cancels_its_own_build_on_the_server(
     running.process.terminate()
     done = running.done(timeout=10)
     assert done.code == 143
-    assert any("builds:cancel hello" in call.raw for call in dokku.calls())
-    assert not dokku.app("hello").locked
+    until(lambda: sum("builds:cancel hello" in call.raw for call in dokku.calls()) == 2)
+    until(lambda: not dokku.app("hello").locked)
     assert not any("unlock" in call.raw for call in dokku.calls())
 
 

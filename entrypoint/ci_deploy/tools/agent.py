@@ -14,7 +14,7 @@ from ci_deploy.shell.program import Command
 from ci_deploy.shell.runner import Runner
 from ci_deploy.tools.keys import PrivateKey
 
-START_TIMEOUT = 5.0  # seconds
+START_TIMEOUT = 20.0  # seconds
 
 
 class Agent:

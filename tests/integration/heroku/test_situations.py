@@ -75,7 +75,7 @@ def _somebody_else(_job: Jobs, heroku: HerokuStandIn) -> None:
         until(lambda: app.current is not old)
         heroku.platform.release(app, f"Rollback to v{old.version}", old.slug)
 
-    app.behaviour.boot_seconds = 1.0
+    app.behaviour.boot_seconds = 30.0
     threading.Thread(target=work, daemon=True).start()
 
 
@@ -135,12 +135,12 @@ SITUATIONS = [
     Situation(
         "release phase talks on and on, also at the end of the run", 21, OLD,
         ("has not ended, or its end cannot be seen", "row migrated"), _talkative,
-        behaviour={"phase_seconds": 40.0}, settings={"DEPLOY_TIMEOUT": "5"}, within=20.0,
+        behaviour={"phase_seconds": 90.0}, settings={"DEPLOY_TIMEOUT": "15"}, within=45.0,
     ),
     Situation(
         "build goes on at the end of the run", 21, OLD,
         ("the time of the run (DEPLOY_TIMEOUT) was over during the push", "a deploy goes on"),
-        behaviour={"build_seconds": 40.0}, settings={"DEPLOY_TIMEOUT": "5"}, within=20.0,
+        behaviour={"build_seconds": 90.0}, settings={"DEPLOY_TIMEOUT": "15"}, within=45.0,
         silent=("connection was lost",),
     ),
     Situation(
@@ -320,7 +320,7 @@ SITUATIONS = [
     Situation(
         "somebody else deploys until the end of the run", 13, OLD,
         ("has run until DEPLOY_TIMEOUT",),
-        _other_build(ends=False), settings={"DEPLOY_TIMEOUT": "4"}, within=20.0,
+        _other_build(ends=False), settings={"DEPLOY_TIMEOUT": "12"}, within=45.0,
     ),
     Situation(
         "upload hangs until the end of the run", 20, OLD, ("cannot be reached",),

@@ -18,7 +18,7 @@ def _ends_when_waited_for(heroku: HerokuStandIn, over: threading.Event) -> None:
     """The other deploy ends when ours has looked at it a second time."""
 
     def looks() -> int:
-        return sum(call.path.endswith("/builds") for call in heroku.calls)
+        return sum(call.path.endswith("/builds") and call.status > 0 for call in heroku.calls)
 
     before = looks()
 
@@ -78,9 +78,11 @@ def test_own_release_phase_of_a_job_that_was_killed_is_not_run_twice(
     job.checkout.commit("Old", WITH_PHASE)
     old = job.deployed()
     new, app = job.checkout.commit("New"), heroku.apps["hello"]
-    app.behaviour.phase_seconds = 4.0
+    app.behaviour.phase_ends = over = threading.Event()
     job.begun()
-    until(lambda: app.releases[-1].status == "pending")
+    until(lambda: len(app.releases) == 3 and bool((it := app.releases[-1].stream) and it.lines))
+    app.behaviour.phase_ends = None
+    _ends_when_waited_for(heroku, over)
     done = job.run(DEPLOY_METHOD=method)
     assert done.code == 0, done.output
     assert f"another deploy of hello runs (v{len(app.releases)}); waiting" in done.output

@@ -61,13 +61,11 @@ def main() -> int:
 
 def _fork(client: socket.socket, root: Path, selector: selectors.BaseSelector) -> int:
     """Serve one client in a process of its own; its id."""
-    size, streams, _flags, _address = socket.recv_fds(client, 8, 3)
-    if pid := os.fork():
-        for stream in streams:
-            os.close(stream)
+    if pid := os.fork():  # one that is slow to say what it wants holds nobody up
         return pid
     code = 70
     try:
+        size, streams, _flags, _address = socket.recv_fds(client, 8, 3)
         os.setsid()
         for number, stream in enumerate(streams):
             os.dup2(stream, number)

@@ -22,4 +22,4 @@ my $status = '';
 1 while length $status < 4 and sysread $server, $status, 4, length $status;
 $status = length $status == 4 ? unpack 'N', $status : 0xff00;    # it was killed
 kill $status & 127, $$ if $status & 127;
-exit $status >> 8;
+exit($status >> 8 || $status);    # not 0 for a signal that we ignore

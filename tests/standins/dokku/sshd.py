@@ -19,7 +19,7 @@ KEY_TYPES = ("ed25519", "ecdsa", "rsa")
 # Quick to make, and still accepted by every client.
 BITS = {"rsa": ("-b", "2048")}
 CONNECTION = re.compile(r"^Connection from \S+ port (\d+) ", re.MULTILINE)
-START_TIMEOUT = 5.0
+START_TIMEOUT = 30.0
 
 
 def find_sshd() -> str:

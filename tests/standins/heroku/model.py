@@ -72,6 +72,7 @@ class Behaviour:
     phase: str = "succeed"  # the release phase: or fail, expire
     phase_lines: tuple[str, ...] = ("running the release command",)
     phase_seconds: float = 0.0
+    phase_ends: threading.Event | None = None  # then, and not before
     lag: float = 0.0  # seconds from the end of its output to its final status
     boot: str = "up"  # or crash, starting (for ever)
     boot_seconds: float = 0.0

@@ -156,9 +156,11 @@ class Platform:
     def _phase(self, app: App, release: Release) -> None:
         how, stream = app.behaviour, release.stream
         assert stream is not None
-        end, lag, seconds = how.phase, how.lag, how.phase_seconds
+        end, lag, seconds, over = how.phase, how.lag, how.phase_seconds, how.phase_ends
         stream.write(*how.phase_lines)
         self.ended.wait(seconds)
+        if over:
+            over.wait(60)
         if end == "fail":
             stream.write("the release command failed")
         stream.close()

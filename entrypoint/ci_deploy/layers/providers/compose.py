@@ -108,7 +108,7 @@ class Compose(Provider[ComposeSettings]):
             self._cannot("promote")
         self.connect()
         for host in self.hosts.all:
-            ctx.console.indent(f"{host}: Compose {host.facts.compose}, {host.facts.path}")
+            ctx.console.indent(f"{host}: {host.facts.path}")
         if self.settings.email:
             ctx.console.indent("DOCKER_EMAIL is not used: Docker needs none since 17.06.")
 

@@ -38,11 +38,11 @@ def trouble(host: Host) -> DeployError | None:
             hint = f"On {host}, as root: usermod -aG docker {host.server.user}"
             return Unauthorized(message, hint=hint)
         return ToolMissing(f"Docker on {host} does not answer: {said}", hint=f"Start it on {host}.")
-    if not facts.compose:
+    if not facts.compose and not facts.model:
         old = f", only docker-compose {facts.standalone}" if facts.standalone else ""
         message = f"there is no `docker compose` (version 2 or newer) on {host}{old}."
         return ToolMissing(message, hint=INSTALL)
-    if _major(facts.compose) < 2:
+    if facts.compose and _major(facts.compose) < 2:
         return ToolMissing(f"Compose {facts.compose} on {host} is too old.", hint=INSTALL)
     if facts.missing:
         message = f"{', '.join(facts.missing)} cannot be found on {host}."

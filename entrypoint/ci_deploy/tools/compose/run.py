@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ci_deploy.context import Context
-from ci_deploy.errors import DeployFailed, Unauthorized
+from ci_deploy.errors import DeployFailed, OutcomeUnknown, Unauthorized, Unreachable
 from ci_deploy.layers.provider import Ran
 from ci_deploy.tools.compose.following import PATIENCE, Following
 from ci_deploy.tools.compose.hosts import Host, Hosts
@@ -95,7 +96,8 @@ class HostRun:
         return True
 
     def _call_off(self) -> None:
-        self.tell("another host could not take it", "back")
+        with contextlib.suppress(OutcomeUnknown, Unreachable):  # without a word they go back too
+            self.tell("another host could not take it", "back")
 
     def _upload(self, host: Host) -> bytes:
         run = {
@@ -195,10 +197,13 @@ class HostRun:
 
     def cancel(self) -> None:
         """Say on the hosts what the cancelled job wants; they do the rest."""
-        if self._agreed:
-            self.tell("", "keep")
-        elif self._several or self._wanted.on_cancel == "rollback":
-            self.tell("the job was cancelled", "back")
+        try:
+            if self._agreed:
+                self.tell("", "keep")
+            elif self._several or self._wanted.on_cancel == "rollback":
+                self.tell("the job was cancelled", "back")
+        except (OutcomeUnknown, Unreachable) as error:
+            self._ctx.console.warning(f"it may not have been heard: {error}")
         self._ctx.console.indent(f"{self._what_now()}\n{self._following.how_to_follow}")
 
     @property

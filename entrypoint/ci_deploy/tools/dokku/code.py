@@ -115,7 +115,6 @@ class Code(ABC):
     def _until_unlocked(self, once: Callable[[], Result]) -> Result:
         """Try until nobody else is in the way; never unlock."""
         until = time.monotonic() + self._ctx.settings.lock_timeout
-        until = min(until, self._ctx.runner.until - 2.0)  # in time to say that nothing has begun
         pause = 1.0
         while True:
             self._lines.clear()
@@ -127,6 +126,8 @@ class Code(ABC):
                     self._follow(result)
                     return result
                 self._fail(result)
+            # (in time for another try, and to say that nothing has begun)
+            until = min(until, self._ctx.runner.until - 2.0 - 2 * result.seconds)
             self._wait_for_lock(until, pause)
             pause = min(LOCK_PAUSE, 2 * pause)
 
@@ -189,8 +190,8 @@ class Code(ABC):
         """See what becomes of the deploy. Raises OutcomeUnknown unless it ends well."""
         self._ctx.console.indent("the connection was lost during the deploy; asking the server")
         until = min(time.monotonic() + FOLLOW_TIMEOUT, self._ctx.runner.until)
-        before = self._state.live.revision
-        while time.monotonic() < until:
+        before, quiet = self._state.live.revision, 0
+        while quiet < 2 and time.monotonic() < until:
             try:
                 self._server.reconnect()
                 live = self._live()
@@ -200,8 +201,7 @@ class Code(ABC):
             if live.revision == self.revision != before:
                 self._followed = True
                 return
-            if not live.busy:
-                break
-            self._ctx.cancellation.sleep(3.0)
+            quiet = 0 if live.busy else quiet + 1  # it may have ended between two of the questions
+            self._ctx.cancellation.sleep(3.0 if live.busy else 1.0)
         message = "the connection was lost during the deploy."
         raise OutcomeUnknown(message, lines=result.lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ci_deploy.context import Context
+from ci_deploy.errors import Refused
 from ci_deploy.layers.provider import Live
 from ci_deploy.shell.program import Result
 from ci_deploy.tools.dokku import answers
@@ -70,6 +71,9 @@ class Push(Code):
         )
         overtaken = self._again() and not super()._again()
         if overtaken and (there := self.server_ref()):
+            if self._back:
+                message = f"{there[:7]} was deployed meanwhile: it stays."
+                raise Refused(message, hint="Roll back again if that is still wanted.")
             self._guard(there)
             self._may_replace = self._lease(there)
         return result

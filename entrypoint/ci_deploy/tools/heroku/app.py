@@ -134,7 +134,8 @@ class App:
                     raise
                 continue  # asking has tried for a while
             if not state.live.busy or self._ctx.planning:
-                return state
+                # (what has just ended may be in one of the answers, and not yet in another)
+                return self.look_again() if told else state
             what = f"build {state.building}" if state.building else state.newest.name
             if time.monotonic() > until:
                 long = (

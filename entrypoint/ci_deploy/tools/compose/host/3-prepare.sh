@@ -37,6 +37,7 @@ flag() { grep -Eq "^$1( .*)? $2( |\$)" "$rel/services"; }
 prepare() {
     rel=$1 made=$1/made.${run##*/}
     phase pulling && check_disk || return
+    say "Docker Compose $(docker compose version --short)"
     forget_tries "$rel"
     mkdir -p "$made" && write_env "$made" || return
     model "$made" 2>"$run/compose.errors" | awk '!seen[$1]++' >"$made/model"

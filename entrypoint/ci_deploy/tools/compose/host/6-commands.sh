@@ -14,30 +14,31 @@ probe() {
     # The slow questions at the same time.
     docker ps -a --no-trunc --filter label=com.docker.compose.project --format "$ROW" \
         >"$tmp/ps" 2>"$tmp/ps.errors" &
-    docker compose version --short >"$tmp/version" 2>/dev/null &
     if [ -f "$tmp/list" ]; then
         if [ "$2" = - ]; then set -- config; else set -- -p "$2" config; fi
         set -- --profile '*' "$@" # the service for commands may be in one
-        files "$tmp" "$@" --no-interpolate --format json >"$tmp/model" 2>"$tmp/model.errors"
+        files "$tmp" "$@" --no-interpolate --format json >"$tmp/model" 2>"$tmp/model.errors" &
     fi
-    wait
     echo "path $path"
     [ -z "$(command -v docker)" ] || echo "docker yes"
     [ -z "$(command -v docker-compose)" ] || echo "standalone $(docker-compose version --short 2>/dev/null)"
-    echo "compose $(cat "$tmp/version")"
     for program in flock setsid awk sed tar sha256sum; do
         command -v "$program" >/dev/null || echo "missing $program"
     done
     grep -qs '^KillUserProcesses=yes' /etc/systemd/logind.conf /etc/systemd/logind.conf.d/*.conf &&
         echo "kills yes"
+    state_of_app
+    wait
     sed 's/^/engine /' "$tmp/ps.errors" | head -n 3
     sed 's/^/container /' "$tmp/ps"
-    state_of_app
     if [ -s "$tmp/model" ]; then
         echo model && cat "$tmp/model"
-    elif [ -f "$tmp/model" ]; then
-        sed "/level=warning/d; s|$tmp/files/||g; s/^/refused /" "$tmp/model.errors" | tail -n 5
+        return
     fi
+    # What gives a model is new enough; to ask which it is takes as long as all the rest.
+    echo "compose $(docker compose version --short 2>/dev/null)"
+    [ ! -f "$tmp/model" ] ||
+        sed "/level=warning/d; s|$tmp/files/||g; s/^/refused /" "$tmp/model.errors" | tail -n 5
 }
 
 # status APP: the short form, for a run that has failed or is cancelled.
@@ -66,7 +67,9 @@ state_of_app() {
         sed 's/^/task /' "$home/releases/$id/proven/tasks"
     fi
     [ ! -f "$home/pending" ] || echo "pending $(cat "$home/pending")"
-    (exec 9>>"$home/lock" && flock -n 9) || echo "holder $(holder)"
+    # (whoever has told its end only clears up; and two who look do not see each other)
+    (exec 9>>"$home/lock" && flock -sn 9) ||
+        [ -f "$home/runs/$(cat "$home/holder" 2>/dev/null)/outcome" ] || echo "holder $(holder)"
     [ ! -s "$home/note" ] || sed 's/^/note /' "$home/note"
     last_run
     [ ! -f "$run/outcome" ] || [ -f "$run/witnessed" ] ||
@@ -183,7 +186,8 @@ one_off() {
     made=$home/releases/$id/proven
     write_override "$made" # what it says of tags may be old
     extra=$home/one-off.$container # locked as long as we live: see forget_one_offs
-    exec 7>"$extra" && flock 7 || exit 125
+    new=$home/.one-off.$container
+    exec 7>"$new" && flock 7 && mv "$new" "$extra" || exit 125 # never there without its lock
     trap 'rm -f "$extra"' EXIT
     printf '%s\n' "$environment" >"$extra"
     eval "$words"

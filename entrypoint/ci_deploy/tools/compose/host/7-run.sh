@@ -15,15 +15,16 @@ stage() {
     if [ ! -d "$run" ]; then
         # It stays with its run until that has the lock: others may bring the same, or clear up.
         [ ! -d "$in/release" ] || mv -T "$in/release" "$in/run/release" || exit
-        mv -T "$in/run" "$run" || exit
+        # Held by the run as long as it lives, so that everybody can see whether it does.
+        exec 8>>"$in/run/alive" && flock 8 && mv -T "$in/run" "$run" || exit
+    else
+        exec 8>>"$run/alive"
+        for _ in 1 2 3 4 5; do
+            [ ! -f "$run/state" ] || break
+            flock -n 8 && break
+            pause
+        done
     fi
-    # Held by the run as long as it lives, so that everybody can see whether it does.
-    exec 8>>"$run/alive"
-    for _ in 1 2 3 4 5; do
-        [ ! -f "$run/state" ] || break
-        flock -n 8 && break
-        pause
-    done
     if [ -f "$run/state" ]; then
         echo "started before"
         return
