@@ -107,7 +107,7 @@ def dokku_container(
     name = f"{docker_compose_project_name}-dokku-1"
     services.wait_until_responsive(
         check=lambda: "known_hosts:" in docker("logs", name, check=False).stdout,
-        timeout=30.0,
+        timeout=120.0,
         pause=0.2,
     )
     return Container(f"{docker_compose_project_name}_default", name, state)

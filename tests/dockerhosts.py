@@ -95,7 +95,7 @@ class DockerHost:
         words = ["su", "-s", "/bin/sh", "deploy", "-c", f"cd; {script}"]
         return self.root(*words, check=check)
 
-    def wait(self, seconds: float = 60.0) -> None:
+    def wait(self, seconds: float = 180.0) -> None:
         """Until ssh answers, which it does when the engine does."""
         until = time.monotonic() + seconds
         while "Server listening" not in _logs_since_start(self.container):

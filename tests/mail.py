@@ -71,6 +71,7 @@ def mail_server(
     """A server until the block is left. `tls`: `starttls`, `tls` or none."""
     inbox = Inbox()
     options: dict[str, Any] = {"hostname": "127.0.0.1", "port": 0, "server_hostname": "mail"}
+    options["ready_timeout"] = 60.0
     options |= {"ssl_context": context} if tls == "tls" else {}
     options |= {"tls_context": context} if tls == "starttls" else {}
     if auth:

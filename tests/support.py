@@ -36,7 +36,8 @@ class Checkout:
     def git(self, *arguments: str) -> str:
         """A git command in it."""
         who = ["-c", "user.name=Jane", "-c", "user.email=jane@example.com"]
-        argv = ["git", "-C", str(self.path), *who, *arguments]
+        alone = ["-c", "maintenance.auto=false", "-c", "gc.auto=0"]  # nothing goes on behind us
+        argv = ["git", "-C", str(self.path), *who, *alone, *arguments]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()

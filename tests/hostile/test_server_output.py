@@ -81,7 +81,7 @@ def test_secrets_are_in_no_argv_and_on_no_disk(dokku: DokkuStandIn, checkout: Ch
 
     from tests.support import Run
 
-    dokku.configure(build_seconds=0.5)
+    dokku.configure(build_seconds=3.0)
     needle = [line for line in dokku.private_key.splitlines() if "-----" not in line][1]
     with TemporaryDirectory(prefix="t", dir="/tmp") as private:
         running = Run("deploy", cwd=checkout.path, env=settings_for(dokku, TMPDIR=private))
@@ -103,5 +103,5 @@ def test_secrets_are_in_no_argv_and_on_no_disk(dokku: DokkuStandIn, checkout: Ch
             time.sleep(0.02)
         done = running.done()
     assert done.code == 0, done.output
-    assert any("git" in argv and "push" in argv for argv in seen)
+    assert any("git" in argv and "push" in argv and str(dokku.port) in argv for argv in seen)
     assert not [argv for argv in seen if needle in argv]

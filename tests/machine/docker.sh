@@ -18,18 +18,20 @@ fi
 as_root "no Docker Engine answers" "sh tests/machine/docker.sh"
 packages docker.io ca-certificates procps
 
-log=/var/log/dockerd.log
+log=/var/log/dockerd.log started=
 if ! pgrep -x dockerd >/dev/null; then
     # Pid files that outlived their machine name a stranger's process: dockerd would not start.
     rm -f /var/run/docker.pid /var/run/docker/containerd/containerd.pid
     # An own session: a CI job that ends its process group must not take the engine with it.
     setsid nohup /usr/sbin/dockerd >"$log" 2>&1 </dev/null &
+    started=$! # not called dockerd before its third exec
 fi
+runs() { if [ -n "$started" ]; then kill -0 "$started" 2>/dev/null; else pgrep -x dockerd >/dev/null; fi; }
 
 waited=0
 until docker info >/dev/null 2>&1; do
     waited=$((waited + 1))
-    if [ "$waited" -gt 120 ] || ! pgrep -x dockerd >/dev/null; then
+    if [ "$waited" -gt 120 ] || ! runs; then
         tail -n 20 "$log" >&2
         fail "dockerd did not start; the end of $log is above"
     fi

@@ -132,6 +132,7 @@ class Fork:
             for n, url in places.items()
         ]
         who = "[user]\n\tname = Jane\n\temail = jane@example.com\n"
+        who += "[maintenance]\n\tauto = false\n[gc]\n\tauto = 0\n[receive]\n\tautogc = false\n"
         config.write_text("".join([*lines, who, '[protocol "file"]\n\tallow = always\n']))
         for name in ("docker", "cosign", "gh"):
             program = self.folder / ("installed" if name == "cosign" else "bin") / name

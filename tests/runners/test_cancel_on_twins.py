@@ -49,14 +49,16 @@ def test_twenty_cancels_at_random_moments_are_all_clean(
     choose = random.Random(20261120)
     wanted = [app.commit(f"Commit {number}") for number in range(20)]
     told = 0
-    for revision in wanted:  # what a cancel came too late for may be live already
+    for number, revision in enumerate(
+        wanted
+    ):  # what a cancel came too late for may be live already
         if platform == "github":
             inputs = inputs_for(server, APP_NAME=name)
             running: Running | RunningJob = github.start(inputs, variables={"GITHUB_SHA": revision})
         else:
             variables["CI_COMMIT_SHA"] = revision
             running = gitlab.start("deploy", {**settings, **variables})
-        running.wait_for("deploy")
+        running.wait_for("→ push" if number % 2 else "deploy")  # something is known in half of them
         time.sleep(choose.uniform(0.0, 2.5))
         truths = {server.running(name)}
         ended = running.cancel()
@@ -70,10 +72,12 @@ def test_twenty_cancels_at_random_moments_are_all_clean(
         else:
             assert "→" not in log or "is unknown" in log, log
         # (one may be on its way until the signal has arrived)
-        later = [when - ended.signalled for when in server.pushes(name) if when > ended.signalled]
+        docker_takes = _empty_run(image)
+        arrived = ended.signalled + docker_takes
+        later = [when - arrived for when in server.pushes(name) if when > arrived]
         assert len(later) <= 1, "a child that was killed was started again"
         assert all(seconds < 3.0 for seconds in later), log
-        assert ended.seconds < 5.0 + _empty_run(image), log
+        assert ended.seconds < 5.0 + 2 * docker_takes, log  # for the signal, and for the removal
         assert not ended.container_left
     assert told >= 3, "how often depends on the machine; never would prove nothing"
     shutil.rmtree(tmp_path / "runner", ignore_errors=True)

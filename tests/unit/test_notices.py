@@ -108,7 +108,7 @@ def test_cancel_while_closing_leaves_less_time_and_what_is_on_its_way_arrives() 
 
     outbox.post(slow, take_a_while)
     outbox.post(stuck, hang)
-    cancellation.finish(1.0)
+    cancellation.finish(4.0)
     threading.Timer(0.2, cancellation.cancel, [SIGTERM]).start()
     started = time.monotonic()
     [(layer, error)] = outbox.close(30, cancellation.left)

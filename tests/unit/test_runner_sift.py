@@ -17,18 +17,18 @@ from tests.unit.conftest import Log
 
 
 class Until:
-    """Shows everything until it hears `over`, and gives the program half a second then."""
+    """Shows everything until it hears `over`, and gives the program `after` seconds then."""
 
-    def __init__(self, seconds: float = 20.0) -> None:
-        self.end = time.monotonic() + seconds
+    def __init__(self, after: float = 20.0) -> None:
+        self.end = time.monotonic() + 20.0
+        self.after = after
         self.heard = b""
 
     def feed(self, data: bytes) -> bytes:
         self.heard += data
         if b"over" in self.heard:
-            self.end = time.monotonic() + 0.5
-            return b""
-        return data
+            self.end = time.monotonic() + self.after
+        return data.partition(b"over")[0]
 
     def rest(self) -> bytes:
         return b"held back\n"
@@ -52,7 +52,7 @@ def test_only_what_the_sieve_leaves_is_shown_and_stderr_is_kept_apart(
 
 def test_sieve_decides_when_the_program_has_to_end(runner: Runner) -> None:
     started = time.monotonic()
-    result = runner.sift(_change("echo over; exec sleep 30"), Until())
+    result = runner.sift(_change("echo over; exec sleep 30"), Until(0.5))
     assert result.timed_out
     assert time.monotonic() - started < 10
 

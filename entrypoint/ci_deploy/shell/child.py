@@ -142,7 +142,8 @@ class Pump:
                 if left <= 0:
                     for child in children:
                         child.timed_out = child.alive
-                    return stop(children)
+                    stop(children)
+                    return _take_last_words(selector)
                 for key, _ in selector.select(min(left, _next_look(children))):
                     if key.data is not None:
                         _take(key.fd, key.data, selector)
@@ -175,6 +176,14 @@ def _take(fd: int, child: Child, selector: selectors.BaseSelector) -> None:
         child.sinks[fd](data)
     else:
         selector.unregister(fd)
+
+
+def _take_last_words(selector: selectors.BaseSelector) -> None:
+    """A program may have answered in time, and it is us who come late (a machine that stalls): one
+    read takes all that a pipe holds."""
+    for key, _ in selector.select(0):
+        if key.data is not None:
+            _take(key.fd, key.data, selector)
 
 
 def _all_done(children: Sequence[Child], selector: selectors.BaseSelector) -> bool:
