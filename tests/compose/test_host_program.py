@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ci_deploy.tools.compose.facts import read_facts
+from ci_deploy.tools.compose.files import ComposeFile, digest
 from ci_deploy.tools.compose.hosts import host_program
 from tests.compose.alone import APP, REPOSITORY, SERVICES, Alone
 from tests.support import until
@@ -50,6 +51,15 @@ def test_two_jobs_that_write_the_same_file_at_once_do_not_fail_each_other(host: 
     assert [writer.communicate()[1] for writer in writers] == [b"", b"", b""]
     assert (host.path / "project").read_text() == "shop\n"
     assert [each.name for each in host.path.glob("project*")] == ["project"]
+
+
+def test_probe_takes_files_that_the_host_has_already_without_waiting_for_ours(live: Alone) -> None:
+    """That takes a round trip; where the digests differ in anything, ours are read."""
+    content = live.parts("good1")["files/compose.yml"]
+    digests = [digest([ComposeFile("compose.yml", made)]) for made in (content, content + b" ")]
+    assert digests[0] == live.call("sum_of", str(live.state / "current")).stdout.decode().strip()
+    asked = [live.call("probe", APP, "-", each, stdin=b"no tar").stdout for each in digests]
+    assert [b"\nmodel\n" in answer for answer in asked] == [True, False]
 
 
 def test_first_release_that_fails_does_not_stop_what_ran_before_and_was_left_alone(

@@ -19,7 +19,7 @@ from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, R
 from ci_deploy.tools.compose import checks, history
 from ci_deploy.tools.compose.env_file import unusable
 from ci_deploy.tools.compose.explain import explain
-from ci_deploy.tools.compose.files import ComposeFile, compose_files
+from ci_deploy.tools.compose.files import ComposeFile, compose_files, digest
 from ci_deploy.tools.compose.hosts import Hosts, servers
 from ci_deploy.tools.compose.login import login
 from ci_deploy.tools.compose.model import Model, model, need_service
@@ -89,7 +89,7 @@ class Compose(Provider[ComposeSettings]):
         parts = {f"files/{file.name}": file.content for file in self.files}
         parts |= {"list": listed(self.files).encode()} if parts else {}
         self.hosts.ready()
-        self.hosts.probe(ctx.app, self.settings.project, parts)
+        self.hosts.probe(ctx.app, self.settings.project, parts, digest(self.files))
         first = self.hosts.first.facts
         project = self.settings.project or first.apps.get(ctx.app, "")
         if parts and not checks.trouble(self.hosts.first):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from ci_deploy.context import Context
 from ci_deploy.errors import Problem, SettingsError
@@ -29,6 +30,12 @@ def compose_files(ctx: Context, wanted: Sequence[str]) -> list[ComposeFile]:
     where = f"in {ctx.settings.app_dir}" if ctx.settings.app_dir else "at the top of the repository"
     reason = f"it is not set, and there is none of {', '.join(DEFAULT_FILES)} {where}."
     raise SettingsError(Problem("COMPOSE_FILE", reason))
+
+
+def digest(files: Sequence[ComposeFile]) -> str:
+    """Tells whether a host has the same files: its own `sum_of`. `-` for none."""
+    sums = [f"{each.name}\n{sha256(each.content).hexdigest()}  -\n" for each in reversed(files)]
+    return sha256("".join(sums).encode()).hexdigest() if files else "-"
 
 
 def _file(ctx: Context, name: str) -> ComposeFile:

@@ -92,12 +92,13 @@ class Hosts:
 
     # --- questions ---
 
-    def probe(self, app: str, project: str, files: Mapping[str, bytes]) -> None:
-        """Ask everything that a run has to know; the answers are in each host's `facts`.
+    def probe(self, app: str, project: str, files: Mapping[str, bytes], digest: str) -> None:
+        """Ask everything that a run has to know; the answers are in each host's `facts`. The files
+        are only read where the current release has others (`digest`).
 
         Raises Unreachable, SettingsError when there is no DEPLOY_PATH.
         """
-        words = ["probe", app, project or "-"]
+        words = ["probe", app, project or "-", digest]
         answers = self._read(self.all, words, tar(files))
         new = [h for h, a in zip(self.all, answers, strict=True) if a.exit_code == NO_RUNNER]
         if new:

@@ -4,20 +4,26 @@
 
 ROW='{{.Names}}|{{.Label "com.docker.compose.service"}}|{{.Label "com.docker.compose.image"}}|{{.State}}|{{.Status}}|{{.Label "com.docker.compose.oneoff"}}|{{.Label "com.docker.compose.project"}}|{{.Label "com.docker.compose.project.working_dir"}}'
 
-# probe APP PROJECT: what a deploy has to know, changing nothing. On stdin a tar with the compose
-# files (`list`, `files/`), or nothing; PROJECT is `-` unless somebody has chosen it.
+# probe APP PROJECT SUM: what a deploy has to know, changing nothing. On stdin a tar with the compose
+# files (`list`, `files/`), or nothing; PROJECT is `-` unless somebody has chosen it. To read stdin
+# takes a round trip: files that the current release has too (SUM, see `sum_of`) are taken from there.
 probe() {
     enter "$1"
-    tmp=${3:-$(mktemp -d)} || exit
+    tmp=${4:-$(mktemp -d)} || exit
     trap 'rm -rf "$tmp"' EXIT
-    [ -n "${3:-}" ] || tar -x -f - -C "$tmp" 2>/dev/null
+    dir=$tmp
+    if [ -f "$home/current/list" ] && [ "$(sum_of "$home/current")" = "$3" ]; then
+        dir=$home/current
+    elif [ -z "${4:-}" ]; then
+        tar -x -f - -C "$tmp" 2>/dev/null
+    fi
     # The slow questions at the same time.
     docker ps -a --no-trunc --filter label=com.docker.compose.project --format "$ROW" \
         >"$tmp/ps" 2>"$tmp/ps.errors" &
-    if [ -f "$tmp/list" ]; then
+    if [ -f "$dir/list" ]; then
         if [ "$2" = - ]; then set -- config; else set -- -p "$2" config; fi
         set -- --profile '*' "$@" # the service for commands may be in one
-        files "$tmp" "$@" --no-interpolate --format json >"$tmp/model" 2>"$tmp/model.errors" &
+        files "$dir" "$@" --no-interpolate --format json >"$tmp/model" 2>"$tmp/model.errors" &
     fi
     echo "path $path"
     [ -z "$(command -v docker)" ] || echo "docker yes"
@@ -38,7 +44,14 @@ probe() {
     # What gives a model is new enough; to ask which it is takes as long as all the rest.
     echo "compose $(docker compose version --short 2>/dev/null)"
     [ ! -f "$tmp/model" ] ||
-        sed "/level=warning/d; s|$tmp/files/||g; s/^/refused /" "$tmp/model.errors" | tail -n 5
+        sed "/level=warning/d; s|$dir/files/||g; s/^/refused /" "$tmp/model.errors" | tail -n 5
+}
+
+# sum_of DIR: tells whether its compose files are the same as others.
+sum_of() {
+    while read -r file; do
+        echo "$file" && sha256sum <"$1/files/$file"
+    done <"$1/list" | sha256sum | cut -d ' ' -f 1
 }
 
 # status APP: the short form, for a run that has failed or is cancelled.
