@@ -16,9 +16,8 @@ from ci_deploy.ledger import Ledger
 from ci_deploy.shell.cancellation import Cancellation
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-ANSWERS: dict[
-    str, list[bytes | float | None]
-] = {  # seconds; None: until the first part has arrived
+# Parts, and pauses between them: seconds, or None until the first part has arrived.
+ANSWERS: dict[str, list[bytes | float | None]] = {
     "/good": [CHUNKED, b"3\r\none\r\n", None, b"3\r\ntwo\r\n", b"0\r\n\r\n"],
     "/cut": [CHUNKED, b"3\r\none\r\n", b"9\r\nha"],
     "/cut-between": [CHUNKED, b"3\r\none\r\n"],

@@ -11,11 +11,10 @@ probe() {
     enter "$1"
     tmp=${4:-$(mktemp -d)} || exit
     trap 'rm -rf "$tmp"' EXIT
-    dir=$tmp
-    if [ -f "$home/current/list" ] && [ "$(sum_of "$home/current")" = "$3" ]; then
-        dir=$home/current
-    elif [ -z "${4:-}" ]; then
-        tar -x -f - -C "$tmp" 2>/dev/null
+    dir=$home/releases/$(current) # not by the link, which may be another one in a moment
+    if [ ! -f "$dir/list" ] || [ "$(sum_of "$dir")" != "$3" ]; then
+        dir=$tmp
+        [ -n "${4:-}" ] || tar -x -f - -C "$tmp" 2>/dev/null
     fi
     # The slow questions at the same time.
     docker ps -a --no-trunc --filter label=com.docker.compose.project --format "$ROW" \
