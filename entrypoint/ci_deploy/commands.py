@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ci_deploy import __version__, guards
 from ci_deploy import console as style
@@ -268,8 +267,7 @@ def tool_versions(ctx: Context) -> dict[str, str]:
     return versions
 
 
-@dataclass(frozen=True)
-class CommandSpec:
+class CommandSpec(NamedTuple):
     """A command of the command line."""
 
     act: Callable[[Assembly, argparse.Namespace], int]

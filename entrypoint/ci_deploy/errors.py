@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 
 class DeployError(Exception):
@@ -40,8 +39,7 @@ class DeployError(Exception):
         return self.exit_code
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing wrong with one setting: where it came from, what is wrong, what to do."""
 
     setting: str

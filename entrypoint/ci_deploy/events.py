@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ci_deploy.errors import Cancelled, SkipDeploy
 
@@ -49,8 +48,7 @@ def on(event: Event, priority: int = DEFAULT_PRIORITY) -> Callable[[Method], Met
     return mark
 
 
-@dataclass(frozen=True)
-class Handler:
+class Handler(NamedTuple):
     """One marked method of one layer."""
 
     event: Event

@@ -12,9 +12,8 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
@@ -25,19 +24,19 @@ from ci_deploy.errors import DeployError, Unreachable
 from ci_deploy.ledger import Ledger
 from ci_deploy.shell.cancellation import Cancellation
 from ci_deploy.streaming import as_it_comes
+from ci_deploy.values import NOTHING
 
 CONNECT = 10.0  # seconds until a stream has to begin
 BODY_LIMIT = 4 * 2**20  # bytes that are read of an answer; servers are not trusted
 SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 
-@dataclass(frozen=True)
-class Response:
+class Response(NamedTuple):
     """An answer. `body` is cut after 4 MiB."""
 
     status: int
     body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = NOTHING
     planned: bool = False
 
     @property

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ci_deploy.events import Event
+from ci_deploy.values import NOTHING
 
 if TYPE_CHECKING:
     from ci_deploy.context import Context
@@ -19,8 +19,7 @@ STARTED, GOOD, NEUTRAL, WARN, BAD = "started", "good", "neutral", "warn", "bad"
 COLOURS = {STARTED: "#2389d7", GOOD: "#2e9e4f", NEUTRAL: "#8a8f98", WARN: "#d18b00", BAD: "#cc3340"}
 
 
-@dataclass(frozen=True)
-class Notice:
+class Notice(NamedTuple):
     """One message. Texts from outside are already without mentions."""
 
     mood: str
@@ -30,7 +29,7 @@ class Notice:
     url: str = ""  # of the job
     compare_url: str = ""
     change: str = ""  # `aaaaaaa → bbbbbbb` in the field Revision, to be a link to compare_url
-    facts: Mapping[str, object] = field(default_factory=dict)  # the same for programs
+    facts: Mapping[str, object] = NOTHING  # the same for programs
 
     def text(self) -> str:
         """The message without any markup."""

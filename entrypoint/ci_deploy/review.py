@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ci_deploy.ci.base import CIContext
 from ci_deploy.errors import Problem, SettingsError
@@ -46,8 +46,7 @@ class ReviewSettings:
     )
 
 
-@dataclass(frozen=True)
-class ReviewApp:
+class ReviewApp(NamedTuple):
     """The review app of a branch."""
 
     name: str

@@ -11,7 +11,15 @@ import functools
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, dataclass_transform, get_args, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    NamedTuple,
+    TypeVar,
+    dataclass_transform,
+    get_args,
+    get_type_hints,
+)
 
 from ci_deploy import values
 from ci_deploy.errors import Problem
@@ -35,8 +43,7 @@ SECRET_CONFIG_KEY = re.compile(
 S = TypeVar("S")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Setting:
+class Setting(NamedTuple):
     """The declaration of one setting (everything that is known about it, values excepted)."""
 
     name: str
@@ -159,13 +166,16 @@ def setting(
     )
     options: Any = {"default_factory": default.copy} if default == {} else {"default": default}
     options = {} if default is REQUIRED else options
-    return dataclasses.field(metadata={"setting": declared}, repr=not secret, **options)
+    return dataclasses.field(metadata={"setting": declared}, **options)
 
 
 @dataclass_transform(field_specifiers=(setting,), kw_only_default=True, frozen_default=True)
 def settings(cls: type[S]) -> type[S]:
-    """Make a class of settings: an immutable dataclass whose fields are made by `setting()`."""
-    return dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+    """Make a class of settings: an immutable dataclass whose fields are made by `setting()`.
+
+    Without a repr, since it would show secrets.
+    """
+    return dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)
 
 
 def declared(cls: type[Any]) -> tuple[Setting, ...]:
@@ -182,8 +192,7 @@ def _declared(cls: Any) -> tuple[Setting, ...]:
         for name in vars(owner).get("__annotations__", {})
     }
     return tuple(
-        dataclasses.replace(
-            field.metadata["setting"],
+        field.metadata["setting"]._replace(
             field=field.name,
             type=hints[field.name],
             group=owners[field.name].__name__,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from ci_deploy.errors import Problem
 from ci_deploy.settings import Setting, input_name, spelled
 from ci_deploy.values import dotenv_lines, suggestion
 
 
-@dataclasses.dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A value that somebody gave, and where."""
 
     text: str

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})  # a default that nobody can write to
 
 
 def boolean(text: str) -> bool:

@@ -226,7 +226,7 @@ def test_setting_that_two_layers_share_is_the_same_for_both() -> None:
     seen: dict[str, Setting] = {}
     for cls in OURS:
         for each in declared(cls.Settings):
-            plain = dataclasses.replace(each, field="", group="", group_help="", parse=None)
+            plain = each._replace(field="", group="", group_help="", parse=None)
             assert seen.setdefault(each.name, plain) == plain, each.name
 
 

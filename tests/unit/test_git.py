@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,7 +33,7 @@ def make(runner: Runner, tmp_path: Path) -> Callable[..., Repository]:
         private = tmp_path / f"private{next(number)}"
         private.mkdir()
         ci = GitLab({"CI_PROJECT_DIR": str(path), "CI_JOB_ID": "1"})
-        ci.context = replace(ci.context, revision=revision, fetch_url=origin)
+        ci.context = ci.context._replace(revision=revision, fetch_url=origin)
         made = Repository(runner, ci, private)
         made.open()
         return made

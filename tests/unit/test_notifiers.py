@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -34,14 +33,12 @@ NOTICE = Notice(
     change=CHANGE,
     facts={"event": "deploy_succeeded", "status": "succeeded"},
 )
-EVIL = replace(
-    NOTICE,
+EVIL = NOTICE._replace(
     mood=BAD,
     fields=(("Revision", f"{CHANGE} <b>x</b> & [x](http://evil) ![i](y) *b* _c_ `d` | <!here>"),),
     lines=("</pre><script>", "```", "<@U1> & co"),
 )
-HUGE = replace(
-    NOTICE,
+HUGE = NOTICE._replace(
     title="t" * 500,
     fields=tuple((f"Field {number}", "&" * 5000) for number in range(9)),
     lines=tuple("<" * 300 for _ in range(10)),
@@ -99,7 +96,7 @@ def test_mattermost_gets_no_more_than_it_takes() -> None:
 # --- Slack ---
 
 
-LONG = replace(NOTICE, lines=(*(f"{at} {'<' * 290}" for at in range(9)), "the reason <here>"))
+LONG = NOTICE._replace(lines=(*(f"{at} {'<' * 290}" for at in range(9)), "the reason <here>"))
 
 
 def test_of_too_many_lines_the_last_ones_are_told() -> None:
@@ -129,9 +126,9 @@ def test_last_lines(lines: list[str], limit: int, shown: str) -> None:
 
 
 def test_mattermost_shows_a_title_that_is_a_link_as_it_is() -> None:
-    named = replace(NOTICE, title="my_app (a*b)")
+    named = NOTICE._replace(title="my_app (a*b)")
     [linked] = mattermost().payload(named)["attachments"]
-    [plain] = mattermost().payload(replace(named, url=""))["attachments"]
+    [plain] = mattermost().payload(named._replace(url=""))["attachments"]
     assert (linked["title"], plain["title"]) == ("my_app (a*b)", r"my\_app (a\*b)")
 
 
@@ -214,7 +211,7 @@ def test_html_is_made_of_our_tags_only() -> None:
 
 
 def test_subject_is_one_short_line_whatever_the_names_are() -> None:
-    message = email().message(replace(NOTICE, title="a\r\nBcc: x@example.com\n" + "é" * 300))
+    message = email().message(NOTICE._replace(title="a\r\nBcc: x@example.com\n" + "é" * 300))
     assert message["Subject"].startswith("a Bcc: x@example.com")
     assert message["Bcc"] is None
     assert len(str(message["Subject"])) <= 200

@@ -348,7 +348,7 @@ def test_required_and_optional_settings_are_told_apart() -> None:
     needed = {each.name for each in declared(Sample) if each.required}
     assert needed == {"APP_NAME"}
     assert all(each.default is REQUIRED for each in declared(Sample) if each.name in needed)
-    assert fetch({}) == Sample(app_name="web")
+    assert vars(fetch({})) == vars(Sample(app_name="web"))
 
 
 def test_missing_setting_names_a_variable_that_may_be_misspelt() -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     from ci_deploy.report import Report
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
 REPORT_FILE = "deploy-report.json"
 
 
-@dataclass(frozen=True, kw_only=True)
-class CIContext:
+class CIContext(NamedTuple):
     """The facts of this job, read from the platform's variables. Unknown texts are empty."""
 
     revision: str = ""  # what is to be deployed: full SHA, or empty for the checkout's HEAD
@@ -40,7 +38,7 @@ class CIContext:
     tests: str = ""  # how the pipeline ended that this job follows, if it says so
     build: str = ""  # the number in DEPLOY_TAG
     fetch_url: str = ""  # where the checkout came from, when the platform says so
-    workspace: Path = field(default_factory=Path.cwd)
+    workspace: Path = Path()
     protected: bool | None = None  # may this ref see protected variables?
     freeze: bool = False
     seconds_left: float | None = None  # until the platform kills the job

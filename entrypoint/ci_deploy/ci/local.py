@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
 from ci_deploy.ci.base import CI, CIContext
@@ -20,4 +21,4 @@ class Local(CI):
         return True
 
     def read(self, environ: Mapping[str, str]) -> CIContext:
-        return CIContext(actor=environ.get("USER", ""), event="local")
+        return CIContext(actor=environ.get("USER", ""), event="local", workspace=Path.cwd())

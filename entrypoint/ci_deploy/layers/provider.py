@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, NoReturn, TypeVar
+from typing import ClassVar, NamedTuple, NoReturn, TypeVar
 
 from ci_deploy.errors import Refused, SkipDeploy
 from ci_deploy.events import Event, on
@@ -24,8 +23,7 @@ class ProcessAction(StrEnum):
     SCALE = "scale"
 
 
-@dataclass(frozen=True)
-class Live:
+class Live(NamedTuple):
     """What the provider says is running now."""
 
     revision: str = ""  # full SHA; empty when nothing was ever deployed or it is not known
@@ -36,8 +34,7 @@ class Live:
     busy: bool = False  # a deploy is going on there
 
 
-@dataclass(frozen=True)
-class Ran:
+class Ran(NamedTuple):
     """How a one-off command ended: its true exit code, and its last lines."""
 
     exit_code: int
@@ -45,8 +42,7 @@ class Ran:
     planned: bool = False
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """A one-off command for the new release before it gets traffic; `check` judges how it ended."""
 
     command: tuple[str, ...]
@@ -54,8 +50,7 @@ class Step:
     check: Callable[[Ran], None]
 
 
-@dataclass(frozen=True)
-class Deployed:
+class Deployed(NamedTuple):
     """A line of the history: what was live since when, and who brought it."""
 
     revision: str

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ci_deploy.errors import DeployFailed, OutcomeUnknown, ToolMissing, Unreachable
 
@@ -32,8 +32,7 @@ class Command:
             raise TypeError(message)
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """A command that changes something: `what` says it in words, `prefix` marks its lines."""
 
     command: Command
@@ -64,8 +63,7 @@ class Sieve(Protocol):
         """When it has to end (time.monotonic()); asked again and again."""
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """How a program ended. `exit_code` is negative for a signal; `lines` are its last lines."""
 
     argv: tuple[str, ...]

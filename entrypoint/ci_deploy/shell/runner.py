@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +178,7 @@ class Runner:
             result = self._listen(change.command, sift, sieve.deadline)
             relay.feed(sieve.rest())
             relay.close()
-        return replace(result, lines=tuple(relay.tail))
+        return result._replace(lines=tuple(relay.tail))
 
     def save(self, command: Command, path: Path, *, what: str) -> Result:
         """Run a program and write what it prints to a file that only we can read.

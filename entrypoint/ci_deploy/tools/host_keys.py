@@ -6,15 +6,14 @@ import base64
 import hashlib
 import re
 import struct
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ci_deploy.errors import Unauthorized
 from ci_deploy.tools.keys import field
 from ci_deploy.tools.server import Server
 
 
-@dataclass(frozen=True)
-class HostKeys:
+class HostKeys(NamedTuple):
     """Pinned host identities: known_hosts lines and `SHA256:` fingerprints."""
 
     lines: tuple[str, ...] = ()
@@ -33,9 +32,9 @@ def host_keys(text: str) -> HostKeys:
             continue
         if all(re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}=?", word) for word in words):
             found = tuple(word.rstrip("=") for word in words)
-            pins = replace(pins, fingerprints=pins.fingerprints + found)
+            pins = pins._replace(fingerprints=pins.fingerprints + found)
         else:
-            pins = replace(pins, lines=(*pins.lines, _known_hosts_line(words, number)))
+            pins = pins._replace(lines=(*pins.lines, _known_hosts_line(words, number)))
     if not pins.lines and not pins.fingerprints:
         message = "there is neither a known_hosts line nor a SHA256 fingerprint in it."
         raise ValueError(message)
@@ -65,8 +64,7 @@ def fingerprint(encoded: str) -> str:
     return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 
 
-@dataclass(frozen=True)
-class Offer:
+class Offer(NamedTuple):
     """The host key that a server has shown: type, key in base64, fingerprint."""
 
     kind: str

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 PORTS = {"smtp": 587, "smtps": 465}
 
 
-@dataclass(frozen=True)
-class MailServer:
+class MailServer(NamedTuple):
     """`smtp://` turns TLS on by STARTTLS, `smtps://` speaks TLS from the start."""
 
     scheme: str
     host: str
     port: int
     user: str = ""
-    password: str = field(default="", repr=False)
-    text: str = field(default="", repr=False)  # the URL as it was given
+    password: str = ""
+    text: str = ""  # the URL as it was given
+
+    def __repr__(self) -> str:  # without the password
+        return f"MailServer({self})"
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from ci_deploy.context import Context
@@ -170,11 +169,11 @@ class Dokku(DokkuApp):
         replaced = bool(now.containers) and not now.containers & before.containers
         if code and code.was_held_back and now.live.revision == ours and not replaced:
             self._note = notes.built_over(before.live.revision, before.containers)
-            return replace(now.live, revision=before.live.revision)
+            return now.live._replace(revision=before.live.revision)
         unrecorded = now.recorded == before.recorded != ours
         if code and code.deploying and unrecorded and replaced:
             self._note = notes.took_over(ours, now.containers, now.recorded)
-            self.ctx.live = replace(now.live, revision=ours)
+            self.ctx.live = now.live._replace(revision=ours)
             return self.ctx.live
         return now.live
 
@@ -244,7 +243,7 @@ class Dokku(DokkuApp):
         at = datetime.now(UTC).isoformat(timespec="seconds")
         entry = Deployed(revision, at, by=facts.job_url or facts.actor)
         history = with_deployment(self.state, entry, identity)
-        self.state = replace(self.state, config={**self.state.config, HISTORY: history})
+        self.state = self.state._replace(config={**self.state.config, HISTORY: history})
         words = ["config:set", "--no-restart", "--encoded", app, f"{HISTORY}={encoded(history)}"]
         return self.server.prepared(words, what=f"note on {app} that {revision[:7]} was deployed")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from ci_deploy.context import Context
 from ci_deploy.errors import SkipDeploy, Unreachable
@@ -181,8 +180,8 @@ class Heroku(ClosedApp):
         same = state.live.revision == before.live.revision
         if same and state.undone.version == before.undone.version:
             return
-        self.state = replace(
-            before, live=state.live, release=state.release, newest=state.newest, undone=state.undone
+        self.state = before._replace(
+            live=state.live, release=state.release, newest=state.newest, undone=state.undone
         )
         if not same:
             live = state.live.revision[:7] or "nothing that is known"

@@ -6,13 +6,12 @@ import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ci_deploy.layers.provider import Live
 
 
-@dataclass(frozen=True)
-class Container:
+class Container(NamedTuple):
     """A container of some Compose project on the host."""
 
     name: str
@@ -37,8 +36,7 @@ class Container:
         return self.state == "exited" and "(0)" in self.status
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(NamedTuple):
     """What a release runs in a service: how many of which image."""
 
     service: str
@@ -47,8 +45,7 @@ class Image:
     id: str
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(NamedTuple):
     """A release that the host has kept; `live` is when it was proven last (Unix time, 0: never)."""
 
     id: str

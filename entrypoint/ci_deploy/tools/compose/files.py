@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 from ci_deploy.context import Context
 from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.tools.compose.settings import DEFAULT_FILES
 
 
-@dataclass(frozen=True)
-class ComposeFile:
+class ComposeFile(NamedTuple):
     """One compose file: its path in the repository and its bytes."""
 
     name: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ci_deploy.context import Context
 from ci_deploy.tools.compose.settings import ComposeSettings
@@ -12,8 +12,7 @@ from ci_deploy.tools.compose.settings import ComposeSettings
 HUB = re.compile(r"(index\.|registry-1\.|registry\.hub\.|hub\.)?docker\.(io|com)")
 
 
-@dataclass(frozen=True)
-class Login:
+class Login(NamedTuple):
     """Registry, user and password; all empty for none."""
 
     registry: str = ""  # as names of images begin with it

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.values import NOTHING
 
 TAG = re.compile(r"\$\{?DEPLOY_TAG\b")
 KEPT = {"missing", "if_not_present", "never"}  # pull policies under which nothing is pulled again
 
 
-@dataclass(frozen=True)
-class Service:
+class Service(NamedTuple):
     """One service. `image` may hold `${DEPLOY_TAG}` and other variables."""
 
     name: str
@@ -32,12 +31,11 @@ class Service:
         return bool(TAG.search(self.image))
 
 
-@dataclass(frozen=True)
-class Model:
+class Model(NamedTuple):
     """All services of the app, and the project's name."""
 
     project: str = ""
-    services: Mapping[str, Service] = field(default_factory=dict)
+    services: Mapping[str, Service] = NOTHING
 
     @property
     def mutable(self) -> bool:

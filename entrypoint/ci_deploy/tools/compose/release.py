@@ -10,7 +10,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ci_deploy import __version__
 from ci_deploy.context import Context
@@ -18,17 +18,17 @@ from ci_deploy.tools.compose.env_file import env_file
 from ci_deploy.tools.compose.files import ComposeFile
 from ci_deploy.tools.compose.model import Model
 from ci_deploy.tools.ssh import quoted
+from ci_deploy.values import NOTHING
 
 
-@dataclass(frozen=True)
-class Release:
+class Release(NamedTuple):
     """One release; `parts` are its files: path → bytes."""
 
     id: str
     revision: str
     tag: str
     facts: Mapping[str, str]
-    parts: Mapping[str, bytes] = field(default_factory=dict)
+    parts: Mapping[str, bytes] = NOTHING
 
 
 def make_release(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from ci_deploy.context import Context
 from ci_deploy.errors import DeployFailed, OutcomeUnknown, Unauthorized, Unreachable
@@ -23,8 +23,7 @@ KEEP = 5  # releases that were live
 URL_TIMEOUT = 60  # seconds for COMPOSE_CHECK_URL, unless COMPOSE_HEALTH_TIMEOUT says otherwise
 
 
-@dataclass(frozen=True)
-class Order:
+class Order(NamedTuple):
     """What the hosts are to do."""
 
     action: str  # deploy, rollback or recover
@@ -164,7 +163,7 @@ class HostRun:
         self._ctx.console.warning(f"the run on {names} was killed; what it has left is cleared up.")
         if self._agreed:
             self.tell("", "keep")  # it may have died before it heard that
-        order = replace(self._order, action="recover", parts={})
+        order = self._order._replace(action="recover", parts={})
         hosts = [watch.host for watch in dead]
         again = HostRun(self._ctx, self._hosts, self._wanted, order, self._login, hosts)
         again.start("clear up on {host}")

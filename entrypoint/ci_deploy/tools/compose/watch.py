@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ci_deploy.tools.compose.hosts import Host
 
@@ -13,8 +14,7 @@ NUMBERED = re.compile(r"(\d+)\|(.*)", re.S)
 MENTION = 30.0  # seconds after which a phase that goes on is mentioned
 
 
-@dataclass(frozen=True)
-class End:
+class End(NamedTuple):
     """How a run ended on a host: one of the words of host/*.sh, and what it says of it."""
 
     word: str

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from ci_deploy.errors import DeployFailed
 from ci_deploy.layers.provider import Deployed, Live
@@ -19,6 +19,7 @@ from ci_deploy.shell.program import Change, Result
 from ci_deploy.shell.redaction import Redactor
 from ci_deploy.tools.dokku import answers, notes
 from ci_deploy.tools.dokku.server import DokkuServer
+from ci_deploy.values import NOTHING
 
 UNFINISHED = "CI_DEPLOY_UNFINISHED"
 HISTORY = "CI_DEPLOY_HISTORY"
@@ -27,12 +28,11 @@ OURS = (UNFINISHED, HISTORY, REVIEW)
 REMEMBERED = 10  # deployments in the history
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """An app as the server describes it."""
 
     exists: bool = False
-    live: Live = field(default_factory=Live)
+    live: Live = Live()
     branch: str = ""
     locked: bool = False
     skip_deploy: bool = False  # a build is not deployed
@@ -41,7 +41,7 @@ class State:
     source: str = ""  # how its code came: git-push, docker-image, …
     identity: str = ""  # what the server calls that code: a commit or an image
     updated: int = 0  # seconds since 1970 of its last code, or of its creation; 0: not known
-    config: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, str] = NOTHING
 
     @property
     def settled(self) -> bool:
@@ -162,7 +162,7 @@ class App:
         containers = answers.containers(ps)
         runs = notes.running(config.get(UNFINISHED, ""), revision, containers)
         live = answers.live(runs, ps, urls, busy=state.locked)
-        return replace(state, live=live, recorded=revision, containers=containers)
+        return state._replace(live=live, recorded=revision, containers=containers)
 
 
 def with_deployment(state: State, entry: Deployed, identity: str = "") -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from ci_deploy.context import Context
@@ -209,7 +208,7 @@ class DokkuApp(Provider[DokkuSettings]):
             what = f"remove the note from {app}"
             words = ["config:unset", "--no-restart", app, UNFINISHED]
         self.server.change(words, what=what, quiet=True)
-        self.state = replace(self.state, config={**self.state.config, UNFINISHED: text})
+        self.state = self.state._replace(config={**self.state.config, UNFINISHED: text})
 
     def noted(self) -> str:
         return self.state.config.get(UNFINISHED, "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ci_deploy.errors import Problem, Refused, SettingsError
 from ci_deploy.shell.program import Change, CommandFailed, Result
@@ -21,8 +21,7 @@ KNOWN = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Service:
+class Service(NamedTuple):
     """A service that an app wants: `redis:7=cache` is type, version and name."""
 
     kind: str

@@ -10,8 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ci_deploy.context import Context
 from ci_deploy.errors import DeployFailed, OutcomeUnknown, Unauthorized, Unreachable
@@ -42,8 +41,7 @@ ABSENT = (NotFound,)
 REFUSED = (NotFound, ApiRefused, Unauthorized)  # not knowing of a build is not the same as none
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """Something to ask for: a path and a Range; `without`: the errors that just mean None."""
 
     path: str

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ci_deploy.context import Context
 from ci_deploy.errors import DeployError, DeployFailed, Locked, Refused, Unreachable
@@ -29,15 +28,14 @@ NO_SLUGS = {
 }
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """An app as Heroku describes it."""
 
     exists: bool = False
-    live: Live = field(default_factory=Live)
-    release: Release = field(default_factory=Release)  # the one that is live
-    newest: Release = field(default_factory=Release)
-    undone: Release = field(default_factory=Release)  # a config change that failed since
+    live: Live = Live()
+    release: Release = Release()  # the one that is live
+    newest: Release = Release()
+    undone: Release = Release()  # a config change that failed since
     id: str = ""
     team: str = ""
     region: str = ""
@@ -67,8 +65,7 @@ class App:
         if app is None:
             return State(account=_text(account, "email"))
         self._url = _text(app, "web_url")
-        return replace(
-            self._state(*rest),
+        return self._state(*rest)._replace(
             id=_text(app, "id"),
             team=_text(app.get("team"), "name"),
             region=_text(app.get("region"), "name"),

@@ -8,8 +8,7 @@ push` and builds end well all the same.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ci_deploy.context import Context
 from ci_deploy.errors import DeployFailed
@@ -24,8 +23,7 @@ FEW, MANY = 20, 1000  # releases that are asked for; a part of a list has 1,000 
 APPEARS = 10  # looks, a second apart, until the release of a push has to be in the list
 
 
-@dataclass(frozen=True)
-class Release:
+class Release(NamedTuple):
     """A release, as the API describes it."""
 
     id: str = ""

@@ -11,9 +11,8 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from ci_deploy.context import Context
 from ci_deploy.errors import (
@@ -30,6 +29,7 @@ from ci_deploy.tools.heroku.app import App
 from ci_deploy.tools.heroku.archive import packed, upload
 from ci_deploy.tools.heroku.output import Output
 from ci_deploy.tools.heroku.pending import until_over
+from ci_deploy.values import NOTHING
 
 REVIEW = "CI_DEPLOY_REVIEW_APP"  # the config var that marks a review app of ours
 SETTING_UP = "the review app is being set up"  # a note
@@ -37,15 +37,14 @@ WEB = ("http://", "https://")
 STAGE = "review"  # of the pipeline
 
 
-@dataclass(frozen=True)
-class Base:
+class Base(NamedTuple):
     """What a review app takes over from the app that it is made for."""
 
     team: str = ""
     region: str = ""
     stack: str = ""
     pipeline: str = ""  # id
-    config: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, str] = NOTHING
 
 
 def base_of(api: Api, app: App, *, team: str, pipeline: str) -> Base:

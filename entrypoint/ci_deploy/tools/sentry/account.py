@@ -5,20 +5,22 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 PREFIX = "sntrys_"  # an organization token: `sntrys_<base64 of JSON>_<secret>`
 
 
-@dataclass(frozen=True)
-class Account:
+class Account(NamedTuple):
     """Where and as whom to speak. `url` has no slash at its end."""
 
     url: str
     org: str
-    token: str = field(repr=False)
+    token: str
     projects: tuple[str, ...] = ()
     other_url: str = ""  # what the token says, where it overrules the setting
+
+    def __repr__(self) -> str:  # without the token
+        return f"Account({self.url}, {self.org})"
 
     @classmethod
     def of(cls, url: str, org: str, token: str, projects: tuple[str, ...]) -> Account:
