@@ -106,11 +106,11 @@ def stop(children: Sequence[Child], grace: float = GRACE) -> None:
         child.signal(signal.SIGTERM)
     until = time.monotonic() + max(0.0, grace)
     while any(child.alive for child in running) and time.monotonic() < until:
-        time.sleep(0.005)
+        time.sleep(0.001)
     for child in running:
         child.signal(signal.SIGKILL)
     while any(child.alive for child in running):
-        time.sleep(0.005)
+        time.sleep(0.001)
 
 
 class Pump:

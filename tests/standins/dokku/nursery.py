@@ -1,8 +1,9 @@
 """Answers quick commands from a process that has everything loaded, by forking.
 
 To start Python and load the modules takes longer than most answers do, which a real Dokku has not
-to pay in this form; its own cost of a command is `Settings.delay`. What builds, runs or streams
-something is started in the usual way, so that its processes are sshd's own.
+to pay in this form; its own cost of a command is `Settings.delay`. What git asks for is answered
+here too: like sshd's own children it is a session, with the hook in it. Whatever else builds, runs
+or streams something is started in the usual way.
 """
 
 from __future__ import annotations
@@ -17,7 +18,18 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
-from . import apps, config, git, network, plugins, properties, ps, services, shell  # noqa: F401
+from . import (  # noqa: F401
+    apps,
+    config,
+    git,
+    network,
+    plugins,
+    properties,
+    ps,
+    services,
+    shell,
+    transport,
+)
 
 NAME = "nursery"
 SENDMSG = {"x86_64": 46, "aarch64": 211}  # Linux's number of the call, which Perl has no name for
@@ -27,7 +39,7 @@ QUICK = (
     r"config:export\ *", r"config:set\ --no-restart\ *", r"config:unset\ --no-restart\ *",
     *(rf"{kind}:{word}\ *" for kind in ("postgres", "mysql", "redis")
       for word in ("exists", "create", "link", "links")),
-    r"*:app-links\ *",
+    r"*:app-links\ *", r"git-receive-pack\ *", r"git-upload-pack\ *",
 )  # fmt: skip
 
 
