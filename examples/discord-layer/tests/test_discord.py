@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,7 +36,7 @@ def test_lengths_are_kept() -> None:
 
 
 def test_of_too_many_lines_the_last_ones_are_told() -> None:
-    [embed] = _payload(replace(NOTICE, lines=("x" * 1500, "y" * 1500, "the reason")))["embeds"]
+    [embed] = _payload(NOTICE._replace(lines=("x" * 1500, "y" * 1500, "the reason")))["embeds"]
     assert embed["description"].endswith("\nthe reason\n```")
 
 
