@@ -38,7 +38,7 @@ test: $(VENV)/.dev machine image ## everything, from setting itself up to real r
 bench: $(VENV)/.dev ## measure, and write docs/performance.md: half an hour on a quiet machine
 	@$(BIN)/python -m bench
 
-soak: $(VENV)/.dev machine image ## long forms of property tests: hours, with their figures
+soak: $(VENV)/.dev machine image ## long forms of property tests: a quarter of an hour, with their figures
 	@$(PYTEST) -q -n 2 --dist worksteal -m soak -s --durations=0 tests
 
 machine: ## Docker Engine, base image, runners: what tests need on this machine (Debian, root)
