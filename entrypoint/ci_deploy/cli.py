@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import os
 import shlex
 import shutil
@@ -47,6 +48,8 @@ def run(argv: Sequence[str]) -> int:
         try:
             options = _parse(asked)
             assembly = Assembly(given, platform, console, redactor, cancellation, cleanup)
+            gc.freeze()  # all is imported: what there is stays
+            gc.enable()
             console.mask()
             return commands.COMMANDS[options.command].act(assembly, options)
         except SystemExit as end:  # --help
