@@ -19,11 +19,11 @@ from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, R
 from ci_deploy.tools.compose import checks, history
 from ci_deploy.tools.compose.env_file import unusable
 from ci_deploy.tools.compose.explain import explain
-from ci_deploy.tools.compose.files import ComposeFile, compose_files, digest
+from ci_deploy.tools.compose.files import ComposeFile, compose_files
 from ci_deploy.tools.compose.hosts import Hosts, servers
 from ci_deploy.tools.compose.login import login
 from ci_deploy.tools.compose.model import Model, model, need_service
-from ci_deploy.tools.compose.release import Release, command_file, listed, make_release
+from ci_deploy.tools.compose.release import Release, command_file, make_release
 from ci_deploy.tools.compose.run import HostRun, Order
 from ci_deploy.tools.compose.settings import ComposeSettings
 from ci_deploy.tools.ssh import Ssh
@@ -86,13 +86,11 @@ class Compose(Provider[ComposeSettings]):
         ctx = self.ctx
         if ctx.command in DEPLOYS:
             self.files = compose_files(ctx, self.settings.files)
-        parts = {f"files/{file.name}": file.content for file in self.files}
-        parts |= {"list": listed(self.files).encode()} if parts else {}
         self.hosts.ready()
-        self.hosts.probe(ctx.app, self.settings.project, parts, digest(self.files))
+        self.hosts.probe(ctx.app, self.settings.project, self.files)
         first = self.hosts.first.facts
         project = self.settings.project or first.apps.get(ctx.app, "")
-        if parts and not checks.trouble(self.hosts.first):
+        if self.files and not checks.trouble(self.hosts.first):
             self.model = model(first.model)
             project = self.model.project
         checks.check(ctx, self.hosts.all, project)

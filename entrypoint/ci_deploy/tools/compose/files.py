@@ -31,6 +31,13 @@ def compose_files(ctx: Context, wanted: Sequence[str]) -> list[ComposeFile]:
     raise SettingsError(Problem("COMPOSE_FILE", reason))
 
 
+def as_parts(files: Sequence[ComposeFile]) -> dict[str, bytes]:
+    """What a host is sent: path → bytes. `list` names the last one first, since the host puts each
+    in front of the others."""
+    names = "".join(f"{each.name}\n" for each in reversed(files))
+    return {"list": names.encode(), **{f"files/{each.name}": each.content for each in files}}
+
+
 def digest(files: Sequence[ComposeFile]) -> str:
     """Tells whether a host has the same files: its own `sum_of`. `-` for none."""
     sums = [f"{each.name}\n{sha256(each.content).hexdigest()}  -\n" for each in reversed(files)]

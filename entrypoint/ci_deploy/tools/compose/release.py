@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ci_deploy import __version__
 from ci_deploy.context import Context
 from ci_deploy.tools.compose.env_file import env_file
-from ci_deploy.tools.compose.files import ComposeFile
+from ci_deploy.tools.compose.files import ComposeFile, as_parts
 from ci_deploy.tools.compose.model import Model
 from ci_deploy.tools.ssh import quoted
 from ci_deploy.values import NOTHING
@@ -45,9 +45,8 @@ def make_release(
     variables = {"DEPLOY_TAG": tag, "DEPLOY_ENV": deploy_env, "RAILS_ENV": deploy_env}
     if registry:
         variables["DOCKER_REGISTRY"] = registry
-    parts = {f"files/{file.name}": file.content for file in files}
+    parts = as_parts(files)
     texts = {
-        "list": listed(files),
         "services": model.flags(),
         "app.env": env_file(ctx.app_config),
         "tag.env": env_file(variables),
@@ -79,11 +78,6 @@ def deployment_facts(ctx: Context) -> dict[str, str]:
         "build": facts.build,
         "tool": __version__,
     }
-
-
-def listed(files: Sequence[ComposeFile]) -> str:
-    """The names for the host, the last one first: it puts each in front of the others."""
-    return "".join(f"{file.name}\n" for file in reversed(files))
 
 
 def command_file(command: Sequence[str]) -> str:
