@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests import reaper
 from tests.support import ROOT
 
-LABEL = "ci-deploy-test"
+LABEL = f"{reaper.LABEL}={reaper.RUN}"
+"""What every container and network of a test carries, so that nothing outlives the run."""
 MACHINE = ROOT / "tests/machine"
 
 

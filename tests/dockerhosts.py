@@ -158,26 +158,8 @@ def _logs_since_start(container: str) -> str:
 
 
 def _own(*arguments: str) -> str:
-    """Start a container that is removed with this process, or by the next one."""
-    labels = [f"--label={LABEL}=compose", f"--label={LABEL}-owner={os.getpid()}"]
-    return docker("run", "-d", "--init=false", *labels, *arguments).stdout.strip()
-
-
-def _remove_orphans() -> None:
-    """What test processes that were killed have left behind."""
-    form = '{{.ID}} {{.Label "ci-deploy-test-owner"}}'
-    for line in docker(
-        "ps", "-a", "--format", form, f"--filter=label={LABEL}-owner"
-    ).stdout.splitlines():
-        name, owner = line.split()
-        if not Path(f"/proc/{owner}").exists():
-            docker("rm", "-fv", name, check=False)
-    form = '{{.ID}} {{.Label "ci-deploy-test-owner"}}'
-    listed = docker("network", "ls", "--format", form, f"--filter=label={LABEL}-owner").stdout
-    for line in listed.splitlines():
-        name, owner = line.split()
-        if not Path(f"/proc/{owner}").exists():
-            docker("network", "rm", name, check=False)
+    """Start a container that does not outlive the run."""
+    return docker("run", "-d", "--init=false", f"--label={LABEL}", *arguments).stdout.strip()
 
 
 Fleet = tuple[list[DockerHost], Registry]
@@ -187,13 +169,14 @@ Fleet = tuple[list[DockerHost], Registry]
 def _network() -> Iterator[Network]:
     """A subnet that nobody else has."""
     subprocess.run([MACHINE / "images.sh"], check=True, capture_output=True)
-    _remove_orphans()
     name = f"ci-deploy-test-{os.getpid()}"
-    labels = [f"--label={LABEL}=compose", f"--label={LABEL}-owner={os.getpid()}"]
     for _ in range(20):  # until one is free
         prefix = f"172.{random.randint(24, 31)}.{random.randint(0, 255)}"
         subnet = f"--subnet={prefix}.0/24"
-        if docker("network", "create", *labels, subnet, name, check=False).returncode == 0:
+        if (
+            docker("network", "create", f"--label={LABEL}", subnet, name, check=False).returncode
+            == 0
+        ):
             break
     else:
         message = "no subnet is free for the Docker hosts of the tests"

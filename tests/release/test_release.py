@@ -15,7 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from release.project import PLATFORMS, TARGETS
-from tests.docker import docker
+from tests.docker import LABEL, docker
 from tests.release.fork import GITHUB, GITLAB, NOTES, VERSION, Fork, StepFailed, tags
 
 pytestmark = pytest.mark.docker
@@ -78,7 +78,9 @@ def test_release(registries: tuple[str, str], tmp_path: Path) -> None:
 
     # by the digest, from the other registry, the image runs and says what it was made of
     image = f"{second}/dokku@{digests['dokku']}"
-    assert VERSION in docker("run", "--rm", image, "ci-deploy", "version").stdout
+    assert (
+        VERSION in docker("run", "--rm", f"--label={LABEL}", image, "ci-deploy", "version").stdout
+    )
     labels = json.loads(docker("image", "inspect", image).stdout)[0]["Config"]["Labels"]
     made = {key.removeprefix("org.opencontainers.image."): value for key, value in labels.items()}
     assert (made["version"], made["revision"], made["source"]) == (VERSION, head, GITHUB)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.containers import Container
-from tests.docker import docker
+from tests.docker import LABEL, docker
 from tests.runners.github_runner import Running, Step
 from tests.runners.gitlab_runner import GitLabRunner, RunningJob
 from tests.runners.twins import github_runner, inputs_for, quick
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 def _empty_run(image: str) -> float:
     """What Docker itself takes to start a container and to remove it, on this machine."""
     started = time.monotonic()
-    docker("run", "--rm", image, "true")
+    docker("run", "--rm", f"--label={LABEL}", image, "true")
     return time.monotonic() - started
 
 
