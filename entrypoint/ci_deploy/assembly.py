@@ -193,7 +193,7 @@ class Assembly:
         core = core or CoreSettings(app_name="unknown")
         folder = private_dir(self.cleanup)
         self.cancellation.private.append(folder)
-        ledger = Ledger(self._announce, planning=planning)
+        ledger = Ledger(self._announce, check=self.cancellation.check, planning=planning)
         runner = Runner(
             environ=self._child_environ(core, folder),
             ledger=ledger,

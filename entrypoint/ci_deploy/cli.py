@@ -18,7 +18,7 @@ from ci_deploy import __version__, ci, commands
 from ci_deploy import console as style
 from ci_deploy.assembly import Assembly
 from ci_deploy.console import Console
-from ci_deploy.errors import DeployError, Problem, SettingsError
+from ci_deploy.errors import Ending, Problem, SettingsError
 from ci_deploy.report import Report
 from ci_deploy.settings import environ
 from ci_deploy.shell.cancellation import Cancellation
@@ -54,7 +54,7 @@ def run(argv: Sequence[str]) -> int:
             return commands.COMMANDS[options.command].act(assembly, options)
         except SystemExit as end:  # --help
             return int(end.code or 0)
-        except DeployError as error:
+        except Ending as error:
             return _end_early(console, error)
         except Exception as error:  # noqa: BLE001 - a bug: say so, redacted, with exit code 1
             console.line("".join(traceback.format_exception(error)), style.DIM)
@@ -108,7 +108,7 @@ def _console(
     return Console(platform, redactor, fd=fd, colour=colour, debug=debug)
 
 
-def _end_early(console: Console, error: DeployError) -> int:
+def _end_early(console: Console, error: Ending) -> int:
     """An error before a run has begun: nothing was changed."""
     console.line(f"✗ {error.message}", style.RED)
     if error.lines and not error.shown:

@@ -18,6 +18,7 @@ from ci_deploy.errors import (
     Cancelled,
     DeployError,
     DeployFailed,
+    Ending,
     LiveButFailed,
     Locked,
     OutcomeUnknown,
@@ -142,11 +143,11 @@ class Deployment:
         self.report.failed_layer = failed.layer.name if failed else ""
         self.report.message, self.report.hint = self._clean(known.message), self._clean(known.hint)
         self.report.lines = tuple(map(self._clean, known.lines))
-        if not isinstance(error, DeployError):
+        if not isinstance(error, Ending):
             self.ctx.console.line("".join(traceback.format_exception(error)), style.DIM)
         elif known.lines and not known.shown:
             self.ctx.console.indent("\n".join(known.lines))
-        self._close(known.status, known.code if isinstance(error, DeployError) else 1)
+        self._close(known.status, known.code if isinstance(error, Ending) else 1)
         if not self.ctx.planning:
             for handler, late in self._outcome(self.outcomes[2]):
                 self._warn(handler, late)
@@ -190,9 +191,9 @@ class Deployment:
 
     # --- the truth ---
 
-    def _judge(self, error: Exception) -> DeployError:
+    def _judge(self, error: Exception) -> Ending:
         """What the error means, given what the provider says is live."""
-        known = error if isinstance(error, DeployError) else DeployFailed(f"a bug: {error!r}")
+        known = error if isinstance(error, Ending) else DeployFailed(f"a bug: {error!r}")
         before = self.ctx.before
         if not self.ctx.ledger.changes or self.ctx.planning:
             if before:
@@ -280,7 +281,7 @@ class Deployment:
         return self.ctx.redactor.text(text)
 
 
-def _as(kind: type[DeployError], error: DeployError) -> DeployError:
+def _as(kind: type[DeployError], error: Ending) -> Ending:
     """The same words under another exit code."""
     if isinstance(error, kind):
         return error

@@ -9,8 +9,8 @@ import signal
 from typing import ClassVar, NamedTuple
 
 
-class DeployError(Exception):
-    """An expected failure, told to the person who reads the log.
+class Ending(Exception):
+    """How a run ends before its goal, told to the person who reads the log.
 
     `hint` is what to do next. `lines` are the last lines of the program that failed; `shown` says
     that they already stand in the log, so that they are not printed twice.
@@ -37,6 +37,10 @@ class DeployError(Exception):
     def code(self) -> int:
         """What the process exits with."""
         return self.exit_code
+
+
+class DeployError(Ending):
+    """An expected failure. Whoever can do without what has failed may catch it and go on."""
 
 
 class Problem(NamedTuple):
@@ -125,8 +129,10 @@ class RolledBack(DeployError):
     status = "rolled-back"
 
 
-class Cancelled(DeployError):
+class Cancelled(Ending):
     """The job was cancelled (SIGINT or SIGTERM). The message says what is live."""
+
+    # No DeployError: nobody may catch it along with those and go on.
 
     exit_code = 128 + signal.SIGTERM
     status = "cancelled"
@@ -153,7 +159,7 @@ def exit_codes() -> list[tuple[str, str, str]]:
     rows += [
         (str(cls.exit_code), cls.__name__, " ".join((cls.__doc__ or "").split()))
         for cls in sorted(DeployError.__subclasses__(), key=lambda cls: cls.exit_code)
-        if cls is not Cancelled and cls.__module__ == __name__
+        if cls.__module__ == __name__
     ]
     rows.append(("130, 143", Cancelled.__name__, " ".join((Cancelled.__doc__ or "").split())))
     return rows

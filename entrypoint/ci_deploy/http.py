@@ -96,7 +96,7 @@ class Http:
     ) -> Response:
         """POST, PUT, PATCH or DELETE, sent once. `what` says the change in words; empty for a
         notice that is no change of the app. Raises Unreachable, Cancelled."""
-        if what and not self._ledger.announce(what):
+        if not self._ledger.announce(what) and what:
             return Response(200, planned=True)
         return self._request(method, url, timeout, allow_redirects=False, **options)
 
@@ -124,6 +124,7 @@ class Http:
         return as_it_comes(parts(), tick=tick, check=self._cancellation.check)
 
     def _request(self, method: str, url: str, timeout: float, **options: Any) -> Response:
+        self._cancellation.check()  # before the thread starts: nothing is sent after a cancel
         timeout = min(timeout, self._cancellation.left())
         if timeout <= 0:
             message = f"there is no time left to ask {_host(url)}."

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ci_deploy import __version__, errors
-from ci_deploy.errors import DeployError
+from ci_deploy.errors import Ending
 from tests.support import ROOT
 
 PACKAGE = ROOT / "entrypoint/ci_deploy"
@@ -123,9 +123,9 @@ def test_what_is_public_says_what_it_is(name: str) -> None:
     assert missing == []
 
 
-def every_error() -> list[type[DeployError]]:
+def every_error() -> list[type[Ending]]:
     """All errors of the package, also the indirect ones."""
-    found, waiting = [], [DeployError]
+    found, waiting = [], [Ending]
     while waiting:
         for cls in waiting.pop().__subclasses__():
             found.append(cls)

@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 
 from ci_deploy import __version__, cli
 from ci_deploy.assembly import COMMAND, every_setting
-from ci_deploy.errors import DeployError
+from ci_deploy.errors import Cancelled, DeployError
 from ci_deploy.layers.applications.hooks import Hooks
 from ci_deploy.report import OUTPUTS
 from tests.contract.test_manifest import check_schema
@@ -303,7 +303,7 @@ EXPLAINED = {
         *(SOURCES / "tools/dokku").glob("*.py"),
     ],
 }
-RAISED = {each.__name__ for each in DeployError.__subclasses__()}
+RAISED = {Cancelled.__name__, *(each.__name__ for each in DeployError.__subclasses__())}
 
 
 def _told(path: Path) -> Iterator[str]:

@@ -65,9 +65,9 @@ def cancellation() -> Cancellation:
 
 
 @pytest.fixture
-def ledger() -> Ledger:
+def ledger(cancellation: Cancellation) -> Ledger:
     """Notes changes; they are made."""
-    return Ledger(lambda _what: None)
+    return Ledger(lambda _what: None, check=cancellation.check)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 import time
@@ -305,3 +306,27 @@ def test_authorities_are_taken_from_the_setting_then_the_environ(
     assert make_http(**environ)._verify == "/b"
     assert make_http(SSL_CERT_FILE="/c")._verify == "/c"
     assert make_http()._verify
+
+
+@pytest.mark.parametrize("what", ["remove the app", ""], ids=["change", "notice"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_nothing_is_sent_after_a_cancel(
+    http: Http, server: Server, cancellation: Cancellation, method: str, what: str
+) -> None:
+    """A thread that has started sends before anybody looks. (faults D2)"""
+    cancellation.cancel(signal.SIGTERM)
+    with pytest.raises(Cancelled):
+        http.change(method, f"{server.base}/200", what=what)
+    with pytest.raises(Cancelled):
+        http.read(f"{server.base}/200")
+    time.sleep(0.2)
+    assert server.seen == []
+
+
+def test_notices_and_restores_are_sent_while_leaving(
+    http: Http, server: Server, cancellation: Cancellation
+) -> None:
+    """(faults D2)"""
+    cancellation.cancel(signal.SIGTERM)
+    cancellation.leave(3.0)
+    assert http.change("POST", f"{server.base}/200", what="open it again").ok

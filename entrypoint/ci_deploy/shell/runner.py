@@ -142,7 +142,6 @@ class Runner:
         announced = [self.ledger.announce(change.what) for change in changes]
         if not all(announced):
             return [Result(tuple(change.command.argv), planned=True) for change in changes]
-        self.cancellation.check()
         for change in changes:
             self.find(change.command.argv[0])  # nothing is started when one of them is missing
         with contextlib.ExitStack() as stack:

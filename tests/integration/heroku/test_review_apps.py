@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.integration.heroku.conftest import Jobs, on
 from tests.standins.heroku.faults import Fault
 from tests.standins.heroku.model import timestamp
 from tests.standins.heroku.server import HerokuStandIn
-from tests.support import Checkout
+from tests.support import Checkout, until
 
 MANIFEST = {
     "addons": ["heroku-postgresql:essential-0"],
@@ -322,3 +323,19 @@ def test_plan_of_a_review_app_changes_nothing(
     assert done.code == 0, done.output
     assert f"set up {NAME} from app.json (its env, heroku-postgresql:essential-0)" in done.output
     assert heroku.writes() == []
+
+
+def test_cancel_removes_no_other_app(heroku: HerokuStandIn, job: Jobs, env: dict[str, str]) -> None:
+    """(faults D2)"""
+    for branch in ("one", "two", "three"):
+        assert job.run("review", settings={**env, "CI_COMMIT_REF_NAME": branch}).code == 0
+    for app in heroku.apps.values():
+        app.released_at = timestamp(0)
+    heroku.faults(Fault("DELETE /apps/", "hang"))
+    before = len(heroku.writes())
+    running = job.start("destroy", "--stale", "14", "--yes", settings=env)
+    until(lambda: len(heroku.writes()) > before)
+    running.signal(signal.SIGTERM)
+    done = job.seen(running.done(timeout=20))
+    assert done.code == 143, done.output
+    assert len(heroku.writes()) == before + 1

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from ci_deploy.context import Context
-from ci_deploy.errors import Cancelled, DeployError, DeployFailed, Problem, Unreachable
+from ci_deploy.errors import DeployError, DeployFailed, Problem, Unreachable
 from ci_deploy.events import Event, on
 from ci_deploy.layers.base import ThirdParty
 from ci_deploy.tools.sentry.account import Account
@@ -185,8 +185,6 @@ class Sentry(ThirdParty[SentrySettings]):
             return
         try:
             step()
-        except Cancelled:
-            raise
         except DeployError as error:
             self._off = vital or isinstance(error, Unreachable)
             if self.settings.strict:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from urllib.parse import quote, unquote
 
 from ci_deploy.context import Context
-from ci_deploy.errors import Cancelled, DeployError
+from ci_deploy.errors import DeployError
 from ci_deploy.tools.heroku.remote import Remote
 
 FOLDER = "ci-deploy/unfinished/"
@@ -44,8 +44,6 @@ class Notes:
             what = f"note on {self._app} that is unfinished: {'; '.join(new)}"
         try:
             self._remote.mark(map(branch_of, new), map(branch_of, old), what=what)
-        except Cancelled:
-            raise
         except DeployError as error:
             self._ctx.console.warning(f"Heroku's git has not taken a note: {error.message}")
 
