@@ -2,7 +2,7 @@
 # Put the runners and clients that the tests call into .tools/bin of the repository, in pinned
 # versions: gitlab-ci-local (with a Node of its own), act, actionlint, Compose v2, the Heroku CLI.
 # Nothing else is touched, except that Debian gives what has to be on the machine: rsync for
-# gitlab-ci-local, Ruby to run the line that quiets Sidekiq.
+# gitlab-ci-local, Ruby to run the line that quiets Sidekiq, OpenSSH's server for the stand-ins.
 set -eu
 cd "$(dirname "$0")"
 # shellcheck source=/dev/null
@@ -21,6 +21,7 @@ skip() {
 }
 
 command -v rsync >/dev/null || packages rsync
+PATH=$PATH:/usr/sbin:/usr/local/sbin command -v sshd >/dev/null || packages openssh-server
 command -v ruby >/dev/null || packages ruby
 
 # The copied lock file is the mark of a finished installation, so it is copied last.
