@@ -25,6 +25,10 @@ from ci_deploy.shell.cancellation import Cancellation
 from ci_deploy.shell.redaction import Redactor
 from ci_deploy.values import suggestion
 
+TRACED = (
+    "CI_DEBUG_TRACE is on: the runner itself prints every variable, File variables too, before "
+    "ci-deploy can hide them. Unset it, delete this job's log and replace the secrets."
+)
 LAST_MOMENT = 4.8  # seconds after a cancel; the runners kill after 10
 
 
@@ -51,6 +55,8 @@ def run(argv: Sequence[str]) -> int:
             gc.freeze()  # all is imported: what there is stays
             gc.enable()
             console.mask()
+            if platform.context.traced:
+                console.warning(TRACED)
             return commands.COMMANDS[options.command].act(assembly, options)
         except SystemExit as end:  # --help
             return int(end.code or 0)

@@ -44,11 +44,19 @@ def deploy(note: str, image: str, settings: Sequence[Setting]) -> str:
         "when": {
             "default": "on_success",
             "options": ["on_success", "manual"],
-            "description": "By itself, or by hand",
+            "description": "Run automatically or manually",
+        },
+        "allow-failure": {
+            "type": "boolean",
+            "default": False,
+            "description": (
+                "true: a manual job that nobody has started yet does not block the pipeline; "
+                "a failed deploy is then only a warning"
+            ),
         },
     }
     job = [
-        *_job("$[[ inputs.job-name ]]", "$[[ inputs.when ]]", "false"),
+        *_job("$[[ inputs.job-name ]]", "$[[ inputs.when ]]", "$[[ inputs.allow-failure ]]"),
         # it must not begin or end with a slash, and the app's name may be a variable
         '  resource_group: "ci-deploy/$[[ inputs.app-name ]]/$[[ inputs.environment ]]"',
         "  environment:",
@@ -57,8 +65,7 @@ def deploy(note: str, image: str, settings: Sequence[Setting]) -> str:
         "    deployment_tier: $[[ inputs.tier ]]",
         '    auto_stop_in: "$[[ inputs.auto-stop-in ]]"',
         *_variables(settings, "$[[ inputs.environment ]]", [DEPTH]),
-        "  script:",
-        "    - deploy",
+        *_script("deploy"),
         *_artifacts(),
     ]
     return _file(note, own, settings, job)
@@ -89,8 +96,7 @@ def review(note: str, image: str, settings: Sequence[Setting]) -> str:
         f"    on_stop: {stop}",
         '    auto_stop_in: "$[[ inputs.auto-stop-in ]]"',
         *_variables(settings, name, [DEPTH]),
-        "  script:",
-        "    - ci-deploy review",
+        *_script("ci-deploy review"),
         *_artifacts(),
         "",
         "# same stage, rules and resource group, or GitLab cannot stop it; the branch may be gone",
@@ -100,8 +106,7 @@ def review(note: str, image: str, settings: Sequence[Setting]) -> str:
         f'    name: "{name}"',
         "    action: stop",
         *_variables(settings, name, ["GIT_STRATEGY: none"]),
-        "  script:",
-        "    - ci-deploy destroy",
+        *_script("ci-deploy destroy"),
     ]
     return _file(note, own, settings, job)
 
@@ -117,7 +122,6 @@ def _common(job: str, image: str, rule: Mapping[str, str]) -> Inputs:
         "rules": {"type": "array", "default": [rule], "description": "When the job is there"},
         "git-depth": {
             "default": "0",
-            "regex": r"^\d+$",
             "description": "Commits to clone; 0 is all, which a push needs",
         },
     }
@@ -137,14 +141,13 @@ def _file(note: str, own: Inputs, settings: Sequence[Setting], job: Sequence[str
 
 def _input(setting: Setting) -> dict[str, Any]:
     """An input is a text that defaults to empty: the real default is ours to apply, and whatever is
-    given explicitly must be seen to be given."""
+    given explicitly must be seen to be given. It has no `regex`: GitLab before 18.1 validates the
+    default too, and its matcher rejects every empty text."""
     entry: dict[str, Any] = {"default": ""}
     if setting.choices:
         entry["options"] = ["", *setting.choices]
     elif setting.base is bool:
         entry["options"] = ["", "true", "false"]
-    elif setting.base is int:
-        entry["regex"] = r"^(\d+|\$.*)?$"
     return {**entry, "description": setting.description}
 
 
@@ -176,6 +179,11 @@ def _variables(settings: Iterable[Setting], environment: str, more: Sequence[str
             value = f"{{ value: {value}, expand: false }}"
         lines += [f"    INPUT_{setting.name}: {value}"]
     return lines
+
+
+def _script(command: str) -> list[str]:
+    """Runners 17.0 to 19.0 run a script as `: | eval …`, where errexit turns every code into 1."""
+    return ["  script:", f"    - {command} || exit $?"]
 
 
 def _artifacts() -> list[str]:

@@ -2,8 +2,9 @@
 
 Written from the behaviour of gitlab-runner (docker executor, its shell writer and the script that
 terminates a job's processes), in our own code: a shell in the container reads the job's script from
-stdin; File variables are files of mode 0666; a cancel sends TERM to every process but PID 1 in
-descending order, waiting for each up to 6 s and 10 s in all, and then stops the container.
+stdin and runs it as `: | eval …` (in a subshell of its own with FF_USE_NEW_BASH_EVAL_STRATEGY);
+File variables are files of mode 0666; a cancel sends TERM to every process but PID 1 in descending
+order, waiting for each up to 6 s and 10 s in all, and then stops the container.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from tests.docker import LABEL, docker
 
+SCRIPT = "deploy || exit $?"  # as in the templates
 SHELL = "if command -v bash >/dev/null; then exec bash; fi; exec sh"
 TERMINATE = """
 pids=$(ls /proc | grep -E '^[0-9]+$' | sort -rn)
@@ -36,6 +38,13 @@ for pid in $pids; do
   done
 done
 """
+
+
+def wrapped(lines: str, *, new_eval: bool = False) -> str:
+    """A job's lines as the runner gives them to bash, by its old or its new strategy."""
+    command = f"eval {shlex.quote(lines)}"
+    command = f"({command})" if new_eval else command
+    return f"set -eo pipefail\nset +o noclobber\n: | {command}\nexit 0\n"
 
 
 @dataclass
@@ -62,9 +71,11 @@ class GitLabRunner:
         script: str,
         variables: Mapping[str, str],
         files: Mapping[str, str] | None = None,
+        *,
+        new_eval: bool = False,
     ) -> RunningJob:
         """Start a job; `files` are File variables."""
-        return RunningJob(self, script, variables, files or {})
+        return RunningJob(self, script, variables, files or {}, new_eval=new_eval)
 
 
 class RunningJob:
@@ -76,6 +87,8 @@ class RunningJob:
         script: str,
         variables: Mapping[str, str],
         files: Mapping[str, str],
+        *,
+        new_eval: bool = False,
     ) -> None:
         self.name = f"ci-deploy-twin-{secrets.token_hex(4)}"
         self.started = time.monotonic()
@@ -94,7 +107,7 @@ class RunningJob:
             (temporary / name).chmod(0o666)
             known[name] = f"/builds/acme/hello.tmp/{name}"
         exports = "".join(f"export {name}={shlex.quote(text)}\n" for name, text in known.items())
-        job = f"set -eo pipefail\n{exports}cd /builds/acme/hello\n{script}\n"
+        job = wrapped(f"{exports}cd /builds/acme/hello\n{script}\n", new_eval=new_eval)
         self.process = subprocess.Popen(
             ["docker", "run", "--interactive", "--rm", "--name", self.name, "--label", LABEL,
              "--network", runner.network,

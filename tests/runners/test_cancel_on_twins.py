@@ -13,7 +13,7 @@ import pytest
 from tests.containers import Container
 from tests.docker import LABEL, docker
 from tests.runners.github_runner import Running, Step
-from tests.runners.gitlab_runner import GitLabRunner, RunningJob
+from tests.runners.gitlab_runner import SCRIPT, GitLabRunner, RunningJob
 from tests.runners.twins import github_runner, inputs_for, quick
 from tests.support import Checkout
 
@@ -43,7 +43,7 @@ def test_twenty_cancels_at_random_moments_are_all_clean(
     github = github_runner(image, server, app, tmp_path)
     gitlab = GitLabRunner(image, server.network, app.path)
     variables = {"CI_COMMIT_SHA": good, "CI_COMMIT_REF_NAME": "main"}
-    assert gitlab.start("deploy", {**settings, **variables}).done().code == 0
+    assert gitlab.start(SCRIPT, {**settings, **variables}).done().code == 0
     assert len(server.pushes(name)) == 1
     quick(app, release="sleep 20")
     choose = random.Random(20261120)
@@ -57,7 +57,7 @@ def test_twenty_cancels_at_random_moments_are_all_clean(
             running: Running | RunningJob = github.start(inputs, variables={"GITHUB_SHA": revision})
         else:
             variables["CI_COMMIT_SHA"] = revision
-            running = gitlab.start("deploy", {**settings, **variables})
+            running = gitlab.start(SCRIPT, {**settings, **variables})
         running.wait_for("→ push" if number % 2 else "deploy")  # something is known in half of them
         time.sleep(choose.uniform(0.0, 2.5))
         truths = {server.running(name)}

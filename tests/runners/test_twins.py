@@ -9,7 +9,7 @@ import pytest
 
 from tests.containers import Container
 from tests.runners.github_runner import log_without_colour
-from tests.runners.gitlab_runner import GitLabRunner
+from tests.runners.gitlab_runner import SCRIPT, GitLabRunner
 from tests.runners.twins import github_runner, inputs_for, quick
 from tests.support import Checkout
 
@@ -219,7 +219,7 @@ def test_file_variables_and_script_by_stdin_on_gitlab(
     files = {name: settings.pop(name) for name in ("SSH_PRIVATE_KEY", "SSH_SERVER_HOSTKEYS")}
     settings |= {"CI_COMMIT_SHA": app.head, "CI_COMMIT_REF_NAME": "main"}
     runner = GitLabRunner(image, dokku_container.network, app.path)
-    job = runner.start("deploy", settings, files).done()
+    job = runner.start(SCRIPT, settings, files).done()
     assert job.code == 0, job.log
     assert "DEPLOYED_STATUS=succeeded" in (app.path / "deploy.env").read_text()
     key = [line for line in files["SSH_PRIVATE_KEY"].splitlines() if "-----" not in line]
@@ -232,7 +232,7 @@ def test_input_that_does_not_exist_is_told_on_gitlab_too(
     """GitLab refuses it in an `include`; a job of one's own can still misspell one."""
     settings = dokku_container.settings(APP_NAME="twin-unknown", CI_COMMIT_SHA=app.head)
     settings["INPUT_AAP_NAME"] = settings.pop("APP_NAME")
-    job = GitLabRunner(image, dokku_container.network, app.path).start("deploy", settings).done()
+    job = GitLabRunner(image, dokku_container.network, app.path).start(SCRIPT, settings).done()
     assert job.code == 2, job.log
     assert "input `aap-name`: there is no such input. Did you mean `app-name`?" in job.log
     assert dokku_container.pushes("twin-unknown") == []
@@ -245,7 +245,7 @@ def test_protected_variable_on_an_unprotected_branch_is_explained(
     del settings["SSH_PRIVATE_KEY"]
     settings |= {"CI_COMMIT_SHA": app.head, "CI_COMMIT_REF_NAME": "feature",
                  "CI_COMMIT_REF_PROTECTED": "false"}  # fmt: skip
-    job = GitLabRunner(image, dokku_container.network, app.path).start("deploy", settings).done()
+    job = GitLabRunner(image, dokku_container.network, app.path).start(SCRIPT, settings).done()
     assert job.code == 2
     assert "`feature` is not a protected branch" in job.log
 
@@ -257,8 +257,19 @@ def test_deploy_freeze_is_refused_unless_allowed(
     settings = dokku_container.settings(APP_NAME="twin-freeze", CI_DEPLOY_FREEZE="true")
     settings |= {"CI_COMMIT_SHA": app.head, "CI_COMMIT_REF_NAME": "main"}
     runner = GitLabRunner(image, dokku_container.network, app.path)
-    job = runner.start("deploy", settings).done()
+    job = runner.start(SCRIPT, settings).done()
     assert job.code == 14
     assert "deploy freeze" in job.log
-    job = runner.start("deploy", {**settings, "DEPLOY_ALLOW": "freeze"}).done()
+    job = runner.start(SCRIPT, {**settings, "DEPLOY_ALLOW": "freeze"}).done()
     assert job.code == 0, job.log
+
+
+@pytest.mark.parametrize("new_eval", [False, True], ids=["old", "new"])
+def test_exit_codes_reach_gitlab_by_both_of_the_runners_strategies(
+    image: str, dokku_container: Container, app: Checkout, *, new_eval: bool
+) -> None:
+    """… and the twin loses the code of a plain command, as the real runner does. (faults E1)"""
+    runner = GitLabRunner(image, dokku_container.network, app.path)
+    given = {"APP_NAME": "My App"}
+    assert runner.start(SCRIPT, given, new_eval=new_eval).done().code == 2
+    assert runner.start("deploy", given, new_eval=new_eval).done().code == (2 if new_eval else 1)

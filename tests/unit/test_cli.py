@@ -68,6 +68,30 @@ def test_help_lists_every_command(run: Cli) -> None:
         assert all(f"  {name} " in ended.out for name in commands.COMMANDS)
 
 
+def test_debug_trace_of_the_runner_is_warned_about(run: Cli, workspace: Path) -> None:
+    """The runner prints the secrets; only a warning can tell whoever switched it on. (faults D4)"""
+    gitlab = {"GITLAB_CI": "true", "CI_PROJECT_DIR": str(workspace), "CI_DEPLOY": "false"}
+    assert "! CI_DEBUG_TRACE is on" in run("deploy", CI_DEBUG_TRACE="true", **gitlab).out
+    assert "CI_DEBUG_TRACE" not in run("deploy", **gitlab).out
+
+
+@pytest.mark.parametrize("strategy", ["none", "empty"])
+def test_job_without_a_checkout_names_both_strategies(
+    run: Cli, tmp_path: Path, strategy: str
+) -> None:
+    """`GIT_STRATEGY: empty` leaves no checkout either. (faults D4)"""
+    gitlab = {"GITLAB_CI": "true", "CI_PROJECT_DIR": str(tmp_path), "GIT_STRATEGY": strategy}
+    ended = run(
+        "plan",
+        APP_NAME="web",
+        HEROKU_API_KEY="x" * 36,
+        HEROKU_API_URL="http://127.0.0.1:9",
+        **gitlab,
+    )
+    assert ended.code == 2
+    assert strategy in ended.out.partition("GIT_STRATEGY")[2].splitlines()[0]
+
+
 def test_misspelt_command_gets_a_suggestion(run: Cli) -> None:
     ended = run("delpoy")
     assert ended.code == 2

@@ -43,6 +43,7 @@ class CIContext(NamedTuple):
     freeze: bool = False
     seconds_left: float | None = None  # until the platform kills the job
     debug: bool = False
+    traced: bool = False  # the runner itself prints all variables
 
     @property
     def branch(self) -> str:

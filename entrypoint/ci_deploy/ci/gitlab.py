@@ -70,6 +70,7 @@ class GitLab(CI):
             freeze=bool(get("CI_DEPLOY_FREEZE")),
             seconds_left=_seconds_left(get("CI_JOB_TIMEOUT", ""), get("CI_JOB_STARTED_AT", "")),
             debug=get("CI_DEBUG_TRACE", "") == "true",
+            traced=get("CI_DEBUG_TRACE", "") == "true",
         )
 
     def section_start(self, name: str, title: str) -> str:

@@ -94,7 +94,7 @@ class Repository:
             return
         if len(lines) < 3:
             reason = f"there is no git checkout in {self._workspace}."
-            remedy = "Check the code out before deploying (on GitLab: not GIT_STRATEGY: none)."
+            remedy = "Check the code out before deploying (GitLab: no GIT_STRATEGY none or empty)."
             raise SettingsError(Problem("the workspace", reason, "", remedy))
         self._common = common = (self._workspace / lines[0]).resolve()
         self._git_dir = Path(lines[1])  # a worktree has a HEAD of its own
