@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import time
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from ci_deploy.events import Event
 from tests.standins.dokku.server import DokkuStandIn
-from tests.support import ROOT, Checkout, Done, run, settings_for
+from tests.support import BIN, ROOT, Checkout, Done, run, settings_for
 
 
 class Hooked(Checkout):
@@ -185,7 +187,7 @@ def test_hooks_that_cannot_run_are_told_all_at_once_with_what_to_do(
 
 def test_missing_interpreter_is_a_failure_and_no_bug(dokku: DokkuStandIn, hooked: Hooked) -> None:
     hooked.hook("pre_deploy")
-    (hooked.path / ".ci-deploy/pre_deploy").write_text("#!/no/such/ruby\n")
+    hooked.commit("Ruby", {".ci-deploy/pre_deploy": "#!/no/such/ruby\n"})
     done = _deploy(dokku, hooked)
     assert done.code == 10, done.output
     assert "pre_deploy cannot be started" in done.output
@@ -211,3 +213,97 @@ def test_hooks_of_a_monorepo_are_those_of_the_app(dokku: DokkuStandIn, hooked: H
     assert done.code == 0, done.output
     assert f"│ {hooked.path}/shop" in done.output
     assert "at the top" not in done.output
+
+
+def test_hooks_are_those_of_the_revision_and_not_of_the_checkout(
+    dokku: DokkuStandIn, hooked: Hooked
+) -> None:
+    """A stranger's branch is checked out, another revision is deployed. (faults J4)"""
+    hooked.hook("pre_deploy", "echo from $(cat words)")
+    good = hooked.commit("Words", {"words": "the revision"})
+    hooked.git("checkout", "--quiet", "-b", "strange")
+    for event in ("configure", "pre_deploy", "deploy_succeeded"):
+        hooked.hook(event, "echo from a stranger")
+    hooked.commit("Words", {"words": "a stranger"})
+    done = _deploy(dokku, hooked, DEPLOY_REVISION=good)
+    assert done.code == 0, done.output
+    assert hooked.seen == ["pre_deploy"]
+    assert "from the revision" in done.output
+    assert "a stranger" not in done.output
+    assert f"hooks are those of {good[:7]}, and run in a copy of it" in done.output
+
+
+def test_hook_that_the_job_has_changed_is_not_run_but_the_committed_one_is(
+    dokku: DokkuStandIn, hooked: Hooked
+) -> None:
+    """(faults J4)"""
+    hooked.hook("pre_deploy", "echo as committed")
+    for event in ("pre_deploy", "post_deploy"):
+        path = hooked.path / ".ci-deploy" / event
+        path.write_text("#!/bin/sh\necho made by the job\n")
+        path.chmod(0o755)
+    done = _deploy(dokku, hooked)
+    assert done.code == 0, done.output
+    assert "as committed" in done.output
+    assert "made by the job" not in done.output
+    assert done.report["warnings"] == [
+        f".ci-deploy/post_deploy is not run: it is not part of {hooked.head[:7]}. Commit it."
+    ]
+
+
+def test_hooks_that_only_the_revision_has_are_run(dokku: DokkuStandIn, hooked: Hooked) -> None:
+    """(faults J4)"""
+    hooked.hook("pre_deploy", "echo here it is")
+    good = hooked.head
+    hooked.git("rm", "-r", "--quiet", ".ci-deploy")
+    hooked.commit("No hooks")
+    done = _deploy(dokku, hooked, DEPLOY_REVISION=good)
+    assert done.code == 0, done.output
+    assert "here it is" in done.output
+
+
+def test_merge_of_the_platform_is_the_revisions_own_checkout(
+    dokku: DokkuStandIn, hooked: Hooked
+) -> None:
+    """actions/checkout of a pull request. (faults J4)"""
+    hooked.git("checkout", "--quiet", "-b", "change")
+    hooked.hook("pre_deploy", "pwd")
+    head = hooked.head
+    hooked.git("checkout", "--quiet", "main")
+    hooked.commit("Meanwhile", {"other": "1"})
+    hooked.git("merge", "--quiet", "--no-ff", "-m", "Merge", "change")
+    done = _deploy(dokku, hooked, DEPLOY_REVISION=head)
+    assert done.code == 0, done.output
+    assert f"│ {hooked.path}" in done.output
+
+
+def test_hook_that_cannot_run_in_the_revision_is_told_before_anything_is_changed(
+    dokku: DokkuStandIn, hooked: Hooked
+) -> None:
+    """(faults J4)"""
+    hooked.commit("Broken", {".ci-deploy/pre_deploy": "echo\n"})
+    bad = hooked.head
+    hooked.git("rm", "-r", "--quiet", ".ci-deploy")
+    hooked.commit("No hooks")
+    done = _deploy(dokku, hooked, DEPLOY_REVISION=bad)
+    assert done.code == 2, done.output
+    assert "git update-index --chmod=+x .ci-deploy/pre_deploy" in done.output
+
+
+def test_hook_cannot_read_the_environ_of_the_run(dokku: DokkuStandIn, hooked: Hooked) -> None:
+    """The key is in it. Root may, with capabilities that containers do not have.
+    (faults J4)"""
+    hooked.hook("pre_deploy", "cat /proc/$PPID/environ | tr '\\0' '\\n' | sed 's/PRIVATE/seen/'")
+    powers = "--bounding-set=-sys_ptrace,-sys_admin,-perfmon"
+    drop = ["setpriv", powers] if os.geteuid() == 0 else []
+    done = subprocess.run(
+        [*drop, BIN / "deploy"],
+        cwd=hooked.path,
+        env={"PATH": os.environ["PATH"], **settings_for(dokku)},
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    output = done.stdout.decode()
+    assert done.returncode == 0, output
+    assert "Permission denied" in output
+    assert "SSH_seen_KEY" not in output

@@ -75,7 +75,7 @@ class Repository:
         self._dir = private_dir / "git"
         self._origin = ci.context.fetch_url
         self._tried = self._partial = False
-        self._head = ""
+        self.head = ""  # the commit that is checked out
         self._git_dir = self._common = self._dir  # of the checkout, once it is found
 
     def open(self, *, optional: bool = False) -> None:
@@ -98,7 +98,7 @@ class Repository:
             raise SettingsError(Problem("the workspace", reason, "", remedy))
         self._common = common = (self._workspace / lines[0]).resolve()
         self._git_dir = Path(lines[1])  # a worktree has a HEAD of its own
-        self._head = lines[3] if len(lines) > 3 else ""
+        self.head = lines[3] if len(lines) > 3 else ""
         self._runner.read(
             ["git", "init", "--quiet", "--bare", f"--object-format={lines[2]}", str(self._dir)],
             env=ENVIRON,
@@ -133,7 +133,7 @@ class Repository:
 
         Fetches a commit that the checkout lacks. Raises SettingsError when it cannot be had.
         """
-        name = wanted or self._ci.context.revision or self._head
+        name = wanted or self._ci.context.revision or self.head
         sha = self._lookup(name)
         if not sha and SHA.fullmatch(name):
             self._fetch([name], "--depth=1")

@@ -1,17 +1,25 @@
-"""Programs of the repository itself: `.ci-deploy/EVENT`, run in the checkout at that event."""
+"""Programs of the repository itself: `.ci-deploy/EVENT`, run at that event.
+
+They are those of the revision that is deployed. Where the checkout is another one, or has changed
+them, they run in a copy of the revision.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from ci_deploy.errors import DeployError, DeployFailed, Problem
+from ci_deploy.errors import DeployError, DeployFailed, Problem, SettingsError
 from ci_deploy.events import Event, on
 from ci_deploy.layers.base import Application
 from ci_deploy.settings import setting, settings
+from ci_deploy.shell.child import seclude
 from ci_deploy.source import Source
+from ci_deploy.tools import committed
+from ci_deploy.tools.committed import Entry
 from ci_deploy.values import suggestion
 
 FOLDER = ".ci-deploy"
@@ -29,8 +37,13 @@ WHEN = {
     Event.DESTROY: FIRST,
     Event.PROMOTE: FIRST,
 }
+EARLY = 10  # what is wrong with them is told before the provider is asked
+NAMES = [event.value for event in Event]
 OUTCOMES = frozenset(Event) - WHEN.keys()
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+DEPLOYS = {"deploy", "review"}
+LINE = 200  # bytes of a first line that are looked at
 
 Method = TypeVar("Method", bound=Callable[..., None])
 
@@ -57,29 +70,76 @@ class Hooks(Application[HooksSettings]):
     absent = f"the repository has no {FOLDER}"
 
     @classmethod
-    def wanted(cls, source: Source, root: Path) -> bool:  # noqa: ARG003
+    def wanted(cls, source: Source, root: Path) -> bool:
+        """Another revision may have hooks that the checkout lacks."""
         official = any(os.access(root / name, os.X_OK) for name in OFFICIAL.values())
-        return (root / FOLDER).is_dir() or official
-
-    @property
-    def root(self) -> Path:
-        """The directory of the app in the checkout; there the hooks are, and there they run."""
-        return self.ctx.workspace / self.ctx.settings.app_dir
+        return (root / FOLDER).is_dir() or official or bool(source.text("DEPLOY_REVISION"))
 
     def problems(self) -> Iterable[Problem]:
-        names = [event.value for event in Event]
-        for path in sorted((self.root / FOLDER).glob("*")):
-            shown = f"{FOLDER}/{path.name}"
-            executable = path.is_file() and os.access(path, os.X_OK)
-            if path.name not in names:
-                if executable:
-                    near = suggestion(path.name.replace("-", "_"), names)
-                    yield Problem(shown, "there is no such event.", "", near)
-            elif not executable:
-                remedy = f"Run `git update-index --chmod=+x {shown}` and commit."
-                yield Problem(shown, "it is not executable.", "", remedy)
-            elif trouble := _unstartable(path):
-                yield Problem(shown, *trouble)
+        """Of the checkout's: the revision is not known yet, and is looked at later."""
+        if not self.ctx.settings.revision:
+            for path in sorted((self._checkout / FOLDER).glob("*")):
+                executable = path.is_file() and os.access(path, os.X_OK)
+                yield from _problems(path.name, _first_line(path), executable=executable)
+
+    @property
+    def _checkout(self) -> Path:
+        return self.ctx.workspace / self.ctx.settings.app_dir
+
+    # --- whose they are ---
+
+    @cached_property
+    def _revision(self) -> str:
+        """The commit that has them: the one that is deployed, else the one that CI is about."""
+        repository, about = self.ctx.repository, self.ctx.facts.revision
+        if self.ctx.command in DEPLOYS:
+            return self.ctx.revision
+        return about if about and repository.has(about) else repository.head
+
+    @cached_property
+    def _entries(self) -> dict[str, Entry]:
+        """The hooks, and what lies beside them."""
+        paths = [FOLDER, *OFFICIAL.values()]
+        if not self._revision:
+            return {}
+        found = committed.entries(self.ctx, self._revision, self.ctx.settings.app_dir, paths)
+        return {entry.path: entry for entry in found}
+
+    @cached_property
+    def _root(self) -> Path:
+        """The directory of the app; there they are, and there they run."""
+        ctx, here = self.ctx, self._checkout
+        same = all(entry.unchanged_in(here) for entry in self._entries.values())
+        if ctx.planning or (same and committed.is_checked_out(ctx, self._revision)):
+            return here
+        short = self._revision[:7]
+        ctx.console.indent(
+            f"hooks are those of {short}, and run in a copy of it: the checkout differs."
+        )
+        return committed.export(ctx, self._revision) / ctx.settings.app_dir
+
+    @on(Event.CONFIGURE, priority=EARLY)
+    def look(self) -> None:
+        """Raises SettingsError for hooks of the revision that could not run."""
+        problems: list[Problem] = []
+        for path, entry in sorted(self._entries.items()):
+            folder, _, name = path.rpartition("/")
+            if folder == FOLDER and entry.mode != committed.LINK:
+                blob = self.ctx.repository.git("cat-file", "blob", entry.blob)
+                first, executable = (
+                    blob.out[:LINE].partition(b"\n"),
+                    entry.mode == committed.EXECUTABLE,
+                )
+                problems += _problems(name, b"".join(first[:2]), executable=executable)
+        if problems:
+            raise SettingsError(*problems)
+        for name in NAMES if self._revision else ():
+            path = f"{FOLDER}/{name}"
+            if path not in self._entries and (self._checkout / path).is_file():
+                short = self._revision[:7]
+                self.ctx.console.warning(
+                    f"{path} is not run: it is not part of {short}. Commit it."
+                )
 
     # --- running them ---
 
@@ -96,25 +156,26 @@ class Hooks(Application[HooksSettings]):
         if program and self.ctx.planning:
             self._run(program, Event.DEPLOY_SUCCEEDED)
 
-    def _program(self, event: Event) -> Path | None:
-        own, official = self.root / FOLDER / event.value, OFFICIAL.get(event, "")
-        if own.is_file():
+    def _program(self, event: Event) -> str:
+        """Its path in the app's directory; empty for none."""
+        own, official = f"{FOLDER}/{event.value}", OFFICIAL.get(event, "")
+        if own in self._entries:
             return own
-        if official and os.access(self.root / official, os.X_OK):
-            hint = f"{official} is run; here it is called {FOLDER}/{event.value}."
-            self.ctx.console.indent(hint)
-            return self.root / official
-        return None
+        if official in self._entries and self._entries[official].mode == committed.EXECUTABLE:
+            self.ctx.console.indent(f"{official} is run; here it is called {own}.")
+            return official
+        return ""
 
-    def _run(self, program: Path, event: Event) -> None:
-        name = str(program.relative_to(self.root))
+    def _run(self, name: str, event: Event) -> None:
+        if not self.ctx.planning:
+            seclude()
         seconds = min(self.settings.timeout, self.ctx.cancellation.left())
         try:
             result = self.ctx.runner.change(
-                [str(program.resolve())],
+                [str((self._root / name).resolve())],
                 what=f"run {name}",
                 env=self.environ(event),
-                cwd=self.root,
+                cwd=self._root,
                 timeout=seconds,
                 ok=None,
             )
@@ -155,15 +216,26 @@ class Hooks(Application[HooksSettings]):
         return {"PATH": PATH, "TMPDIR": "/tmp", **theirs, **facts}  # noqa: S108 - not our private one
 
 
-def _unstartable(path: Path) -> tuple[str, str, str] | None:
-    """What is wrong with a program that the kernel would not start: message, origin, remedy."""
+def _first_line(path: Path) -> bytes:
+    if not path.is_file():
+        return b""
     with path.open("rb") as file:
-        first = file.readline(200)
-    if first.startswith(b"\x7fELF"):
-        return None
-    if not first.startswith(b"#!"):
-        return "it has no first line like `#!/bin/sh`, so it cannot be started.", "", ""
-    if first.endswith(b"\r\n"):
+        return file.readline(LINE)
+
+
+def _problems(name: str, first: bytes, *, executable: bool) -> Iterable[Problem]:
+    """What is wrong with a file in the folder; `first` is its first line."""
+    shown = f"{FOLDER}/{name}"
+    if name not in NAMES:
+        if executable:
+            near = suggestion(name.replace("-", "_"), NAMES)
+            yield Problem(shown, "there is no such event.", "", near)
+    elif not executable:
+        remedy = f"Run `git update-index --chmod=+x {shown}` and commit."
+        yield Problem(shown, "it is not executable.", "", remedy)
+    elif not first.startswith((b"#!", b"\x7fELF")):
+        yield Problem(shown, "it has no first line like `#!/bin/sh`, so it cannot be started.")
+    elif first.startswith(b"#!") and first.endswith(b"\r\n"):
         remedy = "Save it with Unix line ends (.gitattributes: `.ci-deploy/* text eol=lf`)."
-        return "its lines end as on Windows, so it cannot be started.", "", remedy
-    return None
+        reason = "its lines end as on Windows, so it cannot be started."
+        yield Problem(shown, reason, "", remedy)
