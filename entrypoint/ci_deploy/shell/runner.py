@@ -20,6 +20,7 @@ import sh
 
 from ci_deploy.errors import DeployFailed, ToolMissing
 from ci_deploy.ledger import Ledger
+from ci_deploy.shell import programs
 from ci_deploy.shell.cancellation import Cancellation
 from ci_deploy.shell.child import Child, Pump, close, dying_with_parent, kept, readable, stop
 from ci_deploy.shell.program import Change, Command, CommandFailed, Result, Sieve, Timeout, find
@@ -223,7 +224,7 @@ class Runner:
                 _in=stdin,
                 _out=out_write,
                 _err=out_write if merge else err_write,
-                _env={**self.environ, **command.env},
+                _env={**programs.environ(self.environ, command.argv), **command.env},
                 _bg=True,
                 _bg_exc=False,
                 _new_session=True,

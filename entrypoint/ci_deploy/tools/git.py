@@ -16,6 +16,7 @@ from ci_deploy.ci.base import CI
 from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.settings import setting, settings
 from ci_deploy.shell.program import Command, Result
+from ci_deploy.shell.programs import ALWAYS
 from ci_deploy.shell.runner import Runner
 
 
@@ -39,14 +40,7 @@ SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 NO_OBJECT = (0, 1, 128)  # exit codes of a question after something that may not be there
 FETCH_TIMEOUT = 600.0  # seconds; a big history takes its time
 
-# Never anything of the machine or of the workspace, never a question.
-ENVIRON = {
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": "/dev/null",
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_ADVICE": "0",
-    "GIT_OPTIONAL_LOCKS": "0",
-}
+ENVIRON = ALWAYS["git"]
 SAFE = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",

@@ -128,7 +128,7 @@ class OneOff:
         return OutcomeUnknown(message, lines=(*result.lines, *lines))
 
     def _environ(self) -> dict[str, str]:
-        """For the CLI: the key, a home of its own, and nobody else to talk to."""
+        """For the CLI: the key, and a home of its own."""
         home = self._ctx.private_dir / "heroku"
         home.mkdir(mode=0o700, exist_ok=True)
         return {
@@ -136,10 +136,6 @@ class OneOff:
             "HEROKU_API_KEY": self._key,
             "HEROKU_PARTICLEBOARD_URL": self._url,
             "HOME": str(home),
-            "DISABLE_TELEMETRY": "true",
-            "HEROKU_DISABLE_AUTOUPDATE": "1",
-            "HEROKU_SKIP_NEW_VERSION_CHECK": "1",
-            "TERM": "dumb",
         }
 
 

@@ -31,11 +31,6 @@ class SentryCli:
             "SENTRY_AUTH_TOKEN": account.token,
             "SENTRY_URL": account.url,
             "SENTRY_ORG": account.org,
-            "SENTRY_LOAD_DOTENV": "0",
-            "SENTRY_DISABLE_UPDATE_CHECK": "1",
-            "SENTRY_NO_PROGRESS_BAR": "1",
-            "SENTRY_HTTP_MAX_RETRIES": "0",
-            "SENTRY_LOG_LEVEL": "warn",
             "SENTRY_PIPELINE": f"ci-deploy/{__version__}",
         }
 

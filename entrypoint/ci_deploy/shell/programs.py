@@ -1,0 +1,50 @@
+"""What each program is given whoever calls it: one way to call each of them.
+
+A switch that only one caller sets is missing at the next one: `heroku --version` without these
+starts an updater and telemetry that outlive us.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ALWAYS: Mapping[str, Mapping[str, str]] = {
+    # Never anything of the machine or of the workspace, never a question.
+    "git": {
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ADVICE": "0",
+        "GIT_OPTIONAL_LOCKS": "0",
+    },
+    "heroku": {
+        "DISABLE_TELEMETRY": "true",
+        "HEROKU_DISABLE_AUTOUPDATE": "1",
+        "HEROKU_SKIP_NEW_VERSION_CHECK": "1",
+        "TERM": "dumb",
+    },
+    # It retries 502 to 504 only, so that is switched off and done here.
+    "sentry-cli": {
+        "SENTRY_LOAD_DOTENV": "0",
+        "SENTRY_DISABLE_UPDATE_CHECK": "1",
+        "SENTRY_NO_PROGRESS_BAR": "1",
+        "SENTRY_HTTP_MAX_RETRIES": "0",
+        "SENTRY_LOG_LEVEL": "warn",
+    },
+}
+# Where a proxy's password may go: to what talks through it. ssh does so by a ProxyCommand.
+PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+NETWORK = {"ssh", "heroku", "sentry-cli"}
+GIT_NETWORK = {"fetch", "push", "ls-remote"}
+OFFLINE = {"--version", "-V"}
+
+
+def environ(given: Mapping[str, str], argv: Sequence[str]) -> dict[str, str]:
+    """What of `given` the program gets, and what it gets always."""
+    name = Path(argv[0]).name
+    talks = not OFFLINE & set(argv[1:2]) and (
+        name in NETWORK or (name == "git" and bool(GIT_NETWORK & set(argv[1:])))
+    )
+    passed = {key: value for key, value in given.items() if talks or key.lower() not in PROXIES}
+    return {**passed, **ALWAYS.get(name, {})}
