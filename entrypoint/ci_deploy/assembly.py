@@ -77,6 +77,7 @@ class Assembly:
         self.source = Source(environ, inputs=ci.inputs)
         self.root = ci.context.workspace / self.source.text("APP_DIR")
         self.classes = discover()
+        self.plain_words: list[str] = []  # settings whose secret value is one
         self.hide_all()
 
     def hide_all(self) -> None:
@@ -87,6 +88,8 @@ class Assembly:
             found = self.source.peek(declaration) if declaration.secret else None
             if found:
                 self.redactor.add(found.text)
+                if self.redactor.hides_as_word(found.text):
+                    self.plain_words.append(self.source.spell(declaration))
 
     def guards(self) -> GuardSettings:
         """The settings that are asked before all others. Raises SettingsError."""
@@ -177,6 +180,11 @@ class Assembly:
             missing = dict.fromkeys(cls.trigger for cls in classes if cls.trigger)
             why = f"{' or '.join(missing)} is not set" if missing else classes[0].absent
             self.console.indent(f"{who}: {why} (but {', '.join(shared)} is)", style.DIM)
+        for name in self.plain_words:
+            self.console.warning(
+                f"{name} is an ordinary word: in the log it is hidden only where it stands alone. "
+                "Use a longer secret."
+            )
         for variable, name in self.source.misspelt(every_setting(self.classes)):
             self.console.warning(f"the variable {variable} looks like {name}, which is not set.")
 

@@ -114,19 +114,17 @@ class Console:
         watch: Callable[[str], None] | None = None,
         quiet: bool = False,
     ) -> Iterator[Relay]:
-        """A relay for a child's output: made safe, redacted, and marked as not ours."""
+        """A relay for a child's output: made safe, redacted, and marked as not ours; `watch` sees
+        each line before anything is redacted in it."""
 
         mark = self._mark + prefix
 
         def write(text: str) -> None:
-            if watch:
-                for line in _plain(text).splitlines():
-                    watch(line.removeprefix(mark))
             if not quiet:
                 self._raw(f"{text if self._colour else _plain(text)}\n", self._child_fd)
 
         with contextlib.nullcontext() if quiet else self._shielded():
-            relay = Relay(self.redactor, write, prefix=mark)
+            relay = Relay(self.redactor, write, prefix=mark, watch=watch)
             yield relay
             relay.close()
 

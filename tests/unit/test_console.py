@@ -245,3 +245,16 @@ def test_log_that_is_full_for_a_moment_gets_everything() -> None:
     reader.join(5)
     os.close(read)
     assert len(got) == 300_001
+
+
+def test_what_is_decided_by_output_does_not_depend_on_what_is_redacted(make_log: MakeLog) -> None:
+    """The log gets what may be shown, `watch` what the server said (faults J8)."""
+    log = make_log()
+    log.redactor.add("deployed", "tok-12345678")
+    seen: list[str] = []
+    with log.console.child(watch=seen.append) as relay:
+        relay.feed(b"=====> Application deployed: tok-123")
+        relay.feed(b"45678  \r\n\nend")
+    assert seen == ["=====> Application deployed: tok-12345678", "", "end"]
+    assert "deployed" not in log.text
+    assert "tok-1" not in log.text

@@ -495,3 +495,20 @@ def test_masks_are_single_lines_and_parts_of_urls() -> None:
     assert set(KEY.split("\n")[1:-3]) <= set(masks)
     assert not [mask for mask in masks if mask.startswith("-----")]
     assert len(masks) == len(set(masks))
+
+
+def test_secret_that_is_an_ordinary_word_is_hidden_only_where_it_stands_alone() -> None:
+    """Else every other line of the log would be unreadable (faults J8)."""
+    redactor = Redactor()
+    redactor.add("server", "Hello-World-7")
+    assert redactor.hides_as_word("server")
+    assert not redactor.hides_as_word("Hello-World-7")
+    assert redactor.text("webserver servers PASS=server; server") == (
+        "webserver servers PASS=[REDACTED]; [REDACTED]"
+    )
+    assert redactor.text("serv\x1b[1mer\nserver") == "[REDACTED]\x1b[1m\n[REDACTED]"
+    code = base64.b64encode(b"server").decode()
+    assert code not in redactor.text(code)
+    stream = redactor.stream()
+    shown = b"".join(map(stream.feed, (b"my ser", b"ver, serv", b"ers\n")))
+    assert shown + stream.flush() == b"my [REDACTED], servers\n"

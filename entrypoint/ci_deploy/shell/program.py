@@ -39,7 +39,7 @@ class Change(NamedTuple):
     what: str
     prefix: str = ""
     quiet: bool = False  # its output stays out of the log
-    watch: Callable[[str], None] | None = None  # sees each line as shown
+    watch: Callable[[str], None] | None = None  # sees each line, not redacted
 
     def done(self, result: Result, ok: Sequence[int] | None) -> None:
         """Raises OutcomeUnknown or CommandFailed when it did not end well."""

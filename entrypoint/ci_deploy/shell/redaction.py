@@ -26,6 +26,7 @@ _COMMON = {
     "unlock", "version", "webhook", "webhooks", "enabled", "disabled", "localhost", "password",
     "secret", "postgres", "postgresql", "dokku", "heroku", "github", "gitlab",
 }  # fmt: skip
+_WORD = re.compile(r"[A-Za-z][a-z]{5,11}")  # in most lines: counts only where it stands alone
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 
 
@@ -50,6 +51,7 @@ class Redactor:
         self._plain: dict[str, None] = {}
         self._needles: set[bytes] = set()
         self._fragments: set[bytes] = set()
+        self._words: set[bytes] = set()
         self._spared = set(_COMMON)
         self._index: Index | None = None
 
@@ -72,7 +74,9 @@ class Redactor:
     def _add_forms(self, secret: str) -> None:
         self._index = None
         for form in forms(secret):
-            if DENSE.fullmatch(form):
+            if _WORD.fullmatch(secret) and form == secret.encode():
+                self._words.add(form)
+            elif DENSE.fullmatch(form):
                 self._fragments.add(form)
             elif len(form) >= SHORTEST:
                 pieces = range(0, max(1, len(form) - NEEDLE), NEEDLE)
@@ -80,6 +84,10 @@ class Redactor:
                 self._needles.add(form[-NEEDLE:])
                 if not _URL.fullmatch(secret):  # a long name of a host is no secret
                     self._fragments.update(DENSE.findall(form))
+
+    def hides_as_word(self, secret: str) -> bool:
+        """Whether it is hidden only where it stands alone."""
+        return secret.strip().encode() in self._words
 
     def masks(self) -> list[str]:
         """Single lines to register with the CI system, which then masks them in what others log."""
@@ -101,7 +109,7 @@ class Redactor:
     def index(self) -> Index:
         """All that is known now, made ready for the search when it is first needed."""
         if self._index is None:
-            self._index = Index(self._needles, self._fragments)
+            self._index = Index(self._needles, self._fragments, self._words)
         return self._index
 
 

@@ -84,7 +84,8 @@ def clean(text: str) -> str:
 class Relay:
     """Passes a program's output on: safe, redacted, in whole lines, each with a prefix.
 
-    `write` gets one or more lines at once, without the last line end.
+    `write` gets one or more lines at once, without the last line end. `watch` gets each line as
+    the program has said it, with its secrets: what is decided by it must not depend on them.
     """
 
     def __init__(
@@ -93,12 +94,14 @@ class Relay:
         write: Callable[[str], None],
         *,
         prefix: str = "",
+        watch: Callable[[str], None] | None = None,
         tail: int = 20,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._redacted = redactor.stream()
         self._write = write
         self._prefix = prefix
+        self._watch = watch
         self._clock = clock
         self._tail: deque[str] = deque(maxlen=tail)
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
@@ -160,6 +163,9 @@ class Relay:
         return "\n".join([*lines, f"{state}\r{now}"])
 
     def _redact(self, text: str) -> None:
+        if self._watch and text:
+            for line in _COLOUR.sub("", text).removesuffix("\n").split("\n"):
+                self._watch(line.rstrip(" \t"))
         self._show(self._decode_redacted(self._redacted.feed(text.encode())))
 
     def _show(self, text: str) -> None:

@@ -124,9 +124,9 @@ class Runner:
         """Run a program that changes something; its output goes into the log as it comes.
 
         `what` says the change in words. When planning nothing runs and the result is `planned`.
-        `watch` sees each line as shown. `quiet` keeps the output out of the log. Raises
-        CommandFailed, OutcomeUnknown after `timeout` (seconds, or what tells when it has to end
-        and is asked again and again), ToolMissing, Cancelled.
+        `watch` sees each line as the program has said it, with its secrets. `quiet` keeps the
+        output out of the log. Raises CommandFailed, OutcomeUnknown after `timeout` (seconds, or
+        what tells when it has to end and is asked again and again), ToolMissing, Cancelled.
         """
         command = Command(argv, env or {}, stdin, cwd)
         change = Change(command, what, prefix, quiet=quiet, watch=watch)

@@ -57,7 +57,11 @@ class Index:
     up in one set is enough, but for needles that are shorter.
     """
 
-    def __init__(self, needles: set[bytes], fragments: set[bytes]) -> None:
+    def __init__(
+        self, needles: set[bytes], fragments: set[bytes], words: set[bytes] | None = None
+    ) -> None:
+        """`words` count only where no letter or digit touches them."""
+        words = words or set()
         self._short = [needle for needle in needles if len(needle) < FRAGMENT]
         self._corpus = b""
         for fragment in sorted(fragments, key=len, reverse=True):
@@ -72,10 +76,14 @@ class Index:
         self._known_words = self._fragment_words | self._long.keys()
         self._starts = {
             needle[:size] + line_end
-            for needle in needles
+            for needle in needles | words
             for line_end, least in ((b"", 1), (b"\n", min(_WAIT, len(needle) // 2)))
             for size in range(least, len(needle))
         }
+        either = b"|".join(map(re.escape, sorted(words)))
+        self.words = (
+            re.compile(rb"(?<![A-Za-z0-9])(?:%b)(?![A-Za-z0-9])" % either) if words else None
+        )
         self._places = lru_cache(4096)(lambda word: [at for at, _ in _find(word, self._corpus)])
 
     def search(self, view: bytes) -> Iterator[Span]:
@@ -181,6 +189,8 @@ def secrets_in(index: Index, text: bytes) -> list[Span]:
     for view, spans in _VIEWS:
         if hits := list(index.search(view(plain))):
             found += _project(_project(hits, spans(plain)), plain_spans)
+    if index.words:
+        found += _project((word.span() for word in index.words.finditer(plain)), plain_spans)
     secrets: list[Span] = []
     for start, end in sorted(found):
         if secrets and start <= secrets[-1][1]:

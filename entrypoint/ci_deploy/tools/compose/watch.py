@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ci_deploy.tools.compose.hosts import Host
 
 NUMBERED = re.compile(r"(\d+)\|(.*)", re.S)
+KEPT = 1000  # lines of one command's output
 MENTION = 30.0  # seconds after which a phase that goes on is mentioned
 
 
@@ -63,6 +64,7 @@ class Watch:
             return self._mark(*found[2].removeprefix(mark).split())
         if self._into is not None:
             self._into.append(found[2])
+            del self._into[:-KEPT]
         return self.show(found[2])
 
     def _mark(self, kind: str, *words: str) -> None:

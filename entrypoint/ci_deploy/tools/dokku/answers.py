@@ -144,3 +144,9 @@ def reason(lines: Sequence[str]) -> tuple[str, str]:
                 found = match.groupdict()
                 return message.format(**found), hint.format(**found)
     return "", ""
+
+
+def patterns() -> list[re.Pattern[str]]:
+    """All of them: what is worth keeping of a long log."""
+    own = [each for each in globals().values() if isinstance(each, re.Pattern)]
+    return [*own, *REASONS]

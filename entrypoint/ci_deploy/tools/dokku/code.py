@@ -19,6 +19,7 @@ from ci_deploy.shell.program import Result
 from ci_deploy.tools.dokku import answers
 from ci_deploy.tools.dokku.app import State
 from ci_deploy.tools.dokku.server import DokkuServer
+from ci_deploy.tools.telling import Telling
 
 LOCK_PAUSE = 5.0  # seconds at most between two tries while somebody else deploys
 LOCK_TOLD = 15.0  # seconds between two lines about it
@@ -46,8 +47,8 @@ class Code(ABC):
         self._told = -LOCK_TOLD  # when a line about the lock was last printed
         self.held_back = False  # it is only to be built
         self._followed = False  # the connection was lost, and the server says that it is deployed
-        self._lines: list[str] = []
-        self.lines: list[str] = []  # all that was said
+        self._lines = Telling(answers.patterns())
+        self.lines = Telling(answers.patterns())  # of all tries
 
     @property
     def revision(self) -> str:
@@ -148,8 +149,8 @@ class Code(ABC):
 
     def watch(self, line: str) -> None:
         """Take a line that the server says."""
-        self._lines.append(line)
-        self.lines.append(line)
+        self._lines.take(line)
+        self.lines.take(line)
 
     @property
     def building(self) -> bool:

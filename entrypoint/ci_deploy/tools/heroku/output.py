@@ -61,9 +61,12 @@ class Output:
         for _ in range(TRIES if url else 0):
             self.follow(url, leave=lambda: True)
 
+    def _take(self, line: str) -> None:
+        self._tail.append(self._ctx.redactor.text(line))
+
     def _show(self, url: str, leave: Callable[[], bool]) -> None:
         position = 0
-        with self._ctx.console.child(watch=self._tail.append) as relay:
+        with self._ctx.console.child(watch=self._take) as relay:
             for part in self._ctx.http.stream(url, tick=TICK):
                 if not part:
                     if leave():

@@ -17,10 +17,11 @@ from ci_deploy.errors import DeployFailed, OutcomeUnknown, Refused, Unreachable
 from ci_deploy.shell.program import Result
 from ci_deploy.tools.heroku.app import App, State
 from ci_deploy.tools.heroku.archive import Archive
-from ci_deploy.tools.heroku.code import Code, SlugAgain, reason, slug_of
+from ci_deploy.tools.heroku.code import REASON, Code, SlugAgain, reason, slug_of
 from ci_deploy.tools.heroku.releases import Release
-from ci_deploy.tools.heroku.remote import Remote, own_words, refusal
+from ci_deploy.tools.heroku.remote import AUTH, MISSING, Remote, own_words, refusal
 from ci_deploy.tools.order import Order, guard, order
+from ci_deploy.tools.telling import Telling
 
 UP_TO_DATE = re.compile(r"^Everything up-to-date")
 SKIPPED = re.compile(
@@ -33,6 +34,7 @@ LOST = re.compile(
     r"|Failed to connect|Connection (reset|refused|timed out)|error: (5\d\d|429)\b|curl 56",
     re.IGNORECASE,
 )
+PATTERNS = (UP_TO_DATE, SKIPPED, MOVED, DECLINED, LOST, REASON, AUTH, MISSING)
 FOLLOW_TIMEOUT = 900.0  # seconds to follow a build to which the connection was lost
 SILENT = 15.0  # seconds without a word from git after which Heroku is asked instead
 UPLOAD = 1800.0  # seconds that git may take, without a word, to bring the code there
@@ -61,7 +63,7 @@ class Push(Code):
         self._branch = "main"
         self._lease: str | None = None
         self._instead: Code | None = None
-        self._lines: list[str] = []
+        self._lines = Telling(PATTERNS)
         self._heard = 0.0  # when git has said something, or was looked after
         self._seen_building = False
 
@@ -138,7 +140,7 @@ class Push(Code):
         return now if over or late else float("inf")
 
     def _watch(self, line: str) -> None:
-        self._lines.append(line)
+        self._lines.take(line)
         self._heard = time.monotonic()
 
     def _push(self, patience: Callable[[], float]) -> Result:

@@ -1,0 +1,54 @@
+"""What a server has said, without keeping all of it: a build log may have millions of lines."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
+
+WHOLE = 2**20  # characters that are kept whatever they say
+LATER = 8  # after them, so many lines of each pattern: the last ones
+
+
+class Telling(Sequence[str]):
+    """The first lines, and of the later ones those that a pattern matches."""
+
+    def __init__(self, patterns: Iterable[re.Pattern[str]]) -> None:
+        self._patterns = tuple(patterns)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all of it."""
+        self._first: list[str] = []
+        self._left = WHOLE
+        self._later: list[deque[str]] = [deque(maxlen=LATER) for _ in self._patterns]
+
+    def take(self, line: str) -> None:
+        """Take a line, in the order in which they are said."""
+        if self._left > 0:
+            self._left -= len(line) + 1
+            self._first.append(line)
+            return
+        for pattern, kept in zip(self._patterns, self._later, strict=True):
+            if pattern.search(line):
+                kept.append(line)
+
+    def _all(self) -> list[str]:
+        return [*self._first, *(line for kept in self._later for line in kept)]
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[str]: ...
+    def __getitem__(self, at: int | slice) -> str | Sequence[str]:
+        return self._all()[at]
+
+    def __len__(self) -> int:
+        return len(self._first) + sum(map(len, self._later))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(self._all())
