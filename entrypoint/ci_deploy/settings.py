@@ -21,7 +21,7 @@ from typing import (
     get_type_hints,
 )
 
-from ci_deploy import values
+from ci_deploy import lines, values
 from ci_deploy.errors import Problem
 
 if TYPE_CHECKING:
@@ -92,7 +92,9 @@ class Setting(NamedTuple):
 
     def convert(self, text: str) -> Any:
         """Turn text into the value; raises ValueError whose text never shows a secret."""
-        value = text.strip("\r\n") if self.text else text.strip()
+        value = lines.plain(text).strip("\n") if self.text else text.strip()
+        if self.text and self.base != dict[str, str]:
+            value = lines.split(value)
         try:
             return self._convert(value)
         except ValueError as error:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from ci_deploy import files, lines
 from ci_deploy.errors import Problem
 from ci_deploy.settings import Setting, input_name, spelled
-from ci_deploy.values import dotenv_lines, suggestion
+from ci_deploy.values import suggestion
 
 
 class Found(NamedTuple):
@@ -123,7 +124,7 @@ class Source:
 
     def _read(self, path: str, origin: str, declaration: Setting) -> Found | None:
         try:
-            text = Path(path).read_text(encoding="utf-8", errors="replace")
+            text = lines.text_of(files.read(path))
         except OSError as error:
             reason = f"the file {path} cannot be read: {error.strerror}."
             self.problems.append(Problem(self.spell(declaration), reason, origin))
@@ -132,7 +133,7 @@ class Source:
 
     def _read_env_file(self, path: str) -> dict[str, str]:
         try:
-            return dotenv_lines(Path(path).read_text(encoding="utf-8"))
+            return lines.dotenv(lines.text_of(files.read(path), "strict"))
         except OSError as error:
             reason = f"the file {path} cannot be read: {error.strerror}."
         except ValueError as error:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
+
+from ci_deploy import lines
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})  # a default that nobody can write to
 
@@ -35,19 +36,6 @@ def number(text: str) -> int:
 def words(text: str) -> tuple[str, ...]:
     """Every list takes blanks, commas or newlines."""
     return tuple(word for word in re.split(r"[\s,]+", text) if word)
-
-
-def dotenv_lines(text: str) -> dict[str, str]:
-    """Parse dotenv lines without expanding `${…}`: it may be part of a password."""
-    from dotenv.main import DotEnv
-    from dotenv.parser import parse_stream
-
-    for binding in parse_stream(io.StringIO(text)):
-        if binding.error or (binding.key is not None and binding.value is None):
-            message = f"line {binding.original.line} is not `NAME=value`."
-            raise ValueError(message)
-    values = DotEnv(None, stream=io.StringIO(text), interpolate=False, override=True).dict()
-    return {key: value or "" for key, value in values.items()}
 
 
 def http_url(text: str) -> str:
@@ -81,5 +69,5 @@ CONVERT: dict[Any, Callable[[str], Any]] = {
     int: number,
     bool: boolean,
     tuple[str, ...]: words,
-    dict[str, str]: dotenv_lines,
+    dict[str, str]: lines.config,
 }

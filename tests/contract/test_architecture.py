@@ -24,7 +24,7 @@ OWNERS = {
     "subprocess": set(),
     "requests": {"http.py"},
     "tenacity": {"retry.py"},
-    "dotenv": {"values.py"},
+    "dotenv": {"lines.py"},
     "tempfile": {"context.py"},
     "os.system": set(),
     "os.environ": {"settings.py"},

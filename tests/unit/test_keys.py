@@ -145,3 +145,9 @@ def test_agent_is_only_asked_when_it_listens() -> None:
         assert not listens(path)
         it.listen()
         assert listens(path)
+
+
+def test_two_keys_in_one_setting_are_refused(keys: dict[str, tuple[str, str]]) -> None:
+    """Which of them is meant cannot be known. (faults B5)"""
+    with pytest.raises(ValueError, match="2 private keys in it; only one"):
+        private_key(keys["ed25519"][0] + keys["rsa-pem"][0])

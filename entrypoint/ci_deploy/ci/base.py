@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from ci_deploy import files
+
 if TYPE_CHECKING:
     from ci_deploy.report import Report
 
@@ -111,5 +113,5 @@ class CI(ABC):
 
     def write(self, report: Report) -> None:
         """Write the outputs. Raises OSError, which is only a warning to the caller."""
-        path = self.context.workspace / REPORT_FILE
-        path.write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
+        text = json.dumps(report.as_json(), indent=2) + "\n"
+        files.write(self.context.workspace / REPORT_FILE, text.encode())

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ci_deploy import files
 from ci_deploy.ci.base import CI, CIContext
 
 if TYPE_CHECKING:
@@ -98,16 +99,18 @@ class GitHub(CI):
 
     def write(self, report: Report) -> None:
         if report.finished and (path := self.environ.get("GITHUB_OUTPUT")):
-            _append(path, "".join(map(_heredoc, report.outputs().items())).encode(errors="replace"))
+            files.append(
+                path, "".join(map(_heredoc, report.outputs().items())).encode(errors="replace")
+            )
         if report.finished and (path := self.environ.get("GITHUB_STEP_SUMMARY")):
-            _append(path, _capped(report.summary().encode(errors="replace")))
+            files.append(path, _capped(report.summary().encode(errors="replace")))
         super().write(report)  # last: the workspace may be read-only
 
 
 def _payload(path: str) -> dict[str, Any]:
     """The event's JSON; a missing or broken file is no reason to fail."""
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = json.loads(files.read(path, files.EVENT_LIMIT))
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}
@@ -141,11 +144,6 @@ def _heredoc(output: tuple[str, str]) -> str:
     name, value = output
     delimiter = f"ci_deploy_{secrets.token_hex(16)}"
     return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"
-
-
-def _append(path: str, data: bytes) -> None:
-    with Path(path).open("ab") as file:
-        file.write(data)
 
 
 def _capped(summary: bytes) -> bytes:

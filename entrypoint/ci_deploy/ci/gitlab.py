@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from ci_deploy import files
 from ci_deploy.ci.base import CI, CIContext
 
 if TYPE_CHECKING:
@@ -81,13 +82,13 @@ class GitLab(CI):
 
     def write(self, report: Report) -> None:
         folder = self.context.workspace
-        (folder / DOTENV).write_bytes(_dotenv(report))
+        files.write(folder / DOTENV, _dotenv(report))
         super().write(report)
         links = [
             {"external_link": {"label": label, "url": url}} for label, url in report.links.items()
         ]
-        (folder / ANNOTATIONS).write_text(json.dumps({"ci-deploy": links}), encoding="utf-8")
-        (folder / JUNIT).write_bytes(_junit(report))
+        files.write(folder / ANNOTATIONS, json.dumps({"ci-deploy": links}).encode())
+        files.write(folder / JUNIT, _junit(report))
 
 
 def _unasked(environ: Mapping[str, str]) -> bool:

@@ -9,6 +9,7 @@ import struct
 from typing import NamedTuple
 
 from ci_deploy.errors import Unauthorized
+from ci_deploy.lines import split
 from ci_deploy.tools.keys import field
 from ci_deploy.tools.server import Server
 
@@ -22,11 +23,8 @@ class HostKeys(NamedTuple):
 
 def host_keys(text: str) -> HostKeys:
     """Read known_hosts lines (as ssh-keyscan prints them), bare public keys or fingerprints."""
-    if "\n" not in text:
-        text = text.replace("\\n", "\n")
     pins = HostKeys()
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(split(text).split("\n"), 1):
         words = line.split()
         if not words or words[0].startswith("#"):
             continue

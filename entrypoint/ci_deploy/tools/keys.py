@@ -10,6 +10,8 @@ import re
 import struct
 from typing import NamedTuple
 
+from ci_deploy import lines
+
 PEM = re.compile(
     r"-----BEGIN (?P<label>[A-Z0-9 ]*PRIVATE KEY)-----(?P<body>.*?)-----END (?P=label)-----", re.S
 )
@@ -33,14 +35,18 @@ def private_key(text: str) -> PrivateKey:
     Raises ValueError with the reason in the words of somebody who has to fix it.
     """
     pem = _unwrapped(text)
-    match = PEM.search(pem)
-    if match is None:
+    found = list(PEM.finditer(pem))
+    if not found:
         raise ValueError(_why_no_key(pem))
+    if len(found) > 1:
+        message = f"there are {len(found)} private keys in it; only one can be used."
+        raise ValueError(message)
+    match = found[0]
     label, body = match["label"], match["body"].strip()
     headers = ""
-    if match := OLD_HEADERS.match(body):
-        headers = f"Proc-Type: {match[1]}\nDEK-Info: {match[2]}\n\n"
-        body = body[match.end() :]
+    if old := OLD_HEADERS.match(body):
+        headers = f"Proc-Type: {old[1]}\nDEK-Info: {old[2]}\n\n"
+        body = body[old.end() :]
     try:
         data = base64.b64decode("".join(body.split()), validate=True)
     except ValueError:
@@ -51,23 +57,14 @@ def private_key(text: str) -> PrivateKey:
         encrypted = _openssh_encrypted(data)
     encoded = base64.b64encode(data).decode()
     # OpenSSL reads no longer lines after such headers.
-    lines = "\n".join(encoded[start : start + 64] for start in range(0, len(encoded), 64))
-    whole = f"-----BEGIN {label}-----\n{headers}{lines}\n-----END {label}-----\n"
+    wrapped = "\n".join(encoded[start : start + 64] for start in range(0, len(encoded), 64))
+    whole = f"-----BEGIN {label}-----\n{headers}{wrapped}\n-----END {label}-----\n"
     return PrivateKey(whole, encrypted)
 
 
 def _unwrapped(text: str) -> str:
     """Undo what CI settings do to a key."""
-    text = text.strip().strip("\"'").replace("\r\n", "\n").replace("\r", "\n")
-    if "\n" not in text and "\\n" in text:
-        text = text.replace("\\r", "").replace("\\n", "\n")
-    if "-----" not in text and len(text) > 100:
-        try:
-            decoded = base64.b64decode("".join(text.split()), validate=True).decode()
-        except ValueError:
-            return text
-        return _unwrapped(decoded) if "-----BEGIN" in decoded else text
-    return text
+    return lines.split(text.strip().strip("\"'"))
 
 
 def _why_no_key(text: str) -> str:

@@ -93,7 +93,7 @@ class Compose(Provider[ComposeSettings]):
         if self.files and not checks.trouble(self.hosts.first):
             self.model = model(first.model)
             project = self.model.project
-        checks.check(ctx, self.hosts.all, project)
+        checks.check(ctx, self.hosts.all, project, self.settings.project)
         ctx.before = checks.together(self.hosts.all, ctx.app)
 
     @on(Event.CONFIGURE, priority=50)

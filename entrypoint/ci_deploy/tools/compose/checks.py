@@ -12,10 +12,12 @@ from ci_deploy.tools.compose.hosts import Host
 INSTALL = "Install Docker Engine with its Compose plugin: https://docs.docker.com/engine/install/"
 
 
-def check(ctx: Context, hosts: Sequence[Host], project: str) -> None:
-    """Raises ToolMissing, Unauthorized or SettingsError for the first host that cannot be used."""
+def check(ctx: Context, hosts: Sequence[Host], project: str, asked: str) -> None:
+    """`asked` is COMPOSE_PROJECT_NAME, from wherever it comes.
+
+    Raises ToolMissing, Unauthorized or SettingsError for the first host that cannot be used."""
     for host in hosts:
-        if error := trouble(host) or conflict(ctx, host, project):
+        if error := trouble(host) or conflict(ctx, host, project, asked):
             raise error
         if host.facts.kills:
             ctx.console.warning(
@@ -54,7 +56,7 @@ def trouble(host: Host) -> DeployError | None:
     return None
 
 
-def conflict(ctx: Context, host: Host, project: str) -> DeployError | None:
+def conflict(ctx: Context, host: Host, project: str, asked: str) -> DeployError | None:
     """Whether the project's name would reach for something else, or lose sight of what is there."""
     facts, name = host.facts, "COMPOSE_PROJECT_NAME"
     for app, other in facts.apps.items():
@@ -68,7 +70,7 @@ def conflict(ctx: Context, host: Host, project: str) -> DeployError | None:
         here = [each for each in facts.containers if each.folder == facts.path]
         names = {each.project for each in here}
         known = next(iter(names)) if names and project not in names else None
-    if known and known != project and not ctx.environ.get("COMPOSE_PROJECT_NAME"):
+    if known and known != project and not asked:
         reason = (
             f"the containers in {facts.path} on {host} belong to the project `{known}`, but now "
             f"Compose would take `{project}`, with new and empty volumes."

@@ -74,6 +74,7 @@ class DokkuApp(Provider[DokkuSettings]):
         self.state = State()
 
     def problems(self) -> Iterable[Problem]:
+        yield from self.impossible_names()
         yield from self.ssh.prepare()
         if self.settings.method == "image" and not self.settings.image:
             yield Problem("DOKKU_IMAGE", "DEPLOY_METHOD=image needs it.")

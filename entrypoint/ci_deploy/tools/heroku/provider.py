@@ -39,6 +39,7 @@ class HerokuApp(Provider[HerokuSettings]):
         self._config: Mapping[str, str] | None = None
 
     def problems(self) -> Iterable[Problem]:
+        yield from self.impossible_names()
         if not re.fullmatch(NAME, self.ctx.settings.app_name):
             reason = f"`{self.ctx.settings.app_name}` cannot be an app on Heroku."
             remedy = "Names have 3 to 30 lower case letters, digits and dashes."

@@ -1,0 +1,57 @@
+"""Files that others name: only regular ones, of a size that is sensible, never through a link.
+
+A FIFO would hang us, a device would fill the memory, and a link in the workspace, which a pull
+request can hold, would lead what we write to somewhere else.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+SETTING_LIMIT = 1024 * 1024  # bytes; what a setting or a file of variables may have
+EVENT_LIMIT = 64 * 1024 * 1024  # bytes of GitHub's event payload, which is at most 25 MB
+
+
+def read(path: str | Path, limit: int = SETTING_LIMIT) -> bytes:
+    """All of a regular file; links are followed, since that is how secrets are mounted.
+
+    Raises OSError, also for what is no regular file and for one of more than `limit` bytes.
+    """
+    with os.fdopen(_open(path, os.O_RDONLY), "rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"it has more than {limit // 1024} KiB", str(path))
+    return data
+
+
+def write(path: str | Path, data: bytes) -> None:
+    """Replace the content of a regular file, or make it. Raises OSError, also for a link."""
+    with os.fdopen(_open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW), "wb") as file:
+        file.truncate()
+        file.write(data)
+
+
+def append(path: str | Path, data: bytes) -> None:
+    """Add to a regular file, or make it. Raises OSError, also for a link."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    with os.fdopen(_open(path, flags), "ab") as file:
+        file.write(data)
+
+
+def _open(path: str | Path, flags: int) -> int:
+    """Without O_NONBLOCK, opening a FIFO waits for its other end."""
+    try:
+        found = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP and flags & os.O_NOFOLLOW:
+            raise OSError(errno.ELOOP, "it is a symbolic link", str(path)) from None
+        if error.errno == errno.ENXIO:  # a FIFO that nobody reads, a socket
+            raise OSError(errno.ENXIO, "it is not a regular file", str(path)) from None
+        raise
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        os.close(found)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return found

@@ -1,0 +1,151 @@
+"""Settings of several lines, in every spelling in which people put them into CI.
+
+Text, base64 of it (also wrapped, url-safe or without padding), CRLF, a byte order mark, and a
+literal `\\n` for each line end. No error shows any of the text.
+"""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import io
+import re
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # what every shell, Dokku and Heroku take
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # and what Compose takes
+LITERAL = re.compile(r"(?:\\r)?\\n")
+# Where a literal \n is a part of a value: within quotes, and in a key that has no quotes.
+_WHOLE = re.compile(
+    r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|-----BEGIN .*?-----END [A-Z0-9 ]+-----'
+)
+_BEGINS_LINE = re.compile(r"\s*(?:\\r)?(?:$|#|\\n|(?:export\s+)?[A-Za-z_][\w.-]*\s*=(?!=))")
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+|[A-Za-z0-9_-]+")
+
+
+def text_of(data: bytes, errors: str = "replace") -> str:
+    """What a file holds: UTF-8 with or without its mark, or PowerShell's UTF-16.
+
+    Raises UnicodeDecodeError when `errors` is `strict`.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", errors)
+    return data.decode("utf-8-sig", errors)
+
+
+def plain(text: str) -> str:
+    """The text itself: base64 decoded, no byte order mark, line ends as Unix has them."""
+    for _ in range(3):  # base64 of base64 happens where two programs each mean well
+        text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+        decoded = _decoded(text)
+        if decoded is None:
+            break
+        text = decoded
+    return text
+
+
+def split(text: str) -> str:
+    """The same, and where there is no line end, each literal `\\n` is one."""
+    text = plain(text)
+    return text if "\n" in text.strip() else LITERAL.sub("\n", text)
+
+
+def dotenv_text(text: str) -> str:
+    """The same for `NAME=value`: a literal `\\n` inside of a value stays what it is.
+
+    Raises ValueError where one cannot tell which of the two is meant.
+    """
+    text = plain(text)
+    if "\n" in text.strip():
+        return text
+    whole = [match.span() for match in _WHOLE.finditer(text)]
+    ends = [
+        match
+        for match in LITERAL.finditer(text)
+        if not any(start < match.start() < end for start, end in whole)
+    ]
+    new = [bool(_BEGINS_LINE.match(text, match.end())) for match in ends]
+    if not any(new):
+        return text
+    if not all(new):
+        message = (
+            r"some `\n` in it begin a new `NAME=value` and others do not. Put values that hold "
+            "one into quotes, or give base64 of the lines."
+        )
+        raise ValueError(message)
+    for match in reversed(ends):
+        text = f"{text[: match.start()]}\n{text[match.end() :]}"
+    return text
+
+
+def dotenv(text: str) -> dict[str, str]:
+    """Parse dotenv lines without expanding `${…}`: it may be part of a password.
+
+    Raises ValueError.
+    """
+    from dotenv.main import DotEnv
+    from dotenv.parser import parse_stream
+
+    text = dotenv_text(text)
+    bindings = list(parse_stream(io.StringIO(text)))
+    for binding in bindings:
+        if binding.error or (binding.key is not None and binding.value is None):
+            message = f"line {binding.original.line} is not `NAME=value`."
+            raise ValueError(message)
+    named = [binding for binding in bindings if binding.key is not None]
+    if len(named) == 1 and _looks_encoded(named[0].key or "", named[0].value or ""):
+        message = (
+            "it looks like base64, but it is not base64 of `NAME=value` lines: make it anew "
+            "with `base64 -w0 FILE`."
+        )
+        raise ValueError(message)
+    values = DotEnv(None, stream=io.StringIO(text), interpolate=False, override=True).dict()
+    return {key: value or "" for key, value in values.items()}
+
+
+def config(text: str) -> dict[str, str]:
+    """Dotenv lines that become variables of an app. Raises ValueError for impossible names."""
+    found = dotenv(text)
+    for number, name in enumerate(found, 1):
+        if not _NAME.fullmatch(name):
+            message = (
+                f"the name of variable {number} is not valid: it has to begin with a letter or "
+                "`_`, and may have letters, digits and `_`."
+            )
+            raise ValueError(message)
+    return found
+
+
+def _decoded(text: str) -> str | None:
+    """The text that this is base64 of, if it is."""
+    packed = "".join(text.split())
+    bare = packed.rstrip("=")
+    if len(bare) < 4 or not _BASE64.fullmatch(bare) or len(packed) - len(bare) > 2:
+        return None
+    lines = text.split()
+    if len({len(line) for line in lines[:-1]}) > 1:  # wrapped base64 has lines of one length
+        return None
+    try:
+        data = base64.b64decode(bare.translate({45: "+", 95: "/"}) + "=" * (-len(bare) % 4))
+        mark = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        found = data.decode("utf-16" if mark else "utf-8-sig")
+    except ValueError:
+        return None
+    clean = all(char.isprintable() or char in "\n\r\t\ufeff" for char in found)
+    meaningful = re.search(r"[=#\s:-]", found.strip()) or _BASE64.fullmatch(found.strip())
+    return found if clean and meaningful and found.strip() else None
+
+
+def _looks_encoded(name: str, value: str) -> bool:
+    """A name that nobody would choose, with nothing or only padding as its value."""
+    if value.strip("=") or not _BASE64.fullmatch(name):
+        return False
+    mixed = re.search("[a-z]", name) and re.search("[A-Z]", name)
+    return (len(name) >= 12 and bool(mixed)) or _damaged(name)
+
+
+def _damaged(name: str) -> bool:
+    """Whether base64 that is cut off or has a wrong letter stands there: most of it is text."""
+    usable = name.translate({45: "+", 95: "/"})
+    data = base64.b64decode(usable[: len(usable) // 4 * 4])
+    good = sum(0x20 <= byte < 0x7F or byte in b"\n\r\t" for byte in data)
+    return len(data) >= 9 and good == len(data)
