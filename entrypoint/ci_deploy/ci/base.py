@@ -20,6 +20,8 @@ class CIContext(NamedTuple):
     """The facts of this job, read from the platform's variables. Unknown texts are empty."""
 
     revision: str = ""  # what is to be deployed: full SHA, or empty for the checkout's HEAD
+    checked_out: str = ""  # what the platform checks out for it, where that is another commit
+    detached: bool = False  # the checkout's HEAD says nothing: the job has switched that off
     ref: str = ""  # branch or tag
     tag: str = ""
     default_branch: str = ""

@@ -60,6 +60,7 @@ class GitHub(CI):
         ref, tag = _ref(event, payload, run, environ)
         return CIContext(
             revision=tested or get("GITHUB_SHA", ""),
+            checked_out=get("GITHUB_SHA", ""),
             ref=ref,
             tag=tag,
             default_branch=(payload.get("repository") or {}).get("default_branch", ""),

@@ -49,6 +49,8 @@ class GitLab(CI):
         source = get("CI_MERGE_REQUEST_SOURCE_PROJECT_ID", "")
         return CIContext(
             revision=head or get("CI_COMMIT_SHA", ""),
+            checked_out=get("CI_COMMIT_SHA", ""),
+            detached=get("GIT_CHECKOUT", "").lower() in {"false", "0", "f"},
             ref=get("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME") or get("CI_COMMIT_REF_NAME", ""),
             tag=get("CI_COMMIT_TAG", ""),
             default_branch=get("CI_DEFAULT_BRANCH", ""),

@@ -7,7 +7,6 @@ sshCommand, URL rewrites and credential helpers have no say, and its owner does 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -18,6 +17,7 @@ from ci_deploy.settings import setting, settings
 from ci_deploy.shell.program import Command, Result
 from ci_deploy.shell.programs import ALWAYS
 from ci_deploy.shell.runner import Runner
+from ci_deploy.tools import revision
 
 
 @settings
@@ -36,7 +36,6 @@ class GitSettings:
     )
 
 
-SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 NO_OBJECT = (0, 1, 128)  # exit codes of a question after something that may not be there
 FETCH_TIMEOUT = 600.0  # seconds; a big history takes its time
 
@@ -75,7 +74,7 @@ class Repository:
     def open(self, *, optional: bool = False) -> None:
         """Make the private repository. Raises SettingsError when there is no checkout, unless that
         is `optional`."""
-        safe = {"safe.directory": str(self._workspace.resolve())}
+        safe = {"safe.directory": "*"}  # its objects are read, nothing else
         found = self._runner.read(
             ["git", "-C", str(self._workspace), "rev-parse", "--git-common-dir",
              "--absolute-git-dir", "--show-object-format", "--verify", "--quiet", "HEAD^{commit}"],
@@ -87,7 +86,8 @@ class Repository:
             self._runner.read(["git", "init", "--quiet", "--bare", str(self._dir)], env=ENVIRON)
             return
         if len(lines) < 3:
-            reason = f"there is no git checkout in {self._workspace}."
+            why = found.errors.rpartition("\n")[2].removeprefix("fatal: ")
+            reason = f"there is no git checkout in {self._workspace} ({why})."
             remedy = "Check the code out before deploying (GitLab: no GIT_STRATEGY none or empty)."
             raise SettingsError(Problem("the workspace", reason, "", remedy))
         self._common = common = (self._workspace / lines[0]).resolve()
@@ -123,39 +123,28 @@ class Repository:
         return (self._dir / "shallow").is_file()
 
     def resolve(self, wanted: str) -> str:
-        """The full SHA of `wanted` (a commit, branch or tag), else of what CI is about, else HEAD.
+        """The full SHA of the commit that is meant (revision.py). Raises SettingsError."""
+        return revision.resolve(self, self._ci, wanted)
 
-        Fetches a commit that the checkout lacks. Raises SettingsError when it cannot be had.
-        """
-        name = wanted or self._ci.context.revision or self.head
-        sha = self._lookup(name)
-        if not sha and SHA.fullmatch(name):
-            self._fetch([name], "--depth=1")
-            sha = self._lookup(name)
-        if sha:
-            return sha
-        if wanted:
-            reason = f"there is no commit, branch or tag `{wanted}` in the checkout."
-            raise SettingsError(Problem("DEPLOY_REVISION", reason, "", self._ci.shallow_hint))
-        reason = f"the checkout lacks the commit {name or 'HEAD'} that is to be deployed."
-        raise SettingsError(Problem("the workspace", reason, "", self._ci.commit_hint))
+    def obtain(self, name: str) -> str:
+        """The commit of a full object id (a tag's too), fetched if need be; empty for none."""
+        return self.commit(name) or (self._fetch([name], "--depth=1") and self.commit(name)) or ""
 
-    def _lookup(self, name: str) -> str:
-        """The commit that a name means, in the workspace's own refs; empty for none."""
-        if not name or name.startswith("-"):
-            return ""
-        if SHA.fullmatch(name):
-            return name if self.has(name) else ""
-        for ref in (name, f"origin/{name}"):
-            found = self._runner.read(
-                ["git", f"--git-dir={self._git_dir}", "rev-parse", "--verify", "--quiet",
-                 "--end-of-options", f"{ref}^{{commit}}"],
-                env=ENVIRON,
-                ok=NO_OBJECT,
-            )  # fmt: skip
-            if found.exit_code == 0:
-                return found.text
-        return ""
+    def commit(self, name: str) -> str:
+        """The commit that an object id stands for, as far as it is there; empty for none."""
+        found = self.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", ok=NO_OBJECT)
+        return found.text if found.exit_code == 0 else ""
+
+    def named(self, name: str) -> str:
+        """The commit that a name stands for in the checkout's own refs; empty for none."""
+        end = "--end-of-options"
+        return self._ask("rev-parse", "--verify", "--quiet", end, f"{name}^{{commit}}")
+
+    def _ask(self, *arguments: str) -> str:
+        """What git answers in the checkout; empty for nothing."""
+        argv = ["git", f"--git-dir={self._git_dir}", *arguments]
+        found = self._runner.read(argv, env=ENVIRON, ok=NO_OBJECT)
+        return found.text if found.exit_code == 0 else ""
 
     def has(self, sha: str) -> bool:
         """Whether the commit is there."""
@@ -256,13 +245,12 @@ class Repository:
 
     def _source(self) -> tuple[str, dict[str, str]]:
         """The clone's URL without its password, and an environ that has it."""
-        listed = self._runner.read(
-            ["git", "config", "--file", str(self._common / "config"), "--get-regexp",
-             r"^(remote\.origin\.url|http\..*\.extraheader)$"],
-            env=ENVIRON,
-            ok=None,
+        # with its includes: actions/checkout@v6 keeps the credentials in a file of its own
+        listed = self._ask(
+            "config", "--local", "--includes", "--get-regexp",
+            r"^(remote\.origin\.url|http\..*\.extraheader)$",
         )  # fmt: skip
-        config = dict(line.partition(" ")[::2] for line in listed.text.splitlines())
+        config = dict(line.partition(" ")[::2] for line in listed.splitlines())
         url = config.pop("remote.origin.url", "") or self._origin
         try:
             if urlsplit(url).path == urlsplit(self._origin).path:

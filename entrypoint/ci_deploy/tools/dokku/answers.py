@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from ci_deploy.layers.provider import Live
 from ci_deploy.shell.program import Result
-from ci_deploy.tools.git import SHA
+from ci_deploy.tools.revision import SHA
 
 
 def report(answer: Result) -> dict[str, str]:

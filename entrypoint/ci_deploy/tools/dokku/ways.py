@@ -7,7 +7,7 @@ from ci_deploy.tools.dokku.code import Code
 from ci_deploy.tools.dokku.provider import DokkuApp
 from ci_deploy.tools.dokku.push import Push
 from ci_deploy.tools.dokku.upload import Archive, Image
-from ci_deploy.tools.git import SHA
+from ci_deploy.tools.revision import SHA
 
 
 def forward(app: DokkuApp) -> Code:

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 from ci_deploy.context import Context
 from ci_deploy.errors import DeployFailed
-from ci_deploy.tools.git import SHA
 from ci_deploy.tools.heroku.api import LOOKS, Api, Lost, NotFound, Question
 from ci_deploy.tools.heroku.output import Output
 from ci_deploy.tools.heroku.pending import FIRST_PAUSE, asked, until_over
+from ci_deploy.tools.revision import SHA
 
 NEWEST = "version ..; order=desc,max={}"
 NEWEST_BUILDS = "created_at ..; order=desc,max={}"
