@@ -20,6 +20,7 @@ _WHOLE = re.compile(
 )
 _BEGINS_LINE = re.compile(r"\s*(?:\\r)?(?:$|#|\\n|(?:export\s+)?[A-Za-z_][\w.-]*\s*=(?!=))")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+|[A-Za-z0-9_-]+")
+_PADDED = re.compile(r"[A-Za-z0-9+/_-]+={1,2}")
 
 
 def text_of(data: bytes, errors: str = "replace") -> str:
@@ -86,18 +87,17 @@ def dotenv(text: str) -> dict[str, str]:
     from dotenv.parser import parse_stream
 
     text = dotenv_text(text)
+    if _PADDED.fullmatch(text.strip()):
+        message = (
+            "it is one name without a value, as base64 of something else looks too. Make base64 of "
+            "`NAME=value` lines with `base64 -w0 FILE`, or write `NAME=''` for an empty value."
+        )
+        raise ValueError(message)
     bindings = list(parse_stream(io.StringIO(text)))
     for binding in bindings:
         if binding.error or (binding.key is not None and binding.value is None):
             message = f"line {binding.original.line} is not `NAME=value`."
             raise ValueError(message)
-    named = [binding for binding in bindings if binding.key is not None]
-    if len(named) == 1 and _looks_encoded(named[0].key or "", named[0].value or ""):
-        message = (
-            "it looks like base64, but it is not base64 of `NAME=value` lines: make it anew "
-            "with `base64 -w0 FILE`."
-        )
-        raise ValueError(message)
     values = DotEnv(None, stream=io.StringIO(text), interpolate=False, override=True).dict()
     return {key: value or "" for key, value in values.items()}
 
@@ -133,19 +133,3 @@ def _decoded(text: str) -> str | None:
     clean = all(char.isprintable() or char in "\n\r\t\ufeff" for char in found)
     meaningful = re.search(r"[=#\s:-]", found.strip()) or _BASE64.fullmatch(found.strip())
     return found if clean and meaningful and found.strip() else None
-
-
-def _looks_encoded(name: str, value: str) -> bool:
-    """A name that nobody would choose, with nothing or only padding as its value."""
-    if value.strip("=") or not _BASE64.fullmatch(name):
-        return False
-    mixed = re.search("[a-z]", name) and re.search("[A-Z]", name)
-    return (len(name) >= 12 and bool(mixed)) or _damaged(name)
-
-
-def _damaged(name: str) -> bool:
-    """Whether base64 that is cut off or has a wrong letter stands there: most of it is text."""
-    usable = name.translate({45: "+", 95: "/"})
-    data = base64.b64decode(usable[: len(usable) // 4 * 4])
-    good = sum(0x20 <= byte < 0x7F or byte in b"\n\r\t" for byte in data)
-    return len(data) >= 9 and good == len(data)
