@@ -108,6 +108,43 @@ def test_config_that_is_no_dotenv_is_a_bad_setting_without_its_values(
     assert "hunter2" not in done.output
 
 
+def test_values_that_dokku_cannot_store_are_refused_before_anything_is_touched(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    """(faults K2)"""
+    config = 'GREETING="say \\"hi\\""\nPIN=0123\nGOOD=1\n'
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, APP_CONFIG=config))
+    assert done.code == 2, done.output
+    assert "Dokku cannot store the value of GREETING, PIN as it is" in done.output
+    assert not [call for call in dokku.calls() if call.raw.startswith(("config:", "git-"))]
+
+
+def test_variables_that_the_server_cannot_read_stop_the_deploy(
+    dokku: DokkuStandIn, naive: Client, checkout: Checkout
+) -> None:
+    """Dokku would go on, with no process at all, and quote values of others (faults K2, K4)."""
+    naive.dokku("config:set --no-restart --encoded hello GREETING=c2VjcmV0IHdvcmRzIg==")
+    naive.dokku("config:set --no-restart hello OTHER=1")
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    assert done.code == 20, done.output
+    assert "/home/dokku/hello/ENV" in done.output
+    assert "secret words" not in done.output + json.dumps(done.report)
+    assert dokku.app("hello").releases == 0
+
+
+def test_address_of_a_new_service_is_not_in_the_log(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    """The plugins end `create` with it (faults C2)."""
+    env = settings_for(dokku, DOKKU_SERVICES="postgres redis")
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert done.code == 0, done.output
+    for key in ("DATABASE_URL", "REDIS_URL"):
+        address = dokku.app("hello").config[key]
+        secret = address.partition("@")[0].rpartition(":")[2]
+        assert secret not in done.output + json.dumps(done.report)
+
+
 def test_services_are_created_and_linked_after_the_config_and_only_once(
     dokku: DokkuStandIn, checkout: Checkout
 ) -> None:

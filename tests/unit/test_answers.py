@@ -134,6 +134,44 @@ def test_anything_but_true_is_not_up(running: str) -> None:
     assert not live(running=running).up
 
 
+def test_process_that_is_started_again_and_again_is_not_up() -> None:
+    """Dokku says `Running: true` of it (faults K3)."""
+    states = "       Status web 1:                  restarting (CID: 0123456789a)\n"
+    found = live(running="true", states=states)
+    assert not found.up
+    assert found.detail == "0 of 1 processes up (down: web 1)"
+
+
+@pytest.mark.parametrize(
+    ("scale", "none"),
+    [
+        ("-----> Scaling for hello\nproctype: qty\n--------: ---\nweb:  1\n", False),
+        ("-----> Scaling for hello\nproctype: qty\n--------: ---\nweb:  0\nworker:  2\n", False),
+        ("-----> Scaling for hello\nproctype: qty\n--------: ---\nweb:  0\n", True),
+        ("-----> Scaling for hello\nproctype: qty\n--------: ---\n", True),
+    ],
+)
+def test_no_process_is_right_only_where_the_scale_wants_none(scale: str, none: bool) -> None:
+    """A broken ENV file makes Dokku deploy with no process at all (faults K2)."""
+    assert answers.wants_none(result(scale)) == none
+    ps = result(PS.format(deployed="true", processes=0, running="false"))
+    found = answers.live(SHA, ps, result(""), busy=False, none_wanted=none)
+    assert found.up == none
+    assert ("wants some" in found.detail) != none
+
+
+def test_hints_name_the_app() -> None:
+    """(faults K12)"""
+    lines = [" !     Could not start due to 1 failed checks (web.1)"]
+    assert "`dokku logs:failed hello`" in answers.reason(lines, "hello")[1]
+
+
+def test_certificate_is_read_under_the_heading_that_dokku_prints() -> None:
+    """(faults K10)"""
+    text = "=====> hello ssl information\n       Ssl dir: /x\n       Ssl enabled: true\n"
+    assert answers.report(result(text))["enabled"] == "true"
+
+
 def test_app_without_processes_is_up() -> None:
     assert live(running="false", processes=0).up
 

@@ -11,13 +11,13 @@ from typing import Any, cast
 
 import pytest
 
-from ci_deploy.errors import Locked, ToolMissing
+from ci_deploy.errors import DeployFailed, Locked, ToolMissing
 from ci_deploy.layers.provider import Deployed, Live, ProcessAction
 from ci_deploy.layers.providers.dokku import Dokku
 from ci_deploy.shell.program import Result
 from ci_deploy.shell.redaction import Redactor
 from ci_deploy.tools.dokku import code, review
-from ci_deploy.tools.dokku.app import HISTORY, OURS, REVIEW, App, State, with_deployment
+from ci_deploy.tools.dokku.app import HISTORY, OURS, REVIEW, App, State, unstorable, with_deployment
 from ci_deploy.tools.dokku.provider import DokkuApp
 
 SHA = "a" * 40
@@ -116,6 +116,55 @@ def test_secrets_of_the_app_are_hidden_at_once() -> None:
 def test_age_that_is_not_known_is_none(updated: str) -> None:
     git = report("git", Deploy_branch="main", Last_updated_at=updated)
     assert survey(git_report=git).updated == 0
+
+
+BROKEN = Result(("ssh",), 1, err=b' !     unterminated quoted value "TOP=s3cret-of-another\\\\"')
+
+
+def test_config_that_cannot_be_read_is_no_empty_config() -> None:
+    """The server's words quote other variables' values (faults K2, K4)."""
+    with pytest.raises(DeployFailed, match="cannot read its config") as caught:
+        apps()[0].config(BROKEN, "hello")
+    shown = f"{caught.value} {caught.value.hint} {caught.value.lines}"
+    assert "/home/dokku/hello/ENV" in shown
+    assert "s3cret" not in shown
+
+
+@pytest.mark.parametrize("key", ["X", "CI_DEPLOY_UNFINISHED"])
+def test_words_of_a_failing_config_set_are_kept_to_ourselves(key: str) -> None:
+    """(faults K4)"""
+    app, server = apps()
+    failed = Result(("ssh",), 1, lines=tuple(BROKEN.errors.splitlines()))
+    server.change_hidden = server.change = lambda _words, **_options: failed
+    for change in (
+        lambda: app.set_config("hello", {key: "a"}, what="set it"),
+        lambda: app.unset_config("hello", key, what="unset it"),
+    ):
+        with pytest.raises(DeployFailed) as caught:
+            change()
+        assert "s3cret" not in f"{caught.value} {caught.value.hint} {caught.value.lines}"
+
+
+@pytest.mark.parametrize("value", ['say "hi"', '"', "C:\\", "a\\\\", "0123", "+5", "-0", "a\0b"])
+def test_values_that_dokku_gives_back_otherwise_are_known(value: str) -> None:
+    """(faults K2)"""
+    assert unstorable({"A": "fine", "B": value}) == ["B"]
+
+
+@pytest.mark.parametrize(
+    "value", ["", '"a" b', "a\\b", "123", "-7", "0", "1.50", "0x1F", "a\n", "'", "９"]
+)
+def test_values_that_dokku_keeps_are_accepted(value: str) -> None:
+    """(faults K2)"""
+    assert unstorable({"B": value}) == []
+
+
+@pytest.mark.parametrize(("builds", "busy"), [("[]", False), ('[{"id": "a"}]', True), (None, True)])
+def test_lock_that_a_failed_build_has_left_is_no_deploy(builds: str | None, busy: bool) -> None:
+    """A Dokku that cannot list builds is believed about its lock (faults K5)."""
+    locked = report("app", Deploy_source="git-push", Deploy_source_metadata=SHA, Locked="true")
+    more = {} if builds is None else {"builds_list": builds}
+    assert survey(apps_report=locked, **more).live.busy is busy
 
 
 # --- review apps ---

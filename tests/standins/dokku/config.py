@@ -9,6 +9,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
+from .model import App
 from .output import fail
 from .parsing import Options, parse
 from .registry import command
@@ -29,7 +30,11 @@ def read_arguments(host: Host, words: Sequence[str]) -> tuple[str, list[str], Op
         return "", arguments, options
     if not arguments:
         fail("Please specify an app or --global")
-    return host.app(arguments[0]).name, arguments[1:], options
+    app = host.app(arguments[0])
+    if app.env_broken:  # the message quotes the file, whatever was asked
+        broken = next((value for value in app.config.values() if value.endswith("\\")), "")
+        fail(f'unterminated quoted value "{broken}\\"')
+    return app.name, arguments[1:], options
 
 
 def variables(host: Host, name: str, options: Options) -> dict[str, str]:
@@ -50,9 +55,18 @@ def store(host: Host, name: str, *, put: Mapping[str, str], drop: Sequence[str])
     """Write the config of an app or of the server."""
     scope = host.store.edit_app(name) if name else host.store.edit_globals()
     with scope as target:
-        target.config = {
-            key: value for key, value in {**target.config, **put}.items() if key not in drop
-        }
+        written = {**target.config, **put}
+        written = {key: value for key, value in written.items() if key not in drop}
+        if isinstance(target, App) and any(value.endswith("\\") for value in written.values()):
+            target.env_broken = True
+        target.config = {key: read_back(value) for key, value in written.items()}
+
+
+def read_back(value: str) -> str:
+    """Return what godotenv reads after it has written a value: as it was, but for two kinds."""
+    if re.fullmatch(r"[+-]?[0-9]{1,18}", value):
+        return str(int(value))
+    return value[:-1] + "\\" if value.endswith('"') else value
 
 
 def restart(host: Host, name: str) -> None:

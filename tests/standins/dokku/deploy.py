@@ -149,7 +149,7 @@ def run_processes(host: Host, app: App, release: Release, only: Collection[str])
     commands = tasks.procfile(host, app, release.directory)
     types = sorted(commands, key=lambda each: (each != "web", each))
     for process_type in types if not only else [each for each in types if each in only]:
-        count = app.scale.get(process_type, 0)
+        count = 0 if app.env_broken else app.scale.get(process_type, 0)
         host.console.info1(f"Deploying {process_type} (count={count})")
         if checks.applies(app, checks.DISABLED, process_type):
             replace(host, app, process_type, [])

@@ -77,6 +77,7 @@ class App:
     live: Release | None = None
     processes: list[Process] = field(default_factory=list)
     front: Process | None = None
+    env_broken: bool = False  # its variables cannot be read
 
 
 @dataclass

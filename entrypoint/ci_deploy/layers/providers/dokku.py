@@ -22,6 +22,7 @@ from ci_deploy.tools.dokku.services import Services
 from ci_deploy.tools.dokku.upload import Upload
 
 BUILD_TIMEOUT = 600.0  # seconds to build again what runs, after MIGRATE=before has failed
+STEADY = 1.0  # seconds between the two looks that have to find all processes up
 UP_TIMEOUT = 60.0  # seconds until all processes of a deployed revision have to run
 
 
@@ -104,7 +105,7 @@ class Dokku(DokkuApp):
         }
         if doubtful:
             words = ["config:export", "--format", "json", wanted.base]
-            base = self.apps.config(self.server.ask(words)[0])
+            base = self.apps.config(self.server.ask(words)[0], wanted.base)
             review.guard_addresses(wanted, review.addresses(base), doubtful)
 
     # --- provision ---
@@ -125,6 +126,8 @@ class Dokku(DokkuApp):
     def link_services(self) -> None:
         """After the config: a variable may choose the scheme of a service's URL."""
         self.services.link()
+        if not self.services.complete and not self.ctx.planning:
+            self.apps.read_config(self.ctx.app)  # hides the addresses that the server has made
         if self.ctx.review:
             review.set_domain(self.server, self.ctx.app, self.ctx.review)
         if self.ctx.settings.app_dir and isinstance(self.code, Push):
@@ -217,10 +220,16 @@ class Dokku(DokkuApp):
             self.server.change_together([record])
         else:
             beside = self._remember(self.ctx.revision)
+        steady = False  # what crashes at its start is up now and then
         while True:
             live, beside = self.apps.pushed(self.ctx.app, self.state, beside), None
             if live.revision == self.ctx.revision and live.up:
-                break
+                if steady:
+                    break
+                steady = True
+                self.ctx.cancellation.sleep(STEADY)
+                continue
+            steady = False
             if time.monotonic() > until or live.revision != self.ctx.revision:
                 raise self._not_verified(live)
             self.ctx.cancellation.sleep(2.0)
@@ -245,7 +254,8 @@ class Dokku(DokkuApp):
         history = with_deployment(self.state, entry, identity)
         self.state = self.state._replace(config={**self.state.config, HISTORY: history})
         words = ["config:set", "--no-restart", "--encoded", app, f"{HISTORY}={encoded(history)}"]
-        return self.server.prepared(words, what=f"note on {app} that {revision[:7]} was deployed")
+        what = f"note on {app} that {revision[:7]} was deployed"
+        return self.server.prepared(words, what=what, quiet=True)
 
     def interrupted(self) -> None:
         """Only one build of an app runs at a time: if ours had begun, it is ours."""

@@ -51,8 +51,18 @@ def revision(metadata: str) -> str:
     return metadata if SHA.fullmatch(metadata) else ""
 
 
-def live(running: str, ps: Result, urls: Result, *, busy: bool) -> Live:
-    """What runs, from `ps:report` and `urls`; `running` is the revision."""
+def wants_none(scale: Result) -> bool:
+    """Whether `ps:scale` wants no process at all, or says nothing of any."""
+    counts = re.findall(r"(?m)^[\w-]+: +(\d+)$", scale.text)
+    return scale.exit_code == 0 and not any(map(int, counts))
+
+
+def live(running: str, ps: Result, urls: Result, *, busy: bool, none_wanted: bool = True) -> Live:
+    """What runs, from `ps:report` and `urls`; `running` is the revision. Where no process is there,
+    `none_wanted` tells whether that is right.
+
+    Dokku's own `Running: true` counts a process that Docker starts again and again.
+    """
     state = report(ps)
     states = {
         key.removeprefix("status "): value.split()[0]
@@ -63,11 +73,14 @@ def live(running: str, ps: Result, urls: Result, *, busy: bool) -> Live:
     detail = f"{len(states) - len(down)} of {len(states)} processes up"
     if down:
         detail += f" (down: {', '.join(down)})"
+    none = state.get("processes") == "0"
+    if none and not none_wanted:
+        detail += ", although its scale wants some"
     addresses = urls.text.split() if urls.exit_code == 0 else []
     secure = [url for url in addresses if url.startswith("https://")]
     return Live(
         revision=running,
-        up=state.get("running") == "true" or state.get("processes") == "0",
+        up=none_wanted if none else state.get("running") == "true" and not down,
         url=next(iter(secure or addresses), ""),
         detail=detail,
         busy=busy,
@@ -103,7 +116,7 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
     ),
     re.compile(r"Invalid branch name '(?P<a>[^']*)'"): (
         "the app's deploy branch `{a}` is not a valid branch name.",
-        "On the server: `dokku git:set APP deploy-branch main`.",
+        "On the server: `dokku git:set {app} deploy-branch main`.",
     ),
     re.compile(r"Execution of (?P<a>\w+) task failed: (?P<b>.*)"): (
         "the {a} task failed: {b}",
@@ -115,7 +128,7 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
     ),
     re.compile(r"Could not start due to (?P<a>.*)"): (
         "the new version did not start: {a}",
-        "On the server, `dokku logs:failed APP` shows what it has said.",
+        "On the server, `dokku logs:failed {app}` shows what it has said.",
     ),
     re.compile(r"App build failed"): (
         "the build failed.",
@@ -136,12 +149,12 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
 }
 
 
-def reason(lines: Sequence[str]) -> tuple[str, str]:
+def reason(lines: Sequence[str], app: str = "APP") -> tuple[str, str]:
     """Why a deploy failed, and what to do; empty texts when it says nothing that is known."""
     for pattern, (message, hint) in REASONS.items():
         for line in lines:
             if match := pattern.search(line):
-                found = match.groupdict()
+                found = {**match.groupdict(), "app": app}
                 return message.format(**found), hint.format(**found)
     return "", ""
 

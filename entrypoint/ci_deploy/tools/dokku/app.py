@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -78,7 +79,7 @@ class App:
         )
         if apps.exit_code:
             return State(), rest
-        return self._state(name, apps, git, ps, urls, self.config(config)), rest
+        return self._state(name, apps, git, ps, urls, self.config(config, name)), rest
 
     def look(self, name: str, config: Mapping[str, str]) -> State:
         """The short form: what runs now. `config` is what an earlier survey has told."""
@@ -98,24 +99,61 @@ class App:
         revision = answers.revision(source.get("deploy source metadata", ""))
         if not revision:
             return self.look(name, before.config).live
-        busy = source.get("locked") == "true"
-        return answers.live(revision, ps, urls, busy=busy)
+        return self._live(name, revision, source, ps, urls)
 
-    def set_config(self, name: str, changes: Mapping[str, str], *, what: str) -> None:
+    def _live(
+        self, name: str, revision: str, source: Mapping[str, str], ps: Result, urls: Result
+    ) -> Live:
+        """What runs. Asks more only where the reports leave it open: a failed build leaves the lock
+        behind, and no process at all is right only where none is wanted."""
+        busy, none_wanted = source.get("locked") == "true", True
+        if busy:
+            words = ["builds:list", name, "--format", "json", "--status", "running"]
+            listed = self._server.ask(words)[0]
+            busy = listed.exit_code != 0 or bool(answers.builds(listed))  # Dokku < 0.38 has none
+        state = answers.report(ps)
+        if state.get("processes") == "0" and state.get("deployed") == "true":
+            none_wanted = answers.wants_none(self._server.ask(["ps:scale", name])[0])
+        return answers.live(revision, ps, urls, busy=busy, none_wanted=none_wanted)
+
+    def set_config(self, name: str, changes: Mapping[str, str], *, what: str) -> Result:
         """Set variables without a restart: values byte for byte, and in no argv of ours."""
         pairs = [f"{key}={encoded(value)}" for key, value in changes.items()]
         words = ["config:set", "--no-restart", "--encoded", name, *pairs]
         done = self._server.change_hidden(words, what=what, quiet=True, ok=None)
-        if done.exit_code:
-            message = f"Dokku refuses to set {', '.join(changes)}."
-            raise DeployFailed(message, lines=done.lines, shown=False)
+        if done.exit_code:  # its words are kept to ourselves: they quote other variables' values
+            raise refused(f"Dokku refuses to set {', '.join(changes)}", name, done)
+        return done
+
+    def set_and_check(self, name: str, changes: Mapping[str, str], *, what: str) -> None:
+        """The same, and see that the server gives back what was set. Raises DeployFailed."""
+        done = self.set_config(name, changes, what=what)
+        if done.planned:
+            return
+        now = self.read_config(name)
+        if wrong := [key for key, value in changes.items() if now.get(key) != value]:
+            message = f"the server holds other values than it was given: {', '.join(wrong)}."
+            raise DeployFailed(message, hint="Dokku cannot store every value: encode these.")
+
+    def read_config(self, name: str) -> Mapping[str, str]:
+        """The app's variables, asked anew. Raises DeployFailed when the server cannot read them."""
+        return self.config(self._server.ask(["config:export", "--format", "json", name])[0], name)
 
     def unset_config(self, name: str, *keys: str, what: str) -> None:
         """Remove variables without a restart."""
-        self._server.change(["config:unset", "--no-restart", name, *keys], what=what, quiet=True)
+        words = ["config:unset", "--no-restart", name, *keys]
+        done = self._server.change(words, what=what, quiet=True, ok=None)
+        if done.exit_code:
+            raise refused(f"Dokku refuses to unset {', '.join(keys)}", name, done)
 
-    def config(self, answer: Result) -> Mapping[str, str]:
-        """The app's variables; those that look like secrets are hidden from now on."""
+    def config(self, answer: Result, name: str) -> Mapping[str, str]:
+        """The app's variables; those that look like secrets are hidden from now on.
+
+        Raises DeployFailed when the server cannot read them: to go on as if there were none would
+        lose our notes, and Dokku would deploy the app without any process.
+        """
+        if answer.exit_code:
+            raise refused("Dokku cannot read its config", name, answer)
         try:
             found = json.loads(answer.out)
         except ValueError:
@@ -161,7 +199,7 @@ class App:
             revision = last.get("revision", "") if last.get("as") == state.identity else ""
         containers = answers.containers(ps)
         runs = notes.running(config.get(UNFINISHED, ""), revision, containers)
-        live = answers.live(runs, ps, urls, busy=state.locked)
+        live = self._live(name, runs, source, ps, urls)
         return state._replace(live=live, recorded=revision, containers=containers)
 
 
@@ -171,6 +209,31 @@ def with_deployment(state: State, entry: Deployed, identity: str = "") -> str:
     if identity:
         new["as"] = identity
     return json.dumps([new, *state.deployments][:REMEMBERED])
+
+
+def unstorable(values: Mapping[str, str]) -> list[str]:
+    """Names of values that Dokku does not give back as they were: its ENV file loses a `"` at the
+    end, cannot be read after a `\\` at the end, and makes numbers of what looks like one."""
+    return [name for name, value in values.items() if value.endswith(('"', "\\")) or _odd(value)]
+
+
+def _odd(value: str) -> bool:
+    number = re.fullmatch(r"[+-]?[0-9]{1,19}", value) is not None
+    return "\0" in value or (number and str(int(value)) != value)
+
+
+def refused(message: str, app: str, done: Result) -> DeployFailed:
+    """An error about the config without the server's words, which hold values."""
+    words = "\n".join(done.lines) + done.errors
+    if re.search(r"unterminated quoted value|unexpected character|zero length string", words):
+        hint = (
+            "The app's file of variables is broken, and Dokku cannot mend it: as root there,"
+            f' correct the value that ends in `"` or a backslash in /home/dokku/{app}/ENV, until '
+            f"`dokku config:export {app}` works again."
+        )
+        return DeployFailed(f"{message}: that of {app} cannot be parsed.", hint=hint)
+    hint = "Its words are not shown, for they may hold values of variables."
+    return DeployFailed(f"{message} of {app} (exit code {done.exit_code}).", hint=hint)
 
 
 def encoded(text: str) -> str:

@@ -1,7 +1,8 @@
 """`MIGRATE=before`: build, run the steps in the new release, and only then let it go live.
 
 Facts: `ps:set APP skip-deploy true`, the push, `run` (which takes the image that was built last),
-`ps:set APP skip-deploy`, `deploy APP` (docs processes/process-management, 0.38).
+`ps:set APP skip-deploy`, `deploy APP latest` (docs processes/process-management, 0.38; without the
+tag it fails, and with it the server says nothing of its success).
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class BeforeTraffic:
         self._ctx = ctx
         self._server = server
         self._provider = provider
+        self._containers = state.containers
         self._note = notes.built_over(state.live.revision, state.containers)
 
     def run(self, code: Code, steps: Sequence[Step], restore: Callable[[], None]) -> bool:
@@ -55,10 +57,25 @@ class BeforeTraffic:
             if not ran.planned:
                 step.check(ran)
         restore()
+        if not self._ctx.planning:
+            self._check_built()
         result = self._server.change(
-            ["deploy", app], what=f"let {app} go live", ok=None, watch=code.watch
+            ["deploy", app, "latest"], what=f"let {app} go live", ok=None, watch=code.watch
         )
-        if not result.planned and (result.exit_code or not code.said(answers.DEPLOYED)):
-            message, hint = answers.reason(result.lines)
+        if not result.planned and (result.exit_code or not self._replaced()):
+            message, hint = answers.reason(result.lines, app)
             raise DeployFailed(message or "it did not go live.", hint=hint, lines=result.lines)
         return not result.planned
+
+    def _check_built(self) -> None:
+        """`deploy` takes the image that was built last, under no lock: it has to be ours."""
+        built = answers.report(self._server.ask(["apps:report", self._ctx.app])[0])
+        revision = answers.revision(built.get("deploy source metadata", ""))
+        if revision and revision != self._ctx.revision:
+            message = f"{revision[:7]} was built meanwhile, so nothing went live."
+            raise DeployFailed(message, hint="Let only one job at a time deploy an app.")
+
+    def _replaced(self) -> bool:
+        """Whether new containers run: `deploy` does not say that it has deployed."""
+        now = answers.containers(self._server.ask(["ps:report", self._ctx.app])[0])
+        return not now or not now & self._containers

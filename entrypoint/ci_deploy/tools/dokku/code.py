@@ -173,7 +173,7 @@ class Code(ABC):
 
     def _fail(self, result: Result) -> NoReturn:
         """Say why, in the user's words."""
-        message, hint = answers.reason(self._lines)
+        message, hint = answers.reason(self._lines, self._ctx.app)
         if self.was_held_back and not message:
             message = "it was built, but Dokku is told to hold deploys back (skip-deploy)."
             hint = f"On the server: `dokku ps:set {self._ctx.app} skip-deploy`, or --global."

@@ -14,7 +14,7 @@ from ci_deploy.errors import OutcomeUnknown, Problem, SettingsError, ToolMissing
 from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, Ran
 from ci_deploy.settings import setting, settings
 from ci_deploy.tools.dokku import answers, databases, release_tasks, review
-from ci_deploy.tools.dokku.app import UNFINISHED, App, State, encoded
+from ci_deploy.tools.dokku.app import UNFINISHED, App, State, unstorable
 from ci_deploy.tools.dokku.server import DokkuServer, one_off
 from ci_deploy.tools.dokku.services import Service, services
 from ci_deploy.tools.git import GitSettings
@@ -78,6 +78,10 @@ class DokkuApp(Provider[DokkuSettings]):
         yield from self.ssh.prepare()
         if self.settings.method == "image" and not self.settings.image:
             yield Problem("DOKKU_IMAGE", "DEPLOY_METHOD=image needs it.")
+        if names := unstorable(self.ctx.app_config):
+            reason = f"Dokku cannot store the value of {', '.join(names)} as it is."
+            remedy = 'No value may end in `"` or a backslash, or be a number like 0123: encode it.'
+            yield Problem("APP_CONFIG", reason, "", remedy)
 
     def begin(self) -> None:
         self.ssh.open(self.settings.host)
@@ -96,7 +100,7 @@ class DokkuApp(Provider[DokkuSettings]):
 
     def set_config(self, changes: Mapping[str, str]) -> None:
         app = self.ctx.app
-        self.apps.set_config(app, changes, what=f"set {', '.join(sorted(changes))} on {app}")
+        self.apps.set_and_check(app, changes, what=f"set {', '.join(sorted(changes))} on {app}")
 
     def lock_holder(self) -> str:
         app = self.ctx.app
@@ -198,17 +202,9 @@ class DokkuApp(Provider[DokkuSettings]):
         app = self.ctx.app
         if text:
             what = f"note on {app} what is unfinished: {text}"
-            words = [
-                "config:set",
-                "--no-restart",
-                "--encoded",
-                app,
-                f"{UNFINISHED}={encoded(text)}",
-            ]
+            self.apps.set_config(app, {UNFINISHED: text}, what=what)
         else:
-            what = f"remove the note from {app}"
-            words = ["config:unset", "--no-restart", app, UNFINISHED]
-        self.server.change(words, what=what, quiet=True)
+            self.apps.unset_config(app, UNFINISHED, what=f"remove the note from {app}")
         self.state = self.state._replace(config={**self.state.config, UNFINISHED: text})
 
     def noted(self) -> str:

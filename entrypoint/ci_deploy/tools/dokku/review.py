@@ -81,7 +81,7 @@ def secure(server: DokkuServer, app: str, console: Console) -> None:
     plugins, certs, active = server.ask(
         ["plugin:list"], ["certs:report", app], ["letsencrypt:active", app]
     )
-    if answers.report(certs).get("ssl enabled") == "true" or active.text.strip() == "true":
+    if answers.report(certs).get("enabled") == "true" or active.text.strip() == "true":
         return
     if not re.search(r"(?m)^\s*letsencrypt\s", plugins.text):
         return

@@ -69,9 +69,9 @@ class DokkuServer:
         result = self._runner.save(self._ssh.command(self.server, words), path, what=what)
         return None if result.planned else path.stat().st_size
 
-    def prepared(self, words: Sequence[str], *, what: str, prefix: str = "") -> Change:
+    def prepared(self, words: Sequence[str], *, what: str, quiet: bool = False) -> Change:
         """A change to be made side by side with others."""
-        return Change(self._ssh.command(self.server, words), what, prefix)
+        return Change(self._ssh.command(self.server, words), what, quiet=quiet)
 
     def change_together(self, changes: Sequence[Change]) -> None:
         """Make several changes at once. Raises CommandFailed when one of them fails."""

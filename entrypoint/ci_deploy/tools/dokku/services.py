@@ -134,7 +134,7 @@ class Services:
                     *(["--image-version", service.version] if service.version else []),
                 ],
                 what=f"create the {service.kind} service {self._names[service]}",
-                prefix=f"{service.kind}: ",
+                quiet=True,  # its last lines are the address, with the password
             )
             for service in self._missing
         ]
