@@ -244,6 +244,19 @@ def test_one_process_is_meant_not_the_whole_app(
     assert server.told == [words]
 
 
+def test_note_on_what_runs_is_gone_before_the_verification(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It speaks of the containers before, and would hide that the new ones run (faults K8)."""
+    told = list[str]()
+    app = app_on(Recorded(0, 38))
+    monkeypatch.setattr(app, "unfinished", list, raising=False)
+    monkeypatch.setattr(app, "forget", lambda *_notes: told.append("forget"), raising=False)
+    monkeypatch.setattr(app, "_verify", lambda _code: told.append("verify"), raising=False)
+    app._bring(cast("Any", SimpleNamespace(run=lambda: True)))  # type: ignore[attr-defined]
+    assert told == ["forget", "verify"]
+
+
 def test_old_server_is_not_sent_a_command_that_it_would_split() -> None:
     server = Recorded(0, 33, 9)
     app = app_on(server)

@@ -151,11 +151,11 @@ class Dokku(DokkuApp):
             done = way.run(code, steps, self._go_live_again)
         else:
             done = code.run()
+        self.forget(*notes.about_what_runs(self.unfinished()))  # else the verification believes it
         if done:
             self._verify(code)
         else:
             self.server.change_together([self._remember(self.ctx.revision)])  # planned
-        self.forget(*notes.about_what_runs(self.unfinished()))
 
     @on(Event.DEPLOY_FAILED, priority=40)
     def stop_holding_back(self) -> None:
