@@ -107,7 +107,7 @@ class Assembly:
         core = load(CoreSettings, source, hide)
         chosen = self._choose()
         wanted = [(cls, load(cls.Settings, source, hide)) for cls in chosen]
-        review = load(ReviewSettings, source, hide) if command in {"review", "destroy"} else None
+        review = load(ReviewSettings, source, hide) if self._for_review(command, core) else None
         ctx = self._make(command, core, planning=planning, arguments=dict(arguments or {}))
         layers = [cls(ctx, loaded) for cls, loaded in wanted if loaded is not None]
         for layer in layers:
@@ -126,6 +126,15 @@ class Assembly:
             ctx.review = review_app(ctx.app, review, self.ci.context, source, limit=limit)
         self._mention(chosen)
         return ctx, layers
+
+    def _for_review(self, command: str, core: CoreSettings | None) -> bool:
+        """Whether it is about a review app; a rollback is where its job is, and names it."""
+        if command != "rollback":
+            return command in {"review", "destroy"}
+        facts = self.ci.context
+        environment = (core.environment if core else "") or facts.environment
+        named = bool(self.source.text("REVIEW_APP_NAME"))
+        return named and facts._replace(environment=environment).of_a_change
 
     def bare_context(self) -> Context:
         """A context without app and provider, for commands that only look at this machine."""
@@ -158,7 +167,11 @@ class Assembly:
 
     def _hint(self) -> str:
         facts = self.ci.context
-        if facts.protected is False and any("is required" in str(p) for p in self.source.problems):
+        missing = [each for each in self.source.problems if "is required" in str(each)]
+        secrets = {self.source.spell(each) for each in every_setting(self.classes) if each.secret}
+        if any(each.setting in secrets for each in missing) and self.ci.missing_hint:
+            return self.ci.missing_hint
+        if facts.protected is False and missing:
             return (
                 f"`{facts.ref}` is not a protected branch or tag, so this job does not get the "
                 "project's protected variables. Protect it, or give the variables to all branches."

@@ -74,7 +74,7 @@ def _run_events(
     if not wanted.enabled:
         return _nothing(assembly, command, "disabled", "CI_DEPLOY is false: nothing was done.")
     try:
-        guards.check(command, assembly.ci.context, wanted.allow)
+        guards.check_job(assembly, command, options)
     except SkipDeploy as skip:
         return _nothing(assembly, command, "skipped", str(skip))
     arguments = {**vars(options), "revision": next(iter(words), "")}
@@ -88,6 +88,7 @@ def _run_events(
     if command not in WITHOUT_CHECKOUT:
         ctx.revision = ctx.repository.resolve(ctx.settings.revision)
         ctx.title = ctx.redactor.text(ctx.repository.subject(ctx.revision))
+    guards.check_code(ctx.facts, ctx.repository, ctx.revision, wanted.allow)
     _headline(ctx)
     for doubt in guards.doubts(ctx.facts):
         ctx.console.warning(doubt)
@@ -239,6 +240,7 @@ def version(assembly: Assembly, options: argparse.Namespace) -> int:
 def _ready(
     assembly: Assembly, options: argparse.Namespace, *, planning: bool = False
 ) -> tuple[Context, list[Any]]:
+    guards.check_job(assembly, options.command, options)
     ctx, layers = assembly.context(options.command, planning=planning, arguments=vars(options))
     for layer in layers:
         layer.begin()

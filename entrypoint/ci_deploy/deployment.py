@@ -114,7 +114,9 @@ class Deployment:
         self.report.changed = True
         verb = SUCCESS.get(self.ctx.command, "runs")
         self.report.live = f"{self.ctx.app} {verb} {live.revision[:7]}".rstrip()
-        self.report.rollback = self.ctx.provider.rollback_command
+        before = self.ctx.before
+        if self.ctx.command != "destroy" and not self.ctx.review and before and before.revision:
+            self.report.rollback = self.ctx.provider.rollback_command
         self._close("succeeded", 0)
         for handler, error in self._outcome(self.outcomes[0]):
             self._fail_late(handler, error)

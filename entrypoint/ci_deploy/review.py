@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from ci_deploy.ci.base import CIContext
-from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.errors import Problem, Refused, SettingsError
 from ci_deploy.settings import setting, settings, spelled
 from ci_deploy.source import Source
 
+PORTS = {
+    "postgres": 5432, "mysql": 3306, "mariadb": 3306, "mongodb": 27017, "redis": 6379,
+    "rediss": 6379, "amqp": 5672, "amqps": 5671,
+}  # fmt: skip
+ALIASES = {"postgresql": "postgres", "postgis": "postgres", "mysql2": "mysql"}
 HASH = 6  # characters that make a shortened or changed name unique
 
 
@@ -100,3 +107,36 @@ def app_name(base: str, branch: str, limit: int) -> str:
 def slug(text: str) -> str:
     """Lower case, digits and single dashes; never empty."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "branch"
+
+
+def same_place(one: str, other: str) -> bool:
+    """Whether two addresses lead to the same database: whoever logs in, with whatever driver and
+    parameters."""
+    return one == other or _place(one) == _place(other)
+
+
+def _place(address: str) -> tuple[str, str, str]:
+    """Host, port and path in lower case; the text itself where it has no host."""
+    try:
+        parts = urlsplit(address.strip())
+        scheme = parts.scheme.partition("+")[0]
+        port = parts.port or PORTS.get(ALIASES.get(scheme, scheme), 0)
+        host = (parts.hostname or "").rstrip(".")
+    except ValueError:
+        return address, "", ""
+    return (host, str(port), parts.path.strip("/").lower()) if host else (address, "", "")
+
+
+def guard_addresses(
+    review: ReviewApp, base: Mapping[str, str], wanted: Mapping[str, str], hint: str
+) -> None:
+    """Raises Refused when a variable of the review app is the address of one of the base app's
+    services: its migrations would run on production's data."""
+    for key, value in wanted.items():
+        theirs = next((name for name, each in base.items() if same_place(value, each)), "")
+        if theirs:
+            message = (
+                f"{key} of {review.name} would be {theirs} of {review.base}: it must not reach "
+                "the base app's services."
+            )
+            raise Refused(message, hint=hint)

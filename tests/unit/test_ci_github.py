@@ -302,3 +302,42 @@ def test_unwritable_workspace_does_not_cost_the_outputs(files: Files) -> None:
     with pytest.raises(OSError, match="deploy-report"):
         files.write(Report(command="deploy", status="succeeded", finished=True))
     assert files.outputs()["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("event", ["pull_request", "pull_request_target", "workflow_run"])
+@pytest.mark.parametrize("payload", ["", "{", "[]", {}])
+def test_unreadable_payload_is_no_reason_to_trust_it(job: Job, event: str, payload: object) -> None:
+    """(faults J5)"""
+    assert "cannot be read" in job.facts(event, payload).doubt
+    assert job.facts("push", payload).doubt == ""
+
+
+@pytest.mark.parametrize(
+    ("event", "payload", "doubt"),
+    [
+        ("merge_group", {}, "not merged yet"),
+        ("workflow_run", {"workflow_run": {"event": "merge_group"}}, "follows a `merge_group` run"),
+        ("workflow_run", {"workflow_run": {"event": "push"}}, ""),
+        ("image_version", {}, "is no event of which"),
+        ("schedule", {}, ""),
+        ("issue_comment", {}, ""),
+    ],
+)
+def test_events_are_trusted_by_a_list(job: Job, event: str, payload: object, doubt: str) -> None:
+    """(faults J5)"""
+    found = job.facts(event, payload).doubt
+    assert doubt in found
+    assert bool(found) == bool(doubt)
+
+
+def test_events_that_are_not_about_their_ref_say_so(job: Job) -> None:
+    """(faults A13)"""
+    for event in ("issue_comment", "merge_group", "delete"):
+        assert job.facts(event, {"ref": "old", "ref_type": "branch"}).astray
+    assert not job.facts("push", {}).astray
+    assert job.facts("pull_request", {**pull(), "action": "closed"}).closed
+
+
+def test_missing_secret_may_belong_to_an_environment() -> None:
+    """(faults E6)"""
+    assert "`environment: NAME`" in GitHub.missing_hint

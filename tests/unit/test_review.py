@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ci_deploy.ci.base import CIContext
-from ci_deploy.errors import SettingsError
-from ci_deploy.review import ReviewApp, ReviewSettings, app_name, review_app, slug
+from ci_deploy.errors import Refused, SettingsError
+from ci_deploy.review import ReviewApp, ReviewSettings, app_name, guard_addresses, review_app, slug
 from ci_deploy.source import Source
 
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
@@ -92,3 +92,29 @@ def test_host_and_url() -> None:
     assert made.url(CIContext(change="5")) == f"https://{made.name}.x/feature-x/5"
     assert make().host == ""
     assert make().url(CIContext()) == ""
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "postgres://u:p@db.example.com/prod?sslmode=require",
+        "postgres://u:p@db.example.com/prod/",
+        "postgresql://u:p@db.example.com/prod",
+        "postgres://another:q@DB.Example.com:5432/prod",
+    ],
+)
+def test_address_of_the_same_database_in_other_words_is_the_same(other: str) -> None:
+    """(faults C3)"""
+    base = {"DATABASE_URL": "postgres://u:p@db.example.com/prod"}
+    with pytest.raises(Refused, match="OTHER of hello-feature would be DATABASE_URL of hello"):
+        guard_addresses(make(), base, {"OTHER": other}, "")
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["postgres://u:p@db.example.com/review", "postgres://u:p@db.example.com:5433/prod", "prod"],
+)
+def test_another_database_is_another(other: str) -> None:
+    """(faults C3)"""
+    base = {"DATABASE_URL": "postgres://u:p@db.example.com/prod"}
+    guard_addresses(make(), base, {"DATABASE_URL": other}, "")

@@ -38,6 +38,10 @@ class CIContext(NamedTuple):
     fork: bool = False  # the code comes from a fork
     dependabot: bool = False  # its pull requests get no secrets either
     untrusted: bool = False  # a stranger's code or nobody's yet, with our secrets at hand
+    doubt: str = ""  # why it cannot be known whether this code may have our secrets
+    anyones: bool = False  # anybody can start it, and it does not say whose code is checked out
+    astray: str = ""  # why `ref` is not the branch of a change
+    closed: bool = False  # the merge or pull request is
     unasked: bool = False  # it is to stop an environment, but nobody and nothing has started it
     tests: str = ""  # how the pipeline ended that this job follows, if it says so
     build: str = ""  # the number in DEPLOY_TAG
@@ -53,6 +57,13 @@ class CIContext(NamedTuple):
     def branch(self) -> str:
         """The branch, when it is not a tag."""
         return "" if self.tag else self.ref
+
+    @property
+    def of_a_change(self) -> bool:
+        """Whether the job is about a merge or pull request, or a review environment."""
+        if self.environment:
+            return self.environment.lower().startswith("review")
+        return bool(self.change)
 
     @property
     def deploy_tag(self) -> str:
@@ -78,6 +89,7 @@ class CI(ABC):
     inputs: ClassVar[bool] = False  # settings are spelled as inputs
     colour: ClassVar[bool] = True  # the log shows colours although it is not a terminal
     shallow_hint: ClassVar[str] = "Fetch the whole history: `git fetch --unshallow`."
+    missing_hint: ClassVar[str] = ""  # why a secret that is set somewhere may be missing here
     commit_hint: ClassVar[str] = "Fetch it, or check it out."
 
     def __init__(self, environ: Mapping[str, str]) -> None:

@@ -21,6 +21,25 @@ if TYPE_CHECKING:
 DEPENDABOT = "dependabot[bot]"
 # The payload of a workflow_run does not say whether `head_branch` is a branch or a tag.
 VERSION = re.compile(r"v?\d+(\.\d+)+([.+-][\w.+-]*)?")
+# Events whose code is on a branch or tag, brought there by somebody who may write.
+OWN = frozenset({
+    "branch_protection_rule", "check_run", "check_suite", "create", "delete", "deployment",
+    "deployment_status", "label", "milestone", "page_build", "push", "registry_package", "release",
+    "repository_dispatch", "schedule", "status", "workflow_call", "workflow_dispatch",
+})  # fmt: skip
+# Anybody can cause these. They run on the default branch, but jobs check out what was commented on.
+ANYONES = frozenset({
+    "discussion", "discussion_comment", "fork", "gollum", "issue_comment", "issues", "public",
+    "watch",
+})  # fmt: skip
+PULLS = frozenset({
+    "pull_request", "pull_request_review", "pull_request_review_comment", "pull_request_target",
+})  # fmt: skip
+# They run on the default branch, whatever they are about.
+ASTRAY = ANYONES | {
+    "branch_protection_rule", "check_run", "check_suite", "label", "milestone", "page_build",
+    "registry_package", "repository_dispatch", "status",
+}  # fmt: skip
 SUMMARY_LIMIT = 1024 * 1024  # bytes; the runner fails the upload of a bigger one
 
 
@@ -34,6 +53,12 @@ class GitHub(CI):
     commit_hint: ClassVar[str] = (
         "Give actions/checkout `with: { ref: '${{ github.event.pull_request.head.sha || github.sha"
         " }}', fetch-depth: 0 }`."
+    )
+
+    missing_hint: ClassVar[str] = (
+        "If the secret exists, it may be one of an environment: only a job with "
+        "`environment: NAME` gets those (private repositories: only on plans that have "
+        "environments)."
     )
 
     @classmethod
@@ -73,6 +98,10 @@ class GitHub(CI):
             fork=fork,
             dependabot=event == "pull_request" and get("GITHUB_ACTOR") == DEPENDABOT,
             tests=run.get("conclusion") or "",
+            doubt=_doubt(event, pull, run),
+            anyones=event in ANYONES,
+            astray=_astray(event),
+            closed=payload.get("action") == "closed" or pull.get("state") == "closed",
             untrusted=(fork and (target or event == "workflow_run")) or unmerged,
             build=get("GITHUB_RUN_NUMBER", ""),
             fetch_url=f"{project}.git" if project else "",
@@ -129,6 +158,37 @@ def _ref(
         version = run.get("event") == "push" and VERSION.fullmatch(name)
         kind = "tag" if version or run.get("event") == "release" else "branch"
     return environ.get("GITHUB_HEAD_REF") or name, name if kind == "tag" else ""
+
+
+def _doubt(event: str, pull: Mapping[str, Any], run: Mapping[str, Any]) -> str:
+    """Why it is not known that somebody who may write has brought this code; empty if it is."""
+    known = not event or event in OWN | ANYONES
+    if event in PULLS:
+        known = bool(pull)
+    if event == "merge_group":
+        return "a `merge_group` job runs code that is not merged yet."
+    if event == "workflow_run":
+        before = str(run.get("event") or "")
+        if run and before and before not in OWN and not before.startswith("pull_request"):
+            return f"this `workflow_run` follows a `{before}` run, whose code may not be merged."
+        known = bool(before)
+    if known:
+        return ""
+    if event in PULLS or event == "workflow_run":
+        return (
+            f"the payload of this `{event}` event (GITHUB_EVENT_PATH) cannot be read, so whose "
+            "code this is cannot be known."
+        )
+    return f"`{event}` is no event of which ci-deploy knows whose code it runs."
+
+
+def _astray(event: str) -> str:
+    if event in ASTRAY:
+        return f"a `{event}` job runs on the default branch, not on that of a pull request"
+    return {
+        "merge_group": "a `merge_group` job runs on a branch of the merge queue",
+        "delete": "the branch of this `delete` event is gone",
+    }.get(event, "")
 
 
 def _is_fork(head: Mapping[str, Any], repository: str) -> bool:

@@ -59,6 +59,11 @@ class Heroku(ClosedApp):
             base = App(ctx, self.api, ctx.review.base)
             team, pipeline = self.settings.team, self.settings.pipeline
             self._base = review.base_of(self.api, base, team=team, pipeline=pipeline)
+            if not self._base.readable:
+                ctx.console.warning(
+                    f"the config of {ctx.review.base} cannot be read with this key, so whether "
+                    f"{ctx.review.name} would use its services is not checked."
+                )
             wanted = {**self.config(), **ctx.app_config}
             review.guard_urls(ctx.review, self._base.config, wanted)
 

@@ -7,8 +7,9 @@ import re
 import time
 from collections.abc import Mapping
 
+from ci_deploy import review as review_apps
 from ci_deploy.console import Console
-from ci_deploy.errors import DeployError, Refused
+from ci_deploy.errors import DeployError
 from ci_deploy.review import ReviewApp
 from ci_deploy.tools.dokku import answers, services
 from ci_deploy.tools.dokku.app import OURS, REVIEW, App, State
@@ -50,20 +51,8 @@ def addresses(config: Mapping[str, str]) -> dict[str, str]:
 def guard_addresses(review: ReviewApp, base: Mapping[str, str], wanted: Mapping[str, str]) -> None:
     """Raises Refused when a variable of the review app is an address of the base app's: its
     migrations would run on production's data."""
-    theirs = {_bare(value): key for key, value in base.items()}
-    for key, value in wanted.items():
-        if _bare(value) in theirs:
-            message = (
-                f"{key} of {review.name} would be {theirs[_bare(value)]} of {review.base}: it "
-                "must not reach the base app's services."
-            )
-            hint = "Take it out of APP_CONFIG or REVIEW_CONFIG; DOKKU_SERVICES gives it its own."
-            raise Refused(message, hint=hint)
-
-
-def _bare(address: str) -> str:
-    """Without parameters, which do not make another database of it."""
-    return address.partition("?")[0].rstrip("/")
+    hint = "Take it out of APP_CONFIG or REVIEW_CONFIG; DOKKU_SERVICES gives it its own."
+    review_apps.guard_addresses(review, base, wanted, hint)
 
 
 def set_domain(server: DokkuServer, app: str, review: ReviewApp) -> None:

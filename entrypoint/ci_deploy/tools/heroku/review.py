@@ -19,11 +19,10 @@ from ci_deploy.errors import (
     DeployError,
     DeployFailed,
     Problem,
-    Refused,
     SettingsError,
     Unauthorized,
 )
-from ci_deploy.review import ReviewApp
+from ci_deploy.review import ReviewApp, guard_addresses
 from ci_deploy.tools.heroku.api import REFUSED, Api, Lost, NotFound, Question
 from ci_deploy.tools.heroku.app import App
 from ci_deploy.tools.heroku.archive import packed, upload
@@ -45,6 +44,7 @@ class Base(NamedTuple):
     stack: str = ""
     pipeline: str = ""  # id
     config: Mapping[str, str] = NOTHING
+    readable: bool = True  # whether the key may read its config
 
 
 def base_of(api: Api, app: App, *, team: str, pipeline: str) -> Base:
@@ -57,11 +57,11 @@ def base_of(api: Api, app: App, *, team: str, pipeline: str) -> Base:
     if pipeline and named is None:
         raise SettingsError(Problem("HEROKU_PIPELINE", f"there is no pipeline `{pipeline}`."))
     config: Mapping[str, str] = {}
-    if found:
-        try:
-            config = app.config()
-        except (Unauthorized, NotFound):
-            config = {}
+    readable = True
+    try:
+        config = app.config()
+    except (Unauthorized, NotFound):
+        readable = False
     own = (coupling or {}).get("pipeline") or {}
     facts = found or {}
     return Base(
@@ -70,6 +70,7 @@ def base_of(api: Api, app: App, *, team: str, pipeline: str) -> Base:
         stack=str((facts.get("build_stack") or facts.get("stack") or {}).get("name") or ""),
         pipeline=str((named if pipeline else own).get("id") or ""),
         config=config,
+        readable=readable,
     )
 
 
@@ -91,15 +92,12 @@ def guard_urls(review: ReviewApp, base: Mapping[str, str], wanted: Mapping[str, 
     """Raises Refused when a variable of the review app is the address of a service of the base
     app: its migrations would run on production's data."""
     theirs = {
-        value: key
+        key: value
         for key, value in base.items()
         if re.match(r"[a-z][a-z0-9+.-]*://", value) and not value.startswith(WEB)
     }
-    for key, value in wanted.items():
-        if value in theirs:
-            message = f"{key} of {review.name} would be {theirs[value]} of {review.base}: a review"
-            hint = "Take it out of APP_CONFIG or REVIEW_CONFIG; add-ons of app.json are its own."
-            raise Refused(f"{message} app must not reach the base app's services.", hint=hint)
+    hint = "Take it out of APP_CONFIG or REVIEW_CONFIG; add-ons of app.json are its own."
+    guard_addresses(review, theirs, wanted, hint)
 
 
 def manifest(ctx: Context) -> dict[str, Any] | None:
