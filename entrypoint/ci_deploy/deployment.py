@@ -252,8 +252,11 @@ class Deployment:
             self.ctx.cancellation.leave(LEAVE)
 
     def _close(self, status: str, code: int) -> None:
-        """Fix the result, before the handlers of the outcome look at it."""
+        """Fix the result, before the handlers of the outcome look at it; restores and notices have
+        time even when all of it was needed."""
         report, ctx = self.report, self.ctx
+        if status in {"succeeded", "skipped"}:
+            ctx.runner.until = max(ctx.runner.until, time.monotonic() + AFTER_DEADLINE)
         report.status, report.exit_code = status, code
         report.duration = time.monotonic() - ctx.started
         warn = ctx.settings.live_but_failed == "warn" and self._up  # never green while it is down
@@ -265,6 +268,7 @@ class Deployment:
         """The last things of every run: a late cancel, notices that could not be sent, the end."""
         report, ctx = self.report, self.ctx
         ctx.cancellation.finish(LEAVE)
+        ctx.runner.until = max(ctx.runner.until, time.monotonic() + NOTICES)
         for layer, error in ctx.outbox.close(NOTICES, ctx.cancellation.left):
             if layer.optional or report.status not in {"succeeded", "skipped"}:
                 ctx.console.warning(f"{layer.name}: {error}")

@@ -23,6 +23,7 @@ def retry(
     first: float = 1.0,
     most: float = 15.0,
     within: float = 60.0,
+    left: Callable[[], float] = lambda: float("inf"),
     wait: Callable[[Exception], float | None] = lambda _error: None,
     say: Callable[[Exception, float], None] = lambda _error, _seconds: None,
 ) -> T:
@@ -30,7 +31,8 @@ def retry(
 
     Waits grow from `first` to `most` seconds, with jitter so that jobs started together part;
     `wait` may ask for another time (a server's Retry-After). `sleep` is the one that wakes up on
-    cancel; `say` is told before each wait. The last error is raised as it was.
+    cancel; `say` is told before each wait. There is none that would end after the seconds that the
+    run has `left`. The last error is raised as it was.
     """
     grow = tenacity.wait_exponential_jitter(multiplier=first, max=most, jitter=first)
 
@@ -38,8 +40,9 @@ def retry(
         asked = wait(_error(state))
         return grow(state) if asked is None else asked
 
+    limits = tenacity.stop_after_attempt(attempts) | tenacity.stop_before_delay(within)
     retrying = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(attempts) | tenacity.stop_before_delay(within),
+        stop=lambda state: limits(state) or state.upcoming_sleep >= left(),
         wait=seconds,
         retry=tenacity.retry_if_exception_type(on),
         sleep=sleep,

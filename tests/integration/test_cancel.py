@@ -60,6 +60,24 @@ def test_killed_run_leaves_no_agent_with_the_key_and_no_connection(
     until(lambda: not [pid for pid in children if alive(pid)])
 
 
+def test_killed_run_leaves_no_private_directory(dokku: DokkuStandIn, checkout: Checkout) -> None:
+    """The agent's wrapper outlives us, and removes it. While we live, only we can read what is in
+    it (faults J9)."""
+    dokku.configure(build_seconds=2.0)
+    with TemporaryDirectory(prefix="t", dir="/tmp") as private:
+        env = settings_for(dokku, TMPDIR=private, APP_CONFIG="TOKEN=abcdefgh")
+        running = Run("deploy", cwd=checkout.path, env=env)
+        running.wait_for("Building hello")
+        ours = [path for path in Path(private).rglob("ssh/*") if path.is_file()]
+        assert len(ours) >= 3
+        assert {path.stat().st_mode & 0o077 for path in ours} == {0}
+        running.signal(signal.SIGKILL)
+        running.done(timeout=10)
+        until(lambda: not os.listdir(private), 5.0)
+        time.sleep(1.2)
+        assert os.listdir(private) == []
+
+
 def test_cancel_before_anything_was_changed_says_so_and_keeps_the_code(
     dokku: DokkuStandIn, checkout: Checkout
 ) -> None:
@@ -123,6 +141,43 @@ def test_child_that_was_killed_first_counts_as_a_cancel_and_not_as_a_failure(
     done = running.done(timeout=10)
     assert done.code == 143, done.output
     assert done.report["status"] == "cancelled"
+
+
+def test_agent_that_is_killed_in_the_middle_of_a_handshake_is_a_lost_agent(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+) -> None:
+    """GitLab's cancel takes whole seconds for each process: the connection dies, we connect again,
+    and then the agent dies. The server refuses nothing then, and our build is cancelled
+    (faults D1)."""
+    dokku.configure(build_seconds=30.0)
+    slow = tmp_path / "slow"
+    to = f"exec 3<>/dev/tcp/{dokku.host}/{dokku.port}; cat <&3 & cat >&3"
+    relay = f"ProxyCommand bash -c '[ ! -e {slow} ] || sleep 2; {to}'"
+    pins = dokku.known_hosts.replace(f"[{dokku.host}]:{dokku.port}", "behind")
+    where = {"DOKKU_HOST": f"{dokku.user}@behind", "SSH_SERVER_HOSTKEYS": pins}
+    where["SSH_CONFIG"] = f"Host behind\n  {relay}\n"
+    running = Run("deploy", cwd=checkout.path, env=settings_for(dokku, **where))
+    running.wait_for("Building hello")
+    slow.touch()
+    children = _descendants(running.process.pid)
+    named = {pid: Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in children}
+    agent = [
+        pid for pid, name in named.items() if "ssh-agent" in name or name.split()[0].endswith("cat")
+    ]
+    ssh = [pid for pid, name in named.items() if "ssh -F" in name and "agent" not in name]
+    for pid in sorted(ssh, reverse=True):
+        os.kill(pid, signal.SIGTERM)
+    running.wait_for("the connection was lost")
+    for pid in agent:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    slow.unlink()
+    time.sleep(3.0)
+    running.signal(signal.SIGTERM)
+    done = running.done(timeout=10)
+    assert done.code == 143, done.output
+    assert "refuses the key" not in done.output
+    assert any("builds:cancel" in call.raw for call in dokku.calls()), done.output
 
 
 def test_quieted_workers_are_restarted_by_a_cancelled_run(

@@ -35,6 +35,7 @@ class Cancellation:
         self._owner = os.getpid()
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
+        self.until = float("inf")  # the deadline of the whole run, time.monotonic()
         self._leaving_until: float | None = None
         self._grace: float | None = None  # seconds that a cancel leaves at once
 
@@ -88,7 +89,7 @@ class Cancellation:
         if self.pending:
             raise self.error()
         if self._leaving_until is None:
-            select.select([self._read], [], [], max(0.0, seconds))
+            select.select([self._read], [], [], max(0.0, min(seconds, self.left())))
             self.check()
         else:
             time.sleep(max(0.0, min(seconds, self.left())))
@@ -138,7 +139,7 @@ class Cancellation:
         return self._leaving_until is not None
 
     def left(self) -> float:
-        """Seconds that are left; without limit as long as nobody has cancelled."""
-        if self._leaving_until is None:
-            return float("inf")
-        return max(0.0, self._leaving_until - time.monotonic())
+        """Seconds that are left of the run, or after a cancel to leave: the one deadline for all
+        that waits, connects, asks or runs."""
+        leaving = float("inf") if self._leaving_until is None else self._leaving_until
+        return max(0.0, min(self.until, leaving) - time.monotonic())

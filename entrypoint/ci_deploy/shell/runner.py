@@ -50,11 +50,19 @@ class Runner:
         self.environ = {**environ, "PATH": self._path}
         self.ledger = ledger
         self.cancellation = cancellation
-        self.until = float("inf")  # the deadline of the whole run, time.monotonic()
         self._show = show
         self._pump = Pump(cancellation, silent)
         self._running: list[Child] = []
         cancellation.on_cancel = self._cancelled
+
+    @property
+    def until(self) -> float:
+        """The deadline of the whole run, time.monotonic()."""
+        return self.cancellation.until
+
+    @until.setter
+    def until(self, when: float) -> None:
+        self.cancellation.until = when
 
     # --- what layers call ---
 

@@ -22,6 +22,7 @@ class Agent:
 
     def __init__(self, runner: Runner, cleanup: ExitStack, folder: Path) -> None:
         self.socket = folder / "agent"
+        self._private = folder.parent
         self._runner = runner
         self._cleanup = cleanup
         self._asked = folder / "asked"
@@ -29,8 +30,8 @@ class Agent:
 
     @property
     def alive(self) -> bool:
-        """Whether it runs; GitLab's cancel ends it before us."""
-        return self._child is not None and self._child.alive
+        """Whether it answers; GitLab's cancel ends it, or a part of it, before us."""
+        return self._child is not None and self._child.alive and listens(self.socket)
 
     def start(self, key: PrivateKey, passphrase: str) -> list[Problem]:
         """Start it and give it the key. A wrong passphrase is a problem like any other.
@@ -68,7 +69,8 @@ class Agent:
         script = str(Path(__file__).with_name("agent.sh"))
         read, write = os.pipe()
         self._cleanup.callback(os.close, write)
-        command = Command(["/bin/sh", script, str(self.socket)], stdin=read)
+        private = str(self._private)
+        command = Command(["/bin/sh", script, str(self.socket), private], stdin=read)
         self._child = self._cleanup.enter_context(self._runner.serve(command))
         until = time.monotonic() + START_TIMEOUT
         while not listens(self.socket):
@@ -78,12 +80,12 @@ class Agent:
             time.sleep(0.002)
 
     def key_name(self) -> str:
-        """The fingerprint of the key, for messages."""
+        """The fingerprint of the key, for messages; empty when no agent answers that has it."""
         listed = self._runner.read(
             ["ssh-add", "-l"], env={"SSH_AUTH_SOCK": str(self.socket)}, ok=None
         )
         words = listed.text.split()
-        return words[1] if len(words) > 1 else "unknown"
+        return words[1] if listed.exit_code == 0 and len(words) > 1 else ""
 
 
 def listens(path: Path) -> bool:

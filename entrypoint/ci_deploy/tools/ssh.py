@@ -8,6 +8,7 @@ and 10.0; docs/architecture.md says what was measured.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shlex
 import time
@@ -100,8 +101,8 @@ class Ssh:
 
     def _write_config(self) -> None:
         pins = self._wanted.host_keys or HostKeys()
-        (self._dir / "known_hosts").write_text("".join(f"{line}\n" for line in pins.lines))
-        (self._dir / "fingerprints").write_text("".join(f"{pin}\n" for pin in pins.fingerprints))
+        write_private(self._dir / "known_hosts", "".join(f"{line}\n" for line in pins.lines))
+        write_private(self._dir / "fingerprints", "".join(f"{pin}\n" for pin in pins.fingerprints))
         script = Path(__file__).with_name("known_hosts.sh")
         pinned = pins != HostKeys()  # what does not fit is refused, also with accept-new
         strict = "yes" if pinned or self._wanted.host_key_checking == "strict" else "accept-new"
@@ -130,7 +131,7 @@ class Ssh:
         }
         lines = "".join(f"  {name} {value}\n" for name, value in options.items())
         # The first value wins in ssh_config, so ours come first.
-        self._config.write_text(f"Host *\n{lines}\n{self._wanted.ssh_config}\n")
+        write_private(self._config, f"Host *\n{lines}\n{self._wanted.ssh_config}\n")
 
     # --- the connection ---
 
@@ -163,6 +164,7 @@ class Ssh:
             first=0.5,
             most=8.0,
             within=45.0,
+            left=self._runner.cancellation.left,
             say=lambda error, seconds: self._console.indent(
                 f"{error} Trying again in {seconds:.0f} s."
             ),
@@ -179,12 +181,14 @@ class Ssh:
 
     def _await(self, server: Server) -> None:
         master, socket = self._masters[server], self._socket(server)
-        until = time.monotonic() + CONNECT_TIMEOUT + 15
+        started, left = time.monotonic(), self._runner.cancellation.left
+        until = started + min(CONNECT_TIMEOUT + 15, left())
         while not socket.exists():
             if not master.alive:
                 raise self._failure(server, drain(master.err))
-            if time.monotonic() > until or self._runner.cancellation.left() <= 0:
-                message = f"{server} did not let us in within {CONNECT_TIMEOUT + 15} s."
+            if time.monotonic() > until or left() <= 0:
+                seconds = time.monotonic() - started
+                message = f"{server} did not let us in within {seconds:.0f} s."
                 raise Unreachable(message)
             self._runner.cancellation.sleep(0.004)
 
@@ -200,7 +204,7 @@ class Ssh:
         """
         path = self._dir / f"hidden{len(list(self._dir.iterdir()))}"
         line = quoted(words).replace("%", "%%")
-        path.write_text(f"Host *\n  RemoteCommand {line}\n\n{self._config.read_text()}")
+        write_private(path, f"Host *\n  RemoteCommand {line}\n\n{self._config.read_text()}")
         try:
             yield Command([*self._ssh(server, "-T", config=path), server.host])
         finally:
@@ -233,7 +237,9 @@ class Ssh:
             return mismatch(server, self._offer(server), self._wanted.host_keys)
         if "Permission denied" in text or "Too many authentication failures" in text:
             message = f"{server} refuses the key for user {server.user or 'of this machine'}."
-            ours = self._agent.key_name()
+            if not (ours := self._agent.key_name()):  # it was killed in the middle of the handshake
+                message = f"{server}: the agent that holds the key was lost."
+                raise Unreachable(message)
             hint = f"Our key is {ours}; allow it on the server, or check SSH_PRIVATE_KEY."
             return Unauthorized(message, hint=hint)
         if "configuration option" in text or "Bad " in last:
@@ -252,6 +258,12 @@ class Ssh:
             _host, kind, key, digest = (named or shown)[-1]  # by another name behind a jump host
             return Offer(kind, key, digest)
         return None
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only we can read, in any directory."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
 
 
 def quoted(words: Sequence[str]) -> str:
