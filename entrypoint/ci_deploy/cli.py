@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from ci_deploy import __version__, ci, commands
+from ci_deploy import __version__, ci, commands, limits
 from ci_deploy import console as style
 from ci_deploy.assembly import Assembly
 from ci_deploy.console import Console
@@ -63,6 +63,8 @@ def run(argv: Sequence[str]) -> int:
         except Ending as error:
             return _end_early(console, error)
         except Exception as error:  # noqa: BLE001 - a bug: say so, redacted, with exit code 1
+            if isinstance(known := limits.named(error), Ending):
+                return _end_early(console, known)
             console.line("".join(traceback.format_exception(error)), style.DIM)
             console.line(f"This is a bug in ci-deploy: {error!r}", style.RED)
             return 1

@@ -79,6 +79,12 @@ def show_notices(ctx: Context, layers: Sequence[Layer[Any]], events: Sequence[Ev
                 ctx.console.indent("\n".join(f"┃ {line}" for line in shown.splitlines()))
 
 
+def nothing_changed(ctx: Context) -> str:
+    """Of a run that was cancelled before it had asked what is live."""
+    live = "" if ctx.command == "destroy" else f" {what_is_live(ctx, None, None)}"
+    return f"nothing was changed.{live}"
+
+
 def what_is_live(ctx: Context, live: Live | None, before: Live | None) -> str:
     """What is live now, in one sentence that is true; `live` is None when nobody knows."""
     app = ctx.app

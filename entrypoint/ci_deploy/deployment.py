@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from ci_deploy import closing
+from ci_deploy import closing, limits
 from ci_deploy import console as style
 from ci_deploy.context import Context
 from ci_deploy.errors import (
@@ -79,7 +79,7 @@ class Deployment:
         except SkipDeploy as skip:
             self._skip(str(skip))
         except Exception as error:  # noqa: BLE001 - whatever it is, restores and notices must follow
-            self._fail(error)
+            self._fail(limits.named(error))
         self._finish()
         return self.report.exit_code
 
@@ -201,6 +201,8 @@ class Deployment:
             if before:
                 self._note_live(before)
                 self.report.live = closing.what_is_live(self.ctx, before, before)
+            elif isinstance(known, Cancelled):
+                self.report.live = closing.nothing_changed(self.ctx)
             return known
         live = self._ask()
         self._note_live(live or Live())

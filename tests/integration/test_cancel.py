@@ -81,6 +81,7 @@ def test_killed_run_leaves_no_private_directory(dokku: DokkuStandIn, checkout: C
 def test_cancel_before_anything_was_changed_says_so_and_keeps_the_code(
     dokku: DokkuStandIn, checkout: Checkout
 ) -> None:
+    """What is live is told, or that it is unknown (faults J11)."""
     dokku.faults(Fault("apps:report", "hang"))
     running = Run("deploy", cwd=checkout.path, env=settings_for(dokku))
     until(lambda: any("apps:report" in call.raw for call in dokku.calls()))
@@ -88,7 +89,7 @@ def test_cancel_before_anything_was_changed_says_so_and_keeps_the_code(
     done = running.done(timeout=10)
     assert done.code == 143
     assert done.seconds < 15
-    assert "cancelled" in done.output
+    assert "cancelled: nothing was changed. What hello runs is unknown; check with" in done.output
 
 
 def test_cancel_while_the_server_hangs_still_ends_in_time(

@@ -233,6 +233,9 @@ class Ssh:
         """The words of ssh, turned into what the user has to do."""
         lines = tuple(line for line in text.splitlines() if line.strip())
         last = lines[-1] if lines else "ssh gave no reason"
+        if "KnownHostsCommand failed" in text:
+            hint = "With `--cap-drop ALL` run as another user than root: `docker run --user 1000`."
+            return ToolMissing(f"ssh cannot run its check of host keys here: {last}", hint=hint)
         if re.search(r"Host key verification failed|host key is known|IDENTIFICATION HAS", text):
             return mismatch(server, self._offer(server), self._wanted.host_keys)
         if "Permission denied" in text or "Too many authentication failures" in text:

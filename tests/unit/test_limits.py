@@ -1,0 +1,58 @@
+"""Limits of the machine, and signals that come before we are ready for them."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+
+import pytest
+
+from ci_deploy.errors import Refused, ToolMissing
+from ci_deploy.limits import named
+
+EARLY = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "ci_deploy.cli":
+            os.kill(os.getpid(), int(sys.argv[1]))
+
+sys.meta_path.insert(0, Finder())
+from ci_deploy import __main__ as edge
+edge.main()
+"""
+
+
+@pytest.mark.parametrize(("signum", "code"), [(15, 143), (2, 130), (1, 143)])
+def test_cancel_while_we_import_ends_the_run_in_words(signum: int, code: int) -> None:
+    """As PID 1 it was ignored, else there was a traceback (faults J10)."""
+    argv = [sys.executable, "-c", EARLY, str(signum)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == code, done.stderr
+    assert done.stderr.startswith("cancelled (SIG")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
+        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), "--pids-limit"),
+        (RuntimeError("can't start new thread"), "--pids-limit"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "--memory"),
+        (MemoryError(), "--memory"),
+    ],
+)
+def test_limit_of_the_machine_is_named_and_is_no_bug_of_ours(error: Exception, words: str) -> None:
+    """Exit code 10 and not 1 (faults J13)."""
+    known = named(error)
+    assert isinstance(known, ToolMissing)
+    assert words in known.hint
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    """A bug is a bug, and what is known already is known (faults J13)."""
+    for error in (ValueError("x"), OSError(errno.ENOENT, "no"), Refused("no")):
+        assert named(error) is error
