@@ -203,3 +203,57 @@ def test_old_docker_email_is_accepted_and_said_to_be_of_no_use(app: App) -> None
     done = app.run("plan", DOCKER_EMAIL="jane@example.com")
     assert done.code == 0, done.output
     assert "DOCKER_EMAIL is not used" in done.output
+
+
+def test_project_name_with_a_variable_is_what_the_release_says(app: App) -> None:
+    """Staging beside production on one host: neither takes the other's containers. (faults H1)"""
+    app.write(f"name: {app.name}-${{DEPLOY_ENV}}\n{app.small}")
+    stage = f"{app.folder}/stage"
+    app.hosts[0].sh(f"mkdir {stage} && touch {stage}/.env")
+    staging = {"APP_NAME": f"{app.name}s", "DEPLOY_PATH": stage}
+    try:
+        done = app.deploy("good1")
+        assert done.code == 0, done.output
+        production = _running(app, "production")
+        assert len(production) == 1
+        done = app.deploy("good2", DEPLOY_ENV="staging", **staging)
+        assert done.code == 0, done.output
+        assert _running(app, "production") == production
+        assert len(_running(app, "staging")) == 1
+        done = app.deploy("good3", **staging)
+        assert done.code == 2, done.output
+        assert f"`{app.name}-production` on" in done.output
+        assert "is that of another directory" in done.output
+        assert _running(app, "production") == production
+    finally:
+        for name in ("production", "staging"):
+            mine = f"$(docker ps -aq --filter label=com.docker.compose.project={app.name}-{name})"
+            app.hosts[0].sh(f"docker rm -fv {mine}", check=False)
+
+
+def _running(app: App, environment: str) -> list[str]:
+    project = f"label=com.docker.compose.project={app.name}-{environment}"
+    return app.hosts[0].sh(f"docker ps -q --filter {project}").split()
+
+
+def test_variables_are_understood_wherever_compose_takes_them(app: App) -> None:
+    """Before they are replaced they make a file look wrong, and no APP_CONFIG may get lost by that.
+    (faults H2)"""
+    odd = """ulimits: {nofile: "${N:-1000}"}
+    volumes: ["${DIR:-./data}:/path:ro", "kept:/kept"]
+    env_file: .env"""
+    volumes = f'volumes: {{kept: {{external: "${{E:-true}}", name: kept-{app.name}}}}}\n'
+    app.write(f"{app.small.replace('env_file: .env', odd)}\n{volumes}")
+    app.hosts[0].sh(f"rm {app.name}/.env; docker volume create kept-{app.name}")
+    try:
+        done = app.deploy("good1", APP_CONFIG="KEPT=$1")
+        assert done.code == 0, done.output
+        assert "no image is named by" not in done.output
+        assert app.environ()["KEPT"] == "$1"
+        assert app.deploy("good1", APP_CONFIG="KEPT=$1").report["status"] == "skipped"
+        app.runs("good1")
+    finally:
+        app.hosts[0].sh(
+            f"docker rm -fv $(docker ps -aq --filter label=com.docker.compose.project={app.name});"
+            f" docker volume rm kept-{app.name}"
+        )

@@ -112,10 +112,30 @@ def test_variable_that_is_missing_is_named_before_anything_is_changed(live: App)
     live.write(
         live.small.replace("env_file", 'environment: ["K=${KEY_OF_APP:?tell me}"]\n    env_file')
     )
-    done = live.deploy("good2")
-    assert done.code == 20, done.output
-    assert "KEY_OF_APP" in done.output
+    for done in (live.deploy("good2"), live.run("plan"), live.run("doctor")):
+        assert done.code == 2, done.output
+        assert "KEY_OF_APP" in done.output
     live.runs("good1")
+
+
+def test_what_a_compose_file_needs_on_the_host_is_asked_by_plan_and_doctor(app: App) -> None:
+    """An env_file, a network and a volume that nobody has made. (faults H11)"""
+    env_file = "env_file: [.env, settings.env]"
+    app.write(app.small.replace("env_file: .env", env_file))
+    for command in ("plan", "doctor"):
+        done = app.run(command)
+        assert done.code == 2, done.output
+        assert f"{app.folder}/settings.env not found" in done.output
+    volumes = f"volumes: {{kept: {{external: true, name: no-{app.name}}}}}"
+    networks = f"networks: {{n: {{external: true, name: 'net-${{DEPLOY_ENV}}-{app.name}'}}}}"
+    used = "networks: [n]\n    volumes: ['kept:/data']"
+    app.write(f"{app.small.replace('network_mode: none', used)}\n{volumes}\n{networks}\n")
+    for command in ("plan", "doctor"):
+        done = app.run(command)
+        assert done.code == 2, done.output
+        assert f"the volume `no-{app.name}` is external" in done.output
+        assert f"the network `net-production-{app.name}` is external" in done.output
+    assert app.containers() == []
 
 
 # --- the registry ---

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ci_deploy.tools.compose.facts import read_facts
-from ci_deploy.tools.compose.files import ComposeFile, digest
+from ci_deploy.tools.compose.files import digest
 from ci_deploy.tools.compose.hosts import host_program
 from tests.compose.alone import APP, REPOSITORY, SERVICES, Alone
 from tests.support import until
@@ -55,8 +55,8 @@ def test_two_jobs_that_write_the_same_file_at_once_do_not_fail_each_other(host: 
 
 def test_probe_takes_files_that_the_host_has_already_without_waiting_for_ours(live: Alone) -> None:
     """That takes a round trip; where the digests differ in anything, ours are read."""
-    content = live.parts("good1")["files/compose.yml"]
-    digests = [digest([ComposeFile("compose.yml", made)]) for made in (content, content + b" ")]
+    parts = live.parts("good1")
+    digests = [digest({**parts, "app.env": made}) for made in (b"", b"A=1\n")]
     assert digests[0] == live.call("sum_of", str(live.state / "current")).stdout.decode().strip()
     asked = [live.call("probe", APP, "-", each, stdin=b"no tar").stdout for each in digests]
     assert [b"\nmodel\n" in answer for answer in asked] == [True, False]

@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 
 from ci_deploy.errors import SettingsError
-from ci_deploy.tools.compose.facts import read_facts
+from ci_deploy.tools.compose.facts import HostFacts, read_facts
 from ci_deploy.tools.compose.model import model
 
 DONE = "service_completed_successfully"
 
 
 def _flags(**services: dict[str, Any]) -> dict[str, list[str]]:
-    text = model(json.dumps({"name": "shop", "services": services})).flags()
+    active = {name: entry for name, entry in services.items() if not entry.get("profiles")}
+    text, written = (json.dumps({"name": "shop", "services": each}) for each in (active, services))
+    text = model(HostFacts(model=text, written=written), [], "1").flags()
     return {line.split()[0]: line.split()[1:] for line in text.splitlines()}
 
 

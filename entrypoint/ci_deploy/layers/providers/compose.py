@@ -19,7 +19,7 @@ from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, R
 from ci_deploy.tools.compose import checks, history
 from ci_deploy.tools.compose.env_file import unusable
 from ci_deploy.tools.compose.explain import explain
-from ci_deploy.tools.compose.files import ComposeFile, compose_files
+from ci_deploy.tools.compose.files import ComposeFile, as_parts, compose_files
 from ci_deploy.tools.compose.hosts import Hosts, servers
 from ci_deploy.tools.compose.login import login
 from ci_deploy.tools.compose.model import Model, model, need_service
@@ -27,6 +27,7 @@ from ci_deploy.tools.compose.release import Release, command_file, make_release
 from ci_deploy.tools.compose.run import HostRun, Order
 from ci_deploy.tools.compose.settings import ComposeSettings
 from ci_deploy.tools.ssh import Ssh
+from ci_deploy.values import NOTHING
 
 DEPLOYS = {"deploy"}
 
@@ -46,7 +47,7 @@ class Compose(Provider[ComposeSettings]):
         where = servers(wanted.hosts, wanted.user, wanted.port)
         self.hosts = Hosts(self.ssh, ctx.runner, where, wanted.path)
         self.model = Model()
-        self.files: list[ComposeFile] = []
+        self.files: Mapping[str, bytes] = NOTHING
         self.release: Release | None = None
         self.target = ""  # the release to go back to
         self.running: HostRun | None = None
@@ -81,19 +82,28 @@ class Compose(Provider[ComposeSettings]):
         """What `${DEPLOY_TAG}` means."""
         return self.settings.tag or self.ctx.facts.deploy_tag
 
+    def _variables(self) -> dict[str, str]:
+        """What the release lays over the .env and APP_CONFIG."""
+        env, registry = self.settings.deploy_env, self._login.registry
+        variables = {"DEPLOY_TAG": self.tag, "DEPLOY_ENV": env, "RAILS_ENV": env}
+        return {**variables, "DOCKER_REGISTRY": registry} if registry else variables
+
     def connect(self) -> None:
         """One question to each host tells all that a run has to know."""
         ctx = self.ctx
-        if ctx.command in DEPLOYS:
-            self.files = compose_files(ctx, self.settings.files)
+        files: list[ComposeFile] = []
+        if ctx.command in {*DEPLOYS, "doctor"}:
+            files = compose_files(ctx, self.settings.files)
+            self.files = as_parts(files, ctx.app_config, self._variables())
         self.hosts.ready()
         self.hosts.probe(ctx.app, self.settings.project, self.files)
         first = self.hosts.first.facts
         project = self.settings.project or first.apps.get(ctx.app, "")
         if self.files and not checks.trouble(self.hosts.first):
-            self.model = model(first.model)
+            self.model = model(first, [each.content for each in files], self.tag)
             project = self.model.project
         checks.check(ctx, self.hosts.all, project, self.settings.project)
+        checks.externals(self.hosts.all, self.model)
         ctx.before = checks.together(self.hosts.all, ctx.app)
 
     @on(Event.CONFIGURE, priority=50)
@@ -130,10 +140,7 @@ class Compose(Provider[ComposeSettings]):
             again = secrets.token_hex(4)
         if ctx.settings.redeploy:
             again = secrets.token_hex(4)
-        self.release = make_release(
-            ctx, self.tag, self.settings.deploy_env, self._login.registry, self.model, self.files,
-            again=again,
-        )  # fmt: skip
+        self.release = make_release(ctx, self.tag, self.model, self.files, again=again)
         ctx.release = self.release.id
         same_env = all(host.facts.env == host.facts.known_env for host in self.hosts.all)
         if live.up and live.release == self.release.id and same_env:

@@ -8,6 +8,7 @@ from ci_deploy.context import Context
 from ci_deploy.errors import DeployError, Problem, SettingsError, ToolMissing, Unauthorized
 from ci_deploy.layers.provider import Live
 from ci_deploy.tools.compose.hosts import Host
+from ci_deploy.tools.compose.model import Model
 
 INSTALL = "Install Docker Engine with its Compose plugin: https://docs.docker.com/engine/install/"
 
@@ -65,9 +66,18 @@ def conflict(ctx: Context, host: Host, project: str, asked: str) -> DeployError 
             return SettingsError(
                 Problem(name, reason, "", "Give each app a DEPLOY_PATH or a name.")
             )
+    theirs = [e for e in facts.containers if e.project == project and e.folder not in facts.here]
+    if other := next((each.folder for each in theirs if each.folder), ""):
+        reason = (
+            f"the project `{project}` on {host} is that of another directory: {theirs[0].name} was "
+            f"started in {other}. A deploy to {facts.path} would replace it, on its volumes."
+        )
+        return SettingsError(
+            Problem(name, reason, "", "Set another name, or deploy to that directory.")
+        )
     known = facts.apps.get(ctx.app)
     if not known:  # run by hand until now?
-        here = [each for each in facts.containers if each.folder == facts.path]
+        here = [each for each in facts.containers if each.folder in facts.here]
         names = {each.project for each in here}
         known = next(iter(names)) if names and project not in names else None
     if known and known != project and not asked:
@@ -78,6 +88,27 @@ def conflict(ctx: Context, host: Host, project: str, asked: str) -> DeployError 
         remedy = f"Set {name}={known}, or {name}={project} if that is wanted."
         return SettingsError(Problem(name, reason, "", remedy))
     return None
+
+
+def externals(hosts: Sequence[Host], wanted: Model) -> None:
+    """Raises SettingsError for networks and volumes that have to be there before, and are not."""
+    problems = [
+        Problem(
+            "COMPOSE_FILE",
+            f"the {kind} `{each}` is external, and there is none on {host}.",
+            "",
+            f"On {host}: docker {kind} create {each}",
+        )
+        for host in hosts
+        for kind, names, there in (
+            ("network", wanted.networks, host.facts.networks),
+            ("volume", wanted.volumes, host.facts.volumes),
+        )
+        for each in names
+        if each not in there
+    ]
+    if problems:
+        raise SettingsError(*problems)
 
 
 def together(hosts: Sequence[Host], app: str) -> Live:

@@ -70,7 +70,12 @@ class HostFacts:
     kills: bool = False  # logind ends everything when we log out
     engine: list[str] = field(default_factory=list)  # its complaint
     refused: list[str] = field(default_factory=list)  # Compose's complaint about the files
-    model: str = ""
+    model: str = ""  # with the release's environment
+    written: str = ""  # the same files before any variable is replaced, where Compose can tell
+    all: str = ""  # else with what is in profiles
+    here: set[str] = field(default_factory=set)  # names of DEPLOY_PATH that containers have
+    networks: set[str] = field(default_factory=set)  # asked only where external ones are named
+    volumes: set[str] = field(default_factory=set)
     env: str = ""  # hash of the .env by hand, now
     known_env: str = ""  # at the live release
     current: str = ""
@@ -117,7 +122,9 @@ class HostFacts:
 def read_facts(text: str) -> HostFacts:
     """Read an answer; lines that are not understood are left out."""
     head, _, model = text.partition("\nmodel\n")
-    facts = HostFacts(model=model)
+    model, _, written = model.partition("\nraw\n")
+    model, _, everything = model.partition("\nall\n")
+    facts = HostFacts(model=model, written=written, all=everything)
     for line in head.splitlines():
         key, _, value = line.partition(" ")
         with contextlib.suppress(ValueError, IndexError, KeyError, TypeError):
@@ -132,6 +139,8 @@ def _take(facts: HostFacts, key: str, value: str) -> None:
         setattr(facts, key, value or "somebody")
     elif key in {"missing", "engine", "refused"}:
         getattr(facts, key).append(value)
+    elif key in {"here", "network", "volume"}:
+        getattr(facts, key if key == "here" else f"{key}s").add(value)
     elif key in {"docker", "kills"}:
         setattr(facts, key, True)
     elif key == "app":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import NamedTuple
 
 from ci_deploy.context import Context
 from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.tools.compose.env_file import env_file
 from ci_deploy.tools.compose.settings import DEFAULT_FILES
 
 
@@ -31,17 +32,28 @@ def compose_files(ctx: Context, wanted: Sequence[str]) -> list[ComposeFile]:
     raise SettingsError(Problem("COMPOSE_FILE", reason))
 
 
-def as_parts(files: Sequence[ComposeFile]) -> dict[str, bytes]:
-    """What a host is sent: path → bytes. `list` names the last one first, since the host puts each
-    in front of the others."""
+def as_parts(
+    files: Sequence[ComposeFile], app: Mapping[str, str], tag: Mapping[str, str]
+) -> dict[str, bytes]:
+    """What a host is sent to make sense of them, with the app's configuration and the variables of
+    the release: path → bytes. `list` names the last one first, since the host puts each in front of
+    the others."""
     names = "".join(f"{each.name}\n" for each in reversed(files))
-    return {"list": names.encode(), **{f"files/{each.name}": each.content for each in files}}
+    return {
+        "list": names.encode(),
+        **{f"files/{each.name}": each.content for each in files},
+        "app.env": env_file(app).encode(),
+        "tag.env": env_file(tag).encode(),
+    }
 
 
-def digest(files: Sequence[ComposeFile]) -> str:
-    """Tells whether a host has the same files: its own `sum_of`. `-` for none."""
-    sums = [f"{each.name}\n{sha256(each.content).hexdigest()}  -\n" for each in reversed(files)]
-    return sha256("".join(sums).encode()).hexdigest() if files else "-"
+def digest(parts: Mapping[str, bytes]) -> str:
+    """Tells whether a host has the same: its own `sum_of`. `-` for nothing."""
+    if not parts:
+        return "-"
+    names = [f"files/{name}" for name in parts["list"].decode().splitlines()]
+    sums = [f"{n}\n{sha256(parts[n]).hexdigest()}  -\n" for n in (*names, "app.env", "tag.env")]
+    return sha256("".join(sums).encode()).hexdigest()
 
 
 def _file(ctx: Context, name: str) -> ComposeFile:

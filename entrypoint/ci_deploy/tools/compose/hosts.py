@@ -13,7 +13,7 @@ from ci_deploy.errors import DeployError, Problem, SettingsError, Unreachable
 from ci_deploy.shell.program import Change, Command, Result
 from ci_deploy.shell.runner import Runner
 from ci_deploy.tools.compose.facts import HostFacts, read_facts
-from ci_deploy.tools.compose.files import ComposeFile, as_parts, digest
+from ci_deploy.tools.compose.files import digest
 from ci_deploy.tools.compose.release import tar
 from ci_deploy.tools.server import Server, server
 from ci_deploy.tools.ssh import Ssh, quoted
@@ -93,14 +93,13 @@ class Hosts:
 
     # --- questions ---
 
-    def probe(self, app: str, project: str, files: Sequence[ComposeFile]) -> None:
-        """Ask everything that a run has to know; the answers are in each host's `facts`. The files
-        are only read where the current release has others.
+    def probe(self, app: str, project: str, parts: Mapping[str, bytes]) -> None:
+        """Ask everything that a run has to know; the answers are in each host's `facts`. The parts
+        of the release are only read where the current one has others.
 
         Raises Unreachable, SettingsError when there is no DEPLOY_PATH.
         """
-        words = ["probe", app, project or "-", digest(files)]
-        parts = as_parts(files) if files else {}
+        words = ["probe", app, project or "-", digest(parts)]
         answers = self._read(self.all, words, tar(parts))
         new = [h for h, a in zip(self.all, answers, strict=True) if a.exit_code == NO_RUNNER]
         if new:

@@ -1,4 +1,4 @@
-"""The compose files as Compose itself reads them, before any variable is replaced."""
+"""The compose files as Compose itself reads them, with the environment of the release."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.tools.compose.facts import HostFacts
 from ci_deploy.values import NOTHING
 
 TAG = re.compile(r"\$\{?DEPLOY_TAG\b")
+LOOSE = re.compile(r",(\n\s*[}\]])")  # where the host has left values out
+SERVICE = re.compile(r"(\s+)[\"']?([\w.-]+)[\"']?:")
 KEPT = {"missing", "if_not_present", "never"}  # pull policies under which nothing is pulled again
 
 
 class Service(NamedTuple):
-    """One service. `image` may hold `${DEPLOY_TAG}` and other variables."""
+    """One service, with the image that the release would have."""
 
     name: str
     image: str = ""
@@ -24,11 +27,7 @@ class Service(NamedTuple):
     needs: tuple[str, ...] = ()
     optional: bool = False  # in a profile, so that it is not started with the others
     task: bool = False  # ends when it is done
-
-    @property
-    def tagged(self) -> bool:
-        """Whether its image is named by DEPLOY_TAG."""
-        return bool(TAG.search(self.image))
+    tagged: bool = False  # its image is named by DEPLOY_TAG
 
 
 class Model(NamedTuple):
@@ -36,6 +35,8 @@ class Model(NamedTuple):
 
     project: str = ""
     services: Mapping[str, Service] = NOTHING
+    networks: tuple[str, ...] = ()  # that have to be there before
+    volumes: tuple[str, ...] = ()
 
     @property
     def mutable(self) -> bool:
@@ -78,17 +79,26 @@ class Model(NamedTuple):
         return "".join(f"{line}\n" for line in lines)
 
 
-def model(text: str) -> Model:
-    """Read what `docker compose config --no-interpolate --format json` prints.
+def model(facts: HostFacts, files: Sequence[bytes], tag: str) -> Model:
+    """What Compose on a host makes of the files.
 
-    Raises SettingsError when that is not what it looks like.
+    What is so is told by its description with the release's environment; the one before any
+    variable is replaced names the project wrongly and cannot always be had. It is only asked what
+    the other leaves out: env_file, `${DEPLOY_TAG}`, profiles. Raises SettingsError when the
+    description is not what it looks like.
     """
     try:
-        data = json.loads(text)
-        entries = {name: entry or {} for name, entry in (data["services"] or {}).items()}
+        data = _loads(facts.model)
+        active = {name: entry or {} for name, entry in (data.get("services") or {}).items()}
+        more = _loads(facts.written or facts.all or "{}").get("services") or {}
+        written = more if facts.written else _as_written(files, {**more, **active}, tag)
+        entries = {**{name: entry or {} for name, entry in more.items()}, **active}
         tasks = set(_tasks(entries))
-        services = {name: _service(name, entry, tasks) for name, entry in entries.items()}
-        unnamed = [name for name, entry in entries.items() if _is_only_built(entry)]
+        services = {
+            name: _service(name, entry, written.get(name) or {}, tasks, optional=name not in active)
+            for name, entry in entries.items()
+        }
+        unnamed = [name for name, entry in active.items() if not entry.get("image")]
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         reason = f"Compose describes it in a form that is not understood ({error!r})."
         raise SettingsError(Problem("COMPOSE_FILE", reason)) from None
@@ -100,13 +110,51 @@ def model(text: str) -> Model:
         )
         remedy = "Build and push it in a job before, and name it: image: …:${DEPLOY_TAG}"
         raise SettingsError(Problem("COMPOSE_FILE", reason, "", remedy))
-    return Model(str(data.get("name", "")), services)
+    return Model(
+        str(data.get("name", "")), services, _external(data, "networks"), _external(data, "volumes")
+    )
+
+
+def _loads(text: str) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(LOOSE.sub(r"\1", text))
+    return data
+
+
+def _external(data: Mapping[str, Any], kind: str) -> tuple[str, ...]:
+    """The names of what Compose does not create."""
+    found = (data.get(kind) or {}).items()
+    return tuple(str(each.get("name", key)) for key, each in found if (each or {}).get("external"))
+
+
+def _as_written(
+    files: Sequence[bytes], entries: Mapping[str, Any], tag: str
+) -> dict[str, dict[str, Any]]:
+    """For files that Compose cannot describe before their variables are replaced: the same two
+    things read from their text. With a merge key anything may come from anywhere."""
+    env_file: set[str] = set()
+    for content in files:
+        text = content.decode(errors="replace")
+        merges = "<<:" in text or "extends:" in text
+        service, indent = "", -1
+        for line in text.splitlines():
+            found = SERVICE.match(line)
+            if found and found[2] in entries and indent in {-1, len(found[1])}:
+                service, indent = found[2], len(found[1])
+            if "env_file" in line.partition("#")[0]:
+                env_file |= set(entries) if merges else {service}
+    return {
+        name: {
+            "image": "${DEPLOY_TAG}" if str((entry or {}).get("image")).endswith(f":{tag}") else "",
+            "env_file": name in env_file,
+        }
+        for name, entry in entries.items()
+    }
 
 
 def _tasks(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Services that end when they are done: they say so, or another one waits for that."""
     for name, entry in entries.items():
-        if entry.get("restart") == "no":
+        if entry.get("restart") == "no" and not entry.get("ports") and not entry.get("healthcheck"):
             yield name
         depends = entry.get("depends_on") or {}
         for needed, how in depends.items() if isinstance(depends, Mapping) else ():
@@ -114,21 +162,25 @@ def _tasks(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
                 yield needed
 
 
-def _is_only_built(entry: Mapping[str, Any]) -> bool:
-    return bool(entry.get("build")) and not entry.get("image") and not entry.get("profiles")
-
-
-def _service(name: str, entry: Mapping[str, Any], tasks: Set[str]) -> Service:
+def _service(
+    name: str,
+    entry: Mapping[str, Any],
+    written: Mapping[str, Any],
+    tasks: Set[str],
+    *,
+    optional: bool,
+) -> Service:
     depends, links = entry.get("depends_on") or (), entry.get("links") or ()
     needs = [*depends, *(link.split(":")[0] for link in links)]
     return Service(
         name,
         image=str(entry.get("image") or ""),
         policy=str(entry.get("pull_policy") or ""),
-        takes_config=bool(entry.get("env_file")),
+        takes_config=bool(written.get("env_file")),
         needs=tuple(dict.fromkeys(needs)),
-        optional=bool(entry.get("profiles")),
+        optional=optional,
         task=name in tasks,
+        tagged=bool(TAG.search(str(written.get("image") or ""))),
     )
 
 

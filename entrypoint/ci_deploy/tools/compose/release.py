@@ -14,8 +14,6 @@ from typing import NamedTuple
 
 from ci_deploy import __version__
 from ci_deploy.context import Context
-from ci_deploy.tools.compose.env_file import env_file
-from ci_deploy.tools.compose.files import ComposeFile, as_parts
 from ci_deploy.tools.compose.model import Model
 from ci_deploy.tools.ssh import quoted
 from ci_deploy.values import NOTHING
@@ -34,28 +32,21 @@ class Release(NamedTuple):
 def make_release(
     ctx: Context,
     tag: str,
-    deploy_env: str,
-    registry: str,
     model: Model,
-    files: Sequence[ComposeFile],
+    files: Mapping[str, bytes],
     *,
     again: str = "",
 ) -> Release:
-    """Put a release together; `again` makes it another one although its input is the same."""
-    variables = {"DEPLOY_TAG": tag, "DEPLOY_ENV": deploy_env, "RAILS_ENV": deploy_env}
-    if registry:
-        variables["DOCKER_REGISTRY"] = registry
-    parts = as_parts(files)
+    """Put a release together of what `as_parts` gives; `again` makes it another one
+    although its input is the same."""
     texts = {
         "services": model.flags(),
-        "app.env": env_file(ctx.app_config),
-        "tag.env": env_file(variables),
         **{
             f"before/{number}": command_file(step.command)
             for number, step in enumerate(ctx.before_traffic, 1)
         },
     }
-    parts |= {name: text.encode() for name, text in texts.items()}
+    parts = {**files, **{name: text.encode() for name, text in texts.items()}}
     digest = hashlib.sha256(f"{model.project}\0{ctx.revision}\0{again}".encode())
     for name in sorted(parts):
         digest.update(f"\0{name}\0{len(parts[name])}\0".encode() + parts[name])

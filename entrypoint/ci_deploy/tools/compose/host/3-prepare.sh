@@ -12,13 +12,15 @@ write_env() {
     if grep -q ' env\( \|$\)' "$rel/services" && [ -s "$rel/app.env" ] && [ ! -e "$path/.env" ]; then
         echo "# empty: ci-deploy gives each release its own, made of APP_CONFIG" >"$path/.env"
     fi || return
-    {
-        if [ -f "$path/.env" ]; then
-            cat "$path/.env"
-            echo # for one without a line end
-        fi
-        cat "$rel/app.env" "$rel/tag.env"
-    } >"$1/compose.env"
+    release_env "$rel" >"$1/compose.env"
+}
+
+# release_env DIR: the environment of a release that is kept there.
+release_env() {
+    if [ -f "$path/.env" ]; then
+        cat "$path/.env" && echo # for one without a line end
+    fi
+    cat "$1/app.env" "$1/tag.env"
 }
 
 # env_sum: tells whether the .env by hand has changed. Comments do not count: none is like empty.

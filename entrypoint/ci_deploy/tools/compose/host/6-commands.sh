@@ -5,7 +5,7 @@
 ROW='{{.Names}}|{{.Label "com.docker.compose.service"}}|{{.Label "com.docker.compose.image"}}|{{.State}}|{{.Status}}|{{.Label "com.docker.compose.oneoff"}}|{{.Label "com.docker.compose.project"}}|{{.Label "com.docker.compose.project.working_dir"}}'
 
 # probe APP PROJECT SUM: what a deploy has to know, changing nothing. On stdin a tar with the compose
-# files (`list`, `files/`), or nothing; PROJECT is `-` unless somebody has chosen it. To read stdin
+# files (`list`, `files/`, the environment), or nothing; PROJECT is `-` unless somebody has chosen it. To read stdin
 # takes a round trip: files that the current release has too (SUM, see `sum_of`) are taken from there.
 probe() {
     enter "$1"
@@ -20,9 +20,8 @@ probe() {
     docker ps -a --no-trunc --filter label=com.docker.compose.project --format "$ROW" \
         >"$tmp/ps" 2>"$tmp/ps.errors" &
     if [ -f "$dir/list" ]; then
-        if [ "$2" = - ]; then set -- config; else set -- -p "$2" config; fi
-        set -- --profile '*' "$@" # the service for commands may be in one
-        files "$dir" "$@" --no-interpolate --format json >"$tmp/model" 2>"$tmp/model.errors" &
+        if [ "$2" = - ]; then set --; else set -- -p "$2"; fi
+        describe "$@" &
     fi
     echo "path $path"
     [ -z "$(command -v docker)" ] || echo "docker yes"
@@ -36,8 +35,16 @@ probe() {
     wait
     sed 's/^/engine /' "$tmp/ps.errors" | head -n 3
     sed 's/^/container /' "$tmp/ps"
+    sed 's/.*|//' "$tmp/ps" | sort -u | while IFS= read -r folder; do
+        [ ! "$folder" -ef "$path" ] || echo "here $folder"
+    done
     if [ -s "$tmp/model" ]; then
-        echo model && cat "$tmp/model"
+        if grep -q '"external": true' "$tmp/model"; then
+            docker network ls --format 'network {{.Name}}'
+            docker volume ls --format 'volume {{.Name}}'
+        fi
+        echo model && cat "$tmp/model" && echo
+        if [ -s "$tmp/raw" ]; then echo raw && cat "$tmp/raw"; else echo all && cat "$tmp/all"; fi
         return
     fi
     # What gives a model is new enough; to ask which it is takes as long as all the rest.
@@ -46,11 +53,51 @@ probe() {
         sed "/level=warning/d; s|$dir/files/||g; s/^/refused /" "$tmp/model.errors" | tail -n 5
 }
 
-# sum_of DIR: tells whether its compose files are the same as others.
+# describe WORD…: what Compose makes of the files in $dir with the release's environment: `model`. As
+# they are written (`raw`) only tells what that leaves out: which images are named by DEPLOY_TAG, who
+# has an env_file, what is in profiles. Compose cannot read every file that way: then `all` is made.
+describe() {
+    mkdir "$tmp/made" && release_env "$dir" >"$tmp/made/env" || return
+    # APP_CONFIG stands for an .env that is missing; Compose insists that there is one.
+    if [ -s "$dir/app.env" ] && [ ! -e "$path/.env" ]; then
+        inside=$tmp/made/$(basename "$path")
+        mkdir "$inside" && : >"$inside/.env"
+        ln -s "$path"/* "$path"/.[!.]* "$inside" 2>/dev/null
+        ln -s "$path"/../* "$tmp/made" 2>/dev/null
+        echo "inside $inside"
+        path=$inside
+    fi
+    files "$dir" --profile '*' "$@" config --no-interpolate --format json >"$tmp/raw" 2>/dev/null &
+    set -- --env-file "$tmp/made/env" "$@"
+    files "$dir" "$@" config --format json 2>"$tmp/model.errors" | without_values >"$tmp/model"
+    wait
+    [ -s "$tmp/raw" ] || files "$dir" --profile '*' "$@" config --format json 2>/dev/null |
+        without_values >"$tmp/all"
+}
+
+# without_values: of Compose's description only what a deploy has to know: not what the app is told.
+without_values() {
+    awk '
+        /^  "/ { section = $1; known = $1 ~ /^"(name|services|networks|volumes|configs|secrets)":/ }
+        /^  [^ ]/ || /^[^ ]/ { keep = 1 }
+        /^    [^ ]/ { keep = 1 }
+        /^      "/ {
+            if (section == "\"services\":")
+                keep = $1 ~ /^"(image|pull_policy|depends_on|links|profiles|restart|ports|volumes)":/
+            else keep = $1 ~ /^"(name|external|file)":/
+        }
+        /^[^ ]/ || (known && keep)'
+}
+
+# sum_of DIR: tells whether its compose files and its environment are the same as others.
 sum_of() {
-    while read -r file; do
-        echo "$file" && sha256sum <"$1/files/$file"
-    done <"$1/list" | sha256sum | cut -d ' ' -f 1
+    {
+        sed 's|^|files/|' "$1/list"
+        echo app.env
+        echo tag.env
+    } | while read -r file; do
+        echo "$file" && sha256sum <"$1/$file"
+    done | sha256sum | cut -d ' ' -f 1
 }
 
 # status APP: the short form, for a run that has failed or is cancelled.
