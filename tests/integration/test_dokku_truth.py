@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +44,59 @@ def test_output_of_the_app_is_not_taken_for_words_of_git(
     done = run("deploy", cwd=checkout.path, env=settings_for(dokku, LOCK_TIMEOUT="20"))
     assert done.code == 20, done.output
     assert done.output.count("→ push") == 1
+
+
+def _git(repository: Path, *arguments: str) -> None:
+    subprocess.run(["git", f"--git-dir={repository}", *arguments], check=True)
+
+
+@pytest.mark.parametrize("refusal", ["branch in the way", "not bare", "never back"])
+def test_branch_that_cannot_be_moved_is_told_once_and_never_skipped(
+    dokku: DokkuStandIn, checkout: Checkout, refusal: str
+) -> None:
+    """The server deploys before git refuses, and would do so at each try (faults A3, B2)."""
+    old = checkout.head
+    checkout.commit("Second")
+    repository = dokku.store.repo("hello")
+    env = settings_for(dokku, LOCK_TIMEOUT="20")
+    if refusal == "branch in the way":
+        assert run("deploy", cwd=checkout.path, env=env).code == 0
+        _git(repository, "update-ref", "-d", "refs/heads/master")
+        _git(repository, "update-ref", "refs/heads/master/old", old)
+        checkout.commit("Third")
+        words = "'refs/heads/master/old' exists"
+    elif refusal == "not bare":
+        _git(repository, "config", "core.bare", "false")
+        words = "core.bare true"
+    else:
+        assert run("deploy", cwd=checkout.path, env=env).code == 0
+        _git(repository, "config", "receive.denyNonFastForwards", "true")
+        checkout.git("reset", "--quiet", "--hard", old)
+        words = "receive.denyNonFastForwards false"
+    for _ in range(2):  # the next job is not green either: a rebuild would bring old code back
+        done = run("deploy", cwd=checkout.path, env=env)
+        assert done.code == 22, done.output
+        assert done.output.count("→ push") == 1
+        assert "the branch master on the server could not be moved" in done.output
+        assert words in done.output
+        assert re.search(
+            rf"hello (still )?runs {checkout.git('rev-parse', 'HEAD')[:7]}", done.output
+        )
+
+
+def test_waiting_for_a_lock_pushes_only_when_nothing_runs(
+    dokku: DokkuStandIn, naive: Client, checkout: Checkout
+) -> None:
+    """A refused push makes the running build impossible to cancel, and fills the server's short
+    list of builds (faults K6)."""
+    dokku.configure(build_seconds=6.0)
+    first = Run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    until(lambda: "running" in naive.dokku("builds:list hello --format json").stdout)
+    checkout.commit("Second")
+    second = run("deploy", cwd=checkout.path, env=settings_for(dokku, LOCK_TIMEOUT="60"))
+    assert (first.done().code, second.code) == (0, 0), second.output
+    builds = json.loads(naive.dokku("builds:list hello --format json").stdout)
+    assert [each["status"] for each in builds] == ["succeeded", "succeeded"]
 
 
 def test_waiting_for_a_lock_ends_in_time_for_the_whole_deploy(

@@ -235,6 +235,18 @@ SAID = {
         "the app does not exist, and Dokku is told not to create apps.",
         "Create it, or set DOKKU_CREATE_APP=true.",
     ),
+    "error: cannot lock ref 'refs/heads/main': 'refs/heads/main/old' exists; cannot create": (
+        "the branch `refs/heads/main` cannot be made beside `refs/heads/main/old`.",
+        "On the server, in the app's repository: `git update-ref -d refs/heads/main/old`.",
+    ),
+    " ! [remote rejected] 1234 -> main (branch is currently checked out)": (
+        "the app's repository on the server has a work tree, and git does not move its branch.",
+        "On the server, in the app's repository: `git config core.bare true`.",
+    ),
+    " ! [remote rejected] 1234 -> main (non-fast-forward)": (
+        "the app's repository on the server denies going back (receive.denyNonFastForwards).",
+        "On the server, in the app's repository: `git config receive.denyNonFastForwards false`.",
+    ),
     " ! [remote rejected] main -> main (shallow update not allowed)": (
         "the clone is shallow, and git refuses that (after having deployed it).",
         "Fetch the whole history.",
@@ -289,3 +301,33 @@ def test_words_that_decide_are_recognised(pattern: object, line: str) -> None:
 @pytest.mark.parametrize("line", [" ! [remote rejected] main -> main (pre-receive hook declined)"])
 def test_refusal_by_a_hook_is_no_race(line: str) -> None:
     assert not answers.REJECTED.search(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "raced"),
+    [
+        ("remote: error: cannot lock ref 'refs/heads/main': 'refs/heads/main/old' exists;", False),
+        ("remote: error: cannot lock ref 'r': Unable to create '/r.lock': File exists.", False),
+        (f"remote: error: cannot lock ref 'r': is at {'a' * 40} but expected {'b' * 40}", True),
+        ("remote: error: cannot lock ref 'refs/heads/main': reference already exists", True),
+        ("remote: error: cannot update ref 'r': trying to write non-commit object 9ee1", False),
+    ],
+)
+def test_only_a_branch_that_has_moved_is_a_race(line: str, raced: bool) -> None:
+    """Everything else is refused after every further deploy too (faults A3)."""
+    assert bool(answers.RACED.search(line)) is raced
+
+
+@pytest.mark.parametrize(
+    ("line", "refused"),
+    [
+        (" ! [remote rejected] 1234 -> main (failed to update ref)", True),
+        (" ! [remote rejected] 1234 -> main (branch is currently checked out)", True),
+        (" ! [remote rejected] 1234 -> main (non-fast-forward)", True),
+        (" ! [remote rejected] 1234 -> main (pre-receive hook declined)", False),
+        (" ! [rejected]        1234 -> main (fetch first)", False),
+    ],
+)
+def test_branch_that_was_not_moved_is_recognised(line: str, refused: bool) -> None:
+    """After a hook that has ended well, the deploy was done by then (faults A3)."""
+    assert bool(answers.NOT_MOVED.search(line)) is refused

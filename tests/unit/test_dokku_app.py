@@ -290,8 +290,9 @@ def test_waiting_for_a_lock_is_told_every_15_seconds(monkeypatch: pytest.MonkeyP
         console=SimpleNamespace(indent=lambda text: told.append(f"{now[0]:.0f} {text}")),
         cancellation=SimpleNamespace(sleep=sleep),
     )
+    server = SimpleNamespace(running_builds=lambda _app: [])
     with pytest.raises(Locked, match="LOCK_TIMEOUT"):
-        Busy(cast("Any", ctx), cast("Any", None), State(), Live).run()
+        Busy(cast("Any", ctx), cast("Any", server), State(), Live).run()
     assert now == [1060.0]
     times = [int(line.split()[0]) - 1000 for line in told]
     assert times[0] == 0

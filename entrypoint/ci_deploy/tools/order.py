@@ -31,13 +31,22 @@ def order(repository: Repository, new: str, live: str) -> Order:
     return Order.UNKNOWN if repository.shallow else Order.DIVERGED
 
 
-def guard(ctx: Context, live: str, found: Order, *, force: bool, overwrites: bool) -> None:
+def guard(
+    ctx: Context,
+    live: str,
+    found: Order,
+    *,
+    force: bool,
+    overwrites: bool,
+    what: str = "which is live",
+) -> None:
     """Warn of going back; raise Refused for what must not replace `live`.
 
-    `force`: FORCE_PUSH, a diverged history may be replaced. `overwrites`: the way of deploying
-    replaces the history on the server, so not knowing is a reason to refuse.
+    `what` says what `live` is. `force`: FORCE_PUSH, a diverged history may be replaced.
+    `overwrites`: the way of deploying replaces the history on the server, so not knowing is a
+    reason to refuse.
     """
-    new, old = ctx.revision[:7], f"{live[:7]}, which is live"
+    new, old = ctx.revision[:7], f"{live[:7]}, {what}"
     refuse_outdated = ctx.settings.refuse_outdated
     if found is Order.BEFORE:
         if refuse_outdated:

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def exclusive_deploy(host: Host, app: str, source: str) -> Iterator[None]:
-    """Hold the lock and record the build; the lock file names it, for `builds:cancel`."""
-    with deploy_lock(host, app) as name_build, recorded(host, app, source) as build:
+    """Record the build and hold the lock; the lock file names the build, for `builds:cancel`.
+
+    A deploy that is refused is a failed build, and has emptied the file of the running one.
+    """
+    with recorded(host, app, source) as build, deploy_lock(host, app) as name_build:
         name_build(build)
         started = time.monotonic()
         yield
@@ -38,13 +41,12 @@ def exclusive_deploy(host: Host, app: str, source: str) -> Iterator[None]:
 def deploy_lock(host: Host, app: str) -> Iterator[Callable[[str], None]]:
     """Hold the app's deploy lock, or fail at once when another deploy holds it."""
     path = host.store.deploy_lock(app)
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)  # `exec 200>`, before flock
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             refuse(host, app)
-        os.ftruncate(file, 0)
         try:
             yield lambda build: os.truncate(file, os.write(file, build.encode()))
         finally:

@@ -89,8 +89,11 @@ class Dokku(DokkuApp):
         self.code = ways.forward(self)
         complete = not self.config_changes() and self.services.complete
         if self.code.is_live() and live.up and complete and not ctx.settings.redeploy:
-            message = f"{ctx.app} already runs {ctx.revision[:7]}."
-            raise SkipDeploy(message)
+            if self.code.is_kept():
+                message = f"{ctx.app} already runs {ctx.revision[:7]}."
+                raise SkipDeploy(message)
+            warning = f"{ctx.revision[:7]} is live, but the branch {self.branch} on the server does"
+            ctx.console.warning(f"{warning} not hold it: a rebuild would replace it.")
         if self.code.is_live() and not live.up:
             ctx.console.indent("the revision is live, but not all of its processes run.")
         self.code.prepare()

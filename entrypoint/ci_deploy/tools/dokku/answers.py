@@ -103,7 +103,11 @@ UNCHANGED = re.compile(r"No changes detected")
 LOCKED = re.compile(r"currently has a deploy lock in place")
 UP_TO_DATE = re.compile(r"Everything up-to-date")
 REJECTED = re.compile(r"\[rejected\].*\((non-fast-forward|fetch first|stale info)\)")
-RACED = re.compile(r"cannot lock ref|failed to update ref")
+NOT_MOVED = re.compile(  # by git, after the hook that deploys has ended well
+    r"^ ! \[remote rejected\].*\((?!pre-receive hook declined)(?P<why>[^()]+)\)$"
+)
+WHY_NOT_MOVED = re.compile(r"^remote: error: (.*\bref(s/heads/|\b).*|refusing to update .*)")
+RACED = re.compile(r"is at [0-9a-f]{40,64} but expected|reference already exists")
 LOST = re.compile(
     r"remote end hung up|Connection (to \S+ )?(closed by|reset)|Connection closed|Broken pipe"
     r"|early EOF|unexpected disconnect"
@@ -141,6 +145,18 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
     re.compile(r"auto-creation disabled"): (
         "the app does not exist, and Dokku is told not to create apps.",
         "Create it, or set DOKKU_CREATE_APP=true.",
+    ),
+    re.compile(r"cannot lock ref '(?P<a>[^']*)': '(?P<b>[^']*)' exists"): (
+        "the branch `{a}` cannot be made beside `{b}`.",
+        "On the server, in the app's repository: `git update-ref -d {b}`.",
+    ),
+    re.compile(r"refusing to update checked out branch|branch is currently checked out"): (
+        "the app's repository on the server has a work tree, and git does not move its branch.",
+        "On the server, in the app's repository: `git config core.bare true`.",
+    ),
+    re.compile(r"denying non-fast-forward|remote rejected.*\(non-fast-forward\)"): (
+        "the app's repository on the server denies going back (receive.denyNonFastForwards).",
+        "On the server, in the app's repository: `git config receive.denyNonFastForwards false`.",
     ),
     re.compile(r"shallow update not allowed"): (
         "the clone is shallow, and git refuses that (after having deployed it).",

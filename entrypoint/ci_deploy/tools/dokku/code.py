@@ -22,6 +22,7 @@ from ci_deploy.tools.dokku.server import DokkuServer
 from ci_deploy.tools.telling import Telling
 
 LOCK_PAUSE = 5.0  # seconds at most between two tries while somebody else deploys
+BUILDS_PAUSE = 2.0  # seconds between two questions after running builds
 LOCK_TOLD = 15.0  # seconds between two lines about it
 FOLLOW_TIMEOUT = 120.0  # seconds to follow a deploy to which the connection was lost
 
@@ -58,6 +59,10 @@ class Code(ABC):
     def is_live(self) -> bool:
         """Whether that is what the app has already."""
         return self._state.live.revision == self.revision and self._state.settled
+
+    def is_kept(self) -> bool:
+        """Whether a rebuild of the live revision on the server would build it."""
+        return True
 
     def is_there(self) -> bool:
         """Whether a rebuild would build it."""
@@ -117,6 +122,8 @@ class Code(ABC):
         """Try until nobody else is in the way; never unlock."""
         until = time.monotonic() + self._ctx.settings.lock_timeout
         pause = 1.0
+        if self._state.locked and not self._ctx.planning:
+            self._wait_for_builds(until)
         while True:
             self._lines.clear()
             result = once()
@@ -130,11 +137,18 @@ class Code(ABC):
             # (in time for another try, and to say that nothing has begun)
             until = min(until, self._ctx.runner.until - 2.0 - 2 * result.seconds)
             self._wait_for_lock(until, pause)
+            self._wait_for_builds(until)
             pause = min(LOCK_PAUSE, 2 * pause)
 
     def _again(self) -> bool:
         """Whether another try may go better: somebody else deploys now."""
         return self.said(answers.LOCKED)
+
+    def _wait_for_builds(self, until: float) -> None:
+        """A refused try empties the lock file, so that the running build could not be cancelled
+        any more, and leaves a failed build in the server's short list: look before trying."""
+        while self._server.running_builds(self._ctx.app):
+            self._wait_for_lock(until, BUILDS_PAUSE)
 
     def _wait_for_lock(self, until: float, pause: float) -> None:
         app, left = self._ctx.app, until - time.monotonic()

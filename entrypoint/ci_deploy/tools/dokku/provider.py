@@ -13,7 +13,7 @@ from ci_deploy.context import Context
 from ci_deploy.errors import OutcomeUnknown, Problem, SettingsError, ToolMissing
 from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, Ran
 from ci_deploy.settings import setting, settings
-from ci_deploy.tools.dokku import answers, databases, release_tasks, review
+from ci_deploy.tools.dokku import databases, release_tasks, review
 from ci_deploy.tools.dokku.app import UNFINISHED, App, State, unstorable
 from ci_deploy.tools.dokku.server import DokkuServer, one_off
 from ci_deploy.tools.dokku.services import Service, services
@@ -106,9 +106,7 @@ class DokkuApp(Provider[DokkuSettings]):
         app = self.ctx.app
         if not self.server.at_least(0, 38):
             return "locked; this Dokku cannot tell by whom" if self.state.locked else ""
-        words = ["builds:list", app, "--format", "json", "--status", "running"]
-        running = answers.builds(self.server.ask(words)[0])
-        if running:
+        if running := self.server.running_builds(app):
             return "; ".join(
                 f"{b['source']} since {b['started_at']} (build {b['id']})" for b in running
             )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 from ci_deploy.context import Context
-from ci_deploy.errors import Refused
+from ci_deploy.errors import DeployFailed, Refused
 from ci_deploy.layers.provider import Live
 from ci_deploy.shell.program import Result
 from ci_deploy.tools.dokku import answers
@@ -39,6 +41,11 @@ class Push(Code):
         self._url = server.server.url(ctx.app)
         self._may_replace: str | None = None
         self._there = False  # the branch holds it
+
+    def is_kept(self) -> bool:
+        if self._state.identity == self.revision:  # HEAD's, which costs nothing
+            return True
+        return self._server.ref(self._ctx.app, self._branch) == self.revision
 
     def is_there(self) -> bool:
         return self._there
@@ -74,25 +81,41 @@ class Push(Code):
             if self._back:
                 message = f"{there[:7]} was deployed meanwhile: it stays."
                 raise Refused(message, hint="Roll back again if that is still wanted.")
-            self._guard(there)
+            self._guard(there, f"which the branch {self._branch} on the server holds by now")
             self._may_replace = self._lease(there)
         return result
 
     def _again(self) -> bool:
         """Overtaken before or, by a push that ran into ours, after the deploy: the branch has to
-        hold what is deployed, since a rebuild takes it from there."""
-        return super()._again() or any(
-            pattern.search(line)
-            for line in self._lines
-            for pattern in (answers.REJECTED, answers.RACED)
-            if not line.startswith(REMOTE)
-        )
+        hold what is deployed, since a rebuild takes it from there. Only where the branch has
+        moved: what git refuses for good, it refuses after every further deploy."""
+        raced = self._not_moved() is not None and self.said(answers.RACED)
+        return super()._again() or raced or any(map(answers.REJECTED.search, self._git_says()))
 
-    def _guard(self, live: str) -> None:
+    def _git_says(self) -> Iterator[str]:
+        """What git itself says, and nobody else."""
+        return (line for line in self._lines if not line.startswith(REMOTE))
+
+    def _not_moved(self) -> re.Match[str] | None:
+        """Git's refusal to move the branch to what was deployed by then."""
+        return next(filter(None, map(answers.NOT_MOVED.search, self._git_says())), None)
+
+    def _fail(self, result: Result) -> NoReturn:
+        if (refused := self._not_moved()) and self.said(answers.DEPLOYED):
+            said = filter(None, map(answers.WHY_NOT_MOVED.search, self._lines))
+            why = next((match[1].strip() for match in said), refused["why"])
+            message = f"the branch {self._branch} on the server could not be moved to it: {why}"
+            _, hint = answers.reason([*self._git_says(), why])
+            hint = hint or "Repair the app's repository on the server, then deploy again."
+            self._ctx.live = self._live()  # deployed by this run, though it may have run before
+            raise DeployFailed(message, hint=hint, lines=result.lines)
+        super()._fail(result)
+
+    def _guard(self, live: str, what: str = "which is live") -> None:
         """Raises Refused."""
         found = order(self._ctx.repository, self.revision, live)
         if not self._back:
-            guard(self._ctx, live, found, force=self._force, overwrites=True)
+            guard(self._ctx, live, found, force=self._force, overwrites=True, what=what)
 
     def _lease(self, there: str) -> str | None:
         """None when ours follows what is there, else what is there: that we may replace."""

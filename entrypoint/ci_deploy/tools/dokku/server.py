@@ -14,6 +14,7 @@ from typing import Any
 from ci_deploy.errors import DeployError, Unauthorized, Unreachable
 from ci_deploy.shell.program import Change, Result
 from ci_deploy.shell.runner import Runner
+from ci_deploy.tools.dokku import answers
 from ci_deploy.tools.git import ENVIRON
 from ci_deploy.tools.server import Server
 from ci_deploy.tools.ssh import SESSIONS, Ssh
@@ -46,17 +47,17 @@ class DokkuServer:
         self.reconnect()
         commands = [self._ssh.command(self.server, question) for question in questions]
         size = 1 if self._serial else SESSIONS
-        answers: list[Result] = []
+        found: list[Result] = []
         for start in range(0, len(commands), size):
             batch = commands[start : start + size]
             last = beside if start + size >= len(commands) else None
-            answers += self._runner.read_all(batch, timeout=timeout, ok=None, beside=last)
-        if any("Session open refused" in answer.errors for answer in answers):
+            found += self._runner.read_all(batch, timeout=timeout, ok=None, beside=last)
+        if any("Session open refused" in answer.errors for answer in found):
             self._serial = True  # MaxSessions: each of them needed a connection of its own
-        for answer in answers:
+        for answer in found:
             if trouble := self._trouble(answer):
                 raise trouble
-        return answers
+        return found
 
     def change(self, words: Sequence[str], *, what: str, **options: Any) -> Result:
         """Run a command that changes something; its output goes into the log."""
@@ -93,6 +94,13 @@ class DokkuServer:
         argv = ["git", "ls-remote", self.server.url(app), f"refs/heads/{branch}"]
         found = self._runner.read(argv, env={**ENVIRON, **self.git_environ()}, ok=None)
         return found.text.split()[0] if found.text else ""
+
+    def running_builds(self, app: str) -> list[dict[str, str]]:
+        """The builds and deploys of an app that run now; none where Dokku cannot tell (< 0.38)."""
+        if not self.at_least(0, 38):
+            return []
+        words = ["builds:list", app, "--format", "json", "--status", "running"]
+        return answers.builds(self.ask(words)[0])
 
     def connected(self) -> bool:
         """Whether the connection still stands; then an exit code 255 is the command's own."""
