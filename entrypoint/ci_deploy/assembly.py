@@ -14,6 +14,7 @@ from ci_deploy import console as style
 from ci_deploy.ci.base import CI
 from ci_deploy.console import Console
 from ci_deploy.context import Context, CoreSettings, GuardSettings, private_dir
+from ci_deploy.dropped import WISHING, Dropped
 from ci_deploy.errors import DeployError, Problem, SettingsError
 from ci_deploy.layers import LayerClass, discover
 from ci_deploy.layers.base import Layer
@@ -108,6 +109,9 @@ class Assembly:
         chosen = self._choose()
         wanted = [(cls, load(cls.Settings, source, hide)) for cls in chosen]
         review = load(ReviewSettings, source, hide) if self._for_review(command, core) else None
+        dropped = Dropped(source, self.classes, chosen, self.root)
+        if command in WISHING:
+            source.problems += dropped.problems()
         ctx = self._make(command, core, planning=planning, arguments=dict(arguments or {}))
         layers = [cls(ctx, loaded) for cls, loaded in wanted if loaded is not None]
         for layer in layers:
@@ -125,6 +129,8 @@ class Assembly:
             limit = ctx.provider.name_limit
             ctx.review = review_app(ctx.app, review, self.ci.context, source, limit=limit)
         self._mention(chosen)
+        for warning in dropped.warnings() if command in WISHING else ():
+            self.console.warning(warning)
         return ctx, layers
 
     def _for_review(self, command: str, core: CoreSettings | None) -> bool:

@@ -18,6 +18,11 @@ class Found(NamedTuple):
     text: str
     origin: str
 
+    @property
+    def by_input(self) -> bool:
+        """Whether it is an input: given for this very job, not kept on a group of projects."""
+        return self.origin.startswith("input `")
+
 
 class Source:
     """The environ (and the file named by ENV_FILE), asked in the order of the contract."""

@@ -123,3 +123,57 @@ def test_private_directory_is_ours_alone_and_removed(assembled: Assembled) -> No
     (path / "something").write_text("secret")
     assembled.cleanup.close()
     assert not path.exists()
+
+
+WISHES = [
+    ("AUTO_MIGRATE_ON_DEPLOY", "true"),
+    ("MIGRATE", "before"),
+    ("MIGRATE", "befor"),
+    ("BACKUP_BEFORE_MIGRATE", "yes"),
+    ("SEED_ON_REVIEW", "once"),
+    ("SIDEKIQ_QUIET_ON_DEPLOY", "true"),
+]
+HEROKU = {"APP_NAME": "web", "HEROKU_API_KEY": TOKEN}
+
+
+@pytest.mark.parametrize(("name", "value"), WISHES)
+def test_wish_by_an_input_is_refused_where_no_framework_is_found(
+    assembled: Assembled, name: str, value: str
+) -> None:
+    """An input is meant for this very job: exit 2, nothing touched. (faults B1)"""
+    told = assembled.problems(**HEROKU, **{f"INPUT_{name}": value})
+    assert f"(input `{name.lower().replace('_', '-')}`): it has no effect: no " in told
+    assert "Set DEPLOY_APPLICATION to `" in told
+
+
+@pytest.mark.parametrize(("name", "value"), WISHES)
+def test_wish_by_a_variable_is_a_warning_where_no_framework_is_found(
+    assembled: Assembled, log: Log, name: str, value: str
+) -> None:
+    """Teams keep variables on the group; log, report and annotation warn. (faults B1)"""
+    assembled(**HEROKU, **{name: value}).context("deploy")
+    (warning,) = log.console.warnings
+    assert warning.startswith(f"{name} has no effect: no ")
+
+
+@pytest.mark.parametrize("value", ["false", "never"])
+def test_what_asks_for_nothing_is_no_wish(assembled: Assembled, log: Log, value: str) -> None:
+    """A switch that is off has its effect without a framework too. (faults B1)"""
+    name = "SEED_ON_REVIEW" if value == "never" else "AUTO_MIGRATE_ON_DEPLOY"
+    assembled(**HEROKU, **{f"INPUT_{name}": value}).context("deploy")
+    assert log.console.warnings == []
+
+
+def test_wishes_do_not_stop_a_job_without_checkout(assembled: Assembled, log: Log) -> None:
+    """The stop job of a review app gets the same inputs, and no code. (faults B1)"""
+    given = {"INPUT_AUTO_MIGRATE_ON_DEPLOY": "true", "CI_COMMIT_REF_NAME": "feature"}
+    assembled(**HEROKU, **given).context("destroy")
+    assert log.console.warnings == []
+
+
+def test_sidekiq_cannot_be_quieted_in_a_django_app(assembled: Assembled) -> None:
+    """Another framework's wish is dropped too. (faults B1)"""
+    told = assembled.problems(
+        **HEROKU, DEPLOY_APPLICATION="django", INPUT_SIDEKIQ_QUIET_ON_DEPLOY="true"
+    )
+    assert "the app is not Rails (DEPLOY_APPLICATION is `django`)." in told

@@ -37,6 +37,7 @@ class Layer(ABC, Generic[S]):
     Settings: ClassVar[type[Any]] = NoSettings
     trigger: ClassVar[str] = ""
     also: ClassVar[tuple[str, ...]] = ()  # other settings that switch it on as well
+    wishes: ClassVar[frozenset[str]] = frozenset()  # settings that ask it for something
     absent: ClassVar[str] = "no such app was found"  # why it is off, where no trigger says it
 
     def __init__(self, ctx: Context, wanted: S) -> None:

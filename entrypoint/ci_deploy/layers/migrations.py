@@ -58,6 +58,9 @@ class Migrations(Application[F]):
     """The questions; layers/framework.py acts on the answers."""
 
     title: ClassVar[str]
+    wishes: ClassVar[frozenset[str]] = frozenset(
+        {"AUTO_MIGRATE_ON_DEPLOY", "MIGRATE", "BACKUP_BEFORE_MIGRATE", "SEED_ON_REVIEW"}
+    )
     files: ClassVar[tuple[str, ...]]  # where migrations lie, as git's pathspecs
     migrating: ClassVar[tuple[str, ...]]  # words by which a release task is known to migrate
 

@@ -71,6 +71,7 @@ class Rails(Framework[RailsSettings]):
     name = "rails"
     title = "Rails"
     Settings: ClassVar[type[Any]] = RailsSettings
+    wishes = Framework.wishes | {"SIDEKIQ_QUIET_ON_DEPLOY"}
     files = ("db/migrate/*.rb", "db/*_migrate/*.rb")
     migrating = ("db:migrate", "db:prepare", "db:setup", "db:schema:load")
 
