@@ -45,7 +45,7 @@ def main() -> int:
             commit(app, "Break the release task")
             expect(deploy(app, server), 20)
             expect(answer(url), first)
-    print(f"\ndemo ok: hello is live at {url} on revision {first}")
+    print(f"\ndemo ok: hello answered at {url} on revision {first}; all of it is stopped now")
     return 0
 
 

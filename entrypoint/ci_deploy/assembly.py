@@ -229,6 +229,7 @@ class Assembly:
             silent=self.console.silent,
             path=self.environ.get("PATH", ""),
         )
+        runner.debug = self.console.debug
         self.cleanup.callback(runner.stop)
         seconds = min(core.timeout, self.ci.context.seconds_left or core.timeout)
         runner.until = time.monotonic() + seconds

@@ -18,7 +18,9 @@ from ci_deploy import __version__, ci, commands, limits
 from ci_deploy import console as style
 from ci_deploy.assembly import Assembly
 from ci_deploy.console import Console
+from ci_deploy.deployment import FLOWS
 from ci_deploy.errors import Ending, Problem, SettingsError
+from ci_deploy.options import DEFAULTS, OPTIONS
 from ci_deploy.report import Report
 from ci_deploy.settings import environ
 from ci_deploy.shell.cancellation import Cancellation
@@ -36,7 +38,7 @@ class _Parser(argparse.ArgumentParser):
     """Bad arguments are bad settings: one clear answer, exit 2."""
 
     def error(self, message: str) -> NoReturn:
-        raise SettingsError(Problem("the command line", f"{message}."))
+        raise _usage(f"{message}.")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -45,13 +47,15 @@ def run(argv: Sequence[str]) -> int:
     platform = ci.detect(given)
     redactor = Redactor()
     asked = list(argv) or _asked_by_input(given, inputs=platform.inputs)
-    console = _console(platform, redactor, given, asked)
+    console = _console(platform, redactor, asked, plain=bool(given.get("NO_COLOR")))
     cancellation = Cancellation()
     cancellation.install(lambda code: _last_moment(code, cancellation.private))
     with contextlib.ExitStack() as cleanup:
         try:
             options = _parse(asked)
             assembly = Assembly(given, platform, console, redactor, cancellation, cleanup)
+            if assembly.source.text("DEPLOY_LOG_LEVEL") == "debug":
+                console.show_debug()
             gc.freeze()  # all is imported: what there is stays
             gc.enable()
             console.mask()
@@ -82,38 +86,64 @@ def _asked_by_input(given: Mapping[str, str], *, inputs: bool) -> list[str]:
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The command and its own options. Raises SettingsError, SystemExit for help and version."""
+    name, *rest = argv or ["--help"]
+    if name.startswith("-"):
+        _top().parse_args([name, *rest])
+        raise _usage(f"the command comes first: `ci-deploy COMMAND {name}`.")
+    if name not in commands.COMMANDS:
+        near = suggestion(name, commands.COMMANDS)
+        raise _usage(f"there is no command `{name}`. {near}".rstrip())
+    if name == "plan" and rest and rest[0] in FLOWS:
+        return _parse_one(rest[0], rest[1:], command="plan")
+    return _parse_one(name, rest, command=name)
+
+
+def _top() -> argparse.ArgumentParser:
     listed = "\n".join(f"  {name:10}{each.help}" for name, each in commands.COMMANDS.items())
     parser = _Parser(
         prog="ci-deploy",
         description=f"ci-deploy {__version__}\n\ncommands:\n{listed}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="ci-deploy COMMAND [OPTION…]",
-        epilog="Settings come from variables; the documentation's page `settings` lists them.",
+        epilog="`ci-deploy COMMAND --help` lists a command's options. "
+        "Settings come from variables; the documentation's page `settings` lists them.",
     )
-    parser.add_argument("command", metavar="COMMAND", help="one of the above")
-    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
-    for name, option in commands.OPTIONS.items():
-        parser.add_argument(name, **option)
-    end = list(argv).index("--") if "--" in argv else len(argv)
-    options = parser.parse_args(list(argv[:end]))
-    options.after = list(argv[end + 1 :])
-    if options.command not in commands.COMMANDS:
-        near = suggestion(options.command, commands.COMMANDS)
-        reason = f"there is no command `{options.command}`. {near}".rstrip()
-        raise SettingsError(Problem("the command line", reason))
+    parser.add_argument("--version", action="version", version=f"ci-deploy {__version__}")
+    return parser
+
+
+def _parse_one(name: str, rest: Sequence[str], *, command: str) -> argparse.Namespace:
+    """`command` is `name`, or `plan`, which takes what the planned command takes."""
+    spec = commands.COMMANDS[name]
+    prog = " ".join(dict.fromkeys(("ci-deploy", command, name)))
+    parser = _Parser(prog=prog, description=f"{spec.help}.", allow_abbrev=False)
+    parser.set_defaults(**DEFAULTS)
+    for option in spec.options:
+        parser.add_argument(option, **OPTIONS[option])
+    if spec.word:
+        parser.add_argument("words", nargs=spec.words, metavar=spec.word, default=[])
+    end = rest.index("--") if "--" in rest else len(rest)
+    options, unknown = parser.parse_known_args(list(rest[:end]))
+    options.words = [options.words] if isinstance(options.words, str) else options.words or []
+    options.after = list(rest[end + 1 :])
+    too_many = unknown or (end < len(rest) and (spec.words != "*" or options.words) and ["--"])
+    if too_many:
+        hint = " What is to be run comes after `--`." if spec.words == "*" else ""
+        raise _usage(f"`{command}` does not take `{too_many[0]}`.{hint}")
+    options.command, options.target = command, name
     return options
 
 
-def _console(
-    platform: ci.CI, redactor: Redactor, given: Mapping[str, str], argv: Sequence[str]
-) -> Console:
+def _usage(reason: str) -> SettingsError:
+    return SettingsError(Problem("the command line", reason))
+
+
+def _console(platform: ci.CI, redactor: Redactor, argv: Sequence[str], *, plain: bool) -> Console:
     """Commands whose output is for programs say everything else on stderr."""
     fd = 2 if argv[:1] and argv[0] in commands.FOR_PROGRAMS else 1
-    colour = (platform.colour or os.isatty(fd)) and not given.get("NO_COLOR")
-    level = given.get("INPUT_DEPLOY-LOG-LEVEL") or given.get("INPUT_DEPLOY_LOG_LEVEL")
-    level = level or given.get("DEPLOY_LOG_LEVEL")
-    debug = level == "debug" or platform.context.debug
-    return Console(platform, redactor, fd=fd, colour=colour, debug=debug)
+    colour = (platform.colour or os.isatty(fd)) and not plain
+    return Console(platform, redactor, fd=fd, colour=colour, debug=platform.context.debug)
 
 
 def _end_early(console: Console, error: Ending) -> int:

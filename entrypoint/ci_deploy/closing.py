@@ -21,6 +21,8 @@ def close(ctx: Context) -> None:
     report.changes = [ctx.redactor.text(change) for change in ctx.ledger.changes]
     report.warnings += ctx.console.warnings
     report.finished = True
+    if ctx.command == "destroy" and not report.exit_code and not ctx.planning:
+        report.url = ""  # nothing answers there any more
     _box(ctx, report)
     write(ctx)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ci_deploy import __version__, guards
 from ci_deploy import console as style
-from ci_deploy.assembly import Assembly
+from ci_deploy.assembly import Assembly, every_setting
 from ci_deploy.context import Context
 from ci_deploy.deployment import FLOWS, LEAVE, Deployment
 from ci_deploy.errors import Cancelled, DeployError, Problem, SettingsError, SkipDeploy
@@ -17,32 +17,9 @@ from ci_deploy.layers.framework import Framework
 from ci_deploy.layers.provider import Live
 from ci_deploy.report import Report
 from ci_deploy.review import ReviewApp, ReviewSettings
-from ci_deploy.shell.program import Command
 from ci_deploy.shell.relay import clean
-from ci_deploy.values import number
+from ci_deploy.versions import TOOL_OF, tool_versions
 
-TOOLS = {
-    "git": ["git", "--version"],
-    "ssh": ["ssh", "-V"],
-    "sentry-cli": ["sentry-cli", "--version"],
-    "heroku": ["heroku", "--version"],
-}
-OPTIONS: dict[str, dict[str, Any]] = {
-    "--short": {"action": "store_true", "help": "version: only this tool's"},
-    "--yes": {"action": "store_true", "help": "unlock, destroy --stale, --adopt: do it"},
-    "--adopt": {"action": "store_true", "help": "review, destroy: an app made by other means"},
-    "--stale": {
-        "type": number,
-        "metavar": "DAYS",
-        "help": "destroy: what was not deployed for DAYS",
-    },
-    "--migrations": {
-        "type": number,
-        "metavar": "N",
-        "default": 0,
-        "help": "rollback: undo N first",
-    },
-}
 FOR_PROGRAMS = {"run", "version", "tag", "history"}  # all but their output goes to stderr
 WITHOUT_CHECKOUT = {"destroy", "rollback", "promote"}
 
@@ -54,10 +31,12 @@ def deployment(assembly: Assembly, options: argparse.Namespace) -> int:
 
 def plan(assembly: Assembly, options: argparse.Namespace) -> int:
     """The same run, in which no change is made but each one is named."""
-    target, *words = options.words or ["deploy"]
-    if target not in FLOWS:
-        raise _usage(f"`{target}` cannot be planned; it is one of {', '.join(FLOWS)}.")
-    return _run_events(assembly, target, options, words, planning=True)
+    if options.target not in FLOWS:
+        word = next(iter(options.words), "")
+        if word:
+            raise _usage(f"`{word}` cannot be planned; it is one of {', '.join(FLOWS)}.")
+        options.target = "deploy"
+    return _run_events(assembly, options.target, options, options.words, planning=True)
 
 
 def _run_events(
@@ -68,8 +47,6 @@ def _run_events(
     *,
     planning: bool = False,
 ) -> int:
-    if len(words) > (command == "rollback"):
-        raise _usage(f"`{words[-1]}` is one word too many for `{command}`.")
     wanted = assembly.guards()
     if not wanted.enabled:
         return _nothing(assembly, command, "disabled", "CI_DEPLOY is false: nothing was done.")
@@ -109,7 +86,7 @@ def _headline(ctx: Context) -> None:
     start = "plan: what " if ctx.planning else ""
     end = " would change" if ctx.planning else ""
     ctx.console.line(f"{start}{ctx.command} {ctx.app}{where}{end}", style.BOLD)
-    if ctx.revision:
+    if ctx.revision and ctx.command != "destroy":  # the branch may be gone, and its commit too
         ref = f" ({ctx.facts.ref})" if ctx.facts.ref else ""
         ctx.console.indent(f"{ctx.revision[:7]}{ref}{by}: {ctx.title}")
 
@@ -154,8 +131,10 @@ def doctor(assembly: Assembly, options: argparse.Namespace) -> int:
     say = ctx.console.indent
     ctx.console.line(f"doctor: {ctx.app} on {ctx.provider.name}", style.BOLD)
     say(f"settings: right; layers: {', '.join(layer.name for layer in layers)}")
+    needed = {"git", "ssh", *(TOOL_OF.get(layer.name, "") for layer in layers)}
     for name, found in tool_versions(ctx).items():
-        say(f"{name}: {found}")
+        if name in needed:
+            say(f"{name}: {found}")
     ctx.provider.connect()
     for name, value in ctx.provider.inspect().items():
         say(f"{name}: {value}")
@@ -204,8 +183,11 @@ def history(assembly: Assembly, options: argparse.Namespace) -> int:
     """What was live when, and who brought it."""
     ctx, _ = _ready(assembly, options)
     ctx.provider.connect()
+    live = ctx.provider.live().revision
     for entry in ctx.provider.history():
-        columns = (entry.at, entry.status, entry.release, entry.revision, entry.by)
+        mark, live = ("live", "") if live and entry.revision == live else ("", live)
+        status = entry.status or "deployed"  # what a provider notes, it notes at a success
+        columns = (entry.at, status, entry.release, entry.revision, entry.by, mark)
         line = clean(ctx.redactor.text("  ".join(filter(None, columns))))
         sys.stdout.write(f"{line}\n")
     return 0
@@ -220,8 +202,13 @@ def tag(assembly: Assembly, options: argparse.Namespace) -> int:  # noqa: ARG001
 def deploy_tag(assembly: Assembly) -> str:
     """`<build number>_<first seven of the sha>`. Raises SettingsError when there is no number."""
     facts = assembly.ci.context
-    if given := assembly.source.text("DEPLOY_TAG"):
-        return given
+    tag = next(each for each in every_setting(assembly.classes) if each.name == "DEPLOY_TAG")
+    if given := assembly.source.find(tag):
+        try:
+            return str(tag.convert(given.text))
+        except ValueError as error:
+            spelled = assembly.source.spell(tag)
+            raise SettingsError(Problem(spelled, str(error), given.origin)) from None
     if not (facts.build and facts.revision):
         reason = "this CI gives no build number and revision to make one of."
         raise SettingsError(Problem("DEPLOY_TAG", reason, "", "Set it."))
@@ -251,42 +238,48 @@ def _usage(reason: str) -> SettingsError:
     return SettingsError(Problem("the command line", reason))
 
 
-def tool_versions(ctx: Context) -> dict[str, str]:
-    """Version of each program, `not installed` where there is none."""
-    commands = {}
-    versions = dict.fromkeys(TOOLS, "not installed")
-    for name, argv in TOOLS.items():
-        try:
-            ctx.runner.find(argv[0])
-        except DeployError:
-            continue
-        commands[name] = Command(argv)
-    results = ctx.runner.read_all(list(commands.values()), ok=None)
-    for name, result in zip(commands, results, strict=True):
-        words = (result.text or result.errors).splitlines()[0].split()
-        known = [word for word in words if any(map(str.isdigit, word))]
-        versions[name] = known[0].rstrip(",") if known else "unknown"
-    return versions
-
-
 class CommandSpec(NamedTuple):
-    """A command of the command line."""
+    """A command of the command line: what it does, and the options and words that it takes."""
 
     act: Callable[[Assembly, argparse.Namespace], int]
     help: str
+    options: tuple[str, ...] = ()
+    word: str = ""  # as help shows it
+    words: str = "?"  # how many words: `?` at most one, `*` any number
 
 
 COMMANDS = {
     "deploy": CommandSpec(deployment, "deploy the revision to the app of this environment"),
-    "plan": CommandSpec(plan, "say what a deploy (or `plan rollback` …) would change"),
-    "rollback": CommandSpec(deployment, "return to the previous (or the given) revision, verified"),
-    "review": CommandSpec(deployment, "create or update this branch's review app, deploy to it"),
-    "destroy": CommandSpec(deployment, "remove this branch's review app and its services"),
+    "plan": CommandSpec(
+        plan, "say what a deploy (or `plan rollback` …) would change", word="COMMAND"
+    ),
+    "rollback": CommandSpec(
+        deployment,
+        "return to the previous (or the given) revision, verified",
+        options=("--migrations",),
+        word="REVISION",
+    ),
+    "review": CommandSpec(
+        deployment,
+        "create or update this branch's review app, deploy to it",
+        options=("--adopt", "--yes"),
+    ),
+    "destroy": CommandSpec(
+        deployment,
+        "remove this branch's review app and its services",
+        options=("--stale", "--adopt", "--yes"),
+    ),
     "promote": CommandSpec(deployment, "bring what the source app runs to the next app, verified"),
     "doctor": CommandSpec(doctor, "check settings, key, host, access, tools; changes nothing"),
-    "run": CommandSpec(run, "run a one-off command in the app: ci-deploy run -- CMD…"),
-    "unlock": CommandSpec(unlock, "show who holds the deploy lock; release it with --yes"),
+    "run": CommandSpec(
+        run, "run a one-off command in the app: ci-deploy run -- CMD…", word="CMD", words="*"
+    ),
+    "unlock": CommandSpec(
+        unlock, "show who holds the deploy lock; release it with --yes", options=("--yes",)
+    ),
     "tag": CommandSpec(tag, "print the default DEPLOY_TAG, for the job that builds the image"),
     "history": CommandSpec(history, "what was live when, from which pipeline"),
-    "version": CommandSpec(version, "print the versions of this tool and of what it calls"),
+    "version": CommandSpec(
+        version, "print the versions of this tool and of what it calls", options=("--short",)
+    ),
 }

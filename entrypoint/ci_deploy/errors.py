@@ -39,6 +39,10 @@ class Ending(Exception):
         return self.exit_code
 
 
+# In a CI job nobody has the docs at hand.
+DOCS = "https://github.com/ci-deploy/ci-deploy/blob/main/docs/"
+
+
 class DeployError(Ending):
     """An expected failure. Whoever can do without what has failed may catch it and go on."""
 

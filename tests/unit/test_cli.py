@@ -18,7 +18,9 @@ import pytest
 from ci_deploy import __version__, cli, commands
 from ci_deploy.context import private_dir
 from ci_deploy.errors import Refused, SettingsError, exit_codes
+from ci_deploy.options import OPTIONS
 from ci_deploy.shell.cancellation import Cancellation
+from ci_deploy.versions import TOOLS
 
 
 @dataclass
@@ -92,6 +94,38 @@ def test_job_without_a_checkout_names_both_strategies(
     assert strategy in ended.out.partition("GIT_STRATEGY")[2].splitlines()[0]
 
 
+@pytest.mark.parametrize("command", commands.COMMANDS)
+def test_every_command_has_its_own_help(run: Cli, command: str) -> None:
+    """`rollback --help` is about rollback, and shows the options that it takes. (faults G1)"""
+    ended = run(command, "--help")
+    assert ended.code == 0
+    assert ended.out.startswith(f"usage: ci-deploy {command} ")
+    for option in OPTIONS:
+        assert (f"  {option}" in ended.out) is (option in commands.COMMANDS[command].options)
+    assert run("plan", "rollback", "--help").out.startswith("usage: ci-deploy plan rollback ")
+
+
+def test_version_may_be_asked_for_as_an_option(run: Cli) -> None:
+    """As every program answers it. (faults G1)"""
+    ended = run("--version")
+    assert (ended.code, ended.out) == (0, f"ci-deploy {__version__}\n")
+
+
+@pytest.mark.parametrize("place", ["ENV_FILE", "DEPLOY_LOG_LEVEL_FILE"])
+def test_log_level_counts_wherever_it_is_set(run: Cli, tmp_path: Path, place: str) -> None:
+    """One reader of settings; debug shows the programs that are run. (faults B6)"""
+    text = "DEPLOY_LOG_LEVEL=debug" if place == "ENV_FILE" else "debug"
+    (tmp_path / "level").write_text(text)
+    assert "$ git --version" in run("version", **{place: str(tmp_path / "level")}).err
+    assert "$ git" not in run("version").err
+
+
+def test_tag_that_no_registry_takes_is_refused(run: Cli) -> None:
+    """`ci-deploy tag` must not print what `docker push` refuses. (faults G5)"""
+    assert run("tag", DEPLOY_TAG="feature/x y").code == 2
+    assert run("tag", DEPLOY_TAG="1.2_a-b").out == "1.2_a-b\n"
+
+
 def test_misspelt_command_gets_a_suggestion(run: Cli) -> None:
     ended = run("delpoy")
     assert ended.code == 2
@@ -107,13 +141,28 @@ def test_misspelt_command_gets_a_suggestion(run: Cli) -> None:
         ("destroy", "--stale", "-5", "--yes"),
         ("destroy", "--stale", "soon"),
         ("rollback", "--migrations", "-1"),
+        ("version", "--short", "--adopt"),
+        ("unlock", "web2", "--yes"),
+        ("rollback", "v1", "v2"),
+        ("rollback", "--mig", "1"),
+        ("plan", "rollback", "v1", "v2"),
+        ("plan", "deploy", "--migrations", "1"),
+        ("deploy", "--yes"),
+        ("deploy", "--", "x"),
+        ("run", "ls", "-l"),
+        ("run", "ls", "--", "ps"),
+        ("--yes", "unlock"),
+        ("doctor", "--migrations", "1"),
+        ("history", "5"),
+        ("tag", "--short"),
     ],
     ids=" ".join,
 )
 def test_words_that_mean_nothing_are_refused(run: Cli, argv: tuple[str, ...]) -> None:
+    """An option belongs to its command, and no word is dropped. (faults G1)"""
     ended = run(*argv, APP_NAME="web")
     assert ended.code == 2
-    assert "the command line: " in ended.out
+    assert "the command line: " in ended.out + ended.err
 
 
 def test_command_may_come_as_an_input_on_github_only(run: Cli, workspace: Path) -> None:
@@ -133,7 +182,7 @@ def test_input_with_half_a_quote_is_one_clear_answer(run: Cli) -> None:
 def test_version_is_the_only_thing_on_stdout(run: Cli) -> None:
     ended = run("version")
     assert ended.out.splitlines()[0] == f"ci-deploy {__version__}"
-    assert [line.split()[0] for line in ended.out.splitlines()][1:] == list(commands.TOOLS)
+    assert [line.split()[0] for line in ended.out.splitlines()][1:] == list(TOOLS)
 
 
 def test_what_programs_read_goes_to_stdout_and_all_else_to_stderr(run: Cli) -> None:

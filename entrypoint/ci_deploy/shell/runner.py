@@ -50,6 +50,7 @@ class Runner:
         self.environ = {**environ, "PATH": self._path}
         self.ledger = ledger
         self.cancellation = cancellation
+        self.debug: Callable[[str], None] = lambda _: None  # shown what is started
         self._show = show
         self._pump = Pump(cancellation, silent)
         self._running: list[Child] = []
@@ -222,6 +223,7 @@ class Runner:
         before_exec: Callable[[], None] | None = None,
     ) -> Child:
         """Start a program; `merge` sends stderr where stdout goes, so that their order is kept."""
+        self.debug(f"$ {' '.join(command.argv)}")
         start: Any = sh.Command(self.find(command.argv[0]))  # the overloads know no descriptors
         out, out_write = os.pipe()
         err, err_write = (-1, -1) if merge else os.pipe()

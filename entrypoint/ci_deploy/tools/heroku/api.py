@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ci_deploy.context import Context
-from ci_deploy.errors import DeployFailed, OutcomeUnknown, Unauthorized, Unreachable
+from ci_deploy.errors import DOCS, DeployFailed, OutcomeUnknown, Unauthorized, Unreachable
 
 if TYPE_CHECKING:
     from ci_deploy.http import Response
@@ -226,7 +226,7 @@ class Api:
             hint = "HEROKU_API_KEY has to be a token that is still valid: `heroku authorizations`."
             raise Unauthorized(message, hint=hint)
         if status in {402, 403}:
-            hint = "docs/heroku.md lists what the key and its account need to be allowed."
+            hint = f"What the key and its account need to be allowed: {DOCS}heroku.md"
             raise Unauthorized(f"Heroku does not allow it ({what}): {said}", hint=hint)
         if status == 404:
             raise NotFound(f"{what}: {said}")

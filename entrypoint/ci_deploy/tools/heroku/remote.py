@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ci_deploy.context import Context
-from ci_deploy.errors import DeployError, DeployFailed, Unauthorized, Unreachable
+from ci_deploy.errors import DOCS, DeployError, DeployFailed, Unauthorized, Unreachable
 from ci_deploy.tools.git import ENVIRON, HELPER, SAFE, configured
 
 TIMEOUT = 60.0  # seconds for a question
@@ -105,7 +105,7 @@ def refusal(lines: Sequence[str], url: str) -> DeployError | None:
     lines = own_words(lines)
     if any(AUTH.search(line) for line in lines):
         message = "git.heroku.com refuses the API key."
-        hint = "docs/heroku.md lists what the key and its account need to be allowed."
+        hint = f"What the key and its account need to be allowed: {DOCS}heroku.md"
         return Unauthorized(message, hint=hint, lines=tuple(lines[-5:]))
     if any(MISSING.search(line) for line in lines):
         return DeployFailed(f"Heroku has no repository {url}.", lines=tuple(lines[-5:]))
