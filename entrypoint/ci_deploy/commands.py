@@ -64,12 +64,21 @@ def _run_events(
     ctx.repository.open(optional=command in WITHOUT_CHECKOUT)
     if command not in WITHOUT_CHECKOUT:
         ctx.revision = ctx.repository.resolve(ctx.settings.revision)
+        _check_folder(ctx)
         ctx.title = ctx.redactor.text(ctx.repository.subject(ctx.revision))
     guards.check_code(ctx.facts, ctx.repository, ctx.revision, wanted.allow)
     _headline(ctx)
     for doubt in guards.doubts(ctx.facts):
         ctx.console.warning(doubt)
     return Deployment(ctx, layers).run()
+
+
+def _check_folder(ctx: Context) -> None:
+    """APP_DIR has to be there in what is deployed. Raises SettingsError."""
+    wanted = ctx.settings.app_dir
+    if wanted and not ctx.repository.is_folder(ctx.revision, wanted):
+        reason = f"there is no directory {wanted} at {ctx.revision[:7]}."
+        raise SettingsError(Problem("APP_DIR", reason))
 
 
 def _check_migrations(count: int, layers: Sequence[Any]) -> None:

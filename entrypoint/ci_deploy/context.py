@@ -115,6 +115,7 @@ class CoreSettings(GuardSettings):
         default="",
         default_help="the top",
         pattern=r"(?!/)(?!.*\.\.)[\w./-]+",
+        parse=values.folder,
     )
     ca_bundle: str = setting(
         "CA_BUNDLE",

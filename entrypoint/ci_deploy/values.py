@@ -14,6 +14,9 @@ from ci_deploy import lines
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})  # a default that nobody can write to
 
+JSON_COMMENT = re.compile(r'(?P<string>"(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+JSON_COMMA = re.compile(r'(?P<string>"(?:\\.|[^"\\])*")|,(?=\s*[}\]])', re.DOTALL)
+
 
 def boolean(text: str) -> bool:
     """YAML's and everybody's words. Raises ValueError, like all of these."""
@@ -36,6 +39,20 @@ def number(text: str) -> int:
 def words(text: str) -> tuple[str, ...]:
     """Every list takes blanks, commas or newlines."""
     return tuple(word for word in re.split(r"[\s,]+", text) if word)
+
+
+def folder(text: str) -> str:
+    """A directory in the repository, without `.`, `./` and doubled or last slashes; empty is the
+    top."""
+    return "/".join(part for part in text.split("/") if part not in {"", "."})
+
+
+def jsonc(text: str) -> Any:
+    """Parse JSON with comments and trailing commas, as Dokku reads app.json since 0.37."""
+    import json
+
+    text = JSON_COMMENT.sub(lambda found: found["string"] or " ", text.removeprefix("\ufeff"))
+    return json.loads(JSON_COMMA.sub(lambda found: found["string"] or "", text))
 
 
 def http_url(text: str) -> str:

@@ -221,3 +221,57 @@ def test_archive_is_a_tar_without_git(dokku: DokkuStandIn, checkout: Checkout) -
         assert archive.getnames() == ["Procfile"]
     done = run("deploy", cwd=checkout.path, env=settings_for(dokku, DEPLOY_METHOD="archive"))
     assert done.code == 0, done.output
+
+
+@pytest.mark.parametrize("folder", ["./apps/web/", "apps//web", "apps/web/."])
+@pytest.mark.parametrize("method", ["push", "archive"])
+def test_app_dir_is_read_in_each_spelling(
+    dokku: DokkuStandIn, tmp_path: Path, folder: str, method: str
+) -> None:
+    """The release task of the part is found, whatever the spelling (faults A7)."""
+    checkout = Checkout(
+        tmp_path / "mono",
+        {"Procfile": "release: false\n", "apps/web/Procfile": "worker: sleep 9\n"},
+    )
+    env = settings_for(dokku, APP_DIR=folder, DEPLOY_METHOD=method)
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert done.code == 0, done.output
+
+
+@pytest.mark.parametrize("folder", ["nothing", "Procfile"])
+@pytest.mark.parametrize("method", ["push", "archive"])
+def test_app_dir_that_is_no_directory_of_the_revision_is_refused(
+    dokku: DokkuStandIn, checkout: Checkout, folder: str, method: str
+) -> None:
+    """Before anything is touched (faults A7)."""
+    env = settings_for(dokku, APP_DIR=folder, DEPLOY_METHOD=method)
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert done.code == 2, done.output
+    assert f"there is no directory {folder} at {checkout.head[:7]}" in done.output
+    assert not dokku.app("hello").running_revision
+
+
+def test_lfs_goes_by_archive_unless_a_push_is_asked_for(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    """A push would bring the pointers only (faults A8)."""
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 1\n"
+    checkout.commit("LFS", {".gitattributes": "*.bin filter=lfs -text\n", "big.bin": pointer})
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    assert done.code == 2, done.output
+    assert "the LFS file big.bin is not in the checkout" in done.output
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, DEPLOY_METHOD="push"))
+    assert done.code == 0, done.output
+    assert "pointers of LFS files" in done.output
+
+
+def test_archive_brings_tracked_files_that_the_attributes_leave_out(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    """One revision has one content, whatever the way (faults A9)."""
+    files = {".gitattributes": "/config export-ignore\n", "config/prod.yml": "kept: true\n",
+             "Procfile": "release: cat config/prod.yml\nworker: sleep 600\n"}  # fmt: skip
+    checkout.commit("Attributes", files)
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, DEPLOY_METHOD="archive"))
+    assert done.code == 0, done.output
+    assert "kept: true" in done.output

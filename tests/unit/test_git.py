@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -506,3 +507,34 @@ def test_push_goes_on_with_what_follows_and_back_only_with_a_lease(
     assert there() == first
     assert repository.fetch(f"file://{target}", "refs/heads/main", {}) == first
     assert repository.fetch(f"file://{target}", "refs/heads/missing", {}) == first
+
+
+def test_archive_holds_what_the_attributes_leave_out_of_archives(
+    checkout: Checkout, make: Make, tmp_path: Path
+) -> None:
+    """One revision has one content, whatever the way (faults A9)."""
+    attributes = "/app export-ignore\nProcfile export-ignore\nversion export-subst\n"
+    checkout.commit("Attributes", {".gitattributes": attributes, "version": "$Format:%H$\n"})
+    repository, archive = make(checkout.path), tmp_path / "archive.tar"
+    repository.git("archive", "--format=tar", f"--output={archive}", repository.resolve(""))
+    with tarfile.open(archive) as found:
+        assert {"Procfile", "app/deep/file"} <= set(found.getnames())
+        version = found.extractfile("version")
+        assert version
+        assert version.read() == b"$Format:%H$\n"
+
+
+def test_lfs_is_seen_in_any_attributes_of_the_revision(checkout: Checkout, make: Make) -> None:
+    """So `auto` does not push pointers instead of files (faults A8)."""
+    before = checkout.head
+    after = checkout.commit("LFS", {"app/.gitattributes": "*.bin filter=lfs -text\n"})
+    repository = make(checkout.path)
+    assert [repository.uses_lfs(before), repository.uses_lfs(after)] == [False, True]
+
+
+def test_folder_of_a_revision_is_a_directory(checkout: Checkout, make: Make) -> None:
+    """A file or nothing at all is refused before anything is touched (faults A7)."""
+    repository = make(checkout.path)
+    paths = ("app", "app/deep", "Procfile", "nothing")
+    found = [repository.is_folder(checkout.head, path) for path in paths]
+    assert found == [True, True, False, False]

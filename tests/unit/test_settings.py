@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ci_deploy import values
 from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.settings import REQUIRED, SECRET_CONFIG_KEY, declared, load, setting, settings
 from ci_deploy.source import Source
@@ -407,3 +408,25 @@ def test_fields_that_are_given_are_not_asked() -> None:
 
 def test_input_names_are_kebab_case() -> None:
     assert [each.input for each in declared(Sample)][:2] == ["app-name", "method"]
+
+
+@pytest.mark.parametrize(
+    ("text", "folder"),
+    [("./web", "web"), (".", ""), ("web/.", "web"), ("a//b/", "a/b"), ("./", ""), ("web", "web")],
+)
+def test_folder_has_one_spelling(text: str, folder: str) -> None:
+    """What reads files of the app finds them in each spelling of APP_DIR (faults A7)."""
+    assert values.folder(text) == folder
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": "// b", /* c */ "d": [1, 2,], // e\n}',
+        '\ufeff{"a": "// b", "d": [1, 2]}',
+        '{"a": "// b", "d": [1, 2 /* , */,\n],}',
+    ],
+)
+def test_json_with_comments_and_trailing_commas_is_read(text: str) -> None:
+    """Dokku reads app.json so since 0.37 (faults A15)."""
+    assert values.jsonc(text) == {"a": "// b", "d": [1, 2]}

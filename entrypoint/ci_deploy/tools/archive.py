@@ -1,4 +1,8 @@
-"""An archive of a revision, with what `git archive` leaves out: LFS files and submodules."""
+"""An archive of all that a revision holds, LFS files and submodules among it.
+
+What `.gitattributes` leaves out or replaces in archives (export-ignore, export-subst) is in it all
+the same: the private repository overrides these, so that each way brings the same content.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,17 @@ POINTER = re.compile(rb"version https://git-lfs[^\n]*\n(?:.*\n)*?oid sha256:([0-
 POINTER_LIMIT = 1024  # bytes; the specification of git-lfs pointers
 
 
+def by_archive(ctx: Context, method: str) -> bool:
+    """Whether the revision goes by archive, given DEPLOY_METHOD; a push brings no LFS files."""
+    lfs = method != "archive" and ctx.repository.uses_lfs(ctx.revision)
+    if lfs and method == "push":
+        warning = "a push brings the pointers of LFS files, not the files"
+        ctx.console.warning(f"{warning}: DEPLOY_METHOD=archive brings them.")
+    if method in {"push", "archive"}:
+        return method == "archive"
+    return lfs or not ctx.repository.can_deepen()
+
+
 def write_archive(ctx: Context, sha: str, folder: str = "") -> Path:
     """Write a tar file of a revision (of a folder of it) into the private directory.
 
@@ -26,18 +41,9 @@ def write_archive(ctx: Context, sha: str, folder: str = "") -> Path:
     tree = f"{sha}:{folder}" if folder else sha
     _pack(ctx, tree, "", path)
     _add_submodules(ctx, path, tree, ctx.workspace / folder, "")
-    if _has_lfs(ctx, sha):
+    if ctx.repository.uses_lfs(sha):
         _add_lfs(path, ctx.workspace / folder)
     return path
-
-
-def _has_lfs(ctx: Context, sha: str) -> bool:
-    """Whether any .gitattributes of the revision gives files to LFS."""
-    listed = ctx.repository.git("ls-tree", "-r", "-z", "--name-only", sha).out.decode(
-        "utf-8", "replace"
-    )
-    names = (name for name in listed.split("\0") if name.endswith(".gitattributes"))
-    return any("filter=lfs" in ctx.repository.file(sha, name) for name in names)
 
 
 def _pack(ctx: Context, tree: str, prefix: str, path: Path) -> None:
@@ -86,7 +92,7 @@ def _add_lfs(path: Path, where: Path) -> None:
             data = real.read_bytes() if real.is_file() and not real.is_symlink() else b""
             if hashlib.sha256(data).hexdigest() != digest:
                 reason = f"the LFS file {name} is not in the checkout, only its pointer is."
-                remedy = "Let CI fetch LFS files (GitHub: `lfs: true`)."
+                remedy = "Let CI fetch LFS files (GitHub: `lfs: true`), or set DEPLOY_METHOD=push."
                 raise SettingsError(Problem("the workspace", reason, "", remedy))
             archive.add(real, name, filter=_anonymous)
 

@@ -26,8 +26,8 @@ class GitSettings:
 
     method: str = setting(
         "DEPLOY_METHOD",
-        "How the code gets there; `auto` takes a push, or an archive where the clone is shallow "
-        "and cannot be deepened",
+        "How the code gets there; `auto` takes a push, or an archive where the revision has LFS "
+        "files, or the clone is shallow and cannot be deepened",
         default="auto",
         choices=("auto", "push", "archive", "image"),
     )
@@ -98,6 +98,8 @@ class Repository:
             env=ENVIRON,
         )
         (self._dir / "objects/info/alternates").write_text(f"{common / 'objects'}\n")
+        (self._dir / "info").mkdir(exist_ok=True)  # this file overrides those of a revision
+        (self._dir / "info/attributes").write_text("* -export-ignore -export-subst\n")
         self._partial = any((common / "objects/pack").glob("*.promisor"))  # clone --filter
         if (common / "shallow").is_file():
             (self._dir / "shallow").write_bytes((common / "shallow").read_bytes())
@@ -162,6 +164,17 @@ class Repository:
         """The text of a file at a commit; empty when there is none."""
         shown = self.git("cat-file", "blob", f"{sha}:{path}", ok=NO_OBJECT)
         return shown.text if shown.exit_code == 0 else ""
+
+    def uses_lfs(self, sha: str) -> bool:
+        """Whether any .gitattributes of the revision gives files to LFS."""
+        where = ":(glob)**/.gitattributes"
+        found = self.git("grep", "--quiet", "-I", "filter=lfs", sha, "--", where, ok=None)
+        return found.exit_code == 0
+
+    def is_folder(self, sha: str, path: str) -> bool:
+        """Whether a path of the revision is a directory."""
+        found = self.git("cat-file", "-t", f"{sha}:{path}", ok=NO_OBJECT)
+        return found.exit_code == 0 and found.text == "tree"
 
     def can_deepen(self) -> bool:
         """Whether the whole history is there with all files, or can be had."""

@@ -8,6 +8,7 @@ from ci_deploy.context import Context
 from ci_deploy.errors import SkipDeploy, Unreachable
 from ci_deploy.events import Event, on
 from ci_deploy.layers.provider import Live
+from ci_deploy.tools.archive import by_archive
 from ci_deploy.tools.heroku import review
 from ci_deploy.tools.heroku.app import App
 from ci_deploy.tools.heroku.archive import Archive
@@ -104,9 +105,8 @@ class Heroku(ClosedApp):
         """The way in which the code gets there."""
         ctx, wanted = self.ctx, self.settings
         again = self.state.live.revision == ctx.revision  # a push would change nothing
-        archive = wanted.method == "archive" or bool(ctx.settings.app_dir) or again
         force = wanted.force_push
-        if archive or (wanted.method == "auto" and not ctx.repository.can_deepen()):
+        if ctx.settings.app_dir or again or by_archive(ctx, wanted.method):
             return Archive(ctx, self.app, self.state, force=force)
         known = self._branches
         return Push(ctx, self.app, self.state, remote=self.remote, branches=known, force=force)

@@ -77,5 +77,5 @@ def _look(ctx: Context, name: str) -> ComposeFile | None:
 
 
 def _path(ctx: Context, name: str) -> str:
-    folder = ctx.settings.app_dir.strip("/").removeprefix("./")
-    return f"{folder}/{name}" if folder not in {"", "."} else name
+    folder = ctx.settings.app_dir
+    return f"{folder}/{name}" if folder else name

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from ci_deploy import values
 from ci_deploy.context import Context
 from ci_deploy.errors import ToolMissing
 from ci_deploy.tools.dokku import answers
 from ci_deploy.tools.dokku.server import DokkuServer
 
+BOM = "\ufeff"
+
 
 def tasks(ctx: Context) -> Mapping[str, str]:
     """What Dokku runs by itself at a deploy: where it is written → the command."""
     found = {}
-    for line in _file(ctx, "Procfile").splitlines():
+    for line in _file(ctx, "Procfile").removeprefix(BOM).splitlines():
         name, _, command = line.partition(":")
         if name.strip() == "release":
             found["the Procfile's `release:`"] = command.strip()
@@ -34,19 +36,28 @@ def hints(ctx: Context) -> list[str]:
     if addons := _app_json(ctx).get("addons"):
         names = ", ".join(map(str, addons))
         found.append(f"app.json names addons ({names}), which Dokku ignores: use DOKKU_SERVICES.")
+    try:
+        values.jsonc(_file(ctx, "app.json") or "{}")
+    except ValueError as error:
+        found.append(f"app.json is not valid JSON: {error}. What it asks for is not known.")
+    found += [
+        f"{name} begins with a byte order mark, which Dokku may not understand: save it without."
+        for name in ("Procfile", "app.json")
+        if _file(ctx, name).startswith(BOM)
+    ]
     if _file(ctx, "app.yml"):
         found.append("there is an app.yml, which Dokku ignores: it reads app.json.")
     return found
 
 
 def _file(ctx: Context, name: str) -> str:
-    folder = f"{ctx.settings.app_dir.strip('/')}/" if ctx.settings.app_dir else ""
+    folder = f"{ctx.settings.app_dir}/" if ctx.settings.app_dir else ""
     return ctx.repository.file(ctx.revision, f"{folder}{name}") if ctx.revision else ""
 
 
 def _app_json(ctx: Context) -> dict[str, Any]:
     try:
-        found = json.loads(_file(ctx, "app.json") or "{}")
+        found = values.jsonc(_file(ctx, "app.json") or "{}")
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
@@ -58,6 +69,6 @@ def set_build_dir(server: DokkuServer, app: str, folder: str) -> None:
         message = "Dokku is too old to build a part of a repository."
         raise ToolMissing(message, hint="It needs 0.25; DEPLOY_METHOD=archive sends only APP_DIR.")
     now = answers.report(server.ask(["builder:report", app])[0]).get("build dir", "")
-    if now != folder.strip("/"):
-        words = ["builder:set", app, "build-dir", folder.strip("/")]
+    if now != folder:
+        words = ["builder:set", app, "build-dir", folder]
         server.change(words, what=f"build {app} from {folder}", quiet=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ci_deploy.errors import Refused
+from ci_deploy.tools.archive import by_archive
 from ci_deploy.tools.dokku.code import Code
 from ci_deploy.tools.dokku.provider import DokkuApp
 from ci_deploy.tools.dokku.push import Push
@@ -36,7 +37,6 @@ def _source(app: DokkuApp, *, going_back: bool = False) -> Code:
     ctx, wanted = app.ctx, app.settings
     shared = (ctx, app.server, app.state, app.reported)
     force = wanted.force_push or ctx.review is not None  # its branch may be rebased
-    deep = wanted.method == "push" or (wanted.method != "archive" and ctx.repository.can_deepen())
-    if not deep:
+    if by_archive(ctx, wanted.method):
         return Archive(*shared, folder=ctx.settings.app_dir, force=force)
     return Push(*shared, branch=app.branch, force=force, going_back=going_back)
