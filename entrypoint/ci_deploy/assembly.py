@@ -21,7 +21,7 @@ from ci_deploy.layers.base import Layer
 from ci_deploy.layers.provider import Provider
 from ci_deploy.ledger import Ledger
 from ci_deploy.report import Report
-from ci_deploy.review import ReviewSettings, review_app
+from ci_deploy.review import ReviewSettings, is_about, review_app
 from ci_deploy.settings import Setting, declared, load, setting, settings
 from ci_deploy.shell.cancellation import Cancellation
 from ci_deploy.shell.redaction import Redactor
@@ -108,7 +108,10 @@ class Assembly:
         core = load(CoreSettings, source, hide)
         chosen = self._choose()
         wanted = [(cls, load(cls.Settings, source, hide)) for cls in chosen]
-        review = load(ReviewSettings, source, hide) if self._for_review(command, core) else None
+        facts = self.ci.context
+        facts = facts._replace(environment=(core and core.environment) or facts.environment)
+        about = is_about(command, facts, named=bool(source.text("REVIEW_APP_NAME")))
+        review = load(ReviewSettings, source, hide) if about else None
         dropped = Dropped(source, self.classes, chosen, self.root)
         if command in WISHING:
             source.problems += dropped.problems()
@@ -132,15 +135,6 @@ class Assembly:
         for warning in dropped.warnings() if command in WISHING else ():
             self.console.warning(warning)
         return ctx, layers
-
-    def _for_review(self, command: str, core: CoreSettings | None) -> bool:
-        """Whether it is about a review app; a rollback is where its job is, and names it."""
-        if command != "rollback":
-            return command in {"review", "destroy"}
-        facts = self.ci.context
-        environment = (core.environment if core else "") or facts.environment
-        named = bool(self.source.text("REVIEW_APP_NAME"))
-        return named and facts._replace(environment=environment).of_a_change
 
     def bare_context(self) -> Context:
         """A context without app and provider, for commands that only look at this machine."""

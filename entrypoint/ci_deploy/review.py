@@ -53,6 +53,13 @@ class ReviewSettings:
     )
 
 
+def is_about(command: str, facts: CIContext, *, named: bool) -> bool:
+    """Whether a job is about a review app; a rollback is where its job is, and names it."""
+    if command == "rollback":
+        return named and facts.of_a_change
+    return command in {"review", "destroy"}
+
+
 class ReviewApp(NamedTuple):
     """The review app of a branch."""
 

@@ -10,7 +10,6 @@ from ci_deploy.context import Context
 from ci_deploy.errors import DeployFailed, Refused, SkipDeploy
 from ci_deploy.events import Event, on
 from ci_deploy.layers.provider import Deployed, Live, Step
-from ci_deploy.review import ReviewApp
 from ci_deploy.shell.program import Change
 from ci_deploy.tools.dokku import answers, before_traffic, notes, release_tasks, review, ways
 from ci_deploy.tools.dokku.app import HISTORY, encoded, with_deployment
@@ -83,7 +82,8 @@ class Dokku(DokkuApp):
             runs += f", although Dokku records {self.state.recorded[:7] or 'nothing'}"
         ctx.console.indent(f"live now: {runs}")
         if ctx.review:
-            self._guard_review_config(ctx.review)
+            config = {**self.state.config, **self.ctx.app_config}
+            review.guard_config(self.apps, ctx.review, config, self.services.is_own)
         if ctx.before_traffic:
             before_traffic.check_version(self.server)
         self.code = ways.forward(self)
@@ -97,19 +97,6 @@ class Dokku(DokkuApp):
         if self.code.is_live() and not live.up:
             ctx.console.indent("the revision is live, but not all of its processes run.")
         self.code.prepare()
-
-    def _guard_review_config(self, wanted: ReviewApp) -> None:
-        """The base app is only asked when there is anything that may be an address of its own."""
-        config = {**self.state.config, **self.ctx.app_config}
-        doubtful = {
-            key: value
-            for key, value in review.addresses(config).items()
-            if not self.services.is_own(value)
-        }
-        if doubtful:
-            words = ["config:export", "--format", "json", wanted.base]
-            base = self.apps.config(self.server.ask(words)[0], wanted.base)
-            review.guard_addresses(wanted, review.addresses(base), doubtful)
 
     # --- provision ---
 

@@ -146,6 +146,10 @@ class App:
         if done.exit_code:
             raise refused(f"Dokku refuses to unset {', '.join(keys)}", name, done)
 
+    def config_of(self, name: str) -> Mapping[str, str]:
+        """The variables of another app. Raises DeployFailed."""
+        return self.config(self._server.ask(["config:export", "--format", "json", name])[0], name)
+
     def config(self, answer: Result, name: str) -> Mapping[str, str]:
         """The app's variables; those that look like secrets are hidden from now on.
 

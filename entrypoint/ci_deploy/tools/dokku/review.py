@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ci_deploy import review as review_apps
 from ci_deploy.console import Console
@@ -53,6 +53,16 @@ def guard_addresses(review: ReviewApp, base: Mapping[str, str], wanted: Mapping[
     migrations would run on production's data."""
     hint = "Take it out of APP_CONFIG or REVIEW_CONFIG; DOKKU_SERVICES gives it its own."
     review_apps.guard_addresses(review, base, wanted, hint)
+
+
+def guard_config(
+    apps: App, wanted: ReviewApp, config: Mapping[str, str], is_own: Callable[[str], bool]
+) -> None:
+    """Raises Refused as `guard_addresses` does. The base app is only asked when there is anything
+    that may be an address of its own."""
+    doubtful = {key: value for key, value in addresses(config).items() if not is_own(value)}
+    if doubtful:
+        guard_addresses(wanted, addresses(apps.config_of(wanted.base)), doubtful)
 
 
 def set_domain(server: DokkuServer, app: str, review: ReviewApp) -> None:
