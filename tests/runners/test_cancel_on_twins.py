@@ -13,7 +13,7 @@ import pytest
 from tests.containers import Container
 from tests.docker import LABEL, docker
 from tests.runners.github_runner import Running, Step
-from tests.runners.gitlab_runner import SCRIPT, GitLabRunner, RunningJob
+from tests.runners.gitlab_runner import PACE, SCRIPT, GitLabRunner, RunningJob
 from tests.runners.twins import github_runner, inputs_for, quick
 from tests.support import Checkout
 
@@ -32,9 +32,9 @@ def _empty_run(image: str) -> float:
 def test_twenty_cancels_at_random_moments_are_all_clean(
     image: str, dokku_container: Container, app: Checkout, tmp_path: Path, platform: str
 ) -> None:
-    """In five seconds (from the runner's first signal until its container is gone, less what Docker
-    takes for one that does nothing), with the right code, no container left, nothing tried again,
-    and what is live told truly: it is what the server says."""
+    """In five seconds (from the signal that reaches us; on GitHub until the container is gone, less
+    what Docker takes for one that does nothing), with the right code, no container left, nothing
+    tried again, and what is live told truly: it is what the server says."""
     quick(app)
     good = app.head
     name = f"twin-cancel-{platform}"
@@ -77,7 +77,10 @@ def test_twenty_cancels_at_random_moments_are_all_clean(
         later = [when - arrived for when in server.pushes(name) if when > arrived]
         assert len(later) <= 1, "a child that was killed was started again"
         assert all(seconds < 3.0 for seconds in later), log
-        assert ended.seconds < 5.0 + 2 * docker_takes, log  # for the signal, and for the removal
+        most = (
+            2 * docker_takes if platform == "github" else PACE
+        )  # for signal and removal; to see it
+        assert ended.seconds < 5.0 + most, log
         assert not ended.container_left
     assert told >= 3, "how often depends on the machine; never would prove nothing"
     shutil.rmtree(tmp_path / "runner", ignore_errors=True)
