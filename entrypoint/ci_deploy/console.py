@@ -17,7 +17,6 @@ from ci_deploy.shell.redaction import Redactor
 from ci_deploy.shell.relay import Relay, clean
 
 BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
-BOX = 96  # columns of text in the closing box
 CHILD = "  │ "
 
 
@@ -82,7 +81,7 @@ class Console:
 
     def box(self, lines: Iterable[str], style: str = "") -> None:
         """The closing box."""
-        shown = [part for line in lines for part in _fold(self.redactor.text(clean(line)))]
+        shown = [self.redactor.text(clean(line)) for line in lines]
         width = max(map(len, shown), default=0)
         self.line()
         self.line(f"┌─{'─' * width}─┐", style)
@@ -165,15 +164,6 @@ class Console:
         with self._lock, contextlib.suppress(OSError):
             while data:
                 data = data[_write_some(self._fd if fd is None else fd, data) :]
-
-
-def _fold(line: str) -> list[str]:
-    """A long line of the box as several; what has no blanks (a URL) stays whole."""
-    if len(line) <= BOX:
-        return [line]
-    import textwrap
-
-    return textwrap.wrap(line, BOX, break_long_words=False, break_on_hyphens=False)
 
 
 def _write_some(fd: int, data: bytes) -> int:

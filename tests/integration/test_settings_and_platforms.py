@@ -231,10 +231,17 @@ def test_gitlab_gets_dotenv_annotations_junit_and_sections(
 def test_github_gets_a_summary_that_says_what_is_live(
     dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
 ) -> None:
+    """There is nothing to roll back to after the first deploy. (faults E3)"""
     variables = _github(checkout, tmp_path)
     done = run("ci-deploy", cwd=checkout.path, env={**settings_for(dokku), **variables})
     assert done.code == 0, done.output
-    summary = Path(variables["GITHUB_STEP_SUMMARY"]).read_text()
+    path = Path(variables["GITHUB_STEP_SUMMARY"])
+    assert "Roll back" not in path.read_text()
+    checkout.commit("Again")
+    variables["GITHUB_SHA"] = checkout.head
+    done = run("ci-deploy", cwd=checkout.path, env={**settings_for(dokku), **variables})
+    assert done.code == 0, done.output
+    summary = path.read_text()
     assert f"hello runs {checkout.head[:7]}" in summary
     assert "Roll back" in summary
     assert "| deploy |" in summary

@@ -186,15 +186,6 @@ def test_colour_begins_and_ends_on_each_line(make_log: MakeLog) -> None:
     assert log.lines == ["\x1b[31ma\x1b[0m", "\x1b[31mb\x1b[0m", ""]
 
 
-def test_box_is_no_wider_than_a_terminal(log: Log) -> None:
-    """Long problems are folded; a URL stays whole. (faults G4)"""
-    url = "https://example.com/" + "x" * 100
-    log.console.box(["word " * 60, url])
-    lines = log.lines
-    assert max(len(line) for line in lines if "word" in line and url not in line) <= 124
-    assert any(url in line for line in lines)
-
-
 def test_debug_lines_are_only_for_those_who_asked(make_log: MakeLog) -> None:
     quiet, loud = make_log(), make_log(debug=True)
     for log in (quiet, loud):
