@@ -40,6 +40,15 @@ def test_release_that_ends_at_once_is_rolled_back_although_it_has_no_healthcheck
     app.runs("good1")
 
 
+def test_server_that_nothing_restarts_is_proven_by_its_healthcheck(app: App) -> None:
+    """It is no task that has yet to end. (faults H7)"""
+    app.write(app.small.replace("stop_grace_period: 3s", 'restart: "no"'))
+    done = app.deploy("good1")
+    assert done.code == 0, done.output
+    assert app.deploy("good1").report["status"] == "skipped"
+    app.runs("good1")
+
+
 def test_first_release_that_fails_is_stopped_and_said_to_have_no_way_back(app: App) -> None:
     done = app.deploy("bad1")
     assert done.code == 20, done.output

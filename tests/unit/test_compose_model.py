@@ -38,6 +38,12 @@ def test_host_is_told_which_services_are_tasks_and_which_are_not_started() -> No
     }
 
 
+@pytest.mark.parametrize("told", [{"ports": [{"target": 80}]}, {"healthcheck": True}])
+def test_server_is_none_that_ends_although_nothing_restarts_it(told: dict[str, Any]) -> None:
+    """A published port or a healthcheck makes it one. (faults H7)"""
+    assert _flags(app={"image": "shop:${DEPLOY_TAG}", "restart": "no", **told}) == {"app": ["tag"]}
+
+
 def test_service_that_would_have_to_be_built_on_the_hosts_is_refused() -> None:
     with pytest.raises(SettingsError, match="nothing is built on the hosts, and web has `build`"):
         _flags(app={"image": "shop"}, web={"build": {"context": "."}})

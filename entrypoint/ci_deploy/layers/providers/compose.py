@@ -96,7 +96,8 @@ class Compose(Provider[ComposeSettings]):
             files = compose_files(ctx, self.settings.files)
             self.files = as_parts(files, ctx.app_config, self._variables())
         self.hosts.ready()
-        self.hosts.probe(ctx.app, self.settings.project, self.files)
+        doctor = ctx.command == "doctor"
+        self.hosts.probe(ctx.app, self.settings.project, self.files, version=doctor)
         first = self.hosts.first.facts
         project = self.settings.project or first.apps.get(ctx.app, "")
         if self.files and not checks.trouble(self.hosts.first):

@@ -93,13 +93,13 @@ class Hosts:
 
     # --- questions ---
 
-    def probe(self, app: str, project: str, parts: Mapping[str, bytes]) -> None:
+    def probe(self, app: str, project: str, parts: Mapping[str, bytes], *, version: bool) -> None:
         """Ask everything that a run has to know; the answers are in each host's `facts`. The parts
-        of the release are only read where the current one has others.
+        of the release are only read where the current one has others, or to know Compose's version.
 
         Raises Unreachable, SettingsError when there is no DEPLOY_PATH.
         """
-        words = ["probe", app, project or "-", digest(parts)]
+        words = ["probe", app, project or "-", "-" if version else digest(parts)]
         answers = self._read(self.all, words, tar(parts))
         new = [h for h, a in zip(self.all, answers, strict=True) if a.exit_code == NO_RUNNER]
         if new:

@@ -11,8 +11,9 @@ probe() {
     enter "$1"
     tmp=${4:-$(mktemp -d)} || exit
     trap 'rm -rf "$tmp"' EXIT
+    sum=$3
     dir=$home/releases/$(current) # not by the link, which may be another one in a moment
-    if [ ! -f "$dir/list" ] || [ "$(sum_of "$dir")" != "$3" ]; then
+    if [ ! -f "$dir/list" ] || [ "$(sum_of "$dir")" != "$sum" ]; then
         dir=$tmp
         [ -n "${4:-}" ] || tar -x -f - -C "$tmp" 2>/dev/null
     fi
@@ -38,6 +39,8 @@ probe() {
     sed 's/.*|//' "$tmp/ps" | sort -u | while IFS= read -r folder; do
         [ ! "$folder" -ef "$path" ] || echo "here $folder"
     done
+    # What gives a model is new enough; to ask which it is takes as long as all the rest.
+    [ -s "$tmp/model" ] && [ "$sum" != - ] || echo "compose $(docker compose version --short 2>/dev/null)"
     if [ -s "$tmp/model" ]; then
         if grep -q '"external": true' "$tmp/model"; then
             docker network ls --format 'network {{.Name}}'
@@ -47,8 +50,6 @@ probe() {
         if [ -s "$tmp/raw" ]; then echo raw && cat "$tmp/raw"; else echo all && cat "$tmp/all"; fi
         return
     fi
-    # What gives a model is new enough; to ask which it is takes as long as all the rest.
-    echo "compose $(docker compose version --short 2>/dev/null)"
     [ ! -f "$tmp/model" ] ||
         sed "/level=warning/d; s|$dir/files/||g; s/^/refused /" "$tmp/model.errors" | tail -n 5
 }
@@ -85,6 +86,7 @@ without_values() {
             if (section == "\"services\":")
                 keep = $1 ~ /^"(image|pull_policy|depends_on|links|profiles|restart|ports|volumes)":/
             else keep = $1 ~ /^"(name|external|file)":/
+            if ($1 == "\"healthcheck\":") print "      \"healthcheck\": true," # how is not told
         }
         /^[^ ]/ || (known && keep)'
 }
