@@ -245,7 +245,7 @@ def test_program_that_ignores_term_is_killed_after_the_grace(runner: Runner, log
 
 
 @pytest.mark.parametrize(
-    "script", ["sleep 30 & echo $!; wait", f"({HARD}sleep 30) & echo $!; wait"]
+    "script", ["sleep 300 & echo $!; wait", f"({HARD}sleep 300) & echo $!; wait"]
 )
 def test_timeout_ends_grandchildren_too(runner: Runner, log: Log, script: str) -> None:
     """Also one that ignores TERM while its parent does not."""
