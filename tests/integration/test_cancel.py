@@ -144,6 +144,34 @@ def test_child_that_was_killed_first_counts_as_a_cancel_and_not_as_a_failure(
     assert done.report["status"] == "cancelled"
 
 
+@pytest.mark.parametrize("signalled", [True, False], ids=["we-too", "only-git"])
+def test_session_of_git_that_is_cut_while_our_connection_stands_is_asked_about(
+    dokku: DokkuStandIn, checkout: Checkout, signalled: bool
+) -> None:
+    """GitLab's cancel kills git's ssh seconds before our master and us; git then ends with 128
+    (faults D1)."""
+    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
+    good = checkout.head
+    checkout.commit("Second")
+    dokku.configure(delay=2.0)  # nothing is said before the session is cut
+    running = Run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    running.wait_for("→ push")
+    pushes: list[int] = []
+    while not pushes:
+        pushes = [pid for pid in _descendants(running.process.pid) if "receive-pack" in _argv(pid)]
+    for pid in sorted(pushes, reverse=True):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    dokku.configure(delay=0.0)
+    running.wait_for("git's session was cut during the deploy; asking the server")
+    if signalled:
+        running.signal(signal.SIGTERM)
+    done = running.done(timeout=40)
+    assert done.code == (143 if signalled else 20), done.output
+    assert f"hello still runs {good[:7]}" in done.output
+    assert ("exit code 128" in done.output) is not signalled
+
+
 def test_agent_that_is_killed_in_the_middle_of_a_handshake_is_a_lost_agent(
     dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
 ) -> None:
@@ -161,7 +189,7 @@ def test_agent_that_is_killed_in_the_middle_of_a_handshake_is_a_lost_agent(
     running.wait_for("Building hello")
     slow.touch()
     children = _descendants(running.process.pid)
-    named = {pid: Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ") for pid in children}
+    named = {pid: _argv(pid) for pid in children}
     agent = [
         pid for pid, name in named.items() if "ssh-agent" in name or name.split()[0].endswith("cat")
     ]
@@ -244,6 +272,12 @@ def _rails(checkout: Checkout) -> None:
     )
     (checkout.path / "bin/rails").chmod(0o755)
     checkout.commit("Executable")
+
+
+def _argv(pid: int) -> str:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    return ""
 
 
 def _descendants(pid: int) -> list[int]:

@@ -197,13 +197,16 @@ class Code(ABC):
         raise DeployFailed(message, hint=hint, lines=result.lines)
 
     def _lost(self, result: Result) -> bool:
-        """Whether the connection was lost in the middle, before the server gave a reason."""
+        """Whether the session was cut before the server gave a reason. That another session on the
+        same connection still lives says nothing: a runner's cancel kills git's ssh before ours."""
         lost = self.said(answers.LOST) or result.exit_code == 255
-        return lost and not answers.reason(self._lines)[0] and not self._server.connected()
+        return lost and not answers.reason(self._lines)[0]
 
     def _follow(self, result: Result) -> None:
         """See what becomes of the deploy. Raises OutcomeUnknown unless it ends well."""
-        self._ctx.console.indent("the connection was lost during the deploy; asking the server")
+        stands = self._server.connected()
+        cut = "git's session was cut" if stands else "the connection was lost"
+        self._ctx.console.indent(f"{cut} during the deploy; asking the server")
         until = min(time.monotonic() + FOLLOW_TIMEOUT, self._ctx.runner.until)
         before, quiet = self._state.live.revision, 0
         while quiet < 2 and time.monotonic() < until:
@@ -218,5 +221,6 @@ class Code(ABC):
                 return
             quiet = 0 if live.busy else quiet + 1  # it may have ended between two of the questions
             self._ctx.cancellation.sleep(3.0 if live.busy else 1.0)
-        message = "the connection was lost during the deploy."
-        raise OutcomeUnknown(message, lines=result.lines)
+        if stands and quiet:  # asked over the same connection: nothing of ours goes on there
+            self._fail(result)
+        raise OutcomeUnknown(f"{cut} during the deploy.", lines=result.lines)
