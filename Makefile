@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help venv demo test check machine format manifest image sizes bench soak docs clean
+.PHONY: help venv demo test check machine format manifest image sizes bench soak mutants docs clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t12
@@ -40,6 +40,9 @@ bench: $(VENV)/.dev ## measure, and write docs/performance.md: half an hour on a
 
 soak: $(VENV)/.dev machine image ## long forms of property tests: a quarter of an hour, with their figures
 	@$(PYTEST) -q -n 2 --dist worksteal -m soak -s --durations=0 tests
+
+mutants: $(VENV)/.dev machine ## break the product in many small ways: the tests have to notice each
+	@$(BIN)/python -m tests.mutants
 
 machine: ## Docker Engine, base image, runners: what tests need on this machine (Debian, root)
 	@tests/machine/docker.sh && tests/machine/base-image.sh

@@ -1,0 +1,95 @@
+"""usage: python -m tests.mutants [WORD…]: those whose name, kind or file contains one of the words.
+
+Ends with 1 when a mutant survives, or can no longer be applied.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+
+from tests.mutants.table import Mutant, load
+from tests.support import ROOT
+
+COPY = ROOT / "build/mutants"
+LIMIT = 300.0  # seconds for the tests of one mutant; one that hangs them is caught
+
+
+def _copy() -> None:
+    """The tree as it is here, with an environment of its own: launchers name their package."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    shutil.rmtree(COPY, ignore_errors=True)
+    for name in filter(None, listed.stdout.split("\0")):
+        source, target = ROOT / name, COPY / name
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    for words in ["init", "-q"], ["add", "--all"]:
+        subprocess.run(["git", *words], cwd=COPY, check=True)
+    (COPY / ".tools").symlink_to(ROOT / ".tools")
+    shutil.copytree(ROOT / ".venv", COPY / ".venv", symlinks=True)
+    for path in (COPY / ".venv").rglob("ci_deploy.pth"):
+        path.write_text(f"{COPY / 'entrypoint'}\n")
+    for path in (COPY / ".venv/bin").iterdir():
+        if not path.is_symlink() and path.read_bytes()[:2] == b"#!":
+            path.write_text(path.read_text().replace(str(ROOT / ".venv"), str(COPY / ".venv")))
+
+
+def _tests(names: list[str]) -> tuple[int, str]:
+    """Run tests in the copy: pytest's exit code, the last lines."""
+    argv = [".venv/bin/python", "-m", "pytest", "-q", "-x", "--no-header", *names]
+    with subprocess.Popen(
+        argv, cwd=COPY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as run:
+        try:
+            output, _ = run.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            run.terminate()
+            run.communicate()
+            return 1, "hangs"
+    lines = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return run.returncode, (lines or output.splitlines()[-1:] or [""])[0]
+
+
+def _try(mutant: Mutant) -> tuple[str, str]:
+    path = COPY / mutant.file
+    text = path.read_text()
+    if text.count(mutant.old) != 1:
+        return "stale", f"{text.count(mutant.old)} places"
+    path.write_text(text.replace(mutant.old, mutant.new))
+    try:
+        code, said = _tests(mutant.tests)
+    finally:
+        path.write_text(text)
+    if code == 0:
+        return "SURVIVED", said
+    # Whatever else it ended with: a fixture that could not be set up has tested nothing.
+    return "caught" if said.startswith(("FAILED", "hangs")) else "no test ran", said
+
+
+def main(words: list[str]) -> int:
+    """Try them; the exit code."""
+    chosen = [
+        m for m in load() if not words or any(w in f"{m.name} {m.kind} {m.file}" for w in words)
+    ]
+    _copy()
+    ended = Counter[str]()
+    for mutant in chosen:
+        started = time.monotonic()
+        how, said = _try(mutant)
+        ended[how] += 1
+        seconds = time.monotonic() - started
+        print(f"{how:11} {seconds:5.0f} s  {mutant.kind:12} {mutant.name}", flush=True)
+        print(f"{'':20} {said[:140]}", flush=True)
+    print(", ".join(f"{count} {how}" for how, count in sorted(ended.items())))
+    return 0 if set(ended) <= {"caught"} else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
