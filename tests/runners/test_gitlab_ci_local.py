@@ -108,11 +108,11 @@ def test_command_in_an_input_is_no_shell_code(
     ("line", "words"),
     [
         ("redeploy: 'yess'", "option"),
-        ("deploy-timeout: ten", "regex"),
         ("live-but-failed: wran", "option"),
+        ("deploy-timeout: ten", "deploy_timeout (input `deploy-timeout`): `ten` is not"),
     ],
 )
-def test_bad_input_is_refused_before_the_job(
+def test_bad_input_is_refused_before_anything_is_touched(
     image: str, dokku_container: Container, tmp_path: Path, line: str, words: str
 ) -> None:
     text = INCLUDE.format(image=image, app="bad-input", more="")

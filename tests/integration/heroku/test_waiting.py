@@ -97,6 +97,14 @@ def test_somebody_who_pushes_at_the_same_time_is_not_overwritten(
     heroku: HerokuStandIn, job: Jobs, older: bool
 ) -> None:
     """They do it after ours has compared, and before ours arrives."""
+    where = heroku.platform.folder / "hello.git"
+    quietly = "git -c core.hooksPath=/dev/null receive-pack"
+    push = f"git push --quiet --receive-pack='{quietly}' {where} theirs:main"
+    hook = job.checkout.path / ".ci-deploy/pre_deploy"
+    hook.parent.mkdir()
+    hook.write_text(f"#!/bin/sh\ncd {job.checkout.path} && {push}\n")
+    hook.chmod(0o755)
+    job.checkout.commit("A hook")
     ours = first = job.deployed()
     if older:
         job.checkout.commit("Second")
@@ -105,13 +113,6 @@ def test_somebody_who_pushes_at_the_same_time_is_not_overwritten(
         ours = job.checkout.commit("Ours")
     job.checkout.git("checkout", "--quiet", "-b", "theirs", "main" if older else first)
     theirs = job.checkout.commit("Theirs")
-    where = heroku.platform.folder / "hello.git"
-    hook = job.checkout.path / ".ci-deploy/pre_deploy"
-    hook.parent.mkdir()
-    quietly = "git -c core.hooksPath=/dev/null receive-pack"
-    push = f"git push --quiet --receive-pack='{quietly}' {where} {theirs}:refs/heads/main"
-    hook.write_text(f"#!/bin/sh\ncd {job.checkout.path} && {push}\n")
-    hook.chmod(0o755)
 
     done = job.run(DEPLOY_REVISION=ours)
     assert done.code == 20, done.output

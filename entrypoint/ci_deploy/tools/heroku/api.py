@@ -239,9 +239,8 @@ class Api:
         self.left = response.headers.get("RateLimit-Remaining", self.left)
 
     def _asked_to_wait(self, error: Exception) -> float | None:
-        """What Retry-After says, as far as there is time."""
-        asked = error.retry_after if isinstance(error, Unready) else None
-        return None if asked is None else max(0.0, min(asked, self._seconds_left()))
+        """Seconds that Retry-After says."""
+        return error.retry_after if isinstance(error, Unready) else None
 
     def _headers(self, **more: str) -> dict[str, str]:
         return {"Accept": ACCEPT, "Authorization": f"Bearer {self._key}", **more}

@@ -122,30 +122,32 @@ class App:
         Raises Locked.
         """
         limit = self._ctx.settings.lock_timeout
-        until, told = min(time.monotonic() + limit, self._ctx.runner.until), False
+        until, told, what = min(time.monotonic() + limit, self._ctx.runner.until), False, ""
         while True:
             try:
                 state = self.look_again()
             except Unreachable:
-                if not told or time.monotonic() > until:
+                if not told or until < time.monotonic() < self._ctx.runner.until:
                     raise
+                if time.monotonic() >= self._ctx.runner.until:  # there was no time to ask
+                    raise self._locked(what, limit) from None
                 continue  # asking has tried for a while
             if not state.live.busy or self._ctx.planning:
                 # (what has just ended may be in one of the answers, and not yet in another)
                 return self.look_again() if told else state
             what = f"build {state.building}" if state.building else state.newest.name
             if time.monotonic() > until:
-                long = (
-                    f"for over {limit} s"
-                    if until < self._ctx.runner.until
-                    else "until DEPLOY_TIMEOUT"
-                )
-                message = f"another deploy of {self.name} ({what}) has run {long}."
-                raise Locked(message, hint="Deploy again later.")
+                raise self._locked(what, limit)
             if not told:
                 self._ctx.console.indent(f"another deploy of {self.name} runs ({what}); waiting")
                 told = True
             self._ctx.cancellation.sleep(min(LOCK_PAUSE, max(0.1, until - time.monotonic())))
+
+    def _locked(self, what: str, limit: int) -> Locked:
+        over = time.monotonic() >= self._ctx.runner.until
+        long = "until DEPLOY_TIMEOUT" if over else f"for over {limit} s"
+        message = f"another deploy of {self.name} ({what}) has run {long}."
+        return Locked(message, hint="Deploy again later.")
 
     # --- config ---
 
