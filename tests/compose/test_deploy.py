@@ -162,3 +162,26 @@ def _move(app: App, tag: str) -> None:
         f" docker push -q {image}:moving; docker logout {app.registry.address}",
         stdin="s3ntinel-r3gistry pa$s'word",
     )  # fmt: skip
+
+
+def test_what_another_compose_file_runs_in_the_project_stays(app: App) -> None:
+    """Only what a release has started is removed when the next one drops it. (faults H6)"""
+    sleeper = f"image: {app.registry.image}:good3\n    network_mode: none\n"
+    app.hosts[0].sh(f"printf 'services:\\n  grafana:\\n    {sleeper!s}' >{app.name}/monitoring.yml")
+    app.write(f"{app.small}  old:\n    {sleeper}")
+    assert app.deploy("good1", COMPOSE_STEADY_TIME="1").code == 0
+    app.hosts[0].sh(f"cd {app.name} && docker compose -f monitoring.yml up -d --no-recreate")
+    app.write(app.small)
+    plan = app.run("plan", DEPLOY_TAG="good2")
+    assert f"remove {app.name}-old-1" in plan.output
+    assert "grafana" not in plan.output
+    assert app.deploy("good2").code == 0
+    names = {each["Name"] for each in app.containers()}
+    assert names == {f"/{app.name}-app-1", f"/{app.name}-grafana-1"}
+
+
+def test_interruption_counts_until_the_app_is_healthy_again(live: App) -> None:
+    """Its container starts at once, and serves after two seconds. (faults H9)"""
+    done = live.deploy("slow1", COMPOSE_HEALTH_TIMEOUT="20")
+    assert done.code == 0, done.output
+    assert live.audit()[-1]["stopped"] >= 2

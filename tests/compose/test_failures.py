@@ -269,3 +269,36 @@ def test_commands_without_meaning_here_are_refused(app: App) -> None:
     done = app.run("unlock", "--yes")
     assert done.code == 0, done.output
     assert "not locked" in done.output + done.errors
+
+
+# --- `docker compose up` itself fails ---
+
+
+def test_migration_that_others_wait_for_tells_why_it_failed(live: App) -> None:
+    """Its last words, and not only that `docker compose up` failed. (faults H3)"""
+    live.write(
+        f"{live.small}    depends_on: {{migrate: {{condition: service_completed_successfully}}}}\n"
+        f"  migrate:\n    image: {live.registry.image}:${{DEPLOY_TAG}}\n    network_mode: none\n"
+        '    command: ["sh", "-c", "echo relation users already exists; exit 1"]\n'
+        '    entrypoint: []\n    restart: "no"\n'
+    )
+    done = live.deploy("good2")
+    assert done.code == 23, done.output
+    assert 'service "migrate" didn\'t complete successfully: exit 1' in done.report["message"]
+    assert "relation users already exists" in "\n".join(done.report["lines"])
+    live.runs("good1")
+
+
+def test_port_that_is_taken_is_the_reason(live: App) -> None:
+    """(faults H3)"""
+    ports = 'ports: ["8097:80"]'
+    live.write(live.small.replace("network_mode: none", ports))
+    taken = f"docker run -d --name {live.name}-taken -p 8097:80 {live.registry.image}:good1"
+    live.hosts[0].root("sh", "-c", taken)
+    try:
+        done = live.deploy("good2")
+    finally:
+        live.hosts[0].root("docker", "rm", "-f", f"{live.name}-taken")
+    assert done.code == 23, done.output
+    assert "port is already allocated" in done.report["message"]
+    live.runs("good1")

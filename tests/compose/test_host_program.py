@@ -416,3 +416,100 @@ def test_what_cannot_be_healed_is_said_to_be_broken(live: Alone, action: str) ->
     live.release()
     assert live.deploy("good3") == "live good3-1"
     live.runs_only("good3")
+
+
+# --- what `docker compose up` removes, and why it fails ---
+
+
+def test_only_what_an_earlier_release_of_ours_has_started_is_removed(host: Alone) -> None:
+    """Monitoring that another compose file runs in the same project stays. (faults H6)"""
+    old = {**SERVICES, "old": {"image": f"{REPOSITORY}:good3"}}
+    assert host.deploy("good1", host.parts("good1", old, "app tag env\nold\n")) == "live good1-1"
+    with host.change() as data:
+        data["containers"]["shop-grafana-1"] = {
+            **data["containers"]["shop-old-1"], "id": "f" * 64, "service": "grafana",
+            "files": f"{host.path}/monitoring.yml",
+        }  # fmt: skip
+    run = host.start("good2")
+    assert host.end(run) == "live good2-1"
+    assert set(host.running()) == {"shop-app-1", "shop-grafana-1"}
+    assert "removing shop-old-1: this release has no such service" in host.log(run)
+
+
+def test_service_that_a_failed_release_had_dropped_comes_back(host: Alone) -> None:
+    """(faults H6)"""
+    old = {**SERVICES, "old": {"image": f"{REPOSITORY}:good3"}}
+    host.deploy("good1", host.parts("good1", old, "app tag env\nold\n"))
+    assert host.deploy("bad1").startswith("rolled-back ")
+    assert set(host.running()) == {"shop-app-1", "shop-old-1"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Error response from daemon: driver failed programming external connectivity: port in use",
+        'Error response from daemon: Conflict. The container name "/db" is already in use by "1f"',
+        "network front declared as external, but could not be found",
+    ],
+)
+def test_reason_of_docker_is_the_reason_of_the_failed_deploy(live: Alone, said: str) -> None:
+    """(faults H3)"""
+    live.fault("*releases/good2-1* up -d *", says=f"{said}\n Container shop-app-1  Error")
+    assert live.deploy("good2") == f"rolled-back `docker compose up` failed: {said}"
+
+
+def test_task_that_lets_compose_give_up_is_shown_with_its_own_last_words(host: Alone) -> None:
+    """A migration that others wait for. (faults H3)"""
+    host.push("job", "fails")
+    host.fault("* up -d *", says='service "job" didn\'t complete successfully: exit 3', times=1)
+    with host.change() as data:
+        data["containers"]["shop-job-1"] = {
+            "id": "e" * 64, "service": "job", "image": "sha256:job-id", "behaves": "fails",
+            "status": "exited", "code": 3, "oneoff": False, "policy": "no", "project": APP,
+            "folder": str(host.path), "files": "", "hash": "",
+        }  # fmt: skip
+    job = {**SERVICES, "job": {"image": f"{REPOSITORY}:job"}}
+    run = host.start("good1", host.parts("good1", job, "app tag env\njob task\n"))
+    assert host.end(run).endswith('service "job" didn\'t complete successfully: exit 3')
+    assert "trouble shop-job-1\n--- the last lines of shop-job-1\n" in host.log(run)
+
+
+def test_app_that_ends_until_its_database_is_up_has_its_time(live: Alone) -> None:
+    """Docker restarts it three times in the first second. (faults H8)"""
+    live.push("slow", "starting")
+    run = live.start("slow", health_timeout=30)
+    until(lambda: "phase verifying" in live.log(run))
+    with live.change() as data:
+        app = data["containers"]["shop-app-1"]
+        app |= {"status": "restarting", "restarts": 7, "code": 1, "policy": "always"}
+    seen = live.calls("inspect -f {{.Name}}|")
+    until(lambda: live.calls("inspect -f {{.Name}}|") > seen + 2)
+    with live.change() as data:
+        data["containers"]["shop-app-1"] |= {"status": "running", "behaves": "healthy"}
+    assert live.end(run) == "live slow-1"
+
+
+def test_app_that_ends_again_and_again_fails_when_its_time_is_over(live: Alone) -> None:
+    """(faults H8)"""
+    live.push("slow", "starting")
+    run = live.start("slow", health_timeout=2)
+    until(lambda: "phase verifying" in live.log(run))
+    with live.change() as data:
+        app = data["containers"]["shop-app-1"]
+        app |= {"status": "restarting", "restarts": 7, "code": 1, "policy": "always"}
+    assert live.end(run).startswith("rolled-back shop-app-1: it ends again and again (exit code 1)")
+
+
+@pytest.mark.parametrize(
+    ("policy", "pulled"),
+    [("", 1), ("always", 1), ("missing", 0), ("never", 0)],
+)
+def test_image_that_is_there_is_pulled_as_its_service_wants(
+    host: Alone, policy: str, pulled: int
+) -> None:
+    """(faults H13)"""
+    with host.change() as data:
+        data["images"] |= data["registry"]
+    parts = host.parts("good1", flags=f"app tag env {policy}".strip() + "\n")
+    assert host.deploy("good1", parts) == "live good1-1"
+    assert host.calls("pull -q") == pulled

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ci_deploy.errors import SettingsError
+from ci_deploy.tools.compose.explain import dropped
 from ci_deploy.tools.compose.facts import HostFacts, read_facts
-from ci_deploy.tools.compose.model import model
+from ci_deploy.tools.compose.model import Model, Service, model
 
 DONE = "service_completed_successfully"
 
@@ -69,3 +71,38 @@ def test_service_that_may_end_is_up_also_when_it_has_ended_well(
         f"container shop-job-1|job|sha256:a|{state}|False|shop|/srv\n"
     )
     assert facts.live("shop").up is up
+
+
+@pytest.mark.parametrize(
+    ("policy", "flag"),
+    [
+        ("if_not_present", ["missing"]),
+        ("missing", ["missing"]),
+        ("build", ["never"]),
+        ("never", ["never"]),
+        ("always", ["always"]),
+        ("daily", []),
+    ],
+)
+def test_host_is_told_when_a_service_lets_its_image_be_pulled(policy: str, flag: list[str]) -> None:
+    """(faults H13)"""
+    app = {"image": "shop:${DEPLOY_TAG}", "pull_policy": policy}
+    assert _flags(app=app) == {"app": ["tag", *flag]}
+
+
+def test_plan_knows_what_an_older_compose_recreates_with_its_dependencies() -> None:
+    """nginx depends on what depends on the app; the database depends on nothing. (faults H12)"""
+    needs = {"nginx": ["web"], "web": ["app"], "app": ["db"], "db": []}
+    services = {name: Service(name, needs=tuple(on)) for name, on in needs.items()}
+    assert Model("shop", services).dependents(["app"]) == ["nginx", "web"]
+
+
+def test_plan_names_what_would_be_removed_and_nothing_that_is_not_ours() -> None:
+    """(faults H6)"""
+    ours = "/srv/.ci-deploy/apps/shop/releases/1-a/files/compose.yml"
+    rows = "".join(
+        f"container shop-{name}-1|{name}|sha256:a|running|Up|False|shop|/srv|{files}\n"
+        for name, files in (("app", ours), ("old", ours), ("grafana", "/srv/monitoring.yml"))
+    )
+    host: Any = SimpleNamespace(facts=read_facts(rows))
+    assert dropped([host], "shop", Model("shop", {"app": Service("app")})) == ["shop-old-1"]

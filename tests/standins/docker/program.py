@@ -150,6 +150,7 @@ def row(form: str, name: str, each: dict[str, Any]) -> str:
         '{{.Label "com.docker.compose.oneoff"}}': str(each["oneoff"]),
         '{{.Label "com.docker.compose.project"}}': each["project"],
         '{{.Label "com.docker.compose.project.working_dir"}}': each["folder"],
+        '{{.Label "com.docker.compose.project.config_files"}}': each["files"],
     }
     parts = re.split(r"(\{\{.*?\}\})", form)
     return "".join(known[part] if part.startswith("{{") else part for part in parts)
@@ -167,7 +168,7 @@ def inspect(words: list[str]) -> None:
             health = BEHAVIOURS[each["behaves"]][2]
             fields = [
                 f"/{each['name']}", each["service"], each["image"], each["status"], each["code"],
-                0, "2026-01-01T00:00:00Z", health, each["policy"], 0, "null",
+                each.get("restarts", 0), "2026-01-01T00:00:00Z", health, each["policy"], 0, "null",
             ]  # fmt: skip
             say("|".join(map(str, fields)))
         elif form and not form.startswith("{{if .State.Health}}"):
@@ -270,10 +271,10 @@ def compose(words: list[str]) -> None:
     if what == "config":
         return say(json.dumps({"name": project, "services": services}, indent=2))
     with state() as data:
-        engine = Engine(data, project, given["--project-directory"][0], env)
+        engine = Engine(data, project, given["--project-directory"][0], env, given["-f"])
         if what == "up":
             flags, chosen = options(words)
-            if set(flags[""]) - {"-d", "--no-build", "--remove-orphans", "--no-recreate"}:
+            if set(flags[""]) - {"-d", "--no-build", "--no-recreate"}:
                 unknown("compose up", *flags[""])
             for service, entry in services.items():
                 if not chosen or service in chosen:
@@ -291,8 +292,11 @@ def compose(words: list[str]) -> None:
 class Engine:
     """What Compose does to containers."""
 
-    def __init__(self, data: dict[str, Any], project: str, folder: str, env: str) -> None:
+    def __init__(
+        self, data: dict[str, Any], project: str, folder: str, env: str, files: list[str]
+    ) -> None:
         self.data, self.project, self.folder, self.env = data, project, folder, env
+        self.files = ",".join(files)
 
     def up(self, service: str, entry: dict[str, Any], *, keep: bool) -> None:
         for number in range(1, entry.get("scale", 1) + 1):
@@ -320,7 +324,7 @@ class Engine:
             "id": f"{self.data['number']:064x}", "service": service, "image": found["id"],
             "behaves": found["behaves"], "status": status, "code": code, "oneoff": oneoff,
             "policy": entry.get("restart", "no"), "project": self.project, "folder": self.folder,
-            "hash": self._hash(entry),
+            "hash": self._hash(entry), "files": self.files,
         }  # fmt: skip
         say(f"Container {name} Started")
 

@@ -18,7 +18,7 @@ from ci_deploy.events import Event, on
 from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, Ran
 from ci_deploy.tools.compose import checks, history
 from ci_deploy.tools.compose.env_file import unusable
-from ci_deploy.tools.compose.explain import explain
+from ci_deploy.tools.compose.explain import change, dropped, explain
 from ci_deploy.tools.compose.files import ComposeFile, as_parts, compose_files
 from ci_deploy.tools.compose.hosts import Hosts, servers
 from ci_deploy.tools.compose.login import login
@@ -169,7 +169,8 @@ class Compose(Provider[ComposeSettings]):
             needs=self.model.needs(self.settings.run_service),
             migrates=bool(ctx.before_traffic),
         )
-        self._run(order, f"deploy {release.id} to {{host}}: pull, switch, verify")
+        gone = dropped(self.hosts.all, ctx.app, self.model)
+        self._run(order, change(release.id, gone))
 
     def _run(self, order: Order, what: str) -> None:
         self.running = HostRun(self.ctx, self.hosts, self.settings, order, self._login)
@@ -218,8 +219,7 @@ class Compose(Provider[ComposeSettings]):
         return history.deployments(self.hosts.all)
 
     def lock_holder(self) -> str:
-        held = {str(h): h.facts.holder for h in self.hosts.all if h.facts.holder}
-        return "; ".join(f"{host}: {holder}" for host, holder in held.items())
+        return "; ".join(f"{h}: {h.facts.holder}" for h in self.hosts.all if h.facts.holder)
 
     def unlock(self) -> None:
         message = "there is nothing to unlock: the lock ends with the deploy that holds it."
@@ -264,8 +264,7 @@ class Compose(Provider[ComposeSettings]):
 
     def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
         need_service([image.service for image in self.hosts.first.facts.images] or [name], name)
-        number = "" if count is None else f" to {count}"
-        what = f"{action} {name} of {self.ctx.app}{number}"
+        what = f"{action} {name} of {self.ctx.app}" + ("" if count is None else f" to {count}")
         words = ["process", self.ctx.app, str(action), name, str(count or 0)]
         results = self.hosts.change(
             self.hosts.all, words, lambda host: f"{what} on {host}", timeout=600.0, quiet=False

@@ -24,8 +24,30 @@ def explain(ctx: Context, hosts: Sequence[Host], model: Model) -> None:
         ctx.console.indent(f"before the switch, once: {step.what}")
     names = ", ".join(each.name for each in model.ours if not each.optional)
     ctx.console.indent(f"Compose stops the containers of {names} before it starts the new ones.")
+    if dependents := model.dependents(each.name for each in model.ours):
+        also = ", ".join(dependents)
+        ctx.console.indent(f"Compose may recreate {also} too: they depend on these.")
     if stopped := last_stop(hosts):
-        ctx.console.indent(f"The last deploy stopped them for {stopped:.1f} s.")
+        ctx.console.indent(f"At the last deploy they were away for {stopped:.1f} s.")
+
+
+def change(release: str, gone: Sequence[str]) -> str:
+    """A deploy in words: the release, and the containers that go."""
+    what = f"deploy {release} to {{host}}: pull, switch, verify"
+    return what + (f"; remove {', '.join(gone)}" if gone else "")
+
+
+def dropped(hosts: Sequence[Host], app: str, model: Model) -> list[str]:
+    """Containers that an earlier release has started, of services that this one does not have."""
+    ours = f"/.ci-deploy/apps/{app}/releases/"
+    found = {
+        each.name
+        for host in hosts
+        for each in host.facts.containers
+        if each.project == model.project and ours in each.files and not each.one_off
+        if each.service not in model.services
+    }
+    return sorted(found)
 
 
 def _by_hand(hosts: Sequence[Host], project: str) -> list[str]:

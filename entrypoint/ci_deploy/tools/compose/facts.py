@@ -22,6 +22,7 @@ class Container(NamedTuple):
     one_off: bool
     project: str
     folder: str  # where its Compose project lives
+    files: str = ""  # the compose files that it was started with
 
     @property
     def up(self) -> bool:
@@ -153,9 +154,9 @@ def _take(facts: HostFacts, key: str, value: str) -> None:
         service, _, done = value.partition(" ")
         (facts.done if done else facts.may_end).add(service)
     elif key == "container":
-        name, service, image, state, status, one_off, project, folder = value.split("|")
+        name, service, image, state, status, one_off, *rest = value.split("|")
         facts.containers.append(
-            Container(name, service, image, state, status, one_off == "True", project, folder)
+            Container(name, service, image, state, status, one_off == "True", *rest)
         )
     elif key == "release":
         live, _, text = value.partition(" ")

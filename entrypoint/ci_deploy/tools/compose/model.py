@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 from ci_deploy.errors import Problem, SettingsError
@@ -14,7 +14,14 @@ from ci_deploy.values import NOTHING
 TAG = re.compile(r"\$\{?DEPLOY_TAG\b")
 LOOSE = re.compile(r",(\n\s*[}\]])")  # where the host has left values out
 SERVICE = re.compile(r"(\s+)[\"']?([\w.-]+)[\"']?:")
-KEPT = {"missing", "if_not_present", "never"}  # pull policies under which nothing is pulled again
+# Pull policies that mean something else than what a deploy does without one; `build` never pulls.
+POLICIES = {
+    "always": "always",
+    "never": "never",
+    "build": "never",
+    "missing": "missing",
+    "if_not_present": "missing",
+}
 
 
 class Service(NamedTuple):
@@ -48,7 +55,7 @@ class Model(NamedTuple):
         """The services whose images a deploy brings; others (databases) are left as they are."""
         services = list(self.services.values())
         if self.mutable:
-            return [each for each in services if each.policy not in KEPT]
+            return [each for each in services if POLICIES.get(each.policy, "always") == "always"]
         return [each for each in services if each.tagged]
 
     def needs(self, name: str) -> list[str]:
@@ -64,8 +71,19 @@ class Model(NamedTuple):
         visit(name)
         return list(found)
 
+    def dependents(self, names: Iterable[str]) -> list[str]:
+        """Other services that depend on these, directly or not: some versions of Compose recreate
+        them with what they depend on."""
+        given = set(names)
+        return [
+            name
+            for name, service in self.services.items()
+            if name not in given and not service.optional and given & set(self.needs(name))
+        ]
+
     def flags(self) -> str:
-        """For the host, one line a service: `NAME [tag] [env] [task] [optional] [always|never]`."""
+        """For the host, one line a service: `NAME [tag] [env] [task] [optional]`, and
+        `always`, `missing` or `never` where its image is pulled otherwise than by default."""
         ours = {service.name for service in self.ours}
         lines = []
         for service in self.services.values():
@@ -74,7 +92,7 @@ class Model(NamedTuple):
             words += ["env"] if service.takes_config else []
             words += ["task"] if service.task else []
             words += ["optional"] if service.optional else []
-            words += [service.policy] if service.policy in {"always", "never"} else []
+            words += [POLICIES[service.policy]] if service.policy in POLICIES else []
             lines.append(" ".join(words))
         return "".join(f"{line}\n" for line in lines)
 

@@ -8,7 +8,7 @@ limited=
 # clean COMMAND…: without the session's variables. One of them could win over the release's own
 # (an exported DEPLOY_TAG makes every rollback a rollback to itself).
 clean() {
-    env -i PATH="$PATH" HOME="$HOME" ${DOCKER_HOST:+"DOCKER_HOST=$DOCKER_HOST"} \
+    env -i PATH="$PATH" HOME="$HOME" COMPOSE_IGNORE_ORPHANS=true ${DOCKER_HOST:+"DOCKER_HOST=$DOCKER_HOST"} \
         ${DOCKER_CONTEXT:+"DOCKER_CONTEXT=$DOCKER_CONTEXT"} \
         ${DOCKER_CONFIG:+"DOCKER_CONFIG=$DOCKER_CONFIG"} \
         ${XDG_RUNTIME_DIR:+"XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR"} "$@"

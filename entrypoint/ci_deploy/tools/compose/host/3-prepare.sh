@@ -29,6 +29,7 @@ env_sum() { sed '/^#/d' "$path/.env" 2>/dev/null | sha256sum | cut -c 1-16; }
 # flag SERVICE NAME: whether ci-deploy has marked a service, in the file `services`:
 #   tag   its image is named by DEPLOY_TAG     env        it takes the app's configuration
 #   task  it ends when it is done              optional   it is in a profile
+#   always, missing, never                     when its image is pulled
 flag() { grep -Eq "^$1( .*)? $2( |\$)" "$rel/services"; }
 
 # prepare RELEASE: fetch and pin all images. After this a registry is not needed any more.
@@ -84,8 +85,9 @@ check_disk() {
 # is left as it is, so that a deploy of the app does not restart it.
 wanted_images() {
     while read -r svc image _; do
-        if flag "$svc" tag || flag "$svc" always; then
-            flag "$svc" never || echo "$image"
+        ! flag "$svc" never || continue
+        if ! flag "$svc" missing && { flag "$svc" tag || flag "$svc" always; }; then
+            echo "$image"
         else
             docker image inspect "$image" >/dev/null 2>&1 || echo "$image"
         fi
@@ -205,8 +207,9 @@ start_needed() {
     [ -n "$missing" ] || return 0
     say "starting$missing for the commands before traffic"
     # shellcheck disable=SC2086  # words
-    compose "$made" up -d --no-build --no-recreate $missing || {
-        why="could not start$missing"
+    up -d --no-build --no-recreate $missing || {
+        why="could not start$missing${said:+: $said}"
+        show_failed
         return 1
     }
     verify "$missing"

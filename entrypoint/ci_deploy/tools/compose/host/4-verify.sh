@@ -77,6 +77,9 @@ judge() {
                 (ns("Interval", 30) + ns("Timeout", 30)) * (match($0, /"Retries":[1-9]/) ? \
                 substr($0, RSTART + 10, 3) + 0 : 3)
         }
+        function patience() { # seconds in which it may end again and again: its database may not be up
+            return health > 0 ? health : ns("StartPeriod", 0) + steady + 20
+        }
         function say(verdict, how) { print verdict " " name (verdict == "bad" ? ": " : " ") how }
         FILENAME ~ /images$/ {
             split($0, word, " ")
@@ -98,7 +101,7 @@ judge() {
             if (!(key in since)) since[key] = elapsed
             print "seen " key " " since[key]
             if ($3 != wanted[service]) say("bad", "it runs " $3 " instead of " wanted[service])
-            else if (restarts >= 3) say("bad", "it ends again and again (exit code " code ")")
+            else if (restarts >= 3 && elapsed > patience()) say("bad", "it ends again and again (exit code " code ")")
             else if (task && status == "running" && elapsed <= limit()) say("wait", "running none")
             else if (task && status == "running") say("bad", "not done within " limit() " s")
             else if (status == "running" && state == "healthy") say("good", "healthy after " elapsed " s")
@@ -117,6 +120,20 @@ judge() {
                 if (count[service] + 0 != replicas[service])
                     print "bad " service ": " (count[service] + 0) " containers instead of " replicas[service]
         }' "$made/images" "$run/seen" "$run/containers"
+}
+
+# show_failed: what `docker compose up` gave up on: a task that ended badly, what became unhealthy.
+show_failed() {
+    look || return 0
+    awk -F '|' '
+        FILENAME ~ /images$/ { split($0, word, " "); wanted[word[1]] = word[4]; next }
+        wanted[$2] != $3 { next }
+        $4 == "restarting" || (($4 == "exited" || $4 == "dead") && $5 != 0) {
+            print "bad " substr($1, 2) ": ended with exit code " $5
+        }
+        $8 == "unhealthy" { print "bad " substr($1, 2) ": unhealthy" }
+    ' "$made/images" "$run/containers" >"$run/verdict"
+    show_trouble
 }
 
 # show_trouble: the failing containers' own last words.

@@ -35,7 +35,8 @@ try_it() {
         [ -n "$going_back" ] || phase verifying
         verify
     else
-        why="\`docker compose up\` failed"
+        why="\`docker compose up\` failed${said:+: $said}"
+        show_failed
         false
     fi
     tried_it=$?
@@ -44,13 +45,39 @@ try_it() {
 }
 
 bring_up() {
-    for try in 1 2; do
-        compose "$made" up -d --no-build --remove-orphans && return
-        # What an earlier `up` has left behind; removing it, or just trying again, cures it.
-        [ "$try" = 1 ] && tail -n 5 "$run/log" | grep -q 'is already in use' || return 1
-        remove_leftovers
-    done
+    remove_dropped
+    up -d --no-build && return
+    # What an earlier `up` has left behind; removing it, or just trying again, cures it.
+    case $said in *'is already in use'*) remove_leftovers && up -d --no-build ;; *) return 1 ;; esac
+}
+
+# up WORD…: `docker compose up`; when it fails, $said is its reason in its own words.
+up() {
+    lines=$(wc -l <"$run/log") said=
+    compose "$made" up "$@" && return
+    said=$(sed "1,${lines}d" "$run/log" | last_error)
     return 1
+}
+
+# last_error: of what Compose has printed, without its account of what it does.
+last_error() { grep -Ev '^ *$|^ *(Container|Network|Volume|Image) |level=warning' | tail -n 1; }
+
+# remove_dropped: what an earlier release of ours has started, and this one does not have. Before the
+# `up`, since it may hold a port. What another compose file has started in the same project stays:
+# `--remove-orphans` would remove it too.
+remove_dropped() {
+    dropped=$(containers '{{.ID}} {{.Label "com.docker.compose.service"}} {{.Names}} {{.Label "com.docker.compose.project.config_files"}}' |
+        while read -r id svc name from; do
+            case $from in *"/.ci-deploy/apps/$app/releases/"*) ;; *) continue ;; esac
+            grep -Eq "^$svc( |\$)" "${made%/*}/services" || echo "$id $name"
+        done)
+    [ -n "$dropped" ] || return 0
+    echo "$dropped" | while read -r id name; do say "removing $name: this release has no such service"; done
+    dropped=$(echo "$dropped" | cut -d ' ' -f 1)
+    # shellcheck disable=SC2086  # words
+    $limited docker stop $dropped >/dev/null
+    # shellcheck disable=SC2086
+    docker rm $dropped >/dev/null
 }
 
 # accept RELEASE-ID: $made is proven. Links are renamed over the old ones, so there is always one or
@@ -120,25 +147,33 @@ mark_stops() {
 }
 
 # tell_stops: the engine's own events say when the last container of a service ended and the first
-# new one started.
+# new one started; one with a healthcheck serves only when it is healthy.
 tell_stops() {
     docker events --since "$stops_since" --until "$(stamp)" --filter type=container \
-        --filter event=start --filter event=die \
+        --filter event=start --filter event=die --filter event=health_status \
         --filter "label=com.docker.compose.project=$project" \
         --filter label=com.docker.compose.oneoff=False \
         --format '{{.TimeNano}} {{.Action}} {{index .Actor.Attributes "com.docker.compose.service"}}' \
         2>/dev/null >"$run/events"
     awk -v now="$(stamp)" '
-        FILENAME ~ /running$/ { count[$2] = $1; next }
-        !($3 in count) { next } # it did not run before
-        $2 == "die" && --count[$3] == 0 { down[$3] = $1 / 1e9 }
-        $2 == "start" && count[$3]++ == 0 && ($3 in down) {
-            total[$3] += $1 / 1e9 - down[$3]; delete down[$3]
+        function serves(name) {
+            if (!(name in down)) return
+            total[name] += $1 / 1e9 - down[name]; delete down[name]
         }
+        FILENAME ~ /containers$/ {
+            split($0, field, "|")
+            if (field[8] != "none") checked[field[2]] = 1
+            next
+        }
+        FILENAME ~ /running$/ { count[$2] = $1; next }
+        !($NF in count) { next } # it did not run before
+        $2 == "die" && --count[$NF] == 0 { down[$NF] = $1 / 1e9 }
+        $2 == "start" { count[$NF]++ }
+        $2 == "start" && !($NF in checked) || $2 == "health_status:" && $3 == "healthy" { serves($NF) }
         END {
             for (name in down) total[name] += now - down[name]
             for (name in total) printf "%s %.1f\n", name, total[name]
-        }' "$run/running" "$run/events" | sort >"$run/stops"
+        }' "$run/containers" "$run/running" "$run/events" | sort >"$run/stops"
     [ -s "$run/stops" ] || return 0
     say "stopped: $(awk '{ printf "%s%s for %s s", (NR > 1 ? ", " : ""), $1, $2 }' "$run/stops")"
     stopped=$(awk -v sum="${stopped:-0}" '$2 > most { most = $2 } END { printf "%.1f", sum + most }' "$run/stops")

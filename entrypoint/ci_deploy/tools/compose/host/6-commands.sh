@@ -2,7 +2,7 @@
 # Questions and small changes; ci-deploy calls each of these functions over ssh by its name.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154
 
-ROW='{{.Names}}|{{.Label "com.docker.compose.service"}}|{{.Label "com.docker.compose.image"}}|{{.State}}|{{.Status}}|{{.Label "com.docker.compose.oneoff"}}|{{.Label "com.docker.compose.project"}}|{{.Label "com.docker.compose.project.working_dir"}}'
+ROW='{{.Names}}|{{.Label "com.docker.compose.service"}}|{{.Label "com.docker.compose.image"}}|{{.State}}|{{.Status}}|{{.Label "com.docker.compose.oneoff"}}|{{.Label "com.docker.compose.project"}}|{{.Label "com.docker.compose.project.working_dir"}}|{{.Label "com.docker.compose.project.config_files"}}'
 
 # probe APP PROJECT SUM: what a deploy has to know, changing nothing. On stdin a tar with the compose
 # files (`list`, `files/`, the environment), or nothing; PROJECT is `-` unless somebody has chosen it. To read stdin
@@ -36,7 +36,7 @@ probe() {
     wait
     sed 's/^/engine /' "$tmp/ps.errors" | head -n 3
     sed 's/^/container /' "$tmp/ps"
-    sed 's/.*|//' "$tmp/ps" | sort -u | while IFS= read -r folder; do
+    cut -d '|' -f 8 "$tmp/ps" | sort -u | while IFS= read -r folder; do
         [ ! "$folder" -ef "$path" ] || echo "here $folder"
     done
     # What gives a model is new enough; to ask which it is takes as long as all the rest.
