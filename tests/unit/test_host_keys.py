@@ -47,6 +47,36 @@ def test_several_fingerprints(text: str) -> None:
     assert host_keys(text) == HostKeys(fingerprints=(PIN, PIN))
 
 
+LISTED = f"256 {PIN} root@host with a comment (ED25519)"
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        (LISTED, 1),
+        (f"{LISTED}\n3072 {PIN} no comment (RSA)\n", 2),
+        (f"{LISTED} 3072 {PIN} no comment (RSA)", 2),
+        (f"256 {PIN} [example.com]:2222 (ED25519-SK)", 1),
+    ],
+)
+def test_what_ssh_keygen_prints_is_taken_as_it_is(text: str, count: int) -> None:
+    """The documentation tells to run `ssh-keygen -lf`; also on one line, as CI may store it
+    (faults F1)."""
+    assert host_keys(text) == HostKeys(fingerprints=(PIN,) * count)
+
+
+def test_md5_fingerprint_is_refused_with_the_command_that_prints_the_right_one() -> None:
+    """Old pages show MD5 (faults F1)."""
+    with pytest.raises(ValueError, match=r"line 1 .* MD5 .* `ssh-keygen -E sha256 -lf`"):
+        host_keys(f"256 MD5:{':'.join(['ab'] * 16)} root@host (ED25519)")
+
+
+@pytest.mark.parametrize("line", [f"example.com ssh-ed25519 {ED25519}", PIN, LISTED])
+def test_byte_order_mark_before_a_single_line_is_no_part_of_it(line: str) -> None:
+    """Windows' editors write one (faults F1)."""
+    assert host_keys(f"\ufeff{line}") == host_keys(line)
+
+
 def test_lines_and_fingerprints_together() -> None:
     pins = host_keys(f"{PIN}\na ssh-ed25519 {ED25519}\n")
     assert (len(pins.lines), len(pins.fingerprints)) == (1, 1)
@@ -91,7 +121,7 @@ OFFER = Offer("ssh-ed25519", ED25519, PIN)
 
 
 def test_unpinned_host_key_is_told_with_what_to_compare_and_what_to_set() -> None:
-    error = mismatch(SERVER, OFFER, None)
+    error = mismatch(SERVER, [OFFER], None)
     assert error.code == 12
     assert error.message == (
         f"dokku.example.com shows the host key {PIN} (ssh-ed25519), and no host key is pinned."
@@ -102,27 +132,67 @@ def test_unpinned_host_key_is_told_with_what_to_compare_and_what_to_set() -> Non
 
 def test_another_key_of_the_same_type_may_be_an_attack() -> None:
     other = "SHA256:" + "A" * 43
-    error = mismatch(SERVER, OFFER, HostKeys(fingerprints=(other,)))
+    error = mismatch(SERVER, [OFFER], HostKeys(fingerprints=(other,)))
     assert f"but pinned is {other}. Somebody may be in between." in error.message
 
 
 def test_another_type_is_told_as_such() -> None:
     pins = host_keys(f"a ecdsa-sha2-nistp256 {ECDSA}")
-    error = mismatch(SERVER, OFFER, pins)
+    error = mismatch(SERVER, [OFFER], pins)
     assert "but pinned is another type (ecdsa-sha2-nistp256)." in error.message
     assert "in between" not in error.message
 
 
 def test_fingerprints_of_pinned_lines_are_shown() -> None:
-    error = mismatch(
-        SERVER, Offer("ssh-ed25519", ECDSA, "SHA256:x"), host_keys(f"a ssh-ed25519 {ED25519}")
-    )
+    offer = Offer("ssh-ed25519", ECDSA, "SHA256:x")
+    error = mismatch(SERVER, [offer], host_keys(f"a ssh-ed25519 {ED25519}"))
     assert f"but pinned is {PIN}." in error.message
 
 
 def test_a_key_that_was_not_seen_is_told_without_inventing_one() -> None:
-    error = mismatch(SERVER, None, None)
+    error = mismatch(SERVER, [], None)
     assert (error.code, error.hint) == (12, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("example.org", "It is pinned for example.org, but we connect to dokku.example.com."),
+        ("[dokku.example.com]:2222", "It is pinned for [dokku.example.com]:2222, but we connect"),
+        ("192.0.2.7", "It is pinned for 192.0.2.7, but we connect to dokku.example.com."),
+        ("|1|salt=|hash=", "It is pinned for another name, which is hashed, but we connect"),
+    ],
+)
+def test_right_key_under_another_name_is_told_as_such(name: str, said: str) -> None:
+    """It is no sign of an attack, so nothing of the kind is said (faults F1)."""
+    error = mismatch(SERVER, [OFFER], host_keys(f"{name} ssh-ed25519 {ED25519}"))
+    assert said in error.message
+    assert "in between" not in error.message
+    assert f"SSH_SERVER_HOSTKEYS='dokku.example.com ssh-ed25519 {ED25519}'" in error.hint
+
+
+@pytest.mark.parametrize("more", ["", f"\n{PIN}", f"\na ssh-ed25519 {ED25519}"])
+def test_revoked_key_is_told_and_never_to_be_pinned(more: str) -> None:
+    """Whoever has stolen it would be let in (faults F1, J6)."""
+    error = mismatch(SERVER, [OFFER], host_keys(f"@revoked * ssh-ed25519 {ED25519}{more}"))
+    assert "pinned as revoked" in error.message
+    assert "SSH_SERVER_HOSTKEYS=" not in error.hint
+    assert ED25519 not in error.hint
+
+
+def test_remedy_has_nothing_that_the_log_would_hide() -> None:
+    """A line with [REDACTED] in it cannot be pinned (faults J6)."""
+    hidden = mismatch(SERVER, [OFFER], None, lambda text: "dokku" not in text)
+    assert f"SSH_SERVER_HOSTKEYS='{PIN}'" in hidden.hint
+    nothing = mismatch(SERVER, [OFFER], None, lambda _text: False)
+    assert nothing.hint.endswith("set SSH_SERVER_HOSTKEYS to what that prints.")
+
+
+def test_name_under_which_ssh_looks_is_the_one_to_pin() -> None:
+    """SSH_CONFIG may give a host another name and port (faults F1)."""
+    error = mismatch(Server("shop", "dokku"), [OFFER._replace(host="[192.0.2.7]:2222")], None)
+    assert error.message.startswith("shop (as [192.0.2.7]:2222) shows the host key")
+    assert f"SSH_SERVER_HOSTKEYS='[192.0.2.7]:2222 ssh-ed25519 {ED25519}'" in error.hint
 
 
 @pytest.mark.parametrize(

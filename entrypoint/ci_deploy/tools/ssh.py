@@ -29,7 +29,8 @@ from ci_deploy.shell.child import Child, drain
 from ci_deploy.shell.program import Command
 from ci_deploy.shell.runner import Runner
 from ci_deploy.tools.agent import Agent
-from ci_deploy.tools.host_keys import HostKeys, Offer, host_keys, mismatch
+from ci_deploy.tools.host_key_types import HostKeyTypes
+from ci_deploy.tools.host_keys import HostKeys, Offer, WrongHostKey, host_keys, mismatch
 from ci_deploy.tools.keys import PrivateKey, private_key
 from ci_deploy.tools.server import Server
 
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from ci_deploy.context import Context
 
 CONNECT_TIMEOUT = 15  # seconds
+REFUSED_HOST_KEY = (
+    "Host key verification failed|host key is known|IDENTIFICATION HAS|no matching host key type"
+)
 SESSIONS = 8  # sshd's MaxSessions is 10 by default
 
 
@@ -88,6 +92,8 @@ class Ssh:
         self._dir = ctx.private_dir / "ssh"
         self._masters: dict[Server, Child] = {}
         self._sockets: dict[Server, str] = {}
+        self._types = HostKeyTypes(wanted.host_keys or HostKeys(), wanted.ssh_config)
+        self._comes_through = lambda text: ctx.redactor.text(text) == text
         self._config = self._dir / "config"
         self._agent = Agent(ctx.runner, ctx.cleanup, self._dir)
 
@@ -129,6 +135,7 @@ class Ssh:
             "ControlMaster": "no",
             "LogLevel": "ERROR",
         }
+        options |= self._types.general
         lines = "".join(f"  {name} {value}\n" for name, value in options.items())
         # The first value wins in ssh_config, so ours come first.
         write_private(self._config, f"Host *\n{lines}\n{self._wanted.ssh_config}\n")
@@ -139,7 +146,11 @@ class Ssh:
         """Start connecting; `ready` waits for it, so that there is time for something else."""
         self._socket(server).unlink(missing_ok=True)
         self._masters[server] = self._cleanup.enter_context(
-            self._runner.serve(Command([*self._ssh(server, "-M", "-N", "-T"), server.host]))
+            self._runner.serve(
+                Command(
+                    [*self._ssh(server, "-M", "-N", "-T", *self._types.option(server)), server.host]
+                )
+            )
         )
 
     def ready(self, server: Server) -> None:
@@ -154,7 +165,13 @@ class Ssh:
                 if not self._agent.alive:  # a cancel on GitLab kills it before us
                     self._agent.start(self._wanted.private_key, self._wanted.passphrase)
                 self.open(server)
-            self._await(server)
+            try:
+                self._await(server)
+            except WrongHostKey:
+                offer = self._offer(server)
+                if not offer or not self._types.another(server, offer):
+                    raise
+                attempt()
 
         retry(
             attempt,
@@ -236,8 +253,10 @@ class Ssh:
         if "KnownHostsCommand failed" in text:
             hint = "With `--cap-drop ALL` run as another user than root: `docker run --user 1000`."
             return ToolMissing(f"ssh cannot run its check of host keys here: {last}", hint=hint)
-        if re.search(r"Host key verification failed|host key is known|IDENTIFICATION HAS", text):
-            return mismatch(server, self._offer(server), self._wanted.host_keys)
+        # A server without any other type of host key may just close the connection.
+        if re.search(REFUSED_HOST_KEY, text) or (not lines and self._types.option(server)):
+            offers = self._types.offers(server, self._offer(server))
+            return mismatch(server, offers, self._wanted.host_keys, self._comes_through)
         if "Permission denied" in text or "Too many authentication failures" in text:
             message = f"{server} refuses the key for user {server.user or 'of this machine'}."
             if not (ours := self._agent.key_name()):  # it was killed in the middle of the handshake
@@ -258,8 +277,8 @@ class Ssh:
         with contextlib.suppress(OSError, ValueError, IndexError):
             shown = [line.split() for line in (self._dir / "offered").read_text().splitlines()]
             named = [line for line in shown if line[0] == server.known_hosts_name]
-            _host, kind, key, digest = (named or shown)[-1]  # by another name behind a jump host
-            return Offer(kind, key, digest)
+            host, kind, key, digest = (named or shown)[-1]  # by another name behind a jump host
+            return Offer(kind, key, digest, host)
         return None
 
 

@@ -82,6 +82,11 @@ class DokkuStandIn:
             self._give_away()
         self._sshd.start()
 
+    def restart_sshd(self) -> None:
+        """Let it read its files anew: a host certificate may have been put there."""
+        self._sshd.stop()
+        self._sshd.start()
+
     def stop(self) -> None:
         """End everything that was started here, and only that."""
         self._sshd.stop()

@@ -130,6 +130,7 @@ class Sshd:
             f"Port {self.port}",
             f"ListenAddress {self.bind}",
             *keys,
+            *(f'HostCertificate "{path}"' for path in self.directory.glob("host_*-cert.pub")),
             f'AuthorizedKeysFile "{self.directory}/authorized_keys"',
             f"MaxStartups {self.max_startups}",
             f"MaxSessions {self.max_sessions}",
