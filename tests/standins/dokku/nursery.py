@@ -20,6 +20,7 @@ from pathlib import Path
 
 from . import (  # noqa: F401
     apps,
+    builds,
     config,
     git,
     network,
@@ -39,8 +40,10 @@ QUICK = (
     r"config:export\ *", r"config:set\ --no-restart\ *", r"config:unset\ --no-restart\ *",
     *(rf"{kind}:{word}\ *" for kind in ("postgres", "mysql", "redis")
       for word in ("exists", "create", "link", "links")),
-    r"*:app-links\ *", r"git-receive-pack\ *", r"git-upload-pack\ *",
+    r"*:app-links\ *", r"git-receive-pack\ *", r"git-upload-pack\ *", r"ps:scale\ *",
+    r"builds:list\ *",
 )  # fmt: skip
+LONG = (r"ps:scale\ *=*",)  # not these of them: they start processes
 
 
 def client(root: Path) -> list[str]:

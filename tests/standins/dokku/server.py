@@ -211,7 +211,8 @@ class DokkuStandIn:
         path = self.root / "bin/dokku"
         first, _, rest = path.read_text(encoding="utf-8").partition("\n")
         quick = (
-            f'case "$SSH_ORIGINAL_COMMAND" in {"|".join(nursery.QUICK)})\n'
+            f'case "$SSH_ORIGINAL_COMMAND" in {"|".join(nursery.LONG)}) ;; '
+            f"{'|'.join(nursery.QUICK)})\n"
             f"  [ ! -S {shlex.quote(str(self.root / nursery.NAME))} ] ||\n"
             f'    exec {shlex.join(client)} "$@" ;;\nesac\n'
         )
