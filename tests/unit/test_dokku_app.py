@@ -90,15 +90,15 @@ def test_config_that_is_none_is_no_crash(config: str) -> None:
 def test_history_that_somebody_has_broken_is_empty(history: str) -> None:
     state = survey(config=json.dumps({HISTORY: history}))
     assert state.deployments == []
-    assert json.loads(with_deployment(state, Deployed(SHA))) == [
-        {"revision": SHA, "at": "", "by": ""}
+    assert json.loads(with_deployment(state, Deployed(SHA), way="push", folder="web")) == [
+        {"revision": SHA, "at": "", "by": "", "way": "push", "dir": "web"}
     ]
 
 
 def test_history_is_newest_first_and_short() -> None:
     state = State()
     for number in range(30):
-        text = with_deployment(state, Deployed(f"{number:040}"))
+        text = with_deployment(state, Deployed(f"{number:040}"), way="push", folder="")
         state = State(config={HISTORY: text})
     revisions = [int(entry["revision"]) for entry in state.deployments]
     assert revisions == list(range(29, 19, -1))
@@ -253,7 +253,9 @@ def test_note_on_what_runs_is_gone_before_the_verification(
     monkeypatch.setattr(app, "unfinished", list, raising=False)
     monkeypatch.setattr(app, "forget", lambda *_notes: told.append("forget"), raising=False)
     monkeypatch.setattr(app, "_verify", lambda _code: told.append("verify"), raising=False)
-    app._bring(cast("Any", SimpleNamespace(run=lambda: True)))  # type: ignore[attr-defined]
+    monkeypatch.setattr(app, "_build_dir", SimpleNamespace(set=lambda _dir: None), raising=False)
+    code = SimpleNamespace(run=lambda: True, build_dir="")
+    app._bring(cast("Any", code))  # type: ignore[attr-defined]
     assert told == ["forget", "verify"]
 
 

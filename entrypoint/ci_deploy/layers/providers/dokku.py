@@ -14,9 +14,9 @@ from ci_deploy.shell.program import Change
 from ci_deploy.tools.dokku import answers, before_traffic, notes, release_tasks, review, ways
 from ci_deploy.tools.dokku.app import HISTORY, encoded, with_deployment
 from ci_deploy.tools.dokku.before_traffic import BeforeTraffic
+from ci_deploy.tools.dokku.build_dir import BuildDir
 from ci_deploy.tools.dokku.code import Code
 from ci_deploy.tools.dokku.provider import DokkuApp, DokkuSettings
-from ci_deploy.tools.dokku.push import Push
 from ci_deploy.tools.dokku.services import Services
 from ci_deploy.tools.dokku.upload import Upload
 
@@ -36,6 +36,7 @@ class Dokku(DokkuApp):
         super().__init__(ctx, wanted)
         self.code: Code | None = None
         self._note = ""  # a note on what runs although Dokku does not record it
+        self._earlier: Sequence[Mapping[str, str]] = ()  # deployments when we came
 
     # --- what is there ---
 
@@ -50,6 +51,8 @@ class Dokku(DokkuApp):
         self.server.version = answers.version(found)
         self.services.look(rest, self.state.config)
         ctx.before, ctx.url = self.state.live, self.state.live.url
+        self._earlier = self.state.deployments
+        self._build_dir = BuildDir(ctx, self.server, self.apps, self.state)
 
     @on(Event.CONFIGURE, priority=50)
     def look(self) -> None:
@@ -86,6 +89,8 @@ class Dokku(DokkuApp):
             review.guard_config(self.apps, ctx.review, config, self.services.is_own)
         if ctx.before_traffic:
             before_traffic.check_version(self.server)
+        if live.revision and self.state.folder is None and ctx.settings.app_dir:
+            self.state = self.state._replace(folder=self._build_dir.now)
         self.code = ways.forward(self)
         complete = not self.config_changes() and self.services.complete
         if self.code.is_live() and live.up and complete and not ctx.settings.redeploy:
@@ -96,6 +101,7 @@ class Dokku(DokkuApp):
             ctx.console.warning(f"{warning} not hold it: a rebuild would replace it.")
         if self.code.is_live() and not live.up:
             ctx.console.indent("the revision is live, but not all of its processes run.")
+        self._build_dir.check(self.code.build_dir, self.code.folder)
         self.code.prepare()
 
     # --- provision ---
@@ -120,8 +126,6 @@ class Dokku(DokkuApp):
             self.apps.read_config(self.ctx.app)  # hides the addresses that the server has made
         if self.ctx.review:
             review.set_domain(self.server, self.ctx.app, self.ctx.review)
-        if self.ctx.settings.app_dir and isinstance(self.code, Push):
-            release_tasks.set_build_dir(self.server, self.ctx.app, self.ctx.settings.app_dir)
 
     def wanted_config(self) -> Mapping[str, str]:
         return {**self.ctx.app_config, **review.mark(self.ctx.review)}
@@ -136,6 +140,7 @@ class Dokku(DokkuApp):
         self._bring(code, self.ctx.before_traffic)
 
     def _bring(self, code: Code, steps: Sequence[Step] = ()) -> None:
+        self._build_dir.set(code.build_dir)
         if steps:
             way = BeforeTraffic(self.ctx, self.server, self, self.state)
             done = way.run(code, steps, self._go_live_again)
@@ -145,7 +150,7 @@ class Dokku(DokkuApp):
         if done:
             self._verify(code)
         else:
-            self.server.change_together([self._remember(self.ctx.revision)])  # planned
+            self.server.change_together([self._remember(code)])  # planned
 
     @on(Event.DEPLOY_FAILED, priority=40)
     def stop_holding_back(self) -> None:
@@ -178,6 +183,14 @@ class Dokku(DokkuApp):
             self.forget(*notes.about_what_runs(self.unfinished()))
             self.remember(self._note)
 
+    @on(Event.DEPLOY_FAILED, priority=45)
+    @on(Event.ROLLBACK_FAILED, priority=45)
+    def build_dir_of_what_runs(self) -> None:
+        """What runs is rebuilt from the directory that it was built from."""
+        report = self.ctx.report
+        if self.ctx.ledger.changes and not (report.changed or report.busy):
+            self._build_dir.restore()
+
     @on(Event.DEPLOY_FAILED, priority=50)
     def build_what_runs(self) -> None:
         """What was built and held back would run after any restart, of the server too."""
@@ -206,10 +219,10 @@ class Dokku(DokkuApp):
         beside: Change | None = None
         if isinstance(code, Upload):  # the server has a name of its own for it
             state = self.apps.look(self.ctx.app, self.state.config)
-            record = self._remember(self.ctx.revision, code.identity(state))
+            record = self._remember(code, code.identity(state))
             self.server.change_together([record])
         else:
-            beside = self._remember(self.ctx.revision)
+            beside = self._remember(code)
         steady = False  # what crashes at its start is up now and then
         while True:
             live, beside = self.apps.pushed(self.ctx.app, self.state, beside), None
@@ -236,12 +249,14 @@ class Dokku(DokkuApp):
         message = f"it was deployed, but {live.revision[:7]} was deployed right after it."
         return DeployFailed(message, hint="Let only one job at a time deploy an environment.")
 
-    def _remember(self, revision: str, identity: str = "") -> Change:
+    def _remember(self, code: Code, identity: str = "") -> Change:
         """Note in the history that it was deployed; made beside the questions that verify it."""
-        app, facts = self.ctx.app, self.ctx.facts
+        app, facts, revision = self.ctx.app, self.ctx.facts, code.revision
         at = datetime.now(UTC).isoformat(timespec="seconds")
         entry = Deployed(revision, at, by=facts.job_url or facts.actor)
-        history = with_deployment(self.state, entry, identity)
+        history = with_deployment(
+            self.state, entry, way=code.way, folder=code.folder, identity=identity
+        )
         self.state = self.state._replace(config={**self.state.config, HISTORY: history})
         words = ["config:set", "--no-restart", "--encoded", app, f"{HISTORY}={encoded(history)}"]
         what = f"note on {app} that {revision[:7]} was deployed"
@@ -282,7 +297,8 @@ class Dokku(DokkuApp):
         self.state = self.apps.look(self.ctx.app, self.state.config)
         wanted, self.ctx.revision = self.ctx.revision, revision
         try:
-            self.code = ways.back(self, revision)
+            self.code = ways.back(self, revision, self._earlier)
+            self._build_dir.check(self.code.build_dir, self.code.folder)
             self.code.prepare()
             self._bring(self.code)
         finally:

@@ -134,6 +134,10 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
         "the new version did not start: {a}",
         "On the server, `dokku logs:failed {app}` shows what it has said.",
     ),
+    re.compile(r"Specified build-dir not found in sourcecode working directory: (?P<a>.*)"): (
+        "Dokku builds the directory {a} (its `build-dir`), which is not in what it was sent.",
+        "On the server, `dokku builder:set {app} build-dir` unsets it; APP_DIR sets it.",
+    ),
     re.compile(r"App build failed"): (
         "the build failed.",
         REPAIR,

@@ -1,8 +1,8 @@
 """An app on a Dokku server: what is known of it, its config, and what we note on it.
 
-Dokku keeps no history of releases and has no place for notes, so three config variables of the
-app hold ours: what is unfinished, what was deployed, and that it is a review app. They are set
-without a restart and mean nothing to the app.
+Dokku keeps no history of releases and has no place for notes, so four config variables of the app
+hold ours: what is unfinished, what was deployed, that it is a review app, and which directory is
+built since this tool has said so. They are set without a restart and mean nothing to the app.
 """
 
 from __future__ import annotations
@@ -25,7 +25,12 @@ from ci_deploy.values import NOTHING
 UNFINISHED = "CI_DEPLOY_UNFINISHED"
 HISTORY = "CI_DEPLOY_HISTORY"
 REVIEW = "CI_DEPLOY_REVIEW_APP"
-OURS = (UNFINISHED, HISTORY, REVIEW)
+BUILD_DIR = "CI_DEPLOY_BUILD_DIR"
+OURS = (UNFINISHED, HISTORY, REVIEW, BUILD_DIR)
+WAYS = {  # the deploy source → the way
+    "git-push": "push", "docker-image": "image", "tar": "archive", "tar.gz": "archive",
+    "zip": "archive",
+}  # fmt: skip
 REMEMBERED = 10  # deployments in the history
 
 
@@ -41,6 +46,7 @@ class State(NamedTuple):
     recorded: str = ""  # the revision that Dokku itself says is deployed
     source: str = ""  # how its code came: git-push, docker-image, …
     identity: str = ""  # what the server calls that code: a commit or an image
+    folder: str | None = None  # of the repository, that was built; None: not known
     updated: int = 0  # seconds since 1970 of its last code, or of its creation; 0: not known
     config: Mapping[str, str] = NOTHING
 
@@ -48,6 +54,11 @@ class State(NamedTuple):
     def settled(self) -> bool:
         """What Dokku records is what runs."""
         return self.recorded == self.live.revision
+
+    @property
+    def way(self) -> str:
+        """How its code came: push, archive, image, or the server's own word."""
+        return WAYS.get(self.source, self.source)
 
     @property
     def deployments(self) -> list[dict[str, str]]:
@@ -198,18 +209,23 @@ class App:
             config=config,
         )
         revision = "" if image else answers.revision(metadata)
+        last = next(iter(state.deployments), {})
         if not revision:  # an archive or an image: what we have noted of it, if it is still that
-            last = next(iter(state.deployments), {})
             revision = last.get("revision", "") if last.get("as") == state.identity else ""
+        ours = last.get("revision") == revision and last.get("way") == state.way
         containers = answers.containers(ps)
         runs = notes.running(config.get(UNFINISHED, ""), revision, containers)
         live = self._live(name, runs, source, ps, urls)
-        return state._replace(live=live, recorded=revision, containers=containers)
+        folder = last.get("dir") if ours else None
+        return state._replace(live=live, recorded=revision, containers=containers, folder=folder)
 
 
-def with_deployment(state: State, entry: Deployed, identity: str = "") -> str:
-    """Our history with one deployment more; `identity` is the server's name of an upload."""
-    new = {"revision": entry.revision, "at": entry.at, "by": entry.by}
+def with_deployment(
+    state: State, entry: Deployed, *, way: str, folder: str, identity: str = ""
+) -> str:
+    """Our history with one deployment more, all that it takes to bring the same again; `identity`
+    is the server's name of an upload."""
+    new = {"revision": entry.revision, "at": entry.at, "by": entry.by, "way": way, "dir": folder}
     if identity:
         new["as"] = identity
     return json.dumps([new, *state.deployments][:REMEMBERED])

@@ -10,7 +10,7 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 from ci_deploy.context import Context
 from ci_deploy.errors import DeployFailed, Locked, OutcomeUnknown, Unreachable
@@ -30,6 +30,9 @@ FOLLOW_TIMEOUT = 120.0  # seconds to follow a deploy to which the connection was
 class Code(ABC):
     """One way to bring a revision to the app."""
 
+    way: ClassVar[str]
+    build_dir = ""  # the directory of what is brought that Dokku has to build
+
     def __init__(
         self,
         ctx: Context,
@@ -37,9 +40,11 @@ class Code(ABC):
         state: State,
         live: Callable[[], Live],
         *,
+        folder: str = "",
         force: bool = False,
     ) -> None:
-        """`force`: a diverged history may be replaced."""
+        """`folder` of the repository that is the app, `force`: a diverged history is replaced."""
+        self.folder = folder
         self._ctx = ctx
         self._force = force
         self._server = server
@@ -57,8 +62,10 @@ class Code(ABC):
         return self._ctx.revision
 
     def is_live(self) -> bool:
-        """Whether that is what the app has already."""
-        return self._state.live.revision == self.revision and self._state.settled
+        """Whether that is what the app has already: this revision, by this way, of this folder."""
+        state = self._state
+        same = state.live.revision == self.revision and state.settled
+        return same and state.way == self.way and state.folder in {None, self.folder}
 
     def is_kept(self) -> bool:
         """Whether a rebuild of the live revision on the server would build it."""

@@ -17,11 +17,12 @@ from ci_deploy.tools.dokku.server import DokkuServer
 from ci_deploy.tools.order import Order, guard, order
 
 REMOTE = "remote:"  # begins what the server says, the app's own words among it
-PUSHED = "git-push"  # the deploy source of a push
 
 
 class Push(Code):
     """A push; over a revision that it does not contain only with a lease."""
+
+    way = "push"
 
     def __init__(
         self,
@@ -31,11 +32,13 @@ class Push(Code):
         live: Callable[[], Live],
         *,
         branch: str,
+        folder: str,
         force: bool = False,
         going_back: bool = False,
     ) -> None:
         """`going_back`: an older revision is wanted."""
-        super().__init__(ctx, server, state, live, force=force)
+        super().__init__(ctx, server, state, live, folder=folder, force=force)
+        self.build_dir = folder
         self._branch = branch
         self._back = going_back
         self._url = server.server.url(ctx.app)
@@ -57,7 +60,7 @@ class Push(Code):
             return
         repository.deepen()
         there = live
-        foreign = self._state.source not in {"", PUSHED}  # a commit of Dokku's own, of an archive
+        foreign = self._state.way not in {"", self.way}  # a commit of Dokku's own, of an archive
         known = live not in {"", self.revision} and repository.has(live)
         if foreign or not self._state.settled or (live and not known):
             there = self.server_ref()

@@ -7,9 +7,6 @@ from typing import Any
 
 from ci_deploy import values
 from ci_deploy.context import Context
-from ci_deploy.errors import ToolMissing
-from ci_deploy.tools.dokku import answers
-from ci_deploy.tools.dokku.server import DokkuServer
 
 BOM = "\ufeff"
 
@@ -61,14 +58,3 @@ def _app_json(ctx: Context) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def set_build_dir(server: DokkuServer, app: str, folder: str) -> None:
-    """A monorepo's push brings everything; this is the part that is the app."""
-    if server.version and not server.at_least(0, 25):
-        message = "Dokku is too old to build a part of a repository."
-        raise ToolMissing(message, hint="It needs 0.25; DEPLOY_METHOD=archive sends only APP_DIR.")
-    now = answers.report(server.ask(["builder:report", app])[0]).get("build dir", "")
-    if now != folder:
-        words = ["builder:set", app, "build-dir", folder]
-        server.change(words, what=f"build {app} from {folder}", quiet=True)

@@ -52,24 +52,13 @@ class Upload(Code):
 class Archive(Upload):
     """`git archive` into `git:from-archive`: needs no history, and brings LFS and submodules."""
 
-    def __init__(
-        self,
-        ctx: Context,
-        server: DokkuServer,
-        state: State,
-        live: Callable[[], Live],
-        *,
-        folder: str,
-        force: bool = False,
-    ) -> None:
-        super().__init__(ctx, server, state, live, force=force)
-        self._folder = folder
-        self._file = Path()
+    way = "archive"
+    _file = Path()
 
     def prepare(self) -> None:
         super().prepare()
         if not self.is_live():
-            self._file = write_archive(self._ctx, self.revision, self._folder)
+            self._file = write_archive(self._ctx, self.revision, self.folder)
 
     def _once(self) -> Result:
         app = self._ctx.app
@@ -84,6 +73,8 @@ class Archive(Upload):
 
 class Image(Upload):
     """`git:from-image`: an image that CI has built and pushed."""
+
+    way = "image"
 
     def __init__(
         self,
@@ -111,6 +102,9 @@ class Image(Upload):
     def is_live(self) -> bool:
         unmoved = self.pinned or self._state.recorded == self.revision
         return self._same and unmoved and self._state.settled
+
+    def is_there(self) -> bool:
+        return self.is_live() and self.pinned
 
     def prepare(self) -> None:
         super().prepare()

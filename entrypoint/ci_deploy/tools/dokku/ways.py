@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from ci_deploy.errors import Refused
 from ci_deploy.tools.archive import by_archive
 from ci_deploy.tools.dokku.code import Code
@@ -13,19 +15,37 @@ from ci_deploy.tools.revision import SHA
 
 def forward(app: DokkuApp) -> Code:
     """What the settings say."""
-    return _image(app, app.settings.image) if app.settings.image else _source(app)
+    if app.settings.image:
+        return _image(app, app.settings.image)
+    archive = by_archive(app.ctx, app.settings.method)
+    return _source(app, app.ctx.settings.app_dir, archive=archive)
 
 
-def back(app: DokkuApp, revision: str) -> Code:
-    """As the revision was deployed before. Raises Refused when its image is not known."""
-    found = [each for each in app.state.deployments if each["revision"] == revision]
-    was = found[0].get("as", "") if found else ""
-    if was and not SHA.fullmatch(was):
-        return _image(app, was)
-    if not found and app.state.source == "docker-image":
+def back(app: DokkuApp, revision: str, deployments: Sequence[Mapping[str, str]]) -> Code:
+    """As the revision was deployed before, among `deployments`: by that way, of that folder.
+
+    Raises Refused when its image is not known, or when it has no such folder.
+    """
+    was = next((each for each in deployments if each["revision"] == revision), {})
+    identity = was.get("as", "")
+    if identity and not SHA.fullmatch(identity):
+        return _image(app, identity)
+    if not was and app.state.way == Image.way:
         message = f"it is not known from which image {revision[:7]} was deployed."
         raise Refused(message, hint="Deploy that image: DOKKU_IMAGE names it.")
-    return _source(app, going_back=True)
+    ctx, wanted = app.ctx, app.ctx.settings.app_dir
+    folder = was.get("dir", wanted)
+    known = "dir" in was or not (folder and ctx.repository.has(revision))
+    if not known and not ctx.repository.is_folder(revision, folder):
+        message = f"{revision[:7]} has no directory {folder}, and it is not known from which "
+        hint = "Set APP_DIR to the one that it had then."
+        raise Refused(f"{message}it was deployed.", hint=hint)
+    way = was.get("way", Archive.way if identity else "")
+    if way == Push.way and ctx.repository.can_deepen():
+        archive = False
+    else:
+        archive = way == Archive.way or by_archive(ctx, app.settings.method)
+    return _source(app, folder, archive=archive, going_back=True)
 
 
 def _image(app: DokkuApp, name: str) -> Code:
@@ -33,10 +53,10 @@ def _image(app: DokkuApp, name: str) -> Code:
     return Image(*shared, image=name, force=app.settings.force_push)
 
 
-def _source(app: DokkuApp, *, going_back: bool = False) -> Code:
+def _source(app: DokkuApp, folder: str, *, archive: bool, going_back: bool = False) -> Code:
     ctx, wanted = app.ctx, app.settings
     shared = (ctx, app.server, app.state, app.reported)
     force = wanted.force_push or ctx.review is not None  # its branch may be rebased
-    if by_archive(ctx, wanted.method):
-        return Archive(*shared, folder=ctx.settings.app_dir, force=force)
-    return Push(*shared, branch=app.branch, force=force, going_back=going_back)
+    if archive:
+        return Archive(*shared, folder=folder, force=force)
+    return Push(*shared, branch=app.branch, folder=folder, force=force, going_back=going_back)
