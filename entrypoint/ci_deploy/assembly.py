@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ci_deploy import checkouts
 from ci_deploy import console as style
 from ci_deploy.ci.base import CI
 from ci_deploy.console import Console
@@ -76,7 +77,8 @@ class Assembly:
         self.cancellation = cancellation
         self.cleanup = cleanup
         self.source = Source(environ, inputs=ci.inputs)
-        self.root = ci.context.workspace / self.source.text("APP_DIR")
+        self.checkout = checkouts.find(ci.context.workspace, self.source.text("CHECKOUT_DIR"))
+        self.root = self.checkout.path / self.source.text("APP_DIR")
         self.classes = discover()
         self.plain_words: list[str] = []  # settings whose secret value is one
         self.hide_all()
@@ -239,7 +241,7 @@ class Assembly:
             cancellation=self.cancellation,
             cleanup=self.cleanup,
             private_dir=folder,
-            repository=Repository(runner, self.ci, folder),
+            repository=Repository(runner, self.ci, folder, self.checkout),
             report=Report(command=command),
             planning=planning,
             arguments=arguments,

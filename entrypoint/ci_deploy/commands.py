@@ -12,13 +12,13 @@ from ci_deploy import console as style
 from ci_deploy.assembly import Assembly, every_setting
 from ci_deploy.context import Context
 from ci_deploy.deployment import FLOWS, LEAVE, Deployment
+from ci_deploy.doctor import examine, open_checkout
 from ci_deploy.errors import Cancelled, DeployError, Problem, SettingsError, SkipDeploy
 from ci_deploy.layers.framework import Framework
-from ci_deploy.layers.provider import Live
 from ci_deploy.report import Report
 from ci_deploy.review import ReviewApp, ReviewSettings
 from ci_deploy.shell.relay import clean
-from ci_deploy.versions import TOOL_OF, tool_versions
+from ci_deploy.versions import tool_versions
 
 FOR_PROGRAMS = {"run", "version", "tag", "history"}  # all but their output goes to stderr
 WITHOUT_CHECKOUT = {"destroy", "rollback", "promote"}
@@ -61,24 +61,15 @@ def _run_events(
         layer.begin()
     if command == "destroy" and options.stale is not None:
         return _sweep(ctx, options)
-    ctx.repository.open(optional=command in WITHOUT_CHECKOUT)
-    if command not in WITHOUT_CHECKOUT:
-        ctx.revision = ctx.repository.resolve(ctx.settings.revision)
-        _check_folder(ctx)
-        ctx.title = ctx.redactor.text(ctx.repository.subject(ctx.revision))
+    if command in WITHOUT_CHECKOUT:
+        ctx.repository.open(optional=True)
+    else:
+        open_checkout(ctx)
     guards.check_code(ctx.facts, ctx.repository, ctx.revision, wanted.allow)
     _headline(ctx)
     for doubt in guards.doubts(ctx.facts):
         ctx.console.warning(doubt)
     return Deployment(ctx, layers).run()
-
-
-def _check_folder(ctx: Context) -> None:
-    """APP_DIR has to be there in what is deployed. Raises SettingsError."""
-    wanted = ctx.settings.app_dir
-    if wanted and not ctx.repository.is_folder(ctx.revision, wanted):
-        reason = f"there is no directory {wanted} at {ctx.revision[:7]}."
-        raise SettingsError(Problem("APP_DIR", reason))
 
 
 def _check_migrations(count: int, layers: Sequence[Any]) -> None:
@@ -137,27 +128,8 @@ def _sweep(ctx: Context, options: argparse.Namespace) -> int:
 def doctor(assembly: Assembly, options: argparse.Namespace) -> int:
     """Check everything that a deploy needs, and change nothing."""
     ctx, layers = _ready(assembly, options, planning=True)
-    say = ctx.console.indent
-    ctx.console.line(f"doctor: {ctx.app} on {ctx.provider.name}", style.BOLD)
-    say(f"settings: right; layers: {', '.join(layer.name for layer in layers)}")
-    needed = {"git", "ssh", *(TOOL_OF.get(layer.name, "") for layer in layers)}
-    for name, found in tool_versions(ctx).items():
-        if name in needed:
-            say(f"{name}: {found}")
-    ctx.provider.connect()
-    for name, value in ctx.provider.inspect().items():
-        say(f"{name}: {value}")
-    say(f"live: {_state(ctx.provider.live())}")
-    if note := ctx.provider.noted():
-        ctx.console.warning(f"an earlier run has left something unfinished: {note}. Deploy again.")
-    ctx.console.line("Everything that a deploy needs is there.", style.GREEN)
+    examine(ctx, layers)
     return 0
-
-
-def _state(live: Live) -> str:
-    if not live.revision:
-        return "nothing that is known"
-    return f"{live.revision} ({'up' if live.up else live.detail or 'not all processes run'})"
 
 
 def run(assembly: Assembly, options: argparse.Namespace) -> int:

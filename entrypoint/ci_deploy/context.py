@@ -109,6 +109,13 @@ class CoreSettings(GuardSettings):
         default={},
         text=True,
     )
+    checkout_dir: str = setting(
+        "CHECKOUT_DIR",
+        "The checkout to deploy, where it is not the job's own: a directory in the workspace",
+        default="",
+        default_help="the job's workspace",
+        pattern=r"(?!-)[\w./ -]+",
+    )
     app_dir: str = setting(
         "APP_DIR",
         "The app's directory in the repository",
@@ -190,8 +197,8 @@ class Context:
 
     @property
     def workspace(self) -> Path:
-        """The checkout."""
-        return self.ci.context.workspace
+        """The checkout that is deployed; outputs are written to the job's own."""
+        return self.repository.checkout.path
 
     @property
     def provider(self) -> Provider[Any]:

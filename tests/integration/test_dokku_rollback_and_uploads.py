@@ -275,3 +275,36 @@ def test_archive_brings_tracked_files_that_the_attributes_leave_out(
     done = run("deploy", cwd=checkout.path, env=settings_for(dokku, DEPLOY_METHOD="archive"))
     assert done.code == 0, done.output
     assert "kept: true" in done.output
+
+
+def test_archive_brings_tracked_files_that_gitignore_matches(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    """Dokku adds the files of an archive to a repository of its own (faults A9)."""
+    files = {".gitignore": "dist/\n*.log\n", "web/.gitignore": "/build\n!keep\n",
+             "dist/app.js": "dist\n", "web/build/a.txt": "build\n", "web/x.log": "log\n",
+             "Procfile": "release: cat dist/app.js web/build/a.txt web/x.log\n"
+                         "worker: sleep 600\n"}  # fmt: skip
+    for name, text in files.items():
+        (checkout.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout.path / name).write_text(text)
+    checkout.git("add", "--force", *files)
+    checkout.commit("Ignored, and tracked all the same")
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, DEPLOY_METHOD="archive"))
+    assert done.code == 0, done.output
+    assert "3 tracked files are matched by .gitignore, web/.gitignore" in done.output
+    assert (checkout.path / ".gitignore").read_text() == files[".gitignore"]
+    again = run("deploy", cwd=checkout.path, env=settings_for(dokku, DEPLOY_METHOD="archive"))
+    assert again.report["status"] == "skipped"
+
+
+def test_archive_of_a_revision_without_ignored_files_has_its_own_gitignore(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    """Nothing is changed that need not be (faults A9)."""
+    files = {".gitignore": "*.log\n", "Procfile": "release: cat .gitignore\nworker: sleep 600\n"}
+    checkout.commit("Nothing is ignored", files)
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, DEPLOY_METHOD="archive"))
+    assert done.code == 0, done.output
+    assert "*.log" in done.output
+    assert "ends with" not in done.output

@@ -226,6 +226,22 @@ SAID = {
         "the new version did not start: 1 failed checks",
         "On the server, `dokku logs:failed APP` shows what it has said.",
     ),
+    " !     Specified build-dir not found in sourcecode working directory: web": (
+        "Dokku builds the directory web (its `build-dir`), which is not in what it was sent.",
+        "On the server, `dokku builder:set APP build-dir` unsets it; APP_DIR sets it.",
+    ),
+    " !     Archive contains symlinks pointing outside extraction directory": (
+        "Dokku takes no archive with symbolic links that have `..` or a `/` at the start.",
+        "DEPLOY_METHOD=push brings them.",
+    ),
+    " !     Archive contains 12000 entries which exceeds the maximum of 10000": (
+        "the archive is bigger than Dokku takes (limit: 10000).",
+        "DEPLOY_METHOD=push has none; on the server: `dokku git:set --global archive-max-files N`.",
+    ),
+    "remote: fatal: clone of 'git@x:a/lib' into submodule path '/tmp/dokku/lib' failed": (
+        "the server cannot clone the submodule /tmp/dokku/lib from git@x:a/lib.",
+        "DEPLOY_METHOD=archive brings it from the checkout; `dokku git:auth` lets the server in.",
+    ),
     "remote:  !     App build failed": ("the build failed.", REPAIR),
     " !     Failed to pull image: registry.example.com/hello:1": (
         "the server cannot pull the image registry.example.com/hello:1.",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from ci_deploy import checkouts
 from ci_deploy.ci.base import CI, CIContext
 
 
@@ -21,4 +22,10 @@ class Local(CI):
         return True
 
     def read(self, environ: Mapping[str, str]) -> CIContext:
-        return CIContext(actor=environ.get("USER", ""), event="local", workspace=Path.cwd())
+        here = Path.cwd()
+        return CIContext(
+            ref=checkouts.branch(here),
+            actor=environ.get("USER", ""),
+            event="local",
+            workspace=here,
+        )

@@ -84,6 +84,9 @@ class Provider(Layer[S]):
         """What `doctor` shows beside what is live: fact → value."""
         return {}
 
+    def check_deploy(self) -> None:
+        """What a deploy checks before its first change. Raises SettingsError, Refused."""
+
     @abstractmethod
     def live(self) -> Live:
         """Ask what runs now; short, for a cancelled run asks it too. Raises DeployErrors."""

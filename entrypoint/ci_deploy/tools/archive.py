@@ -13,30 +13,49 @@ from typing import TYPE_CHECKING
 
 from ci_deploy.context import Context
 from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.settings import spelled
 
 if TYPE_CHECKING:
     import tarfile
 
 POINTER = re.compile(rb"version https://git-lfs[^\n]*\n(?:.*\n)*?oid sha256:([0-9a-f]{64})\n")
+SHA256 = 64  # characters of an id
 POINTER_LIMIT = 1024  # bytes; the specification of git-lfs pointers
 
 
 def by_archive(ctx: Context, method: str) -> bool:
-    """Whether the revision goes by archive, given DEPLOY_METHOD; a push brings no LFS files."""
-    lfs = method != "archive" and ctx.repository.uses_lfs(ctx.revision)
-    if lfs and method == "push":
-        warning = "a push brings the pointers of LFS files, not the files"
-        ctx.console.warning(f"{warning}: DEPLOY_METHOD=archive brings them.")
-    if method in {"push", "archive"}:
-        return method == "archive"
-    return lfs or not ctx.repository.can_deepen()
+    """Whether the revision goes by archive, given DEPLOY_METHOD; `auto` says why it does not push.
+
+    Raises SettingsError where it can only go by archive, and a push is asked for.
+    """
+    if method == "archive":
+        return True
+    repository = ctx.repository
+    lfs, sha256 = repository.uses_lfs(ctx.revision), len(ctx.revision) == SHA256
+    if method == "push":
+        if sha256:
+            name = spelled("DEPLOY_METHOD", inputs=ctx.ci.inputs)
+            reason = "the repository has SHA-256 ids, which the server's does not take by a push."
+            raise SettingsError(Problem(name, reason, "", "Set `archive`, or unset it."))
+        if lfs:
+            warning = "a push brings the pointers of LFS files, not the files"
+            ctx.console.warning(f"{warning}: DEPLOY_METHOD=archive brings them.")
+        return False
+    why = "the repository has SHA-256 ids" if sha256 else "it has LFS files" if lfs else ""
+    if not why and not repository.can_deepen():
+        why = "the checkout lacks history or files that cannot be fetched from here"
+    if why:
+        ctx.console.indent(f"it goes as an archive, not by a push: {why}.")
+    return bool(why)
 
 
 def write_archive(ctx: Context, sha: str, folder: str = "") -> Path:
     """Write a tar file of a revision (of a folder of it) into the private directory.
 
-    Raises SettingsError when a submodule or an LFS file is not in the checkout.
+    Raises SettingsError when a submodule, an LFS file or, in a partial clone, any file is not in
+    the checkout.
     """
+    ctx.repository.complete(sha)
     path = ctx.private_dir / f"{sha[:12]}.tar"
     tree = f"{sha}:{folder}" if folder else sha
     _pack(ctx, tree, "", path)

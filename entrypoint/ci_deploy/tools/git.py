@@ -7,17 +7,19 @@ sshCommand, URL rewrites and credential helpers have no say, and its owner does 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
 
+from ci_deploy.checkouts import Checkout
 from ci_deploy.ci.base import CI
 from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.settings import setting, settings
 from ci_deploy.shell.program import Command, Result
 from ci_deploy.shell.programs import ALWAYS
 from ci_deploy.shell.runner import Runner
-from ci_deploy.tools import revision
+from ci_deploy.tools import origin, revision
+from ci_deploy.tools.origin import SAFE, configured
 
 
 @settings
@@ -37,34 +39,21 @@ class GitSettings:
 
 
 NO_OBJECT = (0, 1, 128)  # exit codes of a question after something that may not be there
+PARTIAL = "is partial, and the rest"
 FETCH_TIMEOUT = 600.0  # seconds; a big history takes its time
 
 ENVIRON = ALWAYS["git"]
-SAFE = {
-    "core.hooksPath": "/dev/null",
-    "core.fsmonitor": "false",
-    "protocol.ext.allow": "never",
-    "gc.auto": "0",
-    "maintenance.auto": "false",
-    "advice.detachedHead": "false",
-}
-
-
-def configured(values: Mapping[str, str]) -> dict[str, str]:
-    """git config by environ: values that must not be in argv, and no file to forget."""
-    environ = {"GIT_CONFIG_COUNT": str(len(values))}
-    for number, (key, value) in enumerate(values.items()):
-        environ |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    return environ
 
 
 class Repository:
     """The checkout, seen through a private bare repository."""
 
-    def __init__(self, runner: Runner, ci: CI, private_dir: Path) -> None:
+    def __init__(
+        self, runner: Runner, ci: CI, private_dir: Path, checkout: Checkout | None = None
+    ) -> None:
         self._runner = runner
         self._ci = ci
-        self._workspace = ci.context.workspace
+        self.checkout = checkout or Checkout(ci.context.workspace)
         self._dir = private_dir / "git"
         self._origin = ci.context.fetch_url
         self._tried = self._partial = False
@@ -76,7 +65,7 @@ class Repository:
         is `optional`."""
         safe = {"safe.directory": "*"}  # its objects are read, nothing else
         found = self._runner.read(
-            ["git", "-C", str(self._workspace), "rev-parse", "--git-common-dir",
+            ["git", "-C", str(self.checkout.path), "rev-parse", "--git-common-dir",
              "--absolute-git-dir", "--show-object-format", "--verify", "--quiet", "HEAD^{commit}"],
             env={**ENVIRON, **configured(safe)},
             ok=NO_OBJECT,
@@ -87,10 +76,15 @@ class Repository:
             return
         if len(lines) < 3:
             why = found.errors.rpartition("\n")[2].removeprefix("fatal: ")
-            reason = f"there is no git checkout in {self._workspace} ({why})."
+            reason = f"there is no git checkout in {self.checkout.path} ({why})."
             remedy = "Check the code out before deploying (GitLab: no GIT_STRATEGY none or empty)."
+            if (self.checkout.path / ".git").is_file():
+                remedy = (
+                    "It is a worktree or submodule: the repository that it names is needed too."
+                )
+            remedy = self.checkout.why_none(inputs=self._ci.inputs, remedy=remedy)
             raise SettingsError(Problem("the workspace", reason, "", remedy))
-        self._common = common = (self._workspace / lines[0]).resolve()
+        self._common = common = (self.checkout.path / lines[0]).resolve()
         self._git_dir = Path(lines[1])  # a worktree has a HEAD of its own
         self.head = lines[3] if len(lines) > 3 else ""
         self._runner.read(
@@ -148,6 +142,12 @@ class Repository:
         found = self._runner.read(argv, env=ENVIRON, ok=NO_OBJECT)
         return found.text if found.exit_code == 0 else ""
 
+    def other_origin(self) -> str:
+        """The repository of the checkout, where that is known to be another than the job's."""
+        url = self._ask("config", "--local", "--get", "remote.origin.url")
+        theirs, ours = origin.repository(url), origin.repository(self._origin)
+        return theirs if theirs and ours and theirs.lower() != ours.lower() else ""
+
     def has(self, sha: str) -> bool:
         """Whether the commit is there."""
         return self.git("cat-file", "-e", f"{sha}^{{commit}}", ok=NO_OBJECT).exit_code == 0
@@ -188,9 +188,19 @@ class Repository:
     def deepen(self) -> None:
         """Fetch what a shallow or partial clone lacks. Raises SettingsError, with what to add."""
         if not self.can_deepen():
-            lacks = "is shallow, and its history" if self.shallow else "is partial, and the rest"
-            reason = f"the checkout {lacks} cannot be fetched from here."
-            raise SettingsError(Problem("the workspace", reason, "", self._ci.shallow_hint))
+            raise self._lacking("is shallow, and its history" if self.shallow else PARTIAL)
+
+    def complete(self, sha: str) -> None:
+        """Fetch the files of a commit that a partial clone lacks. Raises SettingsError."""
+        words = ("rev-list", "--objects", "--missing=print", "--max-count=1", sha)
+        if self._partial and re.search(r"(?m)^\?", self.git(*words, ok=NO_OBJECT).text):
+            self.can_deepen()
+            if self._partial:
+                raise self._lacking(PARTIAL)
+
+    def _lacking(self, what: str) -> SettingsError:
+        reason = f"the checkout {what} cannot be fetched from here."
+        return SettingsError(Problem("the workspace", reason, "", self._ci.shallow_hint))
 
     def fetch(self, url: str, ref: str, env: Mapping[str, str]) -> str:
         """Fetch a ref of the app's own repository, to learn how it relates to ours; its SHA."""
@@ -228,6 +238,7 @@ class Repository:
         *arguments: str,
         env: Mapping[str, str] | None = None,
         ok: Sequence[int] | None = (0,),
+        stdin: bytes = b"",
         timeout: float = 60.0,
     ) -> Result:
         """A git command that changes nothing outside the private repository."""
@@ -235,6 +246,7 @@ class Repository:
             self._argv(*arguments),
             env={**ENVIRON, **configured(SAFE), **(env or {})},
             ok=ok,
+            stdin=stdin,
             timeout=timeout,
         )
 
@@ -263,30 +275,4 @@ class Repository:
             "config", "--local", "--includes", "--get-regexp",
             r"^(remote\.origin\.url|http\..*\.extraheader)$",
         )  # fmt: skip
-        config = dict(line.partition(" ")[::2] for line in listed.splitlines())
-        url = config.pop("remote.origin.url", "") or self._origin
-        try:
-            if urlsplit(url).path == urlsplit(self._origin).path:
-                url = self._origin  # the same, with this job's password
-            parts = urlsplit(url)
-        except ValueError:
-            return "", {}
-        if parts.scheme not in {"http", "https"}:
-            local = url.startswith(("/", "file:///"))  # never an option, a helper or a host by ssh
-            return (url if local else ""), configured(SAFE)
-        bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-        environ = {}
-        if parts.username or parts.password:
-            config |= {"credential.helper": "", f"credential.{bare}.helper": HELPER}
-            environ = {
-                "CI_DEPLOY_USER": unquote(parts.username or ""),
-                "CI_DEPLOY_PASSWORD": unquote(parts.password or ""),
-            }
-        return bare, {**environ, **configured({**SAFE, **config})}
-
-
-# git runs this with sh; the values come from the environ, so there is nothing to quote.
-HELPER = (
-    '!f() { test "$1" = get && '
-    'printf "username=%s\\npassword=%s\\n" "$CI_DEPLOY_USER" "$CI_DEPLOY_PASSWORD"; }; f'
-)
+        return origin.source(listed, self._origin)

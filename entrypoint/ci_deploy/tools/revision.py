@@ -26,11 +26,16 @@ def resolve(repository: Repository, ci: CI, wanted: str) -> str:
         return _named(repository, ci, wanted)
     head, meant = repository.head, ci.context.revision
     if head and meant and not _agree(repository, ci, head):
+        other = repository.other_origin()
+        if other and repository.checkout.named:
+            return head  # CHECKOUT_DIR says that it is meant
+        whose = f" of {other}" if other else ""
         reason = (
-            f"the checkout's HEAD is {head[:7]}, but {ci.title} runs this job for {meant[:7]}: "
-            "it is not clear which one to deploy."
+            f"the checkout's HEAD is {head[:7]}{whose}, but {ci.title} runs this job for "
+            f"{meant[:7]}: it is not clear which one to deploy."
         )
-        remedy = f"Set it: `HEAD` deploys what is checked out, `{meant}` the job's commit."
+        job = "" if other else f", `{meant}` the job's commit"
+        remedy = f"Set it: `HEAD` deploys what is checked out{job}."
         raise SettingsError(Problem(_setting(ci), reason, "", remedy))
     name = meant or head
     found = repository.obtain(name) if SHA.fullmatch(name) else ""

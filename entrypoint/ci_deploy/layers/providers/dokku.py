@@ -101,8 +101,14 @@ class Dokku(DokkuApp):
             ctx.console.warning(f"{warning} not hold it: a rebuild would replace it.")
         if self.code.is_live() and not live.up:
             ctx.console.indent("the revision is live, but not all of its processes run.")
-        self._build_dir.check(self.code.build_dir, self.code.folder)
-        self.code.prepare()
+        self._check(self.code)
+
+    def check_deploy(self) -> None:
+        self._check(ways.forward(self))
+
+    def _check(self, code: Code) -> None:
+        self._build_dir.check(code.build_dir, code.folder)
+        code.prepare()
 
     # --- provision ---
 
@@ -281,25 +287,12 @@ class Dokku(DokkuApp):
 
     # --- rollback, locks, history ---
 
-    def rollback_target(self, wanted: str) -> str:
-        repository, url = self.ctx.repository, self.settings.host.url(self.ctx.app)
-        ref = f"refs/heads/{self.branch}"
-        repository.fetch(url, ref, self.server.git_environ())
-        if wanted:
-            return repository.resolve(wanted)
-        for entry in self.state.deployments:
-            if entry["revision"] != self.state.live.revision:
-                return entry["revision"]
-        message = f"it is not known what {self.ctx.app} ran before."
-        raise Refused(message, hint="Name the revision: `ci-deploy rollback REVISION`.")
-
     def roll_back(self, revision: str) -> Live:
         self.state = self.apps.look(self.ctx.app, self.state.config)
         wanted, self.ctx.revision = self.ctx.revision, revision
         try:
             self.code = ways.back(self, revision, self._earlier)
-            self._build_dir.check(self.code.build_dir, self.code.folder)
-            self.code.prepare()
+            self._check(self.code)
             self._bring(self.code)
         finally:
             self.ctx.revision = wanted

@@ -85,6 +85,9 @@ class Heroku(ClosedApp):
                 raise self._unread  # whether an earlier run has left it closed is not known
             raise SkipDeploy(f"{ctx.app} already runs {ctx.revision[:7]}.")
 
+    def check_deploy(self) -> None:
+        self._choose()
+
     def _choose(self) -> Code | None:
         """How the revision gets there, if that is allowed; None when it is there.
 

@@ -138,9 +138,21 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
         "Dokku builds the directory {a} (its `build-dir`), which is not in what it was sent.",
         "On the server, `dokku builder:set {app} build-dir` unsets it; APP_DIR sets it.",
     ),
+    re.compile(r"clone of '(?P<a>[^']*)' into submodule path '(?P<b>[^']*)' failed"): (
+        "the server cannot clone the submodule {b} from {a}.",
+        "DEPLOY_METHOD=archive brings it from the checkout; `dokku git:auth` lets the server in.",
+    ),
     re.compile(r"App build failed"): (
         "the build failed.",
         REPAIR,
+    ),
+    re.compile(r"Archive contains symlinks (with absolute targets|pointing outside)"): (
+        "Dokku takes no archive with symbolic links that have `..` or a `/` at the start.",
+        "DEPLOY_METHOD=push brings them.",
+    ),
+    re.compile(r"Archive (exceeds maximum|contains \d+ entries).*?(?P<a>\d+)( bytes)?$"): (
+        "the archive is bigger than Dokku takes (limit: {a}).",
+        "DEPLOY_METHOD=push has none; on the server: `dokku git:set --global archive-max-files N`.",
     ),
     re.compile(r"Failed to pull image: (?P<a>\S+)"): (
         "the server cannot pull the image {a}.",

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ci_deploy.context import Context
-from ci_deploy.errors import OutcomeUnknown, Problem, SettingsError, ToolMissing
+from ci_deploy.errors import OutcomeUnknown, Problem, Refused, SettingsError, ToolMissing
 from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, Ran
 from ci_deploy.settings import setting, settings
 from ci_deploy.tools.dokku import databases, release_tasks, review
@@ -122,6 +122,18 @@ class DokkuApp(Provider[DokkuSettings]):
             for each in self.state.deployments
         ]
 
+    def rollback_target(self, wanted: str) -> str:
+        repository, url = self.ctx.repository, self.settings.host.url(self.ctx.app)
+        ref = f"refs/heads/{self.branch}"
+        repository.fetch(url, ref, self.server.git_environ())
+        if wanted:
+            return repository.resolve(wanted)
+        for entry in self.state.deployments:
+            if entry["revision"] != self.state.live.revision:
+                return entry["revision"]
+        message = f"it is not known what {self.ctx.app} ran before."
+        raise Refused(message, hint="Name the revision: `ci-deploy rollback REVISION`.")
+
     # --- review apps ---
 
     def is_review_app(self) -> bool:
@@ -191,7 +203,7 @@ class DokkuApp(Provider[DokkuSettings]):
 
     def backup(self) -> None:
         """Export each database before the migrations; a failure stops them."""
-        databases.export(self.server, self.ctx.app, self.ctx.workspace)
+        databases.export(self.server, self.ctx.app, self.ctx.facts.workspace)
 
     def release_tasks(self) -> Mapping[str, str]:
         return release_tasks.tasks(self.ctx)

@@ -10,7 +10,7 @@ from ci_deploy.errors import DeployFailed, ToolMissing
 from ci_deploy.layers.provider import Live
 from ci_deploy.shell.program import Result
 from ci_deploy.tools.archive import write_archive
-from ci_deploy.tools.dokku import answers
+from ci_deploy.tools.dokku import answers, ignored
 from ci_deploy.tools.dokku.app import State
 from ci_deploy.tools.dokku.code import Code
 from ci_deploy.tools.dokku.server import DokkuServer
@@ -59,6 +59,7 @@ class Archive(Upload):
         super().prepare()
         if not self.is_live():
             self._file = write_archive(self._ctx, self.revision, self.folder)
+            ignored.keep(self._ctx, self._file)
 
     def _once(self) -> Result:
         app = self._ctx.app

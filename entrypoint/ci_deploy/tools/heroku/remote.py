@@ -13,7 +13,8 @@ from pathlib import Path
 
 from ci_deploy.context import Context
 from ci_deploy.errors import DOCS, DeployError, DeployFailed, Unauthorized, Unreachable
-from ci_deploy.tools.git import ENVIRON, HELPER, SAFE, configured
+from ci_deploy.tools.git import ENVIRON
+from ci_deploy.tools.origin import HELPER, SAFE, configured
 
 TIMEOUT = 60.0  # seconds for a question
 HEADS = "refs/heads/"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from ci_deploy.context import Context
-from ci_deploy.errors import Refused
+from ci_deploy.errors import Refused, SettingsError
 from ci_deploy.layers.provider import Live
 from ci_deploy.tools.heroku.app import App, State
 from ci_deploy.tools.heroku.releases import MANY, Release
@@ -87,8 +87,11 @@ class Rollback:
         return [each for each in listed if each.status in {"succeeded", "expired"}][:FAR_ENOUGH]
 
     def _of_revision(self, wanted: str, earlier: list[Release]) -> Release | None:
-        if not re.fullmatch(r"[0-9a-f]{7,64}", wanted):
-            wanted = self._ctx.repository.resolve(wanted)
+        try:
+            wanted = self._ctx.repository.resolve(wanted)  # a tag's own id too
+        except SettingsError:
+            if not re.fullmatch(r"[0-9a-f]{7,64}", wanted):
+                raise
         for each in earlier:
             if available(each):
                 matches = self._app.releases.commit(each.slug).startswith(wanted)

@@ -1,0 +1,92 @@
+"""Where the checkout is that is deployed: a job may have several."""
+
+from __future__ import annotations
+
+from itertools import chain, islice
+from pathlib import Path
+from typing import NamedTuple
+
+from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.settings import spelled
+
+MARK = ".git"  # a directory, or the file of a worktree or submodule
+NAMED = 5  # nested checkouts that an error names
+
+
+class Checkout(NamedTuple):
+    """A directory of a checkout, and whether CHECKOUT_DIR has named it."""
+
+    path: Path
+    named: str = ""
+
+    def check(self, *, inputs: bool) -> None:
+        """Raises SettingsError where it is not clear which checkout is meant, or it is none."""
+        name, ours = spelled("CHECKOUT_DIR", inputs=inputs), top(self.path)
+        if self.named and (not ours or ours != self.path.resolve()):
+            reason = f"`{self.named}` is not the top of a git checkout."
+            remedy = "A directory of the repository is named by APP_DIR." if ours else ""
+            raise SettingsError(Problem(name, reason, "", remedy or _nested(self.path)))
+        here = top(_cwd())
+        if not self.named and ours and here and here != ours:
+            reason = (
+                f"the job's workspace {ours} and the current directory {here} are two "
+                "checkouts: it is not clear which one to deploy."
+            )
+            remedy = f"Set it: `.` deploys the workspace, `{_relative(here, self.path)}` the other."
+            raise SettingsError(Problem(name, reason, "", remedy))
+
+    def why_none(self, *, inputs: bool, remedy: str) -> str:
+        """What to do where there is no checkout."""
+        if found := _nested(self.path):
+            return f"{found} Set {spelled('CHECKOUT_DIR', inputs=inputs)} to it."
+        return remedy
+
+
+def find(workspace: Path, named: str) -> Checkout:
+    """The one that CHECKOUT_DIR names, else the top of the workspace's. Where that is none, a
+    checkout in it in which we were started."""
+    if named:
+        return Checkout(workspace / named, named)
+    here, there = top(_cwd()), top(workspace)
+    if here and not there and workspace.resolve() in here.parents:
+        return Checkout(here)
+    return Checkout(there or workspace)
+
+
+def top(path: Path) -> Path | None:
+    """The top of the checkout that a directory is in."""
+    path = path.resolve()
+    return next((each for each in (path, *path.parents) if (each / MARK).exists()), None)
+
+
+def branch(path: Path) -> str:
+    """The branch that is checked out; empty for none."""
+    folder = top(path)
+    try:
+        mark = folder / MARK if folder else path / MARK
+        if mark.is_file():  # gitdir: PATH
+            mark = mark.parent / mark.read_text().partition(":")[2].strip()
+        head = (mark / "HEAD").read_text()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    prefix = "ref: refs/heads/"
+    return head.removeprefix(prefix).strip() if head.startswith(prefix) else ""
+
+
+def _nested(path: Path) -> str:
+    """The checkouts in a directory, in words."""
+    marks = chain(path.glob(f"*/{MARK}"), path.glob(f"*/*/{MARK}"))
+    found = sorted(str(mark.parent.relative_to(path)) for mark in islice(marks, NAMED))
+    return f"There is one in `{'`, `'.join(found)}`." if found else ""
+
+
+def _relative(path: Path, base: Path) -> str:
+    base = base.resolve()
+    return str(path.relative_to(base) if path.is_relative_to(base) else path)
+
+
+def _cwd() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:  # somebody has removed it
+        return Path("/")
