@@ -15,7 +15,7 @@ CHECKS = (["deploy"], ["ci-deploy", "plan"], ["ci-deploy", "doctor"])
 def _gitlab(dokku: DokkuStandIn, job: Checkout, **more: str) -> dict[str, str]:
     facts = {"GITLAB_CI": "true", "CI_PROJECT_DIR": str(job.path), "CI_COMMIT_SHA": job.head}
     url = {"CI_REPOSITORY_URL": "https://git.example.com/acme/web.git"}
-    return settings_for(dokku, **facts, **url, **more)
+    return settings_for(dokku, **{**facts, **url, **more})
 
 
 def _refused(dokku: DokkuStandIn, where: Path, env: dict[str, str], *words: str) -> None:
@@ -80,8 +80,8 @@ def test_checkout_in_a_folder_of_the_workspace_is_named(
 def test_folder_of_a_checkout_deploys_its_checkout(dokku: DokkuStandIn, checkout: Checkout) -> None:
     """`docker run -w /w/sub` (faults A12)."""
     (checkout.path / "sub").mkdir()
-    _deployed(dokku, checkout.path / "sub", settings_for(dokku, DEPLOY_METHOD="archive"))
-    assert dokku.app("hello").running_revision == checkout.head
+    where, env = checkout.path / "sub", settings_for(dokku, DEPLOY_METHOD="archive")
+    assert _deployed(dokku, where, env).report["live_revision"] == checkout.head
 
 
 def test_worktree_without_its_repository_is_explained(
