@@ -14,12 +14,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ci_deploy.tools.compose.hosts import host_program
 from ci_deploy.tools.compose.release import command_file, tar
+from ci_deploy.values import NOTHING
 from tests.support import ROOT, until
 
 APP, REPOSITORY = "shop", "registry.test/shop"
@@ -127,12 +128,21 @@ class Alone:
 
     # --- the program ---
 
-    def call(self, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    def call(
+        self, *words: str, stdin: bytes = b"", env: Mapping[str, str] = NOTHING
+    ) -> subprocess.CompletedProcess[bytes]:
         """One of its functions, as ssh would call it."""
-        env = {"PATH": f"{self.engine}:{os.environ['PATH']}", "HOME": str(self.path)}
+        path = f"{self.engine}:{os.environ['PATH']}"
+        environ = {"PATH": path, "HOME": str(self.path), **env}
         argv = ["sh", str(self.program.relative_to(self.path)), *words]
         return subprocess.run(
-            argv, cwd=self.path, env=env, input=stdin, capture_output=True, timeout=30, check=False
+            argv,
+            cwd=self.path,
+            env=environ,
+            input=stdin,
+            capture_output=True,
+            timeout=30,
+            check=False,
         )
 
     def parts(
@@ -163,7 +173,8 @@ class Alone:
             "run_service": "app", "deploy_env": "production", "registry": "", "user": "",
             "lock_timeout": 60, "limit": 60, "steady": 0, "health_timeout": 0, "url": "",
             "url_timeout": 5, "min_free": 0, "refuse_outdated": "no", "gates": "no",
-            "migrates": "no", "reject": "no", "patience": 300, "needs": "", "keep": 5, **settings,
+            "migrates": "no", "reject": "no", "recreate": "no", "patience": 300, "needs": "",
+            "keep": 5, **settings,
         }  # fmt: skip
         files = {
             "run/settings": "".join(f"{key} {value}\n" for key, value in wanted.items()).encode(),

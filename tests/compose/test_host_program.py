@@ -3,7 +3,9 @@ is kept, what is taken back."""
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -513,3 +515,53 @@ def test_image_that_is_there_is_pulled_as_its_service_wants(
     parts = host.parts("good1", flags=f"app tag env {policy}".strip() + "\n")
     assert host.deploy("good1", parts) == "live good1-1"
     assert host.calls("pull -q") == pulled
+
+
+# --- what a probe hands over, and what it leaves ---
+
+SECRET = "s3ntinel-value"
+
+
+def test_probe_hands_over_no_value_of_any_section(host: Alone) -> None:
+    """Only what a deploy has to know; a value may stand in every section of the description."""
+    described = {
+        "name": "shop",
+        "services": {
+            "app": {
+                "annotations": {"a": SECRET}, "build": {"args": {"A": SECRET}, "context": "."},
+                "command": ["--password", SECRET], "entrypoint": [SECRET],
+                "configs": [{"source": "c", "target": "/c"}], "secrets": [{"source": "s"}],
+                "environment": {"A": SECRET}, "extra_hosts": [SECRET], "hostname": SECRET,
+                "healthcheck": {"test": ["CMD", SECRET]}, "image": "app:1",
+                "labels": {"a": SECRET}, "logging": {"options": {"url": SECRET}},
+                "post_start": [{"command": [SECRET]}], "x-mine": {"a": SECRET},
+                "ports": [{"target": 80}], "volumes": [{"type": "bind", "source": "/a"}],
+            }
+        },
+        "networks": {"n": {"name": "n", "labels": {"a": SECRET}, "driver_opts": {"a": SECRET}}},
+        "volumes": {"v": {"name": "v", "driver_opts": {"o": SECRET}, "labels": {"a": SECRET}}},
+        "configs": {"c": {"name": "c", "content": SECRET}},
+        "secrets": {"s": {"name": "s", "environment": SECRET}, "f": {"file": "/run/f"}},
+        "x-top": {"a": SECRET, "b": [SECRET]},
+    }  # fmt: skip
+    done = host.call("without_values", stdin=json.dumps(described, indent=2).encode())
+    assert SECRET not in done.stdout.decode()
+    for known in ("app:1", '"target": 80', '"source": "/a"', '"source": "c"', '"file": "/run/f"'):
+        assert known in done.stdout.decode(), known
+
+
+def test_what_a_killed_probe_has_left_is_removed_by_the_next(host: Alone) -> None:
+    """There is configuration in it, for the user only."""
+    left, held, other = (host.path / f"ci-deploy-probe.{name}" for name in ("left", "held", "new"))
+    for each in (left, held, other):
+        each.mkdir()
+        (each / "app.env").write_text(f"A={SECRET}\n")
+    for each in (left, held):
+        os.utime(each, (0, 0))
+    with (held / "alive").open("w") as alive:
+        os.utime(held, (0, 0))
+        fcntl.flock(alive, fcntl.LOCK_EX)
+        host.call("probe", APP, "-", "-", env={"TMPDIR": str(host.path)})
+    assert [each.name for each in sorted(host.path.glob("ci-deploy-probe.*"))] == [
+        "ci-deploy-probe.held", "ci-deploy-probe.new",
+    ]  # fmt: skip

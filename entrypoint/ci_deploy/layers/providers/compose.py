@@ -19,10 +19,11 @@ from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, R
 from ci_deploy.tools.compose import checks, history
 from ci_deploy.tools.compose.env_file import unusable
 from ci_deploy.tools.compose.explain import change, dropped, explain
-from ci_deploy.tools.compose.files import ComposeFile, as_parts, compose_files
+from ci_deploy.tools.compose.files import compose_files
 from ci_deploy.tools.compose.hosts import Hosts, servers
 from ci_deploy.tools.compose.login import login
 from ci_deploy.tools.compose.model import Model, model, need_service
+from ci_deploy.tools.compose.named import Brought, Tree, bring
 from ci_deploy.tools.compose.release import Release, command_file, make_release
 from ci_deploy.tools.compose.run import HostRun, Order
 from ci_deploy.tools.compose.settings import ComposeSettings
@@ -47,7 +48,7 @@ class Compose(Provider[ComposeSettings]):
         where = servers(wanted.hosts, wanted.user, wanted.port)
         self.hosts = Hosts(self.ssh, ctx.runner, where, wanted.path)
         self.model = Model()
-        self.files: Mapping[str, bytes] = NOTHING
+        self.brought = Brought(NOTHING)
         self.release: Release | None = None
         self.target = ""  # the release to go back to
         self.running: HostRun | None = None
@@ -91,30 +92,29 @@ class Compose(Provider[ComposeSettings]):
     def connect(self) -> None:
         """One question to each host tells all that a run has to know."""
         ctx = self.ctx
-        files: list[ComposeFile] = []
+        tree = None
         if ctx.command in {*DEPLOYS, "doctor"}:
-            files = compose_files(ctx, self.settings.files)
-            self.files = as_parts(files, ctx.app_config, self._variables())
+            tree = Tree(ctx, compose_files(ctx, self.settings.files), self._variables())
         self.hosts.ready()
         doctor = ctx.command == "doctor"
-        self.hosts.probe(ctx.app, self.settings.project, self.files, version=doctor)
+        self.hosts.probe(ctx.app, self.settings.project, tree.parts if tree else {}, version=doctor)
         first = self.hosts.first.facts
         project = self.settings.project or first.apps.get(ctx.app, "")
-        if self.files and not checks.trouble(self.hosts.first):
-            self.model = model(first, [each.content for each in files], self.tag)
+        if tree and not checks.trouble(self.hosts.first):
+            self.model = model(first, tree.texts, self.tag)
             project = self.model.project
         checks.check(ctx, self.hosts.all, project, self.settings.project)
         checks.externals(self.hosts.all, self.model)
+        if tree:
+            self.brought = bring(tree, self.hosts.all)
         ctx.before = checks.together(self.hosts.all, ctx.app)
 
     @on(Event.CONFIGURE, priority=50)
     def look(self) -> None:
         """Look at the hosts and at what runs there."""
         ctx = self.ctx
-        if ctx.review:
-            self._cannot("have review apps")
-        if ctx.command == "promote":
-            self._cannot("promote")
+        if ctx.review or ctx.command == "promote":
+            self._cannot("have review apps" if ctx.review else "promote")
         self.connect()
         for host in self.hosts.all:
             ctx.console.indent(f"{host}: {host.facts.path}")
@@ -141,7 +141,8 @@ class Compose(Provider[ComposeSettings]):
             again = secrets.token_hex(4)
         if ctx.settings.redeploy:
             again = secrets.token_hex(4)
-        self.release = make_release(ctx, self.tag, self.model, self.files, again=again)
+        parts = self.brought.parts
+        self.release = make_release(ctx, self.tag, self.model, parts, again=again)
         ctx.release = self.release.id
         same_env = all(host.facts.env == host.facts.known_env for host in self.hosts.all)
         if live.up and live.release == self.release.id and same_env:
@@ -159,7 +160,7 @@ class Compose(Provider[ComposeSettings]):
         """Hand the release to the hosts, and follow what they do with it."""
         release, ctx = self.release, self.ctx
         assert release is not None, "made at configure"  # noqa: S101
-        explain(ctx, self.hosts.all, self.model)
+        explain(ctx, self.hosts.all, self.model, self.brought.said)
         order = Order(
             "deploy",
             release.id,
@@ -170,7 +171,7 @@ class Compose(Provider[ComposeSettings]):
             migrates=bool(ctx.before_traffic),
         )
         gone = dropped(self.hosts.all, ctx.app, self.model)
-        self._run(order, change(release.id, gone))
+        self._run(order, change(release.id, self.brought.names, gone))
 
     def _run(self, order: Order, what: str) -> None:
         self.running = HostRun(self.ctx, self.hosts, self.settings, order, self._login)

@@ -10,8 +10,8 @@ from ci_deploy.tools.compose.hosts import Host
 from ci_deploy.tools.compose.model import Model
 
 
-def explain(ctx: Context, hosts: Sequence[Host], model: Model) -> None:
-    """Tell it; most of it only when planning, since the log of a deploy shows it as it happens."""
+def explain(ctx: Context, hosts: Sequence[Host], model: Model, more: Sequence[str]) -> None:
+    """Tell it, and `more` of it; most of it only when planning: the log of a deploy shows it."""
     if services := _by_hand(hosts, model.project):
         ctx.console.warning(
             f"{', '.join(services)} of {ctx.app} run already, and were not deployed by ci-deploy: "
@@ -20,6 +20,8 @@ def explain(ctx: Context, hosts: Sequence[Host], model: Model) -> None:
         )
     if not ctx.planning:
         return
+    for line in more:
+        ctx.console.indent(line)
     for step in ctx.before_traffic:
         ctx.console.indent(f"before the switch, once: {step.what}")
     names = ", ".join(each.name for each in model.ours if not each.optional)
@@ -31,9 +33,10 @@ def explain(ctx: Context, hosts: Sequence[Host], model: Model) -> None:
         ctx.console.indent(f"At the last deploy they were away for {stopped:.1f} s.")
 
 
-def change(release: str, gone: Sequence[str]) -> str:
-    """A deploy in words: the release, and the containers that go."""
+def change(release: str, names: Sequence[str], gone: Sequence[str]) -> str:
+    """A deploy in words: the release, the files of the repository and the containers that go."""
     what = f"deploy {release} to {{host}}: pull, switch, verify"
+    what += f"; with {', '.join(names)} of the repository" if names else ""
     return what + (f"; remove {', '.join(gone)}" if gone else "")
 
 

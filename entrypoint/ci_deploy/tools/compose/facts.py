@@ -75,6 +75,10 @@ class HostFacts:
     written: str = ""  # the same files before any variable is replaced, where Compose can tell
     all: str = ""  # else with what is in profiles
     here: set[str] = field(default_factory=set)  # names of DEPLOY_PATH that containers have
+    there: dict[str, str] = field(
+        default_factory=dict
+    )  # path of a mount → `f`, `d`, `r` (`d`, not ours), `-`
+    own: set[str] = field(default_factory=set)  # files in such directories
     networks: set[str] = field(default_factory=set)  # asked only where external ones are named
     volumes: set[str] = field(default_factory=set)
     env: str = ""  # hash of the .env by hand, now
@@ -140,8 +144,11 @@ def _take(facts: HostFacts, key: str, value: str) -> None:
         setattr(facts, key, value or "somebody")
     elif key in {"missing", "engine", "refused"}:
         getattr(facts, key).append(value)
-    elif key in {"here", "network", "volume"}:
-        getattr(facts, key if key == "here" else f"{key}s").add(value)
+    elif key == "there":
+        kind, _, path = value.partition(" ")
+        facts.there[path] = kind
+    elif key in {"here", "own", "network", "volume"}:
+        getattr(facts, key if key in {"here", "own"} else f"{key}s").add(value)
     elif key in {"docker", "kills"}:
         setattr(facts, key, True)
     elif key == "app":

@@ -10,6 +10,7 @@ from ci_deploy.context import Context
 from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.tools.compose.env_file import env_file
 from ci_deploy.tools.compose.settings import DEFAULT_FILES
+from ci_deploy.values import NOTHING
 
 
 class ComposeFile(NamedTuple):
@@ -33,15 +34,21 @@ def compose_files(ctx: Context, wanted: Sequence[str]) -> list[ComposeFile]:
 
 
 def as_parts(
-    files: Sequence[ComposeFile], app: Mapping[str, str], tag: Mapping[str, str]
+    files: Sequence[ComposeFile],
+    app: Mapping[str, str],
+    tag: Mapping[str, str],
+    reads: Mapping[str, bytes] = NOTHING,
 ) -> dict[str, bytes]:
-    """What a host is sent to make sense of them, with the app's configuration and the variables of
-    the release: path → bytes. `list` names the last one first, since the host puts each in front of
-    the others."""
+    """What a host is sent to make sense of them, with the app's configuration, the variables of the
+    release and the files that Compose reads beside them: path → bytes. `list` names the last one
+    first, since the host puts each in front of the others."""
     names = "".join(f"{each.name}\n" for each in reversed(files))
+    more = {"reads": "".join(f"{name}\n" for name in reads).encode()} if reads else {}
     return {
         "list": names.encode(),
         **{f"files/{each.name}": each.content for each in files},
+        **more,
+        **{f"read/{name}": content for name, content in reads.items()},
         "app.env": env_file(app).encode(),
         "tag.env": env_file(tag).encode(),
     }
@@ -52,6 +59,7 @@ def digest(parts: Mapping[str, bytes]) -> str:
     if not parts:
         return "-"
     names = [f"files/{name}" for name in parts["list"].decode().splitlines()]
+    names += [f"read/{name}" for name in parts.get("reads", b"").decode().splitlines()]
     sums = [f"{n}\n{sha256(parts[n]).hexdigest()}  -\n" for n in (*names, "app.env", "tag.env")]
     return sha256("".join(sums).encode()).hexdigest()
 

@@ -25,7 +25,8 @@ START = (
 )
 # For a question to a host that has no runner yet: it comes with the question, and leaves no trace.
 ONCE = (
-    'cd "${1:-$HOME}" || exit 96; d=$(mktemp -d) && tar -x -f - -C "$d" || exit 95; '
+    'cd "${1:-$HOME}" || exit 96; d=$(mktemp -d "${TMPDIR:-/tmp}/ci-deploy-probe.XXXXXX") && '
+    'tar -x -f - -C "$d" || exit 95; '
     'f=$d/$2; shift 2; exec sh "$f" "$@" "$d"'
 )
 INSTALL = (

@@ -35,6 +35,7 @@ class Service(NamedTuple):
     optional: bool = False  # in a profile, so that it is not started with the others
     task: bool = False  # ends when it is done
     tagged: bool = False  # its image is named by DEPLOY_TAG
+    contents: bool = False  # it has `configs` or `secrets`
 
 
 class Model(NamedTuple):
@@ -82,7 +83,7 @@ class Model(NamedTuple):
         ]
 
     def flags(self) -> str:
-        """For the host, one line a service: `NAME [tag] [env] [task] [optional]`, and
+        """For the host, one line a service: `NAME [tag] [env] [task] [content] [optional]`, and
         `always`, `missing` or `never` where its image is pulled otherwise than by default."""
         ours = {service.name for service in self.ours}
         lines = []
@@ -91,6 +92,7 @@ class Model(NamedTuple):
             words += ["tag"] if service.name in ours else []
             words += ["env"] if service.takes_config else []
             words += ["task"] if service.task else []
+            words += ["content"] if service.contents else []
             words += ["optional"] if service.optional else []
             words += [POLICIES[service.policy]] if service.policy in POLICIES else []
             lines.append(" ".join(words))
@@ -106,9 +108,9 @@ def model(facts: HostFacts, files: Sequence[bytes], tag: str) -> Model:
     description is not what it looks like.
     """
     try:
-        data = _loads(facts.model)
+        data = read_json(facts.model)
         active = {name: entry or {} for name, entry in (data.get("services") or {}).items()}
-        more = _loads(facts.written or facts.all or "{}").get("services") or {}
+        more = read_json(facts.written or facts.all or "{}").get("services") or {}
         written = more if facts.written else _as_written(files, {**more, **active}, tag)
         entries = {**{name: entry or {} for name, entry in more.items()}, **active}
         tasks = set(_tasks(entries))
@@ -133,7 +135,8 @@ def model(facts: HostFacts, files: Sequence[bytes], tag: str) -> Model:
     )
 
 
-def _loads(text: str) -> dict[str, Any]:
+def read_json(text: str) -> dict[str, Any]:
+    """A description as the host has handed it over. Raises ValueError."""
     data: dict[str, Any] = json.loads(LOOSE.sub(r"\1", text))
     return data
 
@@ -198,6 +201,7 @@ def _service(
         needs=tuple(dict.fromkeys(needs)),
         optional=optional,
         task=name in tasks,
+        contents=bool(entry.get("configs") or entry.get("secrets")),
         tagged=bool(TAG.search(str(written.get("image") or ""))),
     )
 

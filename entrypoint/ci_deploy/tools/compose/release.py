@@ -19,6 +19,10 @@ from ci_deploy.tools.ssh import quoted
 from ci_deploy.values import NOTHING
 
 
+class Program(bytes):
+    """The content of an executable file."""
+
+
 class Release(NamedTuple):
     """One release; `parts` are its files: path → bytes."""
 
@@ -90,7 +94,8 @@ def tar(parts: Mapping[str, bytes]) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for name, content in parts.items():
             member = tarfile.TarInfo(name)
-            member.size, member.mode = len(content), 0o600
+            member.size = len(content)
+            member.mode = 0o700 if isinstance(content, Program) else 0o600
             archive.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
 

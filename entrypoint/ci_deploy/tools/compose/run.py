@@ -135,6 +135,7 @@ class HostRun:
             "min_free": wanted.min_free,
             "refuse_outdated": "yes" if core.refuse_outdated else "no",
             "gates": "yes" if self._several else "no",
+            "recreate": "yes" if core.redeploy else "no",
             "migrates": "yes" if self._order.migrates and first else "no",
             "reject": "yes" if self._order.reject else "no",
             "patience": int(PATIENCE),

@@ -76,6 +76,7 @@ finish() {
     case "$1 $unhealed" in
     'failed '?* | 'unchanged '?* | 'refused '?*) set -- broken "$2; $unhealed" ;;
     esac
+    [ -z "$locked" ] || lay "$home/releases/$(current)" # a try that was not switched to has laid its own
     [ "$1" = interrupted ] || audit "$1"
     mark end "$*"
     put "$run/outcome" "$*"

@@ -30,7 +30,9 @@ files() (
 compose() (
     made=$1
     shift
-    if [ -f "$made/override.json" ]; then set -- -f "$made/override.json" "$@"; fi
+    for file in "$made/override.json" "${made%/*}/content.json"; do # the last comes first
+        if [ -f "$file" ]; then set -- -f "$file" "$@"; fi
+    done
     set -- --env-file "$made/compose.env" "$@"
     files "${made%/*}" -p "$project" "$@"
 )

@@ -42,7 +42,7 @@ prepare() {
     phase pulling && check_disk || return
     say "Docker Compose $(docker compose version --short)"
     forget_tries "$rel"
-    mkdir -p "$made" && write_env "$made" || return
+    lay "$rel" && mkdir -p "$made" && write_env "$made" || return
     model "$made" 2>"$run/compose.errors" | awk '!seen[$1]++' >"$made/model"
     [ -s "$made/model" ] || {
         cat "$run/compose.errors"
@@ -52,13 +52,13 @@ prepare() {
     wanted_images | sort -u >"$run/wanted"
     pull_all <"$run/wanted" || return
     forget_login
-    pin_all && write_override "$made"
+    pin_all && write_labels "$made" && write_override "$made"
 }
 
 # take_proven RELEASE: the same for one that was proven before, with the same .env: it is what it was.
 take_proven() {
     rel=$1 made=$1/proven
-    phase pulling && ensure_images "$made" && forget_login
+    phase pulling && lay "$rel" && ensure_images "$made" && forget_login
 }
 
 # forget_tries RELEASE: what was made of it, but for the proven and for what is still open.
@@ -118,6 +118,8 @@ write_override() (
             if [ "$pinned" != - ] && { flag "$svc" tag || [ "$(pin "$image")" != "$sum $pinned" ]; }; then
                 printf ', "image": "%s"' "$pinned"
             fi
+            label=$(second "$svc" "$made/labels")
+            [ -z "$label" ] || printf ', "labels": {"ci-deploy.content": "%s"}' "$label"
             if flag "$svc" env; then printf ', "env_file": ["%s"]' "$rel/app.env"; fi
             printf '}'
             comma=,

@@ -28,6 +28,10 @@ activate() {
 
 try_it() {
     if ! wait_for_engine; then why="Docker does not answer" && return 1; fi
+    if ! lay "${made%/*}" || ! place "${made%/*}"; then
+        why="files of the release cannot be written to $path"
+        return 1
+    fi
     write_override "$made" || [ -f "$made/override.json" ] || return
     mark_stops
     if bring_up; then

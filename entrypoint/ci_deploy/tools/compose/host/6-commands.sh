@@ -9,8 +9,11 @@ ROW='{{.Names}}|{{.Label "com.docker.compose.service"}}|{{.Label "com.docker.com
 # takes a round trip: files that the current release has too (SUM, see `sum_of`) are taken from there.
 probe() {
     enter "$1"
-    tmp=${4:-$(mktemp -d)} || exit
+    tmp=${4:-$(mktemp -d "${TMPDIR:-/tmp}/ci-deploy-probe.XXXXXX")} || exit
     trap 'rm -rf "$tmp"' EXIT
+    exec 6>>"$tmp/alive"
+    flock 6 2>/dev/null
+    forget_old_probes
     sum=$3
     dir=$home/releases/$(current) # not by the link, which may be another one in a moment
     if [ ! -f "$dir/list" ] || [ "$(sum_of "$dir")" != "$sum" ]; then
@@ -34,6 +37,8 @@ probe() {
         echo "kills yes"
     state_of_app
     wait
+    if [ -s "$tmp/model" ]; then really <"$tmp/model" >"$tmp/real" && mv "$tmp/real" "$tmp/model"; fi
+    sources
     sed 's/^/engine /' "$tmp/ps.errors" | head -n 3
     sed 's/^/container /' "$tmp/ps"
     cut -d '|' -f 8 "$tmp/ps" | sort -u | while IFS= read -r folder; do
@@ -54,18 +59,30 @@ probe() {
         sed "/level=warning/d; s|$dir/files/||g; s/^/refused /" "$tmp/model.errors" | tail -n 5
 }
 
+# forget_old_probes: what those that were killed have left; there is configuration in it.
+forget_old_probes() {
+    find "${tmp%/*}" -maxdepth 1 -name 'ci-deploy-probe.*' -user "$(id -u)" -mmin +1 2>/dev/null |
+        while IFS= read -r each; do
+            (exec 6>>"$each/alive" && flock -n 6 && rm -rf "$each") 2>/dev/null
+        done
+}
+
 # describe WORD…: what Compose makes of the files in $dir with the release's environment: `model`. As
 # they are written (`raw`) only tells what that leaves out: which images are named by DEPLOY_TAG, who
 # has an env_file, what is in profiles. Compose cannot read every file that way: then `all` is made.
 describe() {
     mkdir "$tmp/made" && release_env "$dir" >"$tmp/made/env" || return
     # APP_CONFIG stands for an .env that is missing; Compose insists that there is one.
-    if [ -s "$dir/app.env" ] && [ ! -e "$path/.env" ]; then
+    # Files of the release that it reads are laid over what is there in the same way.
+    wants_env=
+    if [ -s "$dir/app.env" ] && [ ! -e "$path/.env" ]; then wants_env=yes; fi
+    if [ -n "$wants_env" ] || [ -f "$dir/reads" ]; then
         inside=$tmp/made/$(basename "$path")
-        mkdir "$inside" && : >"$inside/.env"
+        mkdir "$inside"
         ln -s "$path"/* "$path"/.[!.]* "$inside" 2>/dev/null
+        [ -z "$wants_env" ] || : >"$inside/.env"
         ln -s "$path"/../* "$tmp/made" 2>/dev/null
-        echo "inside $inside"
+        [ ! -f "$dir/reads" ] || while IFS= read -r name; do lay_over "$inside" "$name"; done <"$dir/reads"
         path=$inside
     fi
     files "$dir" --profile '*' "$@" config --no-interpolate --format json >"$tmp/raw" 2>/dev/null &
@@ -76,6 +93,53 @@ describe() {
         without_values >"$tmp/all"
 }
 
+# lay_over DIR NAME: a file of the release in place of what DIR has links to.
+lay_over() {
+    at=$1 rest=$2
+    while :; do
+        case $rest in */*) ;; *) break ;; esac
+        at=$at/${rest%%/*} rest=${rest#*/}
+        if [ -L "$at" ]; then
+            real=$(readlink "$at")
+            rm "$at" && mkdir "$at"
+            ln -s "$real"/* "$real"/.[!.]* "$at" 2>/dev/null
+        fi
+        mkdir -p "$at"
+    done
+    rm -f "$at/$rest"
+    cp "$dir/read/$2" "$at/$rest"
+}
+
+# really: the paths of what was described as if DEPLOY_PATH were elsewhere.
+really() {
+    awk -v from="$tmp/made/" -v to="${path%/*}/" '{
+        while (i = index($0, from)) $0 = substr($0, 1, i - 1) to substr($0, i + length(from))
+        print
+    }'
+}
+
+# sources: whether the files and directories that containers get are there, and what is in the
+# directories; nothing is said of a path that we may not look at.
+sources() {
+    sed -n 's/^ *"\(source\|file\)": "\(\/[^"]*\)",*$/\2/p' "$tmp/model" 2>/dev/null | sort -u |
+        while IFS= read -r each; do
+            if [ -d "$each" ]; then
+                if [ -w "$each" ]; then echo "there d $each"; else echo "there r $each"; fi
+                case $each in "$path"/?*)
+                    { find "$each" ! -type d 2>/dev/null || echo "$each/?"; } | head -n 300 |
+                        sed 's/^/own /'
+                    ;;
+                esac
+            elif [ -e "$each" ]; then
+                echo "there f $each"
+            else
+                up=${each%/*}
+                until [ -e "$up/" ]; do up=${up%/*}; done
+                [ ! -x "$up/" ] || echo "there - $each"
+            fi
+        done
+}
+
 # without_values: of Compose's description only what a deploy has to know: not what the app is told.
 without_values() {
     awk '
@@ -84,7 +148,7 @@ without_values() {
         /^    [^ ]/ { keep = 1 }
         /^      "/ {
             if (section == "\"services\":")
-                keep = $1 ~ /^"(image|pull_policy|depends_on|links|profiles|restart|ports|volumes)":/
+                keep = $1 ~ /^"(image|pull_policy|depends_on|links|profiles|restart|ports|volumes|configs|secrets)":/
             else keep = $1 ~ /^"(name|external|file)":/
             if ($1 == "\"healthcheck\":") print "      \"healthcheck\": true," # how is not told
         }
@@ -95,6 +159,7 @@ without_values() {
 sum_of() {
     {
         sed 's|^|files/|' "$1/list"
+        [ ! -f "$1/reads" ] || sed 's|^|read/|' "$1/reads"
         echo app.env
         echo tag.env
     } | while read -r file; do
@@ -279,6 +344,7 @@ process() {
     exec 9>>"$home/lock" # not while a deploy is switching
     flock 9
     made=$home/releases/$(current)/proven
+    lay "$home/releases/$(current)"
     case $2 in
     scale)
         compose "$made" up -d --no-build --no-recreate --no-deps --scale "$3=$4" "$3" || exit

@@ -61,7 +61,8 @@ run() {
 # unpack: a release is complete and never changes, so one that is there already is the same.
 unpack() {
     why="$release is not kept here any more"
-    [ -d "$rel" ] || [ ! -d "$run/release" ] || mv -T "$run/release" "$rel" ||
+    [ -d "$rel" ] || [ ! -d "$run/release" ] ||
+        { take_content "$run/release" && mv -T "$run/release" "$rel"; } ||
         why="it could not be written down: is the disk full?"
     rm -rf "$run/release"
     [ -d "$rel" ]
@@ -172,7 +173,9 @@ remove_release() {
     for each in "$rel"/before/*; do
         docker rm "$project-migrate-${rel##*/}-${each##*/}" >/dev/null 2>&1
     done
+    cp "$rel/contents" "$rel.contents" 2>/dev/null
     rm -rf "$rel"
+    if [ -f "$rel.contents" ]; then forget_content "$rel.contents" && rm -f "$rel.contents"; fi
     # Only images that we have brought, that no release keeps, and, since there is no force, that
     # nothing uses.
     while read -r _ _ _ sum _; do

@@ -1,0 +1,145 @@
+# shellcheck shell=sh
+# The files that a release brings beside its compose files, and what makes Compose notice them.
+# shellcheck disable=SC2030,SC2031,SC2034,SC2154
+
+# take_content DIR: of a release that was just uploaded. A copy is named by the hash of what it holds, so
+# one that is there is the same; containers of any user may read it, others on this host cannot get there.
+take_content() {
+    [ -d "$1/content" ] || return 0
+    chmod -R u=rwX,go=rX "$1/content" && mkdir -p "$home/content" || return
+    for each in "$1"/content/*; do
+        [ -e "$home/content/${each##*/}" ] || mv "$each" "$home/content/" || return
+    done
+    rm -rf "$1/content"
+}
+
+# forget_content FILE: the copies that are named in it, and that no release has any more.
+forget_content() {
+    while IFS= read -r each; do
+        grep -qsxF "$each" "$home"/releases/*/contents "$home"/runs/*/release/contents ||
+            rm -rf "$home/content/$each"
+    done <"$1"
+}
+
+# lay RELEASE: what Compose reads beside the compose files, to where it looks for it. It is the
+# repository's; what somebody has put there by hand before is kept once.
+lay() {
+    [ -f "$1/reads" ] || return 0
+    while IFS= read -r name; do
+        if [ -e "$path/$name" ] && ! cmp -s "$1/read/$name" "$path/$name" && ! ours "$name"; then
+            say "$path/$name is the repository's now; what was there is kept in $home/replaced"
+            at=$home/replaced/$name
+            mkdir -p "${at%/*}" && cp -p "$path/$name" "$at" || return
+        fi
+        copy "$1/read/$name" "$name" || return
+    done <"$1/reads"
+}
+
+# place RELEASE: files in directories that the host shares with its containers. What was changed there
+# stays as it is; what an earlier release has left there and this one does not have goes.
+place() (
+    umask 022
+    if [ -f "$1/places" ]; then
+        while IFS= read -r name; do
+            if [ -e "$path/$name" ] && ! cmp -s "$1/place/$name" "$path/$name" && ! ours "$name"; then
+                say "! $path/$name was changed on this host, so it stays as it is"
+            else
+                copy "$1/place/$name" "$name" || return
+            fi
+        done <"$1/places"
+    fi
+    if [ -f "$home/placed" ]; then
+        while IFS= read -r name; do
+            grep -qsxF "$name" "$1/places" || ! ours "$name" || rm -f "$path/$name"
+        done <"$home/placed"
+    fi
+    if [ -f "$1/places" ]; then cp "$1/places" "$home/placed"; else rm -f "$home/placed"; fi
+)
+
+# ours NAME: whether the file is as a release has left it.
+ours() { [ -f "$path/$1" ] && grep -qsxF "$(sum "$path/$1") $1" "$home/laid"; }
+
+sum() { sha256sum <"$1" | cut -d ' ' -f 1; }
+
+# copy FILE NAME: into DEPLOY_PATH; a reader sees the old one or the new one.
+copy() {
+    cmp -s "$1" "$path/$2" || {
+        case $2 in */*) mkdir -p "$path/${2%/*}" || return ;; esac
+        cat "$1" >"$path/$2.$$" && { [ ! -x "$1" ] || chmod +x "$path/$2.$$"; } &&
+            mv -f "$path/$2.$$" "$path/$2" || return
+    }
+    ours "$2" || echo "$(sum "$path/$2") $2" >>"$home/laid"
+}
+
+# --- changed content: Compose recreates no container for it, so it becomes a label ---
+
+# second KEY FILE: the second word of the line that begins with it.
+second() { awk -v key="$1" '$1 == key { print $2; exit }' "$2" 2>/dev/null; }
+
+# write_labels MADE: a label is only new when the content is: what is unchanged is not restarted, also
+# where the release before was made by a version that knew no labels.
+write_labels() (
+    made=$1 rel=${1%/*} base=$home/releases/$(current)/proven
+    content_sums "$made" >"$made/sums" || return
+    [ ! -d "$base" ] || [ -f "$base/sums" ] || content_sums "$base" "$rel" >"$base/sums"
+    while read -r svc _; do
+        label=$(second "$svc" "$base/labels")
+        new=$(second "$svc" "$made/sums")
+        if [ "$recreate" = yes ] && flag "$svc" tag; then
+            label=${run##*/}
+        elif [ -d "$base" ] && [ "$new" != "$(second "$svc" "$base/sums")" ]; then
+            label=$new
+        fi
+        echo "$svc $label"
+    done <"$made/model" >"$made/labels"
+)
+
+# content_sums MADE [RELEASE]: `service sum` of what its configs, secrets and directories hold; RELEASE
+# knows whether it has any. The values go through pipes only.
+content_sums() (
+    made=$1 rel=${1%/*}
+    [ -f "$rel/marks" ] || grep -q ' content\( \|$\)' "${2:-$rel}/services" || return 0
+    compose "$made" config --format json 2>/dev/null | read_contents | with_values |
+        cat - "$rel/marks" 2>/dev/null | LC_ALL=C sort | {
+        last='' all=
+        while IFS= read -r line; do
+            svc=${line%% *}
+            if [ "$svc" != "$last" ] && [ -n "$last" ]; then sum_line && all=; fi
+            last=$svc all="$all$line;"
+        done
+        [ -z "$last" ] || sum_line
+    }
+)
+
+sum_line() { printf '%s %s\n' "$last" "$(printf '%s' "$all" | sha256sum | cut -c 1-16)"; }
+
+# read_contents: `service kind name attribute value` of each config and secret that a service has.
+read_contents() {
+    awk '
+        /^  "[^"]*": / { part = $1; gsub(/[":]/, "", part); list = 0 }
+        /^    "[^"]*": \{/ { key = $1; gsub(/[":]/, "", key) }
+        part == "services" && /^      "[^"]*": / {
+            list = $1; gsub(/[":]/, "", list)
+            if (list != "configs" && list != "secrets") list = ""
+        }
+        part == "services" && list != "" && /^ *"source": "/ {
+            name = $2; gsub(/[",]/, "", name)
+            uses[++count] = key; of[count] = list " " name
+        }
+        (part == "configs" || part == "secrets") && /^      "(content|file|environment)": / {
+            value[part " " key] = value[part " " key] " " $0
+        }
+        END { for (i = 1; i <= count; i++) print uses[i], of[i], value[of[i]] }'
+}
+
+# with_values: of files and variables what they hold, as a sum.
+with_values() {
+    while IFS= read -r line; do
+        word=${line##*\": \"} word=${word%\"*}
+        case $line in
+        *'"file": "'*) echo "${line%%\"file\"*} $(sum "$word" 2>/dev/null)" ;;
+        *'"environment": "'*) echo "$line $(grep "^$word=" "$made/compose.env" | tail -n 1 | sha256sum)" ;;
+        *) printf '%s\n' "$line" ;;
+        esac
+    done
+}

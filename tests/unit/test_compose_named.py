@@ -1,0 +1,138 @@
+"""Which words of a compose file may name files, and what a release makes of the repository's."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ci_deploy.errors import SettingsError
+from ci_deploy.tools.compose.facts import read_facts
+from ci_deploy.tools.compose.mentioned import mentioned
+from ci_deploy.tools.compose.named import bring
+
+PATH = "/srv/shop"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "    env_file: app.env",
+        "    env_file: './app.env' # mine",
+        "    env_file:\n      - .env\n      - app.env",
+        "    env_file:\n    - path: app.env\n      required: false",
+        "    env_file: [.env, app.env]",
+        "    env_file:\n      - app.${STAGE:-env}",
+        "    env_file: app.${SUFFIX}",
+        "include:\n  - app.env",
+        "include:\n  - path: [a.yml, app.env]",
+        "    extends: {file: app.env, service: base}",
+        '{"services": {"app": {"env_file": ["app.env"]}}}',
+        "x-env: &env\n  - app.env\nservices:\n  app:\n    env_file: *env",
+        "    env_file: &env\n      - app.env",
+    ],
+)
+def test_files_that_compose_reads_are_found_in_every_form(text: str) -> None:
+    """(faults H4)"""
+    words = [word.removeprefix("./") for word in mentioned(text, {"SUFFIX": "env"})]
+    assert "app.env" in words
+
+
+def test_other_words_are_not_taken_for_files_that_compose_reads() -> None:
+    """A command or an image may be called like a file. (faults H4)"""
+    text = "    image: nginx\n    command: [server.js]\n    env_file:\n      - a\n    build: web\n"
+    assert set(mentioned(text, {})) - {"-"} == {"a"}
+
+
+class _Tree:
+    """The repository: path → content."""
+
+    def __init__(self, **files: str) -> None:
+        self.files = {
+            name.replace("__", "/").replace("_", "."): text for name, text in files.items()
+        }
+        self.ctx: Any = SimpleNamespace(app="shop", revision="1" * 40)
+        self.reads: dict[str, bytes] = {}
+        self.parts: dict[str, bytes] = {}
+
+    def under(self, folder: str) -> dict[str, str]:
+        return {
+            path.removeprefix(f"{folder}/"): text
+            for path, text in self.files.items()
+            if path.startswith(f"{folder}/")
+        }
+
+    def content(self, name: str) -> bytes:
+        return self.files[name].encode()
+
+
+def _bring(tree: _Tree, volume: dict[str, Any], there: str = "") -> Any:
+    mount = {"type": "bind", **volume, "source": f"{PATH}/{volume['source']}"}
+    model = json.dumps({"services": {"app": {"volumes": [mount]}}})
+    facts = read_facts(f"path {PATH}\n{there}\nmodel\n{model}")
+    host: Any = SimpleNamespace(facts=facts)
+    wanted: Any = tree
+    return bring(wanted, [host])
+
+
+def _source(brought: Any) -> str:
+    laid = json.loads(brought.parts["content.json"])
+    return str(laid["services"]["app"]["volumes"][0]["source"])
+
+
+def test_copy_of_a_file_is_named_by_what_it_holds() -> None:
+    """So what is unchanged is not restarted. (faults H4)"""
+    volume = {"source": "a.conf", "target": "/a.conf"}
+    one, same, two = (_source(_bring(_Tree(a_conf=text), volume)) for text in ("1", "1", "2"))
+    assert one == same != two
+    assert one.startswith("./.ci-deploy/apps/shop/content/")
+
+
+@pytest.mark.parametrize(
+    ("volume", "there", "how"),
+    [
+        ({"read_only": True}, f"there d {PATH}/d\nown {PATH}/d/a.conf", "content"),
+        ({"read_only": True}, f"there d {PATH}/d\nown {PATH}/d/key.pem", "place"),
+        ({}, f"there - {PATH}/d", "place"),
+    ],
+)
+def test_directory_is_a_copy_only_where_nobody_else_has_anything_in_it(
+    volume: dict[str, Any], there: str, how: str
+) -> None:
+    """(faults H4)"""
+    brought = _bring(_Tree(d__a_conf="1"), {"source": "d", "target": "/d", **volume}, there)
+    assert {name.partition("/")[0] for name in brought.parts if "/" in name} == {how}
+
+
+def test_directory_with_nothing_but_a_placeholder_is_the_hosts() -> None:
+    """(faults H4)"""
+    brought = _bring(_Tree(data___gitkeep=""), {"source": "data", "target": "/data"})
+    assert not brought.parts
+
+
+def test_env_file_by_hand_is_never_replaced() -> None:
+    """(faults H4)"""
+    assert not _bring(_Tree(_env="A=1"), {"source": ".env", "target": "/app/.env"}).parts
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "refused"),
+    [
+        ("nginx.prod.conf", "/etc/nginx/nginx.conf", True),
+        ("conf.d", "/etc/nginx/conf.d", False),
+        ("data", "/data", False),
+        ("shop.example", "/var/lib/shop", False),
+    ],
+)
+def test_file_that_is_nowhere_is_refused_and_a_directory_is_made_by_docker(
+    source: str, target: str, *, refused: bool
+) -> None:
+    """(faults H4)"""
+    volume, there = {"source": source, "target": target}, f"there - {PATH}/{source}"
+    if not refused:
+        assert "Docker makes an empty directory" in _bring(_Tree(), volume, there).said[0]
+        return
+    with pytest.raises(SettingsError, match="neither in the repository at 1111111 nor on"):
+        _bring(_Tree(), volume, there)
