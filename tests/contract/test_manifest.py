@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import check_jsonschema
 import pytest
+from click.testing import CliRunner
 from ruamel.yaml import YAML
 
 from ci_deploy import __version__, manifest
@@ -71,9 +72,16 @@ def old_gitlab_takes(entry: dict[str, Any], value: Any) -> bool:
 
 def check_schema(*arguments: str) -> str:
     """What check-jsonschema says of files; empty when it is content."""
-    argv = [sys.executable, "-m", "check_jsonschema", *arguments]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    return "" if done.returncode == 0 else done.stdout + done.stderr
+    done = CliRunner().invoke(check_jsonschema.main, arguments)
+    return "" if done.exit_code == 0 else f"{done.output}{done.exception or ''}"
+
+
+def test_check_of_a_schema_says_what_is_wrong(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yml"
+    wrong.write_text("on: push\njobs: 1\n")
+    assert "1 is not of type" in check_schema(
+        "--builtin-schema", "vendor.github-workflows", str(wrong)
+    )
 
 
 # --- drift ---
