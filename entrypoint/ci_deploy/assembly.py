@@ -124,7 +124,7 @@ class Assembly:
                 ctx.provider = layer
         for layer in layers:
             try:
-                source.problems += layer.problems()
+                source.problems += (each.spelled(inputs=source.inputs) for each in layer.problems())
             except DeployError:
                 if not source.problems:
                     raise
@@ -132,7 +132,7 @@ class Assembly:
             raise SettingsError(*dict.fromkeys(source.problems), hint=self._hint())
         if review and ctx.arguments.get("stale") is None:
             limit = ctx.provider.name_limit
-            ctx.review = review_app(ctx.app, review, self.ci.context, source, limit=limit)
+            ctx.review = review_app(ctx.app, review, self.ci.context, limit=limit)
         self._mention(chosen)
         for warning in dropped.warnings() if command in WISHING else ():
             self.console.warning(warning)

@@ -19,7 +19,7 @@ from ci_deploy import console as style
 from ci_deploy.assembly import Assembly
 from ci_deploy.console import Console
 from ci_deploy.deployment import FLOWS
-from ci_deploy.errors import Ending, Problem, SettingsError
+from ci_deploy.errors import Ending, SettingsError, UsageError
 from ci_deploy.options import DEFAULTS, OPTIONS
 from ci_deploy.report import Report
 from ci_deploy.settings import environ
@@ -38,7 +38,7 @@ class _Parser(argparse.ArgumentParser):
     """Bad arguments are bad settings: one clear answer, exit 2."""
 
     def error(self, message: str) -> NoReturn:
-        raise _usage(f"{message}.")
+        raise UsageError(f"{message}.")
 
 
 def run(argv: Sequence[str]) -> int:
@@ -90,10 +90,10 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     name, *rest = argv or ["--help"]
     if name.startswith("-"):
         _top().parse_args([name, *rest])
-        raise _usage(f"the command comes first: `ci-deploy COMMAND {name}`.")
+        raise UsageError(f"the command comes first: `ci-deploy COMMAND {name}`.")
     if name not in commands.COMMANDS:
         near = suggestion(name, commands.COMMANDS)
-        raise _usage(f"there is no command `{name}`. {near}".rstrip())
+        raise UsageError(f"there is no command `{name}`. {near}".rstrip())
     if name == "plan" and rest and rest[0] in FLOWS:
         return _parse_one(rest[0], rest[1:], command="plan")
     return _parse_one(name, rest, command=name)
@@ -130,13 +130,9 @@ def _parse_one(name: str, rest: Sequence[str], *, command: str) -> argparse.Name
     too_many = unknown or (end < len(rest) and (spec.words != "*" or options.words) and ["--"])
     if too_many:
         hint = " What is to be run comes after `--`." if spec.words == "*" else ""
-        raise _usage(f"`{command}` does not take `{too_many[0]}`.{hint}")
+        raise UsageError(f"`{command}` does not take `{too_many[0]}`.{hint}")
     options.command, options.target = command, name
     return options
-
-
-def _usage(reason: str) -> SettingsError:
-    return SettingsError(Problem("the command line", reason))
 
 
 def _console(platform: ci.CI, redactor: Redactor, argv: Sequence[str], *, plain: bool) -> Console:
@@ -148,6 +144,8 @@ def _console(platform: ci.CI, redactor: Redactor, argv: Sequence[str], *, plain:
 
 def _end_early(console: Console, error: Ending) -> int:
     """An error before a run has begun: nothing was changed."""
+    if isinstance(error, SettingsError):
+        error = error.spelled(inputs=console.ci.inputs)
     console.line(f"✗ {error.message}", style.RED)
     if error.lines and not error.shown:
         console.indent("\n".join(error.lines))

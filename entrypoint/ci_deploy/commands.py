@@ -13,7 +13,7 @@ from ci_deploy.assembly import Assembly, every_setting
 from ci_deploy.context import Context
 from ci_deploy.deployment import FLOWS, LEAVE, Deployment
 from ci_deploy.doctor import examine, open_checkout
-from ci_deploy.errors import Cancelled, DeployError, Problem, SettingsError, SkipDeploy
+from ci_deploy.errors import Cancelled, DeployError, Problem, SettingsError, SkipDeploy, UsageError
 from ci_deploy.layers.framework import Framework
 from ci_deploy.report import Report
 from ci_deploy.review import ReviewApp, ReviewSettings
@@ -34,7 +34,7 @@ def plan(assembly: Assembly, options: argparse.Namespace) -> int:
     if options.target not in FLOWS:
         word = next(iter(options.words), "")
         if word:
-            raise _usage(f"`{word}` cannot be planned; it is one of {', '.join(FLOWS)}.")
+            raise UsageError(f"`{word}` cannot be planned; it is one of {', '.join(FLOWS)}.")
         options.target = "deploy"
     return _run_events(assembly, options.target, options, options.words, planning=True)
 
@@ -75,9 +75,11 @@ def _run_events(
 def _check_migrations(count: int, layers: Sequence[Any]) -> None:
     """`--migrations N` needs somebody who can undo them."""
     if count < 0:
-        raise _usage("--migrations takes the number of migrations to undo.")
+        raise UsageError("--migrations takes the number of migrations to undo.")
     if count and not any(isinstance(layer, Framework) for layer in layers):
-        raise _usage("--migrations: no framework was found here; name it by DEPLOY_APPLICATION.")
+        raise UsageError(
+            "--migrations: no framework was found here; name it by DEPLOY_APPLICATION."
+        )
 
 
 def _headline(ctx: Context) -> None:
@@ -136,7 +138,7 @@ def run(assembly: Assembly, options: argparse.Namespace) -> int:
     """A one-off command: its output is ours, and so is its exit code."""
     command = options.after or options.words
     if not command:
-        raise _usage("say what to run: `ci-deploy run -- CMD…`.")
+        raise UsageError("say what to run: `ci-deploy run -- CMD…`.")
     ctx, _ = _ready(assembly, options)
     ctx.provider.connect()
     try:
@@ -188,8 +190,7 @@ def deploy_tag(assembly: Assembly) -> str:
         try:
             return str(tag.convert(given.text))
         except ValueError as error:
-            spelled = assembly.source.spell(tag)
-            raise SettingsError(Problem(spelled, str(error), given.origin)) from None
+            raise SettingsError(Problem(tag.name, str(error), given.origin)) from None
     if not (facts.build and facts.revision):
         reason = "this CI gives no build number and revision to make one of."
         raise SettingsError(Problem("DEPLOY_TAG", reason, "", "Set it."))
@@ -213,10 +214,6 @@ def _ready(
     for layer in layers:
         layer.begin()
     return ctx, layers
-
-
-def _usage(reason: str) -> SettingsError:
-    return SettingsError(Problem("the command line", reason))
 
 
 class CommandSpec(NamedTuple):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from typing import ClassVar, NamedTuple
 
@@ -47,6 +48,16 @@ class DeployError(Ending):
     """An expected failure. Whoever can do without what has failed may catch it and go on."""
 
 
+def input_name(name: str) -> str:
+    """`APP_NAME` → `app-name`."""
+    return name.lower().replace("_", "-")
+
+
+def spelled(name: str, *, inputs: bool) -> str:
+    """A setting as the user has to write it: as an input where the platform has those."""
+    return f"input `{input_name(name)}`" if inputs else name
+
+
 class Problem(NamedTuple):
     """One thing wrong with one setting: where it came from, what is wrong, what to do."""
 
@@ -54,6 +65,11 @@ class Problem(NamedTuple):
     message: str
     origin: str = ""
     remedy: str = ""
+
+    def spelled(self, *, inputs: bool) -> Problem:
+        """The same, the setting as the user has to write it."""
+        known = re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*", self.setting)
+        return self._replace(setting=spelled(self.setting, inputs=inputs)) if known else self
 
     def __str__(self) -> str:
         origin = f" ({self.origin})" if self.origin else ""
@@ -71,6 +87,23 @@ class SettingsError(DeployError):
         count = "a setting is" if len(problems) == 1 else f"{len(problems)} settings are"
         listed = "\n".join(f"  - {problem}" for problem in problems)
         super().__init__(f"{count} missing or wrong; nothing was touched.\n{listed}", hint=hint)
+
+    def spelled(self, *, inputs: bool) -> SettingsError:
+        """The same, each setting as the user has to write it."""
+        problems = (problem.spelled(inputs=inputs) for problem in self.problems)
+        return SettingsError(*problems, hint=self.hint)
+
+
+class UsageError(SettingsError):
+    """The command line is wrong; nothing was touched."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__()
+        self.args = (f"Invalid command line: {reason}",)
+        self.message = self.args[0]
+
+    def spelled(self, *, inputs: bool) -> SettingsError:  # noqa: ARG002 - it names no setting
+        return self
 
 
 class ToolMissing(DeployError):

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 
 from ci_deploy.ci.base import CIContext
 from ci_deploy.errors import Problem, Refused, SettingsError
-from ci_deploy.settings import setting, settings, spelled
-from ci_deploy.source import Source
+from ci_deploy.settings import setting, settings
 
 PORTS = {
     "postgres": 5432, "mysql": 3306, "mariadb": 3306, "mongodb": 27017, "redis": 6379,
@@ -80,9 +79,7 @@ class ReviewApp(NamedTuple):
         return re.sub(r"\{(app|branch|number)\}", lambda m: known[m[1]], self.settings.url)
 
 
-def review_app(
-    base: str, wanted: ReviewSettings, facts: CIContext, source: Source, *, limit: int
-) -> ReviewApp:
+def review_app(base: str, wanted: ReviewSettings, facts: CIContext, *, limit: int) -> ReviewApp:
     """The review app of this job's branch. Raises SettingsError."""
     if not (facts.branch or wanted.name):
         reason = "a review app is made for a branch, and this job has none."
@@ -90,7 +87,7 @@ def review_app(
     name = wanted.name or app_name(base, facts.branch, limit)
     if name == base:
         reason = f"it is `{base}`, the app itself: a review app has to be another one."
-        raise SettingsError(Problem(spelled("REVIEW_APP_NAME", inputs=source.inputs), reason))
+        raise SettingsError(Problem("REVIEW_APP_NAME", reason))
     return ReviewApp(name, base, facts.branch, wanted)
 
 

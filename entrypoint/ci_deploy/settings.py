@@ -22,7 +22,7 @@ from typing import (
 )
 
 from ci_deploy import lines, values
-from ci_deploy.errors import Problem
+from ci_deploy.errors import Problem, input_name
 
 if TYPE_CHECKING:
     from ci_deploy.source import Source
@@ -119,16 +119,6 @@ class Setting(NamedTuple):
     def input(self) -> str:
         """The name of the input on GitLab and GitHub."""
         return input_name(self.name)
-
-
-def input_name(name: str) -> str:
-    """`APP_NAME` → `app-name`."""
-    return name.lower().replace("_", "-")
-
-
-def spelled(name: str, *, inputs: bool) -> str:
-    """A setting as the user has to write it: as an input where the platform has those."""
-    return f"input `{input_name(name)}`" if inputs else name
 
 
 def setting(

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ci_deploy import files, lines
-from ci_deploy.errors import Problem
-from ci_deploy.settings import Setting, input_name, spelled
+from ci_deploy.errors import Problem, input_name, spelled
+from ci_deploy.settings import Setting
 from ci_deploy.values import suggestion
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import dataclasses
 import inspect
@@ -235,6 +236,21 @@ def test_every_secret_by_name_is_one_everywhere() -> None:
 
 
 # --- finding them ---
+
+
+def test_every_problem_names_a_setting_that_there_is() -> None:
+    """A problem's setting is spelled for the platform where it is told; a name that is none would
+    be told as an input that nobody can set (faults E7)."""
+    known = {each.name for each in every_setting()}
+    named: set[str] = set()
+    for path in (ROOT / "entrypoint/ci_deploy").rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+                first = call.args[0] if call.func.id == "Problem" and call.args else None
+                if isinstance(first, ast.Constant) and re.fullmatch(r"[A-Z_]+", str(first.value)):
+                    named.add(str(first.value))
+    assert len(named) > 10
+    assert named <= known
 
 
 def test_other_packages_stand_in_the_order_like_ours(others: list[LayerClass]) -> None:

@@ -53,6 +53,36 @@ def test_mistakes_are_spelled_as_inputs_on_github(checkout: Checkout, tmp_path: 
     assert "::error title=ci-deploy::" in done.output
 
 
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"INPUT_SERVER-HOST": "web.example.com"}, "server-user"),
+        ({"INPUT_DOKKU-HOST": "dokku@127.0.0.1", "INPUT_DEPLOY-METHOD": "image"}, "dokku-image"),
+        ({"INPUT_DOKKU-HOST": "dokku@127.0.0.1", "INPUT_APP-DIR": "nowhere"}, "app-dir"),
+        (
+            {"INPUT_DOKKU-HOST": "dokku@127.0.0.1", "INPUT_SSH-PRIVATE-KEY": "locked"},
+            "ssh-private-key-passphrase",
+        ),
+    ],
+)
+def test_problem_beyond_the_form_is_spelled_as_an_input_too(
+    checkout: Checkout, tmp_path: Path, given: dict[str, str], name: str
+) -> None:
+    """Whoever finds it: a layer, the agent, or a check of the revision (faults E7)."""
+    import subprocess
+
+    for kind, passphrase in (("plain", ""), ("locked", "secret words")):
+        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", str(tmp_path / kind)]
+        subprocess.run(argv, check=True)
+    key = "INPUT_SSH-PRIVATE-KEY"
+    given = {"INPUT_APP-NAME": "hello", key: "plain", **given}
+    given[key] = (tmp_path / given[key]).read_text()
+    done = run("ci-deploy", cwd=checkout.path, env={**_github(checkout, tmp_path), **given})
+    assert done.code == 2, done.output
+    assert f"  - input `{name}`: " in done.output
+    assert f"  - {name.upper().replace('-', '_')}" not in done.output
+
+
 def test_a_key_and_a_passphrase_that_do_not_fit_are_told_before_any_connection(
     dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
 ) -> None:

@@ -162,7 +162,7 @@ def test_words_that_mean_nothing_are_refused(run: Cli, argv: tuple[str, ...]) ->
     """An option belongs to its command, and no word is dropped. (faults G1)"""
     ended = run(*argv, APP_NAME="web")
     assert ended.code == 2
-    assert "the command line: " in ended.out + ended.err
+    assert "Invalid command line: " in ended.out + ended.err
 
 
 def test_command_may_come_as_an_input_on_github_only(run: Cli, workspace: Path) -> None:
@@ -175,7 +175,7 @@ def test_command_may_come_as_an_input_on_github_only(run: Cli, workspace: Path) 
 def test_input_with_half_a_quote_is_one_clear_answer(run: Cli) -> None:
     ended = run(GITHUB_ACTIONS="true", INPUT_COMMAND="run -- echo 'x")
     assert ended.code == 2
-    assert "the command line: " in ended.out
+    assert "Invalid command line: " in ended.out
     assert "Traceback" not in ended.out
 
 

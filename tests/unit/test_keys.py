@@ -151,3 +151,14 @@ def test_two_keys_in_one_setting_are_refused(keys: dict[str, tuple[str, str]]) -
     """Which of them is meant cannot be known. (faults B5)"""
     with pytest.raises(ValueError, match="2 private keys in it; only one"):
         private_key(keys["ed25519"][0] + keys["rsa-pem"][0])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_ed25519_in_pkcs8_becomes_a_key_that_openssh_reads(tmp_path: Path, form: str) -> None:
+    """OpenSSH before 9.6 says "invalid format" (faults B5)."""
+    made = ["openssl", "genpkey", "-algorithm", "ed25519"]
+    text = subprocess.run(made, check=True, capture_output=True, text=True).stdout
+    asked = ["openssl", "pkey", "-pubout", "-outform", "DER"]
+    public = subprocess.run(asked, input=text.encode(), check=True, capture_output=True).stdout
+    half = public_half(private_key(FORMS[form](text)), tmp_path)
+    assert base64.b64decode(half.split()[1])[-32:] == public[-32:]

@@ -12,14 +12,13 @@ import pytest
 from ci_deploy.ci.base import CIContext
 from ci_deploy.errors import Refused, SettingsError
 from ci_deploy.review import ReviewApp, ReviewSettings, app_name, guard_addresses, review_app, slug
-from ci_deploy.source import Source
 
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 
 
 def make(base: str = "hello", *, branch: str = "feature", **wanted: Any) -> ReviewApp:
     facts = CIContext(ref=branch, change="5")
-    return review_app(base, ReviewSettings(**wanted), facts, Source({}), limit=63)
+    return review_app(base, ReviewSettings(**wanted), facts, limit=63)
 
 
 def test_simple_branch_makes_a_simple_name() -> None:
@@ -81,7 +80,7 @@ def test_job_without_a_branch_needs_a_name() -> None:
     assert make(branch="", name="hello-x").name == "hello-x"
     facts = CIContext(ref="v1", tag="v1")
     with pytest.raises(SettingsError, match="this job has none"):
-        review_app("hello", ReviewSettings(), facts, Source({}), limit=63)
+        review_app("hello", ReviewSettings(), facts, limit=63)
 
 
 def test_host_and_url() -> None:

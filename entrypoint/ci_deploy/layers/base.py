@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from ci_deploy.errors import Problem
+from ci_deploy.errors import Problem, spelled
 from ci_deploy.events import Event, on
 from ci_deploy.lines import NAME
 from ci_deploy.notices import Notice, notice
-from ci_deploy.settings import Setting, declared, setting, settings, spelled
+from ci_deploy.settings import Setting, declared, setting, settings
 from ci_deploy.source import Source
 
 if TYPE_CHECKING:

@@ -57,8 +57,17 @@ class Agent:
         )
         if added.exit_code == 0:
             return []
-        if key.encrypted:
+        if key.encrypted and "invalid format" not in added.errors:
             return [Problem("SSH_PRIVATE_KEY_PASSPHRASE", "this is not the key's passphrase.")]
+        if key.encrypted:  # the passphrase was right, or there would be no such answer
+            message = (
+                "ssh cannot read a key of this type in PKCS#8 (`BEGIN ENCRYPTED PRIVATE KEY`)."
+            )
+            remedy = (
+                "Make one that it can read with `ssh-keygen -t ed25519`, or take the passphrase "
+                "off with `openssl pkey`."
+            )
+            return [Problem("SSH_PRIVATE_KEY", message, "", remedy)]
         reason = added.errors.splitlines()[-1:] or ["no reason given"]
         return [Problem("SSH_PRIVATE_KEY", f"ssh-add refuses the key: {reason[0]}")]
 

@@ -16,6 +16,7 @@ PEM = re.compile(
     r"-----BEGIN (?P<label>[A-Z0-9 ]*PRIVATE KEY)-----(?P<body>.*?)-----END (?P=label)-----", re.S
 )
 OLD_HEADERS = re.compile(r"Proc-Type:\s*(\S+)\s+DEK-Info:\s*(\S+)\s+")  # of encrypted PEM
+ED25519 = bytes.fromhex("06032b6570")  # the name of the algorithm in PKCS#8
 OPENSSH_MAGIC = b"openssh-key-v1\0"  # PROTOCOL.key in the OpenSSH sources
 
 
@@ -55,6 +56,11 @@ def private_key(text: str) -> PrivateKey:
     encrypted = "ENCRYPTED" in label or "ENCRYPTED" in headers
     if label.startswith("OPENSSH"):
         encrypted = _openssh_encrypted(data)
+    if label == "PRIVATE KEY" and ED25519 in data[:16]:
+        from ci_deploy.tools import ed25519
+
+        if secret := ed25519.seed(data):
+            label, data = "OPENSSH PRIVATE KEY", ed25519.openssh(secret)
     encoded = base64.b64encode(data).decode()
     # OpenSSL reads no longer lines after such headers.
     wrapped = "\n".join(encoded[start : start + 64] for start in range(0, len(encoded), 64))

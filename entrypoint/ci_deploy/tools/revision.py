@@ -6,8 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ci_deploy.ci.base import CI
-from ci_deploy.errors import Problem, SettingsError
-from ci_deploy.settings import spelled
+from ci_deploy.errors import Problem, SettingsError, spelled
 
 if TYPE_CHECKING:
     from ci_deploy.tools.git import Repository

@@ -89,6 +89,7 @@ class Ssh:
         self._console = ctx.console
         self._cleanup = ctx.cleanup
         self._wanted = wanted
+        self._looking = ctx.command == "doctor"
         self._dir = ctx.private_dir / "ssh"
         self._masters: dict[Server, Child] = {}
         self._sockets: dict[Server, str] = {}
@@ -153,8 +154,9 @@ class Ssh:
             )
         )
 
-    def ready(self, server: Server) -> None:
-        """Wait for the connection; connecting is tried again, signing on is not.
+    def ready(self, server: Server, *, again: bool = True) -> None:
+        """Wait for the connection; connecting is tried again (not by `doctor`, which tells what is
+        there now), signing on is not.
 
         Raises Unreachable, Unauthorized.
         """
@@ -177,7 +179,7 @@ class Ssh:
             attempt,
             on=Unreachable,
             sleep=self._runner.cancellation.sleep,
-            attempts=8,
+            attempts=8 if again and not self._looking else 1,
             first=0.5,
             most=8.0,
             within=45.0,

@@ -80,9 +80,16 @@ class Hosts:
             self._ssh.open(host.server)
 
     def ready(self) -> None:
-        """Wait for all connections. Raises Unreachable, Unauthorized."""
+        """Wait for all connections. Raises Unreachable, Unauthorized, which name all hosts that
+        cannot be used; after the first of them no other is tried again."""
+        failed: list[DeployError] = []
         for host in self.all:
-            self._ssh.ready(host.server)
+            try:
+                self._ssh.ready(host.server, again=not failed)
+            except DeployError as error:
+                failed.append(error)
+        if failed:
+            raise together(failed)
 
     def connected(self, host: Host) -> bool:
         """Whether the connection stands."""
@@ -201,6 +208,16 @@ class Hosts:
         if ok is not None and answer.exit_code != ok:
             message = f"{host} cannot be asked (exit code {answer.exit_code}): {last}"
             raise DeployError(message)
+
+
+def together(errors: Sequence[DeployError]) -> DeployError:
+    """Several errors as one, of the first one's kind."""
+    first, *others = errors
+    if not others:
+        return first
+    message = "\n".join(error.message for error in errors)
+    hint = "\n".join(dict.fromkeys(error.hint for error in errors if error.hint))
+    return type(first)(message, hint=hint) if not isinstance(first, SettingsError) else first
 
 
 def _for(stdin: Mapping[str, bytes] | bytes, host: Host) -> bytes:

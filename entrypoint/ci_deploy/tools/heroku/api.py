@@ -126,7 +126,9 @@ class Api:
             once,
             on=Unreachable,
             sleep=self._ctx.cancellation.sleep,
-            attempts=1 if self._ctx.cancellation.leaving else TRIES,
+            attempts=1
+            if self._ctx.cancellation.leaving or self._ctx.command == "doctor"
+            else TRIES,
             first=0.5,
             within=self._seconds_left(),
             wait=self._asked_to_wait,
