@@ -104,6 +104,11 @@ def _no_git(_job: Jobs, heroku: HerokuStandIn) -> None:
 
 
 ARCHIVE = {"DEPLOY_METHOD": "archive"}
+TOO_LARGE = (
+    " !     Compiled slug size: 500.1M is too large (max is 500M).",
+    " !     See: http://devcenter.heroku.com/articles/slug-size",
+    "",
+)
 SITUATIONS = [
     Situation("all is well", 0, NEW, ("verified: hello runs", "running the release command")),
     # --- the release phase ---
@@ -185,6 +190,16 @@ SITUATIONS = [
         "build fails", 20, OLD,
         ("Heroku refuses the push: failed to compile Ruby app.", "nothing was released"),
         behaviour={"build": "fail"},
+    ),
+    Situation(
+        "slug is too large", 20, OLD,
+        ("Heroku refuses the push: Compiled slug size: 500.1M is too large (max is 500M).",),
+        behaviour={"build": "fail", "build_fails": TOO_LARGE},
+    ),
+    Situation(
+        "slug of an archive is too large", 20, OLD,
+        ("Heroku cannot build it: Compiled slug size: 500.1M is too large (max is 500M).",),
+        behaviour={"build": "fail", "build_fails": TOO_LARGE}, settings=ARCHIVE,
     ),
     Situation(
         "build fails, and its output sounds like git", 20, OLD,

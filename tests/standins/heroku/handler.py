@@ -110,7 +110,12 @@ class Handler(BaseHTTPRequestHandler):
         self.begin(200, {"Content-Type": "text/plain"})
         for line in build.stream.follow():
             self.chunk(f"{line}\n".encode())
-        self.chunk(b"exit 0\n" if build.status == "succeeded" else b"exit 1\n")
+        if build.status == "succeeded":
+            self.chunk(b"exit 0\n")
+        else:
+            self.chunk(
+                b"Verifying deploy...\n\n!\tPush rejected to " + name.encode() + b".\n\nexit 1\n"
+            )
         self.chunk(b"")
 
     def _git(self, call: Call, query: str, body: bytes, fault: Fault | None) -> None:

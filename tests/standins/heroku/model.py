@@ -66,6 +66,7 @@ class Behaviour:
     """How the next builds, release phases and boots of an app go; tests change it at will."""
 
     build: str = "succeed"  # or fail
+    build_fails: tuple[str, ...] = (" !     Push rejected, failed to compile Ruby app.",)
     build_lines: tuple[str, ...] = ("-----> Building on the Heroku-24 stack", "-----> Ruby app")
     build_seconds: float = 0.0
     build_ends: threading.Event | None = None  # then, and not before

@@ -107,7 +107,7 @@ class Platform:
         if how.build_ends:
             how.build_ends.wait(60)
         if how.build == "fail":
-            build.stream.write(" !     Push rejected, failed to compile Ruby app.")
+            build.stream.write(*how.build_fails, " !     Push failed")
             build.status = "failed"
         else:
             commit = build.version if re.fullmatch(r"[0-9a-f]{40}", build.version) else ""

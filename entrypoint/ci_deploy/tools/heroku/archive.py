@@ -21,9 +21,10 @@ from ci_deploy.errors import DeployFailed, Unreachable
 from ci_deploy.tools.archive import write_archive
 from ci_deploy.tools.heroku.api import LOOKS, Api, Lost
 from ci_deploy.tools.heroku.app import App, State
-from ci_deploy.tools.heroku.code import Code, reason
+from ci_deploy.tools.heroku.code import Code
 from ci_deploy.tools.heroku.output import Output
 from ci_deploy.tools.heroku.pending import asked, until_over
+from ci_deploy.tools.heroku.reason import reason
 from ci_deploy.tools.heroku.releases import FEW, Release, read
 from ci_deploy.tools.order import guard, order
 

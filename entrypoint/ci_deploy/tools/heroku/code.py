@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 
 from ci_deploy.context import Context
 from ci_deploy.errors import DeployFailed
@@ -12,7 +10,6 @@ from ci_deploy.tools.heroku.app import App, State
 from ci_deploy.tools.heroku.releases import MANY, Release
 
 FAR_ENOUGH = 20  # slugs that are looked at; Heroku keeps those of the last 20 releases
-REASON = re.compile(r"^(?:remote:)?\s*!\s+(?!\[)(?:ERROR: |Push rejected, )?(?P<words>.+?)\s*$")
 
 
 class Code(ABC):
@@ -88,10 +85,3 @@ def slug_of(app: App, revision: str) -> Release | None:
         if app.releases.commit(slug) == revision:
             return next(each for each in known if each.slug == slug)
     return None
-
-
-def reason(lines: Sequence[str]) -> str:
-    """What Heroku's build says of its failure, in its own last words; empty for nothing."""
-    found = (REASON.match(line) for line in reversed(lines))
-    words = next((match["words"] for match in found if match), "")
-    return words if not words or words.endswith(".") else f"{words}."

@@ -17,7 +17,8 @@ from ci_deploy.errors import DeployFailed, OutcomeUnknown, Refused, Unreachable
 from ci_deploy.shell.program import Result
 from ci_deploy.tools.heroku.app import App, State
 from ci_deploy.tools.heroku.archive import Archive
-from ci_deploy.tools.heroku.code import REASON, Code, SlugAgain, reason, slug_of
+from ci_deploy.tools.heroku.code import Code, SlugAgain, slug_of
+from ci_deploy.tools.heroku.reason import MARKED, reason
 from ci_deploy.tools.heroku.releases import Release
 from ci_deploy.tools.heroku.remote import AUTH, MISSING, Remote, own_words, refusal
 from ci_deploy.tools.order import Order, guard, order
@@ -34,7 +35,7 @@ LOST = re.compile(
     r"|Failed to connect|Connection (reset|refused|timed out)|error: (5\d\d|429)\b|curl 56",
     re.IGNORECASE,
 )
-PATTERNS = (UP_TO_DATE, SKIPPED, MOVED, DECLINED, LOST, REASON, AUTH, MISSING)
+PATTERNS = (UP_TO_DATE, SKIPPED, MOVED, DECLINED, LOST, MARKED, AUTH, MISSING)
 FOLLOW_TIMEOUT = 900.0  # seconds to follow a build to which the connection was lost
 SILENT = 15.0  # seconds without a word from git after which Heroku is asked instead
 UPLOAD = 1800.0  # seconds that git may take, without a word, to bring the code there
