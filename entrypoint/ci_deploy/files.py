@@ -27,6 +27,12 @@ def read(path: str | Path, limit: int = SETTING_LIMIT) -> bytes:
     return data
 
 
+def first_line(path: str | Path, limit: int) -> bytes:
+    """The beginning of a regular file. Raises OSError."""
+    with os.fdopen(_open(path, os.O_RDONLY), "rb") as file:
+        return file.readline(limit)
+
+
 def write(path: str | Path, data: bytes) -> None:
     """Replace the content of a regular file, or make it. Raises OSError, also for a link."""
     with os.fdopen(_open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW), "wb") as file:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-from ci_deploy import lines
+from ci_deploy import files, lines
 
+FILE_LIMIT = 16 * 1024 * 1024  # bytes; a bundle of certificates has a quarter of one million
 NOTHING: Mapping[str, Any] = MappingProxyType({})  # a default that nobody can write to
 
+NO_BRANCH = re.compile(r"\.\.|@\{|[\x00-\x20\x7f~^:?*\[\\]|\.$")
 JSON_COMMENT = re.compile(r'(?P<string>"(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 JSON_COMMA = re.compile(r'(?P<string>"(?:\\.|[^"\\])*")|,(?=\s*[}\]])', re.DOTALL)
 
@@ -47,6 +48,19 @@ def folder(text: str) -> str:
     return "/".join(part for part in text.split("/") if part not in {"", "."})
 
 
+def branch(text: str) -> str:
+    """The name of a branch, by git's own rules (git-check-ref-format(1)). Raises ValueError."""
+    if text.startswith("refs/"):
+        message = f"`{text}` is a ref; a branch is meant, like `{text.rsplit('/', 1)[-1]}`."
+        raise ValueError(message)
+    parts = text.split("/")
+    bad = any(not part or part.startswith(".") or part.endswith(".lock") for part in parts)
+    if bad or NO_BRANCH.search(text) or text.startswith("-") or text == "HEAD":
+        message = f"`{text}` cannot be the name of a branch (git check-ref-format)."
+        raise ValueError(message)
+    return text
+
+
 def jsonc(text: str) -> Any:
     """Parse JSON with comments and trailing commas, as Dokku reads app.json since 0.37."""
     import json
@@ -66,10 +80,15 @@ def http_url(text: str) -> str:
 
 
 def existing_file(text: str) -> str:
-    """The path of a file that is there."""
-    if not Path(text).is_file():
+    """The path of a file that is there and can be read. Raises ValueError."""
+    try:
+        files.read(text, FILE_LIMIT)
+    except FileNotFoundError:
         message = f"there is no file {text}."
-        raise ValueError(message)
+        raise ValueError(message) from None
+    except OSError as error:
+        message = f"the file {text} cannot be read: {error.strerror}."
+        raise ValueError(message) from None
     return text
 
 

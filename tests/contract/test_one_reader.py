@@ -16,8 +16,6 @@ CLASSES: list[type[Any]] = [CoreSettings, *(layer.Settings for layer in discover
 SETTINGS = {
     name for cls in CLASSES for each in declared(cls) for name in (each.name, *each.aliases)
 }
-# Before there is a Source: the log's own level.
-EARLY = {"cli.py": {"DEPLOY_LOG_LEVEL", "DEPLOY-LOG-LEVEL"}}
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -31,7 +29,7 @@ def test_nobody_reads_a_setting_beside_its_one_reader(name: str) -> None:
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
             asked |= set(_texts(node.slice))
     found = {each for each in asked if each.removeprefix("INPUT_").replace("-", "_") in SETTINGS}
-    assert {each.removeprefix("INPUT_") for each in found} <= EARLY.get(name, set())
+    assert found == set()
 
 
 def _texts(node: ast.expr) -> list[str]:

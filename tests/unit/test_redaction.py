@@ -8,7 +8,10 @@ import json
 import random
 import re
 import shlex
+import shutil
 import string
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, urlsplit
 
@@ -91,6 +94,17 @@ SPELLINGS: dict[str, Spelling] = {
     "base64 of CRLF": lambda text: b64(text.replace("\n", "\r\n")),
     "base64 of base64": lambda text: b64(b64(text)),
 }
+FOREIGN = {"umlauts": "pä$$ wörd é!", "emoji": "pass😀word $1 'x'", "Japanese": "日本 語=パス!"}
+SAID_OF_FOREIGN = {
+    "bash %q": ("bash", "-c", 'printf %q "$1"', "x"),
+    "bash @Q": ("bash", "-c", 'echo "${1@Q}"', "x"),
+    "bash -x": ("bash", "-c", 'set -x; : "$1"', "x"),
+    "sh -x": ("sh", "-c", 'set -x; : "$1"', "x"),
+    "Python": (sys.executable, "-c", "import sys; print(ascii(sys.argv[1]))"),
+    "Ruby shellescape": ("ruby", "-rshellwords", "-e", "puts Shellwords.escape(ARGV[0])", "--"),
+    "Ruby dump": ("ruby", "-e", "puts ARGV[0].dump", "--"),
+    "Ruby inspect": ("ruby", "-e", "p ARGV[0]", "--"),
+}
 FORMS = [
     pytest.param(secret, spelling, id=f"{name}, {form}")
     for name, secret in SECRETS.items()
@@ -120,6 +134,28 @@ def assert_safe(shown: str, printed: str, window: int = 10) -> None:
     window = min(window, len(form))
     leaks = [at for at in range(len(form) - window + 1) if form[at : at + window] in text]
     assert not leaks, f"{form[leaks[0] :][:window]} in {shown}"
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+@pytest.mark.parametrize("program", SAID_OF_FOREIGN)
+@pytest.mark.parametrize("secret", FOREIGN)
+def test_real_programs_may_quote_letters_that_are_not_ascii(
+    secret: str, program: str, locale: str
+) -> None:
+    """Each escapes them in a way of its own, and another one in the locale C. (faults J12)"""
+    argv = SAID_OF_FOREIGN[program]
+    if shutil.which(argv[0]) is None:
+        pytest.skip(f"{argv[0]} is not here")
+    environ = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": locale}
+    done = subprocess.run([*argv, FOREIGN[secret]], capture_output=True, check=True, env=environ)
+    redactor = Redactor()
+    redactor.add(FOREIGN[secret])
+    stream = redactor.stream()
+    printed = done.stdout + done.stderr
+    shown = stream.feed(printed) + stream.flush()
+    assert MARK.encode() in shown
+    left = shown.replace(MARK.encode(), b"")
+    assert len(left) <= len(b"+ : $''\n"), (printed, shown)
 
 
 def key_in(printed: str) -> str:

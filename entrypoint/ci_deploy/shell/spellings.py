@@ -48,7 +48,26 @@ def _spellings(text: str) -> set[str]:
     shell |= {re.sub(rf"[^\w{keep}]", r"\\\g<0>", text) for keep in ("@%+=:./-", ".,:+/@-", "")}
     shell.add(re.sub(r'[\\"$`]', r"\\\g<0>", text))
     shell.add(text.replace("\\", "\\\\").replace("'", "\\'"))
+    if not text.isascii():
+        shell |= _beyond_ascii(text, data)
     return {text, repr(data)[2:-1], *percent, *escaped, *entities, *shell}
+
+
+def _beyond_ascii(text: str, data: bytes) -> set[str]:
+    """What shells and Ruby write where a text has letters or signs that are not ASCII."""
+    single = data.decode("ascii", "surrogateescape")  # as programs see it in the locale C
+    found = set()
+    for keep in ("@%+=:./-", ".,:+/@-", ""):
+        found.add(re.sub(rf"(?=[\x00-\x7f])[^\w{keep}]", r"\\\g<0>", text))  # bash: only ASCII
+        every = re.compile(rf"[^A-Za-z0-9_{keep}]")  # Ruby's shellescape: all of it
+        found |= {every.sub(r"\\\g<0>", form) for form in (text, single)}
+    quoted = text.replace("\\", "\\\\").replace("'", "\\'")
+    octal = (chr(c) if c < 128 else f"\\{c:03o}" for c in to_bytes(quoted))  # $'…' in the locale C
+    ruby = re.sub(r'["\\]', r"\\\g<0>", text)
+    wide = re.sub(r"[^\x00-\x7f]", lambda char: f"\\u{ord(char[0]):04X}", ruby)
+    dumped = re.sub(r"\\u([0-9A-F]{5,})", r"\\u{\1}", wide)
+    hexed = re.sub(r"[^\x00-\x7f]", lambda c: "".join(f"\\x{b:02X}" for b in to_bytes(c[0])), ruby)
+    return {*found, "".join(octal), dumped, hexed, ascii(text)[1:-1]}
 
 
 def _base64(data: bytes) -> Iterator[bytes]:

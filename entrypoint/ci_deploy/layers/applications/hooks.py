@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from ci_deploy import files
 from ci_deploy.errors import DeployError, DeployFailed, Problem, SettingsError
 from ci_deploy.events import Event, on
 from ci_deploy.layers.base import Application
@@ -217,10 +218,10 @@ class Hooks(Application[HooksSettings]):
 
 
 def _first_line(path: Path) -> bytes:
-    if not path.is_file():
+    try:
+        return files.first_line(path, LINE)
+    except OSError:
         return b""
-    with path.open("rb") as file:
-        return file.readline(LINE)
 
 
 def _problems(name: str, first: bytes, *, executable: bool) -> Iterable[Problem]:

@@ -20,7 +20,7 @@ from ci_deploy.tools.dokku.services import Service, services
 from ci_deploy.tools.git import GitSettings
 from ci_deploy.tools.server import Server, server
 from ci_deploy.tools.ssh import Ssh, SshSettings
-from ci_deploy.values import suggestion
+from ci_deploy.values import branch, suggestion
 
 PLAIN = re.compile(r"[\w./:=,@%+-]+")  # a word that needs no quotes
 
@@ -40,7 +40,7 @@ class DokkuSettings(SshSettings, GitSettings):
         "The branch that Dokku deploys",
         default="",
         default_help="what the server says",
-        pattern=r"(?!-)[A-Za-z0-9._/-]+",
+        parse=branch,
     )
     create_app: bool = setting(
         "DOKKU_CREATE_APP", "Create the app when it does not exist", default=False
