@@ -18,6 +18,7 @@ from ci_deploy.shell.relay import Relay, clean
 
 BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
 CHILD = "  │ "
+BOX = 96  # columns within the closing box
 
 
 class Console:
@@ -80,13 +81,14 @@ class Console:
             self._write(command)
 
     def box(self, lines: Iterable[str], style: str = "") -> None:
-        """The closing box."""
+        """The closing box. A line that is longer than it may be goes over its edge: folded, neither
+        its commands could be copied nor its words be searched."""
         shown = [self.redactor.text(clean(line)) for line in lines]
-        width = max(map(len, shown), default=0)
+        width = min(max(map(len, shown), default=0), BOX)
         self.line()
         self.line(f"┌─{'─' * width}─┐", style)
         for line in shown:
-            self.line(f"│ {line.ljust(width)} │", style)
+            self.line(f"│ {line.ljust(width)} │" if len(line) <= width else f"│ {line}", style)
         self.line(f"└─{'─' * width}─┘", style)
 
     def mask(self) -> None:
