@@ -6,9 +6,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import resource
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -565,3 +567,57 @@ def test_what_a_killed_probe_has_left_is_removed_by_the_next(host: Alone) -> Non
     assert [each.name for each in sorted(host.path.glob("ci-deploy-probe.*"))] == [
         "ci-deploy-probe.held", "ci-deploy-probe.new",
     ]  # fmt: skip
+
+
+# --- what watching costs the host ---
+
+
+def _seconds_of_processor(script: str, *, of: list[str], path: Path) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    argv = ["timeout", "4", *of] if of else ["timeout", "4", "sh", "-c", script]
+    subprocess.run(argv, cwd=path, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_following_a_run_costs_little_more_than_to_sleep_between_the_looks(live: Alone) -> None:
+    """It goes on for as long as the app boots, beside the app. (faults H14)"""
+    live.hold("pull *good2")
+    run = live.start("good2")
+    live.held()
+    program = str(live.program.relative_to(live.path))
+    follow = ["sh", program, "follow", APP, run, "0", "no"]
+    bare = _seconds_of_processor("while :; do sleep 0.2; done", of=[], path=live.path)
+    ours = _seconds_of_processor("", of=follow, path=live.path)
+    assert ours < 3 * bare + 0.02, (ours, bare)
+    live.release()
+    assert live.end(run) == "live good2-1"
+
+
+def test_followed_log_is_whole_from_any_line_on(live: Alone) -> None:
+    """Backslashes, blanks and a last line that is still being written, too. (faults H14)"""
+    run = live.start("good2")
+    live.end(run)
+    log = live.state / "runs" / run / "log"
+    with log.open("a") as file:
+        file.write("  a\\nb \n\nend")
+    lines = log.read_text().splitlines()
+    for seen in (0, 3, len(lines) - 1):
+        done = live.call("follow", APP, run, str(seen), "no").stdout.decode().splitlines()
+        numbered = [f"{number}|{line}" for number, line in enumerate(lines, 1)]
+        assert done == [*numbered[seen:-1], "@t0ken ended live good2-1"]
+
+
+def test_verifying_asks_docker_less_often_the_longer_it_takes(live: Alone) -> None:
+    """Once for the containers, and then once for each look. (faults H14)"""
+    live.push("slow", "starting")
+    run = live.start("slow", health_timeout=60)
+    until(lambda: "phase verifying" in live.log(run))
+    time.sleep(8)
+    calls = live.read()["calls"]
+    verifying = calls[max(i for i, call in enumerate(calls) if " up -d " in call) :]
+    assert sum(call.startswith("inspect -f {{.Name}}|") for call in verifying) <= 16
+    assert sum(call.startswith("ps -a") for call in verifying) <= 2
+    with live.change() as data:
+        data["containers"]["shop-app-1"]["behaves"] = "healthy"
+    assert live.end(run) == "live slow-1"

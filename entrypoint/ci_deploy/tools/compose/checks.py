@@ -53,8 +53,15 @@ def trouble(host: Host) -> DeployError | None:
         return ToolMissing(message, hint=hint)
     if facts.refused:
         reason = f"Compose on {host} does not accept it: {facts.refused[-1]}"
-        return SettingsError(Problem("COMPOSE_FILE", reason))
+        return SettingsError(Problem("COMPOSE_FILE", reason, "", _advice(reason)))
     return None
+
+
+def _advice(reason: str) -> str:
+    if "neither an image nor a build context" not in reason:
+        return ""
+    both = 'COMPOSE_FILE="docker-compose.yml docker-compose.production.yml"'
+    return f"If the file only adds to another one, name both in their order, like {both}."
 
 
 def conflict(ctx: Context, host: Host, project: str, asked: str) -> DeployError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import NamedTuple
@@ -9,8 +10,10 @@ from typing import NamedTuple
 from ci_deploy.context import Context
 from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.tools.compose.env_file import env_file
-from ci_deploy.tools.compose.settings import DEFAULT_FILES
+from ci_deploy.tools.compose.settings import DEFAULT_FILES, FOR_PRODUCTION
 from ci_deploy.values import NOTHING
+
+COMPOSE = re.compile(r"(docker-)?compose([.-].*)?\.ya?ml")
 
 
 class ComposeFile(NamedTuple):
@@ -22,11 +25,13 @@ class ComposeFile(NamedTuple):
 
 def compose_files(ctx: Context, wanted: Sequence[str]) -> list[ComposeFile]:
     """Those of COMPOSE_FILE, or the first usual one. From git, else from the checkout, for a file
-    that the job itself has made. Raises SettingsError when one is missing."""
+    that the job itself has made. Raises SettingsError when one is missing, or when another one
+    beside it is for production."""
     if wanted:
         return [_file(ctx, name) for name in wanted]
     for name in DEFAULT_FILES:
         if found := _look(ctx, name):
+            _beside(ctx, name)
             return [found]
     where = f"in {ctx.settings.app_dir}" if ctx.settings.app_dir else "at the top of the repository"
     reason = f"it is not set, and there is none of {', '.join(DEFAULT_FILES)} {where}."
@@ -62,6 +67,23 @@ def digest(parts: Mapping[str, bytes]) -> str:
     names += [f"read/{name}" for name in parts.get("reads", b"").decode().splitlines()]
     sums = [f"{n}\n{sha256(parts[n]).hexdigest()}  -\n" for n in (*names, "app.env", "tag.env")]
     return sha256("".join(sums).encode()).hexdigest()
+
+
+def _beside(ctx: Context, name: str) -> None:
+    """Say which file was chosen. Raises SettingsError when that is a guess."""
+    folder = ctx.settings.app_dir
+    listed = ctx.repository.git(
+        "ls-tree", "-z", "--name-only", f"{ctx.revision}:{folder}", ok=None
+    ).out.decode(errors="replace")
+    others = [e for e in listed.split("\0") if COMPOSE.fullmatch(e) and e != name]
+    if name not in FOR_PRODUCTION and (meant := [e for e in others if "prod" in e]):
+        reason = f"it is not set, and there are both {name} and {', '.join(meant)}."
+        remedy = (
+            f'Set it: to "{meant[0]}", or to "{name} {meant[0]}" if that only adds to the other.'
+        )
+        raise SettingsError(Problem("COMPOSE_FILE", reason, "", remedy))
+    beside = f" (not {', '.join(others)})" if others else ""
+    ctx.console.indent(f"compose file: {_path(ctx, name)}{beside}")
 
 
 def _file(ctx: Context, name: str) -> ComposeFile:

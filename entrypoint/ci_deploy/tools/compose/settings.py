@@ -9,12 +9,19 @@ from ci_deploy.tools.server import server
 from ci_deploy.tools.ssh import SshSettings
 from ci_deploy.values import words
 
-# The first of these that exists in the checkout.
-DEFAULT_FILES = (
+# The first of these that exists in the checkout: for production, else in the order of Compose.
+FOR_PRODUCTION = (
     "docker-compose.production.yml",
     "compose.production.yaml",
+    "docker-compose.production.yaml",
+    "compose.production.yml",
+)
+DEFAULT_FILES = (
+    *FOR_PRODUCTION,
     "compose.yaml",
+    "compose.yml",
     "docker-compose.yml",
+    "docker-compose.yaml",
 )
 
 

@@ -46,6 +46,11 @@ phase() { put "$run/state" "$1" && mark phase "$1"; }
 
 pause() { sleep 0.2 2>/dev/null || sleep 1; }
 
+# nap COUNT: longer the longer somebody waits, since each look costs the host that serves the app.
+nap() {
+    if [ "$1" -lt 5 ]; then pause; elif [ "$1" -lt 15 ]; then sleep 0.5 2>/dev/null || sleep 1; else sleep 1; fi
+}
+
 now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
 
 # The same with fractions of a second where this `date` knows them.
@@ -131,7 +136,7 @@ take_lock() {
             told=$(holder)
             say "waiting for $told"
         fi
-        pause
+        nap "$tries"
     done
     locked=yes
     put "$home/holder" "${run##*/}"

@@ -9,7 +9,7 @@ CONTAINER='{{.Name}}|{{index .Config.Labels "com.docker.compose.service"}}|{{.Im
 # verify [SERVICES]: wait until every replica of $made is proven; fails with $why as soon as one cannot
 # become so. Compose's own `--wait` calls a crash loop healthy.
 verify() {
-    only=${1:-} started=$(stamp) url_trouble='' blind=0
+    only=${1:-} started=$(stamp) url_trouble='' blind=0 looks=0 ids=''
     : >"$run/seen" && : >"$run/told" || return
     while :; do
         if ! look; then
@@ -30,15 +30,19 @@ verify() {
             break
         fi
         [ -n "$going_back" ] || ! cancelled || { why=$(reason) && return 1; }
-        pause
+        nap "$looks"
+        looks=$((looks + 1))
     done
     why=${url_trouble:-$(sed -n 's/^bad //p' "$run/verdict" | head -n 1)}
     show_trouble
     return 1
 }
 
-# look: at all containers. An engine that does not answer is not one without containers.
+# look: at all containers; at those of the last look ($ids) as long as none of them is gone. An engine that
+# does not answer is not one without containers.
 look() {
+    # shellcheck disable=SC2086  # words
+    if [ -n "$ids" ] && docker inspect -f "$CONTAINER" $ids >"$run/containers" 2>/dev/null; then return; fi
     ids=$(containers '{{.ID}}') && : >"$run/containers" || return
     [ -n "$ids" ] || return 0
     # shellcheck disable=SC2086  # words
@@ -124,6 +128,7 @@ judge() {
 
 # show_failed: what `docker compose up` gave up on: a task that ended badly, what became unhealthy.
 show_failed() {
+    ids=
     look || return 0
     awk -F '|' '
         FILENAME ~ /images$/ { split($0, word, " "); wanted[word[1]] = word[4]; next }

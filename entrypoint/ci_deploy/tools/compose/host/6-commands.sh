@@ -226,15 +226,21 @@ follow() {
         listener=$!
         trap 'kill $listener 2>/dev/null' EXIT
     fi
-    last=$(date +%s)
+    # Read by the shell itself: a look starts no program but the `sleep` after it.
+    exec 4<"$run/log"
+    skipped=0
+    while [ "$skipped" -lt "$seen" ] && read -r _ <&4; do skipped=$((skipped + 1)); done
+    last=$(date +%s) turn=0 part=''
     while :; do
-        ended=$(how_ended) # asked before the log is read, so that no line is missed
-        lines=$(wc -l <"$run/log")
-        if [ "$lines" -gt "$seen" ]; then
-            awk -v from="$seen" -v to="$lines" 'NR > to { exit } NR > from { print NR "|" $0 }' \
-                "$run/log"
-            seen=$lines
-        fi
+        # Asked before the log is read, so that no line is missed; for a killed run once a second.
+        if [ -f "$run/outcome" ] || [ "$turn" = 0 ]; then ended=$(how_ended); fi
+        turn=$(((turn + 1) % 5))
+        while IFS= read -r line <&4; do
+            seen=$((seen + 1))
+            printf '%s\n' "$seen|$part$line"
+            part=
+        done
+        part=$part$line
         if [ -n "$ended" ]; then
             echo "@$token ended $ended"
             # A job says that it has seen it; one that was killed has not.
@@ -243,7 +249,7 @@ follow() {
         fi
         [ -z "$listener" ] || kill -0 "$listener" 2>/dev/null || return 0
         # A sign of life; and when nobody listens any more, the broken pipe ends us.
-        if [ $(($(date +%s) - last)) -ge 5 ]; then
+        if [ "$turn" = 0 ] && [ $(($(date +%s) - last)) -ge 5 ]; then
             last=$(date +%s)
             echo "@$token tick $(cat "$run/state")"
         fi
