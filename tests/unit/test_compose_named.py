@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,8 +13,10 @@ import pytest
 
 from ci_deploy.errors import SettingsError
 from ci_deploy.tools.compose.facts import read_facts
+from ci_deploy.tools.compose.files import ComposeFile
 from ci_deploy.tools.compose.mentioned import mentioned
-from ci_deploy.tools.compose.named import bring
+from ci_deploy.tools.compose.named import Tree, bring
+from tests.support import Checkout
 
 PATH = "/srv/shop"
 
@@ -136,3 +141,34 @@ def test_file_that_is_nowhere_is_refused_and_a_directory_is_made_by_docker(
         return
     with pytest.raises(SettingsError, match="neither in the repository at 1111111 nor on"):
         _bring(_Tree(), volume, there)
+
+
+def test_files_of_included_files_are_looked_for_beside_them_and_at_the_top(tmp_path: Path) -> None:
+    """Versions of Compose differ in it. (faults H4)"""
+    checkout = Checkout(
+        tmp_path / "checkout",
+        {
+            "compose.yml": "include: [app/compose.yml]\n",
+            "app/compose.yml": "services: {app: {extends: {file: base.yml}, env_file: top.env}}\n",
+            "app/base.yml": "services: {app: {env_file: [.env, own.env]}}\n",
+            "app/own.env": "A=1\n",
+            "top.env": "B=1\n",
+            "other.env": "C=1\n",
+            ".env": "D=1\n",
+        },
+    )
+    ctx: Any = SimpleNamespace(
+        app_config={}, revision=checkout.head, settings=SimpleNamespace(app_dir=""),
+        repository=SimpleNamespace(git=_git(checkout.path)),
+    )  # fmt: skip
+    tree = Tree(ctx, [ComposeFile("compose.yml", b"include: [app/compose.yml]\n")], {})
+    assert set(tree.reads) == {"app/compose.yml", "app/base.yml", "app/own.env", "top.env"}
+    assert tree.parts["read/top.env"] == b"B=1\n"
+
+
+def _git(folder: Path) -> Callable[..., Any]:
+    def git(*words: str, **_: object) -> Any:
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, check=True)
+        return SimpleNamespace(exit_code=0, out=done.stdout)
+
+    return git

@@ -100,8 +100,12 @@ class Tree:
         waiting = [(text, "") for text in self.texts]
         while waiting:
             text, folder = waiting.pop()
-            for word in mentioned(text.decode(errors="replace"), variables):
-                name = posixpath.normpath(posixpath.join(folder, word))
+            words = list(mentioned(text.decode(errors="replace"), variables))
+            # Versions of Compose differ in what a path in an included file is relative to.
+            names = [
+                posixpath.normpath(posixpath.join(at, w)) for at in (folder, "") for w in words
+            ]
+            for name in names:
                 if name in found or name == ".env" or name not in self.files:
                     continue
                 found[name] = self.content(name)
