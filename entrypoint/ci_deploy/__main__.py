@@ -28,9 +28,18 @@ def _run(argv: list[str]) -> int:
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # until `cli` takes them over
         signal.signal(signum, _too_early)
     gc.disable()  # importing leaves no garbage, and looking for it took 13 of 190 ms
-    from ci_deploy import cli
+    from ci_deploy import limits
+    from ci_deploy.errors import Ending
 
-    return cli.run(argv)
+    try:
+        from ci_deploy import cli
+
+        return cli.run(argv)
+    except Exception as error:  # a limit may be met again while it is told, or while we clean up
+        if not isinstance(known := limits.named(error), Ending):
+            raise
+        os.write(2, f"{known.message}\n{known.hint}\n".encode())
+        return known.code
 
 
 def _too_early(signum: int, _frame: object) -> None:

@@ -19,9 +19,13 @@ def named(error: Exception) -> Exception:
 def _limit(error: Exception) -> tuple[str, str] | None:
     code = error.errno if isinstance(error, OSError) else None
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    memory = resource.getrlimit(resource.RLIMIT_AS)[0]
+    no_thread = "can't start new thread" in str(error)  # it needs memory, too
     if code in {errno.EMFILE, errno.ENFILE}:
         return f"more than {files} open files", "`ulimit -n 1024`"
-    if code == errno.EAGAIN or "can't start new thread" in str(error):
+    if no_thread and memory != resource.RLIM_INFINITY:
+        return f"more memory than {memory // 1024} KiB", "`ulimit -v unlimited`"
+    if code == errno.EAGAIN or no_thread:
         return "more processes or threads", "`docker run --pids-limit 100`, `ulimit -u`"
     if code == errno.ENOMEM or isinstance(error, MemoryError):
         return "more memory", "`docker run --memory 256m`, `ulimit -v unlimited`"
