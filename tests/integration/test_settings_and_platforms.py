@@ -53,6 +53,19 @@ def test_mistakes_are_spelled_as_inputs_on_github(checkout: Checkout, tmp_path: 
     assert "::error title=ci-deploy::" in done.output
 
 
+def test_missing_secret_on_github_names_the_jobs_environment(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    """An empty secret is mostly one of an environment that the job does not name (faults E6)."""
+    given = {"INPUT_APP-NAME": "hello", "INPUT_DOKKU-HOST": "dokku@127.0.0.1"}
+    env = {**_github(checkout, tmp_path), **given}
+    done = run("ci-deploy", cwd=checkout.path, env={**env, "INPUT_SSH-PRIVATE-KEY": ""})
+    assert done.code == 2
+    assert "input `ssh-private-key`: is required" in done.output
+    assert "only a job with `environment: NAME` gets those" in done.output
+    assert done.report["hint"].startswith("If the secret exists")
+
+
 @pytest.mark.parametrize(
     ("given", "name"),
     [

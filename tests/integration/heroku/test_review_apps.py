@@ -260,6 +260,34 @@ def test_address_of_the_base_apps_database_is_refused(
     assert heroku.writes() == []
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        "postgresql://someone:else@DB.example.com:5432/live?sslmode=require",
+        "postgres://u:p4ssw0rd@db.example.com/live/",
+    ],
+)
+def test_database_of_the_base_app_is_known_by_its_place(
+    heroku: HerokuStandIn, job: Jobs, env: dict[str, str], other: str
+) -> None:
+    """Whatever the driver, the user, the case of the host or the parameters (faults C3)."""
+    heroku.apps["hello"].config["DATABASE_URL"] = "postgres://u:p4ssw0rd@db.example.com/live"
+    done = job.run("review", settings=env, REVIEW_CONFIG=f"MY_URL={other}\n")
+    assert done.code == 14, done.output
+    assert f"MY_URL of {NAME} would be DATABASE_URL of hello" in done.output
+    assert heroku.writes() == []
+
+
+def test_base_app_whose_config_may_not_be_read_is_said(
+    heroku: HerokuStandIn, job: Jobs, env: dict[str, str]
+) -> None:
+    """The guard was off without a word then (faults C3)."""
+    heroku.faults(Fault("GET /apps/hello/config-vars$", 403, times=9))
+    done = job.run("review", settings=env, REVIEW_CONFIG="DATABASE_URL=postgres://db/x\n")
+    assert done.code == 0, done.output
+    assert any("hello" in warning for warning in done.report["warnings"]), done.report["warnings"]
+
+
 # --- removing ---
 
 
