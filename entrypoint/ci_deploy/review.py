@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from ci_deploy.ci.base import CIContext
-from ci_deploy.errors import Problem, Refused, SettingsError
+from ci_deploy.errors import Problem, Refused, SettingsError, SkipDeploy
 from ci_deploy.settings import setting, settings
+
+if TYPE_CHECKING:
+    from ci_deploy.context import Context
 
 PORTS = {
     "postgres": 5432, "mysql": 3306, "mariadb": 3306, "mongodb": 27017, "redis": 6379,
@@ -72,6 +75,17 @@ class ReviewApp(NamedTuple):
         """Its own host name under REVIEW_DOMAIN; empty without one."""
         label = self.name.partition(".")[0]
         return f"{label}.{self.settings.domain}" if self.settings.domain else ""
+
+    def check_branch(self, ctx: Context) -> None:
+        """Whoever runs the job of a change again after its end does not get its review app back.
+
+        Raises SkipDeploy where the branch is known to be gone.
+        """
+        known = self.branch and not ctx.facts.fork and ctx.facts.event != "local"
+        named = self.settings.name or ctx.command != "review"
+        if known and not named and ctx.repository.is_gone(self.branch):
+            message = f"the branch {self.branch} is gone, so its review app is not made again."
+            raise SkipDeploy(message)
 
     def url(self, facts: CIContext) -> str:
         """REVIEW_URL for this app; empty when it is not set."""

@@ -69,6 +69,25 @@ def test_second_run_updates_and_third_has_nothing_to_do(
     assert dokku.apps() == apps
 
 
+def test_job_that_is_run_again_after_its_branch_is_gone_makes_no_app(
+    dokku: DokkuStandIn, checkout: Checkout, env: dict[str, str], tmp_path: Path
+) -> None:
+    """Its merge request was closed since; one that is there is updated still (faults A13)."""
+    checkout.git("branch", "feature/login")
+    copy = tmp_path / "copy"
+    checkout.git("clone", "--quiet", f"file://{checkout.path}", str(copy))
+    env |= {"CI_PROJECT_DIR": str(copy), "REDEPLOY": "true", "DOKKU_SERVICES": ""}
+    assert run("ci-deploy", "review", cwd=copy, env=env).code == 0
+    checkout.git("branch", "-D", "feature/login")
+    assert run("ci-deploy", "review", cwd=copy, env=env).report["status"] == "succeeded"
+    assert run("ci-deploy", "destroy", cwd=copy, env=env).code == 0
+    done = run("ci-deploy", "review", cwd=copy, env=env)
+    assert done.code == 0, done.output
+    assert done.report["status"] == "skipped"
+    assert "the branch feature/login is gone, so its review app is not made" in done.output
+    assert dokku.apps() == ["hello"]
+
+
 def test_push_and_merge_request_pipelines_mean_the_same_app(
     dokku: DokkuStandIn, checkout: Checkout, env: dict[str, str]
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ci_deploy import ci
+from ci_deploy.ci.local import Local
 from ci_deploy.report import Report
 
 CIRCLE = {
@@ -93,3 +94,41 @@ def test_everywhere_a_report_is_left_in_the_workspace(
     ci.detect({}).write(Report(command="deploy", status="succeeded", lines=("é",)))
     found = json.loads((workspace / "deploy-report.json").read_text())
     assert (found["schema"], found["status"], found["lines"]) == (1, "succeeded", ["é"])
+
+
+@pytest.mark.parametrize(
+    ("environ", "fork"),
+    [
+        ({}, False),
+        ({"TRAVIS_PULL_REQUEST_SLUG": "eve/web", "TRAVIS_REPO_SLUG": "acme/web"}, True),
+        ({"TRAVIS_PULL_REQUEST_SLUG": "acme/web", "TRAVIS_REPO_SLUG": "acme/web"}, False),
+        ({"TRAVIS_PULL_REQUEST_SLUG": "", "TRAVIS_REPO_SLUG": "acme/web"}, False),
+        (
+            {
+                "BUILDKITE_PULL_REQUEST_REPO": "git://github.com/eve/web.git",
+                "BUILDKITE_REPO": "git@github.com:acme/web.git",
+            },
+            True,
+        ),
+        (
+            {
+                "BUILDKITE_PULL_REQUEST_REPO": "https://github.com/acme/web.git",
+                "BUILDKITE_REPO": "git@github.com:acme/web.git",
+            },
+            False,
+        ),
+        ({"SYSTEM_PULLREQUEST_ISFORK": "True"}, True),
+        ({"SYSTEM_PULLREQUEST_ISFORK": "False"}, False),
+        ({"CHANGE_FORK": "eve"}, True),
+    ],
+)
+def test_fork_on_ci_that_is_not_known_is_seen(environ: dict[str, str], fork: bool) -> None:
+    """By the variables of Travis, Buildkite, Azure, Jenkins and others (faults G2)."""
+    assert Local(environ).context.fork is fork
+
+
+@pytest.mark.parametrize("name", ["DRONE_PULL_REQUEST", "CI_COMMIT_PULL_REQUEST", "CIRRUS_PR"])
+def test_pull_request_of_which_it_is_not_told_whose_it_is_is_doubted(name: str) -> None:
+    """What cannot be known is refused (faults G2)."""
+    assert name in Local({name: "7"}).context.doubt
+    assert not Local({}).context.doubt

@@ -173,6 +173,48 @@ def test_credentials_that_checkout_v6_keeps_in_an_included_file_are_found(
     assert "AUTHORIZATION: basic eDp5" in environ.values()
 
 
+@pytest.mark.parametrize("where", ["named", "temporary"])
+def test_credentials_that_checkout_v6_keeps_for_other_paths_are_found(
+    make: Make, checkout: Checkout, tmp_path: Path, where: str
+) -> None:
+    """Gitea and Forgejo, and `docker run -v` (faults A11; actions/checkout#2321)."""
+    name = "git-credentials-3f1c.config"
+    file = tmp_path / name
+    file.write_text('[http "https://github.com/"]\n\textraheader = AUTHORIZATION: basic eDp5\n')
+    path = file if where == "named" else Path("/github/runner_temp", name)
+    checkout.git("config", "includeIf.gitdir:/github/workspace/.git.path", str(path))
+    checkout.git("config", "remote.origin.url", "https://github.com/acme/web")
+    repository = make(checkout.path)
+    repository._ci.environ = {"RUNNER_TEMP": str(tmp_path)}
+    url, environ = repository._source()
+    assert url == "https://github.com/acme/web"
+    assert "AUTHORIZATION: basic eDp5" in environ.values()
+
+
+def test_file_that_is_no_credentials_of_checkout_is_not_read(
+    make: Make, checkout: Checkout, tmp_path: Path
+) -> None:
+    """Whatever else a config includes for other places stays there (faults A11)."""
+    (tmp_path / "other.config").write_text('[http "https://x/"]\n\textraheader = SECRET: 1\n')
+    checkout.git("config", "includeIf.gitdir:/elsewhere/.path", str(tmp_path / "other.config"))
+    url, environ = source(make, checkout, "https://github.com/acme/web")
+    assert url == "https://github.com/acme/web"
+    assert "SECRET: 1" not in environ.values()
+
+
+def test_branch_that_is_gone_from_the_origin(
+    make: Make, checkout: Checkout, tmp_path: Path
+) -> None:
+    """Only what is known to be gone is (faults A13)."""
+    checkout.git("branch", "feature")
+    copy = clone(checkout, tmp_path / "copy")
+    repository = make(copy.path)
+    assert [repository.is_gone(name) for name in ("feature", "gone", "")] == [False, True, False]
+    assert not make(checkout.path).is_gone("gone")
+    copy.git("config", "remote.origin.url", "file:///nowhere")
+    assert not make(copy.path).is_gone("feature")
+
+
 def test_names_are_looked_up_in_the_checkout(make: Make, checkout: Checkout) -> None:
     first, second = checkout.head, checkout.commit("Second")
     checkout.git("tag", "light", first)
@@ -200,7 +242,7 @@ def test_names_that_mean_no_commit_are_refused(make: Make, checkout: Checkout, n
         assert f"DEPLOY_REVISION: there is no commit, branch or tag `{name}`" in told
     else:
         assert "e" * 40 in told
-    assert "GIT_DEPTH" in told or not name
+    assert ("GIT_DEPTH" in told and "DEPLOY_REVISION" in told) or not name
 
 
 def test_files_of_a_commit(make: Make, checkout: Checkout) -> None:

@@ -8,6 +8,19 @@ from typing import ClassVar
 
 from ci_deploy import checkouts
 from ci_deploy.ci.base import CI, CIContext
+from ci_deploy.tools import origin
+
+# Where a change comes from, on CI that is not known otherwise: two variables that differ in a fork.
+SLUGS = {
+    "TRAVIS_PULL_REQUEST_SLUG": "TRAVIS_REPO_SLUG",
+    "BUILDKITE_PULL_REQUEST_REPO": "BUILDKITE_REPO",
+    "APPVEYOR_PULL_REQUEST_HEAD_REPO_NAME": "APPVEYOR_REPO_NAME",
+    "SEMAPHORE_GIT_PR_SLUG": "SEMAPHORE_GIT_REPO_SLUG",
+    "BITRISEIO_PULL_REQUEST_REPOSITORY_URL": "GIT_REPOSITORY_URL",
+}
+PULLS = ("DRONE_PULL_REQUEST", "CI_COMMIT_PULL_REQUEST", "CIRRUS_PR")  # of a fork or not: not told
+
+DOUBT = "this is the job of a pull request ({}), and whether of a fork cannot be known."
 
 
 class Local(CI):
@@ -25,7 +38,18 @@ class Local(CI):
         here = Path.cwd()
         return CIContext(
             ref=checkouts.branch(here),
+            fork=_is_fork(environ),
+            doubt=next((DOUBT.format(name) for name in PULLS if environ.get(name)), ""),
             actor=environ.get("USER", ""),
             event="local",
             workspace=here,
         )
+
+
+def _is_fork(environ: Mapping[str, str]) -> bool:
+    get = environ.get
+    differ = any(
+        get(theirs) and origin.repository(get(theirs, "")) != origin.repository(get(ours, ""))
+        for theirs, ours in SLUGS.items()
+    )
+    return differ or get("SYSTEM_PULLREQUEST_ISFORK") == "True" or bool(get("CHANGE_FORK"))

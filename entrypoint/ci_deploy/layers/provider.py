@@ -154,7 +154,9 @@ class Provider(Layer[S]):
     def guard_review_app(self) -> None:
         """An app that this tool has not made as a review app is never touched as one."""
         review = self.ctx.review
-        if not review or not self.exists or self.is_review_app():
+        if review and not self.exists:
+            return review.check_branch(self.ctx)
+        if not review or self.is_review_app():
             return None
         app, yes = self.ctx.app, self.ctx.arguments.get("yes")
         if self.ctx.arguments.get("adopt") and yes:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ci_deploy.checkouts import Checkout
 from ci_deploy.ci.base import CI
-from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.errors import Problem, SettingsError, Unreachable
 from ci_deploy.settings import setting, settings
 from ci_deploy.shell.program import Command, Result
 from ci_deploy.shell.programs import ALWAYS
@@ -39,6 +39,7 @@ class GitSettings:
 
 
 NO_OBJECT = (0, 1, 128)  # exit codes of a question after something that may not be there
+NO_BRANCH = 2  # exit code of `ls-remote --exit-code`
 PARTIAL = "is partial, and the rest"
 FETCH_TIMEOUT = 600.0  # seconds; a big history takes its time
 
@@ -147,6 +148,17 @@ class Repository:
         url = self._ask("config", "--local", "--get", "remote.origin.url")
         theirs, ours = origin.repository(url), origin.repository(self._origin)
         return theirs if theirs and ours and theirs.lower() != ours.lower() else ""
+
+    def is_gone(self, branch: str) -> bool:
+        """Whether a branch is known to be gone from where the checkout came from."""
+        url, environ = self._source()
+        if not (url and branch):
+            return False
+        words = ("ls-remote", "--exit-code", "--heads", "--", url, f"refs/heads/{branch}")
+        try:
+            return self.git(*words, env=environ, ok=None).exit_code == NO_BRANCH
+        except Unreachable:
+            return False
 
     def has(self, sha: str) -> bool:
         """Whether the commit is there."""
@@ -271,8 +283,17 @@ class Repository:
     def _source(self) -> tuple[str, dict[str, str]]:
         """The clone's URL without its password, and an environ that has it."""
         # with its includes: actions/checkout@v6 keeps the credentials in a file of its own
-        listed = self._ask(
-            "config", "--local", "--includes", "--get-regexp",
-            r"^(remote\.origin\.url|http\..*\.extraheader)$",
-        )  # fmt: skip
+        keys = r"^(remote\.origin\.url|http\..*\.extraheader)$"
+        listed = self._ask("config", "--local", "--includes", "--get-regexp", keys)
+        listed = listed if ".extraheader " in listed.lower() else self._elsewhere()
         return origin.source(listed, self._origin)
+
+    def _elsewhere(self) -> str:
+        """The same, where actions/checkout@v6 includes its files for other paths than these."""
+        url = self._ask("config", "--local", "--get-regexp", r"^remote\.origin\.url$")
+        included = self._ask("config", "--local", "--get-regexp", r"^includeif\..*\.path$")
+        for path in origin.credentials(included, self._ci.environ.get("RUNNER_TEMP", "")):
+            words = ("config", "--file", str(path), "--get-regexp", r"^http\..*\.extraheader$")
+            if found := self._ask(*words):
+                return f"{url}\n{found}"
+        return url

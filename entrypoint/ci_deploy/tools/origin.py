@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 SAFE = {
@@ -46,6 +48,15 @@ def source(listed: str, job: str) -> tuple[str, dict[str, str]]:
             "CI_DEPLOY_PASSWORD": unquote(parts.password or ""),
         }
     return bare, {**environ, **configured({**SAFE, **config})}
+
+
+def credentials(included: str, temporary: str) -> list[Path]:
+    """The files of actions/checkout@v6 that are there, of `includeif.….path` lines: where it says,
+    or in the job's own directory for temporary files."""
+    paths = [Path(line.partition(" ")[2]) for line in included.splitlines()]
+    ours = [path for path in paths if re.fullmatch(r"git-credentials-[\w-]+\.config", path.name)]
+    ours += [Path(temporary, path.name) for path in ours if temporary]
+    return [path for path in dict.fromkeys(ours) if path.is_file() and not path.is_symlink()]
 
 
 def repository(url: str) -> str:

@@ -93,6 +93,20 @@ def test_part_of_a_monorepo_goes_as_an_archive(heroku: HerokuStandIn, job: Jobs)
     assert job.run(APP_DIR="api", DEPLOY_METHOD="push").code == 2
 
 
+def test_another_directory_of_the_same_revision_is_built(heroku: HerokuStandIn, job: Jobs) -> None:
+    """And the same one is skipped (faults A5)."""
+    job.checkout.commit(
+        "Parts", {"api/Procfile": "web: sleep 601\n", "w/Procfile": "web: sleep 6\n"}
+    )
+    for number, folder in enumerate(("api", "w", "", "api"), 1):
+        planned = job.run("plan", APP_DIR=folder)
+        done = job.run(APP_DIR=folder)
+        assert done.report["status"] == "succeeded", done.output
+        assert planned.report["changes"] == done.report["changes"]
+        assert job.run(APP_DIR=folder).report["status"] == "skipped"
+        assert len(heroku.apps["hello"].builds) == number
+
+
 def test_app_that_only_has_master_gets_it(heroku: HerokuStandIn, job: Jobs) -> None:
     repository = heroku.platform.folder / "hello.git"
     job.checkout.git("push", "--quiet", str(repository), "HEAD:refs/heads/master")

@@ -175,6 +175,18 @@ def pipeline(heroku: HerokuStandIn, job: Jobs) -> str:
     return job.deployed("hello-staging")
 
 
+def test_rollback_to_the_id_of_a_tag(heroku: HerokuStandIn, job: Jobs) -> None:
+    """It stands for its commit (faults A2)."""
+    old = job.deployed()
+    job.checkout.git("tag", "--annotate", "--message", "One", "v1")
+    tag = job.checkout.git("rev-parse", "v1")
+    job.checkout.commit("New")
+    job.deployed()
+    done = job.run("rollback", tag)
+    assert done.code == 0, done.output
+    assert heroku.apps["hello"].running_revision == old
+
+
 def test_promotes_what_staging_runs_without_a_build(
     heroku: HerokuStandIn, job: Jobs, pipeline: str
 ) -> None:

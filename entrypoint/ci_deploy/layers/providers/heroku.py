@@ -94,7 +94,7 @@ class Heroku(ClosedApp):
         Raises Refused, SettingsError.
         """
         ctx, state = self.ctx, self.state
-        if state.live.revision != ctx.revision or ctx.settings.redeploy:
+        if state.live.revision != ctx.revision or ctx.settings.redeploy or self._other_part:
             code = self._code()
         elif state.undone.version:  # its config is not what runs
             why = f"the release phase of {state.undone.name} has failed"
@@ -103,6 +103,12 @@ class Heroku(ClosedApp):
             return None
         code.prepare()
         return code
+
+    @property
+    def _other_part(self) -> bool:
+        """Whether what runs is known to be built of another directory."""
+        slug, wanted = self.state.release.slug, self.ctx.settings.app_dir
+        return self._branches is not None and self.notes.folders.get(slug, "") != wanted
 
     def _code(self) -> Code:
         """The way in which the code gets there."""
@@ -175,11 +181,17 @@ class Heroku(ClosedApp):
         with begun():
             made = self.code.run() if self.code else self._wake()
             if made is None or self.ctx.planning:
-                return
+                return self._note_part("")
             timeout = self.settings.boot_timeout
             self.ctx.live = live = self.app.verify(self.ctx.revision, made, timeout=timeout)
+            self._note_part(made.slug or self.app.look_again().release.slug)
         app, short = self.ctx.app, live.revision[:7]
         self.ctx.console.indent(f"verified: {app} runs {short}, {live.detail}")
+        return None
+
+    def _note_part(self, slug: str) -> None:
+        if folder := self.ctx.settings.app_dir:
+            self.notes.built_from(slug, folder)
 
     def _look_after_waiting(self) -> None:
         """Somebody else's deploy is waited for; what has come of it may change everything: ours

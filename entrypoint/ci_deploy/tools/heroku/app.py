@@ -56,6 +56,7 @@ class App:
         self.releases = Releases(ctx, api, name)
         self.dynos = Dynos(api, name)
         self._url = ""
+        self.parts: frozenset[str] = frozenset()  # slugs that were built of a directory only
 
     def look(self) -> State:
         """Everything at once. Raises Unreachable, Unauthorized."""

@@ -78,8 +78,9 @@ class SlugAgain(Code):
 
 
 def slug_of(app: App, revision: str) -> Release | None:
-    """The newest release that has a slug of this revision which still exists."""
-    known = [each for each in app.releases.newest(MANY) if each.slug and each.status != "expired"]
+    """The newest release that has a slug of this revision, of all of it, which still exists."""
+    listed = (each for each in app.releases.newest(MANY) if each.status != "expired")
+    known = [each for each in listed if each.slug and each.slug not in app.parts]
     known.sort(key=lambda each: revision[:7] not in each.description)  # only a hint
     for slug in list(dict.fromkeys(each.slug for each in known))[:FAR_ENOUGH]:
         if app.releases.commit(slug) == revision:

@@ -83,6 +83,7 @@ class HerokuApp(Provider[HerokuSettings]):
                 ctx.console.warning(f"notes of earlier runs cannot be read: {error.message}")
                 self._unread = error
             self.notes.read(self._branches or ())
+            self.app.parts = frozenset(self.notes.folders)
 
     def config(self) -> Mapping[str, str]:
         if self._config is None:
