@@ -44,11 +44,12 @@ class Checkout(NamedTuple):
 
 def find(workspace: Path, named: str) -> Checkout:
     """The one that CHECKOUT_DIR names, else the top of the workspace's. Where that is none, a
-    checkout in it in which we were started."""
+    checkout in it in which we were started, or any where it is a path of another machine."""
     if named:
         return Checkout(workspace / named, named)
     here, there = top(_cwd()), top(workspace)
-    if here and not there and workspace.resolve() in here.parents:
+    inside = here and (workspace.resolve() in here.parents or not workspace.exists())
+    if here and inside and not there:
         return Checkout(here)
     return Checkout(there or workspace)
 

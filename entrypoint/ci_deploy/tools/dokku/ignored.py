@@ -1,7 +1,8 @@
-"""Tracked files that `.gitignore` matches, in an archive for Dokku.
+"""An archive as Dokku has to get it, so that it builds what it would build of a push.
 
 Facts: `git:from-archive` puts the files into a repository with `git add --all`, which leaves out
 what `.gitignore` matches. To git itself a tracked file is never ignored, so a push has them all.
+Where a directory is all that an archive holds, Dokku takes it for a wrapper and leaves it out.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ NOTHING = b"\n# by ci-deploy, for this archive only: all of its files are tracke
 
 def keep(ctx: Context, path: Path) -> None:
     """Have Dokku take all files of a tar archive: where one would be left out, the `.gitignore`
-    that does so ends with `!*` in the archive."""
+    that does so ends with `!*` in the archive. An empty one keeps a directory that is alone."""
     import tarfile  # takes long to load, and most runs need none
 
     with tarfile.open(path) as archive:
+        tops = {each.name.partition("/")[0] for each in archive}
         members = {each.name: each for each in archive if not each.isdir()}  # later ones win
         rules = {
             name: (file.read() if (file := archive.extractfile(each)) else b"")
@@ -37,6 +39,9 @@ def keep(ctx: Context, path: Path) -> None:
         for source in sources:
             rules[source] += NOTHING
         changed |= sources
+    if len(tops) == 1 and not tops & members.keys():
+        with tarfile.open(path, "a:") as archive:
+            archive.addfile(tarfile.TarInfo(NAME))
     if not changed:
         return
     with tarfile.open(path, "a:") as archive:
