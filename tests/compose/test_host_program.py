@@ -621,3 +621,70 @@ def test_verifying_asks_docker_less_often_the_longer_it_takes(live: Alone) -> No
     with live.change() as data:
         data["containers"]["shop-app-1"]["behaves"] = "healthy"
     assert live.end(run) == "live slow-1"
+
+
+# --- files of the repository ---
+
+
+def _with(host: Alone, tag: str, **files: str) -> dict[str, bytes]:
+    """A release with files that Compose reads (`read_…`) or that containers share (`place_…`)."""
+    more: dict[str, bytes] = {}
+    for name, text in files.items():
+        kind, _, rest = name.partition("_")
+        path = rest.replace("__", "/")
+        more[f"{kind}/{path}"] = text.encode()
+        more[f"{kind}s"] = more.get(f"{kind}s", b"") + f"{path}\n".encode()
+    return {**host.parts(tag), **more}
+
+
+def test_what_somebody_has_changed_in_a_shared_directory_stays(host: Alone) -> None:
+    """What a release has left there is brought up to date, and goes with it. (faults H4)"""
+    first = _with(host, "good1", place_d__a="1", place_d__b="1", place_d__c="1")
+    assert host.deploy("good1", first) == "live good1-1"
+    folder = host.path / "d"
+    (folder / "b").write_text("mine")
+    (folder / "own").write_text("own")
+    run = host.start("good2", _with(host, "good2", place_d__a="2", place_d__b="2"))
+    assert host.end(run) == "live good2-1"
+    shown = {each.name: each.read_text() for each in folder.iterdir()}
+    assert shown == {"a": "2", "b": "mine", "own": "own"}
+    assert "d/b was changed on this host, so it stays as it is" in host.log(run)
+    assert host.deploy("good1", action="rollback") == "live good1-1"
+    shown = {each.name: each.read_text() for each in folder.iterdir()}
+    assert shown == {"a": "1", "b": "mine", "c": "1", "own": "own"}
+
+
+def test_what_compose_reads_is_that_of_the_release_that_runs(host: Alone) -> None:
+    """Also after one that failed before its switch; what was there by hand is kept. (faults H4)"""
+    file = host.path / "app.environ"
+    file.write_text("by hand")
+    assert host.deploy("good1", _with(host, "good1", read_app="1")) == "live good1-1"
+    assert host.deploy("good2", _with(host, "good2", **{"read_app.environ": "2"})) == "live good2-1"
+    assert file.read_text() == "2"
+    assert host.file("replaced/app.environ") == "by hand"
+    end = host.deploy("nothere", _with(host, "nothere", **{"read_app.environ": "3"}))
+    assert end.startswith("failed ")
+    assert file.read_text() == "2"
+    assert host.deploy("bad1", _with(host, "bad1", **{"read_app.environ": "4"})).startswith(
+        "rolled-back "
+    )
+    assert file.read_text() == "2"
+
+
+def test_copies_go_with_the_last_release_that_has_them(live: Alone) -> None:
+    """(faults H4)"""
+
+    def parts(tag: str, *sums: str) -> dict[str, bytes]:
+        names = "".join(f"{each}\n" for each in sums).encode()
+        contents = {f"content/{each}": each.encode() for each in sums}
+        return {**live.parts(tag), "contents": names, **contents}
+
+    assert live.deploy("good2", parts("good2", "one", "two")) == "live good2-1"
+    assert oct((live.state / "content/one").stat().st_mode)[-3:] == "644"
+    assert live.deploy("good1", action="rollback") == "live good1-1"
+    live.deploy("good3", parts("good3", "two"))
+    (live.state / "releases/good2-1/live").write_text("1\n")
+    (live.state / "releases/good1-1/live").write_text("2\n")
+    (live.path / ".env").write_text("A=1\n")
+    assert live.deploy("good3", parts("good3", "two"), keep=1) == "live good3-1"
+    assert [each.name for each in (live.state / "content").iterdir()] == ["two"]

@@ -136,3 +136,13 @@ def test_changed_content_is_applied_and_only_that(app: App) -> None:
     assert app.deploy("good1", APP_CONFIG="S=two\nFIXED=1", REDEPLOY="true", **steady).code == 0
     assert len(before & app.ids()) == 1, "the app is recreated"
     assert database in app.ids()
+
+
+def test_file_that_compose_misses_is_named_by_its_path_on_the_host(app: App) -> None:
+    """Also where ours are laid over what is there to look. (faults H4)"""
+    lists = "env_file: [here.env, lost.env]"
+    app.checkout.commit("One", {FILE: app.small.replace("env_file: .env", lists), "here.env": ""})
+    done = app.run("plan")
+    assert done.code == 2, done.output
+    assert f"{app.folder}/lost.env" in done.output
+    assert app.hosts[0].sh(f"ls -A {app.name}") == ".env\n"

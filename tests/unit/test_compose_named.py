@@ -172,3 +172,13 @@ def _git(folder: Path) -> Callable[..., Any]:
         return SimpleNamespace(exit_code=0, out=done.stdout)
 
     return git
+
+
+def test_directory_that_is_somebody_elses_is_left_alone_with_a_warning() -> None:
+    """Docker makes missing ones as root: to fail there would stop what has worked. (faults H4)"""
+    tree = _Tree(d__a_conf="1")
+    warned: list[str] = []
+    tree.ctx.console = SimpleNamespace(warning=warned.append)
+    brought = _bring(tree, {"source": "d", "target": "/d"}, f"there r {PATH}/d")
+    assert not brought.parts
+    assert "may not be written to by us" in warned[0]

@@ -56,7 +56,7 @@ probe() {
         return
     fi
     [ ! -f "$tmp/model" ] ||
-        sed "/level=warning/d; s|$dir/files/||g; s/^/refused /" "$tmp/model.errors" | tail -n 5
+        sed "/level=warning/d; s|$dir/files/||g; s/^/refused /" "$tmp/model.errors" | really | tail -n 5
 }
 
 # forget_old_probes: what those that were killed have left; there is configuration in it.
