@@ -98,5 +98,7 @@ def what_is_live(ctx: Context, live: Live | None, before: Live | None) -> str:
         return f"{app} runs no revision that is known."
     as_before = before is not None and before.revision == live.revision
     state = "" if live.up else f", but not all of its processes run {live.detail}".rstrip()
+    if live.unchecked:
+        state = f" (whether its processes are up: `{ctx.provider.check_command}`)"
     busy = "; a deploy goes on there" if live.busy else ""
     return f"{app} {'still ' if as_before else ''}runs {live.revision[:7]}{state}{busy}."

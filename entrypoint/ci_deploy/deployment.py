@@ -282,6 +282,7 @@ class Deployment:
         if ctx.cancellation.signum:  # wins over all, also when it came this late
             report.message = report.message or ctx.cancellation.error().message
             self._close(Cancelled.status, ctx.cancellation.error().code)
+        report.duration = time.monotonic() - ctx.started  # with all that came after the outcome
         closing.close(ctx)
 
     def _warn(self, handler: Handler, error: Exception) -> None:

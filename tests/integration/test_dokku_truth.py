@@ -210,7 +210,7 @@ def test_killed_while_held_back_the_next_run_knows_what_runs(
     naive.dokku("ps:scale hello worker=1")
     old = app.head
     new = app.migration("20260101_prices")
-    hang = Fault("run --no-tty", "hang", times=1)
+    hang = Fault("run hello", "hang", times=1)
     dokku.faults(hang)
     running = Run("deploy", cwd=app.path, env={**env, "MIGRATE": "before"})
     until(lambda: dokku.struck(hang))

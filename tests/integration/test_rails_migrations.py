@@ -151,7 +151,7 @@ def test_kill_between_deploy_and_migration_is_finished_by_the_next_run(
     dokku: DokkuStandIn, shop: Shop
 ) -> None:
     shop.app.migration("20260101_prices")
-    hang = Fault("run --no-tty", "hang", times=1)
+    hang = Fault("run hello", "hang", times=1)
     dokku.faults(hang)
     running = Run("deploy", cwd=shop.app.path, env=shop.env)
     until(lambda: dokku.struck(hang))

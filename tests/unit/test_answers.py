@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
-from ci_deploy.layers.provider import Live
 from ci_deploy.shell.program import Result
 from ci_deploy.tools.dokku import answers
+from ci_deploy.tools.dokku.processes import Health, Process, inspected, reported, restarted
 
 REPAIR = "Its own words are above. Repair it and deploy again."
 SHA = "1234567890abcdef1234567890abcdef12345678"
@@ -100,11 +103,9 @@ def test_only_a_whole_commit_is_a_revision(text: str, expected: str) -> None:
 # --- what is live ---
 
 
-def live(
-    *, running: str, processes: int = 1, states: str = "", urls: str = "", urls_code: int = 0
-) -> Live:
+def health(*, running: str, processes: int = 1, states: str = "") -> Health:
     ps = PS.format(deployed="true", processes=processes, running=running) + states
-    return answers.live(SHA, result(ps), result(urls, urls_code), busy=False)
+    return reported(result(ps))
 
 
 def test_all_processes_run() -> None:
@@ -112,10 +113,9 @@ def test_all_processes_run() -> None:
         "       Status web 1:                  running (CID: 0123456789a)\n"
         "       Status worker 1:               running (CID: 0123456789b)\n"
     )
-    found = live(running="true", processes=2, states=states, urls="http://hello.example.com\n")
-    assert (found.revision, found.up, found.busy) == (SHA, True, False)
+    found = health(running="true", processes=2, states=states)
+    assert found.up
     assert found.detail == "2 of 2 processes up"
-    assert found.url == "http://hello.example.com"
 
 
 def test_processes_that_are_down_are_named() -> None:
@@ -124,20 +124,20 @@ def test_processes_that_are_down_are_named() -> None:
         "       Status worker 1:               exited (CID: 0123456789b)\n"
         "       Status worker 2:               missing\n"
     )
-    found = live(running="mixed", processes=3, states=states)
+    found = health(running="mixed", processes=3, states=states)
     assert not found.up
     assert found.detail == "1 of 3 processes up (down: worker 1, worker 2)"
 
 
 @pytest.mark.parametrize("running", ["false", "mixed", ""])
 def test_anything_but_true_is_not_up(running: str) -> None:
-    assert not live(running=running).up
+    assert not health(running=running).up
 
 
 def test_process_that_is_started_again_and_again_is_not_up() -> None:
     """Dokku says `Running: true` of it (faults K3)."""
     states = "       Status web 1:                  restarting (CID: 0123456789a)\n"
-    found = live(running="true", states=states)
+    found = health(running="true", states=states)
     assert not found.up
     assert found.detail == "0 of 1 processes up (down: web 1)"
 
@@ -154,8 +154,7 @@ def test_process_that_is_started_again_and_again_is_not_up() -> None:
 def test_no_process_is_right_only_where_the_scale_wants_none(scale: str, none: bool) -> None:
     """A broken ENV file makes Dokku deploy with no process at all (faults K2)."""
     assert answers.wants_none(result(scale)) == none
-    ps = result(PS.format(deployed="true", processes=0, running="false"))
-    found = answers.live(SHA, ps, result(""), busy=False, none_wanted=none)
+    found = health(processes=0, running="false")._replace(lacking=not none)
     assert found.up == none
     assert ("wants some" in found.detail) != none
 
@@ -173,26 +172,82 @@ def test_certificate_is_read_under_the_heading_that_dokku_prints() -> None:
 
 
 def test_app_without_processes_is_up() -> None:
-    assert live(running="false", processes=0).up
+    assert health(running="false", processes=0).up
 
 
 def test_no_answer_about_processes_is_not_up() -> None:
-    nothing = result("", 1)
-    assert not answers.live(SHA, nothing, nothing, busy=True).up
-    assert answers.live(SHA, nothing, nothing, busy=True).busy
+    assert not reported(result("", 1)).up
 
 
 @pytest.mark.parametrize(
-    ("urls", "code", "expected"),
+    ("urls", "expected"),
     [
-        ("http://a.example.com\nhttps://a.example.com\nhttps://b\n", 0, "https://a.example.com"),
-        ("http://a.example.com:8080\n", 0, "http://a.example.com:8080"),
-        ("", 0, ""),
-        ("http://a.example.com\n", 1, ""),
+        ("http://a.example.com https://a.example.com https://b", "https://a.example.com"),
+        ("http://a.example.com:8080", "http://a.example.com:8080"),
+        ("", ""),
     ],
 )
-def test_address_is_the_first_secure_one(urls: str, code: int, expected: str) -> None:
-    assert live(running="true", urls=urls, urls_code=code).url == expected
+def test_address_is_the_first_secure_one(urls: str, expected: str) -> None:
+    assert answers.address(urls.split()) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("45s", 45), ("1m6s", 66), ("1h0m1s", 3601), ("0s", 0), ("500ms", 0.5), ("", float("inf"))],
+)
+def test_age_of_a_build_is_read_as_go_prints_it(text: str, expected: float) -> None:
+    """(faults K7)"""
+    assert answers.seconds(text) == expected
+
+
+def inspect(state: str = "running", **more: Any) -> dict[str, Any]:
+    """A container as `docker inspect` shows it, as far as it is read."""
+    labels = {"com.dokku.dyno": "web.1", "com.dokku.process-type": "web"}
+    return {
+        "Id": "c9eadf8152a7" + 52 * "0",
+        "RestartCount": 0,
+        "State": {"Status": state, "StartedAt": "2026-11-29T01:58:36.1Z"},
+        "Config": {"Labels": labels},
+        **more,
+    }
+
+
+def test_processes_are_read_from_what_docker_tells() -> None:
+    (found,) = inspected(result(json.dumps([inspect()])))
+    assert found == Process("web 1", "running", "c9eadf8152a", "2026-11-29T01:58:36.1Z", 0)
+    assert Health((found,)).up
+    assert Health((found,)).containers == {"c9eadf8152a"}
+
+
+@pytest.mark.parametrize("state", ["restarting", "exited", "created", "paused", "dead"])
+def test_container_in_any_other_state_is_not_up(state: str) -> None:
+    """(faults K3)"""
+    assert not Health(inspected(result(json.dumps([inspect(state)])))).up
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "not json", "null", "[null]", "[{}]", '{"a": 1}', "7", '[{"Id": "a"}]']
+)
+def test_what_docker_does_not_tell_is_asked_otherwise(text: str) -> None:
+    assert inspected(result(text)) == ()
+    assert inspected(result(json.dumps([inspect()]), 1)) == ()  # one of the containers is missing
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, []),
+        ({"restarts": 3}, ["web 1"]),
+        ({"started": "later"}, ["web 1"]),
+        ({"cid": "0123456789a"}, ["web 1"]),
+        ({"state": "restarting"}, []),  # that alone is not up, which is said elsewhere
+        ({"name": "worker 1"}, []),
+    ],
+)
+def test_crash_loop_shows_between_two_looks(change: dict[str, Any], expected: list[str]) -> None:
+    """(faults K3)"""
+    before = Process("web 1", "running", "c9eadf8152a", "earlier", 2)
+    assert restarted([before], [before._replace(**change)]) == expected
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,8 @@ def read_arguments(host: Host, words: Sequence[str]) -> tuple[str, list[str], Op
     app = host.app(arguments[0])
     if app.env_broken:  # the message quotes the file, whatever was asked
         broken = next((value for value in app.config.values() if value.endswith("\\")), "")
-        fail(f'unterminated quoted value "{broken}\\"')
+        quoted_once = broken.replace('"', '\\"')
+        fail(f'unterminated quoted value "{quoted_once}\\"')
     return app.name, arguments[1:], options
 
 

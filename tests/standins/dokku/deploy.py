@@ -155,6 +155,7 @@ def run_processes(host: Host, app: App, release: Release, only: Collection[str])
             replace(host, app, process_type, [])
         new = start_all(host, app, release, (process_type, count), commands[process_type])
         replace(host, app, process_type, new, release)
+    host.console.info1("Renaming containers")
     if not only:
         for process_type in {process.type for process in app.processes} - set(types):
             replace(host, app, process_type, [])
@@ -229,9 +230,10 @@ def start_checked(
         port=port,
     )
     process.release = release.number
-    if checks.applies(app, checks.SKIPPED, process_type):
+    if any(checks.applies(app, key, process_type) for key in (checks.SKIPPED, checks.DISABLED)):
         return process
     host.console.verbose(f"Attempting pre-flight checks ({name})")
+    strike(host, "checks", app=app.name)
     paths = tasks.app_json(host, app, release.directory).health_paths if web else ()
     if not checks.passes(host, process, paths):
         reject(host, app, process, log)

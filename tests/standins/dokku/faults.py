@@ -1,8 +1,9 @@
 """What goes wrong on purpose: faults are read anew for each command, from `faults.json`.
 
 A fault strikes where it matches: a command's beginning (`apps:exists`, `run hello`), `push` (a
-git push arrives), `connect` (any command arrives), or a point of a deploy: `build` (while it
-builds), `live` (right after the new processes took over).
+git push arrives), `connect` (any command arrives), or a point of a deploy: `received` (it has the
+lock and has said nothing), `build` (while it builds), `checks` (while a new process is checked),
+`live` (right after the new processes took over).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from .host import Host
 
 Action = Literal["hang", "drop", "refuse", "late", "print", "die"]
-POINTS = ("connect", "push", "build", "live")
+POINTS = ("connect", "push", "received", "build", "checks", "live")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from . import recording, versions
 from .builds import recorded
+from .faults import strike
 from .output import fail
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def exclusive_deploy(host: Host, app: str, source: str) -> Iterator[None]:
     """
     with recorded(host, app, source) as build, deploy_lock(host, app) as name_build:
         name_build(build)
+        strike(host, "received", app=app)
         started = time.monotonic()
         yield
         recording.deployed(host.store.root, app, time.monotonic() - started)

@@ -17,6 +17,7 @@ class Settings:
 
     version: str = "0.38.27"
     delay: float = 0.15
+    seconds: dict[str, float] = field(default_factory=dict)  # of a command, instead of `delay`
     build_seconds: float = 0.0
     checks_wait: float = 1.0
     checks_timeout: float = 5.0
@@ -78,6 +79,8 @@ class App:
     processes: list[Process] = field(default_factory=list)
     front: Process | None = None
     env_broken: bool = False  # its variables cannot be read
+    crashing: dict[str, str] = field(default_factory=dict)  # process → the state that it shows
+    restarts: dict[str, int] = field(default_factory=dict)  # process → how often it was restarted
 
 
 @dataclass

@@ -37,7 +37,8 @@ SENDMSG = {"x86_64": 46, "aarch64": 211}  # Linux's number of the call, which Pe
 # What the launcher sends here: patterns of a shell's `case`, for the whole command.
 QUICK = (
     "version", r"urls\ *", "plugin:list", r"apps:exists\ *", r"apps:create\ *", r"*:report\ *",
-    r"config:export\ *", r"config:set\ --no-restart\ *", r"config:unset\ --no-restart\ *",
+    r"ps:inspect\ *", r"builds:list\ *",
+    r"config:export\ *", r"config:set\ *--no-restart\ *", r"config:unset\ *--no-restart\ *",
     *(rf"{kind}:{word}\ *" for kind in ("postgres", "mysql", "redis")
       for word in ("exists", "create", "link", "links")),
     r"*:app-links\ *", r"git-receive-pack\ *", r"git-upload-pack\ *", r"ps:scale\ *",

@@ -100,7 +100,7 @@ def report(
 ) -> None:
     """Print a `:report`: all values, one of them, or JSON (`plugins/common/common.go`).
 
-    `trim` leaves the plugin's name out of the keys, as Dokku does since 0.38.
+    `trim` leaves the plugin's name out of the keys of JSON, as Dokku does since 0.38.
     """
     if flag and as_json:
         fail("--format flag cannot be specified when specifying an info flag")
@@ -116,6 +116,6 @@ def report(
         console.plain(json.dumps(found, separators=(",", ":")))
         return
     console.header(f"{app} {kind} information")
-    for key, name in names.items():
-        label = name.replace("-", " ").replace(".", " ")
+    for key in names:
+        label = key.removeprefix("--").replace("-", " ").replace(".", " ")
         console.verbose(f"{label[:1].upper() + label[1:] + ':':31}{values[key]}")

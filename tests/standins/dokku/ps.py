@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from . import deploy, git, network, processes, versions
+from . import deploy, git, network, processes, tasks, versions
 from .builds import recorded
 from .locks import exclusive_deploy
 from .output import DokkuError, fail, report
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from .host import Host
-    from .model import App
+    from .model import App, Process
 
 
 @command("ps:rebuild")
@@ -111,6 +111,11 @@ def scale(host: Host, words: Sequence[str]) -> None:
             "and cannot be manually scaled"
         )
     counts = dict(parse_count(pair) for pair in names[1:])
+    known = tasks.procfile(host, app, app.built.directory) if app.built else counts
+    for process_type, count in counts.items():
+        if count and process_type not in known:
+            host.console.info1(f"Scaling {app.name} processes: {process_type}={count}")
+            fail(f"{process_type} is not a valid process name to scale up")
     for process_type, count in counts.items():
         host.console.info1(f"Scaling {app.name} processes: {process_type}={count}")
     with host.store.edit_app(app.name) as change:
@@ -142,10 +147,45 @@ def print_scale(host: Host, app: App, *, as_json: bool) -> None:
         host.console.plain(f"{name}:  {app.scale[name]}")
 
 
+def state(app: App, process: Process) -> str:
+    """Return Docker's word for it."""
+    alive = "running" if processes.alive(process) else "exited"
+    return app.crashing.get(process.name, alive)
+
+
 def running(app: App) -> str:
-    """Return whether the app's processes run: `true`, `false`, or some of them: `mixed`."""
-    states = {processes.alive(process) for process in app.processes}
+    """Return whether the app's processes run: `true`, `false`, or some of them: `mixed`.
+
+    As Docker's `.State.Running`: true as well of one that is being restarted.
+    """
+    states = {state(app, process) in ("running", "restarting") for process in app.processes}
     return "mixed" if len(states) > 1 else str(states == {True}).lower()
+
+
+@command("ps:inspect")
+def inspect(host: Host, words: Sequence[str]) -> None:
+    """Print what Docker knows of the containers (plugins/scheduler-docker-local); only in part."""
+    app = host.first_app(words)
+    if not app.processes:
+        fail('"docker container inspect" requires at least 1 argument.')
+    with host.store.edit_app(app.name) as change:
+        for name in change.crashing:
+            change.restarts[name] = change.restarts.get(name, 0) + 1
+    found = []
+    for process in change.processes:
+        count = change.restarts.get(process.name, 0)
+        status = state(change, process)
+        labels = {"com.dokku.dyno": process.name, "com.dokku.process-type": process.type}
+        found.append(
+            {
+                "Config": {"Env": [], "Labels": labels},
+                "Id": process.cid.ljust(64, "0"),
+                "Name": f"/{app.name}.{process.name}",
+                "RestartCount": count,
+                "State": {"StartedAt": f"{process.started}-{count}", "Status": status},
+            }
+        )
+    host.console.plain(json.dumps(found, sort_keys=True, indent=4))
 
 
 @command("ps:report")
@@ -168,7 +208,6 @@ def ps_report(host: Host, words: Sequence[str]) -> None:
         if host.since(versions.PROPERTY_SETTINGS):
             values["--ps-skip-deploy"] = own.get("ps.skip-deploy", "")
         for process in app.processes:
-            state = "running" if processes.alive(process) else "exited"
-            values[f"--status-{process.name}"] = f"{state} (CID: {process.cid[:11]})"
+            values[f"--status-{process.name}"] = f"{state(app, process)} (CID: {process.cid[:11]})"
         trim = host.since(versions.TRIMMED_REPORT_KEYS)
         report(host.console, "ps", app.name, values, flag=flag, as_json=as_json, trim=trim)

@@ -68,7 +68,7 @@ def branch_for(host: Host, name: str, ref: str) -> str:
     branch = git.deploy_branch(host, host.app(name), default="")
     if branch:
         return branch
-    if not ref.startswith("refs/heads/"):
+    if not ref.startswith("refs/heads/") or ref == "refs/heads/master":
         return "master"
     branch = ref.removeprefix("refs/heads/")
     warn(host, f"Set {branch} as deploy-branch")

@@ -18,7 +18,7 @@ from .registry import command
 from .state import locked, read_json, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .host import Host
 
@@ -81,10 +81,23 @@ def run(host: Host, words: Sequence[str]) -> int:
     """Run a command in a new process of the built release; its exit code is the answer."""
     app, argv, options = read_arguments(host, words)
     resolved = resolve(host, app, argv)
-    return attach(host, resolved, built(app), environ(host, app, options))
+    name = f"{app.name}.run.{os.getpid() % 10000}"
+    return attach(
+        host,
+        resolved,
+        built(app),
+        environ(host, app, options),
+        started=lambda pid, since: note_run(host, app, name, (pid, since), argv),
+    )
 
 
-def attach(host: Host, argv: Sequence[str], directory: str, env: dict[str, str]) -> int:
+def attach(
+    host: Host,
+    argv: Sequence[str],
+    directory: str,
+    env: dict[str, str],
+    started: Callable[[int, str], None] = lambda _pid, _since: None,
+) -> int:
     """Run a command on this connection; it has no input, as a container without a terminal."""
     sys.stdout.flush()
     try:
@@ -94,7 +107,7 @@ def attach(host: Host, argv: Sequence[str], directory: str, env: dict[str, str])
     except OSError as error:
         sys.stderr.write(f'exec: "{argv[0]}": {error.strerror}\n')
         return 126 if isinstance(error, PermissionError) else 127
-    pids.remember(host.root, child.pid)
+    started(child.pid, pids.remember(host.root, child.pid))
     code = child.wait()
     return 128 - code if code < 0 else code
 
@@ -112,15 +125,22 @@ def detached(host: Host, words: Sequence[str]) -> None:
         env=environ(host, app, options),
         log=host.store.app_dir(app.name) / "logs" / name,
     )
-    path = host.store.app_dir(app.name) / "runs.json"
-    with locked(path):
-        note = {"pid": process.pid, "started": process.started, "command": argv}
-        write_json(path, {**read_json(path), name: note})
+    note_run(host, app, name, (process.pid, process.started), argv)
     host.console.plain(name)
 
 
+def note_run(
+    host: Host, app: App, name: str, process: tuple[int, str], argv: Sequence[str]
+) -> None:
+    """Remember a one-off command, for `run:list`."""
+    path = host.store.app_dir(app.name) / "runs.json"
+    with locked(path):
+        note = {"pid": process[0], "started": process[1], "command": list(argv)}
+        write_json(path, {**read_json(path), name: note})
+
+
 def containers(host: Host, app: App) -> dict[str, dict[str, str]]:
-    """Return the detached commands, with their state of now."""
+    """Return the one-off commands, with their state of now."""
     notes = read_json(host.store.app_dir(app.name) / "runs.json")
     found = {}
     for name, note in notes.items():
@@ -132,7 +152,7 @@ def containers(host: Host, app: App) -> dict[str, dict[str, str]]:
 
 @command("run:list", since=(0, 25))
 def run_list(host: Host, words: Sequence[str]) -> None:
-    """Print the detached commands that run."""
+    """Print the one-off commands that run."""
     names, options = parse(words, values=["--format"])
     app = host.first_app(names)
     rows = [each for each in containers(host, app).values() if each["state"] == "running"]

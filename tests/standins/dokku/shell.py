@@ -34,7 +34,7 @@ def main() -> int:
     remember(root, os.getpid())
     started = time.monotonic()
     identity = recording.begin(root, key, raw, words)
-    time.sleep(host.settings.delay)
+    time.sleep(host.settings.seconds.get(words[0] if words else "", host.settings.delay))
     code = guarded(host, words)
     unknown = code == UNKNOWN
     code = 1 if unknown else code

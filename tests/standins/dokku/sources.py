@@ -173,6 +173,16 @@ def load_image(host: Host, words: Sequence[str]) -> None:
     _deploy_image(host, app.name, "git:load-image", *arguments[1:])
 
 
+def adopt_branch(host: Host, name: str) -> None:
+    """Where no deploy branch is set, the one that the commit goes to becomes it."""
+    app = host.app(name)
+    if not git.deploy_branch(host, app, default=""):
+        branch = git.deploy_branch(host, app)
+        host.console.verbose(f"Detected branch, setting deploy-branch to {branch}")
+        with host.store.edit_app(name) as change:
+            change.properties["git.deploy-branch"] = branch
+
+
 def _deploy_image(host: Host, name: str, source: str, image: str, *author: str) -> None:
     before = host.app(name).properties.get("git.source-image", "")
     with scratch(host) as directory, exclusive_deploy(host, name, source):
@@ -180,6 +190,7 @@ def _deploy_image(host: Host, name: str, source: str, image: str, *author: str) 
         tree.mkdir()
         (tree / "Dockerfile").write_text(f"FROM {image}\n", encoding="utf-8")
         _use_image(host, name, image)
+        adopt_branch(host, name)
         try:
             deploy_directory(host, name, tree, author)
         except DokkuError:

@@ -73,6 +73,11 @@ class AppView:
         found = self.state.processes
         return {each.name: each.pid for each in found if processes.alive(each)}
 
+    def crash(self, process: str = "web.1", shown: str = "running") -> None:
+        """Let a process crash again and again: each look finds it restarted, in this state."""
+        with self._store.edit_app(self.name) as change:
+            change.crashing[process] = shown
+
     @property
     def locked(self) -> bool:
         """Tell whether the deploy lock's file is there."""

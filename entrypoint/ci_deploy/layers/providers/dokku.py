@@ -7,22 +7,28 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from ci_deploy.context import Context
-from ci_deploy.errors import DeployFailed, Refused, SkipDeploy
+from ci_deploy.errors import DeployFailed, OutcomeUnknown, Refused, SkipDeploy
 from ci_deploy.events import Event, on
 from ci_deploy.layers.provider import Deployed, Live, Step
 from ci_deploy.shell.program import Change
-from ci_deploy.tools.dokku import answers, before_traffic, notes, release_tasks, review, ways
+from ci_deploy.tools.dokku import (
+    answers,
+    before_traffic,
+    notes,
+    release_tasks,
+    review,
+    stopping,
+    verification,
+    ways,
+)
 from ci_deploy.tools.dokku.app import HISTORY, encoded, with_deployment
 from ci_deploy.tools.dokku.before_traffic import BeforeTraffic
 from ci_deploy.tools.dokku.build_dir import BuildDir
 from ci_deploy.tools.dokku.code import Code
 from ci_deploy.tools.dokku.provider import DokkuApp, DokkuSettings
 from ci_deploy.tools.dokku.services import Services
-from ci_deploy.tools.dokku.upload import Upload
 
 BUILD_TIMEOUT = 600.0  # seconds to build again what runs, after MIGRATE=before has failed
-STEADY = 1.0  # seconds between the two looks that have to find all processes up
-UP_TIMEOUT = 60.0  # seconds until all processes of a deployed revision have to run
 
 
 class Dokku(DokkuApp):
@@ -47,7 +53,8 @@ class Dokku(DokkuApp):
         wanted = self.settings.services if ctx.command in {"deploy", "review", "doctor"} else ()
         self.services = Services(self.server, ctx.app, wanted, own=review is not None)
         asked = self.services.questions()
-        self.state, (found, *rest) = self.apps.survey(ctx.app, ["version"], *asked)
+        urls = ctx.command not in {"deploy", "rollback"}  # they take the server longest
+        self.state, (found, *rest) = self.apps.survey(ctx.app, ["version"], *asked, urls=urls)
         self.server.version = answers.version(found)
         self.services.look(rest, self.state.config)
         ctx.before, ctx.url = self.state.live, self.state.live.url
@@ -60,11 +67,14 @@ class Dokku(DokkuApp):
         hints = release_tasks.hints(self.ctx)  # read while the connection is being made
         self.connect()
         command = self.ctx.command
+        deploys = command in {"deploy", "review", "rollback"}
+        if deploys and not self.ctx.planning and before_traffic.wait(self):
+            self.connect()
         may_create = self.settings.create_app and command == "deploy"
         if not self.exists and not may_create and not self.ctx.review:
             raise self.no_app()
         held = self.state.skip_deploy and not notes.is_held_back(self.unfinished())
-        if held and command in {"deploy", "review", "rollback"}:
+        if held and deploys:
             message = f"{self.ctx.app} is told not to deploy what it builds (skip-deploy)."
             hint = f"On the server: `dokku ps:set {self.ctx.app} skip-deploy`."
             raise Refused(message, hint=hint)
@@ -93,13 +103,14 @@ class Dokku(DokkuApp):
             self.state = self.state._replace(folder=self._build_dir.now)
         self.code = ways.forward(self)
         complete = not self.config_changes() and self.services.complete
-        if self.code.is_live() and live.up and complete and not ctx.settings.redeploy:
+        up = live.up and (not self.code.is_live() or verification.steady(self))
+        if self.code.is_live() and up and complete and not ctx.settings.redeploy:
             if self.code.is_kept():
                 message = f"{ctx.app} already runs {ctx.revision[:7]}."
                 raise SkipDeploy(message)
             warning = f"{ctx.revision[:7]} is live, but the branch {self.branch} on the server does"
             ctx.console.warning(f"{warning} not hold it: a rebuild would replace it.")
-        if self.code.is_live() and not live.up:
+        if self.code.is_live() and not up:
             ctx.console.indent("the revision is live, but not all of its processes run.")
         self._check(self.code)
 
@@ -154,7 +165,7 @@ class Dokku(DokkuApp):
             done = code.run()
         self.forget(*notes.about_what_runs(self.unfinished()))  # else the verification believes it
         if done:
-            self._verify(code)
+            self.ctx.live = verification.verify(self, code, self._remember)
         else:
             self.server.change_together([self._remember(code)])  # planned
 
@@ -168,8 +179,12 @@ class Dokku(DokkuApp):
         """What runs. Dokku records a deploy at its very end; when that is not reached, since a
         later process or task has failed, new containers tell that our revision runs already. And
         it records a build that is held back: then they are the same."""
-        before, now = self.state, self.apps.look(self.ctx.app, self.state.config)
-        ours, code = self.ctx.revision, self.code
+        before, ours, code = self.state, self.ctx.revision, self.code
+        look = self.apps.glance if self.ctx.cancellation.leaving else self.apps.look
+        now = look(self.ctx.app, before)
+        told = code and (code.deploying or code.was_held_back)
+        if now.live.unchecked and (told or notes.about_what_runs(self.unfinished())):
+            raise OutcomeUnknown("there was no time to see which containers run.")
         replaced = bool(now.containers) and not now.containers & before.containers
         if code and code.was_held_back and now.live.revision == ours and not replaced:
             self._note = notes.built_over(before.live.revision, before.containers)
@@ -202,7 +217,7 @@ class Dokku(DokkuApp):
         """What was built and held back would run after any restart, of the server too."""
         if not (self.ctx.before_traffic and notes.is_held_back(self.unfinished())):
             return None
-        self.state = self.apps.look(self.ctx.app, self.state.config)
+        self.state = self.apps.look(self.ctx.app, self.state)
         runs = self.state.live.revision
         if self.state.settled or not runs:
             return self.forget(*notes.about_what_runs(self.unfinished()))
@@ -219,62 +234,23 @@ class Dokku(DokkuApp):
         words = ["ps:set", app, "skip-deploy"]
         self.server.change(words, what=f"stop holding {app} back", quiet=True)
 
-    def _verify(self, code: Code) -> None:
-        """The server has to report this revision, with its processes up."""
-        until = time.monotonic() + UP_TIMEOUT
-        beside: Change | None = None
-        if isinstance(code, Upload):  # the server has a name of its own for it
-            state = self.apps.look(self.ctx.app, self.state.config)
-            record = self._remember(code, code.identity(state))
-            self.server.change_together([record])
-        else:
-            beside = self._remember(code)
-        steady = False  # what crashes at its start is up now and then
-        while True:
-            live, beside = self.apps.pushed(self.ctx.app, self.state, beside), None
-            if live.revision == self.ctx.revision and live.up:
-                if steady:
-                    break
-                steady = True
-                self.ctx.cancellation.sleep(STEADY)
-                continue
-            steady = False
-            if time.monotonic() > until or live.revision != self.ctx.revision:
-                raise self._not_verified(live)
-            self.ctx.cancellation.sleep(2.0)
-        self.ctx.live = live
-        self.ctx.console.indent(f"verified: {self.ctx.app} runs {live.revision[:7]}, {live.detail}")
-
-    def _not_verified(self, live: Live) -> DeployFailed:
-        hint = f"`{self.check_command}` shows more."
-        before = self.ctx.before.revision if self.ctx.before else ""
-        if live.revision in {"", before, self.ctx.revision}:
-            runs = live.revision[:7] or "no known revision"
-            message = f"the server reports {runs} as deployed, with {live.detail}."
-            return DeployFailed(message, hint=hint)
-        message = f"it was deployed, but {live.revision[:7]} was deployed right after it."
-        return DeployFailed(message, hint="Let only one job at a time deploy an environment.")
-
     def _remember(self, code: Code, identity: str = "") -> Change:
         """Note in the history that it was deployed; made beside the questions that verify it."""
         app, facts, revision = self.ctx.app, self.ctx.facts, code.revision
         at = datetime.now(UTC).isoformat(timespec="seconds")
         entry = Deployed(revision, at, by=facts.job_url or facts.actor)
+        way, url = code.way, self.state.live.url
         history = with_deployment(
-            self.state, entry, way=code.way, folder=code.folder, identity=identity
+            self.state, entry, way=way, folder=code.folder, identity=identity, url=url
         )
         self.state = self.state._replace(config={**self.state.config, HISTORY: history})
-        words = ["config:set", "--no-restart", "--encoded", app, f"{HISTORY}={encoded(history)}"]
+        words = ["config:set", app, "--no-restart", "--encoded", f"{HISTORY}={encoded(history)}"]
         what = f"note on {app} that {revision[:7]} was deployed"
         return self.server.prepared(words, what=what, quiet=True)
 
     def interrupted(self) -> None:
-        """Only one build of an app runs at a time: if ours had begun, it is ours."""
-        if self.code and self.code.building and self.server.at_least(0, 38):
-            app = self.ctx.app
-            self.server.change(
-                ["builds:cancel", app], what=f"cancel our build of {app}", timeout=2.0
-            )
+        if self.code:
+            stopping.stop(self, self.code)
 
     # --- TLS ---
 
@@ -283,12 +259,12 @@ class Dokku(DokkuApp):
         """TLS for a review app with a name of its own."""
         if self.ctx.review and self.ctx.review.host:
             review.secure(self.server, self.ctx.app, self.ctx.console)
-            self.ctx.live = self.live()
+            self.ctx.live = self.live()._replace(url=self.apps.url(self.ctx.app))
 
     # --- rollback, locks, history ---
 
     def roll_back(self, revision: str) -> Live:
-        self.state = self.apps.look(self.ctx.app, self.state.config)
+        self.state = self.apps.look(self.ctx.app, self.state)
         wanted, self.ctx.revision = self.ctx.revision, revision
         try:
             self.code = ways.back(self, revision, self._earlier)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from ci_deploy.layers.provider import Live
 from ci_deploy.shell.program import Result
 from ci_deploy.tools.revision import SHA
 
@@ -36,6 +35,13 @@ def builds(answer: Result) -> list[dict[str, str]]:
     return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
+def seconds(duration: str) -> float:
+    """`1m6s`, as Go prints it → 66; infinite for what is no duration."""
+    parts = re.findall(r"([\d.]+)(h|ms|m|s)", duration)
+    scale = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+    return sum(float(number) * scale[unit] for number, unit in parts) if parts else float("inf")
+
+
 def version(answer: Result) -> tuple[int, ...]:
     """`dokku version 0.38.27` → (0, 38, 27)."""
     match = re.search(r"(\d+)\.(\d+)\.(\d+)", answer.text)
@@ -57,40 +63,10 @@ def wants_none(scale: Result) -> bool:
     return scale.exit_code == 0 and not any(map(int, counts))
 
 
-def live(running: str, ps: Result, urls: Result, *, busy: bool, none_wanted: bool = True) -> Live:
-    """What runs, from `ps:report` and `urls`; `running` is the revision. Where no process is there,
-    `none_wanted` tells whether that is right.
-
-    Dokku's own `Running: true` counts a process that Docker starts again and again.
-    """
-    state = report(ps)
-    states = {
-        key.removeprefix("status "): value.split()[0]
-        for key, value in state.items()
-        if key.startswith("status ") and value
-    }
-    down = [name for name, value in states.items() if value != "running"]
-    detail = f"{len(states) - len(down)} of {len(states)} processes up"
-    if down:
-        detail += f" (down: {', '.join(down)})"
-    none = state.get("processes") == "0"
-    if none and not none_wanted:
-        detail += ", although its scale wants some"
-    addresses = urls.text.split() if urls.exit_code == 0 else []
-    secure = [url for url in addresses if url.startswith("https://")]
-    return Live(
-        revision=running,
-        up=none_wanted if none else state.get("running") == "true" and not down,
-        url=next(iter(secure or addresses), ""),
-        detail=detail,
-        busy=busy,
-    )
-
-
-def containers(ps: Result) -> frozenset[str]:
-    """The ids of the containers that get the traffic: those of `web`, or all when there is none."""
-    found = re.findall(r"Status (\S+) \d+:.*\(CID: (\w+)\)", ps.text)
-    return frozenset([cid for name, cid in found if name == "web"] or [cid for _, cid in found])
+def address(urls: Iterable[str]) -> str:
+    """The one to show of an app's URLs; empty when there is none."""
+    found = list(urls)
+    return next(iter([url for url in found if url.startswith("https://")] or found), "")
 
 
 # What Dokku says when a deploy does not happen or fails (facts: docs/dokku.md, "Messages").
@@ -99,6 +75,12 @@ DEPLOYED = re.compile(r"Application deployed:")
 SKIPPED = re.compile(r"Skipping deployment")
 BUILDING = re.compile(r"-----> (Cleaning up|Building)")
 DEPLOYING = re.compile(r"-----> Deploying ")
+CHECKING = re.compile(r"Attempting pre-flight checks \((?P<dyno>[\w.-]+)\)")
+RENAMING = re.compile(r"-----> Renaming containers")
+URL = re.compile(
+    r"^(?:remote: )?(?:\x1b\[\d*G)? {7}(?P<url>https?://\S+)\s*$"
+)  # after "Application deployed:"
+NOT_YET = re.compile(r"App not currently deploying|No matching app deploy found")  # builds:cancel
 UNCHANGED = re.compile(r"No changes detected")
 LOCKED = re.compile(r"currently has a deploy lock in place")
 UP_TO_DATE = re.compile(r"Everything up-to-date")

@@ -8,17 +8,19 @@ built since this tool has said so. They are set without a restart and mean nothi
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ci_deploy.errors import DeployFailed
+from ci_deploy.errors import DeployError, DeployFailed
 from ci_deploy.layers.provider import Deployed, Live
 from ci_deploy.settings import SECRET_CONFIG_KEY
 from ci_deploy.shell.program import Change, Result
 from ci_deploy.shell.redaction import Redactor
-from ci_deploy.tools.dokku import answers, notes
+from ci_deploy.tools.dokku import answers, notes, processes
+from ci_deploy.tools.dokku.processes import Health
 from ci_deploy.tools.dokku.server import DokkuServer
 from ci_deploy.values import NOTHING
 
@@ -42,13 +44,18 @@ class State(NamedTuple):
     branch: str = ""
     locked: bool = False
     skip_deploy: bool = False  # a build is not deployed
-    containers: frozenset[str] = frozenset()  # ids of those that get the traffic
+    health: Health = Health()
     recorded: str = ""  # the revision that Dokku itself says is deployed
     source: str = ""  # how its code came: git-push, docker-image, …
     identity: str = ""  # what the server calls that code: a commit or an image
     folder: str | None = None  # of the repository, that was built; None: not known
     updated: int = 0  # seconds since 1970 of its last code, or of its creation; 0: not known
     config: Mapping[str, str] = NOTHING
+
+    @property
+    def containers(self) -> frozenset[str]:
+        """The ids of those that get the traffic."""
+        return self.health.containers
 
     @property
     def settled(self) -> bool:
@@ -78,59 +85,87 @@ class App:
         self._server = server
         self._redactor = redactor
 
-    def survey(self, name: str, *more: Sequence[str]) -> tuple[State, list[Result]]:
-        """Everything about the app in one round, and the answers to `more` questions."""
-        apps, git, ps, urls, config, *rest = self._server.ask(
+    def survey(
+        self, name: str, *more: Sequence[str], urls: bool = True
+    ) -> tuple[State, list[Result]]:
+        """Everything about the app in one round, and the answers to `more` questions. Without
+        `urls`, which take the server long, its address is what we have noted at its last deploy."""
+        wanted = [["urls", name]] if urls else []
+        apps, git, inspect, skips, config, *rest = self._server.ask(
             ["apps:report", name],
             ["git:report", name],
-            ["ps:report", name],
-            ["urls", name],
-            ["config:export", "--format", "json", name],
+            ["ps:inspect", name],
+            ["ps:report", name, "--ps-skip-deploy"],
+            ["config:export", name, "--format", "json"],
+            *wanted,
             *more,
         )
         if apps.exit_code:
-            return State(), rest
-        return self._state(name, apps, git, ps, urls, self.config(config, name)), rest
-
-    def look(self, name: str, config: Mapping[str, str]) -> State:
-        """The short form: what runs now. `config` is what an earlier survey has told."""
-        apps, git, ps, urls = self._server.ask(
-            ["apps:report", name],
-            ["git:report", name],
-            ["ps:report", name],
-            ["urls", name],
-        )
-        return self._state(name, apps, git, ps, urls, config)
-
-    def pushed(self, name: str, before: State, beside: Change | None = None) -> Live:
-        """The shortest form, for after a push: then the deploy source's metadata is a commit."""
-        questions = [["apps:report", name], ["ps:report", name], ["urls", name]]
-        apps, ps, urls, *_ = self._server.ask(*questions, beside=beside)
+            return State(), rest[len(wanted) :]
         source = answers.report(apps)
-        revision = answers.revision(source.get("deploy source metadata", ""))
-        if not revision:
-            return self.look(name, before.config).live
-        return self._live(name, revision, source, ps, urls)
+        base = _kept(answers.report(git), State(config=self.config(config, name)))
+        created = source.get("created at", "")
+        base = base._replace(
+            skip_deploy=skips.text.strip() == "true",
+            updated=base.updated or (int(created) if created.isdecimal() else 0),
+        )
+        url = answers.address(_urls(rest[0])) if urls else self._noted_url(name, base)
+        base = base._replace(live=Live(url=url))
+        state = self._state(name, source, self._health(name, inspect), base)
+        return state, rest[len(wanted) :]
 
-    def _live(
-        self, name: str, revision: str, source: Mapping[str, str], ps: Result, urls: Result
-    ) -> Live:
-        """What runs. Asks more only where the reports leave it open: a failed build leaves the lock
-        behind, and no process at all is right only where none is wanted."""
-        busy, none_wanted = source.get("locked") == "true", True
-        if busy:
-            words = ["builds:list", name, "--format", "json", "--status", "running"]
-            listed = self._server.ask(words)[0]
-            busy = listed.exit_code != 0 or bool(answers.builds(listed))  # Dokku < 0.38 has none
-        state = answers.report(ps)
+    def look(self, name: str, before: State, beside: Change | None = None) -> State:
+        """The short form: what runs now; the rest is what `before` has told."""
+        new = [] if before.exists else [["git:report", name]]  # created meanwhile
+        apps, inspect, *rest = self._server.ask(
+            ["apps:report", name], ["ps:inspect", name], *new, beside=beside
+        )
+        before = _kept(answers.report(rest[0]), before) if new else before
+        return self._state(name, answers.report(apps), self._health(name, inspect), before)
+
+    def glance(self, name: str, before: State) -> State:
+        """The shortest form, with the seconds of a cancelled run: the revision first, which the
+        server tells at once; how its processes are only when that comes in time."""
+        source = answers.report(self._server.ask(["apps:report", name])[0])
+        before = before._replace(exists=True)
+        health, busy = Health(known=False), source.get("locked") == "true"
+        with contextlib.suppress(DeployError):
+            busy = self._busy(name, source)
+            health = self._health(name, self._server.ask(["ps:inspect", name])[0])
+        return self._state(name, source, health, before, busy=busy)
+
+    def url(self, name: str) -> str:
+        """Its address, asked anew; empty when it has none."""
+        return answers.address(_urls(self._server.ask(["urls", name])[0]))
+
+    def _noted_url(self, name: str, state: State) -> str:
+        noted = next(iter(state.deployments), {}).get("url")
+        return self.url(name) if noted is None else noted
+
+    def _health(self, name: str, inspect: Result) -> Health:
+        """Asks more only where Docker's answer leaves it open: no process at all is right only
+        where none is wanted."""
+        if found := processes.inspected(inspect):
+            return Health(found)
+        ps = self._server.ask(["ps:report", name])[0]
+        health, state = processes.reported(ps), answers.report(ps)
         if state.get("processes") == "0" and state.get("deployed") == "true":
-            none_wanted = answers.wants_none(self._server.ask(["ps:scale", name])[0])
-        return answers.live(revision, ps, urls, busy=busy, none_wanted=none_wanted)
+            scale = self._server.ask(["ps:scale", name])[0]
+            return health._replace(lacking=not answers.wants_none(scale))
+        return health
+
+    def _busy(self, name: str, source: Mapping[str, str]) -> bool:
+        """Whether a deploy is going on: a failed build leaves the lock behind."""
+        if source.get("locked") != "true":
+            return False
+        words = ["builds:list", name, "--format", "json", "--status", "running"]
+        listed = self._server.ask(words)[0]
+        return listed.exit_code != 0 or bool(answers.builds(listed))  # Dokku < 0.38 has none
 
     def set_config(self, name: str, changes: Mapping[str, str], *, what: str) -> Result:
         """Set variables without a restart: values byte for byte, and in no argv of ours."""
         pairs = [f"{key}={encoded(value)}" for key, value in changes.items()]
-        words = ["config:set", "--no-restart", "--encoded", name, *pairs]
+        words = ["config:set", name, "--no-restart", "--encoded", *pairs]
         done = self._server.change_hidden(words, what=what, quiet=True, ok=None)
         if done.exit_code:  # its words are kept to ourselves: they quote other variables' values
             raise refused(f"Dokku refuses to set {', '.join(changes)}", name, done)
@@ -148,18 +183,18 @@ class App:
 
     def read_config(self, name: str) -> Mapping[str, str]:
         """The app's variables, asked anew. Raises DeployFailed when the server cannot read them."""
-        return self.config(self._server.ask(["config:export", "--format", "json", name])[0], name)
+        return self.config(self._server.ask(["config:export", name, "--format", "json"])[0], name)
 
     def unset_config(self, name: str, *keys: str, what: str) -> None:
         """Remove variables without a restart."""
-        words = ["config:unset", "--no-restart", name, *keys]
+        words = ["config:unset", name, "--no-restart", *keys]
         done = self._server.change(words, what=what, quiet=True, ok=None)
         if done.exit_code:
             raise refused(f"Dokku refuses to unset {', '.join(keys)}", name, done)
 
     def config_of(self, name: str) -> Mapping[str, str]:
         """The variables of another app. Raises DeployFailed."""
-        return self.config(self._server.ask(["config:export", "--format", "json", name])[0], name)
+        return self.config(self._server.ask(["config:export", name, "--format", "json"])[0], name)
 
     def config(self, answer: Result, name: str) -> Mapping[str, str]:
         """The app's variables; those that look like secrets are hidden from now on.
@@ -183,49 +218,71 @@ class App:
     def _state(
         self,
         name: str,
-        apps: Result,
-        git: Result,
-        ps: Result,
-        urls: Result,
-        config: Mapping[str, str],
+        source: Mapping[str, str],
+        health: Health,
+        base: State,
+        *,
+        busy: bool | None = None,
     ) -> State:
-        source, repository = answers.report(apps), answers.report(git)
-        kinds = ("computed deploy branch", "deploy branch", "global deploy branch")
+        """What the reports mean, beside what `base` has told before."""
         metadata, kind = source.get("deploy source metadata", ""), source.get("deploy source", "")
         image = kind == "docker-image"
-        branch = next(filter(None, (repository.get(key, "") for key in kinds)), "master")
-        commit = repository.get("sha", "")
-        updated = repository.get("last updated at", "") or source.get("created at", "")
+        commit = base.identity
         if kind and not image and not answers.revision(metadata):
-            commit = self._server.ref(name, branch)  # what the report names is HEAD, of any branch
-        state = State(
-            exists=True,
-            branch=branch,
+            commit = self._server.ref(name, base.branch)  # the report names HEAD, of any branch
+        state = base._replace(
             locked=source.get("locked") == "true",
-            skip_deploy=answers.report(ps).get("skip deploy") == "true",
             source=kind,
             identity=metadata if image else commit,
-            updated=int(updated) if updated.isdecimal() else 0,
-            config=config,
+            health=health,
         )
         revision = "" if image else answers.revision(metadata)
         last = next(iter(state.deployments), {})
         if not revision:  # an archive or an image: what we have noted of it, if it is still that
             revision = last.get("revision", "") if last.get("as") == state.identity else ""
         ours = last.get("revision") == revision and last.get("way") == state.way
-        containers = answers.containers(ps)
-        runs = notes.running(config.get(UNFINISHED, ""), revision, containers)
-        live = self._live(name, runs, source, ps, urls)
         folder = last.get("dir") if ours else None
-        return state._replace(live=live, recorded=revision, containers=containers, folder=folder)
+        live = Live(
+            revision=notes.running(base.config.get(UNFINISHED, ""), revision, health.containers),
+            up=health.up,
+            url=base.live.url,
+            detail=health.detail,
+            busy=self._busy(name, source) if busy is None else busy,
+            unchecked=not health.known,
+        )
+        return state._replace(live=live, recorded=revision, folder=folder)
+
+
+def _kept(repository: Mapping[str, str], base: State) -> State:
+    """What the app's repository on the server tells, from `git:report`."""
+    kinds = ("computed deploy branch", "deploy branch", "global deploy branch")
+    updated = repository.get("last updated at", "")
+    return base._replace(
+        exists=True,
+        branch=next(filter(None, (repository.get(key, "") for key in kinds)), "master"),
+        identity=repository.get("sha", ""),
+        updated=int(updated) if updated.isdecimal() else 0,
+    )
+
+
+def _urls(answer: Result) -> list[str]:
+    return answer.text.split() if answer.exit_code == 0 else []
 
 
 def with_deployment(
-    state: State, entry: Deployed, *, way: str, folder: str, identity: str = ""
+    state: State,
+    entry: Deployed,
+    *,
+    way: str,
+    folder: str,
+    identity: str = "",
+    url: str | None = None,
 ) -> str:
     """Our history with one deployment more, all that it takes to bring the same again; `identity`
     is the server's name of an upload."""
     new = {"revision": entry.revision, "at": entry.at, "by": entry.by, "way": way, "dir": folder}
+    if url is not None:
+        new["url"] = url
     if identity:
         new["as"] = identity
     return json.dumps([new, *state.deployments][:REMEMBERED])

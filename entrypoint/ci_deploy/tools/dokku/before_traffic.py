@@ -1,24 +1,29 @@
 """`MIGRATE=before`: build, run the steps in the new release, and only then let it go live.
 
 Facts: `ps:set APP skip-deploy true`, the push, `run` (which takes the image that was built last),
-`ps:set APP skip-deploy`, `deploy APP latest` (docs processes/process-management, 0.38; without the
-tag it fails, and with it the server says nothing of its success).
+`deploy APP latest`, `ps:set APP skip-deploy` (docs processes/process-management, 0.38). `deploy`
+fails without the tag; with it, it takes no lock, is in no list of builds and says nothing of its
+success. So skip-deploy stays on until it has ended: what others push meanwhile is only built.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ci_deploy.context import Context
-from ci_deploy.errors import DeployFailed, ToolMissing
+from ci_deploy.errors import DeployFailed, Locked, ToolMissing
 from ci_deploy.layers.provider import Provider, Step
-from ci_deploy.tools.dokku import answers, notes
+from ci_deploy.tools.dokku import answers, notes, processes
 from ci_deploy.tools.dokku.app import State
 from ci_deploy.tools.dokku.code import Code
+from ci_deploy.tools.dokku.provider import DokkuApp
 from ci_deploy.tools.dokku.server import DokkuServer
 
 SINCE = (0, 38, 0)
+PAUSE = 2.0  # seconds between two questions after another run
+QUIET = 15.0  # seconds without a sign of life of a run, after which it is taken for killed
 
 
 def check_version(server: DokkuServer) -> None:
@@ -26,6 +31,29 @@ def check_version(server: DokkuServer) -> None:
     if server.version and not server.at_least(*SINCE):
         message = f"Dokku {'.'.join(map(str, server.version))} cannot build without deploying."
         raise ToolMissing(message, hint="MIGRATE=before needs Dokku 0.38; MIGRATE=after does not.")
+
+
+def wait(app: DokkuApp) -> bool:
+    """Wait for another run that holds its build back: something of it is at work on the server, or
+    was a moment ago; else it was killed. Whether there was anything to wait for. Raises Locked."""
+    ctx, began = app.ctx, time.monotonic()
+    quiet_since = None
+    while app.state.skip_deploy and notes.is_held_back(app.unfinished()):
+        now = time.monotonic()
+        if now - began > ctx.settings.lock_timeout:
+            message = f"another deploy of {ctx.app} is running its migrations (LOCK_TIMEOUT)."
+            raise Locked(message, hint="Deploy again later.")
+        if app.server.works(ctx.app):
+            quiet_since = None
+        elif quiet_since is None:
+            quiet_since = now
+        elif now - quiet_since > QUIET:
+            break
+        if now - began < PAUSE:
+            ctx.console.indent(f"another deploy of {ctx.app} holds its build back; waiting")
+        ctx.cancellation.sleep(PAUSE)
+        app.state = app.apps.survey(ctx.app, urls=False)[0]
+    return time.monotonic() - began >= PAUSE
 
 
 class BeforeTraffic:
@@ -56,7 +84,6 @@ class BeforeTraffic:
             ran = self._provider.run(step.command, what=step.what)
             if not ran.planned:
                 step.check(ran)
-        restore()
         if not self._ctx.planning:
             self._check_built()
         result = self._server.change(
@@ -65,17 +92,22 @@ class BeforeTraffic:
         if not result.planned and (result.exit_code or not self._replaced()):
             message, hint = answers.reason(result.lines, app)
             raise DeployFailed(message or "it did not go live.", hint=hint, lines=result.lines)
+        restore()
         return not result.planned
 
     def _check_built(self) -> None:
         """`deploy` takes the image that was built last, under no lock: it has to be ours."""
-        built = answers.report(self._server.ask(["apps:report", self._ctx.app])[0])
+        app = self._ctx.app
+        built = answers.report(self._server.ask(["apps:report", app])[0])
         revision = answers.revision(built.get("deploy source metadata", ""))
-        if revision and revision != self._ctx.revision:
-            message = f"{revision[:7]} was built meanwhile, so nothing went live."
+        other = revision[:7] if revision != self._ctx.revision else ""
+        if not other and self._server.running_builds(app):
+            other = "another revision"
+        if other:
+            message = f"{other} was built meanwhile, so nothing went live."
             raise DeployFailed(message, hint="Let only one job at a time deploy an app.")
 
     def _replaced(self) -> bool:
         """Whether new containers run: `deploy` does not say that it has deployed."""
-        now = answers.containers(self._server.ask(["ps:report", self._ctx.app])[0])
+        now = processes.reported(self._server.ask(["ps:report", self._ctx.app])[0]).containers
         return not now or not now & self._containers

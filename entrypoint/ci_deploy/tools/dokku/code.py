@@ -52,6 +52,9 @@ class Code(ABC):
         self._live = live
         self._told = -LOCK_TOLD  # when a line about the lock was last printed
         self.held_back = False  # it is only to be built
+        self.begun = 0.0  # since when a try is under way, time.monotonic(); 0: none is
+        self._naming = False  # it is doing so
+        self.urls: list[str] = []  # what the server names at the end of a deploy
         self._followed = False  # the connection was lost, and the server says that it is deployed
         self._lines = Telling(answers.patterns())
         self.lines = Telling(answers.patterns())  # of all tries
@@ -133,7 +136,9 @@ class Code(ABC):
             self._wait_for_builds(until)
         while True:
             self._lines.clear()
+            self.begun = time.monotonic()
             result = once()
+            self.begun = 0.0
             if result.planned or self._succeeded(result):
                 return result
             if not self._again():
@@ -172,6 +177,12 @@ class Code(ABC):
         """Take a line that the server says."""
         self._lines.take(line)
         self.lines.take(line)
+        if answers.DEPLOYED.search(line):
+            self.urls, self._naming = [], True
+        elif self._naming:
+            found = answers.URL.match(line)
+            self._naming = found is not None
+            self.urls += [found["url"]] if found else []
 
     @property
     def building(self) -> bool:
@@ -182,6 +193,18 @@ class Code(ABC):
     def deploying(self) -> bool:
         """Whether the server has begun to start what it has built, in any try."""
         return any(answers.DEPLOYING.search(line) for line in self.lines)
+
+    @property
+    def checked(self) -> str:
+        """The process whose new container is not in its place yet, like `web.1`; empty when there
+        is none. Nobody removes that container when the deploy is cancelled."""
+        found = ""
+        for line in self._lines:
+            if match := answers.CHECKING.search(line):
+                found = match["dyno"]
+            elif answers.RENAMING.search(line):
+                found = ""
+        return found
 
     @property
     def was_held_back(self) -> bool:

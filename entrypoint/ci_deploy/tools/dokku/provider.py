@@ -161,7 +161,7 @@ class DokkuApp(Provider[DokkuSettings]):
 
     def reported(self) -> Live:
         """What the server and our notes say runs."""
-        return self.apps.look(self.ctx.app, self.state.config).live
+        return self.apps.look(self.ctx.app, self.state).live
 
     def live(self) -> Live:
         return self.reported()
@@ -177,7 +177,7 @@ class DokkuApp(Provider[DokkuSettings]):
         app = self.ctx.app
         self._check_words(*command, *(env or {}).values())
         variables = [f"--env={key}={value}" for key, value in (env or {}).items()]
-        words = ["run", "--no-tty", *variables, app, *one_off(command)]
+        words = ["run", *variables, app, *one_off(command)]  # without -t there is no terminal
         change = self.server.change_hidden if env else self.server.change
         what = what or f"run {' '.join(command)} in {app}"
         result = change(words, what=what, ok=None, timeout=timeout)

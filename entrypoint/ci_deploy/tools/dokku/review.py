@@ -94,19 +94,19 @@ def destroy(server: DokkuServer, app: str) -> None:
     """Remove the app's services, then the app: its mark is what says that they are ours, so it goes
     last, and a run that was killed in between is finished by the next."""
     services.destroy(server, app, services.of_app(server, app))
-    server.change(["apps:destroy", "--force", app], what=f"destroy the app {app}")
+    server.change(["apps:destroy", app, "--force"], what=f"destroy the app {app}")
 
 
 def stale(apps: App, server: DokkuServer, base: str, days: int) -> list[str]:
     """Marked review apps of `base` whose code did not change for `days`, whatever their names."""
     listed = server.ask(["apps:list"])[0].text.split()
-    asked = [["config:export", "--format", "json", name] for name in listed if name != base]
+    asked = [["config:export", name, "--format", "json"] for name in listed if name != base]
     configs = server.ask(*asked) if asked else []
     since = time.time() - days * 86400
     found = []
-    for (*_, name), config in zip(asked, configs, strict=True):
+    for (_, name, *_), config in zip(asked, configs, strict=True):
         if REVIEW in config.text:
-            state, _ = apps.survey(name)
+            state, _ = apps.survey(name, urls=False)
             if marked(state, base) and 0 < state.updated < since:  # never when it is not known
                 found.append(name)
     return found

@@ -21,6 +21,7 @@ from ci_deploy.tools.ssh import SESSIONS, Ssh
 
 QUERY_TIMEOUT = 60.0  # seconds; a loaded server takes its time, a hanging one must not hold us
 NO_APP = 20  # exit code since 0.24.0
+DENIED = re.compile(r"(?m)^[\s!]*(.*(?:Access denied|does not have permission).*?)\s*$")
 SWALLOWED = {"-e", "-n", "-E", "--version", "--help"}  # by the server's `xargs -n 1`
 
 
@@ -102,6 +103,21 @@ class DokkuServer:
         words = ["builds:list", app, "--format", "json", "--status", "running"]
         return answers.builds(self.ask(words)[0])
 
+    def works(self, app: str) -> bool:
+        """Whether a build, a deploy or a one-off command of the app runs now."""
+        if self.running_builds(app):
+            return True
+        found = answers.builds(self.ask(["run:list", app, "--format", "json"])[0])
+        return any(each.get("state") == "running" for each in found)
+
+    def has_begun(self, app: str, seconds: float) -> bool:
+        """Whether a build of the app is running that began at most `seconds` ago, by the server's
+        own clock (Dokku 0.38)."""
+        return any(
+            answers.seconds(each.get("duration", "")) <= seconds + 1.0
+            for each in self.running_builds(app)
+        )
+
     def connected(self) -> bool:
         """Whether the connection still stands; then an exit code 255 is the command's own."""
         return self._ssh.alive(self.server)
@@ -127,8 +143,8 @@ class DokkuServer:
         if answer.exit_code == 127 and "command not found" in words:
             hint = "Add the key on the server with `dokku ssh-keys:add NAME`, not by hand."
             return Unauthorized("the server does not treat our key as one of Dokku's.", hint=hint)
-        if re.search(r"Access denied|does not have permission", words):  # the acl plugin's words
-            return Unauthorized(f"Dokku denies access: {last.strip()}")
+        if denied := DENIED.search(words):  # the acl plugin's words, which name the command
+            return Unauthorized(f"Dokku denies access: {denied[1]}")
         return None
 
 

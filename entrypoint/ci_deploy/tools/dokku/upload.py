@@ -64,7 +64,7 @@ class Archive(Upload):
     def _once(self) -> Result:
         app = self._ctx.app
         return self._server.change(
-            ["git:from-archive", "--archive-type", "tar", app, "--"],
+            ["git:from-archive", app, "--archive-type", "tar", "--"],
             what=f"send an archive of {self.revision[:7]} to {app}",
             stdin=self._file,
             ok=None,
@@ -128,7 +128,7 @@ class Image(Upload):
         app = self._ctx.app
         force = [] if self.pinned or not self._server.at_least(*PULLS_AGAIN) else ["--force"]
         return self._server.change(
-            ["git:from-image", *force, app, self.image],
+            ["git:from-image", app, self.image, *force],
             what=f"deploy the image {self.image} to {app}",
             ok=None,
             watch=self.watch,
