@@ -29,9 +29,9 @@ machines are noisy; this one has {machine}.
 
 Against what people do by hand, which the same run does itself: a bare `git push` with a pinned
 key; the script of the articles (host key asked for, key on disk, push), and its review script with
-five connections; the steps of the official image in its order. Each remote command costs 150 ms on
-the server; how long the builds take is left out. Unlike all of them, ci-deploy asks what is there
-before, and verifies afterwards what runs.
+five connections; the steps of the official image in its order. Each remote command costs what it
+does on a real server; how long the builds take is left out. Unlike all of them, ci-deploy asks what
+is there before, and verifies afterwards what runs.
 
 ![Seconds of each way at a round trip of 100 ms](pictures/performance.svg)
 

@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 from bench.delay_proxy import DelayProxy
-from bench.dokku import QUICK, SERVER_SECONDS, Bench
+from bench.dokku import QUICK, Bench
+from tests.standins.dokku import times
 from tests.standins.dokku.server import DokkuStandIn
 from tests.support import BIN, Checkout
 
@@ -39,7 +40,7 @@ def measure(commits: int) -> dict[str, float]:
     found = {}
     with (
         tempfile.TemporaryDirectory(prefix="bench-") as name,
-        DokkuStandIn(Path(name, "server"), delay=SERVER_SECONDS, checks_wait=0.0) as server,
+        DokkuStandIn(Path(name, "server"), delay=times.OTHERS, checks_wait=0.0) as server,
         DelayProxy("127.0.0.1", server.port, round_trip=ROUND_TRIP) as proxy,
     ):
         folder = Path(name)
