@@ -94,6 +94,9 @@ def test_plan_and_run_name_the_same_changes(
 
 
 def _changes(raw: str) -> bool:
-    reads = ("report", "exists", "links", "export", "list", "version", "urls", "git-upload-pack")
+    reads = (
+        "report", "exists", "links", "export", "list", "version", "urls", "inspect",
+        "git-upload-pack",
+    )  # fmt: skip
     asks_scale = raw.startswith("ps:scale") and "=" not in raw
     return not (asks_scale or "letsencrypt:active" in raw or any(word in raw for word in reads))

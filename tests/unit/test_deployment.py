@@ -610,6 +610,14 @@ def test_all_handlers_of_an_outcome_run_whatever_the_others_do(scene: Scene) -> 
     assert scene.chat.told[-1].startswith("deploy failed")
 
 
+def test_duration_is_that_of_the_whole_run(scene: Scene) -> None:
+    """What is built again after a failure takes minutes (faults K1)."""
+    scene.app.steps["deploy_failed"] = lambda: time.sleep(0.3)
+    report = scene.fail("deploy", DeployFailed("it did not start."))
+    assert report.duration >= 0.3
+    assert json.loads((scene.workspace / "deploy-report.json").read_text())["duration"] >= 0.3
+
+
 def test_first_error_stops_the_events(scene: Scene) -> None:
     scene.fail("pre_deploy", DeployFailed("x."))
     assert not [call for call in scene.calls if call.endswith((" deploy", " post_deploy"))]

@@ -161,6 +161,60 @@ def test_values_that_dokku_keeps_are_accepted(value: str) -> None:
     assert unstorable({"B": value}) == []
 
 
+@pytest.mark.parametrize(
+    ("held", "wrong"),
+    [
+        ('{"A": "1", "B": "123"}', "B"),
+        ('{"A": "1"}', "B"),
+        ('{"A": "1", "B": "0123"}', ""),
+        ('{"A": "2", "B": "123", "C": "kept"}', "A, B"),
+    ],
+)
+def test_what_was_set_is_read_back(held: str, wrong: str) -> None:
+    """What Dokku holds otherwise is told by name, never by value (faults K2)."""
+    app, server = apps(config=held)
+    told = list[Sequence[str]]()
+
+    def change_hidden(words: Sequence[str], **_options: Any) -> Result:
+        told.append(words)
+        return Result(("ssh",), 0)
+
+    server.change_hidden = change_hidden
+    values = {"A": "1", "B": "0123"}
+    if wrong:
+        with pytest.raises(DeployFailed, match=f"than it was given: {wrong}\\.") as caught:
+            app.set_and_check("hello", values, what="set them")
+        assert "0123" not in f"{caught.value} {caught.value.hint} {caught.value.lines}"
+    else:
+        app.set_and_check("hello", values, what="set them")
+    assert told == [["config:set", "hello", "--no-restart", "--encoded", "A=MQ==", "B=MDEyMw=="]]
+
+
+def test_options_follow_the_app() -> None:
+    """dokku-acl takes the first word after the command for the app (faults K9)."""
+    app, server = apps()
+    told = list[Sequence[str]]()
+    answer = server.answer
+
+    def note(words: Sequence[str], **_options: Any) -> Result:
+        told.append(words)
+        return BROKEN
+
+    def ask(words: Sequence[str]) -> Result:
+        told.append(words)
+        return cast("Result", answer(words))
+
+    server.answer, server.change_hidden, server.change = ask, note, note
+    app.survey("hello")
+    for change in (
+        lambda: app.set_config("hello", {"A": "a"}, what="set it"),
+        lambda: app.unset_config("hello", "A", what="unset it"),
+    ):
+        with pytest.raises(DeployFailed):
+            change()
+    assert all(words[1] == "hello" for words in told)
+
+
 @pytest.mark.parametrize(("builds", "busy"), [("[]", False), ('[{"id": "a"}]', True), (None, True)])
 def test_lock_that_a_failed_build_has_left_is_no_deploy(builds: str | None, busy: bool) -> None:
     """A Dokku that cannot list builds is believed about its lock (faults K5)."""
@@ -170,6 +224,45 @@ def test_lock_that_a_failed_build_has_left_is_no_deploy(builds: str | None, busy
 
 
 # --- review apps ---
+
+
+class TlsServer:
+    """A server with a certificate, or a way to get one."""
+
+    def __init__(self, *, enabled: bool, active: str, plugin: bool) -> None:
+        report = "=====> hello ssl information\n       Ssl enabled:                   {}\n"
+        self.told = list[Sequence[str]]()
+        self._answers = {
+            "plugin:list": "  letsencrypt 0.20 enabled\n" if plugin else "  apps 0.38 enabled\n",
+            "certs:report": report.format(str(enabled).lower()),
+            "letsencrypt:active": active,
+        }
+
+    def ask(self, *questions: Sequence[str]) -> list[Result]:
+        return [Result(("ssh",), 0, out=self._answers[each[0]].encode()) for each in questions]
+
+    def change(self, words: Sequence[str], **_options: Any) -> Result:
+        self.told.append(words)
+        return Result(("ssh",), 0)
+
+
+@pytest.mark.parametrize(
+    ("enabled", "active", "plugin", "gets"),
+    [
+        (True, "false", True, False),  # a wildcard certificate of the server's
+        (False, "true", True, False),
+        (False, "false", False, False),
+        (False, "false", True, True),
+        (False, "", True, True),
+    ],
+)
+def test_certificate_is_got_only_where_there_is_none(
+    enabled: bool, active: str, plugin: bool, gets: bool
+) -> None:
+    """As the real server heads its report: "ssl information" (faults K10)."""
+    server = TlsServer(enabled=enabled, active=active, plugin=plugin)
+    review.secure(cast("Any", server), "hello", cast("Any", None))
+    assert server.told == ([["letsencrypt:enable", "hello"]] if gets else [])
 
 
 def marked(base: str = "hello") -> str:

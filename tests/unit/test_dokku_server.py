@@ -1,0 +1,46 @@
+"""What has nothing to do with the question itself, in a Dokku server's answers."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from ci_deploy.errors import DeployError, Unauthorized, Unreachable
+from ci_deploy.shell.program import Result
+from ci_deploy.tools.dokku.server import DokkuServer
+
+ACL = "User ci does not have permissions to run ps:inspect on hello, or hello does not exist"
+
+
+def trouble(code: int, errors: str, *, connected: bool = True, out: str = "") -> DeployError | None:
+    ssh = SimpleNamespace(alive=lambda _server: connected)
+    server = DokkuServer(cast("Any", ssh), cast("Any", "dokku.example.com"), cast("Any", None))
+    answer = Result(("ssh",), code, out=out.encode(), err=errors.encode())
+    return server._trouble(answer)
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [
+        f" !     {ACL}\n",
+        f" !     {ACL}\n !     The plugin trigger user-auth failed\n",
+        f"perl: warning: Setting locale failed.\n !     {ACL}\nConnection to x closed.\n",
+    ],
+)
+def test_line_that_names_the_refused_command_is_quoted(errors: str) -> None:
+    """Wherever it stands (faults K9)."""
+    found = trouble(1, errors)
+    assert isinstance(found, Unauthorized)
+    assert str(found) == f"Dokku denies access: {ACL}"
+
+
+def test_words_in_an_answer_are_no_refusal() -> None:
+    assert trouble(0, "", out=ACL) is None
+    assert trouble(1, " !     App hello does not exist") is None
+
+
+def test_lost_connection_and_a_key_that_was_added_by_hand_are_told_apart() -> None:
+    assert isinstance(trouble(255, "closed", connected=False), Unreachable)
+    assert isinstance(trouble(127, "sh: apps:report: command not found"), Unauthorized)
