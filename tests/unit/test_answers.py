@@ -200,6 +200,28 @@ def test_age_of_a_build_is_read_as_go_prints_it(text: str, expected: float) -> N
     assert answers.seconds(text) == expected
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "remote:        http://g1.dokku.test:5000",
+        "remote:        http://g1.dokku.test:5000        ",
+        "remote: \x1b[1G       http://g1.dokku.test:5000        ",
+        "remote:  \x1b[1G       http://g1.dokku.test:5000 \x1b[K",
+        "       http://g1.dokku.test:5000",
+    ],
+)
+def test_address_is_read_from_the_words_of_a_deploy(line: str) -> None:
+    """As a push and an upload say it, of old and new versions (faults K11)."""
+    found = answers.URL.match(line)
+    assert found is not None
+    assert found["url"] == "http://g1.dokku.test:5000"
+
+
+@pytest.mark.parametrize("line", ["remote: see http://a", "To ssh://a/b", "remote:", "http:/a"])
+def test_other_lines_are_no_addresses(line: str) -> None:
+    assert answers.URL.match(line) is None
+
+
 def inspect(state: str = "running", **more: Any) -> dict[str, Any]:
     """A container as `docker inspect` shows it, as far as it is read."""
     labels = {"com.dokku.dyno": "web.1", "com.dokku.process-type": "web"}
@@ -226,7 +248,8 @@ def test_container_in_any_other_state_is_not_up(state: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "not json", "null", "[null]", "[{}]", '{"a": 1}', "7", '[{"Id": "a"}]']
+    "text",
+    ["", "[]", "not json", "null", "[null]", "[{}]", '{"a": 1}', "7", '[{"Id": "a"}]', "[] []"],
 )
 def test_what_docker_does_not_tell_is_asked_otherwise(text: str) -> None:
     assert inspected(result(text)) == ()

@@ -17,7 +17,8 @@ from ci_deploy.layers.providers.dokku import Dokku
 from ci_deploy.shell.program import Result
 from ci_deploy.shell.redaction import Redactor
 from ci_deploy.tools.dokku import code, review, verification
-from ci_deploy.tools.dokku.app import HISTORY, OURS, REVIEW, App, State, unstorable, with_deployment
+from ci_deploy.tools.dokku.app import HISTORY, OURS, REVIEW, App, State, with_deployment
+from ci_deploy.tools.dokku.config_values import unstorable
 from ci_deploy.tools.dokku.provider import DokkuApp
 
 SHA = "a" * 40

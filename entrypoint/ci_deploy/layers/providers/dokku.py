@@ -21,10 +21,11 @@ from ci_deploy.tools.dokku import (
     verification,
     ways,
 )
-from ci_deploy.tools.dokku.app import HISTORY, encoded, with_deployment
+from ci_deploy.tools.dokku.app import HISTORY, with_deployment
 from ci_deploy.tools.dokku.before_traffic import BeforeTraffic
 from ci_deploy.tools.dokku.build_dir import BuildDir
 from ci_deploy.tools.dokku.code import Code
+from ci_deploy.tools.dokku.config_values import encoded
 from ci_deploy.tools.dokku.provider import DokkuApp, DokkuSettings
 from ci_deploy.tools.dokku.services import Services
 

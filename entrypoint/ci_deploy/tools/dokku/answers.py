@@ -77,9 +77,9 @@ BUILDING = re.compile(r"-----> (Cleaning up|Building)")
 DEPLOYING = re.compile(r"-----> Deploying ")
 CHECKING = re.compile(r"Attempting pre-flight checks \((?P<dyno>[\w.-]+)\)")
 RENAMING = re.compile(r"-----> Renaming containers")
-URL = re.compile(
-    r"^(?:remote: )?(?:\x1b\[\d*G)? {7}(?P<url>https?://\S+)\s*$"
-)  # after "Application deployed:"
+URL = re.compile(  # after "Application deployed:"
+    r"^(?:remote: +)?(?:\x1b\[\d*G)? *(?P<url>https?://[^\s\x1b]+)\s*(?:\x1b\[K)?\s*$"
+)
 NOT_YET = re.compile(r"App not currently deploying|No matching app deploy found")  # builds:cancel
 UNCHANGED = re.compile(r"No changes detected")
 LOCKED = re.compile(r"currently has a deploy lock in place")

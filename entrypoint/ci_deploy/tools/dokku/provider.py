@@ -14,7 +14,8 @@ from ci_deploy.errors import OutcomeUnknown, Problem, Refused, SettingsError, To
 from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, Ran
 from ci_deploy.settings import setting, settings
 from ci_deploy.tools.dokku import databases, release_tasks, review
-from ci_deploy.tools.dokku.app import UNFINISHED, App, State, unstorable
+from ci_deploy.tools.dokku.app import UNFINISHED, App, State
+from ci_deploy.tools.dokku.config_values import unstorable
 from ci_deploy.tools.dokku.server import DokkuServer, one_off
 from ci_deploy.tools.dokku.services import Service, services
 from ci_deploy.tools.git import GitSettings

@@ -103,6 +103,14 @@ class DokkuServer:
         words = ["builds:list", app, "--format", "json", "--status", "running"]
         return answers.builds(self.ask(words)[0])
 
+    def builds(self, app: str) -> frozenset[str]:
+        """The ids of the builds and deploys that run or went well; none before Dokku 0.38."""
+        if not self.at_least(0, 38):
+            return frozenset()
+        listed = answers.builds(self.ask(["builds:list", app, "--format", "json"])[0])
+        good = {"running", "succeeded"}
+        return frozenset(each["id"] for each in listed if each.get("display_status") in good)
+
     def works(self, app: str) -> bool:
         """Whether a build, a deploy or a one-off command of the app runs now."""
         if self.running_builds(app):

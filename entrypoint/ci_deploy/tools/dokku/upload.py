@@ -36,7 +36,8 @@ class Upload(Code):
             raise ToolMissing(message, hint="It needs Dokku 0.24; DEPLOY_METHOD=push does not.")
 
     def identity(self, state: State) -> str:
-        """What the server calls what it has now. Raises DeployFailed when it has taken nothing."""
+        """What the server calls what it has now. Raises DeployFailed when it has taken nothing, or
+        something else after it."""
         if not state.identity:
             message = "the server does not say what it has deployed."
             raise DeployFailed(message)
@@ -54,6 +55,7 @@ class Archive(Upload):
 
     way = "archive"
     _file = Path()
+    _builds: frozenset[str] | None = None  # that were there before the last try
 
     def prepare(self) -> None:
         super().prepare()
@@ -61,8 +63,17 @@ class Archive(Upload):
             self._file = write_archive(self._ctx, self.revision, self.folder)
             ignored.keep(self._ctx, self._file)
 
+    def identity(self, state: State) -> str:
+        """Dokku's own commit does not name the revision: it is ours only if no other build came
+        after it."""
+        if self._builds is not None and len(self._server.builds(self._ctx.app) - self._builds) > 1:
+            message = "it was deployed, but another build began right after it."
+            raise DeployFailed(message, hint="Let only one job at a time deploy an environment.")
+        return super().identity(state)
+
     def _once(self) -> Result:
         app = self._ctx.app
+        self._builds = None if self._ctx.planning else self._server.builds(app)
         return self._server.change(
             ["git:from-archive", app, "--archive-type", "tar", "--"],
             what=f"send an archive of {self.revision[:7]} to {app}",
