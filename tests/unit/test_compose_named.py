@@ -111,6 +111,19 @@ def test_directory_is_a_copy_only_where_nobody_else_has_anything_in_it(
     assert {name.partition("/")[0] for name in brought.parts if "/" in name} == {how}
 
 
+@pytest.mark.parametrize("content", ["", "\n", "SQLite format 3\0"])
+def test_file_that_a_container_fills_stays_the_hosts(content: str) -> None:
+    """A proxy's certificates begin as an empty file of the repository, a database as a binary one:
+    a copy for each release would lose what was written. (faults H4)"""
+    volume = {"source": "proxy/acme.json", "target": "/acme.json"}
+    tree = _Tree(proxy__acme_json=content)
+    brought = _bring(tree, volume, f"there f {PATH}/proxy/acme.json")
+    assert "content.json" not in brought.parts
+    assert brought.parts["place/proxy/acme.json"] == content.encode()
+    assert brought.parts["places"] == b"proxy/acme.json\n"
+    assert _source(_bring(tree, {**volume, "read_only": True})).startswith("./.ci-deploy/")
+
+
 def test_directory_with_nothing_but_a_placeholder_is_the_hosts() -> None:
     """(faults H4)"""
     brought = _bring(_Tree(data___gitkeep=""), {"source": "data", "target": "/data"})

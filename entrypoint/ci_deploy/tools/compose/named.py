@@ -138,6 +138,9 @@ class _Bringing:
         if name == ".env":  # by hand, or made of APP_CONFIG
             return None
         if name and name in self.tree.files:
+            if not volume.get("read_only") and _is_data(self.tree.content(name)):
+                self.place(service, posixpath.dirname(name), [posixpath.basename(name)])
+                return None
             return {**volume, "source": self.file(name)}
         below = self.tree.under(name) if name else {}
         if {posixpath.basename(each) for each in below} - PLACEHOLDERS:
@@ -186,11 +189,12 @@ class _Bringing:
 
     def place(self, service: str, name: str, below: Iterable[str]) -> None:
         """Files of a directory that is the host's too: they are brought up to date there."""
-        files = {each: self.tree.content(f"{name}/{each}") for each in sorted(below)}
-        self.parts |= {f"place/{name}/{each}": data for each, data in files.items()}
-        self.places |= {f"{name}/{each}" for each in files}
-        self.marks.setdefault(service, []).append(_digest(files))
-        self.names[f"{name}/"] = None
+        files = {posixpath.join(name, each): each for each in sorted(below)}
+        data = {each: self.tree.content(at) for at, each in files.items()}
+        self.parts |= {f"place/{at}": data[each] for at, each in files.items()}
+        self.places |= set(files)
+        self.marks.setdefault(service, []).append(_digest(data))
+        self.names |= dict.fromkeys([f"{name}/"] if len(files) > 1 else files)
         for host in self.hosts:
             if self._own(name, below):
                 at = f"{host.facts.path}/{name}"
@@ -264,6 +268,12 @@ def bring(tree: Tree, hosts: Sequence[Host]) -> Brought:
     return Brought(
         {**tree.parts, **made.parts, **parts}, [*tree.reads, *made.names], list(made.said)
     )
+
+
+def _is_data(content: bytes) -> bool:
+    """Whether a file that a container may write to is one that it fills: empty in the repository
+    (the certificates of a proxy), or a database. Such a file is the host's, like a directory."""
+    return not content.strip() or b"\0" in content
 
 
 def _inside(path: str, source: str) -> str:
