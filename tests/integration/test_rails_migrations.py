@@ -165,6 +165,7 @@ def test_kill_between_deploy_and_migration_is_finished_by_the_next_run(
     assert shop.app.calls == []
 
 
+@pytest.mark.unknown("builds:list")  # asked where the app is locked; it has none
 def test_cancelled_deploy_that_the_server_finishes_is_migrated_by_the_next_run(
     dokku: DokkuStandIn, shop: Shop
 ) -> None:
