@@ -178,6 +178,7 @@ def test_all_bad_settings_are_named_at_once_and_no_host_is_asked(app: App) -> No
 
 
 def test_settings_that_only_make_sense_together_are_explained(app: App) -> None:
+    """(faults G3)"""
     done = app.deploy(SERVER_USER="", DOCKER_USER="", DEPLOY_TAG="", APP_CONFIG="1A=x")
     assert done.code == 2
     assert "SERVER_USER: is required: who is to log in on the hosts?" in done.output

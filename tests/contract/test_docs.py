@@ -71,6 +71,21 @@ def test_every_block_says_what_it_is() -> None:
             assert match[3] in known, f"{page.name}: ```{match[3]}"
 
 
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("docs/gitlab.md", "`base64 -w0 deploy_key`"),  # what GitLab can mask (faults E4)
+        ("docs/gitlab.md", "the environment scope `review/*`"),  # a second key (faults E5)
+        ("docs/gitlab.md", "leaves its pipeline *blocked*"),  # a manual job (faults E8)
+        ("README.md", "## Components"),  # the catalog's guide (faults E9)
+        ("README.md", "## Contribute"),
+        ("docs/compose.md", "`review` and `destroy` end with exit code 14"),  # (faults G3)
+    ],
+)
+def test_advice_that_was_missed_is_there(page: str, words: str) -> None:
+    assert words in " ".join((ROOT / page).read_text(encoding="utf-8").split())
+
+
 # --- YAML ---
 
 
