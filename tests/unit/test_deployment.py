@@ -638,6 +638,7 @@ def test_last_lines_that_were_not_shown_are(scene: Scene) -> None:
 def test_secrets_in_errors_reach_no_output(scene: Scene) -> None:
     scene.ctx.redactor.add("s3cret-s3cret")
     error = DeployFailed("no s3cret-s3cret.", hint="s3cret-s3cret", lines=("s3cret-s3cret",))
+    scene.ctx.ledger.announce("push to s3cret-s3cret")
     scene.fail("deploy", error)
     assert "s3cret" not in scene.log.text
     for path in scene.workspace.iterdir():
