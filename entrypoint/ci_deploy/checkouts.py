@@ -6,8 +6,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from ci_deploy.errors import Problem, SettingsError
-from ci_deploy.settings import spelled
+from ci_deploy.errors import Problem, SettingsError, spelled
 
 MARK = ".git"  # a directory, or the file of a worktree or submodule
 NAMED = 5  # nested checkouts that an error names

@@ -13,7 +13,6 @@ from ci_deploy.context import Context
 from ci_deploy.errors import Problem, Refused, SettingsError
 from ci_deploy.layers.base import Layer
 from ci_deploy.layers.provider import Live
-from ci_deploy.settings import spelled
 from ci_deploy.versions import TOOL_OF, tool_versions
 
 
@@ -47,8 +46,7 @@ def open_checkout(ctx: Context) -> None:
     wanted = ctx.settings.app_dir
     if wanted and not ctx.repository.is_folder(ctx.revision, wanted):
         reason = f"there is no directory {wanted} at {ctx.revision[:7]}."
-        name = spelled("APP_DIR", inputs=ctx.ci.inputs)
-        raise SettingsError(Problem(name, reason))
+        raise SettingsError(Problem("APP_DIR", reason))
 
 
 def _check_checkout(ctx: Context) -> bool:

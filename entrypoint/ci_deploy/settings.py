@@ -23,7 +23,6 @@ from typing import (
 
 from ci_deploy import lines, values
 from ci_deploy.errors import Problem, input_name
-from ci_deploy.errors import spelled as spelled
 
 if TYPE_CHECKING:
     from ci_deploy.source import Source

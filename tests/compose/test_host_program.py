@@ -478,14 +478,20 @@ def test_task_that_lets_compose_give_up_is_shown_with_its_own_last_words(host: A
     assert "trouble shop-job-1\n--- the last lines of shop-job-1\n" in host.log(run)
 
 
-def test_app_that_ends_until_its_database_is_up_has_its_time(live: Alone) -> None:
-    """Docker restarts it three times in the first second. (faults H8)"""
+def _ending_again_and_again(live: Alone, *, seconds: int) -> str:
+    """A run whose app Docker has restarted seven times; it has these seconds to come up."""
     live.push("slow", "starting")
-    run = live.start("slow", health_timeout=30)
+    run = live.start("slow", health_timeout=seconds)
     until(lambda: "phase verifying" in live.log(run))
     with live.change() as data:
         app = data["containers"]["shop-app-1"]
         app |= {"status": "restarting", "restarts": 7, "code": 1, "policy": "always"}
+    return run
+
+
+def test_app_that_ends_until_its_database_is_up_has_its_time(live: Alone) -> None:
+    """Docker restarts it three times in the first second. (faults H8)"""
+    run = _ending_again_and_again(live, seconds=30)
     seen = live.calls("inspect -f {{.Name}}|")
     until(lambda: live.calls("inspect -f {{.Name}}|") > seen + 2)
     with live.change() as data:
@@ -495,12 +501,7 @@ def test_app_that_ends_until_its_database_is_up_has_its_time(live: Alone) -> Non
 
 def test_app_that_ends_again_and_again_fails_when_its_time_is_over(live: Alone) -> None:
     """(faults H8)"""
-    live.push("slow", "starting")
-    run = live.start("slow", health_timeout=2)
-    until(lambda: "phase verifying" in live.log(run))
-    with live.change() as data:
-        app = data["containers"]["shop-app-1"]
-        app |= {"status": "restarting", "restarts": 7, "code": 1, "policy": "always"}
+    run = _ending_again_and_again(live, seconds=2)
     assert live.end(run).startswith("rolled-back shop-app-1: it ends again and again (exit code 1)")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 
 import pytest
@@ -61,10 +60,7 @@ def test_build_of_somebody_else_is_not_cancelled(
 ) -> None:
     """(faults K7)"""
     dokku.configure(build_seconds=20.0)
-    push = subprocess.Popen(
-        ["git", "push", "-q", dokku.git_url("hello"), "main:master"],
-        cwd=checkout.path, env=naive.environ, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    push = naive.begin_push(checkout.path, "hello", "main:master")
     until(lambda: dokku.app("hello").locked)
     running = Run("deploy", cwd=checkout.path, env=settings_for(dokku))
     running.wait_for("another deploy of hello is running")

@@ -194,10 +194,7 @@ def test_10_cancelled_deploy_cancels_its_own_build_on_the_server(
     dokku: DokkuStandIn, naive: Client, checkout: Checkout
 ) -> None:
     dokku.configure(build_seconds=60.0)
-    push = subprocess.Popen(
-        ["git", "push", "-q", dokku.git_url("hello"), "main:master"],
-        cwd=checkout.path, env=naive.environ, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    push = naive.begin_push(checkout.path, "hello", "main:master")
     until(lambda: dokku.app("hello").locked)
     push.kill()
     push.wait()

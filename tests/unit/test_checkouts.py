@@ -78,7 +78,7 @@ def test_nested_checkout_is_taken_where_we_were_started_in_it_and_there_is_no_ot
     workspace = outer.path.parent
     monkeypatch.chdir(outer.path / "web")
     assert checkouts.find(workspace, "").path == outer.path
-    assert checkouts.find(Path("/home/runner/work/web"), "").path == outer.path
+    assert checkouts.find(Path("/nowhere/web"), "").path == outer.path
     other = workspace / "other"
     other.mkdir()
     assert checkouts.find(other, "").path == other

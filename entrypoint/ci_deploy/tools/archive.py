@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from ci_deploy.context import Context
 from ci_deploy.errors import Problem, SettingsError
-from ci_deploy.settings import spelled
 
 if TYPE_CHECKING:
     import tarfile
@@ -34,9 +33,8 @@ def by_archive(ctx: Context, method: str) -> bool:
     lfs, sha256 = repository.uses_lfs(ctx.revision), len(ctx.revision) == SHA256
     if method == "push":
         if sha256:
-            name = spelled("DEPLOY_METHOD", inputs=ctx.ci.inputs)
             reason = "the repository has SHA-256 ids, which the server's does not take by a push."
-            raise SettingsError(Problem(name, reason, "", "Set `archive`, or unset it."))
+            raise SettingsError(Problem("DEPLOY_METHOD", reason, "", "Set `archive`, or unset it."))
         if lfs:
             warning = "a push brings the pointers of LFS files, not the files"
             ctx.console.warning(f"{warning}: DEPLOY_METHOD=archive brings them.")

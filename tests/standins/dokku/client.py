@@ -73,6 +73,11 @@ class Client:
         """Push to an app."""
         return self.git(repo, "push", *flags, self.standin.git_url(app), refs)
 
+    def begin_push(self, repo: Path, app: str, refs: str) -> subprocess.Popen[bytes]:
+        """Push to an app; comes back at once."""
+        argv = ["git", "push", "-q", self.standin.git_url(app), refs]
+        return subprocess.Popen(argv, cwd=repo, env=self.environ, stderr=subprocess.DEVNULL)
+
     def close(self) -> None:
         """End the kept connection."""
         subprocess.run(

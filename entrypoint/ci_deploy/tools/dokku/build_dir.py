@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from ci_deploy.context import Context
 from ci_deploy.errors import Problem, SettingsError, ToolMissing
-from ci_deploy.settings import spelled
 from ci_deploy.tools.dokku import answers
 from ci_deploy.tools.dokku.app import BUILD_DIR, App, State
 from ci_deploy.tools.dokku.server import DokkuServer
@@ -44,8 +43,7 @@ class BuildDir:
         if theirs.strip("/") not in {"", *self._ours, wanted}:
             reason = f"it is `{wanted or sent}`, but on the server `build-dir` of {app} is "
             remedy = f"On the server: `dokku builder:set {app} build-dir`, then APP_DIR decides."
-            name = spelled("APP_DIR", inputs=self._ctx.ci.inputs)
-            raise SettingsError(Problem(name, f"{reason}`{theirs}`.", "", remedy))
+            raise SettingsError(Problem("APP_DIR", f"{reason}`{theirs}`.", "", remedy))
 
     def set(self, wanted: str) -> None:
         """Make it so, unless a person has set one and none is wanted."""
