@@ -73,7 +73,11 @@ def test_cancels_at_random_moments_are_all_clean(
         truths.add(server.running(name))
         log = ended.raw if isinstance(ended, Step) else ended.log
         assert ended.code in {130, 143}, log
-        assert "cancelled" in log
+        if "cancelled" not in log:  # the runner's ten seconds went to our children: it left us none
+            assert platform == "gitlab", log
+            assert ended.seconds < 1.0, log
+            assert not ended.container_left
+            continue
         if found := re.search(r"cancelled: .*? runs ([0-9a-f]{7})", log):
             told += 1
             assert found[1] in {truth[:7] for truth in truths}, log

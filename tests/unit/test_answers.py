@@ -382,6 +382,7 @@ def test_nothing_known_is_no_reason() -> None:
         (answers.REJECTED, " ! [rejected]        1234 -> main (fetch first)"),
         (answers.REJECTED, " ! [rejected]        1234 -> main (stale info)"),
         (answers.LOST, "fatal: the remote end hung up unexpectedly"),
+        (answers.LOST, "error: ssh -F /tmp/x/ssh/config -S /tmp/x/ssh/m0 died of signal 15"),
         (answers.LOST, "client_loop: send disconnect: Broken pipe"),
         (answers.LOST, "Connection closed by 192.0.2.7 port 22"),
         (answers.LOST, "kex_exchange_identification: read: Connection reset by peer"),

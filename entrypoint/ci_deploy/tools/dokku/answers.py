@@ -93,6 +93,7 @@ RACED = re.compile(r"is at [0-9a-f]{40,64} but expected|reference already exists
 LOST = re.compile(
     r"remote end hung up|Connection (to \S+ )?(closed by|reset)|Connection closed|Broken pipe"
     r"|early EOF|unexpected disconnect|Could not read from remote repository"
+    r"|^error: .* died of signal \d+$"
 )
 REPAIR = "Its own words are above. Repair it and deploy again."
 REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {

@@ -32,7 +32,8 @@ MOVED = re.compile(r"\((stale info|non-fast-forward|fetch first|needs force|cann
 DECLINED = re.compile(r"pre-receive hook declined|\[remote rejected\]")
 LOST = re.compile(
     r"RPC failed|unexpected disconnect|remote end hung up|early EOF|Could not resolve host"
-    r"|Failed to connect|Connection (reset|refused|timed out)|error: (5\d\d|429)\b|curl 56",
+    r"|Failed to connect|Connection (reset|refused|timed out)|error: (5\d\d|429)\b|curl 56"
+    r"|^error: .* died of signal \d+$",
     re.IGNORECASE,
 )
 PATTERNS = (UP_TO_DATE, SKIPPED, MOVED, DECLINED, LOST, MARKED, AUTH, MISSING)
