@@ -23,7 +23,10 @@ from tests.standins.dokku.server import DokkuStandIn
 from tests.support import BIN, Checkout
 
 ROUND_TRIPS = (0.0, 0.03, 0.1)  # seconds
-QUICK = {"Procfile": "worker: sleep 600\n"}
+QUICK = {
+    "Procfile": "worker: sleep 600\n",
+    "app.json": '{"formation": {"worker": {"quantity": 1}}}\n',
+}
 GOALS = {  # at 100 ms: (ours, baseline) → at most
     ("deploy", "bare push"): 2.0,
     ("deploy", "official image's steps"): 1.0,
@@ -152,7 +155,6 @@ def measure(round_trip: float, rounds: int) -> dict[str, float]:
         for app in apps:
             bench.shell(f"{PINNED} -p $PORT $WHERE apps:create {shlex.quote(app)}")
         bench.ours("deploy", DOKKU_CREATE_APP="true")
-        bench.shell(f"{PINNED} -p $PORT $WHERE ps:scale ours worker=1")
         for number in range(rounds):
             one_round(bench, number)
         return {name: statistics.median(values) for name, values in bench.seconds.items()}

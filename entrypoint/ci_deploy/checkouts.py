@@ -34,11 +34,16 @@ class Checkout(NamedTuple):
             remedy = f"Set it: `.` deploys the workspace, `{_relative(here, self.path)}` the other."
             raise SettingsError(Problem(name, reason, "", remedy))
 
-    def why_none(self, *, inputs: bool, remedy: str) -> str:
-        """What to do where there is no checkout."""
+    def none_there(self, said: str, *, inputs: bool) -> SettingsError:
+        """That there is none, with what git has `said` of it, and what to do."""
+        why = said.rpartition("\n")[2].removeprefix("fatal: ")
+        reason = f"there is no git checkout in {self.path} ({why})."
+        remedy = "Check the code out before deploying (GitLab: no GIT_STRATEGY none or empty)."
+        if (self.path / MARK).is_file():
+            remedy = "It is a worktree or submodule: the repository that it names is needed too."
         if found := _nested(self.path):
-            return f"{found} Set {spelled('CHECKOUT_DIR', inputs=inputs)} to it."
-        return remedy
+            remedy = f"{found} Set {spelled('CHECKOUT_DIR', inputs=inputs)} to it."
+        return SettingsError(Problem("the workspace", reason, "", remedy))
 
 
 def find(workspace: Path, named: str) -> Checkout:

@@ -247,10 +247,19 @@ def test_names_that_mean_no_commit_are_refused(make: Make, checkout: Checkout, n
 
 def test_files_of_a_commit(make: Make, checkout: Checkout) -> None:
     repository = make(checkout.path)
-    assert repository.file(checkout.head, "Procfile") == "web: x"
-    assert repository.file(checkout.head, "app/deep/file") == "text"
-    assert repository.file(checkout.head, "app") == ""
-    assert repository.file(checkout.head, "missing") == ""
+    assert repository.files(checkout.head, "Procfile") == ["web: x"]
+    assert repository.files(checkout.head, "app/deep/file") == ["text"]
+    assert repository.files(checkout.head, "app") == [""]
+    assert repository.files(checkout.head, "missing") == [""]
+    names = ("missing", "Procfile", "no\nname", "app", "app/deep/file", "Procfile")
+    assert make(checkout.path).files(checkout.head, *names) == [
+        "",
+        "web: x",
+        "",
+        "",
+        "text",
+        "web: x",
+    ]
 
 
 def test_which_commit_contains_which(make: Make, checkout: Checkout) -> None:
@@ -273,7 +282,7 @@ def test_missing_things_are_answered_at_once(
 
     monkeypatch.setattr(repository._runner.cancellation, "awaited", waited)
     assert not repository.has("e" * 40)
-    assert repository.file(checkout.head, "app.json") == ""
+    assert repository.files(checkout.head, "app.json") == [""]
 
 
 def test_objects_are_borrowed_and_the_checkout_is_left_alone(
@@ -323,7 +332,7 @@ def test_sha256_repository(make: Make, tmp_path: Path) -> None:
     repository = make(path)
     assert repository.resolve("") == head
     assert repository.resolve(head) == head
-    assert repository.file(head, "Procfile") == "web: x"
+    assert repository.files(head, "Procfile") == ["web: x"]
 
 
 def test_empty_repository_and_no_repository_are_told_apart(make: Make, tmp_path: Path) -> None:

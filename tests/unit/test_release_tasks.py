@@ -18,7 +18,7 @@ def ctx(folder: str = "", **files: str) -> Context:
     there = {name.replace("_", "."): text for name, text in files.items()}
     if folder:
         there = {f"{folder}/{name}": text for name, text in there.items()}
-    repository = SimpleNamespace(file=lambda _revision, path: there.get(path, ""))
+    repository = SimpleNamespace(files=lambda _, *paths: [there.get(path, "") for path in paths])
     settings = SimpleNamespace(app_dir=folder)
     made = SimpleNamespace(revision="a" * 40, repository=repository, settings=settings)
     return cast("Context", made)

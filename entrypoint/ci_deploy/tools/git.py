@@ -18,7 +18,7 @@ from ci_deploy.settings import setting, settings
 from ci_deploy.shell.program import Command, Result
 from ci_deploy.shell.programs import ALWAYS
 from ci_deploy.shell.runner import Runner
-from ci_deploy.tools import origin, revision
+from ci_deploy.tools import blobs, origin, revision
 from ci_deploy.tools.origin import SAFE, configured
 
 
@@ -58,17 +58,18 @@ class Repository:
         self._dir = private_dir / "git"
         self._origin = ci.context.fetch_url
         self._tried = self._partial = False
+        self._yes: set[tuple[str, ...]] = set()  # questions that git has said yes to
+        self._texts: dict[str, str] = {}  # of files that were read, by commit:path
         self.head = ""  # the commit that is checked out
         self._git_dir = self._common = self._dir  # of the checkout, once it is found
 
     def open(self, *, optional: bool = False) -> None:
         """Make the private repository. Raises SettingsError when there is no checkout, unless that
         is `optional`."""
-        safe = {"safe.directory": "*"}  # its objects are read, nothing else
-        found = self._runner.read(
+        found = self._runner.read(  # of the checkout's objects only, whoever owns it
             ["git", "-C", str(self.checkout.path), "rev-parse", "--git-common-dir",
              "--absolute-git-dir", "--show-object-format", "--verify", "--quiet", "HEAD^{commit}"],
-            env={**ENVIRON, **configured(safe)},
+            env={**ENVIRON, **configured({"safe.directory": "*"})},
             ok=NO_OBJECT,
         )  # fmt: skip
         lines = found.text.splitlines()
@@ -76,15 +77,7 @@ class Repository:
             self._runner.read(["git", "init", "--quiet", "--bare", str(self._dir)], env=ENVIRON)
             return
         if len(lines) < 3:
-            why = found.errors.rpartition("\n")[2].removeprefix("fatal: ")
-            reason = f"there is no git checkout in {self.checkout.path} ({why})."
-            remedy = "Check the code out before deploying (GitLab: no GIT_STRATEGY none or empty)."
-            if (self.checkout.path / ".git").is_file():
-                remedy = (
-                    "It is a worktree or submodule: the repository that it names is needed too."
-                )
-            remedy = self.checkout.why_none(inputs=self._ci.inputs, remedy=remedy)
-            raise SettingsError(Problem("the workspace", reason, "", remedy))
+            raise self.checkout.none_there(found.errors, inputs=self._ci.inputs)
         self._common = common = (self.checkout.path / lines[0]).resolve()
         self._git_dir = Path(lines[1])  # a worktree has a HEAD of its own
         self.head = lines[3] if len(lines) > 3 else ""
@@ -128,7 +121,7 @@ class Repository:
         return self.commit(name) or (self._fetch([name], "--depth=1") and self.commit(name)) or ""
 
     def commit(self, name: str) -> str:
-        """The commit that an object id stands for, as far as it is there; empty for none."""
+        """The commit that an object id stands for, if it is there; empty for none."""
         found = self.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", ok=NO_OBJECT)
         return found.text if found.exit_code == 0 else ""
 
@@ -162,7 +155,7 @@ class Repository:
 
     def has(self, sha: str) -> bool:
         """Whether the commit is there."""
-        return self.git("cat-file", "-e", f"{sha}^{{commit}}", ok=NO_OBJECT).exit_code == 0
+        return self._says_yes("cat-file", "-e", f"{sha}^{{commit}}")
 
     def subject(self, sha: str) -> str:
         """The first line of the commit message."""
@@ -170,18 +163,26 @@ class Repository:
 
     def is_ancestor(self, old: str, new: str) -> bool:
         """Whether `new` contains `old`; both have to be there."""
-        return self.git("merge-base", "--is-ancestor", old, new, ok=(0, 1)).exit_code == 0
+        return self._says_yes("merge-base", "--is-ancestor", old, new, ok=(0, 1))
 
-    def file(self, sha: str, path: str) -> str:
-        """The text of a file at a commit; empty when there is none."""
-        shown = self.git("cat-file", "blob", f"{sha}:{path}", ok=NO_OBJECT)
-        return shown.text if shown.exit_code == 0 else ""
+    def _says_yes(self, *question: str, ok: Sequence[int] | None = NO_OBJECT) -> bool:
+        """Of commits, what is true once stays true: it is asked once."""
+        if question not in self._yes and self.git(*question, ok=ok).exit_code == 0:
+            self._yes.add(question)
+        return question in self._yes
+
+    def files(self, sha: str, *paths: str) -> list[str]:
+        """The texts of files at a commit; empty for what is none."""
+        names = [f"{sha}:{path}" for path in paths]
+        if new := [name for name in names if name not in self._texts]:
+            listed = self.git("cat-file", "--batch", stdin=blobs.question(new), ok=NO_OBJECT).out
+            self._texts.update(zip(new, blobs.answers(listed, new), strict=True))
+        return [self._texts[name] for name in names]
 
     def uses_lfs(self, sha: str) -> bool:
         """Whether any .gitattributes of the revision gives files to LFS."""
         where = ":(glob)**/.gitattributes"
-        found = self.git("grep", "--quiet", "-I", "filter=lfs", sha, "--", where, ok=None)
-        return found.exit_code == 0
+        return self._says_yes("grep", "--quiet", "-I", "filter=lfs", sha, "--", where, ok=None)
 
     def is_folder(self, sha: str, path: str) -> bool:
         """Whether a path of the revision is a directory."""

@@ -103,7 +103,7 @@ class Rails(Framework[RailsSettings]):
     def _version(self) -> tuple[int, int]:
         """Of Rails, from Gemfile.lock; a new one when it is not there."""
         folder = f"{self.ctx.settings.app_dir}/" if self.ctx.settings.app_dir else ""
-        lock = self.ctx.repository.file(self.ctx.revision, f"{folder}Gemfile.lock")
+        [lock] = self.ctx.repository.files(self.ctx.revision, f"{folder}Gemfile.lock")
         found = re.search(r"(?m)^ +activerecord \((\d+)\.(\d+)", lock)
         return (int(found[1]), int(found[2])) if found else SEEDS_ITSELF
 

@@ -54,7 +54,7 @@ class Dokku(DokkuApp):
         wanted = self.settings.services if ctx.command in {"deploy", "review", "doctor"} else ()
         self.services = Services(self.server, ctx.app, wanted, own=review is not None)
         asked = self.services.questions()
-        urls = ctx.command not in {"deploy", "rollback"}  # they take the server longest
+        urls = ctx.command not in {"deploy", "review", "rollback"}  # they take the server longest
         self.state, (found, *rest) = self.apps.survey(ctx.app, ["version"], *asked, urls=urls)
         self.server.version = answers.version(found)
         self.services.look(rest, self.state.config)

@@ -9,12 +9,13 @@ from ci_deploy import values
 from ci_deploy.context import Context
 
 BOM = "\ufeff"
+PROCFILE, APP_JSON, APP_YML = "Procfile", "app.json", "app.yml"
 
 
 def tasks(ctx: Context) -> Mapping[str, str]:
     """What Dokku runs by itself at a deploy: where it is written → the command."""
     found = {}
-    for line in _file(ctx, "Procfile").removeprefix(BOM).splitlines():
+    for line in _files(ctx)[PROCFILE].removeprefix(BOM).splitlines():
         name, _, command = line.partition(":")
         if name.strip() == "release":
             found["the Procfile's `release:`"] = command.strip()
@@ -27,34 +28,37 @@ def tasks(ctx: Context) -> Mapping[str, str]:
 
 def hints(ctx: Context) -> list[str]:
     """Things that people expect to work and that Dokku ignores."""
-    if not ctx.revision:
-        return []
-    found = []
+    files, found = _files(ctx), []
     if addons := _app_json(ctx).get("addons"):
         names = ", ".join(map(str, addons))
         found.append(f"app.json names addons ({names}), which Dokku ignores: use DOKKU_SERVICES.")
     try:
-        values.jsonc(_file(ctx, "app.json") or "{}")
+        values.jsonc(files[APP_JSON] or "{}")
     except ValueError as error:
         found.append(f"app.json is not valid JSON: {error}. What it asks for is not known.")
     found += [
         f"{name} begins with a byte order mark, which Dokku may not understand: save it without."
-        for name in ("Procfile", "app.json")
-        if _file(ctx, name).startswith(BOM)
+        for name in (PROCFILE, APP_JSON)
+        if files[name].startswith(BOM)
     ]
-    if _file(ctx, "app.yml"):
+    if files[APP_YML]:
         found.append("there is an app.yml, which Dokku ignores: it reads app.json.")
     return found
 
 
-def _file(ctx: Context, name: str) -> str:
+def _files(ctx: Context) -> Mapping[str, str]:
+    """The texts of those that count here; empty for those that are not there."""
+    names = (PROCFILE, APP_JSON, APP_YML)
+    if not ctx.revision:
+        return dict.fromkeys(names, "")
     folder = f"{ctx.settings.app_dir}/" if ctx.settings.app_dir else ""
-    return ctx.repository.file(ctx.revision, f"{folder}{name}") if ctx.revision else ""
+    found = ctx.repository.files(ctx.revision, *(f"{folder}{name}" for name in names))
+    return dict(zip(names, found, strict=True))
 
 
 def _app_json(ctx: Context) -> dict[str, Any]:
     try:
-        found = values.jsonc(_file(ctx, "app.json") or "{}")
+        found = values.jsonc(_files(ctx)[APP_JSON] or "{}")
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -13,7 +13,8 @@ def tasks(ctx: Context) -> Mapping[str, str]:
     app.json's postdeploy is left out: it runs once, when a review app is set up.
     """
     folder = f"{ctx.settings.app_dir}/" if ctx.settings.app_dir else ""
-    procfile = ctx.repository.file(ctx.revision, f"{folder}Procfile") if ctx.revision else ""
+    name = f"{folder}Procfile"
+    [procfile] = ctx.repository.files(ctx.revision, name) if ctx.revision else [""]
     for line in procfile.removeprefix("\ufeff").splitlines():
         name, _, command = line.partition(":")
         if name.strip() == "release":

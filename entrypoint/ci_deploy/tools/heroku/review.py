@@ -103,7 +103,7 @@ def guard_urls(review: ReviewApp, base: Mapping[str, str], wanted: Mapping[str, 
 def manifest(ctx: Context) -> dict[str, Any] | None:
     """The app.json of the revision; None without one. Raises SettingsError."""
     folder = f"{ctx.settings.app_dir}/" if ctx.settings.app_dir else ""
-    text = ctx.repository.file(ctx.revision, f"{folder}app.json") if ctx.revision else ""
+    [text] = ctx.repository.files(ctx.revision, f"{folder}app.json") if ctx.revision else [""]
     if not text:
         return None
     try:
