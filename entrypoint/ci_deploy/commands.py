@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ci_deploy import __version__, guards
+from ci_deploy import __version__, guards, inquiries
 from ci_deploy import console as style
 from ci_deploy.assembly import Assembly, every_setting
 from ci_deploy.context import Context
@@ -17,10 +17,16 @@ from ci_deploy.errors import Cancelled, DeployError, Problem, SettingsError, Ski
 from ci_deploy.layers.framework import Framework
 from ci_deploy.report import Report
 from ci_deploy.review import ReviewApp, ReviewSettings
-from ci_deploy.shell.relay import clean
 from ci_deploy.versions import tool_versions
 
-FOR_PROGRAMS = {"run", "version", "tag", "history"}  # all but their output goes to stderr
+FOR_PROGRAMS = {
+    "run",
+    "version",
+    "tag",
+    "history",
+    "status",
+    "logs",
+}  # all but their output goes to stderr
 WITHOUT_CHECKOUT = {"destroy", "rollback", "promote"}
 
 
@@ -129,7 +135,7 @@ def _sweep(ctx: Context, options: argparse.Namespace) -> int:
 
 def doctor(assembly: Assembly, options: argparse.Namespace) -> int:
     """Check everything that a deploy needs, and change nothing."""
-    ctx, layers = _ready(assembly, options, planning=True)
+    ctx, layers = inquiries.ready(assembly, options, planning=True)
     examine(ctx, layers)
     return 0
 
@@ -139,7 +145,7 @@ def run(assembly: Assembly, options: argparse.Namespace) -> int:
     command = options.after or options.words
     if not command:
         raise UsageError("say what to run: `ci-deploy run -- CMD…`.")
-    ctx, _ = _ready(assembly, options)
+    ctx, _ = inquiries.ready(assembly, options)
     ctx.provider.connect()
     try:
         return ctx.provider.run(command).exit_code
@@ -151,7 +157,7 @@ def run(assembly: Assembly, options: argparse.Namespace) -> int:
 
 def unlock(assembly: Assembly, options: argparse.Namespace) -> int:
     """Show who holds the lock; release it only when told to."""
-    ctx, _ = _ready(assembly, options)
+    ctx, _ = inquiries.ready(assembly, options)
     ctx.provider.connect()
     holder = ctx.provider.lock_holder()
     ctx.console.line(f"{ctx.app}: {holder or 'not locked'}", style.BOLD)
@@ -159,20 +165,6 @@ def unlock(assembly: Assembly, options: argparse.Namespace) -> int:
         ctx.provider.unlock()
     elif holder:
         ctx.console.line("If that deploy is dead, `ci-deploy unlock --yes` releases its lock.")
-    return 0
-
-
-def history(assembly: Assembly, options: argparse.Namespace) -> int:
-    """What was live when, and who brought it."""
-    ctx, _ = _ready(assembly, options)
-    ctx.provider.connect()
-    live = ctx.provider.live().revision
-    for entry in ctx.provider.history():
-        mark, live = ("live", "") if live and entry.revision == live else ("", live)
-        status = entry.status or "deployed"  # what a provider notes, it notes at a success
-        columns = (entry.at, status, entry.release, entry.revision, entry.by, mark)
-        line = clean(ctx.redactor.text("  ".join(filter(None, columns))))
-        sys.stdout.write(f"{line}\n")
     return 0
 
 
@@ -204,16 +196,6 @@ def version(assembly: Assembly, options: argparse.Namespace) -> int:
         for name, found in tool_versions(assembly.bare_context()).items():
             sys.stdout.write(f"{name} {found}\n")
     return 0
-
-
-def _ready(
-    assembly: Assembly, options: argparse.Namespace, *, planning: bool = False
-) -> tuple[Context, list[Any]]:
-    guards.check_job(assembly, options.command, options)
-    ctx, layers = assembly.context(options.command, planning=planning, arguments=vars(options))
-    for layer in layers:
-        layer.begin()
-    return ctx, layers
 
 
 class CommandSpec(NamedTuple):
@@ -256,7 +238,18 @@ COMMANDS = {
         unlock, "show who holds the deploy lock; release it with --yes", options=("--yes",)
     ),
     "tag": CommandSpec(tag, "print the default DEPLOY_TAG, for the job that builds the image"),
-    "history": CommandSpec(history, "what was live when, from which pipeline"),
+    "history": CommandSpec(
+        inquiries.history, "what was live when, from which pipeline", options=("--json",)
+    ),
+    "status": CommandSpec(
+        inquiries.status, "what runs, since when, by whom, how it is", options=("--json",)
+    ),
+    "logs": CommandSpec(
+        inquiries.logs,
+        "what the app, or one service of it, has written",
+        options=("--follow", "--lines"),
+        word="SERVICE",
+    ),
     "version": CommandSpec(
         version, "print the versions of this tool and of what it calls", options=("--short",)
     ),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Iterable
 from typing import ClassVar, NamedTuple
 
 
@@ -134,6 +135,13 @@ class Refused(DeployError):
     """A guard refused: freeze, untrusted event, outdated or diverged revision, not a review app."""
 
     exit_code = 14
+
+
+class NoService(Refused):
+    """The app has no service, or process, of that name."""
+
+    def __init__(self, app: str, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"{app} has no `{name}`.", hint=f"It has {', '.join(sorted(known))}.")
 
 
 class DeployFailed(DeployError):

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from ci_deploy.assembly import Assembly
     from ci_deploy.tools.git import Repository
 
-ANSWERS = {"doctor", "history", "run", "unlock"}  # what they tell is what they are for
+ANSWERS = {
+    "doctor",
+    "history",
+    "logs",
+    "run",
+    "status",
+    "unlock",
+}  # what they tell is what they are for
 NOT_PRODUCTION = re.compile(r"stag|test|dev|review|preview|qa|demo|sandbox", re.I)
 
 

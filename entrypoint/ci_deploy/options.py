@@ -15,6 +15,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "DAYS",
         "help": "all review apps that were not deployed for DAYS; shown, removed with --yes",
     },
+    "--json": {"action": "store_true", "help": "as JSON, for programs"},
+    "--follow": {"action": "store_true", "help": "go on until it is stopped"},
+    "--lines": {
+        "type": number,
+        "metavar": "N",
+        "default": 100,
+        "help": "of each process the last N lines (100)",
+    },
     "--migrations": {
         "type": number,
         "metavar": "N",
@@ -28,5 +36,8 @@ DEFAULTS: dict[str, Any] = {
     "adopt": False,
     "stale": None,
     "migrations": 0,
+    "json": False,
+    "follow": False,
+    "lines": 100,
     "words": [],
 }

@@ -119,8 +119,7 @@ class Provider(Layer[S]):
         """What the platform runs by itself at a deploy: where it is written → the command."""
         return {}
 
-    # Notes survive the run on the provider's side: what this run or the next has to finish.
-
+    # --- notes survive the run on the provider's side: what this one or the next has to finish
     def note(self, text: str) -> None:
         """Leave a note on the app; an empty text removes it."""
 
@@ -154,8 +153,7 @@ class Provider(Layer[S]):
     @on(Event.CONFIGURE, priority=60)
     def guard_review_app(self) -> None:
         """An app that this tool has not made as a review app is never touched as one."""
-        review = self.ctx.review
-        if review and not self.exists:
+        if (review := self.ctx.review) and not self.exists:
             return review.check_branch(self.ctx)
         if not review or self.is_review_app():
             return None
@@ -185,12 +183,11 @@ class Provider(Layer[S]):
     def bring_back(self) -> None:
         """Go back, and verify it."""
         live = self.roll_back(self.ctx.revision)
-        if not self.ctx.planning:
-            self.ctx.live = live
+        self.ctx.live = self.ctx.live if self.ctx.planning else live
 
     @on(Event.DESTROY)
     def remove(self) -> None:
-        """Remove the review app; one that is not there is as good as removed."""
+        """Remove the review app."""
         self.destroy()
 
     @on(Event.PROMOTE)
@@ -211,8 +208,7 @@ class Provider(Layer[S]):
 
     def config_changes(self) -> dict[str, str]:
         """What differs between the config that is wanted and the app's."""
-        wanted = self.wanted_config()
-        now = self.config() if wanted else {}
+        now = self.config() if (wanted := self.wanted_config()) else {}
         return {key: value for key, value in wanted.items() if now.get(key) != value}
 
     def wanted_config(self) -> Mapping[str, str]:
@@ -281,6 +277,10 @@ class Provider(Layer[S]):
         """What was live when, newest first, as far as the platform records it."""
         self._cannot("tell its history")
 
+    def logs(self, service: str, *, lines: int, follow: bool) -> None:
+        """Show the last `lines` that a service, or each, has written. Raises NoService."""
+        self._cannot("show its log")
+
     def _cannot(self, what: str) -> NoReturn:
         raise Refused(f"{self.name} cannot {what}.")
 
@@ -291,7 +291,7 @@ class Provider(Layer[S]):
 
     @property
     def host_names(self) -> Sequence[str]:
-        """What `{host}` in a URL stands for: each host of the app, where it has several."""
+        """What `{host}` in a URL stands for: each of several hosts."""
         return ()
 
     @property

@@ -211,7 +211,7 @@ class Ssh:
                 raise Unreachable(message)
             self._runner.cancellation.sleep(0.004)
 
-    def command(self, server: Server, words: Sequence[str], stdin: bytes = b"") -> Command:
+    def command(self, server: Server, words: Sequence[str], stdin: bytes | Path = b"") -> Command:
         """A remote command as a session on the connection."""
         return Command([*self._ssh(server, "-T"), server.host, "--", quoted(words)], stdin=stdin)
 

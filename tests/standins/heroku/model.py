@@ -168,6 +168,7 @@ class App:
     builds: list[Build] = field(default_factory=list)
     dynos: list[Dyno] = field(default_factory=list)
     formation: dict[str, Scale] = field(default_factory=dict)
+    log: list[tuple[str, str]] = field(default_factory=list)  # dyno, line
     released_at: str | None = None
     created_at: str = field(default_factory=timestamp)
     id: str = field(default_factory=new_id)

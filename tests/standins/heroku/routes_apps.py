@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.standins.heroku import answers
-from tests.standins.heroku.model import App
+from tests.standins.heroku.model import App, Stream, timestamp
 from tests.standins.heroku.registry import Answer, RefusedError, Request, route
 
 if TYPE_CHECKING:
@@ -156,3 +156,21 @@ def stop(server: HerokuStandIn, request: Request, name: str, dyno: str) -> Answe
     if not server.rendezvous.stop(app, dyno):
         raise RefusedError(404, "not_found", "Couldn't find that dyno.")
     return Answer({}, 202)
+
+
+@route("POST /apps/{name}/log-sessions")
+def log_session(server: HerokuStandIn, request: Request, name: str) -> Answer:
+    """The address of what its dynos have written, which goes on with `tail`."""
+    app = app_of(server, name)
+    body = request.only("dyno", "lines", "source", "tail")
+    wanted, stream = body.get("dyno", ""), Stream()
+    lines = [
+        f"{timestamp()} app[{dyno}]: {line}"
+        for dyno, line in app.log
+        if wanted in {"", dyno, dyno.partition(".")[0]}
+    ]
+    stream.write(*lines[-int(body.get("lines", 100)) :])
+    if not body.get("tail"):
+        stream.close()
+    server.platform.streams[stream.id] = stream
+    return Answer({"id": stream.id, "logplex_url": f"{server.url}/_streams/{stream.id}"}, 201)

@@ -16,7 +16,7 @@ from ci_deploy.context import Context
 from ci_deploy.errors import OutcomeUnknown, Problem, Refused, SkipDeploy
 from ci_deploy.events import Event, on
 from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, Ran
-from ci_deploy.tools.compose import checks, history
+from ci_deploy.tools.compose import checks, history, logs
 from ci_deploy.tools.compose.env_file import unusable
 from ci_deploy.tools.compose.explain import change, dropped, explain
 from ci_deploy.tools.compose.files import compose_files
@@ -128,8 +128,8 @@ class Compose(Provider[ComposeSettings]):
         if ctx.command not in DEPLOYS:
             return
         live = ctx.before or Live()
-        state = live.detail if live.release else ""
-        ctx.console.indent(f"live now: {live.release or 'nothing'} {state}".rstrip())
+        now = f"{live.release} {live.detail}" if live.release else "nothing"
+        ctx.console.indent(f"live now: {now}".rstrip())
         if ctx.before_traffic:
             need_service(list(self.model.services), self.settings.run_service)
         again = ""
@@ -146,8 +146,7 @@ class Compose(Provider[ComposeSettings]):
         ctx.release = self.release.id
         same_env = all(host.facts.env == host.facts.known_env for host in self.hosts.all)
         if live.up and live.release == self.release.id and same_env:
-            message = f"{ctx.app} already runs {self.release.id}."
-            raise SkipDeploy(message)
+            raise SkipDeploy(f"{ctx.app} already runs {self.release.id}.")
         history.guard_order(ctx, self.hosts.all)
 
     # --- the deploy ---
@@ -178,8 +177,7 @@ class Compose(Provider[ComposeSettings]):
         if not self.running.start(what):
             return
         self.running.follow()
-        revision = order.facts.get("revision", "")
-        self.ctx.live = Live(revision, True, order.release)
+        self.ctx.live = Live(order.facts.get("revision", ""), True, order.release)
         self.ctx.console.indent(f"verified: {self.ctx.app} runs {order.release}")
 
     def interrupted(self) -> None:
@@ -219,13 +217,16 @@ class Compose(Provider[ComposeSettings]):
     def history(self) -> Sequence[Deployed]:
         return history.deployments(self.hosts.all)
 
+    def logs(self, service: str, *, lines: int, follow: bool) -> None:
+        logs.show(self.ctx, self.hosts, service, lines=lines, follow=follow)
+
     def lock_holder(self) -> str:
         return "; ".join(f"{h}: {h.facts.holder}" for h in self.hosts.all if h.facts.holder)
 
     def unlock(self) -> None:
         message = "there is nothing to unlock: the lock ends with the deploy that holds it."
-        first = self.hosts.watch_command(self.hosts.first, self.ctx.app)
-        raise Refused(message, hint=f"See what that deploy does with `{first}`.")
+        watch = self.hosts.watch_command(self.hosts.first, self.ctx.app)
+        raise Refused(message, hint=f"See what that deploy does with `{watch}`.")
 
     # --- what other layers and other commands call ---
 
@@ -248,10 +249,8 @@ class Compose(Provider[ComposeSettings]):
         extra = json.dumps({"services": {service: {"environment": literal}}})
         stdin = f"{extra}\n{command_file(command)}".encode()
         what = what or f"run {' '.join(command)} in {service} on {host}"
-        words = ["one_off", app, name, service]
-        [result] = self.hosts.change(
-            [host], words, lambda _host: what, stdin, timeout=timeout, quiet=False
-        )
+        words, say = ["one_off", app, name, service], lambda _host: what
+        [result] = self.hosts.change([host], words, say, stdin, timeout=timeout, quiet=False)
         if result.exit_code == 255 and not self.hosts.connected(host):
             message = f"{what}: the connection was lost; the command goes on there."
             raise OutcomeUnknown(message, hint=f"On {host}: docker logs -f {name}")

@@ -134,7 +134,7 @@ class Hosts:
         return self._runner.read_all(commands, ok=None)
 
     def command(
-        self, host: Host, words: Sequence[str], stdin: bytes = b"", *, start: str = START
+        self, host: Host, words: Sequence[str], stdin: bytes | Path = b"", *, start: str = START
     ) -> Command:
         """A function of the host program, as a command."""
         begin = ["sh", "-c", start, "ci-deploy", self._path, host_program()[0]]
@@ -147,15 +147,15 @@ class Hosts:
         hosts: Sequence[Host],
         words: Sequence[str],
         what: Callable[[Host], str],
-        stdin: Mapping[str, bytes] | bytes = b"",
+        stdin: Mapping[str, bytes] | bytes | Path = b"",
         *,
         timeout: float = STAGE_TIMEOUT,
         quiet: bool = True,
     ) -> list[Result]:
         """Do the same on several hosts at once; any exit code is an answer.
 
-        Uploads the program where it is missing. `stdin` may differ: host → bytes. Raises
-        Unreachable when a connection is lost.
+        Uploads the program where it is missing. `stdin` may differ (host → bytes) or be a file.
+        Raises Unreachable when a connection is lost.
         """
 
         def attempt(some: Sequence[Host], *, again: bool) -> list[Result]:
@@ -220,8 +220,8 @@ def together(errors: Sequence[DeployError]) -> DeployError:
     return type(first)(message, hint=hint) if not isinstance(first, SettingsError) else first
 
 
-def _for(stdin: Mapping[str, bytes] | bytes, host: Host) -> bytes:
-    return stdin if isinstance(stdin, bytes) else stdin[str(host)]
+def _for(stdin: Mapping[str, bytes] | bytes | Path, host: Host) -> bytes | Path:
+    return stdin if isinstance(stdin, bytes | Path) else stdin[str(host)]
 
 
 def safe(text: str) -> str:

@@ -10,7 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ci_deploy.context import Context
-from ci_deploy.errors import OutcomeUnknown, Problem, Refused, SettingsError, ToolMissing
+from ci_deploy.errors import (
+    DeployFailed,
+    NoService,
+    OutcomeUnknown,
+    Problem,
+    Refused,
+    SettingsError,
+    ToolMissing,
+)
 from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, Ran
 from ci_deploy.settings import setting, settings
 from ci_deploy.tools.dokku import databases, release_tasks, review
@@ -122,6 +130,20 @@ class DokkuApp(Provider[DokkuSettings]):
             Deployed(each.get("revision", ""), each.get("at", ""), by=each.get("by", ""))
             for each in self.state.deployments
         ]
+
+    def logs(self, service: str, *, lines: int, follow: bool) -> None:
+        """`logs` says nothing, and that it is well, of a process that the app does not have."""
+        app = self.ctx.app
+        if not self.exists:
+            raise self.no_app()
+        known = {each.name.partition(" ")[0] for each in self.state.health.processes}
+        if service and known and service not in known:
+            raise NoService(app, service, known)
+        which, on = (["-p", service] if service else []), (["-t"] if follow else [])
+        shown = self.server.change(["logs", app, "-n", str(lines), *which, *on], what="", ok=None)
+        if shown.exit_code:
+            message = f"Dokku cannot show the log of {app} (exit code {shown.exit_code})."
+            raise DeployFailed(message, lines=shown.lines, shown=True)
 
     def rollback_target(self, wanted: str) -> str:
         repository, url = self.ctx.repository, self.settings.host.url(self.ctx.app)

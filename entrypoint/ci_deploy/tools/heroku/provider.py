@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from ci_deploy.context import Context
 from ci_deploy.errors import DeployError, Problem, Refused, SettingsError
 from ci_deploy.layers.provider import Deployed, Live, ProcessAction, Provider, Ran
-from ci_deploy.tools.heroku import release_tasks
+from ci_deploy.tools.heroku import logs, release_tasks
 from ci_deploy.tools.heroku.api import Api
 from ci_deploy.tools.heroku.app import App, State
 from ci_deploy.tools.heroku.notes import Notes
@@ -22,6 +22,7 @@ from ci_deploy.tools.heroku.settings import NAME, HerokuSettings
 from ci_deploy.values import suggestion
 
 HISTORY = 20  # releases that `history` shows
+WITHOUT_NOTES = {"run", "history", "logs"}  # commands that need to know nothing of earlier runs
 
 
 class HerokuApp(Provider[HerokuSettings]):
@@ -71,12 +72,12 @@ class HerokuApp(Provider[HerokuSettings]):
         self.state = self.app.look()
         ctx.before, ctx.url = self.state.live, self.state.live.url
         if not self.exists:
-            if ctx.command in {"run", "history", "doctor"}:
+            if ctx.command in {*WITHOUT_NOTES, "doctor", "status"}:
                 raise self.no_app()
             return
         if ctx.command != "destroy":
             self.app.check_stack(self.state)
-        if ctx.command not in {"run", "history", "destroy"}:
+        if ctx.command not in {*WITHOUT_NOTES, "destroy"}:
             try:
                 self._branches = self.remote.branches()
             except DeployError as error:  # an archive does not need them; a push asks again
@@ -101,6 +102,9 @@ class HerokuApp(Provider[HerokuSettings]):
             )
             for each in self.app.releases.newest(HISTORY)
         ]
+
+    def logs(self, service: str, *, lines: int, follow: bool) -> None:
+        logs.show(self.ctx, self.api, service, lines=lines, follow=follow)
 
     # --- what other layers call ---
 

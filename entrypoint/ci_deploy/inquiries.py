@@ -1,0 +1,118 @@
+"""Commands that only ask: `status`, `logs` and `history`. Their answers go to stdout."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from ci_deploy import guards
+from ci_deploy.assembly import Assembly
+from ci_deploy.context import Context
+from ci_deploy.errors import UsageError
+from ci_deploy.layers.provider import Deployed
+from ci_deploy.shell.relay import clean
+
+
+def ready(
+    assembly: Assembly, options: argparse.Namespace, *, planning: bool = False
+) -> tuple[Context, list[Any]]:
+    """The layers of a command without events, connecting. Raises SettingsError, Refused."""
+    guards.check_job(assembly, options.command, options)
+    ctx, layers = assembly.context(options.command, planning=planning, arguments=vars(options))
+    for layer in layers:
+        layer.begin()
+    return ctx, layers
+
+
+def status(assembly: Assembly, options: argparse.Namespace) -> int:
+    """What runs, since when, by whom, how it is, and what is unfinished."""
+    ctx, _ = ready(assembly, options)
+    ctx.provider.connect()
+    ctx.provider.inspect()  # an app that is not there is told
+    live = ctx.provider.live()
+    entries = ctx.provider.history()
+    last = next((each for each in entries if each.revision == live.revision), Deployed(""))
+    facts = {
+        "app": ctx.app,
+        "provider": ctx.provider.name,
+        "revision": live.revision,
+        "release": live.release,
+        "up": live.up,
+        "detail": live.detail,
+        "busy": live.busy,
+        "url": live.url or ctx.url,
+        "since": last.at if live.revision else "",
+        "by": last.by if live.revision else "",
+        "unfinished": ctx.provider.unfinished(),
+    }
+    if options.json:
+        _print_json(ctx, facts)
+        return 0
+    runs = live.release or live.revision[:7] or "nothing that is known"
+    state = live.detail or ("up" if live.up else "not all of its processes run")
+    _print(ctx, f"{ctx.app} runs {runs}" + (f", {state}" if live.revision else ""))
+    shown = {
+        "revision": live.revision,
+        "since": facts["since"],
+        "by": facts["by"],
+        "url": facts["url"],
+        "now": "a deploy is going on" if live.busy else "",
+        "unfinished": "; ".join(ctx.provider.unfinished()),
+    }
+    for name, value in shown.items():
+        if value:
+            _print(ctx, f"  {name:10}  {value}")
+    return 0
+
+
+def history(assembly: Assembly, options: argparse.Namespace) -> int:
+    """What was live when, and who brought it."""
+    ctx, _ = ready(assembly, options)
+    ctx.provider.connect()
+    live, entries = ctx.provider.live().revision, ctx.provider.history()
+    newest = next((n for n, each in enumerate(entries) if live and each.revision == live), None)
+    if options.json:
+        listed = [
+            {**each._asdict(), "live": number == newest} for number, each in enumerate(entries)
+        ]
+        _print_json(ctx, listed)
+        return 0
+    for number, entry in enumerate(entries):
+        status = entry.status or "deployed"  # what a provider notes, it notes at a success
+        mark = "live" if number == newest else ""
+        columns = (entry.at, status, entry.release, entry.revision, entry.by, mark)
+        _print(ctx, "  ".join(filter(None, columns)))
+    return 0
+
+
+def logs(assembly: Assembly, options: argparse.Namespace) -> int:
+    """What the app has written, and with --follow what it writes from now on."""
+    if options.lines < 1:
+        raise UsageError("--lines takes a number of lines, 1 or more.")
+    ctx, _ = ready(assembly, options)
+    ctx.provider.connect()
+    service = next(iter(options.words), "")
+    ctx.provider.logs(service, lines=options.lines, follow=options.follow)
+    return 0
+
+
+def _print(ctx: Context, text: str) -> None:
+    line = clean(ctx.redactor.text(text)).replace("\n", " ")
+    sys.stdout.write(f"{line}\n")
+
+
+def _print_json(ctx: Context, facts: Any) -> None:
+    """With values redacted one by one: what is hidden must not break the form."""
+    sys.stdout.write(f"{json.dumps(_safe(ctx, facts), indent=2)}\n")
+
+
+def _safe(ctx: Context, value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(ctx.redactor.text(value))
+    if isinstance(value, dict):
+        return {key: _safe(ctx, each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_safe(ctx, each) for each in value]
+    return value
