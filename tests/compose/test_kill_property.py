@@ -22,7 +22,12 @@ BROKEN = ["bad1", "crash1"]
 REPLICAS = 2
 
 # What is killed, on how many hosts, how often here and how often in `make soak`.
-KINDS = [("job", 1, 2, 30), ("job", 2, 1, 10), ("program", 1, 2, 20), ("host", 1, 1, 10)]
+# `beside`: the program, of an app that is replaced without a gap (start-first).
+KINDS = [
+    ("job", 1, 2, 30), ("job", 2, 1, 10), ("program", 1, 2, 20), ("host", 1, 1, 10),
+    ("beside", 1, 1, 40),
+]  # fmt: skip
+BESIDE = ", update_config: {order: start-first, monitor: 0s}"
 FEW = [pytest.param(kind, hosts, few) for kind, hosts, few, _ in KINDS]
 ALL = [pytest.param(kind, hosts, many, marks=pytest.mark.soak) for kind, hosts, _, many in KINDS]
 
@@ -30,17 +35,17 @@ ALL = [pytest.param(kind, hosts, many, marks=pytest.mark.soak) for kind, hosts, 
 class Trials:
     """One app that is deployed, killed and looked at again and again."""
 
-    def __init__(self, app: App, choose: random.Random) -> None:
+    def __init__(self, app: App, choose: random.Random, kind: str) -> None:
         self.app = app
         self.choose = choose
         self.live = "good1"
         self.ends: Counter[str] = Counter()
         # Restarted by the engine when the host comes up again, as apps usually are.
-        policy = "    restart: unless-stopped\n    deploy: {replicas: 2}\n"
-        app.write(app.small + policy)
+        more = BESIDE if kind == "beside" else ""
+        app.write(f"{app.small}    restart: unless-stopped\n    deploy: {{replicas: 2{more}}}\n")
         done = app.deploy("good1")
         assert done.code == 0, done.output
-        self.took = done.seconds
+        self.took = done.seconds * (1.5 if more else 1)
 
     def once(self, kind: str) -> None:
         """Begin a deploy, kill at some moment, look."""
@@ -52,14 +57,17 @@ class Trials:
         with_job = choose.random() < 0.5
         running = app.start(tag)
         time.sleep(after)
-        if kind == "job" or (kind == "program" and with_job):
+        if kind == "job" or (kind in {"program", "beside"} and with_job):
             running.signal(signal.SIGKILL)
-        if kind == "program":
+        if kind in {"program", "beside"}:
             app.hosts[0].kill_runs(*(["docker-compose"] if choose.random() < 0.5 else []))
         elif kind == "host":
             app.hosts[0].kill()
             time.sleep(0.2)
             app.hosts[0].start()
+        if kind == "beside":
+            serving = app.versions()
+            assert len(serving) >= REPLICAS, f"after {after:.1f} s of {tag}: {serving}"
         done = running.done(timeout=240)
         self._settle()
         moment = f"{kind} after {after:.1f} s of {tag} (exit code {done.code})"
@@ -118,7 +126,7 @@ def test_one_proven_release_runs_whatever_was_killed(
     app: App, kind: str, hosts: int, count: int
 ) -> None:
     app.use(hosts)
-    trials = Trials(app, random.Random(f"20261120 {kind} {hosts}"))
+    trials = Trials(app, random.Random(f"20261120 {kind} {hosts}"), kind)
     for _ in range(count):
         trials.once(kind)
     ends = ", ".join(f"{end}: {number}" for end, number in sorted(trials.ends.items()))

@@ -9,6 +9,7 @@ from ci_deploy.errors import DeployError, Problem, SettingsError, ToolMissing, U
 from ci_deploy.layers.provider import Live
 from ci_deploy.tools.compose.hosts import Host
 from ci_deploy.tools.compose.model import Model
+from ci_deploy.tools.compose.start_first import check_images
 
 INSTALL = "Install Docker Engine with its Compose plugin: https://docs.docker.com/engine/install/"
 
@@ -98,7 +99,9 @@ def conflict(ctx: Context, host: Host, project: str, asked: str) -> DeployError 
 
 
 def externals(hosts: Sequence[Host], wanted: Model) -> None:
-    """Raises SettingsError for networks and volumes that have to be there before, and are not."""
+    """Raises SettingsError for networks and volumes that have to be there before, and are not, and
+    for volumes of images that stand in the way of start-first."""
+    check_images(hosts, wanted)
     problems = [
         Problem(
             "COMPOSE_FILE",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ci_deploy.context import Context
 from ci_deploy.tools.compose.history import last_stop
 from ci_deploy.tools.compose.hosts import Host
-from ci_deploy.tools.compose.model import Model
+from ci_deploy.tools.compose.model import Model, Service
 
 
 def explain(ctx: Context, hosts: Sequence[Host], model: Model, more: Sequence[str]) -> None:
@@ -24,13 +24,34 @@ def explain(ctx: Context, hosts: Sequence[Host], model: Model, more: Sequence[st
         ctx.console.indent(line)
     for step in ctx.before_traffic:
         ctx.console.indent(f"before the switch, once: {step.what}")
-    names = ", ".join(each.name for each in model.ours if not each.optional)
-    ctx.console.indent(f"Compose stops the containers of {names} before it starts the new ones.")
-    if dependents := model.dependents(each.name for each in model.ours):
+    ours = [each for each in model.ours if not each.optional]
+    if names := ", ".join(each.name for each in ours if not each.update):
+        ctx.console.indent(
+            f"Compose stops the containers of {names} before it starts the new ones."
+        )
+    for each in ours:
+        _beside(ctx, each)
+    if dependents := model.dependents(each.name for each in model.ours if not each.update):
         also = ", ".join(dependents)
         ctx.console.indent(f"Compose may recreate {also} too: they depend on these.")
     if stopped := last_stop(hosts):
         ctx.console.indent(f"At the last deploy they were away for {stopped:.1f} s.")
+
+
+def _beside(ctx: Context, service: Service) -> None:
+    """A service that is replaced without a gap, and what may leave one all the same."""
+    if not service.update:
+        return
+    name = service.name
+    ctx.console.indent(f"{name}: new containers start beside the old ones (start-first).")
+    for each in service.update.otherwise:
+        ctx.console.indent(f"{name}: `{each}` has no effect, a release that fails is rolled back.")
+    if not service.checked:
+        ctx.console.warning(
+            f"{name} has `order: start-first` and no healthcheck in the compose file: unless its "
+            "image has one, old containers are stopped when new ones run, whether these answer "
+            "or not."
+        )
 
 
 def change(release: str, names: Sequence[str], gone: Sequence[str]) -> str:

@@ -81,6 +81,8 @@ class HostFacts:
     own: set[str] = field(default_factory=set)  # files in such directories
     networks: set[str] = field(default_factory=set)  # asked only where external ones are named
     volumes: set[str] = field(default_factory=set)
+    # id of an image that runs → directories that it makes volumes of; asked only for start-first
+    image_volumes: dict[str, list[str]] = field(default_factory=dict)
     env: str = ""  # hash of the .env by hand, now
     known_env: str = ""  # at the live release
     current: str = ""
@@ -149,6 +151,9 @@ def _take(facts: HostFacts, key: str, value: str) -> None:
         facts.there[path] = kind
     elif key in {"here", "own", "network", "volume"}:
         getattr(facts, key if key in {"here", "own"} else f"{key}s").add(value)
+    elif key == "image_volume":
+        image, _, path = value.partition(" ")
+        facts.image_volumes.setdefault(image, []).append(path)
     elif key in {"docker", "kills"}:
         setattr(facts, key, True)
     elif key == "app":

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.tools.compose.facts import HostFacts
+from ci_deploy.tools.compose.start_first import Update, clashes, update
 from ci_deploy.values import NOTHING
 
 TAG = re.compile(r"\$\{?DEPLOY_TAG\b")
@@ -36,6 +37,9 @@ class Service(NamedTuple):
     task: bool = False  # ends when it is done
     tagged: bool = False  # its image is named by DEPLOY_TAG
     contents: bool = False  # it has `configs` or `secrets`
+    checked: bool = False  # it has a healthcheck
+    mounts: tuple[str, ...] = ()  # directories in its containers that come from elsewhere
+    update: Update | None = None  # its new containers start beside the old ones
 
 
 class Model(NamedTuple):
@@ -119,6 +123,7 @@ def model(facts: HostFacts, files: Sequence[bytes], tag: str) -> Model:
             for name, entry in entries.items()
         }
         unnamed = [name for name, entry in active.items() if not entry.get("image")]
+        problems = list(clashes(active, tasks))
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         reason = f"Compose describes it in a form that is not understood ({error!r})."
         raise SettingsError(Problem("COMPOSE_FILE", reason)) from None
@@ -130,6 +135,8 @@ def model(facts: HostFacts, files: Sequence[bytes], tag: str) -> Model:
         )
         remedy = "Build and push it in a job before, and name it: image: …:${DEPLOY_TAG}"
         raise SettingsError(Problem("COMPOSE_FILE", reason, "", remedy))
+    if problems:
+        raise SettingsError(*problems)
     return Model(
         str(data.get("name", "")), services, _external(data, "networks"), _external(data, "volumes")
     )
@@ -202,8 +209,19 @@ def _service(
         optional=optional,
         task=name in tasks,
         contents=bool(entry.get("configs") or entry.get("secrets")),
+        checked=bool(entry.get("healthcheck")),
+        mounts=tuple(_mounts(entry)),
+        update=update(entry),
         tagged=bool(TAG.search(str(written.get("image") or ""))),
     )
+
+
+def _mounts(entry: Mapping[str, Any]) -> Iterator[str]:
+    for volume in entry.get("volumes") or ():
+        yield str(volume.get("target"))
+    tmpfs = entry.get("tmpfs") or ()
+    for path in [tmpfs] if isinstance(tmpfs, str) else tmpfs:
+        yield path.split(":")[0]
 
 
 def need_service(known: Sequence[str], name: str) -> None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ci_deploy import __version__
 from ci_deploy.context import Context
+from ci_deploy.tools.compose import start_first
 from ci_deploy.tools.compose.model import Model
 from ci_deploy.tools.ssh import quoted
 from ci_deploy.values import NOTHING
@@ -50,6 +51,8 @@ def make_release(
             for number, step in enumerate(ctx.before_traffic, 1)
         },
     }
+    if rolled := start_first.plan(model):
+        texts["start-first"] = rolled
     parts = {**files, **{name: text.encode() for name, text in texts.items()}}
     digest = hashlib.sha256(f"{model.project}\0{ctx.revision}\0{again}".encode())
     for name in sorted(parts):

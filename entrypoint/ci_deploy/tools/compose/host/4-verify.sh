@@ -7,7 +7,7 @@
 CONTAINER='{{.Name}}|{{index .Config.Labels "com.docker.compose.service"}}|{{.Image}}|{{.State.Status}}|{{.State.ExitCode}}|{{.RestartCount}}|{{.State.StartedAt}}|{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}|{{.HostConfig.RestartPolicy.Name}}|{{len .HostConfig.PortBindings}}|{{json .Config.Healthcheck}}'
 
 # verify [SERVICES]: wait until every replica of $made is proven; fails with $why as soon as one cannot
-# become so. Compose's own `--wait` calls a crash loop healthy.
+# become so. Where $among has ids of containers, only these. Compose's own `--wait` calls a crash loop healthy.
 verify() {
     only=${1:-} started=$(stamp) url_trouble='' blind=0 looks=0 ids=''
     : >"$run/seen" && : >"$run/told" || return
@@ -38,12 +38,13 @@ verify() {
     return 1
 }
 
-# look: at all containers; at those of the last look ($ids) as long as none of them is gone. An engine that
+# look: at all containers (or $among); at those of the last look ($ids) as long as none of them is gone. An engine that
 # does not answer is not one without containers.
 look() {
     # shellcheck disable=SC2086  # words
     if [ -n "$ids" ] && docker inspect -f "$CONTAINER" $ids >"$run/containers" 2>/dev/null; then return; fi
     ids=$(containers '{{.ID}}') && : >"$run/containers" || return
+    [ -z "$among" ] || ids=$(echo "$ids" | grep -xF "$among")
     [ -n "$ids" ] || return 0
     # shellcheck disable=SC2086  # words
     docker inspect -f "$CONTAINER" $ids >"$run/containers" 2>/dev/null # fails when one has just gone
@@ -67,7 +68,7 @@ engine_is_back() {
 judge() {
     tasks=$(awk '/ task( |$)/ { print $1 }' "${made%/*}/services")
     awk -F '|' -v only=" $1 " -v elapsed="$2" -v steady="$steady" -v health="$health_timeout" \
-        -v run_service="$run_service" -v tasks=" $(echo "$tasks" | tr '\n' ' ')" -v deadline="$limit" '
+        -v run_service="$run_service" -v amount="$(number "$among")" -v tasks=" $(echo "$tasks" | tr '\n' ' ')" -v deadline="$limit" '
         function ns(key, fallback) { # a duration of the healthcheck in seconds
             if (match($0, "\"" key "\":[0-9]+"))
                 return substr($0, RSTART + length(key) + 3, RLENGTH - length(key) - 3) / 1e9
@@ -88,7 +89,7 @@ judge() {
         FILENAME ~ /images$/ {
             split($0, word, " ")
             if (only == "  " || index(only, " " word[1] " ")) {
-                replicas[word[1]] = word[3]; wanted[word[1]] = word[4]
+                replicas[word[1]] = amount > 0 ? amount : word[3]; wanted[word[1]] = word[4]
             }
             next
         }

@@ -34,13 +34,15 @@ try_it() {
     fi
     write_override "$made" || [ -f "$made/override.json" ] || return
     mark_stops
+    why=''
     if bring_up; then
-        why=''
         [ -n "$going_back" ] || phase verifying
         verify
-    else
+    elif [ -z "$why" ]; then
         why="\`docker compose up\` failed${said:+: $said}"
         show_failed
+        false
+    else
         false
     fi
     tried_it=$?
@@ -50,6 +52,8 @@ try_it() {
 
 bring_up() {
     remove_dropped
+    said=''
+    roll_all || return
     up -d --no-build && return
     # What an earlier `up` has left behind; removing it, or just trying again, cures it.
     case $said in *'is already in use'*) remove_leftovers && up -d --no-build ;; *) return 1 ;; esac

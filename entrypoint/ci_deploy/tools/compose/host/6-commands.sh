@@ -47,6 +47,12 @@ probe() {
     # What gives a model is new enough; to ask which it is takes as long as all the rest.
     [ -s "$tmp/model" ] && [ "$sum" != - ] || echo "compose $(docker compose version --short 2>/dev/null)"
     if [ -s "$tmp/model" ]; then
+        if grep -q '"order": "start-first"' "$tmp/model"; then
+            cut -d '|' -f 3 "$tmp/ps" | grep . | sort -u | while read -r image; do
+                docker image inspect -f '{{range $path, $_ := .Config.Volumes}}image_volume {{$.Id}} {{$path}}
+{{end}}' "$image" 2>/dev/null | grep .
+            done
+        fi
         if grep -q '"external": true' "$tmp/model"; then
             docker network ls --format 'network {{.Name}}'
             docker volume ls --format 'volume {{.Name}}'
@@ -142,18 +148,22 @@ sources() {
 
 # without_values: of Compose's description only what a deploy has to know: not what the app is told.
 without_values() {
-    awk '
+    awk -v told="$TOLD" '
         /^  "/ { section = $1; known = $1 ~ /^"(name|services|networks|volumes|configs|secrets)":/ }
         /^  [^ ]/ || /^[^ ]/ { keep = 1 }
         /^    [^ ]/ { keep = 1 }
         /^      "/ {
-            if (section == "\"services\":")
-                keep = $1 ~ /^"(image|pull_policy|depends_on|links|profiles|restart|ports|volumes|configs|secrets)":/
+            hidden = 0
+            if (section == "\"services\":") keep = $1 ~ "^\"(" told ")\":"
             else keep = $1 ~ /^"(name|external|file)":/
-            if ($1 == "\"healthcheck\":") print "      \"healthcheck\": true," # how is not told
+            if ($1 ~ /^"(healthcheck|pre_stop|post_start)":/) print "      " $1 " true," # how is not told
         }
+        /^        "labels": \{$/ { hidden = 1 } # of `deploy`
+        hidden { if (/^        }/) hidden = 0; next }
         /^[^ ]/ || (known && keep)'
 }
+TOLD='image|pull_policy|depends_on|links|profiles|restart|ports|volumes|configs|secrets|deploy|scale'
+TOLD="$TOLD|container_name|network_mode|networks|mac_address|ipc|pid|volumes_from|tmpfs"
 
 # sum_of DIR: tells whether its compose files and its environment are the same as others.
 sum_of() {

@@ -43,7 +43,7 @@ stage() {
 run() {
     enter "$1"
     run=$home/runs/$2
-    began=$(stamp) from='' stopped='' why='' going_back='' healed='' unhealed='' locked=''
+    began=$(stamp) from='' stopped='' why='' going_back='' healed='' unhealed='' locked='' among=''
     login=$(cat "$run/login" 2>/dev/null)
     load "$run/settings"
     ! command -v timeout >/dev/null || limited="timeout -k 30 $limit"

@@ -1,0 +1,108 @@
+"""`order: start-first` of a compose file: what the host is told, what cannot work."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ci_deploy.errors import SettingsError
+from ci_deploy.tools.compose.facts import HostFacts, read_facts
+from ci_deploy.tools.compose.hosts import Host
+from ci_deploy.tools.compose.model import Model, model
+from ci_deploy.tools.compose.start_first import check_images, plan
+from ci_deploy.tools.server import server
+
+IMAGE = "shop:${DEPLOY_TAG}"
+
+
+def _model(**services: dict[str, Any]) -> Model:
+    text = json.dumps({"name": "shop", "services": services})
+    return model(HostFacts(model=text, written=text), [], "1")
+
+
+def _first(replicas: int = 1, **config: Any) -> dict[str, Any]:
+    update = {"order": "start-first", **config}
+    return {"image": IMAGE, "deploy": {"replicas": replicas, "update_config": update}}
+
+
+def test_host_is_told_in_which_order_how_many_and_what_has_to_be_ready_before() -> None:
+    done = {"condition": "service_completed_successfully"}
+    found = _model(
+        worker={**_first(parallelism=0, delay="1m30s", monitor="0s"), "depends_on": {"app": {}}},
+        app={**_first(), "depends_on": {"db": {"condition": "service_started"}, "job": done}},
+        job={"image": IMAGE, "depends_on": {"db": {}}},
+        db={"image": "postgres", "deploy": {"update_config": {"order": "stop-first"}}},
+        proxy={"image": "caddy", "depends_on": {"app": {}}},
+    )
+    assert plan(found) == "app 1 0 5 db +job\nworker 0 90 0 db job\n"
+    assert plan(_model(app={"image": IMAGE})) == "", "a release without it is what it was"
+
+
+@pytest.mark.parametrize(
+    ("more", "others", "says"),
+    [
+        ({"ports": [{"target": 80, "published": "80"}]}, {}, "it publishes the port 80"),
+        ({"ports": [{"target": 80, "published": "81-82"}]}, {}, "81-82 are too few: it needs 3"),
+        ({"container_name": "shop"}, {}, "only one container can be called shop"),
+        ({"network_mode": "host"}, {}, "`network_mode: host` lets old and new ones"),
+        ({"network_mode": "service:db"}, {}, "`network_mode: service:db` lets"),
+        ({"networks": {"a": {"ipv4_address": "10.0.0.2"}}}, {}, "`ipv4_address` is fixed"),
+        ({"networks": {"a": {"ipv6_address": "fd00::2"}}}, {}, "`ipv6_address` is fixed"),
+        ({"mac_address": "02:42:ac:11:00:02"}, {}, "`mac_address` is fixed"),
+        ({"volumes": [{"type": "volume", "target": "/data"}]}, {}, "/data is a volume without"),
+        ({"restart": "no"}, {}, "it is a task that ends"),
+        ({"pre_stop": True}, {}, "`pre_stop` hooks are not run"),
+        ({}, {"vpn": {"image": "vpn", "network_mode": "service:app"}}, "vpn shares its container"),
+        ({}, {"log": {"image": "log", "volumes_from": ["app:ro"]}}, "log shares its container"),
+    ],
+)
+def test_service_of_which_two_cannot_run_at_once_is_refused_by_name(
+    more: dict[str, Any], others: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        _model(app={**_first(replicas=2), **more}, **others)
+    [problem] = refused.value.problems
+    assert problem.setting == "COMPOSE_FILE"
+    assert problem.message.startswith("app has `order: start-first`, but ")
+    assert says in problem.message
+    assert "take `order: start-first` away" in problem.remedy
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"ports": [{"target": 80}]},
+        {"ports": [{"target": 80, "published": "81-83"}]},
+        {"network_mode": "none"},
+        {"networks": {"default": None}},
+        {"volumes": [{"type": "volume", "source": "log", "target": "/log"}]},
+        {"volumes": [{"type": "tmpfs", "target": "/tmp"}]},
+    ],
+)
+def test_service_of_which_two_can_run_at_once_is_not_refused(more: dict[str, Any]) -> None:
+    assert _model(app={**_first(replicas=2), **more}).services["app"].update
+
+
+def test_service_that_does_not_ask_for_it_may_have_all_of_that() -> None:
+    one = {"container_name": "shop", "ports": [{"target": 80, "published": "80"}]}
+    assert not _model(app={"image": IMAGE, **one}).services["app"].update
+
+
+@pytest.mark.parametrize(("mounts", "refused"), [([], True), ([{"target": "/data"}], False)])
+def test_volume_of_the_image_that_runs_has_to_have_a_name(
+    mounts: list[dict[str, str]], refused: bool
+) -> None:
+    """Compose hands it on from container to container, which two at once cannot share."""
+    host = Host(server("deploy@h"))
+    host.facts = read_facts(
+        "container shop-app-1|app|sha256:a|running|Up|False|shop|/srv|/f\n"
+        "image_volume sha256:a /data\n"
+    )
+    found = _model(app={**_first(), "volumes": [{"source": "d", **each} for each in mounts]})
+    if refused:
+        with pytest.raises(SettingsError, match="/data is a volume without a name"):
+            check_images([host], found)
+    else:
+        check_images([host], found)
