@@ -94,8 +94,10 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     if name not in commands.COMMANDS:
         near = suggestion(name, commands.COMMANDS)
         raise UsageError(f"there is no command `{name}`. {near}".rstrip())
-    if name == "plan" and rest and rest[0] in FLOWS:
-        return _parse_one(rest[0], rest[1:], command="plan")
+    target = next((word for word in rest if not word.startswith("-")), "")
+    if name == "plan" and target in FLOWS:
+        rest.remove(target)
+        return _parse_one(target, rest, command="plan")
     return _parse_one(name, rest, command=name)
 
 
@@ -119,7 +121,7 @@ def _parse_one(name: str, rest: Sequence[str], *, command: str) -> argparse.Name
     prog = " ".join(dict.fromkeys(("ci-deploy", command, name)))
     parser = _Parser(prog=prog, description=f"{spec.help}.", allow_abbrev=False)
     parser.set_defaults(**DEFAULTS)
-    for option in spec.options:
+    for option in dict.fromkeys((*spec.options, *commands.COMMANDS[command].options)):
         parser.add_argument(option, **OPTIONS[option])
     if spec.word:
         parser.add_argument("words", nargs=spec.words, metavar=spec.word, default=[])
@@ -137,7 +139,7 @@ def _parse_one(name: str, rest: Sequence[str], *, command: str) -> argparse.Name
 
 def _console(platform: ci.CI, redactor: Redactor, argv: Sequence[str], *, plain: bool) -> Console:
     """Commands whose output is for programs say everything else on stderr."""
-    fd = 2 if argv[:1] and argv[0] in commands.FOR_PROGRAMS else 1
+    fd = 2 if (argv[:1] and argv[0] in commands.FOR_PROGRAMS) or "--json" in argv else 1
     colour = (platform.colour or os.isatty(fd)) and not plain
     return Console(platform, redactor, fd=fd, colour=colour, debug=platform.context.debug)
 

@@ -75,7 +75,10 @@ def _run_events(
     _headline(ctx)
     for doubt in guards.doubts(ctx.facts):
         ctx.console.warning(doubt)
-    return Deployment(ctx, layers).run()
+    code = Deployment(ctx, layers).run()
+    if planning and options.json:
+        inquiries.print_json(ctx.redactor, ctx.report.as_json())
+    return code
 
 
 def _check_migrations(count: int, layers: Sequence[Any]) -> None:
@@ -136,7 +139,9 @@ def _sweep(ctx: Context, options: argparse.Namespace) -> int:
 def doctor(assembly: Assembly, options: argparse.Namespace) -> int:
     """Check everything that a deploy needs, and change nothing."""
     ctx, layers = inquiries.ready(assembly, options, planning=True)
-    examine(ctx, layers)
+    facts = examine(ctx, layers)
+    if options.json:
+        inquiries.print_json(ctx.redactor, facts)
     return 0
 
 
@@ -211,7 +216,10 @@ class CommandSpec(NamedTuple):
 COMMANDS = {
     "deploy": CommandSpec(deployment, "deploy the revision to the app of this environment"),
     "plan": CommandSpec(
-        plan, "say what a deploy (or `plan rollback` …) would change", word="COMMAND"
+        plan,
+        "say what a deploy (or `plan rollback` …) would change",
+        options=("--json",),
+        word="COMMAND",
     ),
     "rollback": CommandSpec(
         deployment,
@@ -230,7 +238,9 @@ COMMANDS = {
         options=("--stale", "--adopt", "--yes"),
     ),
     "promote": CommandSpec(deployment, "bring what the source app runs to the next app, verified"),
-    "doctor": CommandSpec(doctor, "check settings, key, host, access, tools; changes nothing"),
+    "doctor": CommandSpec(
+        doctor, "check settings, key, host, access, tools; changes nothing", options=("--json",)
+    ),
     "run": CommandSpec(
         run, "run a one-off command in the app: ci-deploy run -- CMD…", word="CMD", words="*"
     ),

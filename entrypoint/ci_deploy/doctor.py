@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ci_deploy import console as style
@@ -16,25 +16,37 @@ from ci_deploy.layers.provider import Live
 from ci_deploy.versions import TOOL_OF, tool_versions
 
 
-def examine(ctx: Context, layers: Sequence[Layer[Any]]) -> None:
-    """Check it, and show what is there. Raises DeployError."""
-    say = ctx.console.indent
+def examine(ctx: Context, layers: Sequence[Layer[Any]]) -> dict[str, Any]:
+    """Check it, and show what is there; the same as facts. Raises DeployError."""
     ctx.console.line(f"doctor: {ctx.app} on {ctx.provider.name}", style.BOLD)
-    say(f"settings: right; layers: {', '.join(layer.name for layer in layers)}")
-    needed = {"git", "ssh", *(TOOL_OF.get(layer.name, "") for layer in layers)}
-    for name, found in tool_versions(ctx).items():
-        if name in needed:
-            say(f"{name}: {found}")
+    names = [layer.name for layer in layers]
+    needed = {"git", "ssh", *(TOOL_OF.get(name, "") for name in names)}
+    tools = {name: found for name, found in tool_versions(ctx).items() if name in needed}
+    _show(ctx, {"settings": f"right; layers: {', '.join(names)}", **tools})
     checked = _check_checkout(ctx)
     ctx.provider.connect()
-    for name, value in ctx.provider.inspect().items():
-        say(f"{name}: {value}")
-    say(f"live: {_state(ctx.provider.live())}")
+    provider, live = ctx.provider.inspect(), ctx.provider.live()
+    _show(ctx, {**provider, "live": _state(live)})
     if checked:
         _check_deploy(ctx)
     if note := ctx.provider.noted():
         ctx.console.warning(f"an earlier run has left something unfinished: {note}. Deploy again.")
     ctx.console.line("Everything that a deploy needs is there.", style.GREEN)
+    up = live.up and bool(live.revision)
+    return {
+        "app": ctx.app,
+        "layers": names,
+        "tools": tools,
+        "provider": dict(provider),
+        "revision": ctx.revision,
+        "live": live._replace(up=up)._asdict(),
+        "warnings": ctx.console.warnings,
+    }
+
+
+def _show(ctx: Context, facts: Mapping[str, str]) -> None:
+    for name, value in facts.items():
+        ctx.console.indent(f"{name}: {value}")
 
 
 def open_checkout(ctx: Context) -> None:

@@ -12,6 +12,7 @@ from ci_deploy.assembly import Assembly
 from ci_deploy.context import Context
 from ci_deploy.errors import UsageError
 from ci_deploy.layers.provider import Deployed
+from ci_deploy.shell.redaction import Redactor
 from ci_deploy.shell.relay import clean
 
 
@@ -39,7 +40,7 @@ def status(assembly: Assembly, options: argparse.Namespace) -> int:
         "provider": ctx.provider.name,
         "revision": live.revision,
         "release": live.release,
-        "up": live.up,
+        "up": live.up and bool(live.revision),
         "detail": live.detail,
         "busy": live.busy,
         "url": live.url or ctx.url,
@@ -48,7 +49,7 @@ def status(assembly: Assembly, options: argparse.Namespace) -> int:
         "unfinished": ctx.provider.unfinished(),
     }
     if options.json:
-        _print_json(ctx, facts)
+        print_json(ctx.redactor, facts)
         return 0
     runs = live.release or live.revision[:7] or "nothing that is known"
     state = live.detail or ("up" if live.up else "not all of its processes run")
@@ -77,7 +78,7 @@ def history(assembly: Assembly, options: argparse.Namespace) -> int:
         listed = [
             {**each._asdict(), "live": number == newest} for number, each in enumerate(entries)
         ]
-        _print_json(ctx, listed)
+        print_json(ctx.redactor, listed)
         return 0
     for number, entry in enumerate(entries):
         status = entry.status or "deployed"  # what a provider notes, it notes at a success
@@ -103,16 +104,16 @@ def _print(ctx: Context, text: str) -> None:
     sys.stdout.write(f"{line}\n")
 
 
-def _print_json(ctx: Context, facts: Any) -> None:
+def print_json(redactor: Redactor, facts: Any) -> None:
     """With values redacted one by one: what is hidden must not break the form."""
-    sys.stdout.write(f"{json.dumps(_safe(ctx, facts), indent=2)}\n")
+    sys.stdout.write(f"{json.dumps(_safe(redactor, facts), indent=2)}\n")
 
 
-def _safe(ctx: Context, value: Any) -> Any:
+def _safe(redactor: Redactor, value: Any) -> Any:
     if isinstance(value, str):
-        return clean(ctx.redactor.text(value))
+        return clean(redactor.text(value))
     if isinstance(value, dict):
-        return {key: _safe(ctx, each) for key, each in value.items()}
+        return {key: _safe(redactor, each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_safe(ctx, each) for each in value]
+        return [_safe(redactor, each) for each in value]
     return value

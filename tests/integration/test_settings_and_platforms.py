@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -82,8 +83,6 @@ def test_problem_beyond_the_form_is_spelled_as_an_input_too(
     checkout: Checkout, tmp_path: Path, given: dict[str, str], name: str
 ) -> None:
     """Whoever finds it: a layer, the agent, or a check of the revision (faults E7)."""
-    import subprocess
-
     for kind, passphrase in (("plain", ""), ("locked", "secret words")):
         argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", str(tmp_path / kind)]
         subprocess.run(argv, check=True)
@@ -99,8 +98,6 @@ def test_problem_beyond_the_form_is_spelled_as_an_input_too(
 def test_a_key_and_a_passphrase_that_do_not_fit_are_told_before_any_connection(
     dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
 ) -> None:
-    import subprocess
-
     key = tmp_path / "locked"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "right one", "-f", key], check=True)
     dokku.authorize(key.with_suffix(".pub").read_text())
@@ -115,6 +112,21 @@ def test_a_key_and_a_passphrase_that_do_not_fit_are_told_before_any_connection(
     assert len(dokku.connections()) == before
     right = run("deploy", cwd=checkout.path, env={**env, "SSH_PRIVATE_KEY_PASSPHRASE": "right one"})
     assert right.code == 0, right.output
+
+
+def test_encrypted_key_that_ssh_cannot_read_is_told_from_a_wrong_passphrase(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    """OpenSSH before 9.6 cannot read Ed25519 in PKCS#8; one that can does not deploy by it here,
+    since the server does not know the key (faults B5)."""
+    made = ["openssl", "genpkey", "-algorithm", "ed25519", "-aes256", "-pass", "pass:let me in"]
+    key = subprocess.run(made, check=True, capture_output=True, text=True).stdout
+    env = settings_for(dokku, SSH_PRIVATE_KEY=key, SSH_PRIVATE_KEY_PASSPHRASE="let me in")
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert done.code in {2, 12}, done.output
+    if done.code == 2:
+        assert "ssh cannot read a key of this type in PKCS#8" in done.output
+    assert "passphrase." not in done.output
 
 
 def test_the_job_of_the_original_deployer_works_with_a_host_key_added(
@@ -379,8 +391,6 @@ def test_changed_host_key_is_refused_naming_both(dokku: DokkuStandIn, checkout: 
 def test_key_that_the_server_does_not_know_is_refused_with_its_fingerprint(
     dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
 ) -> None:
-    import subprocess
-
     key = tmp_path / "stranger"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     env = settings_for(dokku, SSH_PRIVATE_KEY=key.read_text())

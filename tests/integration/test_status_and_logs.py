@@ -19,6 +19,8 @@ def test_status_tells_what_runs_since_when_and_by_whom(
     job = {"GITLAB_CI": "true", "CI_JOB_URL": "https://ci.example.com/jobs/7"}
     env = settings_for(dokku)
     before = run("ci-deploy", "status", cwd=checkout.path, env=env)
+    empty = run("ci-deploy", "status", "--json", cwd=checkout.path, env=env)
+    assert json.loads(empty.output)["up"] is False
     assert run("deploy", cwd=checkout.path, env=settings_for(dokku, **job)).code == 0
     done = run("ci-deploy", "status", cwd=checkout.path, env=env)
     assert done.code == 0, done.output
@@ -44,6 +46,23 @@ def test_history_as_json_marks_the_live_one(dokku: DokkuStandIn, checkout: Check
     assert run("deploy", cwd=checkout.path, env=env).code == 0
     told = json.loads(run("ci-deploy", "history", "--json", cwd=checkout.path, env=env).output)
     assert [(each["revision"], each["live"]) for each in told] == [(checkout.head, True)]
+
+
+def test_plan_and_doctor_as_json_say_all_else_on_stderr(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    env = settings_for(dokku)
+    for words in (("plan", "--json"), ("plan", "deploy", "--json"), ("plan", "--json", "deploy")):
+        planned = run("ci-deploy", *words, cwd=checkout.path, env=env)
+        told = json.loads(planned.output)
+        assert any(each.startswith(f"push {checkout.head[:7]}") for each in told["changes"])
+        assert "plan: what deploy hello would change" in planned.errors
+    back = run("ci-deploy", "plan", "--json", "rollback", cwd=checkout.path, env=env)
+    assert (back.code, json.loads(back.output)["exit_code"]) == (14, 14)
+    checked = json.loads(run("ci-deploy", "doctor", "--json", cwd=checkout.path, env=env).output)
+    assert checked["revision"] == checkout.head
+    assert checked["live"]["up"] is False
+    assert {"git", "ssh"} <= set(checked["tools"])
 
 
 def test_logs_shows_what_a_process_has_written(dokku: DokkuStandIn, checkout: Checkout) -> None:

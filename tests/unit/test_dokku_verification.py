@@ -14,6 +14,7 @@ from ci_deploy.layers.provider import Live
 from ci_deploy.tools.dokku import answers
 from ci_deploy.tools.dokku.app import State
 from ci_deploy.tools.dokku.processes import Health, Process
+from ci_deploy.tools.dokku.upload import Archive
 from ci_deploy.tools.dokku.verification import steady, verify
 
 OURS, BEFORE, OTHER = "a" * 40, "b" * 40, "c" * 40
@@ -129,3 +130,27 @@ def test_what_docker_has_restarted_is_looked_at_twice(
     app.state = state(OURS, UP._replace(restarts=7) if looks else UP)
     assert steady(cast("Any", app)) is expected
     assert app.looks == looks
+
+
+@pytest.mark.parametrize(
+    ("there", "since", "fails"),
+    [
+        ({"old"}, {"old", "ours"}, False),
+        ({"old"}, {"old", "ours", "another"}, True),
+        (set(), set(), False),  # Dokku before 0.38 lists none
+    ],
+)
+def test_archive_is_ours_only_if_no_other_build_came_after_it(
+    there: set[str], since: set[str], fails: bool
+) -> None:
+    """Dokku's own commit of an archive does not name the revision (faults D5)."""
+    server = SimpleNamespace(builds=lambda _app: frozenset(since))
+    ctx = SimpleNamespace(app="hello", revision=OURS)
+    archive = Archive(cast("Any", ctx), cast("Any", server), State(), Live)
+    archive._builds = frozenset(there)
+    found = State(identity="d" * 40)
+    if fails:
+        with pytest.raises(DeployFailed, match="another build began right after it"):
+            archive.identity(found)
+    else:
+        assert archive.identity(found) == "d" * 40
