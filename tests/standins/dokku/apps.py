@@ -27,7 +27,13 @@ NO_APPS = "You haven't deployed any applications yet"
 
 def run_git(*arguments: str) -> int:
     """Run git on this connection's streams; unlike `subprocess` this needs no import."""
-    return os.spawnvpe(os.P_WAIT, "git", ["git", *arguments], {**os.environ, **NO_GIT_CONFIG})
+    return os.waitstatus_to_exitcode(os.waitpid(start_git(*arguments), 0)[1])
+
+
+def start_git(*arguments: str, **more: str) -> int:
+    """Start git on this connection's streams, with more in its environment; its process id."""
+    environ = {**os.environ, **NO_GIT_CONFIG, **more}
+    return os.spawnvpe(os.P_NOWAIT, "git", ["git", *arguments], environ)
 
 
 def init_repo(path: Path) -> None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from . import versions
+from .faults import connected
 from .output import fail
 from .parsing import parse
 from .pids import start_time
@@ -241,11 +242,11 @@ def output(host: Host, words: Sequence[str]) -> None:
     build = _read(host, app, identity)
     if build is None:
         fail(f"no such build {identity} for app {app}")
-    follow, parent = build.shown_status() == "running", os.getppid()
+    follow = build.shown_status() == "running"
     with _path(host, app, identity).with_suffix(".log").open(encoding="utf-8") as log:
         while True:
             sys.stdout.write(log.read())
             sys.stdout.flush()
-            if not follow or os.getppid() != parent:
+            if not follow or not connected():
                 return
             time.sleep(0.05)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from .output import fail
+from .pids import start_time
 from .state import locked, read_json, write_json
 
 if TYPE_CHECKING:
@@ -109,6 +110,11 @@ def sshd() -> int:
     while not _name(pid).startswith("sshd") and pid > 1:
         pid = _parent(pid)
     return pid
+
+
+def connected() -> bool:
+    """Tell whether the connection of this command is still there."""
+    return bool(start_time(sshd()))
 
 
 def _name(pid: int) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from .faults import connected
 from .output import fail
 from .parsing import parse
 from .registry import command
@@ -32,8 +32,7 @@ def logs(host: Host, words: Sequence[str]) -> None:
     count = int(options.get("-n") or options.get("--num") or 100)
     plain = options.flag("-q") or options.flag("--quiet") or host.console.quiet
     shown = dict.fromkeys(_files(host, app, wanted), 0)
-    parent = os.getppid()
-    while os.getppid() == parent:
+    while connected():
         for path in shown:
             lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
             start = max(shown[path], 0 if shown[path] else len(lines) - count)

@@ -1,12 +1,12 @@
-# Hands a command to the nursery, with our stdin, stdout and stderr: `nursery_client.pl ROOT SENDMSG
-# WORD…`, where SENDMSG is the number of that system call. Perl starts in a tenth of Python's time,
+# Hands a command to the nursery, with our stdin, stdout and stderr: `nursery_client.pl FOLDER SOCKET
+# SENDMSG WORD…`, where SENDMSG is the number of that system call. Perl starts in a tenth of Python's time,
 # if nothing is loaded: so the structures of sendmsg(2), unix(7) and cmsg(3) are written out here.
 use strict;
 
-my ($root, $sendmsg, @words) = @ARGV;
-chdir $root or die "$root: $!";    # a socket's name must be short
+my ($folder, $name, $sendmsg, @words) = @ARGV;
+chdir $folder or die "$folder: $!";    # a socket's name must be short
 socket(my $server, 1, 1, 0) or die "socket: $!";    # AF_UNIX, SOCK_STREAM
-connect($server, pack 'Sa108', 1, 'nursery') or die "connect: $!";
+connect($server, pack 'Sa108', 1, $name) or die "connect: $!";
 
 my $data = join "\0", $$, scalar @words, @words, map { "$_=$ENV{$_}" } keys %ENV;
 my $size = pack 'Q>', length $data;

@@ -6,13 +6,12 @@ import os
 import pwd
 import shlex
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from . import faults, nursery, processes, recording
+from . import faults, nursery, processes, recording, transport
 from .faults import Fault
-from .model import Process, Service, Settings
+from .model import Service, Settings
 from .recording import Call
 from .sshd import KEY_TYPES, Sshd, fingerprint, make_keys
 from .state import Store
@@ -43,7 +42,6 @@ class DokkuStandIn:
         self.user = user or pwd.getpwuid(os.getuid()).pw_name
         self._settings = Settings().changed(settings)
         self._ssh = self.root / "ssh"
-        self._started: list[Process] = []
         self._sshd = Sshd(
             self._ssh,
             self._settings.bind,
@@ -73,9 +71,10 @@ class DokkuStandIn:
         self.store.write_settings(self._settings)
         make_keys(self._ssh)
         self._launcher("bin/dokku", "shell", '"$@"')
-        if sys.platform == "linux" and self.user == pwd.getpwuid(os.getuid()).pw_name:
-            self._start_nursery()
         self._launcher("hooks/pre-receive", "receive")
+        path = self.root / "hooks/pre-receive"
+        first, _, rest = path.read_text(encoding="utf-8").partition("\n")
+        path.write_text(f"{first}\n{transport.HOOK}{rest}", encoding="utf-8")
         (self._ssh / "authorized_keys").touch()
         self.authorize((self._ssh / "client.pub").read_text(encoding="utf-8"))
         if self.user != pwd.getpwuid(os.getuid()).pw_name:
@@ -91,7 +90,6 @@ class DokkuStandIn:
         """End everything that was started here, and only that."""
         self._sshd.stop()
         processes.stop_all(self.root)
-        processes.reap(self._started)
 
     @property
     def host(self) -> str:
@@ -146,7 +144,9 @@ class DokkuStandIn:
         With `forced=False` as if it had been put into authorized_keys by hand instead of with
         `ssh-keys:add`: without the forced command every Dokku command is "command not found".
         """
-        command = f"{shlex.quote(str(self.root / 'bin/dokku'))} {shlex.quote(name)}"
+        ours = self.user == pwd.getpwuid(os.getuid()).pw_name
+        served = [*nursery.client(), str(self.root)] if ours and nursery.client() else []
+        command = shlex.join([*(served or [str(self.root / "bin/dokku")]), name])
         quoted = command.replace("\\", "\\\\").replace('"', '\\"')
         options = "no-agent-forwarding,no-user-rc,no-X11-forwarding,no-port-forwarding"
         line = f'command="{quoted}",{options} {public_key}' if forced else public_key
@@ -195,28 +195,6 @@ class DokkuStandIn:
     def services(self, kind: str) -> dict[str, Service]:
         """Return the services of a type, by name."""
         return {service.name: service for service in self.store.services(kind)}
-
-    def _start_nursery(self) -> None:
-        """Quick commands are answered without a new interpreter for each."""
-        (self.root / nursery.NAME).unlink(missing_ok=True)
-        client = nursery.client(self.root)
-        if not client:
-            return
-        command = processes.python("nursery", str(self.root))
-        log = self.root / "nursery.log"
-        name = ("nursery", 0)
-        self._started.append(
-            processes.start(self.root, command, name=name, cwd=self.root, env=os.environ, log=log)
-        )
-        path = self.root / "bin/dokku"
-        first, _, rest = path.read_text(encoding="utf-8").partition("\n")
-        quick = (
-            f'case "$SSH_ORIGINAL_COMMAND" in {"|".join(nursery.LONG)}) ;; '
-            f"{'|'.join(nursery.QUICK)})\n"
-            f"  [ ! -S {shlex.quote(str(self.root / nursery.NAME))} ] ||\n"
-            f'    exec {shlex.join(client)} "$@" ;;\nesac\n'
-        )
-        path.write_text(f"{first}\n{quick}{rest}", encoding="utf-8")
 
     def _launcher(self, path: str, module: str, arguments: str = "") -> None:
         command = processes.python(module, str(self.root))
