@@ -35,7 +35,7 @@ crash) echo "cannot find the meaning"; exit 3 ;;
 unhealthy) echo "waiting for Godot" ;;
 slow) sleep 2; touch /ok ;;
 esac
-while :; do sleep 0.1; done
+while :; do sleep 1000 & wait $!; done
 """
 
 # In place of Rails: what it is called with is written down where there is /data.
