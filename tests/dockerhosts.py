@@ -23,7 +23,7 @@ USER, PASSWORD = "robot", "s3ntinel-r3gistry pa$s'word"
 HOST_FLAGS = [
     "--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--device-cgroup-rule=a *:* rwm",
     "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined",
-    "-v=/var/lib/docker", "-v=/sys/fs/cgroup:/sys/fs/cgroup:rw",
+    "-v=/var/lib/docker", "-v=/sys/fs/cgroup:/sys/fs/cgroup:rw", "-e=GOMAXPROCS=1", "-e=GOGC=400",
 ]  # fmt: skip
 # A program that starts quickly, ends quickly on TERM, and behaves as its image says.
 APP = """#!/bin/sh
@@ -47,6 +47,7 @@ echo "$VERSION rails $*"
 # In front of the real one: a test may make it fail, hang or leave a trace.
 SHIM = "/usr/local/bin/docker"
 FAULTY = """#!/bin/sh
+export GOMAXPROCS=1 GOGC=400
 if [ -s /tmp/fault ]; then . /tmp/fault; fi
 exec /usr/bin/docker "$@"
 """
