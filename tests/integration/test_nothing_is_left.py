@@ -102,7 +102,7 @@ def test_run_that_is_ended_leaves_nothing(
             name, pid, folder = ready.read_text().split()
             assert len(_left(name, int(pid), Path(folder))) == 6
             end(run)
-            run.wait(timeout=60)
+            run.wait(timeout=120)
         finally:
             run.kill()
     _until(lambda: not _left(name, int(pid), Path(folder)), 60)
