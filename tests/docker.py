@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,52 @@ def docker(
     done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
     assert not check or done.returncode == 0, done.stderr
     return done
+
+
+def inside(
+    container: str, *words: str, check: bool = True, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """A command in a container (its whole id), as `docker exec -i` runs it; where the engine is on
+    this machine and we are root without the engine, which takes a twentieth of the processor time.
+    """
+    nsenter, process = shutil.which("nsenter"), _first_process(container)
+    if not nsenter or not process:
+        return docker("exec", "-i", container, *words, check=check, stdin=stdin)
+    argv = [nsenter, f"--target={process}", *NAMESPACES, "--", *words]
+    env = _environ(container)
+    done = subprocess.run(argv, env=env, input=stdin, capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+NAMESPACES = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd")
+_processes: dict[str, int] = {}
+
+
+def _first_process(container: str) -> int:
+    """The number of a container's first process, which may have been started anew; 0 when it does
+    not run or cannot be entered from here."""
+    if os.geteuid() != 0:
+        return 0
+    if not _belongs(_processes.get(container, 0), container):
+        asked = docker("inspect", "-f", "{{.State.Pid}}", container, check=False)
+        _processes[container] = int(asked.stdout.strip() or 0)
+    process = _processes[container]
+    return process if _belongs(process, container) else 0
+
+
+def _belongs(process: int, container: str) -> bool:
+    try:
+        return bool(process) and container in Path(f"/proc/{process}/cgroup").read_text()
+    except OSError:
+        return False
+
+
+@cache
+def _environ(container: str) -> dict[str, str]:
+    config = json.loads(docker("inspect", "-f", "{{json .Config}}", container).stdout)
+    own = dict(pair.split("=", 1) for pair in config["Env"])
+    return {"HOME": "/root", "HOSTNAME": config["Hostname"], **own}
 
 
 def need_docker() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker import LABEL, MACHINE, docker, need_docker
+from tests.docker import LABEL, MACHINE, docker, inside, need_docker
 
 USER, PASSWORD = "robot", "s3ntinel-r3gistry pa$s'word"
 HOST_FLAGS = [
@@ -79,7 +79,7 @@ class Registry:
 
 @dataclass
 class DockerHost:
-    """A host: what a test looks at goes through `docker exec`, not through what is tested."""
+    """A host: what a test looks at does not go through what is tested."""
 
     container: str
     address: str
@@ -89,7 +89,7 @@ class DockerHost:
 
     def root(self, *words: str, check: bool = True, stdin: str = "") -> str:
         """Run a command as root; what it printed."""
-        return docker("exec", "-i", self.container, *words, check=check, stdin=stdin).stdout
+        return inside(self.container, *words, check=check, stdin=stdin).stdout
 
     def sh(self, script: str, *, check: bool = True) -> str:
         """Run shell text as the user who deploys."""
@@ -147,7 +147,7 @@ class DockerHost:
         self.faulty = False
 
     def until(self, condition: str, seconds: float = 60.0) -> None:
-        """Wait until shell text on the host is true; in one `docker exec`, which is not cheap."""
+        """Wait until shell text on the host is true; in one command, since they are not cheap."""
         loop = f"until {condition}; do sleep 0.05; done"
         self.root("timeout", f"{seconds:.0f}", "sh", "-c", loop)
 
