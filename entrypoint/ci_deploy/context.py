@@ -170,6 +170,7 @@ class Context:
     live: Live | None = None  # what was verified to run after the deploy
     revision: str = ""  # full SHA of what is to be deployed
     url: str = ""  # where the app answers
+    health_url: str = ""  # HEALTHCHECK_URL
     release: str = ""  # the provider's name for the release
     title: str = ""  # the first line of the commit message
     _provider: Provider[Any] | None = None

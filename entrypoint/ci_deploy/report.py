@@ -62,6 +62,7 @@ class Report:
     failed_layer: str = ""
     live: str = ""  # the sentence that answers "what is live now?"
     rollback: str = ""  # how to go back
+    client: str = ""  # what a client saw of the switch
     events: list[EventReport] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -106,6 +107,7 @@ class Report:
             ("Environment", _plain(self.environment)),
             ("URL", _url(self.url)),
             ("Before → after", self._change()),
+            ("For clients", _plain(self.client)),
             ("Deployed by", _plain(self.actor)),
             ("Duration", f"{self.duration:.1f} s"),
             ("Roll back", f"`{self.rollback}`" if self.rollback else ""),

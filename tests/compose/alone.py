@@ -217,7 +217,7 @@ class Alone:
         self.release()
 
     def _killed(self) -> list[int]:
-        found = self._processes()
+        found = self.processes()
         for pid in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -226,12 +226,12 @@ class Alone:
     def _alive(self) -> str:
         """The command lines of the runs that go on: one clears up after it has told its end."""
         lines = []
-        for pid in self._processes():
+        for pid in self.processes():
             with contextlib.suppress(OSError):
                 lines.append(Path(f"/proc/{pid}/cmdline").read_text())
         return "\n".join(lines)
 
-    def _processes(self) -> list[int]:
+    def processes(self) -> list[int]:
         """Of the detached runs: they work in our directory, where nobody else does."""
         found = []
         for proc in Path("/proc").glob("[0-9]*"):

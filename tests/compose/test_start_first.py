@@ -131,8 +131,11 @@ def test_no_request_is_lost_behind_any_proxy(web: App) -> None:
     fronts = {name: {each["Id"] for each in web.containers(0, name)} for name in PROXIES}
     with client(web, *PROXIES) as seen:
         web.checkout.commit("For good2")
-        done = web.deploy("good2", COMPOSE_STEADY_TIME="1")
+        front = web.containers(0, "haproxy")[0]["NetworkSettings"]["Ports"]["80/tcp"][0]
+        url = f"http://localhost:{front['HostPort']}/"
+        done = web.deploy("good2", COMPOSE_STEADY_TIME="1", COMPOSE_CHECK_URL=url)
         assert done.code == 0, done.output
+        assert re.fullmatch(r"\d{2,} requests during the switch, 0 failed.*", done.report["client"])
         running = {each["Id"] for each in web.containers(0, "app")}
         web.checkout.commit("For bad1")
         bad = web.deploy("bad1", COMPOSE_STEADY_TIME="1")

@@ -43,6 +43,11 @@ class Healthcheck(Application[HealthcheckSettings]):
         if "{host}" in self.settings.url and ctx.has_provider and not ctx.provider.host_names:
             yield self.problem("HEALTHCHECK_URL", f"{ctx.provider.name} has no list of hosts.")
 
+    @on(Event.CONFIGURE)
+    def name_it(self) -> None:
+        """Providers that can ask while they switch ask this."""
+        self.ctx.health_url = self.settings.url
+
     # Before the migrations of the application layers nothing can be said, so it comes late.
     @on(Event.POST_DEPLOY, priority=200)
     @on(Event.DEPLOY_SKIPPED, priority=200)

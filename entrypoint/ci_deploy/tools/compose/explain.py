@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ci_deploy.context import Context
-from ci_deploy.tools.compose.history import last_stop
+from ci_deploy.tools.compose.history import last_switch
 from ci_deploy.tools.compose.hosts import Host
 from ci_deploy.tools.compose.model import Model, Service
 
@@ -34,8 +34,8 @@ def explain(ctx: Context, hosts: Sequence[Host], model: Model, more: Sequence[st
     if dependents := model.dependents(each.name for each in model.ours if not each.update):
         also = ", ".join(dependents)
         ctx.console.indent(f"Compose may recreate {also} too: they depend on these.")
-    if stopped := last_stop(hosts):
-        ctx.console.indent(f"At the last deploy they were away for {stopped:.1f} s.")
+    if seen := last_switch(hosts):
+        ctx.console.indent(f"At the last deploy: {seen}.")
 
 
 def _beside(ctx: Context, service: Service) -> None:

@@ -39,12 +39,15 @@ def _deployed(entry: dict[str, Any], where: str) -> Deployed:
     )
 
 
-def last_stop(hosts: Sequence[Host]) -> float:
-    """For how many seconds the last deploy had stopped a service; 0 when that is not known."""
+def last_switch(hosts: Sequence[Host]) -> str:
+    """What a client saw at the last deploy, or for how long a service was stopped; empty when that
+    is not known."""
     for entry in reversed(hosts[0].facts.audit):
         if entry.get("outcome") == "live":
-            return float(entry.get("stopped") or 0)
-    return 0.0
+            stopped = float(entry.get("stopped") or 0)
+            away = f"they were away for {stopped:.1f} s" if stopped else ""
+            return str(entry.get("client") or away)
+    return ""
 
 
 def target(app: str, hosts: Sequence[Host], wanted: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from ci_deploy.tools.compose.release import deployment_facts, members, tar
 from ci_deploy.tools.compose.settings import ComposeSettings
 from ci_deploy.tools.compose.watch import End, Watch
 
+ASKED = re.compile(r"https?://[\w.:\[\]{}-]+(/[^\s\"'\\?@#]*)?")
 KEEP = 5  # releases that were live
 URL_TIMEOUT = 60  # seconds for COMPOSE_CHECK_URL, unless COMPOSE_HEALTH_TIMEOUT says otherwise
 
@@ -131,6 +133,7 @@ class HostRun:
             "steady": wanted.steady,
             "health_timeout": wanted.health_timeout,
             "url": wanted.check_url.replace("{host}", host.server.bracketed),
+            "client_url": self._client_url(host),
             "url_timeout": wanted.health_timeout or URL_TIMEOUT,
             "min_free": wanted.min_free,
             "refuse_outdated": "yes" if core.refuse_outdated else "no",
@@ -144,6 +147,12 @@ class HostRun:
         }
         return "".join(f"{key} {value}\n" for key, value in values.items())
 
+    def _client_url(self, host: Host) -> str:
+        """What the host asks while it switches: what it asks anyway, else HEALTHCHECK_URL. Not one
+        with a query, in which there may be a token: the host's other users can see it."""
+        url = self._wanted.check_url or self._ctx.health_url
+        return url.replace("{host}", host.server.bracketed) if ASKED.fullmatch(url) else ""
+
     # --- follow ---
 
     def follow(self) -> None:
@@ -152,6 +161,10 @@ class HostRun:
         if self._objection:
             raise self._objection
         self._heal()
+        seen = [(watch.host, watch.client) for watch in self.watches if watch.client]
+        several = len(self._hosts.all) > 1
+        told = [f"{host}: {client}" if several else client for host, client in seen]
+        self._ctx.report.client = "; ".join(told)
         if error := failure(self.watches, self._following.how_to_follow):
             raise error
 

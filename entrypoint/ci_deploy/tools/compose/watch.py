@@ -47,6 +47,7 @@ class Watch:
     end: End | None = None
     spoken: dict[int, list[str]] = field(default_factory=dict)  # output of commands before traffic
     trouble: list[str] = field(default_factory=list)  # the last words of what failed
+    client: str = ""  # what a client saw of the switch
     _into: list[str] | None = None
 
     def line(self, text: str) -> None:
@@ -73,6 +74,8 @@ class Watch:
             self.phase, self.since = words[0], time.monotonic()
         elif kind == "gate":
             self.gate = words[0]
+        elif kind == "client":
+            self.client = " ".join(words)
         elif kind == "locked":
             self.locked = True
         elif kind == "begin":

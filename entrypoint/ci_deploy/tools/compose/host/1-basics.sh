@@ -68,9 +68,9 @@ current() {
 
 # audit OUTCOME: one line of the log that answers who put what there, and how it ended.
 audit() {
-    printf '{"at":"%s","host":"%s","run":"%s","action":"%s","release":"%s","from":"%s","outcome":"%s","seconds":%s,"stopped":%s%s}\n' \
+    printf '{"at":"%s","host":"%s","run":"%s","action":"%s","release":"%s","from":"%s","outcome":"%s","seconds":%s,"stopped":%s,"client":"%s"%s}\n' \
         "$(now)" "$(uname -n)" "${run##*/}" "$action" "$release" "${from:-}" "$1" \
-        "$(since "$began")" "${stopped:-0}" "$(cat "$run/meta" 2>/dev/null)" >>"$home/audit.jsonl" ||
+        "$(since "$began")" "${stopped:-0}" "$client" "$(cat "$run/meta" 2>/dev/null)" >>"$home/audit.jsonl" ||
         say "! the audit log cannot be written: is the disk full?"
 }
 

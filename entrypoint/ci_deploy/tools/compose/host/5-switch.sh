@@ -34,6 +34,7 @@ try_it() {
     fi
     write_override "$made" || [ -f "$made/override.json" ] || return
     mark_stops
+    watch_client
     why=''
     if bring_up; then
         [ -n "$going_back" ] || phase verifying
@@ -46,6 +47,7 @@ try_it() {
         false
     fi
     tried_it=$?
+    tell_client
     tell_stops
     return "$tried_it"
 }
@@ -154,7 +156,7 @@ mark_stops() {
     stops_since=$(date +%s)
 }
 
-# tell_stops: the engine's own events say when the last container of a service ended and the first
+# tell_stops: where the app itself could not be asked, the engine's own events say when the last container of a service ended and the first
 # new one started; one with a healthcheck serves only when it is healthy.
 tell_stops() {
     docker events --since "$stops_since" --until "$(stamp)" --filter type=container \
@@ -183,7 +185,7 @@ tell_stops() {
             for (name in total) printf "%s %.1f\n", name, total[name]
         }' "$run/containers" "$run/running" "$run/events" | sort >"$run/stops"
     [ -s "$run/stops" ] || return 0
-    say "stopped: $(awk '{ printf "%s%s for %s s", (NR > 1 ? ", " : ""), $1, $2 }' "$run/stops")"
+    [ -n "$client" ] || say "stopped: $(awk '{ printf "%s%s for %s s", (NR > 1 ? ", " : ""), $1, $2 }' "$run/stops")"
     stopped=$(awk -v sum="${stopped:-0}" '$2 > most { most = $2 } END { printf "%.1f", sum + most }' "$run/stops")
 }
 

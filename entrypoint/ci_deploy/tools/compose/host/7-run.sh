@@ -44,6 +44,7 @@ run() {
     enter "$1"
     run=$home/runs/$2
     began=$(stamp) from='' stopped='' why='' going_back='' healed='' unhealed='' locked='' among=''
+    client_url='' client='' asker='' unasked=''
     login=$(cat "$run/login" 2>/dev/null)
     load "$run/settings"
     ! command -v timeout >/dev/null || limited="timeout -k 30 $limit"
