@@ -1,4 +1,4 @@
-"""The GitLab component: templates/deploy.yml and templates/review.yml, from the settings.
+"""The GitLab components, one file in templates/ each, from the settings.
 
 Based on GitLab 17.0 (docs.gitlab.com/ci/components, /ci/yaml, /ci/inputs). No global keywords, no
 secret among the inputs, no input inside `script:`.
@@ -7,7 +7,7 @@ secret among the inputs, no input inside `script:`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ci_deploy.ci import base, gitlab
@@ -17,6 +17,13 @@ from ci_deploy.settings import Setting
 # passwords, and GitLab stores inputs in clear.
 NO_INPUTS = {"DEPLOY_ENVIRONMENT", "APP_CONFIG", "REVIEW_CONFIG"}
 DEPTH = 'GIT_DEPTH: "$[[ inputs.git-depth ]]"'
+NO_CHECKOUT = "GIT_STRATEGY: none"
+ON_DEFAULT = {"if": "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"}
+ON_REQUEST = {"if": "$CI_PIPELINE_SOURCE == 'merge_request_event'"}
+ON_SCHEDULE = {"if": "$CI_PIPELINE_SOURCE == 'schedule'"}
+# it must not begin or end with a slash, and the app's name may be a variable
+GROUP = '  resource_group: "ci-deploy/$[[ inputs.app-name ]]/{name}"'
+ENVIRONMENT = "$[[ inputs.environment ]]"
 Inputs = dict[str, dict[str, Any]]
 
 
@@ -27,11 +34,9 @@ def yaml(value: Any) -> str:
 
 def deploy(note: str, image: str, settings: Sequence[Setting]) -> str:
     """A job that deploys."""
-    own = _common("deploy", image, {"if": "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"}) | {
-        "environment": {
-            "default": "production",
-            "description": "GitLab's environment, and DEPLOY_ENVIRONMENT",
-        },
+    own = _common("deploy", image, ON_DEFAULT) | {
+        **_depth(),
+        **_environment("GitLab's environment, and DEPLOY_ENVIRONMENT"),
         "tier": {
             "default": "production",
             "options": ["production", "staging", "testing", "development", "other"],
@@ -57,14 +62,13 @@ def deploy(note: str, image: str, settings: Sequence[Setting]) -> str:
     }
     job = [
         *_job("$[[ inputs.job-name ]]", "$[[ inputs.when ]]", "$[[ inputs.allow-failure ]]"),
-        # it must not begin or end with a slash, and the app's name may be a variable
-        '  resource_group: "ci-deploy/$[[ inputs.app-name ]]/$[[ inputs.environment ]]"',
+        GROUP.format(name=ENVIRONMENT),
         "  environment:",
-        '    name: "$[[ inputs.environment ]]"',
+        f'    name: "{ENVIRONMENT}"',
         "    url: $DEPLOYED_URL",
         "    deployment_tier: $[[ inputs.tier ]]",
         '    auto_stop_in: "$[[ inputs.auto-stop-in ]]"',
-        *_variables(settings, "$[[ inputs.environment ]]", [DEPTH]),
+        *_variables(settings, ENVIRONMENT, [DEPTH]),
         *_script("deploy"),
         *_artifacts(),
     ]
@@ -73,7 +77,8 @@ def deploy(note: str, image: str, settings: Sequence[Setting]) -> str:
 
 def review(note: str, image: str, settings: Sequence[Setting]) -> str:
     """A job that makes or updates the branch's review app, and one that removes it."""
-    own = _common("review", image, {"if": "$CI_PIPELINE_SOURCE == 'merge_request_event'"}) | {
+    own = _common("review", image, ON_REQUEST) | {
+        **_depth(),
         "environment": {
             "default": "review",
             "description": "Folder of GitLab's environments; the branch's slug is added",
@@ -83,8 +88,8 @@ def review(note: str, image: str, settings: Sequence[Setting]) -> str:
             "description": "When GitLab stops the environment by itself",
         },
     }
-    name = "$[[ inputs.environment ]]/$CI_COMMIT_REF_SLUG"
-    group = f'  resource_group: "ci-deploy/$[[ inputs.app-name ]]/{name}"'
+    name = f"{ENVIRONMENT}/$CI_COMMIT_REF_SLUG"
+    group = GROUP.format(name=name)
     stop = '"$[[ inputs.job-name ]]:stop"'
     job = [
         *_job("$[[ inputs.job-name ]]", "on_success", "false"),
@@ -105,10 +110,78 @@ def review(note: str, image: str, settings: Sequence[Setting]) -> str:
         "  environment:",
         f'    name: "{name}"',
         "    action: stop",
-        *_variables(settings, name, ["GIT_STRATEGY: none"]),
+        *_variables(settings, name, [NO_CHECKOUT]),
         *_script("ci-deploy destroy"),
     ]
     return _file(note, own, settings, job)
+
+
+def plan(note: str, image: str, settings: Sequence[Setting]) -> str:
+    """A job that says, in a merge request, what a deploy of it would change."""
+    own = _common("plan", image, ON_REQUEST) | {
+        **_depth(),
+        **_environment("GitLab's environment that is asked, and DEPLOY_ENVIRONMENT"),
+    }
+    job = [
+        *_job("$[[ inputs.job-name ]]", "on_success", "false"),
+        "  environment:  # its variables, without a deployment",
+        f'    name: "{ENVIRONMENT}"',
+        "    action: verify",
+        *_variables(settings, ENVIRONMENT, [DEPTH]),
+        *_script("ci-deploy plan"),
+        *_artifacts(),
+    ]
+    return _file(note, own, settings, job)
+
+
+def rollback(note: str, image: str, settings: Sequence[Setting]) -> str:
+    """A job that somebody starts to go back to what was live before."""
+    own = _common("rollback", image, ON_DEFAULT) | {
+        **_depth(),
+        **_environment("GitLab's environment that goes back, and DEPLOY_ENVIRONMENT"),
+    }
+    job = [
+        *_job("$[[ inputs.job-name ]]", "manual", "true"),
+        GROUP.format(name=ENVIRONMENT),
+        "  environment:",
+        f'    name: "{ENVIRONMENT}"',
+        "    url: $DEPLOYED_URL",
+        *_variables(settings, ENVIRONMENT, [DEPTH]),
+        *_script("ci-deploy rollback"),
+        *_artifacts(),
+    ]
+    return _file(note, own, settings, job)
+
+
+def sweep(note: str, image: str, settings: Sequence[Setting]) -> str:
+    """A job of a schedule that removes review apps which nobody has deployed for a while."""
+    own = _common("sweep", image, ON_SCHEDULE) | {
+        "environment": {
+            "default": "review",
+            "description": "Folder of the review apps' environments, whose variables it gets",
+        },
+        "days": {"default": "14", "description": "Days without a deploy"},
+    }
+    name = f"{ENVIRONMENT}/sweep"
+    job = [
+        *_job("$[[ inputs.job-name ]]", "on_success", "false"),
+        GROUP.format(name=name),
+        "  environment:",
+        f'    name: "{name}"',
+        "    action: verify",
+        *_variables(settings, name, [NO_CHECKOUT, 'STALE_DAYS: "$[[ inputs.days ]]"']),
+        *_script('ci-deploy destroy --stale "$STALE_DAYS" --yes'),
+    ]
+    return _file(note, own, settings, job)
+
+
+TEMPLATES: Mapping[str, Callable[[str, str, Sequence[Setting]], str]] = {
+    "deploy": deploy,
+    "review": review,
+    "rollback": rollback,
+    "plan": plan,
+    "sweep": sweep,
+}
 
 
 def _common(job: str, image: str, rule: Mapping[str, str]) -> Inputs:
@@ -120,11 +193,16 @@ def _common(job: str, image: str, rule: Mapping[str, str]) -> Inputs:
             "description": "Image; /dokku and others are smaller than /full",
         },
         "rules": {"type": "array", "default": [rule], "description": "When the job is there"},
-        "git-depth": {
-            "default": "0",
-            "description": "Commits to clone; 0 is all, which a push needs",
-        },
     }
+
+
+def _depth() -> Inputs:
+    about = "Commits to clone; 0 is all, which a push needs"
+    return {"git-depth": {"default": "0", "description": about}}
+
+
+def _environment(about: str) -> Inputs:
+    return {"environment": {"default": "production", "description": about}}
 
 
 def _inputs(settings: Iterable[Setting]) -> list[Setting]:

@@ -47,11 +47,9 @@ def generate() -> dict[str, str]:
     """Every generated file: path → text."""
     project = _project()
     settings = every_setting()
-    files = {
-        "action.yml": _action(project),
-        "templates/deploy.yml": component.deploy(NOTE, _image(project, "gitlab-images"), settings),
-        "templates/review.yml": component.review(NOTE, _image(project, "gitlab-images"), settings),
-    }
+    files, image = {"action.yml": _action(project)}, _image(project, "gitlab-images")
+    for name, template in component.TEMPLATES.items():
+        files[f"templates/{name}.yml"] = template(NOTE, image, settings)
     pages = [ROOT / name for name in PAGES] + [*(ROOT / "docs").glob("*.md")]
     copied = [each for each in (ROOT / "examples").rglob("*") if each.suffix in COPIED]
     for path in sorted([*pages, *copied]):
@@ -118,7 +116,7 @@ def _with_names(text: str, project: Mapping[str, Any]) -> str:
     )
     version = r"\d+\.\d+\.\d+"
     text = re.sub(
-        rf"(\$CI_SERVER_FQDN/)[\w./-]+(/(?:deploy|review)@){version}",
+        rf"(\$CI_SERVER_FQDN/)[\w./-]+(/(?:{'|'.join(component.TEMPLATES)})@){version}",
         rf"\g<1>{gitlab}\g<2>{__version__}",
         text,
     )

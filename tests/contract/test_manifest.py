@@ -290,7 +290,8 @@ def test_resource_group_is_valid_whatever_is_given_as_a_variable(
 ) -> None:
     jobs = rendered(name, **{"app-name": app, "environment": environment})
     for job in jobs.values():
-        assert RESOURCE_GROUP.fullmatch(job["resource_group"])
+        changes = job["script"] != ["ci-deploy plan || exit $?"]
+        assert bool(RESOURCE_GROUP.fullmatch(job.get("resource_group", ""))) is changes
 
 
 @pytest.mark.parametrize("name", templates())
@@ -331,6 +332,27 @@ def test_jobs_of_the_templates_keep_their_contract() -> None:
     assert deploy["environment"]["deployment_tier"] == "production"
     assert deploy["resource_group"] == "ci-deploy/shop/production"
     assert start["resource_group"] == "ci-deploy/shop/review/$CI_COMMIT_REF_SLUG"
+
+
+def test_jobs_beside_the_deploy_take_its_place_and_no_other() -> None:
+    """A manual job that nobody starts must not block the pipeline, and one that only looks is no
+    deployment of the environment."""
+    given = {"app-name": "shop", "environment": "staging"}
+    jobs = {
+        name: rendered(f"templates/{name}.yml", **given)[name]
+        for name in ("deploy", "rollback", "plan")
+    }
+    back, look = jobs["rollback"], jobs["plan"]
+    assert back["resource_group"] == jobs["deploy"]["resource_group"]
+    assert (back["when"], back["allow_failure"]) == ("manual", True)
+    assert back["environment"] == {"name": "staging", "url": "$DEPLOYED_URL"}
+    assert back["script"] == ["ci-deploy rollback || exit $?"]
+    assert look["environment"] == {"name": "staging", "action": "verify"}
+    assert look["rules"] == [{"if": "$CI_PIPELINE_SOURCE == 'merge_request_event'"}]
+    [swept] = rendered("templates/sweep.yml", days="30").values()
+    assert swept["variables"]["STALE_DAYS"] == "30"
+    assert swept["script"] == ['ci-deploy destroy --stale "$STALE_DAYS" --yes || exit $?']
+    assert swept["environment"] == {"name": "review/sweep", "action": "verify"}
 
 
 @pytest.mark.parametrize("name", templates())

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from ci_deploy.component import TEMPLATES
 from release.project import PLATFORMS, TARGETS
 from tests.docker import LABEL, docker
 from tests.release.fork import GITHUB, GITLAB, NOTES, VERSION, Fork, StepFailed, tags
@@ -60,7 +61,7 @@ def test_release(registries: tuple[str, str], tmp_path: Path) -> None:
     load = YAML(typ="safe", pure=True).load
     action = load((released / "action.yml").read_text())
     assert action["runs"]["image"] == f"docker://{first}/full:{VERSION}@{full}"
-    for name in ("deploy", "review"):
+    for name in TEMPLATES:
         header = (released / f"templates/{name}.yml").read_text().split("\n---\n")[0]
         default = load(header)["spec"]["inputs"]["image"]["default"]
         assert default == f"{second}/full:{VERSION}@{full}"
@@ -72,8 +73,7 @@ def test_release(registries: tuple[str, str], tmp_path: Path) -> None:
     assert changed == [
         "action.yml",
         "pyproject.toml",
-        "templates/deploy.yml",
-        "templates/review.yml",
+        *(f"templates/{name}.yml" for name in sorted(TEMPLATES)),
     ]
 
     # by the digest, from the other registry, the image runs and says what it was made of

@@ -57,6 +57,41 @@ def test_component_deploys_and_hands_its_outputs_on(
     assert "deploy component to staging" in done.stdout
 
 
+BESIDE = """
+  - component: $CI_SERVER_FQDN/$CI_PROJECT_PATH/{job}@$CI_COMMIT_SHA
+    inputs:
+      image: {image}
+      rules: [{{ if: $CI_COMMIT_BRANCH }}]
+      app-name: {app}
+      dokku-host: root@dokku
+"""
+
+
+def test_jobs_beside_the_deploy_plan_go_back_and_sweep(
+    image: str, dokku_container: Container, tmp_path: Path
+) -> None:
+    app = "beside"
+    text = INCLUDE.format(image=image, app=app, more="")
+    for job in ("plan", "rollback", "sweep"):
+        text = text.rstrip() + BESIDE.format(job=job, image=image, app=app)
+    made = project(tmp_path / "project", text)
+    first = made.head
+    for _ in range(2):
+        done = gitlab_ci_local(made, dokku_container, "deploy:staging")
+        assert done.returncode == 0, done.stdout + done.stderr
+        made.commit("Another")
+        refresh(made)
+    told = {}
+    for job in ("plan", "rollback", "sweep"):
+        done = gitlab_ci_local(made, dokku_container, job)
+        assert done.returncode == 0, done.stdout + done.stderr
+        told[job] = done.stdout
+    assert f"push {made.head[:7]} to" in told["plan"]
+    assert dokku_container.running(app) == first
+    assert f"{app} is back on {first[:7]}" in told["rollback"]
+    assert f"0 review apps of {app} not deployed for 14 days" in told["sweep"]
+
+
 def test_project_wide_defaults_and_a_job_of_the_same_name_fit_together(
     image: str, dokku_container: Container, tmp_path: Path
 ) -> None:
