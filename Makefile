@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
+# pytest keeps what it has made of the tests: to make it anew takes each worker seven seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help venv demo test check machine format manifest image sizes bench soak mutants docs clean
 

@@ -21,7 +21,7 @@ def spellings(secret: str) -> list[bytes]:
 
 
 class Watch:
-    """Looks at the argv of every process while it runs."""
+    """Looks at the argv of every process that is started while it runs."""
 
     def __init__(self, secret: str) -> None:
         self._needles = spellings(secret)
@@ -40,11 +40,10 @@ class Watch:
         self._thread.join()
 
     def _look(self) -> None:
-        known: dict[str, int] = {}
+        known = dict.fromkeys(_processes(), OLD)  # of others: nobody has told them the secret
         while not self._ended.wait(INTERVAL):
             self.looks += 1
-            there = {name for name in os.listdir("/proc") if name.isdecimal()}
-            known = {name: known.get(name, 0) + 1 for name in there}
+            known = {name: known.get(name, 0) + 1 for name in _processes()}
             for name, looks in known.items():
                 if looks <= OLD:
                     self._process(name)
@@ -57,6 +56,10 @@ class Watch:
             return
         if any(needle in argv for needle in self._needles):
             self.found.append(argv.replace(b"\0", b" ").decode(errors="replace")[:200])
+
+
+def _processes() -> list[str]:
+    return [name for name in os.listdir("/proc") if name.isdecimal()]
 
 
 def files_with(secret: str, folders: Iterable[Path]) -> list[str]:

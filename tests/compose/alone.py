@@ -59,7 +59,10 @@ class Alone:
 
     def _docker(self) -> None:
         docker = self.engine / "docker"
-        docker.write_text(f'#!/bin/sh\nexec {sys.executable} -IS {self.engine}/program.py "$@"\n')
+        start = (
+            f"import sys; sys.path.insert(0, {str(self.engine)!r}); import program; program.main()"
+        )
+        docker.write_text(f'#!/bin/sh\nexec {sys.executable} -IS -c "{start}" "$@"\n')
         docker.chmod(0o755)
 
     # --- the engine ---

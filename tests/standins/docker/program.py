@@ -7,24 +7,27 @@ the form that `docker compose config --format json` prints.
 
 It proves what our program does with an answer, not that Docker gives it: for that the other tests
 in tests/compose have a real engine.
+
+It is started some thousand times, so that it imports no more than it needs (no pathlib, no typing).
 """
 
 from __future__ import annotations
 
 import fcntl
 import fnmatch
-import hashlib
 import json
 import os
 import re
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, NoReturn
 
-HERE = Path(__file__).parent
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, NoReturn
+
+HERE = os.path.dirname(__file__)
 BEHAVIOURS = {  # status, exit code, health
     "healthy": ("running", 0, "healthy"),
     "unhealthy": ("running", 0, "unhealthy"),
@@ -36,18 +39,24 @@ BEHAVIOURS = {  # status, exit code, health
 LABEL = "label=com.docker.compose."
 
 
+def read(path: str) -> str:
+    with open(path) as file:
+        return file.read()
+
+
 @contextmanager
 def state(*, change: bool = True) -> Iterator[dict[str, Any]]:
     """The engine's memory; one process at a time."""
-    with (HERE / "lock").open("w") as lock:
+    with open(f"{HERE}/lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        data = json.loads((HERE / "state.json").read_text())
+        data = json.loads(read(f"{HERE}/state.json"))
         try:
             yield data
         finally:
             if change:
-                (HERE / "state.new").write_text(json.dumps(data))
-                (HERE / "state.new").replace(HERE / "state.json")
+                with open(f"{HERE}/state.new", "w") as file:
+                    file.write(json.dumps(data))
+                os.replace(f"{HERE}/state.new", f"{HERE}/state.json")
 
 
 def say(*words: str) -> None:
@@ -60,7 +69,7 @@ def fail(text: str, code: int = 1) -> NoReturn:
 
 
 def unknown(*words: str) -> NoReturn:
-    with (HERE / "unknown").open("a") as file:
+    with open(f"{HERE}/unknown", "a") as file:
         file.write(" ".join(words) + "\n")
     fail(f"the stand-in does not know this: {' '.join(words)}", 99)
 
@@ -76,8 +85,8 @@ def faults(line: str) -> None:
             if not hit["times"]:
                 data["faults"] = [*hit.get("then", []), *(f for f in data["faults"] if f != hit)]
     if hit and "hold" in hit:
-        Path(f"{hit['hold']}.held").touch()
-        while Path(hit["hold"]).exists():
+        open(f"{hit['hold']}.held", "w").close()
+        while os.path.exists(hit["hold"]):
             time.sleep(0.02)
     elif hit:
         fail(hit.get("says", "a fault"))
@@ -214,11 +223,11 @@ def pull(words: list[str]) -> None:
 
 
 def login(words: list[str]) -> None:
-    folder = Path(os.environ["DOCKER_CONFIG"])
+    folder = os.environ["DOCKER_CONFIG"]
     with state() as data:
-        config = folder / "config.json"
-        known = json.loads(config.read_text()) if config.exists() else {}
-        contexts = (folder / "contexts").is_dir()
+        config = f"{folder}/config.json"
+        known = json.loads(read(config)) if os.path.exists(config) else {}
+        contexts = os.path.isdir(f"{folder}/contexts")
         context = known.get("currentContext", "")
         data["logins"].append([words[-1], context, contexts, sys.stdin.read()])
 
@@ -257,11 +266,11 @@ def compose(words: list[str]) -> None:
     what = words.pop(0)
     if what == "version":
         return say("2.26.1")
-    env = "".join(Path(name).read_text() for name in given.get("--env-file", []))
+    env = "".join(read(name) for name in given.get("--env-file", []))
     tag = re.findall(r'^DEPLOY_TAG="(.*)"$', env, re.M)
     services: dict[str, Any] = {}
     for name in given["-f"]:
-        text = Path(name).read_text()
+        text = read(name)
         text = text.replace("${DEPLOY_TAG}", tag[-1]) if tag else text
         for service, entry in json.loads(text)["services"].items():
             services.setdefault(service, {}).update(entry)
@@ -310,6 +319,8 @@ class Engine:
 
     def _hash(self, entry: dict[str, Any]) -> str:
         env = self.env if entry.get("env_file") else ""
+        import hashlib  # takes long to import, and is seldom needed
+
         return hashlib.sha256(f"{entry['image']} {env}".encode()).hexdigest()
 
     def start(
@@ -351,7 +362,8 @@ KNOWN = {
     "events": quiet, "logs": quiet,
 }  # fmt: skip
 
-if __name__ == "__main__":
+
+def main() -> None:
     command, *arguments = sys.argv[1:]
     faults(" ".join(sys.argv[1:]))
     if command not in KNOWN:
