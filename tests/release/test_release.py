@@ -25,6 +25,8 @@ NATIVE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
 
 @pytest.mark.long
 def test_release(registries: tuple[str, str], tmp_path: Path) -> None:
+    """Takes two minutes: an image is built for real, pushed to one registry with all the others,
+    and copied to the second; the last job runs three times."""
     fork = Fork(tmp_path / "fork", registries).make()
     head = fork.git("source", "rev-parse", "HEAD")
     for job in ("check", "build", "publish"):

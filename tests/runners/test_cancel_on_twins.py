@@ -41,7 +41,9 @@ def test_cancels_at_random_moments_are_all_clean(
 ) -> None:
     """In five seconds (from the signal that reaches us; on GitHub until the container is gone, less
     what Docker takes for one that does nothing), with the right code, no container left, nothing
-    tried again, and what is live told truly: it is what the server says."""
+    tried again, and what is live told truly: it is what the server says.
+
+    Takes a minute: each of the cancelled jobs is a container with a whole deploy in it."""
     quick(app)
     good = app.head
     name = f"twin-cancel-{platform}-{count}"

@@ -12,6 +12,7 @@ import atexit
 import gc
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -57,6 +58,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def main() -> int:
     """Serve until stdin is closed: `main FOLDER`."""
     forking.folder = Path(sys.argv[1])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # the folder goes, too
     for name in MODULES:
         __import__(f"{__package__}.{name}")
     gc.collect()
@@ -74,6 +76,7 @@ def _session(words: list[str]) -> int:
     """One remote command: `ROOT KEY`."""
     from . import shell
 
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.setsid()
     os.chdir(words[0])
     sys.argv = [NAME, *words]
