@@ -93,7 +93,7 @@ class App:
 
     def deploy(self, tag: str = "good1", **more: str) -> Done:
         """Deploy to the end."""
-        return self.start(tag, **more).done()
+        return self.start(tag, **more).done(timeout=300)
 
     def run(self, *words: str, **more: str) -> Done:
         """Another command."""

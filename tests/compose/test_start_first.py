@@ -105,6 +105,9 @@ def client(app: App, *proxies: str) -> Iterator[dict[str, Seen]]:
         for name in proxies
         for each in app.containers(0, name)
     }
+    answers = "import urllib.request as u; u.urlopen('http://127.0.0.1:{}/')"
+    for port in ports:
+        host.until(f'python3 -c "{answers.format(port)}" 2>/dev/null', 120)
     script = Path(__file__).with_name("client.py").read_text()
     seen: dict[str, Seen] = {}
 
@@ -123,7 +126,7 @@ def client(app: App, *proxies: str) -> Iterator[dict[str, Seen]]:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_no_request_is_lost_behind_any_proxy(web: App) -> None:
     """Of a release that is good, of one that is not, and the proxies themselves stay."""
     done = web.deploy("good1", COMPOSE_STEADY_TIME="1")

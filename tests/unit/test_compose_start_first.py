@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from ci_deploy.context import Context
 from ci_deploy.errors import SettingsError
+from ci_deploy.tools.compose.explain import explain
 from ci_deploy.tools.compose.facts import HostFacts, read_facts
 from ci_deploy.tools.compose.hosts import Host
 from ci_deploy.tools.compose.model import Model, model
@@ -36,8 +39,44 @@ def test_host_is_told_in_which_order_how_many_and_what_has_to_be_ready_before() 
         db={"image": "postgres", "deploy": {"update_config": {"order": "stop-first"}}},
         proxy={"image": "caddy", "depends_on": {"app": {}}},
     )
-    assert plan(found) == "app 1 0 5 db +job\nworker 0 90 0 db job\n"
+    assert plan(found) == "app 1 0 5 no db +job\nworker 0 90 0 no db job\n"
     assert plan(_model(app={"image": IMAGE})) == "", "a release without it is what it was"
+
+
+@pytest.mark.parametrize(("entry", "fill"), [({"name": "shop_c"}, "yes"), ({"file": "/c"}, "no")])
+def test_host_is_told_where_compose_itself_has_to_fill_the_containers(
+    entry: dict[str, str], fill: str
+) -> None:
+    """With what stands in the compose file; a file is mounted."""
+    app = {**_first(), "configs": [{"source": "c", "target": "/c"}]}
+    text = json.dumps({"name": "shop", "services": {"app": app}, "configs": {"c": entry}})
+    assert plan(model(HostFacts(model=text, written=text), [], "1")) == f"app 1 0 5 {fill}\n"
+
+
+def test_plan_says_what_is_stopped_and_what_is_not() -> None:
+    """Also what a client saw the last time. (faults H9, H12)"""
+    found = _model(
+        app={**_first(failure_action="pause"), "depends_on": {"job": {}}},
+        job={"image": IMAGE},
+        web={"image": IMAGE},
+        proxy={"image": "caddy", "depends_on": {"app": {}, "web": {}}},
+        cron={"image": "cron", "depends_on": {"job": {}}},
+    )
+    host = Host(server("deploy@h"))
+    seen = "412 requests during the switch, 0 failed"
+    host.facts.audit = [{"outcome": "live", "stopped": 3, "client": seen}]
+    said: list[str] = []
+    console = SimpleNamespace(indent=said.append, warning=said.append)
+    ctx = SimpleNamespace(console=console, planning=True, before_traffic=[], app="shop")
+    explain(cast(Context, ctx), [host], found, [])
+    assert said[0] == "Compose stops the containers of job, web before it starts the new ones."
+    assert said[1] == "app: new containers start beside the old ones (start-first)."
+    assert said[2].startswith("app: `failure_action: pause` has no effect")
+    assert said[3].startswith("app has `order: start-first` and no healthcheck")
+    assert said[4:] == [
+        "Compose may recreate proxy too: they depend on these.",
+        f"At the last deploy: {seen}.",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,10 @@ def explain(ctx: Context, hosts: Sequence[Host], model: Model, more: Sequence[st
         )
     for each in ours:
         _beside(ctx, each)
-    if dependents := model.dependents(each.name for each in model.ours if not each.update):
+    # What those need is brought before them, by itself, and they are not stopped.
+    before = {need for each in ours if each.update for need in model.needs(each.name)}
+    stopped = [each.name for each in model.ours if not each.update and each.name not in before]
+    if dependents := [e for e in model.dependents(stopped) if not model.services[e].update]:
         also = ", ".join(dependents)
         ctx.console.indent(f"Compose may recreate {also} too: they depend on these.")
     if seen := last_switch(hosts):

@@ -37,6 +37,7 @@ class Service(NamedTuple):
     task: bool = False  # ends when it is done
     tagged: bool = False  # its image is named by DEPLOY_TAG
     contents: bool = False  # it has `configs` or `secrets`
+    filled: bool = False  # Compose itself puts some of them into its containers
     checked: bool = False  # it has a healthcheck
     mounts: tuple[str, ...] = ()  # directories in its containers that come from elsewhere
     update: Update | None = None  # its new containers start beside the old ones
@@ -117,9 +118,11 @@ def model(facts: HostFacts, files: Sequence[bytes], tag: str) -> Model:
         more = read_json(facts.written or facts.all or "{}").get("services") or {}
         written = more if facts.written else _as_written(files, {**more, **active}, tag)
         entries = {**{name: entry or {} for name, entry in more.items()}, **active}
-        tasks = set(_tasks(entries))
+        tasks, inline = set(_tasks(entries)), set(_inline(data))
         services = {
-            name: _service(name, entry, written.get(name) or {}, tasks, optional=name not in active)
+            name: _service(
+                name, entry, written.get(name) or {}, tasks, inline, optional=name not in active
+            )
             for name, entry in entries.items()
         }
         unnamed = [name for name, entry in active.items() if not entry.get("image")]
@@ -152,6 +155,14 @@ def _external(data: Mapping[str, Any], kind: str) -> tuple[str, ...]:
     """The names of what Compose does not create."""
     found = (data.get(kind) or {}).items()
     return tuple(str(each.get("name", key)) for key, each in found if (each or {}).get("external"))
+
+
+def _inline(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """`configs` and `secrets` whose content stands in the compose files or in a variable."""
+    for kind in ("configs", "secrets"):
+        for key, entry in (data.get(kind) or {}).items():
+            if not (entry or {}).get("file") and not (entry or {}).get("external"):
+                yield kind, key
 
 
 def _as_written(
@@ -195,6 +206,7 @@ def _service(
     entry: Mapping[str, Any],
     written: Mapping[str, Any],
     tasks: Set[str],
+    inline: Set[tuple[str, str]],
     *,
     optional: bool,
 ) -> Service:
@@ -209,6 +221,11 @@ def _service(
         optional=optional,
         task=name in tasks,
         contents=bool(entry.get("configs") or entry.get("secrets")),
+        filled=any(
+            (kind, str(each.get("source"))) in inline
+            for kind in ("configs", "secrets")
+            for each in entry.get(kind) or ()
+        ),
         checked=bool(entry.get("healthcheck")),
         mounts=tuple(_mounts(entry)),
         update=update(entry),

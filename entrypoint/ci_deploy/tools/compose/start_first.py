@@ -152,7 +152,7 @@ def check_images(hosts: Sequence[Host], model: Model) -> None:
 
 def plan(model: Model) -> str:
     """For the host, one line a service in the order in which they are replaced: `NAME PARALLELISM
-    DELAY MONITOR NEED…`, with a plus at what has to be ready before."""
+    DELAY MONITOR FILL NEED…`, with a plus at what has to be ready before."""
     wanted = {n: s.update for n, s in model.services.items() if s.update and not s.optional}
     ordered = dict.fromkeys(
         each for name in wanted for each in (*model.needs(name), name) if each in wanted
@@ -163,5 +163,6 @@ def plan(model: Model) -> str:
         needs = [each for each in model.needs(name) if each not in wanted]
         marked = [f"+{each}" if each in found.ready else each for each in needs]
         numbers = f"{found.parallelism} {found.delay:g} {found.monitor:.0f}"
-        lines.append(" ".join((name, numbers, *marked)) + "\n")
+        fill = "yes" if model.services[name].filled else "no"
+        lines.append(" ".join((name, numbers, fill, *marked)) + "\n")
     return "".join(lines)

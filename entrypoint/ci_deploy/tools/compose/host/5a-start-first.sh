@@ -4,13 +4,14 @@
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154
 
 # roll_all: before `docker compose up`, which then finds these services as it wants them. The release has
-# a list of them, in the order of their dependencies: `service parallelism delay monitor [+]need…`; what
-# has to be ready before has a plus.
+# a list of them, in the order of their dependencies: `service parallelism delay monitor fill [+]need…`;
+# what has to be ready before has a plus.
 #
 # Nothing is remembered: what runs tells how far a run that was killed has come.
 roll_all() {
     [ -f "${made%/*}/start-first" ] || return 0
-    while read -r rolled parallelism delay monitor needed; do
+    brought=' '
+    while read -r rolled parallelism delay monitor fill needed; do
         want=$(awk -v name="$rolled" '$1 == name { print $3 }' "$made/images")
         if [ "${want:-0}" = 0 ] || [ -z "$(members)" ]; then continue; fi
         bring_needed && roll || return
@@ -24,10 +25,12 @@ members() {
 }
 
 # bring_needed: what the service depends on, first: Compose recreates with a service what depends on it.
+# Once, since it starts a task each time.
 bring_needed() {
     names='' ready=''
     for each in $needed; do
-        names="$names ${each#+}"
+        case $brought in *" ${each#+} "*) continue ;; esac
+        brought="$brought${each#+} " names="$names ${each#+}"
         case $each in +*) ready="$ready ${each#+}" ;; esac
     done
     # shellcheck disable=SC2086  # words
@@ -110,8 +113,8 @@ create() {
     return 1
 }
 
-# start_new: Compose does it itself only where it has to put configs or secrets into them: it would start
-# again the tasks that they depend on.
+# start_new: Compose does it itself only where it has to put configs or secrets into them: it starts again
+# the tasks that they depend on.
 start_new() {
     # shellcheck disable=SC2086  # words
     lost=$(docker inspect -f '{{range .Mounts}}{{if eq .Type "volume"}}{{.Name}} {{.Destination}}
@@ -121,7 +124,7 @@ start_new() {
         return 1
     fi
     lines=$(wc -l <"$run/log")
-    if grep -Eq "^$rolled .*content" "${made%/*}/services"; then
+    if [ "$fill" = yes ]; then
         compose "$made" start "$rolled" && return
     else
         # shellcheck disable=SC2086
