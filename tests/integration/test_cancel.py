@@ -172,6 +172,28 @@ def test_session_of_git_that_is_cut_while_our_connection_stands_is_asked_about(
     assert ("exit code 128" in done.output) is not signalled
 
 
+@pytest.mark.parametrize("signalled", [True, False], ids=["cancel", "no cancel"])
+def test_connection_that_is_lost_over_a_question_is_made_again(
+    dokku: DokkuStandIn, checkout: Checkout, signalled: bool
+) -> None:
+    """GitLab's cancel kills all that we have started whole seconds before us: without having asked
+    again it was a failure, exit code 11 (faults D1)."""
+    dokku.configure(delay=3.0)
+    running = Run("deploy", cwd=checkout.path, env=settings_for(dokku))
+    sessions: list[int] = []
+    while not sessions:
+        assert running.process.poll() is None
+        sessions = [pid for pid in _descendants(running.process.pid) if "apps:report" in _argv(pid)]
+    [connection] = [pid for pid in _descendants(running.process.pid) if " -M " in _argv(pid)]
+    os.kill(connection, signal.SIGTERM)
+    time.sleep(1.5 if signalled else 0.0)  # the agent is killed next, and then we
+    dokku.configure(delay=0.0)
+    if signalled:
+        running.signal(signal.SIGTERM)
+    done = running.done(timeout=60)
+    assert done.code == (143 if signalled else 0), done.output
+
+
 def test_agent_that_is_killed_in_the_middle_of_a_handshake_is_a_lost_agent(
     dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
 ) -> None:

@@ -207,6 +207,8 @@ def test_rails_is_migrated_as_by_the_deployer_of_old(
 class OurFiles(SimpleHTTPRequestHandler):
     """What a web server shows of this repository."""
 
+    protocol_version = "HTTP/1.1"  # who asks closes the connection, which nobody resets then
+
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments, directory=str(ROOT))
 

@@ -130,8 +130,21 @@ class Hosts:
     def _read(
         self, hosts: Sequence[Host], words: Sequence[str], stdin: bytes = b"", *, start: str = START
     ) -> list[Result]:
+        """The answers; of a host to which the connection was lost over it, asked once more."""
         commands = [self.command(host, words, stdin, start=start) for host in hosts]
-        return self._runner.read_all(commands, ok=None)
+        answers = self._runner.read_all(commands, ok=None)
+        lost = [
+            host
+            for host, answer in zip(hosts, answers, strict=True)
+            if answer.exit_code == 255 and not self.connected(host)
+        ]
+        for host in lost:
+            self.reconnect(host)
+        if not lost:
+            return answers
+        commands = [self.command(host, words, stdin, start=start) for host in lost]
+        again = dict(zip(map(str, lost), self._runner.read_all(commands, ok=None), strict=True))
+        return [again.get(str(h), a) for h, a in zip(hosts, answers, strict=True)]
 
     def command(
         self, host: Host, words: Sequence[str], stdin: bytes | Path = b"", *, start: str = START

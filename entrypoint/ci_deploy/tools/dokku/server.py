@@ -41,10 +41,22 @@ class DokkuServer:
         timeout: float = QUERY_TIMEOUT,
         beside: Change | None = None,
     ) -> list[Result]:
-        """Ask several things at once, and make a change `beside`, which has the last answer.
+        """Ask several things at once, and make a change `beside`, which has the last answer. When
+        the connection is lost over it, once more: GitLab's cancel kills it before it tells us.
 
         Raises Unreachable, Unauthorized; any exit code is an answer.
         """
+        found = self._ask(questions, timeout, beside)
+        if not beside and any(each.exit_code == 255 for each in found) and not self.connected():
+            found = self._ask(questions, timeout, beside)
+        for answer in found:
+            if trouble := self._trouble(answer):
+                raise trouble
+        return found
+
+    def _ask(
+        self, questions: Sequence[Sequence[str]], timeout: float, beside: Change | None
+    ) -> list[Result]:
         self.reconnect()
         commands = [self._ssh.command(self.server, question) for question in questions]
         size = 1 if self._serial else SESSIONS
@@ -55,9 +67,6 @@ class DokkuServer:
             found += self._runner.read_all(batch, timeout=timeout, ok=None, beside=last)
         if any("Session open refused" in answer.errors for answer in found):
             self._serial = True  # MaxSessions: each of them needed a connection of its own
-        for answer in found:
-            if trouble := self._trouble(answer):
-                raise trouble
         return found
 
     def change(self, words: Sequence[str], *, what: str, **options: Any) -> Result:
