@@ -31,6 +31,7 @@ def test_cancel_in_the_middle_of_a_push(
         env = settings_for(dokku, MATTERMOST_WEBHOOK_URL=hook.url, TMPDIR=private)
         running = Run("deploy", cwd=checkout.path, env=env)
         running.wait_for("Building hello")
+        until(lambda: bool(hook.titles), 30.0)  # a notice that is on its way is not waited for
         assert os.listdir(private)
         children = _descendants(running.process.pid)
         assert len(children) >= 3  # the agent, the connection, git
