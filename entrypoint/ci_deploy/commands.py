@@ -19,14 +19,8 @@ from ci_deploy.report import Report
 from ci_deploy.review import ReviewApp, ReviewSettings
 from ci_deploy.versions import tool_versions
 
-FOR_PROGRAMS = {
-    "run",
-    "version",
-    "tag",
-    "history",
-    "status",
-    "logs",
-}  # all but their output goes to stderr
+# All but their output goes to stderr.
+FOR_PROGRAMS = {"run", "version", "tag", "history", "status", "logs"}
 WITHOUT_CHECKOUT = {"destroy", "rollback", "promote"}
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from ci_deploy import guards
 from ci_deploy.assembly import Assembly
 from ci_deploy.context import Context
 from ci_deploy.errors import UsageError
-from ci_deploy.layers.provider import Deployed
+from ci_deploy.layers.provider import Deployed, Live
 from ci_deploy.shell.redaction import Redactor
 from ci_deploy.shell.relay import clean
 
@@ -32,9 +33,10 @@ def status(assembly: Assembly, options: argparse.Namespace) -> int:
     ctx, _ = ready(assembly, options)
     ctx.provider.connect()
     ctx.provider.inspect()  # an app that is not there is told
-    live = ctx.provider.live()
-    entries = ctx.provider.history()
-    last = next((each for each in entries if each.revision == live.revision), Deployed(""))
+    live, entries = ctx.before or Live(), ctx.provider.history()
+    newest = _newest(entries, live)
+    last = Deployed("") if newest is None else entries[newest]
+    unfinished = ctx.provider.unfinished()
     facts = {
         "app": ctx.app,
         "provider": ctx.provider.name,
@@ -44,9 +46,9 @@ def status(assembly: Assembly, options: argparse.Namespace) -> int:
         "detail": live.detail,
         "busy": live.busy,
         "url": live.url or ctx.url,
-        "since": last.at if live.revision else "",
-        "by": last.by if live.revision else "",
-        "unfinished": ctx.provider.unfinished(),
+        "since": last.at,
+        "by": last.by,
+        "unfinished": unfinished,
     }
     if options.json:
         print_json(ctx.redactor, facts)
@@ -56,11 +58,11 @@ def status(assembly: Assembly, options: argparse.Namespace) -> int:
     _print(ctx, f"{ctx.app} runs {runs}" + (f", {state}" if live.revision else ""))
     shown = {
         "revision": live.revision,
-        "since": facts["since"],
-        "by": facts["by"],
+        "since": last.at,
+        "by": last.by,
         "url": facts["url"],
         "now": "a deploy is going on" if live.busy else "",
-        "unfinished": "; ".join(ctx.provider.unfinished()),
+        "unfinished": "; ".join(unfinished),
     }
     for name, value in shown.items():
         if value:
@@ -72,8 +74,8 @@ def history(assembly: Assembly, options: argparse.Namespace) -> int:
     """What was live when, and who brought it."""
     ctx, _ = ready(assembly, options)
     ctx.provider.connect()
-    live, entries = ctx.provider.live().revision, ctx.provider.history()
-    newest = next((n for n, each in enumerate(entries) if live and each.revision == live), None)
+    entries = ctx.provider.history()
+    newest = _newest(entries, ctx.before or Live())
     if options.json:
         listed = [
             {**each._asdict(), "live": number == newest} for number, each in enumerate(entries)
@@ -97,6 +99,12 @@ def logs(assembly: Assembly, options: argparse.Namespace) -> int:
     service = next(iter(options.words), "")
     ctx.provider.logs(service, lines=options.lines, follow=options.follow)
     return 0
+
+
+def _newest(entries: Sequence[Deployed], live: Live) -> int | None:
+    """Which of them is what runs: the newest of its revision, if that is known."""
+    same = (n for n, each in enumerate(entries) if live.revision and each.revision == live.revision)
+    return next(same, None)
 
 
 def _print(ctx: Context, text: str) -> None:

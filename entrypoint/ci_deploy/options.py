@@ -20,13 +20,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--lines": {
         "type": number,
         "metavar": "N",
-        "default": 100,
         "help": "of each process the last N lines (100)",
     },
     "--migrations": {
         "type": number,
         "metavar": "N",
-        "default": 0,
         "help": "undo the last N migrations first",
     },
 }

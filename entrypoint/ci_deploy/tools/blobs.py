@@ -30,4 +30,4 @@ def answers(printed: bytes, names: Sequence[str]) -> Iterator[str]:
 
 def _on_one_line(name: str) -> str:
     """A name with a newline in it cannot be asked for in this way: it is not there."""
-    return name.partition("\n")[0] + "?" if "\n" in name else name
+    return name.replace("\n", "?")

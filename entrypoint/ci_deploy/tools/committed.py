@@ -35,6 +35,18 @@ class Entry(NamedTuple):
         return found.hexdigest() == self.blob and executable
 
 
+def texts(ctx: Context, *names: str) -> list[str]:
+    """The texts of files in the app's directory at this run's revision; empty for what is none."""
+    if not ctx.revision:
+        return [""] * len(names)
+    return ctx.repository.files(ctx.revision, *(in_app_dir(ctx, name) for name in names))
+
+
+def in_app_dir(ctx: Context, name: str) -> str:
+    """The path in the repository of what is in the app's directory."""
+    return f"{ctx.settings.app_dir}/{name}" if ctx.settings.app_dir else name
+
+
 def entries(ctx: Context, revision: str, folder: str, paths: Sequence[str]) -> list[Entry]:
     """The files of a commit at or under `paths` of a folder; none where there is no such commit."""
     wanted = [posixpath.normpath(posixpath.join(folder, path)) for path in paths]

@@ -12,6 +12,7 @@ from ci_deploy.events import Event, on
 from ci_deploy.layers.framework import Framework
 from ci_deploy.layers.migrations import Commands, FrameworkSettings
 from ci_deploy.settings import setting, settings
+from ci_deploy.tools import committed
 from ci_deploy.tools.sidekiq import Sidekiq
 from ci_deploy.values import suggestion, words
 
@@ -102,8 +103,7 @@ class Rails(Framework[RailsSettings]):
 
     def _version(self) -> tuple[int, int]:
         """Of Rails, from Gemfile.lock; a new one when it is not there."""
-        folder = f"{self.ctx.settings.app_dir}/" if self.ctx.settings.app_dir else ""
-        [lock] = self.ctx.repository.files(self.ctx.revision, f"{folder}Gemfile.lock")
+        [lock] = committed.texts(self.ctx, "Gemfile.lock")
         found = re.search(r"(?m)^ +activerecord \((\d+)\.(\d+)", lock)
         return (int(found[1]), int(found[2])) if found else SEEDS_ITSELF
 

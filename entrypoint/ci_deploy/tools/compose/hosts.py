@@ -113,8 +113,7 @@ class Hosts:
         if new:
             name, program = host_program()
             once = self._read(new, words, tar({**parts, name: program}), start=ONCE)
-            fresh = dict(zip(map(str, new), once, strict=True))
-            answers = [fresh.get(str(h), a) for h, a in zip(self.all, answers, strict=True)]
+            answers = _renewed(self.all, answers, new, once)
         for host, answer in zip(self.all, answers, strict=True):
             self._check(host, answer)
             host.facts = read_facts(answer.text)
@@ -143,8 +142,7 @@ class Hosts:
         if not lost:
             return answers
         commands = [self.command(host, words, stdin, start=start) for host in lost]
-        again = dict(zip(map(str, lost), self._runner.read_all(commands, ok=None), strict=True))
-        return [again.get(str(h), a) for h, a in zip(hosts, answers, strict=True)]
+        return _renewed(hosts, answers, lost, self._runner.read_all(commands, ok=None))
 
     def command(
         self, host: Host, words: Sequence[str], stdin: bytes | Path = b"", *, start: str = START
@@ -183,8 +181,7 @@ class Hosts:
         new = [h for h, r in zip(hosts, results, strict=True) if r.exit_code == NO_RUNNER]
         if new:
             self._install(new)
-            later = dict(zip(map(str, new), attempt(new, again=True), strict=True))
-            results = [later.get(str(h), r) for h, r in zip(hosts, results, strict=True)]
+            results = _renewed(hosts, results, new, attempt(new, again=True))
         for host, result in zip(hosts, results, strict=True):
             if not result.planned:
                 self._check(host, result, ok=None)
@@ -231,6 +228,14 @@ def together(errors: Sequence[DeployError]) -> DeployError:
     message = "\n".join(error.message for error in errors)
     hint = "\n".join(dict.fromkeys(error.hint for error in errors if error.hint))
     return type(first)(message, hint=hint) if not isinstance(first, SettingsError) else first
+
+
+def _renewed(
+    hosts: Sequence[Host], results: Sequence[Result], some: Sequence[Host], newer: Sequence[Result]
+) -> list[Result]:
+    """The results of the hosts, where those of some of them are replaced by newer ones."""
+    later = dict(zip(map(str, some), newer, strict=True))
+    return [later.get(str(host), result) for host, result in zip(hosts, results, strict=True)]
 
 
 def _for(stdin: Mapping[str, bytes] | bytes | Path, host: Host) -> bytes | Path:

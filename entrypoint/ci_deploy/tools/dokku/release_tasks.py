@@ -7,6 +7,7 @@ from typing import Any
 
 from ci_deploy import values
 from ci_deploy.context import Context
+from ci_deploy.tools import committed
 
 BOM = "\ufeff"
 PROCFILE, APP_JSON, APP_YML = "Procfile", "app.json", "app.yml"
@@ -49,11 +50,7 @@ def hints(ctx: Context) -> list[str]:
 def _files(ctx: Context) -> Mapping[str, str]:
     """The texts of those that count here; empty for those that are not there."""
     names = (PROCFILE, APP_JSON, APP_YML)
-    if not ctx.revision:
-        return dict.fromkeys(names, "")
-    folder = f"{ctx.settings.app_dir}/" if ctx.settings.app_dir else ""
-    found = ctx.repository.files(ctx.revision, *(f"{folder}{name}" for name in names))
-    return dict(zip(names, found, strict=True))
+    return dict(zip(names, committed.texts(ctx, *names), strict=True))
 
 
 def _app_json(ctx: Context) -> dict[str, Any]:

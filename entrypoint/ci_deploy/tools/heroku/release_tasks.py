@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ci_deploy.context import Context
+from ci_deploy.tools import committed
 
 
 def tasks(ctx: Context) -> Mapping[str, str]:
@@ -12,9 +13,7 @@ def tasks(ctx: Context) -> Mapping[str, str]:
 
     app.json's postdeploy is left out: it runs once, when a review app is set up.
     """
-    folder = f"{ctx.settings.app_dir}/" if ctx.settings.app_dir else ""
-    name = f"{folder}Procfile"
-    [procfile] = ctx.repository.files(ctx.revision, name) if ctx.revision else [""]
+    [procfile] = committed.texts(ctx, "Procfile")
     for line in procfile.removeprefix("\ufeff").splitlines():
         name, _, command = line.partition(":")
         if name.strip() == "release":

@@ -23,6 +23,7 @@ from ci_deploy.errors import (
     Unauthorized,
 )
 from ci_deploy.review import ReviewApp, guard_addresses
+from ci_deploy.tools import committed
 from ci_deploy.tools.heroku.api import REFUSED, Api, Lost, NotFound, Question
 from ci_deploy.tools.heroku.app import App
 from ci_deploy.tools.heroku.archive import packed, upload
@@ -102,14 +103,14 @@ def guard_urls(review: ReviewApp, base: Mapping[str, str], wanted: Mapping[str, 
 
 def manifest(ctx: Context) -> dict[str, Any] | None:
     """The app.json of the revision; None without one. Raises SettingsError."""
-    folder = f"{ctx.settings.app_dir}/" if ctx.settings.app_dir else ""
-    [text] = ctx.repository.files(ctx.revision, f"{folder}app.json") if ctx.revision else [""]
+    [text] = committed.texts(ctx, "app.json")
     if not text:
         return None
     try:
         found = json.loads(text)
     except ValueError as error:
-        raise SettingsError(Problem(f"{folder}app.json", f"it is not JSON: {error}.")) from None
+        path = committed.in_app_dir(ctx, "app.json")
+        raise SettingsError(Problem(path, f"it is not JSON: {error}.")) from None
     return found if isinstance(found, dict) else None
 
 
