@@ -31,7 +31,7 @@ check: $(VENV)/.dev ## lint, types, unit tests: seconds
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/ruff check -q .
 	@$(BIN)/mypy
-	@$(BIN)/python -m ci_deploy.manifest --check
+	@$(BIN)/python -m tooling.manifest --check
 	@$(PYTEST) -q -n 2 tests/unit tests/contract
 
 test: $(VENV)/.dev machine image ## everything, from setting itself up to real runners
@@ -66,8 +66,8 @@ format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
 
 manifest: venv ## write action.yml, templates/, the reference tables and the pictures
-	@$(BIN)/python -m ci_deploy.manifest
-	@$(BIN)/python scripts/pictures.py >/dev/null
+	@$(BIN)/python -m tooling.manifest
+	@$(BIN)/python tooling/pictures.py >/dev/null
 
 clean: ## remove what was made here
 	rm -rf $(VENV) .tools build dist site .mypy_cache .ruff_cache .pytest_cache

@@ -20,8 +20,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from ci_deploy.shell.redaction import Redactor
-from ci_deploy.shell.relay import Relay
+from ci_deploy.output.redaction import Redactor
+from ci_deploy.output.relay import Relay
 
 CHUNK = 64 * 1024  # what the runner reads at once: what a pipe holds
 TEXT = string.ascii_letters + string.digits

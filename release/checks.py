@@ -51,4 +51,4 @@ def number(version: str) -> tuple[int, ...]:
 
 def manifest(project: Project, *options: str) -> None:
     """Write the generated files, in a process of its own: it has to read the version anew."""
-    run(project, sys.executable, "-m", "ci_deploy.manifest", *options)
+    run(project, sys.executable, "-m", "tooling.manifest", *options)

@@ -28,8 +28,8 @@ def _run(argv: list[str]) -> int:
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # until `cli` takes them over
         signal.signal(signum, _too_early)
     gc.disable()  # importing leaves no garbage, and looking for it took 13 of 190 ms
-    from ci_deploy import limits
     from ci_deploy.errors import Ending
+    from ci_deploy.process import limits
 
     try:
         from ci_deploy import cli

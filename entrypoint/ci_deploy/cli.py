@@ -14,18 +14,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from ci_deploy import __version__, ci, commands, limits
-from ci_deploy import console as style
-from ci_deploy.assembly import Assembly
-from ci_deploy.console import Console
-from ci_deploy.deployment import FLOWS
+from ci_deploy import __version__, ci, commands
+from ci_deploy.commands.options import DEFAULTS, OPTIONS
 from ci_deploy.errors import Ending, SettingsError, UsageError
-from ci_deploy.options import DEFAULTS, OPTIONS
-from ci_deploy.report import Report
+from ci_deploy.output.redaction import Redactor
+from ci_deploy.process import limits
+from ci_deploy.process.cancellation import Cancellation
+from ci_deploy.report import console as style
+from ci_deploy.report.console import Console
+from ci_deploy.report.outputs import Report
+from ci_deploy.run.assembly import Assembly
+from ci_deploy.run.deployment import FLOWS
 from ci_deploy.settings import environ
-from ci_deploy.shell.cancellation import Cancellation
-from ci_deploy.shell.redaction import Redactor
-from ci_deploy.values import suggestion
+from ci_deploy.settings.parsers import suggestion
 
 TRACED = (
     "CI_DEBUG_TRACE is on: the runner itself prints every variable, File variables too, before "

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ci_deploy.layers.base import Notifier, NotifierSettings
-from ci_deploy.notices import COLOURS, Notice, last, shorten
-from ci_deploy.outbox import deliver
+from ci_deploy.report.notifications import COLOURS, Notice, last, shorten
+from ci_deploy.report.sending import deliver
 from ci_deploy.settings import setting, settings
-from ci_deploy.values import http_url
+from ci_deploy.settings.parsers import http_url
 
 TITLE, FIELD, TEXT = 256, 400, 2000  # characters; nine fields and the text stay below 6000
 

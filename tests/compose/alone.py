@@ -18,9 +18,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ci_deploy.tools.compose.hosts import host_program
-from ci_deploy.tools.compose.release import command_file, tar
-from ci_deploy.values import NOTHING
+from ci_deploy.layers.providers.compose.hosts import host_program
+from ci_deploy.layers.providers.compose.release import command_file, tar
+from ci_deploy.settings.parsers import NOTHING
 from tests.support import ROOT, until
 
 APP, REPOSITORY = "shop", "registry.test/shop"

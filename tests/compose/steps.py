@@ -8,9 +8,9 @@ from tests.support import BIN
 
 LAYER = '''
 from ci_deploy.errors import DeployFailed
-from ci_deploy.events import Event, on
+from ci_deploy.run.events import Event, on
 from ci_deploy.layers.base import Application
-from ci_deploy.layers.provider import Step
+from ci_deploy.layers.providers.base import Step
 from ci_deploy.settings import setting, settings
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ci_deploy.tools.compose.conductor import Conductor
-from ci_deploy.tools.compose.hosts import Host
-from ci_deploy.tools.compose.watch import End, Watch
-from ci_deploy.tools.server import server
+from ci_deploy.layers.providers.compose.conductor import Conductor
+from ci_deploy.layers.providers.compose.hosts import Host
+from ci_deploy.layers.providers.compose.watch import End, Watch
+from ci_deploy.net.ssh.server import server
 from tests.compose.alone import Alone
 from tests.support import until
 

@@ -17,17 +17,17 @@ from typing import Any
 import pytest
 
 from ci_deploy import ci, layers
-from ci_deploy.assembly import Assembly, every_setting
-from ci_deploy.console import Console
-from ci_deploy.context import Context
 from ci_deploy.errors import SettingsError, ToolMissing
-from ci_deploy.events import Event, on
 from ci_deploy.layers import LayerClass, discover
 from ci_deploy.layers.base import Layer, Notifier
-from ci_deploy.layers.provider import Provider
+from ci_deploy.layers.providers.base import Provider
+from ci_deploy.output.redaction import Redactor
+from ci_deploy.process.cancellation import Cancellation
+from ci_deploy.report.console import Console
+from ci_deploy.run.assembly import Assembly, every_setting
+from ci_deploy.run.context import Context
+from ci_deploy.run.events import Event, on
 from ci_deploy.settings import SECRET_WORDS, Setting, declared, setting, settings
-from ci_deploy.shell.cancellation import Cancellation
-from ci_deploy.shell.redaction import Redactor
 from tests.support import ROOT
 
 OURS = discover()
@@ -35,7 +35,7 @@ PACKAGE = '''
 """Layers of another package."""
 
 from ci_deploy.layers.base import Notifier
-from ci_deploy.layers.provider import Live, Provider, Ran
+from ci_deploy.layers.providers.base import Live, Provider, Ran
 from ci_deploy.settings import setting, settings
 
 
@@ -167,7 +167,8 @@ def test_our_layers_obey_the_rules(cls: LayerClass) -> None:
     assert list(broken_rules(cls)) == []
     assert (ROOT / f"docs/{cls.name}.md").is_file()
     assert sys.modules[cls.__module__].__doc__
-    assert cls.__module__.endswith(f".{cls.name.replace('-', '_')}"), "one layer is one file"
+    place = cls.__module__.removesuffix(".layer")
+    assert place.endswith(f".{cls.name.replace('-', '_')}"), "one layer is one file or folder"
 
 
 def test_layers_of_other_packages_obey_the_rules(others: list[LayerClass]) -> None:

@@ -15,15 +15,16 @@ import pytest
 from click.testing import CliRunner
 from ruamel.yaml import YAML
 
-from ci_deploy import __version__, manifest
-from ci_deploy.assembly import every_setting
+from ci_deploy import __version__
 from ci_deploy.ci.base import REPORT_FILE
 from ci_deploy.ci.gitlab import ANNOTATIONS, DOTENV, JUNIT
 from ci_deploy.commands import COMMANDS
 from ci_deploy.errors import Unreachable, exit_codes
-from ci_deploy.report import OUTPUTS
+from ci_deploy.report.outputs import OUTPUTS
+from ci_deploy.run.assembly import every_setting
 from ci_deploy.settings import Setting
 from tests.support import ROOT
+from tooling import manifest
 
 # docs.gitlab.com/ci/yaml/#resource_group: "It can't start or end with /."
 RESOURCE_GROUP = re.compile(r"[\w${}. -]|[\w${}. -][\w/${}. -]*[\w${}. -]")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ci_deploy.context import CoreSettings
 from ci_deploy.layers import discover
+from ci_deploy.run.context import CoreSettings
 from ci_deploy.settings import declared
 from tests.contract.test_architecture import MODULES, tree
 

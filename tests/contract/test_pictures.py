@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 from tests.support import ROOT
 
-PICTURES: dict[Path, str] = runpy.run_path(str(ROOT / "scripts/pictures.py"))["generate"]()
+PICTURES: dict[Path, str] = runpy.run_path(str(ROOT / "tooling/pictures.py"))["generate"]()
 
 
 def test_pictures_are_up_to_date() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ci_deploy.events import Event
+from ci_deploy.run.events import Event
 from tests.standins.dokku.server import DokkuStandIn
 from tests.support import BIN, ROOT, Checkout, Done, run, settings_for
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scripts import log_picture
+from tooling import log_picture
 
 
 def _alike(picture: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ci_deploy.tools.sidekiq import BUSY, QUIET
+from ci_deploy.layers.applications.sidekiq import BUSY, QUIET
 from tests.rails import RailsApp
 from tests.standins.dokku.client import Client
 from tests.standins.dokku.server import DokkuStandIn

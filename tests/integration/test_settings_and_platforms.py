@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ci_deploy.report import OUTPUTS
+from ci_deploy.report.outputs import OUTPUTS
 from tests.standins.dokku.client import Client
 from tests.standins.dokku.server import DokkuStandIn, Fault
 from tests.support import Checkout, run, settings_for

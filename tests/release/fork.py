@@ -91,7 +91,7 @@ class Fork:
         changelog.write_text(f"{head}{heading}{NOTES}\n## [0.0.1] - 2026-01-01\n{rest}")
         self._git(source, "init", "--quiet", "--initial-branch=main")
         self.enter(source)
-        self.python(source, "-m", "ci_deploy.manifest")
+        self.python(source, "-m", "tooling.manifest")
         self.commit(source, "A fork under its own names")
         done = self.release(source, "prepare", VERSION)
         assert done.returncode == 0, done.stderr

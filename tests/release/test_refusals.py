@@ -150,7 +150,7 @@ REFUSED: dict[str, tuple[Callable[[Fork, Path], None], str]] = {
     ),
     "generated files differ": (
         _edited("README.md", rf"@v{VERSION}$", "@v7.0.0"),
-        "ci_deploy.manifest --check` ended with 1",
+        "tooling.manifest --check` ended with 1",
     ),
 }
 

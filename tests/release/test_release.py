@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from ci_deploy.component import TEMPLATES
 from release.project import PLATFORMS, TARGETS
 from tests.docker import LABEL, docker
 from tests.release.fork import GITHUB, GITLAB, NOTES, VERSION, Fork, StepFailed, tags
+from tooling.component import TEMPLATES
 
 pytestmark = pytest.mark.docker
 NATIVE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import pytest
 
-from ci_deploy.shell.program import Result
-from ci_deploy.tools.dokku import answers, processes
+from ci_deploy.layers.providers.dokku import answers, processes
+from ci_deploy.process.program import Result
 from tests.standins.dokku.client import Client, new_repo
 from tests.standins.dokku.server import DokkuStandIn
 from tests.support import until

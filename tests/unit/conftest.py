@@ -10,11 +10,11 @@ import pytest
 
 from ci_deploy.ci.base import CI
 from ci_deploy.ci.local import Local
-from ci_deploy.console import Console
-from ci_deploy.ledger import Ledger
-from ci_deploy.shell.cancellation import Cancellation
-from ci_deploy.shell.redaction import Redactor
-from ci_deploy.shell.runner import Runner
+from ci_deploy.output.redaction import Redactor
+from ci_deploy.process.cancellation import Cancellation
+from ci_deploy.process.change_log import Ledger
+from ci_deploy.process.runner import Runner
+from ci_deploy.report.console import Console
 
 
 class Log:

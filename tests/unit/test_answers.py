@@ -7,9 +7,15 @@ from typing import Any
 
 import pytest
 
-from ci_deploy.shell.program import Result
-from ci_deploy.tools.dokku import answers
-from ci_deploy.tools.dokku.processes import Health, Process, inspected, reported, restarted
+from ci_deploy.layers.providers.dokku import answers
+from ci_deploy.layers.providers.dokku.processes import (
+    Health,
+    Process,
+    inspected,
+    reported,
+    restarted,
+)
+from ci_deploy.process.program import Result
 
 REPAIR = "Its own words are above. Repair it and deploy again."
 SHA = "1234567890abcdef1234567890abcdef12345678"

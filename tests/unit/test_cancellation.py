@@ -13,11 +13,11 @@ import time
 import pytest
 
 from ci_deploy.errors import Cancelled
-from ci_deploy.shell.cancellation import Cancellation
+from ci_deploy.process.cancellation import Cancellation
 
 PROGRAM = """
 import os, sys, time
-from ci_deploy.shell.cancellation import Cancellation
+from ci_deploy.process.cancellation import Cancellation
 cancellation = Cancellation()
 # no print: the signal may come while another one is at work
 cancellation.install(lambda code: os.write(1, b"last moment %d\\n" % code))

@@ -11,7 +11,7 @@ import pytest
 from ci_deploy import ci
 from ci_deploy.ci.base import CIContext
 from ci_deploy.ci.github import SUMMARY_LIMIT, GitHub
-from ci_deploy.report import OUTPUTS, Report
+from ci_deploy.report.outputs import OUTPUTS, Report
 
 PUSH = {
     "GITHUB_ACTIONS": "true",

@@ -13,7 +13,7 @@ import pytest
 from ci_deploy import ci
 from ci_deploy.ci.base import CIContext
 from ci_deploy.ci.gitlab import DOTENV_LIMIT, GitLab
-from ci_deploy.report import OUTPUTS, EventReport, Report
+from ci_deploy.report.outputs import OUTPUTS, EventReport, Report
 
 BRANCH = {
     "GITLAB_CI": "true",

@@ -9,7 +9,7 @@ import pytest
 
 from ci_deploy import ci
 from ci_deploy.ci.local import Local
-from ci_deploy.report import Report
+from ci_deploy.report.outputs import Report
 
 CIRCLE = {
     "CIRCLECI": "true",

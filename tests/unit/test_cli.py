@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from ci_deploy import __version__, cli, commands
-from ci_deploy.context import private_dir
+from ci_deploy.commands.options import OPTIONS
+from ci_deploy.commands.versions import TOOLS
 from ci_deploy.errors import Refused, SettingsError, exit_codes
-from ci_deploy.options import OPTIONS
-from ci_deploy.shell.cancellation import Cancellation
-from ci_deploy.versions import TOOLS
+from ci_deploy.process.cancellation import Cancellation
+from ci_deploy.run.context import private_dir
 
 
 @dataclass

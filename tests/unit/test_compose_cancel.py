@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ci_deploy.tools.compose.hosts import Host
-from ci_deploy.tools.compose.login import Login
-from ci_deploy.tools.compose.run import HostRun, Order
-from ci_deploy.tools.server import server
+from ci_deploy.layers.providers.compose.hosts import Host
+from ci_deploy.layers.providers.compose.login import Login
+from ci_deploy.layers.providers.compose.run import HostRun, Order
+from ci_deploy.net.ssh.server import server
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ci_deploy.errors import SettingsError
-from ci_deploy.tools.compose.checks import conflict, trouble
+from ci_deploy.layers.providers.compose.checks import conflict, trouble
 
 
 def test_a_wanted_project_name_counts_from_wherever_it_comes() -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from ci_deploy.errors import OutcomeUnknown
-from ci_deploy.shell.program import Command
-from ci_deploy.tools.compose.following import PATIENCE, Following
-from ci_deploy.tools.compose.hosts import Host
-from ci_deploy.tools.server import server
+from ci_deploy.layers.providers.compose.following import PATIENCE, Following
+from ci_deploy.layers.providers.compose.hosts import Host
+from ci_deploy.net.ssh.server import server
+from ci_deploy.process.program import Command
 
 Say = Callable[[str], None]
 

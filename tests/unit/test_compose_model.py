@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from ci_deploy.errors import SettingsError
-from ci_deploy.tools.compose.explain import dropped
-from ci_deploy.tools.compose.facts import HostFacts, read_facts
-from ci_deploy.tools.compose.model import Model, Service, model
+from ci_deploy.layers.providers.compose.explain import dropped
+from ci_deploy.layers.providers.compose.facts import HostFacts, read_facts
+from ci_deploy.layers.providers.compose.model import Model, Service, model
 
 DONE = "service_completed_successfully"
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from ci_deploy.errors import SettingsError
-from ci_deploy.tools.compose.facts import read_facts
-from ci_deploy.tools.compose.files import ComposeFile
-from ci_deploy.tools.compose.mentioned import mentioned
-from ci_deploy.tools.compose.named import Tree, bring
+from ci_deploy.layers.providers.compose.facts import read_facts
+from ci_deploy.layers.providers.compose.files import ComposeFile
+from ci_deploy.layers.providers.compose.mentioned import mentioned
+from ci_deploy.layers.providers.compose.named import Tree, bring
 from tests.support import Checkout
 
 PATH = "/srv/shop"

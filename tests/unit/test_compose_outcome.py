@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from ci_deploy.tools.compose.facts import HostFacts, read_facts
-from ci_deploy.tools.compose.hosts import Host
-from ci_deploy.tools.compose.outcome import failure
-from ci_deploy.tools.compose.run import _after_healing
-from ci_deploy.tools.compose.watch import End, Watch
-from ci_deploy.tools.server import server
+from ci_deploy.layers.providers.compose.facts import HostFacts, read_facts
+from ci_deploy.layers.providers.compose.hosts import Host
+from ci_deploy.layers.providers.compose.outcome import failure
+from ci_deploy.layers.providers.compose.run import _after_healing
+from ci_deploy.layers.providers.compose.watch import End, Watch
+from ci_deploy.net.ssh.server import server
 
 UP = """app shop shop
 current {current}

@@ -8,14 +8,14 @@ from typing import Any, cast
 
 import pytest
 
-from ci_deploy.context import Context
 from ci_deploy.errors import SettingsError
-from ci_deploy.tools.compose.explain import explain
-from ci_deploy.tools.compose.facts import HostFacts, read_facts
-from ci_deploy.tools.compose.hosts import Host
-from ci_deploy.tools.compose.model import Model, model
-from ci_deploy.tools.compose.start_first import check_images, plan
-from ci_deploy.tools.server import server
+from ci_deploy.layers.providers.compose.explain import explain
+from ci_deploy.layers.providers.compose.facts import HostFacts, read_facts
+from ci_deploy.layers.providers.compose.hosts import Host
+from ci_deploy.layers.providers.compose.model import Model, model
+from ci_deploy.layers.providers.compose.start_first import check_images, plan
+from ci_deploy.net.ssh.server import server
+from ci_deploy.run.context import Context
 
 IMAGE = "shop:${DEPLOY_TAG}"
 

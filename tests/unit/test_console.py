@@ -12,8 +12,8 @@ import pytest
 from ci_deploy.ci.github import GitHub
 from ci_deploy.ci.gitlab import GitLab
 from ci_deploy.ci.local import Local
-from ci_deploy.console import GREEN, RED, Console
-from ci_deploy.shell.redaction import Redactor
+from ci_deploy.output.redaction import Redactor
+from ci_deploy.report.console import GREEN, RED, Console
 from tests.unit.conftest import Log
 
 SECRET = "s3cret-s3cret-s3cret"

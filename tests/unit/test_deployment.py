@@ -13,10 +13,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 
-from ci_deploy import deployment
 from ci_deploy.ci.gitlab import GitLab
-from ci_deploy.context import Context, CoreSettings
-from ci_deploy.deployment import Deployment
 from ci_deploy.errors import (
     Cancelled,
     DeployError,
@@ -33,14 +30,17 @@ from ci_deploy.errors import (
     Unhealthy,
     Unreachable,
 )
-from ci_deploy.events import Event, on
 from ci_deploy.layers.base import Application, Layer, Notifier, ThirdParty
-from ci_deploy.layers.provider import Live, ProcessAction, Provider, Ran
-from ci_deploy.ledger import Ledger
-from ci_deploy.notices import Notice
-from ci_deploy.report import Report
-from ci_deploy.shell.cancellation import Cancellation
-from ci_deploy.shell.runner import Runner
+from ci_deploy.layers.providers.base import Live, ProcessAction, Provider, Ran
+from ci_deploy.process.cancellation import Cancellation
+from ci_deploy.process.change_log import Ledger
+from ci_deploy.process.runner import Runner
+from ci_deploy.report.notifications import Notice
+from ci_deploy.report.outputs import Report
+from ci_deploy.run import deployment
+from ci_deploy.run.context import Context, CoreSettings
+from ci_deploy.run.deployment import Deployment
+from ci_deploy.run.events import Event, on
 from tests.unit.conftest import Log
 
 OLD, NEW = "a" * 40, "b" * 40

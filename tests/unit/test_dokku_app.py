@@ -12,14 +12,14 @@ from typing import Any, cast
 import pytest
 
 from ci_deploy.errors import DeployFailed, Locked, ToolMissing
-from ci_deploy.layers.provider import Deployed, Live, ProcessAction
-from ci_deploy.layers.providers.dokku import Dokku
-from ci_deploy.shell.program import Result
-from ci_deploy.shell.redaction import Redactor
-from ci_deploy.tools.dokku import code, review, verification
-from ci_deploy.tools.dokku.app import HISTORY, OURS, REVIEW, App, State, with_deployment
-from ci_deploy.tools.dokku.config_values import unstorable
-from ci_deploy.tools.dokku.provider import DokkuApp
+from ci_deploy.layers.providers.base import Deployed, Live, ProcessAction
+from ci_deploy.layers.providers.dokku import code, review, verification
+from ci_deploy.layers.providers.dokku.app import HISTORY, OURS, REVIEW, App, State, with_deployment
+from ci_deploy.layers.providers.dokku.config_values import unstorable
+from ci_deploy.layers.providers.dokku.layer import Dokku
+from ci_deploy.layers.providers.dokku.provider import DokkuApp
+from ci_deploy.output.redaction import Redactor
+from ci_deploy.process.program import Result
 
 SHA = "a" * 40
 OTHER = "b" * 40

@@ -11,11 +11,11 @@ from typing import Any, cast
 import pytest
 
 from ci_deploy.errors import DeployFailed, Locked
-from ci_deploy.shell.program import Result
-from ci_deploy.tools.dokku import before_traffic, notes
-from ci_deploy.tools.dokku.app import State
-from ci_deploy.tools.dokku.before_traffic import QUIET, BeforeTraffic
-from ci_deploy.tools.dokku.processes import Health, Process
+from ci_deploy.layers.providers.dokku import before_traffic, notes
+from ci_deploy.layers.providers.dokku.app import State
+from ci_deploy.layers.providers.dokku.before_traffic import QUIET, BeforeTraffic
+from ci_deploy.layers.providers.dokku.processes import Health, Process
+from ci_deploy.process.program import Result
 
 OURS, BEFORE, OTHER = "a" * 40, "b" * 40, "c" * 40
 OLD = Process("web 1", "running", "0123456789a")

@@ -10,8 +10,8 @@ from typing import cast
 
 import pytest
 
-from ci_deploy.context import Context
-from ci_deploy.tools.dokku import ignored
+from ci_deploy.layers.providers.dokku import ignored
+from ci_deploy.run.context import Context
 
 
 def _archive(path: Path, *names: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ci_deploy.tools.dokku import notes
+from ci_deploy.layers.providers.dokku import notes
 
 OLD, NEW, OTHER = "a" * 40, "b" * 40, "c" * 40
 BUILT = notes.built_over(OLD, {"1a", "2b"})

@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from ci_deploy.errors import DeployError, Unauthorized, Unreachable
-from ci_deploy.shell.program import Result
-from ci_deploy.tools.dokku.server import DokkuServer
+from ci_deploy.layers.providers.dokku.server import DokkuServer
+from ci_deploy.process.program import Result
 
 ACL = "User ci does not have permissions to run ps:inspect on hello, or hello does not exist"
 

@@ -10,11 +10,11 @@ from typing import Any, cast
 import pytest
 
 from ci_deploy.errors import Unreachable
-from ci_deploy.layers.provider import Live
-from ci_deploy.shell.program import Result
-from ci_deploy.shell.redaction import Redactor
-from ci_deploy.tools.dokku import answers, stopping
-from ci_deploy.tools.dokku.app import App, State
+from ci_deploy.layers.providers.base import Live
+from ci_deploy.layers.providers.dokku import answers, stopping
+from ci_deploy.layers.providers.dokku.app import App, State
+from ci_deploy.output.redaction import Redactor
+from ci_deploy.process.program import Result
 
 SHA = "a" * 40
 APPS = f"""=====> hello app information

@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 from ci_deploy.errors import Cancelled, DeployFailed, SkipDeploy
-from ci_deploy.events import Event, EventManager, Handler, on
 from ci_deploy.layers.base import Application, Layer, Notifier, ThirdParty
+from ci_deploy.run.events import Event, EventManager, Handler, on
 
 
 class Noted(Application[Any]):

@@ -9,9 +9,9 @@ import pytest
 
 from ci_deploy import ci, files
 from ci_deploy.ci.base import REPORT_FILE
-from ci_deploy.report import Report
+from ci_deploy.report.outputs import Report
 from ci_deploy.settings import Setting
-from ci_deploy.source import Source
+from ci_deploy.settings.sources import Source
 
 FILES = (REPORT_FILE, "deploy.env", "deploy-annotations.json", "deploy-junit.xml")
 

@@ -13,8 +13,8 @@ import pytest
 
 from ci_deploy.ci.gitlab import GitLab
 from ci_deploy.errors import SettingsError
-from ci_deploy.shell.runner import Runner
-from ci_deploy.tools.git import Repository
+from ci_deploy.git.repository import Repository
+from ci_deploy.process.runner import Runner
 from tests.support import Checkout
 
 PASSWORD = "t0k/en: 'with\" $odd&chars"

@@ -6,12 +6,12 @@ from typing import Any, cast
 
 import pytest
 
-from ci_deploy import guards
 from ci_deploy.ci.base import CIContext
-from ci_deploy.context import CoreSettings
 from ci_deploy.errors import Refused, SkipDeploy
+from ci_deploy.run import guards
+from ci_deploy.run.context import CoreSettings
 from ci_deploy.settings import load
-from ci_deploy.source import Source
+from ci_deploy.settings.sources import Source
 
 FREEZE = CIContext(freeze=True)
 FORK = CIContext(fork=True)

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from ci_deploy.tools.heroku import markers
-from ci_deploy.tools.heroku.markers import Markers
+from ci_deploy.layers.providers.heroku import markers
+from ci_deploy.layers.providers.heroku.markers import Markers
 
 WORD = "0123456789abcdef01234567"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ci_deploy.tools.host_keys import HostKeys, Offer, fingerprint, host_keys, mismatch
-from ci_deploy.tools.server import Server
+from ci_deploy.net.ssh.host_keys import HostKeys, Offer, fingerprint, host_keys, mismatch
+from ci_deploy.net.ssh.server import Server
 
 ED25519 = "AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"  # GitHub's
 ECDSA = (

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from ci_deploy.errors import Cancelled, Unreachable
-from ci_deploy.http import BODY_LIMIT, Http, HttpError, Response
-from ci_deploy.ledger import Ledger
-from ci_deploy.shell.cancellation import Cancellation
+from ci_deploy.net.http import BODY_LIMIT, Http, HttpError, Response
+from ci_deploy.process.cancellation import Cancellation
+from ci_deploy.process.change_log import Ledger
 
 SECRET = "t0pS3cretHookPath"
 

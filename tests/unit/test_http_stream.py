@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from ci_deploy.errors import Cancelled, Unreachable
-from ci_deploy.http import Http, HttpError
-from ci_deploy.ledger import Ledger
-from ci_deploy.shell.cancellation import Cancellation
+from ci_deploy.net.http import Http, HttpError
+from ci_deploy.process.cancellation import Cancellation
+from ci_deploy.process.change_log import Ledger
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 # Parts, and pauses between them: seconds, or None until the first part has arrived.

@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from ci_deploy.tools.agent import listens
-from ci_deploy.tools.keys import PrivateKey, private_key
+from ci_deploy.net.ssh.agent import listens
+from ci_deploy.net.ssh.keys import PrivateKey, private_key
 
 KINDS = {
     "ed25519": ("-t", "ed25519"),

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from ci_deploy.errors import Refused, ToolMissing
-from ci_deploy.limits import named
+from ci_deploy.process.limits import named
 
 EARLY = """
 import os, signal, sys

@@ -13,14 +13,13 @@ from typing import Any
 
 import pytest
 
-from ci_deploy import lines
-from ci_deploy.context import CoreSettings
 from ci_deploy.errors import Problem
 from ci_deploy.layers.base import Layer
-from ci_deploy.settings import declared, load
-from ci_deploy.source import Source
-from ci_deploy.tools.host_keys import host_keys
-from ci_deploy.tools.ssh import SshSettings
+from ci_deploy.net.ssh.client import SshSettings
+from ci_deploy.net.ssh.host_keys import host_keys
+from ci_deploy.run.context import CoreSettings
+from ci_deploy.settings import declared, lines, load
+from ci_deploy.settings.sources import Source
 
 CONFIG = "DATABASE_URL=postgres://u:p4ss@db/app\n# a comment\nGREETING='say hi'\nEMPTY=\n"
 WANTED = {"DATABASE_URL": "postgres://u:p4ss@db/app", "GREETING": "say hi", "EMPTY": ""}

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from ci_deploy.http import Response
 from ci_deploy.layers.notifiers import slack
 from ci_deploy.layers.notifiers.email import Email, EmailSettings, addresses, sender
 from ci_deploy.layers.notifiers.mattermost import Mattermost, MattermostSettings
 from ci_deploy.layers.notifiers.slack import Slack, SlackSettings, escape
 from ci_deploy.layers.notifiers.webhook import Webhook, WebhookSettings, signature
-from ci_deploy.notices import BAD, COLOURS, GOOD, Notice, last
-from ci_deploy.tools.mail_server import mail_server
+from ci_deploy.net.http import Response
+from ci_deploy.net.mail_server import mail_server
+from ci_deploy.report.notifications import BAD, COLOURS, GOOD, Notice, last
 
 CTX: Any = SimpleNamespace()
 CHANGE = "aaaaaaa → bbbbbbb"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ci_deploy.shell.programs import environ
-from ci_deploy.shell.runner import Runner
+from ci_deploy.process.programs import environ
+from ci_deploy.process.runner import Runner
 
 PROXY = {"https_proxy": "http://u:secret@proxy:3128", "HTTP_PROXY": "http://proxy", "TZ": "UTC"}
 

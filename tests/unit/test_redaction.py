@@ -17,7 +17,7 @@ from urllib.parse import quote, quote_plus, urlsplit
 
 import pytest
 
-from ci_deploy.shell.redaction import Redactor
+from ci_deploy.output.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ci_deploy.shell.redaction import Redactor
-from ci_deploy.shell.relay import Relay, clean
+from ci_deploy.output.redaction import Redactor
+from ci_deploy.output.relay import Relay, clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
-from ci_deploy.context import Context
-from ci_deploy.tools.dokku import release_tasks
+from ci_deploy.layers.providers.dokku import release_tasks
+from ci_deploy.run.context import Context
 
 BOM = "\ufeff"
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from ci_deploy.report import OUTPUTS, EventReport, Report
+from ci_deploy.report.outputs import OUTPUTS, EventReport, Report
 
 JOINER = "\u2060"
 HOSTILE = "a|b `c` <script>x</script> @everyone #1 [l](http://e) *b* _i_ \\ \n| x |\n# head"

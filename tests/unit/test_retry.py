@@ -8,8 +8,8 @@ import time
 import pytest
 
 from ci_deploy.errors import Cancelled, DeployFailed, Unreachable
-from ci_deploy.retry import retry
-from ci_deploy.shell.cancellation import Cancellation
+from ci_deploy.net.retry import retry
+from ci_deploy.process.cancellation import Cancellation
 
 
 class Call:

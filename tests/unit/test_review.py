@@ -11,7 +11,14 @@ import pytest
 
 from ci_deploy.ci.base import CIContext
 from ci_deploy.errors import Refused, SettingsError
-from ci_deploy.review import ReviewApp, ReviewSettings, app_name, guard_addresses, review_app, slug
+from ci_deploy.run.review_app import (
+    ReviewApp,
+    ReviewSettings,
+    app_name,
+    guard_addresses,
+    review_app,
+    slug,
+)
 
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 

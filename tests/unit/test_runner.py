@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from ci_deploy.errors import Cancelled, DeployFailed, OutcomeUnknown, ToolMissing, Unreachable
-from ci_deploy.ledger import Ledger
-from ci_deploy.shell import child
-from ci_deploy.shell.cancellation import Cancellation
-from ci_deploy.shell.program import Change, Command, CommandFailed, Result
-from ci_deploy.shell.runner import Runner
+from ci_deploy.process import child
+from ci_deploy.process.cancellation import Cancellation
+from ci_deploy.process.change_log import Ledger
+from ci_deploy.process.program import Change, Command, CommandFailed, Result
+from ci_deploy.process.runner import Runner
 from tests.support import alive, until
 from tests.unit.conftest import Log
 

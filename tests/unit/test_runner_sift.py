@@ -10,9 +10,9 @@ import time
 import pytest
 
 from ci_deploy.errors import Cancelled
-from ci_deploy.ledger import Ledger
-from ci_deploy.shell.program import Change, Command
-from ci_deploy.shell.runner import Runner
+from ci_deploy.process.change_log import Ledger
+from ci_deploy.process.program import Change, Command
+from ci_deploy.process.runner import Runner
 from tests.unit.conftest import Log
 
 

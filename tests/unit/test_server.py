@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ci_deploy.tools.server import Server, server
+from ci_deploy.net.ssh.server import Server, server
 
 
 @pytest.mark.parametrize(

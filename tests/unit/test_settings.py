@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from ci_deploy import values
 from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.net.ssh.keys import private_key
 from ci_deploy.settings import REQUIRED, SECRET_CONFIG_KEY, declared, load, setting, settings
-from ci_deploy.source import Source
-from ci_deploy.tools.keys import private_key
-from ci_deploy.values import http_url
+from ci_deploy.settings import parsers as values
+from ci_deploy.settings.parsers import http_url
+from ci_deploy.settings.sources import Source
 
 SECRET = "hunter2-hunter2"
 

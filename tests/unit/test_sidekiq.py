@@ -11,9 +11,9 @@ import pytest
 
 from ci_deploy.errors import OutcomeUnknown, SettingsError
 from ci_deploy.layers.applications.rails import Rails, RailsSettings, process_names
-from ci_deploy.layers.provider import Live, ProcessAction, Provider
-from ci_deploy.shell.runner import Runner
-from ci_deploy.tools.sidekiq import Sidekiq
+from ci_deploy.layers.applications.sidekiq import Sidekiq
+from ci_deploy.layers.providers.base import Live, ProcessAction, Provider
+from ci_deploy.process.runner import Runner
 from tests.unit.conftest import Log
 from tests.unit.test_deployment import BEFORE, FakeProvider, Scene
 

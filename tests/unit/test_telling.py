@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tracemalloc
 
-from ci_deploy.tools.dokku import answers
-from ci_deploy.tools.telling import WHOLE, Telling
+from ci_deploy.layers.providers.dokku import answers
+from ci_deploy.output.telling import WHOLE, Telling
 
 
 def test_memory_does_not_grow_with_the_build_log() -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from ci_deploy.errors import DeployFailed, OutcomeUnknown, SkipDeploy, Unreachable
-from ci_deploy.events import Event
 from ci_deploy.layers.applications.commands import TO_BE_RUN, Commands, CommandsSettings
 from ci_deploy.layers.base import Layer
-from ci_deploy.layers.provider import Live
-from ci_deploy.shell.runner import Runner
+from ci_deploy.layers.providers.base import Live
+from ci_deploy.process.runner import Runner
+from ci_deploy.run.events import Event
 from tests.unit.conftest import Log
 from tests.unit.test_deployment import (
     AFTER,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ci_deploy import values
+from ci_deploy.settings import parsers as values
 
 BRANCHES = (
     "main", "release/1.0+build", "feature/#1", "a..b", "a b", "-x", "x-", ".x", "a/.x", "x.lock",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 from ci_deploy import files
 
 if TYPE_CHECKING:
-    from ci_deploy.report import Report
+    from ci_deploy.report.outputs import Report
 
 REPORT_FILE = "deploy-report.json"
 

@@ -16,7 +16,7 @@ from ci_deploy import files
 from ci_deploy.ci.base import CI, CIContext
 
 if TYPE_CHECKING:
-    from ci_deploy.report import Report
+    from ci_deploy.report.outputs import Report
 
 DEPENDABOT = "dependabot[bot]"
 # The payload of a workflow_run does not say whether `head_branch` is a branch or a tag.

@@ -17,7 +17,7 @@ from ci_deploy import files
 from ci_deploy.ci.base import CI, CIContext
 
 if TYPE_CHECKING:
-    from ci_deploy.report import Report
+    from ci_deploy.report.outputs import Report
 
 DOTENV = "deploy.env"
 ANNOTATIONS = "deploy-annotations.json"

@@ -32,7 +32,8 @@ def _modules() -> Iterator[Any]:
     for kind in KINDS:
         package = importlib.import_module(f"ci_deploy.layers.{kind}")
         for info in pkgutil.iter_modules(package.__path__):
-            yield importlib.import_module(f"{package.__name__}.{info.name}")
+            inside = ".layer" if info.ispkg else ""
+            yield importlib.import_module(f"{package.__name__}.{info.name}{inside}")
 
 
 def _layers_of(module: Any) -> Iterator[LayerClass]:

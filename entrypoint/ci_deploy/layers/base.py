@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from ci_deploy.errors import Problem, spelled
-from ci_deploy.events import Event, on
-from ci_deploy.lines import NAME
-from ci_deploy.notices import Notice, notice
+from ci_deploy.report.notifications import Notice, notice
+from ci_deploy.run.events import Event, on
 from ci_deploy.settings import Setting, declared, setting, settings
-from ci_deploy.source import Source
+from ci_deploy.settings.lines import NAME
+from ci_deploy.settings.sources import Source
 
 if TYPE_CHECKING:
-    from ci_deploy.context import Context
+    from ci_deploy.run.context import Context
 
 S = TypeVar("S")
 
@@ -82,7 +82,7 @@ class Layer(ABC, Generic[S]):
 
 
 class Application(Layer[S]):
-    """The app itself: what has to happen around a deploy. Frameworks: layers/framework.py."""
+    """The app itself: what has to happen around a deploy. Frameworks: applications/framework.py."""
 
     order: ClassVar[int] = 1
     kind: ClassVar[str] = "application"

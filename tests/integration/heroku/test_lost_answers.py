@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ci_deploy.assembly import Assembly
 from ci_deploy.ci import detect
-from ci_deploy.console import Console
-from ci_deploy.context import Context
 from ci_deploy.errors import DeployFailed
-from ci_deploy.layers.provider import ProcessAction
-from ci_deploy.shell.cancellation import Cancellation
-from ci_deploy.shell.redaction import Redactor
+from ci_deploy.layers.providers.base import ProcessAction
+from ci_deploy.output.redaction import Redactor
+from ci_deploy.process.cancellation import Cancellation
+from ci_deploy.report.console import Console
+from ci_deploy.run.assembly import Assembly
+from ci_deploy.run.context import Context
 from tests.integration.heroku.conftest import WITH_PHASE, Jobs, on
 from tests.standins.heroku.faults import Fault
 from tests.standins.heroku.server import HerokuStandIn

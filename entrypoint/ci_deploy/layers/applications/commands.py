@@ -7,11 +7,11 @@ import shlex
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from ci_deploy.context import Context
 from ci_deploy.errors import DeployFailed
-from ci_deploy.events import Event, on
+from ci_deploy.layers.applications.unfinished import Unfinished
 from ci_deploy.layers.base import Application
-from ci_deploy.layers.unfinished import Unfinished
+from ci_deploy.run.context import Context
+from ci_deploy.run.events import Event, on
 from ci_deploy.settings import setting, settings
 
 TO_BE_RUN = "POST_DEPLOY_COMMAND is to be run"

@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, NoReturn
 
 from ci_deploy.errors import DeployFailed, Refused
-from ci_deploy.events import Event, on
-from ci_deploy.layers.framework import Framework
-from ci_deploy.layers.migrations import Commands, FrameworkSettings
-from ci_deploy.layers.provider import Ran, Step
+from ci_deploy.layers.applications.framework import Framework
+from ci_deploy.layers.applications.migrations import Commands, FrameworkSettings
+from ci_deploy.layers.providers.base import Ran, Step
+from ci_deploy.run.events import Event, on
 from ci_deploy.settings import setting, settings
 
 ADVICE = {

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from ci_deploy.errors import Problem, Unhealthy, Unreachable
-from ci_deploy.events import Event, on
 from ci_deploy.layers.base import Application
+from ci_deploy.run.events import Event, on
 from ci_deploy.settings import setting, settings
-from ci_deploy.values import http_url
+from ci_deploy.settings.parsers import http_url
 
 PAUSE = 2.0  # seconds between two tries
 

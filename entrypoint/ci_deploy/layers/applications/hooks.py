@@ -14,14 +14,14 @@ from typing import Any, ClassVar, TypeVar
 
 from ci_deploy import files
 from ci_deploy.errors import DeployError, DeployFailed, Problem, SettingsError
-from ci_deploy.events import Event, on
+from ci_deploy.git import committed
+from ci_deploy.git.committed import Entry
 from ci_deploy.layers.base import Application
+from ci_deploy.process.child import seclude
+from ci_deploy.run.events import Event, on
 from ci_deploy.settings import setting, settings
-from ci_deploy.shell.child import seclude
-from ci_deploy.source import Source
-from ci_deploy.tools import committed
-from ci_deploy.tools.committed import Entry
-from ci_deploy.values import suggestion
+from ci_deploy.settings.parsers import suggestion
+from ci_deploy.settings.sources import Source
 
 FOLDER = ".ci-deploy"
 # Of the official Dokku image, for people who come from there.

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ci_deploy.errors import SettingsError
-from ci_deploy.events import Event, on
-from ci_deploy.layers.framework import Framework
-from ci_deploy.layers.migrations import Commands, FrameworkSettings
+from ci_deploy.git import committed
+from ci_deploy.layers.applications.framework import Framework
+from ci_deploy.layers.applications.migrations import Commands, FrameworkSettings
+from ci_deploy.layers.applications.sidekiq import Sidekiq
+from ci_deploy.run.events import Event, on
 from ci_deploy.settings import setting, settings
-from ci_deploy.tools import committed
-from ci_deploy.tools.sidekiq import Sidekiq
-from ci_deploy.values import suggestion, words
+from ci_deploy.settings.parsers import suggestion, words
 
 QUIETED = "workers are quiet"
 QUIETING = {"deploy", "review", "promote"}  # the commands that put them to rest

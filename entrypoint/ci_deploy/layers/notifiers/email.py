@@ -6,12 +6,12 @@ import html
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ci_deploy.context import Context
 from ci_deploy.layers.base import Notifier, NotifierSettings
-from ci_deploy.notices import COLOURS, Notice, shorten
+from ci_deploy.net.mail_server import MailServer, mail_server
+from ci_deploy.report.notifications import COLOURS, Notice, shorten
+from ci_deploy.run.context import Context
 from ci_deploy.settings import setting, settings
-from ci_deploy.tools.mail_server import MailServer, mail_server
-from ci_deploy.values import words
+from ci_deploy.settings.parsers import words
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -71,7 +71,7 @@ class Email(Notifier[EmailSettings]):
         self._thread = ""  # Message-ID of the first
 
     def send(self, notice: Notice) -> None:
-        from ci_deploy.tools import smtp
+        from ci_deploy.net import smtp
 
         assert self.settings.server is not None, "the trigger"  # noqa: S101
         smtp.send(

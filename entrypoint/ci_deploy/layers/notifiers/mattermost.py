@@ -11,10 +11,10 @@ import re
 from typing import Any, ClassVar
 
 from ci_deploy.layers.base import Notifier, NotifierSettings
-from ci_deploy.notices import COLOURS, LINES, Notice, last, shorten
-from ci_deploy.outbox import deliver
+from ci_deploy.report.notifications import COLOURS, LINES, Notice, last, shorten
+from ci_deploy.report.sending import deliver
 from ci_deploy.settings import setting, settings
-from ci_deploy.values import http_url
+from ci_deploy.settings.parsers import http_url
 
 TITLE, FIELD, TEXT = 200, 500, 2000  # characters; with nine fields that stays below 8000
 SHORT = 40  # characters of a value that may stand beside another

@@ -13,13 +13,13 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ci_deploy.layers.base import Notifier, NotifierSettings
-from ci_deploy.notices import COLOURS, Notice, last
-from ci_deploy.outbox import deliver
+from ci_deploy.report.notifications import COLOURS, Notice, last
+from ci_deploy.report.sending import deliver
 from ci_deploy.settings import setting, settings
-from ci_deploy.values import http_url
+from ci_deploy.settings.parsers import http_url
 
 if TYPE_CHECKING:
-    from ci_deploy.http import Response
+    from ci_deploy.net.http import Response
 
 TITLE, FIELD, TEXT = 300, 2000, 3000  # characters
 FIELDS = 10  # of one section

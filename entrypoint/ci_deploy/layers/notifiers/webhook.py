@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 
 from ci_deploy import __version__
 from ci_deploy.layers.base import Notifier, NotifierSettings
-from ci_deploy.notices import Notice, shorten
-from ci_deploy.outbox import deliver
+from ci_deploy.report.notifications import Notice, shorten
+from ci_deploy.report.sending import deliver
 from ci_deploy.settings import setting, settings
-from ci_deploy.values import http_url
+from ci_deploy.settings.parsers import http_url
 
 SCHEMA = 1  # of the body; raised when a field changes its meaning
 

@@ -1,0 +1,90 @@
+"""`doctor`: what a deploy needs, and what it would refuse before its first change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ci_deploy.ci.local import Local
+from ci_deploy.commands.versions import TOOL_OF, tool_versions
+from ci_deploy.errors import Problem, Refused, SettingsError
+from ci_deploy.git.checkouts import top
+from ci_deploy.layers.base import Layer
+from ci_deploy.layers.providers.base import Live
+from ci_deploy.report import console as style
+from ci_deploy.run import guards
+from ci_deploy.run.context import Context
+
+
+def examine(ctx: Context, layers: Sequence[Layer[Any]]) -> dict[str, Any]:
+    """Check it, and show what is there; the same as facts. Raises DeployError."""
+    ctx.console.line(f"doctor: {ctx.app} on {ctx.provider.name}", style.BOLD)
+    names = [layer.name for layer in layers]
+    needed = {"git", "ssh", *(TOOL_OF.get(name, "") for name in names)}
+    tools = {name: found for name, found in tool_versions(ctx).items() if name in needed}
+    _show(ctx, {"settings": f"right; layers: {', '.join(names)}", **tools})
+    checked = _check_checkout(ctx)
+    ctx.provider.connect()
+    provider, live = ctx.provider.inspect(), ctx.provider.live()
+    _show(ctx, {**provider, "live": _state(live)})
+    if checked:
+        _check_deploy(ctx)
+    if note := ctx.provider.noted():
+        ctx.console.warning(f"an earlier run has left something unfinished: {note}. Deploy again.")
+    ctx.console.line("Everything that a deploy needs is there.", style.GREEN)
+    up = live.up and bool(live.revision)
+    return {
+        "app": ctx.app,
+        "layers": names,
+        "tools": tools,
+        "provider": dict(provider),
+        "revision": ctx.revision,
+        "live": live._replace(up=up)._asdict(),
+        "warnings": ctx.console.warnings,
+    }
+
+
+def _show(ctx: Context, facts: Mapping[str, str]) -> None:
+    for name, value in facts.items():
+        ctx.console.indent(f"{name}: {value}")
+
+
+def open_checkout(ctx: Context) -> None:
+    """Find what is to be deployed. Raises SettingsError; APP_DIR too has to be there."""
+    ctx.repository.checkout.check(inputs=ctx.ci.inputs)
+    ctx.repository.open()
+    ctx.revision = ctx.repository.resolve(ctx.settings.revision)
+    ctx.title = ctx.redactor.text(ctx.repository.subject(ctx.revision))
+    wanted = ctx.settings.app_dir
+    if wanted and not ctx.repository.is_folder(ctx.revision, wanted):
+        reason = f"there is no directory {wanted} at {ctx.revision[:7]}."
+        raise SettingsError(Problem("APP_DIR", reason))
+
+
+def _check_checkout(ctx: Context) -> bool:
+    """Look at what a deploy would bring; False where there is none, which is no fault by hand."""
+    if ctx.ci.name == Local.name and not top(ctx.repository.checkout.path):
+        ctx.console.warning(
+            "there is no git checkout here, so what a deploy brings is not checked."
+        )
+        ctx.repository.open(optional=True)
+        return False
+    open_checkout(ctx)
+    ctx.console.indent(f"revision: {ctx.revision[:7]}: {ctx.title}")
+    return True
+
+
+def _check_deploy(ctx: Context) -> None:
+    """What a deploy would refuse before its first change; what has to do with this revision only is
+    a warning."""
+    try:
+        guards.check_code(ctx.facts, ctx.repository, ctx.revision, ctx.settings.allow)
+        ctx.provider.check_deploy()
+    except Refused as refused:
+        ctx.console.warning(f"a deploy of {ctx.revision[:7]} would be refused: {refused}")
+
+
+def _state(live: Live) -> str:
+    if not live.revision:
+        return "nothing that is known"
+    return f"{live.revision} ({'up' if live.up else live.detail or 'not all processes run'})"

@@ -1,0 +1,41 @@
+"""The options of the command line; commands.py says which command takes which."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ci_deploy.settings.parsers import number
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "--short": {"action": "store_true", "help": "only this tool's version"},
+    "--yes": {"action": "store_true", "help": "do it, instead of only showing it"},
+    "--adopt": {"action": "store_true", "help": "take an app that was made by other means"},
+    "--stale": {
+        "type": number,
+        "metavar": "DAYS",
+        "help": "all review apps that were not deployed for DAYS; shown, removed with --yes",
+    },
+    "--json": {"action": "store_true", "help": "as JSON, for programs"},
+    "--follow": {"action": "store_true", "help": "go on until it is stopped"},
+    "--lines": {
+        "type": number,
+        "metavar": "N",
+        "help": "of each process the last N lines (100)",
+    },
+    "--migrations": {
+        "type": number,
+        "metavar": "N",
+        "help": "undo the last N migrations first",
+    },
+}
+DEFAULTS: dict[str, Any] = {
+    "short": False,
+    "yes": False,
+    "adopt": False,
+    "stale": None,
+    "migrations": 0,
+    "json": False,
+    "follow": False,
+    "lines": 100,
+    "words": [],
+}

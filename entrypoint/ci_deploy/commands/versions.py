@@ -1,0 +1,33 @@
+"""The programs that are called, and their versions."""
+
+from __future__ import annotations
+
+from ci_deploy.errors import DeployError
+from ci_deploy.process.program import Command
+from ci_deploy.run.context import Context
+
+TOOLS = {
+    "git": ["git", "--version"],
+    "ssh": ["ssh", "-V"],
+    "sentry-cli": ["sentry-cli", "--version"],
+    "heroku": ["heroku", "--version"],
+}
+TOOL_OF = {"heroku": "heroku", "sentry": "sentry-cli"}  # layer → its program
+
+
+def tool_versions(ctx: Context) -> dict[str, str]:
+    """Version of each program, `not installed` where there is none."""
+    commands = {}
+    versions = dict.fromkeys(TOOLS, "not installed")
+    for name, argv in TOOLS.items():
+        try:
+            ctx.runner.find(argv[0])
+        except DeployError:
+            continue
+        commands[name] = Command(argv)
+    results = ctx.runner.read_all(list(commands.values()), ok=None)
+    for name, result in zip(commands, results, strict=True):
+        words = (result.text or result.errors).splitlines()[0].split()
+        known = [word for word in words if any(map(str.isdigit, word))]
+        versions[name] = known[0].rstrip(",") if known else "unknown"
+    return versions

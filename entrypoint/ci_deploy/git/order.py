@@ -1,0 +1,68 @@
+"""How the wanted revision relates to the live one, and what that allows."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from ci_deploy.errors import Refused
+from ci_deploy.git.repository import Repository
+from ci_deploy.run.context import Context
+
+
+class Order(Enum):
+    """Where the wanted revision stands, seen from the live one."""
+
+    AFTER = "contains it, or nothing is live"
+    BEFORE = "is part of it"
+    DIVERGED = "each has commits that the other lacks"
+    UNKNOWN = "the history that would tell is not in the checkout"
+
+
+def order(repository: Repository, new: str, live: str) -> Order:
+    """Compare two revisions by the history that is there."""
+    if live in {"", new}:
+        return Order.AFTER
+    if not repository.has(live):
+        return Order.UNKNOWN
+    if repository.is_ancestor(live, new):
+        return Order.AFTER
+    if repository.is_ancestor(new, live):
+        return Order.BEFORE
+    return Order.UNKNOWN if repository.shallow else Order.DIVERGED
+
+
+def guard(
+    ctx: Context,
+    live: str,
+    found: Order,
+    *,
+    force: bool,
+    overwrites: bool,
+    what: str = "which is live",
+) -> None:
+    """Warn of going back; raise Refused for what must not replace `live`.
+
+    `what` says what `live` is. `force`: FORCE_PUSH, a diverged history may be replaced.
+    `overwrites`: the way of deploying replaces the history on the server, so not knowing is a
+    reason to refuse.
+    """
+    new, old = ctx.revision[:7], f"{live[:7]}, {what}"
+    refuse_outdated = ctx.settings.refuse_outdated
+    if found is Order.BEFORE:
+        if refuse_outdated:
+            hint = "Unset REFUSE_OUTDATED to go back on purpose."
+            raise Refused(f"{new} is older than {old}.", hint=hint)
+        ctx.console.warning(f"{new} is older than {old}: going back.")
+    elif found is Order.UNKNOWN and (refuse_outdated or (overwrites and not force)):
+        hint = ctx.ci.shallow_hint
+        if overwrites and not refuse_outdated:
+            hint = f"{hint} Or set FORCE_PUSH=true to replace it."
+        message = f"{new} cannot be compared, for lack of history, with {old}."
+        raise Refused(message, hint=hint)
+    elif found is Order.UNKNOWN and not overwrites:
+        ctx.console.indent(f"whether it goes back is not known, for lack of history: {old}.")
+    elif found in {Order.DIVERGED, Order.UNKNOWN}:
+        if not force:
+            hint = "Deploy a revision that contains it, or set FORCE_PUSH=true to replace it."
+            raise Refused(f"{new} has diverged from {old}.", hint=hint)
+        ctx.console.warning(f"{new}, which does not contain it, replaces {old}.")

@@ -1,0 +1,300 @@
+"""git: the revision that CI has checked out, and what leads to it.
+
+The workspace is only read, and only for its objects: every command runs in a private bare
+repository that borrows them (`objects/info/alternates`). So the workspace's hooks, fsmonitor,
+sshCommand, URL rewrites and credential helpers have no say, and its owner does not matter.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ci_deploy.ci.base import CI
+from ci_deploy.errors import Problem, SettingsError, Unreachable
+from ci_deploy.git import blobs, origin, revision
+from ci_deploy.git.checkouts import Checkout
+from ci_deploy.git.origin import SAFE, configured
+from ci_deploy.process.program import Command, Result
+from ci_deploy.process.programs import ALWAYS
+from ci_deploy.process.runner import Runner
+from ci_deploy.settings import setting, settings
+
+
+@settings
+class GitSettings:
+    """How the code gets to the provider."""
+
+    method: str = setting(
+        "DEPLOY_METHOD",
+        "How the code gets there; `auto` takes a push, or an archive where the revision has LFS "
+        "files, or the clone is shallow and cannot be deepened",
+        default="auto",
+        choices=("auto", "push", "archive", "image"),
+    )
+    force_push: bool = setting(
+        "FORCE_PUSH", "Replace a history that has diverged (always with a lease)", default=False
+    )
+
+
+NO_OBJECT = (0, 1, 128)  # exit codes of a question after something that may not be there
+NO_BRANCH = 2  # exit code of `ls-remote --exit-code`
+PARTIAL = "is partial, and the rest"
+FETCH_TIMEOUT = 600.0  # seconds; a big history takes its time
+
+ENVIRON = ALWAYS["git"]
+
+
+class Repository:
+    """The checkout, seen through a private bare repository."""
+
+    def __init__(
+        self, runner: Runner, ci: CI, private_dir: Path, checkout: Checkout | None = None
+    ) -> None:
+        self._runner = runner
+        self._ci = ci
+        self.checkout = checkout or Checkout(ci.context.workspace)
+        self._dir = private_dir / "git"
+        self._origin = ci.context.fetch_url
+        self._tried = self._partial = False
+        self._yes: set[tuple[str, ...]] = set()  # questions that git has said yes to
+        self._texts: dict[str, str] = {}  # of files that were read, by commit:path
+        self.head = ""  # the commit that is checked out
+        self._git_dir = self._common = self._dir  # of the checkout, once it is found
+
+    def open(self, *, optional: bool = False) -> None:
+        """Make the private repository. Raises SettingsError when there is no checkout, unless that
+        is `optional`."""
+        found = self._runner.read(  # of the checkout's objects only, whoever owns it
+            ["git", "-C", str(self.checkout.path), "rev-parse", "--git-common-dir",
+             "--absolute-git-dir", "--show-object-format", "--verify", "--quiet", "HEAD^{commit}"],
+            env={**ENVIRON, **configured({"safe.directory": "*"})},
+            ok=NO_OBJECT,
+        )  # fmt: skip
+        lines = found.text.splitlines()
+        if len(lines) < 3 and optional:
+            self._runner.read(["git", "init", "--quiet", "--bare", str(self._dir)], env=ENVIRON)
+            return
+        if len(lines) < 3:
+            raise self.checkout.none_there(found.errors, inputs=self._ci.inputs)
+        self._common = common = (self.checkout.path / lines[0]).resolve()
+        self._git_dir = Path(lines[1])  # a worktree has a HEAD of its own
+        self.head = lines[3] if len(lines) > 3 else ""
+        self._runner.read(
+            ["git", "init", "--quiet", "--bare", f"--object-format={lines[2]}", str(self._dir)],
+            env=ENVIRON,
+        )
+        (self._dir / "objects/info/alternates").write_text(f"{common / 'objects'}\n")
+        (self._dir / "info").mkdir(exist_ok=True)  # this file overrides those of a revision
+        (self._dir / "info/attributes").write_text("* -export-ignore -export-subst\n")
+        self._partial = any((common / "objects/pack").glob("*.promisor"))  # clone --filter
+        if (common / "shallow").is_file():
+            (self._dir / "shallow").write_bytes((common / "shallow").read_bytes())
+
+    def borrow(self, checkout: Path) -> bool:
+        """Borrow another checkout's objects too (a submodule's); False when it is none."""
+        safe = {"safe.directory": str(checkout.resolve())}
+        found = self._runner.read(
+            ["git", "-C", str(checkout), "rev-parse", "--git-common-dir", "--show-toplevel"],
+            env={**ENVIRON, **configured(safe)},
+            ok=None,
+        )
+        lines = found.text.splitlines()
+        if len(lines) < 2 or Path(lines[1]).resolve() != checkout.resolve():
+            return False
+        with (self._dir / "objects/info/alternates").open("a") as alternates:
+            alternates.write(f"{(checkout / lines[0]).resolve() / 'objects'}\n")
+        return True
+
+    @property
+    def shallow(self) -> bool:
+        """Whether the history is cut off."""
+        return (self._dir / "shallow").is_file()
+
+    def resolve(self, wanted: str) -> str:
+        """The full SHA of the commit that is meant (revision.py). Raises SettingsError."""
+        return revision.resolve(self, self._ci, wanted)
+
+    def obtain(self, name: str) -> str:
+        """The commit of a full object id (a tag's too), fetched if need be; empty for none."""
+        return self.commit(name) or (self._fetch([name], "--depth=1") and self.commit(name)) or ""
+
+    def commit(self, name: str) -> str:
+        """The commit that an object id stands for, if it is there; empty for none."""
+        found = self.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", ok=NO_OBJECT)
+        return found.text if found.exit_code == 0 else ""
+
+    def named(self, name: str) -> str:
+        """The commit that a name stands for in the checkout's own refs; empty for none."""
+        end = "--end-of-options"
+        return self._ask("rev-parse", "--verify", "--quiet", end, f"{name}^{{commit}}")
+
+    def _ask(self, *arguments: str) -> str:
+        """What git answers in the checkout; empty for nothing."""
+        argv = ["git", f"--git-dir={self._git_dir}", *arguments]
+        found = self._runner.read(argv, env=ENVIRON, ok=NO_OBJECT)
+        return found.text if found.exit_code == 0 else ""
+
+    def other_origin(self) -> str:
+        """The repository of the checkout, where that is known to be another than the job's."""
+        url = self._ask("config", "--local", "--get", "remote.origin.url")
+        theirs, ours = origin.repository(url), origin.repository(self._origin)
+        return theirs if theirs and ours and theirs.lower() != ours.lower() else ""
+
+    def is_gone(self, branch: str) -> bool:
+        """Whether a branch is known to be gone from where the checkout came from."""
+        url, environ = self._source()
+        if not (url and branch):
+            return False
+        words = ("ls-remote", "--exit-code", "--heads", "--", url, f"refs/heads/{branch}")
+        try:
+            return self.git(*words, env=environ, ok=None).exit_code == NO_BRANCH
+        except Unreachable:
+            return False
+
+    def has(self, sha: str) -> bool:
+        """Whether the commit is there."""
+        return self._says_yes("cat-file", "-e", f"{sha}^{{commit}}")
+
+    def subject(self, sha: str) -> str:
+        """The first line of the commit message."""
+        return self.git("log", "-1", "--format=%s", "--no-show-signature", sha, ok=None).text
+
+    def is_ancestor(self, old: str, new: str) -> bool:
+        """Whether `new` contains `old`; both have to be there."""
+        return self._says_yes("merge-base", "--is-ancestor", old, new, ok=(0, 1))
+
+    def _says_yes(self, *question: str, ok: Sequence[int] | None = NO_OBJECT) -> bool:
+        """Of commits, what is true once stays true: it is asked once."""
+        if question not in self._yes and self.git(*question, ok=ok).exit_code == 0:
+            self._yes.add(question)
+        return question in self._yes
+
+    def files(self, sha: str, *paths: str) -> list[str]:
+        """The texts of files at a commit; empty for what is none."""
+        names = [f"{sha}:{path}" for path in paths]
+        if new := [name for name in names if name not in self._texts]:
+            listed = self.git("cat-file", "--batch", stdin=blobs.question(new), ok=NO_OBJECT).out
+            self._texts.update(zip(new, blobs.answers(listed, new), strict=True))
+        return [self._texts[name] for name in names]
+
+    def uses_lfs(self, sha: str) -> bool:
+        """Whether any .gitattributes of the revision gives files to LFS."""
+        where = ":(glob)**/.gitattributes"
+        return self._says_yes("grep", "--quiet", "-I", "filter=lfs", sha, "--", where, ok=None)
+
+    def is_folder(self, sha: str, path: str) -> bool:
+        """Whether a path of the revision is a directory."""
+        found = self.git("cat-file", "-t", f"{sha}:{path}", ok=NO_OBJECT)
+        return found.exit_code == 0 and found.text == "tree"
+
+    def can_deepen(self) -> bool:
+        """Whether the whole history is there with all files, or can be had."""
+        if self._partial and not self._tried:
+            self._partial = not self._fetch(["+refs/heads/*:refs/origin/*"], "--refetch")
+        if self.shallow and not self._tried:
+            self._fetch(["+HEAD:refs/origin/HEAD"], "--unshallow")
+        self._tried = True
+        return not self.shallow and not self._partial
+
+    def deepen(self) -> None:
+        """Fetch what a shallow or partial clone lacks. Raises SettingsError, with what to add."""
+        if not self.can_deepen():
+            raise self._lacking("is shallow, and its history" if self.shallow else PARTIAL)
+
+    def complete(self, sha: str) -> None:
+        """Fetch the files of a commit that a partial clone lacks. Raises SettingsError."""
+        words = ("rev-list", "--objects", "--missing=print", "--max-count=1", sha)
+        if self._partial and re.search(r"(?m)^\?", self.git(*words, ok=NO_OBJECT).text):
+            self.can_deepen()
+            if self._partial:
+                raise self._lacking(PARTIAL)
+
+    def _lacking(self, what: str) -> SettingsError:
+        reason = f"the checkout {what} cannot be fetched from here."
+        return SettingsError(Problem("the workspace", reason, "", self._ci.shallow_hint))
+
+    def fetch(self, url: str, ref: str, env: Mapping[str, str]) -> str:
+        """Fetch a ref of the app's own repository, to learn how it relates to ours; its SHA."""
+        self.git(
+            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", url, f"+{ref}:refs/app/live",
+            env=env, ok=None, timeout=FETCH_TIMEOUT,
+        )  # fmt: skip
+        found = self.git("rev-parse", "--verify", "--quiet", "refs/app/live", ok=None)
+        return found.text if found.exit_code == 0 else ""
+
+    def push(
+        self,
+        url: str,
+        sha: str,
+        branch: str,
+        *,
+        env: Mapping[str, str],
+        what: str,
+        lease: str | None = None,
+        **options: object,
+    ) -> Result:
+        """Push `sha` to a branch. With `lease` (the SHA that has to be there) it may go back."""
+        ref = f"refs/heads/{branch}"
+        force = [] if lease is None else [f"--force-with-lease={ref}:{lease}"]
+        return self._runner.change(
+            self._argv("push", "--no-verify", *force, url, f"{sha}:{ref}"),
+            what=what,
+            env={**ENVIRON, **configured(SAFE), **env},
+            ok=None,
+            **options,  # type: ignore[arg-type]
+        )
+
+    def git(
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        ok: Sequence[int] | None = (0,),
+        stdin: bytes = b"",
+        timeout: float = 60.0,
+    ) -> Result:
+        """A git command that changes nothing outside the private repository."""
+        return self._runner.read(
+            self._argv(*arguments),
+            env={**ENVIRON, **configured(SAFE), **(env or {})},
+            ok=ok,
+            stdin=stdin,
+            timeout=timeout,
+        )
+
+    def command(self, *arguments: str) -> Command:
+        """The same as a command for the runner."""
+        return Command(self._argv(*arguments), {**ENVIRON, **configured(SAFE)})
+
+    def _argv(self, *arguments: str) -> list[str]:
+        return ["git", f"--git-dir={self._dir}", *arguments]
+
+    def _fetch(self, refs: Sequence[str], how: str) -> bool:
+        """Fetch from where CI has cloned, with the credentials that CI has left for that."""
+        url, environ = self._source()
+        if not url:
+            return False
+        done = self.git(
+            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", how, "--", url, *refs,
+            env=environ, ok=None, timeout=FETCH_TIMEOUT,
+        )  # fmt: skip
+        return done.exit_code == 0
+
+    def _source(self) -> tuple[str, dict[str, str]]:
+        """The clone's URL without its password, and an environ that has it."""
+        # with its includes: actions/checkout@v6 keeps the credentials in a file of its own
+        keys = r"^(remote\.origin\.url|http\..*\.extraheader)$"
+        listed = self._ask("config", "--local", "--includes", "--get-regexp", keys)
+        listed = listed if ".extraheader " in listed.lower() else self._elsewhere()
+        return origin.source(listed, self._origin)
+
+    def _elsewhere(self) -> str:
+        """The same, where actions/checkout@v6 includes its files for other paths than these."""
+        url = self._ask("config", "--local", "--get-regexp", r"^remote\.origin\.url$")
+        included = self._ask("config", "--local", "--get-regexp", r"^includeif\..*\.path$")
+        for path in origin.credentials(included, self._ci.environ.get("RUNNER_TEMP", "")):
+            words = ("config", "--file", str(path), "--get-regexp", r"^http\..*\.extraheader$")
+            if found := self._ask(*words):
+                return f"{url}\n{found}"
+        return url

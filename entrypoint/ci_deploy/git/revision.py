@@ -1,0 +1,116 @@
+"""Which commit is meant: by DEPLOY_REVISION, else by the platform and the checkout together."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ci_deploy.ci.base import CI
+from ci_deploy.errors import Problem, SettingsError, spelled
+
+if TYPE_CHECKING:
+    from ci_deploy.git.repository import Repository
+
+SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+ORIGIN = "refs/remotes/origin/"
+
+
+def resolve(repository: Repository, ci: CI, wanted: str) -> str:
+    """The full SHA of `wanted` (a commit, tag or branch), else of what the job is about.
+
+    Any object is peeled to its commit; a commit that the checkout lacks is fetched. Raises
+    SettingsError when it cannot be had, and when the platform and the checkout's HEAD disagree.
+    """
+    if wanted:
+        return _named(repository, ci, wanted)
+    head, meant = repository.head, ci.context.revision
+    if head and meant and not _agree(repository, ci, head):
+        other = repository.other_origin()
+        if other and repository.checkout.named:
+            return head  # CHECKOUT_DIR says that it is meant
+        whose = f" of {other}" if other else ""
+        reason = (
+            f"the checkout's HEAD is {head[:7]}{whose}, but {ci.title} runs this job for "
+            f"{meant[:7]}: it is not clear which one to deploy."
+        )
+        job = "" if other else f", `{meant}` the job's commit"
+        remedy = f"Set it: `HEAD` deploys what is checked out{job}."
+        raise SettingsError(Problem(_setting(ci), reason, "", remedy))
+    name = meant or head
+    found = repository.obtain(name) if SHA.fullmatch(name) else ""
+    if not found:
+        reason = f"the checkout lacks the commit {name or 'HEAD'} that is to be deployed."
+        raise SettingsError(Problem("the workspace", reason, "", ci.commit_hint))
+    return found
+
+
+def _agree(repository: Repository, ci: CI, head: str) -> bool:
+    """Whether HEAD is what the platform checks out for the job's commit: that commit, or its merge
+    with the target of the pull request."""
+    facts = ci.context
+    if facts.detached or head in {facts.revision, facts.checked_out}:
+        return True
+    if head == repository.commit(facts.revision):  # the platform names the tag's own object
+        return True
+    text = repository.git("cat-file", "commit", head, ok=None).text.partition("\n\n")[0]
+    parents = [line[7:] for line in text.splitlines() if line.startswith("parent ")]
+    return bool(facts.change) and len(parents) > 1 and facts.revision in parents
+
+
+def _named(repository: Repository, ci: CI, wanted: str) -> str:
+    """The commit that a person has named."""
+    if SHA.fullmatch(wanted):
+        found = repository.obtain(wanted)
+    else:
+        found = _branch_or_tag(repository, ci, wanted) or _expression(repository, wanted)
+    if found:
+        return found
+    kind = repository.git("cat-file", "-t", wanted, ok=None).text if SHA.fullmatch(wanted) else ""
+    if kind:
+        reason = f"`{wanted}` is a {kind}, not a commit."
+        raise SettingsError(Problem(_setting(ci), reason, "", "Name a commit, tag or branch."))
+    reason = f"there is no commit, branch or tag `{wanted}` in the checkout."
+    raise SettingsError(Problem(_setting(ci), reason, "", ci.shallow_hint))
+
+
+def _expression(repository: Repository, wanted: str) -> str:
+    """Whatever else git understands: `HEAD~1`, an abbreviated id, `refs/pull/1/head`."""
+    return "" if wanted.startswith("-") else repository.named(wanted)
+
+
+def _branch_or_tag(repository: Repository, ci: CI, wanted: str) -> str:
+    """A name means the branch, as it does to the platforms, unless the job is the tag's."""
+    kind, _, rest = wanted.removeprefix("refs/").partition("/")
+    if kind == "heads" and rest:
+        return _branch(repository, ci, rest)
+    if kind == "tags" and rest:
+        return repository.named(f"refs/tags/{rest}")
+    if wanted in {"HEAD", "@"} or wanted.startswith(("-", "refs/")):
+        return ""
+    tag = repository.named(f"refs/tags/{wanted}")
+    return tag if tag and wanted == ci.context.tag else _branch(repository, ci, wanted) or tag
+
+
+def _branch(repository: Repository, ci: CI, name: str) -> str:
+    """A branch here and at origin: the one that contains the other. Raises SettingsError."""
+    here = repository.named(f"refs/heads/{name}")
+    there = repository.named(f"{ORIGIN}{name}")
+    if not (here and there) or here == there:
+        return here or there
+    if repository.shallow and not _contains(repository, here, there):
+        repository.can_deepen()
+    if newer := _contains(repository, here, there):
+        return newer
+    reason = f"the branch `{name}` is {here[:7]} in the checkout and {there[:7]} at origin."
+    raise SettingsError(Problem(_setting(ci), reason, "", "Name the commit instead."))
+
+
+def _contains(repository: Repository, one: str, other: str) -> str:
+    """The one of two commits that contains the other; empty for neither."""
+    if repository.is_ancestor(one, other):
+        return other
+    return one if repository.is_ancestor(other, one) else ""
+
+
+def _setting(ci: CI) -> str:
+    return spelled("DEPLOY_REVISION", inputs=ci.inputs)

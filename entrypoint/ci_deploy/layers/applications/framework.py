@@ -1,0 +1,154 @@
+"""Frameworks: migrations around a deploy and a rollback, the same for all of them.
+
+A framework (rails.py, django.py) says which commands it has: layers/applications/migrations.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ci_deploy.errors import DeployFailed, Refused
+from ci_deploy.layers.applications.migrations import F, Migrations
+from ci_deploy.layers.applications.unfinished import Unfinished
+from ci_deploy.layers.providers.base import Ran, Step
+from ci_deploy.run.context import Context
+from ci_deploy.run.events import Event, on
+
+MIGRATE = "migrations are to be run"
+PREPARE = "the database is to be prepared"
+SEED = "seeds are to be loaded"
+UNDONE = "migrations were undone for a rollback"
+
+
+class Framework(Migrations[F]):
+    """A framework, named by DEPLOY_APPLICATION or found in the checkout."""
+
+    def __init__(self, ctx: Context, wanted: F) -> None:
+        super().__init__(ctx, wanted)
+        self.unfinished = Unfinished(ctx)
+        self._backed_up = False
+
+    # --- before the deploy ---
+
+    @on(Event.CONFIGURE, priority=150)
+    def migrate_before_traffic(self) -> None:
+        """Hand the provider what has to run before the new release gets traffic."""
+        if self.ctx.command not in {"deploy", "review"} or self.position != "before":
+            return
+        if self.settings.backup and not self.first_deploy:
+            what = "see whether migrations are pending"
+            self.ctx.before_traffic.append(Step(self.pending(), what, self._back_up_if_pending))
+        for command in self.migration(prepare=self.preparing):
+            self.ctx.before_traffic.append(Step(command, self._what(command), self._judge))
+
+    def _back_up_if_pending(self, ran: Ran) -> None:
+        if ran.exit_code:
+            self.ctx.provider.backup()
+
+    @on(Event.CONFIGURE, priority=250)
+    def tell_migrations(self) -> None:
+        """Which migrations come or stay; late, when both revisions are at hand."""
+        self.tell()
+
+    @on(Event.PRE_DEPLOY, priority=80)
+    @on(Event.PROMOTE, priority=80)
+    def get_ready(self) -> None:
+        """Note what has to follow; back up, so that a failing backup stops everything in time."""
+        tasks = []
+        if self.position == "after" and self.coming() != ():
+            tasks = [PREPARE if self.preparing else MIGRATE]
+            self._back_up()
+        if self.position == "before" and self.ctx.planning:
+            self._back_up()
+        if self._seed_command():
+            tasks.append(SEED)
+        self.unfinished.begin(*tasks)
+
+    def _back_up(self) -> None:
+        if self.settings.backup and not self.first_deploy and not self._backed_up:
+            self.ctx.provider.backup()
+            self._backed_up = True
+
+    # --- after the deploy ---
+
+    @on(Event.POST_DEPLOY)
+    @on(Event.PROMOTE, priority=200)
+    def migrate_and_seed(self) -> None:
+        """Migrate in the new release, load the seeds of a review app."""
+        if self.position == "after":
+            self._migrate(prepare=self.preparing)
+        if seed := self._seed_command():
+            self._seed(seed)
+
+    @on(Event.DEPLOY_SKIPPED, priority=50)
+    def finish(self) -> None:
+        """Do what a killed or failed run of this revision has left undone."""
+        if self.unfinished.left(MIGRATE, PREPARE, UNDONE):
+            self._migrate(prepare=self.unfinished.left(PREPARE))
+        if self.unfinished.left(SEED) and (seed := self.seeds(prepared=False)):
+            self._seed(seed)
+
+    @on(Event.DEPLOY_FAILED, priority=70)
+    def forget(self) -> None:
+        """What is not live needs no migrations."""
+        self.unfinished.drop()
+
+    def _migrate(self, *, prepare: bool) -> None:
+        if self.settings.backup and not self._backed_up and not prepare:
+            ran = self.ctx.provider.run(self.pending(), what="see whether migrations are pending")
+            if ran.exit_code == 0 and not ran.planned:
+                return self.unfinished.done(MIGRATE, UNDONE)
+            self._back_up()
+        for command in self.migration(prepare=prepare):
+            self._judge(self.ctx.provider.run(command, what=self._what(command)))
+        return self.unfinished.done(MIGRATE, PREPARE, UNDONE)
+
+    def _what(self, command: Sequence[str]) -> str:
+        words = "verify the migrations" if command == self.pending() else "run the migrations"
+        return f"{words} of {self.ctx.app}: {' '.join(command)}"
+
+    def _judge(self, ran: Ran) -> None:
+        if ran.exit_code:
+            message = f"the migrations failed (exit code {ran.exit_code})."
+            hint = self.advice(ran.lines) or "Correct them and deploy again; the log shows more."
+            raise DeployFailed(message, hint=hint, lines=ran.lines)
+
+    def _seed_command(self) -> tuple[str, ...]:
+        """The command that loads the seeds in this run; empty when it is not to."""
+        wanted = self.settings.seed
+        if self.ctx.review and (wanted == "always" or (wanted == "once" and self.first_deploy)):
+            return self.seeds(prepared=self.preparing and self.position != "")
+        return ()
+
+    def _seed(self, command: tuple[str, ...]) -> None:
+        ran = self.ctx.provider.run(command, what=f"load the seeds of {self.ctx.app}")
+        if ran.exit_code:
+            message = f"the seeds could not be loaded (exit code {ran.exit_code})."
+            raise DeployFailed(message, lines=ran.lines)
+        self.unfinished.done(SEED)
+
+    # --- going back ---
+
+    @on(Event.ROLLBACK, priority=80)
+    def undo_migrations(self) -> None:
+        """`rollback --migrations N`: only when asked, since it may lose data."""
+        count = self.ctx.arguments.get("migrations", 0)
+        if not count:
+            return
+        if self.unfinished.left(UNDONE):
+            message = "a rollback that was interrupted may have undone migrations already."
+            look = f"`ci-deploy run -- {' '.join(self.pending())}`"
+            raise Refused(message, hint=f"Look with {look}, then roll back without --migrations.")
+        command = self.undo(count)
+        self._back_up()
+        self.unfinished.begin(UNDONE)
+        self.ctx.provider.before_undoing()
+        ran = self.ctx.provider.run(command, what=f"undo the last {count} migrations")
+        if ran.exit_code:
+            message = f"the migrations could not be undone (exit code {ran.exit_code})."
+            raise DeployFailed(message, hint=self.advice(ran.lines), lines=ran.lines)
+
+    @on(Event.ROLLBACK_SUCCEEDED, priority=60)
+    def gone_back(self) -> None:
+        """The older code has the schema that it knows."""
+        self.unfinished.done(UNDONE)

@@ -1,0 +1,191 @@
+"""What is known of an app's migrations: the commands, who runs them and when, their names."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar, TypeVar
+
+from ci_deploy.errors import Problem, Refused
+from ci_deploy.layers.base import Application
+from ci_deploy.layers.providers.base import Provider
+from ci_deploy.run.context import Context
+from ci_deploy.settings import setting, settings
+from ci_deploy.settings.sources import Source
+
+NAMES = 12  # migrations that are listed by name
+
+Commands = tuple[tuple[str, ...], ...]
+
+
+@settings
+class FrameworkSettings:
+    """The framework that the app is written with, and its migrations."""
+
+    application: str = setting(
+        "DEPLOY_APPLICATION",
+        "The framework of the app",
+        default="auto",
+        default_help="looked for in the checkout",
+        choices=("auto", "rails", "django", "none"),
+    )
+    migrate: bool = setting(
+        "AUTO_MIGRATE_ON_DEPLOY", "Run the database migrations at a deploy", default=False
+    )
+    position: str = setting(
+        "MIGRATE",
+        "When they run: `after` the new release is live, or `before` it gets traffic",
+        default="",
+        default_help="what suits the provider",
+        choices=("after", "before"),
+    )
+    backup: bool = setting(
+        "BACKUP_BEFORE_MIGRATE", "Export the databases before they are migrated", default=False
+    )
+    seed: str = setting(
+        "SEED_ON_REVIEW",
+        "When the seeds of a review app are loaded",
+        default="never",
+        choices=("never", "once", "always"),
+    )
+
+
+F = TypeVar("F", bound=FrameworkSettings)
+
+
+class Migrations(Application[F]):
+    """The questions; layers/applications/framework.py acts on the answers."""
+
+    title: ClassVar[str]
+    wishes: ClassVar[frozenset[str]] = frozenset(
+        {"AUTO_MIGRATE_ON_DEPLOY", "MIGRATE", "BACKUP_BEFORE_MIGRATE", "SEED_ON_REVIEW"}
+    )
+    files: ClassVar[tuple[str, ...]]  # where migrations lie, as git's pathspecs
+    migrating: ClassVar[tuple[str, ...]]  # words by which a release task is known to migrate
+
+    def __init__(self, ctx: Context, wanted: F) -> None:
+        super().__init__(ctx, wanted)
+        self._by_platform: dict[str, str] = {}  # revision → where
+
+    @classmethod
+    @abstractmethod
+    def detected(cls, root: Path) -> bool:
+        """Whether the directory holds an app of this framework."""
+
+    @classmethod
+    def wanted(cls, source: Source, root: Path) -> bool:
+        named = source.text("DEPLOY_APPLICATION") or "auto"
+        return cls.detected(root) if named == "auto" else named == cls.name
+
+    def problems(self) -> Iterable[Problem]:
+        wanted, ctx = self.settings.position, self.ctx
+        if ctx.has_provider and wanted and wanted not in ctx.provider.migrates:
+            can = " or ".join(f"`{each}`" for each in sorted(ctx.provider.migrates))
+            yield self.problem("MIGRATE", f"{ctx.provider.name} cannot do `{wanted}`, only {can}.")
+        if self.settings.backup and ctx.has_provider and not _backs_up(ctx.provider):
+            message = f"{ctx.provider.name} cannot export a database."
+            yield self.problem("BACKUP_BEFORE_MIGRATE", message, "Export it in another way.")
+
+    # --- what a framework says ---
+
+    @abstractmethod
+    def pending(self) -> tuple[str, ...]:
+        """The command that ends with 0 when no migration is pending."""
+
+    @abstractmethod
+    def migration(self, *, prepare: bool) -> Commands:
+        """The commands that migrate and then verify it; `prepare` for an empty database."""
+
+    def seeds(self, *, prepared: bool) -> tuple[str, ...]:  # noqa: ARG002
+        """The command that loads the seeds; empty for none. `prepared`: right after `prepare`."""
+        return ()
+
+    def undo(self, count: int) -> tuple[str, ...]:  # noqa: ARG002
+        """The command that undoes the last migrations. Raises Refused."""
+        message = f"{self.title} cannot undo migrations by their number."
+        raise Refused(message)
+
+    def advice(self, lines: Sequence[str]) -> str:  # noqa: ARG002
+        """What to do about a migration that has failed so; empty for nothing special."""
+        return ""
+
+    def label(self, path: str) -> str:
+        """How people call the migration in a file."""
+        return PurePosixPath(path).stem
+
+    # --- this run ---
+
+    @property
+    def first_deploy(self) -> bool:
+        """Whether nothing was ever deployed to the app."""
+        return not (self.ctx.before and self.ctx.before.revision)
+
+    @property
+    def preparing(self) -> bool:
+        """A review app's database is empty at first."""
+        return self.ctx.review is not None and self.first_deploy
+
+    def by_platform(self) -> str:
+        """Where it is written that the platform migrates by itself; empty when it does not."""
+        revision = self.ctx.revision
+        if revision not in self._by_platform:
+            tasks = self.ctx.provider.release_tasks().items()
+            found = (where for where, task in tasks if any(word in task for word in self.migrating))
+            self._by_platform[revision] = next(found, "")
+        return self._by_platform[revision]
+
+    @property
+    def position(self) -> str:
+        """`before` or `after` when migrations are ours to run in this run, else empty."""
+        if not self.settings.migrate or self.by_platform():
+            return ""
+        promoting = self.ctx.command == "promote"  # it builds nothing that could be held back
+        return "after" if promoting else self.settings.position or self.ctx.provider.migrate
+
+    def coming(self) -> tuple[str, ...] | None:
+        """Names of the migrations that the new code brings; None when that cannot be known."""
+        return self._added(self._old, self.ctx.revision)
+
+    def staying(self) -> tuple[str, ...] | None:
+        """Names of those that the new code does not know, since it is older."""
+        return self._added(self.ctx.revision, self._old)
+
+    @property
+    def _old(self) -> str:
+        return self.ctx.before.revision if self.ctx.before else ""
+
+    def _added(self, old: str, new: str) -> tuple[str, ...] | None:
+        if not (old and new):
+            return None
+        folder = PurePosixPath(self.ctx.settings.app_dir)
+        found = self.ctx.repository.git(
+            "diff", "--name-only", "-z", "--no-renames", "--diff-filter=A", old, new, "--",
+            *(str(folder / each) for each in self.files), ok=None,
+        )  # fmt: skip
+        paths = filter(None, found.text.split("\0"))
+        return tuple(map(self.label, paths)) if found.exit_code == 0 else None
+
+    def tell(self) -> None:
+        """Which migrations come or stay, and who runs them: nobody shall be surprised."""
+        if self.ctx.command in {"deploy", "review"} and (where := self.by_platform()):
+            self.ctx.console.indent(f"migrations: {where} runs them, so they are not run again.")
+        elif coming := self.coming():
+            self._list("new migrations", coming, self._who())
+        if staying := self.staying():
+            undone = self.ctx.arguments.get("migrations", 0)
+            how = f"the last {undone} of them are undone first" if undone else "they stay"
+            self._list("migrations that the older code does not know", staying, how)
+
+    def _who(self) -> str:
+        names = {"before": "run before the release gets traffic", "after": "run after the deploy"}
+        return names.get(self.position, "nobody runs them: AUTO_MIGRATE_ON_DEPLOY is not true")
+
+    def _list(self, heading: str, names: Sequence[str], then: str) -> None:
+        more = [f"and {len(names) - NAMES} more"] if len(names) > NAMES else []
+        self.ctx.console.indent(f"{heading} ({then}): {', '.join([*names[:NAMES], *more])}")
+
+
+def _backs_up(provider: Provider[Any]) -> bool:
+    """Whether it can export the databases."""
+    return type(provider).backup is not Provider.backup

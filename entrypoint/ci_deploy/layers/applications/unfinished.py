@@ -1,0 +1,47 @@
+"""What has to follow a deploy, noted on the app before it: a kill in between must lose nothing."""
+
+from __future__ import annotations
+
+from ci_deploy.errors import Cancelled, DeployFailed, OutcomeUnknown
+from ci_deploy.report.outputs import Report
+from ci_deploy.run.context import Context
+from ci_deploy.run.events import Event
+
+HANDED_OVER = {Event.DEPLOY, Event.PROMOTE, Event.POST_DEPLOY}  # then the server has the code
+
+
+class Unfinished:
+    """Tasks of one layer. The next run finds the note and finishes them, or they are forgotten."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._new: list[str] = []  # noted by this run, and not by one before
+
+    def begin(self, *tasks: str) -> None:
+        """Note them, before the deploy."""
+        known = self._ctx.provider.unfinished()
+        self._new += [task for task in tasks if task not in known]
+        self._ctx.provider.remember(*tasks)
+
+    def left(self, *tasks: str) -> bool:
+        """Whether one of them is still to be done, also from a run that was killed."""
+        return bool(set(tasks) & set(self._ctx.provider.unfinished()))
+
+    def done(self, *tasks: str) -> None:
+        """They are finished."""
+        self._ctx.provider.forget(*tasks)
+
+    def drop(self) -> None:
+        """The deploy failed: what this run has noted is void, unless its revision is live or may
+        become so. A note too many is harmless: what is done twice here may be done twice."""
+        report = self._ctx.report
+        live = report.live_revision == self._ctx.revision
+        if self._new and not live and not self._may_come(report):
+            self._ctx.provider.forget(*self._new)
+
+    def _may_come(self, report: Report) -> bool:
+        """Whether the server may still bring this revision after the run has ended."""
+        if not report.live_revision and report.exit_code != DeployFailed.exit_code:
+            return True  # nobody knows what is live
+        cut_off = report.status == Cancelled.status or report.exit_code == OutcomeUnknown.exit_code
+        return report.failed_event in HANDED_OVER and (report.busy or cut_off)

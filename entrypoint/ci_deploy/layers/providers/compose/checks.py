@@ -1,0 +1,158 @@
+"""What has to be so on every host before anything is changed there, each with its remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ci_deploy.errors import DeployError, Problem, SettingsError, ToolMissing, Unauthorized
+from ci_deploy.layers.providers.base import Live
+from ci_deploy.layers.providers.compose.hosts import Host
+from ci_deploy.layers.providers.compose.model import Model
+from ci_deploy.layers.providers.compose.start_first import check_images
+from ci_deploy.run.context import Context
+
+INSTALL = "Install Docker Engine with its Compose plugin: https://docs.docker.com/engine/install/"
+
+
+def check(ctx: Context, hosts: Sequence[Host], project: str, asked: str) -> None:
+    """`asked` is COMPOSE_PROJECT_NAME, from wherever it comes.
+
+    Raises ToolMissing, Unauthorized or SettingsError for the first host that cannot be used."""
+    for host in hosts:
+        if error := trouble(host) or conflict(ctx, host, project, asked):
+            raise error
+        if host.facts.kills:
+            ctx.console.warning(
+                f"{host} has KillUserProcesses=yes in logind.conf: if the connection is cut, it "
+                "ends the deploy too. The next run heals that; better set it to `no`."
+            )
+        if host.facts.untold:
+            ctx.console.warning(f"{host}: nobody has seen the end of {host.facts.untold}")
+
+
+def trouble(host: Host) -> DeployError | None:
+    """What makes a host unusable for any app."""
+    facts, where = host.facts, f"{host.server.user}@{host}"
+    if not facts.docker:
+        return ToolMissing(f"there is no Docker on {host}.", hint=INSTALL)
+    if facts.engine:
+        said = facts.engine[0]
+        if "permission denied" in said:
+            message = f"{where} may not use Docker."
+            hint = f"On {host}, as root: usermod -aG docker {host.server.user}"
+            return Unauthorized(message, hint=hint)
+        return ToolMissing(f"Docker on {host} does not answer: {said}", hint=f"Start it on {host}.")
+    if not facts.compose and not facts.model:
+        old = f", only docker-compose {facts.standalone}" if facts.standalone else ""
+        message = f"there is no `docker compose` (version 2 or newer) on {host}{old}."
+        return ToolMissing(message, hint=INSTALL)
+    if facts.compose and _major(facts.compose) < 2:
+        return ToolMissing(f"Compose {facts.compose} on {host} is too old.", hint=INSTALL)
+    if facts.missing:
+        message = f"{', '.join(facts.missing)} cannot be found on {host}."
+        hint = "flock and setsid are in the package util-linux, sha256sum in coreutils."
+        return ToolMissing(message, hint=hint)
+    if facts.refused:
+        reason = f"Compose on {host} does not accept it: {facts.refused[-1]}"
+        return SettingsError(Problem("COMPOSE_FILE", reason, "", _advice(reason)))
+    return None
+
+
+def _advice(reason: str) -> str:
+    if "neither an image nor a build context" not in reason:
+        return ""
+    both = 'COMPOSE_FILE="docker-compose.yml docker-compose.production.yml"'
+    return f"If the file only adds to another one, name both in their order, like {both}."
+
+
+def conflict(ctx: Context, host: Host, project: str, asked: str) -> DeployError | None:
+    """Whether the project's name would reach for something else, or lose sight of what is there."""
+    facts, name = host.facts, "COMPOSE_PROJECT_NAME"
+    for app, other in facts.apps.items():
+        if other == project and app != ctx.app:
+            reason = f"the project `{project}` on {host} belongs to the app `{app}`."
+            return SettingsError(
+                Problem(name, reason, "", "Give each app a DEPLOY_PATH or a name.")
+            )
+    theirs = [e for e in facts.containers if e.project == project and e.folder not in facts.here]
+    if other := next((each.folder for each in theirs if each.folder), ""):
+        reason = (
+            f"the project `{project}` on {host} is that of another directory: {theirs[0].name} was "
+            f"started in {other}. A deploy to {facts.path} would replace it, on its volumes."
+        )
+        return SettingsError(
+            Problem(name, reason, "", "Set another name, or deploy to that directory.")
+        )
+    known = facts.apps.get(ctx.app)
+    if not known:  # run by hand until now?
+        here = [each for each in facts.containers if each.folder in facts.here]
+        names = {each.project for each in here}
+        known = next(iter(names)) if names and project not in names else None
+    if known and known != project and not asked:
+        reason = (
+            f"the containers in {facts.path} on {host} belong to the project `{known}`, but now "
+            f"Compose would take `{project}`, with new and empty volumes."
+        )
+        remedy = f"Set {name}={known}, or {name}={project} if that is wanted."
+        return SettingsError(Problem(name, reason, "", remedy))
+    return None
+
+
+def externals(hosts: Sequence[Host], wanted: Model) -> None:
+    """Raises SettingsError for networks and volumes that have to be there before, and are not, and
+    for volumes of images that stand in the way of start-first."""
+    check_images(hosts, wanted)
+    problems = [
+        Problem(
+            "COMPOSE_FILE",
+            f"the {kind} `{each}` is external, and there is none on {host}.",
+            "",
+            f"On {host}: docker {kind} create {each}",
+        )
+        for host in hosts
+        for kind, names, there in (
+            ("network", wanted.networks, host.facts.networks),
+            ("volume", wanted.volumes, host.facts.volumes),
+        )
+        for each in names
+        if each not in there
+    ]
+    if problems:
+        raise SettingsError(*problems)
+
+
+def together(hosts: Sequence[Host], app: str) -> Live:
+    """What is live on all hosts: up only when all run the same release."""
+    states = [host.facts.live(app) for host in hosts]
+    first = states[0]
+    if len(hosts) == 1:
+        return first
+    same = all(state.release == first.release for state in states)
+    parts = [
+        f"{host} {state.revision[:7] or 'nothing'}: {state.detail}"
+        for host, state in zip(hosts, states, strict=True)
+        if not (same and state.up)
+    ]
+    detail = "; ".join(parts) or f"{len(hosts)} hosts, all containers up"
+    return Live(
+        first.revision,
+        same and all(state.up for state in states),
+        first.release,
+        detail=detail,
+        busy=any(state.busy for state in states),
+    )
+
+
+def summary(hosts: Iterable[Host]) -> dict[str, str]:
+    """For `doctor`: one line a host."""
+    return {
+        f"host {host}": f"Compose {host.facts.compose}, in {host.facts.path}"
+        + (f", locked: {host.facts.holder}" if host.facts.holder else "")
+        + (", unfinished: " + host.facts.pending.split()[0] if host.facts.pending else "")
+        for host in hosts
+    }
+
+
+def _major(version: str) -> int:
+    head = version.removeprefix("v").split(".")[0]
+    return int(head) if head.isdecimal() else 0

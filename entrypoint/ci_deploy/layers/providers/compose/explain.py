@@ -1,0 +1,89 @@
+"""What users of the app will notice of a deploy, said before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ci_deploy.layers.providers.compose.history import last_switch
+from ci_deploy.layers.providers.compose.hosts import Host
+from ci_deploy.layers.providers.compose.model import Model, Service
+from ci_deploy.run.context import Context
+
+
+def explain(ctx: Context, hosts: Sequence[Host], model: Model, more: Sequence[str]) -> None:
+    """Tell it, and `more` of it; most of it only when planning: the log of a deploy shows it."""
+    if services := _by_hand(hosts, model.project):
+        ctx.console.warning(
+            f"{', '.join(services)} of {ctx.app} run already, and were not deployed by ci-deploy: "
+            "if the release cannot be proven, there is none to go back to. What it replaces is "
+            "stopped then, what it leaves alone goes on."
+        )
+    if not ctx.planning:
+        return
+    for line in more:
+        ctx.console.indent(line)
+    for step in ctx.before_traffic:
+        ctx.console.indent(f"before the switch, once: {step.what}")
+    ours = [each for each in model.ours if not each.optional]
+    if names := ", ".join(each.name for each in ours if not each.update):
+        ctx.console.indent(
+            f"Compose stops the containers of {names} before it starts the new ones."
+        )
+    for each in ours:
+        _beside(ctx, each)
+    # What those need is brought before them, by itself, and they are not stopped.
+    before = {need for each in ours if each.update for need in model.needs(each.name)}
+    stopped = [each.name for each in model.ours if not each.update and each.name not in before]
+    if dependents := [e for e in model.dependents(stopped) if not model.services[e].update]:
+        also = ", ".join(dependents)
+        ctx.console.indent(f"Compose may recreate {also} too: they depend on these.")
+    if seen := last_switch(hosts):
+        ctx.console.indent(f"At the last deploy: {seen}.")
+
+
+def _beside(ctx: Context, service: Service) -> None:
+    """A service that is replaced without a gap, and what may leave one all the same."""
+    if not service.update:
+        return
+    name = service.name
+    ctx.console.indent(f"{name}: new containers start beside the old ones (start-first).")
+    for each in service.update.otherwise:
+        ctx.console.indent(f"{name}: `{each}` has no effect, a release that fails is rolled back.")
+    if not service.checked:
+        ctx.console.warning(
+            f"{name} has `order: start-first` and no healthcheck in the compose file: unless its "
+            "image has one, old containers are stopped when new ones run, whether these answer "
+            "or not."
+        )
+
+
+def change(release: str, names: Sequence[str], gone: Sequence[str]) -> str:
+    """A deploy in words: the release, the files of the repository and the containers that go."""
+    what = f"deploy {release} to {{host}}: pull, switch, verify"
+    what += f"; with {', '.join(names)} of the repository" if names else ""
+    return what + (f"; remove {', '.join(gone)}" if gone else "")
+
+
+def dropped(hosts: Sequence[Host], app: str, model: Model) -> list[str]:
+    """Containers that an earlier release has started, of services that this one does not have."""
+    ours = f"/.ci-deploy/apps/{app}/releases/"
+    found = {
+        each.name
+        for host in hosts
+        for each in host.facts.containers
+        if each.project == model.project and ours in each.files and not each.one_off
+        if each.service not in model.services
+    }
+    return sorted(found)
+
+
+def _by_hand(hosts: Sequence[Host], project: str) -> list[str]:
+    """Services that run in the project although no release was ever proven."""
+    found = {
+        each.service
+        for host in hosts
+        if not host.facts.current
+        for each in host.facts.containers
+        if each.project == project and each.state == "running" and not each.one_off
+    }
+    return sorted(found)

@@ -1,0 +1,178 @@
+"""What a host tells about itself and the app on it: the answers of `probe` and `status`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ci_deploy.layers.providers.base import Live
+
+
+class Container(NamedTuple):
+    """A container of some Compose project on the host."""
+
+    name: str
+    service: str
+    image: str  # id
+    state: str
+    status: str  # in words, like `Up 2 minutes (healthy)`
+    one_off: bool
+    project: str
+    folder: str  # where its Compose project lives
+    files: str = ""  # the compose files that it was started with
+
+    @property
+    def up(self) -> bool:
+        """Whether it runs, and its healthcheck has not said otherwise."""
+        return (
+            self.state == "running" and "(un" not in self.status and "starting" not in self.status
+        )
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended well."""
+        return self.state == "exited" and "(0)" in self.status
+
+
+class Image(NamedTuple):
+    """What a release runs in a service: how many of which image."""
+
+    service: str
+    image: str
+    replicas: int
+    id: str
+
+
+class Known(NamedTuple):
+    """A release that the host has kept; `live` is when it was proven last (Unix time, 0: never)."""
+
+    id: str
+    live: int
+    facts: Mapping[str, str]
+
+    @property
+    def revision(self) -> str:
+        """Full SHA of the code in it."""
+        return self.facts.get("revision", "")
+
+
+@dataclass
+class HostFacts:
+    """One host's answer. Of a host that never heard of the app most of it is empty."""
+
+    path: str = ""
+    docker: bool = False
+    compose: str = ""  # version of the plugin
+    standalone: str = ""  # version of a `docker-compose` beside it
+    missing: list[str] = field(default_factory=list)  # programs
+    kills: bool = False  # logind ends everything when we log out
+    engine: list[str] = field(default_factory=list)  # its complaint
+    refused: list[str] = field(default_factory=list)  # Compose's complaint about the files
+    model: str = ""  # with the release's environment
+    written: str = ""  # the same files before any variable is replaced, where Compose can tell
+    all: str = ""  # else with what is in profiles
+    here: set[str] = field(default_factory=set)  # names of DEPLOY_PATH that containers have
+    there: dict[str, str] = field(
+        default_factory=dict
+    )  # path of a mount → `f`, `d`, `r` (`d`, not ours), `-`
+    own: set[str] = field(default_factory=set)  # files in such directories
+    networks: set[str] = field(default_factory=set)  # asked only where external ones are named
+    volumes: set[str] = field(default_factory=set)
+    # id of an image that runs → directories that it makes volumes of; asked only for start-first
+    image_volumes: dict[str, list[str]] = field(default_factory=dict)
+    env: str = ""  # hash of the .env by hand, now
+    known_env: str = ""  # at the live release
+    current: str = ""
+    pending: str = ""
+    holder: str = ""
+    note: str = ""
+    untold: str = ""  # the last run's end, when no job has seen it
+    apps: dict[str, str] = field(default_factory=dict)  # app → its project
+    images: list[Image] = field(default_factory=list)  # of the live release
+    done: set[str] = field(default_factory=set)  # services of it that had ended when it was proven
+    may_end: set[str] = field(default_factory=set)  # those that may do so later
+    containers: list[Container] = field(default_factory=list)
+    releases: dict[str, Known] = field(default_factory=dict)
+    audit: list[dict[str, Any]] = field(default_factory=list)
+
+    def revision(self, release: str) -> str:
+        """The code of a release; empty when it is not known."""
+        return self.releases[release].revision if release in self.releases else ""
+
+    def live(self, app: str) -> Live:
+        """What runs, measured at what the live release says."""
+        project = self.apps.get(app, "")
+        ours = [each for each in self.containers if each.project == project and not each.one_off]
+        down, wanted = [], 0
+        for image in self.images:
+            if image.service in self.done:
+                continue
+            mine = [e for e in ours if e.service == image.service and e.image == image.id]
+            may_end = image.service in self.may_end
+            good = [each for each in mine if each.up or (may_end and each.done)]
+            wanted += image.replicas
+            down += [image.service] * (image.replicas - len(good))
+        detail = f"{wanted - len(down)} of {wanted} containers up"
+        if down:
+            detail += f" (not: {', '.join(dict.fromkeys(down))})"
+        if self.pending and not self.holder:
+            detail += f"; {self.pending.split()[0]} was left unfinished"
+        up = bool(self.current) and not down and not self.pending
+        return Live(
+            self.revision(self.current), up, self.current, detail=detail, busy=bool(self.holder)
+        )
+
+
+def read_facts(text: str) -> HostFacts:
+    """Read an answer; lines that are not understood are left out."""
+    head, _, model = text.partition("\nmodel\n")
+    model, _, written = model.partition("\nraw\n")
+    model, _, everything = model.partition("\nall\n")
+    facts = HostFacts(model=model, written=written, all=everything)
+    for line in head.splitlines():
+        key, _, value = line.partition(" ")
+        with contextlib.suppress(ValueError, IndexError, KeyError, TypeError):
+            _take(facts, key, value)
+    return facts
+
+
+def _take(facts: HostFacts, key: str, value: str) -> None:
+    if key in {"path", "compose", "standalone", "env", "known_env", "current", "pending", "note"}:
+        setattr(facts, key, value)
+    elif key in {"holder", "untold"}:
+        setattr(facts, key, value or "somebody")
+    elif key in {"missing", "engine", "refused"}:
+        getattr(facts, key).append(value)
+    elif key == "there":
+        kind, _, path = value.partition(" ")
+        facts.there[path] = kind
+    elif key in {"here", "own", "network", "volume"}:
+        getattr(facts, key if key in {"here", "own"} else f"{key}s").add(value)
+    elif key == "image_volume":
+        image, _, path = value.partition(" ")
+        facts.image_volumes.setdefault(image, []).append(path)
+    elif key in {"docker", "kills"}:
+        setattr(facts, key, True)
+    elif key == "app":
+        name, project = value.split()
+        facts.apps[name] = project
+    elif key == "image":
+        service, image, replicas, digest = value.split()[:4]
+        facts.images.append(Image(service, image, int(replicas), digest))
+    elif key == "task":
+        service, _, done = value.partition(" ")
+        (facts.done if done else facts.may_end).add(service)
+    elif key == "container":
+        name, service, image, state, status, one_off, *rest = value.split("|")
+        facts.containers.append(
+            Container(name, service, image, state, status, one_off == "True", *rest)
+        )
+    elif key == "release":
+        live, _, text = value.partition(" ")
+        found = json.loads(text)
+        facts.releases[found["id"]] = Known(found["id"], int(live), found)
+    elif key == "audit":
+        facts.audit.append(json.loads(value))

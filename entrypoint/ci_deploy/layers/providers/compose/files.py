@@ -1,0 +1,111 @@
+"""The compose files, as they are at the revision that is deployed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import NamedTuple
+
+from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.layers.providers.compose.env_file import env_file
+from ci_deploy.layers.providers.compose.settings import DEFAULT_FILES, FOR_PRODUCTION
+from ci_deploy.run.context import Context
+from ci_deploy.settings.parsers import NOTHING
+
+COMPOSE = re.compile(r"(docker-)?compose([.-].*)?\.ya?ml")
+
+
+class ComposeFile(NamedTuple):
+    """One compose file: its path in the repository and its bytes."""
+
+    name: str
+    content: bytes
+
+
+def compose_files(ctx: Context, wanted: Sequence[str]) -> list[ComposeFile]:
+    """Those of COMPOSE_FILE, or the first usual one. From git, else from the checkout, for a file
+    that the job itself has made. Raises SettingsError when one is missing, or when another one
+    beside it is for production."""
+    if wanted:
+        return [_file(ctx, name) for name in wanted]
+    for name in DEFAULT_FILES:
+        if found := _look(ctx, name):
+            _beside(ctx, name)
+            return [found]
+    where = f"in {ctx.settings.app_dir}" if ctx.settings.app_dir else "at the top of the repository"
+    reason = f"it is not set, and there is none of {', '.join(DEFAULT_FILES)} {where}."
+    raise SettingsError(Problem("COMPOSE_FILE", reason))
+
+
+def as_parts(
+    files: Sequence[ComposeFile],
+    app: Mapping[str, str],
+    tag: Mapping[str, str],
+    reads: Mapping[str, bytes] = NOTHING,
+) -> dict[str, bytes]:
+    """What a host is sent to make sense of them, with the app's configuration, the variables of the
+    release and the files that Compose reads beside them: path → bytes. `list` names the last one
+    first, since the host puts each in front of the others."""
+    names = "".join(f"{each.name}\n" for each in reversed(files))
+    more = {"reads": "".join(f"{name}\n" for name in reads).encode()} if reads else {}
+    return {
+        "list": names.encode(),
+        **{f"files/{each.name}": each.content for each in files},
+        **more,
+        **{f"read/{name}": content for name, content in reads.items()},
+        "app.env": env_file(app).encode(),
+        "tag.env": env_file(tag).encode(),
+    }
+
+
+def digest(parts: Mapping[str, bytes]) -> str:
+    """Tells whether a host has the same: its own `sum_of`. `-` for nothing."""
+    if not parts:
+        return "-"
+    names = [f"files/{name}" for name in parts["list"].decode().splitlines()]
+    names += [f"read/{name}" for name in parts.get("reads", b"").decode().splitlines()]
+    sums = [f"{n}\n{sha256(parts[n]).hexdigest()}  -\n" for n in (*names, "app.env", "tag.env")]
+    return sha256("".join(sums).encode()).hexdigest()
+
+
+def _beside(ctx: Context, name: str) -> None:
+    """Say which file was chosen. Raises SettingsError when that is a guess."""
+    folder = ctx.settings.app_dir
+    listed = ctx.repository.git(
+        "ls-tree", "-z", "--name-only", f"{ctx.revision}:{folder}", ok=None
+    ).out.decode(errors="replace")
+    others = [e for e in listed.split("\0") if COMPOSE.fullmatch(e) and e != name]
+    if name not in FOR_PRODUCTION and (meant := [e for e in others if "prod" in e]):
+        reason = f"it is not set, and there are both {name} and {', '.join(meant)}."
+        remedy = (
+            f'Set it: to "{meant[0]}", or to "{name} {meant[0]}" if that only adds to the other.'
+        )
+        raise SettingsError(Problem("COMPOSE_FILE", reason, "", remedy))
+    beside = f" (not {', '.join(others)})" if others else ""
+    ctx.console.indent(f"compose file: {_path(ctx, name)}{beside}")
+
+
+def _file(ctx: Context, name: str) -> ComposeFile:
+    found = _look(ctx, name)
+    if found is None:
+        reason = f"there is no file {_path(ctx, name)} at {ctx.revision[:7]} or in the checkout."
+        raise SettingsError(Problem("COMPOSE_FILE", reason))
+    return found
+
+
+def _look(ctx: Context, name: str) -> ComposeFile | None:
+    path = _path(ctx, name)
+    shown = ctx.repository.git("cat-file", "blob", f"{ctx.revision}:{path}", ok=None)
+    if shown.exit_code == 0:
+        return ComposeFile(name, shown.out)
+    made = ctx.workspace / path
+    if not made.is_file():
+        return None
+    ctx.console.indent(f"{path} is not committed: the one in the checkout is taken.")
+    return ComposeFile(name, made.read_bytes())
+
+
+def _path(ctx: Context, name: str) -> str:
+    folder = ctx.settings.app_dir
+    return f"{folder}/{name}" if folder else name

@@ -1,0 +1,147 @@
+"""Following the runs on the hosts, over lost connections, until all have ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from ci_deploy.errors import OutcomeUnknown, Unreachable
+from ci_deploy.layers.providers.compose.conductor import Conductor
+from ci_deploy.layers.providers.compose.hosts import Host, Hosts
+from ci_deploy.layers.providers.compose.watch import Watch
+from ci_deploy.process.program import Change
+from ci_deploy.run.context import Context
+
+PATIENCE = 300.0  # seconds without a word of a host until the outcome is called unknown
+SILENCE = 15.0  # seconds; a host that is listened to says something every 5
+
+
+class Following:
+    """The runs with one name on all hosts."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        hosts: Hosts,
+        app: str,
+        run: str,
+        token: str,
+        judge: Callable[[Watch, int, int], str],
+    ) -> None:
+        """`judge` answers how a command before traffic has ended: watch, number, exit code."""
+        self.run = run
+        self.watches: list[Watch] = []
+        self.conductor = Conductor([], self._send)
+        self._ctx = ctx
+        self._hosts = hosts
+        self._app = app
+        self._token = token
+        self._judge = judge
+        self._answers: dict[str, str] = {}  # host → the last answer, said again when it may be lost
+        self._pipes: dict[str, int] = {}
+
+    def follow(self, hosts: Sequence[Host], batch: int = 0) -> list[Watch]:
+        """Show what happens on the hosts until all runs have ended. Raises OutcomeUnknown."""
+        with contextlib.ExitStack() as stack:
+            self.watches = [self._watch(host, stack) for host in hosts]
+            self.conductor = Conductor(self.watches, self._send, batch)
+            while going := [watch for watch in self.watches if watch.end is None]:
+                if time.monotonic() - min(watch.spoke for watch in going) > PATIENCE:
+                    message = "the hosts cannot be asked how the deploy there has ended."
+                    raise OutcomeUnknown(message, hint=self.how_to_follow)
+                self.conductor.forget()
+                self._listen(going)
+                self._reconnect([watch for watch in going if watch.end is None])
+        return self.watches
+
+    def _watch(self, host: Host, stack: contextlib.ExitStack) -> Watch:
+        relay = stack.enter_context(self._ctx.console.child(prefix=self._hosts.prefix(host)))
+        return Watch(
+            host,
+            self._token,
+            show=lambda line: relay.feed(f"{line}\n".encode()),
+            say=self._ctx.console.indent,
+            changed=self._changed,
+            judge=self._answer,
+        )
+
+    def _answer(self, watch: Watch, number: int, code: int) -> None:
+        self._answers[str(watch.host)] = self._judge(watch, number, code)
+        self._send(watch, self._answers[str(watch.host)])
+
+    def _listen(self, going: Sequence[Watch]) -> None:
+        """One `follow` session for each; comes back when all have ended or one was lost."""
+        with contextlib.ExitStack() as stack:
+            changes = []
+            for watch in going:
+                watch.heard = time.monotonic()
+                words = ["follow", self._app, self.run, str(watch.seen), "yes"]
+                command = self._hosts.command(watch.host, words)
+                command = replace(command, stdin=stack.enter_context(self._pipe(watch)))
+                if answer := self._answers.get(str(watch.host)):
+                    self._send(watch, answer)
+                changes.append(Change(command, "", quiet=True, watch=watch.line))
+            try:
+                self._ctx.runner.change_all(changes, ok=None)
+            except OutcomeUnknown as error:
+                then = "but the deploy goes on there."
+                if len(self.watches) > 1 and not self.conductor.agreed:
+                    then = "and not all hosts have proven the release: they go back by themselves."
+                message = f"the time is over (DEPLOY_TIMEOUT), {then}"
+                raise OutcomeUnknown(message, hint=self.how_to_follow) from error
+
+    @contextlib.contextmanager
+    def _pipe(self, watch: Watch) -> Iterator[int]:
+        """A pipe to a host's session; the runner closes our copy of its reading end."""
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        self._pipes[str(watch.host)] = write
+        try:
+            yield read
+        finally:
+            del self._pipes[str(watch.host)]
+            os.close(write)
+
+    def _send(self, watch: Watch, word: str) -> None:
+        if (pipe := self._pipes.get(str(watch.host))) is not None:
+            with contextlib.suppress(OSError):  # the session has just ended: it is said again
+                os.write(pipe, f"{' '.join(word.split())}\n".encode())
+
+    def _changed(self) -> None:
+        """Something was heard: answer, and see whether gates can be opened."""
+        for watch in self.watches:
+            if watch.end:
+                self._send(watch, "seen")
+        going = [watch for watch in self.watches if watch.end is None]
+        now = time.monotonic()
+        if any(now - watch.heard > SILENCE for watch in going):
+            for watch in going:
+                self._send(watch, "leave")  # one is lost: come back and connect again
+            return
+        for watch in going:
+            self._send(watch, "beat")
+        if len(self.watches) > 1:
+            self.conductor.advance()
+
+    def _reconnect(self, going: Sequence[Watch]) -> None:
+        """Connect again where the connection is lost; the hosts go on in the meantime."""
+        for watch in going:
+            if self._hosts.connected(watch.host):
+                continue
+            say = self._ctx.console.indent
+            say(f"the connection to {watch.host} was lost; the deploy goes on there.")
+            try:
+                self._hosts.reconnect(watch.host)
+            except Unreachable as error:
+                say(error.message)
+        if going:
+            self._ctx.cancellation.sleep(0.5)  # whatever ended the sessions must not make us spin
+
+    @property
+    def how_to_follow(self) -> str:
+        """What a person types to see it."""
+        commands = [self._hosts.watch_command(watch.host, self._app) for watch in self.watches]
+        return "\n".join(f"Follow it with `{command}`." for command in commands)

@@ -1,0 +1,97 @@
+"""What was live when: the hosts' audit logs and the releases that they have kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ci_deploy.errors import Refused, SkipDeploy
+from ci_deploy.git.order import guard, order
+from ci_deploy.layers.providers.base import Deployed
+from ci_deploy.layers.providers.compose.facts import Known
+from ci_deploy.layers.providers.compose.hosts import Host
+from ci_deploy.run.context import Context
+
+PREVIOUS = "previous"
+
+
+def deployments(hosts: Sequence[Host]) -> list[Deployed]:
+    """The ends of all runs, newest first; of several hosts each one's."""
+    lines: list[tuple[str, Deployed]] = []
+    for host in hosts:
+        for entry in host.facts.audit:
+            if entry.get("outcome") in {"started", "noop"}:
+                continue
+            where = f" on {host}" if len(hosts) > 1 else ""
+            lines.append((str(entry.get("at")), _deployed(entry, where)))
+    return [line for _, line in sorted(lines, key=lambda each: each[0], reverse=True)]
+
+
+def _deployed(entry: dict[str, Any], where: str) -> Deployed:
+    action, outcome = entry.get("action", ""), str(entry.get("outcome", ""))
+    status = f"{outcome}{' by rollback' if action == 'rollback' and outcome == 'live' else ''}"
+    return Deployed(
+        str(entry.get("revision", "")),
+        str(entry.get("at", "")),
+        f"{status}{where}",
+        str(entry.get("release", "")),
+        str(entry.get("pipeline") or entry.get("actor") or ""),
+    )
+
+
+def last_switch(hosts: Sequence[Host]) -> str:
+    """What a client saw at the last deploy, or for how long a service was stopped; empty when that
+    is not known."""
+    for entry in reversed(hosts[0].facts.audit):
+        if entry.get("outcome") == "live":
+            stopped = float(entry.get("stopped") or 0)
+            away = f"they were away for {stopped:.1f} s" if stopped else ""
+            return str(entry.get("client") or away)
+    return ""
+
+
+def target(app: str, hosts: Sequence[Host], wanted: str) -> str:
+    """The release to go back to: by id, tag or the beginning of the revision, or the one before.
+
+    Only releases that were live count. Raises Refused, and SkipDeploy when it runs already.
+    """
+    facts = hosts[0].facts
+    proven = sorted(
+        (known for known in facts.releases.values() if known.live), key=lambda each: -each.live
+    )
+    others = [known for known in proven if known.id != facts.current]
+    if wanted in {"", PREVIOUS}:
+        found = others[:1]
+    else:
+        found = [known for known in proven if _is(known, wanted)][:1]
+    if not found:
+        message = (
+            f"{hosts[0]} has kept no release {wanted} that was live."
+            if wanted not in {"", PREVIOUS}
+            else f"there is no release of {app} to go back to on {hosts[0]}."
+        )
+        kept = ", ".join(known.id for known in others) or "none"
+        raise Refused(message, hint=f"Kept: {kept}.")
+    chosen = found[0]
+    lacking = [str(host) for host in hosts if chosen.id not in host.facts.releases]
+    if lacking:
+        message = f"{chosen.id} was never on {', '.join(lacking)}."
+        raise Refused(message, hint="Deploy that revision instead.")
+    if all(host.facts.current == chosen.id and host.facts.live(app).up for host in hosts):
+        message = f"{app} already runs {chosen.id}."
+        raise SkipDeploy(message)
+    return chosen.id
+
+
+def _is(known: Known, wanted: str) -> bool:
+    same = wanted in {known.id, known.facts.get("tag")}
+    return same or (len(wanted) >= 7 and known.revision.startswith(wanted))
+
+
+def guard_order(ctx: Context, hosts: Sequence[Host]) -> None:
+    """An older revision than the live one: told, or refused with REFUSE_OUTDATED."""
+    live = hosts[0].facts.revision(hosts[0].facts.current)
+    if ctx.settings.refuse_outdated:
+        ctx.repository.can_deepen()
+    # An image replaces no history, so one that has diverged is only told.
+    guard(ctx, live, order(ctx.repository, ctx.revision, live), force=True, overwrites=False)

@@ -1,0 +1,247 @@
+"""The hosts of an app: asking them, and handing them what they have to do."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+from ci_deploy.errors import DeployError, Problem, SettingsError, Unreachable
+from ci_deploy.layers.providers.compose.facts import HostFacts, read_facts
+from ci_deploy.layers.providers.compose.files import digest
+from ci_deploy.layers.providers.compose.release import tar
+from ci_deploy.net.ssh.client import Ssh, quoted
+from ci_deploy.net.ssh.server import Server, server
+from ci_deploy.process.program import Change, Command, Result
+from ci_deploy.process.runner import Runner
+
+NO_FOLDER, NO_RUNNER = 96, 97  # exit codes of the two lines of shell below
+START = (
+    'cd "${1:-$HOME}" || exit 96; f=.ci-deploy/$2; shift 2; '
+    '[ -f "$f" ] || exit 97; exec sh "$f" "$@"'
+)
+# For a question to a host that has no runner yet: it comes with the question, and leaves no trace.
+ONCE = (
+    'cd "${1:-$HOME}" || exit 96; d=$(mktemp -d "${TMPDIR:-/tmp}/ci-deploy-probe.XXXXXX") && '
+    'tar -x -f - -C "$d" || exit 95; '
+    'f=$d/$2; shift 2; exec sh "$f" "$@" "$d"'
+)
+INSTALL = (
+    'cd "${1:-$HOME}" || exit 96; umask 077; mkdir -p .ci-deploy && '
+    'cat >".ci-deploy/$2.$$" && mv -f ".ci-deploy/$2.$$" ".ci-deploy/$2"'
+)
+STAGE_TIMEOUT = 300.0  # seconds; what is uploaded is small, but a registry may answer slowly
+
+
+@cache
+def host_program() -> tuple[str, bytes]:
+    """What runs on the hosts, and its name there, which says which version it is."""
+    folder = Path(__file__).with_name("host")
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.sh")))
+    return f"runner-{hashlib.sha256(text.encode()).hexdigest()[:12]}.sh", text.encode()
+
+
+@dataclass
+class Host:
+    """One host of the app."""
+
+    server: Server
+    facts: HostFacts = field(default_factory=HostFacts)
+
+    def __str__(self) -> str:
+        return str(self.server)
+
+
+def servers(texts: Sequence[str], user: str, port: int) -> list[Server]:
+    """SERVER_HOST; what a host says of user and port wins over SERVER_USER and SERVER_PORT."""
+    return [server(text, user=user, port=port) for text in texts]
+
+
+class Hosts:
+    """All hosts of the app, asked side by side: one connection each, every command a session."""
+
+    def __init__(self, ssh: Ssh, runner: Runner, hosts: Sequence[Server], path: str) -> None:
+        self.all = [Host(each) for each in hosts]
+        self._ssh = ssh
+        self._runner = runner
+        self._path = path
+
+    @property
+    def first(self) -> Host:
+        """Where the migrations run, and where notes are kept."""
+        return self.all[0]
+
+    def open(self) -> None:
+        """Start connecting."""
+        for host in self.all:
+            self._ssh.open(host.server)
+
+    def ready(self) -> None:
+        """Wait for all connections. Raises Unreachable, Unauthorized, which name all hosts that
+        cannot be used; after the first of them no other is tried again."""
+        failed: list[DeployError] = []
+        for host in self.all:
+            try:
+                self._ssh.ready(host.server, again=not failed)
+            except DeployError as error:
+                failed.append(error)
+        if failed:
+            raise together(failed)
+
+    def connected(self, host: Host) -> bool:
+        """Whether the connection stands."""
+        return self._ssh.alive(host.server)
+
+    def reconnect(self, host: Host) -> None:
+        """After a lost connection. Raises Unreachable."""
+        self._ssh.ready(host.server)
+
+    # --- questions ---
+
+    def probe(self, app: str, project: str, parts: Mapping[str, bytes], *, version: bool) -> None:
+        """Ask everything that a run has to know; the answers are in each host's `facts`. The parts
+        of the release are only read where the current one has others, or to know Compose's version.
+
+        Raises Unreachable, SettingsError when there is no DEPLOY_PATH.
+        """
+        words = ["probe", app, project or "-", "-" if version else digest(parts)]
+        answers = self._read(self.all, words, tar(parts))
+        new = [h for h, a in zip(self.all, answers, strict=True) if a.exit_code == NO_RUNNER]
+        if new:
+            name, program = host_program()
+            once = self._read(new, words, tar({**parts, name: program}), start=ONCE)
+            answers = _renewed(self.all, answers, new, once)
+        for host, answer in zip(self.all, answers, strict=True):
+            self._check(host, answer)
+            host.facts = read_facts(answer.text)
+
+    def status(self, app: str) -> None:
+        """Ask again what runs; the same errors."""
+        for host, answer in zip(self.all, self._read(self.all, ["status", app]), strict=True):
+            if answer.exit_code == NO_RUNNER:
+                continue  # nothing was ever deployed there
+            self._check(host, answer)
+            host.facts = replace(read_facts(answer.text), path=host.facts.path)
+
+    def _read(
+        self, hosts: Sequence[Host], words: Sequence[str], stdin: bytes = b"", *, start: str = START
+    ) -> list[Result]:
+        """The answers; of a host to which the connection was lost over it, asked once more."""
+        commands = [self.command(host, words, stdin, start=start) for host in hosts]
+        answers = self._runner.read_all(commands, ok=None)
+        lost = [
+            host
+            for host, answer in zip(hosts, answers, strict=True)
+            if answer.exit_code == 255 and not self.connected(host)
+        ]
+        for host in lost:
+            self.reconnect(host)
+        if not lost:
+            return answers
+        commands = [self.command(host, words, stdin, start=start) for host in lost]
+        return _renewed(hosts, answers, lost, self._runner.read_all(commands, ok=None))
+
+    def command(
+        self, host: Host, words: Sequence[str], stdin: bytes | Path = b"", *, start: str = START
+    ) -> Command:
+        """A function of the host program, as a command."""
+        begin = ["sh", "-c", start, "ci-deploy", self._path, host_program()[0]]
+        return self._ssh.command(host.server, [*begin, *words], stdin)
+
+    # --- changes ---
+
+    def change(
+        self,
+        hosts: Sequence[Host],
+        words: Sequence[str],
+        what: Callable[[Host], str],
+        stdin: Mapping[str, bytes] | bytes | Path = b"",
+        *,
+        timeout: float = STAGE_TIMEOUT,
+        quiet: bool = True,
+    ) -> list[Result]:
+        """Do the same on several hosts at once; any exit code is an answer.
+
+        Uploads the program where it is missing. `stdin` may differ (host → bytes) or be a file.
+        Raises Unreachable when a connection is lost.
+        """
+
+        def attempt(some: Sequence[Host], *, again: bool) -> list[Result]:
+            commands = [self.command(h, words, _for(stdin, h)) for h in some]
+            changes = [
+                Change(command, "" if again else what(host), self.prefix(host), quiet=quiet)
+                for host, command in zip(some, commands, strict=True)
+            ]
+            return self._runner.change_all(changes, ok=None, timeout=timeout)
+
+        results = attempt(hosts, again=False)
+        new = [h for h, r in zip(hosts, results, strict=True) if r.exit_code == NO_RUNNER]
+        if new:
+            self._install(new)
+            results = _renewed(hosts, results, new, attempt(new, again=True))
+        for host, result in zip(hosts, results, strict=True):
+            if not result.planned:
+                self._check(host, result, ok=None)
+        return results
+
+    def _install(self, hosts: Sequence[Host]) -> None:
+        program = host_program()[1]
+        commands = [self.command(host, [], program, start=INSTALL) for host in hosts]
+        changes = [Change(command, "", quiet=True) for command in commands]
+        self._runner.change_all(changes, timeout=STAGE_TIMEOUT)
+
+    def prefix(self, host: Host) -> str:
+        """What marks a host's lines in the log, when there are several."""
+        return f"{host}: " if len(self.all) > 1 else ""
+
+    def watch_command(self, host: Host, app: str) -> str:
+        """What a person types to see the last run on a host."""
+        where, port = host.server, "" if host.server.port == 22 else f"-p {host.server.port} "
+        folder = quoted([host.facts.path or self._path or "."])
+        inner = f"cd {folder} && sh .ci-deploy/{host_program()[0]} watch {app}"
+        return f"ssh {port}{where.user}@{where.host} {quoted([inner])}"
+
+    def _check(self, host: Host, answer: Result, ok: int | None = 0) -> None:
+        said = (answer.errors or "\n".join(answer.lines)).splitlines()
+        last = said[-1] if said else "no reason given"
+        if answer.exit_code == 255 and not self.connected(host):
+            message = f"the connection to {host} was lost: {last}"
+            raise Unreachable(message)
+        if answer.exit_code == NO_FOLDER:
+            path = self._path or "the user's home"
+            reason = f"there is no directory {path} on {host}."
+            remedy = f"Make it: ssh {host.server.user}@{host.server.host} mkdir -p {path}"
+            raise SettingsError(Problem("DEPLOY_PATH", reason, "", remedy))
+        if ok is not None and answer.exit_code != ok:
+            message = f"{host} cannot be asked (exit code {answer.exit_code}): {last}"
+            raise DeployError(message)
+
+
+def together(errors: Sequence[DeployError]) -> DeployError:
+    """Several errors as one, of the first one's kind."""
+    first, *others = errors
+    if not others:
+        return first
+    message = "\n".join(error.message for error in errors)
+    hint = "\n".join(dict.fromkeys(error.hint for error in errors if error.hint))
+    return type(first)(message, hint=hint) if not isinstance(first, SettingsError) else first
+
+
+def _renewed(
+    hosts: Sequence[Host], results: Sequence[Result], some: Sequence[Host], newer: Sequence[Result]
+) -> list[Result]:
+    """The results of the hosts, where those of some of them are replaced by newer ones."""
+    later = dict(zip(map(str, some), newer, strict=True))
+    return [later.get(str(host), result) for host, result in zip(hosts, results, strict=True)]
+
+
+def _for(stdin: Mapping[str, bytes] | bytes | Path, host: Host) -> bytes | Path:
+    return stdin if isinstance(stdin, bytes | Path) else stdin[str(host)]
+
+
+def safe(text: str) -> str:
+    """A name that may be part of a container's."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", text)

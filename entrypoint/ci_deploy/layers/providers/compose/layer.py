@@ -1,0 +1,299 @@
+"""Docker Compose on one's own hosts, over ssh. The hosts do the work; the job follows it.
+
+A `docker compose up` that is cut off in the middle is an outage. So a run is uploaded, started on
+the host apart from the connection, under a lock of the kernel, and only watched from here: a
+cancelled job, a lost network or a killed runner cannot take the site down.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from ci_deploy.errors import OutcomeUnknown, Problem, Refused, SkipDeploy
+from ci_deploy.layers.providers.base import Deployed, Live, ProcessAction, Provider, Ran
+from ci_deploy.layers.providers.compose import checks, history, logs
+from ci_deploy.layers.providers.compose.env_file import unusable
+from ci_deploy.layers.providers.compose.explain import change, dropped, explain
+from ci_deploy.layers.providers.compose.files import compose_files
+from ci_deploy.layers.providers.compose.hosts import Hosts, servers
+from ci_deploy.layers.providers.compose.login import login
+from ci_deploy.layers.providers.compose.model import Model, model, need_service
+from ci_deploy.layers.providers.compose.named import Brought, Tree, bring
+from ci_deploy.layers.providers.compose.release import Release, command_file, make_release
+from ci_deploy.layers.providers.compose.run import HostRun, Order
+from ci_deploy.layers.providers.compose.settings import ComposeSettings
+from ci_deploy.net.ssh.client import Ssh
+from ci_deploy.run.context import Context
+from ci_deploy.run.events import Event, on
+from ci_deploy.settings.parsers import NOTHING
+
+DEPLOYS = {"deploy"}
+
+
+class Compose(Provider[ComposeSettings]):
+    """Docker Compose on one or several hosts, over ssh."""
+
+    name = "compose"
+    Settings: ClassVar[type[Any]] = ComposeSettings
+    trigger = "SERVER_HOST"
+    migrate = "before"
+    migrates = frozenset({"before", "after"})
+
+    def __init__(self, ctx: Context, wanted: ComposeSettings) -> None:
+        super().__init__(ctx, wanted)
+        self.ssh = Ssh(ctx, wanted)
+        where = servers(wanted.hosts, wanted.user, wanted.port)
+        self.hosts = Hosts(self.ssh, ctx.runner, where, wanted.path)
+        self.model = Model()
+        self.brought = Brought(NOTHING)
+        self.release: Release | None = None
+        self.target = ""  # the release to go back to
+        self.running: HostRun | None = None
+        self._login = login(ctx, wanted)
+        self._note: str | None = None
+
+    def problems(self) -> Iterable[Problem]:
+        yield from self.ssh.prepare()
+        if any(not host.server.user for host in self.hosts.all):
+            yield Problem("SERVER_USER", "is required: who is to log in on the hosts?")
+        if self.ctx.command in DEPLOYS and not self.tag:
+            reason = "this CI gives no build number and revision to make one of."
+            yield Problem("DEPLOY_TAG", reason, "", "Set it.")
+        if bool(self.settings.registry_user) != bool(self.settings.registry_password):
+            yield Problem("DOCKER_USER", "it and DOCKER_PASS are only of use together.")
+        if "\n" in self.settings.registry_password:
+            yield Problem("DOCKER_PASS", "there is a line end in it.")
+        if names := unusable(self.ctx.app_config):
+            yield Problem("APP_CONFIG", f"Compose cannot set {', '.join(names)}.")
+
+    def begin(self) -> None:
+        self.hosts.open()
+
+    # --- what is there ---
+
+    @property
+    def exists(self) -> bool:
+        return any(self.ctx.app in host.facts.apps for host in self.hosts.all)
+
+    @property
+    def tag(self) -> str:
+        """What `${DEPLOY_TAG}` means."""
+        return self.settings.tag or self.ctx.facts.deploy_tag
+
+    def _variables(self) -> dict[str, str]:
+        """What the release lays over the .env and APP_CONFIG."""
+        env, registry = self.settings.deploy_env, self._login.registry
+        variables = {"DEPLOY_TAG": self.tag, "DEPLOY_ENV": env, "RAILS_ENV": env}
+        return {**variables, "DOCKER_REGISTRY": registry} if registry else variables
+
+    def connect(self) -> None:
+        """One question to each host tells all that a run has to know."""
+        ctx = self.ctx
+        tree = None
+        if ctx.command in {*DEPLOYS, "doctor"}:
+            tree = Tree(ctx, compose_files(ctx, self.settings.files), self._variables())
+        self.hosts.ready()
+        doctor = ctx.command == "doctor"
+        self.hosts.probe(ctx.app, self.settings.project, tree.parts if tree else {}, version=doctor)
+        first = self.hosts.first.facts
+        project = self.settings.project or first.apps.get(ctx.app, "")
+        if tree and not checks.trouble(self.hosts.first):
+            self.model = model(first, tree.texts, self.tag)
+            project = self.model.project
+        checks.check(ctx, self.hosts.all, project, self.settings.project)
+        checks.externals(self.hosts.all, self.model)
+        if tree:
+            self.brought = bring(tree, self.hosts.all)
+        ctx.before = checks.together(self.hosts.all, ctx.app)
+
+    @on(Event.CONFIGURE, priority=50)
+    def look(self) -> None:
+        """Look at the hosts and at what runs there."""
+        ctx = self.ctx
+        if ctx.review or ctx.command == "promote":
+            self._cannot("have review apps" if ctx.review else "promote")
+        self.connect()
+        for host in self.hosts.all:
+            ctx.console.indent(f"{host}: {host.facts.path}")
+        if self.settings.email:
+            ctx.console.indent("DOCKER_EMAIL is not used: Docker needs none since 17.06.")
+
+    @on(Event.CONFIGURE, priority=200)
+    def compare(self) -> None:
+        """Decide whether there is anything to deploy."""
+        ctx = self.ctx
+        if ctx.command not in DEPLOYS:
+            return
+        live = ctx.before or Live()
+        now = f"{live.release} {live.detail}" if live.release else "nothing"
+        ctx.console.indent(f"live now: {now}".rstrip())
+        if ctx.before_traffic:
+            need_service(list(self.model.services), self.settings.run_service)
+        again = ""
+        if self.model.mutable:
+            ctx.console.warning(
+                "no image is named by ${DEPLOY_TAG}, so it cannot be known what they will be: all "
+                "are pulled at each deploy."
+            )
+            again = secrets.token_hex(4)
+        if ctx.settings.redeploy:
+            again = secrets.token_hex(4)
+        parts = self.brought.parts
+        self.release = make_release(ctx, self.tag, self.model, parts, again=again)
+        ctx.release = self.release.id
+        same_env = all(host.facts.env == host.facts.known_env for host in self.hosts.all)
+        if live.up and live.release == self.release.id and same_env:
+            raise SkipDeploy(f"{ctx.app} already runs {self.release.id}.")
+        history.guard_order(ctx, self.hosts.all)
+
+    # --- the deploy ---
+
+    def configure_app(self) -> None:
+        """Nothing beside the release: APP_CONFIG is a part of it."""
+
+    @on(Event.DEPLOY)
+    def deploy(self) -> None:
+        """Hand the release to the hosts, and follow what they do with it."""
+        release, ctx = self.release, self.ctx
+        assert release is not None, "made at configure"  # noqa: S101
+        explain(ctx, self.hosts.all, self.model, self.brought.said)
+        order = Order(
+            "deploy",
+            release.id,
+            self.model.project,
+            release.parts,
+            {"revision": release.revision, "tag": release.tag},
+            needs=self.model.needs(self.settings.run_service),
+            migrates=bool(ctx.before_traffic),
+        )
+        gone = dropped(self.hosts.all, ctx.app, self.model)
+        self._run(order, change(release.id, self.brought.names, gone))
+
+    def _run(self, order: Order, what: str) -> None:
+        self.running = HostRun(self.ctx, self.hosts, self.settings, order, self._login)
+        if not self.running.start(what):
+            return
+        self.running.follow()
+        self.ctx.live = Live(order.facts.get("revision", ""), True, order.release)
+        self.ctx.console.indent(f"verified: {self.ctx.app} runs {order.release}")
+
+    def interrupted(self) -> None:
+        if self.running and self.running.open:
+            self.running.cancel()
+
+    # --- rollback, history, lock ---
+
+    @on(Event.CONFIGURE, priority=210)
+    def choose_target(self) -> None:
+        """The release to go back to: several may have the same revision."""
+        if self.ctx.command == "rollback":
+            self.ctx.revision = self.rollback_target(self.ctx.arguments.get("revision", ""))
+            self.ctx.console.indent(f"going back to {self.target}")
+
+    def rollback_target(self, wanted: str) -> str:
+        self.target = history.target(self.ctx.app, self.hosts.all, wanted)
+        return self.hosts.first.facts.revision(self.target)
+
+    def roll_back(self, revision: str) -> Live:
+        before, by_itself = self.ctx.before, self.ctx.command != "rollback"  # ROLLBACK_ON_FAILURE
+        if by_itself and before and before.revision == revision:
+            self.target = before.release
+        facts = self.hosts.first.facts
+        project = self.settings.project or facts.apps[self.ctx.app]
+        order = Order(
+            "rollback",
+            self.target,
+            project,
+            {},
+            {"revision": revision, "tag": facts.releases[self.target].facts.get("tag", "")},
+            reject=by_itself,
+        )
+        self._run(order, f"go back to {self.target} on {{host}}")
+        return self.ctx.live or Live()
+
+    def history(self) -> Sequence[Deployed]:
+        return history.deployments(self.hosts.all)
+
+    def logs(self, service: str, *, lines: int, follow: bool) -> None:
+        logs.show(self.ctx, self.hosts, service, lines=lines, follow=follow)
+
+    def lock_holder(self) -> str:
+        return "; ".join(f"{h}: {h.facts.holder}" for h in self.hosts.all if h.facts.holder)
+
+    def unlock(self) -> None:
+        message = "there is nothing to unlock: the lock ends with the deploy that holds it."
+        watch = self.hosts.watch_command(self.hosts.first, self.ctx.app)
+        raise Refused(message, hint=f"See what that deploy does with `{watch}`.")
+
+    # --- what other layers and other commands call ---
+
+    def live(self) -> Live:
+        self.hosts.status(self.ctx.app)
+        return checks.together(self.hosts.all, self.ctx.app)
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        what: str = "",
+        env: Mapping[str, str] | None = None,
+        timeout: float = float("inf"),
+    ) -> Ran:
+        app, service, host = self.ctx.app, self.settings.run_service, self.hosts.first
+        name = f"{app}-run-{secrets.token_hex(4)}"
+        variables = {"RAILS_ENV": self.settings.deploy_env, **(env or {})}
+        literal = {key: value.replace("$", "$$") for key, value in variables.items()}
+        extra = json.dumps({"services": {service: {"environment": literal}}})
+        stdin = f"{extra}\n{command_file(command)}".encode()
+        what = what or f"run {' '.join(command)} in {service} on {host}"
+        words, say = ["one_off", app, name, service], lambda _host: what
+        [result] = self.hosts.change([host], words, say, stdin, timeout=timeout, quiet=False)
+        if result.exit_code == 255 and not self.hosts.connected(host):
+            message = f"{what}: the connection was lost; the command goes on there."
+            raise OutcomeUnknown(message, hint=f"On {host}: docker logs -f {name}")
+        return Ran(result.exit_code, result.lines, result.planned)
+
+    def before_undoing(self) -> None:
+        """Commands before traffic run once per release; N may reach back over several."""
+        what = "let the commands before traffic run again at the next deploy of a release"
+        words = ["forget_commands", self.ctx.app]
+        self.hosts.change(self.hosts.all, words, lambda host: f"{what} on {host}")
+
+    def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
+        need_service([image.service for image in self.hosts.first.facts.images] or [name], name)
+        what = f"{action} {name} of {self.ctx.app}" + ("" if count is None else f" to {count}")
+        words = ["process", self.ctx.app, str(action), name, str(count or 0)]
+        results = self.hosts.change(
+            self.hosts.all, words, lambda host: f"{what} on {host}", timeout=600.0, quiet=False
+        )
+        for host, result in zip(self.hosts.all, results, strict=True):
+            if result.exit_code:
+                message = f"{what} on {host} failed with exit code {result.exit_code}."
+                raise OutcomeUnknown(message, lines=result.lines)
+
+    def processes(self) -> Mapping[str, int]:
+        return {image.service: image.replicas for image in self.hosts.first.facts.images}
+
+    def note(self, text: str) -> None:
+        app, host = self.ctx.app, self.hosts.first
+        noted = f"note on {host} what is unfinished: {text}"
+        what = noted if text else f"remove the note on {host}"
+        self.hosts.change([host], ["note", app], lambda _host: what, text.encode())
+        self._note = text
+
+    def noted(self) -> str:
+        return self.hosts.first.facts.note if self._note is None else self._note
+
+    def inspect(self) -> Mapping[str, str]:
+        return checks.summary(self.hosts.all)
+
+    @property
+    def host_names(self) -> Sequence[str]:
+        return [host.server.bracketed for host in self.hosts.all]
+
+    @property
+    def check_command(self) -> str:
+        return "ci-deploy doctor"

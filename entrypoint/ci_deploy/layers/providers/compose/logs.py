@@ -1,0 +1,43 @@
+"""What the app's containers have written, of each host."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ci_deploy.errors import DeployFailed, NoService
+from ci_deploy.layers.providers.compose.hosts import Hosts
+from ci_deploy.run.context import Context
+
+
+def show(ctx: Context, hosts: Hosts, service: str, *, lines: int, follow: bool) -> None:
+    """Show it, each line with its container. Raises DeployFailed, NoService, Unreachable."""
+    known = {image.service for image in hosts.first.facts.images}
+    if service and known and service not in known:
+        raise NoService(ctx.app, service, known)
+    words = ["logs", ctx.app, str(lines), "follow" if follow else "-", service]
+    with _open_until_we_end(ctx.private_dir / "held") as held:
+        stdin = held if follow else b""
+        every = float("inf")
+        results = hosts.change(
+            hosts.all, words, lambda _host: "", stdin, timeout=every, quiet=False
+        )
+    for host, result in zip(hosts.all, results, strict=True):
+        if result.exit_code:
+            message = f"{host} cannot show the log of {ctx.app} (exit code {result.exit_code})."
+            raise DeployFailed(message, lines=result.lines, shown=True)
+
+
+@contextlib.contextmanager
+def _open_until_we_end(path: Path) -> Iterator[Path]:
+    """A file to read from that ends when we do, however we end: what follows a log on a host, and
+    may have nothing to say for days, learns so that nobody listens."""
+    os.mkfifo(path, 0o600)
+    writer = os.open(path, os.O_RDWR)
+    try:
+        yield path
+    finally:
+        os.close(writer)
+        path.unlink()

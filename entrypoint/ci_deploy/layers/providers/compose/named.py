@@ -1,0 +1,290 @@
+"""Files of the repository that the compose files name, at the revision that is deployed.
+
+What Compose itself reads (`env_file`, `include`, `extends`) is needed to understand the compose
+files, and put where Compose looks for it. A file that a container gets (bind mount, `configs`,
+`secrets`) becomes a copy under the hash of its content, so that each release has its own. A
+directory that the host shares with its containers stays the host's: files in it are brought up to
+date.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.git.archive import POINTER
+from ci_deploy.git.committed import EXECUTABLE, LINK, Entry, entries
+from ci_deploy.layers.providers.compose.facts import HostFacts
+from ci_deploy.layers.providers.compose.files import ComposeFile, as_parts
+from ci_deploy.layers.providers.compose.hosts import Host
+from ci_deploy.layers.providers.compose.mentioned import mentioned
+from ci_deploy.layers.providers.compose.model import read_json
+from ci_deploy.layers.providers.compose.release import Program
+from ci_deploy.run.context import Context
+
+PLACEHOLDERS = {".gitkeep", ".keep", ".gitignore", ".gitattributes"}
+KINDS = ("configs", "secrets")
+LIMIT = 50_000_000  # bytes of all files together
+FILE_LIKE = re.compile(r"\.(?!d$)[A-Za-z][A-Za-z0-9]{0,9}$")
+
+
+class Brought(NamedTuple):
+    """What a release brings to the hosts."""
+
+    parts: Mapping[str, bytes]  # of the release
+    names: Sequence[str] = ()  # of the files, as the compose files name them
+    said: Sequence[str] = ()  # what happens on the hosts beside it
+
+
+class Tree:
+    """The repository as seen from the directory of the first compose file, as Compose sees it; also
+    from the top, where COMPOSE_FILE is in a sub-directory and means files there.
+
+    `texts`: the compose files; `reads`: name → content of what Compose reads beside them; `parts`:
+    what a host is sent to make sense of them.
+    """
+
+    def __init__(
+        self, ctx: Context, files: Sequence[ComposeFile], variables: Mapping[str, str]
+    ) -> None:
+        self.ctx = ctx
+        self.texts = [each.content for each in files]
+        found = {e.path: e for e in entries(ctx, ctx.revision, ctx.settings.app_dir, ["."])}
+        folder = posixpath.dirname(files[0].name)
+        prefix = f"{folder}/" if folder else ""
+        inner = {p.removeprefix(prefix): e for p, e in found.items() if p.startswith(prefix)}
+        self.files: dict[str, Entry] = {**found, **inner}
+        self.reads = self._read_by_compose({**ctx.app_config, **variables})
+        self.parts = as_parts(files, ctx.app_config, variables, self.reads)
+
+    def under(self, folder: str) -> dict[str, Entry]:
+        """The files of a directory, by their path in it."""
+        start = f"{folder}/"
+        return {p.removeprefix(start): e for p, e in self.files.items() if p.startswith(start)}
+
+    def content(self, name: str) -> bytes:
+        """What a file holds; a link's is that of its target. Raises SettingsError for an LFS file
+        that is not checked out."""
+        entry, at = self.files[name], name
+        for _ in range(5):
+            if entry.mode != LINK:
+                break
+            at = posixpath.normpath(
+                posixpath.join(posixpath.dirname(at), self._blob(entry).decode())
+            )
+            entry = self.files.get(at) or entry
+        data = self._blob(entry)
+        if pointer := POINTER.match(data[:200]):
+            real = self.ctx.workspace / self.ctx.settings.app_dir / entry.path
+            data = real.read_bytes() if real.is_file() else b""
+            if hashlib.sha256(data).hexdigest() != pointer[1].decode():
+                reason = f"the LFS file {name} is not in the checkout, only its pointer is."
+                remedy = "Let CI fetch LFS files (GitHub: `lfs: true`)."
+                raise SettingsError(Problem("the workspace", reason, "", remedy))
+        return Program(data) if entry.mode == EXECUTABLE else data
+
+    def _blob(self, entry: Entry) -> bytes:
+        return self.ctx.repository.git("cat-file", "blob", entry.blob).out
+
+    # --- what Compose reads ---
+
+    def _read_by_compose(self, variables: Mapping[str, str]) -> dict[str, bytes]:
+        """What the compose files name, and what that names. A `.env` beside them is the host's own:
+        it is never sent."""
+        found: dict[str, bytes] = {}
+        waiting = [(text, "") for text in self.texts]
+        while waiting:
+            text, folder = waiting.pop()
+            words = list(mentioned(text.decode(errors="replace"), variables))
+            # Versions of Compose differ in what a path in an included file is relative to.
+            names = [
+                posixpath.normpath(posixpath.join(at, w)) for at in (folder, "") for w in words
+            ]
+            for name in names:
+                if name in found or name == ".env" or name not in self.files:
+                    continue
+                found[name] = self.content(name)
+                if name.endswith((".yml", ".yaml", ".json")):
+                    waiting.append((found[name], posixpath.dirname(name)))
+        return found
+
+
+# --- what containers get ---
+
+
+class _Bringing:
+    """Collects what is brought, and what is nowhere."""
+
+    def __init__(self, tree: Tree, hosts: Sequence[Host]) -> None:
+        self.tree, self.hosts = tree, hosts
+        self.prefix = f"./.ci-deploy/apps/{tree.ctx.app}/content/"
+        self.parts: dict[str, bytes] = {}
+        self.contents: set[str] = set()
+        self.places: set[str] = set()
+        self.marks: dict[str, list[str]] = {}
+        self.names: dict[str, None] = {}
+        self.said: dict[str, None] = {}
+        self.problems: dict[str, Problem] = {}
+
+    def mount(self, service: str, volume: Mapping[str, Any], path: str) -> dict[str, Any] | None:
+        """A bind mount: what it has to be instead, if anything else."""
+        source, target = str(volume.get("source")), str(volume.get("target"))
+        name = _inside(path, source)
+        if name == ".env":  # by hand, or made of APP_CONFIG
+            return None
+        if name and name in self.tree.files:
+            if not volume.get("read_only") and _is_data(self.tree.content(name)):
+                self.place(service, posixpath.dirname(name), [posixpath.basename(name)])
+                return None
+            return {**volume, "source": self.file(name)}
+        below = self.tree.under(name) if name else {}
+        if {posixpath.basename(each) for each in below} - PLACEHOLDERS:
+            if volume.get("read_only") and not self._own(name, below):
+                return {**volume, "source": self.directory(name, below)}
+            if locked := [h for h in self.hosts if self._there(h, name) == "r"]:
+                message = (
+                    f"{name} on {', '.join(map(str, locked))} may not be written to by us, so "
+                )
+                message += "the repository's files are not brought there."
+                self.tree.ctx.console.warning(message)
+            else:
+                self.place(service, name, below)
+        else:
+            looks = FILE_LIKE.search(source) and FILE_LIKE.search(target)
+            self.need(f"{service} mounts", source, name, missing=bool(looks))
+        return None
+
+    def file(self, name: str) -> str:
+        """A file of the repository as a copy of its own; its path."""
+        data = self.tree.content(name)
+        digest = _digest({"": data})
+        self.parts[f"content/{digest}"] = data
+        self._bring(name, digest)
+        return f"{self.prefix}{digest}"
+
+    def directory(self, name: str, below: Iterable[str]) -> str:
+        """The same for a directory that nobody writes to, and where the host has nothing else."""
+        files = {each: self.tree.content(f"{name}/{each}") for each in sorted(below)}
+        digest = _digest(files)
+        self.parts |= {f"content/{digest}/{each}": data for each, data in files.items()}
+        self._bring(f"{name}/", digest)
+        return f"{self.prefix}{digest}"
+
+    def _bring(self, name: str, digest: str) -> None:
+        self.contents.add(digest)
+        self.names[name] = None
+        for host in self.hosts:
+            if self._there(host, name.rstrip("/")) not in {"", "-"}:
+                at = f"{host.facts.path}/{name}"
+                self.said[f"{at} on {host} is not used: the release has its own."] = None
+
+    @staticmethod
+    def _there(host: Host, name: str) -> str:
+        return host.facts.there.get(f"{host.facts.path}/{name}", "")
+
+    def place(self, service: str, name: str, below: Iterable[str]) -> None:
+        """Files of a directory that is the host's too: they are brought up to date there."""
+        files = {posixpath.join(name, each): each for each in sorted(below)}
+        data = {each: self.tree.content(at) for at, each in files.items()}
+        self.parts |= {f"place/{at}": data[each] for at, each in files.items()}
+        self.places |= set(files)
+        self.marks.setdefault(service, []).append(_digest(data))
+        self.names |= dict.fromkeys([f"{name}/"] if len(files) > 1 else files)
+        for host in self.hosts:
+            if self._own(name, below):
+                at = f"{host.facts.path}/{name}"
+                self.said[f"{at} on {host} has files of its own, which stay."] = None
+
+    def _own(self, name: str, below: Iterable[str]) -> bool:
+        """Whether a host has files there that the repository does not have."""
+        known = set(below)
+        return any(
+            at.removeprefix(start) not in known
+            for host in self.hosts
+            for start in (f"{host.facts.path}/{name}/",)
+            for at in host.facts.own
+            if at.startswith(start)
+        )
+
+    def need(self, who: str, source: str, name: str, *, missing: bool) -> None:
+        """What only the hosts can have."""
+        for host in self.hosts:
+            at = f"{host.facts.path}/{name}" if name else source
+            if host.facts.there.get(at) != "-":
+                continue
+            if not missing:
+                self.said[f"Docker makes an empty directory {at} on {host}."] = None
+                continue
+            where = f"in the repository at {self.tree.ctx.revision[:7]} nor " if name else ""
+            which = "which is neither " if where else "which is not "
+            reason = f"{who} `{name or source}`, {which}{where}on {host}."
+            remedy = f"{'Commit it, or put' if name else 'Put'} it to {at} there."
+            self.problems[at] = Problem("COMPOSE_FILE", reason, "", remedy)
+
+
+def bring(tree: Tree, hosts: Sequence[Host]) -> Brought:
+    """What the release brings, of what Compose on the first host makes of the compose files.
+
+    Raises SettingsError for what is neither in the repository nor on every host.
+    """
+    facts: HostFacts = hosts[0].facts
+    data, made = read_json(facts.model), _Bringing(tree, hosts)
+    laid: dict[str, dict[str, Any]] = {"services": {}, "configs": {}, "secrets": {}}
+    used: set[tuple[str, str]] = set()
+    for service, entry in (data.get("services") or {}).items():
+        used |= {(k, str(e.get("source"))) for k in KINDS for e in (entry or {}).get(k) or ()}
+        volumes = [v for v in (entry or {}).get("volumes") or () if v.get("type") == "bind"]
+        if changed := [new for each in volumes if (new := made.mount(service, each, facts.path))]:
+            laid["services"][service] = {"volumes": changed}
+    for kind in KINDS:
+        for key, entry in (data.get(kind) or {}).items():
+            source = str((entry or {}).get("file") or "")
+            if not source or (kind, key) not in used:
+                continue
+            name = _inside(facts.path, source)
+            if name in tree.files:
+                laid[kind][key] = {"file": made.file(name)}
+            else:
+                made.need(f"{kind}: {key} is", source, name, missing=True)
+    if made.problems:
+        raise SettingsError(*made.problems.values())
+    if (size := sum(map(len, made.parts.values()))) > LIMIT:
+        reason = (
+            f"it names {size // 1_000_000} MB of the repository, more than {LIMIT // 1_000_000}."
+        )
+        raise SettingsError(Problem("COMPOSE_FILE", reason, "", "Put them into an image."))
+    texts = {
+        "content.json": json.dumps({key: value for key, value in laid.items() if value}),
+        "contents": "".join(f"{each}\n" for each in sorted(made.contents)),
+        "places": "".join(f"{each}\n" for each in sorted(made.places)),
+        "marks": "".join(f"{name} {' '.join(sums)}\n" for name, sums in made.marks.items()),
+    }
+    parts = {name: text.encode() for name, text in texts.items() if text not in {"", "{}"}}
+    return Brought(
+        {**tree.parts, **made.parts, **parts}, [*tree.reads, *made.names], list(made.said)
+    )
+
+
+def _is_data(content: bytes) -> bool:
+    """Whether a file that a container may write to is one that it fills: empty in the repository
+    (the certificates of a proxy), or a database. Such a file is the host's, like a directory."""
+    return not content.strip() or b"\0" in content
+
+
+def _inside(path: str, source: str) -> str:
+    """The path in the repository that a path on a host stands for; empty for none."""
+    start = f"{path.rstrip('/')}/"
+    return posixpath.normpath(source.removeprefix(start)) if source.startswith(start) else ""
+
+
+def _digest(files: Mapping[str, bytes]) -> str:
+    found = hashlib.sha256()
+    for name, data in files.items():
+        kind = "x" if isinstance(data, Program) else "-"
+        found.update(f"{name}\0{kind}\0{len(data)}\0".encode() + data)
+    return found.hexdigest()[:24]

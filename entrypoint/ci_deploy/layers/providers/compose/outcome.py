@@ -1,0 +1,68 @@
+"""What the ends of the runs on the hosts mean for the deploy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ci_deploy.errors import (
+    DeployError,
+    DeployFailed,
+    Locked,
+    OutcomeUnknown,
+    Refused,
+    RolledBack,
+)
+from ci_deploy.layers.providers.compose.watch import Watch
+
+BYSTANDERS = {"live", "noop", "unchanged", "recalled"}  # what hosts do when another one fails
+
+
+def failure(watches: Sequence[Watch], how_to_follow: str) -> DeployError | None:
+    """The error that the ends add up to; None when all hosts run the release."""
+    bad = [watch for watch in watches if not (watch.end and watch.end.good)]
+    if not bad:
+        return None
+    first = next((w for w in bad if w.end and w.end.word not in BYSTANDERS), bad[0])
+    word, text = (first.end.word, first.end.text) if first.end else ("died", "")
+    several = len(watches) > 1
+    where = f"{first.host}: " if several else ""
+    lines = tuple(first.trouble[-20:])
+    others = _others(watches, first) if several else ""
+    back = any(watch.end and watch.end.word in {"rolled-back", "recalled"} for watch in watches)
+    if word == "locked":
+        return Locked(f"{where}{text}.", hint=how_to_follow)
+    if word == "refused":
+        return Refused(f"{where}{text}.")
+    if word == "died":
+        message = f"{where}the run on the host was killed. {others}".rstrip()
+        return OutcomeUnknown(message, hint="Run the job again: the next run heals it.")
+    if word == "broken":
+        hint = "The next deploy begins with another try to heal it."
+        return DeployFailed(f"{where}{text}. {others}".rstrip(), hint=hint, lines=lines)
+    if word == "stopped":
+        message = f"{where}{text}. It was stopped, for there is no release to go back to. {others}"
+        return DeployFailed(message.rstrip(), lines=lines)
+    if word in {"rolled-back", "recalled"} or back:
+        return RolledBack(f"{where}{text}. {others}".rstrip(), lines=lines)
+    return DeployFailed(
+        f"{where}{text}. Nothing that runs was touched. {others}".rstrip(), lines=lines
+    )
+
+
+def _others(watches: Sequence[Watch], first: Watch) -> str:
+    """What became of the other hosts."""
+    said = {
+        "live": "runs the new release",
+        "noop": "runs the new release",
+        "unchanged": "is as it was",
+        "recalled": "went back",
+        "rolled-back": "went back",
+        "stopped": "was stopped",
+        "died": "is unknown",
+    }
+    parts = [
+        f"{watch.host} {said.get(watch.end.word, watch.end.word) if watch.end else 'is unknown'}"
+        for watch in watches
+        if watch is not first
+    ]
+    return f"{', '.join(parts)}." if parts else ""

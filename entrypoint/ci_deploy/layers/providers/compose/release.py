@@ -1,0 +1,107 @@
+"""A release: everything that makes one, under one id, as it is kept on the hosts.
+
+The id is the tag and six digits of a hash over all that goes into it. So the same input is the same
+release, on every host and at every try, and nothing has to be counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from ci_deploy import __version__
+from ci_deploy.layers.providers.compose import start_first
+from ci_deploy.layers.providers.compose.model import Model
+from ci_deploy.net.ssh.client import quoted
+from ci_deploy.run.context import Context
+from ci_deploy.settings.parsers import NOTHING
+
+
+class Program(bytes):
+    """The content of an executable file."""
+
+
+class Release(NamedTuple):
+    """One release; `parts` are its files: path → bytes."""
+
+    id: str
+    revision: str
+    tag: str
+    facts: Mapping[str, str]
+    parts: Mapping[str, bytes] = NOTHING
+
+
+def make_release(
+    ctx: Context,
+    tag: str,
+    model: Model,
+    files: Mapping[str, bytes],
+    *,
+    again: str = "",
+) -> Release:
+    """Put a release together of what `as_parts` gives; `again` makes it another one
+    although its input is the same."""
+    texts = {
+        "services": model.flags(),
+        **{
+            f"before/{number}": command_file(step.command)
+            for number, step in enumerate(ctx.before_traffic, 1)
+        },
+    }
+    if rolled := start_first.plan(model):
+        texts["start-first"] = rolled
+    parts = {**files, **{name: text.encode() for name, text in texts.items()}}
+    digest = hashlib.sha256(f"{model.project}\0{ctx.revision}\0{again}".encode())
+    for name in sorted(parts):
+        digest.update(f"\0{name}\0{len(parts[name])}\0".encode() + parts[name])
+    facts = {**deployment_facts(ctx), "revision": ctx.revision, "tag": tag}
+    facts["id"] = f"{tag}-{digest.hexdigest()[:6]}"
+    parts["release.json"] = f"{json.dumps(facts)}\n".encode()
+    parts["order"] = f"{_number(ctx.facts.build)}\n".encode()
+    return Release(facts["id"], ctx.revision, tag, facts, parts)
+
+
+def deployment_facts(ctx: Context) -> dict[str, str]:
+    """Who deploys what from where, for the audit log."""
+    facts = ctx.facts
+    return {
+        "app": ctx.app,
+        "environment": ctx.environment,
+        "ref": facts.ref,
+        "actor": facts.actor,
+        "pipeline": facts.job_url,
+        "build": facts.build,
+        "tool": __version__,
+    }
+
+
+def command_file(command: Sequence[str]) -> str:
+    """A command as shell text: a comment for people, and the line that the host evaluates."""
+    shown = " ".join(" ".join(command).split())
+    return f"# {shown}\nset -- {quoted(command)}\n"
+
+
+def members(values: Mapping[str, str]) -> str:
+    """Values as further members of a JSON object that the host writes."""
+    return "".join(f", {json.dumps(key)}: {json.dumps(value)}" for key, value in values.items())
+
+
+def tar(parts: Mapping[str, bytes]) -> bytes:
+    """A tar with these files, for the owner only."""
+    import tarfile  # takes long to load, and other providers need none
+
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for name, content in parts.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            member.mode = 0o700 if isinstance(content, Program) else 0o600
+            archive.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() else 0

@@ -1,0 +1,263 @@
+"""One run on the hosts: upload, start, follow, and what its end means."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from ci_deploy.errors import DeployFailed, OutcomeUnknown, Unauthorized, Unreachable
+from ci_deploy.layers.providers.base import Ran
+from ci_deploy.layers.providers.compose.following import PATIENCE, Following
+from ci_deploy.layers.providers.compose.hosts import Host, Hosts
+from ci_deploy.layers.providers.compose.login import Login
+from ci_deploy.layers.providers.compose.outcome import failure
+from ci_deploy.layers.providers.compose.release import deployment_facts, members, tar
+from ci_deploy.layers.providers.compose.settings import ComposeSettings
+from ci_deploy.layers.providers.compose.watch import End, Watch
+from ci_deploy.run.context import Context
+
+ASKED = re.compile(r"https?://[\w.:\[\]{}-]+(/[^\s\"'\\?@#]*)?")
+KEEP = 5  # releases that were live
+URL_TIMEOUT = 60  # seconds for COMPOSE_CHECK_URL, unless COMPOSE_HEALTH_TIMEOUT says otherwise
+
+
+class Order(NamedTuple):
+    """What the hosts are to do."""
+
+    action: str  # deploy, rollback or recover
+    release: str
+    project: str
+    parts: Mapping[str, bytes]  # of the release; empty when the hosts have it
+    facts: Mapping[str, str]  # for the audit log
+    needs: Sequence[str] = ()  # services that commands before traffic need
+    migrates: bool = False  # there are commands before traffic
+    reject: bool = False  # what runs until now has failed: nobody shall go back to it
+
+
+class HostRun:
+    """A run with one name on all hosts."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        hosts: Hosts,
+        wanted: ComposeSettings,
+        order: Order,
+        login: Login,
+        where: Sequence[Host] = (),
+    ) -> None:
+        """`where`: some of the hosts; by default all of them, which then wait for each other."""
+        now = datetime.now(UTC)
+        self.name = f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}-{secrets.token_hex(2)}"
+        self.watches: list[Watch] = []
+        self.started = False
+        self._ctx = ctx
+        self._hosts = hosts
+        self._where = where or hosts.all
+        self._several = len(self._where) > 1 and order.action != "recover"
+        self._wanted = wanted
+        self._order = order
+        self._login = login
+        self._token = secrets.token_hex(8)
+        self._following = Following(ctx, hosts, ctx.app, self.name, self._token, self._judge)
+        self._objection: Exception | None = None  # of a layer, to how its command has ended
+
+    # --- upload and start ---
+
+    def start(self, what: str) -> bool:
+        """Upload and start it on all hosts; False when only planning.
+
+        Raises Unauthorized when the registry refuses us: then nothing was started anywhere.
+        """
+        hosts = self._where
+        stdin = {str(host): self._upload(host) for host in hosts}
+        self.started = not self._ctx.planning
+        results = self._hosts.change(
+            hosts, ["stage", self._ctx.app, self.name], lambda host: what.format(host=host), stdin
+        )
+        if any(result.planned for result in results):
+            return False
+        for host, result in zip(hosts, results, strict=True):
+            # (a host's shell may have said something of its own before)
+            if any(line.startswith("started") for line in result.lines):
+                continue
+            self._call_off()
+            if refusals := [line for line in result.lines if line.startswith("login ")]:
+                registry = self._login.host or "Docker Hub"
+                reason = refusals[-1].removeprefix("login ")
+                message = f"{registry} refuses the user {self._login.user} on {host}: {reason}"
+                raise Unauthorized(message, hint="Check DOCKER_USER and DOCKER_PASS.")
+            said = "\n".join(result.lines) or "no reason given"
+            message = f"{host} could not take the release: {said}"
+            raise DeployFailed(message, lines=result.lines, shown=False)
+        return True
+
+    def _call_off(self) -> None:
+        with contextlib.suppress(OutcomeUnknown, Unreachable):  # without a word they go back too
+            self.tell("another host could not take it", "back")
+
+    def _upload(self, host: Host) -> bytes:
+        run = {
+            "settings": self._settings(host),
+            "title": self._title(),
+            "meta": members({**deployment_facts(self._ctx), **self._order.facts}),
+        }
+        parts = {f"run/{name}": text.encode() for name, text in run.items()}
+        parts |= {f"release/{name}": content for name, content in self._order.parts.items()}
+        return f"{self._login.password}\n".encode() + tar(parts)
+
+    def _title(self) -> str:
+        facts = self._ctx.facts
+        by = facts.job_url or facts.actor
+        return f"{self._order.action} of {self._order.release}{f' by {by}' if by else ''}\n"
+
+    def _settings(self, host: Host) -> str:
+        """`key value` lines; the values stand in one line each and are never run."""
+        wanted, core = self._wanted, self._ctx.settings
+        first = host is self._where[0]
+        values = {
+            "token": self._token,
+            "action": self._order.action,
+            "release": self._order.release,
+            "project": self._order.project,
+            "run_service": wanted.run_service,
+            "deploy_env": wanted.deploy_env,
+            "registry": self._login.host,
+            "user": self._login.user,
+            "lock_timeout": core.lock_timeout,
+            "limit": core.timeout,
+            "steady": wanted.steady,
+            "health_timeout": wanted.health_timeout,
+            "url": wanted.check_url.replace("{host}", host.server.bracketed),
+            "client_url": self._client_url(host),
+            "url_timeout": wanted.health_timeout or URL_TIMEOUT,
+            "min_free": wanted.min_free,
+            "refuse_outdated": "yes" if core.refuse_outdated else "no",
+            "gates": "yes" if self._several else "no",
+            "recreate": "yes" if core.redeploy else "no",
+            "migrates": "yes" if self._order.migrates and first else "no",
+            "reject": "yes" if self._order.reject else "no",
+            "patience": int(PATIENCE),
+            "needs": " ".join(self._order.needs),
+            "keep": KEEP,
+        }
+        return "".join(f"{key} {value}\n" for key, value in values.items())
+
+    def _client_url(self, host: Host) -> str:
+        """What the host asks while it switches: what it asks anyway, else HEALTHCHECK_URL. Not one
+        with a query, in which there may be a token: the host's other users can see it."""
+        url = self._wanted.check_url or self._ctx.health_url
+        return url.replace("{host}", host.server.bracketed) if ASKED.fullmatch(url) else ""
+
+    # --- follow ---
+
+    def follow(self) -> None:
+        """Follow it to its end. Raises what that means, or what a command before traffic does."""
+        self.watches = self._following.follow(self._where, self._wanted.batch)
+        if self._objection:
+            raise self._objection
+        self._heal()
+        seen = [(watch.host, watch.client) for watch in self.watches if watch.client]
+        several = len(self._hosts.all) > 1
+        told = [f"{host}: {client}" if several else client for host, client in seen]
+        self._ctx.report.client = "; ".join(told)
+        if error := failure(self.watches, self._following.how_to_follow):
+            raise error
+
+    def _heal(self) -> None:
+        """A run that was killed on its host: let the host clear up, and see what it ends with."""
+        dead = [watch for watch in self.watches if watch.end and watch.end.word == "died"]
+        if not dead or self._order.action == "recover":
+            return
+        names = ", ".join(str(watch.host) for watch in dead)
+        self._ctx.console.warning(f"the run on {names} was killed; what it has left is cleared up.")
+        if self._agreed:
+            self.tell("", "keep")  # it may have died before it heard that
+        order = self._order._replace(action="recover", parts={})
+        hosts = [watch.host for watch in dead]
+        again = HostRun(self._ctx, self._hosts, self._wanted, order, self._login, hosts)
+        again.start("clear up on {host}")
+        ends = again._following.follow(hosts)
+        self._hosts.status(self._ctx.app)
+        for watch, healed in zip(dead, ends, strict=True):
+            watch.trouble = healed.trouble or watch.trouble
+            end = healed.end or End("died")
+            watch.end = _after_healing(watch, end, self._order.release, self._ctx.app)
+
+    def _judge(self, watch: Watch, number: int, code: int) -> str:
+        """A command before traffic has ended: let its layer look at it, and answer the host.
+
+        Nothing may be raised here, in the middle of reading what the hosts say.
+        """
+        lines = tuple(watch.spoken.get(number, [])[-20:])
+        try:
+            self._ctx.before_traffic[number - 1].check(Ran(code, lines))
+        except Exception as error:  # noqa: BLE001 - raised again when the hosts have ended
+            self._objection = error
+            return f"back {error}"
+        return f"step.{number}"
+
+    # --- the job is cancelled ---
+
+    @property
+    def open(self) -> bool:
+        """It was started, and may still go on."""
+        return self.started and not (self.watches and all(watch.end for watch in self.watches))
+
+    def cancel(self) -> None:
+        """Say on the hosts what the cancelled job wants; they do the rest."""
+        try:
+            if self._agreed:
+                self.tell("", "keep")
+            elif self._several or self._wanted.on_cancel == "rollback":
+                self.tell("the job was cancelled", "back")
+        except (OutcomeUnknown, Unreachable) as error:
+            self._ctx.console.warning(f"it may not have been heard: {error}")
+        self._ctx.console.indent(f"{self._what_now()}\n{self._following.how_to_follow}")
+
+    @property
+    def _agreed(self) -> bool:
+        """Several hosts that have all proven the release: calling one back would part them."""
+        return self._following.conductor.agreed
+
+    def _what_now(self) -> str:
+        release = self._order.release
+        if self._agreed:
+            return f"all hosts have proven {release}, so they keep it."
+        if self._wanted.on_cancel == "rollback":
+            subject = "the hosts go" if self._several else f"{self._where[0]} goes"
+            return f"{subject} back to what ran before (ON_CANCEL=rollback)."
+        if self._several:
+            return (
+                f"not all hosts have proven {release}: those that were switched go back, the "
+                "others stay as they are."
+            )
+        return (
+            f"{self._where[0]} finishes {release} without this job, or goes back when it is not "
+            "healthy."
+        )
+
+    def tell(self, text: str, *words: str) -> None:
+        """Say words to the run on all hosts."""
+        what = f"tell {{host}} to {'go back' if 'back' in words else 'go on'}"
+        self._hosts.change(
+            self._where,
+            ["tell", self._ctx.app, self.name, text, *words],
+            lambda host: what.format(host=host),
+            timeout=3.0,
+        )
+
+
+def _after_healing(watch: Watch, end: End, release: str, app: str) -> End:
+    """What a host whose run was killed runs in the end."""
+    facts, killed = watch.host.facts, "the run on the host was killed"
+    if end.word in {"live", "noop"}:  # noop: it died before its switch, or after all was done
+        live = facts.current == release and facts.live(app).up
+        return End("live") if live else End("failed", killed)
+    if end.word in {"rolled-back", "stopped"}:
+        return End(end.word, killed)
+    return End("broken", f"{killed}; {end.text}") if end.word == "broken" else End("died")

@@ -1,0 +1,168 @@
+"""Services that ask for it in the compose file (`deploy: update_config: order: start-first`) are
+replaced without a gap: the host starts their new containers beside the old ones. Swarm reads the
+same fields; Compose leaves them alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ci_deploy.errors import Problem, SettingsError
+
+if TYPE_CHECKING:
+    from ci_deploy.layers.providers.compose.hosts import Host
+    from ci_deploy.layers.providers.compose.model import Model
+
+MONITOR = 5.0  # seconds, as in Swarm
+DURATION = re.compile(r"([\d.]+)(ns|us|µs|ms|h|m|s)")  # as Compose prints it: 1m30s
+UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+READY = {"service_healthy", "service_completed_successfully"}
+
+
+class Update(NamedTuple):
+    """`update_config` of a service, with Swarm's defaults."""
+
+    parallelism: int = 1  # 0: all at a time
+    delay: float = 0.0  # seconds between two times
+    monitor: float = MONITOR  # seconds that new ones run before old ones are stopped
+    ready: tuple[str, ...] = ()  # services that it waits for
+    otherwise: tuple[str, ...] = ()  # what it says that is not done
+
+
+def update(entry: Mapping[str, Any]) -> Update | None:
+    """What a service says of it; None where it does not ask for start-first."""
+    config = (entry.get("deploy") or {}).get("update_config") or {}
+    if config.get("order") != "start-first":
+        return None
+    depends = entry.get("depends_on") or {}
+    action = config.get("failure_action", "rollback")
+    otherwise = [f"failure_action: {action}"] if action != "rollback" else []
+    if config.get("max_failure_ratio"):
+        otherwise.append(f"max_failure_ratio: {config['max_failure_ratio']}")
+    return Update(
+        int(config.get("parallelism", 1)),
+        _seconds(config.get("delay", "0s")),
+        _seconds(config.get("monitor", f"{MONITOR}s")),
+        tuple(each for each, how in depends.items() if (how or {}).get("condition") in READY),
+        tuple(otherwise),
+    )
+
+
+def _seconds(text: object) -> float:
+    return sum(float(number) * UNITS[unit] for number, unit in DURATION.findall(str(text)))
+
+
+def clashes(entries: Mapping[str, Mapping[str, Any]], tasks: Set[str]) -> Iterator[Problem]:
+    """Why old and new containers of a service cannot run at the same time."""
+    for name, entry in entries.items():
+        if (wanted := update(entry)) is None:
+            continue
+        for reason, remedy in (
+            *_own(entry, task=name in tasks),
+            *_ports(entry, wanted),
+            *_volumes(entry),
+            *_sharers(name, entries),
+        ):
+            yield _problem(name, reason, remedy)
+
+
+def _problem(name: str, reason: str, remedy: str) -> Problem:
+    stop_first = "or take `order: start-first` away: it is stopped first then."
+    reason = f"{name} has `order: start-first`, but {reason}."
+    return Problem("COMPOSE_FILE", reason, "", f"{remedy}, {stop_first}")
+
+
+Clash = tuple[str, str]  # reason and remedy
+
+
+def _own(entry: Mapping[str, Any], *, task: bool) -> Iterator[Clash]:
+    if task:
+        yield "it is a task that ends, so nothing is to be kept up", "Let it be `restart: always`"
+    if entry.get("container_name"):
+        only = f"only one container can be called {entry['container_name']}"
+        yield f"`container_name` is set: {only}", "Remove `container_name`"
+    mode = str(entry.get("network_mode") or "")
+    if mode == "host" or mode.startswith(("service:", "container:")):
+        reason = f"`network_mode: {mode}` lets old and new ones listen on the same ports"
+        yield reason, "Give it a network of its own, with a proxy in front"
+    networks = (entry.get("networks") or {}).values()
+    addresses = ("ipv4_address", "ipv6_address", "mac_address")
+    found = [key for each in networks for key in addresses if (each or {}).get(key)]
+    found += ["mac_address"] if entry.get("mac_address") and not found else []
+    if found:
+        reason = f"`{found[0]}` is fixed: only one container can have it"
+        yield reason, "Let Docker choose, and use the service's name"
+    for hook in ("pre_stop", "post_start"):
+        if entry.get(hook):
+            yield f"`{hook}` hooks are not run for it", f"Remove `{hook}`"
+
+
+def _ports(entry: Mapping[str, Any], wanted: Update) -> Iterator[Clash]:
+    """A range of ports does where it has room for old and new ones."""
+    replicas = int(entry.get("scale") or (entry.get("deploy") or {}).get("replicas") or 1)
+    both = replicas + (min(wanted.parallelism, replicas) or replicas)
+    for port in entry.get("ports") or ():
+        first, _, last = str(port.get("published") or "").partition("-")
+        if first and first != "0" and int(last or first) - int(first) + 1 < both:
+            published = port["published"]
+            if last:
+                reason = f"the ports {published} are too few: it needs {both} while it is replaced"
+            else:
+                reason = f"it publishes the port {published}, which only one container can have"
+            yield reason, "Publish the port of a proxy in front of it instead"
+
+
+def _volumes(entry: Mapping[str, Any]) -> Iterator[Clash]:
+    for volume in entry.get("volumes") or ():
+        if volume.get("type") == "volume" and not volume.get("source"):
+            yield _lost(str(volume.get("target")))
+
+
+def _lost(path: str) -> Clash:
+    reason = f"{path} is a volume without a name: new containers begin with an empty one"
+    return reason, f"Name it (`volumes: [data:{path}]`), or make it a `tmpfs`"
+
+
+def _sharers(name: str, entries: Mapping[str, Mapping[str, Any]]) -> Iterator[Clash]:
+    """Other services that live in its containers."""
+    for other, entry in entries.items():
+        inside = [k for k in ("network_mode", "ipc", "pid") if entry.get(k) == f"service:{name}"]
+        of = [str(each).split(":")[0] for each in entry.get("volumes_from") or ()]
+        inside += ["volumes_from"] if name in of else []
+        if inside:
+            yield f"{other} shares its container (`{inside[0]}`)", f"Give {other} its own"
+
+
+def check_images(hosts: Sequence[Host], model: Model) -> None:
+    """Raises SettingsError for volumes of the images that run, which the file gives no name."""
+    problems = {
+        (name, path): _problem(name, *_lost(path))
+        for host in hosts
+        for each in host.facts.containers
+        if each.project == model.project and not each.one_off
+        for name, service in model.services.items()
+        if name == each.service and service.update
+        for path in host.facts.image_volumes.get(each.image, ())
+        if path not in service.mounts
+    }
+    if problems:
+        raise SettingsError(*problems.values())
+
+
+def plan(model: Model) -> str:
+    """For the host, one line a service in the order in which they are replaced: `NAME PARALLELISM
+    DELAY MONITOR FILL NEED…`, with a plus at what has to be ready before."""
+    wanted = {n: s.update for n, s in model.services.items() if s.update and not s.optional}
+    ordered = dict.fromkeys(
+        each for name in wanted for each in (*model.needs(name), name) if each in wanted
+    )
+    lines = []
+    for name in ordered:
+        found = wanted[name]
+        needs = [each for each in model.needs(name) if each not in wanted]
+        marked = [f"+{each}" if each in found.ready else each for each in needs]
+        numbers = f"{found.parallelism} {found.delay:g} {found.monitor:.0f}"
+        fill = "yes" if model.services[name].filled else "no"
+        lines.append(" ".join((name, numbers, fill, *marked)) + "\n")
+    return "".join(lines)

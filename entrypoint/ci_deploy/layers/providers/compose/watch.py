@@ -1,0 +1,101 @@
+"""What one host's run says of itself: its log line by line, with marks for us among the lines."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ci_deploy.layers.providers.compose.hosts import Host
+
+NUMBERED = re.compile(r"(\d+)\|(.*)", re.S)
+KEPT = 1000  # lines of one command's output
+MENTION = 30.0  # seconds after which a phase that goes on is mentioned
+
+
+class End(NamedTuple):
+    """How a run ended on a host: one of the words of host/*.sh, and what it says of it."""
+
+    word: str
+    text: str = ""
+
+    @property
+    def good(self) -> bool:
+        """The host runs the release that was wanted."""
+        return self.word in {"live", "noop"}
+
+
+@dataclass
+class Watch:
+    """One host's run, as far as it was heard of."""
+
+    host: Host
+    token: str
+    show: Callable[[str], None]
+    say: Callable[[str], None]
+    changed: Callable[[], None]
+    judge: Callable[[Watch, int, int], None]  # a command before traffic: number, exit code
+    seen: int = 0  # lines of the log
+    phase: str = "queued"
+    since: float = field(default_factory=time.monotonic)
+    heard: float = field(default_factory=time.monotonic)  # or listened to again
+    spoke: float = field(default_factory=time.monotonic)  # the last word of its own, a tick too
+    gate: str = ""  # what it waits for
+    locked: bool = False
+    end: End | None = None
+    spoken: dict[int, list[str]] = field(default_factory=dict)  # output of commands before traffic
+    trouble: list[str] = field(default_factory=list)  # the last words of what failed
+    client: str = ""  # what a client saw of the switch
+    _into: list[str] | None = None
+
+    def line(self, text: str) -> None:
+        """A line of the `follow` session."""
+        self.heard = self.spoke = time.monotonic()
+        mark = f"@{self.token} "
+        if text.startswith(mark):
+            return self._live_mark(text.removeprefix(mark))
+        if not (found := NUMBERED.match(text)):
+            return self.show(text)  # a line so long that it came in pieces
+        if int(found[1]) <= self.seen:
+            return None
+        self.seen = int(found[1])
+        if found[2].startswith(mark):
+            return self._mark(*found[2].removeprefix(mark).split())
+        if self._into is not None:
+            self._into.append(found[2])
+            del self._into[:-KEPT]
+        return self.show(found[2])
+
+    def _mark(self, kind: str, *words: str) -> None:
+        """A mark in the log."""
+        if kind == "phase":
+            self.phase, self.since = words[0], time.monotonic()
+        elif kind == "gate":
+            self.gate = words[0]
+        elif kind == "client":
+            self.client = " ".join(words)
+        elif kind == "locked":
+            self.locked = True
+        elif kind == "begin":
+            self._into = self.spoken.setdefault(int(words[0]), [])
+        elif kind == "step":
+            self._into = None
+            self.judge(self, int(words[0]), int(words[1]))
+        elif kind == "trouble":
+            self._into = self.trouble
+        elif kind == "trouble_end":
+            self._into = None
+        self.changed()
+
+    def _live_mark(self, text: str) -> None:
+        """A mark that is not in the log, but sent while we listen."""
+        kind, _, rest = text.partition(" ")
+        if kind == "ended":
+            word, _, reason = rest.partition(" ")
+            self.end = End(word, reason)
+        elif kind == "tick" and time.monotonic() - self.since > MENTION:
+            self.since = time.monotonic()
+            self.say(f"… {self.host}: still {self.phase.replace('-', ' ')}")
+        self.changed()

@@ -1,0 +1,180 @@
+"""What a Dokku server's answers mean: reports, and the words of a deploy.
+
+Facts: the documentation of Dokku 0.38 (deployment/application-management, deployment/methods/git,
+processes/process-management); the messages are explained in docs/dokku.md.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from ci_deploy.git.revision import SHA
+from ci_deploy.process.program import Result
+
+
+def report(answer: Result) -> dict[str, str]:
+    """`       Git deploy branch:     main` → {"deploy branch": "main"}.
+
+    The text form is the one that all versions have; before 0.38 its keys begin with the plugin.
+    """
+    lines = answer.text.splitlines()
+    heading = re.search(r"(\w+) information", lines[0]) if lines else None
+    plugin = f"{heading[1]} " if heading else ""
+    pairs = (line.partition(":") for line in lines if ":" in line)
+    return {key.strip().lower().removeprefix(plugin): value.strip() for key, _, value in pairs}
+
+
+def builds(answer: Result) -> list[dict[str, str]]:
+    """`builds:list --format json` (0.38): id, source, status, started_at and more."""
+    try:
+        found = json.loads(answer.out or b"[]")
+    except ValueError:
+        return []
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def seconds(duration: str) -> float:
+    """`1m6s`, as Go prints it → 66; infinite for what is no duration."""
+    parts = re.findall(r"([\d.]+)(h|ms|m|s)", duration)
+    scale = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+    return sum(float(number) * scale[unit] for number, unit in parts) if parts else float("inf")
+
+
+def version(answer: Result) -> tuple[int, ...]:
+    """`dokku version 0.38.27` → (0, 38, 27)."""
+    match = re.search(r"(\d+)\.(\d+)\.(\d+)", answer.text)
+    return tuple(map(int, match.groups())) if match else ()
+
+
+def revision(metadata: str) -> str:
+    """The deploy source's metadata, if it is a commit.
+
+    It is written after a deploy has succeeded; GIT_REV and the git plugin's `sha` are not (the one
+    is set before the build, the other is just the repository's HEAD).
+    """
+    return metadata if SHA.fullmatch(metadata) else ""
+
+
+def wants_none(scale: Result) -> bool:
+    """Whether `ps:scale` wants no process at all, or says nothing of any."""
+    counts = re.findall(r"(?m)^[\w-]+: +(\d+)$", scale.text)
+    return scale.exit_code == 0 and not any(map(int, counts))
+
+
+def address(urls: Iterable[str]) -> str:
+    """The one to show of an app's URLs; empty when there is none."""
+    found = list(urls)
+    return next(iter([url for url in found if url.startswith("https://")] or found), "")
+
+
+# What Dokku says when a deploy does not happen or fails (facts: docs/dokku.md, "Messages").
+# pattern → message, hint. The first that is found wins.
+DEPLOYED = re.compile(r"Application deployed:")
+SKIPPED = re.compile(r"Skipping deployment")
+BUILDING = re.compile(r"-----> (Cleaning up|Building)")
+DEPLOYING = re.compile(r"-----> Deploying ")
+CHECKING = re.compile(r"Attempting pre-flight checks \((?P<dyno>[\w.-]+)\)")
+RENAMING = re.compile(r"-----> Renaming containers")
+URL = re.compile(  # after "Application deployed:"
+    r"^(?:remote: +)?(?:\x1b\[\d*G)? *(?P<url>https?://[^\s\x1b]+)\s*(?:\x1b\[K)?\s*$"
+)
+NOT_YET = re.compile(r"App not currently deploying|No matching app deploy found")  # builds:cancel
+UNCHANGED = re.compile(r"No changes detected")
+LOCKED = re.compile(r"currently has a deploy lock in place")
+UP_TO_DATE = re.compile(r"Everything up-to-date")
+REJECTED = re.compile(r"\[rejected\].*\((non-fast-forward|fetch first|stale info)\)")
+NOT_MOVED = re.compile(  # by git, after the hook that deploys has ended well
+    r"^ ! \[remote rejected\].*\((?!pre-receive hook declined)(?P<why>[^()]+)\)$"
+)
+WHY_NOT_MOVED = re.compile(r"^remote: error: (.*\bref(s/heads/|\b).*|refusing to update .*)")
+RACED = re.compile(r"is at [0-9a-f]{40,64} but expected|reference already exists")
+LOST = re.compile(
+    r"remote end hung up|Connection (to \S+ )?(closed by|reset)|Connection closed|Broken pipe"
+    r"|early EOF|unexpected disconnect|Could not read from remote repository"
+    r"|^error: .* died of signal \d+$"
+)
+REPAIR = "Its own words are above. Repair it and deploy again."
+REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
+    re.compile(r"you must push to (?P<a>\S+?)\.?$"): (
+        "the push went to a branch that Dokku does not deploy; it deploys `{a}`.",
+        "Unset DOKKU_DEPLOY_BRANCH, or set it to `{a}`.",
+    ),
+    re.compile(r"Invalid branch name '(?P<a>[^']*)'"): (
+        "the app's deploy branch `{a}` is not a valid branch name.",
+        "On the server: `dokku git:set {app} deploy-branch main`.",
+    ),
+    re.compile(r"Execution of (?P<a>\w+) task failed: (?P<b>.*)"): (
+        "the {a} task failed: {b}",
+        REPAIR,
+    ),
+    re.compile(r"required env var (?P<a>\S+) has no value"): (
+        "app.json requires the variable {a}, which is not set on the app.",
+        "Set it with APP_CONFIG, or on the server with `dokku config:set`.",
+    ),
+    re.compile(r"Could not start due to (?P<a>.*)"): (
+        "the new version did not start: {a}",
+        "On the server, `dokku logs:failed {app}` shows what it has said.",
+    ),
+    re.compile(r"Specified build-dir not found in sourcecode working directory: (?P<a>.*)"): (
+        "Dokku builds the directory {a} (its `build-dir`), which is not in what it was sent.",
+        "On the server, `dokku builder:set {app} build-dir` unsets it; APP_DIR sets it.",
+    ),
+    re.compile(r"clone of '(?P<a>[^']*)' into submodule path '(?P<b>[^']*)' failed"): (
+        "the server cannot clone the submodule {b} from {a}.",
+        "DEPLOY_METHOD=archive brings it from the checkout; `dokku git:auth` lets the server in.",
+    ),
+    re.compile(r"App build failed"): (
+        "the build failed.",
+        REPAIR,
+    ),
+    re.compile(r"Archive contains symlinks (with absolute targets|pointing outside)"): (
+        "Dokku takes no archive with symbolic links that have `..` or a `/` at the start.",
+        "DEPLOY_METHOD=push brings them.",
+    ),
+    re.compile(r"Archive (exceeds maximum|contains \d+ entries).*?(?P<a>\d+)( bytes)?$"): (
+        "the archive is bigger than Dokku takes (limit: {a}).",
+        "DEPLOY_METHOD=push has none; on the server: `dokku git:set --global archive-max-files N`.",
+    ),
+    re.compile(r"Failed to pull image: (?P<a>\S+)"): (
+        "the server cannot pull the image {a}.",
+        "Is it pushed? For a private registry: `dokku registry:login` on the server.",
+    ),
+    re.compile(r"auto-creation disabled"): (
+        "the app does not exist, and Dokku is told not to create apps.",
+        "Create it, or set DOKKU_CREATE_APP=true.",
+    ),
+    re.compile(r"cannot lock ref '(?P<a>[^']*)': '(?P<b>[^']*)' exists"): (
+        "the branch `{a}` cannot be made beside `{b}`.",
+        "On the server, in the app's repository: `git update-ref -d {b}`.",
+    ),
+    re.compile(r"refusing to update checked out branch|branch is currently checked out"): (
+        "the app's repository on the server has a work tree, and git does not move its branch.",
+        "On the server, in the app's repository: `git config core.bare true`.",
+    ),
+    re.compile(r"denying non-fast-forward|remote rejected.*\(non-fast-forward\)"): (
+        "the app's repository on the server denies going back (receive.denyNonFastForwards).",
+        "On the server, in the app's repository: `git config receive.denyNonFastForwards false`.",
+    ),
+    re.compile(r"shallow update not allowed"): (
+        "the clone is shallow, and git refuses that (after having deployed it).",
+        "Fetch the whole history.",
+    ),
+}
+
+
+def reason(lines: Sequence[str], app: str = "APP") -> tuple[str, str]:
+    """Why a deploy failed, and what to do; empty texts when it says nothing that is known."""
+    for pattern, (message, hint) in REASONS.items():
+        for line in lines:
+            if match := pattern.search(line):
+                found = {**match.groupdict(), "app": app}
+                return message.format(**found), hint.format(**found)
+    return "", ""
+
+
+def patterns() -> list[re.Pattern[str]]:
+    """All of them: what is worth keeping of a long log."""
+    own = [each for each in globals().values() if isinstance(each, re.Pattern)]
+    return [*own, *REASONS]

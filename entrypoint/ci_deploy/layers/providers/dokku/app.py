@@ -1,0 +1,287 @@
+"""An app on a Dokku server: what is known of it, its config, and what we note on it.
+
+Dokku keeps no history of releases and has no place for notes, so four config variables of the app
+hold ours: what is unfinished, what was deployed, that it is a review app, and which directory is
+built since this tool has said so. They are set without a restart and mean nothing to the app.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from ci_deploy.errors import DeployError, DeployFailed
+from ci_deploy.layers.providers.base import Deployed, Live
+from ci_deploy.layers.providers.dokku import answers, notes, processes
+from ci_deploy.layers.providers.dokku.config_values import encoded, refused
+from ci_deploy.layers.providers.dokku.processes import Health
+from ci_deploy.layers.providers.dokku.server import DokkuServer
+from ci_deploy.output.redaction import Redactor
+from ci_deploy.process.program import Change, Result
+from ci_deploy.settings import SECRET_CONFIG_KEY
+from ci_deploy.settings.parsers import NOTHING
+
+UNFINISHED = "CI_DEPLOY_UNFINISHED"
+HISTORY = "CI_DEPLOY_HISTORY"
+REVIEW = "CI_DEPLOY_REVIEW_APP"
+BUILD_DIR = "CI_DEPLOY_BUILD_DIR"
+OURS = (UNFINISHED, HISTORY, REVIEW, BUILD_DIR)
+WAYS = {  # the deploy source → the way
+    "git-push": "push", "docker-image": "image", "tar": "archive", "tar.gz": "archive",
+    "zip": "archive",
+}  # fmt: skip
+REMEMBERED = 10  # deployments in the history
+
+
+class State(NamedTuple):
+    """An app as the server describes it."""
+
+    exists: bool = False
+    live: Live = Live()
+    branch: str = ""
+    locked: bool = False
+    skip_deploy: bool = False  # a build is not deployed
+    health: Health = Health()
+    recorded: str = ""  # the revision that Dokku itself says is deployed
+    source: str = ""  # how its code came: git-push, docker-image, …
+    identity: str = ""  # what the server calls that code: a commit or an image
+    folder: str | None = None  # of the repository, that was built; None: not known
+    updated: int = 0  # seconds since 1970 of its last code, or of its creation; 0: not known
+    config: Mapping[str, str] = NOTHING
+
+    @property
+    def containers(self) -> frozenset[str]:
+        """The ids of those that get the traffic."""
+        return self.health.containers
+
+    @property
+    def settled(self) -> bool:
+        """What Dokku records is what runs."""
+        return self.recorded == self.live.revision
+
+    @property
+    def way(self) -> str:
+        """How its code came: push, archive, image, or the server's own word."""
+        return WAYS.get(self.source, self.source)
+
+    @property
+    def deployments(self) -> list[dict[str, str]]:
+        """Our history of it, newest first."""
+        try:
+            found = json.loads(self.config.get(HISTORY, "[]"))
+        except ValueError:
+            return []
+        entries = found if isinstance(found, list) else []
+        return [each for each in entries if isinstance(each, dict) and "revision" in each]
+
+
+class App:
+    """One app: asks and changes it."""
+
+    def __init__(self, server: DokkuServer, redactor: Redactor) -> None:
+        self._server = server
+        self._redactor = redactor
+
+    def survey(
+        self, name: str, *more: Sequence[str], urls: bool = True
+    ) -> tuple[State, list[Result]]:
+        """Everything about the app in one round, and the answers to `more` questions. Without
+        `urls`, which take the server long, its address is what we have noted at its last deploy."""
+        wanted = [["urls", name]] if urls else []
+        apps, git, inspect, skips, config, *rest = self._server.ask(
+            ["apps:report", name],
+            ["git:report", name],
+            ["ps:inspect", name],
+            ["ps:report", name, "--ps-skip-deploy"],
+            ["config:export", name, "--format", "json"],
+            *wanted,
+            *more,
+        )
+        if apps.exit_code:
+            return State(), rest[len(wanted) :]
+        source = answers.report(apps)
+        base = _kept(answers.report(git), State(config=self.config(config, name)))
+        created = source.get("created at", "")
+        base = base._replace(
+            skip_deploy=skips.text.strip() == "true",
+            updated=base.updated or (int(created) if created.isdecimal() else 0),
+        )
+        url = answers.address(_urls(rest[0])) if urls else self._noted_url(name, base)
+        base = base._replace(live=Live(url=url))
+        state = self._state(name, source, self._health(name, inspect), base)
+        return state, rest[len(wanted) :]
+
+    def look(self, name: str, before: State, beside: Change | None = None) -> State:
+        """The short form: what runs now; the rest is what `before` has told."""
+        new = [] if before.exists else [["git:report", name]]  # created meanwhile
+        apps, inspect, *rest = self._server.ask(
+            ["apps:report", name], ["ps:inspect", name], *new, beside=beside
+        )
+        before = _kept(answers.report(rest[0]), before) if new else before
+        return self._state(name, answers.report(apps), self._health(name, inspect), before)
+
+    def glance(self, name: str, before: State) -> State:
+        """The shortest form, with the seconds of a cancelled run: the revision first, which the
+        server tells at once; how its processes are only when that comes in time."""
+        source = answers.report(self._server.ask(["apps:report", name])[0])
+        before = before._replace(exists=True)
+        health, busy = Health(known=False), source.get("locked") == "true"
+        with contextlib.suppress(DeployError):
+            busy = self._busy(name, source)
+            health = self._health(name, self._server.ask(["ps:inspect", name])[0])
+        return self._state(name, source, health, before, busy=busy)
+
+    def url(self, name: str) -> str:
+        """Its address, asked anew; empty when it has none."""
+        return answers.address(_urls(self._server.ask(["urls", name])[0]))
+
+    def _noted_url(self, name: str, state: State) -> str:
+        noted = next(iter(state.deployments), {}).get("url")
+        return self.url(name) if noted is None else noted
+
+    def _health(self, name: str, inspect: Result) -> Health:
+        """Asks more only where Docker's answer leaves it open: no process at all is right only
+        where none is wanted."""
+        if found := processes.inspected(inspect):
+            return Health(found)
+        ps = self._server.ask(["ps:report", name])[0]
+        health, state = processes.reported(ps), answers.report(ps)
+        if state.get("processes") == "0" and state.get("deployed") == "true":
+            scale = self._server.ask(["ps:scale", name])[0]
+            return health._replace(lacking=not answers.wants_none(scale))
+        return health
+
+    def _busy(self, name: str, source: Mapping[str, str]) -> bool:
+        """Whether a deploy is going on: a failed build leaves the lock behind."""
+        if source.get("locked") != "true":
+            return False
+        words = ["builds:list", name, "--format", "json", "--status", "running"]
+        listed = self._server.ask(words)[0]
+        return listed.exit_code != 0 or bool(answers.builds(listed))  # Dokku < 0.38 has none
+
+    def set_config(self, name: str, changes: Mapping[str, str], *, what: str) -> Result:
+        """Set variables without a restart: values byte for byte, and in no argv of ours."""
+        pairs = [f"{key}={encoded(value)}" for key, value in changes.items()]
+        words = ["config:set", name, "--no-restart", "--encoded", *pairs]
+        done = self._server.change_hidden(words, what=what, quiet=True, ok=None)
+        if done.exit_code:  # its words are kept to ourselves: they quote other variables' values
+            raise refused(f"Dokku refuses to set {', '.join(changes)}", name, done)
+        return done
+
+    def set_and_check(self, name: str, changes: Mapping[str, str], *, what: str) -> None:
+        """The same, and see that the server gives back what was set. Raises DeployFailed."""
+        done = self.set_config(name, changes, what=what)
+        if done.planned:
+            return
+        now = self.read_config(name)
+        if wrong := [key for key, value in changes.items() if now.get(key) != value]:
+            message = f"the server holds other values than it was given: {', '.join(wrong)}."
+            raise DeployFailed(message, hint="Dokku cannot store every value: encode these.")
+
+    def read_config(self, name: str) -> Mapping[str, str]:
+        """The app's variables, asked anew. Raises DeployFailed when the server cannot read them."""
+        return self.config(self._server.ask(["config:export", name, "--format", "json"])[0], name)
+
+    def unset_config(self, name: str, *keys: str, what: str) -> None:
+        """Remove variables without a restart."""
+        words = ["config:unset", name, "--no-restart", *keys]
+        done = self._server.change(words, what=what, quiet=True, ok=None)
+        if done.exit_code:
+            raise refused(f"Dokku refuses to unset {', '.join(keys)}", name, done)
+
+    def config_of(self, name: str) -> Mapping[str, str]:
+        """The variables of another app. Raises DeployFailed."""
+        return self.config(self._server.ask(["config:export", name, "--format", "json"])[0], name)
+
+    def config(self, answer: Result, name: str) -> Mapping[str, str]:
+        """The app's variables; those that look like secrets are hidden from now on.
+
+        Raises DeployFailed when the server cannot read them: to go on as if there were none would
+        lose our notes, and Dokku would deploy the app without any process.
+        """
+        if answer.exit_code:
+            raise refused("Dokku cannot read its config", name, answer)
+        try:
+            found = json.loads(answer.out)
+        except ValueError:
+            return {}
+        if not isinstance(found, dict):
+            return {}
+        for key, value in found.items():
+            if SECRET_CONFIG_KEY.search(key) and key not in OURS:
+                self._redactor.add(str(value))
+        return {str(key): str(value) for key, value in found.items()}
+
+    def _state(
+        self,
+        name: str,
+        source: Mapping[str, str],
+        health: Health,
+        base: State,
+        *,
+        busy: bool | None = None,
+    ) -> State:
+        """What the reports mean, beside what `base` has told before."""
+        metadata, kind = source.get("deploy source metadata", ""), source.get("deploy source", "")
+        image = kind == "docker-image"
+        commit = base.identity
+        if kind and not image and not answers.revision(metadata):
+            commit = self._server.ref(name, base.branch)  # the report names HEAD, of any branch
+        state = base._replace(
+            locked=source.get("locked") == "true",
+            source=kind,
+            identity=metadata if image else commit,
+            health=health,
+        )
+        revision = "" if image else answers.revision(metadata)
+        last = next(iter(state.deployments), {})
+        if not revision:  # an archive or an image: what we have noted of it, if it is still that
+            revision = last.get("revision", "") if last.get("as") == state.identity else ""
+        ours = last.get("revision") == revision and last.get("way") == state.way
+        folder = last.get("dir") if ours else None
+        live = Live(
+            revision=notes.running(base.config.get(UNFINISHED, ""), revision, health.containers),
+            up=health.up,
+            url=base.live.url,
+            detail=health.detail,
+            busy=self._busy(name, source) if busy is None else busy,
+            unchecked=not health.known,
+        )
+        return state._replace(live=live, recorded=revision, folder=folder)
+
+
+def _kept(repository: Mapping[str, str], base: State) -> State:
+    """What the app's repository on the server tells, from `git:report`."""
+    kinds = ("computed deploy branch", "deploy branch", "global deploy branch")
+    updated = repository.get("last updated at", "")
+    return base._replace(
+        exists=True,
+        branch=next(filter(None, (repository.get(key, "") for key in kinds)), "master"),
+        identity=repository.get("sha", ""),
+        updated=int(updated) if updated.isdecimal() else 0,
+    )
+
+
+def _urls(answer: Result) -> list[str]:
+    return answer.text.split() if answer.exit_code == 0 else []
+
+
+def with_deployment(
+    state: State,
+    entry: Deployed,
+    *,
+    way: str,
+    folder: str,
+    identity: str = "",
+    url: str | None = None,
+) -> str:
+    """Our history with one deployment more, all that it takes to bring the same again; `identity`
+    is the server's name of an upload."""
+    new = {"revision": entry.revision, "at": entry.at, "by": entry.by, "way": way, "dir": folder}
+    if url is not None:
+        new["url"] = url
+    if identity:
+        new["as"] = identity
+    return json.dumps([new, *state.deployments][:REMEMBERED])

@@ -1,0 +1,113 @@
+"""`MIGRATE=before`: build, run the steps in the new release, and only then let it go live.
+
+Facts: `ps:set APP skip-deploy true`, the push, `run` (which takes the image that was built last),
+`deploy APP latest`, `ps:set APP skip-deploy` (docs processes/process-management, 0.38). `deploy`
+fails without the tag; with it, it takes no lock, is in no list of builds and says nothing of its
+success. So skip-deploy stays on until it has ended: what others push meanwhile is only built.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ci_deploy.errors import DeployFailed, Locked, ToolMissing
+from ci_deploy.layers.providers.base import Provider, Step
+from ci_deploy.layers.providers.dokku import answers, notes, processes
+from ci_deploy.layers.providers.dokku.app import State
+from ci_deploy.layers.providers.dokku.code import Code
+from ci_deploy.layers.providers.dokku.provider import DokkuApp
+from ci_deploy.layers.providers.dokku.server import DokkuServer
+from ci_deploy.run.context import Context
+
+SINCE = (0, 38, 0)
+PAUSE = 2.0  # seconds between two questions after another run
+QUIET = 15.0  # seconds without a sign of life of a run, after which it is taken for killed
+
+
+def check_version(server: DokkuServer) -> None:
+    """Raises ToolMissing before anything is changed."""
+    if server.version and not server.at_least(*SINCE):
+        message = f"Dokku {'.'.join(map(str, server.version))} cannot build without deploying."
+        raise ToolMissing(message, hint="MIGRATE=before needs Dokku 0.38; MIGRATE=after does not.")
+
+
+def wait(app: DokkuApp) -> bool:
+    """Wait for another run that holds its build back: something of it is at work on the server, or
+    was a moment ago; else it was killed. Whether there was anything to wait for. Raises Locked."""
+    ctx, began = app.ctx, time.monotonic()
+    quiet_since = None
+    while app.state.skip_deploy and notes.is_held_back(app.unfinished()):
+        now = time.monotonic()
+        if now - began > ctx.settings.lock_timeout:
+            message = f"another deploy of {ctx.app} is running its migrations (LOCK_TIMEOUT)."
+            raise Locked(message, hint="Deploy again later.")
+        if app.server.works(ctx.app):
+            quiet_since = None
+        elif quiet_since is None:
+            quiet_since = now
+        elif now - quiet_since > QUIET:
+            break
+        if now - began < PAUSE:
+            ctx.console.indent(f"another deploy of {ctx.app} holds its build back; waiting")
+        ctx.cancellation.sleep(PAUSE)
+        app.state = app.apps.survey(ctx.app, urls=False)[0]
+    return time.monotonic() - began >= PAUSE
+
+
+class BeforeTraffic:
+    """One deploy in three parts. A note on the app says that the old one still runs: Dokku itself
+    reports a built revision as deployed."""
+
+    def __init__(
+        self, ctx: Context, server: DokkuServer, provider: Provider[Any], state: State
+    ) -> None:
+        self._ctx = ctx
+        self._server = server
+        self._provider = provider
+        self._containers = state.containers
+        self._note = notes.built_over(state.live.revision, state.containers)
+
+    def run(self, code: Code, steps: Sequence[Step], restore: Callable[[], None]) -> bool:
+        """False when it was only planned. Raises DeployFailed and what the steps' checks raise."""
+        app = self._ctx.app
+        self._provider.remember(self._note)
+        words = ["ps:set", app, "skip-deploy", "true"]
+        self._server.change(words, what=f"hold {app} back when it is built", quiet=True)
+        code.held_back = True
+        code.run()
+        if not self._ctx.planning and not code.said(answers.SKIPPED):
+            message = "somebody has let it go live before its migrations."
+            raise DeployFailed(message, hint="Let only one job at a time deploy an app.")
+        for step in steps:
+            ran = self._provider.run(step.command, what=step.what)
+            if not ran.planned:
+                step.check(ran)
+        if not self._ctx.planning:
+            self._check_built()
+        result = self._server.change(
+            ["deploy", app, "latest"], what=f"let {app} go live", ok=None, watch=code.watch
+        )
+        if not result.planned and (result.exit_code or not self._replaced()):
+            message, hint = answers.reason(result.lines, app)
+            raise DeployFailed(message or "it did not go live.", hint=hint, lines=result.lines)
+        restore()
+        return not result.planned
+
+    def _check_built(self) -> None:
+        """`deploy` takes the image that was built last, under no lock: it has to be ours."""
+        app = self._ctx.app
+        built = answers.report(self._server.ask(["apps:report", app])[0])
+        revision = answers.revision(built.get("deploy source metadata", ""))
+        other = revision[:7] if revision != self._ctx.revision else ""
+        if not other and self._server.running_builds(app):
+            other = "another revision"
+        if other:
+            message = f"{other} was built meanwhile, so nothing went live."
+            raise DeployFailed(message, hint="Let only one job at a time deploy an app.")
+
+    def _replaced(self) -> bool:
+        """Whether new containers run: `deploy` does not say that it has deployed."""
+        now = processes.reported(self._server.ask(["ps:report", self._ctx.app])[0]).containers
+        return not now or not now & self._containers

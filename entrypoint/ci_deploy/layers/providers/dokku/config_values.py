@@ -1,0 +1,40 @@
+"""Values of an app's config as Dokku stores them, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+
+from ci_deploy.errors import DeployFailed
+from ci_deploy.process.program import Result
+
+
+def unstorable(values: Mapping[str, str]) -> list[str]:
+    """Names of values that Dokku does not give back as they were: its ENV file loses a `"` at the
+    end, cannot be read after a `\\` at the end, and makes numbers of what looks like one."""
+    return [name for name, value in values.items() if value.endswith(('"', "\\")) or _odd(value)]
+
+
+def _odd(value: str) -> bool:
+    number = re.fullmatch(r"[+-]?[0-9]{1,19}", value) is not None
+    return "\0" in value or (number and str(int(value)) != value)
+
+
+def refused(message: str, app: str, done: Result) -> DeployFailed:
+    """An error about the config without the server's words, which hold values."""
+    words = "\n".join(done.lines) + done.errors
+    if re.search(r"unterminated quoted value|unexpected character|zero length string", words):
+        hint = (
+            "The app's file of variables is broken, and Dokku cannot mend it: as root there,"
+            f' correct the value that ends in `"` or a backslash in /home/dokku/{app}/ENV, until '
+            f"`dokku config:export {app}` works again."
+        )
+        return DeployFailed(f"{message}: that of {app} cannot be parsed.", hint=hint)
+    hint = "Its words are not shown, for they may hold values of variables."
+    return DeployFailed(f"{message} of {app} (exit code {done.exit_code}).", hint=hint)
+
+
+def encoded(text: str) -> str:
+    """A value as `config:set --encoded` takes it."""
+    return base64.b64encode(text.encode()).decode()

@@ -1,0 +1,37 @@
+"""Exporting an app's databases before they are migrated."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ci_deploy.errors import DeployFailed
+from ci_deploy.layers.providers.dokku.server import DokkuServer
+
+KINDS = ("postgres", "mysql", "mariadb", "mongo")
+
+
+def export(server: DokkuServer, app: str, folder: Path) -> None:
+    """Write `deploy-backup-NAME.dump` for each database that the app is linked to.
+
+    Raises DeployFailed when one cannot be exported, or when there is none.
+    """
+    listed = server.ask(["plugin:list"])[0].text
+    kinds = [kind for kind in KINDS if re.search(rf"(?m)^\s*{kind}\s", listed)]
+    links = server.ask(*([f"{kind}:app-links", app] for kind in kinds)) if kinds else []
+    found = [
+        (kind, name)
+        for kind, answer in zip(kinds, links, strict=True)
+        for name in answer.text.split()
+        if answer.exit_code == 0
+    ]
+    if not found:
+        message = f"BACKUP_BEFORE_MIGRATE: no database is linked to {app}."
+        raise DeployFailed(message, hint="Unset it, or link the database as a Dokku service.")
+    for kind, name in found:
+        path = folder / f"deploy-backup-{name}.dump"
+        what = f"export the {kind} service {name} to {path.name}"
+        size = server.save([f"{kind}:export", name], path, what=what)
+        if size == 0:
+            message = f"the export of {name} is empty, so nothing was migrated."
+            raise DeployFailed(message)

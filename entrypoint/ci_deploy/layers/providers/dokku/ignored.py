@@ -1,0 +1,76 @@
+"""An archive as Dokku has to get it, so that it builds what it would build of a push.
+
+Facts: `git:from-archive` puts the files into a repository with `git add --all`, which leaves out
+what `.gitignore` matches. To git itself a tracked file is never ignored, so a push has them all.
+Where a directory is all that an archive holds, Dokku takes it for a wrapper and leaves it out.
+"""
+
+from __future__ import annotations
+
+import io
+import posixpath
+from pathlib import Path
+
+from ci_deploy.run.context import Context
+
+NAME = ".gitignore"
+NOTHING = b"\n# by ci-deploy, for this archive only: all of its files are tracked\n!*\n"
+
+
+def keep(ctx: Context, path: Path) -> None:
+    """Have Dokku take all files of a tar archive: where one would be left out, the `.gitignore`
+    that does so ends with `!*` in the archive. An empty one keeps a directory that is alone."""
+    import tarfile  # takes long to load, and most runs need none
+
+    with tarfile.open(path) as archive:
+        tops = {each.name.partition("/")[0] for each in archive}
+        members = {each.name: each for each in archive if not each.isdir()}  # later ones win
+        rules = {
+            name: (file.read() if (file := archive.extractfile(each)) else b"")
+            for name, each in members.items()
+            if posixpath.basename(name) == NAME and each.isfile()
+        }
+    changed, dropped = set[str](), 0
+    while found := _matches(ctx, path.with_suffix(".ignore"), rules, sorted(members)):
+        sources = {source for source, _ in found if source in rules} - changed
+        dropped = dropped or len(found)
+        if not sources:
+            break  # somebody else's rules
+        for source in sources:
+            rules[source] += NOTHING
+        changed |= sources
+    if len(tops) == 1 and not tops & members.keys():
+        with tarfile.open(path, "a:") as archive:
+            archive.addfile(tarfile.TarInfo(NAME))
+    if not changed:
+        return
+    with tarfile.open(path, "a:") as archive:
+        for name in sorted(changed):
+            member = members[name]
+            member.size = len(rules[name])
+            archive.addfile(member, io.BytesIO(rules[name]))
+    files = "1 tracked file is" if dropped == 1 else f"{dropped} tracked files are"
+    ctx.console.indent(
+        f"{files} matched by {', '.join(sorted(changed))}, and Dokku would leave them out of an "
+        "archive: there that file ends with `!*`."
+    )
+
+
+def _matches(
+    ctx: Context, folder: Path, rules: dict[str, bytes], names: list[str]
+) -> list[tuple[str, str]]:
+    """The file with the rule, and the file that it matches."""
+    if not rules:
+        return []
+    for name, text in rules.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(text)
+    asked = ctx.repository.git(
+        f"--work-tree={folder}", "-C", str(folder),
+        "check-ignore", "--no-index", "--verbose", "-z", "--stdin",
+        ok=(0, 1), stdin="\0".join(names).encode(errors="surrogateescape"),
+    )  # fmt: skip
+    words = asked.out.decode(errors="surrogateescape").split("\0")
+    found = zip(words[0::4], words[2::4], words[3::4], strict=False)
+    return [(source, name) for source, rule, name in found if not rule.startswith("!")]

@@ -1,0 +1,276 @@
+"""Dokku: brings the code to the server, and believes only what the server then reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from ci_deploy.errors import DeployFailed, OutcomeUnknown, Refused, SkipDeploy
+from ci_deploy.layers.providers.base import Deployed, Live, Step
+from ci_deploy.layers.providers.dokku import (
+    answers,
+    before_traffic,
+    notes,
+    release_tasks,
+    review,
+    stopping,
+    verification,
+    ways,
+)
+from ci_deploy.layers.providers.dokku.app import HISTORY, with_deployment
+from ci_deploy.layers.providers.dokku.before_traffic import BeforeTraffic
+from ci_deploy.layers.providers.dokku.build_dir import BuildDir
+from ci_deploy.layers.providers.dokku.code import Code
+from ci_deploy.layers.providers.dokku.config_values import encoded
+from ci_deploy.layers.providers.dokku.provider import DokkuApp, DokkuSettings
+from ci_deploy.layers.providers.dokku.services import Services
+from ci_deploy.process.program import Change
+from ci_deploy.run.context import Context
+from ci_deploy.run.events import Event, on
+
+BUILD_TIMEOUT = 600.0  # seconds to build again what runs, after MIGRATE=before has failed
+
+
+class Dokku(DokkuApp):
+    """Dokku, the app platform on one's own server."""
+
+    name = "dokku"
+    trigger = "DOKKU_HOST"
+    migrates = frozenset({"after", "before"})
+
+    def __init__(self, ctx: Context, wanted: DokkuSettings) -> None:
+        super().__init__(ctx, wanted)
+        self.code: Code | None = None
+        self._note = ""  # a note on what runs although Dokku does not record it
+        self._earlier: Sequence[Mapping[str, str]] = ()  # deployments when we came
+
+    # --- what is there ---
+
+    def connect(self) -> None:
+        """One round of questions over one connection tells all that a run has to know."""
+        self.ssh.ready(self.settings.host)
+        ctx, review = self.ctx, self.ctx.review
+        wanted = self.settings.services if ctx.command in {"deploy", "review", "doctor"} else ()
+        self.services = Services(self.server, ctx.app, wanted, own=review is not None)
+        asked = self.services.questions()
+        urls = ctx.command not in {"deploy", "review", "rollback"}  # they take the server longest
+        self.state, (found, *rest) = self.apps.survey(ctx.app, ["version"], *asked, urls=urls)
+        self.server.version = answers.version(found)
+        self.services.look(rest, self.state.config)
+        ctx.before, ctx.url = self.state.live, self.state.live.url
+        self._earlier = self.state.deployments
+        self._build_dir = BuildDir(ctx, self.server, self.apps, self.state)
+
+    @on(Event.CONFIGURE, priority=50)
+    def look(self) -> None:
+        """Look at the server and at the app before any git contact: that would create the app."""
+        hints = release_tasks.hints(self.ctx)  # read while the connection is being made
+        self.connect()
+        command = self.ctx.command
+        deploys = command in {"deploy", "review", "rollback"}
+        if deploys and not self.ctx.planning and before_traffic.wait(self):
+            self.connect()
+        may_create = self.settings.create_app and command == "deploy"
+        if not self.exists and not may_create and not self.ctx.review:
+            raise self.no_app()
+        held = self.state.skip_deploy and not notes.is_held_back(self.unfinished())
+        if held and deploys:
+            message = f"{self.ctx.app} is told not to deploy what it builds (skip-deploy)."
+            hint = f"On the server: `dokku ps:set {self.ctx.app} skip-deploy`."
+            raise Refused(message, hint=hint)
+        branch = f", deploy branch {self.branch}" if self.exists else ""
+        version = ".".join(map(str, self.server.version))
+        self.ctx.console.indent(f"{self.settings.host}: Dokku {version}{branch}")
+        for hint in hints:
+            self.ctx.console.warning(hint)
+
+    @on(Event.CONFIGURE, priority=200)
+    def compare(self) -> None:
+        """Decide whether there is anything to deploy; refuse what has to be refused."""
+        ctx, live = self.ctx, self.state.live
+        if ctx.command not in {"deploy", "review"}:
+            return
+        runs = live.revision[:7] or "nothing that is known"
+        if not self.state.settled:
+            runs += f", although Dokku records {self.state.recorded[:7] or 'nothing'}"
+        ctx.console.indent(f"live now: {runs}")
+        if ctx.review:
+            config = {**self.state.config, **self.ctx.app_config}
+            review.guard_config(self.apps, ctx.review, config, self.services.is_own)
+        if ctx.before_traffic:
+            before_traffic.check_version(self.server)
+        if live.revision and self.state.folder is None and ctx.settings.app_dir:
+            self.state = self.state._replace(folder=self._build_dir.now)
+        self.code = ways.forward(self)
+        complete = not self.config_changes() and self.services.complete
+        up = live.up and (not self.code.is_live() or verification.steady(self))
+        if self.code.is_live() and up and complete and not ctx.settings.redeploy:
+            if self.code.is_kept():
+                message = f"{ctx.app} already runs {ctx.revision[:7]}."
+                raise SkipDeploy(message)
+            warning = f"{ctx.revision[:7]} is live, but the branch {self.branch} on the server does"
+            ctx.console.warning(f"{warning} not hold it: a rebuild would replace it.")
+        if self.code.is_live() and not up:
+            ctx.console.indent("the revision is live, but not all of its processes run.")
+        self._check(self.code)
+
+    def check_deploy(self) -> None:
+        self._check(ways.forward(self))
+
+    def _check(self, code: Code) -> None:
+        self._build_dir.check(code.build_dir, code.folder)
+        code.prepare()
+
+    # --- provision ---
+
+    @on(Event.PROVISION, priority=50)
+    def create(self) -> None:
+        """Create the app (when asked to), and beside it the services."""
+        app = self.ctx.app
+        changes = self.services.creations()
+        if not self.exists:
+            what = f"create the app {app}"
+            changes.insert(0, self.server.prepared(["apps:create", app], what=what))
+        self.server.change_together(changes)
+        if self.state.skip_deploy:
+            self._go_live_again()  # what a killed run with MIGRATE=before has left
+
+    @on(Event.PROVISION, priority=150)
+    def link_services(self) -> None:
+        """After the config: a variable may choose the scheme of a service's URL."""
+        self.services.link()
+        if not self.services.complete and not self.ctx.planning:
+            self.apps.read_config(self.ctx.app)  # hides the addresses that the server has made
+        if self.ctx.review:
+            review.set_domain(self.server, self.ctx.app, self.ctx.review)
+
+    def wanted_config(self) -> Mapping[str, str]:
+        return {**self.ctx.app_config, **review.mark(self.ctx.review)}
+
+    # --- the deploy ---
+
+    @on(Event.DEPLOY)
+    def deploy(self) -> None:
+        """Bring the code there, then believe only what the server reports."""
+        code = self.code
+        assert code is not None, "chosen at configure"  # noqa: S101
+        self._bring(code, self.ctx.before_traffic)
+
+    def _bring(self, code: Code, steps: Sequence[Step] = ()) -> None:
+        self._build_dir.set(code.build_dir)
+        if steps:
+            way = BeforeTraffic(self.ctx, self.server, self, self.state)
+            done = way.run(code, steps, self._go_live_again)
+        else:
+            done = code.run()
+        self.forget(*notes.about_what_runs(self.unfinished()))  # else the verification believes it
+        if done:
+            self.ctx.live = verification.verify(self, code, self._remember)
+        else:
+            self.server.change_together([self._remember(code)])  # planned
+
+    @on(Event.DEPLOY_FAILED, priority=40)
+    def stop_holding_back(self) -> None:
+        """A build that does not go live must not hold back the next one."""
+        if self.ctx.before_traffic and self.ctx.ledger.changes:
+            self._go_live_again()
+
+    def live(self) -> Live:
+        """What runs. Dokku records a deploy at its very end; when that is not reached, since a
+        later process or task has failed, new containers tell that our revision runs already. And
+        it records a build that is held back: then they are the same."""
+        before, ours, code = self.state, self.ctx.revision, self.code
+        look = self.apps.glance if self.ctx.cancellation.leaving else self.apps.look
+        now = look(self.ctx.app, before)
+        told = code and (code.deploying or code.was_held_back)
+        if now.live.unchecked and (told or notes.about_what_runs(self.unfinished())):
+            raise OutcomeUnknown("there was no time to see which containers run.")
+        replaced = bool(now.containers) and not now.containers & before.containers
+        if code and code.was_held_back and now.live.revision == ours and not replaced:
+            self._note = notes.built_over(before.live.revision, before.containers)
+            return now.live._replace(revision=before.live.revision)
+        unrecorded = now.recorded == before.recorded != ours
+        if code and code.deploying and unrecorded and replaced:
+            self._note = notes.took_over(ours, now.containers, now.recorded)
+            self.ctx.live = now.live._replace(revision=ours)
+            return self.ctx.live
+        return now.live
+
+    @on(Event.DEPLOY_FAILED, priority=40)
+    @on(Event.ROLLBACK_FAILED, priority=40)
+    def note_what_runs(self) -> None:
+        """The next run must not believe what Dokku records."""
+        if self._note:
+            self.forget(*notes.about_what_runs(self.unfinished()))
+            self.remember(self._note)
+
+    @on(Event.DEPLOY_FAILED, priority=45)
+    @on(Event.ROLLBACK_FAILED, priority=45)
+    def build_dir_of_what_runs(self) -> None:
+        """What runs is rebuilt from the directory that it was built from."""
+        report = self.ctx.report
+        if self.ctx.ledger.changes and not (report.changed or report.busy):
+            self._build_dir.restore()
+
+    @on(Event.DEPLOY_FAILED, priority=50)
+    def build_what_runs(self) -> None:
+        """What was built and held back would run after any restart, of the server too."""
+        if not (self.ctx.before_traffic and notes.is_held_back(self.unfinished())):
+            return None
+        self.state = self.apps.look(self.ctx.app, self.state)
+        runs = self.state.live.revision
+        if self.state.settled or not runs:
+            return self.forget(*notes.about_what_runs(self.unfinished()))
+        if self.ctx.cancellation.signum or self.ctx.report.exit_code != DeployFailed.exit_code:
+            warning = "the build that was held back would run after a restart: deploy again."
+            return self.ctx.console.warning(warning)
+        self.ctx.console.indent(f"no restart may start what failed: {runs[:7]} is built again")
+        self.ctx.runner.until = time.monotonic() + BUILD_TIMEOUT
+        self.roll_back(runs)
+        return None
+
+    def _go_live_again(self) -> None:
+        app = self.ctx.app
+        words = ["ps:set", app, "skip-deploy"]
+        self.server.change(words, what=f"stop holding {app} back", quiet=True)
+
+    def _remember(self, code: Code, identity: str = "") -> Change:
+        """Note in the history that it was deployed; made beside the questions that verify it."""
+        app, facts, revision = self.ctx.app, self.ctx.facts, code.revision
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        entry = Deployed(revision, at, by=facts.job_url or facts.actor)
+        way, url = code.way, self.state.live.url
+        history = with_deployment(
+            self.state, entry, way=way, folder=code.folder, identity=identity, url=url
+        )
+        self.state = self.state._replace(config={**self.state.config, HISTORY: history})
+        words = ["config:set", app, "--no-restart", "--encoded", f"{HISTORY}={encoded(history)}"]
+        what = f"note on {app} that {revision[:7]} was deployed"
+        return self.server.prepared(words, what=what, quiet=True)
+
+    def interrupted(self) -> None:
+        if self.code:
+            stopping.stop(self, self.code)
+
+    # --- TLS ---
+
+    @on(Event.POST_DEPLOY, priority=180)
+    def secure(self) -> None:
+        """TLS for a review app with a name of its own."""
+        if self.ctx.review and self.ctx.review.host:
+            review.secure(self.server, self.ctx.app, self.ctx.console)
+            self.ctx.live = self.live()._replace(url=self.apps.url(self.ctx.app))
+
+    # --- rollback, locks, history ---
+
+    def roll_back(self, revision: str) -> Live:
+        self.state = self.apps.look(self.ctx.app, self.state)
+        wanted, self.ctx.revision = self.ctx.revision, revision
+        try:
+            self.code = ways.back(self, revision, self._earlier)
+            self._check(self.code)
+            self._bring(self.code)
+        finally:
+            self.ctx.revision = wanted
+        return self.ctx.live or Live()

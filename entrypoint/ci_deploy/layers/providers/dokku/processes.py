@@ -1,0 +1,101 @@
+"""The processes of an app as the server has them: their containers, states and restarts.
+
+`ps:inspect` is Docker's own answer, which tells all of it at once. Where it cannot, since there is
+no container, or one is missing, or another scheduler, the slower `ps:report` has the last word.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from ci_deploy.layers.providers.dokku import answers
+from ci_deploy.process.program import Result
+
+SHORT = 11  # characters of a container's id, as `ps:report` shows it
+
+
+class Process(NamedTuple):
+    """One process of the app, in one container."""
+
+    name: str  # as `ps:report` has it: web 1
+    state: str  # Docker's word, or Dokku's: running, exited, restarting, missing, created, paused
+    cid: str = ""
+    started: str = ""  # by Docker's clock; empty when it was not told
+    restarts: int = 0  # how often Docker has started it again
+
+
+class Health(NamedTuple):
+    """How an app's processes are."""
+
+    processes: tuple[Process, ...] = ()
+    fine: bool = True  # what Dokku itself says of them, where it was asked
+    lacking: bool = False  # there are none, although the scale wants some
+    known: bool = True
+
+    @property
+    def up(self) -> bool:
+        """All of them run; Dokku's own `Running: true` counts one that Docker starts again."""
+        return self.known and self.fine and not self.lacking and not self.down
+
+    @property
+    def down(self) -> list[str]:
+        """Those that do not run."""
+        return [each.name for each in self.processes if each.state != "running"]
+
+    @property
+    def detail(self) -> str:
+        """The same in words."""
+        if not self.known:
+            return ""
+        there, down = len(self.processes), self.down
+        named = f" (down: {', '.join(down)})" if down else ""
+        wanted = ", although its scale wants some" if self.lacking else ""
+        return f"{there - len(down)} of {there} processes up{named}{wanted}"
+
+    @property
+    def containers(self) -> frozenset[str]:
+        """The ids of those that get the traffic: of `web`, or all when there is none."""
+        web = [each.cid for each in self.processes if each.name.split()[0] == "web"]
+        return frozenset(filter(None, web or [each.cid for each in self.processes]))
+
+
+def inspected(answer: Result) -> tuple[Process, ...]:
+    """What `ps:inspect` tells; empty when it is not all there."""
+    try:
+        found = json.loads(answer.out) if answer.exit_code == 0 else []
+        return tuple(_process(each) for each in found)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return ()
+
+
+def _process(raw: Any) -> Process:
+    state = raw["State"]
+    name = raw["Config"]["Labels"]["com.dokku.dyno"].replace(".", " ")
+    cid, restarts = raw["Id"][:SHORT], int(raw["RestartCount"])
+    return Process(name, state["Status"], cid, state["StartedAt"], restarts)
+
+
+def reported(ps: Result) -> Health:
+    """What `ps:report` tells; whether no process at all is right, the scale tells."""
+    state = answers.report(ps)
+    found = [
+        Process(match["name"], match["state"], match["cid"] or "")
+        for match in re.finditer(
+            r"(?m)^\s*Status (?P<name>\S+ \d+): +(?P<state>\S+)(?: \(CID: (?P<cid>\w+)\))?", ps.text
+        )
+    ]
+    none = state.get("processes") == "0"
+    return Health(tuple(found), fine=none or state.get("running") == "true")
+
+
+def restarted(before: Sequence[Process], now: Iterable[Process]) -> list[str]:
+    """Those that were started again between two looks."""
+    was = {each.name: each for each in before}
+    return [
+        each.name
+        for each in now
+        if each.name in was and each._replace(state="") != was[each.name]._replace(state="")
+    ]

@@ -1,0 +1,268 @@
+"""An app on Dokku, as other layers and commands may use it: ask, run, note, lock, history.
+
+The events of a deployment are in layers/providers/dokku/layer.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from ci_deploy.errors import (
+    DeployFailed,
+    NoService,
+    OutcomeUnknown,
+    Problem,
+    Refused,
+    SettingsError,
+    ToolMissing,
+)
+from ci_deploy.git.repository import GitSettings
+from ci_deploy.layers.providers.base import Deployed, Live, ProcessAction, Provider, Ran
+from ci_deploy.layers.providers.dokku import databases, release_tasks, review
+from ci_deploy.layers.providers.dokku.app import UNFINISHED, App, State
+from ci_deploy.layers.providers.dokku.config_values import unstorable
+from ci_deploy.layers.providers.dokku.server import DokkuServer, one_off
+from ci_deploy.layers.providers.dokku.services import Service, services
+from ci_deploy.net.ssh.client import Ssh, SshSettings
+from ci_deploy.net.ssh.server import Server, server
+from ci_deploy.run.context import Context
+from ci_deploy.settings import setting, settings
+from ci_deploy.settings.parsers import branch, suggestion
+
+PLAIN = re.compile(r"[\w./:=,@%+-]+")  # a word that needs no quotes
+
+
+@settings
+class DokkuSettings(SshSettings, GitSettings):
+    """Settings of the Dokku server and of the app on it."""
+
+    host: Server = setting(
+        "DOKKU_HOST",
+        "The Dokku server: `host`, `user@host:port` or `ssh://…`",
+        example="dokku@dokku.example.com",
+        parse=lambda text: server(text, user="dokku"),
+    )
+    deploy_branch: str = setting(
+        "DOKKU_DEPLOY_BRANCH",
+        "The branch that Dokku deploys",
+        default="",
+        default_help="what the server says",
+        parse=branch,
+    )
+    create_app: bool = setting(
+        "DOKKU_CREATE_APP", "Create the app when it does not exist", default=False
+    )
+    services: tuple[Service, ...] = setting(
+        "DOKKU_SERVICES",
+        "Services to create and link when missing: `type[:version][=name]`",
+        default=(),
+        example="postgres redis:7",
+        parse=services,
+    )
+    image: str = setting(
+        "DOKKU_IMAGE",
+        "Deploy this image instead of code, best with its digest",
+        default="",
+        example="registry.example.com/hello@sha256:…",
+        pattern=r"[\w][\w./:@-]*",
+    )
+
+
+class DokkuApp(Provider[DokkuSettings]):
+    """The app and its server; `state` is what was last told of it."""
+
+    Settings: ClassVar[type[Any]] = DokkuSettings
+
+    def __init__(self, ctx: Context, wanted: DokkuSettings) -> None:
+        super().__init__(ctx, wanted)
+        self.ssh = Ssh(ctx, wanted)
+        self.server = DokkuServer(self.ssh, wanted.host, ctx.runner)
+        self.apps = App(self.server, ctx.redactor)
+        self.state = State()
+
+    def problems(self) -> Iterable[Problem]:
+        yield from self.impossible_names()
+        yield from self.ssh.prepare()
+        if self.settings.method == "image" and not self.settings.image:
+            yield Problem("DOKKU_IMAGE", "DEPLOY_METHOD=image needs it.")
+        if names := unstorable(self.ctx.app_config):
+            reason = f"Dokku cannot store the value of {', '.join(names)} as it is."
+            remedy = 'No value may end in `"` or a backslash, or be a number like 0123: encode it.'
+            yield Problem("APP_CONFIG", reason, "", remedy)
+
+    def begin(self) -> None:
+        self.ssh.open(self.settings.host)
+
+    @property
+    def exists(self) -> bool:
+        return self.state.exists
+
+    @property
+    def branch(self) -> str:
+        """The branch that Dokku deploys."""
+        return self.settings.deploy_branch or self.state.branch or "master"
+
+    def config(self) -> Mapping[str, str]:
+        return self.state.config
+
+    def set_config(self, changes: Mapping[str, str]) -> None:
+        app = self.ctx.app
+        self.apps.set_and_check(app, changes, what=f"set {', '.join(sorted(changes))} on {app}")
+
+    def lock_holder(self) -> str:
+        app = self.ctx.app
+        if not self.server.at_least(0, 38):
+            return "locked; this Dokku cannot tell by whom" if self.state.locked else ""
+        if running := self.server.running_builds(app):
+            return "; ".join(
+                f"{b['source']} since {b['started_at']} (build {b['id']})" for b in running
+            )
+        return "locked, but nothing is being built: the lock is stale" if self.state.locked else ""
+
+    def unlock(self) -> None:
+        app = self.ctx.app
+        self.server.change(["apps:unlock", app], what=f"unlock {app}")
+
+    def history(self) -> Sequence[Deployed]:
+        return [
+            Deployed(each.get("revision", ""), each.get("at", ""), by=each.get("by", ""))
+            for each in self.state.deployments
+        ]
+
+    def logs(self, service: str, *, lines: int, follow: bool) -> None:
+        """`logs` says nothing, and that it is well, of a process that the app does not have."""
+        app = self.ctx.app
+        if not self.exists:
+            raise self.no_app()
+        known = {each.name.partition(" ")[0] for each in self.state.health.processes}
+        if service and known and service not in known:
+            raise NoService(app, service, known)
+        which, on = (["-p", service] if service else []), (["-t"] if follow else [])
+        shown = self.server.change(["logs", app, "-n", str(lines), *which, *on], what="", ok=None)
+        if shown.exit_code:
+            message = f"Dokku cannot show the log of {app} (exit code {shown.exit_code})."
+            raise DeployFailed(message, lines=shown.lines, shown=True)
+
+    def rollback_target(self, wanted: str) -> str:
+        repository, url = self.ctx.repository, self.settings.host.url(self.ctx.app)
+        ref = f"refs/heads/{self.branch}"
+        repository.fetch(url, ref, self.server.git_environ())
+        if wanted:
+            return repository.resolve(wanted)
+        for entry in self.state.deployments:
+            if entry["revision"] != self.state.live.revision:
+                return entry["revision"]
+        message = f"it is not known what {self.ctx.app} ran before."
+        raise Refused(message, hint="Name the revision: `ci-deploy rollback REVISION`.")
+
+    # --- review apps ---
+
+    def is_review_app(self) -> bool:
+        assert self.ctx.review is not None, "asked for review apps only"  # noqa: S101
+        if self.ctx.command == "review" and review.is_empty(self.state):
+            return True  # made by a run that was killed before it could mark it
+        return review.marked(self.state, self.ctx.review.base)
+
+    def adopt(self) -> None:
+        app = self.ctx.app
+        marked = review.mark(self.ctx.review)
+        self.apps.set_config(app, marked, what=f"mark {app} as a review app")
+
+    def destroy(self) -> None:
+        app = self.ctx.app
+        if self.exists or self.ctx.sweeping:
+            review.destroy(self.server, app)
+        else:
+            self.ctx.console.indent(f"{app} is not there: nothing to remove.")
+
+    def stale_review_apps(self, days: int) -> Sequence[str]:
+        return review.stale(self.apps, self.server, self.ctx.app, days)
+
+    # --- what other layers call ---
+
+    def reported(self) -> Live:
+        """What the server and our notes say runs."""
+        return self.apps.look(self.ctx.app, self.state).live
+
+    def live(self) -> Live:
+        return self.reported()
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        what: str = "",
+        env: Mapping[str, str] | None = None,
+        timeout: float = float("inf"),
+    ) -> Ran:
+        app = self.ctx.app
+        self._check_words(*command, *(env or {}).values())
+        variables = [f"--env={key}={value}" for key, value in (env or {}).items()]
+        words = ["run", *variables, app, *one_off(command)]  # without -t there is no terminal
+        change = self.server.change_hidden if env else self.server.change
+        what = what or f"run {' '.join(command)} in {app}"
+        result = change(words, what=what, ok=None, timeout=timeout)
+        if result.exit_code == 255 and not self.server.connected():
+            message = f"{what}: the connection was lost, so its end is unknown."
+            raise OutcomeUnknown(message, lines=result.lines)
+        return Ran(result.exit_code, result.lines, result.planned)
+
+    def _check_words(self, *words: str) -> None:
+        """Raises ToolMissing for what would arrive as something else."""
+        if not self.server.at_least(0, 34) and not all(map(PLAIN.fullmatch, words)):
+            message = "Dokku before 0.34 cannot be sent a command with blanks or quotes in a word."
+            raise ToolMissing(message, hint="Put the command into a script of the app.")
+
+    def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
+        app = self.ctx.app
+        if action is ProcessAction.RESTART:
+            words, number = ["ps:restart", app, name], ""
+        else:  # `ps:stop` and `ps:start` know no single process
+            count = count if count is not None else int(action is ProcessAction.START)
+            words, number = ["ps:scale", app, f"{name}={count}"], f" ({count})"
+        self.server.change(words, what=f"{action} {name} of {app}{number}", timeout=600.0)
+
+    def backup(self) -> None:
+        """Export each database before the migrations; a failure stops them."""
+        databases.export(self.server, self.ctx.app, self.ctx.facts.workspace)
+
+    def release_tasks(self) -> Mapping[str, str]:
+        return release_tasks.tasks(self.ctx)
+
+    def note(self, text: str) -> None:
+        app = self.ctx.app
+        if text:
+            what = f"note on {app} what is unfinished: {text}"
+            self.apps.set_config(app, {UNFINISHED: text}, what=what)
+        else:
+            self.apps.unset_config(app, UNFINISHED, what=f"remove the note from {app}")
+        self.state = self.state._replace(config={**self.state.config, UNFINISHED: text})
+
+    def noted(self) -> str:
+        return self.state.config.get(UNFINISHED, "")
+
+    def inspect(self) -> Mapping[str, str]:
+        if not self.exists:
+            raise self.no_app()
+        version = ".".join(map(str, self.server.version))
+        return {
+            "server": f"{self.settings.host}, Dokku {version}",
+            "deploy branch": self.branch,
+            "url": self.ctx.url,
+        }
+
+    @property
+    def check_command(self) -> str:
+        where = self.settings.host
+        port = "" if where.port == 22 else f"-p {where.port} "
+        return f"ssh {port}{where.user}@{where.host} apps:report {self.ctx.app}"
+
+    def no_app(self) -> SettingsError:
+        """The app is not there: say which one may be meant."""
+        app = self.ctx.app
+        near = suggestion(app, self.server.ask(["apps:list"])[0].text.split())
+        reason = f"there is no app `{app}` on {self.settings.host}. {near}".rstrip()
+        remedy = f"Create it there with `dokku apps:create {app}`, or set DOKKU_CREATE_APP=true."
+        return SettingsError(Problem("APP_NAME", reason, "", remedy))

@@ -1,0 +1,131 @@
+"""The usual way: `git push REVISION:refs/heads/BRANCH`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+from ci_deploy.errors import DeployFailed, Refused
+from ci_deploy.git.order import Order, guard, order
+from ci_deploy.layers.providers.base import Live
+from ci_deploy.layers.providers.dokku import answers
+from ci_deploy.layers.providers.dokku.app import State
+from ci_deploy.layers.providers.dokku.code import Code
+from ci_deploy.layers.providers.dokku.server import DokkuServer
+from ci_deploy.process.program import Result
+from ci_deploy.run.context import Context
+
+REMOTE = "remote:"  # begins what the server says, the app's own words among it
+
+
+class Push(Code):
+    """A push; over a revision that it does not contain only with a lease."""
+
+    way = "push"
+
+    def __init__(
+        self,
+        ctx: Context,
+        server: DokkuServer,
+        state: State,
+        live: Callable[[], Live],
+        *,
+        branch: str,
+        folder: str,
+        force: bool = False,
+        going_back: bool = False,
+    ) -> None:
+        """`going_back`: an older revision is wanted."""
+        super().__init__(ctx, server, state, live, folder=folder, force=force)
+        self.build_dir = folder
+        self._branch = branch
+        self._back = going_back
+        self._url = server.server.url(ctx.app)
+        self._may_replace: str | None = None
+        self._there = False  # the branch holds it
+
+    def is_kept(self) -> bool:
+        if self._state.identity == self.revision:  # HEAD's, which costs nothing
+            return True
+        return self._server.ref(self._ctx.app, self._branch) == self.revision
+
+    def is_there(self) -> bool:
+        return self._there
+
+    def prepare(self) -> None:
+        repository, live = self._ctx.repository, self._state.live.revision
+        if self.is_live() and self.server_ref() == self.revision:
+            self._there = True
+            return
+        repository.deepen()
+        there = live
+        foreign = self._state.way not in {"", self.way}  # a commit of Dokku's own, of an archive
+        known = live not in {"", self.revision} and repository.has(live)
+        if foreign or not self._state.settled or (live and not known):
+            there = self.server_ref()
+        self._guard(live or there)
+        self._may_replace = self._lease(there)
+
+    def _once(self) -> Result:
+        sha, lease = self.revision, self._may_replace
+        how = "" if lease is None else f", replacing {lease[:7]}"
+        result = self._ctx.repository.push(
+            self._url,
+            sha,
+            self._branch,
+            env=self._server.git_environ(),
+            what=f"push {sha[:7]} to {self._branch} of {self._ctx.app}{how}",
+            lease=lease,
+            watch=self.watch,
+        )
+        overtaken = self._again() and not super()._again()
+        if overtaken and (there := self.server_ref()):
+            if self._back:
+                message = f"{there[:7]} was deployed meanwhile: it stays."
+                raise Refused(message, hint="Roll back again if that is still wanted.")
+            self._guard(there, f"which the branch {self._branch} on the server holds by now")
+            self._may_replace = self._lease(there)
+        return result
+
+    def _again(self) -> bool:
+        """Overtaken before or, by a push that ran into ours, after the deploy: the branch has to
+        hold what is deployed, since a rebuild takes it from there. Only where the branch has
+        moved: what git refuses for good, it refuses after every further deploy."""
+        raced = self._not_moved() is not None and self.said(answers.RACED)
+        return super()._again() or raced or any(map(answers.REJECTED.search, self._git_says()))
+
+    def _git_says(self) -> Iterator[str]:
+        """What git itself says, and nobody else."""
+        return (line for line in self._lines if not line.startswith(REMOTE))
+
+    def _not_moved(self) -> re.Match[str] | None:
+        """Git's refusal to move the branch to what was deployed by then."""
+        return next(filter(None, map(answers.NOT_MOVED.search, self._git_says())), None)
+
+    def _fail(self, result: Result) -> NoReturn:
+        if (refused := self._not_moved()) and self.said(answers.DEPLOYED):
+            said = filter(None, map(answers.WHY_NOT_MOVED.search, self._lines))
+            why = next((match[1].strip() for match in said), refused["why"])
+            message = f"the branch {self._branch} on the server could not be moved to it: {why}"
+            _, hint = answers.reason([*self._git_says(), why])
+            hint = hint or "Repair the app's repository on the server, then deploy again."
+            self._ctx.live = self._live()  # deployed by this run, though it may have run before
+            raise DeployFailed(message, hint=hint, lines=result.lines)
+        super()._fail(result)
+
+    def _guard(self, live: str, what: str = "which is live") -> None:
+        """Raises Refused."""
+        found = order(self._ctx.repository, self.revision, live)
+        if not self._back:
+            guard(self._ctx, live, found, force=self._force, overwrites=True, what=what)
+
+    def _lease(self, there: str) -> str | None:
+        """None when ours follows what is there, else what is there: that we may replace."""
+        found = order(self._ctx.repository, self.revision, there)
+        return None if found is Order.AFTER else there
+
+    def server_ref(self) -> str:
+        """What the app's own repository holds; fetched, so that histories can be compared."""
+        ref = f"refs/heads/{self._branch}"
+        return self._ctx.repository.fetch(self._url, ref, self._server.git_environ())

@@ -1,0 +1,61 @@
+"""What an app's own files tell Dokku to do, and what they only seem to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ci_deploy.git import committed
+from ci_deploy.run.context import Context
+from ci_deploy.settings import parsers as values
+
+BOM = "\ufeff"
+PROCFILE, APP_JSON, APP_YML = "Procfile", "app.json", "app.yml"
+
+
+def tasks(ctx: Context) -> Mapping[str, str]:
+    """What Dokku runs by itself at a deploy: where it is written → the command."""
+    found = {}
+    for line in _files(ctx)[PROCFILE].removeprefix(BOM).splitlines():
+        name, _, command = line.partition(":")
+        if name.strip() == "release":
+            found["the Procfile's `release:`"] = command.strip()
+    scripts = _app_json(ctx).get("scripts")
+    own = scripts.get("dokku") if isinstance(scripts, dict) else None
+    for name, command in own.items() if isinstance(own, dict) else ():
+        found[f"app.json's `scripts.dokku.{name}`"] = str(command)
+    return found
+
+
+def hints(ctx: Context) -> list[str]:
+    """Things that people expect to work and that Dokku ignores."""
+    files, found = _files(ctx), []
+    if addons := _app_json(ctx).get("addons"):
+        names = ", ".join(map(str, addons))
+        found.append(f"app.json names addons ({names}), which Dokku ignores: use DOKKU_SERVICES.")
+    try:
+        values.jsonc(files[APP_JSON] or "{}")
+    except ValueError as error:
+        found.append(f"app.json is not valid JSON: {error}. What it asks for is not known.")
+    found += [
+        f"{name} begins with a byte order mark, which Dokku may not understand: save it without."
+        for name in (PROCFILE, APP_JSON)
+        if files[name].startswith(BOM)
+    ]
+    if files[APP_YML]:
+        found.append("there is an app.yml, which Dokku ignores: it reads app.json.")
+    return found
+
+
+def _files(ctx: Context) -> Mapping[str, str]:
+    """The texts of those that count here; empty for those that are not there."""
+    names = (PROCFILE, APP_JSON, APP_YML)
+    return dict(zip(names, committed.texts(ctx, *names), strict=True))
+
+
+def _app_json(ctx: Context) -> dict[str, Any]:
+    try:
+        found = values.jsonc(_files(ctx)[APP_JSON] or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

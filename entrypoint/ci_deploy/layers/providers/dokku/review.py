@@ -1,0 +1,112 @@
+"""Review apps on Dokku: marked, never joined with the base app's services, removed with theirs."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+
+from ci_deploy.errors import DeployError
+from ci_deploy.layers.providers.dokku import answers, services
+from ci_deploy.layers.providers.dokku.app import OURS, REVIEW, App, State
+from ci_deploy.layers.providers.dokku.server import DokkuServer
+from ci_deploy.report.console import Console
+from ci_deploy.run import review_app as review_apps
+from ci_deploy.run.review_app import ReviewApp
+
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://")
+WEB = re.compile(r"https?://(?!(\S*@)?dokku-)")  # `dokku-elasticsearch-hello` is a service
+
+
+def mark(review: ReviewApp | None) -> dict[str, str]:
+    """The variable that makes an app a review app of ours."""
+    return {REVIEW: json.dumps({"base": review.base, "branch": review.branch})} if review else {}
+
+
+def marked(state: State, base: str) -> bool:
+    """Whether we have made it as a review app of `base`."""
+    try:
+        found = json.loads(state.config.get(REVIEW, "{}"))
+    except ValueError:
+        return False
+    return isinstance(found, dict) and found.get("base") == base
+
+
+def is_empty(state: State) -> bool:
+    """Created, but nothing was ever set on it or deployed to it: a run that was killed leaves it
+    so before it could be marked."""
+    return not state.live.revision and not state.source and not state.config
+
+
+def addresses(config: Mapping[str, str]) -> dict[str, str]:
+    """The variables that are addresses of services, not of web pages."""
+    return {
+        key: value
+        for key, value in config.items()
+        if key not in OURS and ADDRESS.match(value) and not WEB.match(value)
+    }
+
+
+def guard_addresses(review: ReviewApp, base: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    """Raises Refused when a variable of the review app is an address of the base app's: its
+    migrations would run on production's data."""
+    hint = "Take it out of APP_CONFIG or REVIEW_CONFIG; DOKKU_SERVICES gives it its own."
+    review_apps.guard_addresses(review, base, wanted, hint)
+
+
+def guard_config(
+    apps: App, wanted: ReviewApp, config: Mapping[str, str], is_own: Callable[[str], bool]
+) -> None:
+    """Raises Refused as `guard_addresses` does. The base app is only asked when there is anything
+    that may be an address of its own."""
+    doubtful = {key: value for key, value in addresses(config).items() if not is_own(value)}
+    if doubtful:
+        guard_addresses(wanted, addresses(apps.config_of(wanted.base)), doubtful)
+
+
+def set_domain(server: DokkuServer, app: str, review: ReviewApp) -> None:
+    """Its own name under REVIEW_DOMAIN; before the first deploy, so that its ports are right."""
+    if not review.host:
+        return
+    now = answers.report(server.ask(["domains:report", app])[0]).get("app vhosts", "")
+    if review.host not in now.split():
+        words = ["domains:set", app, review.host]
+        server.change(words, what=f"name {app} {review.host}", quiet=True)
+
+
+def secure(server: DokkuServer, app: str, console: Console) -> None:
+    """TLS, where the server has a certificate for it or can get one. No reason to fail."""
+    plugins, certs, active = server.ask(
+        ["plugin:list"], ["certs:report", app], ["letsencrypt:active", app]
+    )
+    if answers.report(certs).get("enabled") == "true" or active.text.strip() == "true":
+        return
+    if not re.search(r"(?m)^\s*letsencrypt\s", plugins.text):
+        return
+    try:
+        server.change(["letsencrypt:enable", app], what=f"get a certificate for {app}")
+    except DeployError as error:
+        console.warning(f"no certificate for {app}: {error}")
+
+
+def destroy(server: DokkuServer, app: str) -> None:
+    """Remove the app's services, then the app: its mark is what says that they are ours, so it goes
+    last, and a run that was killed in between is finished by the next."""
+    services.destroy(server, app, services.of_app(server, app))
+    server.change(["apps:destroy", app, "--force"], what=f"destroy the app {app}")
+
+
+def stale(apps: App, server: DokkuServer, base: str, days: int) -> list[str]:
+    """Marked review apps of `base` whose code did not change for `days`, whatever their names."""
+    listed = server.ask(["apps:list"])[0].text.split()
+    asked = [["config:export", name, "--format", "json"] for name in listed if name != base]
+    configs = server.ask(*asked) if asked else []
+    since = time.time() - days * 86400
+    found = []
+    for (_, name, *_), config in zip(asked, configs, strict=True):
+        if REVIEW in config.text:
+            state, _ = apps.survey(name, urls=False)
+            if marked(state, base) and 0 < state.updated < since:  # never when it is not known
+                found.append(name)
+    return found

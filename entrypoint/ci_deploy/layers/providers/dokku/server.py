@@ -1,0 +1,182 @@
+"""Speaking to a Dokku server over ssh: questions, changes, reports, and what its answers mean.
+
+Facts: Dokku 0.38 documentation (deployment/remote-commands, deployment/application-management,
+deployment/methods/git, processes/process-management) and what facts are measured in docs/dokku.md.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ci_deploy.errors import DeployError, Unauthorized, Unreachable
+from ci_deploy.git.repository import ENVIRON
+from ci_deploy.layers.providers.dokku import answers
+from ci_deploy.net.ssh.client import SESSIONS, Ssh
+from ci_deploy.net.ssh.server import Server
+from ci_deploy.process.program import Change, Result
+from ci_deploy.process.runner import Runner
+
+QUERY_TIMEOUT = 60.0  # seconds; a loaded server takes its time, a hanging one must not hold us
+NO_APP = 20  # exit code since 0.24.0
+DENIED = re.compile(r"(?m)^[\s!]*(.*(?:Access denied|does not have permission).*?)\s*$")
+SWALLOWED = {"-e", "-n", "-E", "--version", "--help"}  # by the server's `xargs -n 1`
+
+
+class DokkuServer:
+    """The server: every command is a session on the one connection."""
+
+    def __init__(self, ssh: Ssh, server: Server, runner: Runner) -> None:
+        self.server = server
+        self.version: tuple[int, ...] = ()
+        self._ssh = ssh
+        self._runner = runner
+        self._serial = False
+
+    def ask(
+        self,
+        *questions: Sequence[str],
+        timeout: float = QUERY_TIMEOUT,
+        beside: Change | None = None,
+    ) -> list[Result]:
+        """Ask several things at once, and make a change `beside`, which has the last answer. When
+        the connection is lost over it, once more: GitLab's cancel kills it before it tells us.
+
+        Raises Unreachable, Unauthorized; any exit code is an answer.
+        """
+        found = self._ask(questions, timeout, beside)
+        if not beside and any(each.exit_code == 255 for each in found) and not self.connected():
+            found = self._ask(questions, timeout, beside)
+        for answer in found:
+            if trouble := self._trouble(answer):
+                raise trouble
+        return found
+
+    def _ask(
+        self, questions: Sequence[Sequence[str]], timeout: float, beside: Change | None
+    ) -> list[Result]:
+        self.reconnect()
+        commands = [self._ssh.command(self.server, question) for question in questions]
+        size = 1 if self._serial else SESSIONS
+        found: list[Result] = []
+        for start in range(0, len(commands), size):
+            batch = commands[start : start + size]
+            last = beside if start + size >= len(commands) else None
+            found += self._runner.read_all(batch, timeout=timeout, ok=None, beside=last)
+        if any("Session open refused" in answer.errors for answer in found):
+            self._serial = True  # MaxSessions: each of them needed a connection of its own
+        return found
+
+    def change(self, words: Sequence[str], *, what: str, **options: Any) -> Result:
+        """Run a command that changes something; its output goes into the log."""
+        self.reconnect()
+        command = self._ssh.command(self.server, words)
+        return self._runner.change(command.argv, what=what, **options)
+
+    def save(self, words: Sequence[str], path: Path, *, what: str) -> int | None:
+        """Write what a command prints to a file; its size in bytes, None when only planned."""
+        result = self._runner.save(self._ssh.command(self.server, words), path, what=what)
+        return None if result.planned else path.stat().st_size
+
+    def prepared(self, words: Sequence[str], *, what: str, quiet: bool = False) -> Change:
+        """A change to be made side by side with others."""
+        return Change(self._ssh.command(self.server, words), what, quiet=quiet)
+
+    def change_together(self, changes: Sequence[Change]) -> None:
+        """Make several changes at once. Raises CommandFailed when one of them fails."""
+        if changes:
+            self._runner.change_all(changes)
+
+    def change_hidden(self, words: Sequence[str], *, what: str, **options: Any) -> Result:
+        """The same for a command with values: they are not in the argv of our ssh."""
+        with self._ssh.hidden(self.server, words) as command:
+            return self._runner.change(command.argv, what=what, **options)
+
+    def git_environ(self) -> dict[str, str]:
+        """For git on the same connection."""
+        return self._ssh.git_environ(self.server)
+
+    def ref(self, app: str, branch: str) -> str:
+        """What a branch of the app's repository holds; only for apps that exist, since this would
+        create another."""
+        argv = ["git", "ls-remote", self.server.url(app), f"refs/heads/{branch}"]
+        found = self._runner.read(argv, env={**ENVIRON, **self.git_environ()}, ok=None)
+        return found.text.split()[0] if found.text else ""
+
+    def running_builds(self, app: str) -> list[dict[str, str]]:
+        """The builds and deploys of an app that run now; none where Dokku cannot tell (< 0.38)."""
+        if not self.at_least(0, 38):
+            return []
+        words = ["builds:list", app, "--format", "json", "--status", "running"]
+        return answers.builds(self.ask(words)[0])
+
+    def builds(self, app: str) -> frozenset[str]:
+        """The ids of the builds and deploys that run or went well; none before Dokku 0.38."""
+        if not self.at_least(0, 38):
+            return frozenset()
+        listed = answers.builds(self.ask(["builds:list", app, "--format", "json"])[0])
+        good = {"running", "succeeded"}
+        return frozenset(each["id"] for each in listed if each.get("display_status") in good)
+
+    def works(self, app: str) -> bool:
+        """Whether a build, a deploy or a one-off command of the app runs now."""
+        if self.running_builds(app):
+            return True
+        found = answers.builds(self.ask(["run:list", app, "--format", "json"])[0])
+        return any(each.get("state") == "running" for each in found)
+
+    def has_begun(self, app: str, seconds: float) -> bool:
+        """Whether a build of the app is running that began at most `seconds` ago, by the server's
+        own clock (Dokku 0.38)."""
+        return any(
+            answers.seconds(each.get("duration", "")) <= seconds + 1.0
+            for each in self.running_builds(app)
+        )
+
+    def connected(self) -> bool:
+        """Whether the connection still stands; then an exit code 255 is the command's own."""
+        return self._ssh.alive(self.server)
+
+    def reconnect(self) -> None:
+        """If the connection was lost, or killed by a cancel. Raises Unreachable."""
+        if not self._ssh.alive(self.server):
+            self._ssh.ready(self.server)
+
+    def at_least(self, *version: int) -> bool:
+        """Whether the server is of this version or newer."""
+        return self.version >= version
+
+    def _trouble(self, answer: Result) -> DeployError | None:
+        """What has nothing to do with the question itself. What an answer holds is never quoted:
+        it may be the app's config."""
+        if answer.exit_code == 0:
+            return None
+        words = answer.errors
+        last = words.splitlines()[-1] if words else "no reason given"
+        if answer.exit_code == 255 and not self.connected():
+            return Unreachable(f"the connection to {self.server} was lost: {last}")
+        if answer.exit_code == 127 and "command not found" in words:
+            hint = "Add the key on the server with `dokku ssh-keys:add NAME`, not by hand."
+            return Unauthorized("the server does not treat our key as one of Dokku's.", hint=hint)
+        if denied := DENIED.search(words):  # the acl plugin's words, which name the command
+            return Unauthorized(f"Dokku denies access: {denied[1]}")
+        return None
+
+
+def one_off(command: Sequence[str]) -> list[str]:
+    """A command in a form that survives the server's parsing.
+
+    Words that `xargs` would swallow go through `sh -c`; a newline cannot be sent at all, so such a
+    command travels as base64.
+    """
+    import base64
+    import shlex
+
+    if any("\n" in word for word in command):
+        encoded = base64.b64encode(shlex.join(command).encode()).decode()
+        return ["sh", "-c", f'eval "$(echo {encoded} | base64 -d)"']
+    if SWALLOWED & set(command):
+        return ["sh", "-c", shlex.join(command)]
+    return list(command)

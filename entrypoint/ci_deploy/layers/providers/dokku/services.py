@@ -1,0 +1,181 @@
+"""Services of Dokku's plugins (postgres, mysql, redis …): created and linked when missing.
+
+Facts: dokku-postgres 1.48; the other official plugins come from the same template.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from ci_deploy.errors import Problem, Refused, SettingsError
+from ci_deploy.layers.providers.dokku.server import DokkuServer
+from ci_deploy.process.program import Change, CommandFailed, Result
+from ci_deploy.settings.parsers import words
+
+NAME_LIMIT = 50  # characters; the container is called dokku.TYPE.NAME, and a DNS label has 63
+KNOWN = (
+    "postgres", "mysql", "mariadb", "redis", "mongo", "rabbitmq", "elasticsearch", "memcached",
+)  # fmt: skip
+
+
+class Service(NamedTuple):
+    """A service that an app wants: `redis:7=cache` is type, version and name."""
+
+    kind: str
+    version: str = ""
+    given: str = ""
+
+    def name(self, app: str, *, own: bool = False) -> str:
+        """The given name, or `<app>-<type>`. A review app's services are always its own."""
+        if self.given and not own:
+            return self.given
+        return service_name(app, self.kind)
+
+
+def service_name(app: str, kind: str) -> str:
+    """`hello`, `postgres` → `hello-postgres`. Where the app's name is too long, or has a dot, which
+    a service's name must not have, a digest keeps it apart from that of another app."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", app)
+    if name != app or len(name) > NAME_LIMIT - len(kind) - 1:
+        digest = hashlib.sha256(app.encode()).hexdigest()[:6]
+        name = f"{name[: NAME_LIMIT - len(kind) - 8]}-{digest}"
+    return f"{name}-{kind}"
+
+
+def services(text: str) -> tuple[Service, ...]:
+    """Parse `postgres redis:7 mysql=main`. Raises ValueError."""
+    found = []
+    for word in words(text):
+        match = re.fullmatch(
+            r"(?P<kind>[a-z][a-z0-9-]*)(?::(?P<version>[\w.-]+))?(?:=(?P<name>[A-Za-z0-9_-]+))?",
+            word,
+        )
+        if not match:
+            message = f"`{word}` is not `type`, `type:version` or `type=name`."
+            raise ValueError(message)
+        found.append(Service(match["kind"], match["version"] or "", match["name"] or ""))
+    return tuple(found)
+
+
+class Services:
+    """The services of one app."""
+
+    def __init__(
+        self, server: DokkuServer, app: str, wanted: Sequence[Service], *, own: bool
+    ) -> None:
+        self._server = server
+        self._app = app
+        self._own = own
+        self._names = {service: service.name(app, own=own) for service in wanted}
+        self._missing: list[Service] = []
+        self._unlinked: list[Service] = []
+
+    def questions(self) -> list[list[str]]:
+        """What to ask about them; `look` takes the answers."""
+        return [[f"{service.kind}:exists", name] for service, name in self._names.items()]
+
+    def look(self, answers: Sequence[Result], config: Mapping[str, str]) -> None:
+        """Take the answers, and the app's config, which tells what is linked.
+
+        Raises SettingsError when a plugin is missing, Refused for a service of somebody else.
+        """
+        for (service, name), exists in zip(self._names.items(), answers, strict=True):
+            if "is not a dokku command" in exists.errors + exists.text:
+                url = f"https://github.com/dokku/dokku-{service.kind}.git"
+                remedy = f"There: `sudo dokku plugin:install {url}`."
+                reason = f"the server has no plugin for {service.kind}."
+                raise SettingsError(Problem("DOKKU_SERVICES", reason, "", remedy))
+            if exists.exit_code:
+                self._missing.append(service)
+            if not any(is_address(value, service.kind, name) for value in config.values()):
+                self._unlinked.append(service)
+        self._guard_foreign()
+
+    def _guard_foreign(self) -> None:
+        """A service that is there, linked to other apps and not named by the user, is not ours.
+
+        Raises Refused.
+        """
+        doubtful = [
+            service
+            for service in self._unlinked
+            if service not in self._missing and (self._own or not service.given)
+        ]
+        if not doubtful:
+            return
+        asked = self._server.ask(*([f"{s.kind}:links", self._names[s]] for s in doubtful))
+        for service, answer in zip(doubtful, asked, strict=True):
+            others = [name for name in answer.text.split() if name != self._app]
+            if answer.exit_code == 0 and others:
+                name = self._names[service]
+                message = f"the {service.kind} service {name} belongs to {', '.join(others)}."
+                hint = f"To share it: DOKKU_SERVICES={service.kind}={name} (not for review apps)."
+                raise Refused(message, hint=hint)
+
+    def is_own(self, value: str) -> bool:
+        """Whether it is the address of one of them."""
+        return any(is_address(value, each.kind, name) for each, name in self._names.items())
+
+    @property
+    def complete(self) -> bool:
+        """All are there and linked."""
+        return not self._missing and not self._unlinked
+
+    def creations(self) -> list[Change]:
+        """Create the missing ones; they do not depend on each other, nor on the app."""
+        return [
+            self._server.prepared(
+                [
+                    f"{service.kind}:create",
+                    self._names[service],
+                    *(["--image-version", service.version] if service.version else []),
+                ],
+                what=f"create the {service.kind} service {self._names[service]}",
+                quiet=True,  # its last lines are the address, with the password
+            )
+            for service in self._missing
+        ]
+
+    def link(self) -> None:
+        """Link them, which sets DATABASE_URL and the like; no restart, the deploy follows."""
+        for service in self._unlinked:
+            name = self._names[service]
+            what = f"link {name} to {self._app}"
+            words = [f"{service.kind}:link", name, self._app, "--no-restart"]
+            done = self._server.change(words, what=what, quiet=True, ok=None)
+            if done.exit_code and not any("Already linked" in line for line in done.lines):
+                raise CommandFailed(done, what)
+
+
+def is_address(value: str, kind: str, name: str) -> bool:
+    """`redis://:secret@dokku-redis-hello:6379` is that of the redis service `hello`."""
+    host = re.escape(f"dokku-{kind}-{name}".replace("_", "-"))
+    return re.search(rf"://(\S*@)?{host}[:/]", value) is not None
+
+
+def destroy(server: DokkuServer, app: str, found: Sequence[tuple[str, str]]) -> None:
+    """Destroy an app's services (type, name); one that is linked elsewhere is refused by Dokku."""
+    if not found:
+        return
+    linked = server.ask(*([f"{kind}:links", name] for kind, name in found))
+    for (kind, name), apps in zip(found, linked, strict=True):
+        if app in apps.text.split():
+            words = [f"{kind}:unlink", name, app, "--no-restart"]
+            server.change(words, what=f"unlink {name} from {app}", quiet=True)
+        server.change(
+            [f"{kind}:destroy", name, "--force"], what=f"destroy the {kind} service {name}"
+        )
+
+
+def of_app(server: DokkuServer, app: str) -> list[tuple[str, str]]:
+    """The services that are called as ours for this app, whatever plugin they are of."""
+    listed = server.ask(["plugin:list"])[0].text
+    kinds = [kind for kind in KNOWN if re.search(rf"(?m)^\s*{kind}\s", listed)]
+    names = [(kind, service_name(app, kind)) for kind in kinds]
+    if not names:
+        return []
+    there = server.ask(*([f"{kind}:exists", name] for kind, name in names))
+    return [pair for pair, answer in zip(names, there, strict=True) if answer.exit_code == 0]

@@ -1,0 +1,49 @@
+"""The user has cancelled: what this run has started on the server is stopped, and nothing else."""
+
+from __future__ import annotations
+
+import time
+
+from ci_deploy.layers.providers.dokku import answers
+from ci_deploy.layers.providers.dokku.code import Code
+from ci_deploy.layers.providers.dokku.provider import DokkuApp
+
+COMES = 0.3  # seconds that have to be left to stop a build that has begun
+
+
+def stop(app: DokkuApp, code: Code) -> None:
+    """Only one build of an app runs at a time: if ours has begun, it is ours."""
+    if not app.server.at_least(0, 38):
+        return
+    name = app.ctx.app
+    if not (code.building or _has_begun(app, code)):
+        return
+    if process := code.checked:
+        upcoming = f"{name}.{process}.upcoming"
+        app.ctx.console.warning(
+            f"Dokku may leave a container {upcoming}-… of the cancelled revision running, without "
+            f"traffic. On the server: `docker ps --filter name={upcoming}`, and `docker rm -f` it."
+        )
+    words, what = ["builds:cancel", name], f"cancel our build of {name}"
+    while True:
+        done = app.server.change(words, what=what, timeout=2.0, ok=None)
+        if not any(map(answers.NOT_YET.search, done.lines)) or not _time_left(app):
+            return
+
+
+def _has_begun(app: DokkuApp, code: Code) -> bool:
+    """Whether the server has begun with what we were sending, though it had not said so yet."""
+    if not code.begun or code.said(answers.LOCKED):
+        return False
+    while not app.server.has_begun(app.ctx.app, time.monotonic() - code.begun):
+        if not _time_left(app):
+            return False
+    return True
+
+
+def _time_left(app: DokkuApp) -> bool:
+    """Wait a moment, if there is time for another try."""
+    if app.ctx.cancellation.left() < COMES:
+        return False
+    app.ctx.cancellation.sleep(0.1)
+    return True

@@ -1,0 +1,146 @@
+"""The other ways: an archive of the revision, or an image that CI has built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ci_deploy.errors import DeployFailed, ToolMissing
+from ci_deploy.git.archive import write_archive
+from ci_deploy.git.order import guard, order
+from ci_deploy.layers.providers.base import Live
+from ci_deploy.layers.providers.dokku import answers, ignored
+from ci_deploy.layers.providers.dokku.app import State
+from ci_deploy.layers.providers.dokku.code import Code
+from ci_deploy.layers.providers.dokku.server import DokkuServer
+from ci_deploy.process.program import Result
+from ci_deploy.run.context import Context
+
+SINCE = (0, 24, 0)  # git:from-archive and git:from-image
+PULLS_AGAIN = (0, 37, 5)  # git:from-image --force
+
+
+class Upload(Code):
+    """What both have in common: Dokku makes a commit of its own of them."""
+
+    def prepare(self) -> None:
+        """No history is needed on the server, so only what the checkout tells can be refused."""
+        if self._ctx.command != "rollback":
+            repository, live = self._ctx.repository, self._state.live.revision
+            if self._ctx.settings.refuse_outdated:
+                repository.can_deepen()
+            found = order(repository, self.revision, live)
+            guard(self._ctx, live, found, force=self._force, overwrites=False)
+        if self._server.version and not self._server.at_least(*SINCE):
+            message = f"Dokku {'.'.join(map(str, self._server.version))} is too old for this way."
+            raise ToolMissing(message, hint="It needs Dokku 0.24; DEPLOY_METHOD=push does not.")
+
+    def identity(self, state: State) -> str:
+        """What the server calls what it has now. Raises DeployFailed when it has taken nothing, or
+        something else after it."""
+        if not state.identity:
+            message = "the server does not say what it has deployed."
+            raise DeployFailed(message)
+        return state.identity
+
+    def _needs_rebuild(self) -> bool:
+        return self.said(answers.UNCHANGED)
+
+    def _succeeded(self, result: Result) -> bool:
+        return result.exit_code == 0 or self.said(answers.UNCHANGED)
+
+
+class Archive(Upload):
+    """`git archive` into `git:from-archive`: needs no history, and brings LFS and submodules."""
+
+    way = "archive"
+    _file = Path()
+    _builds: frozenset[str] | None = None  # that were there before the last try
+
+    def prepare(self) -> None:
+        super().prepare()
+        if not self.is_live():
+            self._file = write_archive(self._ctx, self.revision, self.folder)
+            ignored.keep(self._ctx, self._file)
+
+    def identity(self, state: State) -> str:
+        """Dokku's own commit does not name the revision: it is ours only if no other build came
+        after it."""
+        if self._builds is not None and len(self._server.builds(self._ctx.app) - self._builds) > 1:
+            message = "it was deployed, but another build began right after it."
+            raise DeployFailed(message, hint="Let only one job at a time deploy an environment.")
+        return super().identity(state)
+
+    def _once(self) -> Result:
+        app = self._ctx.app
+        self._builds = None if self._ctx.planning else self._server.builds(app)
+        return self._server.change(
+            ["git:from-archive", app, "--archive-type", "tar", "--"],
+            what=f"send an archive of {self.revision[:7]} to {app}",
+            stdin=self._file,
+            ok=None,
+            watch=self.watch,
+        )
+
+
+class Image(Upload):
+    """`git:from-image`: an image that CI has built and pushed."""
+
+    way = "image"
+
+    def __init__(
+        self,
+        ctx: Context,
+        server: DokkuServer,
+        state: State,
+        live: Callable[[], Live],
+        *,
+        image: str,
+        force: bool = False,
+    ) -> None:
+        super().__init__(ctx, server, state, live, force=force)
+        self.image = image
+
+    @property
+    def pinned(self) -> bool:
+        """By a digest; a tag may be another image tomorrow."""
+        return "@sha256:" in self.image
+
+    @property
+    def _same(self) -> bool:
+        """Whether the server has an image of this name already."""
+        return self._state.source == "docker-image" and self._state.identity == self.image
+
+    def is_live(self) -> bool:
+        unmoved = self.pinned or self._state.recorded == self.revision
+        return self._same and unmoved and self._state.settled
+
+    def is_there(self) -> bool:
+        return self.is_live() and self.pinned
+
+    def prepare(self) -> None:
+        super().prepare()
+        if self.pinned:
+            return
+        self._ctx.console.warning(
+            f"{self.image} has no digest: the same tag may be another image tomorrow."
+        )
+        if self._same and not self._server.at_least(*PULLS_AGAIN):
+            message = "this Dokku does not pull an image again whose tag it knows."
+            raise ToolMissing(message, hint="Name it by its digest, or update Dokku to 0.37.5.")
+
+    def identity(self, state: State) -> str:
+        if state.identity != self.image:
+            message = f"the server names {state.identity or 'nothing'} as its image."
+            raise DeployFailed(message)
+        return state.identity
+
+    def _once(self) -> Result:
+        app = self._ctx.app
+        force = [] if self.pinned or not self._server.at_least(*PULLS_AGAIN) else ["--force"]
+        return self._server.change(
+            ["git:from-image", app, self.image, *force],
+            what=f"deploy the image {self.image} to {app}",
+            ok=None,
+            watch=self.watch,
+        )

@@ -1,0 +1,78 @@
+"""A deploy is believed only when the server reports its revision with its processes steadily up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ci_deploy.errors import DeployFailed
+from ci_deploy.layers.providers.base import Live
+from ci_deploy.layers.providers.dokku import answers
+from ci_deploy.layers.providers.dokku.app import State
+from ci_deploy.layers.providers.dokku.code import Code
+from ci_deploy.layers.providers.dokku.processes import restarted
+from ci_deploy.layers.providers.dokku.provider import DokkuApp
+from ci_deploy.layers.providers.dokku.upload import Upload
+from ci_deploy.process.program import Change
+
+PAUSE = 2.0  # seconds between two looks while not all processes run
+STEADY = 1.0  # seconds between the two looks that have to find all processes up
+UP_TIMEOUT = 60.0  # seconds until all processes of a deployed revision have to run
+
+
+def verify(app: DokkuApp, code: Code, remember: Callable[..., Change]) -> Live:
+    """What is live then. `remember` prepares the note of the deployment, which is made beside the
+    first look. Raises DeployFailed."""
+    ctx, until = app.ctx, time.monotonic() + UP_TIMEOUT
+    url = answers.address(code.urls) if code.said(answers.DEPLOYED) else app.apps.url(ctx.app)
+    app.state = app.state._replace(live=app.state.live._replace(url=url))
+    beside: Change | None = None
+    if isinstance(code, Upload):  # the server has a name of its own for it
+        identity = code.identity(app.apps.look(ctx.app, app.state))
+        app.server.change_together([remember(code, identity)])
+    else:
+        beside = remember(code)
+    seen: State | None = None  # how it was a moment ago, if it was up
+    while True:
+        now, beside = app.apps.look(ctx.app, app.state, beside), None
+        live = now.live
+        again = restarted(seen.health.processes, now.health.processes) if seen else []
+        if live.revision != ctx.revision:
+            if not seen:
+                raise _not_verified(app, code, live)
+            other = live.revision[:7] or "something else"
+            message = f"{ctx.revision[:7]} was deployed and verified, but {other} was deployed"
+            ctx.console.warning(f"{message} right after it.")
+            break
+        if live.up and seen and not again:
+            break
+        if time.monotonic() > until:
+            looping = f"{live.detail}; Docker restarts {', '.join(again)} again and again"
+            raise _not_verified(app, code, live._replace(detail=looping) if again else live)
+        seen = now if live.up else None
+        ctx.cancellation.sleep(STEADY if live.up else PAUSE)
+    ctx.console.indent(f"verified: {ctx.app} runs {live.revision[:7]}, {live.detail}")
+    return live
+
+
+def _not_verified(app: DokkuApp, code: Code, live: Live) -> DeployFailed:
+    """The server's report is of another revision, or not all of it is up. When it said that ours is
+    deployed, it recorded ours: another one has come after that, even the one before."""
+    before = app.ctx.before.revision if app.ctx.before else ""
+    known = live.revision not in {"", app.ctx.revision}
+    if known and (live.revision != before or code.said(answers.DEPLOYED)):
+        message = f"it was deployed, but {live.revision[:7]} was deployed right after it."
+        return DeployFailed(message, hint="Let only one job at a time deploy an environment.")
+    runs = live.revision[:7] or "no known revision"
+    message = f"the server reports {runs} as deployed, with {live.detail}."
+    return DeployFailed(message, hint=f"`{app.check_command}` shows more.")
+
+
+def steady(app: DokkuApp) -> bool:
+    """Whether what is up stays up: what Docker has restarted may crash again and again."""
+    before = app.state.health.processes
+    if not any(each.restarts for each in before):
+        return True
+    app.ctx.cancellation.sleep(STEADY)
+    now = app.apps.look(app.ctx.app, app.state)
+    return now.live.up and not restarted(before, now.health.processes)

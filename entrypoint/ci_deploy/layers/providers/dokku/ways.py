@@ -1,0 +1,62 @@
+"""Which way the code takes to the app: a push, an archive of the revision, or an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ci_deploy.errors import Refused
+from ci_deploy.git.archive import by_archive
+from ci_deploy.git.revision import SHA
+from ci_deploy.layers.providers.dokku.code import Code
+from ci_deploy.layers.providers.dokku.provider import DokkuApp
+from ci_deploy.layers.providers.dokku.push import Push
+from ci_deploy.layers.providers.dokku.upload import Archive, Image
+
+
+def forward(app: DokkuApp) -> Code:
+    """What the settings say."""
+    if app.settings.image:
+        return _image(app, app.settings.image)
+    archive = by_archive(app.ctx, app.settings.method)
+    return _source(app, app.ctx.settings.app_dir, archive=archive)
+
+
+def back(app: DokkuApp, revision: str, deployments: Sequence[Mapping[str, str]]) -> Code:
+    """As the revision was deployed before, among `deployments`: by that way, of that folder.
+
+    Raises Refused when its image is not known, or when it has no such folder.
+    """
+    was = next((each for each in deployments if each["revision"] == revision), {})
+    identity = was.get("as", "")
+    if identity and not SHA.fullmatch(identity):
+        return _image(app, identity)
+    if not was and app.state.way == Image.way:
+        message = f"it is not known from which image {revision[:7]} was deployed."
+        raise Refused(message, hint="Deploy that image: DOKKU_IMAGE names it.")
+    ctx, wanted = app.ctx, app.ctx.settings.app_dir
+    folder = was.get("dir", wanted)
+    known = "dir" in was or not (folder and ctx.repository.has(revision))
+    if not known and not ctx.repository.is_folder(revision, folder):
+        message = f"{revision[:7]} has no directory {folder}, and it is not known from which "
+        hint = "Set APP_DIR to the one that it had then."
+        raise Refused(f"{message}it was deployed.", hint=hint)
+    way = was.get("way", Archive.way if identity else "")
+    if way == Push.way and ctx.repository.can_deepen():
+        archive = False
+    else:
+        archive = way == Archive.way or by_archive(ctx, app.settings.method)
+    return _source(app, folder, archive=archive, going_back=True)
+
+
+def _image(app: DokkuApp, name: str) -> Code:
+    shared = (app.ctx, app.server, app.state, app.reported)
+    return Image(*shared, image=name, force=app.settings.force_push)
+
+
+def _source(app: DokkuApp, folder: str, *, archive: bool, going_back: bool = False) -> Code:
+    ctx, wanted = app.ctx, app.settings
+    shared = (ctx, app.server, app.state, app.reported)
+    force = wanted.force_push or ctx.review is not None  # its branch may be rebased
+    if archive:
+        return Archive(*shared, folder=folder, force=force)
+    return Push(*shared, branch=app.branch, folder=folder, force=force, going_back=going_back)

@@ -1,0 +1,263 @@
+"""Heroku's Platform API over our own HTTP: reads are retried, a write is sent once.
+
+Facts (Heroku's Platform API reference): version 3 by the Accept header, the key
+as a bearer token, errors as `{"id", "message"}`, 4,500 requests an hour and 429 beyond that, lists
+in parts by `Range` and `Next-Range`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from ci_deploy.errors import DOCS, DeployFailed, OutcomeUnknown, Unauthorized, Unreachable
+from ci_deploy.run.context import Context
+
+if TYPE_CHECKING:
+    from ci_deploy.net.http import Response
+
+API = "https://api.heroku.com"
+ACCEPT = "application/vnd.heroku+json; version=3"
+TRIES = 5  # of a read
+WRITE_TIMEOUT = 30.0  # seconds until a write has to be answered
+LOOKS = 3  # at what became of a write whose answer was lost; it may still be on its way
+
+
+class Lost(OutcomeUnknown):
+    """The answer to a write was lost: it may have been done or not. Look it up."""
+
+
+class NotFound(DeployFailed):
+    """Heroku has no such thing."""
+
+
+class ApiRefused(DeployFailed):
+    """Heroku understands the request and says no (409, 422 and others)."""
+
+
+ABSENT = (NotFound,)
+REFUSED = (NotFound, ApiRefused, Unauthorized)  # not knowing of a build is not the same as none
+
+
+class Question(NamedTuple):
+    """Something to ask for: a path and a Range; `without`: the errors that just mean None."""
+
+    path: str
+    span: str = ""
+    without: tuple[type[Exception], ...] = ABSENT
+
+
+class Unready(Unreachable):
+    """429 or 5xx: worth another try."""
+
+    def __init__(self, response: Response) -> None:
+        said = _message(response)
+        super().__init__(f"Heroku is busy or broken: it answers {response.status} ({said})")
+        self.retry_after = response.retry_after
+
+
+class Api:
+    """Asks and changes things on Heroku. The key is in one header and nowhere else."""
+
+    def __init__(self, ctx: Context, url: str, key: str) -> None:
+        self._ctx = ctx
+        self._url = url.rstrip("/")
+        self._key = key
+        self.left = ""  # requests that are left of the hour's, as Heroku has last said
+
+    # --- asking ---
+
+    def get(self, path: str, *, span: str = "") -> Any:
+        """The JSON at a path; `span` is a Range like `version ..; order=desc,max=10`.
+
+        Raises NotFound, Unauthorized, Unreachable (also for 5xx and 429 that do not end).
+        """
+        return self._json(self._read(path, span), f"GET {path}")
+
+    def get_all(self, *questions: Question) -> list[Any]:
+        """Several at once; where something is not there (or may be done without) there is None.
+
+        Raises the first other error.
+        """
+        found: list[Any] = [None] * len(questions)
+
+        def ask(number: int, question: Question) -> None:
+            try:
+                found[number] = self.get(question.path, span=question.span)
+            except Exception as error:  # noqa: BLE001 - raised below, in the thread of the caller
+                found[number] = None if isinstance(error, question.without) else error
+
+        threads = [
+            threading.Thread(target=ask, args=each, daemon=True) for each in enumerate(questions)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self._ctx.cancellation.check()
+        if failed := [answer for answer in found if isinstance(answer, Exception)]:
+            raise failed[0]
+        return found
+
+    def get_list(self, path: str) -> list[Any]:
+        """A whole list, however many parts it comes in."""
+        span, items = "", []
+        while True:
+            response = self._read(path, span)
+            items += self._json(response, f"GET {path}")
+            span = response.headers.get("Next-Range", "")
+            if response.status != 206 or not span:
+                return items
+
+    def _read(self, path: str, span: str = "") -> Response:
+        from ci_deploy.net.retry import retry
+
+        def once() -> Response:
+            headers = {"Range": span} if span else {}
+            response = self._ctx.http.read(self._url + path, headers=self._headers(**headers))
+            self._note(response)
+            if response.status == 429 or response.status >= 500:
+                raise Unready(response)
+            return response
+
+        return retry(
+            once,
+            on=Unreachable,
+            sleep=self._ctx.cancellation.sleep,
+            attempts=1
+            if self._ctx.cancellation.leaving or self._ctx.command == "doctor"
+            else TRIES,
+            first=0.5,
+            within=self._seconds_left(),
+            wait=self._asked_to_wait,
+        )
+
+    # --- changing ---
+
+    def change(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        what: str,
+        timeout: float = WRITE_TIMEOUT,
+    ) -> Any:
+        """Send a write once; the JSON of the answer, None when planning.
+
+        429 means that it was not done, so only then is it sent again. Raises Lost when nobody
+        knows whether it was done, NotFound, ApiRefused, Unauthorized.
+        """
+        until = time.monotonic() + self._seconds_left()
+        announced, pause = what, 1.0
+        what = what or f"{method} {path}"
+        while True:
+            headers = self._headers()
+            try:
+                response = self._ctx.http.change(
+                    method, self._url + path, what=announced, timeout=timeout, headers=headers,
+                    **({} if body is None else {"json": body}),
+                )  # fmt: skip
+            except Unreachable as error:
+                message = f"{what}: the answer was lost ({error.message.rstrip('.')})."
+                raise Lost(message) from None
+            if response.planned:
+                return None
+            self._note(response)
+            if response.status != 429:
+                break
+            pause = self._asked_to_wait(Unready(response)) or min(pause * 2, 60.0)
+            if time.monotonic() + pause > until:
+                self._refuse(response, what)
+            self._ctx.console.indent(f"Heroku's request limit is reached; waiting {pause:.0f} s")
+            self._ctx.cancellation.sleep(pause)
+            announced = ""  # it is still the same change
+        if response.status >= 500:
+            message = (
+                f"{what}: Heroku answers {response.status}, so whether it was done is unknown."
+            )
+            raise Lost(message)
+        return self._json(response, what)
+
+    def ensure(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        what: str,
+        done: Callable[[], bool],
+    ) -> None:
+        """The same; after a lost answer `done` is asked whether it was done.
+
+        Raises DeployFailed when it was not, and what `change` raises.
+        """
+        try:
+            self.change(method, path, body, what=what)
+        except Lost as lost:
+            for _ in range(LOOKS):
+                if done():
+                    self._ctx.console.indent("the answer was lost, but it was done.")
+                    return
+                self.look_again()
+            hint = "It was looked up, and was not done: it is safe to run this again."
+            raise DeployFailed(lost.message, hint=hint) from None
+
+    def look_again(self) -> None:
+        """Wait a moment before looking up once more what became of a write."""
+        self._ctx.cancellation.sleep(min(1.0, self._seconds_left()))
+
+    # --- answers ---
+
+    def _json(self, response: Response, what: str) -> Any:
+        if not response.ok:
+            self._refuse(response, what)
+        try:
+            return response.json()
+        except ValueError:
+            message = f"{what}: the answer is not Heroku's (is there a proxy in between?)."
+            raise Unreachable(message) from None
+
+    def _refuse(self, response: Response, what: str) -> NoReturn:
+        """Turn an answer that says no into words."""
+        status, said = response.status, _message(response)
+        if status == 401:
+            message = "Heroku refuses the API key."
+            hint = "HEROKU_API_KEY has to be a token that is still valid: `heroku authorizations`."
+            raise Unauthorized(message, hint=hint)
+        if status in {402, 403}:
+            hint = f"What the key and its account need to be allowed: {DOCS}heroku.md"
+            raise Unauthorized(f"Heroku does not allow it ({what}): {said}", hint=hint)
+        if status == 404:
+            raise NotFound(f"{what}: {said}")
+        if status == 429:
+            message = "Heroku's request limit for this account is reached, and stays so."
+            raise Unreachable(message, hint="Other jobs may use the same key. Try again later.")
+        raise ApiRefused(f"Heroku refuses ({what}): {said}")
+
+    def _note(self, response: Response) -> None:
+        self.left = response.headers.get("RateLimit-Remaining", self.left)
+
+    def _asked_to_wait(self, error: Exception) -> float | None:
+        """Seconds that Retry-After says."""
+        return error.retry_after if isinstance(error, Unready) else None
+
+    def _headers(self, **more: str) -> dict[str, str]:
+        return {"Accept": ACCEPT, "Authorization": f"Bearer {self._key}", **more}
+
+    def _seconds_left(self) -> float:
+        """Until the end of the run, or of the time that a cancelled run has."""
+        run = self._ctx.runner.until - time.monotonic()
+        return max(0.0, min(run, self._ctx.cancellation.left()))
+
+
+def _message(response: Response) -> str:
+    """What Heroku says, in one line."""
+    try:
+        said = response.json().get("message", "")
+    except (ValueError, AttributeError):
+        said = ""
+    first = str(said or f"status {response.status}").strip().splitlines()[0]
+    return first if first.endswith((".", "!", "?")) else f"{first}."

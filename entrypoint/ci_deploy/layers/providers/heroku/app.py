@@ -1,0 +1,251 @@
+"""An app on Heroku: everything that a run has to know of it, in one round of questions."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ci_deploy.errors import DeployError, DeployFailed, Locked, Refused, Unreachable
+from ci_deploy.layers.providers.base import Live
+from ci_deploy.layers.providers.heroku import dynos
+from ci_deploy.layers.providers.heroku.api import REFUSED, Api, Lost, NotFound, Question
+from ci_deploy.layers.providers.heroku.dynos import Dynos
+from ci_deploy.layers.providers.heroku.pending import asked
+from ci_deploy.layers.providers.heroku.releases import NEWEST_BUILDS, Release, Releases
+from ci_deploy.run.context import Context
+from ci_deploy.settings import SECRET_CONFIG_KEY
+
+CRASHED = 6.0  # seconds: Heroku restarts a crashed dyno at once, but only the first time
+PAUSE, LONGEST_PAUSE = 1.0, 5.0  # seconds between two looks at dynos that boot
+LOCK_PAUSE = 2.0  # seconds between two looks while somebody else deploys
+PENDING = "pending"
+# Releases of these stacks have no slug, so nobody could say which commit runs.
+NO_SLUGS = {
+    "cnb": "it is a Fir app (Cloud Native Buildpacks)",
+    "container": "it runs Docker images (stack `container`)",
+}
+
+
+class State(NamedTuple):
+    """An app as Heroku describes it."""
+
+    exists: bool = False
+    live: Live = Live()
+    release: Release = Release()  # the one that is live
+    newest: Release = Release()
+    undone: Release = Release()  # a config change that failed since
+    id: str = ""
+    team: str = ""
+    region: str = ""
+    stack: str = ""
+    maintenance: bool = False
+    building: str = ""  # the id of a build that is going on
+    account: str = ""  # whose key it is, if the key may tell
+
+
+class App:
+    """One app: asks for it, sets its config, waits for its dynos."""
+
+    def __init__(self, ctx: Context, api: Api, name: str) -> None:
+        self._ctx = ctx
+        self.api = api
+        self.name = name
+        self.path = f"/apps/{name}"
+        self.releases = Releases(ctx, api, name)
+        self.dynos = Dynos(api, name)
+        self._url = ""
+        self.parts: frozenset[str] = frozenset()  # slugs that were built of a directory only
+
+    def look(self) -> State:
+        """Everything at once. Raises Unreachable, Unauthorized."""
+        app, account, *rest = self.api.get_all(
+            Question(self.path), Question("/account", without=(DeployError,)), *self._brief
+        )
+        if app is None:
+            return State(account=_text(account, "email"))
+        self._url = _text(app, "web_url")
+        return self._state(*rest)._replace(
+            id=_text(app, "id"),
+            team=_text(app.get("team"), "name"),
+            region=_text(app.get("region"), "name"),
+            stack=_text(app.get("stack"), "name"),
+            maintenance=bool(app.get("maintenance")),
+            account=_text(account, "email"),
+        )
+
+    def look_again(self) -> State:
+        """Only what changes: what is live, and whether it runs."""
+        return self._state(*self.api.get_all(*self._brief))
+
+    @property
+    def _brief(self) -> tuple[Question, ...]:
+        builds = Question(f"{self.path}/builds", NEWEST_BUILDS.format(10), without=REFUSED)
+        return (self.releases.question, *self.dynos.questions, builds)
+
+    def _state(self, releases: Any, running: Any, formation: Any, builds: Any) -> State:
+        listed = self.releases.known(releases)
+        current = self.releases.live(listed)
+        newest = listed[0] if listed else Release()
+        pending = [
+            _text(build, "id") for build in builds or () if _text(build, "status") == PENDING
+        ]
+        up, detail = dynos.state(running, formation, current.version)
+        live = Live(
+            revision=self.releases.commit(current.slug),
+            up=up,
+            release=current.name if current.slug else "",
+            url=self._url,
+            detail=detail,
+            busy=newest.status == PENDING or bool(pending),
+        )
+        building = next(iter(pending), "")
+        return State(
+            exists=True,
+            live=live,
+            release=current,
+            newest=newest,
+            undone=_undone(listed, current),
+            building=building,
+        )
+
+    def check_stack(self, state: State) -> None:
+        """Raises Refused for an app of which nobody could say what it runs."""
+        if why := NO_SLUGS.get(state.stack):
+            message = f"{self.name} cannot be deployed by ci-deploy: {why}."
+            hint = "Its releases name no slug, so which commit runs could not be verified."
+            raise Refused(message, hint=hint)
+
+    def wait_for_others(self) -> State:
+        """Wait until somebody else's build or release phase is over; what there is then.
+
+        Raises Locked.
+        """
+        limit = self._ctx.settings.lock_timeout
+        until, told, what = min(time.monotonic() + limit, self._ctx.runner.until), False, ""
+        while True:
+            try:
+                state = self.look_again()
+            except Unreachable:
+                if not told or until < time.monotonic() < self._ctx.runner.until:
+                    raise
+                if time.monotonic() >= self._ctx.runner.until:  # there was no time to ask
+                    raise self._locked(what, limit) from None
+                continue  # asking has tried for a while
+            if not state.live.busy or self._ctx.planning:
+                # (what has just ended may be in one of the answers, and not yet in another)
+                return self.look_again() if told else state
+            what = f"build {state.building}" if state.building else state.newest.name
+            if time.monotonic() > until:
+                raise self._locked(what, limit)
+            if not told:
+                self._ctx.console.indent(f"another deploy of {self.name} runs ({what}); waiting")
+                told = True
+            self._ctx.cancellation.sleep(min(LOCK_PAUSE, max(0.1, until - time.monotonic())))
+
+    def _locked(self, what: str, limit: int) -> Locked:
+        over = time.monotonic() >= self._ctx.runner.until
+        long = "until DEPLOY_TIMEOUT" if over else f"for over {limit} s"
+        message = f"another deploy of {self.name} ({what}) has run {long}."
+        return Locked(message, hint="Deploy again later.")
+
+    # --- config ---
+
+    def config(self) -> dict[str, str]:
+        """The config vars; those that look like secrets are hidden from now on."""
+        found = self.api.get(f"{self.path}/config-vars")
+        for key, value in found.items():
+            if SECRET_CONFIG_KEY.search(key):
+                self._ctx.redactor.add(str(value))
+        return {str(key): str(value) for key, value in found.items()}
+
+    def set_config(self, changes: Mapping[str, str], *, what: str) -> None:
+        """Set variables in one release, and see it through: its release phase may fail."""
+        before = self.releases.newest(1)
+        after = before[0].version if before else 0
+        path = f"{self.path}/config-vars"
+        try:
+            if self.api.change("PATCH", path, changes, what=what) is None:
+                return
+        except Lost as lost:
+            if not changes.items() <= self.config().items():
+                hint = "It was looked up, and was not done: it is safe to run this again."
+                raise DeployFailed(lost.message, hint=hint) from None
+            self._ctx.console.indent("the answer was lost, but it was done.")
+        for release in reversed(self.releases.newest()):
+            if release.version > after:
+                self.releases.follow(release)
+
+    def switch_maintenance(self, *, on: bool) -> None:
+        """Switch maintenance mode. Raises DeployFailed."""
+
+        def done() -> bool:
+            return bool(self.api.get(self.path).get("maintenance")) is on
+
+        what = f"switch maintenance mode of {self.name} {'on' if on else 'off'}"
+        self.api.ensure("PATCH", self.path, {"maintenance": on}, what=what, done=done)
+
+    # --- there or not ---
+
+    @property
+    def exists(self) -> bool:
+        """Whether it is there; asked each time."""
+        try:
+            return bool(self.api.get(self.path))
+        except NotFound:
+            return False
+
+    def create(self, team: str, **facts: str) -> None:
+        """Create it, in a team if there is one; `facts`: region, stack. Raises DeployFailed."""
+        path = "/teams/apps" if team else "/apps"
+        wanted = {"name": self.name, **({"team": team} if team else {}), **facts}
+        body = {key: value for key, value in wanted.items() if value}
+        what = f"create the app {self.name}"
+        self.api.ensure("POST", path, body, what=what, done=lambda: self.exists)
+
+    def destroy(self) -> None:
+        """Remove it with its add-ons; one that is not there is as good as removed."""
+        what = f"destroy the app {self.name}"
+        with contextlib.suppress(NotFound):
+            self.api.ensure("DELETE", self.path, what=what, done=lambda: not self.exists)
+
+    # --- what runs ---
+
+    def verify(self, revision: str, release: Release, *, timeout: float) -> Live:
+        """Wait until the dynos of a release that is over run this revision.
+
+        Raises DeployFailed with what Heroku reports instead.
+        """
+        until = min(time.monotonic() + timeout, self._ctx.runner.until)
+        crashed_since, pause = None, PAUSE
+        while True:
+            state = asked(self._ctx, self.look_again, what=f"the start of {self.name}'s dynos")
+            live, now = state.live, time.monotonic()
+            if live.revision != revision or state.release.version < release.version:
+                runs = live.revision[:7] or "no known revision"
+                message = f"Heroku reports {runs} ({state.release.name}) as what {self.name} runs."
+                raise DeployFailed(message, hint="Somebody may have released something else.")
+            if live.up:
+                return live
+            crashed_since = (crashed_since or now) if "crashed" in live.detail else None
+            if now > until or (crashed_since and now - crashed_since > CRASHED):
+                message = f"{state.release.name} is live, but its dynos do not run: {live.detail}."
+                hint = (
+                    f"`heroku logs -a {self.name}` shows why. HEROKU_BOOT_TIMEOUT: {timeout:.0f}."
+                )
+                raise DeployFailed(message, hint=hint)
+            self._ctx.cancellation.sleep(pause)
+            pause = min(pause * 1.3, LONGEST_PAUSE)
+
+
+def _undone(listed: Sequence[Release], current: Release) -> Release:
+    """The newest release of the code that is live whose release phase has failed since: its config
+    vars are set, but what runs does not have them."""
+    since = (each for each in listed if each.version > current.version)
+    ours = (each for each in since if each.slug and each.slug == current.slug)
+    return next((each for each in ours if each.status in {"failed", "expired"}), Release())
+
+
+def _text(found: Any, key: str) -> str:
+    return str(found.get(key) or "") if isinstance(found, Mapping) else ""

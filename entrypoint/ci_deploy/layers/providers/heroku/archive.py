@@ -1,0 +1,151 @@
+"""The other way: an archive of the revision to the Build API. It needs no history.
+
+Facts: POST /sources gives two addresses that are secrets; the archive goes to `put_url` without the
+key and with an empty Content-Type; the build fetches it from `get_url`. `version` is what Heroku
+remembers as the commit. Files that git tracks only, and LFS files and submodules where they are
+checked out.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ci_deploy.errors import DeployFailed, Unreachable
+from ci_deploy.git.archive import write_archive
+from ci_deploy.git.order import guard, order
+from ci_deploy.layers.providers.heroku.api import LOOKS, Api, Lost
+from ci_deploy.layers.providers.heroku.app import App, State
+from ci_deploy.layers.providers.heroku.code import Code
+from ci_deploy.layers.providers.heroku.output import Output
+from ci_deploy.layers.providers.heroku.pending import asked, until_over
+from ci_deploy.layers.providers.heroku.reason import reason
+from ci_deploy.layers.providers.heroku.releases import FEW, Release, read
+from ci_deploy.run.context import Context
+
+UPLOAD_TIMEOUT = 600.0  # seconds
+TRIES = 3  # of an upload: it goes to a new place each time, and changes nothing
+
+
+class Archive(Code):
+    """An archive, built by Heroku."""
+
+    def __init__(self, ctx: Context, app: App, state: State, *, force: bool) -> None:
+        super().__init__(ctx, app, state)
+        self._force = force
+        self._file = Path()
+
+    def prepare(self) -> None:
+        live = self._state.live.revision
+        found = order(self._ctx.repository, self.revision, live)
+        guard(self._ctx, live, found, force=self._force, overwrites=False)
+        self._file = packed(self._ctx, self.revision)
+
+    def run(self) -> Release | None:
+        app = self._app
+        what = f"build {self.revision[:7]} of {app.name}"
+        blob = upload(self._ctx, app.api, self._file, self.revision)
+        if blob is None:
+            self._ctx.ledger.announce(what)
+            return None
+        known = {build["id"] for build in self._app.releases.builds(FEW)}
+        newest = app.releases.newest(1)
+        after = newest[0].version if newest else 0
+        self._building = True
+        try:
+            build = app.api.change("POST", f"{app.path}/builds", {"source_blob": blob}, what=what)
+        except Lost as lost:
+            build = self._find(known, lost)
+        build = follow(self._ctx, app.api, app.path, build)
+        self._building = False
+        identity = str((build.get("release") or {}).get("id") or "")
+        app.releases.learn(str((build.get("slug") or {}).get("id") or ""), self.revision)
+        found = self._release(identity, after)
+        return self.finish(found, "Heroku has built it, but it has made no release of it.")
+
+    def _release(self, identity: str, after: int) -> Release | None:
+        """The release of the build; its id may come a moment after the build's end."""
+        if not identity:
+            return self._app.releases.made(self.revision, after=after)
+        path = f"{self._app.path}/releases/{identity}"
+        what = f"the release of {self.revision[:7]}"
+        return read(asked(self._ctx, lambda: self._app.api.get(path), what=what))
+
+    def _find(self, known: set[str], lost: Lost) -> Mapping[str, Any]:
+        """The build that was begun although the answer was lost."""
+        for _ in range(LOOKS):
+            for build in self._app.releases.builds(FEW):
+                version = (build.get("source_blob") or {}).get("version")
+                if build["id"] not in known and version == self.revision:
+                    self._ctx.console.indent("the answer was lost, but the build has begun.")
+                    return build
+            self._app.api.look_again()
+        hint = "It was looked up, and has not begun: it is safe to run this again."
+        raise DeployFailed(lost.message, hint=hint)
+
+
+def packed(ctx: Context, revision: str) -> Path:
+    """A gzipped archive of a revision (of APP_DIR in it) in the private directory."""
+    plain = write_archive(ctx, revision, ctx.settings.app_dir)
+    path = plain.with_suffix(".tar.gz")
+    with plain.open("rb") as source, gzip.open(path, "wb", compresslevel=6) as target:
+        shutil.copyfileobj(source, target, 2**20)
+    plain.unlink()
+    return path
+
+
+def upload(ctx: Context, api: Api, file: Path, revision: str) -> dict[str, str] | None:
+    """Put the archive where Heroku can fetch it: the `source_blob` of a build; None when planning.
+
+    Raises Unreachable.
+    """
+    from ci_deploy.net.retry import retry
+
+    what = f"upload an archive of {revision[:7]}"
+    if not ctx.ledger.announce(what):
+        return None
+    with file.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+
+    def left() -> float:
+        return ctx.runner.until - time.monotonic()
+
+    def once() -> dict[str, str]:
+        found = api.change("POST", "/sources", what="")["source_blob"]
+        timeout = max(1.0, min(UPLOAD_TIMEOUT, left()))
+        with file.open("rb") as content:
+            response = ctx.http.change(
+                "PUT",
+                found["put_url"],
+                what="",
+                timeout=timeout,
+                data=content,
+                headers={"Content-Type": ""},
+            )
+        if not response.ok:
+            message = f"the archive cannot be uploaded: status {response.status}."
+            raise Unreachable(message)
+        return {"url": found["get_url"], "version": revision, "checksum": f"SHA256:{digest}"}
+
+    return retry(
+        once, on=(Unreachable, Lost), sleep=ctx.cancellation.sleep, attempts=TRIES, within=left()
+    )
+
+
+def follow(ctx: Context, api: Api, path: str, build: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Wait for a build's end; raises DeployFailed when it has failed."""
+    what = f"the build of {ctx.revision[:7]}"
+    output = Output(ctx, what)
+    found = until_over(
+        ctx, build, lambda: api.get(f"{path}/builds/{build['id']}"), what=what, output=output
+    )
+    if found.get("status") != "succeeded":
+        said = reason(output.tail) or f"{what} has failed."
+        hint = "The build's output is above; nothing was released."
+        raise DeployFailed(f"Heroku cannot build it: {said}", hint=hint, lines=output.tail)
+    return found

@@ -1,0 +1,112 @@
+"""Dynos: whether those of a release run, and what can be done to them.
+
+Facts: a dyno has the release that it runs and a state (`starting`, `up`, `crashed`, `idle`: an Eco
+dyno that sleeps and starts when asked); one-off dynos are of the type `run`, the release phase's of
+the type `release`. The formation says how many of each type are wanted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ci_deploy.errors import DeployError
+from ci_deploy.layers.providers.heroku.api import Api, NotFound, Question
+
+NOT_OURS = {"run", "release"}  # types that come and go by themselves
+GOOD = {"up", "idle"}
+
+Found = Sequence[Mapping[str, Any]]
+
+
+def state(dynos: Found | None, formation: Found | None, version: int) -> tuple[bool, str]:
+    """Whether all dynos that are wanted run this release (or a later one), and it in words."""
+    wanted = {str(each.get("type")): int(each.get("quantity") or 0) for each in formation or ()}
+    wanted.pop("release", None)
+    mine = [each for each in dynos or () if each.get("type") not in NOT_OURS]
+    good = [each for each in mine if each.get("state") in GOOD and _version(each) >= version]
+    if not mine and not any(wanted.values()):
+        return True, "no dyno is wanted"
+    there = Counter(str(each.get("type")) for each in mine)
+    trouble = [f"{each.get('name')} {_trouble(each, version)}" for each in mine if each not in good]
+    for kind, count in wanted.items():
+        if there[kind] < count:
+            trouble.append(f"{count - there[kind]} of {kind} missing")
+    words = f"{len(good)} of {max(sum(wanted.values()), len(mine))} dynos up"
+    return not trouble, words + (f" ({', '.join(sorted(trouble))})" if trouble else "")
+
+
+def _version(dyno: Mapping[str, Any]) -> int:
+    return int((dyno.get("release") or {}).get("version") or 0)
+
+
+def _trouble(dyno: Mapping[str, Any], version: int) -> str:
+    if dyno.get("state") in GOOD:
+        return f"still runs v{_version(dyno)}, not v{version}"
+    return str(dyno.get("state") or "has no state")
+
+
+class Dynos:
+    """The dynos of one app."""
+
+    def __init__(self, api: Api, app: str) -> None:
+        self._api = api
+        self._path = f"/apps/{app}"
+
+    @property
+    def questions(self) -> tuple[Question, Question]:
+        """For Api.get_all; `state` reads the answers."""
+        return Question(f"{self._path}/dynos"), Question(f"{self._path}/formation")
+
+    def wanted(self) -> dict[str, int]:
+        """How many dynos of each process type are wanted."""
+        found = self._api.get(f"{self._path}/formation")
+        return {str(each["type"]): int(each["quantity"]) for each in found}
+
+    def commands(self) -> dict[str, str]:
+        """The command of each process type."""
+        found = self._api.get(f"{self._path}/formation")
+        return {str(each["type"]): str(each.get("command") or "") for each in found}
+
+    def scale(self, name: str, count: int, *, what: str) -> None:
+        """Want so many dynos of a process type. Raises DeployFailed."""
+        body = {"updates": [{"type": name, "quantity": count}]}
+        path = f"{self._path}/formation"
+        self._api.ensure(
+            "PATCH", path, body, what=what, done=lambda: self.wanted().get(name) == count
+        )
+
+    def restart(self, name: str = "", *, what: str) -> None:
+        """Restart the dynos of a process type, or all. Raises DeployFailed."""
+        old = self._running(name)
+        path = f"{self._path}/formations/{name}" if name else f"{self._path}/dynos"
+        self._api.ensure("DELETE", path, what=what, done=lambda: not old & self._running(name))
+
+    def _running(self, name: str) -> frozenset[str]:
+        """Identities of the dynos that there are now; a restarted one is another one."""
+        return frozenset(
+            f"{each.get('id')} {each.get('created_at')}"
+            for each in self._api.get(f"{self._path}/dynos")
+            if each.get("type") == name or (not name and each.get("type") not in NOT_OURS)
+        )
+
+    def with_word(self, word: str) -> list[str]:
+        """The names of the dynos whose command holds a word."""
+        found = self._api.get(f"{self._path}/dynos")
+        return [str(each["name"]) for each in found if word in str(each.get("command"))]
+
+    def stop(self, name: str) -> bool:
+        """Stop one dyno; False when it is not known to have stopped."""
+        what, path = f"stop the one-off dyno {name}", f"{self._path}/dynos/{name}/actions/stop"
+
+        def done() -> bool:
+            return all(each["name"] != name for each in self._api.get(f"{self._path}/dynos"))
+
+        try:
+            self._api.ensure("POST", path, what=what, done=done)
+        except NotFound:
+            return True  # it has ended by itself
+        except DeployError:
+            return False
+        return True

@@ -1,0 +1,300 @@
+"""Heroku: brings the code there, and believes only what the Platform API then reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ci_deploy.errors import SkipDeploy, Unreachable
+from ci_deploy.git.archive import by_archive
+from ci_deploy.layers.providers.base import Live
+from ci_deploy.layers.providers.heroku import review
+from ci_deploy.layers.providers.heroku.app import App
+from ci_deploy.layers.providers.heroku.archive import Archive
+from ci_deploy.layers.providers.heroku.code import Code, SlugAgain
+from ci_deploy.layers.providers.heroku.maintenance import ClosedApp
+from ci_deploy.layers.providers.heroku.pending import begun
+from ci_deploy.layers.providers.heroku.promotion import Promotion
+from ci_deploy.layers.providers.heroku.push import Push
+from ci_deploy.layers.providers.heroku.releases import Release
+from ci_deploy.layers.providers.heroku.rollback import Rollback
+from ci_deploy.layers.providers.heroku.settings import HerokuSettings
+from ci_deploy.run.context import Context
+from ci_deploy.run.events import Event, on
+
+
+class Heroku(ClosedApp):
+    """Heroku, the app platform."""
+
+    name = "heroku"
+    trigger = "HEROKU_API_KEY"
+
+    def __init__(self, ctx: Context, wanted: HerokuSettings) -> None:
+        super().__init__(ctx, wanted)
+        self.code: Code | None = None
+        self._rollback: Rollback | None = None
+        self._promotion: Promotion | None = None
+        self._base = review.Base()
+        self._first = Release()  # what ran when we came
+        self._adopted = False  # by this run: it was made by other means
+
+    @on(Event.CONFIGURE, priority=50)
+    def look(self) -> None:
+        """Look at the account and the app before anything else."""
+        self.connect()
+        ctx, state = self.ctx, self.state
+        self._first = state.release
+        if not self.exists and not self.settings.create_app and not ctx.review:
+            raise self.no_app()
+        who = f" as {state.account}" if state.account else ""
+        what = f": {state.region}, {state.stack}" if self.exists else ", which is not there"
+        ctx.console.indent(f"Heroku{who}; {ctx.app}{what}")
+        if state.maintenance:
+            stays = "an earlier run has left it so: it ends" if self.left_closed else "it stays so"
+            ctx.console.indent(f"it is in maintenance mode; {stays}.")
+
+    @on(Event.CONFIGURE, priority=55)
+    def look_at_review_app(self) -> None:
+        """The mark on it, and what its base app has."""
+        ctx = self.ctx
+        if ctx.review and ctx.command == "review":
+            base = App(ctx, self.api, ctx.review.base)
+            team, pipeline = self.settings.team, self.settings.pipeline
+            self._base = review.base_of(self.api, base, team=team, pipeline=pipeline)
+            if not self._base.readable:
+                ctx.console.warning(
+                    f"the config of {ctx.review.base} cannot be read with this key, so whether "
+                    f"{ctx.review.name} would use its services is not checked."
+                )
+            wanted = {**self.config(), **ctx.app_config}
+            review.guard_urls(ctx.review, self._base.config, wanted)
+
+    @on(Event.CONFIGURE, priority=200)
+    def compare(self) -> None:
+        """Decide whether there is anything to deploy; refuse what has to be refused."""
+        ctx, live = self.ctx, self.state.live
+        if ctx.command not in {"deploy", "review"}:
+            return
+        ctx.console.indent(f"live now: {live.revision[:7] or 'nothing that is known'}")
+        if self._sets_up:
+            if self.exists:
+                ctx.console.warning(f"an earlier run has left {ctx.app} half-made: it is made anew")
+            return
+        self.code = self._choose()
+        if not self.code and live.up and not live.busy and not self.config_changes():
+            if self.state.maintenance and isinstance(self._unread, Unreachable):
+                raise self._unread  # whether an earlier run has left it closed is not known
+            raise SkipDeploy(f"{ctx.app} already runs {ctx.revision[:7]}.")
+
+    def check_deploy(self) -> None:
+        self._choose()
+
+    def _choose(self) -> Code | None:
+        """How the revision gets there, if that is allowed; None when it is there.
+
+        Raises Refused, SettingsError.
+        """
+        ctx, state = self.ctx, self.state
+        if state.live.revision != ctx.revision or ctx.settings.redeploy or self._other_part:
+            code = self._code()
+        elif state.undone.version:  # its config is not what runs
+            why = f"the release phase of {state.undone.name} has failed"
+            code = SlugAgain(ctx, self.app, state, state.undone.slug, why)
+        else:
+            return None
+        code.prepare()
+        return code
+
+    @property
+    def _other_part(self) -> bool:
+        """Whether what runs is known to be built of another directory."""
+        slug, wanted = self.state.release.slug, self.ctx.settings.app_dir
+        return self._branches is not None and self.notes.folders.get(slug, "") != wanted
+
+    def _code(self) -> Code:
+        """The way in which the code gets there."""
+        ctx, wanted = self.ctx, self.settings
+        again = self.state.live.revision == ctx.revision  # a push would change nothing
+        force = wanted.force_push
+        if ctx.settings.app_dir or again or by_archive(ctx, wanted.method):
+            return Archive(ctx, self.app, self.state, force=force)
+        known = self._branches
+        return Push(ctx, self.app, self.state, remote=self.remote, branches=known, force=force)
+
+    # --- provision ---
+
+    @property
+    def _sets_up(self) -> bool:
+        """Whether a review app is to be made from its app.json: it is not there, or nobody has
+        seen its setup succeed."""
+        if not self.ctx.review or self._adopted or review.manifest(self.ctx) is None:
+            return False
+        ready = self.state.live.release and review.SETTING_UP not in self.unfinished()
+        return not (self.exists and ready)
+
+    @on(Event.PROVISION, priority=50)
+    def create(self) -> None:
+        """Create the app, when asked to; a review app from its app.json, if it has one."""
+        if self._sets_up:
+            self._set_up()
+        elif not self.exists:
+            team = self._base.team or self.settings.team
+            self.app.create(team, region=self._base.region, stack=self._base.stack)
+        else:
+            return
+        if not self.ctx.planning:
+            self.state = self.app.look()
+
+    def _set_up(self) -> None:
+        if self.exists:
+            self.app.wait_for_others()
+            self.app.destroy()
+            self.notes.tasks = []  # they went with it
+        setup = review.SetUp(self.ctx, self.app, self._base, review.manifest(self.ctx) or {})
+        asked = setup.begin(self.wanted_config())
+        self._config = self.wanted_config()
+        self.remember(review.SETTING_UP)
+        if asked:
+            setup.finish(asked)
+        self.forget(review.SETTING_UP)
+
+    @on(Event.PROVISION, priority=150)
+    def couple(self) -> None:
+        """A review app belongs to the pipeline of its base app."""
+        if self.ctx.review and self._base.pipeline:
+            review.couple(self.api, self.app, self._base.pipeline)
+
+    def wanted_config(self) -> Mapping[str, str]:
+        return {**self.ctx.app_config, **review.mark(self.ctx.review)}
+
+    def set_config(self, changes: Mapping[str, str]) -> None:
+        app = self.ctx.app
+        self.app.set_config(changes, what=f"set {', '.join(sorted(changes))} on {app}")
+        self._config = {**self.config(), **changes}
+
+    # --- the deploy ---
+
+    @on(Event.DEPLOY)
+    def deploy(self) -> None:
+        """Bring the code there, then believe only what Heroku reports."""
+        if self.exists and not self.ctx.planning:
+            self._look_after_waiting()
+        with begun():
+            made = self.code.run() if self.code else self._wake()
+            if made is None or self.ctx.planning:
+                return self._note_part("")
+            timeout = self.settings.boot_timeout
+            self.ctx.live = live = self.app.verify(self.ctx.revision, made, timeout=timeout)
+            self._note_part(made.slug or self.app.look_again().release.slug)
+        app, short = self.ctx.app, live.revision[:7]
+        self.ctx.console.indent(f"verified: {app} runs {short}, {live.detail}")
+        return None
+
+    def _note_part(self, slug: str) -> None:
+        if folder := self.ctx.settings.app_dir:
+            self.notes.built_from(slug, folder)
+
+    def _look_after_waiting(self) -> None:
+        """Somebody else's deploy is waited for; what has come of it may change everything: ours
+        may be live by now (a job that was killed and run again), or be outdated."""
+        state, before = self.app.wait_for_others(), self.state
+        same = state.live.revision == before.live.revision
+        if same and state.undone.version == before.undone.version:
+            return
+        self.state = before._replace(
+            live=state.live, release=state.release, newest=state.newest, undone=state.undone
+        )
+        if not same:
+            live = state.live.revision[:7] or "nothing that is known"
+            self.ctx.console.indent(f"live now, after the other deploy: {live}")
+            if state.live.revision != self.ctx.revision:
+                self.ctx.before, self._first = state.live, state.release
+        self._branches = None
+        self.code = self._choose()
+
+    def _wake(self) -> Release:
+        """The revision is there, but perhaps its dynos do not run."""
+        if not self.exists:  # its setup was only planned
+            return Release()
+        before = self.ctx.before or Live()
+        live = self.state.live if self.ctx.planning else self.live()
+        if live.release == before.release and not (before.up or live.up):
+            self.app.dynos.restart(what=f"restart the dynos of {self.ctx.app}")
+        return Release()
+
+    def interrupted(self) -> None:
+        """One-off commands are stopped; a build goes on by itself, and that is said."""
+        super().interrupted()
+        if left := self.one_off.stop():
+            self.ctx.console.warning(left)
+        if self.code and self.code.building:
+            short = self.ctx.revision[:7]
+            self.ctx.console.warning(f"Heroku goes on building {short}: it may still go live.")
+
+    # --- review apps ---
+
+    def is_review_app(self) -> bool:
+        ctx = self.ctx
+        assert ctx.review is not None, "asked for review apps only"  # noqa: S101
+        empty = not self.state.live.release and not self.config()
+        if ctx.command == "review" and empty and review.manifest(ctx) is None:
+            return True  # created by a run that was killed before it could mark it
+        return review.marked(self.config(), ctx.review.base)
+
+    def adopt(self) -> None:
+        mark, app = review.mark(self.ctx.review), self.ctx.app
+        self.app.set_config(mark, what=f"mark {app} as a review app")
+        self._config = {**self.config(), **mark}
+        self._adopted = True
+
+    def destroy(self) -> None:
+        if self.ctx.sweeping:
+            self.begin()
+        elif not self.exists:
+            self.ctx.console.indent(f"{self.ctx.app} is not there: nothing to remove.")
+            return
+        self.app.destroy()
+
+    def stale_review_apps(self, days: int) -> Sequence[str]:
+        team = self.settings.team or self.state.team
+        return review.stale(self.ctx, self.api, self.ctx.app, team=team, days=days)
+
+    # --- rollback, promotion, history ---
+
+    def rollback_target(self, wanted: str) -> str:
+        self._rollback = Rollback(self.ctx, self.app, self.state)
+        target = self._rollback.target(wanted)
+        self._rollback.bring_history(target, self.remote)
+        return target
+
+    def is_back(self) -> bool:
+        return bool(self._rollback and self._rollback.is_back)
+
+    def roll_back(self, revision: str) -> Live:
+        """Without a target (ROLLBACK_ON_FAILURE): to the very release that ran before this run,
+        since newer ones of its code already have this run's config vars."""
+        chosen = self._rollback
+        with begun():
+            if chosen is None:
+                chosen = Rollback(self.ctx, self.app, self.app.look_again(), self._first)
+            return chosen.run(revision, timeout=self.settings.boot_timeout)
+
+    @on(Event.CONFIGURE, priority=205)
+    def choose_source(self) -> None:
+        """What is promoted: the release that the source app runs."""
+        if self.ctx.command != "promote":
+            return
+        ctx, wanted, live = self.ctx, self.settings, self.state.live
+        self._promotion = Promotion(ctx, self.api, self.app)
+        source = self._promotion.prepare(
+            pipeline=wanted.pipeline, source=wanted.promote_from, others=wanted.promote_to
+        )
+        ctx.revision = source.live.revision
+        where = f"{self._promotion.source} runs {ctx.revision[:7]} ({source.release.name})"
+        ctx.console.indent(where)
+        if live.revision == ctx.revision and live.up and self._promotion.complete:
+            raise SkipDeploy(f"{ctx.app} already runs {ctx.revision[:7]}.")
+
+    def promote(self) -> None:
+        assert self._promotion is not None, "prepared at configure"  # noqa: S101
+        with begun():
+            self.ctx.live = self._promotion.run(timeout=self.settings.boot_timeout)

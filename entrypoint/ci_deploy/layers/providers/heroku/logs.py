@@ -1,0 +1,40 @@
+"""The app's log, by a log session.
+
+Facts: Platform API, `POST /apps/NAME/log-sessions` with `dyno` (`web.1`, or `web` for all of them),
+`lines`, `source` and `tail` gives `logplex_url`, which is plain text without credentials and whose
+address is the secret. Apps of the generation Fir have no `lines`, and always tail.
+"""
+
+from __future__ import annotations
+
+import time
+
+from ci_deploy.errors import NoService
+from ci_deploy.layers.providers.heroku.api import Api
+from ci_deploy.run.context import Context
+
+MOST = 1500  # lines that Heroku keeps
+TICK = 5.0  # seconds of silence after which we look round
+LATEST = 15.0  # seconds of silence that end what does not end by itself
+
+
+def show(ctx: Context, api: Api, service: str, *, lines: int, follow: bool) -> None:
+    """Show it. Raises NoService for a service that is none, Unreachable."""
+    known = ctx.provider.processes()
+    if service and known and service.partition(".")[0] not in known:
+        raise NoService(ctx.app, service, known)
+    if lines > MOST:
+        ctx.console.warning(f"Heroku keeps {MOST} lines only.")
+    wanted = {"lines": min(lines, MOST), "tail": follow, **({"dyno": service} if service else {})}
+    session = api.change("POST", f"/apps/{ctx.app}/log-sessions", wanted, what="")
+    url, heard = str(session["logplex_url"]), time.monotonic()
+    ctx.redactor.add(url)
+    with ctx.console.child() as relay:
+        for part in ctx.http.stream(url, tick=TICK):
+            if part:
+                relay.feed(part)
+                heard = time.monotonic()
+            elif not follow and time.monotonic() - heard > LATEST:
+                return
+            if time.monotonic() >= ctx.runner.until:
+                return

@@ -1,0 +1,51 @@
+"""Maintenance mode for the time of a deploy; afterwards it is what it was, on every path."""
+
+from __future__ import annotations
+
+from ci_deploy.layers.providers.heroku.provider import HerokuApp
+from ci_deploy.layers.providers.heroku.settings import HerokuSettings
+from ci_deploy.run.context import Context
+from ci_deploy.run.events import Event, on
+
+MAINTENANCE = "maintenance mode is on"  # a note
+
+
+class ClosedApp(HerokuApp):
+    """An app that can be closed while it is deployed."""
+
+    def __init__(self, ctx: Context, wanted: HerokuSettings) -> None:
+        super().__init__(ctx, wanted)
+        self._closed = False  # we have switched it on
+
+    @property
+    def left_closed(self) -> bool:
+        """Whether a run of ours has switched it on, and not somebody else."""
+        return MAINTENANCE in self.unfinished()
+
+    @on(Event.PRE_DEPLOY, priority=150)
+    def close(self) -> None:
+        """Maintenance mode, when asked for; first the note: a kill must not be forgotten."""
+        if self.settings.maintenance and not self.state.maintenance:
+            self.remember(MAINTENANCE)
+            self._closed = True
+            self.app.switch_maintenance(on=True)
+
+    @on(Event.POST_DEPLOY, priority=190)
+    @on(Event.ROLLBACK, priority=190)
+    @on(Event.PROMOTE, priority=190)
+    @on(Event.DEPLOY_FAILED, priority=30)
+    @on(Event.DEPLOY_SKIPPED, priority=30)
+    @on(Event.ROLLBACK_SUCCEEDED, priority=30)  # skipped
+    @on(Event.ROLLBACK_FAILED, priority=30)
+    def open(self) -> None:
+        """Back to what it was; also for an earlier run that could not do it."""
+        if self.left_closed:
+            if self._closed or self.state.maintenance:
+                self.app.switch_maintenance(on=False)
+            self.forget(MAINTENANCE)
+
+    def interrupted(self) -> None:
+        """Opened before anything is asked: a question may take all the time that is left."""
+        if self._closed:
+            self.app.switch_maintenance(on=False)
+            self._closed = False

@@ -1,0 +1,85 @@
+"""Notes that survive a run: branches of the app's own repository on Heroku.
+
+Heroku has no place for notes that would not make a release and restart the app. But its git keeps
+every branch and builds only `main` and `master` ("Pushed to branch other than [main, master],
+skipping build."), so a task that is unfinished is a branch `ci-deploy/unfinished/<the task>` with
+an empty commit. `git ls-remote` shows them to anybody. Of which directory a slug was built Heroku
+does not know: `ci-deploy/built/<slug>/<APP_DIR>` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import quote, unquote
+
+from ci_deploy.errors import DeployError
+from ci_deploy.layers.providers.heroku.remote import Remote
+from ci_deploy.run.context import Context
+
+FOLDER = "ci-deploy/unfinished/"
+BUILT = "ci-deploy/built/"  # SLUG/DIRECTORY
+REMEMBERED = 10  # slugs of which the directory is noted
+
+
+class Notes:
+    """The notes on one app. They are a safety net: without them a deploy goes on."""
+
+    def __init__(self, ctx: Context, app: str, remote: Remote) -> None:
+        self._ctx = ctx
+        self._app = app
+        self._remote = remote
+        self.tasks: list[str] = []
+        self.folders: dict[str, str] = {}  # slug → APP_DIR, where that is not the top
+
+    def read(self, branches: Iterable[str]) -> None:
+        """Take them from the branches of the repository."""
+        names = list(branches)
+        self.tasks = [task_of(name) for name in names if name.startswith(FOLDER)]
+        built = (name.removeprefix(BUILT) for name in names if name.startswith(BUILT))
+        self.folders = {slug: unquote(rest) for slug, _, rest in (b.partition("/") for b in built)}
+
+    def built_from(self, slug: str, folder: str) -> None:
+        """Note of which directory a slug was built."""
+        if self.folders.get(slug, "") == folder:
+            return
+        old = dict(list(self.folders.items())[REMEMBERED - 1 :])
+        self.folders[slug] = folder
+        self._mark([_built(slug, folder)], [_built(*each) for each in old.items()],
+                   what=f"record on {self._app} that it was built from {folder}")  # fmt: skip
+
+    def set(self, tasks: Iterable[str]) -> None:
+        """From now on these are unfinished, and no others."""
+        wanted = list(dict.fromkeys(tasks))
+        new = [task for task in wanted if task not in self.tasks]
+        old = [task for task in self.tasks if task not in wanted]
+        self.tasks = wanted
+        if not (new or old):
+            return
+        what = f"remove the note on {self._app}: {'; '.join(old)}"
+        if new:
+            what = f"note on {self._app} that is unfinished: {'; '.join(new)}"
+        self._mark(map(branch_of, new), map(branch_of, old), what=what)
+
+    def _mark(self, new: Iterable[str], old: Iterable[str], *, what: str) -> None:
+        try:
+            self._remote.mark(new, old, what=what)
+        except DeployError as error:
+            self._ctx.console.warning(f"Heroku's git has not taken a note: {error.message}")
+
+
+def branch_of(task: str) -> str:
+    """The branch that notes a task; readable, and any text can be in it."""
+    return FOLDER + _quoted(task)
+
+
+def _built(slug: str, folder: str) -> str:
+    return f"{BUILT}{slug}/{_quoted(folder)}"
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="").replace(".", "%2E")
+
+
+def task_of(branch: str) -> str:
+    """The task that a branch notes."""
+    return unquote(branch.removeprefix(FOLDER))

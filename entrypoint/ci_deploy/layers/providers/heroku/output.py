@@ -1,0 +1,82 @@
+"""Output that Heroku streams: of builds and of the release phase.
+
+Facts: `output_stream_url` is plain text without credentials, the address itself is the secret; 404
+until the command has started; `heroku releases:output` shows that it can be asked for again later,
+and then begins from its start.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from ci_deploy.errors import Unreachable
+from ci_deploy.run.context import Context
+
+STARTS = 30.0  # seconds that a stream may be 404
+TICK = 5.0  # seconds of silence after which the caller looks round
+TRIES = 2  # to show all of an output that has ended
+LINES = 20  # the last ones are kept
+
+
+class Output:
+    """One output in the log: what is shown once is not shown again."""
+
+    def __init__(self, ctx: Context, what: str) -> None:
+        self._ctx = ctx
+        self._what = what
+        self._shown = 0  # bytes
+        self._whole = False
+        self._tail: deque[str] = deque(maxlen=LINES)
+        self._begun = time.monotonic()
+
+    @property
+    def tail(self) -> tuple[str, ...]:
+        """The last lines."""
+        return tuple(self._tail)
+
+    def follow(self, url: str, *, leave: Callable[[], bool]) -> None:
+        """Show it until it ends or breaks off, `leave` says so in a silence, or the run has to end.
+
+        Nothing is raised: output is not the truth. Raises only Cancelled.
+        """
+        from ci_deploy.net.http import HttpError
+
+        if self._whole:
+            return
+        try:
+            self._show(url, leave)
+        except HttpError as error:
+            early = time.monotonic() - self._begun < STARTS
+            if not (error.response.status == 404 and early):
+                self._ctx.console.debug(f"no output of {self._what}: {error}")
+                self._whole = error.response.status == 404
+        except Unreachable as error:
+            self._ctx.console.indent(f"{error.message} {self._what.capitalize()} may go on.")
+
+    def complete(self, url: str) -> None:
+        """Show what is missing of an output that has ended."""
+        self._begun = 0.0  # if it is not there by now, it will not be
+        for _ in range(TRIES if url else 0):
+            self.follow(url, leave=lambda: True)
+
+    def _take(self, line: str) -> None:
+        self._tail.append(self._ctx.redactor.text(line))
+
+    def _show(self, url: str, leave: Callable[[], bool]) -> None:
+        position = 0
+        with self._ctx.console.child(watch=self._take) as relay:
+            for part in self._ctx.http.stream(url, tick=TICK):
+                if not part:
+                    if leave():
+                        return
+                    continue
+                position += len(part)
+                fresh = part[max(0, len(part) - (position - self._shown)) :]
+                if position > self._shown:
+                    relay.feed(fresh)
+                    self._shown = position
+                if time.monotonic() >= self._ctx.runner.until:  # it may never be silent
+                    return
+        self._whole = True

@@ -1,0 +1,86 @@
+"""Waiting for something on Heroku that is `pending`: a build, a release phase, a setup."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from ci_deploy.errors import OutcomeUnknown, Unreachable
+from ci_deploy.layers.providers.heroku.output import Output
+from ci_deploy.run.context import Context
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0  # seconds between two looks
+OUTAGE = 300.0  # seconds for which Heroku may be away meanwhile
+FINAL = {"succeeded", "failed", "expired"}
+
+Found = Mapping[str, Any]
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def begun() -> Iterator[None]:
+    """Something is under way on Heroku: who cannot ask any more does not know what comes of it."""
+    try:
+        yield
+    except Unreachable as error:
+        raise OutcomeUnknown(error.message, hint=error.hint, lines=error.lines) from None
+
+
+def asked(ctx: Context, look: Callable[[], T], *, what: str) -> T:
+    """Ask while `what` is under way, again and again when Heroku is away.
+
+    Raises OutcomeUnknown when it is away for too long, or until the end of the run.
+    """
+    since = time.monotonic()
+    while True:
+        try:
+            return look()
+        except Unreachable as error:
+            now = time.monotonic()
+            if now >= min(since + OUTAGE, ctx.runner.until):
+                raise _unknown(what) from None
+            ctx.console.indent(f"{error.message} Asking again.")
+            ctx.cancellation.sleep(FIRST_PAUSE)
+
+
+def until_over(
+    ctx: Context,
+    found: Found,
+    look: Callable[[], Found],
+    *,
+    what: str,
+    output: Output,
+    stream: Callable[[Found], str] = lambda found: str(found.get("output_stream_url") or ""),
+    over: Callable[[Found], bool] = lambda found: found.get("status") in FINAL,
+) -> Found:
+    """Look again and again until it is over, its output in the log; the last look.
+
+    What its output says, or that it ends, means nothing: only the status counts. Raises
+    OutcomeUnknown when the end of the run comes first, or Heroku is away for too long.
+    """
+    pause = FIRST_PAUSE
+
+    def ended() -> bool:
+        """For an output that has gone silent."""
+        try:
+            return time.monotonic() >= ctx.runner.until or over(look())
+        except Unreachable:
+            return False
+
+    while not over(found):
+        if url := stream(found):
+            output.follow(url, leave=ended)
+        found = asked(ctx, look, what=what)
+        if not over(found):
+            if time.monotonic() >= ctx.runner.until:
+                raise _unknown(what)
+            ctx.cancellation.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+    output.complete(stream(found))
+    return found
+
+
+def _unknown(what: str) -> OutcomeUnknown:
+    return OutcomeUnknown(f"{what} has not ended, or its end cannot be seen.")

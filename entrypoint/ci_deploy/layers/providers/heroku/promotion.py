@@ -1,0 +1,209 @@
+"""Promotions: the slug that one app of a pipeline runs goes to others, without a build.
+
+Facts: POST /pipeline-promotions, then its promotion-targets until none is pending; a target's
+release has a release phase of its own. `heroku pipelines:promote` ended with 0 on failure until
+11.9, and never looks at what runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ci_deploy.errors import DeployError, DeployFailed, Problem, Refused, SettingsError
+from ci_deploy.layers.providers.base import Live
+from ci_deploy.layers.providers.heroku.api import LOOKS, Api, Lost, NotFound
+from ci_deploy.layers.providers.heroku.app import App, State
+from ci_deploy.layers.providers.heroku.output import Output
+from ci_deploy.layers.providers.heroku.pending import until_over
+from ci_deploy.layers.providers.heroku.releases import Release, read
+from ci_deploy.run.context import Context
+
+STAGES = ("development", "staging", "production")
+
+
+class Promotion:
+    """One promotion: to this app, and to others that are to get the same."""
+
+    def __init__(self, ctx: Context, api: Api, app: App) -> None:
+        self._ctx = ctx
+        self._api = api
+        self._app = app
+        self._pipeline = ""
+        self._names: dict[str, str] = {}  # app id → name, of the pipeline's apps
+        self._source_id = ""
+        self._others: list[App] = []
+        self.source = ""  # name of the app from which it comes
+
+    def prepare(self, *, pipeline: str, source: str, others: Sequence[str]) -> State:
+        """Find the pipeline and the apps; what the source runs. Raises SettingsError, Refused."""
+        try:
+            coupling = self._api.get(f"{self._app.path}/pipeline-couplings")
+        except NotFound:
+            reason = f"{self._app.name} is in no pipeline."
+            remedy = "`heroku pipelines:add` puts it into one."
+            raise SettingsError(Problem("HEROKU_PIPELINE", reason, "", remedy)) from None
+        own = coupling["pipeline"]
+        if pipeline and pipeline not in {own.get("id"), own.get("name")}:
+            reason = f"{self._app.name} is in the pipeline `{own.get('name')}`, not `{pipeline}`."
+            raise SettingsError(Problem("HEROKU_PIPELINE", reason))
+        self._pipeline = str(own["id"])
+        couplings = self._api.get_list(f"/pipelines/{self._pipeline}/pipeline-couplings")
+        stages = {str(each["app"]["id"]): str(each["stage"]) for each in couplings}
+        for identity, stage in stages.items():
+            if stage in STAGES or identity == str(coupling["app"]["id"]):
+                self._names[identity] = str(self._api.get(f"/apps/{identity}")["name"])
+        self._source_id = self._choose(source, stages, str(coupling["stage"]))
+        self.source = self._names[self._source_id]
+        self._others = [App(self._ctx, self._api, self._member(name)) for name in others]
+        found = App(self._ctx, self._api, self.source).look()
+        if not found.live.revision:
+            message = f"{self.source} runs no revision that is known, so it cannot be promoted."
+            raise Refused(message)
+        if found.newest.version > found.release.version:
+            runs, newest = found.release.name, f"{found.newest.name} is {found.newest.status}"
+            message = f"{self.source} runs {runs}, but its newest release {newest}."
+            hint = f"Promote when {self.source} runs what it is meant to run."
+            raise Refused(message, hint=hint)
+        return found
+
+    def _member(self, name: str) -> str:
+        if name in self._names.values():
+            return name
+        known = ", ".join(sorted(self._names.values()))
+        reason = f"`{name}` is not in this pipeline; it has {known}."
+        raise SettingsError(Problem("HEROKU_PROMOTE_TO", reason))
+
+    def _choose(self, wanted: str, stages: Mapping[str, str], stage: str) -> str:
+        """The id of the source app: the one that is named, or the only one a stage before."""
+        before = STAGES[STAGES.index(stage) - 1] if stage in STAGES[1:] else ""
+        near = {
+            identity: name
+            for identity, name in self._names.items()
+            if (name == wanted if wanted else stages[identity] == before)
+        }
+        if len(near) == 1:
+            return next(iter(near))
+        known = ", ".join(
+            f"{name} ({stages[identity]})" for identity, name in sorted(self._names.items())
+        )
+        what = f"`{wanted}` is not in the pipeline" if wanted else (
+            f"{len(near) or 'no'} app{'' if len(near) == 1 else 's'} of the pipeline could be meant"
+        )  # fmt: skip
+        reason = f"{what}. APP_NAME is the app that gets the release; the pipeline has {known}."
+        raise SettingsError(Problem("HEROKU_PROMOTE_FROM", reason))
+
+    @property
+    def complete(self) -> bool:
+        """Whether the other targets run it already."""
+        states = (other.look() for other in self._others)
+        return all(s.live.revision == self._ctx.revision and s.live.up for s in states)
+
+    def run(self, *, timeout: float) -> Live | None:
+        """Promote and verify each target; what this app runs then, None when planning.
+
+        Raises DeployFailed, OutcomeUnknown.
+        """
+        targets = [self._app, *self._others]
+        before = {each.name: self._newest(each) for each in targets}
+        ids = {name: identity for identity, name in self._names.items()}
+        body = {
+            "pipeline": {"id": self._pipeline},
+            "source": {"app": {"id": self._source_id}},
+            "targets": [{"app": {"id": ids[each.name]}} for each in targets],
+        }
+        names = ", ".join(each.name for each in targets)
+        what = f"promote {self._ctx.revision[:7]} from {self.source} to {names}"
+        try:
+            found = self._api.change("POST", "/pipeline-promotions", body, what=what)
+        except Lost as lost:
+            releases = self._made_all_the_same(targets, before, lost)
+        else:
+            if found is None:
+                return None
+            releases = self._released(targets, ids, found)
+        lives = self._verify(targets, releases, timeout)
+        return lives[self._app.name]
+
+    def _newest(self, app: App) -> int:
+        newest = app.releases.newest(1)
+        return newest[0].version if newest else 0
+
+    def _released(
+        self, targets: Sequence[App], ids: Mapping[str, str], found: Mapping[str, Any]
+    ) -> dict[str, Release | DeployError]:
+        """The release of each target, as soon as there is one; or why there is none."""
+        path = f"/pipeline-promotions/{found['id']}/promotion-targets"
+
+        def look() -> Mapping[str, Any]:
+            return {"targets": self._api.get(path)}
+
+        def over(each: Mapping[str, Any]) -> bool:
+            listed = each.get("targets") or ()
+            return bool(listed) and all(t["status"] != "pending" or t["release"] for t in listed)
+
+        what = "the promotion"
+        told = until_over(self._ctx, {}, look, what=what, output=Output(self._ctx, what), over=over)
+        by_app = {each["app"]["id"]: each for each in told["targets"]}
+        releases: dict[str, Release | DeployError] = {}
+        for app in targets:
+            each = by_app.get(ids[app.name]) or {}
+            if release := each.get("release"):
+                releases[app.name] = read(self._api.get(f"{app.path}/releases/{release['id']}"))
+            else:
+                why = each.get("error_message") or "Heroku says nothing of it"
+                releases[app.name] = DeployFailed(f"{app.name} has got nothing: {why}.")
+        return releases
+
+    def _made_all_the_same(
+        self, targets: Sequence[App], before: Mapping[str, int], lost: Lost
+    ) -> dict[str, Release | DeployError]:
+        """The answer was lost: look whether the releases have come."""
+        releases: dict[str, Release | DeployError] = {}
+        for app in targets:
+            for _ in range(LOOKS):
+                if ours := app.releases.since(before[app.name], self._ctx.revision):
+                    self._ctx.console.indent(f"the answer was lost, but {app.name} has got it.")
+                    releases[app.name] = ours
+                    break
+                self._api.look_again()
+            else:
+                hint = "It was looked up, and was not done: it is safe to run this again."
+                releases[app.name] = DeployFailed(lost.message, hint=hint)
+        return releases
+
+    def _verify(
+        self,
+        targets: Sequence[App],
+        releases: Mapping[str, Release | DeployError],
+        timeout: float,
+    ) -> dict[str, Live]:
+        """All are looked at; the first error is raised at the end, that of this app first."""
+        lives, errors = {}, []
+        for app in targets:
+            made = releases[app.name]
+            try:
+                if isinstance(made, DeployError):
+                    raise made
+                release = app.releases.follow(made)
+                live = app.verify(self._ctx.revision, release, timeout=timeout)
+            except DeployError as error:
+                errors.append(error)
+                if app is not self._app:
+                    self._never_a_warning()
+                if len(targets) > 1:
+                    self._ctx.console.warning(f"{app.name}: {error.message}")
+                continue
+            lives[app.name] = live
+            self._ctx.console.indent(
+                f"verified: {app.name} runs {live.revision[:7]}, {live.detail}"
+            )
+        if errors:
+            raise errors[0]
+        return lives
+
+    def _never_a_warning(self) -> None:
+        """LIVE_BUT_FAILED=warn is for a revision that is live; on this app nobody knows that it is,
+        and the result only tells of the other."""
+        self._ctx.settings = replace(self._ctx.settings, live_but_failed="fail")

@@ -1,0 +1,176 @@
+"""An app on Heroku, as other layers and commands may use it: ask, run, note, history.
+
+The events of a deployment are in layers/providers/heroku/layer.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from ci_deploy.errors import DeployError, Problem, Refused, SettingsError
+from ci_deploy.layers.providers.base import Deployed, Live, ProcessAction, Provider, Ran
+from ci_deploy.layers.providers.heroku import logs, release_tasks
+from ci_deploy.layers.providers.heroku.api import Api
+from ci_deploy.layers.providers.heroku.app import App, State
+from ci_deploy.layers.providers.heroku.notes import Notes
+from ci_deploy.layers.providers.heroku.one_off import OneOff
+from ci_deploy.layers.providers.heroku.remote import Remote
+from ci_deploy.layers.providers.heroku.settings import NAME, HerokuSettings
+from ci_deploy.run.context import Context
+from ci_deploy.settings.parsers import suggestion
+
+HISTORY = 20  # releases that `history` shows
+WITHOUT_NOTES = {"run", "history", "logs"}  # commands that need to know nothing of earlier runs
+
+
+class HerokuApp(Provider[HerokuSettings]):
+    """The app of this run on Heroku."""
+
+    Settings: ClassVar[type[Any]] = HerokuSettings
+    name_limit = 30
+
+    def __init__(self, ctx: Context, wanted: HerokuSettings) -> None:
+        super().__init__(ctx, wanted)
+        self.api = Api(ctx, wanted.api, wanted.key)
+        self.state = State()
+        self._branches: Mapping[str, str] | None = None
+        self._unread: DeployError | None = None  # why the notes of earlier runs are not known
+        self._config: Mapping[str, str] | None = None
+
+    def problems(self) -> Iterable[Problem]:
+        yield from self.impossible_names()
+        if not re.fullmatch(NAME, self.ctx.settings.app_name):
+            reason = f"`{self.ctx.settings.app_name}` cannot be an app on Heroku."
+            remedy = "Names have 3 to 30 lower case letters, digits and dashes."
+            yield Problem("APP_NAME", reason, "", remedy)
+        if self.settings.method == "image":
+            reason = "`image` is not possible on Heroku."
+            yield Problem("DEPLOY_METHOD", reason, "", "It takes `push` and `archive`.")
+        if self.settings.method == "push" and self.ctx.settings.app_dir:
+            reason = "Heroku builds the top of what is pushed, so APP_DIR needs an archive."
+            yield Problem("DEPLOY_METHOD", reason, "", "Unset it, or set `archive`.")
+
+    def begin(self) -> None:
+        """Nothing takes long enough; but what belongs to one app is made here."""
+        ctx, wanted, app = self.ctx, self.settings, self.ctx.app
+        self.app = App(ctx, self.api, app)
+        self.remote = Remote(ctx, wanted.git, wanted.key, app)
+        self.notes = Notes(ctx, app, self.remote)
+        self.one_off = OneOff(ctx, self.app.dynos, app, url=wanted.api, key=wanted.key)
+
+    # --- what is there ---
+
+    @property
+    def exists(self) -> bool:
+        return self.state.exists
+
+    def connect(self) -> None:
+        """One round of questions; then the branches, among them what an earlier run has noted."""
+        ctx = self.ctx
+        self.state = self.app.look()
+        ctx.before, ctx.url = self.state.live, self.state.live.url
+        if not self.exists:
+            if ctx.command in {*WITHOUT_NOTES, "doctor", "status"}:
+                raise self.no_app()
+            return
+        if ctx.command != "destroy":
+            self.app.check_stack(self.state)
+        if ctx.command not in {*WITHOUT_NOTES, "destroy"}:
+            try:
+                self._branches = self.remote.branches()
+            except DeployError as error:  # an archive does not need them; a push asks again
+                ctx.console.warning(f"notes of earlier runs cannot be read: {error.message}")
+                self._unread = error
+            self.notes.read(self._branches or ())
+            self.app.parts = frozenset(self.notes.folders)
+
+    def config(self) -> Mapping[str, str]:
+        if self._config is None:
+            self._config = self.app.config() if self.exists else {}
+        return self._config
+
+    def history(self) -> Sequence[Deployed]:
+        return [
+            Deployed(
+                self.app.releases.commit(each.slug),
+                each.at,
+                each.status,
+                each.name,
+                f"{each.by}: {each.description}".strip(": "),
+            )
+            for each in self.app.releases.newest(HISTORY)
+        ]
+
+    def logs(self, service: str, *, lines: int, follow: bool) -> None:
+        logs.show(self.ctx, self.api, service, lines=lines, follow=follow)
+
+    # --- what other layers call ---
+
+    def live(self) -> Live:
+        return self.app.look_again().live
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        what: str = "",
+        env: Mapping[str, str] | None = None,
+        timeout: float = float("inf"),
+    ) -> Ran:
+        what = what or f"run {' '.join(command)} in {self.ctx.app}"
+        return self.one_off.run(command, what=what, env=env or {}, timeout=timeout)
+
+    def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
+        """Heroku starts again what is stopped, so stopping is scaling to nothing."""
+        app, dynos = self.ctx.app, self.app.dynos
+        if action is ProcessAction.RESTART:
+            dynos.restart(name, what=f"restart {name} of {app}")
+            return
+        number = {ProcessAction.STOP: 0, ProcessAction.START: count or 1}.get(action, count or 0)
+        dynos.scale(name, number, what=f"{action} {name} of {app}: {number} wanted")
+
+    def processes(self) -> Mapping[str, int]:
+        return self.app.dynos.wanted()
+
+    def release_tasks(self) -> Mapping[str, str]:
+        return release_tasks.tasks(self.ctx)
+
+    def backup(self) -> None:
+        message = "Heroku's databases cannot be exported from here."
+        hint = "`heroku pg:backups:schedule` makes regular backups, `pg:backups:capture` one now."
+        raise Refused(message, hint=hint)
+
+    def note(self, text: str) -> None:
+        self.notes.set(task for task in text.split("; ") if task)
+
+    def noted(self) -> str:
+        return "; ".join(self.notes.tasks)
+
+    def inspect(self) -> Mapping[str, str]:
+        state = self.state
+        team = f", team {state.team}" if state.team else ""
+        return {
+            "account": state.account or "not told (the key lacks the scope `identity`)",
+            "app": f"{state.region}, {state.stack}{team}",
+            "git": "reachable" if self._branches is not None else "not reachable",
+            "maintenance mode": "on" if state.maintenance else "off",
+            "requests left this hour": self.api.left or "not told",
+            "url": self.ctx.url,
+        }
+
+    @property
+    def check_command(self) -> str:
+        return f"heroku releases -a {self.ctx.app}"
+
+    def no_app(self) -> SettingsError:
+        """The error for an app that is not there."""
+        app = self.ctx.app
+        try:
+            near = suggestion(app, (str(each["name"]) for each in self.api.get_list("/apps")))
+        except DeployError:
+            near = ""
+        reason = f"there is no app `{app}` on Heroku for this key. {near}".rstrip()
+        remedy = f"Create it with `heroku apps:create {app}`, or set HEROKU_CREATE_APP=true."
+        return SettingsError(Problem("APP_NAME", reason, "", remedy))

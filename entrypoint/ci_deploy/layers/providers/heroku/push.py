@@ -1,0 +1,222 @@
+"""The usual way: `git push REVISION:refs/heads/main`.
+
+Facts: Heroku builds `main` and `master` and no other branch; it refuses shallow clones; the push
+ends well although the release phase fails; "Everything up-to-date" makes no release; a build goes
+on when its client leaves, and its release comes all the same.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import NoReturn
+
+from ci_deploy.errors import DeployFailed, OutcomeUnknown, Refused, Unreachable
+from ci_deploy.git.order import Order, guard, order
+from ci_deploy.layers.providers.heroku.app import App, State
+from ci_deploy.layers.providers.heroku.archive import Archive
+from ci_deploy.layers.providers.heroku.code import Code, SlugAgain, slug_of
+from ci_deploy.layers.providers.heroku.reason import MARKED, reason
+from ci_deploy.layers.providers.heroku.releases import Release
+from ci_deploy.layers.providers.heroku.remote import AUTH, MISSING, Remote, own_words, refusal
+from ci_deploy.output.telling import Telling
+from ci_deploy.process.program import Result
+from ci_deploy.run.context import Context
+
+UP_TO_DATE = re.compile(r"^Everything up-to-date")
+SKIPPED = re.compile(
+    r"^remote:\s*Pushed to branch other than \[main, master\], skipping build\.\s*$"
+)
+MOVED = re.compile(r"\((stale info|non-fast-forward|fetch first|needs force|cannot lock ref)\b")
+DECLINED = re.compile(r"pre-receive hook declined|\[remote rejected\]")
+LOST = re.compile(
+    r"RPC failed|unexpected disconnect|remote end hung up|early EOF|Could not resolve host"
+    r"|Failed to connect|Connection (reset|refused|timed out)|error: (5\d\d|429)\b|curl 56"
+    r"|^error: .* died of signal \d+$",
+    re.IGNORECASE,
+)
+PATTERNS = (UP_TO_DATE, SKIPPED, MOVED, DECLINED, LOST, MARKED, AUTH, MISSING)
+FOLLOW_TIMEOUT = 900.0  # seconds to follow a build to which the connection was lost
+SILENT = 15.0  # seconds without a word from git after which Heroku is asked instead
+UPLOAD = 1800.0  # seconds that git may take, without a word, to bring the code there
+SETTLED = 6.0  # seconds without build and release after which none comes any more
+
+
+class Push(Code):
+    """A push; over what the revision does not contain only with a lease."""
+
+    def __init__(
+        self,
+        ctx: Context,
+        app: App,
+        state: State,
+        *,
+        remote: Remote,
+        branches: Mapping[str, str] | None,
+        force: bool,
+    ) -> None:
+        """`branches` of the remote, if they are known; `force`: a diverged history may be
+        replaced."""
+        super().__init__(ctx, app, state)
+        self._remote = remote
+        self._branches = branches
+        self._force = force
+        self._branch = "main"
+        self._lease: str | None = None
+        self._instead: Code | None = None
+        self._lines = Telling(PATTERNS)
+        self._heard = 0.0  # when git has said something, or was looked after
+        self._seen_building = False
+
+    def prepare(self) -> None:
+        branches = {} if not self._state.exists else self._branches
+        branches = self._remote.branches() if branches is None else branches
+        self._branch = "master" if "master" in branches and "main" not in branches else "main"
+        there, new, live = branches.get(self._branch, ""), self.revision, self._state.live.revision
+        repository = self._ctx.repository
+        repository.deepen()
+        if there and not all(repository.has(sha) for sha in {there, live} - {""}):
+            repository.fetch(self._remote.url, f"refs/heads/{self._branch}", self._remote.env)
+        found = order(repository, new, live)
+        guard(self._ctx, live, found, force=self._force, overwrites=True)
+        if there == new:
+            self._instead = self._again("Heroku has it, but does not run it")
+        elif (pushed := order(repository, new, there)) is not Order.AFTER:
+            self._lease = there
+            if there != live and pushed is not Order.BEFORE and not self._force:
+                self._refuse(there)
+
+    @property
+    def building(self) -> bool:
+        return self._building or bool(self._instead and self._instead.building)
+
+    def _refuse(self, there: str) -> NoReturn:
+        """It would replace what somebody has pushed, though it never went live."""
+        message = f"{self.revision[:7]} does not contain {there[:7]}, which was pushed last."
+        hint = "Deploy a revision that contains it, or set FORCE_PUSH=true to replace it."
+        raise Refused(message, hint=hint)
+
+    def run(self) -> Release | None:
+        if self._instead:
+            return self._instead.run()
+        newest = self._app.releases.newest(1)
+        after = newest[0].version if newest else 0
+        self._building = True
+        self._heard = started = time.monotonic()
+        try:
+            result = self._push(lambda: self._patience(after, started))
+        except OutcomeUnknown as stopped:
+            if time.monotonic() >= self._ctx.runner.until:
+                raise self._late(stopped.lines) from None
+            return self.finish(self._follow(stopped.lines, after), "")  # it has hung
+        if result.planned:
+            return None
+        if result.exit_code:
+            made = self._made_all_the_same(result, after)
+        elif self._said(UP_TO_DATE):
+            return self._again("the push has changed nothing").run()
+        elif any(map(SKIPPED.match, self._lines)):
+            message = f"Heroku does not build the branch {self._branch}."
+            raise DeployFailed(message, lines=result.lines)
+        else:
+            made = self._app.releases.made(self.revision, after=after)
+        self._building = False
+        return self.finish(made, "Heroku has taken the push, but it has made no release of it.")
+
+    def _patience(self, after: int, started: float) -> float:
+        """When git has to end. After a lost connection it can hang for ever (seen with 2.39), so
+        when it is silent Heroku is asked: it is waited for as long as something is built."""
+        now = time.monotonic()
+        if now - self._heard < SILENT:
+            return float("inf")
+        self._heard = now
+        try:
+            state = self._app.look_again()
+            made = self._app.releases.since(after, self.revision) is not None
+        except Unreachable:
+            return float("inf")
+        over = made or (self._seen_building and not state.live.busy)
+        self._seen_building = self._seen_building or bool(state.building)
+        late = not state.live.busy and now - started > UPLOAD
+        return now if over or late else float("inf")
+
+    def _watch(self, line: str) -> None:
+        self._lines.take(line)
+        self._heard = time.monotonic()
+
+    def _push(self, patience: Callable[[], float]) -> Result:
+        sha, lease = self.revision, self._lease
+        how = "" if lease is None else f", replacing {lease[:7]}"
+        return self._ctx.repository.push(
+            self._remote.url,
+            sha,
+            self._branch,
+            env=self._remote.env,
+            what=f"push {sha[:7]} to {self._branch} of {self._app.name}{how}",
+            lease=lease,
+            watch=self._watch,
+            timeout=patience,
+        )
+
+    def _again(self, why: str) -> Code:
+        """What to do when git has it already: release its slug again, or build it anew."""
+        if found := slug_of(self._app, self.revision):
+            if found.status == "failed":
+                why = f"the release phase of {found.name} has failed"
+            return SlugAgain(self._ctx, self._app, self._state, found.slug, why)
+        archive = Archive(self._ctx, self._app, self._state, force=True)
+        archive.prepare()
+        return archive
+
+    def _made_all_the_same(self, result: Result, after: int) -> Release | None:
+        """The push has failed, or only its connection: the release if there is one."""
+        if self._said(LOST) and not self._said(DECLINED):
+            return self._follow(result.lines, after)
+        self._building = False
+        return self._fail(result)
+
+    def _follow(self, lines: tuple[str, ...], after: int) -> Release:
+        """The connection was lost: see what becomes of the build."""
+        self._ctx.console.indent("the connection was lost; asking Heroku what has become of it")
+        until, quiet_since = time.monotonic() + FOLLOW_TIMEOUT, time.monotonic()
+        while time.monotonic() < min(until, self._ctx.runner.until):
+            try:
+                ours = self._app.releases.since(after, self.revision)
+                busy = self._app.look_again().live.busy
+            except Unreachable:
+                quiet_since = time.monotonic()
+                continue  # asking has tried for a while
+            if ours:
+                return ours
+            if busy:
+                quiet_since = time.monotonic()
+            elif time.monotonic() - quiet_since > SETTLED:
+                break
+            self._ctx.cancellation.sleep(1.0)
+        if time.monotonic() >= self._ctx.runner.until:
+            raise self._late(lines)
+        message = "the connection was lost during the push, and no release has come of it."
+        raise OutcomeUnknown(message, hint="Deploy again.", lines=lines)
+
+    def _late(self, lines: tuple[str, ...]) -> OutcomeUnknown:
+        message = "the time of the run (DEPLOY_TIMEOUT) was over during the push and its build."
+        hint = "A build that has begun goes on; the next run finds what has become of it."
+        return OutcomeUnknown(message, hint=hint, lines=lines)
+
+    def _said(self, pattern: re.Pattern[str]) -> bool:
+        """Whether git says it, and not the build."""
+        return any(pattern.search(line) for line in own_words(self._lines))
+
+    def _fail(self, result: Result) -> NoReturn:
+        """Say why, in the user's words."""
+        if self._said(MOVED):
+            message = f"somebody has pushed to {self._app.name} meanwhile."
+            raise DeployFailed(message, hint="Deploy again.", lines=result.lines)
+        message = reason(self._lines) or f"git ended with exit code {result.exit_code}."
+        if self._said(DECLINED):
+            message = f"Heroku refuses the push: {message}"
+        elif error := refusal(self._lines, self._remote.url):
+            raise error
+        hint = "The build's output is above; nothing was released."
+        raise DeployFailed(message, hint=hint, lines=result.lines)

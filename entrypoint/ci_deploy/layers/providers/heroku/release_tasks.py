@@ -1,0 +1,21 @@
+"""What Heroku runs by itself at a deploy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ci_deploy.git import committed
+from ci_deploy.run.context import Context
+
+
+def tasks(ctx: Context) -> Mapping[str, str]:
+    """Where it is written → the command: the release phase of the Procfile.
+
+    app.json's postdeploy is left out: it runs once, when a review app is set up.
+    """
+    [procfile] = committed.texts(ctx, "Procfile")
+    for line in procfile.removeprefix("\ufeff").splitlines():
+        name, _, command = line.partition(":")
+        if name.strip() == "release":
+            return {"the Procfile's `release:`": command.strip()}
+    return {}

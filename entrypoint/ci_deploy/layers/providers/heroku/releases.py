@@ -1,0 +1,190 @@
+"""Releases: what is live, which one a deploy has made, and how it ends.
+
+Facts: the release that is `current` is what runs; its slug names the commit. With a release phase a
+new release is `pending` until the command has ended, and only then current, if it succeeded. `git
+push` and builds end well all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ci_deploy.errors import DeployFailed
+from ci_deploy.git.revision import SHA
+from ci_deploy.layers.providers.heroku.api import LOOKS, Api, Lost, NotFound, Question
+from ci_deploy.layers.providers.heroku.output import Output
+from ci_deploy.layers.providers.heroku.pending import FIRST_PAUSE, asked, until_over
+from ci_deploy.run.context import Context
+
+NEWEST = "version ..; order=desc,max={}"
+NEWEST_BUILDS = "created_at ..; order=desc,max={}"
+FEW, MANY = 20, 1000  # releases that are asked for; a part of a list has 1,000 at most
+APPEARS = 10  # looks, a second apart, until the release of a push has to be in the list
+
+
+class Release(NamedTuple):
+    """A release, as the API describes it."""
+
+    id: str = ""
+    version: int = 0
+    status: str = ""  # pending, succeeded, failed, expired
+    current: bool = False
+    slug: str = ""  # its id; empty before the first deploy
+    output: str = ""  # where the release phase's output is, if it has one
+    description: str = ""
+    at: str = ""
+    by: str = ""
+    eligible: bool = True  # Heroku still has what it needs to go back to it
+
+    @property
+    def name(self) -> str:
+        """Like `v42`."""
+        return f"v{self.version}"
+
+
+def read(found: Mapping[str, Any]) -> Release:
+    """A release from the API's JSON."""
+    return Release(
+        id=str(found.get("id", "")),
+        version=int(found.get("version") or 0),
+        status=str(found.get("status", "")),
+        current=bool(found.get("current")),
+        slug=str((found.get("slug") or {}).get("id") or ""),
+        output=str(found.get("output_stream_url") or ""),
+        description=str(found.get("description") or ""),
+        at=str(found.get("created_at") or ""),
+        by=str((found.get("user") or {}).get("email") or ""),
+        eligible=found.get("eligible_for_rollback") is not False,
+    )
+
+
+class Releases:
+    """The releases of one app."""
+
+    def __init__(self, ctx: Context, api: Api, app: str) -> None:
+        self._ctx = ctx
+        self._api = api
+        self._path = f"/apps/{app}"
+        self._app = app
+        self._commits: dict[str, str] = {}
+
+    @property
+    def question(self) -> Question:
+        """The newest ones, for Api.get_all; `known` reads the answer."""
+        return Question(f"{self._path}/releases", NEWEST.format(FEW))
+
+    def newest(self, count: int = FEW) -> list[Release]:
+        """The newest ones, newest first; none when there is no such app."""
+        try:
+            found = self._api.get(f"{self._path}/releases", span=NEWEST.format(count))
+        except NotFound:
+            return []
+        return self.known(found)
+
+    def known(self, found: Sequence[Mapping[str, Any]] | None) -> list[Release]:
+        """Releases from the API's JSON."""
+        return sorted(map(read, found or ()), key=lambda each: -each.version)
+
+    def live(self, listed: Sequence[Release]) -> Release:
+        """The one that is live, asked for further back if it is not among those; else an empty
+        one."""
+        current = next((each for each in listed if each.current), None)
+        if current is None and len(listed) >= FEW:
+            current = next((each for each in self.newest(MANY) if each.current), None)
+        return current or Release()
+
+    def commit(self, slug: str) -> str:
+        """The commit that a slug was built from: full SHA, empty when Heroku cannot say.
+
+        The slug's own word; else that of the build which has made it.
+        """
+        if slug and slug not in self._commits:
+            found = ""
+            try:
+                found = str(self._api.get(f"{self._path}/slugs/{slug}").get("commit") or "")
+                if not SHA.fullmatch(found):
+                    found = self._built_from(slug)
+            except NotFound:
+                pass  # expired
+            if SHA.fullmatch(found):  # else it may be known later
+                self._commits[slug] = found
+        return self._commits.get(slug, "")
+
+    def learn(self, slug: str, commit: str) -> None:
+        """What a slug was built from, when we know it: we have sent it ourselves."""
+        if slug and not self._commits.get(slug):
+            self._commits[slug] = commit
+
+    def builds(self, count: int) -> list[Mapping[str, Any]]:
+        """The newest builds; without a range Heroku would give some by their ids."""
+        span = NEWEST_BUILDS.format(count)
+        found: list[Mapping[str, Any]] = self._api.get(f"{self._path}/builds", span=span)
+        return found
+
+    def _built_from(self, slug: str) -> str:
+        for build in self.builds(MANY):
+            if (build.get("slug") or {}).get("id") == slug:
+                return str((build.get("source_blob") or {}).get("version") or "")
+        return ""
+
+    # --- which release, and how it ends ---
+
+    def since(self, after: int, revision: str) -> Release | None:
+        """The first release after a version that has this revision."""
+        newer = (each for each in reversed(self.newest()) if each.version > after)
+        return next((each for each in newer if self.commit(each.slug) == revision), None)
+
+    def made(self, revision: str, *, after: int) -> Release | None:
+        """The same; waits a moment for it, and while Heroku is away."""
+        what = f"the release of {revision[:7]}"
+        for _ in range(APPEARS):
+            if found := asked(self._ctx, lambda: self.since(after, revision), what=what):
+                return found
+            self._ctx.cancellation.sleep(FIRST_PAUSE)
+        return None
+
+    def change(self, body: Mapping[str, str], *, what: str, same: str) -> Release | None:
+        """Make a release; None when planning. `same` is the slug that it will have: after a lost
+        answer a new release with it is taken for ours. Raises DeployFailed, Lost."""
+        before = self.newest(1)
+        after = before[0].version if before else 0
+        try:
+            found = self._api.change("POST", f"{self._path}/releases", body, what=what)
+        except Lost:
+            for _ in range(LOOKS):
+                newer = [each for each in self.newest() if each.version > after]
+                if ours := next((each for each in newer if each.slug == same), None):
+                    self._ctx.console.indent(f"the answer was lost, but {ours.name} is there.")
+                    return ours
+                self._api.look_again()
+            message = f"{what}: it was not done (the answer was lost, and no release has come)."
+            raise DeployFailed(message, hint="It is safe to run this again.") from None
+        return None if found is None else read(found)
+
+    def follow(self, release: Release) -> Release:
+        """Wait for a release's end, its output in the log; returns it when it has succeeded.
+
+        Raises DeployFailed when it has failed, OutcomeUnknown when the end is not seen in time.
+        """
+        what = f"the release phase of {release.name}"
+        output = Output(self._ctx, what)
+        path = f"{self._path}/releases/{release.version}"
+        found = until_over(
+            self._ctx,
+            {"status": release.status, "output_stream_url": release.output},
+            lambda: self._api.get(path),
+            what=what,
+            output=output,
+        )
+        if found["status"] != "succeeded":
+            hint = "The release before is still live. The output above can be seen again with "
+            hint += f"`heroku releases:output {release.name} -a {self._app}`."
+            raise DeployFailed(f"{what} {_how(found['status'])}.", hint=hint, lines=output.tail)
+        return read(found) if "id" in found else release
+
+
+def _how(status: str) -> str:
+    return {"failed": "failed", "expired": "took too long and has expired"}.get(
+        status, f"ended as `{status}`"
+    )

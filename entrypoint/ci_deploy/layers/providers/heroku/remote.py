@@ -1,0 +1,113 @@
+"""The app's own repository on Heroku: being let in, its branches, and why git is refused.
+
+Git runs in a bare repository of its own here, not in the one that borrows the checkout: nothing of
+the checkout is needed, and a shallow one would be refused by Heroku.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ci_deploy.errors import DOCS, DeployError, DeployFailed, Unauthorized, Unreachable
+from ci_deploy.git.origin import HELPER, SAFE, configured
+from ci_deploy.git.repository import ENVIRON
+from ci_deploy.run.context import Context
+
+TIMEOUT = 60.0  # seconds for a question
+HEADS = "refs/heads/"
+AUTH = re.compile(r"Authentication failed|could not read (Username|Password)|error: 40[13]\b")
+MISSING = re.compile(r"repository '[^']*' not found|error: 404\b")
+
+
+class Remote:
+    """One app's repository."""
+
+    def __init__(self, ctx: Context, host: str, key: str, app: str) -> None:
+        self._ctx = ctx
+        self.url = f"{host}/{app}.git"
+        self.env = git_environ(host, key)
+
+    def branches(self) -> dict[str, str]:
+        """Name → SHA. Raises Unauthorized, Unreachable."""
+        from ci_deploy.net.retry import retry
+
+        sleep, within = self._ctx.cancellation.sleep, self._ctx.runner.until - time.monotonic()
+        return retry(self._ask, on=Unreachable, sleep=sleep, within=min(TIMEOUT, within))
+
+    def _ask(self) -> dict[str, str]:
+        asked = self._ctx.runner.read(
+            [*self._git(), "ls-remote", "--quiet", self.url, f"{HEADS}*"],
+            env=self.env,
+            timeout=TIMEOUT,
+            ok=None,
+        )
+        if asked.exit_code:
+            lines = asked.errors.splitlines()
+            last = lines[-1] if lines else f"exit code {asked.exit_code}"
+            error = refusal(lines, self.url)
+            raise error or Unreachable(f"git cannot reach Heroku: {last}", lines=tuple(lines[-5:]))
+        pairs = (line.split("\t") for line in asked.text.splitlines())
+        return {ref.removeprefix(HEADS): sha for sha, ref in pairs}
+
+    def mark(self, new: Iterable[str], old: Iterable[str], *, what: str) -> None:
+        """Make branches that only have a name, and remove others. Raises DeployError."""
+        refs = [f":{HEADS}{name}" for name in old]
+        if names := list(new):
+            commit = self._empty_commit()
+            refs += [f"+{commit}:{HEADS}{name}" for name in names]
+        argv = [*self._git(), "push", "--quiet", "--no-verify", self.url, *refs]
+        result = self._ctx.runner.change(
+            argv, what=what, env=self.env, timeout=TIMEOUT, quiet=True, ok=None
+        )
+        if result.exit_code and not any("ref does not exist" in line for line in result.lines):
+            last = next(iter(result.lines[-1:]), f"exit code {result.exit_code}")
+            raise refusal(result.lines, self.url) or DeployFailed(last)
+
+    def _empty_commit(self) -> str:
+        who = {"NAME": "ci-deploy", "EMAIL": "ci-deploy@localhost"}
+        env = {f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER")
+               for key, value in who.items()}  # fmt: skip
+        read = self._ctx.runner.read
+        tree = read([*self._git(), "hash-object", "-t", "tree", "-w", "--stdin"], env=ENVIRON).text
+        words = ["commit-tree", tree, "-m", "Noted by ci-deploy; the branch can be deleted."]
+        return read([*self._git(), *words], env={**ENVIRON, **env}).text
+
+    def _git(self) -> list[str]:
+        folder = self._ctx.private_dir / "heroku.git"
+        if not Path(folder, "HEAD").exists():
+            self._ctx.runner.read(["git", "init", "--quiet", "--bare", str(folder)], env=ENVIRON)
+        return ["git", f"--git-dir={folder}"]
+
+
+def git_environ(host: str, key: str) -> dict[str, str]:
+    """What git needs to be let in: the key goes from its environ to its helper, and nowhere else.
+
+    Heroku looks at the password only. Inherited helpers are switched off.
+    """
+    config = {"credential.helper": "", f"credential.{host}.helper": HELPER}
+    return {
+        **ENVIRON,
+        **configured({**SAFE, **config}),
+        "CI_DEPLOY_USER": "heroku",
+        "CI_DEPLOY_PASSWORD": key,
+    }
+
+
+def own_words(lines: Iterable[str]) -> list[str]:
+    """What git says itself; behind `remote:` is what Heroku says, a build's output too."""
+    return [line for line in lines if not line.startswith("remote:")]
+
+
+def refusal(lines: Sequence[str], url: str) -> DeployError | None:
+    """What git says when it is not let in."""
+    lines = own_words(lines)
+    if any(AUTH.search(line) for line in lines):
+        message = "git.heroku.com refuses the API key."
+        hint = f"What the key and its account need to be allowed: {DOCS}heroku.md"
+        return Unauthorized(message, hint=hint, lines=tuple(lines[-5:]))
+    if any(MISSING.search(line) for line in lines):
+        return DeployFailed(f"Heroku has no repository {url}.", lines=tuple(lines[-5:]))
+    return None

@@ -1,0 +1,228 @@
+"""Review apps on Heroku: marked, in the base app's team and pipeline, set up from app.json.
+
+Facts: POST /app-setups makes an app from a source with an app.json: its add-ons, env and
+postdeploy; it goes on without us. Heroku's own review apps need a pipeline that is connected to
+GitHub, so they are not used: this works from GitLab too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, NoReturn
+
+from ci_deploy.errors import (
+    DeployError,
+    DeployFailed,
+    Problem,
+    SettingsError,
+    Unauthorized,
+)
+from ci_deploy.git import committed
+from ci_deploy.layers.providers.heroku.api import REFUSED, Api, Lost, NotFound, Question
+from ci_deploy.layers.providers.heroku.app import App
+from ci_deploy.layers.providers.heroku.archive import packed, upload
+from ci_deploy.layers.providers.heroku.output import Output
+from ci_deploy.layers.providers.heroku.pending import until_over
+from ci_deploy.run.context import Context
+from ci_deploy.run.review_app import ReviewApp, guard_addresses
+from ci_deploy.settings.parsers import NOTHING
+
+REVIEW = "CI_DEPLOY_REVIEW_APP"  # the config var that marks a review app of ours
+SETTING_UP = "the review app is being set up"  # a note
+WEB = ("http://", "https://")
+STAGE = "review"  # of the pipeline
+
+
+class Base(NamedTuple):
+    """What a review app takes over from the app that it is made for."""
+
+    team: str = ""
+    region: str = ""
+    stack: str = ""
+    pipeline: str = ""  # id
+    config: Mapping[str, str] = NOTHING
+    readable: bool = True  # whether the key may read its config
+
+
+def base_of(api: Api, app: App, *, team: str, pipeline: str) -> Base:
+    """Ask the base app; `team` and `pipeline` (name or id) are what the settings say."""
+    found, coupling, named = api.get_all(
+        Question(app.path, without=REFUSED),
+        Question(f"{app.path}/pipeline-couplings", without=REFUSED),
+        Question(f"/pipelines/{pipeline}") if pipeline else Question(app.path, without=REFUSED),
+    )
+    if pipeline and named is None:
+        raise SettingsError(Problem("HEROKU_PIPELINE", f"there is no pipeline `{pipeline}`."))
+    config: Mapping[str, str] = {}
+    readable = True
+    try:
+        config = app.config()
+    except (Unauthorized, NotFound):
+        readable = False
+    own = (coupling or {}).get("pipeline") or {}
+    facts = found or {}
+    return Base(
+        team=team or str((facts.get("team") or {}).get("name") or ""),
+        region=str((facts.get("region") or {}).get("name") or ""),
+        stack=str((facts.get("build_stack") or facts.get("stack") or {}).get("name") or ""),
+        pipeline=str((named if pipeline else own).get("id") or ""),
+        config=config,
+        readable=readable,
+    )
+
+
+def mark(review: ReviewApp | None) -> dict[str, str]:
+    """The config var that makes an app a review app of ours."""
+    return {REVIEW: json.dumps({"base": review.base, "branch": review.branch})} if review else {}
+
+
+def marked(config: Mapping[str, str], base: str) -> bool:
+    """Whether we have made it as a review app of `base`."""
+    try:
+        found = json.loads(config.get(REVIEW, "{}"))
+    except ValueError:
+        return False
+    return isinstance(found, dict) and found.get("base") == base
+
+
+def guard_urls(review: ReviewApp, base: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    """Raises Refused when a variable of the review app is the address of a service of the base
+    app: its migrations would run on production's data."""
+    theirs = {
+        key: value
+        for key, value in base.items()
+        if re.match(r"[a-z][a-z0-9+.-]*://", value) and not value.startswith(WEB)
+    }
+    hint = "Take it out of APP_CONFIG or REVIEW_CONFIG; add-ons of app.json are its own."
+    guard_addresses(review, theirs, wanted, hint)
+
+
+def manifest(ctx: Context) -> dict[str, Any] | None:
+    """The app.json of the revision; None without one. Raises SettingsError."""
+    [text] = committed.texts(ctx, "app.json")
+    if not text:
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        path = committed.in_app_dir(ctx, "app.json")
+        raise SettingsError(Problem(path, f"it is not JSON: {error}.")) from None
+    return found if isinstance(found, dict) else None
+
+
+def review_env(found: Mapping[str, Any]) -> dict[str, str]:
+    """The values that app.json has for review apps alone (`environments.review.env`)."""
+    env = ((found.get("environments") or {}).get("review") or {}).get("env") or {}
+    given = {key: value.get("value") if isinstance(value, dict) else value
+             for key, value in env.items()}  # fmt: skip
+    return {key: str(value) for key, value in given.items() if value is not None}
+
+
+class SetUp:
+    """Makes a review app from the revision and its app.json."""
+
+    def __init__(self, ctx: Context, app: App, base: Base, found: Mapping[str, Any]) -> None:
+        self._ctx = ctx
+        self._app = app
+        self._base = base
+        self._manifest = found
+
+    def begin(self, env: Mapping[str, str]) -> Mapping[str, Any] | None:
+        """Ask for it; None when planning. Raises DeployFailed."""
+        ctx, app, base = self._ctx, self._app, self._base
+        file = packed(ctx, ctx.revision)
+        blob = upload(ctx, app.api, file, ctx.revision)
+        facts = {"name": app.name, "organization": base.team, "region": base.region,
+                 "stack": base.stack}  # fmt: skip
+        body = {
+            "source_blob": blob,
+            "app": {key: value for key, value in facts.items() if value},
+            "overrides": {"env": {**review_env(self._manifest), **env}},
+        }
+        addons = self._manifest.get("addons") or []
+        names = [str(each.get("plan") if isinstance(each, dict) else each) for each in addons]
+        parts = ", ".join(["its env", *names])
+        what = f"set up {app.name} from app.json ({parts})"
+        try:
+            found: Mapping[str, Any] | None = app.api.change("POST", "/app-setups", body, what=what)
+        except Lost as lost:
+            self._lost(lost)
+        return found
+
+    def _lost(self, lost: Lost) -> NoReturn:
+        """Its id is lost with the answer, so its end could never be seen: begin anew next time."""
+        self._app.api.look_again()
+        if self._app.exists and REVIEW in self._app.config():
+            self._app.destroy()
+        hint = "Nothing is left of it: it is safe to run this again."
+        raise DeployFailed(lost.message, hint=hint)
+
+    def finish(self, setup: Mapping[str, Any]) -> None:
+        """See it through. Raises DeployFailed, OutcomeUnknown."""
+        ctx, what = self._ctx, f"the setup of {self._app.name}"
+        output = Output(ctx, what)
+        found = until_over(
+            ctx,
+            setup,
+            lambda: self._app.api.get(f"/app-setups/{setup['id']}"),
+            what=what,
+            output=output,
+            stream=lambda each: str((each.get("build") or {}).get("output_stream_url") or ""),
+        )
+        postdeploy = found.get("postdeploy") or {}
+        if said := str(postdeploy.get("output") or ""):
+            with ctx.console.child() as relay:
+                relay.feed(f"{said.rstrip()}\n".encode())
+        if found.get("status") == "succeeded":
+            return
+        problems = [str(each) for each in found.get("manifest_errors") or []]
+        why = "; ".join([str(found.get("failure_message") or "no reason given"), *problems])
+        hint = "The next run makes it anew."
+        if problems:
+            hint = f"REVIEW_CONFIG can give what app.json leaves open. {hint}"
+        raise DeployFailed(f"{what} has failed: {why}.", hint=hint, lines=output.tail)
+
+
+def couple(api: Api, app: App, pipeline: str) -> None:
+    """Put it into the pipeline, where it is not there yet."""
+
+    def done() -> bool:
+        try:
+            return bool(api.get(f"{app.path}/pipeline-couplings"))
+        except NotFound:
+            return False
+
+    if done():
+        return
+    body = {"app": app.name, "pipeline": pipeline, "stage": STAGE}
+    what = f"put {app.name} into the pipeline, as a review app"
+    api.ensure("POST", "/pipeline-couplings", body, what=what, done=done)
+
+
+def stale(ctx: Context, api: Api, base: str, *, team: str, days: int) -> list[str]:
+    """Marked review apps of `base` to which nothing was deployed for `days`, whatever they are
+    called: long names are cut, and REVIEW_APP_NAME is anything."""
+    since = time.time() - days * 86400
+    found = []
+    for each in api.get_list(f"/teams/{team}/apps" if team else "/apps"):
+        name = str(each.get("name"))
+        last = str(each.get("released_at") or each.get("created_at") or "")
+        if name == base or not last or _seconds(last) >= since:
+            continue
+        try:
+            config = App(ctx, api, name).config()
+        except DeployError as error:
+            ctx.console.debug(f"{name}: {error}")
+            continue
+        if marked(config, base):
+            found.append(name)
+    return found
+
+
+def _seconds(timestamp: str) -> float:
+    """Since 1970, of ISO 8601."""
+    return datetime.fromisoformat(timestamp).timestamp()

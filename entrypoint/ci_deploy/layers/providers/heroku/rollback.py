@@ -1,0 +1,141 @@
+"""Going back to a release that was live before.
+
+Facts: POST /apps/A/releases {release} makes a new release of the old slug and the old config vars
+(the database and the add-ons stay as they are); slugs older than 30 days and not among the last 20
+releases are gone; a release phase may run again.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ci_deploy.errors import Refused, SettingsError
+from ci_deploy.layers.providers.base import Live
+from ci_deploy.layers.providers.heroku.app import App, State
+from ci_deploy.layers.providers.heroku.releases import MANY, Release
+from ci_deploy.layers.providers.heroku.remote import Remote
+from ci_deploy.run.context import Context
+
+FAR_ENOUGH = 50  # releases with a slug that are looked at
+
+
+class Rollback:
+    """Finds the release to go back to, and goes back to it."""
+
+    def __init__(self, ctx: Context, app: App, state: State, to: Release | None = None) -> None:
+        """`to`: the release to go back to, where it is known; else `target` finds it."""
+        self._ctx = ctx
+        self._app = app
+        self._state = state
+        self._chosen = to
+        self._named = False
+
+    def target(self, wanted: str) -> str:
+        """The commit of the release before, or of the one that is wanted: `v42`, or a commit.
+
+        Raises Refused when there is none, or when its slug is gone.
+        """
+        earlier = self._earlier()
+        self._named = bool(re.fullmatch(r"v\d+", wanted))
+        if self._named:
+            found = next((each for each in earlier if each.name == wanted), None)
+        elif wanted:
+            found = self._of_revision(wanted, earlier)
+        else:
+            found = next(filter(self._is_another, earlier), None)
+        if found is None:
+            what = f"{self._app.name} has no release {wanted}" if wanted else (
+                f"it is not known what {self._app.name} ran before"
+            )  # fmt: skip
+            hint = f"`ci-deploy history` lists what there is. {deploy_instead(wanted)}".rstrip()
+            raise Refused(f"{what}.", hint=hint)
+        revision = self._app.releases.commit(found.slug) if available(found) else ""
+        if found.status == "expired" and self._app.releases.commit(found.slug):
+            message = f"{found.name} was never live: its release phase took too long."
+            raise Refused(message, hint="`ci-deploy history` lists what there is.")
+        if not revision:
+            message = f"the slug of {found.name} ({found.description}) has expired: "
+            message += "Heroku keeps those of the last 30 days and of the last 20 releases."
+            raise Refused(message, hint=deploy_instead(wanted) or "Deploy that revision instead.")
+        self._chosen = found
+        return revision
+
+    @property
+    def is_back(self) -> bool:
+        """Whether what runs is the target already: the same code, and where a release was named,
+        that very release, since the same code may have had other config vars."""
+        live, chosen = self._state.live, self._chosen
+        if chosen is None or not live.up or live.revision != self._app.releases.commit(chosen.slug):
+            return False
+        return not self._named or self._state.release.description == f"Rollback to {chosen.name}"
+
+    def _is_another(self, release: Release) -> bool:
+        """Whether it was live with other code than what is live now; when its slug is gone it is
+        taken for that. One whose release phase has expired was never live: its slug is there."""
+        if release.slug == self._state.release.slug:
+            return False
+        commit = self._app.releases.commit(release.slug)
+        return commit != self._state.live.revision and not (release.status == "expired" and commit)
+
+    def _earlier(self) -> list[Release]:
+        """Releases that were live once, newest first, without the present one."""
+        listed = [
+            each
+            for each in self._app.releases.newest(MANY)
+            if each.slug and each.version < self._state.release.version
+        ]
+        return [each for each in listed if each.status in {"succeeded", "expired"}][:FAR_ENOUGH]
+
+    def _of_revision(self, wanted: str, earlier: list[Release]) -> Release | None:
+        try:
+            wanted = self._ctx.repository.resolve(wanted)  # a tag's own id too
+        except SettingsError:
+            if not re.fullmatch(r"[0-9a-f]{7,64}", wanted):
+                raise
+        for each in earlier:
+            if available(each):
+                matches = self._app.releases.commit(each.slug).startswith(wanted)
+            else:  # its description is all that is left: `Deploy 1234abcd`
+                matches = any(word.startswith(wanted[:7]) for word in each.description.split())
+            if matches:
+                return each
+        return None
+
+    def run(self, revision: str, *, timeout: float) -> Live:
+        """Go back to it and verify it. Raises DeployFailed, Refused."""
+        chosen = self._chosen or self._of_revision(revision, self._earlier())
+        if chosen is None:
+            message = f"no release of {revision[:7]} is left to go back to."
+            raise Refused(message, hint=deploy_instead(revision))
+        app = self._app
+        self._ctx.console.indent(f"{chosen.name} brings its config vars back too, no database.")
+        what = f"go back to {chosen.name} of {app.name}"
+        made = app.releases.change({"release": chosen.id}, what=what, same=chosen.slug)
+        if made is None:
+            return Live()
+        self._ctx.release = made.name
+        release = app.releases.follow(made)
+        return app.verify(revision, release, timeout=timeout)
+
+    def bring_history(self, target: str, remote: Remote) -> None:
+        """Have both revisions at hand: a framework layer names the migrations in between."""
+        repository, live = self._ctx.repository, self._state.live.revision
+
+        def known() -> bool:
+            return bool(live) and repository.has(live) and repository.has(target)
+
+        if live and not known() and repository.can_deepen() and not known():
+            repository.fetch(remote.url, "refs/heads/main", remote.env)
+        if not known():
+            self._ctx.console.indent("whether migrations lie in between cannot be told from here.")
+
+
+def available(release: Release) -> bool:
+    """Whether Heroku still has what it needs to go back to it."""
+    return release.eligible and release.status == "succeeded"
+
+
+def deploy_instead(wanted: str) -> str:
+    """What to do without the slug."""
+    named = bool(re.fullmatch(r"[0-9a-f]{7,64}", wanted))
+    return f"Deploy it instead: DEPLOY_REVISION={wanted}." if named else ""

@@ -1,0 +1,74 @@
+"""The settings of Heroku."""
+
+from __future__ import annotations
+
+from ci_deploy.git.repository import GitSettings
+from ci_deploy.layers.providers.heroku.api import API
+from ci_deploy.settings import setting, settings
+from ci_deploy.settings.parsers import words
+
+# The CLI sends the key to these hosts and to no others: whatever else is named, it asks heroku.com.
+HOSTS = r"https://([a-z0-9-]+\.)*hero(ku|kai|kuspace|kudev)\.com|https?://(localhost|127\.0\.0\.1)"
+URL = rf"({HOSTS})(:\d+)?/?"
+NAME = r"[a-z][a-z0-9-]{1,28}[a-z0-9]"
+
+
+@settings
+class HerokuSettings(GitSettings):
+    """Settings of Heroku and of the app on it."""
+
+    key: str = setting(
+        "HEROKU_API_KEY", "API key that may deploy the app", secret=True, pattern=r"[!-~]{8,}"
+    )
+    team: str = setting(
+        "HEROKU_TEAM",
+        "The team in which apps are created",
+        default="",
+        default_help="the base app's for review apps, else none",
+        pattern=r"[a-z0-9][a-z0-9-]*",
+    )
+    pipeline: str = setting(
+        "HEROKU_PIPELINE",
+        "The pipeline (name or id) for review apps and promotions",
+        default="",
+        default_help="the app's own",
+        pattern=r"[A-Za-z0-9][\w-]*",
+    )
+    maintenance: bool = setting(
+        "HEROKU_MAINTENANCE",
+        "Maintenance mode for the time of the deploy; then it is what it was before",
+        default=False,
+    )
+    create_app: bool = setting(
+        "HEROKU_CREATE_APP", "Create the app when it does not exist", default=False
+    )
+    promote_from: str = setting(
+        "HEROKU_PROMOTE_FROM",
+        "The app whose release `promote` brings here",
+        default="",
+        default_help="the one at the stage before",
+        pattern=NAME,
+    )
+    promote_to: tuple[str, ...] = setting(
+        "HEROKU_PROMOTE_TO",
+        "More apps of the pipeline that get the same release",
+        default=(),
+        parse=words,
+    )
+    boot_timeout: int = setting(
+        "HEROKU_BOOT_TIMEOUT", "Seconds until all dynos of a release have to run", default=300
+    )
+    api: str = setting(
+        "HEROKU_API_URL",
+        "The Platform API, for tests: a host of Heroku's own or this machine",
+        default=API,
+        pattern=URL,
+        parse=lambda text: text.rstrip("/"),
+    )
+    git: str = setting(
+        "HEROKU_GIT_URL",
+        "Heroku's git, for tests: a host of Heroku's own or this machine",
+        default="https://git.heroku.com",
+        pattern=URL,
+        parse=lambda text: text.rstrip("/"),
+    )

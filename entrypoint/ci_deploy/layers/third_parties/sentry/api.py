@@ -1,0 +1,117 @@
+"""Sentry's API, for what sentry-cli cannot: look before anything is made, and an exact range."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from ci_deploy.layers.third_parties.sentry.account import Account
+from ci_deploy.layers.third_parties.sentry.errors import refusal
+from ci_deploy.layers.third_parties.sentry.patience import Patience
+
+if TYPE_CHECKING:
+    from ci_deploy.net.http import Http, Response
+
+PAGES = 5  # of the list of repositories, 100 each
+NEXT = re.compile(r'<([^>]+)>; rel="next"; results="true"')
+
+
+class SentryApi:
+    """One organization."""
+
+    def __init__(self, account: Account, http: Http) -> None:
+        self._account = account
+        self._http = http
+        self._base = f"{account.url}/api/0/organizations/{quote(account.org, safe='')}"
+        self._headers = {"Authorization": f"Bearer {account.token}"}
+
+    def linked(self, ours: str, patience: Patience) -> str:
+        """Sentry's name of our repository (`acme/web`, lower case) if it is linked, else empty.
+
+        Raises Unauthorized, Unreachable, DeployFailed.
+        """
+        return next(
+            (str(each["name"]) for each in self._repositories(patience) if _is(ours, each)), ""
+        )
+
+    def _repositories(self, patience: Patience) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        url = f"{self._base}/repos/?per_page=100"
+        for _ in range(PAGES):
+            answer = self._read(url, "read the repositories", patience)
+            found += _list(answer)
+            following = NEXT.search(answer.headers.get("Link", ""))
+            if not following or not following[1].startswith(self._base):
+                break
+            url = following[1]
+        return found
+
+    def recorded(self, version: str, environment: str, started: int, patience: Patience) -> bool:
+        """Whether a deploy that began then (Unix time) is recorded."""
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(started))
+        return any(
+            each.get("environment") == environment
+            and str(each.get("dateStarted") or "").startswith(at)
+            for each in self.deploys(version, patience) or ()
+        )
+
+    def deploys(self, version: str, patience: Patience) -> list[dict[str, Any]] | None:
+        """The deploys of a release; None when Sentry does not know it."""
+        url = f"{self._base}/releases/{quote(version, safe='')}/deploys/"
+        answer = self._read(url, "read the deploys", patience, missing=404)
+        return None if answer.status == 404 else _list(answer)
+
+    def set_commits(self, version: str, commits: list[dict[str, Any]], patience: Patience) -> None:
+        """Replace the commits of a release; the same twice does no harm."""
+        url = f"{self._base}/releases/{quote(version, safe='')}/"
+        said = f"Sentry: set the commits of {version}: {len(commits)} from git"
+
+        def put(seconds: float) -> None:
+            nonlocal said
+            what, said = said, ""  # announced once, however often it is tried
+            body = {"commits": commits}
+            answer = self._http.change(
+                "PUT", url, what=what, timeout=seconds, headers=self._headers, json=body
+            )
+            _good(answer, "set the commits")
+
+        patience.call("set the commits", put)
+
+    def _read(self, url: str, what: str, patience: Patience, missing: int = 0) -> Response:
+        """`missing` is the status that is an answer too."""
+
+        def get(seconds: float) -> Response:
+            answer = self._http.read(url, headers=self._headers, timeout=seconds)
+            return answer if answer.status == missing else _good(answer, what)
+
+        return patience.call(what, get)
+
+
+def _good(answer: Response, what: str) -> Response:
+    """The answer, if it is one. Raises what it says."""
+    if answer.ok:
+        return answer
+    try:
+        body = answer.json()
+        words = str(body.get("detail") or body) if isinstance(body, dict) else str(body)
+    except ValueError:
+        words = ""
+    raise refusal(answer.status, words, what, retry_after=answer.retry_after)
+
+
+def _is(ours: str, repository: dict[str, Any]) -> bool:
+    """GitLab's are called `acme / web`; one without a provider is only a name."""
+    provider, name = repository.get("provider"), str(repository.get("name") or "")
+    linked = isinstance(provider, dict) and provider.get("id") not in {None, "unknown"}
+    path = urlsplit(str(repository.get("url") or "")).path.strip("/").lower()
+    return bool(linked and ours and ours in {name.replace(" / ", "/").lower(), path})
+
+
+def _list(answer: Response) -> list[dict[str, Any]]:
+    try:
+        found = answer.json()
+    except ValueError:
+        return []
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []

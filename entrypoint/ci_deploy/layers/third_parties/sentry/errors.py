@@ -1,0 +1,50 @@
+"""What Sentry's refusals mean for the person who reads the log."""
+
+from __future__ import annotations
+
+import re
+
+from ci_deploy.errors import DeployError, DeployFailed, Unauthorized, Unreachable
+from ci_deploy.process.program import Result
+
+SCOPES = "project:releases and org:read, or make it an organization token (scope org:ci)"
+UNREACHABLE = {6, 7, 16, 18, 28, 35, 52, 55, 56, 92}  # curl's codes for what may be otherwise soon
+
+
+class Busy(Unreachable):
+    """Sentry cannot now: 429 or 5xx. `retry_after` is what it asks for, in seconds."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+def refusal(status: int, words: str, what: str, *, retry_after: float | None = None) -> DeployError:
+    """An HTTP status in plain words; `words` are Sentry's own."""
+    said = f": {words[:200]}" if words else ""
+    if status == 401:
+        return Unauthorized(f"Sentry refuses SENTRY_AUTH_TOKEN (401), so {what} is left out.")
+    if status == 403:
+        return Unauthorized(f"SENTRY_AUTH_TOKEN may not {what} (403): it needs {SCOPES}.")
+    if status == 404:
+        return DeployFailed(
+            f"cannot {what}: Sentry does not know this organization or project, or the token does "
+            "not belong to it (404). Check SENTRY_ORG, SENTRY_PROJECT and SENTRY_URL."
+        )
+    if status == 429 or status >= 500:
+        return Busy(f"cannot {what}: Sentry answers {status}.", retry_after)
+    return DeployFailed(f"cannot {what}: Sentry answers {status}{said}.")
+
+
+def failure(result: Result, what: str) -> DeployError:
+    """Why sentry-cli has failed, from its prose."""
+    text = result.errors or result.text
+    if found := re.search(r"sentry reported an error: (.*?) \(http status: (\d+)\)", text, re.S):
+        return refusal(int(found[2]), found[1].strip(), what)
+    if re.search(r"error: \w+ not found", text):
+        return refusal(404, "", what)
+    if found := re.search(r"\[(\d+)\] ([^(\n]+)", text):
+        words = f"cannot {what}: {found[2].strip()}."
+        return Unreachable(words) if int(found[1]) in UNREACHABLE else DeployFailed(words)
+    first = next((line for line in text.splitlines() if line.startswith("error:")), text[:200])
+    return DeployFailed(f"cannot {what}: {first.removeprefix('error:').strip()}")

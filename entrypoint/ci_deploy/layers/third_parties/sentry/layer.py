@@ -1,0 +1,195 @@
+"""Sentry: which release runs where since when, and which commits it brought."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from functools import cached_property, partial
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from ci_deploy.errors import DeployError, DeployFailed, Problem, Unreachable
+from ci_deploy.layers.base import ThirdParty
+from ci_deploy.layers.third_parties.sentry.account import Account
+from ci_deploy.layers.third_parties.sentry.api import SentryApi
+from ci_deploy.layers.third_parties.sentry.cli import SentryCli
+from ci_deploy.layers.third_parties.sentry.commits import commits
+from ci_deploy.layers.third_parties.sentry.patience import Patience
+from ci_deploy.layers.third_parties.sentry.settings import SentrySettings, environment_name
+from ci_deploy.run.context import Context
+from ci_deploy.run.events import Event, on
+
+BEFORE = 2 / 3  # of the time that Sentry may take; the rest is for the end
+
+
+class Sentry(ThirdParty[SentrySettings]):
+    """Sentry."""
+
+    name = "sentry"
+    Settings: ClassVar[type[Any]] = SentrySettings
+    trigger = "SENTRY_PROJECT"
+
+    def __init__(self, ctx: Context, wanted: SentrySettings) -> None:
+        super().__init__(ctx, wanted)
+        self.account = Account.of(wanted.url, wanted.org, wanted.token, wanted.projects)
+        seconds, sleep = float(wanted.timeout), ctx.cancellation.sleep
+        self._before = Patience(seconds * BEFORE, sleep)
+        self._after = Patience(seconds * (1 - BEFORE), sleep)
+        self._off = False  # after a failure the deploy goes on without it
+        self._linked = ""  # Sentry's name of our repository
+
+    @property
+    def optional(self) -> bool:
+        return not self.settings.strict
+
+    def problems(self) -> Iterable[Problem]:
+        if not self.account.org:
+            yield self.problem("SENTRY_ORG", "is required: the token does not tell it.")
+
+    @cached_property
+    def cli(self) -> SentryCli:
+        """The program."""
+        folder = self.ctx.private_dir / "sentry"
+        folder.mkdir(exist_ok=True)
+        return SentryCli(self.account, self.ctx.runner, folder)
+
+    @cached_property
+    def api(self) -> SentryApi:
+        """The API, for what the program cannot."""
+        return SentryApi(self.account, self.ctx.http)
+
+    @property
+    def version(self) -> str:
+        """The release's name; the same in every environment."""
+        return self.settings.release or self.ctx.revision
+
+    # --- before ---
+
+    @on(Event.CONFIGURE, priority=260)
+    def look(self) -> None:
+        """Ask before anything is changed: does the token work, is our repository linked?"""
+        if self.ctx.command == "destroy":
+            return
+        if not self.ctx.environment:  # GitHub gives a container none
+            name = self.spelled("DEPLOY_ENVIRONMENT")
+            told = environment_name("")
+            self.ctx.console.warning(
+                f"Sentry is told `{told}`, for the job names none: set {name}."
+            )
+        if self.account.other_url:
+            self.ctx.console.indent(f"Sentry: the token belongs to {self.account.other_url}.")
+        self._do(self._find_repository)
+
+    def _find_repository(self) -> None:
+        self._linked = self.api.linked(self._repository, self._before)
+
+    @property
+    def _repository(self) -> str:
+        """`acme/web`, as the CI calls the project."""
+        return urlsplit(self.ctx.facts.project_url).path.strip("/").lower()
+
+    @on(Event.PRE_DEPLOY, priority=70)
+    @on(Event.PROMOTE, priority=70)
+    def create(self) -> None:
+        """The release and its commits are there before it gets traffic, and with it errors."""
+        self._do(partial(self.cli.create, self.version, self._before))
+        self._do(self._set_commits, vital=False)
+        if self.settings.sourcemaps:
+            self._do(self._upload, vital=False)
+
+    def _set_commits(self) -> None:
+        """Since what ran in this environment, not since the last release of any."""
+        ctx = self.ctx
+        old, new = (ctx.before.revision if ctx.before else ""), ctx.revision
+        if self._linked and old != new:  # else it would lose those that it has
+            return self.cli.set_commits(self.version, self._linked, old, new, self._before)
+        found = commits(ctx.repository, old, new, self._repository or ctx.app)
+        if not found:
+            ctx.console.indent("Sentry: there are no new commits to tell.")
+            return None
+        if old and not ctx.repository.has(old):
+            few = f"only the newest of the commits (here {len(found)}) are in this shallow clone"
+            ctx.console.indent(f"Sentry: {few}; link the repository in Sentry to tell all.")
+        return self.api.set_commits(self.version, found, self._before)
+
+    def _upload(self) -> None:
+        root = self.ctx.workspace / self.ctx.settings.app_dir
+        paths = [(root / path).resolve() for path in self.settings.sourcemaps]
+        if missing := [path for path in paths if not path.exists()]:
+            message = f"SENTRY_SOURCEMAPS: {missing[0]} is not there; was it built in this job?"
+            raise DeployFailed(message)
+        for project in self.account.projects:
+            self.cli.upload(self.version, project, paths, self.settings.prefix, self._before)
+
+    # --- after ---
+
+    @on(Event.DEPLOY_SUCCEEDED)
+    def succeeded(self) -> None:
+        """Verified live: that is what the record says, with its true start and end. It comes last:
+        what is recorded was told in full."""
+        self._do(partial(self.cli.finalize, self.version, self._after))
+        self._do(self._record)
+
+    @on(Event.DEPLOY_FAILED)
+    def live_all_the_same(self) -> None:
+        """A later step failed or the job was cancelled, but the revision is live."""
+        if self.ctx.report.changed:
+            self.succeeded()
+
+    @on(Event.DEPLOY_SKIPPED)
+    def catch_up(self) -> None:
+        """A run that was killed, or that left before the server had finished, could not tell. To
+        ask Sentry now costs less than a note on the app would at every deploy."""
+        self._do(self._tell_late)
+
+    def _tell_late(self) -> None:
+        deploys = self.api.deploys(self.version, self._after)
+        here = environment_name(self.ctx.environment)
+        if deploys is not None and here not in {each.get("environment") for each in deploys}:
+            self.ctx.console.indent("Sentry: the run that deployed this did not come to tell it.")
+            self.cli.finalize(self.version, self._after)
+            self._record()
+
+    @on(Event.ROLLBACK_SUCCEEDED)
+    def rolled_back(self) -> None:
+        """An earlier release runs again; what SENTRY_RELEASE was then, nobody knows."""
+        if not self.settings.release:
+            self._do(partial(self.cli.create, self.version, self._after))
+            self._do(self._record)
+
+    @on(Event.POST_DEPLOY, priority=999)
+    def plan_the_end(self) -> None:
+        """`plan` ends here, and a deploy would not."""
+        if self.ctx.planning:
+            self.succeeded()
+
+    def _record(self) -> None:
+        now = time.time()
+        started = int(now - (time.monotonic() - self.ctx.started))
+        environment, build = environment_name(self.ctx.environment), self.ctx.facts.build
+        recorded = partial(self.api.recorded, self.version, environment, started, self._after)
+        self.cli.record(
+            self.version,
+            environment,
+            (started, int(now)),
+            self._after,
+            name=f"pipeline {build}" if build else "",
+            url=self.ctx.url,
+            recorded=recorded,
+        )
+
+    def _do(self, step: Callable[[], None], *, vital: bool = True) -> None:
+        """A step whose failure is one warning. Without a `vital` one the others make no sense, and
+        a Sentry that is dead is so for all of them."""
+        if self._off:
+            return
+        try:
+            step()
+        except DeployError as error:
+            self._off = vital or isinstance(error, Unreachable)
+            if self.settings.strict:
+                raise
+            end = " The deploy goes on without it." if self._off else ""
+            self.ctx.console.warning(f"sentry: {error}{end}")
+        finally:
+            self.ctx.console.debug(f"sentry-cli took {self.cli.seconds:.2f} s so far")

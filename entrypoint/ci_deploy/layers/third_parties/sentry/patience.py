@@ -1,0 +1,61 @@
+"""The seconds that Sentry may take in all: tries, waits and hanging included."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from ci_deploy.errors import Unreachable
+
+T = TypeVar("T")
+
+TRIES = 4
+ONE_TRY = 10.0  # seconds
+LEAST = 0.2  # seconds in which nothing can be asked
+
+
+class Patience:
+    """Time that is used up by calls; `sleep` wakes up on cancel."""
+
+    def __init__(self, seconds: float, sleep: Callable[[float], None]) -> None:
+        self.total = seconds
+        self._left = seconds
+        self._sleep = sleep
+
+    def call(self, what: str, call: Callable[[float], T], *, longest: float = ONE_TRY) -> T:
+        """Call with the seconds that one try may take, again where that may help.
+
+        `longest` limits one try. Raises what the last try raised, Unreachable when no time is left.
+        """
+        from ci_deploy.net.retry import retry
+
+        started = time.monotonic()
+        until = started + self._left
+        why: Unreachable | None = None
+
+        def attempt() -> T:
+            nonlocal why
+            left = until - time.monotonic()
+            if left < LEAST:
+                message = f"cannot {what}: Sentry has used up its {self.total:.0f} s."
+                raise why or Unreachable(message)
+            try:
+                return call(min(left, longest))
+            except Unreachable as error:
+                why = error
+                raise
+
+        try:
+            return retry(
+                attempt,
+                on=Unreachable,
+                sleep=lambda seconds: self._sleep(min(seconds, until - time.monotonic())),
+                attempts=TRIES,
+                first=0.5,
+                most=4.0,
+                within=self._left,
+                wait=lambda error: getattr(error, "retry_after", None),
+            )
+        finally:
+            self._left -= time.monotonic() - started

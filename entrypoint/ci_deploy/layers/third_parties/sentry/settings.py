@@ -1,0 +1,58 @@
+"""The settings of Sentry, and names in the form that Sentry takes."""
+
+from __future__ import annotations
+
+import re
+
+from ci_deploy.settings import setting, settings
+from ci_deploy.settings.parsers import http_url
+
+
+def release_name(text: str) -> str:
+    """A name that Sentry takes: any tag, with `/` and what else it refuses turned into `-`."""
+    name = re.sub(r"[/\\\s]+", "-", text.strip())[:200]
+    return f"release-{name}" if name in {"", ".", "..", "latest"} else name
+
+
+def environment_name(text: str) -> str:
+    """The same for an environment; `production` where there is none."""
+    name = re.sub(r"[/\s]+", "-", text.strip())[:64]
+    return name if name not in {"", "None"} else "production"
+
+
+@settings
+class SentrySettings:
+    """Settings of Sentry."""
+
+    projects: tuple[str, ...] = setting(
+        "SENTRY_PROJECT", "Project or projects that the release belongs to", default=()
+    )
+    token: str = setting(
+        "SENTRY_AUTH_TOKEN", "Token with project:releases and org:read, or org:ci", secret=True
+    )
+    org: str = setting(
+        "SENTRY_ORG", "Organization", default="", default_help="what an organization token says"
+    )
+    url: str = setting(
+        "SENTRY_URL", "Sentry's address", default="https://sentry.io", parse=http_url
+    )
+    release: str = setting(
+        "SENTRY_RELEASE",
+        "Name of the release; the app's SDK has to use the same",
+        default="",
+        default_help="the full revision",
+        parse=release_name,
+    )
+    sourcemaps: tuple[str, ...] = setting(
+        "SENTRY_SOURCEMAPS", "Files or directories of the checkout to upload", default=()
+    )
+    prefix: str = setting(
+        "SENTRY_URL_PREFIX",
+        "What the URLs of these files begin with",
+        default="",
+        example="~/assets",
+    )
+    timeout: int = setting(
+        "SENTRY_TIMEOUT", "Seconds that Sentry may hold up a deploy in all", default=30
+    )
+    strict: bool = setting("SENTRY_STRICT", "Sentry's failure fails the run", default=False)

@@ -1,0 +1,1 @@
+"""HTTP, mail, trying again."""

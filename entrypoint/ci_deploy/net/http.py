@@ -1,0 +1,241 @@
+"""HTTP, and the only importer of `requests`.
+
+A request runs in a thread of its own, so that a server that hangs or dribbles holds us no longer
+than `timeout`, and a cancel not at all. Errors name the host, never the path: a webhook's path is
+its password.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import requests
+from urllib3.exceptions import HTTPError as UrllibError
+
+from ci_deploy import __version__
+from ci_deploy.errors import DeployError, Unreachable
+from ci_deploy.net.streaming import as_it_comes
+from ci_deploy.process.cancellation import Cancellation
+from ci_deploy.process.change_log import Ledger
+from ci_deploy.settings.parsers import NOTHING
+
+CONNECT = 10.0  # seconds until a stream has to begin
+BODY_LIMIT = 4 * 2**20  # bytes that are read of an answer; servers are not trusted
+SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+
+
+class Response(NamedTuple):
+    """An answer. `body` is cut after 4 MiB."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = NOTHING
+    planned: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def text(self) -> str:
+        return self.body.decode(errors="replace")
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that the server asks to wait."""
+        value = self.headers.get("Retry-After", "")
+        return float(value) if value.isdecimal() else None
+
+    def json(self) -> Any:
+        """The body as JSON. Raises ValueError."""
+        return json.loads(self.body)
+
+
+class HttpError(DeployError):
+    """An answer that says no. `retry_after` is what the server asks for, in seconds."""
+
+    def __init__(self, message: str, response: Response) -> None:
+        super().__init__(message)
+        self.response = response
+
+    @property
+    def retry_after(self) -> float | None:
+        return self.response.retry_after
+
+
+class Http:
+    """Asks and changes things; like the runner's, a `change` is announced and a `read` is not."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        cancellation: Cancellation,
+        environ: Mapping[str, str],
+        ca: str = "",
+    ) -> None:
+        self._ledger = ledger
+        self._cancellation = cancellation
+        given = (ca, *(environ.get(name, "") for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")))
+        system = SYSTEM_BUNDLE if Path(SYSTEM_BUNDLE).is_file() else True
+        self._verify: str | bool = next(filter(None, given), system)
+
+    def read(self, url: str, *, timeout: float = 10.0, **options: Any) -> Response:
+        """GET. Raises Unreachable, Cancelled; any status is an answer."""
+        return self._request("GET", url, timeout, **options)
+
+    def change(
+        self, method: str, url: str, *, what: str, timeout: float = 10.0, **options: Any
+    ) -> Response:
+        """POST, PUT, PATCH or DELETE, sent once. `what` says the change in words; empty for a
+        notice that is no change of the app. Raises Unreachable, Cancelled."""
+        if not self._ledger.announce(what) and what:
+            return Response(200, planned=True)
+        return self._request(method, url, timeout, allow_redirects=False, **options)
+
+    def stream(self, url: str, *, tick: float = 1.0, **options: Any) -> Iterator[bytes]:
+        """GET what a server tells bit by bit, as it comes; b"" after each `tick` seconds of
+        silence, so that the caller can look round and leave.
+
+        Raises HttpError for an answer other than 2xx, Unreachable when it is cut off, Cancelled.
+        """
+
+        def parts() -> Iterator[bytes]:
+            try:
+                with self._open("GET", url, timeout=(CONNECT, None), **options) as response:
+                    if not response.ok:
+                        told = Response(response.status_code, headers=response.headers)
+                        raise HttpError(f"{_host(url)} answers {told.status}.", told)
+                    while part := response.raw.read1(65536, decode_content=True):
+                        yield part
+            except requests.RequestException as error:
+                raise _unreachable(url, error) from None
+            except (UrllibError, OSError, ValueError):
+                message = f"the stream from {_host(url)} was cut off."
+                raise Unreachable(message) from None
+
+        return as_it_comes(parts(), tick=tick, check=self._cancellation.check)
+
+    def _request(self, method: str, url: str, timeout: float, **options: Any) -> Response:
+        self._cancellation.check()  # before the thread starts: nothing is sent after a cancel
+        timeout = min(timeout, self._cancellation.left())
+        if timeout <= 0:
+            message = f"there is no time left to ask {_host(url)}."
+            raise Unreachable(message)
+        deadline = time.monotonic() + timeout
+        return _in_thread(
+            lambda: self._send(method, url, timeout, deadline, **options),
+            until=deadline + 0.5,
+            interrupt=self._cancellation.check,
+            late=lambda: Unreachable(f"{_host(url)} did not answer within {timeout:.0f} s."),
+        )
+
+    def _send(
+        self, method: str, url: str, timeout: float, deadline: float, **options: Any
+    ) -> Response:
+        try:
+            with self._open(method, url, timeout=timeout, **options) as response:
+                body = bytearray()
+                for chunk in response.iter_content(65536):
+                    body += chunk
+                    if len(body) >= BODY_LIMIT:
+                        break
+                    if time.monotonic() > deadline:
+                        raise requests.Timeout
+                return Response(response.status_code, bytes(body[:BODY_LIMIT]), response.headers)
+        except (requests.RequestException, OSError, ValueError) as error:
+            raise _unreachable(url, error) from None
+
+    @contextlib.contextmanager
+    def _open(
+        self, method: str, url: str, *, timeout: Any, **options: Any
+    ) -> Iterator[requests.Response]:
+        headers = {"User-Agent": f"ci-deploy/{__version__}", **options.pop("headers", {})}
+        with requests.Session() as session:
+            session.trust_env = False  # no netrc, but proxies:
+            session.max_redirects = 5
+            with session.request(
+                method,
+                url,
+                timeout=timeout,
+                headers=headers,
+                stream=True,
+                proxies=requests.utils.get_environ_proxies(url, no_proxy=None),
+                verify=self._verify,
+                **options,
+            ) as response:
+                yield response
+
+
+def _in_thread(
+    call: Callable[[], Response],
+    *,
+    until: float,
+    interrupt: Callable[[], None],
+    late: Callable[[], Exception],
+) -> Response:
+    done: list[Response | Exception] = []
+
+    def work() -> None:
+        try:
+            done.append(call())
+        except Exception as error:  # noqa: BLE001 - handed to the caller below
+            done.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    while thread.is_alive() and time.monotonic() < until:
+        thread.join(0.05)
+        interrupt()
+    if not done:
+        raise late()
+    if isinstance(done[0], Exception):
+        raise done[0]
+    return done[0]
+
+
+def _unreachable(url: str, error: Exception) -> Unreachable:
+    return Unreachable(f"{_host(url)} cannot be reached: {_reason(error)}.")
+
+
+def _host(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "the server"
+    return f"{parts.hostname or 'the server'}{port}"
+
+
+def _reason(error: Exception) -> str:
+    """Words for an exception whose own text holds the URL."""
+    reasons = (
+        (requests.exceptions.SSLError, "its TLS certificate is not trusted"),
+        (requests.exceptions.ProxyError, "the proxy refused"),
+        (requests.exceptions.ConnectTimeout, "no connection in time"),
+        (requests.exceptions.Timeout, "no answer in time"),
+        (requests.exceptions.TooManyRedirects, "too many redirects"),
+        (requests.exceptions.ChunkedEncodingError, "the answer was cut off"),
+        (requests.exceptions.ConnectionError, _connection_reason(error)),
+    )
+    return next((words for kind, words in reasons if isinstance(error, kind)), type(error).__name__)
+
+
+def _connection_reason(error: Exception) -> str:
+    text = str(error)
+    for needle, words in (
+        ("refused", "connection refused"),
+        ("reset", "connection reset"),
+        ("NameResolution", "the name does not resolve"),
+        ("unreachable", "no route to it"),
+    ):
+        if needle.lower() in text.lower():
+            return words
+    return "the connection failed"

@@ -1,0 +1,107 @@
+"""Sending mail: TLS wherever the server can, and never a password without it."""
+
+from __future__ import annotations
+
+import contextlib
+import smtplib
+import socket
+import ssl
+from collections.abc import Callable
+from email.message import EmailMessage
+
+from ci_deploy.errors import DeployError, DeployFailed, Unauthorized, Unreachable
+from ci_deploy.net.mail_server import MailServer
+from ci_deploy.net.retry import retry
+
+TIMEOUT = 10.0  # seconds for each answer of the server
+
+
+def send(
+    server: MailServer,
+    message: EmailMessage,
+    *,
+    ca: str,
+    sleep: Callable[[float], None],
+    say: Callable[[Exception, float], None],
+) -> None:
+    """Send it, again where that may help. Raises DeployError without a word of the password."""
+    context = ssl.create_default_context(cafile=ca or None)
+    retry(
+        lambda: _send(server, message, context),
+        on=Unreachable,
+        sleep=sleep,
+        attempts=3,
+        say=say,
+    )
+
+
+def _send(server: MailServer, message: EmailMessage, context: ssl.SSLContext) -> None:
+    try:
+        with contextlib.closing(_connected(server, context)) as smtp:
+            refused = smtp.send_message(message)
+            with contextlib.suppress(OSError, smtplib.SMTPException):
+                smtp.quit()  # whatever the answer is: the mail is sent, and not to be sent twice
+    except smtplib.SMTPAuthenticationError as error:
+        said = _words(error)
+        raise Unauthorized(f"{server} refuses the user or the password: {said}") from None
+    except smtplib.SMTPRecipientsRefused as error:
+        raise DeployFailed(f"{server} takes no mail for {', '.join(error.recipients)}.") from None
+    except smtplib.SMTPResponseException as error:
+        kind: type[DeployError] = Unreachable if 400 <= error.smtp_code < 500 else DeployFailed
+        raise kind(f"{server} refuses the mail: {_words(error)}") from None
+    except ssl.SSLCertVerificationError as error:
+        message_ = f"{server}: its TLS certificate is not trusted ({error.verify_message})."
+        raise DeployFailed(message_) from None
+    except (OSError, smtplib.SMTPException) as error:
+        raise Unreachable(f"{server} cannot be reached: {_reason(error)}.") from None
+    if refused:
+        raise DeployFailed(f"{server} takes no mail for {', '.join(refused)}.")
+
+
+def _connected(server: MailServer, context: ssl.SSLContext) -> smtplib.SMTP:
+    """Connected, over TLS if possible, logged in. Raises what smtplib raises."""
+    name = _own_name()
+    if server.scheme == "smtps":
+        smtp: smtplib.SMTP = smtplib.SMTP_SSL(
+            server.host, server.port, name, timeout=TIMEOUT, context=context
+        )
+    else:
+        smtp = smtplib.SMTP(server.host, server.port, name, timeout=TIMEOUT)
+    try:
+        smtp.ehlo()
+        if server.scheme == "smtp" and smtp.has_extn("starttls"):
+            smtp.starttls(context=context)
+            smtp.ehlo()
+        elif server.scheme == "smtp" and server.user:
+            message = f"{server} offers no TLS, so the password is not sent to it."
+            raise DeployFailed(message)
+        if server.user:
+            smtp.login(server.user, server.password)
+    except BaseException:
+        smtp.close()
+        raise
+    return smtp
+
+
+def _own_name() -> str:
+    """For EHLO. Not getfqdn(), which may ask a name server that hangs."""
+    name = socket.gethostname()
+    return name if "." in name else "[127.0.0.1]"
+
+
+def _words(error: smtplib.SMTPResponseException) -> str:
+    said = error.smtp_error
+    text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    return f"{error.smtp_code} {next(iter(text.splitlines()), '')[:160]}".strip()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError) or "timed out" in str(error):
+        return "no answer in time"
+    if isinstance(error, socket.gaierror):
+        return "the name does not resolve"
+    if isinstance(error, ssl.SSLError):
+        return "it does not speak TLS like this (smtp:// is for STARTTLS, smtps:// for TLS)"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error).rstrip(".").lower() or type(error).__name__

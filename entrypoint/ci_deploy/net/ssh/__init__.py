@@ -1,0 +1,1 @@
+"""ssh: the private agent, the keys, who the host is, the connection."""

@@ -1,0 +1,107 @@
+"""A private ssh-agent with one key: the key goes there through a pipe and is never on disk."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from ci_deploy.errors import Problem, ToolMissing
+from ci_deploy.net.ssh.keys import PrivateKey
+from ci_deploy.process.child import Child
+from ci_deploy.process.program import Command
+from ci_deploy.process.runner import Runner
+
+START_TIMEOUT = 20.0  # seconds
+
+
+class Agent:
+    """The agent of a run; it ends with us, however we end (agent.sh)."""
+
+    def __init__(self, runner: Runner, cleanup: ExitStack, folder: Path) -> None:
+        self.socket = folder / "agent"
+        self._private = folder.parent
+        self._runner = runner
+        self._cleanup = cleanup
+        self._asked = folder / "asked"
+        self._child: Child | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it answers; GitLab's cancel ends it, or a part of it, before us."""
+        return self._child is not None and self._child.alive and listens(self.socket)
+
+    def start(self, key: PrivateKey, passphrase: str) -> list[Problem]:
+        """Start it and give it the key. A wrong passphrase is a problem like any other.
+
+        Raises ToolMissing.
+        """
+        if key.encrypted and not passphrase:
+            missing = "the key has a passphrase, so SSH_PRIVATE_KEY_PASSPHRASE is required."
+            return [Problem("SSH_PRIVATE_KEY_PASSPHRASE", missing)]
+        self._start()
+        added = self._runner.read(
+            ["ssh-add", "-q", "-"],
+            env={
+                "SSH_AUTH_SOCK": str(self.socket),
+                "SSH_ASKPASS": str(Path(__file__).with_name("askpass.sh")),
+                "SSH_ASKPASS_REQUIRE": "force",
+                "DISPLAY": "none",
+                "CI_DEPLOY_ASKED": str(self._asked),
+                "CI_DEPLOY_ANSWER": passphrase,
+            },
+            stdin=key.text.encode(),
+            ok=None,
+        )
+        if added.exit_code == 0:
+            return []
+        if key.encrypted and "invalid format" not in added.errors:
+            return [Problem("SSH_PRIVATE_KEY_PASSPHRASE", "this is not the key's passphrase.")]
+        if key.encrypted:  # the passphrase was right, or there would be no such answer
+            message = (
+                "ssh cannot read a key of this type in PKCS#8 (`BEGIN ENCRYPTED PRIVATE KEY`)."
+            )
+            remedy = (
+                "Make one that it can read with `ssh-keygen -t ed25519`, or take the passphrase "
+                "off with `openssl pkey`."
+            )
+            return [Problem("SSH_PRIVATE_KEY", message, "", remedy)]
+        reason = added.errors.splitlines()[-1:] or ["no reason given"]
+        return [Problem("SSH_PRIVATE_KEY", f"ssh-add refuses the key: {reason[0]}")]
+
+    def _start(self) -> None:
+        """It lives as long as we hold the other end of its stdin."""
+        for path in (self.socket, self._asked):
+            path.unlink(missing_ok=True)
+        script = str(Path(__file__).with_name("agent.sh"))
+        read, write = os.pipe()
+        self._cleanup.callback(os.close, write)
+        private = str(self._private)
+        command = Command(["/bin/sh", script, str(self.socket), private], stdin=read)
+        self._child = self._cleanup.enter_context(self._runner.serve(command))
+        until = time.monotonic() + START_TIMEOUT
+        while not listens(self.socket):
+            if time.monotonic() > until or not self._child.alive:
+                message = "ssh-agent does not start."
+                raise ToolMissing(message)
+            time.sleep(0.002)
+
+    def key_name(self) -> str:
+        """The fingerprint of the key, for messages; empty when no agent answers that has it."""
+        listed = self._runner.read(
+            ["ssh-add", "-l"], env={"SSH_AUTH_SOCK": str(self.socket)}, ok=None
+        )
+        words = listed.text.split()
+        return words[1] if listed.exit_code == 0 and len(words) > 1 else ""
+
+
+def listens(path: Path) -> bool:
+    """Whether somebody answers there. The file alone says less: it is there before that."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+    return True

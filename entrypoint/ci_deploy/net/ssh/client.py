@@ -1,0 +1,296 @@
+"""ssh: a private agent, pinned host keys, and one multiplexed connection per server.
+
+The key goes from the setting into the agent through a pipe and is never on disk. Every remote
+command, and git's push, is a session on the one connection. Facts: ssh_config(5) of OpenSSH 9.2
+and 10.0; docs/architecture.md says what was measured.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ci_deploy.errors import (
+    DeployError,
+    Problem,
+    SettingsError,
+    ToolMissing,
+    Unauthorized,
+    Unreachable,
+)
+from ci_deploy.net.ssh.agent import Agent
+from ci_deploy.net.ssh.host_key_types import HostKeyTypes
+from ci_deploy.net.ssh.host_keys import HostKeys, Offer, WrongHostKey, host_keys, mismatch
+from ci_deploy.net.ssh.keys import PrivateKey, private_key
+from ci_deploy.net.ssh.server import Server
+from ci_deploy.process.child import Child, drain
+from ci_deploy.process.program import Command
+from ci_deploy.process.runner import Runner
+from ci_deploy.settings import setting, settings
+
+if TYPE_CHECKING:
+    from ci_deploy.run.context import Context
+
+CONNECT_TIMEOUT = 15  # seconds
+REFUSED_HOST_KEY = (
+    "Host key verification failed|host key is known|IDENTIFICATION HAS|no matching host key type"
+)
+SESSIONS = 8  # sshd's MaxSessions is 10 by default
+
+
+@settings
+class SshSettings:
+    """How to reach a server by ssh."""
+
+    private_key: PrivateKey = setting(
+        "SSH_PRIVATE_KEY",
+        "Private key that may deploy: its text, a path, or base64 of it",
+        secret=True,
+        text=True,
+        parse=private_key,
+    )
+    passphrase: str = setting(
+        "SSH_PRIVATE_KEY_PASSPHRASE", "Passphrase of the key", default="", secret=True
+    )
+    host_keys: HostKeys | None = setting(
+        "SSH_SERVER_HOSTKEYS",
+        "Host keys of the server: known_hosts lines or SHA256 fingerprints",
+        default=None,
+        aliases=("SSH_KNOWN_HOSTS",),
+        text=True,
+        parse=host_keys,
+    )
+    host_key_checking: str = setting(
+        "SSH_HOST_KEY_CHECKING",
+        "`accept-new` trusts an unknown host key (not recommended)",
+        default="strict",
+        choices=("strict", "accept-new"),
+    )
+    ssh_config: str = setting(
+        "SSH_CONFIG",
+        "Lines for ssh_config: Host, HostName, Port, ProxyJump, ProxyCommand",
+        default="",
+        text=True,
+        literal=True,
+    )
+
+
+class Ssh:
+    """The ssh side of one run."""
+
+    def __init__(self, ctx: Context, wanted: SshSettings) -> None:
+        self._runner: Runner = ctx.runner
+        self._console = ctx.console
+        self._cleanup = ctx.cleanup
+        self._wanted = wanted
+        self._looking = ctx.command == "doctor"
+        self._dir = ctx.private_dir / "ssh"
+        self._masters: dict[Server, Child] = {}
+        self._sockets: dict[Server, str] = {}
+        self._types = HostKeyTypes(wanted.host_keys or HostKeys(), wanted.ssh_config)
+        self._comes_through = lambda text: ctx.redactor.text(text) == text
+        self._config = self._dir / "config"
+        self._agent = Agent(ctx.runner, ctx.cleanup, self._dir)
+
+    # --- before any connection ---
+
+    def prepare(self) -> list[Problem]:
+        """Start the agent; what is wrong with the key comes back."""
+        self._dir.mkdir(mode=0o700)
+        self._write_config()
+        return self._agent.start(self._wanted.private_key, self._wanted.passphrase)
+
+    def _write_config(self) -> None:
+        pins = self._wanted.host_keys or HostKeys()
+        write_private(self._dir / "known_hosts", "".join(f"{line}\n" for line in pins.lines))
+        write_private(self._dir / "fingerprints", "".join(f"{pin}\n" for pin in pins.fingerprints))
+        script = Path(__file__).with_name("known_hosts.sh")
+        pinned = pins != HostKeys()  # what does not fit is refused, also with accept-new
+        strict = "yes" if pinned or self._wanted.host_key_checking == "strict" else "accept-new"
+        options = {
+            "BatchMode": "yes",
+            "StrictHostKeyChecking": strict,
+            "UserKnownHostsFile": f'"{self._dir}/known_hosts"',
+            "GlobalKnownHostsFile": "/dev/null",
+            "KnownHostsCommand": f'/bin/sh "{script}" "{self._dir}" %H %t %K %f',
+            "CheckHostIP": "no",
+            "HashKnownHosts": "no",
+            "UpdateHostKeys": "no",
+            "IdentityAgent": f'"{self._agent.socket}"',
+            "IdentityFile": "none",
+            "PreferredAuthentications": "publickey",
+            "ForwardAgent": "no",
+            "ClearAllForwardings": "yes",
+            "PermitLocalCommand": "no",
+            "RequestTTY": "no",
+            "ConnectTimeout": str(CONNECT_TIMEOUT),
+            "ConnectionAttempts": "1",
+            "ServerAliveInterval": "15",
+            "ServerAliveCountMax": "4",
+            "ControlMaster": "no",
+            "LogLevel": "ERROR",
+        }
+        options |= self._types.general
+        lines = "".join(f"  {name} {value}\n" for name, value in options.items())
+        # The first value wins in ssh_config, so ours come first.
+        write_private(self._config, f"Host *\n{lines}\n{self._wanted.ssh_config}\n")
+
+    # --- the connection ---
+
+    def open(self, server: Server) -> None:
+        """Start connecting; `ready` waits for it, so that there is time for something else."""
+        self._socket(server).unlink(missing_ok=True)
+        self._masters[server] = self._cleanup.enter_context(
+            self._runner.serve(
+                Command(
+                    [*self._ssh(server, "-M", "-N", "-T", *self._types.option(server)), server.host]
+                )
+            )
+        )
+
+    def ready(self, server: Server, *, again: bool = True) -> None:
+        """Wait for the connection; connecting is tried again (not by `doctor`, which tells what is
+        there now), signing on is not.
+
+        Raises Unreachable, Unauthorized.
+        """
+        from ci_deploy.net.retry import retry
+
+        def attempt() -> None:
+            if not self.alive(server):
+                if not self._agent.alive:  # a cancel on GitLab kills it before us
+                    self._agent.start(self._wanted.private_key, self._wanted.passphrase)
+                self.open(server)
+            try:
+                self._await(server)
+            except WrongHostKey:
+                offer = self._offer(server)
+                if not offer or not self._types.another(server, offer):
+                    raise
+                attempt()
+
+        retry(
+            attempt,
+            on=Unreachable,
+            sleep=self._runner.cancellation.sleep,
+            attempts=8 if again and not self._looking else 1,
+            first=0.5,
+            most=8.0,
+            within=45.0,
+            left=self._runner.cancellation.left,
+            say=lambda error, seconds: self._console.indent(
+                f"{error} Trying again in {seconds:.0f} s."
+            ),
+        )
+        if self._wanted.host_key_checking == "accept-new" and (offer := self._offer(server)):
+            self._console.warning(
+                "SSH_HOST_KEY_CHECKING=accept-new: the server's identity was not checked. "
+                f"Pin it: SSH_SERVER_HOSTKEYS='{offer.line(server)}'"
+            )
+
+    def alive(self, server: Server) -> bool:
+        """Whether the connection stands."""
+        return server in self._masters and self._masters[server].alive
+
+    def _await(self, server: Server) -> None:
+        master, socket = self._masters[server], self._socket(server)
+        started, left = time.monotonic(), self._runner.cancellation.left
+        until = started + min(CONNECT_TIMEOUT + 15, left())
+        while not socket.exists():
+            if not master.alive:
+                raise self._failure(server, drain(master.err))
+            if time.monotonic() > until or left() <= 0:
+                seconds = time.monotonic() - started
+                message = f"{server} did not let us in within {seconds:.0f} s."
+                raise Unreachable(message)
+            self._runner.cancellation.sleep(0.004)
+
+    def command(self, server: Server, words: Sequence[str], stdin: bytes | Path = b"") -> Command:
+        """A remote command as a session on the connection."""
+        return Command([*self._ssh(server, "-T"), server.host, "--", quoted(words)], stdin=stdin)
+
+    @contextlib.contextmanager
+    def hidden(self, server: Server, words: Sequence[str]) -> Iterator[Command]:
+        """The same for a command that holds values: in a private file instead of in ssh's argv.
+
+        The command stands on one line of ssh_config, so the words must not contain newlines.
+        """
+        path = self._dir / f"hidden{len(list(self._dir.iterdir()))}"
+        line = quoted(words).replace("%", "%%")
+        write_private(path, f"Host *\n  RemoteCommand {line}\n\n{self._config.read_text()}")
+        try:
+            yield Command([*self._ssh(server, "-T", config=path), server.host])
+        finally:
+            path.unlink()
+
+    def git_environ(self, server: Server) -> dict[str, str]:
+        """What makes git use the connection. git gives it to a shell, which is to become ssh: one
+        process more costs a second of what GitLab's cancel leaves us."""
+        ssh = shlex.join(["ssh", "-F", str(self._config), "-S", str(self._socket(server))])
+        return {"GIT_SSH_COMMAND": f"exec {ssh}", "GIT_SSH_VARIANT": "ssh"}
+
+    def _ssh(self, server: Server, *options: str, config: Path | None = None) -> list[str]:
+        user = ["-l", server.user] if server.user else []
+        port = ["-p", str(server.port)] if server.port != 22 else []  # SSH_CONFIG may name one
+        return [
+            "ssh", "-F", str(config or self._config), "-S", str(self._socket(server)),
+            *port, *user, *options,
+        ]  # fmt: skip
+
+    def _socket(self, server: Server) -> Path:
+        """ssh binds this path plus 17 bytes, and a socket's path has at most 107."""
+        return self._dir / self._sockets.setdefault(server, f"m{len(self._sockets)}")
+
+    # --- what went wrong ---
+
+    def _failure(self, server: Server, text: str) -> DeployError:
+        """The words of ssh, turned into what the user has to do."""
+        lines = tuple(line for line in text.splitlines() if line.strip())
+        last = lines[-1] if lines else "ssh gave no reason"
+        if "KnownHostsCommand failed" in text:
+            hint = "With `--cap-drop ALL` run as another user than root: `docker run --user 1000`."
+            return ToolMissing(f"ssh cannot run its check of host keys here: {last}", hint=hint)
+        # A server without any other type of host key may just close the connection.
+        if re.search(REFUSED_HOST_KEY, text) or (not lines and self._types.option(server)):
+            offers = self._types.offers(server, self._offer(server))
+            return mismatch(server, offers, self._wanted.host_keys, self._comes_through)
+        if "Permission denied" in text or "Too many authentication failures" in text:
+            message = f"{server} refuses the key for user {server.user or 'of this machine'}."
+            if not (ours := self._agent.key_name()):  # it was killed in the middle of the handshake
+                message = f"{server}: the agent that holds the key was lost."
+                raise Unreachable(message)
+            hint = f"Our key is {ours}; allow it on the server, or check SSH_PRIVATE_KEY."
+            return Unauthorized(message, hint=hint)
+        if "configuration option" in text or "Bad " in last:
+            return SettingsError(Problem("SSH_CONFIG", f"ssh does not accept it: {last}"))
+        if "No user exists for uid" in text:
+            hint = "Run the container as a user that exists in it, or as root."
+            return ToolMissing("ssh refuses to run as an unknown user.", hint=hint)
+        reason = last.removeprefix("ssh: ").rstrip(".\r")
+        return Unreachable(f"{server} cannot be reached: {reason}.")
+
+    def _offer(self, server: Server) -> Offer | None:
+        """What the server has shown last (written by known_hosts.sh)."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            shown = [line.split() for line in (self._dir / "offered").read_text().splitlines()]
+            named = [line for line in shown if line[0] == server.known_hosts_name]
+            host, kind, key, digest = (named or shown)[-1]  # by another name behind a jump host
+            return Offer(kind, key, digest, host)
+        return None
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only we can read, in any directory."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+
+
+def quoted(words: Sequence[str]) -> str:
+    """Words as a server's shell reads them: the one place where something is quoted for it."""
+    return shlex.join(words)

@@ -1,0 +1,49 @@
+"""Which types of host keys ssh asks for: a server has several keys, and shows one of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from ci_deploy.net.ssh.host_keys import AUTHORITY, CERTIFICATE, HostKeys, Offer
+from ci_deploy.net.ssh.server import Server
+
+OPTION = "HostKeyAlgorithms"
+
+
+class HostKeyTypes:
+    """A host certificate is asked for only where its authority is pinned; else its plain key is
+    what a pin can name. After a key that is not pinned, one of another type is asked for."""
+
+    def __init__(self, pins: HostKeys, ssh_config: str) -> None:
+        self._pins = pins
+        self._chosen = OPTION.lower() in ssh_config.lower()  # by the user, then that counts
+        authority = any(marker == AUTHORITY for marker, *_ in pins.known)
+        self._never = [] if authority else [f"*{CERTIFICATE}"]
+        self._unwanted: defaultdict[Server, list[Offer]] = defaultdict(list)
+
+    @property
+    def general(self) -> dict[str, str]:
+        """The line of ssh_config for all servers, if there is one."""
+        return {OPTION: f"-{self._never[0]}"} if self._never and not self._chosen else {}
+
+    def option(self, server: Server) -> list[str]:
+        """ssh's option for one server, if it needs one."""
+        unwanted = [name for offer in self._unwanted[server] for name in offer.algorithms]
+        return ["-o", f"{OPTION}=-{','.join([*unwanted, *self._never])}"] if unwanted else []
+
+    def another(self, server: Server, shown: Offer) -> bool:
+        """Whether to connect again for a key of another type: one may be pinned that the server
+        has beside the one that it has shown."""
+        types = {offer.kind for offer in self._unwanted[server]}
+        left = {kind for _, _, kind, _ in self._pins.known} - {*types, shown.kind}
+        if self._chosen or shown.kind in types or self._pins.revokes(shown):
+            return False
+        if not (self._pins.fingerprints or left):
+            return False
+        self._unwanted[server].append(shown)
+        return True
+
+    def offers(self, server: Server, last: Offer | None) -> list[Offer]:
+        """All that it has shown, the preferred one first."""
+        seen = [*self._unwanted[server], *([last] if last else [])]
+        return list({offer.kind: offer for offer in seen}.values())

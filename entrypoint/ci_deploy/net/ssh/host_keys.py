@@ -1,0 +1,179 @@
+"""Pinned host keys: how they are written, and what to say when they do not fit."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from ci_deploy.errors import Unauthorized
+from ci_deploy.net.ssh.keys import field
+from ci_deploy.net.ssh.server import Server
+from ci_deploy.settings.lines import split
+
+PIN = re.compile(r"SHA256:[A-Za-z0-9+/]{43}=?")
+# What `ssh-keygen -lf` prints, also of several keys: bits, fingerprint, comment, type.
+LISTED = re.compile(r"\d{3,5} (SHA256:[A-Za-z0-9+/]{43}) \S.*?\([A-Z0-9-]+\)(?:\s+|$)")
+CERTIFICATE = "-cert-v01@openssh.com"
+REVOKED, AUTHORITY = "@revoked", "@cert-authority"
+
+
+class HostKeys(NamedTuple):
+    """Pinned host identities: known_hosts lines and `SHA256:` fingerprints."""
+
+    lines: tuple[str, ...] = ()
+    fingerprints: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> Iterator[tuple[str, str, str, str]]:
+        """Of each line: marker or nothing, name, type, fingerprint."""
+        for line in self.lines:
+            *marker, name, kind, key = line.split()
+            yield "".join(marker), name, kind, fingerprint(key)
+
+    def revokes(self, offer: Offer) -> bool:
+        """Whether a key is pinned as revoked, under any name."""
+        return any(it[0] == REVOKED and it[3] == offer.fingerprint for it in self.known)
+
+
+def host_keys(text: str) -> HostKeys:
+    """Read known_hosts lines (as ssh-keyscan prints them), bare public keys, fingerprints, or what
+    `ssh-keygen -lf` prints. Raises ValueError."""
+    pins = HostKeys()
+    for number, line in enumerate(split(text).split("\n"), 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        if found := _fingerprints(words):
+            pins = pins._replace(fingerprints=pins.fingerprints + found)
+        else:
+            pins = pins._replace(lines=(*pins.lines, _known_hosts_line(words, number)))
+    if not pins.lines and not pins.fingerprints:
+        message = "there is neither a known_hosts line nor a SHA256 fingerprint in it."
+        raise ValueError(message)
+    return pins
+
+
+def _fingerprints(words: Sequence[str]) -> tuple[str, ...]:
+    if all(map(PIN.fullmatch, words)):
+        return tuple(word.rstrip("=") for word in words)
+    line = " ".join(words)
+    listed = tuple(LISTED.findall(line))
+    return () if LISTED.sub("", line) else listed
+
+
+def _known_hosts_line(words: list[str], number: int) -> str:
+    marker = [words.pop(0)] if words[0].startswith("@") else []
+    if len(words) > 1 and _is_key_of(words[0], words[1]):
+        words.insert(0, "*")  # a bare public key pins every host, that is: ours
+    if len(words) < 3 or not _is_key_of(words[1], words[2]):
+        message = f"line {number} is neither `host type key` nor `SHA256:fingerprint`."
+        if any(re.fullmatch(r"(MD5:)?[0-9a-f]{2}(:[0-9a-f]{2}){15}", word) for word in words):
+            message += " It is an MD5 fingerprint; `ssh-keygen -E sha256 -lf` prints the right one."
+        raise ValueError(message)
+    return " ".join([*marker, *words[:3]])
+
+
+def _is_key_of(kind: str, encoded: str) -> bool:
+    try:
+        return field(base64.b64decode(encoded, validate=True))[0] == kind.encode()
+    except (struct.error, ValueError):
+        return False
+
+
+def fingerprint(encoded: str) -> str:
+    """`SHA256:…` of a public key in base64, as OpenSSH prints it."""
+    digest = hashlib.sha256(base64.b64decode(encoded)).digest()
+    return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
+
+
+class Offer(NamedTuple):
+    """A host key that a server has shown: type, key in base64, fingerprint, and the name under
+    which ssh has looked for it."""
+
+    kind: str
+    key: str
+    fingerprint: str
+    host: str = ""
+
+    def line(self, server: Server) -> str:
+        """The known_hosts line that pins it."""
+        return f"{self.host or server.known_hosts_name} {self.kind} {self.key}"
+
+    @property
+    def file(self) -> str:
+        """Where the server has it: `ssh-ed25519` is in ssh_host_ed25519_key.pub."""
+        words = self.kind.split("-")
+        return f"/etc/ssh/ssh_host_{words[0] if words[0] == 'ecdsa' else words[1]}_key.pub"
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """What ssh calls this type when it negotiates."""
+        return ("rsa-sha2-*", "ssh-rsa") if self.kind == "ssh-rsa" else (self.kind,)
+
+
+class WrongHostKey(Unauthorized):
+    """The server has shown a host key that is not pinned."""
+
+
+def mismatch(
+    server: Server,
+    offers: Sequence[Offer],
+    pins: HostKeys | None,
+    shown: Callable[[str], bool] = bool,
+) -> WrongHostKey:
+    """The server is not, or not yet, who we think it is: what it shows and what to set.
+
+    `offers` are the keys that it has shown, the preferred one first. `shown` says whether a text
+    comes through the log as it is, without a part that is hidden.
+    """
+    if not offers:
+        return WrongHostKey(f"the host key of {server} could not be checked.")
+    known = list((pins or HostKeys()).known)
+    fitting = [offer for offer in offers if any(offer.fingerprint == it[3] for it in known)]
+    offer = next(iter(fitting), offers[0])
+    name = offer.host or server.known_hosts_name
+    who = str(server) if name == server.known_hosts_name else f"{server} (as {name})"
+    said = f"{who} shows the host key {offer.fingerprint} ({offer.kind})"
+    there = f"the server's own fingerprint (there: `ssh-keygen -lf {offer.file}`)"
+    remedy = _setting(offer, server, shown)
+    hint = f"Compare this with {there}. If it is the same, {remedy}"
+    if pins is None:
+        return WrongHostKey(f"{said}, and no host key is pinned.", hint=hint)
+    ours = [each for each in known if each[3] == offer.fingerprint]
+    if pins.revokes(offer):
+        hint = (
+            "Whoever has the old key can pretend to be this server. Make new host keys on it "
+            "(`ssh-keygen -A`, after the old ones are removed), and pin those instead."
+        )
+        return WrongHostKey(f"{said}, which is pinned as revoked (@revoked).", hint=hint)
+    if names := [
+        "another name, which is hashed" if name.startswith("|") else name
+        for marker, name, *_ in ours
+        if not marker
+    ]:
+        message = f"{said}. It is pinned for {', '.join(names)}, but we connect to {name}."
+        return WrongHostKey(message, hint=f"If both are the same server, {remedy}")
+    plain = {pin: kind for marker, _, kind, pin in known if not marker}
+    authorities = [
+        f"{pin} (certificate authority)" for marker, *_, pin in known if marker == AUTHORITY
+    ]
+    kinds = sorted(set(plain.values()))
+    if kinds and not pins.fingerprints and not {each.kind for each in offers} & set(kinds):
+        return WrongHostKey(f"{said}, but pinned is another type ({', '.join(kinds)}).", hint=hint)
+    if pinned := ", ".join([*plain, *pins.fingerprints, *authorities]):
+        message = f"{said}, but pinned is {pinned}. Somebody may be in between."
+        return WrongHostKey(message, hint=hint)
+    return WrongHostKey(f"{said}, and only other keys are pinned, as revoked.", hint=hint)
+
+
+def _setting(offer: Offer, server: Server, shown: Callable[[str], bool]) -> str:
+    """What to set, as far as it may stand in a log."""
+    line = "" if CERTIFICATE in offer.kind else offer.line(server)
+    for pin in (line, offer.fingerprint):
+        if pin and shown(pin):
+            return f"set:\nSSH_SERVER_HOSTKEYS='{pin}'"
+    return "set SSH_SERVER_HOSTKEYS to what that prints."

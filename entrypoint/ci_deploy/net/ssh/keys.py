@@ -1,0 +1,113 @@
+"""Private keys in every form in which people put them into CI.
+
+A key is checked here, before any connection, and no error shows any of it.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import struct
+from typing import NamedTuple
+
+from ci_deploy.settings import lines
+
+PEM = re.compile(
+    r"-----BEGIN (?P<label>[A-Z0-9 ]*PRIVATE KEY)-----(?P<body>.*?)-----END (?P=label)-----", re.S
+)
+OLD_HEADERS = re.compile(r"Proc-Type:\s*(\S+)\s+DEK-Info:\s*(\S+)\s+")  # of encrypted PEM
+ED25519 = bytes.fromhex("06032b6570")  # the name of the algorithm in PKCS#8
+OPENSSH_MAGIC = b"openssh-key-v1\0"  # PROTOCOL.key in the OpenSSH sources
+
+
+class PrivateKey(NamedTuple):
+    """A private key as ssh-add wants it: PEM text with Unix line ends."""
+
+    text: str
+    encrypted: bool = False
+
+    def __repr__(self) -> str:
+        return "PrivateKey(…)"
+
+
+def private_key(text: str) -> PrivateKey:
+    """Accept PEM text (CRLF, literal `\\n`, all on one line, no last newline) or base64 of it.
+
+    Raises ValueError with the reason in the words of somebody who has to fix it.
+    """
+    pem = _unwrapped(text)
+    found = list(PEM.finditer(pem))
+    if not found:
+        raise ValueError(_why_no_key(pem))
+    if len(found) > 1:
+        message = f"there are {len(found)} private keys in it; only one can be used."
+        raise ValueError(message)
+    match = found[0]
+    label, body = match["label"], match["body"].strip()
+    headers = ""
+    if old := OLD_HEADERS.match(body):
+        headers = f"Proc-Type: {old[1]}\nDEK-Info: {old[2]}\n\n"
+        body = body[old.end() :]
+    try:
+        data = base64.b64decode("".join(body.split()), validate=True)
+    except ValueError:
+        message = "the key is damaged: what stands between BEGIN and END is not base64."
+        raise ValueError(message) from None
+    encrypted = "ENCRYPTED" in label or "ENCRYPTED" in headers
+    if label.startswith("OPENSSH"):
+        encrypted = _openssh_encrypted(data)
+    if label == "PRIVATE KEY" and ED25519 in data[:16]:
+        from ci_deploy.net.ssh import ed25519
+
+        if secret := ed25519.seed(data):
+            label, data = "OPENSSH PRIVATE KEY", ed25519.openssh(secret)
+    encoded = base64.b64encode(data).decode()
+    # OpenSSL reads no longer lines after such headers.
+    wrapped = "\n".join(encoded[start : start + 64] for start in range(0, len(encoded), 64))
+    whole = f"-----BEGIN {label}-----\n{headers}{wrapped}\n-----END {label}-----\n"
+    return PrivateKey(whole, encrypted)
+
+
+def _unwrapped(text: str) -> str:
+    """Undo what CI settings do to a key."""
+    return lines.split(text.strip().strip("\"'"))
+
+
+def _why_no_key(text: str) -> str:
+    if "-----BEGIN" in text and "PRIVATE KEY" in text:
+        return "the key is cut off: there is a BEGIN line, but no END line that fits it."
+    if text.startswith(("ssh-", "ecdsa-", "sk-")) or "PUBLIC KEY" in text:
+        return (
+            "this is the public half; the key itself starts with `-----BEGIN … PRIVATE KEY-----`."
+        )
+    if text.startswith("PuTTY-User-Key-File"):
+        return "this is a PuTTY key; convert it with `puttygen KEY -O private-openssh`."
+    if text.startswith(("/", "~", "./")) and "\n" not in text:
+        return "it looks like a path, but there is no such file."
+    return "this is no private key: it has to start with `-----BEGIN … PRIVATE KEY-----`."
+
+
+def _openssh_encrypted(data: bytes) -> bool:
+    """Walk through the fields of an OpenSSH key, which finds every truncation."""
+    message = "the key is damaged: it is not a whole OpenSSH private key."
+    if not data.startswith(OPENSSH_MAGIC):
+        raise ValueError(message)
+    rest = data[len(OPENSSH_MAGIC) :]
+    try:
+        cipher, rest = field(rest)
+        _kdf, rest = field(rest)
+        _options, rest = field(rest)
+        (count,), rest = struct.unpack(">I", rest[:4]), rest[4:]
+        for _ in range(min(count, 8) + 1):  # the public keys, then the private part
+            _value, rest = field(rest)
+    except (struct.error, ValueError):
+        raise ValueError(message) from None
+    return cipher != b"none"
+
+
+def field(data: bytes) -> tuple[bytes, bytes]:
+    """The first field of ssh's wire format, and what follows it (RFC 4251, section 5)."""
+    (size,) = struct.unpack(">I", data[:4])
+    if size > len(data) - 4:
+        raise ValueError
+    return data[4 : 4 + size], data[4 + size :]

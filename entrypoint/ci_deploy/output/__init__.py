@@ -1,0 +1,1 @@
+"""Making what others print safe to show."""

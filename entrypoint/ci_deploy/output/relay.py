@@ -1,0 +1,186 @@
+"""Makes the output of other programs safe for a CI log.
+
+A log is a control channel: GitHub, GitLab and others obey commands in it, terminals obey escape
+sequences. Nobody knows where a log will be shown, so all of them are defused everywhere. The order
+matters: first what is invisible goes, then secrets, then commands; so nothing can hide in another.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ci_deploy.output.redaction import Redactor
+
+_LONGEST = 16 * 1024  # a longer line is shown in pieces
+_PROGRESS = 5.0  # seconds between two states of a progress line that are shown
+_HARMLESS = bytes(range(0x20, 0x7F)) + b"\n\t"
+
+_C1 = re.compile("[\x80-\x9f]")
+# Control characters (but not those that are looked at later: tab, line ends, ESC and BEL), what
+# changes the direction of text, other line ends, and halves of characters, which nobody can write.
+_CONTROL = re.compile(
+    "[\x00-\x06\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f"
+    "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+# Colours (kept), other control sequences, strings with their payload, all other escapes.
+_ESCAPE = re.compile(
+    r"(\x1b\[[0-9;:]{0,32}m)|\x1b\[[0-?]*[ -/]*[@-~]?"
+    r"|\x1b[PX\]^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?|\x07"
+)
+_UNFINISHED = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[PX\]^_][^\x07\x1b\n]*\x1b?|[ -/]*)\Z")
+_PAYLOAD = re.compile(r"(?<=\A\x1b[PX\]^_])[^\x1b]*")
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
+_PIECE = re.compile(rf"(?:\x1b\[[0-9;:]*m|.){{1,{_LONGEST}}}")
+# GitHub obeys `::name` after any blanks, and `##[name]` anywhere (Azure too, and `##vso[`);
+# TeamCity, GitLab and Travis have their own words.
+_COMMAND = re.compile(
+    r"^[\s\u180e\u200b-\u200d\u2060\ufeff]*:(?=:)|#(?=#(?:vso|teamcity)?\[)"
+    r"|section_(?=(?:start|end):)|travis_(?=(?:fold|time):)",
+    re.IGNORECASE,
+)
+_MARKS = ("::", "##", "section_", "travis_")  # no command is without
+
+
+def _normal(text: str) -> str:
+    """Without control characters; what remains of them are ESC, BEL, tab and line ends."""
+    if not text.isascii():
+        text = _C1.sub(lambda char: f"\x1b{chr(ord(char[0]) - 0x40)}", text)  # what they stand for
+    return _CONTROL.sub("", text)
+
+
+def _last_state(line: str) -> str:
+    """What a line shows in the end, if it overwrote itself with carriage returns."""
+    if "\r" not in line:
+        return line
+    states = [state.rstrip(" \t") for state in line.split("\r")]
+    return next((state for state in reversed(states) if _COLOUR.sub("", state)), "".join(states))
+
+
+def _harmless(line: str) -> str:
+    """Without commands for a CI system: a word joiner in them is invisible, but no parser's blank.
+
+    What hides a command behind colours loses them. No colour stays open at the end of the line.
+    """
+    plain = _COLOUR.sub("", line)
+    if any(mark in plain for mark in _MARKS) and _COMMAND.search(plain):
+        return _COMMAND.sub("\\g<0>\u2060", plain)
+    last_colour = line[line.rfind("\x1b") :] if "\x1b" in line else "\x1b[m"
+    return line if last_colour.startswith(("\x1b[m", "\x1b[0m")) else f"{line}\x1b[0m"
+
+
+def clean(text: str) -> str:
+    """A message of ours that contains foreign text, made safe; line ends stay."""
+    lines = _ESCAPE.sub(r"\1", _normal(text)).split("\n")
+    return "\n".join(_harmless(_last_state(line)) for line in lines)
+
+
+class Relay:
+    """Passes a program's output on: safe, redacted, in whole lines, each with a prefix.
+
+    `write` gets one or more lines at once, without the last line end. `watch` gets each line as
+    the program has said it, with its secrets: what is decided by it must not depend on them.
+    """
+
+    def __init__(
+        self,
+        redactor: Redactor,
+        write: Callable[[str], None],
+        *,
+        prefix: str = "",
+        watch: Callable[[str], None] | None = None,
+        tail: int = 20,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._redacted = redactor.stream()
+        self._write = write
+        self._prefix = prefix
+        self._watch = watch
+        self._clock = clock
+        self._tail: deque[str] = deque(maxlen=tail)
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._decode_redacted = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._escape = ""  # the beginning of an escape sequence
+        self._line = ""  # the beginning of a line
+        self._ready = ""  # the beginning of a line, redacted
+        self._progress_since: float | None = None
+
+    @property
+    def tail(self) -> list[str]:
+        """The last lines as shown, but without prefix and colours."""
+        return list(self._tail)
+
+    def feed(self, chunk: bytes) -> None:
+        """Shows what is complete."""
+        text = self._decode(chunk)
+        if self._escape or chunk.translate(None, _HARMLESS) or not text.isascii():
+            text = self._without_escapes(text)
+        text = self._line + text
+        if "\r" in text:
+            text = self._without_overwritten(text)
+        lines, end, self._line = text.rpartition("\n")
+        if len(self._line) > _LONGEST:
+            end, self._line = end + _last_state(self._line), ""
+        self._redact(lines + end)
+
+    def close(self) -> None:
+        """Shows all that was held back."""
+        rest = self._line + self._without_escapes(self._decode(b"", final=True))
+        self._line = self._escape = ""
+        self._redact(_last_state(rest))
+        self._show(self._decode_redacted(self._redacted.flush(), final=True))
+        if self._ready:
+            self._show("\n")
+
+    def _without_escapes(self, text: str) -> str:
+        """Of a sequence that goes on in the next chunk only the kind is kept, not the payload."""
+        text = _normal(self._escape + text)
+        unfinished = _UNFINISHED.search(text)
+        self._escape = _PAYLOAD.sub("", unfinished[0])[:40] if unfinished else ""
+        return _ESCAPE.sub(r"\1", text[: unfinished.start()] if unfinished else text)
+
+    def _without_overwritten(self, text: str) -> str:
+        """Of lines that overwrite themselves the last state, and now and then one in between."""
+        *lines, line = text.split("\n")
+        lines = [_last_state(line) for line in lines]
+        if lines:
+            self._progress_since = None
+        before, overwrites, now = line.rpartition("\r")
+        if not overwrites:
+            return "\n".join([*lines, line])
+        state = _last_state(before + overwrites)
+        if self._progress_since is None:
+            self._progress_since = self._clock()
+        elif self._clock() >= self._progress_since + _PROGRESS and state:
+            self._progress_since = self._clock()
+            lines.append(state)
+        return "\n".join([*lines, f"{state}\r{now}"])
+
+    def _redact(self, text: str) -> None:
+        if self._watch and text:
+            for line in _COLOUR.sub("", text).removesuffix("\n").split("\n"):
+                self._watch(line.rstrip(" \t"))
+        self._show(self._decode_redacted(self._redacted.feed(text.encode())))
+
+    def _show(self, text: str) -> None:
+        """Writes whole lines; of a long line also its beginning, as a line of its own."""
+        lines = (self._ready + text).split("\n")
+        if max(map(len, lines)) > _LONGEST:
+            lines = [piece for line in lines for piece in _PIECE.findall(line) or [line]]
+        self._ready = lines.pop()
+        if not lines:
+            return
+        block = "\n".join([*lines, ""])
+        if " \n" in block or "\t\n" in block:
+            lines = [line.rstrip(" \t") for line in lines]
+        for mark in (*_MARKS, "\x1b"):
+            if mark in block:
+                lines = [_harmless(line) if mark in line else line for line in lines]
+        self._tail.extend(_COLOUR.sub("", line) for line in lines[-(self._tail.maxlen or 1) :])
+        self._write(self._prefix + f"\n{self._prefix}".join(lines))

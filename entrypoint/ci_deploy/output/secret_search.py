@@ -1,0 +1,218 @@
+"""Finds secrets in text, and above all finds out fast that there is none.
+
+Searched are two views of the text, which put together what was wrapped or coloured: the lines
+joined, without `remote: ` and timestamps; and their last words joined, for other prefixes.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from functools import lru_cache
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from ci_deploy.output.spellings import FRAGMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    Span = tuple[int, int]
+
+NEEDLE = 64  # longer needles are searched in pieces: never more than this is held back
+_WAIT = 8  # a line is held back for the next one if so much of a secret ends it, or half of it
+_HELD = 4096  # the limit for a secret's beginning with its blank lines and colour codes
+_INVISIBLE = re.compile(rb"\x1b\[[0-?]*[ -/]*(?:[@-~]|\Z)|\x1b\Z|\r")
+_LINE_START = re.compile(rb"\n(?:remote: |\xe2\x94\x82 |[\d:.,+TZ-]{8,} )*")
+_BLANKS = bytes(32 if byte > 127 or byte in b"\t|>])" else byte for byte in range(256))
+
+
+def _words(text: bytes) -> memoryview:
+    """The 8-byte words at multiples of 8, as numbers."""
+    return memoryview(text)[: len(text) & ~7].cast("Q")
+
+
+def _all_words(text: bytes) -> set[int]:
+    return {word for start in range(8) for word in _words(text[start:])}
+
+
+def _find(needle: bytes, text: bytes) -> Iterator[Span]:
+    at = text.find(needle)
+    while at >= 0:
+        yield at, at + len(needle)
+        at = text.find(needle, at + 1)
+
+
+def _agreement(one: bytes, other: bytes) -> int:
+    """The length of the common beginning."""
+    size = min(len(one), len(other))
+    difference = int.from_bytes(one[:size], "big") ^ int.from_bytes(other[:size], "big")
+    return size - (difference.bit_length() + 7) // 8
+
+
+class Index:
+    """Finds out fast that there is no secret in a text.
+
+    One of the 8-byte words that start at multiples of 16 lies within any 23 bytes: looking these
+    up in one set is enough, but for needles that are shorter.
+    """
+
+    def __init__(
+        self, needles: set[bytes], fragments: set[bytes], words: set[bytes] | None = None
+    ) -> None:
+        """`words` count only where no letter or digit touches them."""
+        words = words or set()
+        self._short = [needle for needle in needles if len(needle) < FRAGMENT]
+        self._corpus = b""
+        for fragment in sorted(fragments, key=len, reverse=True):
+            if fragment not in self._corpus:
+                self._corpus += fragment + b"\n"
+        self._fragment_words = _all_words(self._corpus)
+        # A long needle is known by its end: what is special about a URL is not how it begins.
+        self._long: dict[int, list[bytes]] = {}
+        for needle in needles:
+            for word in _all_words(needle[-FRAGMENT:]) if len(needle) >= FRAGMENT else ():
+                self._long.setdefault(word, []).append(needle)
+        self._known_words = self._fragment_words | self._long.keys()
+        self._starts = {
+            needle[:size] + line_end
+            for needle in needles | words
+            for line_end, least in ((b"", 1), (b"\n", min(_WAIT, len(needle) // 2)))
+            for size in range(least, len(needle))
+        }
+        either = b"|".join(map(re.escape, sorted(words)))
+        self.words = (
+            re.compile(rb"(?<![A-Za-z0-9])(?:%b)(?![A-Za-z0-9])" % either) if words else None
+        )
+        self._places = lru_cache(4096)(lambda word: [at for at, _ in _find(word, self._corpus)])
+
+    def search(self, view: bytes) -> Iterator[Span]:
+        """Where secrets are; they may overlap."""
+        for needle in self._short:
+            if needle in view:
+                yield from _find(needle, view)
+        words = _words(view)[::2]
+        if self._known_words.isdisjoint(words):
+            return
+        for at, word in zip(range(0, len(view), 16), words, strict=False):
+            for needle in self._long.get(word, ()):
+                start = view.find(needle, max(0, at - NEEDLE), at + FRAGMENT)
+                if start >= 0:
+                    yield start, start + len(needle)
+            if word in self._fragment_words:
+                for left, right in set(self._agreeing(view, at)):
+                    if left + 8 + right >= FRAGMENT:
+                        yield at - left, at + 8 + right
+
+    def _agreeing(self, view: bytes, at: int) -> Iterator[Span]:
+        """How far fragments agree with the text around a word of both.
+
+        It is enough to look as far as the next word that is looked up.
+        """
+        low, end = max(0, at - FRAGMENT), at + 8
+        before, after = view[low:at][::-1], view[end : end + FRAGMENT]
+        for place in self._places(view[at:end]):
+            left = self._corpus[max(0, place - FRAGMENT) : place][::-1]
+            right = self._corpus[place + 8 : place + 8 + FRAGMENT]
+            yield _agreement(before, left), _agreement(after, right)
+
+    def unfinished(self, view: bytes, *, line_ended: bool) -> int:
+        """How many bytes at the end may be a secret's beginning."""
+        size = 0
+        last_word = len(view) - 8
+        if last_word >= 0 and _words(view[last_word:])[0] in self._fragment_words:
+            size = 8 + max(left for left, _ in self._agreeing(view, last_word))
+        elif not line_ended:
+            while size < min(7, len(view)) and view[-size - 1 :] in self._corpus:
+                size += 1
+        ends = (view[-longer:] for longer in range(size + 1, min(NEEDLE, len(view) + 1)))
+        line_end = b"\n" if line_ended else b""
+        return max((len(end) for end in ends if end + line_end in self._starts), default=size)
+
+
+# --- views: each is made fast; the spans it consists of are needed only for what was found ---
+
+
+def _between(separator: re.Pattern[bytes], text: bytes) -> list[Span]:
+    edges = [0, *(edge for found in separator.finditer(text) for edge in found.span()), len(text)]
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def _joined(text: bytes) -> bytes:
+    return b"".join(_LINE_START.split(text))
+
+
+def _joined_spans(text: bytes) -> list[Span]:
+    return _between(_LINE_START, text)
+
+
+def _last_words(text: bytes) -> bytes:
+    lines = text.translate(_BLANKS).split(b"\n")
+    return b"".join([line.rstrip().rpartition(b" ")[2] for line in lines])
+
+
+def _last_words_spans(text: bytes) -> list[Span]:
+    spans, start = [], 0
+    for line in text.translate(_BLANKS).split(b"\n"):
+        words = line.rstrip()
+        spans.append((start + words.rfind(b" ") + 1, start + len(words)))
+        start += len(line) + 1
+    return spans
+
+
+_VIEWS = ((_joined, _joined_spans), (_last_words, _last_words_spans))
+
+
+def _visible(text: bytes) -> tuple[bytes, list[Span]]:
+    """The text as a terminal shows it, and the spans it consists of."""
+    if b"\x1b" not in text and b"\r" not in text:
+        return text, [(0, len(text))]
+    return _INVISIBLE.sub(b"", text), _between(_INVISIBLE, text)
+
+
+def _project(found: Iterable[Span], spans: list[Span]) -> Iterator[Span]:
+    """From places in a view to places in the text whose spans the view consists of."""
+    spans = [span for span in spans if span[0] < span[1]]
+    starts = list(accumulate((end - start for start, end in spans), initial=0))
+    for low, high in found:
+        at = bisect_right(starts, low) - 1
+        while at < len(spans) and starts[at] < high:
+            start, end = spans[at]
+            yield start + max(low - starts[at], 0), min(start + high - starts[at], end)
+            at += 1
+
+
+def secrets_in(index: Index, text: bytes) -> list[Span]:
+    """Where the secrets are, in order and without overlaps."""
+    plain, plain_spans = _visible(text)
+    found: list[Span] = []
+    for view, spans in _VIEWS:
+        if hits := list(index.search(view(plain))):
+            found += _project(_project(hits, spans(plain)), plain_spans)
+    if index.words:
+        found += _project((word.span() for word in index.words.finditer(plain)), plain_spans)
+    secrets: list[Span] = []
+    for start, end in sorted(found):
+        if secrets and start <= secrets[-1][1]:
+            secrets[-1] = (secrets[-1][0], max(end, secrets[-1][1]))
+        else:
+            secrets.append((start, end))
+    return secrets
+
+
+def open_from(index: Index, text: bytes, secrets: list[Span]) -> int:
+    """From where on the text may be the beginning of a secret. What is removed need not wait."""
+    skipped = max(0, len(text) - _HELD)
+    plain, plain_spans = _visible(text[skipped:])
+    lines = plain[: plain.rfind(b"\n") + 1]  # of an unfinished line the last word is not known
+    starts = [len(text)]
+    for view, spans in _VIEWS:
+        for part in {plain, lines}:
+            end = len(view(part))
+            size = index.unfinished(view(part), line_ended=part.endswith(b"\n"))
+            tail = _project([(end - size, end)], spans(part)) if size else ()
+            for low, high in _project(tail, plain_spans):
+                removed_to = (to for start, to in secrets if start <= skipped + low < to)
+                if (start := next(removed_to, skipped + low)) < skipped + high:
+                    starts.append(start)
+    return min(starts)

@@ -1,0 +1,220 @@
+"""Running programs: reading what they print, and stopping them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ci_deploy.process.cancellation import Cancellation
+from ci_deploy.process.program import Timeout
+
+GRACE = 1.0  # seconds between TERM and KILL
+SILENCE = 30.0  # seconds after which a silent child is mentioned
+READ_LIMIT = 8 * 2**20  # bytes kept of what a read prints: servers are not trusted
+LEFTOVERS = 2.0  # seconds to read on after a child's end, while a grandchild holds the pipe
+
+
+class Child:
+    """A running program (`process` is sh's), and the pipes that we read; -1 for none."""
+
+    def __init__(self, argv: Sequence[str], process: Any, out: int, err: int) -> None:
+        self.argv = tuple(argv)
+        self.process = process
+        self.out, self.err = out, err
+        self.started = self.heard = time.monotonic()
+        self.ended: float | None = None
+        self.timed_out = False
+        self.sinks: dict[int, Callable[[bytes], object]] = {}
+        try:
+            self.pidfd = os.pidfd_open(process.pid)
+        except OSError:  # an old kernel, or a seccomp profile
+            self.pidfd = -1
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs (looks, does not wait)."""
+        if self.ended is None and not self.process.is_alive():
+            self.ended = time.monotonic()
+        return self.ended is None
+
+    @property
+    def seconds(self) -> float:
+        """How long it has run."""
+        return (time.monotonic() if self.alive else self.ended or self.started) - self.started
+
+    def signal(self, signum: int) -> None:
+        """Signal it and what it has started."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signum)
+
+    def reap(self) -> int:
+        """Wait for a program that has ended, and close what belongs to it."""
+        self.process.wait()
+        close(self.out, self.err, self.pidfd)
+        self.out = self.err = self.pidfd = -1
+        return int(self.process.exit_code)
+
+
+def readable(data: bytes | int | Path) -> int:
+    """A descriptor to read from. Bytes stay in memory, so that no secret is on disk."""
+    if isinstance(data, int):
+        return data
+    if isinstance(data, Path):
+        return os.open(data, os.O_RDONLY)
+    fd = os.memfd_create("stdin")
+    with os.fdopen(os.dup(fd), "wb") as stream:
+        stream.write(data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def drain(fd: int) -> str:
+    """What a program that has ended left in its pipe."""
+    os.set_blocking(fd, False)
+    data = b""
+    with contextlib.suppress(BlockingIOError):
+        while chunk := os.read(fd, 65536):
+            data += chunk
+    return data.decode(errors="replace")
+
+
+def dying_with_parent() -> Callable[[], None]:
+    """Ask the kernel to end a helper when we are killed: nobody else would (prctl(2))."""
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    return lambda: libc.prctl(1, signal.SIGTERM)
+
+
+def seclude() -> None:
+    """From now on the kernel shows our environ and memory to no other process of this user, nor to
+    a root without CAP_SYS_PTRACE, CAP_SYS_ADMIN and CAP_PERFMON (prctl(2), PR_SET_DUMPABLE)."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(4, 0)
+
+
+def close(*fds: int) -> None:
+    """Close descriptors; -1 stands for none."""
+    for fd in fds:
+        if fd >= 0:
+            os.close(fd)
+
+
+def stop(children: Sequence[Child], grace: float = GRACE) -> None:
+    """TERM to each group, `grace` seconds, KILL; nothing that they have started is left."""
+    running = [child for child in children if child.alive]
+    for child in running:
+        child.signal(signal.SIGTERM)
+    until = time.monotonic() + max(0.0, grace)
+    while any(child.alive for child in running) and time.monotonic() < until:
+        time.sleep(0.001)
+    for child in running:
+        child.signal(signal.SIGKILL)
+    while any(child.alive for child in running):
+        time.sleep(0.001)
+
+
+class Pump:
+    """Reads what children print, until they end, a deadline passes or the user cancels."""
+
+    def __init__(self, cancellation: Cancellation, silent: Callable[[float], None]) -> None:
+        self._cancellation = cancellation
+        self._silent = silent
+
+    def run(
+        self,
+        children: Sequence[Child],
+        timeout: Timeout,
+        until: float,
+        *,
+        talk: bool = False,
+    ) -> None:
+        """Children that still run after the `timeout`, or at `until`, are stopped and marked as
+        timed out; on cancel they are stopped. `talk`: mention children that are silent."""
+        if not callable(timeout):
+            until = min(until, time.monotonic() + timeout)
+        with selectors.DefaultSelector() as selector:
+            self._register(children, selector)
+            while not _all_done(children, selector):
+                if self._cancellation.pending:
+                    return stop(children, GRACE - (time.monotonic() - self._cancellation.at))
+                deadline = min(until, timeout()) if callable(timeout) else until
+                left = min(deadline - time.monotonic(), self._cancellation.left())
+                if left <= 0:
+                    for child in children:
+                        child.timed_out = child.alive
+                    stop(children)
+                    return _take_last_words(selector)
+                for key, _ in selector.select(min(left, _next_look(children))):
+                    if key.data is not None:
+                        _take(key.fd, key.data, selector)
+                    elif key.fileobj is not self._cancellation:
+                        selector.unregister(key.fd)
+                if talk:
+                    self._mention_silence(children)
+        return None
+
+    def _register(self, children: Sequence[Child], selector: selectors.BaseSelector) -> None:
+        for child in children:
+            for fd in child.sinks:
+                selector.register(fd, selectors.EVENT_READ, child)
+            if child.pidfd >= 0:
+                selector.register(child.pidfd, selectors.EVENT_READ, None)
+        if not self._cancellation.leaving:
+            selector.register(self._cancellation, selectors.EVENT_READ, None)
+
+    def _mention_silence(self, children: Sequence[Child]) -> None:
+        now = time.monotonic()
+        for child in children:
+            if child.alive and now - child.heard >= SILENCE:
+                child.heard = now
+                self._silent(now - child.started)
+
+
+def _take(fd: int, child: Child, selector: selectors.BaseSelector) -> None:
+    if data := os.read(fd, 65536):
+        child.heard = time.monotonic()
+        child.sinks[fd](data)
+    else:
+        selector.unregister(fd)
+
+
+def _take_last_words(selector: selectors.BaseSelector) -> None:
+    """A program may have answered in time, and it is us who come late (a machine that stalls): one
+    read takes all that a pipe holds."""
+    for key, _ in selector.select(0):
+        if key.data is not None:
+            _take(key.fd, key.data, selector)
+
+
+def _all_done(children: Sequence[Child], selector: selectors.BaseSelector) -> bool:
+    """All have ended, and all that they printed is read."""
+    reading = {key.data for key in selector.get_map().values() if key.data is not None}
+    late = time.monotonic() - LEFTOVERS
+    return all(
+        not child.alive and (child not in reading or (child.ended or late) < late)
+        for child in children
+    )
+
+
+def _next_look(children: Sequence[Child]) -> float:
+    """How long select may sleep: without pidfd the end of a child has to be looked for."""
+    if any(child.ended is not None or child.pidfd < 0 for child in children):
+        return 0.02
+    return 1.0
+
+
+def kept(buffer: bytearray) -> Callable[[bytes], None]:
+    """A sink that keeps what is printed, up to a limit."""
+
+    def take(data: bytes) -> None:
+        buffer.extend(data[: max(0, READ_LIMIT - len(buffer))])
+
+    return take

@@ -1,0 +1,297 @@
+"""The one place that runs programs, and the only importer of `sh`.
+
+`sh` is used with the rules that were measured (docs/architecture.md, "Running programs"): stdin
+always given, every exit code allowed and judged by us, a session of its own for each child, output
+through pipes that we read ourselves, our own timeout: TERM to the group, grace, KILL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import sh
+
+from ci_deploy.errors import DeployFailed, ToolMissing
+from ci_deploy.process import programs
+from ci_deploy.process.cancellation import Cancellation
+from ci_deploy.process.change_log import Ledger
+from ci_deploy.process.child import Child, Pump, close, dying_with_parent, kept, readable, stop
+from ci_deploy.process.program import Change, Command, CommandFailed, Result, Sieve, Timeout, find
+
+logging.getLogger("sh").setLevel(logging.CRITICAL)  # its log lines hold whole command lines
+
+STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class Runner:
+    """Runs programs: `read` asks, `change` changes something. That is what makes `plan` true."""
+
+    def __init__(
+        self,
+        *,
+        environ: Mapping[str, str],
+        ledger: Ledger,
+        cancellation: Cancellation,
+        show: Callable[..., contextlib.AbstractContextManager[Any]],
+        silent: Callable[[float], None],
+        path: str = "",
+    ) -> None:
+        """`environ`: all that a child gets. `show` opens a relay into the log, `silent` is told
+        every 30 s for how many seconds a program has run without a word."""
+        own = str(Path(sys.prefix, "bin"))
+        self._path = os.pathsep.join(filter(None, (own, STANDARD_PATH, path)))
+        self.environ = {**environ, "PATH": self._path}
+        self.ledger = ledger
+        self.cancellation = cancellation
+        self.debug: Callable[[str], None] = lambda _: None  # shown what is started
+        self._show = show
+        self._pump = Pump(cancellation, silent)
+        self._running: list[Child] = []
+        cancellation.on_cancel = self._cancelled
+
+    @property
+    def until(self) -> float:
+        """The deadline of the whole run, time.monotonic()."""
+        return self.cancellation.until
+
+    @until.setter
+    def until(self, when: float) -> None:
+        self.cancellation.until = when
+
+    # --- what layers call ---
+
+    def find(self, name: str) -> str:
+        """The absolute path of a program. Raises ToolMissing."""
+        return find(name, self._path)
+
+    def read(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        timeout: float = 60.0,
+        ok: Sequence[int] | None = (0,),
+    ) -> Result:
+        """Run a program that changes nothing, and take its output.
+
+        Raises CommandFailed for an exit code that is not in `ok` (None: every code is), Unreachable
+        when it takes longer than `timeout` seconds, ToolMissing, Cancelled.
+        """
+        return self.read_all([Command(argv, env or {}, stdin)], timeout=timeout, ok=ok)[0]
+
+    def read_all(
+        self,
+        commands: Sequence[Command],
+        *,
+        timeout: float = 60.0,
+        ok: Sequence[int] | None = (0,),
+        beside: Change | None = None,
+    ) -> list[Result]:
+        """The same for several programs at once; started from here, that is the main thread.
+
+        `beside` is a change that is made at the same time; its result comes last.
+        """
+        self.cancellation.check()
+        if beside and self.ledger.announce(beside.what):
+            commands = [*commands, beside.command]
+        children = [self._start(command) for command in commands]
+        printed = [(bytearray(), bytearray()) for _ in children]
+        for child, (out, err) in zip(children, printed, strict=True):
+            child.sinks = {child.out: kept(out), child.err: kept(err)}
+        self._pump.run(children, timeout, self.until)
+        results = [
+            self._finish(child, out=bytes(out), err=bytes(err))
+            for child, (out, err) in zip(children, printed, strict=True)
+        ]
+        self._judge(results, ok)
+        for result in results:
+            result.answered(ok)
+        return results
+
+    def change(
+        self,
+        argv: Sequence[str],
+        *,
+        what: str,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | int | Path = b"",
+        cwd: Path | None = None,
+        timeout: Timeout = float("inf"),
+        ok: Sequence[int] | None = (0,),
+        watch: Callable[[str], None] | None = None,
+        prefix: str = "",
+        quiet: bool = False,
+    ) -> Result:
+        """Run a program that changes something; its output goes into the log as it comes.
+
+        `what` says the change in words. When planning nothing runs and the result is `planned`.
+        `watch` sees each line as the program has said it, with its secrets. `quiet` keeps the
+        output out of the log. Raises CommandFailed, OutcomeUnknown after `timeout` (seconds, or
+        what tells when it has to end and is asked again and again), ToolMissing, Cancelled.
+        """
+        command = Command(argv, env or {}, stdin, cwd)
+        change = Change(command, what, prefix, quiet=quiet, watch=watch)
+        return self.change_all([change], timeout=timeout, ok=ok)[0]
+
+    def change_all(
+        self,
+        changes: Sequence[Change],
+        *,
+        timeout: Timeout = float("inf"),
+        ok: Sequence[int] | None = (0,),
+    ) -> list[Result]:
+        """The same for several at once. All come to their end, whatever becomes of the others."""
+        announced = [self.ledger.announce(change.what) for change in changes]
+        if not all(announced):
+            return [Result(tuple(change.command.argv), planned=True) for change in changes]
+        for change in changes:
+            self.find(change.command.argv[0])  # nothing is started when one of them is missing
+        with contextlib.ExitStack() as stack:
+            children, relays = [], []
+            for change in changes:
+                shown = self._show(prefix=change.prefix, watch=change.watch, quiet=change.quiet)
+                relays.append(stack.enter_context(shown))
+                children.append(self._start(change.command, merge=True))
+                children[-1].sinks = {children[-1].out: relays[-1].feed}
+            talk = not all(change.quiet for change in changes)
+            self._pump.run(children, timeout, self.until, talk=talk)
+            for relay in relays:
+                relay.close()
+            results = [
+                self._finish(child, lines=tuple(relay.tail))
+                for child, relay in zip(children, relays, strict=True)
+            ]
+        self._judge(results, ok)
+        for change, result in zip(changes, results, strict=True):
+            change.done(result, ok)
+        return results
+
+    def sift(self, change: Change, sieve: Sieve) -> Result:
+        """Run a program that talks to us in its output: only what `sieve` leaves is shown.
+
+        Any exit code is returned; `timed_out` when the sieve's deadline has ended it; what it says
+        on stderr is in `err`. Raises ToolMissing, Cancelled.
+        """
+        if not self.ledger.announce(change.what):
+            return Result(tuple(change.command.argv), planned=True)
+        with self._show(prefix=change.prefix, watch=change.watch, quiet=change.quiet) as relay:
+            sift = lambda data: relay.feed(sieve.feed(data))  # noqa: E731
+            result = self._listen(change.command, sift, sieve.deadline)
+            relay.feed(sieve.rest())
+            relay.close()
+        return result._replace(lines=tuple(relay.tail))
+
+    def save(self, command: Command, path: Path, *, what: str) -> Result:
+        """Run a program and write what it prints to a file that only we can read.
+
+        Announced like a change, since it takes its time. Raises CommandFailed.
+        """
+        if not self.ledger.announce(what):
+            return Result(tuple(command.argv), planned=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            result = self._listen(command, file.write, float("inf"))
+        if result.exit_code or result.timed_out:
+            raise CommandFailed(result, what)
+        return result
+
+    @contextlib.contextmanager
+    def serve(self, command: Command) -> Iterator[Child]:
+        """A program that runs beside the others (ssh master, agent) until the block is left."""
+        child = self._start(command, before_exec=dying_with_parent())
+        self._running.remove(child)  # a cancel leaves it alone: it is needed for the last questions
+        try:
+            yield child
+        finally:
+            stop([child])
+            child.reap()
+
+    # --- how it is done ---
+
+    def _start(
+        self,
+        command: Command,
+        *,
+        merge: bool = False,
+        before_exec: Callable[[], None] | None = None,
+    ) -> Child:
+        """Start a program; `merge` sends stderr where stdout goes, so that their order is kept."""
+        self.debug(f"$ {' '.join(command.argv)}")
+        start: Any = sh.Command(self.find(command.argv[0]))  # the overloads know no descriptors
+        out, out_write = os.pipe()
+        err, err_write = (-1, -1) if merge else os.pipe()
+        stdin = readable(command.stdin)
+        try:
+            process = start(
+                *command.argv[1:],
+                _in=stdin,
+                _out=out_write,
+                _err=out_write if merge else err_write,
+                _env={**programs.environ(self.environ, command.argv), **command.env},
+                _bg=True,
+                _bg_exc=False,
+                _new_session=True,
+                _cwd=None if command.cwd is None else str(command.cwd),
+                _tty_out=False,
+                _ok_code=range(-64, 256),
+                _no_pipe=True,
+                _log_msg=lambda *_: "child",
+                _preexec_fn=before_exec,
+            )
+        except sh.ForkException as error:  # its text is the child's whole traceback
+            close(out, err)
+            message = f"{command.argv[0]} cannot be started: {str(error).strip().splitlines()[-1]}"
+            raise ToolMissing(message) from None
+        except BaseException as error:
+            close(out, err)
+            if "values to unpack" in str(error):  # `sh` reads nothing from a fork that was killed
+                self.cancellation.suspect({-signal.SIGTERM})
+                message = f"{command.argv[0]} was killed before it had begun."
+                raise DeployFailed(message) from None
+            raise
+        finally:
+            close(out_write, err_write, stdin)
+        child = Child(command.argv, process, out, err)
+        self._running.append(child)
+        return child
+
+    def _listen(
+        self, command: Command, take: Callable[[bytes], object], timeout: Timeout
+    ) -> Result:
+        """Run one whose output goes to `take`; what it says on stderr is kept."""
+        self.cancellation.check()
+        errors = bytearray()
+        child = self._start(command)
+        child.sinks = {child.out: take, child.err: kept(errors)}
+        self._pump.run([child], timeout, self.until, talk=True)
+        result = self._finish(child, err=bytes(errors))
+        self._judge([result])
+        return result
+
+    def _finish(self, child: Child, **printed: Any) -> Result:
+        """The result of a child that has ended."""
+        seconds = child.seconds
+        code = child.reap()
+        self._running.remove(child)
+        return Result(child.argv, code, seconds=seconds, timed_out=child.timed_out, **printed)
+
+    def _judge(self, results: Sequence[Result], expected: Sequence[int] | None = ()) -> None:
+        """A code that the caller has `expected` is an answer, and no sign of a cancel."""
+        codes = {result.exit_code for result in results if not result.timed_out}
+        self.cancellation.suspect(codes - set(expected or ()))
+
+    def stop(self) -> None:
+        """End whatever still runs; the last line of defence before the process ends."""
+        stop(self._running)
+
+    def _cancelled(self) -> None:
+        if not self.cancellation.leaving:
+            for child in list(self._running):
+                child.signal(signal.SIGTERM)

@@ -1,0 +1,1 @@
+"""What people and other jobs are told."""

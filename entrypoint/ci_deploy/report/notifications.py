@@ -1,0 +1,135 @@
+"""What people are told: one look for every notifier."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from ci_deploy.run.events import Event
+from ci_deploy.settings.parsers import NOTHING
+
+if TYPE_CHECKING:
+    from ci_deploy.run.context import Context
+
+LINES = 10  # last lines of a failed program that go into a message
+LINE = 300  # characters of each
+STARTED, GOOD, NEUTRAL, WARN, BAD = "started", "good", "neutral", "warn", "bad"
+COLOURS = {STARTED: "#2389d7", GOOD: "#2e9e4f", NEUTRAL: "#8a8f98", WARN: "#d18b00", BAD: "#cc3340"}
+
+
+class Notice(NamedTuple):
+    """One message. Texts from outside are already without mentions."""
+
+    mood: str
+    title: str
+    fields: tuple[tuple[str, str], ...] = ()
+    lines: tuple[str, ...] = ()
+    url: str = ""  # of the job
+    compare_url: str = ""
+    change: str = ""  # `aaaaaaa → bbbbbbb` in the field Revision, to be a link to compare_url
+    facts: Mapping[str, object] = NOTHING  # the same for programs
+
+    def text(self) -> str:
+        """The message without any markup."""
+        rows = [f"{name}: {value}" for name, value in self.fields]
+        return "\n".join([self.title, *rows, *self.lines])
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most `limit` characters, the cut marked."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def last(lines: Sequence[str], limit: int) -> str:
+    """The last of the lines, which say what went wrong: at most `limit` characters."""
+    text = "\n".join(lines)
+    if len(text) <= limit:
+        return text
+    cut = text[2 - limit :]
+    whole = cut.partition("\n")[2]
+    return f"…\n{whole}" if whole else f"…{cut}"
+
+
+def defuse(text: str) -> str:
+    """A commit message must not call the whole channel: `@here`, `<!channel>`."""
+    return re.sub(r"([@!])(?=\w)", "\\1\u2060", text)
+
+
+_WORDS = {
+    Event.PRE_DEPLOY: (STARTED, "deploying"),
+    Event.DEPLOY_SUCCEEDED: (GOOD, "deployed"),
+    Event.DEPLOY_SKIPPED: (NEUTRAL, "already live, nothing to deploy:"),
+    Event.DEPLOY_FAILED: (BAD, "deploy failed:"),
+    Event.ROLLBACK: (STARTED, "rolling back to"),
+    Event.ROLLBACK_SUCCEEDED: (GOOD, "rolled back to"),
+    Event.ROLLBACK_FAILED: (BAD, "rollback failed:"),
+    Event.DESTROY_SUCCEEDED: (NEUTRAL, "destroyed"),
+    Event.DESTROY_FAILED: (BAD, "could not be destroyed"),
+    Event.PROMOTE: (STARTED, "promoting to"),
+}
+TOLD = frozenset(_WORDS)  # events of which people are told
+
+
+def notice(ctx: Context, event: Event) -> Notice:
+    """The message for an event of this run."""
+    report, facts = ctx.report, ctx.facts
+    mood, words = _WORDS[event]
+    if mood is BAD and report.status in {"live-but-failed", "rolled-back", "cancelled"}:
+        mood, words = WARN, f"{report.status.replace('-', ' ')}:"
+    where = f" ({ctx.environment})" if ctx.environment else ""
+    title = f"{ctx.app}{where}: {words} {ctx.revision[:7]}".rstrip()
+    subject = f" {defuse(ctx.title)}" if ctx.title else ""
+    before = ctx.before.revision if ctx.before else ""
+    change = f"{before[:7] or 'nothing'} → {ctx.revision[:7]}" if ctx.revision else ""
+    rows = [
+        ("Revision", f"{change}{subject}" if change else ""),
+        ("Ref", defuse(facts.ref)),
+        ("By", defuse(facts.actor)),
+    ]
+    if mood is not STARTED:
+        rows += [
+            ("Live now", report.live),
+            ("URL", ctx.url),
+            ("Duration", f"{time.monotonic() - ctx.started:.0f} s"),
+        ]
+    lines: tuple[str, ...] = ()
+    if mood in {BAD, WARN}:
+        rows += [("Failed at", f"{report.failed_event} {report.failed_layer}".strip())]
+        rows += [("Reason", defuse(report.message)), ("Next", defuse(report.hint))]
+        lines = tuple(shorten(defuse(line), LINE) for line in report.lines[-LINES:])
+    fields = tuple((name, value) for name, value in rows if value)
+    compare = facts.compare_url(before, ctx.revision)
+    told = _facts(ctx, event, "started" if mood is STARTED else report.status)
+    return Notice(mood, title, fields, lines, facts.job_url, compare, change, told)
+
+
+def _facts(ctx: Context, event: Event, status: str) -> dict[str, object]:
+    """Facts of the run as they are now; the run goes on while they are sent."""
+    report, facts = ctx.report, ctx.facts
+    before = ctx.before.revision if ctx.before else ""
+    return {
+        "event": event.value,
+        "command": report.command,
+        "status": status,
+        "app": ctx.app,
+        "environment": ctx.environment,
+        "url": ctx.url,
+        "revision": ctx.revision,
+        "previous_revision": before,
+        "live_revision": report.live_revision,
+        "changed": report.changed,
+        "duration": round(time.monotonic() - ctx.started, 1),
+        "ref": facts.ref,
+        "title": ctx.title,
+        "actor": facts.actor,
+        "job_url": facts.job_url,
+        "compare_url": facts.compare_url(before, ctx.revision),
+        "live": report.live,
+        "failed_event": report.failed_event,
+        "failed_layer": report.failed_layer,
+        "message": report.message,
+        "hint": report.hint,
+        "lines": list(report.lines),
+    }

@@ -1,0 +1,1 @@
+"""One run: its events, what layers see of it, how it ends."""

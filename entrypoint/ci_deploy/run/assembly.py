@@ -1,0 +1,299 @@
+"""Puts a run together: reads the settings, chooses the layers, makes the context."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ci_deploy.ci.base import CI
+from ci_deploy.errors import DeployError, Problem, SettingsError
+from ci_deploy.git import checkouts
+from ci_deploy.git.repository import Repository
+from ci_deploy.layers import LayerClass, discover
+from ci_deploy.layers.base import Layer
+from ci_deploy.layers.providers.base import Provider
+from ci_deploy.output.redaction import Redactor
+from ci_deploy.process.cancellation import Cancellation
+from ci_deploy.process.change_log import Ledger
+from ci_deploy.process.runner import Runner
+from ci_deploy.report import console as style
+from ci_deploy.report.console import Console
+from ci_deploy.report.outputs import Report
+from ci_deploy.run.context import Context, CoreSettings, GuardSettings, private_dir
+from ci_deploy.run.dropped import WISHING, Dropped
+from ci_deploy.run.review_app import ReviewSettings, is_about, review_app
+from ci_deploy.settings import Setting, declared, load, setting, settings
+from ci_deploy.settings.parsers import suggestion
+from ci_deploy.settings.sources import Source
+
+# Everything else of our environ stays with us: settings, other jobs' secrets, CI tokens.
+PASSED_ON = (
+    "TZ", "TERM", "LD_PRELOAD", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "http_proxy", "https_proxy", "no_proxy", "all_proxy",
+    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
+)  # fmt: skip
+
+
+@settings
+class ChoiceSettings:
+    """Which provider."""
+
+    provider: str = setting(
+        "DEPLOY_PROVIDER",
+        "The platform that runs the app; each image but `full` sets it",
+        default="",
+        default_help="inferred from the other settings",
+    )
+
+
+def every_setting(classes: Sequence[LayerClass] | None = None) -> list[Setting]:
+    """Every setting there is: those of all runs, then those of the layers."""
+    layers = discover() if classes is None else classes
+    every = (CoreSettings, ReviewSettings, ChoiceSettings, *(cls.Settings for cls in layers))
+    return list({each.name: each for cls in every for each in declared(cls)}.values())
+
+
+class Assembly:
+    """What is known before a run: platform, settings source, layers, console."""
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        ci: CI,
+        console: Console,
+        redactor: Redactor,
+        cancellation: Cancellation,
+        cleanup: contextlib.ExitStack,
+    ) -> None:
+        self.environ = environ
+        self.ci = ci
+        self.console = console
+        self.redactor = redactor
+        self.cancellation = cancellation
+        self.cleanup = cleanup
+        self.source = Source(environ, inputs=ci.inputs)
+        self.checkout = checkouts.find(ci.context.workspace, self.source.text("CHECKOUT_DIR"))
+        self.root = self.checkout.path / self.source.text("APP_DIR")
+        self.classes = discover()
+        self.plain_words: list[str] = []  # settings whose secret value is one
+        self.hide_all()
+
+    def hide_all(self) -> None:
+        """Every secret that was given is hidden, whether or not this run uses it."""
+        names = map(self.source.text, ("APP_NAME", "DEPLOY_ENVIRONMENT"))
+        self.redactor.spare(*names, self.ci.context.environment)
+        for declaration in every_setting(self.classes):
+            found = self.source.peek(declaration) if declaration.secret else None
+            if found:
+                self.redactor.add(found.text)
+                if self.redactor.hides_as_word(found.text):
+                    self.plain_words.append(self.source.spell(declaration))
+
+    def guards(self) -> GuardSettings:
+        """The settings that are asked before all others. Raises SettingsError."""
+        loaded = load(GuardSettings, self.source, self.redactor.add)
+        if loaded is None:
+            raise SettingsError(*self.source.problems)
+        return loaded
+
+    def context(
+        self, command: str, *, planning: bool = False, arguments: Mapping[str, Any] | None = None
+    ) -> tuple[Context, list[Layer[Any]]]:
+        """The context and the active layers. Raises SettingsError with all problems at once."""
+        source, hide = self.source, self.redactor.add
+        source.problems += source.unknown_inputs([*every_setting(self.classes), COMMAND])
+        core = load(CoreSettings, source, hide)
+        chosen = self._choose()
+        wanted = [(cls, load(cls.Settings, source, hide)) for cls in chosen]
+        facts = self.ci.context
+        facts = facts._replace(environment=(core and core.environment) or facts.environment)
+        about = is_about(command, facts, named=bool(source.text("REVIEW_APP_NAME")))
+        review = load(ReviewSettings, source, hide) if about else None
+        dropped = Dropped(source, self.classes, chosen, self.root)
+        if command in WISHING:
+            source.problems += dropped.problems()
+        ctx = self._make(command, core, planning=planning, arguments=dict(arguments or {}))
+        layers = [cls(ctx, loaded) for cls, loaded in wanted if loaded is not None]
+        for layer in layers:
+            if isinstance(layer, Provider):
+                ctx.provider = layer
+        for layer in layers:
+            try:
+                source.problems += (each.spelled(inputs=source.inputs) for each in layer.problems())
+            except DeployError:
+                if not source.problems:
+                    raise
+        if source.problems:
+            raise SettingsError(*dict.fromkeys(source.problems), hint=self._hint())
+        if review and ctx.arguments.get("stale") is None:
+            limit = ctx.provider.name_limit
+            ctx.review = review_app(ctx.app, review, self.ci.context, limit=limit)
+        self._mention(chosen)
+        for warning in dropped.warnings() if command in WISHING else ():
+            self.console.warning(warning)
+        return ctx, layers
+
+    def bare_context(self) -> Context:
+        """A context without app and provider, for commands that only look at this machine."""
+        return self._make("", None, planning=True, arguments={})
+
+    # --- choosing ---
+
+    def _choose(self) -> list[LayerClass]:
+        others = [cls for cls in self.classes if not issubclass(cls, Provider)]
+        return [*self._provider(), *(cls for cls in others if cls.wanted(self.source, self.root))]
+
+    def _provider(self) -> list[LayerClass]:
+        """The provider that is named, or the one whose trigger is set."""
+        providers = {cls.name: cls for cls in self.classes if issubclass(cls, Provider)}
+        choice = load(ChoiceSettings, self.source, self.redactor.add)
+        name = choice.provider if choice else ""
+        if name in providers:
+            return [providers[name]]
+        spelled = self.source.spell(declared(ChoiceSettings)[0])
+        if name:
+            remedy = suggestion(name, providers)
+            reason = f"`{name}` is not one of {', '.join(sorted(providers))}."
+            self.source.problems.append(Problem(spelled, reason, "", remedy))
+            near = [each for each in providers if remedy == f"Did you mean `{each}`?"]
+        else:
+            near = [each for each, cls in providers.items() if cls.wanted(self.source, self.root)]
+            if len(near) != 1:
+                self.source.problems.append(Problem(spelled, _undecided(near, providers)))
+        return [providers[each] for each in near]
+
+    def _hint(self) -> str:
+        facts = self.ci.context
+        missing = [each for each in self.source.problems if "is required" in str(each)]
+        secrets = {self.source.spell(each) for each in every_setting(self.classes) if each.secret}
+        if any(each.setting in secrets for each in missing) and self.ci.missing_hint:
+            return self.ci.missing_hint
+        if facts.protected is False and missing:
+            return (
+                f"`{facts.ref}` is not a protected branch or tag, so this job does not get the "
+                "project's protected variables. Protect it, or give the variables to all branches."
+            )
+        return ""
+
+    def _mention(self, chosen: Sequence[LayerClass]) -> None:
+        """One line for each layer that has settings but not the one that switches it on."""
+        used = {each.name for cls in chosen for each in declared(cls.Settings)}
+        off: dict[tuple[str, ...], list[LayerClass]] = {}  # layers share settings: one line for all
+        for cls in self.classes:
+            if cls in chosen or issubclass(cls, Provider):
+                continue
+            names = (each.name for each in declared(cls.Settings) if each.name not in used)
+            if own := tuple(name for name in names if self.source.text(name)):
+                off.setdefault(own, []).append(cls)
+        for shared, classes in off.items():
+            who = f"{', '.join(cls.name for cls in classes)} {'are' if classes[1:] else 'is'} off"
+            missing = dict.fromkeys(cls.trigger for cls in classes if cls.trigger)
+            why = f"{' or '.join(missing)} is not set" if missing else classes[0].absent
+            self.console.indent(f"{who}: {why} (but {', '.join(shared)} is)", style.DIM)
+        for name in self.plain_words:
+            self.console.warning(
+                f"{name} is an ordinary word: in the log it is hidden only where it stands alone. "
+                "Use a longer secret."
+            )
+        for variable, name in self.source.misspelt(every_setting(self.classes)):
+            self.console.warning(f"the variable {variable} looks like {name}, which is not set.")
+
+    # --- making ---
+
+    def _make(
+        self,
+        command: str,
+        core: CoreSettings | None,
+        *,
+        planning: bool,
+        arguments: dict[str, Any],
+    ) -> Context:
+        core = core or CoreSettings(app_name="unknown")
+        folder = private_dir(self.cleanup)
+        self.cancellation.private.append(folder)
+        ledger = Ledger(self._announce, check=self.cancellation.check, planning=planning)
+        runner = Runner(
+            environ=self._child_environ(core, folder),
+            ledger=ledger,
+            cancellation=self.cancellation,
+            show=self.console.child,
+            silent=self.console.silent,
+            path=self.environ.get("PATH", ""),
+        )
+        runner.debug = self.console.debug
+        self.cleanup.callback(runner.stop)
+        seconds = min(core.timeout, self.ci.context.seconds_left or core.timeout)
+        runner.until = time.monotonic() + seconds
+        return Context(
+            command=command,
+            settings=core,
+            ci=self.ci,
+            environ=self.environ,
+            console=self.console,
+            redactor=self.redactor,
+            runner=runner,
+            ledger=ledger,
+            cancellation=self.cancellation,
+            cleanup=self.cleanup,
+            private_dir=folder,
+            repository=Repository(runner, self.ci, folder, self.checkout),
+            report=Report(command=command),
+            planning=planning,
+            arguments=arguments,
+            ours=self._ours(),
+        )
+
+    def _ours(self) -> frozenset[str]:
+        """Names of the variables that may hold our settings."""
+        every = [
+            name for each in every_setting(self.classes) for name in (each.name, *each.aliases)
+        ]
+        return frozenset([*every, *(f"{name}_FILE" for name in every)])
+
+    def _announce(self, what: str) -> None:
+        self.console.indent(f"→ {what}")
+
+    def _child_environ(self, core: CoreSettings, folder: Path) -> dict[str, str]:
+        environ = {name: self.environ[name] for name in PASSED_ON if name in self.environ}
+        environ |= {"HOME": str(folder), "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+        environ["TMPDIR"] = str(folder)
+        environ |= _named_user(folder)
+        if core.ca_bundle:
+            names = ("SSL_CERT_FILE", "GIT_SSL_CAINFO", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+            environ |= dict.fromkeys(names, core.ca_bundle)
+        return environ
+
+
+def _named_user(folder: Path) -> dict[str, str]:
+    """ssh refuses to run for a user id without a name (`docker run --user 12345`): lend it one."""
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        passwd = f"ci-deploy:x:{os.getuid()}:{os.getgid()}::{folder}:/bin/sh\n"
+        (folder / "passwd").write_text(passwd)
+        (folder / "group").write_text(f"ci-deploy:x:{os.getgid()}:\n")
+        return {
+            "LD_PRELOAD": "libnss_wrapper.so",
+            "NSS_WRAPPER_PASSWD": str(folder / "passwd"),
+            "NSS_WRAPPER_GROUP": str(folder / "group"),
+        }
+    return {}
+
+
+COMMAND = Setting(
+    name="COMMAND",
+    help="What to do: `deploy`, `plan`, `doctor`, `run -- …` and so on",
+    default="deploy",
+)
+
+
+def _undecided(near: Sequence[str], providers: Mapping[str, LayerClass]) -> str:
+    if near:
+        return f"settings of several providers are there ({', '.join(near)}): name the one to use."
+    triggers = ", ".join(f"{cls.trigger} for {name}" for name, cls in sorted(providers.items()))
+    return f"it is not set, and neither is what would tell it: {triggers}."

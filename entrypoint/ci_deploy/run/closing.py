@@ -1,0 +1,104 @@
+"""The end of every run: outputs, the closing box, and the messages that `plan` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ci_deploy.layers.base import Layer, Notifier
+from ci_deploy.layers.providers.base import Live
+from ci_deploy.report import console as style
+from ci_deploy.report.notifications import TOLD, notice
+from ci_deploy.report.outputs import Report
+from ci_deploy.run.context import Context
+from ci_deploy.run.events import Event
+
+
+def close(ctx: Context) -> None:
+    """Print the box, write the outputs for the last time."""
+    report = ctx.report
+    report.compare_url = ctx.facts.compare_url(report.previous_revision, report.live_revision)
+    report.changes = [ctx.redactor.text(change) for change in ctx.ledger.changes]
+    report.warnings += ctx.console.warnings
+    report.finished = True
+    if ctx.command == "destroy" and not report.exit_code and not ctx.planning:
+        report.url = ""  # nothing answers there any more
+    _box(ctx, report)
+    write(ctx)
+
+
+def write(ctx: Context) -> None:
+    """Write the outputs. That must never decide the result: the deploy is what counts."""
+    report, facts = ctx.report, ctx.facts
+    report.app, report.environment, report.revision = ctx.app, ctx.environment, ctx.revision
+    report.provider = ctx.provider.name
+    report.ref, report.actor, report.job_url = facts.ref, facts.actor, facts.job_url
+    report.commit_url = facts.commit_url(ctx.revision) if ctx.revision else ""
+    known = len(report.warnings)
+    try:
+        ctx.ci.write(report)
+    except OSError as error:
+        ctx.console.warning(f"an output could not be written: {error}")
+    if report.finished:
+        for warning in report.warnings[known:]:
+            ctx.console.indent(f"! {warning}", style.YELLOW)
+    else:
+        del report.warnings[known:]  # they are told at the end
+
+
+def _box(ctx: Context, report: Report) -> None:
+    good = report.exit_code == 0
+    result = "planned" if ctx.planning and good else report.status.replace("-", " ")
+    rows = [f"{result}: {report.live}" if report.live else result]
+    rows += [report.url] if report.url else []
+    rows += [_facts(ctx, report)]
+    if report.message:
+        at = " · ".join(filter(None, (report.failed_event, report.failed_layer)))
+        rows += ["", *f"{at}: {report.message}".lstrip(": ").splitlines()]
+        rows += report.hint.splitlines()
+        rows += [f"exit code {report.exit_code}"]
+    ctx.console.box(rows, style.GREEN if good else style.RED)
+    if not good:
+        ctx.console.annotate("error", f"ci-deploy: {report.status}", "\n".join(rows))
+
+
+def _facts(ctx: Context, report: Report) -> str:
+    if ctx.planning:
+        count = len(ctx.ledger.changes)
+        return f"{count or 'no'} change{'' if count == 1 else 's'} would be made"
+    before = f"before: {report.previous_revision[:7] or 'nothing that is known'}"
+    took = f"{report.duration:.1f} s"
+    return " · ".join([before, took] if report.changed else [took])
+
+
+def show_notices(ctx: Context, layers: Sequence[Layer[Any]], events: Sequence[Event]) -> None:
+    """What each notifier would send, in its own form, for `plan`."""
+    for layer in layers:
+        if isinstance(layer, Notifier):
+            for event in filter(TOLD.__contains__, events):
+                ctx.console.line(f"{layer.name} would send:")
+                shown = layer.preview(notice(ctx, event))
+                ctx.console.indent("\n".join(f"┃ {line}" for line in shown.splitlines()))
+
+
+def nothing_changed(ctx: Context) -> str:
+    """Of a run that was cancelled before it had asked what is live."""
+    live = "" if ctx.command == "destroy" else f" {what_is_live(ctx, None, None)}"
+    return f"nothing was changed.{live}"
+
+
+def what_is_live(ctx: Context, live: Live | None, before: Live | None) -> str:
+    """What is live now, in one sentence that is true; `live` is None when nobody knows."""
+    app = ctx.app
+    if ctx.command == "destroy":
+        return f"{app} may be removed in part; `ci-deploy destroy` can be run again."
+    if live is None:
+        return f"What {app} runs is unknown; check with `{ctx.provider.check_command}`."
+    if not live.revision:
+        return f"{app} runs no revision that is known."
+    as_before = before is not None and before.revision == live.revision
+    state = "" if live.up else f", but not all of its processes run {live.detail}".rstrip()
+    if live.unchecked:
+        state = f" (whether its processes are up: `{ctx.provider.check_command}`)"
+    busy = "; a deploy goes on there" if live.busy else ""
+    return f"{app} {'still ' if as_before else ''}runs {live.revision[:7]}{state}{busy}."

@@ -1,0 +1,246 @@
+"""What a layer may see of a run: settings, CI, provider, runner, console, clean-up."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.report.sending import Outbox
+from ci_deploy.run.events import Event
+from ci_deploy.settings import parsers as values
+from ci_deploy.settings import setting, settings
+from ci_deploy.settings.parsers import suggestion, words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ci_deploy.ci.base import CI, CIContext
+    from ci_deploy.git.repository import Repository
+    from ci_deploy.layers.providers.base import Live, Provider, Step
+    from ci_deploy.net.http import Http
+    from ci_deploy.output.redaction import Redactor
+    from ci_deploy.process.cancellation import Cancellation
+    from ci_deploy.process.change_log import Ledger
+    from ci_deploy.process.runner import Runner
+    from ci_deploy.report.console import Console
+    from ci_deploy.report.outputs import Report
+    from ci_deploy.run.review_app import ReviewApp
+
+GUARDS = ("freeze", "fork", "untrusted")
+SOCKET_ROOM = 60  # bytes of the private directory's path: control sockets have at most 90
+
+
+def guards(text: str) -> tuple[str, ...]:
+    """Names of guards. Raises ValueError for one that does not exist."""
+    names = words(text)
+    for name in names:
+        if name not in GUARDS:
+            message = f"`{name}` is not one of {', '.join(GUARDS)}. {suggestion(name, GUARDS)}"
+            raise ValueError(message.rstrip())
+    return names
+
+
+@settings
+class GuardSettings:
+    """Whether anything is done at all."""
+
+    enabled: bool = setting("CI_DEPLOY", "`false` does nothing at all", default=True)
+    allow: tuple[str, ...] = setting(
+        "DEPLOY_ALLOW",
+        "Guards to switch off: `freeze`, `fork`, `untrusted`",
+        default=(),
+        parse=guards,
+    )
+
+
+@settings
+class CoreSettings(GuardSettings):
+    """Settings of every deployment."""
+
+    app_name: str = setting(
+        "APP_NAME",
+        "The app on the provider",
+        pattern=r"[a-z0-9][a-z0-9._-]*",
+        example="my-project",
+    )
+    environment: str = setting(
+        "DEPLOY_ENVIRONMENT",
+        "The environment, like staging or production",
+        default="",
+        default_help="the job's environment on GitLab",
+    )
+    revision: str = setting(
+        "DEPLOY_REVISION",
+        "What to deploy: a commit, tag or branch",
+        default="",
+        default_help="the commit of this pipeline",
+    )
+    timeout: int = setting("DEPLOY_TIMEOUT", "Seconds after which the run is stopped", default=3600)
+    redeploy: bool = setting(
+        "REDEPLOY", "Deploy the revision again although it is live", default=False
+    )
+    refuse_outdated: bool = setting(
+        "REFUSE_OUTDATED", "Refuse a revision that is older than the live one", default=False
+    )
+    live_but_failed: str = setting(
+        "LIVE_BUT_FAILED",
+        "`warn` ends with exit code 0 when the revision is live but a later step failed",
+        default="fail",
+        choices=("fail", "warn"),
+    )
+    rollback_on_failure: bool = setting(
+        "ROLLBACK_ON_FAILURE",
+        "Go back to the release before when the health check fails",
+        default=False,
+    )
+    lock_timeout: int = setting(
+        "LOCK_TIMEOUT", "Seconds to wait for somebody else's deploy", default=900
+    )
+    app_config: dict[str, str] = setting(
+        "APP_CONFIG",
+        "dotenv lines to set on the app; what differs is changed, the rest is left alone",
+        default={},
+        text=True,
+    )
+    checkout_dir: str = setting(
+        "CHECKOUT_DIR",
+        "The checkout to deploy, where it is not the job's own: a directory in the workspace",
+        default="",
+        default_help="the job's workspace",
+        pattern=r"(?!-)[\w./ -]+",
+    )
+    app_dir: str = setting(
+        "APP_DIR",
+        "The app's directory in the repository",
+        default="",
+        default_help="the top",
+        pattern=r"(?!/)(?!.*\.\.)[\w./-]+",
+        parse=values.folder,
+    )
+    ca_bundle: str = setting(
+        "CA_BUNDLE",
+        "File with the certificate authorities to trust",
+        default="",
+        parse=values.existing_file,
+        default_help="the system's",
+    )
+    log_level: str = setting(
+        "DEPLOY_LOG_LEVEL", "`debug` shows more", default="info", choices=("info", "debug")
+    )
+    env_file: str = setting(
+        "ENV_FILE", "A dotenv file with settings; variables win over it", default=""
+    )
+
+
+@dataclass
+class Context:
+    """One run, as its layers see it. The fields after `planning` are facts that are found out."""
+
+    command: str
+    settings: CoreSettings
+    ci: CI
+    environ: Mapping[str, str]
+    console: Console
+    redactor: Redactor
+    runner: Runner
+    ledger: Ledger
+    cancellation: Cancellation
+    cleanup: ExitStack
+    private_dir: Path
+    repository: Repository
+    report: Report
+    planning: bool = False
+    arguments: dict[str, Any] = field(default_factory=dict)  # of the command line
+    ours: frozenset[str] = frozenset()  # names of the variables that may hold our settings
+
+    review: ReviewApp | None = None  # for `review` and `destroy`
+    sweeping: bool = False  # `destroy --stale`: the app is known to be there, and to be ours
+    before_traffic: list[Step] = field(default_factory=list)
+    event: Event = Event.CONFIGURE  # the one that is happening
+    started: float = field(default_factory=time.monotonic)
+    outbox: Outbox = field(default_factory=Outbox)
+    before: Live | None = None  # what ran when we came
+    live: Live | None = None  # what was verified to run after the deploy
+    revision: str = ""  # full SHA of what is to be deployed
+    url: str = ""  # where the app answers
+    health_url: str = ""  # HEALTHCHECK_URL
+    release: str = ""  # the provider's name for the release
+    title: str = ""  # the first line of the commit message
+    _provider: Provider[Any] | None = None
+    _http: Http | None = None
+
+    @property
+    def app(self) -> str:
+        """The app on the provider: for `review` and `destroy` the review app."""
+        return self.review.name if self.review else self.settings.app_name
+
+    @property
+    def app_config(self) -> dict[str, str]:
+        """What is to be set on the app."""
+        return {**self.settings.app_config, **(self.review.settings.config if self.review else {})}
+
+    @property
+    def environment(self) -> str:
+        """The environment's name, from the setting or from the CI."""
+        return self.settings.environment or self.ci.context.environment
+
+    @property
+    def facts(self) -> CIContext:
+        """What the CI says of this job."""
+        return self.ci.context
+
+    @property
+    def workspace(self) -> Path:
+        """The checkout that is deployed; outputs are written to the job's own."""
+        return self.repository.checkout.path
+
+    @property
+    def provider(self) -> Provider[Any]:
+        """The one active provider."""
+        assert self._provider is not None, "set before any layer runs"  # noqa: S101
+        return self._provider
+
+    @provider.setter
+    def provider(self, provider: Provider[Any]) -> None:
+        self._provider = provider
+
+    @property
+    def has_provider(self) -> bool:
+        """Whether it is known; not while its settings are wrong."""
+        return self._provider is not None
+
+    @property
+    def http(self) -> Http:
+        """HTTP; its packages are only loaded when something is asked."""
+        if self._http is None:
+            from ci_deploy.net.http import Http
+
+            self._http = Http(
+                ledger=self.ledger,
+                cancellation=self.cancellation,
+                environ=self.environ,
+                ca=self.settings.ca_bundle,
+            )
+        return self._http
+
+
+def private_dir(cleanup: ExitStack) -> Path:
+    """The one directory for what must not be seen: 0700, short, removed on every exit."""
+    try:
+        base = tempfile.gettempdir()
+    except FileNotFoundError:
+        reason = "no directory for temporary files can be written to."
+        remedy = "With `docker run --read-only`, add `--tmpfs /tmp`."
+        raise SettingsError(Problem("the machine", reason, "", remedy)) from None
+    if len(os.fsencode(base)) > SOCKET_ROOM - len("/ci-deploy-12345678"):
+        base = "/tmp"  # noqa: S108 - mkdtemp makes a directory of ours in it
+    path = Path(tempfile.mkdtemp(prefix="ci-deploy-", dir=base))
+    cleanup.callback(shutil.rmtree, path, ignore_errors=True)
+    return path

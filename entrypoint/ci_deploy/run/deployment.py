@@ -1,0 +1,300 @@
+"""One run: which events, in which order, and what the outcome is.
+
+Start reading here. A run emits its ordinary events; the first error stops it. Then the truth is
+asked from the provider, the outcome is judged by it, and exactly one outcome event follows.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from ci_deploy.errors import (
+    Cancelled,
+    DeployError,
+    DeployFailed,
+    Ending,
+    LiveButFailed,
+    Locked,
+    OutcomeUnknown,
+    Refused,
+    RolledBack,
+    SettingsError,
+    SkipDeploy,
+    ToolMissing,
+    Unauthorized,
+    Unhealthy,
+)
+from ci_deploy.layers.base import Layer
+from ci_deploy.layers.providers.base import Live
+from ci_deploy.process import limits
+from ci_deploy.report import console as style
+from ci_deploy.report.outputs import EventReport
+from ci_deploy.run import closing
+from ci_deploy.run.context import Context
+from ci_deploy.run.events import Event, EventManager, Handler
+
+# command → its ordinary events; then what follows when they went well, were skipped, went wrong
+DEPLOY = (Event.CONFIGURE, Event.PROVISION, Event.PRE_DEPLOY, Event.DEPLOY, Event.POST_DEPLOY)
+DEPLOYED = (Event.DEPLOY_SUCCEEDED, Event.DEPLOY_SKIPPED, Event.DEPLOY_FAILED)
+ROLLED_BACK = (Event.ROLLBACK_SUCCEEDED, Event.ROLLBACK_SUCCEEDED, Event.ROLLBACK_FAILED)
+DESTROYED = (Event.DESTROY_SUCCEEDED, Event.DESTROY_SUCCEEDED, Event.DESTROY_FAILED)
+FLOWS: dict[str, tuple[tuple[Event, ...], tuple[Event, Event, Event]]] = {
+    "deploy": (DEPLOY, DEPLOYED),
+    "review": (DEPLOY, DEPLOYED),
+    "rollback": ((Event.CONFIGURE, Event.ROLLBACK), ROLLED_BACK),
+    "destroy": ((Event.CONFIGURE, Event.DESTROY), DESTROYED),
+    "promote": ((Event.CONFIGURE, Event.PROMOTE), DEPLOYED),
+}
+SUCCESS = {"rollback": "is back on", "destroy": "is removed"}  # else: it runs the revision
+LEAVE = 3.0  # seconds for questions, restores and notices after a cancel
+FOR_RESTORES = 1.0  # of them, whatever hangs before
+FOR_THE_TRUTH = 1.0  # of them, whatever hangs while a build is stopped
+NOTICES = 15.0  # seconds that all notices together may hold up a run
+ROLLBACK_TIMEOUT = 600.0  # seconds for ROLLBACK_ON_FAILURE, even when DEPLOY_TIMEOUT has passed
+AFTER_DEADLINE = 30.0  # seconds for the same when DEPLOY_TIMEOUT has passed
+# These say themselves what happened; "the new revision is not live" would say less.
+SAY_IT_THEMSELVES = (SettingsError, ToolMissing, Unauthorized, Locked, Refused, RolledBack)
+
+
+class Deployment:
+    """One run of one command with its layers."""
+
+    def __init__(self, ctx: Context, layers: Sequence[Layer[Any]]) -> None:
+        self.ctx = ctx
+        self.layers = layers
+        self.report = ctx.report
+        self.events = EventManager(layers, warn=self._warn)
+        self.ordinary, self.outcomes = FLOWS[ctx.command]
+        self._up = True  # what is live has all of its processes
+
+    def run(self) -> int:
+        """Run it to its end; the exit code. Never raises."""
+        closing.write(self.ctx)
+        try:
+            for event in self.ordinary:
+                self._emit(event)
+            self._succeed()
+        except SkipDeploy as skip:
+            self._skip(str(skip))
+        except Exception as error:  # noqa: BLE001 - whatever it is, restores and notices must follow
+            self._fail(limits.named(error))
+        self._finish()
+        return self.report.exit_code
+
+    def _emit(self, event: Event) -> None:
+        """One ordinary event, as one section of the log."""
+        if not self.events.handlers(event):
+            return
+        self.ctx.event = event
+        record = EventReport(event.value)
+        self.report.events.append(record)
+        started = time.monotonic()
+        with self.ctx.console.section(event.value, f"▸ {event.value.replace('_', ' ')}"):
+            try:
+                self.events.emit(event)
+            except SkipDeploy:
+                raise
+            except Exception as error:
+                record.error = self.ctx.redactor.text(str(error)) or type(error).__name__
+                raise
+            finally:
+                record.seconds = time.monotonic() - started
+
+    # --- the three outcomes ---
+
+    def _succeed(self) -> None:
+        if self.ctx.planning:
+            self._close("succeeded", 0)
+            events = [*self.ordinary, self.outcomes[0]]
+            return closing.show_notices(self.ctx, self.layers, events)
+        live = self.ctx.live or Live()
+        self._note_live(live)
+        self.report.changed = True
+        verb = SUCCESS.get(self.ctx.command, "runs")
+        self.report.live = f"{self.ctx.app} {verb} {live.revision[:7]}".rstrip()
+        before = self.ctx.before
+        if self.ctx.command != "destroy" and not self.ctx.review and before and before.revision:
+            self.report.rollback = self.ctx.provider.rollback_command
+        self._close("succeeded", 0)
+        for handler, error in self._outcome(self.outcomes[0]):
+            self._fail_late(handler, error)
+        return None
+
+    def _skip(self, reason: str) -> None:
+        """Nothing to deploy; what an earlier run left unfinished is finished by the handlers."""
+        self.ctx.console.indent(reason)
+        self.report.live = reason
+        self._note_live(self.ctx.before or Live())
+        self._close("skipped", 0)
+        if self.ctx.planning:
+            return
+        for handler, error in self._outcome(self.outcomes[1]):
+            self._fail_late(handler, error)
+
+    def _fail(self, error: Exception) -> None:
+        """Ask what is live, tell it, restore what was changed for the time of the deploy."""
+        if isinstance(error, Cancelled):
+            self.ctx.cancellation.leave(LEAVE)
+            self._interrupt()
+        self.ctx.runner.until = time.monotonic() + AFTER_DEADLINE
+        failed = self.events.current
+        known = self._judge(self._maybe_roll_back(error))
+        if isinstance(known, SettingsError):
+            known = known.spelled(inputs=self.ctx.ci.inputs)
+        self.report.failed_event = self.ctx.event.value
+        self.report.failed_layer = failed.layer.name if failed else ""
+        self.report.message, self.report.hint = self._clean(known.message), self._clean(known.hint)
+        self.report.lines = tuple(map(self._clean, known.lines))
+        if not isinstance(error, Ending):
+            self.ctx.console.line("".join(traceback.format_exception(error)), style.DIM)
+        elif known.lines and not known.shown:
+            self.ctx.console.indent("\n".join(known.lines))
+        self._close(known.status, known.code if isinstance(error, Ending) else 1)
+        if not self.ctx.planning:
+            for handler, late in self._outcome(self.outcomes[2]):
+                self._warn(handler, late)
+
+    def _fail_late(self, handler: Handler, error: Exception) -> None:
+        """A layer that is not optional failed after everything was said and done."""
+        self.report.failed_event, self.report.failed_layer = handler.event, handler.layer.name
+        self.report.message = self._clean(f"{handler.layer.name}: {error}")
+        self._close(LiveButFailed.status, LiveButFailed.exit_code)
+
+    def _maybe_roll_back(self, error: Exception) -> Exception:
+        """After a failed health check the release before comes back, when that is wanted."""
+        before = self.ctx.before
+        wanted = self.ctx.settings.rollback_on_failure and not self.ctx.planning
+        if not (wanted and isinstance(error, Unhealthy) and before and before.revision):
+            return error
+        self.ctx.runner.until = time.monotonic() + ROLLBACK_TIMEOUT
+        with self.ctx.console.section("rollback", "▸ rollback"):
+            try:
+                now = self.ctx.provider.live().revision
+                if now != self.ctx.revision:
+                    self.ctx.console.warning(f"{now[:7]} was deployed meanwhile: it stays.")
+                    return error
+                self.ctx.provider.roll_back(before.revision)
+            except Cancelled as cancelled:
+                self.ctx.cancellation.leave(LEAVE)
+                self._interrupt()
+                return cancelled
+            except Exception as second:  # noqa: BLE001 - then the failed release is what is live
+                self.ctx.console.warning(f"the rollback failed too: {second}")
+                return error
+        return RolledBack(error.message, hint=error.hint, lines=error.lines)
+
+    def _interrupt(self) -> None:
+        """Stop what this run has started on the other side."""
+        try:
+            with self.ctx.cancellation.reserve(FOR_THE_TRUTH + FOR_RESTORES):
+                self.ctx.provider.interrupted()
+        except Exception as error:  # noqa: BLE001 - the truth and the restores must follow
+            self.ctx.console.debug(f"could not be stopped: {error}")
+
+    # --- the truth ---
+
+    def _judge(self, error: Exception) -> Ending:
+        """What the error means, given what the provider says is live."""
+        known = error if isinstance(error, Ending) else DeployFailed(f"a bug: {error!r}")
+        before = self.ctx.before
+        if not self.ctx.ledger.changes or self.ctx.planning:
+            if before:
+                self._note_live(before)
+                self.report.live = closing.what_is_live(self.ctx, before, before)
+            elif isinstance(known, Cancelled):
+                self.report.live = closing.nothing_changed(self.ctx)
+            return known
+        live = self._ask()
+        self._note_live(live or Live())
+        self.report.live = closing.what_is_live(self.ctx, live, before)
+        self.report.changed = live is not None and self._is_new(live)
+        if isinstance(known, (Cancelled, RolledBack)):
+            return known
+        if live and self.report.changed:
+            self._up = live.up
+            return _as(LiveButFailed, known)
+        if live is None or (live.busy and isinstance(known, OutcomeUnknown)):
+            return _as(OutcomeUnknown, known)
+        return known if isinstance(known, SAY_IT_THEMSELVES) else _as(DeployFailed, known)
+
+    def _ask(self) -> Live | None:
+        """What the provider says is live; None when it cannot be asked."""
+        self._grant_time()
+        try:
+            with self.ctx.cancellation.reserve(FOR_RESTORES):
+                return self.ctx.provider.live()
+        except Exception as error:  # noqa: BLE001 - not knowing is an answer here
+            self.ctx.console.debug(f"what is live cannot be asked: {error}")
+            return None
+
+    def _is_new(self, live: Live) -> bool:
+        """Whether what is live is what this run has brought: it was not there before, or was
+        deployed again and verified."""
+        before = self.ctx.before.revision if self.ctx.before else ""
+        brought = live.revision != before or self.ctx.live is not None
+        return live.revision == self.ctx.revision != "" and brought
+
+    def _note_live(self, live: Live) -> None:
+        report, ctx = self.report, self.ctx
+        report.live_revision, report.release = live.revision, live.release or ctx.release
+        report.busy = live.busy
+        wanted = ctx.review.url(ctx.facts) if ctx.review else ""
+        report.url = ctx.url = wanted or live.url or ctx.url
+        report.previous_revision = ctx.before.revision if ctx.before else ""
+
+    # --- telling ---
+
+    def _outcome(self, event: Event) -> list[tuple[Handler, Exception]]:
+        self.ctx.event = event
+        return self.events.emit_all(event, before=self._grant_time)
+
+    def _grant_time(self) -> None:
+        """A cancel ends what runs; the restores and notices after it have their seconds."""
+        if self.ctx.cancellation.pending:
+            self.ctx.cancellation.leave(LEAVE)
+
+    def _close(self, status: str, code: int) -> None:
+        """Fix the result, before the handlers of the outcome look at it; restores and notices have
+        time even when all of it was needed."""
+        report, ctx = self.report, self.ctx
+        if status in {"succeeded", "skipped"}:
+            ctx.runner.until = max(ctx.runner.until, time.monotonic() + AFTER_DEADLINE)
+        report.status, report.exit_code = status, code
+        report.duration = time.monotonic() - ctx.started
+        warn = ctx.settings.live_but_failed == "warn" and self._up  # never green while it is down
+        if code == LiveButFailed.exit_code and warn:
+            ctx.console.warning(f"LIVE_BUT_FAILED=warn: {report.message}")
+            report.exit_code = 0
+
+    def _finish(self) -> None:
+        """The last things of every run: a late cancel, notices that could not be sent, the end."""
+        report, ctx = self.report, self.ctx
+        ctx.cancellation.finish(LEAVE)
+        ctx.runner.until = max(ctx.runner.until, time.monotonic() + NOTICES)
+        for layer, error in ctx.outbox.close(NOTICES, ctx.cancellation.left):
+            if layer.optional or report.status not in {"succeeded", "skipped"}:
+                ctx.console.warning(f"{layer.name}: {error}")
+            else:
+                report.message = self._clean(f"{layer.name}: {error}")
+                self._close(LiveButFailed.status, LiveButFailed.exit_code)
+        if ctx.cancellation.signum:  # wins over all, also when it came this late
+            report.message = report.message or ctx.cancellation.error().message
+            self._close(Cancelled.status, ctx.cancellation.error().code)
+        report.duration = time.monotonic() - ctx.started  # with all that came after the outcome
+        closing.close(ctx)
+
+    def _warn(self, handler: Handler, error: Exception) -> None:
+        self.ctx.console.warning(f"{handler.layer.name}: {error}")
+
+    def _clean(self, text: str) -> str:
+        return self.ctx.redactor.text(text)
+
+
+def _as(kind: type[DeployError], error: Ending) -> Ending:
+    """The same words under another exit code."""
+    if isinstance(error, kind):
+        return error
+    return kind(error.message, hint=error.hint, lines=error.lines, shown=error.shown)

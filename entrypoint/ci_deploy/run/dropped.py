@@ -1,0 +1,72 @@
+"""Wishes that nobody can fulfil: settings of a layer that is off, since no such app was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ci_deploy.errors import Problem
+from ci_deploy.layers import LayerClass
+from ci_deploy.settings import Setting, declared
+from ci_deploy.settings.sources import Found, Source
+
+# A rollback migrates only when told to, and a stop job needs no checkout to look into.
+WISHING = {"deploy", "review", "promote", "doctor"}
+
+
+class Dropped(NamedTuple):
+    """What asks a layer that is off for something."""
+
+    source: Source
+    classes: Sequence[LayerClass]
+    chosen: Sequence[LayerClass]
+    root: Path
+
+    def problems(self) -> Iterable[Problem]:
+        """Those that are inputs: somebody wants them in this very job."""
+        for wish, found in self._wishes():
+            if found.by_input:
+                reason = f"it has no effect: {self._why(wish)}"
+                yield Problem(self.source.spell(wish), reason, found.origin, self._remedy(wish))
+
+    def warnings(self) -> Iterable[str]:
+        """Those that are variables, which teams keep for all projects of a group."""
+        if self.source.text("DEPLOY_APPLICATION") == "none":
+            return
+        for wish, found in self._wishes():
+            if not found.by_input:
+                yield f"{wish.name} has no effect: {self._why(wish)} {self._remedy(wish)}"
+
+    def _wishes(self) -> Iterator[tuple[Setting, Found]]:
+        fulfilled = {each.name for cls in self.chosen for each in declared(cls.Settings)}
+        seen = set(fulfilled)
+        for cls in self.classes:
+            for each in declared(cls.Settings):
+                if each.name in cls.wishes and each.name not in seen:
+                    seen.add(each.name)
+                    found = self.source.find(each)
+                    if found and _asks(each, found.text):
+                        yield each, found
+
+    def _able(self, wish: Setting) -> list[LayerClass]:
+        return [cls for cls in self.classes if wish.name in cls.wishes]
+
+    def _why(self, wish: Setting) -> str:
+        names = " or ".join(cls.name.capitalize() for cls in self._able(wish))
+        named = self.source.text("DEPLOY_APPLICATION")
+        if named and named != "auto":
+            return f"the app is not {names} (DEPLOY_APPLICATION is `{named}`)."
+        return f"no {names} app was found in {self.root}."
+
+    def _remedy(self, wish: Setting) -> str:
+        choices = " or ".join(f"`{cls.name}`" for cls in self._able(wish))
+        return f"Set DEPLOY_APPLICATION to {choices}, or APP_DIR to the app's folder, or unset it."
+
+
+def _asks(wish: Setting, text: str) -> bool:
+    """Whether the value asks for anything; one that cannot be read does."""
+    try:
+        return bool(wish.convert(text) != wish.default)
+    except ValueError:
+        return True

@@ -1,0 +1,134 @@
+"""Guards that look at the job alone, before any setting of a layer is read."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ci_deploy.ci.base import CIContext
+from ci_deploy.errors import Refused, SkipDeploy
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ci_deploy.git.repository import Repository
+    from ci_deploy.run.assembly import Assembly
+
+ANSWERS = {
+    "doctor",
+    "history",
+    "logs",
+    "run",
+    "status",
+    "unlock",
+}  # what they tell is what they are for
+NOT_PRODUCTION = re.compile(r"stag|test|dev|review|preview|qa|demo|sandbox", re.I)
+
+
+def doubts(facts: CIContext) -> list[str]:
+    """What is probably a mistake, but no reason to refuse."""
+    found = []
+    if facts.tier == "production" and NOT_PRODUCTION.search(facts.environment):
+        found = [f"the tier of `{facts.environment}` is production: set the input `tier` to fit."]
+    if facts.tests not in {"", "success"}:
+        fit = "`if: github.event.workflow_run.conclusion == 'success'`"
+        found += [f"the workflow run that this one follows ended as {facts.tests}: add {fit}."]
+    return found
+
+
+def check_job(assembly: Assembly, command: str, options: argparse.Namespace) -> None:
+    """Before every command that uses a credential. Raises Refused, SkipDeploy."""
+    facts, named = assembly.ci.context, assembly.source.text("REVIEW_APP_NAME")
+    environment = assembly.source.text("DEPLOY_ENVIRONMENT") or facts.environment
+    sweep = command == "destroy" and options.stale is not None  # which apps, their marks say
+    check(
+        command,
+        facts._replace(environment=environment),
+        assembly.guards().allow,
+        review_app="any" if sweep else named,
+    )
+
+
+def check(command: str, facts: CIContext, allow: tuple[str, ...], *, review_app: str = "") -> None:
+    """Raise SkipDeploy or Refused when this job must not touch anything.
+
+    `review_app` is the name that REVIEW_APP_NAME gives, empty for none.
+    """
+    _check_origin(command, facts, allow)
+    if facts.freeze and command in {"deploy", "promote"} and "freeze" not in allow:
+        message = "a deploy freeze is in force (CI_DEPLOY_FREEZE)."
+        raise Refused(message, hint="Wait for its end, or set DEPLOY_ALLOW=freeze for this job.")
+    if facts.unasked and command == "destroy":
+        message = "this job, which removes a review app, has started by itself."
+        hint = "The input `rules` has a `when`, which the stop job then has too: leave it out, or "
+        raise Refused(message, hint=hint + "write `when: manual`.")
+    if not review_app:
+        _check_which_app(command, facts)
+
+
+def check_code(
+    facts: CIContext, repository: Repository, revision: str, allow: tuple[str, ...]
+) -> None:
+    """Where anybody can start the job, only what the default branch has is known to be no
+    stranger's: neither another revision nor another checkout is. Raises Refused."""
+    if not facts.anyones or "untrusted" in allow:
+        return
+    base = facts.revision
+    for sha in filter(None, {revision, repository.head} - {base}):
+        if not (repository.has(base) and repository.has(sha) and repository.is_ancestor(sha, base)):
+            message = (
+                f"`{facts.event}` can be started by anybody, and {sha[:7]} is not part of the "
+                "default branch, so it may be a stranger's code."
+            )
+            hint = "Deploy it from a `pull_request` job; if you have checked who wrote it: "
+            raise Refused(message, hint=hint + "DEPLOY_ALLOW=untrusted.")
+
+
+def _check_which_app(command: str, facts: CIContext) -> None:
+    name = "Set REVIEW_APP_NAME to name the app."
+    if command == "review" and facts.closed:
+        change = f"pull request {facts.change}".rstrip()
+        message = f"{change} is closed, so its review app is not made again: nothing was done."
+        raise SkipDeploy(message)
+    away = facts.astray if command == "review" or facts.event != "delete" else ""
+    if command in {"review", "destroy"} and away:
+        message = f"{away}, so which review app is meant cannot be known."
+        raise Refused(message, hint=name)
+    if command == "rollback" and facts.of_a_change:
+        message = "this is the job of a review app, and `rollback` would roll back the app itself."
+        hint = f"{name} To roll back the app itself, run it in a job of its environment."
+        raise Refused(message, hint=hint)
+
+
+def _check_origin(command: str, facts: CIContext, allow: tuple[str, ...]) -> None:
+    if facts.doubt and "untrusted" not in allow:
+        hint = (
+            "Deploy from a `push` or `pull_request` job, or if you have checked whose code it is: "
+        )
+        raise Refused(facts.doubt, hint=hint + "DEPLOY_ALLOW=untrusted.")
+    if facts.untrusted and "untrusted" not in allow:
+        message, hint = _untrusted(facts)
+        raise Refused(message, hint=hint)
+    if "fork" in allow:
+        return
+    message = ""
+    if facts.fork and not facts.untrusted:
+        message = "this comes from a fork, which has no secrets to deploy with: nothing was done."
+    elif facts.dependabot:
+        message = "Dependabot's pull requests get no secrets to deploy with: nothing was done."
+    if message and command in ANSWERS:  # green would say that it was done
+        raise Refused(message, hint="If this job has them: DEPLOY_ALLOW=fork.")
+    if message:
+        raise SkipDeploy(message)
+
+
+def _untrusted(facts: CIContext) -> tuple[str, str]:
+    """What is wrong, and what to do."""
+    know = "if you know what you do: DEPLOY_ALLOW=untrusted."
+    if facts.fork:
+        message = f"a `{facts.event}` job runs a stranger's code with this project's secrets."
+        hint = "Deploy it from a `pull_request` job of a branch of this repository instead; "
+        return message, hint + know
+    message = f"this `{facts.event}` follows the run of a pull request, which nobody has merged."
+    hint = "Add to the job `if: github.event.workflow_run.event == 'push'`; "
+    return message, hint + know

@@ -1,0 +1,160 @@
+"""Review apps: an app of its own for each branch, made by us, marked by us, removed by us."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+from ci_deploy.ci.base import CIContext
+from ci_deploy.errors import Problem, Refused, SettingsError, SkipDeploy
+from ci_deploy.settings import setting, settings
+
+if TYPE_CHECKING:
+    from ci_deploy.run.context import Context
+
+PORTS = {
+    "postgres": 5432, "mysql": 3306, "mariadb": 3306, "mongodb": 27017, "redis": 6379,
+    "rediss": 6379, "amqp": 5672, "amqps": 5671,
+}  # fmt: skip
+ALIASES = {"postgresql": "postgres", "postgis": "postgres", "mysql2": "mysql"}
+HASH = 6  # characters that make a shortened or changed name unique
+
+
+@settings
+class ReviewSettings:
+    """Review apps: an app of its own for each branch."""
+
+    name: str = setting(
+        "REVIEW_APP_NAME",
+        "Name of the review app",
+        default="",
+        default_help="`APP_NAME` and the branch",
+        pattern=r"[a-z0-9][a-z0-9.-]*",
+    )
+    domain: str = setting(
+        "REVIEW_DOMAIN",
+        "Domain under which the review app gets a name of its own",
+        default="",
+        example="review.example.com",
+        pattern=r"[a-z0-9][a-z0-9.-]*",
+    )
+    url: str = setting(
+        "REVIEW_URL",
+        "URL of the review app; `{app}`, `{branch}` and `{number}` are replaced",
+        default="",
+        default_help="what the provider says",
+    )
+    config: dict[str, str] = setting(
+        "REVIEW_CONFIG",
+        "dotenv lines to set on the review app, on top of APP_CONFIG",
+        default={},
+        text=True,
+    )
+
+
+def is_about(command: str, facts: CIContext, *, named: bool) -> bool:
+    """Whether a job is about a review app; a rollback is where its job is, and names it."""
+    if command == "rollback":
+        return named and facts.of_a_change
+    return command in {"review", "destroy"}
+
+
+class ReviewApp(NamedTuple):
+    """The review app of a branch."""
+
+    name: str
+    base: str  # the app that it is made for
+    branch: str
+    settings: ReviewSettings
+
+    @property
+    def host(self) -> str:
+        """Its own host name under REVIEW_DOMAIN; empty without one."""
+        label = self.name.partition(".")[0]
+        return f"{label}.{self.settings.domain}" if self.settings.domain else ""
+
+    def check_branch(self, ctx: Context) -> None:
+        """Whoever runs the job of a change again after its end does not get its review app back.
+
+        Raises SkipDeploy where the branch is known to be gone.
+        """
+        known = self.branch and not ctx.facts.fork and ctx.facts.event != "local"
+        named = self.settings.name or ctx.command != "review"
+        if known and not named and ctx.repository.is_gone(self.branch):
+            message = f"the branch {self.branch} is gone, so its review app is not made again."
+            raise SkipDeploy(message)
+
+    def url(self, facts: CIContext) -> str:
+        """REVIEW_URL for this app; empty when it is not set."""
+        known = {"app": self.name, "branch": slug(self.branch), "number": facts.change}
+        return re.sub(r"\{(app|branch|number)\}", lambda m: known[m[1]], self.settings.url)
+
+
+def review_app(base: str, wanted: ReviewSettings, facts: CIContext, *, limit: int) -> ReviewApp:
+    """The review app of this job's branch. Raises SettingsError."""
+    if not (facts.branch or wanted.name):
+        reason = "a review app is made for a branch, and this job has none."
+        raise SettingsError(Problem("REVIEW_APP_NAME", reason, "", "Name the app."))
+    name = wanted.name or app_name(base, facts.branch, limit)
+    if name == base:
+        reason = f"it is `{base}`, the app itself: a review app has to be another one."
+        raise SettingsError(Problem("REVIEW_APP_NAME", reason))
+    return ReviewApp(name, base, facts.branch, wanted)
+
+
+def app_name(base: str, branch: str, limit: int) -> str:
+    """A name that is valid and unique at any branch name, the same for every pipeline of it.
+
+    `hello` and `feature/x` → `hello-feature-x-3f2a1b`. The hash is there whenever the branch had to
+    be changed or cut, since `feature-x` is another branch, or when its own end looks like one. In a
+    domain it joins the first label, and `limit` (characters) is that label's.
+    """
+    label, dot, domain = base.partition(".")
+    short = slug(branch)
+    name = f"{label}-{short}"
+    if short != branch or len(name) > limit or re.search(rf"-[0-9a-f]{{{HASH}}}\Z", branch):
+        digest = hashlib.sha256(branch.encode()).hexdigest()[:HASH]
+        room = limit - HASH - 1
+        name = f"{name[:room].rstrip('-')}-{digest}"
+    return f"{name}{dot}{domain}"
+
+
+def slug(text: str) -> str:
+    """Lower case, digits and single dashes; never empty."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "branch"
+
+
+def same_place(one: str, other: str) -> bool:
+    """Whether two addresses lead to the same database: whoever logs in, with whatever driver and
+    parameters."""
+    return one == other or _place(one) == _place(other)
+
+
+def _place(address: str) -> tuple[str, str, str]:
+    """Host, port and path in lower case; the text itself where it has no host."""
+    try:
+        parts = urlsplit(address.strip())
+        scheme = parts.scheme.partition("+")[0]
+        port = parts.port or PORTS.get(ALIASES.get(scheme, scheme), 0)
+        host = (parts.hostname or "").rstrip(".")
+    except ValueError:
+        return address, "", ""
+    return (host, str(port), parts.path.strip("/").lower()) if host else (address, "", "")
+
+
+def guard_addresses(
+    review: ReviewApp, base: Mapping[str, str], wanted: Mapping[str, str], hint: str
+) -> None:
+    """Raises Refused when a variable of the review app is the address of one of the base app's
+    services: its migrations would run on production's data."""
+    for key, value in wanted.items():
+        theirs = next((name for name, each in base.items() if same_place(value, each)), "")
+        if theirs:
+            message = (
+                f"{key} of {review.name} would be {theirs} of {review.base}: it must not reach "
+                "the base app's services."
+            )
+            raise Refused(message, hint=hint)

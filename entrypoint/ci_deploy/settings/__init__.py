@@ -1,0 +1,25 @@
+"""Settings: declared once, read from one place."""
+
+from ci_deploy.settings.declaration import (
+    REQUIRED,
+    SECRET_CONFIG_KEY,
+    SECRET_WORDS,
+    Setting,
+    declared,
+    environ,
+    load,
+    setting,
+    settings,
+)
+
+__all__ = [
+    "REQUIRED",
+    "SECRET_CONFIG_KEY",
+    "SECRET_WORDS",
+    "Setting",
+    "declared",
+    "environ",
+    "load",
+    "setting",
+    "settings",
+]

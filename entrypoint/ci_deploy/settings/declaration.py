@@ -1,0 +1,245 @@
+"""Settings: declared once on the layer that uses them, read here and nowhere else.
+
+From one declaration come the parser and its errors, the inputs of `action.yml` and
+`templates/*.yml`, the reference tables, and what the redactor must hide.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    NamedTuple,
+    TypeVar,
+    dataclass_transform,
+    get_args,
+    get_type_hints,
+)
+
+from ci_deploy.errors import Problem, input_name
+from ci_deploy.settings import lines
+from ci_deploy.settings import parsers as values
+
+if TYPE_CHECKING:
+    from ci_deploy.settings.sources import Source
+
+REQUIRED: Any = object()  # the default of a setting that has none
+SECRET_WORDS = (
+    "TOKEN", "PASSWORD", "PASS", "SECRET", "PRIVATE_KEY", "API_KEY", "WEBHOOK_URL", "SMTP_URL",
+)  # fmt: skip
+# In the app's own config we do not choose the names, so the net is wider. But PASSENGER_APP_ENV and
+# KEYCLOAK_REALM hold no secret, and what ends so is something about one: CACHE_KEY_PREFIX.
+SECRET_CONFIG_KEY = re.compile(
+    r"^(?!.*_(PREFIX|SUFFIX|NAME|NAMESPACE|TTL|TIMEOUT|LENGTH|SIZE|ALGORITHM|FORMAT|TYPE|ISSUER"
+    r"|AUDIENCE|ENABLED|FILE)$)"
+    r".*(TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIAL|WEBHOOK|DSN|(PASS|KEY)S?(?![A-Z])"
+    r"|(DATABASE|REDIS|MONGO|SMTP|AMQP)\w*_URL)",
+    re.I,
+)
+S = TypeVar("S")
+
+
+class Setting(NamedTuple):
+    """The declaration of one setting (everything that is known about it, values excepted)."""
+
+    name: str
+    help: str
+    field: str = ""
+    group: str = ""  # the settings class that declares it
+    group_help: str = ""
+    type: Any = str
+    default: Any = REQUIRED
+    default_help: str = ""
+    secret: bool = False
+    choices: tuple[str, ...] = ()
+    pattern: str = ""
+    example: str = ""
+    aliases: tuple[str, ...] = ()
+    literal: bool = False
+    text: bool = False
+    parse: Callable[[str], Any] | None = None
+
+    @property
+    def required(self) -> bool:
+        """Whether a layer that is active cannot do without it."""
+        return self.default is REQUIRED
+
+    @property
+    def base(self) -> Any:
+        """The type without `| None`."""
+        members = [member for member in get_args(self.type) if member is not type(None)]
+        return members[0] if len(members) < len(get_args(self.type)) else self.type
+
+    @property
+    def default_text(self) -> str:
+        """The default as one would write it."""
+        if self.required or self.default in ("", None, (), {}):
+            return ""
+        if isinstance(self.default, bool):
+            return str(self.default).lower()
+        return " ".join(self.default) if isinstance(self.default, tuple) else str(self.default)
+
+    @property
+    def description(self) -> str:
+        """One line for the platforms' own pages."""
+        default = self.default_help or self.default_text
+        text = self.help.replace("`", "'")
+        return f"{text} (default: {default})" if default else text
+
+    def convert(self, text: str) -> Any:
+        """Turn text into the value; raises ValueError whose text never shows a secret."""
+        value = lines.plain(text).strip("\n") if self.text else text.strip()
+        if self.text and self.base != dict[str, str]:
+            value = lines.split(value)
+        try:
+            return self._convert(value)
+        except ValueError as error:
+            if self.secret and value in str(error):
+                message = "the value does not look right."
+                raise ValueError(message) from None
+            raise
+
+    def _convert(self, value: str) -> Any:
+        if self.choices and value not in self.choices:
+            near = values.suggestion(value, self.choices)
+            message = f"`{value}` is not one of {', '.join(self.choices)}. {near}".rstrip()
+            raise ValueError(message)
+        if self.pattern and not re.fullmatch(self.pattern, value):
+            shown = "the value" if self.secret else f"`{value}`"
+            example = f", like `{self.example}`" if self.example else ""
+            message = f"{shown} does not look right{example}."
+            raise ValueError(message)
+        return (self.parse or values.CONVERT[self.base])(value)
+
+    @property
+    def input(self) -> str:
+        """The name of the input on GitLab and GitHub."""
+        return input_name(self.name)
+
+
+def setting(
+    name: str,
+    help: str,  # noqa: A002 - the word that argparse and every CLI library use
+    *,
+    default: Any = REQUIRED,
+    default_help: str = "",
+    secret: bool = False,
+    choices: Iterable[str] = (),
+    pattern: str = "",
+    example: str = "",
+    aliases: Iterable[str] = (),
+    literal: bool = False,
+    text: bool = False,
+    parse: Callable[[str], Any] | None = None,
+) -> Any:
+    """Declare a setting as a field of a `@settings` class. Without default it is required.
+
+    `text` settings may have several lines, so that their plain name may also hold a path.
+    `literal` settings hold commands: GitLab must not expand `$` in them. `default_help` describes
+    a default that is computed. `parse` turns the text into the value and raises ValueError.
+    """
+    declared = Setting(
+        name=name,
+        help=help,
+        default=default,
+        default_help=default_help,
+        secret=secret,
+        choices=tuple(choices),
+        pattern=pattern,
+        example=example,
+        aliases=tuple(aliases),
+        literal=literal,
+        text=text,
+        parse=parse,
+    )
+    options: Any = {"default_factory": default.copy} if default == {} else {"default": default}
+    options = {} if default is REQUIRED else options
+    return dataclasses.field(metadata={"setting": declared}, **options)
+
+
+@dataclass_transform(field_specifiers=(setting,), kw_only_default=True, frozen_default=True)
+def settings(cls: type[S]) -> type[S]:
+    """Make a class of settings: an immutable dataclass whose fields are made by `setting()`.
+
+    Without a repr, since it would show secrets.
+    """
+    return dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)
+
+
+def declared(cls: type[Any]) -> tuple[Setting, ...]:
+    """The settings of a `@settings` class, inherited ones first."""
+    return _declared(cls)  # type: ignore[arg-type]
+
+
+@functools.cache
+def _declared(cls: Any) -> tuple[Setting, ...]:
+    hints = get_type_hints(cls)
+    owners = {
+        name: owner
+        for owner in reversed(cls.__mro__)
+        for name in vars(owner).get("__annotations__", {})
+    }
+    return tuple(
+        field.metadata["setting"]._replace(
+            field=field.name,
+            type=hints[field.name],
+            group=owners[field.name].__name__,
+            group_help=(owners[field.name].__doc__ or "").strip(),
+        )
+        for field in dataclasses.fields(cls)
+    )
+
+
+def environ() -> Mapping[str, str]:
+    """A copy of the process's environ, made here so that nothing else reads it."""
+    return dict(os.environ)
+
+
+def load(cls: type[S], source: Source, hide: Callable[[str], None], **given: object) -> S | None:
+    """Make a settings object; every problem goes to `source.problems`, and then there is None.
+
+    `hide` is told of every secret before anything about it can be printed. `given` are fields that
+    the caller already knows.
+    """
+    before = len(source.problems)
+    fields: dict[str, object] = {}
+    for declaration in declared(cls):
+        if declaration.field in given:
+            continue
+        found = source.find(declaration)
+        if found is None:
+            if declaration.required:
+                source.problems.append(_missing(declaration, source))
+            continue
+        if declaration.secret:
+            hide(found.text)
+        try:
+            value = declaration.convert(found.text)
+        except ValueError as error:
+            spelled = source.spell(declaration)
+            source.problems.append(Problem(spelled, str(error), found.origin))
+            continue
+        if declaration.type == dict[str, str]:
+            _hide_config(value, hide)
+        if declaration.secret and hasattr(value, "text"):
+            hide(value.text)  # a key that was given in another form
+        fields[declaration.field] = value
+    return None if len(source.problems) > before else cls(**fields, **given)
+
+
+def _missing(declaration: Setting, source: Source) -> Problem:
+    example = f" It looks like `{declaration.example}`." if declaration.example else ""
+    near = source.looks_like(declaration.name)
+    remedy = f"There is a variable {near}: is it misspelt?" if near else ""
+    return Problem(source.spell(declaration), f"is required.{example}", "", remedy)
+
+
+def _hide_config(config: Mapping[str, str], hide: Callable[[str], None]) -> None:
+    for key, value in config.items():
+        if SECRET_CONFIG_KEY.search(key):
+            hide(value)

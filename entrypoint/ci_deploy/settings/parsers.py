@@ -1,0 +1,110 @@
+"""From text to values: the forms in which settings are written."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlsplit
+
+from ci_deploy import files
+from ci_deploy.settings import lines
+
+FILE_LIMIT = 16 * 1024 * 1024  # bytes; a bundle of certificates has a quarter of one million
+NOTHING: Mapping[str, Any] = MappingProxyType({})  # a default that nobody can write to
+
+NO_BRANCH = re.compile(r"\.\.|@\{|[\x00-\x20\x7f~^:?*\[\\]|\.$")
+JSON_COMMENT = re.compile(r'(?P<string>"(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+JSON_COMMA = re.compile(r'(?P<string>"(?:\\.|[^"\\])*")|,(?=\s*[}\]])', re.DOTALL)
+
+
+def boolean(text: str) -> bool:
+    """YAML's and everybody's words. Raises ValueError, like all of these."""
+    meanings = {"true": True, "1": True, "yes": True, "on": True}
+    meanings |= {"false": False, "0": False, "no": False, "off": False}
+    if text.lower() not in meanings:
+        message = f"`{text}` is neither true nor false."
+        raise ValueError(message)
+    return meanings[text.lower()]
+
+
+def number(text: str) -> int:
+    """A whole number, not negative."""
+    if not (text.isascii() and text.isdecimal()):
+        message = f"`{text}` is not a whole number."
+        raise ValueError(message)
+    return int(text)
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Every list takes blanks, commas or newlines."""
+    return tuple(word for word in re.split(r"[\s,]+", text) if word)
+
+
+def folder(text: str) -> str:
+    """A directory in the repository, without `.`, `./` and doubled or last slashes; empty is the
+    top."""
+    return "/".join(part for part in text.split("/") if part not in {"", "."})
+
+
+def branch(text: str) -> str:
+    """The name of a branch, by git's own rules (git-check-ref-format(1)). Raises ValueError."""
+    if text.startswith("refs/"):
+        message = f"`{text}` is a ref; a branch is meant, like `{text.rsplit('/', 1)[-1]}`."
+        raise ValueError(message)
+    parts = text.split("/")
+    bad = any(not part or part.startswith(".") or part.endswith(".lock") for part in parts)
+    if bad or NO_BRANCH.search(text) or text.startswith("-") or text == "HEAD":
+        message = f"`{text}` cannot be the name of a branch (git check-ref-format)."
+        raise ValueError(message)
+    return text
+
+
+def jsonc(text: str) -> Any:
+    """Parse JSON with comments and trailing commas, as Dokku reads app.json since 0.37."""
+    import json
+
+    text = JSON_COMMENT.sub(lambda found: found["string"] or " ", text.removeprefix("\ufeff"))
+    return json.loads(JSON_COMMA.sub(lambda found: found["string"] or "", text))
+
+
+def http_url(text: str) -> str:
+    """Check an http(s) URL."""
+    with contextlib.suppress(ValueError):  # no port, half of an IPv6 address
+        _ = urlsplit(text).port
+        if re.fullmatch(r"https?://[^\s/?#@]+([/?#]\S*)?", text, re.I):
+            return text
+    message = "this is not an http:// or https:// URL."
+    raise ValueError(message)
+
+
+def existing_file(text: str) -> str:
+    """The path of a file that is there and can be read. Raises ValueError."""
+    try:
+        files.read(text, FILE_LIMIT)
+    except FileNotFoundError:
+        message = f"there is no file {text}."
+        raise ValueError(message) from None
+    except OSError as error:
+        message = f"the file {text} cannot be read: {error.strerror}."
+        raise ValueError(message) from None
+    return text
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """`Did you mean …?` for a near miss, else nothing."""
+    import difflib
+
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
+    return f"Did you mean `{near[0]}`?" if near else ""
+
+
+CONVERT: dict[Any, Callable[[str], Any]] = {
+    str: str,
+    int: number,
+    bool: boolean,
+    tuple[str, ...]: words,
+    dict[str, str]: lines.config,
+}

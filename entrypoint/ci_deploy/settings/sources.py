@@ -1,0 +1,147 @@
+"""Where values come from: inputs, variables, files; asked in the order of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ci_deploy import files
+from ci_deploy.errors import Problem, input_name, spelled
+from ci_deploy.settings import Setting, lines
+from ci_deploy.settings.parsers import suggestion
+
+
+class Found(NamedTuple):
+    """A value that somebody gave, and where."""
+
+    text: str
+    origin: str
+
+    @property
+    def by_input(self) -> bool:
+        """Whether it is an input: given for this very job, not kept on a group of projects."""
+        return self.origin.startswith("input `")
+
+
+class Source:
+    """The environ (and the file named by ENV_FILE), asked in the order of the contract."""
+
+    def __init__(self, environ: Mapping[str, str], *, inputs: bool = False) -> None:
+        self.environ = environ
+        self.inputs = inputs  # the platform passes settings as inputs (GitHub)
+        self.problems: list[Problem] = []
+        self._file: dict[str, str] = {}
+        self._found: dict[tuple[object, ...], Found | None] = {}
+        if path := self._given("ENV_FILE"):
+            self._file = self._read_env_file(path)
+
+    def spell(self, declaration: Setting) -> str:
+        """A setting in the platform's own spelling."""
+        return spelled(declaration.name, inputs=self.inputs)
+
+    def find(self, declaration: Setting) -> Found | None:
+        """The text of a setting. Empty means unset."""
+        names = (declaration.name, *declaration.aliases)
+        key = (*names, declaration.text or declaration.secret)  # what the answer depends on
+        if key not in self._found:
+            places = (self._find_given, self._find_in_file, self._find_in_env_file)
+            candidates = (find(name, declaration) for find in places for name in names)
+            self._found[key] = next(filter(None, candidates), None)
+        return self._found[key]
+
+    def peek(self, declaration: Setting) -> Found | None:
+        """The same, but that a file cannot be read is not yet a problem: is it used at all?"""
+        noted = list(self.problems), dict(self._found)
+        found = self.find(declaration)
+        self.problems, self._found = noted
+        return found
+
+    def text(self, name: str) -> str:
+        """The text of a setting by its name, for choosing layers; empty when it is not set."""
+        found = self.find(Setting(name=name, help="")) if name else None
+        return found.text.strip() if found else ""
+
+    def unknown_inputs(self, known: Iterable[Setting]) -> Iterable[Problem]:
+        """Inputs that no setting declares; GitHub passes them on with a mere warning."""
+        names = {input_name(name) for each in known for name in (each.name, *each.aliases)}
+        for key, value in self.environ.items():
+            name = input_name(key.removeprefix("INPUT_")).replace(" ", "-")
+            if key.startswith("INPUT_") and value and name not in names:
+                remedy = suggestion(name, names)
+                if remedy or self.inputs:
+                    yield Problem(f"input `{name}`", "there is no such input.", "", remedy)
+
+    def looks_like(self, name: str, *, but: Iterable[str] = (), cutoff: float = 0.8) -> str:
+        """A variable whose name is nearly `name`: perhaps it is misspelt."""
+        import difflib
+
+        given = {key for key, value in self.environ.items() if value.strip()} - set(but)
+        return next(iter(difflib.get_close_matches(name, given, n=1, cutoff=cutoff)), "")
+
+    def misspelt(self, known: Iterable[Setting]) -> Iterable[tuple[str, str]]:
+        """Variables that look like a misspelt setting which is not set: (variable, setting)."""
+        declarations = {name: each for each in known for name in (each.name, *each.aliases)}
+        others = {*declarations, *(f"{name}_FILE" for name in declarations)}
+        for name, declaration in declarations.items():
+            if self.find(declaration) is None:
+                near = self.looks_like(name, but=others, cutoff=0.9)
+                if near:
+                    yield near, name
+
+    def _given(self, name: str) -> str:
+        dashed = name.replace("_", "-")
+        for key in (f"INPUT_{dashed}", f"INPUT_{name}", name):
+            if value := self.environ.get(key, ""):
+                return value
+        return ""
+
+    def _find_given(self, name: str, declaration: Setting) -> Found | None:
+        dashed = name.replace("_", "-")
+        for key in (f"INPUT_{dashed}", f"INPUT_{name}", name):
+            if value := self.environ.get(key, "").strip():
+                return self._maybe_file(value, self._origin(key, name), declaration)
+        return None
+
+    def _find_in_file(self, name: str, declaration: Setting) -> Found | None:
+        path = self.environ.get(f"{name}_FILE", "")
+        return self._read(path, f"{name}_FILE", declaration) if path else None
+
+    def _find_in_env_file(self, name: str, _declaration: Setting) -> Found | None:
+        value = self._file.get(name, "")
+        return (
+            Found(value, f"{self._given('ENV_FILE')}, named by ENV_FILE") if value.strip() else None
+        )
+
+    def _origin(self, key: str, name: str) -> str:
+        return f"variable {key}" if key == name else spelled(name, inputs=True)
+
+    def _maybe_file(self, value: str, origin: str, declaration: Setting) -> Found | None:
+        """GitLab's File variables hold a path where the text is expected."""
+        may_be = declaration.text or declaration.secret
+        if may_be and "/" in value and "\n" not in value and len(value) < 4096:
+            try:
+                if Path(value).is_file():
+                    return self._read(value, origin, declaration)
+            except OSError:  # too long a name, say: it is text then
+                pass
+        return Found(value, origin)
+
+    def _read(self, path: str, origin: str, declaration: Setting) -> Found | None:
+        try:
+            text = lines.text_of(files.read(path))
+        except OSError as error:
+            reason = f"the file {path} cannot be read: {error.strerror}."
+            self.problems.append(Problem(self.spell(declaration), reason, origin))
+            return None
+        return Found(text, f"{origin}, file {path}") if text.strip() else None
+
+    def _read_env_file(self, path: str) -> dict[str, str]:
+        try:
+            return lines.dotenv(lines.text_of(files.read(path), "strict"))
+        except OSError as error:
+            reason = f"the file {path} cannot be read: {error.strerror}."
+        except ValueError as error:
+            reason = f"in {path}, {error}"
+        self.problems.append(Problem("ENV_FILE", reason))
+        return {}

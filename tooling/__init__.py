@@ -1,0 +1,1 @@
+"""What generates files of the project; nothing of it is in the image."""
