@@ -74,6 +74,7 @@ def test_pull_request_deploys_its_head_and_not_the_merge(job: Job) -> None:
     found = job.facts("pull_request", pull(), GITHUB_HEAD_REF="feature", GITHUB_REF_NAME="5/merge")
     assert (found.revision, found.ref) == (HEAD, "feature")
     assert (found.change, found.change_url[-7:]) == ("5", "/pull/5")
+    assert (found.discussion, found.project_id) == ("5", "acme/web")
     assert (found.fork, found.untrusted) == (False, False)
 
 

@@ -283,3 +283,28 @@ def test_report_file_is_json_with_a_schema(workspace: Path) -> None:
     assert found["schema"] == 1
     assert found["status"] == "succeeded"
     assert found["events"] == [{"name": "deploy", "seconds": 1.0, "error": ""}]
+
+
+@pytest.mark.parametrize(
+    ("listed", "branch", "number"),
+    [
+        ("acme/web!5,acme/web!6", "feature/x", "5"),
+        ("other/web!7,acme/web!8", "feature/x", "8"),
+        ("other/acme/web!7", "feature/x", ""),
+        ("acme/web!5", "main", ""),  # main is what is merged elsewhere: its deploys are no review
+        ("", "feature/x", ""),
+    ],
+)
+def test_a_branch_is_discussed_in_its_open_merge_request(
+    listed: str, branch: str, number: str
+) -> None:
+    given = {"CI_PROJECT_PATH": "acme/web", "CI_OPEN_MERGE_REQUESTS": listed}
+    found = facts(BRANCH, given, CI_COMMIT_BRANCH=branch)
+    assert (found.discussion, found.change) == (number, "")
+
+
+def test_a_merge_request_is_discussed_in_the_project_that_it_goes_to() -> None:
+    found = facts(MERGE_REQUEST, CI_PROJECT_ID="9", CI_API_V4_URL="https://gitlab/api/v4")
+    assert (found.discussion, found.project_id) == ("5", "1")
+    assert found.api_url == "https://gitlab/api/v4"
+    assert facts(BRANCH, CI_PROJECT_ID="9").project_id == "9"

@@ -38,6 +38,8 @@ def test_circleci_tag_and_pull_request() -> None:
     url = "https://github.com/acme/web/pull/5"
     found = ci.detect({**CIRCLE, "CIRCLE_PULL_REQUEST": url}).context
     assert (found.change, found.change_url, found.event) == ("5", url, "pull_request")
+    assert (found.discussion, found.project_id) == ("5", "acme/web")
+    assert found.api_url == "https://api.github.com"
     assert not found.fork
     assert ci.detect({**CIRCLE, "CIRCLE_PR_USERNAME": "stranger"}).context.fork
 

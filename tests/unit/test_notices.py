@@ -212,6 +212,16 @@ def test_start_does_not_speak_of_the_end() -> None:
     assert fields.keys() == {"Revision", "Ref", "By"}
 
 
+@pytest.mark.parametrize("event", [Event.DESTROY_SUCCEEDED, Event.DESTROY_FAILED])
+def test_a_removed_app_has_no_revision_and_no_address(event: Event) -> None:
+    """The job that removes it may run on any commit. (faults G4)"""
+    found = make_notice(context(live="web is removed"), event)
+    assert NEW[:7] not in found.text()
+    assert found.compare_url == ""
+    assert ("URL" in dict(found.fields)) is (event is Event.DESTROY_FAILED)
+    assert dict(found.fields)["Live now"] == "web is removed"
+
+
 def test_failure_says_where_why_and_what_next_with_the_last_ten_lines() -> None:
     ctx = context("failed", failed_event="deploy", failed_layer="dokku", message="boom", hint="fix")
     ctx.report.lines = tuple(f"line {number}" for number in range(15))

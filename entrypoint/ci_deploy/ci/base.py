@@ -35,6 +35,9 @@ class CIContext(NamedTuple):
     compare_path: str = "/compare/"
     change: str = ""  # number of the merge or pull request
     change_url: str = ""
+    discussion: str = ""  # the number under which the job's commits are discussed, if any
+    api_url: str = ""  # of the platform that has the code
+    project_id: str = ""  # how that API names the project: `acme/web` or `42`
     fork: bool = False  # the code comes from a fork
     dependabot: bool = False  # its pull requests get no secrets either
     untrusted: bool = False  # a stranger's code or nobody's yet, with our secrets at hand

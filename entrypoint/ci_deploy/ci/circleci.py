@@ -25,6 +25,8 @@ class CircleCI(CI):
         get = environ.get
         project = _project_url(get("CIRCLE_REPOSITORY_URL", ""))
         pull = get("CIRCLE_PULL_REQUEST", "")
+        number = get("CIRCLE_PR_NUMBER", "") or pull.rpartition("/")[2]
+        on_github = project.startswith("https://github.com/")
         return CIContext(
             revision=get("CIRCLE_SHA1", ""),
             ref=get("CIRCLE_TAG") or get("CIRCLE_BRANCH", ""),
@@ -33,8 +35,11 @@ class CircleCI(CI):
             event="pull_request" if pull else "push",
             job_url=get("CIRCLE_BUILD_URL", ""),
             project_url=project,
-            change=get("CIRCLE_PR_NUMBER", "") or pull.rpartition("/")[2],
+            change=number,
             change_url=pull,
+            discussion=number,
+            api_url="https://api.github.com" if on_github else "",
+            project_id=project.removeprefix("https://github.com/") if on_github else "",
             fork=bool(get("CIRCLE_PR_REPONAME") or get("CIRCLE_PR_USERNAME")),
             build=get("CIRCLE_BUILD_NUM", ""),
             workspace=Path(get("CIRCLE_WORKING_DIRECTORY", "") or Path.cwd()).expanduser(),

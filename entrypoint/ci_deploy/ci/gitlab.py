@@ -64,6 +64,9 @@ class GitLab(CI):
             compare_path="/-/compare/",
             change=change,
             change_url=f"{project}/-/merge_requests/{change}" if project and change else "",
+            discussion=change or _open_request(environ),
+            api_url=get("CI_API_V4_URL", ""),
+            project_id=get("CI_MERGE_REQUEST_PROJECT_ID") or get("CI_PROJECT_ID", ""),
             fork=bool(source) and source != get("CI_MERGE_REQUEST_PROJECT_ID", source),
             unasked=_unasked(environ),
             build=get("CI_PIPELINE_IID", ""),
@@ -91,6 +94,17 @@ class GitLab(CI):
         ]
         files.write(folder / ANNOTATIONS, json.dumps({"ci-deploy": links}).encode())
         files.write(folder / JUNIT, _junit(report))
+
+
+def _open_request(environ: Mapping[str, str]) -> str:
+    """The merge request of this project that a branch's pipeline belongs to, as GitLab lists them:
+    `acme/web!5,other/web!7`. Those of the default branch are about other deploys."""
+    get = environ.get
+    if get("CI_COMMIT_BRANCH", "") == get("CI_DEFAULT_BRANCH", ""):
+        return ""
+    ours = f"{get('CI_PROJECT_PATH')}!"
+    listed = get("CI_OPEN_MERGE_REQUESTS", "").split(",")
+    return next((each.removeprefix(ours) for each in listed if each.startswith(ours)), "")
 
 
 def _unasked(environ: Mapping[str, str]) -> bool:

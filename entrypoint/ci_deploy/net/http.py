@@ -70,6 +70,10 @@ class HttpError(DeployError):
         return self.response.retry_after
 
 
+class Busy(HttpError):
+    """An answer after which another try may help: 429 or 5xx."""
+
+
 class Http:
     """Asks and changes things; like the runner's, a `change` is announced and a `read` is not."""
 

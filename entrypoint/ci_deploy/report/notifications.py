@@ -69,6 +69,7 @@ _WORDS = {
     Event.DESTROY_FAILED: (BAD, "could not be destroyed"),
     Event.PROMOTE: (STARTED, "promoting to"),
 }
+DESTROYED = (Event.DESTROY_SUCCEEDED, Event.DESTROY_FAILED)
 TOLD = frozenset(_WORDS)  # events of which people are told
 
 
@@ -79,10 +80,12 @@ def notice(ctx: Context, event: Event) -> Notice:
     if mood is BAD and report.status in {"live-but-failed", "rolled-back", "cancelled"}:
         mood, words = WARN, f"{report.status.replace('-', ' ')}:"
     where = f" ({ctx.environment})" if ctx.environment else ""
-    title = f"{ctx.app}{where}: {words} {ctx.revision[:7]}".rstrip()
+    # a review app's job may run on any commit when it is removed
+    revision = "" if event in DESTROYED else ctx.revision
+    title = f"{ctx.app}{where}: {words} {revision[:7]}".rstrip()
     subject = f" {defuse(ctx.title)}" if ctx.title else ""
     before = ctx.before.revision if ctx.before else ""
-    change = f"{before[:7] or 'nothing'} → {ctx.revision[:7]}" if ctx.revision else ""
+    change = f"{before[:7] or 'nothing'} → {revision[:7]}" if revision else ""
     rows = [
         ("Revision", f"{change}{subject}" if change else ""),
         ("Ref", defuse(facts.ref)),
@@ -91,7 +94,7 @@ def notice(ctx: Context, event: Event) -> Notice:
     if mood is not STARTED:
         rows += [
             ("Live now", report.live),
-            ("URL", ctx.url),
+            ("URL", "" if event is Event.DESTROY_SUCCEEDED else ctx.url),
             ("Duration", f"{time.monotonic() - ctx.started:.0f} s"),
         ]
     lines: tuple[str, ...] = ()
@@ -100,7 +103,7 @@ def notice(ctx: Context, event: Event) -> Notice:
         rows += [("Reason", defuse(report.message)), ("Next", defuse(report.hint))]
         lines = tuple(shorten(defuse(line), LINE) for line in report.lines[-LINES:])
     fields = tuple((name, value) for name, value in rows if value)
-    compare = facts.compare_url(before, ctx.revision)
+    compare = facts.compare_url(before, revision)
     told = _facts(ctx, event, "started" if mood is STARTED else report.status)
     return Notice(mood, title, fields, lines, facts.job_url, compare, change, told)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from ci_deploy.report.markdown import fenced, link, plain
 
 SCHEMA_VERSION = 1  # of deploy-report.json; raised when a field changes its meaning
 
@@ -100,24 +101,24 @@ class Report:
     def summary(self) -> str:
         """The job summary, in Markdown. Texts from outside are fenced or escaped."""
         command = f"{self.command}: " if self.command else ""
-        head = f"## {_mark(self.status)} {command}{_plain(self.live or self.status)}"
+        head = f"## {_mark(self.status)} {command}{plain(self.live or self.status)}"
         rows = [
             ("Status", f"`{self.status}`"),
-            ("App", _plain(self.app)),
-            ("Environment", _plain(self.environment)),
-            ("URL", _url(self.url)),
+            ("App", plain(self.app)),
+            ("Environment", plain(self.environment)),
+            ("URL", link(self.url)),
             ("Before → after", self._change()),
-            ("For clients", _plain(self.client)),
-            ("Deployed by", _plain(self.actor)),
+            ("For clients", plain(self.client)),
+            ("Deployed by", plain(self.actor)),
             ("Duration", f"{self.duration:.1f} s"),
             ("Roll back", f"`{self.rollback}`" if self.rollback else ""),
         ]
         parts = [head, "", "| | |", "|---|---|"]
         parts += [f"| {name} | {value} |" for name, value in rows if value]
         if self.message:
-            parts += ["", _fenced("\n".join(filter(None, (self.message, self.hint))))]
+            parts += ["", fenced("\n".join(filter(None, (self.message, self.hint))))]
         if self.warnings:
-            parts += ["", "**Warnings**", "", _fenced("\n".join(self.warnings))]
+            parts += ["", "**Warnings**", "", fenced("\n".join(self.warnings))]
         if self.events:
             parts += ["", "| event | seconds |", "|---|---:|"]
             parts += [f"| {event.name} | {event.seconds:.1f} |" for event in self.events]
@@ -131,22 +132,3 @@ class Report:
 
 def _mark(status: str) -> str:
     return {"succeeded": "✅", "skipped": "⏭️", "disabled": "⏭️"}.get(status, "❌")
-
-
-def _plain(text: str) -> str:
-    """Foreign text in Markdown: no table, link, mention, reference or HTML."""
-    for character in "\\|`<>[]*_":
-        text = text.replace(character, f"\\{character}" if character not in "<>" else " ")
-    return " ".join(text.replace("@", "@\u2060").replace("#", "#\u2060").split())
-
-
-def _url(text: str) -> str:
-    """The server has told it, so it may be anything."""
-    return text if re.fullmatch(r"https?://[\w.:/?&=%~+,;-]+", text) else _plain(text)
-
-
-def _fenced(text: str) -> str:
-    fence = "```"
-    while fence in text:
-        fence += "`"
-    return f"{fence}\n{text}\n{fence}"

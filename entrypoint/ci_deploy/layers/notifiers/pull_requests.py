@@ -1,0 +1,163 @@
+"""One comment on the pull or merge request, edited in place from the first deploy to the end.
+
+Facts: docs.github.com/rest/issues/comments (at most 65,536 characters), docs.gitlab.com/api/notes,
+Forgejo's and Gitea's /api/v1, whose list of comments has no pages. Everybody who may comment can
+write our mark, so only a comment of the token's own account is edited.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from ci_deploy.errors import DeployFailed
+from ci_deploy.layers.base import Notifier, NotifierSettings
+from ci_deploy.report.forge import GITEA, GITHUB, GITLAB, Forge
+from ci_deploy.report.markdown import fenced, link, plain
+from ci_deploy.report.notifications import BAD, GOOD, NEUTRAL, STARTED, WARN, Notice, last, shorten
+from ci_deploy.report.sending import persist
+from ci_deploy.run.context import Context
+from ci_deploy.settings import setting, settings
+
+TITLE, CELL, TEXT = 300, 1000, 8000  # characters; all together stay far below 65,536
+ICONS = {STARTED: "⏳", GOOD: "✅", NEUTRAL: "ℹ️", WARN: "⚠️", BAD: "❌"}
+ADVICE = {
+    GITHUB: "The job needs `permissions: { pull-requests: write }`; for pull requests of forks and "
+    "of Dependabot the token may only read.",
+    GITLAB: "COMMENT_TOKEN has to be an access token of the project with the scope `api` and the "
+    "role Reporter or higher; GitLab takes no CI_JOB_TOKEN here.",
+    GITEA: "The token needs to write issues (`write:issue`); for pull requests of forks the job's "
+    "own may only read.",
+}
+NO_CHANGE = "nothing: this job belongs to no pull or merge request"
+# The account of a job's own token, which may not ask for it; nobody else can have these names.
+JOB_ACCOUNTS = {"gitea-actions", "forgejo-actions"}
+
+
+@settings
+class PullRequestSettings(NotifierSettings):
+    """Settings of the comment on the pull or merge request."""
+
+    token: str = setting(
+        "COMMENT_TOKEN",
+        "Token that may comment: GitHub's own `${{ github.token }}`, a project token on GitLab",
+        default="",
+        secret=True,
+    )
+
+
+class PullRequests(Notifier[PullRequestSettings]):
+    """A comment on the pull or merge request to which the job belongs."""
+
+    name = "pull-requests"
+    Settings: ClassVar[type[Any]] = PullRequestSettings
+    trigger = "COMMENT_TOKEN"
+
+    def __init__(self, ctx: Context, wanted: PullRequestSettings) -> None:
+        super().__init__(ctx, wanted)
+        self._forge = Forge(ctx, wanted.token.strip())
+        self._comment: Any = None  # its id, when it is known
+        self._refused = False
+
+    def send(self, notice: Notice) -> None:
+        if self._number and not self._refused:
+            body = self.ctx.redactor.text(self.body(notice))
+            persist(self.ctx, lambda: self._write(body))
+
+    @property
+    def _number(self) -> str:
+        facts = self.ctx.facts
+        known = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", facts.project_id) and facts.api_url
+        return facts.discussion if known and facts.discussion.isdecimal() else ""
+
+    def _paths(self) -> tuple[str, str]:
+        """Of all comments, and of one without its id."""
+        project = self.ctx.facts.project_id
+        if self._forge.title == GITLAB:
+            notes = f"/projects/{project}/merge_requests/{self._number}/notes"
+            return notes, f"{notes}/"
+        comments = f"/repos/{project}/issues"
+        return f"{comments}/{self._number}/comments", f"{comments}/comments/"
+
+    def _write(self, body: str) -> None:
+        """Edit the comment, or make it. After a lost answer it is looked for again, so that there
+        is one all the same."""
+        from ci_deploy.net.http import Busy, HttpError
+
+        every, one = self._paths()
+        try:
+            if self._comment is None:
+                self._comment = self._find(every)
+            if self._comment is None:
+                made = self._forge.send("POST", every, json={"body": body}).json()
+                self._comment = made.get("id")
+            else:
+                method = "PUT" if self._forge.title == GITLAB else "PATCH"
+                self._forge.send(method, f"{one}{self._comment}", json={"body": body})
+        except Busy:
+            raise
+        except HttpError as error:
+            status = error.response.status
+            if status == 404 and self._comment is not None:  # somebody has removed it
+                self._comment = None
+                self._write(body)
+                return
+            self._refused = True
+            hint = f" {ADVICE[self._forge.title]}" if status in {401, 403, 404} else ""
+            message = f"the comment cannot be written: {error}{hint}"
+            raise DeployFailed(message) from None
+
+    def _find(self, path: str) -> Any:
+        """The id of our comment on this app; None when there is none."""
+        oldest_first = {"sort": "asc", "order_by": "created_at"}
+        query = oldest_first if self._forge.title == GITLAB else {}
+        mine: dict[str, Any] | None = None
+        for comment in self._forge.entries(path, **query):
+            if str(comment.get("body") or "").lstrip().startswith(self._mark):
+                mine = self._forge.account() if mine is None else mine
+                if self._is_ours(comment, mine):
+                    return comment.get("id")
+        return None
+
+    def _is_ours(self, comment: dict[str, Any], mine: dict[str, Any]) -> bool:
+        author = comment.get("author") or comment.get("user") or {}
+        if mine:
+            return bool(author.get("id") == mine.get("id"))
+        if self._forge.title == GITEA:
+            return str(author.get("login")).lower() in JOB_ACCOUNTS
+        return bool(author.get("type") == "Bot")
+
+    @property
+    def _mark(self) -> str:
+        """What is not shown; `--` would end it early."""
+        return f"<!-- ci-deploy: {self.ctx.app.replace('--', '-%2D')} -->"
+
+    def body(self, notice: Notice) -> str:
+        """The comment. Each line begins with ours: GitLab takes `/close` at the begin of a line for
+        an order, also where code blocks are nested."""
+        facts = notice.facts
+        rows = [(name, self._value(name, value, notice)) for name, value in notice.fields]
+        if notice.mood is STARTED and (live := str(facts.get("previous_revision", ""))):
+            rows.append(("Live meanwhile", f"`{live[:7]}` {link(str(facts.get('url', '')))}"))
+        rows.append(("Time", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"))
+        title = plain(shorten(notice.title, TITLE))
+        parts = [self._mark, f"### {ICONS[notice.mood]} {title}", "", "| | |", "|---|---|"]
+        parts += [f"| {name} | {value.strip()} |" for name, value in rows]
+        if notice.lines:
+            shown = "\n".join(f"┃ {line}" for line in last(notice.lines, TEXT).splitlines())
+            parts += ["", fenced(shown)]
+        if notice.url:
+            parts += ["", link(notice.url, "Log of the job")]
+        return "\n".join(parts) + "\n"
+
+    def _value(self, name: str, value: str, notice: Notice) -> str:
+        if name == "URL":
+            return link(value)
+        if notice.change and value.startswith(notice.change):
+            subject = plain(shorten(value.removeprefix(notice.change), CELL))
+            return f"{link(notice.compare_url, notice.change)} {subject}"
+        return plain(shorten(value, CELL))
+
+    def preview(self, notice: Notice) -> str:
+        return self.body(notice).rstrip() if self._number else NO_CHANGE

@@ -1,0 +1,75 @@
+"""The comment on a pull request over the whole life of a review app, on three platforms."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.standins.dokku.server import DokkuStandIn
+from tests.standins.forge import GITEA, GITHUB, GITLAB, TOKEN, forge
+from tests.support import Checkout, run, settings_for
+
+
+@pytest.mark.parametrize("kind", [GITHUB, GITLAB, GITEA])
+def test_one_comment_follows_the_review_app_to_its_end(
+    kind: str, dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+) -> None:
+    event = tmp_path / "event.json"
+    branch = "feature/@all-`x`"
+    repository = {"full_name": "acme/web", "default_branch": "main"}
+    pull = {"number": 5, "head": {"repo": repository, "sha": checkout.head, "ref": branch}}
+    event.write_text(json.dumps({"pull_request": pull, "repository": repository}))
+    with forge(kind) as server:
+        env = {
+            **settings_for(
+                dokku, COMMENT_TOKEN=TOKEN, REVIEW_URL="http://{app}.review.example.com"
+            ),
+            **server.environ(),
+            "GITHUB_EVENT_NAME": "pull_request",
+            "GITHUB_EVENT_PATH": str(event),
+            "GITHUB_HEAD_REF": branch,
+            "GITHUB_SHA": checkout.head,
+            "GITHUB_WORKSPACE": str(checkout.path),
+            "CI_COMMIT_SHA": checkout.head,
+            "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": branch,
+            "CI_PROJECT_DIR": str(checkout.path),
+        }
+        planned = run("ci-deploy", "plan", "review", cwd=checkout.path, env=env)
+        assert planned.code == 0, planned.output
+        assert "pull-requests would send:" in planned.output
+        assert server.calls == []
+
+        done = run("ci-deploy", "review", cwd=checkout.path, env=env)
+        assert (done.code, done.report["warnings"]) == (0, []), done.output
+        [body] = server.bodies
+        app = done.report["app"]
+        assert f"<!-- ci-deploy: {app} -->" in body
+        assert "deployed" in body
+        assert checkout.head[:7] in body
+        assert f"| Live now | {app} runs {checkout.head[:7]} |" in body
+        assert f"http://{app}.review.example.com" in body
+        assert "@all" not in body
+        # made at the start, edited at the end
+        assert [call.split()[0] for call in server.calls[:3]] == [
+            "GET",
+            "POST",
+            "PUT" if kind == GITLAB else "PATCH",
+        ]
+
+        removed = run("ci-deploy", "destroy", cwd=checkout.path, env=env)
+        assert (removed.code, removed.report["warnings"]) == (0, []), removed.output
+        [body] = server.bodies
+        assert f"{app} is removed" in body
+        assert "review.example.com" not in body
+
+        server.rights = "read"
+        warned = run("ci-deploy", "review", cwd=checkout.path, env=env)
+        assert warned.code == 0, warned.output
+        [warning] = warned.report["warnings"]
+        assert warning.startswith("pull-requests: the comment cannot be written: ")
+        for text in (done.output, removed.output, warned.output):
+            shown = [line for line in text.splitlines() if not line.startswith("::add-mask::")]
+            assert TOKEN not in str(shown)
+        assert server.wrong == []
