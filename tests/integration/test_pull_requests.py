@@ -73,3 +73,37 @@ def test_one_comment_follows_the_review_app_to_its_end(
             shown = [line for line in text.splitlines() if not line.startswith("::add-mask::")]
             assert TOKEN not in str(shown)
         assert server.wrong == []
+
+
+def test_a_deployment_follows_the_review_app_to_its_end(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    with forge(GITHUB) as server:
+        env = {
+            **settings_for(dokku, DEPLOYMENTS_TOKEN=TOKEN),
+            "REVIEW_URL": "http://{app}.review.example.com",
+            **server.environ(),
+            "GITHUB_REF_NAME": "feature",
+            "GITHUB_SHA": checkout.head,
+            "GITHUB_WORKSPACE": str(checkout.path),
+        }
+        done = run("ci-deploy", "review", cwd=checkout.path, env=env)
+        assert (done.code, done.report["warnings"]) == (0, []), done.output
+        [made] = server.deployments
+        assert (made["ref"], made["environment"]) == (checkout.head, "review")
+        assert [each["state"] for each in made["statuses"]] == ["in_progress", "success"]
+        address = "http://hello-feature.review.example.com"
+        assert made["statuses"][-1]["environment_url"] == address
+
+        checkout.commit("Broken", {"Procfile": "release: sh -c 'exit 3'\nworker: sleep 9\n"})
+        failed = run(
+            "ci-deploy", "review", cwd=checkout.path, env={**env, "GITHUB_SHA": checkout.head}
+        )
+        assert failed.code == 20, failed.output
+        states = [each["statuses"][-1]["state"] for each in server.deployments]
+        assert states == ["success", "failure"]
+
+        removed = run("ci-deploy", "destroy", cwd=checkout.path, env=env)
+        assert (removed.code, removed.report["warnings"]) == (0, []), removed.output
+        assert server.deployments == []
+        assert server.wrong == []

@@ -1,0 +1,168 @@
+"""GitHub Deployments: what runs where, on the repository's page and in the pull request.
+
+Facts: docs.github.com/rest/deployments. `required_contexts: []`, or our own job, which has not
+ended, makes a 409; `auto_merge: false`, or the default branch is merged into the ref. GitHub makes
+older deployments inactive for a whole environment, but neither transient ones nor those of
+production; so ours are made inactive here, for each app alone. Only an inactive one can be deleted.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ci_deploy.errors import DeployFailed
+from ci_deploy.layers.base import Notifier, NotifierSettings
+from ci_deploy.report.forge import GITHUB, Forge
+from ci_deploy.report.notifications import GOOD, NEUTRAL, STARTED, Notice, shorten
+from ci_deploy.report.sending import persist
+from ci_deploy.run.context import Context
+from ci_deploy.run.events import Event
+from ci_deploy.settings import setting, settings
+
+DESCRIPTION = 140  # characters
+OLDER = 10  # deployments that are looked at for being active still; the others were before
+REVIEW = "review"  # the one environment of all review apps, or they would pile up
+PRODUCTION = "production"  # GitHub's own default
+ADVICE = "The job needs `permissions: { deployments: write }`."
+NOT_HERE = "only GitHub has deployments, and this job does not say where it is on GitHub"
+
+
+@settings
+class DeploymentsSettings(NotifierSettings):
+    """Settings of GitHub Deployments."""
+
+    token: str = setting(
+        "DEPLOYMENTS_TOKEN",
+        "Token that may write deployments: `${{ github.token }}`; not in a job that has an "
+        "`environment:`, since GitHub makes one itself",
+        default="",
+        secret=True,
+    )
+
+
+class GitHubDeployments(Notifier[DeploymentsSettings]):
+    """GitHub's record of a deployment, with its address and its log."""
+
+    name = "github-deployments"
+    Settings: ClassVar[type[Any]] = DeploymentsSettings
+    trigger = "DEPLOYMENTS_TOKEN"
+
+    def __init__(self, ctx: Context, wanted: DeploymentsSettings) -> None:
+        super().__init__(ctx, wanted)
+        self._forge = Forge(ctx, wanted.token.strip())
+        self._id = 0
+        self._off = False
+        self._path = f"/repos/{ctx.facts.project_id}/deployments"
+
+    def begin(self) -> None:
+        facts = self.ctx.facts
+        self._off = not (self._forge.title == GITHUB and facts.api_url and facts.project_id)
+        if self._off:
+            self.ctx.console.warning(f"{self.spelled(self.trigger)}: {NOT_HERE}.")
+
+    def send(self, notice: Notice) -> None:
+        if not self._off:
+            persist(self.ctx, lambda: self._send(notice))
+
+    def _send(self, notice: Notice) -> None:
+        from ci_deploy.net.http import Busy, HttpError
+
+        try:
+            if notice.facts.get("event") == Event.DESTROY_SUCCEEDED:
+                self._remove()
+            elif notice.facts.get("event") != Event.DESTROY_FAILED:
+                self._tell(notice)
+        except Busy:
+            raise
+        except HttpError as error:
+            self._off = True
+            hint = f" {ADVICE}" if error.response.status in {401, 403, 404} else ""
+            message = f"the deployment cannot be recorded: {error}{hint}"
+            raise DeployFailed(message) from None
+
+    def _tell(self, notice: Notice) -> None:
+        facts, state = notice.facts, self._state(notice)
+        revision = str(facts.get("revision") or "")
+        if not self._id and revision and notice.mood in {STARTED, GOOD}:
+            body = {
+                "ref": revision,
+                "task": self.task,
+                "environment": self.environment,
+                "description": self._description(notice),
+                "auto_merge": False,
+                "required_contexts": [],
+                "transient_environment": bool(self.ctx.review),
+                "production_environment": self.environment.lower() == PRODUCTION,
+            }
+            self._id = int(self._forge.send("POST", self._path, json=body).json()["id"])
+        if self._id:
+            told = {"description": self._description(notice), "log_url": notice.url}
+            url = str(facts.get("url") or "")
+            if state == "success" and url.startswith(("http://", "https://")):
+                told["environment_url"] = url
+            self._status(self._id, state, **told)
+            if state == "success":
+                self._supersede()
+
+    def _state(self, notice: Notice) -> str:
+        """GitHub's word. What was not verified, or not wholly, is no success."""
+        if notice.mood is STARTED:
+            return "in_progress"
+        if notice.mood in {GOOD, NEUTRAL}:
+            return "success"
+        return "error" if notice.facts.get("status") == "cancelled" else "failure"
+
+    def _status(self, number: int, state: str, **more: str) -> None:
+        body = {"state": state, "auto_inactive": False, **more}
+        self._forge.send("POST", f"{self._path}/{number}/statuses", json=body)
+
+    def _others(self) -> list[int]:
+        """Ids of this app's deployments, the newest first."""
+        query = {"environment": self.environment, "task": self.task}
+        found = (int(each["id"]) for each in self._forge.entries(self._path, **query))
+        return [number for number in found if number != self._id]
+
+    def _supersede(self) -> None:
+        """What ran before is active no more; what had failed stays so."""
+        for number in self._others()[:OLDER]:
+            told = self._forge.send(
+                "GET", f"{self._path}/{number}/statuses", params={"per_page": 1}
+            )
+            state = next((each["state"] for each in told.json()), "")
+            if state == "inactive":
+                return
+            if state not in {"failure", "error"}:
+                self._status(number, "inactive")
+
+    def _remove(self) -> None:
+        """Of a removed review app nothing stays. All but the newest are inactive already."""
+        from ci_deploy.net.http import HttpError
+
+        for number in self._others():
+            try:
+                self._forge.send("DELETE", f"{self._path}/{number}")
+            except HttpError as error:
+                if error.response.status != 422:
+                    raise
+                self._status(number, "inactive")
+                self._forge.send("DELETE", f"{self._path}/{number}")
+
+    @property
+    def environment(self) -> str:
+        """GitHub's environment."""
+        return REVIEW if self.ctx.review else self.ctx.environment or PRODUCTION
+
+    @property
+    def task(self) -> str:
+        """What tells the deployments of apps in one environment apart."""
+        return f"{REVIEW if self.ctx.review else 'deploy'}:{self.ctx.app}"
+
+    def _description(self, notice: Notice) -> str:
+        return shorten(self.ctx.redactor.text(notice.title), DESCRIPTION)
+
+    def preview(self, notice: Notice) -> str:
+        if self._off:
+            return f"nothing: {NOT_HERE}"
+        if notice.facts.get("event") == Event.DESTROY_SUCCEEDED:
+            return f"remove the deployments of {self.task} in {self.environment}"
+        return f"{self._state(notice)}: {self.task} in {self.environment}: {notice.title}"
