@@ -7,6 +7,7 @@ written as JSON, which is YAML too, so that no YAML package is needed.
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 import tomllib
@@ -17,9 +18,11 @@ from urllib.parse import urlsplit
 
 from ci_deploy import __version__
 from ci_deploy.commands import COMMANDS
+from ci_deploy.commands.assembly import COMMAND, every_setting
 from ci_deploy.errors import exit_codes
+from ci_deploy.layers import discover
 from ci_deploy.report.outputs import OUTPUTS
-from ci_deploy.run.assembly import COMMAND, every_setting
+from ci_deploy.run.events import Event
 from ci_deploy.settings import Setting
 from tooling import component
 from tooling.component import yaml
@@ -188,8 +191,29 @@ def _shown(setting: Setting) -> str:
     return setting.default_help or (f"`{setting.default_text}`" if setting.default_text else "")
 
 
+def _priorities() -> str:
+    """Every handler of our layers: those with the same words are one row."""
+    rows: dict[tuple[Event, int, str], list[str]] = {}
+    for layer in discover():
+        for name, method in inspect.getmembers(layer, inspect.isfunction):
+            for event, priority in getattr(method, "handles", ()):
+                what = (inspect.getdoc(getattr(layer, name)) or "").partition("\n")[0]
+                rows.setdefault((event, int(priority), what), []).append(layer.name)
+    order = {event: number for number, event in enumerate(Event)}
+    return _rows(
+        "event | at | layer | does",
+        [
+            (f"`{event}`", str(priority), ", ".join(dict.fromkeys(names)), what)
+            for (event, priority, what), names in sorted(
+                rows.items(), key=lambda row: (order[row[0][0]], row[0][1], row[1])
+            )
+        ],
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "settings": _settings_table,
+    "priorities": _priorities,
     "exit-codes": lambda: _rows("code | name | meaning", exit_codes()),
     "outputs": lambda: _rows(
         "output | on GitLab | what it is",

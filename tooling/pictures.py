@@ -19,10 +19,10 @@ from ci_deploy.ci.base import CIContext
 from ci_deploy.layers.notifiers.email import Email, EmailSettings
 from ci_deploy.layers.notifiers.mattermost import Mattermost, MattermostSettings
 from ci_deploy.layers.notifiers.slack import Slack, SlackSettings
-from ci_deploy.layers.providers.base import Live
-from ci_deploy.report.notifications import Notice, notice
 from ci_deploy.report.outputs import Report
 from ci_deploy.run.events import Event
+from ci_deploy.run.notifications import Notice, notice
+from ci_deploy.state import Live
 
 FOLDER = Path(__file__).parents[1] / "docs/pictures"
 WIDTH, LEFT, LINE = 760, 76, 21

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import NoReturn
 
 from ci_deploy import __version__, ci, commands
+from ci_deploy.commands.assembly import Assembly
 from ci_deploy.commands.options import DEFAULTS, OPTIONS
 from ci_deploy.errors import Ending, SettingsError, UsageError
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.process import limits
-from ci_deploy.process.cancellation import Cancellation
+from ci_deploy.process.cancellation import Cancellation, Phases
 from ci_deploy.report import console as style
 from ci_deploy.report.console import Console
 from ci_deploy.report.outputs import Report
-from ci_deploy.run.assembly import Assembly
 from ci_deploy.run.deployment import FLOWS
 from ci_deploy.settings import environ
 from ci_deploy.settings.parsers import suggestion
@@ -32,7 +32,6 @@ TRACED = (
     "CI_DEBUG_TRACE is on: the runner itself prints every variable, File variables too, before "
     "ci-deploy can hide them. Unset it, delete this job's log and replace the secrets."
 )
-LAST_MOMENT = 4.8  # seconds after a cancel; the runners kill after 10
 
 
 class _Parser(argparse.ArgumentParser):
@@ -66,10 +65,10 @@ def run(argv: Sequence[str]) -> int:
         except SystemExit as end:  # --help
             return int(end.code or 0)
         except Ending as error:
-            return _end_early(console, error)
+            return _end_early(platform, console, error)
         except Exception as error:  # noqa: BLE001 - a bug: say so, redacted, with exit code 1
             if isinstance(known := limits.named(error), Ending):
-                return _end_early(console, known)
+                return _end_early(platform, console, known)
             console.line("".join(traceback.format_exception(error)), style.DIM)
             console.line(f"This is a bug in ci-deploy: {error!r}", style.RED)
             return 1
@@ -145,10 +144,10 @@ def _console(platform: ci.CI, redactor: Redactor, argv: Sequence[str], *, plain:
     return Console(platform, redactor, fd=fd, colour=colour, debug=platform.context.debug)
 
 
-def _end_early(console: Console, error: Ending) -> int:
+def _end_early(platform: ci.CI, console: Console, error: Ending) -> int:
     """An error before a run has begun: nothing was changed."""
     if isinstance(error, SettingsError):
-        error = error.spelled(inputs=console.ci.inputs)
+        error = error.spelled(inputs=platform.inputs)
     console.line(f"✗ {error.message}", style.RED)
     if error.lines and not error.shown:
         console.indent("\n".join(error.lines))
@@ -158,7 +157,7 @@ def _end_early(console: Console, error: Ending) -> int:
     report = Report(command="", status=error.status, exit_code=error.code, finished=True)
     report.message, report.hint = map(console.redactor.text, (error.message, error.hint))
     with contextlib.suppress(OSError):
-        console.ci.write(report)
+        platform.write(report)
     return error.code
 
 
@@ -170,6 +169,6 @@ def _last_moment(code: int, private: Sequence[Path]) -> None:
             shutil.rmtree(folder, ignore_errors=True)
         os._exit(code)
 
-    timer = threading.Timer(LAST_MOMENT, end)
+    timer = threading.Timer(Phases.GONE, end)
     timer.daemon = True
     timer.start()

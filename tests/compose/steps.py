@@ -10,7 +10,7 @@ LAYER = '''
 from ci_deploy.errors import DeployFailed
 from ci_deploy.run.events import Event, on
 from ci_deploy.layers.base import Application
-from ci_deploy.layers.providers.base import Step
+from ci_deploy.state import Step
 from ci_deploy.settings import setting, settings
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from ci_deploy import __version__, errors
 from ci_deploy.errors import Ending
+from ci_deploy.process.cancellation import Phases
 from tests.support import ROOT
 
 PACKAGE = ROOT / "entrypoint/ci_deploy"
@@ -61,7 +62,7 @@ def _used(name: str) -> Iterator[str]:
 def test_what_only_some_runs_need_is_not_loaded_by_all() -> None:
     """A deploy without HTTP does not wait for `requests`: it costs as much as the rest of us.
     `tenacity` is loaded while the connection is made."""
-    code = "import sys; from ci_deploy import cli; from ci_deploy.run import assembly; "
+    code = "import sys; from ci_deploy import cli; from ci_deploy.commands import assembly; "
     code += "assembly.every_setting(); "
     code += "print({'requests', 'tenacity', 'smtplib', 'tarfile'} & {*sys.modules})"
     done = subprocess.run(
@@ -175,3 +176,11 @@ def test_architecture_names_every_module_at_the_top() -> None:
         path = Path(name)
         if len(path.parts) == 1 and not name.startswith("__"):
             assert path.stem in text, name
+
+
+def test_architecture_tells_the_seconds_after_a_cancel() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    parts = [name for name in vars(Phases) if name.isupper()]
+    assert re.findall(r"(?m)^\| `([A-Z]+)` \| ([\d.]+) \|", text) == [
+        (name, str(getattr(Phases, name))) for name in parts
+    ]

@@ -22,10 +22,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from ci_deploy import __version__, cli
+from ci_deploy.commands.assembly import COMMAND, every_setting
 from ci_deploy.errors import Cancelled, DeployError
 from ci_deploy.layers.applications.hooks import Hooks
 from ci_deploy.report.outputs import OUTPUTS
-from ci_deploy.run.assembly import COMMAND, every_setting
 from tests.contract.test_manifest import check_schema
 from tests.standins.dokku import registry
 from tests.support import ROOT
@@ -313,7 +313,7 @@ def test_settings_that_are_named_exist(page: Path) -> None:
 SOURCES = ROOT / "entrypoint/ci_deploy"
 EXPLAINED = {
     "dokku": [
-        SOURCES / "git/order.py",
+        SOURCES / "run/order.py",
         SOURCES / "run/review_app.py",
         *(SOURCES / "layers/providers/dokku").glob("*.py"),
     ],

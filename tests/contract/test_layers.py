@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from ci_deploy import ci, layers
+from ci_deploy.commands.assembly import Assembly, every_setting
 from ci_deploy.errors import SettingsError, ToolMissing
 from ci_deploy.layers import LayerClass, discover
 from ci_deploy.layers.base import Layer, Notifier
@@ -24,7 +25,6 @@ from ci_deploy.layers.providers.base import Provider
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.process.cancellation import Cancellation
 from ci_deploy.report.console import Console
-from ci_deploy.run.assembly import Assembly, every_setting
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import Event, on
 from ci_deploy.settings import SECRET_WORDS, Setting, declared, setting, settings
@@ -35,7 +35,9 @@ PACKAGE = '''
 """Layers of another package."""
 
 from ci_deploy.layers.base import Notifier
-from ci_deploy.layers.providers.base import Live, Provider, Ran
+from ci_deploy.layers.providers.base import Provider
+from ci_deploy.state import Live
+from ci_deploy.state import Ran
 from ci_deploy.settings import setting, settings
 
 

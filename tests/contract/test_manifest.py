@@ -19,9 +19,9 @@ from ci_deploy import __version__
 from ci_deploy.ci.base import REPORT_FILE
 from ci_deploy.ci.gitlab import ANNOTATIONS, DOTENV, JUNIT
 from ci_deploy.commands import COMMANDS
+from ci_deploy.commands.assembly import every_setting
 from ci_deploy.errors import Unreachable, exit_codes
 from ci_deploy.report.outputs import OUTPUTS
-from ci_deploy.run.assembly import every_setting
 from ci_deploy.settings import Setting
 from tests.support import ROOT
 from tooling import manifest

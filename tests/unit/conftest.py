@@ -12,7 +12,7 @@ from ci_deploy.ci.base import CI
 from ci_deploy.ci.local import Local
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.process.cancellation import Cancellation
-from ci_deploy.process.change_log import Ledger
+from ci_deploy.process.change_log import ChangeLog
 from ci_deploy.process.runner import Runner
 from ci_deploy.report.console import Console
 
@@ -65,17 +65,17 @@ def cancellation() -> Cancellation:
 
 
 @pytest.fixture
-def ledger(cancellation: Cancellation) -> Ledger:
+def change_log(cancellation: Cancellation) -> ChangeLog:
     """Notes changes; they are made."""
-    return Ledger(lambda _what: None, check=cancellation.check)
+    return ChangeLog(lambda _what: None, check=cancellation.check)
 
 
 @pytest.fixture
-def runner(log: Log, ledger: Ledger, cancellation: Cancellation) -> Iterator[Runner]:
+def runner(log: Log, change_log: ChangeLog, cancellation: Cancellation) -> Iterator[Runner]:
     """Runs real programs; nothing is left running."""
     made = Runner(
         environ={"LANG": "C.UTF-8"},
-        ledger=ledger,
+        change_log=change_log,
         cancellation=cancellation,
         show=log.console.child,
         silent=log.console.silent,

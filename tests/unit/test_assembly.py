@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from ci_deploy import ci
+from ci_deploy.commands.assembly import Assembly
 from ci_deploy.errors import SettingsError
 from ci_deploy.process.cancellation import Cancellation
-from ci_deploy.run.assembly import Assembly
 from tests.unit.conftest import Log
 
 TOKEN = "t0ken-t0ken-t0ken"

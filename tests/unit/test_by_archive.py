@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from ci_deploy.errors import SettingsError
-from ci_deploy.git.archive import by_archive
+from ci_deploy.layers.providers.methods import by_archive
 
 SHA1, SHA256 = "a" * 40, "b" * 64
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ci_deploy.ci import checkouts
 from ci_deploy.ci.local import Local
 from ci_deploy.errors import SettingsError
-from ci_deploy.git import checkouts
 from tests.support import Checkout
 
 

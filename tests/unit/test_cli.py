@@ -267,7 +267,7 @@ def act(assembly, options):
     os.kill(os.getpid(), 15)
     time.sleep(30)
 
-cli.LAST_MOMENT = 0.3
+cli.Phases.GONE = 0.3
 commands.COMMANDS["version"] = commands.CommandSpec(act, "")
 cli.run(["version"])
 """

@@ -9,11 +9,12 @@ from typing import Any, cast
 import pytest
 
 from ci_deploy.errors import SettingsError
+from ci_deploy.layers.providers.compose.checks import check_image_volumes
 from ci_deploy.layers.providers.compose.explain import explain
 from ci_deploy.layers.providers.compose.facts import HostFacts, read_facts
 from ci_deploy.layers.providers.compose.hosts import Host
 from ci_deploy.layers.providers.compose.model import Model, model
-from ci_deploy.layers.providers.compose.start_first import check_images, plan
+from ci_deploy.layers.providers.compose.release import start_first_plan
 from ci_deploy.net.ssh.server import server
 from ci_deploy.run.context import Context
 
@@ -39,8 +40,10 @@ def test_host_is_told_in_which_order_how_many_and_what_has_to_be_ready_before() 
         db={"image": "postgres", "deploy": {"update_config": {"order": "stop-first"}}},
         proxy={"image": "caddy", "depends_on": {"app": {}}},
     )
-    assert plan(found) == "app 1 0 5 no db +job\nworker 0 90 0 no db job\n"
-    assert plan(_model(app={"image": IMAGE})) == "", "a release without it is what it was"
+    assert start_first_plan(found) == "app 1 0 5 no db +job\nworker 0 90 0 no db job\n"
+    assert start_first_plan(_model(app={"image": IMAGE})) == "", (
+        "a release without it is what it was"
+    )
 
 
 @pytest.mark.parametrize(("entry", "fill"), [({"name": "shop_c"}, "yes"), ({"file": "/c"}, "no")])
@@ -50,7 +53,10 @@ def test_host_is_told_where_compose_itself_has_to_fill_the_containers(
     """With what stands in the compose file; a file is mounted."""
     app = {**_first(), "configs": [{"source": "c", "target": "/c"}]}
     text = json.dumps({"name": "shop", "services": {"app": app}, "configs": {"c": entry}})
-    assert plan(model(HostFacts(model=text, written=text), [], "1")) == f"app 1 0 5 {fill}\n"
+    assert (
+        start_first_plan(model(HostFacts(model=text, written=text), [], "1"))
+        == f"app 1 0 5 {fill}\n"
+    )
 
 
 def test_plan_says_what_is_stopped_and_what_is_not() -> None:
@@ -142,6 +148,6 @@ def test_volume_of_the_image_that_runs_has_to_have_a_name(
     found = _model(app={**_first(), "volumes": [{"source": "d", **each} for each in mounts]})
     if refused:
         with pytest.raises(SettingsError, match="/data is a volume without a name"):
-            check_images([host], found)
+            check_image_volumes([host], found)
     else:
-        check_images([host], found)
+        check_image_volumes([host], found)

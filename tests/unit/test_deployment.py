@@ -31,16 +31,16 @@ from ci_deploy.errors import (
     Unreachable,
 )
 from ci_deploy.layers.base import Application, Layer, Notifier, ThirdParty
-from ci_deploy.layers.providers.base import Live, ProcessAction, Provider, Ran
-from ci_deploy.process.cancellation import Cancellation
-from ci_deploy.process.change_log import Ledger
+from ci_deploy.layers.providers.base import Provider
+from ci_deploy.process.cancellation import Cancellation, Phases
+from ci_deploy.process.change_log import ChangeLog
 from ci_deploy.process.runner import Runner
-from ci_deploy.report.notifications import Notice
 from ci_deploy.report.outputs import Report
-from ci_deploy.run import deployment
 from ci_deploy.run.context import Context, CoreSettings
 from ci_deploy.run.deployment import Deployment
 from ci_deploy.run.events import Event, on
+from ci_deploy.run.notifications import Notice
+from ci_deploy.state import Live, ProcessAction, Ran
 from tests.unit.conftest import Log
 
 OLD, NEW = "a" * 40, "b" * 40
@@ -116,7 +116,7 @@ class FakeProvider(Acting, Provider[Any]):
 
     @on(Event.DEPLOY)
     def on_deploy(self) -> None:
-        if self.ctx.ledger.announce("push"):
+        if self.ctx.change_log.announce("push"):
             super().on_deploy()
             if isinstance(self.answer, Live):
                 self.ctx.live = self.answer
@@ -181,7 +181,7 @@ class Scene:
             console=log.console,
             redactor=log.redactor,
             runner=runner,
-            ledger=Ledger(lambda what: log.console.indent(f"→ {what}")),
+            change_log=ChangeLog(lambda what: log.console.indent(f"→ {what}")),
             cancellation=runner.cancellation,
             cleanup=cleanup,
             private_dir=workspace,
@@ -283,7 +283,7 @@ def test_skip(scene: Scene) -> None:
     assert scene.outcomes == ["deploy_skipped"]
     assert (report.live, report.live_revision) == ("web already runs bbbbbbb.", NEW)
     assert [(event.name, event.error) for event in report.events] == [("configure", "")]
-    assert scene.ctx.ledger.changes == []
+    assert scene.ctx.change_log.changes == []
 
 
 def test_optional_layer_that_fails_is_a_warning(scene: Scene) -> None:
@@ -553,7 +553,7 @@ def test_cancel_while_the_last_notice_is_sent_wins_over_success(scene: Scene) ->
 
 
 def test_cancel_ends_the_waiting_for_notices(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deployment, "LEAVE", 0.3)
+    monkeypatch.setattr(Phases, "LEAVE", 0.3)
 
     def hang() -> None:
         scene.ctx.cancellation.sleep(10)
@@ -638,7 +638,7 @@ def test_last_lines_that_were_not_shown_are(scene: Scene) -> None:
 def test_secrets_in_errors_reach_no_output(scene: Scene) -> None:
     scene.ctx.redactor.add("s3cret-s3cret")
     error = DeployFailed("no s3cret-s3cret.", hint="s3cret-s3cret", lines=("s3cret-s3cret",))
-    scene.ctx.ledger.announce("push to s3cret-s3cret")
+    scene.ctx.change_log.announce("push to s3cret-s3cret")
     scene.fail("deploy", error)
     assert "s3cret" not in scene.log.text
     for path in scene.workspace.iterdir():
@@ -713,7 +713,7 @@ def test_outputs_that_cannot_be_written_are_only_warnings(scene: Scene) -> None:
 
 @pytest.fixture
 def plan(scene: Scene) -> Scene:
-    scene.ctx.planning = scene.ctx.ledger.planning = True
+    scene.ctx.planning = scene.ctx.change_log.planning = True
     return scene
 
 

@@ -12,7 +12,6 @@ from typing import Any, cast
 import pytest
 
 from ci_deploy.errors import DeployFailed, Locked, ToolMissing
-from ci_deploy.layers.providers.base import Deployed, Live, ProcessAction
 from ci_deploy.layers.providers.dokku import code, review, verification
 from ci_deploy.layers.providers.dokku.app import HISTORY, OURS, REVIEW, App, State, with_deployment
 from ci_deploy.layers.providers.dokku.config_values import unstorable
@@ -20,6 +19,7 @@ from ci_deploy.layers.providers.dokku.layer import Dokku
 from ci_deploy.layers.providers.dokku.provider import DokkuApp
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.process.program import Result
+from ci_deploy.state import Deployed, Live, ProcessAction
 
 SHA = "a" * 40
 OTHER = "b" * 40

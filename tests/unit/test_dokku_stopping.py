@@ -10,11 +10,11 @@ from typing import Any, cast
 import pytest
 
 from ci_deploy.errors import Unreachable
-from ci_deploy.layers.providers.base import Live
 from ci_deploy.layers.providers.dokku import answers, stopping
 from ci_deploy.layers.providers.dokku.app import App, State
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.process.program import Result
+from ci_deploy.state import Live
 
 SHA = "a" * 40
 APPS = f"""=====> hello app information

@@ -10,12 +10,12 @@ from typing import Any, cast
 import pytest
 
 from ci_deploy.errors import DeployFailed
-from ci_deploy.layers.providers.base import Live
 from ci_deploy.layers.providers.dokku import answers
 from ci_deploy.layers.providers.dokku.app import State
 from ci_deploy.layers.providers.dokku.processes import Health, Process
 from ci_deploy.layers.providers.dokku.upload import Archive
 from ci_deploy.layers.providers.dokku.verification import steady, verify
+from ci_deploy.state import Live
 
 OURS, BEFORE, OTHER = "a" * 40, "b" * 40, "c" * 40
 UP = Process("web 1", "running", "c9eadf8152a", "earlier", 0)

@@ -14,8 +14,8 @@ from ci_deploy.layers.notifiers.github_deployments import DeploymentsSettings, G
 from ci_deploy.net.http import Http
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.process.cancellation import Cancellation
-from ci_deploy.process.change_log import Ledger
-from ci_deploy.report.notifications import BAD, GOOD, NEUTRAL, STARTED, WARN, Notice
+from ci_deploy.process.change_log import ChangeLog
+from ci_deploy.run.notifications import BAD, GOOD, NEUTRAL, STARTED, WARN, Notice
 from tests.standins.forge import GITEA, GITHUB, GITLAB, TOKEN, ForgeStandIn, forge
 
 URL = "https://hello.example.com"
@@ -48,7 +48,7 @@ def layer() -> Layer:
         server: ForgeStandIn, app: str = "web", *, review: bool = False, environment: str = ""
     ) -> GitHubDeployments:
         platform, cancellation = ci.detect(server.environ()), Cancellation()
-        ledger = Ledger(lambda _what: None, check=cancellation.check)
+        change_log = ChangeLog(lambda _what: None, check=cancellation.check)
         warnings: list[str] = []
         ctx: Any = SimpleNamespace(
             ci=platform,
@@ -57,7 +57,7 @@ def layer() -> Layer:
             review=review,
             environment=environment,
             redactor=Redactor(),
-            http=Http(ledger=ledger, cancellation=cancellation, environ={}, ca=""),
+            http=Http(change_log=change_log, cancellation=cancellation, environ={}, ca=""),
             cancellation=SimpleNamespace(sleep=lambda _seconds: None),
             outbox=SimpleNamespace(note=lambda _error: None),
             console=SimpleNamespace(warnings=warnings, warning=warnings.append),

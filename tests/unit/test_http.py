@@ -17,7 +17,7 @@ import pytest
 from ci_deploy.errors import Cancelled, Unreachable
 from ci_deploy.net.http import BODY_LIMIT, Http, HttpError, Response
 from ci_deploy.process.cancellation import Cancellation
-from ci_deploy.process.change_log import Ledger
+from ci_deploy.process.change_log import ChangeLog
 
 SECRET = "t0pS3cretHookPath"
 
@@ -122,10 +122,10 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def make_http(ledger: Ledger, cancellation: Cancellation) -> Callable[..., Http]:
+def make_http(change_log: ChangeLog, cancellation: Cancellation) -> Callable[..., Http]:
     def make(*, planning: bool = False, ca: str = "", **environ: str) -> Http:
-        ledger.planning = planning
-        return Http(ledger=ledger, cancellation=cancellation, environ=environ, ca=ca)
+        change_log.planning = planning
+        return Http(change_log=change_log, cancellation=cancellation, environ=environ, ca=ca)
 
     return make
 
@@ -240,26 +240,28 @@ def test_proxies_of_the_machine_are_used(
 # --- changes ---
 
 
-def test_changes_are_announced_and_sent_once(http: Http, server: Server, ledger: Ledger) -> None:
+def test_changes_are_announced_and_sent_once(
+    http: Http, server: Server, change_log: ChangeLog
+) -> None:
     answer = http.change("POST", f"{server.base}/500", what="do it", json={"a": 1})
     assert (answer.status, answer.planned) == (500, False)
-    assert ledger.changes == ["do it"]
+    assert change_log.changes == ["do it"]
     assert [command for command, _, _ in server.seen] == ["POST"]
 
 
 def test_when_planning_changes_are_only_announced(
-    make_http: Callable[..., Http], server: Server, ledger: Ledger
+    make_http: Callable[..., Http], server: Server, change_log: ChangeLog
 ) -> None:
     http = make_http(planning=True)
     assert http.change("DELETE", f"{server.base}/200", what="remove it").planned
     assert http.read(f"{server.base}/200").status == 200
-    assert ledger.changes == ["remove it"]
+    assert change_log.changes == ["remove it"]
     assert [command for command, _, _ in server.seen] == ["GET"]
 
 
-def test_notices_are_no_changes(http: Http, server: Server, ledger: Ledger) -> None:
+def test_notices_are_no_changes(http: Http, server: Server, change_log: ChangeLog) -> None:
     http.change("POST", f"{server.base}/200", what="")
-    assert ledger.changes == []
+    assert change_log.changes == []
 
 
 def test_retry_after_is_found_in_any_spelling(http: Http, server: Server) -> None:

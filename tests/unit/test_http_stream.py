@@ -13,7 +13,7 @@ import pytest
 from ci_deploy.errors import Cancelled, Unreachable
 from ci_deploy.net.http import Http, HttpError
 from ci_deploy.process.cancellation import Cancellation
-from ci_deploy.process.change_log import Ledger
+from ci_deploy.process.change_log import ChangeLog
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 # Parts, and pauses between them: seconds, or None until the first part has arrived.
@@ -58,8 +58,8 @@ def base() -> Iterator[str]:
 
 
 @pytest.fixture
-def http(ledger: Ledger, cancellation: Cancellation) -> Http:
-    return Http(ledger=ledger, cancellation=cancellation, environ={})
+def http(change_log: ChangeLog, cancellation: Cancellation) -> Http:
+    return Http(change_log=change_log, cancellation=cancellation, environ={})
 
 
 @pytest.mark.parametrize("path", ["/good", "/plain"])

@@ -15,14 +15,15 @@ import pytest
 from ci_deploy.ci.base import CIContext
 from ci_deploy.errors import Unreachable
 from ci_deploy.layers.base import Notifier
-from ci_deploy.layers.providers.base import Live
 from ci_deploy.net.http import HttpError, Response
 from ci_deploy.process.cancellation import Cancellation
-from ci_deploy.report.notifications import BAD, GOOD, NEUTRAL, STARTED, WARN, Notice, defuse
-from ci_deploy.report.notifications import notice as make_notice
 from ci_deploy.report.outputs import Report
-from ci_deploy.report.sending import Outbox, deliver
 from ci_deploy.run.events import Event
+from ci_deploy.run.notifications import BAD, GOOD, NEUTRAL, STARTED, WARN, Notice, defuse
+from ci_deploy.run.notifications import notice as make_notice
+from ci_deploy.run.outbox import Outbox
+from ci_deploy.run.sending import deliver
+from ci_deploy.state import Live
 
 JOINER = "\u2060"
 OLD, NEW = "a" * 40, "b" * 40

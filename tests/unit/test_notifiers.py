@@ -16,7 +16,7 @@ from ci_deploy.layers.notifiers.slack import Slack, SlackSettings, escape
 from ci_deploy.layers.notifiers.webhook import Webhook, WebhookSettings, signature
 from ci_deploy.net.http import Response
 from ci_deploy.net.mail_server import mail_server
-from ci_deploy.report.notifications import BAD, COLOURS, GOOD, Notice, last
+from ci_deploy.run.notifications import BAD, COLOURS, GOOD, Notice, last
 
 CTX: Any = SimpleNamespace()
 CHANGE = "aaaaaaa → bbbbbbb"

@@ -21,8 +21,8 @@ from ci_deploy.layers.notifiers.pull_requests import (
 from ci_deploy.net.http import Http
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.process.cancellation import Cancellation
-from ci_deploy.process.change_log import Ledger
-from ci_deploy.report.notifications import BAD, GOOD, NEUTRAL, STARTED, Notice
+from ci_deploy.process.change_log import ChangeLog
+from ci_deploy.run.notifications import BAD, GOOD, NEUTRAL, STARTED, Notice
 from tests.standins.forge import GITEA, GITHUB, GITLAB, TOKEN, ForgeStandIn, forge
 
 CHANGE = "aaaaaaa → bbbbbbb"
@@ -73,14 +73,14 @@ def comment(tmp_path: Path) -> Comment:
         (tmp_path / "event.json").write_text(json.dumps(event))
         environ = {**server.environ(number), "GITHUB_EVENT_PATH": str(tmp_path / "event.json")}
         platform, cancellation, redactor = ci.detect(environ), Cancellation(), Redactor()
-        ledger = Ledger(lambda _what: None, check=cancellation.check)
+        change_log = ChangeLog(lambda _what: None, check=cancellation.check)
         redactor.add("s3cret-of-the-app")
         ctx: Any = SimpleNamespace(
             ci=platform,
             facts=platform.context,
             app=app,
             redactor=redactor,
-            http=Http(ledger=ledger, cancellation=cancellation, environ={}, ca=""),
+            http=Http(change_log=change_log, cancellation=cancellation, environ={}, ca=""),
             cancellation=SimpleNamespace(sleep=lambda _seconds: None),
             outbox=SimpleNamespace(note=lambda _error: None),
         )

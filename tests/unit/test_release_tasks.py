@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from types import SimpleNamespace
 from typing import cast
 
@@ -21,6 +22,8 @@ def ctx(folder: str = "", **files: str) -> Context:
     repository = SimpleNamespace(files=lambda _, *paths: [there.get(path, "") for path in paths])
     settings = SimpleNamespace(app_dir=folder)
     made = SimpleNamespace(revision="a" * 40, repository=repository, settings=settings)
+    made.in_app_dir = partial(Context.in_app_dir, cast("Context", made))
+    made.texts = partial(Context.texts, cast("Context", made))
     return cast("Context", made)
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from ci_deploy.errors import Cancelled, DeployFailed, OutcomeUnknown, ToolMissing, Unreachable
 from ci_deploy.process import child
-from ci_deploy.process.cancellation import Cancellation
-from ci_deploy.process.change_log import Ledger
+from ci_deploy.process.cancellation import Cancellation, Phases
+from ci_deploy.process.change_log import ChangeLog
 from ci_deploy.process.program import Change, Command, CommandFailed, Result
 from ci_deploy.process.runner import Runner
 from tests.support import alive, until
@@ -122,14 +122,14 @@ def test_children_get_only_what_is_allowed_and_what_is_theirs(
 
 
 def test_programs_of_the_system_come_before_those_of_the_given_path(
-    tmp_path: Path, log: Log, ledger: Ledger, cancellation: Cancellation
+    tmp_path: Path, log: Log, change_log: ChangeLog, cancellation: Cancellation
 ) -> None:
     for name in ("cat", "only-there"):
         (tmp_path / name).write_text("#!/bin/sh\necho evil\n")
         (tmp_path / name).chmod(0o755)
     made = Runner(
         environ={},
-        ledger=ledger,
+        change_log=change_log,
         cancellation=cancellation,
         show=log.console.child,
         silent=log.console.silent,
@@ -172,7 +172,7 @@ def test_several_changes_run_side_by_side_with_their_prefixes(runner: Runner, lo
     ]
     results = runner.change_all(changes, ok=None)
     assert [result.exit_code for result in results] == [0, 3]
-    assert runner.ledger.changes == ["change a", "change b"]
+    assert runner.change_log.changes == ["change a", "change b"]
     assert sorted(log.lines) == ["  │ [a] a", "  │ [b] b"]
 
 
@@ -241,7 +241,7 @@ def test_program_that_ignores_term_is_killed_after_the_grace(runner: Runner, log
     started, stubborn = time.monotonic(), sh(HARD + "echo ready; while :; do sleep 0.1; done")
     with pytest.raises(OutcomeUnknown):
         runner.change(stubborn, what="x", timeout=once_heard(log))
-    assert child.GRACE <= time.monotonic() - started < child.GRACE + 5
+    assert Phases.STOP <= time.monotonic() - started < Phases.STOP + 5
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_change_is_announced_shown_and_watched(runner: Runner, log: Log) -> None
     result = runner.change(
         sh("echo one; echo two >&2; printf three"), what="do it", watch=watched.append
     )
-    assert runner.ledger.changes == ["do it"]
+    assert runner.change_log.changes == ["do it"]
     assert watched == ["one", "two", "three"]
     assert result.lines == ("one", "two", "three")
     assert log.lines == ["  │ one", "  │ two", "  │ three"]
@@ -292,9 +292,9 @@ def test_change_that_fails_is_told_in_the_words_of_the_change(runner: Runner) ->
 
 
 def test_when_planning_changes_are_announced_and_nothing_runs(
-    runner: Runner, ledger: Ledger, tmp_path: Path
+    runner: Runner, change_log: ChangeLog, tmp_path: Path
 ) -> None:
-    ledger.planning = True
+    change_log.planning = True
     touch = ["touch", str(tmp_path / "touched")]
     results = [
         runner.change(touch, what="touch it"),
@@ -304,7 +304,7 @@ def test_when_planning_changes_are_announced_and_nothing_runs(
     assert results == [Result(tuple(touch), planned=True)] * 3
     assert len(runner.read_all([Command(["true"])], beside=Change(Command(touch), "beside"))) == 1
     assert runner.read(["echo", "read"]).text == "read"
-    assert ledger.changes == ["touch it", "again", "save it", "beside"]
+    assert change_log.changes == ["touch it", "again", "save it", "beside"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -360,7 +360,7 @@ def test_cancel_ends_a_read_at_once(runner: Runner, cancellation: Cancellation) 
 def test_cancel_ends_all_that_run_at_once_also_the_stubborn(
     runner: Runner, cancellation: Cancellation, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(child, "GRACE", 0.3)
+    monkeypatch.setattr(Phases, "STOP", 0.3)
     ready, pressed = tmp_path / "ready", []
 
     def press() -> None:

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from ci_deploy.errors import Cancelled
-from ci_deploy.process.change_log import Ledger
+from ci_deploy.process.change_log import ChangeLog
 from ci_deploy.process.program import Change, Command
 from ci_deploy.process.runner import Runner
 from tests.unit.conftest import Log
@@ -75,11 +75,11 @@ def test_stdin_stays_open_as_long_as_its_writer(runner: Runner) -> None:
     assert sieve.heard == b"hello\nend of file\nover\n"
 
 
-def test_when_planning_nothing_runs(runner: Runner, ledger: Ledger) -> None:
-    ledger.planning = True
+def test_when_planning_nothing_runs(runner: Runner, change_log: ChangeLog) -> None:
+    change_log.planning = True
     result = runner.sift(_change("exit 3"), Until())
     assert result.planned
-    assert ledger.changes == ["talk to it"]
+    assert change_log.changes == ["talk to it"]
 
 
 def test_cancel_stops_it(runner: Runner) -> None:

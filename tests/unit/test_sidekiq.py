@@ -12,8 +12,9 @@ import pytest
 from ci_deploy.errors import OutcomeUnknown, SettingsError
 from ci_deploy.layers.applications.rails import Rails, RailsSettings, process_names
 from ci_deploy.layers.applications.sidekiq import Sidekiq
-from ci_deploy.layers.providers.base import Live, ProcessAction, Provider
+from ci_deploy.layers.providers.base import Provider
 from ci_deploy.process.runner import Runner
+from ci_deploy.state import Live, ProcessAction
 from tests.unit.conftest import Log
 from tests.unit.test_deployment import BEFORE, FakeProvider, Scene
 

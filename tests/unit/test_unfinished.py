@@ -12,9 +12,9 @@ import pytest
 from ci_deploy.errors import DeployFailed, OutcomeUnknown, SkipDeploy, Unreachable
 from ci_deploy.layers.applications.commands import TO_BE_RUN, Commands, CommandsSettings
 from ci_deploy.layers.base import Layer
-from ci_deploy.layers.providers.base import Live
 from ci_deploy.process.runner import Runner
 from ci_deploy.run.events import Event
+from ci_deploy.state import Live
 from tests.unit.conftest import Log
 from tests.unit.test_deployment import (
     AFTER,
@@ -37,7 +37,7 @@ class Noting(FakeProvider):
     text = ""
 
     def note(self, text: str) -> None:
-        if self.ctx.ledger.announce("note"):
+        if self.ctx.change_log.announce("note"):
             self.text = text
 
     def noted(self) -> str:

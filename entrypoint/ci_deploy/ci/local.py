@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from ci_deploy.ci import checkouts, origin
 from ci_deploy.ci.base import CI, CIContext
-from ci_deploy.git import checkouts, origin
 
 # Where a change comes from, on CI that is not known otherwise: two variables that differ in a fork.
 SLUGS = {

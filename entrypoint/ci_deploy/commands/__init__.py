@@ -9,16 +9,17 @@ from typing import Any, NamedTuple
 
 from ci_deploy import __version__
 from ci_deploy.commands import inquiries
+from ci_deploy.commands.assembly import Assembly, every_setting
 from ci_deploy.commands.doctor import examine, open_checkout
 from ci_deploy.commands.versions import tool_versions
 from ci_deploy.errors import Cancelled, DeployError, Problem, SettingsError, SkipDeploy, UsageError
 from ci_deploy.layers.applications.framework import Framework
+from ci_deploy.process.cancellation import Phases
 from ci_deploy.report import console as style
 from ci_deploy.report.outputs import Report
 from ci_deploy.run import guards
-from ci_deploy.run.assembly import Assembly, every_setting
 from ci_deploy.run.context import Context
-from ci_deploy.run.deployment import FLOWS, LEAVE, Deployment
+from ci_deploy.run.deployment import FLOWS, Deployment
 from ci_deploy.run.review_app import ReviewApp, ReviewSettings
 
 # All but their output goes to stderr.
@@ -53,7 +54,7 @@ def _run_events(
     if not wanted.enabled:
         return _nothing(assembly, command, "disabled", "CI_DEPLOY is false: nothing was done.")
     try:
-        guards.check_job(assembly, command, options)
+        assembly.check_job(command, options)
     except SkipDeploy as skip:
         return _nothing(assembly, command, "skipped", str(skip))
     arguments = {**vars(options), "revision": next(iter(words), "")}
@@ -151,7 +152,7 @@ def run(assembly: Assembly, options: argparse.Namespace) -> int:
     try:
         return ctx.provider.run(command).exit_code
     except Cancelled:
-        ctx.cancellation.leave(LEAVE)
+        ctx.cancellation.leave(Phases.LEAVE)
         ctx.provider.interrupted()
         raise
 

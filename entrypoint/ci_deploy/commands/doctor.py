@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ci_deploy.ci.checkouts import top
 from ci_deploy.ci.local import Local
 from ci_deploy.commands.versions import TOOL_OF, tool_versions
 from ci_deploy.errors import Problem, Refused, SettingsError
-from ci_deploy.git.checkouts import top
 from ci_deploy.layers.base import Layer
-from ci_deploy.layers.providers.base import Live
 from ci_deploy.report import console as style
 from ci_deploy.run import guards
 from ci_deploy.run.context import Context
+from ci_deploy.state import Live
 
 
 def examine(ctx: Context, layers: Sequence[Layer[Any]]) -> dict[str, Any]:

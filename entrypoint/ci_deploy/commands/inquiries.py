@@ -8,20 +8,19 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from ci_deploy.commands.assembly import Assembly
 from ci_deploy.errors import UsageError
-from ci_deploy.layers.providers.base import Deployed, Live
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.output.relay import clean
-from ci_deploy.run import guards
-from ci_deploy.run.assembly import Assembly
 from ci_deploy.run.context import Context
+from ci_deploy.state import Deployed, Live
 
 
 def ready(
     assembly: Assembly, options: argparse.Namespace, *, planning: bool = False
 ) -> tuple[Context, list[Any]]:
     """The layers of a command without events, connecting. Raises SettingsError, Refused."""
-    guards.check_job(assembly, options.command, options)
+    assembly.check_job(options.command, options)
     ctx, layers = assembly.context(options.command, planning=planning, arguments=vars(options))
     for layer in layers:
         layer.begin()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ci_deploy.run.context import Context
+from ci_deploy.git.repository import Repository
 
 EXECUTABLE, LINK = "100755", "120000"
 
@@ -35,22 +35,12 @@ class Entry(NamedTuple):
         return found.hexdigest() == self.blob and executable
 
 
-def texts(ctx: Context, *names: str) -> list[str]:
-    """The texts of files in the app's directory at this run's revision; empty for what is none."""
-    if not ctx.revision:
-        return [""] * len(names)
-    return ctx.repository.files(ctx.revision, *(in_app_dir(ctx, name) for name in names))
-
-
-def in_app_dir(ctx: Context, name: str) -> str:
-    """The path in the repository of what is in the app's directory."""
-    return f"{ctx.settings.app_dir}/{name}" if ctx.settings.app_dir else name
-
-
-def entries(ctx: Context, revision: str, folder: str, paths: Sequence[str]) -> list[Entry]:
+def entries(
+    repository: Repository, revision: str, folder: str, paths: Sequence[str]
+) -> list[Entry]:
     """The files of a commit at or under `paths` of a folder; none where there is no such commit."""
     wanted = [posixpath.normpath(posixpath.join(folder, path)) for path in paths]
-    listed = ctx.repository.git("ls-tree", "-r", "-z", revision, "--", *wanted, ok=None)
+    listed = repository.git("ls-tree", "-r", "-z", revision, "--", *wanted, ok=None)
     if listed.exit_code:
         return []
     found = []
@@ -61,21 +51,21 @@ def entries(ctx: Context, revision: str, folder: str, paths: Sequence[str]) -> l
     return found
 
 
-def is_checked_out(ctx: Context, revision: str) -> bool:
+def is_checked_out(repository: Repository, revision: str) -> bool:
     """Whether HEAD is the commit, or the platform's merge of it."""
-    head = ctx.repository.head
+    head = repository.head
     if not head or head == revision:
         return head == revision
-    parents = ctx.repository.git("rev-parse", f"{head}^@", ok=None)
+    parents = repository.git("rev-parse", f"{head}^@", ok=None)
     return parents.exit_code == 0 and revision in parents.text.split()
 
 
-def export(ctx: Context, revision: str) -> Path:
-    """All files of a commit in the private directory."""
-    folder = ctx.private_dir / f"files-{revision[:12]}"
+def export(repository: Repository, directory: Path, revision: str) -> Path:
+    """All files of a commit below a private directory."""
+    folder = directory / f"files-{revision[:12]}"
     if not folder.is_dir():
         folder.mkdir()
         environ = {"GIT_INDEX_FILE": f"{folder}.index", "GIT_WORK_TREE": str(folder)}
-        ctx.repository.git("read-tree", revision, env=environ)
-        ctx.repository.git("checkout-index", "--all", "--force", env=environ, timeout=600.0)
+        repository.git("read-tree", revision, env=environ)
+        repository.git("checkout-index", "--all", "--force", env=environ, timeout=600.0)
     return folder

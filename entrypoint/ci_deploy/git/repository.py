@@ -11,32 +11,15 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ci_deploy.ci import origin
 from ci_deploy.ci.base import CI
+from ci_deploy.ci.checkouts import Checkout
+from ci_deploy.ci.origin import SAFE, configured
 from ci_deploy.errors import Problem, SettingsError, Unreachable
-from ci_deploy.git import blobs, origin, revision
-from ci_deploy.git.checkouts import Checkout
-from ci_deploy.git.origin import SAFE, configured
+from ci_deploy.git import blobs, revision
 from ci_deploy.process.program import Command, Result
 from ci_deploy.process.programs import ALWAYS
 from ci_deploy.process.runner import Runner
-from ci_deploy.settings import setting, settings
-
-
-@settings
-class GitSettings:
-    """How the code gets to the provider."""
-
-    method: str = setting(
-        "DEPLOY_METHOD",
-        "How the code gets there; `auto` takes a push, or an archive where the revision has LFS "
-        "files, or the clone is shallow and cannot be deepened",
-        default="auto",
-        choices=("auto", "push", "archive", "image"),
-    )
-    force_push: bool = setting(
-        "FORCE_PUSH", "Replace a history that has diverged (always with a lease)", default=False
-    )
-
 
 NO_OBJECT = (0, 1, 128)  # exit codes of a question after something that may not be there
 NO_BRANCH = 2  # exit code of `ls-remote --exit-code`

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from ci_deploy.errors import Problem, spelled
-from ci_deploy.report.notifications import Notice, notice
+from ci_deploy.layers.priorities import Before, Outcome
 from ci_deploy.run.events import Event, on
+from ci_deploy.run.notifications import Notice, notice
 from ci_deploy.settings import Setting, declared, setting, settings
 from ci_deploy.settings.lines import NAME
 from ci_deploy.settings.sources import Source
@@ -75,6 +76,10 @@ class Layer(ABC, Generic[S]):
     def begin(self) -> None:
         """The run starts: begin what takes time (connections), without waiting for it."""
 
+    def preview(self, notice: Notice) -> str:  # noqa: ARG002
+        """What it would send to people, as `plan` shows it; empty for nothing."""
+        return ""
+
     @classmethod
     def declarations(cls) -> tuple[Setting, ...]:
         """The settings it declares."""
@@ -123,20 +128,19 @@ class Notifier(Layer[S]):
         """Send it, in a thread of its own. Raises DeployError."""
 
     def preview(self, notice: Notice) -> str:
-        """What would be sent, as `plan` shows it."""
         return notice.text()
 
     # Early among the handlers of an outcome: the message is on its way while others tidy up.
-    @on(Event.PRE_DEPLOY, priority=50)
-    @on(Event.ROLLBACK, priority=50)
-    @on(Event.PROMOTE, priority=50)
-    @on(Event.DEPLOY_SUCCEEDED, priority=50)
-    @on(Event.DEPLOY_SKIPPED, priority=50)
-    @on(Event.DEPLOY_FAILED, priority=50)
-    @on(Event.ROLLBACK_SUCCEEDED, priority=50)
-    @on(Event.ROLLBACK_FAILED, priority=50)
-    @on(Event.DESTROY_SUCCEEDED, priority=50)
-    @on(Event.DESTROY_FAILED, priority=50)
+    @on(Event.PRE_DEPLOY, Before.TELL)
+    @on(Event.ROLLBACK, Before.TELL)
+    @on(Event.PROMOTE, Before.TELL)
+    @on(Event.DEPLOY_SUCCEEDED, Outcome.TELL)
+    @on(Event.DEPLOY_SKIPPED, Outcome.TELL)
+    @on(Event.DEPLOY_FAILED, Outcome.TELL)
+    @on(Event.ROLLBACK_SUCCEEDED, Outcome.TELL)
+    @on(Event.ROLLBACK_FAILED, Outcome.TELL)
+    @on(Event.DESTROY_SUCCEEDED, Outcome.TELL)
+    @on(Event.DESTROY_FAILED, Outcome.TELL)
     def tell(self) -> None:
         """Tell what has just happened, in the background."""
         if not self.ctx.planning:

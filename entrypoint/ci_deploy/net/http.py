@@ -23,7 +23,7 @@ from ci_deploy import __version__
 from ci_deploy.errors import DeployError, Unreachable
 from ci_deploy.net.streaming import as_it_comes
 from ci_deploy.process.cancellation import Cancellation
-from ci_deploy.process.change_log import Ledger
+from ci_deploy.process.change_log import ChangeLog
 from ci_deploy.settings.parsers import NOTHING
 
 CONNECT = 10.0  # seconds until a stream has to begin
@@ -80,12 +80,12 @@ class Http:
     def __init__(
         self,
         *,
-        ledger: Ledger,
+        change_log: ChangeLog,
         cancellation: Cancellation,
         environ: Mapping[str, str],
         ca: str = "",
     ) -> None:
-        self._ledger = ledger
+        self._change_log = change_log
         self._cancellation = cancellation
         given = (ca, *(environ.get(name, "") for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")))
         system = SYSTEM_BUNDLE if Path(SYSTEM_BUNDLE).is_file() else True
@@ -100,7 +100,7 @@ class Http:
     ) -> Response:
         """POST, PUT, PATCH or DELETE, sent once. `what` says the change in words; empty for a
         notice that is no change of the app. Raises Unreachable, Cancelled."""
-        if not self._ledger.announce(what) and what:
+        if not self._change_log.announce(what) and what:
             return Response(200, planned=True)
         return self._request(method, url, timeout, allow_redirects=False, **options)
 

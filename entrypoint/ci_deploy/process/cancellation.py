@@ -23,6 +23,19 @@ KILLED = {-signum for signum in SIGNALS}  # exit codes of children
 CUT = {128, 255}  # how git and ssh end when what they talk through is killed
 
 
+class Phases:
+    """What happens after the signal, in this order, and the seconds that each part has.
+
+    GitLab's and GitHub's runners kill ten seconds (some 7.5) after their first signal.
+    """
+
+    STOP = 1.0  # our children have had TERM; then they get KILL
+    LEAVE = 3.0  # for all that follows: the build is stopped, what is live is asked, …
+    TRUTH = 1.0  # … of which so much stays for the question, whatever hangs before it,
+    RESTORE = 1.0  # … and so much for restores and notices, whatever hangs before them
+    GONE = 4.8  # after the signal: the process and its private directory, whatever hangs
+
+
 class Cancellation:
     """Has the user cancelled, and how much time is left to leave cleanly."""
 

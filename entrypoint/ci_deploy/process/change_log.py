@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
-class Ledger:
+class ChangeLog:
     """Every change outside this process is announced here first, by the runner or by HTTP."""
 
     def __init__(

@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ci_deploy.process.cancellation import Cancellation
+from ci_deploy.process.cancellation import Cancellation, Phases
 from ci_deploy.process.program import Timeout
 
-GRACE = 1.0  # seconds between TERM and KILL
 SILENCE = 30.0  # seconds after which a silent child is mentioned
 READ_LIMIT = 8 * 2**20  # bytes kept of what a read prints: servers are not trusted
 LEFTOVERS = 2.0  # seconds to read on after a child's end, while a grandchild holds the pipe
@@ -107,7 +106,7 @@ def close(*fds: int) -> None:
             os.close(fd)
 
 
-def stop(children: Sequence[Child], grace: float = GRACE) -> None:
+def stop(children: Sequence[Child], grace: float = Phases.STOP) -> None:
     """TERM to each group, `grace` seconds, KILL; nothing that they have started is left."""
     running = [child for child in children if child.alive]
     for child in running:
@@ -144,7 +143,7 @@ class Pump:
             self._register(children, selector)
             while not _all_done(children, selector):
                 if self._cancellation.pending:
-                    return stop(children, GRACE - (time.monotonic() - self._cancellation.at))
+                    return stop(children, Phases.STOP - (time.monotonic() - self._cancellation.at))
                 deadline = min(until, timeout()) if callable(timeout) else until
                 left = min(deadline - time.monotonic(), self._cancellation.left())
                 if left <= 0:

@@ -21,7 +21,7 @@ import sh
 from ci_deploy.errors import DeployFailed, ToolMissing
 from ci_deploy.process import programs
 from ci_deploy.process.cancellation import Cancellation
-from ci_deploy.process.change_log import Ledger
+from ci_deploy.process.change_log import ChangeLog
 from ci_deploy.process.child import Child, Pump, close, dying_with_parent, kept, readable, stop
 from ci_deploy.process.program import Change, Command, CommandFailed, Result, Sieve, Timeout, find
 
@@ -37,7 +37,7 @@ class Runner:
         self,
         *,
         environ: Mapping[str, str],
-        ledger: Ledger,
+        change_log: ChangeLog,
         cancellation: Cancellation,
         show: Callable[..., contextlib.AbstractContextManager[Any]],
         silent: Callable[[float], None],
@@ -48,7 +48,7 @@ class Runner:
         own = str(Path(sys.prefix, "bin"))
         self._path = os.pathsep.join(filter(None, (own, STANDARD_PATH, path)))
         self.environ = {**environ, "PATH": self._path}
-        self.ledger = ledger
+        self.change_log = change_log
         self.cancellation = cancellation
         self.debug: Callable[[str], None] = lambda _: None  # shown what is started
         self._show = show
@@ -100,7 +100,7 @@ class Runner:
         `beside` is a change that is made at the same time; its result comes last.
         """
         self.cancellation.check()
-        if beside and self.ledger.announce(beside.what):
+        if beside and self.change_log.announce(beside.what):
             commands = [*commands, beside.command]
         children = [self._start(command) for command in commands]
         printed = [(bytearray(), bytearray()) for _ in children]
@@ -149,7 +149,7 @@ class Runner:
         ok: Sequence[int] | None = (0,),
     ) -> list[Result]:
         """The same for several at once. All come to their end, whatever becomes of the others."""
-        announced = [self.ledger.announce(change.what) for change in changes]
+        announced = [self.change_log.announce(change.what) for change in changes]
         if not all(announced):
             return [Result(tuple(change.command.argv), planned=True) for change in changes]
         for change in changes:
@@ -180,7 +180,7 @@ class Runner:
         Any exit code is returned; `timed_out` when the sieve's deadline has ended it; what it says
         on stderr is in `err`. Raises ToolMissing, Cancelled.
         """
-        if not self.ledger.announce(change.what):
+        if not self.change_log.announce(change.what):
             return Result(tuple(change.command.argv), planned=True)
         with self._show(prefix=change.prefix, watch=change.watch, quiet=change.quiet) as relay:
             sift = lambda data: relay.feed(sieve.feed(data))  # noqa: E731
@@ -194,7 +194,7 @@ class Runner:
 
         Announced like a change, since it takes its time. Raises CommandFailed.
         """
-        if not self.ledger.announce(what):
+        if not self.change_log.announce(what):
             return Result(tuple(command.argv), planned=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             result = self._listen(command, file.write, float("inf"))

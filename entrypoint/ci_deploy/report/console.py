@@ -11,8 +11,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
-from ci_deploy.ci.base import CI
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.output.relay import Relay, clean
 
@@ -21,12 +21,31 @@ CHILD = "  │ "
 BOX = 96  # columns within the closing box
 
 
+class Platform(Protocol):
+    """The log commands of a CI platform."""
+
+    def annotate(self, level: str, title: str, message: str) -> str:
+        """A line that the platform shows on its overview; empty where it has none."""
+
+    def mask(self, values: Iterable[str]) -> Iterable[str]:
+        """Lines that tell the platform what to hide."""
+
+    def section_start(self, name: str, title: str) -> str:
+        """The line that opens a section of the log."""
+
+    def section_end(self, name: str) -> str:
+        """The line that closes it; empty for none."""
+
+    def shield(self) -> tuple[str, str]:
+        """Lines before and after a child's output that switch log commands off and on."""
+
+
 class Console:
     """Writes the log. `fd` is a descriptor: lines of our own and of children share one stream."""
 
     def __init__(
         self,
-        ci: CI,
+        ci: Platform,
         redactor: Redactor,
         *,
         fd: int = 1,

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Protocol
 
-from ci_deploy.layers.base import Layer, Notifier
-from ci_deploy.layers.providers.base import Live
 from ci_deploy.report import console as style
-from ci_deploy.report.notifications import TOLD, notice
 from ci_deploy.report.outputs import Report
 from ci_deploy.run.context import Context
-from ci_deploy.run.events import Event
+from ci_deploy.run.events import Event, Subscriber
+from ci_deploy.run.notifications import TOLD, Notice, notice
+from ci_deploy.state import Live
+
+
+class Announcing(Subscriber, Protocol):
+    """A layer, which may tell people."""
+
+    def preview(self, notice: Notice) -> str:
+        """What it would send, as `plan` shows it; empty for nothing."""
 
 
 def close(ctx: Context) -> None:
     """Print the box, write the outputs for the last time."""
     report = ctx.report
     report.compare_url = ctx.facts.compare_url(report.previous_revision, report.live_revision)
-    report.changes = [ctx.redactor.text(change) for change in ctx.ledger.changes]
+    report.changes = [ctx.redactor.text(change) for change in ctx.change_log.changes]
     report.warnings += ctx.console.warnings
     report.finished = True
     if ctx.command == "destroy" and not report.exit_code and not ctx.planning:
@@ -64,20 +70,19 @@ def _box(ctx: Context, report: Report) -> None:
 
 def _facts(ctx: Context, report: Report) -> str:
     if ctx.planning:
-        count = len(ctx.ledger.changes)
+        count = len(ctx.change_log.changes)
         return f"{count or 'no'} change{'' if count == 1 else 's'} would be made"
     before = f"before: {report.previous_revision[:7] or 'nothing that is known'}"
     took = f"{report.duration:.1f} s"
     return " · ".join([before, took] if report.changed else [took])
 
 
-def show_notices(ctx: Context, layers: Sequence[Layer[Any]], events: Sequence[Event]) -> None:
+def show_notices(ctx: Context, layers: Sequence[Announcing], events: Sequence[Event]) -> None:
     """What each notifier would send, in its own form, for `plan`."""
     for layer in layers:
-        if isinstance(layer, Notifier):
-            for event in filter(TOLD.__contains__, events):
+        for event in filter(TOLD.__contains__, events):
+            if shown := layer.preview(notice(ctx, event)):
                 ctx.console.line(f"{layer.name} would send:")
-                shown = layer.preview(notice(ctx, event))
                 ctx.console.indent("\n".join(f"┃ {line}" for line in shown.splitlines()))
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ci_deploy.errors import Problem, SettingsError
-from ci_deploy.report.sending import Outbox
 from ci_deploy.run.events import Event
+from ci_deploy.run.outbox import Outbox
 from ci_deploy.settings import parsers as values
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import suggestion, words
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 
     from ci_deploy.ci.base import CI, CIContext
     from ci_deploy.git.repository import Repository
-    from ci_deploy.layers.providers.base import Live, Provider, Step
+    from ci_deploy.layers.providers.base import Provider
     from ci_deploy.net.http import Http
     from ci_deploy.output.redaction import Redactor
     from ci_deploy.process.cancellation import Cancellation
-    from ci_deploy.process.change_log import Ledger
+    from ci_deploy.process.change_log import ChangeLog
     from ci_deploy.process.runner import Runner
     from ci_deploy.report.console import Console
     from ci_deploy.report.outputs import Report
     from ci_deploy.run.review_app import ReviewApp
+    from ci_deploy.state import Live, Step
 
 GUARDS = ("freeze", "fork", "untrusted")
 SOCKET_ROOM = 60  # bytes of the private directory's path: control sockets have at most 90
@@ -150,7 +151,7 @@ class Context:
     console: Console
     redactor: Redactor
     runner: Runner
-    ledger: Ledger
+    change_log: ChangeLog
     cancellation: Cancellation
     cleanup: ExitStack
     private_dir: Path
@@ -201,6 +202,16 @@ class Context:
         """The checkout that is deployed; outputs are written to the job's own."""
         return self.repository.checkout.path
 
+    def in_app_dir(self, name: str) -> str:
+        """The path in the repository of what is in the app's directory."""
+        return f"{self.settings.app_dir}/{name}" if self.settings.app_dir else name
+
+    def texts(self, *names: str) -> list[str]:
+        """The texts of files in the app's directory at this run's revision; empty for none."""
+        if not self.revision:
+            return [""] * len(names)
+        return self.repository.files(self.revision, *map(self.in_app_dir, names))
+
     @property
     def provider(self) -> Provider[Any]:
         """The one active provider."""
@@ -223,7 +234,7 @@ class Context:
             from ci_deploy.net.http import Http
 
             self._http = Http(
-                ledger=self.ledger,
+                change_log=self.change_log,
                 cancellation=self.cancellation,
                 environ=self.environ,
                 ca=self.settings.ca_bundle,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Sequence
-from typing import Any
 
 from ci_deploy.errors import (
     Cancelled,
@@ -27,14 +26,14 @@ from ci_deploy.errors import (
     Unauthorized,
     Unhealthy,
 )
-from ci_deploy.layers.base import Layer
-from ci_deploy.layers.providers.base import Live
 from ci_deploy.process import limits
+from ci_deploy.process.cancellation import Phases
 from ci_deploy.report import console as style
 from ci_deploy.report.outputs import EventReport
 from ci_deploy.run import closing
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import Event, EventManager, Handler
+from ci_deploy.state import Live
 
 # command → its ordinary events; then what follows when they went well, were skipped, went wrong
 DEPLOY = (Event.CONFIGURE, Event.PROVISION, Event.PRE_DEPLOY, Event.DEPLOY, Event.POST_DEPLOY)
@@ -49,12 +48,9 @@ FLOWS: dict[str, tuple[tuple[Event, ...], tuple[Event, Event, Event]]] = {
     "promote": ((Event.CONFIGURE, Event.PROMOTE), DEPLOYED),
 }
 SUCCESS = {"rollback": "is back on", "destroy": "is removed"}  # else: it runs the revision
-LEAVE = 3.0  # seconds for questions, restores and notices after a cancel
-FOR_RESTORES = 1.0  # of them, whatever hangs before
-FOR_THE_TRUTH = 1.0  # of them, whatever hangs while a build is stopped
 NOTICES = 15.0  # seconds that all notices together may hold up a run
 ROLLBACK_TIMEOUT = 600.0  # seconds for ROLLBACK_ON_FAILURE, even when DEPLOY_TIMEOUT has passed
-AFTER_DEADLINE = 30.0  # seconds for the same when DEPLOY_TIMEOUT has passed
+AFTER_DEADLINE = 30.0  # seconds for questions, restores and notices when DEPLOY_TIMEOUT has passed
 # These say themselves what happened; "the new revision is not live" would say less.
 SAY_IT_THEMSELVES = (SettingsError, ToolMissing, Unauthorized, Locked, Refused, RolledBack)
 
@@ -62,7 +58,7 @@ SAY_IT_THEMSELVES = (SettingsError, ToolMissing, Unauthorized, Locked, Refused, 
 class Deployment:
     """One run of one command with its layers."""
 
-    def __init__(self, ctx: Context, layers: Sequence[Layer[Any]]) -> None:
+    def __init__(self, ctx: Context, layers: Sequence[closing.Announcing]) -> None:
         self.ctx = ctx
         self.layers = layers
         self.report = ctx.report
@@ -137,7 +133,7 @@ class Deployment:
     def _fail(self, error: Exception) -> None:
         """Ask what is live, tell it, restore what was changed for the time of the deploy."""
         if isinstance(error, Cancelled):
-            self.ctx.cancellation.leave(LEAVE)
+            self.ctx.cancellation.leave(Phases.LEAVE)
             self._interrupt()
         self.ctx.runner.until = time.monotonic() + AFTER_DEADLINE
         failed = self.events.current
@@ -178,7 +174,7 @@ class Deployment:
                     return error
                 self.ctx.provider.roll_back(before.revision)
             except Cancelled as cancelled:
-                self.ctx.cancellation.leave(LEAVE)
+                self.ctx.cancellation.leave(Phases.LEAVE)
                 self._interrupt()
                 return cancelled
             except Exception as second:  # noqa: BLE001 - then the failed release is what is live
@@ -189,7 +185,7 @@ class Deployment:
     def _interrupt(self) -> None:
         """Stop what this run has started on the other side."""
         try:
-            with self.ctx.cancellation.reserve(FOR_THE_TRUTH + FOR_RESTORES):
+            with self.ctx.cancellation.reserve(Phases.TRUTH + Phases.RESTORE):
                 self.ctx.provider.interrupted()
         except Exception as error:  # noqa: BLE001 - the truth and the restores must follow
             self.ctx.console.debug(f"could not be stopped: {error}")
@@ -200,7 +196,7 @@ class Deployment:
         """What the error means, given what the provider says is live."""
         known = error if isinstance(error, Ending) else DeployFailed(f"a bug: {error!r}")
         before = self.ctx.before
-        if not self.ctx.ledger.changes or self.ctx.planning:
+        if not self.ctx.change_log.changes or self.ctx.planning:
             if before:
                 self._note_live(before)
                 self.report.live = closing.what_is_live(self.ctx, before, before)
@@ -224,7 +220,7 @@ class Deployment:
         """What the provider says is live; None when it cannot be asked."""
         self._grant_time()
         try:
-            with self.ctx.cancellation.reserve(FOR_RESTORES):
+            with self.ctx.cancellation.reserve(Phases.RESTORE):
                 return self.ctx.provider.live()
         except Exception as error:  # noqa: BLE001 - not knowing is an answer here
             self.ctx.console.debug(f"what is live cannot be asked: {error}")
@@ -254,7 +250,7 @@ class Deployment:
     def _grant_time(self) -> None:
         """A cancel ends what runs; the restores and notices after it have their seconds."""
         if self.ctx.cancellation.pending:
-            self.ctx.cancellation.leave(LEAVE)
+            self.ctx.cancellation.leave(Phases.LEAVE)
 
     def _close(self, status: str, code: int) -> None:
         """Fix the result, before the handlers of the outcome look at it; restores and notices have
@@ -272,7 +268,7 @@ class Deployment:
     def _finish(self) -> None:
         """The last things of every run: a late cancel, notices that could not be sent, the end."""
         report, ctx = self.report, self.ctx
-        ctx.cancellation.finish(LEAVE)
+        ctx.cancellation.finish(Phases.LEAVE)
         ctx.runner.until = max(ctx.runner.until, time.monotonic() + NOTICES)
         for layer, error in ctx.outbox.close(NOTICES, ctx.cancellation.left):
             if layer.optional or report.status not in {"succeeded", "skipped"}:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from ci_deploy.errors import Cancelled, SkipDeploy
-
-if TYPE_CHECKING:
-    from ci_deploy.layers.base import Layer
 
 Method = TypeVar("Method", bound=Callable[..., None])
 
@@ -48,19 +45,35 @@ def on(event: Event, priority: int = DEFAULT_PRIORITY) -> Callable[[Method], Met
     return mark
 
 
+class Subscriber(Protocol):
+    """What the manager has to know of a layer, beside its marked methods."""
+
+    @property
+    def order(self) -> int:
+        """Of its kind: providers first."""
+
+    @property
+    def name(self) -> str:
+        """Among those of its kind."""
+
+    @property
+    def optional(self) -> bool:
+        """Whether its failure is only a warning."""
+
+
 class Handler(NamedTuple):
     """One marked method of one layer."""
 
     event: Event
     priority: int
-    layer: Layer[Any]
+    layer: Subscriber
     method: str
 
     def __call__(self) -> None:
         getattr(self.layer, self.method)()
 
 
-def _marked(layer: Layer[Any]) -> Iterable[Handler]:
+def _marked(layer: Subscriber) -> Iterable[Handler]:
     """The layer's handlers in definition order, base classes first."""
     names = dict.fromkeys(name for cls in reversed(type(layer).__mro__) for name in vars(cls))
     for name in names:
@@ -76,7 +89,7 @@ class EventManager:
 
     def __init__(
         self,
-        layers: Iterable[Layer[Any]],
+        layers: Iterable[Subscriber],
         *,
         warn: Callable[[Handler, Exception], None],
     ) -> None:

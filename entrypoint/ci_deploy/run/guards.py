@@ -9,19 +9,10 @@ from ci_deploy.ci.base import CIContext
 from ci_deploy.errors import Refused, SkipDeploy
 
 if TYPE_CHECKING:
-    import argparse
-
     from ci_deploy.git.repository import Repository
-    from ci_deploy.run.assembly import Assembly
 
-ANSWERS = {
-    "doctor",
-    "history",
-    "logs",
-    "run",
-    "status",
-    "unlock",
-}  # what they tell is what they are for
+# What they tell is what they are for.
+ANSWERS = {"doctor", "history", "logs", "run", "status", "unlock"}
 NOT_PRODUCTION = re.compile(r"stag|test|dev|review|preview|qa|demo|sandbox", re.I)
 
 
@@ -34,19 +25,6 @@ def doubts(facts: CIContext) -> list[str]:
         fit = "`if: github.event.workflow_run.conclusion == 'success'`"
         found += [f"the workflow run that this one follows ended as {facts.tests}: add {fit}."]
     return found
-
-
-def check_job(assembly: Assembly, command: str, options: argparse.Namespace) -> None:
-    """Before every command that uses a credential. Raises Refused, SkipDeploy."""
-    facts, named = assembly.ci.context, assembly.source.text("REVIEW_APP_NAME")
-    environment = assembly.source.text("DEPLOY_ENVIRONMENT") or facts.environment
-    sweep = command == "destroy" and options.stale is not None  # which apps, their marks say
-    check(
-        command,
-        facts._replace(environment=environment),
-        assembly.guards().allow,
-        review_app="any" if sweep else named,
-    )
 
 
 def check(command: str, facts: CIContext, allow: tuple[str, ...], *, review_app: str = "") -> None:

@@ -13,7 +13,7 @@ from ci_deploy.errors import Problem, Refused, SettingsError, SkipDeploy
 from ci_deploy.settings import setting, settings
 
 if TYPE_CHECKING:
-    from ci_deploy.run.context import Context
+    from ci_deploy.git.repository import Repository
 
 PORTS = {
     "postgres": 5432, "mysql": 3306, "mariadb": 3306, "mongodb": 27017, "redis": 6379,
@@ -76,14 +76,14 @@ class ReviewApp(NamedTuple):
         label = self.name.partition(".")[0]
         return f"{label}.{self.settings.domain}" if self.settings.domain else ""
 
-    def check_branch(self, ctx: Context) -> None:
+    def check_branch(self, command: str, facts: CIContext, repository: Repository) -> None:
         """Whoever runs the job of a change again after its end does not get its review app back.
 
         Raises SkipDeploy where the branch is known to be gone.
         """
-        known = self.branch and not ctx.facts.fork and ctx.facts.event != "local"
-        named = self.settings.name or ctx.command != "review"
-        if known and not named and ctx.repository.is_gone(self.branch):
+        known = self.branch and not facts.fork and facts.event != "local"
+        named = self.settings.name or command != "review"
+        if known and not named and repository.is_gone(self.branch):
             message = f"the branch {self.branch} is gone, so its review app is not made again."
             raise SkipDeploy(message)
 

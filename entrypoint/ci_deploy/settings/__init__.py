@@ -7,10 +7,10 @@ from ci_deploy.settings.declaration import (
     Setting,
     declared,
     environ,
-    load,
     setting,
     settings,
 )
+from ci_deploy.settings.sources import load
 
 __all__ = [
     "REQUIRED",

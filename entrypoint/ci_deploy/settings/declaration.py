@@ -12,7 +12,6 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import (
-    TYPE_CHECKING,
     Any,
     NamedTuple,
     TypeVar,
@@ -21,12 +20,9 @@ from typing import (
     get_type_hints,
 )
 
-from ci_deploy.errors import Problem, input_name
+from ci_deploy.errors import input_name
 from ci_deploy.settings import lines
 from ci_deploy.settings import parsers as values
-
-if TYPE_CHECKING:
-    from ci_deploy.settings.sources import Source
 
 REQUIRED: Any = object()  # the default of a setting that has none
 SECRET_WORDS = (
@@ -198,48 +194,3 @@ def _declared(cls: Any) -> tuple[Setting, ...]:
 def environ() -> Mapping[str, str]:
     """A copy of the process's environ, made here so that nothing else reads it."""
     return dict(os.environ)
-
-
-def load(cls: type[S], source: Source, hide: Callable[[str], None], **given: object) -> S | None:
-    """Make a settings object; every problem goes to `source.problems`, and then there is None.
-
-    `hide` is told of every secret before anything about it can be printed. `given` are fields that
-    the caller already knows.
-    """
-    before = len(source.problems)
-    fields: dict[str, object] = {}
-    for declaration in declared(cls):
-        if declaration.field in given:
-            continue
-        found = source.find(declaration)
-        if found is None:
-            if declaration.required:
-                source.problems.append(_missing(declaration, source))
-            continue
-        if declaration.secret:
-            hide(found.text)
-        try:
-            value = declaration.convert(found.text)
-        except ValueError as error:
-            spelled = source.spell(declaration)
-            source.problems.append(Problem(spelled, str(error), found.origin))
-            continue
-        if declaration.type == dict[str, str]:
-            _hide_config(value, hide)
-        if declaration.secret and hasattr(value, "text"):
-            hide(value.text)  # a key that was given in another form
-        fields[declaration.field] = value
-    return None if len(source.problems) > before else cls(**fields, **given)
-
-
-def _missing(declaration: Setting, source: Source) -> Problem:
-    example = f" It looks like `{declaration.example}`." if declaration.example else ""
-    near = source.looks_like(declaration.name)
-    remedy = f"There is a variable {near}: is it misspelt?" if near else ""
-    return Problem(source.spell(declaration), f"is required.{example}", "", remedy)
-
-
-def _hide_config(config: Mapping[str, str], hide: Callable[[str], None]) -> None:
-    for key, value in config.items():
-        if SECRET_CONFIG_KEY.search(key):
-            hide(value)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ci_deploy import files
 from ci_deploy.errors import Problem, input_name, spelled
-from ci_deploy.settings import Setting, lines
+from ci_deploy.settings import lines
+from ci_deploy.settings.declaration import SECRET_CONFIG_KEY, Setting, declared
 from ci_deploy.settings.parsers import suggestion
+
+S = TypeVar("S")
 
 
 class Found(NamedTuple):
@@ -145,3 +148,48 @@ class Source:
             reason = f"in {path}, {error}"
         self.problems.append(Problem("ENV_FILE", reason))
         return {}
+
+
+def load(cls: type[S], source: Source, hide: Callable[[str], None], **given: object) -> S | None:
+    """Make a settings object; every problem goes to `source.problems`, and then there is None.
+
+    `hide` is told of every secret before anything about it can be printed. `given` are fields that
+    the caller already knows.
+    """
+    before = len(source.problems)
+    fields: dict[str, object] = {}
+    for declaration in declared(cls):
+        if declaration.field in given:
+            continue
+        found = source.find(declaration)
+        if found is None:
+            if declaration.required:
+                source.problems.append(_missing(declaration, source))
+            continue
+        if declaration.secret:
+            hide(found.text)
+        try:
+            value = declaration.convert(found.text)
+        except ValueError as error:
+            spelled = source.spell(declaration)
+            source.problems.append(Problem(spelled, str(error), found.origin))
+            continue
+        if declaration.type == dict[str, str]:
+            _hide_config(value, hide)
+        if declaration.secret and hasattr(value, "text"):
+            hide(value.text)  # a key that was given in another form
+        fields[declaration.field] = value
+    return None if len(source.problems) > before else cls(**fields, **given)
+
+
+def _missing(declaration: Setting, source: Source) -> Problem:
+    example = f" It looks like `{declaration.example}`." if declaration.example else ""
+    near = source.looks_like(declaration.name)
+    remedy = f"There is a variable {near}: is it misspelt?" if near else ""
+    return Problem(source.spell(declaration), f"is required.{example}", "", remedy)
+
+
+def _hide_config(config: Mapping[str, str], hide: Callable[[str], None]) -> None:
+    for key, value in config.items():
+        if SECRET_CONFIG_KEY.search(key):
+            hide(value)

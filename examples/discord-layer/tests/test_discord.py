@@ -7,7 +7,7 @@ from typing import Any
 
 from ci_deploy_discord import Discord, DiscordSettings
 
-from ci_deploy.report.notifications import BAD, Notice
+from ci_deploy.run.notifications import BAD, Notice
 
 NOTICE = Notice(
     mood=BAD,

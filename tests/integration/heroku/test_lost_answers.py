@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 import pytest
 
 from ci_deploy.ci import detect
+from ci_deploy.commands.assembly import Assembly
 from ci_deploy.errors import DeployFailed
-from ci_deploy.layers.providers.base import ProcessAction
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.process.cancellation import Cancellation
 from ci_deploy.report.console import Console
-from ci_deploy.run.assembly import Assembly
 from ci_deploy.run.context import Context
+from ci_deploy.state import ProcessAction
 from tests.integration.heroku.conftest import WITH_PHASE, Jobs, on
 from tests.standins.heroku.faults import Fault
 from tests.standins.heroku.server import HerokuStandIn

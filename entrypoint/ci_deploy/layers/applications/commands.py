@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from ci_deploy.errors import DeployFailed
 from ci_deploy.layers.applications.unfinished import Unfinished
 from ci_deploy.layers.base import Application
+from ci_deploy.layers.priorities import After, Before, Outcome, Promoted
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import Event, on
 from ci_deploy.settings import setting, settings
@@ -74,8 +75,8 @@ class Commands(Application[CommandsSettings]):
         super().__init__(ctx, wanted)
         self._unfinished = Unfinished(ctx)
 
-    @on(Event.PRE_DEPLOY, priority=90)
-    @on(Event.PROMOTE, priority=85)
+    @on(Event.PRE_DEPLOY, Before.COMMAND)
+    @on(Event.PROMOTE, Before.COMMAND)
     def before(self) -> None:
         """In the old release; there is none at the first deploy."""
         if self.settings.after:
@@ -85,22 +86,22 @@ class Commands(Application[CommandsSettings]):
         else:
             self._run("PRE_DEPLOY_COMMAND", self.settings.before)
 
-    @on(Event.POST_DEPLOY, priority=120)
-    @on(Event.PROMOTE, priority=205)
+    @on(Event.POST_DEPLOY, After.COMMAND)
+    @on(Event.PROMOTE, Promoted.COMMAND)
     def after(self) -> None:
         """In the new release, after its migrations."""
         if self.settings.after:
             self._run("POST_DEPLOY_COMMAND", self.settings.after)
             self._unfinished.done(TO_BE_RUN)
 
-    @on(Event.DEPLOY_SKIPPED, priority=55)
+    @on(Event.DEPLOY_SKIPPED, Outcome.COMMAND)
     def finish(self) -> None:
         """The revision is live, but a run that was killed or failed did not come so far."""
         if self._unfinished.left(TO_BE_RUN):
             self.after()
             self._unfinished.done(TO_BE_RUN)
 
-    @on(Event.DEPLOY_FAILED, priority=75)
+    @on(Event.DEPLOY_FAILED, Outcome.FORGET_COMMAND)
     def forget(self) -> None:
         """What is not live needs no command after it."""
         self._unfinished.drop()

@@ -10,9 +10,10 @@ from typing import Any, ClassVar, NoReturn
 from ci_deploy.errors import DeployFailed, Refused
 from ci_deploy.layers.applications.framework import Framework
 from ci_deploy.layers.applications.migrations import Commands, FrameworkSettings
-from ci_deploy.layers.providers.base import Ran, Step
+from ci_deploy.layers.priorities import After, Configure
 from ci_deploy.run.events import Event, on
 from ci_deploy.settings import setting, settings
+from ci_deploy.state import Ran, Step
 
 ADVICE = {
     "CommandError: Conflicting migrations": "Two branches have added a migration: run "
@@ -93,7 +94,7 @@ class Django(Framework[DjangoSettings]):
     def _early(self) -> bool:
         return bool(self.ctx.before_traffic)
 
-    @on(Event.CONFIGURE, priority=160)
+    @on(Event.CONFIGURE, Configure.CHECKS)
     def check_before_traffic(self) -> None:
         """Beside the migrations, when they run before the traffic."""
         if self.settings.check and self._early:
@@ -101,7 +102,7 @@ class Django(Framework[DjangoSettings]):
             step = Step(words, f"check the deployment of {self.ctx.app}", self._judge_check)
             self.ctx.before_traffic.append(step)
 
-    @on(Event.POST_DEPLOY, priority=110)
+    @on(Event.POST_DEPLOY, After.CHECK)
     def check_after(self) -> None:
         """Else in what runs now."""
         if self.settings.check and not self._early:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from ci_deploy.errors import DeployFailed, Refused
 from ci_deploy.layers.applications.migrations import F, Migrations
 from ci_deploy.layers.applications.unfinished import Unfinished
-from ci_deploy.layers.providers.base import Ran, Step
+from ci_deploy.layers.priorities import After, Before, Configure, Outcome, Promoted
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import Event, on
+from ci_deploy.state import Ran, Step
 
 MIGRATE = "migrations are to be run"
 PREPARE = "the database is to be prepared"
@@ -30,7 +31,7 @@ class Framework(Migrations[F]):
 
     # --- before the deploy ---
 
-    @on(Event.CONFIGURE, priority=150)
+    @on(Event.CONFIGURE, Configure.BEFORE_TRAFFIC)
     def migrate_before_traffic(self) -> None:
         """Hand the provider what has to run before the new release gets traffic."""
         if self.ctx.command not in {"deploy", "review"} or self.position != "before":
@@ -45,13 +46,13 @@ class Framework(Migrations[F]):
         if ran.exit_code:
             self.ctx.provider.backup()
 
-    @on(Event.CONFIGURE, priority=250)
+    @on(Event.CONFIGURE, Configure.MIGRATIONS)
     def tell_migrations(self) -> None:
         """Which migrations come or stay; late, when both revisions are at hand."""
         self.tell()
 
-    @on(Event.PRE_DEPLOY, priority=80)
-    @on(Event.PROMOTE, priority=80)
+    @on(Event.PRE_DEPLOY, Before.READY)
+    @on(Event.PROMOTE, Before.READY)
     def get_ready(self) -> None:
         """Note what has to follow; back up, so that a failing backup stops everything in time."""
         tasks = []
@@ -71,8 +72,8 @@ class Framework(Migrations[F]):
 
     # --- after the deploy ---
 
-    @on(Event.POST_DEPLOY)
-    @on(Event.PROMOTE, priority=200)
+    @on(Event.POST_DEPLOY, After.MIGRATE)
+    @on(Event.PROMOTE, Promoted.MIGRATE)
     def migrate_and_seed(self) -> None:
         """Migrate in the new release, load the seeds of a review app."""
         if self.position == "after":
@@ -80,7 +81,7 @@ class Framework(Migrations[F]):
         if seed := self._seed_command():
             self._seed(seed)
 
-    @on(Event.DEPLOY_SKIPPED, priority=50)
+    @on(Event.DEPLOY_SKIPPED, Outcome.FINISH)
     def finish(self) -> None:
         """Do what a killed or failed run of this revision has left undone."""
         if self.unfinished.left(MIGRATE, PREPARE, UNDONE):
@@ -88,7 +89,7 @@ class Framework(Migrations[F]):
         if self.unfinished.left(SEED) and (seed := self.seeds(prepared=False)):
             self._seed(seed)
 
-    @on(Event.DEPLOY_FAILED, priority=70)
+    @on(Event.DEPLOY_FAILED, Outcome.FORGET)
     def forget(self) -> None:
         """What is not live needs no migrations."""
         self.unfinished.drop()
@@ -129,7 +130,7 @@ class Framework(Migrations[F]):
 
     # --- going back ---
 
-    @on(Event.ROLLBACK, priority=80)
+    @on(Event.ROLLBACK, Before.READY)
     def undo_migrations(self) -> None:
         """`rollback --migrations N`: only when asked, since it may lose data."""
         count = self.ctx.arguments.get("migrations", 0)
@@ -148,7 +149,7 @@ class Framework(Migrations[F]):
             message = f"the migrations could not be undone (exit code {ran.exit_code})."
             raise DeployFailed(message, hint=self.advice(ran.lines), lines=ran.lines)
 
-    @on(Event.ROLLBACK_SUCCEEDED, priority=60)
+    @on(Event.ROLLBACK_SUCCEEDED, Outcome.SCHEMA)
     def gone_back(self) -> None:
         """The older code has the schema that it knows."""
         self.unfinished.done(UNDONE)

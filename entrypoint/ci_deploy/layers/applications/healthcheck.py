@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from ci_deploy.errors import Problem, Unhealthy, Unreachable
 from ci_deploy.layers.base import Application
+from ci_deploy.layers.priorities import After, Outcome
 from ci_deploy.run.events import Event, on
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import http_url
@@ -49,8 +50,8 @@ class Healthcheck(Application[HealthcheckSettings]):
         self.ctx.health_url = self.settings.url
 
     # Before the migrations of the application layers nothing can be said, so it comes late.
-    @on(Event.POST_DEPLOY, priority=200)
-    @on(Event.DEPLOY_SKIPPED, priority=200)
+    @on(Event.POST_DEPLOY, After.HEALTH)
+    @on(Event.DEPLOY_SKIPPED, Outcome.HEALTH)
     def check(self) -> None:
         """Ask until it answers well; the last answer is in the message."""
         hosts = self.ctx.provider.host_names if "{host}" in self.settings.url else [""]

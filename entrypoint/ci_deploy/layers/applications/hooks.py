@@ -17,6 +17,7 @@ from ci_deploy.errors import DeployError, DeployFailed, Problem, SettingsError
 from ci_deploy.git import committed
 from ci_deploy.git.committed import Entry
 from ci_deploy.layers.base import Application
+from ci_deploy.layers.priorities import After, Configure
 from ci_deploy.process.child import seclude
 from ci_deploy.run.events import Event, on
 from ci_deploy.settings import setting, settings
@@ -38,7 +39,6 @@ WHEN = {
     Event.DESTROY: FIRST,
     Event.PROMOTE: FIRST,
 }
-EARLY = 10  # what is wrong with them is told before the provider is asked
 NAMES = [event.value for event in Event]
 OUTCOMES = frozenset(Event) - WHEN.keys()
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -103,7 +103,8 @@ class Hooks(Application[HooksSettings]):
         paths = [FOLDER, *OFFICIAL.values()]
         if not self._revision:
             return {}
-        found = committed.entries(self.ctx, self._revision, self.ctx.settings.app_dir, paths)
+        ctx = self.ctx
+        found = committed.entries(ctx.repository, self._revision, ctx.settings.app_dir, paths)
         return {entry.path: entry for entry in found}
 
     @cached_property
@@ -111,15 +112,16 @@ class Hooks(Application[HooksSettings]):
         """The directory of the app; there they are, and there they run."""
         ctx, here = self.ctx, self._checkout
         same = all(entry.unchanged_in(here) for entry in self._entries.values())
-        if ctx.planning or (same and committed.is_checked_out(ctx, self._revision)):
+        if ctx.planning or (same and committed.is_checked_out(ctx.repository, self._revision)):
             return here
         short = self._revision[:7]
         ctx.console.indent(
             f"hooks are those of {short}, and run in a copy of it: the checkout differs."
         )
-        return committed.export(ctx, self._revision) / ctx.settings.app_dir
+        files = committed.export(ctx.repository, ctx.private_dir, self._revision)
+        return files / ctx.settings.app_dir
 
-    @on(Event.CONFIGURE, priority=EARLY)
+    @on(Event.CONFIGURE, Configure.HOOKS)
     def look(self) -> None:
         """Raises SettingsError for hooks of the revision that could not run."""
         problems: list[Problem] = []
@@ -150,7 +152,7 @@ class Hooks(Application[HooksSettings]):
         if program := self._program(self.ctx.event):
             self._run(program, self.ctx.event)
 
-    @on(Event.POST_DEPLOY, priority=999)
+    @on(Event.POST_DEPLOY, After.END)
     def plan_the_outcome(self) -> None:
         """`plan` ends here, and a deploy would not."""
         program = self._program(Event.DEPLOY_SUCCEEDED)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ci_deploy.errors import SettingsError
-from ci_deploy.git import committed
 from ci_deploy.layers.applications.framework import Framework
 from ci_deploy.layers.applications.migrations import Commands, FrameworkSettings
 from ci_deploy.layers.applications.sidekiq import Sidekiq
+from ci_deploy.layers.priorities import After, Before, Configure, Outcome, Promoted
 from ci_deploy.run.events import Event, on
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import suggestion, words
@@ -103,7 +103,7 @@ class Rails(Framework[RailsSettings]):
 
     def _version(self) -> tuple[int, int]:
         """Of Rails, from Gemfile.lock; a new one when it is not there."""
-        [lock] = committed.texts(self.ctx, "Gemfile.lock")
+        [lock] = self.ctx.texts("Gemfile.lock")
         found = re.search(r"(?m)^ +activerecord \((\d+)\.(\d+)", lock)
         return (int(found[1]), int(found[2])) if found else SEEDS_ITSELF
 
@@ -114,7 +114,7 @@ class Rails(Framework[RailsSettings]):
         """Sidekiq's processes."""
         return Sidekiq(self.ctx.provider, self.settings.workers, self.ctx.console)
 
-    @on(Event.CONFIGURE, priority=240)
+    @on(Event.CONFIGURE, Configure.WORKERS)
     def know_workers(self) -> None:
         """A worker that nobody would restart would stay quiet for ever."""
         if not self.settings.quiet or self.first_deploy or self.ctx.command not in QUIETING:
@@ -127,7 +127,7 @@ class Rails(Framework[RailsSettings]):
             raise SettingsError(self.problem("SIDEKIQ_PROCESS", message, remedy))
 
     @on(Event.PRE_DEPLOY)
-    @on(Event.PROMOTE, priority=90)
+    @on(Event.PROMOTE, Before.QUIET)
     def quiet_workers(self) -> None:
         """Let running jobs end and start no new ones while the code changes."""
         if self.settings.quiet and not self.first_deploy:
@@ -135,12 +135,12 @@ class Rails(Framework[RailsSettings]):
             self.ctx.provider.remember(QUIETED)
             self.workers.quiet(self.settings.quiet_timeout)
 
-    @on(Event.POST_DEPLOY, priority=150)
-    @on(Event.PROMOTE, priority=210)
-    @on(Event.DEPLOY_FAILED, priority=60)
-    @on(Event.DEPLOY_SKIPPED, priority=60)
-    @on(Event.ROLLBACK_SUCCEEDED, priority=60)
-    @on(Event.ROLLBACK_FAILED, priority=60)
+    @on(Event.POST_DEPLOY, After.WAKE)
+    @on(Event.PROMOTE, Promoted.WAKE)
+    @on(Event.DEPLOY_FAILED, Outcome.WAKE)
+    @on(Event.DEPLOY_SKIPPED, Outcome.WAKE)
+    @on(Event.ROLLBACK_SUCCEEDED, Outcome.WAKE)
+    @on(Event.ROLLBACK_FAILED, Outcome.WAKE)
     def wake_workers(self) -> None:
         """Also after a failure, and for a run that was killed."""
         if QUIETED in self.ctx.provider.unfinished():

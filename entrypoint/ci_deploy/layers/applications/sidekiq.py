@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ci_deploy.errors import DeployError, DeployFailed
-from ci_deploy.layers.providers.base import ProcessAction, Provider
+from ci_deploy.layers.providers.base import Provider
 from ci_deploy.report.console import Console
+from ci_deploy.state import ProcessAction
 
 BUSY = 75  # exit code of ours: jobs still run (sysexits.h: EX_TEMPFAIL)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ci_deploy.layers.base import Notifier, NotifierSettings
 from ci_deploy.net.mail_server import MailServer, mail_server
-from ci_deploy.report.notifications import COLOURS, Notice, shorten
 from ci_deploy.run.context import Context
+from ci_deploy.run.notifications import COLOURS, Notice, shorten
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import words
 

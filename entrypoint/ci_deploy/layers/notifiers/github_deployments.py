@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 
 from ci_deploy.errors import DeployFailed
 from ci_deploy.layers.base import Notifier, NotifierSettings
-from ci_deploy.report.forge import GITHUB, Forge
-from ci_deploy.report.notifications import GOOD, NEUTRAL, STARTED, Notice, shorten
-from ci_deploy.report.sending import persist
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import Event
+from ci_deploy.run.forge import GITHUB, Forge
+from ci_deploy.run.notifications import GOOD, NEUTRAL, STARTED, Notice, shorten
+from ci_deploy.run.sending import persist
 from ci_deploy.settings import setting, settings
 
 DESCRIPTION = 140  # characters

@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 
 from ci_deploy.errors import DeployFailed
 from ci_deploy.layers.base import Notifier, NotifierSettings
-from ci_deploy.report.forge import GITEA, GITHUB, GITLAB, Forge
 from ci_deploy.report.markdown import fenced, link, plain
-from ci_deploy.report.notifications import BAD, GOOD, NEUTRAL, STARTED, WARN, Notice, last, shorten
-from ci_deploy.report.sending import persist
 from ci_deploy.run.context import Context
+from ci_deploy.run.forge import GITEA, GITHUB, GITLAB, Forge
+from ci_deploy.run.notifications import BAD, GOOD, NEUTRAL, STARTED, WARN, Notice, last, shorten
+from ci_deploy.run.sending import persist
 from ci_deploy.settings import setting, settings
 
 TITLE, CELL, TEXT = 300, 1000, 8000  # characters; all together stay far below 65,536

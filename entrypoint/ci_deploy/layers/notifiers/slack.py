@@ -13,8 +13,8 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ci_deploy.layers.base import Notifier, NotifierSettings
-from ci_deploy.report.notifications import COLOURS, Notice, last
-from ci_deploy.report.sending import deliver
+from ci_deploy.run.notifications import COLOURS, Notice, last
+from ci_deploy.run.sending import deliver
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import http_url
 

@@ -3,62 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
-from typing import ClassVar, NamedTuple, NoReturn, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, NoReturn, TypeVar
 
 from ci_deploy.errors import Refused, SkipDeploy
 from ci_deploy.layers.base import Layer
+from ci_deploy.layers.priorities import Configure, Provision
 from ci_deploy.run.events import Event, on
+from ci_deploy.state import Deployed, Live, ProcessAction, Ran
 
 S = TypeVar("S")
-
-
-class ProcessAction(StrEnum):
-    """What can be done to a process of the app."""
-
-    START = "start"
-    STOP = "stop"
-    RESTART = "restart"
-    SCALE = "scale"
-
-
-class Live(NamedTuple):
-    """What the provider says is running now."""
-
-    revision: str = ""  # full SHA; empty when nothing was ever deployed or it is not known
-    up: bool = False  # all its processes run
-    release: str = ""
-    url: str = ""
-    detail: str = ""  # more in words, like "1 of 2 processes up (down: web 2)"
-    busy: bool = False  # a deploy is going on there
-    unchecked: bool = False  # there was no time to see whether its processes run
-
-
-class Ran(NamedTuple):
-    """How a one-off command ended: its true exit code, and its last lines."""
-
-    exit_code: int
-    lines: tuple[str, ...] = ()
-    planned: bool = False
-
-
-class Step(NamedTuple):
-    """A one-off command for the new release before it gets traffic; `check` judges how it ended."""
-
-    command: tuple[str, ...]
-    what: str
-    check: Callable[[Ran], None]
-
-
-class Deployed(NamedTuple):
-    """A line of the history: what was live since when, and who brought it."""
-
-    revision: str
-    at: str = ""  # ISO 8601
-    status: str = ""
-    release: str = ""
-    by: str = ""  # the pipeline or the person
 
 
 class Provider(Layer[S]):
@@ -150,11 +104,11 @@ class Provider(Layer[S]):
     def exists(self) -> bool:
         """Whether the app is there; known after `connect`."""
 
-    @on(Event.CONFIGURE, priority=60)
+    @on(Event.CONFIGURE, Configure.GUARD)
     def guard_review_app(self) -> None:
         """An app that this tool has not made as a review app is never touched as one."""
         if (review := self.ctx.review) and not self.exists:
-            return review.check_branch(self.ctx)
+            return review.check_branch(self.ctx.command, self.ctx.facts, self.ctx.repository)
         if not review or self.is_review_app():
             return None
         app, yes = self.ctx.app, self.ctx.arguments.get("yes")
@@ -169,7 +123,7 @@ class Provider(Layer[S]):
         runs = (self.ctx.before or Live()).revision[:7] or "nothing that is known"
         return f"an app that runs {runs} at {self.ctx.url or 'no address'}"
 
-    @on(Event.CONFIGURE, priority=210)
+    @on(Event.CONFIGURE, Configure.TARGET)
     def choose_target(self) -> None:
         """The release to go back to."""
         if self.ctx.command != "rollback":
@@ -200,7 +154,7 @@ class Provider(Layer[S]):
 
     # --- provision: the app first, then its config, then its services ---
 
-    @on(Event.PROVISION, priority=100)
+    @on(Event.PROVISION, Provision.CONFIG)
     def configure_app(self) -> None:
         """Set what differs of APP_CONFIG; the values are never shown."""
         if changes := self.config_changes():

@@ -14,7 +14,6 @@ import shlex
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ci_deploy.errors import (
     DeployError,
@@ -24,6 +23,7 @@ from ci_deploy.errors import (
     Unauthorized,
     Unreachable,
 )
+from ci_deploy.net.ssh import Surroundings
 from ci_deploy.net.ssh.agent import Agent
 from ci_deploy.net.ssh.host_key_types import HostKeyTypes
 from ci_deploy.net.ssh.host_keys import HostKeys, Offer, WrongHostKey, host_keys, mismatch
@@ -33,9 +33,6 @@ from ci_deploy.process.child import Child, drain
 from ci_deploy.process.program import Command
 from ci_deploy.process.runner import Runner
 from ci_deploy.settings import setting, settings
-
-if TYPE_CHECKING:
-    from ci_deploy.run.context import Context
 
 CONNECT_TIMEOUT = 15  # seconds
 REFUSED_HOST_KEY = (
@@ -84,7 +81,7 @@ class SshSettings:
 class Ssh:
     """The ssh side of one run."""
 
-    def __init__(self, ctx: Context, wanted: SshSettings) -> None:
+    def __init__(self, ctx: Surroundings, wanted: SshSettings) -> None:
         self._runner: Runner = ctx.runner
         self._console = ctx.console
         self._cleanup = ctx.cleanup
@@ -94,7 +91,7 @@ class Ssh:
         self._masters: dict[Server, Child] = {}
         self._sockets: dict[Server, str] = {}
         self._types = HostKeyTypes(wanted.host_keys or HostKeys(), wanted.ssh_config)
-        self._comes_through = lambda text: ctx.redactor.text(text) == text
+        self._comes_through = lambda text: ctx.console.redactor.text(text) == text
         self._config = self._dir / "config"
         self._agent = Agent(ctx.runner, ctx.cleanup, self._dir)
 

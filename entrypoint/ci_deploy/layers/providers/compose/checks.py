@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ci_deploy.errors import DeployError, Problem, SettingsError, ToolMissing, Unauthorized
-from ci_deploy.layers.providers.base import Live
 from ci_deploy.layers.providers.compose.hosts import Host
 from ci_deploy.layers.providers.compose.model import Model
-from ci_deploy.layers.providers.compose.start_first import check_images
+from ci_deploy.layers.providers.compose.start_first import unnamed_volume
 from ci_deploy.run.context import Context
+from ci_deploy.state import Live
 
 INSTALL = "Install Docker Engine with its Compose plugin: https://docs.docker.com/engine/install/"
 
@@ -101,7 +101,7 @@ def conflict(ctx: Context, host: Host, project: str, asked: str) -> DeployError 
 def externals(hosts: Sequence[Host], wanted: Model) -> None:
     """Raises SettingsError for networks and volumes that have to be there before, and are not, and
     for volumes of images that stand in the way of start-first."""
-    check_images(hosts, wanted)
+    check_image_volumes(hosts, wanted)
     problems = [
         Problem(
             "COMPOSE_FILE",
@@ -156,3 +156,19 @@ def summary(hosts: Iterable[Host]) -> dict[str, str]:
 def _major(version: str) -> int:
     head = version.removeprefix("v").split(".")[0]
     return int(head) if head.isdecimal() else 0
+
+
+def check_image_volumes(hosts: Sequence[Host], model: Model) -> None:
+    """Raises SettingsError for volumes of the images that run, which the file gives no name."""
+    problems = {
+        (name, path): unnamed_volume(name, path)
+        for host in hosts
+        for each in host.facts.containers
+        if each.project == model.project and not each.one_off
+        for name, service in model.services.items()
+        if name == each.service and service.update
+        for path in host.facts.image_volumes.get(each.image, ())
+        if path not in service.mounts
+    }
+    if problems:
+        raise SettingsError(*problems.values())

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ci_deploy.layers.providers.base import Live
+from ci_deploy.state import Live
 
 
 class Container(NamedTuple):

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ci_deploy.errors import Refused, SkipDeploy
-from ci_deploy.git.order import guard, order
-from ci_deploy.layers.providers.base import Deployed
 from ci_deploy.layers.providers.compose.facts import Known
 from ci_deploy.layers.providers.compose.hosts import Host
 from ci_deploy.run.context import Context
+from ci_deploy.run.order import guard, order
+from ci_deploy.state import Deployed
 
 PREVIOUS = "previous"
 

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ci_deploy.errors import OutcomeUnknown, Problem, Refused, SkipDeploy
-from ci_deploy.layers.providers.base import Deployed, Live, ProcessAction, Provider, Ran
+from ci_deploy.layers.priorities import Configure
+from ci_deploy.layers.providers.base import Provider
 from ci_deploy.layers.providers.compose import checks, history, logs
 from ci_deploy.layers.providers.compose.env_file import unusable
 from ci_deploy.layers.providers.compose.explain import change, dropped, explain
@@ -29,6 +30,7 @@ from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import Event, on
 from ci_deploy.settings.parsers import NOTHING
+from ci_deploy.state import Deployed, Live, ProcessAction, Ran
 
 DEPLOYS = {"deploy"}
 
@@ -109,7 +111,7 @@ class Compose(Provider[ComposeSettings]):
             self.brought = bring(tree, self.hosts.all)
         ctx.before = checks.together(self.hosts.all, ctx.app)
 
-    @on(Event.CONFIGURE, priority=50)
+    @on(Event.CONFIGURE, Configure.CONNECT)
     def look(self) -> None:
         """Look at the hosts and at what runs there."""
         ctx = self.ctx
@@ -121,7 +123,7 @@ class Compose(Provider[ComposeSettings]):
         if self.settings.email:
             ctx.console.indent("DOCKER_EMAIL is not used: Docker needs none since 17.06.")
 
-    @on(Event.CONFIGURE, priority=200)
+    @on(Event.CONFIGURE, Configure.COMPARE)
     def compare(self) -> None:
         """Decide whether there is anything to deploy."""
         ctx = self.ctx
@@ -141,8 +143,7 @@ class Compose(Provider[ComposeSettings]):
             again = secrets.token_hex(4)
         if ctx.settings.redeploy:
             again = secrets.token_hex(4)
-        parts = self.brought.parts
-        self.release = make_release(ctx, self.tag, self.model, parts, again=again)
+        self.release = make_release(ctx, self.tag, self.model, self.brought.parts, again=again)
         ctx.release = self.release.id
         same_env = all(host.facts.env == host.facts.known_env for host in self.hosts.all)
         if live.up and live.release == self.release.id and same_env:
@@ -186,7 +187,7 @@ class Compose(Provider[ComposeSettings]):
 
     # --- rollback, history, lock ---
 
-    @on(Event.CONFIGURE, priority=210)
+    @on(Event.CONFIGURE, Configure.TARGET)
     def choose_target(self) -> None:
         """The release to go back to: several may have the same revision."""
         if self.ctx.command == "rollback":
@@ -259,8 +260,8 @@ class Compose(Provider[ComposeSettings]):
     def before_undoing(self) -> None:
         """Commands before traffic run once per release; N may reach back over several."""
         what = "let the commands before traffic run again at the next deploy of a release"
-        words = ["forget_commands", self.ctx.app]
-        self.hosts.change(self.hosts.all, words, lambda host: f"{what} on {host}")
+        forget = ["forget_commands", self.ctx.app]
+        self.hosts.change(self.hosts.all, forget, lambda host: f"{what} on {host}")
 
     def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
         need_service([image.service for image in self.hosts.first.facts.images] or [name], name)
@@ -279,9 +280,8 @@ class Compose(Provider[ComposeSettings]):
 
     def note(self, text: str) -> None:
         app, host = self.ctx.app, self.hosts.first
-        noted = f"note on {host} what is unfinished: {text}"
-        what = noted if text else f"remove the note on {host}"
-        self.hosts.change([host], ["note", app], lambda _host: what, text.encode())
+        what = f"note what is unfinished: {text}" if text else "remove the note"
+        self.hosts.change([host], ["note", app], lambda host: f"{what} on {host}", text.encode())
         self._note = text
 
     def noted(self) -> str:

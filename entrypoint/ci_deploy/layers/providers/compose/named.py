@@ -54,7 +54,8 @@ class Tree:
     ) -> None:
         self.ctx = ctx
         self.texts = [each.content for each in files]
-        found = {e.path: e for e in entries(ctx, ctx.revision, ctx.settings.app_dir, ["."])}
+        listed = entries(ctx.repository, ctx.revision, ctx.settings.app_dir, ["."])
+        found = {e.path: e for e in listed}
         folder = posixpath.dirname(files[0].name)
         prefix = f"{folder}/" if folder else ""
         inner = {p.removeprefix(prefix): e for p, e in found.items() if p.startswith(prefix)}

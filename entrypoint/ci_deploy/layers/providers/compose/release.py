@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ci_deploy import __version__
-from ci_deploy.layers.providers.compose import start_first
 from ci_deploy.layers.providers.compose.model import Model
 from ci_deploy.net.ssh.client import quoted
 from ci_deploy.run.context import Context
@@ -51,7 +50,7 @@ def make_release(
             for number, step in enumerate(ctx.before_traffic, 1)
         },
     }
-    if rolled := start_first.plan(model):
+    if rolled := start_first_plan(model):
         texts["start-first"] = rolled
     parts = {**files, **{name: text.encode() for name, text in texts.items()}}
     digest = hashlib.sha256(f"{model.project}\0{ctx.revision}\0{again}".encode())
@@ -105,3 +104,21 @@ def tar(parts: Mapping[str, bytes]) -> bytes:
 
 def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() else 0
+
+
+def start_first_plan(model: Model) -> str:
+    """What is replaced without a gap, one line a service in the order in which it is done:
+    `NAME PARALLELISM DELAY MONITOR FILL NEED…`, with a plus at what has to be ready before."""
+    wanted = {n: s.update for n, s in model.services.items() if s.update and not s.optional}
+    ordered = dict.fromkeys(
+        each for name in wanted for each in (*model.needs(name), name) if each in wanted
+    )
+    lines = []
+    for name in ordered:
+        found = wanted[name]
+        needs = [each for each in model.needs(name) if each not in wanted]
+        marked = [f"+{each}" if each in found.ready else each for each in needs]
+        numbers = f"{found.parallelism} {found.delay:g} {found.monitor:.0f}"
+        fill = "yes" if model.services[name].filled else "no"
+        lines.append(" ".join((name, numbers, fill, *marked)) + "\n")
+    return "".join(lines)

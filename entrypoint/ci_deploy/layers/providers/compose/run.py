@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from ci_deploy.errors import DeployFailed, OutcomeUnknown, Unauthorized, Unreachable
-from ci_deploy.layers.providers.base import Ran
 from ci_deploy.layers.providers.compose.following import PATIENCE, Following
 from ci_deploy.layers.providers.compose.hosts import Host, Hosts
 from ci_deploy.layers.providers.compose.login import Login
@@ -19,6 +18,7 @@ from ci_deploy.layers.providers.compose.release import deployment_facts, members
 from ci_deploy.layers.providers.compose.settings import ComposeSettings
 from ci_deploy.layers.providers.compose.watch import End, Watch
 from ci_deploy.run.context import Context
+from ci_deploy.state import Ran
 
 ASKED = re.compile(r"https?://[\w.:\[\]{}-]+(/[^\s\"'\\?@#]*)?")
 KEEP = 5  # releases that were live

@@ -5,14 +5,10 @@ same fields; Compose leaves them alone."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Mapping, Set
+from typing import Any, NamedTuple
 
-from ci_deploy.errors import Problem, SettingsError
-
-if TYPE_CHECKING:
-    from ci_deploy.layers.providers.compose.hosts import Host
-    from ci_deploy.layers.providers.compose.model import Model
+from ci_deploy.errors import Problem
 
 MONITOR = 5.0  # seconds, as in Swarm
 DURATION = re.compile(r"([\d.]+)(ns|us|µs|ms|h|m|s)")  # as Compose prints it: 1m30s
@@ -134,35 +130,6 @@ def _sharers(name: str, entries: Mapping[str, Mapping[str, Any]]) -> Iterator[Cl
             yield f"{other} shares its container (`{inside[0]}`)", f"Give {other} its own"
 
 
-def check_images(hosts: Sequence[Host], model: Model) -> None:
-    """Raises SettingsError for volumes of the images that run, which the file gives no name."""
-    problems = {
-        (name, path): _problem(name, *_lost(path))
-        for host in hosts
-        for each in host.facts.containers
-        if each.project == model.project and not each.one_off
-        for name, service in model.services.items()
-        if name == each.service and service.update
-        for path in host.facts.image_volumes.get(each.image, ())
-        if path not in service.mounts
-    }
-    if problems:
-        raise SettingsError(*problems.values())
-
-
-def plan(model: Model) -> str:
-    """For the host, one line a service in the order in which they are replaced: `NAME PARALLELISM
-    DELAY MONITOR FILL NEED…`, with a plus at what has to be ready before."""
-    wanted = {n: s.update for n, s in model.services.items() if s.update and not s.optional}
-    ordered = dict.fromkeys(
-        each for name in wanted for each in (*model.needs(name), name) if each in wanted
-    )
-    lines = []
-    for name in ordered:
-        found = wanted[name]
-        needs = [each for each in model.needs(name) if each not in wanted]
-        marked = [f"+{each}" if each in found.ready else each for each in needs]
-        numbers = f"{found.parallelism} {found.delay:g} {found.monitor:.0f}"
-        fill = "yes" if model.services[name].filled else "no"
-        lines.append(" ".join((name, numbers, fill, *marked)) + "\n")
-    return "".join(lines)
+def unnamed_volume(name: str, path: str) -> Problem:
+    """A volume of the image of a service, which the file gives no name."""
+    return _problem(name, *_lost(path))

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ci_deploy.errors import DeployError, DeployFailed
-from ci_deploy.layers.providers.base import Deployed, Live
 from ci_deploy.layers.providers.dokku import answers, notes, processes
 from ci_deploy.layers.providers.dokku.config_values import encoded, refused
 from ci_deploy.layers.providers.dokku.processes import Health
@@ -22,6 +21,7 @@ from ci_deploy.output.redaction import Redactor
 from ci_deploy.process.program import Change, Result
 from ci_deploy.settings import SECRET_CONFIG_KEY
 from ci_deploy.settings.parsers import NOTHING
+from ci_deploy.state import Deployed, Live
 
 UNFINISHED = "CI_DEPLOY_UNFINISHED"
 HISTORY = "CI_DEPLOY_HISTORY"

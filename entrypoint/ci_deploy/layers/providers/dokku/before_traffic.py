@@ -13,13 +13,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ci_deploy.errors import DeployFailed, Locked, ToolMissing
-from ci_deploy.layers.providers.base import Provider, Step
+from ci_deploy.layers.providers.base import Provider
 from ci_deploy.layers.providers.dokku import answers, notes, processes
 from ci_deploy.layers.providers.dokku.app import State
 from ci_deploy.layers.providers.dokku.code import Code
 from ci_deploy.layers.providers.dokku.provider import DokkuApp
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.run.context import Context
+from ci_deploy.state import Step
 
 SINCE = (0, 38, 0)
 PAUSE = 2.0  # seconds between two questions after another run

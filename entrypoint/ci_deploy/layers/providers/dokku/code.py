@@ -13,13 +13,13 @@ from collections.abc import Callable
 from typing import ClassVar, NoReturn
 
 from ci_deploy.errors import DeployFailed, Locked, OutcomeUnknown, Unreachable
-from ci_deploy.layers.providers.base import Live
 from ci_deploy.layers.providers.dokku import answers
 from ci_deploy.layers.providers.dokku.app import State
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.output.telling import Telling
 from ci_deploy.process.program import Result
 from ci_deploy.run.context import Context
+from ci_deploy.state import Live
 
 LOCK_PAUSE = 5.0  # seconds at most between two tries while somebody else deploys
 BUILDS_PAUSE = 2.0  # seconds between two questions after running builds

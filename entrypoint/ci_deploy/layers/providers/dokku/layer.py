@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from ci_deploy.errors import DeployFailed, OutcomeUnknown, Refused, SkipDeploy
-from ci_deploy.layers.providers.base import Deployed, Live, Step
+from ci_deploy.layers.priorities import After, Configure, Outcome, Provision
 from ci_deploy.layers.providers.dokku import (
     answers,
     before_traffic,
@@ -28,6 +28,7 @@ from ci_deploy.layers.providers.dokku.services import Services
 from ci_deploy.process.program import Change
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import Event, on
+from ci_deploy.state import Deployed, Live, Step
 
 BUILD_TIMEOUT = 600.0  # seconds to build again what runs, after MIGRATE=before has failed
 
@@ -62,7 +63,7 @@ class Dokku(DokkuApp):
         self._earlier = self.state.deployments
         self._build_dir = BuildDir(ctx, self.server, self.apps, self.state)
 
-    @on(Event.CONFIGURE, priority=50)
+    @on(Event.CONFIGURE, Configure.CONNECT)
     def look(self) -> None:
         """Look at the server and at the app before any git contact: that would create the app."""
         hints = release_tasks.hints(self.ctx)  # read while the connection is being made
@@ -85,7 +86,7 @@ class Dokku(DokkuApp):
         for hint in hints:
             self.ctx.console.warning(hint)
 
-    @on(Event.CONFIGURE, priority=200)
+    @on(Event.CONFIGURE, Configure.COMPARE)
     def compare(self) -> None:
         """Decide whether there is anything to deploy; refuse what has to be refused."""
         ctx, live = self.ctx, self.state.live
@@ -124,7 +125,7 @@ class Dokku(DokkuApp):
 
     # --- provision ---
 
-    @on(Event.PROVISION, priority=50)
+    @on(Event.PROVISION, Provision.CREATE)
     def create(self) -> None:
         """Create the app (when asked to), and beside it the services."""
         app = self.ctx.app
@@ -136,7 +137,7 @@ class Dokku(DokkuApp):
         if self.state.skip_deploy:
             self._go_live_again()  # what a killed run with MIGRATE=before has left
 
-    @on(Event.PROVISION, priority=150)
+    @on(Event.PROVISION, Provision.SERVICES)
     def link_services(self) -> None:
         """After the config: a variable may choose the scheme of a service's URL."""
         self.services.link()
@@ -170,10 +171,10 @@ class Dokku(DokkuApp):
         else:
             self.server.change_together([self._remember(code)])  # planned
 
-    @on(Event.DEPLOY_FAILED, priority=40)
+    @on(Event.DEPLOY_FAILED, Outcome.NOTE)
     def stop_holding_back(self) -> None:
         """A build that does not go live must not hold back the next one."""
-        if self.ctx.before_traffic and self.ctx.ledger.changes:
+        if self.ctx.before_traffic and self.ctx.change_log.changes:
             self._go_live_again()
 
     def live(self) -> Live:
@@ -197,23 +198,23 @@ class Dokku(DokkuApp):
             return self.ctx.live
         return now.live
 
-    @on(Event.DEPLOY_FAILED, priority=40)
-    @on(Event.ROLLBACK_FAILED, priority=40)
+    @on(Event.DEPLOY_FAILED, Outcome.NOTE)
+    @on(Event.ROLLBACK_FAILED, Outcome.NOTE)
     def note_what_runs(self) -> None:
         """The next run must not believe what Dokku records."""
         if self._note:
             self.forget(*notes.about_what_runs(self.unfinished()))
             self.remember(self._note)
 
-    @on(Event.DEPLOY_FAILED, priority=45)
-    @on(Event.ROLLBACK_FAILED, priority=45)
+    @on(Event.DEPLOY_FAILED, Outcome.BUILD_DIR)
+    @on(Event.ROLLBACK_FAILED, Outcome.BUILD_DIR)
     def build_dir_of_what_runs(self) -> None:
         """What runs is rebuilt from the directory that it was built from."""
         report = self.ctx.report
-        if self.ctx.ledger.changes and not (report.changed or report.busy):
+        if self.ctx.change_log.changes and not (report.changed or report.busy):
             self._build_dir.restore()
 
-    @on(Event.DEPLOY_FAILED, priority=50)
+    @on(Event.DEPLOY_FAILED, Outcome.REBUILD)
     def build_what_runs(self) -> None:
         """What was built and held back would run after any restart, of the server too."""
         if not (self.ctx.before_traffic and notes.is_held_back(self.unfinished())):
@@ -255,7 +256,7 @@ class Dokku(DokkuApp):
 
     # --- TLS ---
 
-    @on(Event.POST_DEPLOY, priority=180)
+    @on(Event.POST_DEPLOY, After.SECURE)
     def secure(self) -> None:
         """TLS for a review app with a name of its own."""
         if self.ctx.review and self.ctx.review.host:

@@ -18,18 +18,19 @@ from ci_deploy.errors import (
     SettingsError,
     ToolMissing,
 )
-from ci_deploy.git.repository import GitSettings
-from ci_deploy.layers.providers.base import Deployed, Live, ProcessAction, Provider, Ran
+from ci_deploy.layers.providers.base import Provider
 from ci_deploy.layers.providers.dokku import databases, release_tasks, review
 from ci_deploy.layers.providers.dokku.app import UNFINISHED, App, State
 from ci_deploy.layers.providers.dokku.config_values import unstorable
 from ci_deploy.layers.providers.dokku.server import DokkuServer, one_off
 from ci_deploy.layers.providers.dokku.services import Service, services
+from ci_deploy.layers.providers.methods import GitSettings
 from ci_deploy.net.ssh.client import Ssh, SshSettings
 from ci_deploy.net.ssh.server import Server, server
 from ci_deploy.run.context import Context
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import branch, suggestion
+from ci_deploy.state import Deployed, Live, ProcessAction, Ran
 
 PLAIN = re.compile(r"[\w./:=,@%+-]+")  # a word that needs no quotes
 

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from ci_deploy.errors import DeployFailed, Refused
-from ci_deploy.git.order import Order, guard, order
-from ci_deploy.layers.providers.base import Live
 from ci_deploy.layers.providers.dokku import answers
 from ci_deploy.layers.providers.dokku.app import State
 from ci_deploy.layers.providers.dokku.code import Code
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.process.program import Result
 from ci_deploy.run.context import Context
+from ci_deploy.run.order import Order, guard, order
+from ci_deploy.state import Live
 
 REMOTE = "remote:"  # begins what the server says, the app's own words among it
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ci_deploy.git import committed
 from ci_deploy.run.context import Context
 from ci_deploy.settings import parsers as values
 
@@ -50,7 +49,7 @@ def hints(ctx: Context) -> list[str]:
 def _files(ctx: Context) -> Mapping[str, str]:
     """The texts of those that count here; empty for those that are not there."""
     names = (PROCFILE, APP_JSON, APP_YML)
-    return dict(zip(names, committed.texts(ctx, *names), strict=True))
+    return dict(zip(names, ctx.texts(*names), strict=True))
 
 
 def _app_json(ctx: Context) -> dict[str, Any]:

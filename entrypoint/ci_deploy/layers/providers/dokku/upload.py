@@ -7,14 +7,14 @@ from pathlib import Path
 
 from ci_deploy.errors import DeployFailed, ToolMissing
 from ci_deploy.git.archive import write_archive
-from ci_deploy.git.order import guard, order
-from ci_deploy.layers.providers.base import Live
 from ci_deploy.layers.providers.dokku import answers, ignored
 from ci_deploy.layers.providers.dokku.app import State
 from ci_deploy.layers.providers.dokku.code import Code
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.process.program import Result
 from ci_deploy.run.context import Context
+from ci_deploy.run.order import guard, order
+from ci_deploy.state import Live
 
 SINCE = (0, 24, 0)  # git:from-archive and git:from-image
 PULLS_AGAIN = (0, 37, 5)  # git:from-image --force
@@ -60,7 +60,9 @@ class Archive(Upload):
     def prepare(self) -> None:
         super().prepare()
         if not self.is_live():
-            self._file = write_archive(self._ctx, self.revision, self.folder)
+            self._file = write_archive(
+                self._ctx.repository, self._ctx.private_dir, self.revision, self.folder
+            )
             ignored.keep(self._ctx, self._file)
 
     def identity(self, state: State) -> str:

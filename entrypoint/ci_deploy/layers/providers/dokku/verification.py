@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 
 from ci_deploy.errors import DeployFailed
-from ci_deploy.layers.providers.base import Live
 from ci_deploy.layers.providers.dokku import answers
 from ci_deploy.layers.providers.dokku.app import State
 from ci_deploy.layers.providers.dokku.code import Code
@@ -14,6 +13,7 @@ from ci_deploy.layers.providers.dokku.processes import restarted
 from ci_deploy.layers.providers.dokku.provider import DokkuApp
 from ci_deploy.layers.providers.dokku.upload import Upload
 from ci_deploy.process.program import Change
+from ci_deploy.state import Live
 
 PAUSE = 2.0  # seconds between two looks while not all processes run
 STEADY = 1.0  # seconds between the two looks that have to find all processes up

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ci_deploy.errors import Refused
-from ci_deploy.git.archive import by_archive
 from ci_deploy.git.revision import SHA
 from ci_deploy.layers.providers.dokku.code import Code
 from ci_deploy.layers.providers.dokku.provider import DokkuApp
 from ci_deploy.layers.providers.dokku.push import Push
 from ci_deploy.layers.providers.dokku.upload import Archive, Image
+from ci_deploy.layers.providers.methods import by_archive
 
 
 def forward(app: DokkuApp) -> Code:

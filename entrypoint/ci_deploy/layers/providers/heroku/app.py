@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ci_deploy.errors import DeployError, DeployFailed, Locked, Refused, Unreachable
-from ci_deploy.layers.providers.base import Live
 from ci_deploy.layers.providers.heroku import dynos
 from ci_deploy.layers.providers.heroku.api import REFUSED, Api, Lost, NotFound, Question
 from ci_deploy.layers.providers.heroku.dynos import Dynos
@@ -16,6 +15,7 @@ from ci_deploy.layers.providers.heroku.pending import asked
 from ci_deploy.layers.providers.heroku.releases import NEWEST_BUILDS, Release, Releases
 from ci_deploy.run.context import Context
 from ci_deploy.settings import SECRET_CONFIG_KEY
+from ci_deploy.state import Live
 
 CRASHED = 6.0  # seconds: Heroku restarts a crashed dyno at once, but only the first time
 PAUSE, LONGEST_PAUSE = 1.0, 5.0  # seconds between two looks at dynos that boot

@@ -18,7 +18,6 @@ from typing import Any
 
 from ci_deploy.errors import DeployFailed, Unreachable
 from ci_deploy.git.archive import write_archive
-from ci_deploy.git.order import guard, order
 from ci_deploy.layers.providers.heroku.api import LOOKS, Api, Lost
 from ci_deploy.layers.providers.heroku.app import App, State
 from ci_deploy.layers.providers.heroku.code import Code
@@ -27,6 +26,7 @@ from ci_deploy.layers.providers.heroku.pending import asked, until_over
 from ci_deploy.layers.providers.heroku.reason import reason
 from ci_deploy.layers.providers.heroku.releases import FEW, Release, read
 from ci_deploy.run.context import Context
+from ci_deploy.run.order import guard, order
 
 UPLOAD_TIMEOUT = 600.0  # seconds
 TRIES = 3  # of an upload: it goes to a new place each time, and changes nothing
@@ -51,7 +51,7 @@ class Archive(Code):
         what = f"build {self.revision[:7]} of {app.name}"
         blob = upload(self._ctx, app.api, self._file, self.revision)
         if blob is None:
-            self._ctx.ledger.announce(what)
+            self._ctx.change_log.announce(what)
             return None
         known = {build["id"] for build in self._app.releases.builds(FEW)}
         newest = app.releases.newest(1)
@@ -91,7 +91,7 @@ class Archive(Code):
 
 def packed(ctx: Context, revision: str) -> Path:
     """A gzipped archive of a revision (of APP_DIR in it) in the private directory."""
-    plain = write_archive(ctx, revision, ctx.settings.app_dir)
+    plain = write_archive(ctx.repository, ctx.private_dir, revision, ctx.settings.app_dir)
     path = plain.with_suffix(".tar.gz")
     with plain.open("rb") as source, gzip.open(path, "wb", compresslevel=6) as target:
         shutil.copyfileobj(source, target, 2**20)
@@ -107,7 +107,7 @@ def upload(ctx: Context, api: Api, file: Path, revision: str) -> dict[str, str] 
     from ci_deploy.net.retry import retry
 
     what = f"upload an archive of {revision[:7]}"
-    if not ctx.ledger.announce(what):
+    if not ctx.change_log.announce(what):
         return None
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ci_deploy.errors import SkipDeploy, Unreachable
-from ci_deploy.git.archive import by_archive
-from ci_deploy.layers.providers.base import Live
+from ci_deploy.layers.priorities import Configure, Provision
 from ci_deploy.layers.providers.heroku import review
 from ci_deploy.layers.providers.heroku.app import App
 from ci_deploy.layers.providers.heroku.archive import Archive
@@ -18,8 +17,10 @@ from ci_deploy.layers.providers.heroku.push import Push
 from ci_deploy.layers.providers.heroku.releases import Release
 from ci_deploy.layers.providers.heroku.rollback import Rollback
 from ci_deploy.layers.providers.heroku.settings import HerokuSettings
+from ci_deploy.layers.providers.methods import by_archive
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import Event, on
+from ci_deploy.state import Live
 
 
 class Heroku(ClosedApp):
@@ -37,7 +38,7 @@ class Heroku(ClosedApp):
         self._first = Release()  # what ran when we came
         self._adopted = False  # by this run: it was made by other means
 
-    @on(Event.CONFIGURE, priority=50)
+    @on(Event.CONFIGURE, Configure.CONNECT)
     def look(self) -> None:
         """Look at the account and the app before anything else."""
         self.connect()
@@ -52,7 +53,7 @@ class Heroku(ClosedApp):
             stays = "an earlier run has left it so: it ends" if self.left_closed else "it stays so"
             ctx.console.indent(f"it is in maintenance mode; {stays}.")
 
-    @on(Event.CONFIGURE, priority=55)
+    @on(Event.CONFIGURE, Configure.REVIEW_APP)
     def look_at_review_app(self) -> None:
         """The mark on it, and what its base app has."""
         ctx = self.ctx
@@ -68,7 +69,7 @@ class Heroku(ClosedApp):
             wanted = {**self.config(), **ctx.app_config}
             review.guard_urls(ctx.review, self._base.config, wanted)
 
-    @on(Event.CONFIGURE, priority=200)
+    @on(Event.CONFIGURE, Configure.COMPARE)
     def compare(self) -> None:
         """Decide whether there is anything to deploy; refuse what has to be refused."""
         ctx, live = self.ctx, self.state.live
@@ -114,10 +115,9 @@ class Heroku(ClosedApp):
         """The way in which the code gets there."""
         ctx, wanted = self.ctx, self.settings
         again = self.state.live.revision == ctx.revision  # a push would change nothing
-        force = wanted.force_push
+        known, force = self._branches, wanted.force_push
         if ctx.settings.app_dir or again or by_archive(ctx, wanted.method):
             return Archive(ctx, self.app, self.state, force=force)
-        known = self._branches
         return Push(ctx, self.app, self.state, remote=self.remote, branches=known, force=force)
 
     # --- provision ---
@@ -131,7 +131,7 @@ class Heroku(ClosedApp):
         ready = self.state.live.release and review.SETTING_UP not in self.unfinished()
         return not (self.exists and ready)
 
-    @on(Event.PROVISION, priority=50)
+    @on(Event.PROVISION, Provision.CREATE)
     def create(self) -> None:
         """Create the app, when asked to; a review app from its app.json, if it has one."""
         if self._sets_up:
@@ -157,7 +157,7 @@ class Heroku(ClosedApp):
             setup.finish(asked)
         self.forget(review.SETTING_UP)
 
-    @on(Event.PROVISION, priority=150)
+    @on(Event.PROVISION, Provision.SERVICES)
     def couple(self) -> None:
         """A review app belongs to the pipeline of its base app."""
         if self.ctx.review and self._base.pipeline:
@@ -278,7 +278,7 @@ class Heroku(ClosedApp):
                 chosen = Rollback(self.ctx, self.app, self.app.look_again(), self._first)
             return chosen.run(revision, timeout=self.settings.boot_timeout)
 
-    @on(Event.CONFIGURE, priority=205)
+    @on(Event.CONFIGURE, Configure.SOURCE)
     def choose_source(self) -> None:
         """What is promoted: the release that the source app runs."""
         if self.ctx.command != "promote":
@@ -289,8 +289,8 @@ class Heroku(ClosedApp):
             pipeline=wanted.pipeline, source=wanted.promote_from, others=wanted.promote_to
         )
         ctx.revision = source.live.revision
-        where = f"{self._promotion.source} runs {ctx.revision[:7]} ({source.release.name})"
-        ctx.console.indent(where)
+        runs = f"runs {ctx.revision[:7]} ({source.release.name})"
+        ctx.console.indent(f"{self._promotion.source} {runs}")
         if live.revision == ctx.revision and live.up and self._promotion.complete:
             raise SkipDeploy(f"{ctx.app} already runs {ctx.revision[:7]}.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ci_deploy.layers.priorities import After, Before, Outcome
 from ci_deploy.layers.providers.heroku.provider import HerokuApp
 from ci_deploy.layers.providers.heroku.settings import HerokuSettings
 from ci_deploy.run.context import Context
@@ -22,7 +23,7 @@ class ClosedApp(HerokuApp):
         """Whether a run of ours has switched it on, and not somebody else."""
         return MAINTENANCE in self.unfinished()
 
-    @on(Event.PRE_DEPLOY, priority=150)
+    @on(Event.PRE_DEPLOY, Before.CLOSE)
     def close(self) -> None:
         """Maintenance mode, when asked for; first the note: a kill must not be forgotten."""
         if self.settings.maintenance and not self.state.maintenance:
@@ -30,13 +31,13 @@ class ClosedApp(HerokuApp):
             self._closed = True
             self.app.switch_maintenance(on=True)
 
-    @on(Event.POST_DEPLOY, priority=190)
-    @on(Event.ROLLBACK, priority=190)
-    @on(Event.PROMOTE, priority=190)
-    @on(Event.DEPLOY_FAILED, priority=30)
-    @on(Event.DEPLOY_SKIPPED, priority=30)
-    @on(Event.ROLLBACK_SUCCEEDED, priority=30)  # skipped
-    @on(Event.ROLLBACK_FAILED, priority=30)
+    @on(Event.POST_DEPLOY, After.OPEN)
+    @on(Event.ROLLBACK, After.OPEN)
+    @on(Event.PROMOTE, After.OPEN)
+    @on(Event.DEPLOY_FAILED, Outcome.OPEN)
+    @on(Event.DEPLOY_SKIPPED, Outcome.OPEN)
+    @on(Event.ROLLBACK_SUCCEEDED, Outcome.OPEN)  # skipped
+    @on(Event.ROLLBACK_FAILED, Outcome.OPEN)
     def open(self) -> None:
         """Back to what it was; also for an earlier run that could not do it."""
         if self.left_closed:

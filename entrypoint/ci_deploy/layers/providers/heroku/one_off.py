@@ -23,12 +23,12 @@ from ci_deploy.errors import (
     Refused,
     Unauthorized,
 )
-from ci_deploy.layers.providers.base import Ran
 from ci_deploy.layers.providers.heroku.api import API, NotFound
 from ci_deploy.layers.providers.heroku.dynos import Dynos
 from ci_deploy.layers.providers.heroku.markers import Markers
 from ci_deploy.process.program import Change, Command, Result
 from ci_deploy.run.context import Context
+from ci_deploy.state import Ran
 
 # $1 the word, $2 the command, $3 seconds between signs of life, $4 bytes of `export …` on stdin.
 WRAPPER = (

@@ -12,13 +12,13 @@ from dataclasses import replace
 from typing import Any
 
 from ci_deploy.errors import DeployError, DeployFailed, Problem, Refused, SettingsError
-from ci_deploy.layers.providers.base import Live
 from ci_deploy.layers.providers.heroku.api import LOOKS, Api, Lost, NotFound
 from ci_deploy.layers.providers.heroku.app import App, State
 from ci_deploy.layers.providers.heroku.output import Output
 from ci_deploy.layers.providers.heroku.pending import until_over
 from ci_deploy.layers.providers.heroku.releases import Release, read
 from ci_deploy.run.context import Context
+from ci_deploy.state import Live
 
 STAGES = ("development", "staging", "production")
 

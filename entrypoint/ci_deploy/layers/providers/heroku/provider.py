@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from ci_deploy.errors import DeployError, Problem, Refused, SettingsError
-from ci_deploy.layers.providers.base import Deployed, Live, ProcessAction, Provider, Ran
+from ci_deploy.layers.providers.base import Provider
 from ci_deploy.layers.providers.heroku import logs, release_tasks
 from ci_deploy.layers.providers.heroku.api import Api
 from ci_deploy.layers.providers.heroku.app import App, State
@@ -20,6 +20,7 @@ from ci_deploy.layers.providers.heroku.remote import Remote
 from ci_deploy.layers.providers.heroku.settings import NAME, HerokuSettings
 from ci_deploy.run.context import Context
 from ci_deploy.settings.parsers import suggestion
+from ci_deploy.state import Deployed, Live, ProcessAction, Ran
 
 HISTORY = 20  # releases that `history` shows
 WITHOUT_NOTES = {"run", "history", "logs"}  # commands that need to know nothing of earlier runs

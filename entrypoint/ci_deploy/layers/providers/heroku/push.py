@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from ci_deploy.errors import DeployFailed, OutcomeUnknown, Refused, Unreachable
-from ci_deploy.git.order import Order, guard, order
 from ci_deploy.layers.providers.heroku.app import App, State
 from ci_deploy.layers.providers.heroku.archive import Archive
 from ci_deploy.layers.providers.heroku.code import Code, SlugAgain, slug_of
@@ -23,6 +22,7 @@ from ci_deploy.layers.providers.heroku.remote import AUTH, MISSING, Remote, own_
 from ci_deploy.output.telling import Telling
 from ci_deploy.process.program import Result
 from ci_deploy.run.context import Context
+from ci_deploy.run.order import Order, guard, order
 
 UP_TO_DATE = re.compile(r"^Everything up-to-date")
 SKIPPED = re.compile(

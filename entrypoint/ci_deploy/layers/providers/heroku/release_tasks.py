@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ci_deploy.git import committed
 from ci_deploy.run.context import Context
 
 
@@ -13,7 +12,7 @@ def tasks(ctx: Context) -> Mapping[str, str]:
 
     app.json's postdeploy is left out: it runs once, when a review app is set up.
     """
-    [procfile] = committed.texts(ctx, "Procfile")
+    [procfile] = ctx.texts("Procfile")
     for line in procfile.removeprefix("\ufeff").splitlines():
         name, _, command = line.partition(":")
         if name.strip() == "release":

@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ci_deploy.ci.origin import HELPER, SAFE, configured
 from ci_deploy.errors import DOCS, DeployError, DeployFailed, Unauthorized, Unreachable
-from ci_deploy.git.origin import HELPER, SAFE, configured
 from ci_deploy.git.repository import ENVIRON
 from ci_deploy.run.context import Context
 

@@ -21,7 +21,6 @@ from ci_deploy.errors import (
     SettingsError,
     Unauthorized,
 )
-from ci_deploy.git import committed
 from ci_deploy.layers.providers.heroku.api import REFUSED, Api, Lost, NotFound, Question
 from ci_deploy.layers.providers.heroku.app import App
 from ci_deploy.layers.providers.heroku.archive import packed, upload
@@ -103,13 +102,13 @@ def guard_urls(review: ReviewApp, base: Mapping[str, str], wanted: Mapping[str, 
 
 def manifest(ctx: Context) -> dict[str, Any] | None:
     """The app.json of the revision; None without one. Raises SettingsError."""
-    [text] = committed.texts(ctx, "app.json")
+    [text] = ctx.texts("app.json")
     if not text:
         return None
     try:
         found = json.loads(text)
     except ValueError as error:
-        path = committed.in_app_dir(ctx, "app.json")
+        path = ctx.in_app_dir("app.json")
         raise SettingsError(Problem(path, f"it is not JSON: {error}.")) from None
     return found if isinstance(found, dict) else None
 

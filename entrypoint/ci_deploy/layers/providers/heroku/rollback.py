@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 
 from ci_deploy.errors import Refused, SettingsError
-from ci_deploy.layers.providers.base import Live
 from ci_deploy.layers.providers.heroku.app import App, State
 from ci_deploy.layers.providers.heroku.releases import MANY, Release
 from ci_deploy.layers.providers.heroku.remote import Remote
 from ci_deploy.run.context import Context
+from ci_deploy.state import Live
 
 FAR_ENOUGH = 50  # releases with a slug that are looked at
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ci_deploy.git.repository import GitSettings
 from ci_deploy.layers.providers.heroku.api import API
+from ci_deploy.layers.providers.methods import GitSettings
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import words
 

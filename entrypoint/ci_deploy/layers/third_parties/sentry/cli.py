@@ -94,7 +94,7 @@ class SentryCli:
         arrived: Callable[[], bool] = lambda: False,
     ) -> None:
         """Announced once, tried as often as is sensible. Raises DeployError in plain words."""
-        if not self._runner.ledger.announce(f"Sentry: {said}"):
+        if not self._runner.change_log.announce(f"Sentry: {said}"):
             return
         command = Command(["sentry-cli", *words], self._environ, cwd=self._folder)
         tries = 0

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from ci_deploy.errors import DeployError, DeployFailed, Problem, Unreachable
 from ci_deploy.layers.base import ThirdParty
+from ci_deploy.layers.priorities import After, Before, Configure
 from ci_deploy.layers.third_parties.sentry.account import Account
 from ci_deploy.layers.third_parties.sentry.api import SentryApi
 from ci_deploy.layers.third_parties.sentry.cli import SentryCli
@@ -65,7 +66,7 @@ class Sentry(ThirdParty[SentrySettings]):
 
     # --- before ---
 
-    @on(Event.CONFIGURE, priority=260)
+    @on(Event.CONFIGURE, Configure.THIRD_PARTIES)
     def look(self) -> None:
         """Ask before anything is changed: does the token work, is our repository linked?"""
         if self.ctx.command == "destroy":
@@ -88,8 +89,8 @@ class Sentry(ThirdParty[SentrySettings]):
         """`acme/web`, as the CI calls the project."""
         return urlsplit(self.ctx.facts.project_url).path.strip("/").lower()
 
-    @on(Event.PRE_DEPLOY, priority=70)
-    @on(Event.PROMOTE, priority=70)
+    @on(Event.PRE_DEPLOY, Before.RELEASE)
+    @on(Event.PROMOTE, Before.RELEASE)
     def create(self) -> None:
         """The release and its commits are there before it gets traffic, and with it errors."""
         self._do(partial(self.cli.create, self.version, self._before))
@@ -157,7 +158,7 @@ class Sentry(ThirdParty[SentrySettings]):
             self._do(partial(self.cli.create, self.version, self._after))
             self._do(self._record)
 
-    @on(Event.POST_DEPLOY, priority=999)
+    @on(Event.POST_DEPLOY, After.END)
     def plan_the_end(self) -> None:
         """`plan` ends here, and a deploy would not."""
         if self.ctx.planning:

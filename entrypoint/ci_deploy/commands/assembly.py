@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
-import os
-import pwd
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from ci_deploy.ci import checkouts
 from ci_deploy.ci.base import CI
+from ci_deploy.commands.dropped import WISHING, Dropped
 from ci_deploy.errors import DeployError, Problem, SettingsError
-from ci_deploy.git import checkouts
 from ci_deploy.git.repository import Repository
 from ci_deploy.layers import LayerClass, discover
 from ci_deploy.layers.base import Layer
 from ci_deploy.layers.providers.base import Provider
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.process.cancellation import Cancellation
-from ci_deploy.process.change_log import Ledger
+from ci_deploy.process.change_log import ChangeLog
+from ci_deploy.process.environ import child_environ
 from ci_deploy.process.runner import Runner
 from ci_deploy.report import console as style
 from ci_deploy.report.console import Console
 from ci_deploy.report.outputs import Report
+from ci_deploy.run import guards
 from ci_deploy.run.context import Context, CoreSettings, GuardSettings, private_dir
-from ci_deploy.run.dropped import WISHING, Dropped
 from ci_deploy.run.review_app import ReviewSettings, is_about, review_app
 from ci_deploy.settings import Setting, declared, load, setting, settings
 from ci_deploy.settings.parsers import suggestion
 from ci_deploy.settings.sources import Source
-
-# Everything else of our environ stays with us: settings, other jobs' secrets, CI tokens.
-PASSED_ON = (
-    "TZ", "TERM", "LD_PRELOAD", "SSL_CERT_FILE", "SSL_CERT_DIR",
-    "http_proxy", "https_proxy", "no_proxy", "all_proxy",
-    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
-)  # fmt: skip
 
 
 @settings
@@ -100,6 +93,18 @@ class Assembly:
         if loaded is None:
             raise SettingsError(*self.source.problems)
         return loaded
+
+    def check_job(self, command: str, options: argparse.Namespace) -> None:
+        """Before every command that uses a credential. Raises Refused, SkipDeploy."""
+        facts, named = self.ci.context, self.source.text("REVIEW_APP_NAME")
+        environment = self.source.text("DEPLOY_ENVIRONMENT") or facts.environment
+        sweep = command == "destroy" and options.stale is not None  # which apps, their marks say
+        guards.check(
+            command,
+            facts._replace(environment=environment),
+            self.guards().allow,
+            review_app="any" if sweep else named,
+        )
 
     def context(
         self, command: str, *, planning: bool = False, arguments: Mapping[str, Any] | None = None
@@ -216,10 +221,10 @@ class Assembly:
         core = core or CoreSettings(app_name="unknown")
         folder = private_dir(self.cleanup)
         self.cancellation.private.append(folder)
-        ledger = Ledger(self._announce, check=self.cancellation.check, planning=planning)
+        change_log = ChangeLog(self._announce, check=self.cancellation.check, planning=planning)
         runner = Runner(
-            environ=self._child_environ(core, folder),
-            ledger=ledger,
+            environ=child_environ(self.environ, folder, ca_bundle=core.ca_bundle),
+            change_log=change_log,
             cancellation=self.cancellation,
             show=self.console.child,
             silent=self.console.silent,
@@ -237,7 +242,7 @@ class Assembly:
             console=self.console,
             redactor=self.redactor,
             runner=runner,
-            ledger=ledger,
+            change_log=change_log,
             cancellation=self.cancellation,
             cleanup=self.cleanup,
             private_dir=folder,
@@ -257,32 +262,6 @@ class Assembly:
 
     def _announce(self, what: str) -> None:
         self.console.indent(f"→ {what}")
-
-    def _child_environ(self, core: CoreSettings, folder: Path) -> dict[str, str]:
-        environ = {name: self.environ[name] for name in PASSED_ON if name in self.environ}
-        environ |= {"HOME": str(folder), "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
-        environ["TMPDIR"] = str(folder)
-        environ |= _named_user(folder)
-        if core.ca_bundle:
-            names = ("SSL_CERT_FILE", "GIT_SSL_CAINFO", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
-            environ |= dict.fromkeys(names, core.ca_bundle)
-        return environ
-
-
-def _named_user(folder: Path) -> dict[str, str]:
-    """ssh refuses to run for a user id without a name (`docker run --user 12345`): lend it one."""
-    try:
-        pwd.getpwuid(os.getuid())
-    except KeyError:
-        passwd = f"ci-deploy:x:{os.getuid()}:{os.getgid()}::{folder}:/bin/sh\n"
-        (folder / "passwd").write_text(passwd)
-        (folder / "group").write_text(f"ci-deploy:x:{os.getgid()}:\n")
-        return {
-            "LD_PRELOAD": "libnss_wrapper.so",
-            "NSS_WRAPPER_PASSWD": str(folder / "passwd"),
-            "NSS_WRAPPER_GROUP": str(folder / "group"),
-        }
-    return {}
 
 
 COMMAND = Setting(

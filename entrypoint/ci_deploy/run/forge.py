@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ci_deploy.report.sending import exchange
+from ci_deploy.run.sending import exchange
 from ci_deploy.settings.parsers import NOTHING
 
 if TYPE_CHECKING:

@@ -1,0 +1,43 @@
+"""What the programs that we start get of our environ."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Mapping
+from pathlib import Path
+
+# Everything else of our environ stays with us: settings, other jobs' secrets, CI tokens.
+PASSED_ON = (
+    "TZ", "TERM", "LD_PRELOAD", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "http_proxy", "https_proxy", "no_proxy", "all_proxy",
+    "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
+)  # fmt: skip
+
+
+def child_environ(given: Mapping[str, str], folder: Path, *, ca_bundle: str) -> dict[str, str]:
+    """What all of them get; `folder` is the private directory."""
+    environ = {name: given[name] for name in PASSED_ON if name in given}
+    environ |= {"HOME": str(folder), "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
+    environ["TMPDIR"] = str(folder)
+    environ |= _named_user(folder)
+    if ca_bundle:
+        names = ("SSL_CERT_FILE", "GIT_SSL_CAINFO", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+        environ |= dict.fromkeys(names, ca_bundle)
+    return environ
+
+
+def _named_user(folder: Path) -> dict[str, str]:
+    """ssh refuses to run for a user id without a name (`docker run --user 12345`): lend it one."""
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        passwd = f"ci-deploy:x:{os.getuid()}:{os.getgid()}::{folder}:/bin/sh\n"
+        (folder / "passwd").write_text(passwd)
+        (folder / "group").write_text(f"ci-deploy:x:{os.getgid()}:\n")
+        return {
+            "LD_PRELOAD": "libnss_wrapper.so",
+            "NSS_WRAPPER_PASSWD": str(folder / "passwd"),
+            "NSS_WRAPPER_GROUP": str(folder / "group"),
+        }
+    return {}

@@ -1,0 +1,54 @@
+"""What a provider tells of an app, as plain values that every part of the package may name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class ProcessAction(StrEnum):
+    """What can be done to a process of the app."""
+
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    SCALE = "scale"
+
+
+class Live(NamedTuple):
+    """What the provider says is running now."""
+
+    revision: str = ""  # full SHA; empty when nothing was ever deployed or it is not known
+    up: bool = False  # all its processes run
+    release: str = ""
+    url: str = ""
+    detail: str = ""  # more in words, like "1 of 2 processes up (down: web 2)"
+    busy: bool = False  # a deploy is going on there
+    unchecked: bool = False  # there was no time to see whether its processes run
+
+
+class Ran(NamedTuple):
+    """How a one-off command ended: its true exit code, and its last lines."""
+
+    exit_code: int
+    lines: tuple[str, ...] = ()
+    planned: bool = False
+
+
+class Step(NamedTuple):
+    """A one-off command for the new release before it gets traffic; `check` judges how it ended."""
+
+    command: tuple[str, ...]
+    what: str
+    check: Callable[[Ran], None]
+
+
+class Deployed(NamedTuple):
+    """A line of the history: what was live since when, and who brought it."""
+
+    revision: str
+    at: str = ""  # ISO 8601
+    status: str = ""
+    release: str = ""
+    by: str = ""  # the pipeline or the person
