@@ -66,6 +66,7 @@ class Problem(NamedTuple):
     message: str
     origin: str = ""
     remedy: str = ""
+    missing: bool = False  # nobody has given it
 
     def spelled(self, *, inputs: bool) -> Problem:
         """The same, the setting as the user has to write it."""

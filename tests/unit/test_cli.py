@@ -17,7 +17,7 @@ import pytest
 
 from ci_deploy import __version__, cli, commands
 from ci_deploy.commands.options import OPTIONS
-from ci_deploy.commands.versions import TOOLS
+from ci_deploy.commands.version import TOOLS
 from ci_deploy.errors import Refused, SettingsError, exit_codes
 from ci_deploy.process.cancellation import Cancellation
 from ci_deploy.run.context import private_dir

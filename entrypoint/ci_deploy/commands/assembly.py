@@ -28,7 +28,7 @@ from ci_deploy.run import guards
 from ci_deploy.run.context import Context, CoreSettings, GuardSettings, private_dir
 from ci_deploy.run.review_app import ReviewSettings, is_about, review_app
 from ci_deploy.settings import Setting, declared, load, setting, settings
-from ci_deploy.settings.parsers import suggestion
+from ci_deploy.settings.parsers import nearest, suggestion
 from ci_deploy.settings.sources import Source
 
 
@@ -162,10 +162,9 @@ class Assembly:
             return [providers[name]]
         spelled = self.source.spell(declared(ChoiceSettings)[0])
         if name:
-            remedy = suggestion(name, providers)
+            near = nearest(name, providers)
             reason = f"`{name}` is not one of {', '.join(sorted(providers))}."
-            self.source.problems.append(Problem(spelled, reason, "", remedy))
-            near = [each for each in providers if remedy == f"Did you mean `{each}`?"]
+            self.source.problems.append(Problem(spelled, reason, "", suggestion(name, providers)))
         else:
             near = [each for each, cls in providers.items() if cls.wanted(self.source, self.root)]
             if len(near) != 1:
@@ -174,7 +173,7 @@ class Assembly:
 
     def _hint(self) -> str:
         facts = self.ci.context
-        missing = [each for each in self.source.problems if "is required" in str(each)]
+        missing = [each for each in self.source.problems if each.missing]
         secrets = {self.source.spell(each) for each in every_setting(self.classes) if each.secret}
         if any(each.setting in secrets for each in missing) and self.ci.missing_hint:
             return self.ci.missing_hint

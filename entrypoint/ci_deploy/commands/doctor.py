@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ci_deploy.ci.checkouts import top
 from ci_deploy.ci.local import Local
-from ci_deploy.commands.versions import TOOL_OF, tool_versions
+from ci_deploy.commands.assembly import Assembly
+from ci_deploy.commands.shared import print_json, ready
+from ci_deploy.commands.version import TOOL_OF, tool_versions
 from ci_deploy.errors import Problem, Refused, SettingsError
 from ci_deploy.layers.base import Layer
 from ci_deploy.report import console as style
 from ci_deploy.run import guards
 from ci_deploy.run.context import Context
 from ci_deploy.state import Live
+
+
+def doctor(assembly: Assembly, options: argparse.Namespace) -> int:
+    """Check everything that a deploy needs, and change nothing."""
+    ctx, layers = ready(assembly, options, planning=True)
+    facts = examine(ctx, layers)
+    if options.json:
+        print_json(ctx.redactor, facts)
+    return 0
 
 
 def examine(ctx: Context, layers: Sequence[Layer[Any]]) -> dict[str, Any]:

@@ -95,10 +95,14 @@ def existing_file(text: str) -> str:
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`Did you mean …?` for a near miss, else nothing."""
+    return "".join(f"Did you mean `{each}`?" for each in nearest(word, known))
+
+
+def nearest(word: str, known: Iterable[str]) -> list[str]:
+    """The word that was meant, if one of them is near enough."""
     import difflib
 
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
-    return f"Did you mean `{near[0]}`?" if near else ""
+    return difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
 
 
 CONVERT: dict[Any, Callable[[str], Any]] = {

@@ -73,7 +73,9 @@ class Source:
             if key.startswith("INPUT_") and value and name not in names:
                 remedy = suggestion(name, names)
                 if remedy or self.inputs:
-                    yield Problem(f"input `{name}`", "there is no such input.", "", remedy)
+                    yield Problem(
+                        f"input `{name}`", "there is no such input.", "", remedy, missing=True
+                    )
 
     def looks_like(self, name: str, *, but: Iterable[str] = (), cutoff: float = 0.8) -> str:
         """A variable whose name is nearly `name`: perhaps it is misspelt."""
@@ -186,7 +188,7 @@ def _missing(declaration: Setting, source: Source) -> Problem:
     example = f" It looks like `{declaration.example}`." if declaration.example else ""
     near = source.looks_like(declaration.name)
     remedy = f"There is a variable {near}: is it misspelt?" if near else ""
-    return Problem(source.spell(declaration), f"is required.{example}", "", remedy)
+    return Problem(source.spell(declaration), f"is required.{example}", "", remedy, missing=True)
 
 
 def _hide_config(config: Mapping[str, str], hide: Callable[[str], None]) -> None:

@@ -42,6 +42,7 @@ class State(NamedTuple):
     stack: str = ""
     maintenance: bool = False
     building: str = ""  # the id of a build that is going on
+    crashed: bool = False  # a dyno
     account: str = ""  # whose key it is, if the key may tell
 
 
@@ -91,13 +92,13 @@ class App:
         pending = [
             _text(build, "id") for build in builds or () if _text(build, "status") == PENDING
         ]
-        up, detail = dynos.state(running, formation, current.version)
+        now = dynos.health(running, formation, current.version)
         live = Live(
             revision=self.releases.commit(current.slug),
-            up=up,
+            up=now.up,
             release=current.name if current.slug else "",
             url=self._url,
-            detail=detail,
+            detail=now.words,
             busy=newest.status == PENDING or bool(pending),
         )
         building = next(iter(pending), "")
@@ -108,6 +109,7 @@ class App:
             newest=newest,
             undone=_undone(listed, current),
             building=building,
+            crashed=now.crashed,
         )
 
     def check_stack(self, state: State) -> None:
@@ -228,7 +230,7 @@ class App:
                 raise DeployFailed(message, hint="Somebody may have released something else.")
             if live.up:
                 return live
-            crashed_since = (crashed_since or now) if "crashed" in live.detail else None
+            crashed_since = (crashed_since or now) if state.crashed else None
             if now > until or (crashed_since and now - crashed_since > CRASHED):
                 message = f"{state.release.name} is live, but its dynos do not run: {live.detail}."
                 hint = (

@@ -9,32 +9,43 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ci_deploy.errors import DeployError
 from ci_deploy.layers.providers.heroku.api import Api, NotFound, Question
 
 NOT_OURS = {"run", "release"}  # types that come and go by themselves
 GOOD = {"up", "idle"}
+CRASHED = "crashed"
 
 Found = Sequence[Mapping[str, Any]]
 
 
-def state(dynos: Found | None, formation: Found | None, version: int) -> tuple[bool, str]:
+class Health(NamedTuple):
+    """Whether all that is wanted runs, and it in words; whether a dyno has crashed."""
+
+    up: bool
+    words: str
+    crashed: bool = False
+
+
+def health(dynos: Found | None, formation: Found | None, version: int) -> Health:
     """Whether all dynos that are wanted run this release (or a later one), and it in words."""
     wanted = {str(each.get("type")): int(each.get("quantity") or 0) for each in formation or ()}
     wanted.pop("release", None)
     mine = [each for each in dynos or () if each.get("type") not in NOT_OURS]
     good = [each for each in mine if each.get("state") in GOOD and _version(each) >= version]
     if not mine and not any(wanted.values()):
-        return True, "no dyno is wanted"
+        return Health(up=True, words="no dyno is wanted")
     there = Counter(str(each.get("type")) for each in mine)
     trouble = [f"{each.get('name')} {_trouble(each, version)}" for each in mine if each not in good]
     for kind, count in wanted.items():
         if there[kind] < count:
             trouble.append(f"{count - there[kind]} of {kind} missing")
     words = f"{len(good)} of {max(sum(wanted.values()), len(mine))} dynos up"
-    return not trouble, words + (f" ({', '.join(sorted(trouble))})" if trouble else "")
+    words += f" ({', '.join(sorted(trouble))})" if trouble else ""
+    crashed = any(each.get("state") == CRASHED for each in mine)
+    return Health(up=not trouble, words=words, crashed=crashed)
 
 
 def _version(dyno: Mapping[str, Any]) -> int:
@@ -56,7 +67,7 @@ class Dynos:
 
     @property
     def questions(self) -> tuple[Question, Question]:
-        """For Api.get_all; `state` reads the answers."""
+        """For Api.get_all; `health` reads the answers."""
         return Question(f"{self._path}/dynos"), Question(f"{self._path}/formation")
 
     def wanted(self) -> dict[str, int]:

@@ -1,7 +1,12 @@
-"""The programs that are called, and their versions."""
+"""`version`: of this tool and of the programs that it calls."""
 
 from __future__ import annotations
 
+import argparse
+import sys
+
+from ci_deploy import __version__
+from ci_deploy.commands.assembly import Assembly
 from ci_deploy.errors import DeployError
 from ci_deploy.process.program import Command
 from ci_deploy.run.context import Context
@@ -31,3 +36,12 @@ def tool_versions(ctx: Context) -> dict[str, str]:
         known = [word for word in words if any(map(str.isdigit, word))]
         versions[name] = known[0].rstrip(",") if known else "unknown"
     return versions
+
+
+def version(assembly: Assembly, options: argparse.Namespace) -> int:
+    """This tool's version and those of the programs that it calls."""
+    sys.stdout.write(f"ci-deploy {__version__}\n")
+    if not options.short:
+        for name, found in tool_versions(assembly.bare_context()).items():
+            sys.stdout.write(f"{name} {found}\n")
+    return 0

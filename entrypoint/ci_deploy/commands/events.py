@@ -1,0 +1,105 @@
+"""`deploy`, `rollback`, `review`, `destroy` and `promote`, and `plan` of each of them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from ci_deploy.commands.assembly import Assembly
+from ci_deploy.commands.doctor import open_checkout
+from ci_deploy.commands.shared import print_json
+from ci_deploy.commands.sweep import sweep
+from ci_deploy.errors import SkipDeploy, UsageError
+from ci_deploy.layers.applications.framework import Framework
+from ci_deploy.report import console as style
+from ci_deploy.report.outputs import Report
+from ci_deploy.run import guards
+from ci_deploy.run.context import Context
+from ci_deploy.run.deployment import FLOWS, Deployment
+
+WITHOUT_CHECKOUT = {"destroy", "rollback", "promote"}
+
+
+def deployment(assembly: Assembly, options: argparse.Namespace) -> int:
+    """Run the events of a deployment, or say that there is nothing to do."""
+    return _run_events(assembly, options.command, options, options.words)
+
+
+def plan(assembly: Assembly, options: argparse.Namespace) -> int:
+    """The same run, in which no change is made but each one is named."""
+    if options.target not in FLOWS:
+        word = next(iter(options.words), "")
+        if word:
+            raise UsageError(f"`{word}` cannot be planned; it is one of {', '.join(FLOWS)}.")
+        options.target = "deploy"
+    return _run_events(assembly, options.target, options, options.words, planning=True)
+
+
+def _run_events(
+    assembly: Assembly,
+    command: str,
+    options: argparse.Namespace,
+    words: list[str],
+    *,
+    planning: bool = False,
+) -> int:
+    wanted = assembly.guards()
+    if not wanted.enabled:
+        return _nothing(assembly, command, "disabled", "CI_DEPLOY is false: nothing was done.")
+    try:
+        assembly.check_job(command, options)
+    except SkipDeploy as skip:
+        return _nothing(assembly, command, "skipped", str(skip))
+    arguments = {**vars(options), "revision": next(iter(words), "")}
+    ctx, layers = assembly.context(command, planning=planning, arguments=arguments)
+    _check_migrations(options.migrations, layers)
+    for layer in layers:
+        layer.begin()
+    if command == "destroy" and options.stale is not None:
+        return sweep(ctx, options)
+    if command in WITHOUT_CHECKOUT:
+        ctx.repository.open(optional=True)
+    else:
+        open_checkout(ctx)
+    guards.check_code(ctx.facts, ctx.repository, ctx.revision, wanted.allow)
+    _headline(ctx)
+    for doubt in guards.doubts(ctx.facts):
+        ctx.console.warning(doubt)
+    code = Deployment(ctx, layers).run()
+    if planning and options.json:
+        print_json(ctx.redactor, ctx.report.as_json())
+    return code
+
+
+def _check_migrations(count: int, layers: Sequence[Any]) -> None:
+    """`--migrations N` needs somebody who can undo them."""
+    if count < 0:
+        raise UsageError("--migrations takes the number of migrations to undo.")
+    if count and not any(isinstance(layer, Framework) for layer in layers):
+        raise UsageError(
+            "--migrations: no framework was found here; name it by DEPLOY_APPLICATION."
+        )
+
+
+def _headline(ctx: Context) -> None:
+    where = f" to {ctx.environment}" if ctx.environment and ctx.revision else ""
+    by = f" by {ctx.facts.actor}" if ctx.facts.actor else ""
+    start = "plan: what " if ctx.planning else ""
+    end = " would change" if ctx.planning else ""
+    ctx.console.line(f"{start}{ctx.command} {ctx.app}{where}{end}", style.BOLD)
+    if ctx.revision and ctx.command != "destroy":  # the branch may be gone, and its commit too
+        ref = f" ({ctx.facts.ref})" if ctx.facts.ref else ""
+        ctx.console.indent(f"{ctx.revision[:7]}{ref}{by}: {ctx.title}")
+
+
+def _nothing(assembly: Assembly, command: str, status: str, reason: str) -> int:
+    """Nothing is to be done, and that is no failure."""
+    assembly.console.line(reason)
+    assembly.console.annotate("notice", "ci-deploy", reason)
+    report = Report(command=command, status=status, exit_code=0, live=reason, finished=True)
+    try:
+        assembly.ci.write(report)
+    except OSError as error:
+        assembly.console.warning(f"an output could not be written: {error}")
+    return 0

@@ -1,0 +1,36 @@
+"""`history`: what was live when. Its answer goes to stdout."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from ci_deploy.commands.assembly import Assembly
+from ci_deploy.commands.shared import print_json, print_line, ready
+from ci_deploy.state import Deployed, Live
+
+
+def history(assembly: Assembly, options: argparse.Namespace) -> int:
+    """What was live when, and who brought it."""
+    ctx, _ = ready(assembly, options)
+    ctx.provider.connect()
+    entries = ctx.provider.history()
+    newest = newest_of(entries, ctx.before or Live())
+    if options.json:
+        listed = [
+            {**each._asdict(), "live": number == newest} for number, each in enumerate(entries)
+        ]
+        print_json(ctx.redactor, listed)
+        return 0
+    for number, entry in enumerate(entries):
+        status = entry.status or "deployed"  # what a provider notes, it notes at a success
+        mark = "live" if number == newest else ""
+        columns = (entry.at, status, entry.release, entry.revision, entry.by, mark)
+        print_line(ctx, "  ".join(filter(None, columns)))
+    return 0
+
+
+def newest_of(entries: Sequence[Deployed], live: Live) -> int | None:
+    """Which of them is what runs: the newest of its revision, if that is known."""
+    same = (n for n, each in enumerate(entries) if live.revision and each.revision == live.revision)
+    return next(same, None)

@@ -1,0 +1,25 @@
+"""`run`: a one-off command in the app."""
+
+from __future__ import annotations
+
+import argparse
+
+from ci_deploy.commands.assembly import Assembly
+from ci_deploy.commands.shared import ready
+from ci_deploy.errors import Cancelled, UsageError
+from ci_deploy.process.cancellation import Phases
+
+
+def run(assembly: Assembly, options: argparse.Namespace) -> int:
+    """A one-off command: its output is ours, and so is its exit code."""
+    command = options.after or options.words
+    if not command:
+        raise UsageError("say what to run: `ci-deploy run -- CMD…`.")
+    ctx, _ = ready(assembly, options)
+    ctx.provider.connect()
+    try:
+        return ctx.provider.run(command).exit_code
+    except Cancelled:
+        ctx.cancellation.leave(Phases.LEAVE)
+        ctx.provider.interrupted()
+        raise

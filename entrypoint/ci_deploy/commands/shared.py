@@ -1,0 +1,45 @@
+"""What several commands need."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from ci_deploy.commands.assembly import Assembly
+from ci_deploy.output.redaction import Redactor
+from ci_deploy.output.relay import clean
+from ci_deploy.run.context import Context
+
+
+def ready(
+    assembly: Assembly, options: argparse.Namespace, *, planning: bool = False
+) -> tuple[Context, list[Any]]:
+    """The layers of a command without events, connecting. Raises SettingsError, Refused."""
+    assembly.check_job(options.command, options)
+    ctx, layers = assembly.context(options.command, planning=planning, arguments=vars(options))
+    for layer in layers:
+        layer.begin()
+    return ctx, layers
+
+
+def print_line(ctx: Context, text: str) -> None:
+    """A line of the answer."""
+    line = clean(ctx.redactor.text(text)).replace("\n", " ")
+    sys.stdout.write(f"{line}\n")
+
+
+def print_json(redactor: Redactor, facts: Any) -> None:
+    """With values redacted one by one: what is hidden must not break the form."""
+    sys.stdout.write(f"{json.dumps(_safe(redactor, facts), indent=2)}\n")
+
+
+def _safe(redactor: Redactor, value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(redactor.text(value))
+    if isinstance(value, dict):
+        return {key: _safe(redactor, each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_safe(redactor, each) for each in value]
+    return value

@@ -1,0 +1,52 @@
+"""`status`: what runs. Its answer goes to stdout."""
+
+from __future__ import annotations
+
+import argparse
+
+from ci_deploy.commands.assembly import Assembly
+from ci_deploy.commands.history import newest_of
+from ci_deploy.commands.shared import print_json, print_line, ready
+from ci_deploy.state import Deployed, Live
+
+
+def status(assembly: Assembly, options: argparse.Namespace) -> int:
+    """What runs, since when, by whom, how it is, and what is unfinished."""
+    ctx, _ = ready(assembly, options)
+    ctx.provider.connect()
+    ctx.provider.inspect()  # an app that is not there is told
+    live, entries = ctx.before or Live(), ctx.provider.history()
+    newest = newest_of(entries, live)
+    last = Deployed("") if newest is None else entries[newest]
+    unfinished = ctx.provider.unfinished()
+    facts = {
+        "app": ctx.app,
+        "provider": ctx.provider.name,
+        "revision": live.revision,
+        "release": live.release,
+        "up": live.up and bool(live.revision),
+        "detail": live.detail,
+        "busy": live.busy,
+        "url": live.url or ctx.url,
+        "since": last.at,
+        "by": last.by,
+        "unfinished": unfinished,
+    }
+    if options.json:
+        print_json(ctx.redactor, facts)
+        return 0
+    runs = live.release or live.revision[:7] or "nothing that is known"
+    state = live.detail or ("up" if live.up else "not all of its processes run")
+    print_line(ctx, f"{ctx.app} runs {runs}" + (f", {state}" if live.revision else ""))
+    shown = {
+        "revision": live.revision,
+        "since": last.at,
+        "by": last.by,
+        "url": facts["url"],
+        "now": "a deploy is going on" if live.busy else "",
+        "unfinished": "; ".join(unfinished),
+    }
+    for name, value in shown.items():
+        if value:
+            print_line(ctx, f"  {name:10}  {value}")
+    return 0

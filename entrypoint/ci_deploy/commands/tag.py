@@ -1,0 +1,30 @@
+"""`tag`: the default DEPLOY_TAG, for the job that builds the image."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ci_deploy.commands.assembly import Assembly, every_setting
+from ci_deploy.errors import Problem, SettingsError
+
+
+def tag(assembly: Assembly, options: argparse.Namespace) -> int:  # noqa: ARG001
+    """The default DEPLOY_TAG, for the job that builds the image."""
+    sys.stdout.write(f"{deploy_tag(assembly)}\n")
+    return 0
+
+
+def deploy_tag(assembly: Assembly) -> str:
+    """`<build number>_<first seven of the sha>`. Raises SettingsError when there is no number."""
+    facts = assembly.ci.context
+    tag = next(each for each in every_setting(assembly.classes) if each.name == "DEPLOY_TAG")
+    if given := assembly.source.find(tag):
+        try:
+            return str(tag.convert(given.text))
+        except ValueError as error:
+            raise SettingsError(Problem(tag.name, str(error), given.origin)) from None
+    if not (facts.build and facts.revision):
+        reason = "this CI gives no build number and revision to make one of."
+        raise SettingsError(Problem("DEPLOY_TAG", reason, "", "Set it."))
+    return f"{facts.build}_{facts.revision[:7]}"

@@ -1,0 +1,22 @@
+"""`unlock`: who holds the lock."""
+
+from __future__ import annotations
+
+import argparse
+
+from ci_deploy.commands.assembly import Assembly
+from ci_deploy.commands.shared import ready
+from ci_deploy.report import console as style
+
+
+def unlock(assembly: Assembly, options: argparse.Namespace) -> int:
+    """Show who holds the lock; release it only when told to."""
+    ctx, _ = ready(assembly, options)
+    ctx.provider.connect()
+    holder = ctx.provider.lock_holder()
+    ctx.console.line(f"{ctx.app}: {holder or 'not locked'}", style.BOLD)
+    if holder and options.yes:
+        ctx.provider.unlock()
+    elif holder:
+        ctx.console.line("If that deploy is dead, `ci-deploy unlock --yes` releases its lock.")
+    return 0
