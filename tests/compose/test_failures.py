@@ -262,9 +262,6 @@ def test_directory_that_does_not_exist_is_named_and_not_made(app: App) -> None:
 
 
 def test_commands_without_meaning_here_are_refused(app: App) -> None:
-    done = app.run("review", CI_COMMIT_REF_NAME="feature", GITLAB_CI="true")
-    assert done.code == 14, done.output
-    assert "compose cannot have review apps." in done.output
     assert app.run("promote").code == 14
     done = app.run("unlock", "--yes")
     assert done.code == 0, done.output

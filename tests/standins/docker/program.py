@@ -160,6 +160,7 @@ def row(form: str, name: str, each: dict[str, Any]) -> str:
         '{{.Label "com.docker.compose.project"}}': each["project"],
         '{{.Label "com.docker.compose.project.working_dir"}}': each["folder"],
         '{{.Label "com.docker.compose.project.config_files"}}': each["files"],
+        '{{.Label "ci-deploy.review"}}': "",
     }
     parts = re.split(r"(\{\{.*?\}\})", form)
     return "".join(known[part] if part.startswith("{{") else part for part in parts)

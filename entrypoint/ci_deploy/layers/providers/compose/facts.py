@@ -23,6 +23,7 @@ class Container(NamedTuple):
     project: str
     folder: str  # where its Compose project lives
     files: str = ""  # the compose files that it was started with
+    review: str = ""  # the app that it is a review app of, says its label
 
     @property
     def up(self) -> bool:
@@ -44,6 +45,26 @@ class Image(NamedTuple):
     image: str
     replicas: int
     id: str
+
+
+class Other(NamedTuple):
+    """Any container on the host, as far as a review app must not share something with it."""
+
+    name: str
+    project: str
+    image: str
+    networks: frozenset[str]
+    ports: str
+    mounts: frozenset[str]  # paths of the host, names of volumes
+
+
+class ReviewDir(NamedTuple):
+    """A review app that has a directory on the host."""
+
+    name: str
+    deployed: int  # Unix time
+    base: str
+    branch: str
 
 
 class Known(NamedTuple):
@@ -95,6 +116,13 @@ class HostFacts:
     done: set[str] = field(default_factory=set)  # services of it that had ended when it was proven
     may_end: set[str] = field(default_factory=set)  # those that may do so later
     containers: list[Container] = field(default_factory=list)
+    # asked for review apps only
+    top: list[str] = field(default_factory=list)  # DEPLOY_PATH, in both its names
+    mark: str | None = None  # in the review app's directory; empty when it has none
+    reviews: list[ReviewDir] = field(default_factory=list)
+    others: list[Other] = field(default_factory=list)
+    routes: set[tuple[str, str]] = field(default_factory=set)  # project, name that a proxy has once
+    addresses: dict[str, str] = field(default_factory=dict)  # of the base app's services
     releases: dict[str, Known] = field(default_factory=dict)
     audit: list[dict[str, Any]] = field(default_factory=list)
 
@@ -129,8 +157,8 @@ class HostFacts:
 def read_facts(text: str) -> HostFacts:
     """Read an answer; lines that are not understood are left out."""
     head, _, model = text.partition("\nmodel\n")
-    model, _, written = model.partition("\nraw\n")
     model, _, everything = model.partition("\nall\n")
+    model, _, written = model.partition("\nraw\n")
     facts = HostFacts(model=model, written=written, all=everything)
     for line in head.splitlines():
         key, _, value = line.partition(" ")
@@ -144,7 +172,21 @@ def _take(facts: HostFacts, key: str, value: str) -> None:
         setattr(facts, key, value)
     elif key in {"holder", "untold"}:
         setattr(facts, key, value or "somebody")
-    elif key in {"missing", "engine", "refused"}:
+    elif key == "mark":
+        facts.mark = value
+    elif key == "review":
+        facts.reviews.append(review_dir(value))
+    elif key == "other":
+        name, project, image, networks, ports, mounts = value.split("|")
+        other = Other(name, project, image, _set(networks), ports, _set(mounts))
+        facts.others.append(other)
+    elif key == "route":
+        project, _, route = value.partition("|")
+        facts.routes.add((project, route))
+    elif key == "address":
+        name, _, address = value.partition("=")
+        facts.addresses[f"{name} {len(facts.addresses)}"] = address
+    elif key in {"missing", "engine", "refused", "top"}:
         getattr(facts, key).append(value)
     elif key == "there":
         kind, _, path = value.partition(" ")
@@ -176,3 +218,13 @@ def _take(facts: HostFacts, key: str, value: str) -> None:
         facts.releases[found["id"]] = Known(found["id"], int(live), found)
     elif key == "audit":
         facts.audit.append(json.loads(value))
+
+
+def review_dir(line: str) -> ReviewDir:
+    """A review app of the host's list. Raises ValueError."""
+    name, deployed, base, *branch = line.split(" ", 3)
+    return ReviewDir(name, int(deployed), base, *branch or [""])
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(filter(None, text.split(",")))

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from ci_deploy.errors import DeployError, Problem, SettingsError, Unreachable
-from ci_deploy.layers.providers.compose.facts import HostFacts, read_facts
+from ci_deploy.layers.providers.compose.facts import HostFacts, ReviewDir, read_facts, review_dir
 from ci_deploy.layers.providers.compose.files import digest
 from ci_deploy.layers.providers.compose.release import tar
 from ci_deploy.net.ssh.client import Ssh, quoted
@@ -63,11 +63,20 @@ def servers(texts: Sequence[str], user: str, port: int) -> list[Server]:
 class Hosts:
     """All hosts of the app, asked side by side: one connection each, every command a session."""
 
-    def __init__(self, ssh: Ssh, runner: Runner, hosts: Sequence[Server], path: str) -> None:
+    def __init__(
+        self,
+        ssh: Ssh,
+        runner: Runner,
+        hosts: Sequence[Server],
+        path: str,
+        review: Callable[[], str] = str,
+    ) -> None:
+        """`review` says the name of the review app whose directory is meant, or nothing."""
         self.all = [Host(each) for each in hosts]
         self._ssh = ssh
         self._runner = runner
         self._path = path
+        self._review = review
 
     @property
     def first(self) -> Host:
@@ -124,7 +133,20 @@ class Hosts:
             if answer.exit_code == NO_RUNNER:
                 continue  # nothing was ever deployed there
             self._check(host, answer)
-            host.facts = replace(read_facts(answer.text), path=host.facts.path)
+            old = host.facts
+            host.facts = replace(read_facts(answer.text), path=old.path, top=old.top, mark=old.mark)
+
+    def reviews(self) -> list[ReviewDir]:
+        """All review apps that have a directory on a host. Raises Unreachable."""
+        found = []
+        for host, answer in zip(self.all, self._read(self.all, ["reviews"]), strict=True):
+            if answer.exit_code != NO_RUNNER:
+                self._check(host, answer)
+                lines = answer.text.splitlines()
+                found += [
+                    review_dir(e.removeprefix("review ")) for e in lines if e[:7] == "review "
+                ]
+        return found
 
     def _read(
         self, hosts: Sequence[Host], words: Sequence[str], stdin: bytes = b"", *, start: str = START
@@ -149,6 +171,8 @@ class Hosts:
     ) -> Command:
         """A function of the host program, as a command."""
         begin = ["sh", "-c", start, "ci-deploy", self._path, host_program()[0]]
+        if words and (review := self._review()):
+            begin += ["within", review]
         return self._ssh.command(host.server, [*begin, *words], stdin)
 
     # --- changes ---
@@ -200,8 +224,9 @@ class Hosts:
     def watch_command(self, host: Host, app: str) -> str:
         """What a person types to see the last run on a host."""
         where, port = host.server, "" if host.server.port == 22 else f"-p {host.server.port} "
-        folder = quoted([host.facts.path or self._path or "."])
-        inner = f"cd {folder} && sh .ci-deploy/{host_program()[0]} watch {app}"
+        folder = quoted([next(iter(host.facts.top), host.facts.path) or self._path or "."])
+        within = f"within {review} " if (review := self._review()) else ""
+        inner = f"cd {folder} && sh .ci-deploy/{host_program()[0]} {within}watch {app}"
         return f"ssh {port}{where.user}@{where.host} {quoted([inner])}"
 
     def _check(self, host: Host, answer: Result, ok: int | None = 0) -> None:

@@ -12,10 +12,9 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from ci_deploy.errors import OutcomeUnknown, Problem, Refused, SkipDeploy
+from ci_deploy.errors import OutcomeUnknown, Problem, SkipDeploy
 from ci_deploy.layers.priorities import Configure
-from ci_deploy.layers.providers.base import Provider
-from ci_deploy.layers.providers.compose import checks, history, logs
+from ci_deploy.layers.providers.compose import checks, history, review
 from ci_deploy.layers.providers.compose.env_file import unusable
 from ci_deploy.layers.providers.compose.explain import change, dropped, explain
 from ci_deploy.layers.providers.compose.files import compose_files
@@ -23,6 +22,7 @@ from ci_deploy.layers.providers.compose.hosts import Hosts, servers
 from ci_deploy.layers.providers.compose.login import login
 from ci_deploy.layers.providers.compose.model import Model, model, need_service
 from ci_deploy.layers.providers.compose.named import Brought, Tree, bring
+from ci_deploy.layers.providers.compose.provider import OnHosts
 from ci_deploy.layers.providers.compose.release import Release, command_file, make_release
 from ci_deploy.layers.providers.compose.run import HostRun, Order
 from ci_deploy.layers.providers.compose.settings import ComposeSettings
@@ -30,12 +30,12 @@ from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import Event, on
 from ci_deploy.settings.parsers import NOTHING
-from ci_deploy.state import Deployed, Live, ProcessAction, Ran
+from ci_deploy.state import Live, ProcessAction, Ran
 
-DEPLOYS = {"deploy"}
+DEPLOYS = {"deploy", "review"}
 
 
-class Compose(Provider[ComposeSettings]):
+class Compose(OnHosts):
     """Docker Compose on one or several hosts, over ssh."""
 
     name = "compose"
@@ -48,7 +48,9 @@ class Compose(Provider[ComposeSettings]):
         super().__init__(ctx, wanted)
         self.ssh = Ssh(ctx, wanted)
         where = servers(wanted.hosts, wanted.user, wanted.port)
-        self.hosts = Hosts(self.ssh, ctx.runner, where, wanted.path)
+        self.hosts = Hosts(
+            self.ssh, ctx.runner, where, wanted.path, lambda: ctx.review.name if ctx.review else ""
+        )
         self.model = Model()
         self.brought = Brought(NOTHING)
         self.release: Release | None = None
@@ -78,6 +80,8 @@ class Compose(Provider[ComposeSettings]):
 
     @property
     def exists(self) -> bool:
+        if self.ctx.review:
+            return review.exists(self.hosts.all, self.ctx.app)
         return any(self.ctx.app in host.facts.apps for host in self.hosts.all)
 
     @property
@@ -89,6 +93,8 @@ class Compose(Provider[ComposeSettings]):
         """What the release lays over the .env and APP_CONFIG."""
         env, registry = self.settings.deploy_env, self._login.registry
         variables = {"DEPLOY_TAG": self.tag, "DEPLOY_ENV": env, "RAILS_ENV": env}
+        if wanted := self.ctx.review:
+            variables |= review.variables(wanted, self.ctx.facts)
         return {**variables, "DOCKER_REGISTRY": registry} if registry else variables
 
     def connect(self) -> None:
@@ -99,13 +105,19 @@ class Compose(Provider[ComposeSettings]):
             tree = Tree(ctx, compose_files(ctx, self.settings.files), self._variables())
         self.hosts.ready()
         doctor = ctx.command == "doctor"
-        self.hosts.probe(ctx.app, self.settings.project, tree.parts if tree else {}, version=doctor)
+        asked = review.project(ctx.app) if ctx.review else self.settings.project
+        self.hosts.probe(ctx.app, asked, tree.parts if tree else {}, version=doctor)
         first = self.hosts.first.facts
-        project = self.settings.project or first.apps.get(ctx.app, "")
+        project = asked or first.apps.get(ctx.app, "")
         if tree and not checks.trouble(self.hosts.first):
             self.model = model(first, tree.texts, self.tag)
             project = self.model.project
-        checks.check(ctx, self.hosts.all, project, self.settings.project)
+        if ctx.review and not self.is_review_app():
+            project = ""  # whose it is, the guard will say
+        checks.check(ctx, self.hosts.all, project, asked)
+        if tree and ctx.review and project:
+            review.check(ctx, self.hosts.all, tree)
+            ctx.url = review.url(ctx.review, ctx.facts)
         checks.externals(self.hosts.all, self.model)
         if tree:
             self.brought = bring(tree, self.hosts.all)
@@ -115,8 +127,8 @@ class Compose(Provider[ComposeSettings]):
     def look(self) -> None:
         """Look at the hosts and at what runs there."""
         ctx = self.ctx
-        if ctx.review or ctx.command == "promote":
-            self._cannot("have review apps" if ctx.review else "promote")
+        if ctx.command == "promote":
+            self._cannot("promote")
         self.connect()
         for host in self.hosts.all:
             ctx.console.indent(f"{host}: {host.facts.path}")
@@ -129,6 +141,7 @@ class Compose(Provider[ComposeSettings]):
         ctx = self.ctx
         if ctx.command not in DEPLOYS:
             return
+        review.check_limit(ctx, self.hosts, self.settings.review_limit)
         live = ctx.before or Live()
         now = f"{live.release} {live.detail}" if live.release else "nothing"
         ctx.console.indent(f"live now: {now}".rstrip())
@@ -203,7 +216,8 @@ class Compose(Provider[ComposeSettings]):
         if by_itself and before and before.revision == revision:
             self.target = before.release
         facts = self.hosts.first.facts
-        project = self.settings.project or facts.apps[self.ctx.app]
+        project = facts.apps[self.ctx.app] if self.ctx.review else self.settings.project
+        project = project or facts.apps[self.ctx.app]
         order = Order(
             "rollback",
             self.target,
@@ -214,20 +228,6 @@ class Compose(Provider[ComposeSettings]):
         )
         self._run(order, f"go back to {self.target} on {{host}}")
         return self.ctx.live or Live()
-
-    def history(self) -> Sequence[Deployed]:
-        return history.deployments(self.hosts.all)
-
-    def logs(self, service: str, *, lines: int, follow: bool) -> None:
-        logs.show(self.ctx, self.hosts, service, lines=lines, follow=follow)
-
-    def lock_holder(self) -> str:
-        return "; ".join(f"{h}: {h.facts.holder}" for h in self.hosts.all if h.facts.holder)
-
-    def unlock(self) -> None:
-        message = "there is nothing to unlock: the lock ends with the deploy that holds it."
-        watch = self.hosts.watch_command(self.hosts.first, self.ctx.app)
-        raise Refused(message, hint=f"See what that deploy does with `{watch}`.")
 
     # --- what other layers and other commands call ---
 
@@ -286,14 +286,3 @@ class Compose(Provider[ComposeSettings]):
 
     def noted(self) -> str:
         return self.hosts.first.facts.note if self._note is None else self._note
-
-    def inspect(self) -> Mapping[str, str]:
-        return checks.summary(self.hosts.all)
-
-    @property
-    def host_names(self) -> Sequence[str]:
-        return [host.server.bracketed for host in self.hosts.all]
-
-    @property
-    def check_command(self) -> str:
-        return "ci-deploy doctor"

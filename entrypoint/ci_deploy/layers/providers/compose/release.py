@@ -50,6 +50,8 @@ def make_release(
             for number, step in enumerate(ctx.before_traffic, 1)
         },
     }
+    if ctx.review:
+        texts["review"] = f"{ctx.review.base}\n"
     if rolled := start_first_plan(model):
         texts["start-first"] = rolled
     parts = {**files, **{name: text.encode() for name, text in texts.items()}}

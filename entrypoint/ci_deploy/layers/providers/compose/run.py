@@ -76,8 +76,13 @@ class HostRun:
         hosts = self._where
         stdin = {str(host): self._upload(host) for host in hosts}
         self.started = not self._ctx.planning
+        review = self._ctx.review
+        mark = [review.base, review.branch] if review else []
         results = self._hosts.change(
-            hosts, ["stage", self._ctx.app, self.name], lambda host: what.format(host=host), stdin
+            hosts,
+            ["stage", self._ctx.app, self.name, *mark],
+            lambda host: what.format(host=host),
+            stdin,
         )
         if any(result.planned for result in results):
             return False

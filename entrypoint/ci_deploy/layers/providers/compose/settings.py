@@ -152,6 +152,12 @@ class ComposeSettings(SshSettings):
         example="http://localhost:8080/health",
         pattern=r"https?://[\w.:\[\]-]+(/[^\s\"'\\]*)?",
     )
+    review_limit: int = setting(
+        "REVIEW_LIMIT",
+        "How many review apps of the app there may be on a host",
+        default=0,
+        default_help="any number",
+    )
     min_free: int = setting(
         "COMPOSE_MIN_FREE", "Megabytes that have to be free on each host", default=500
     )

@@ -14,8 +14,19 @@
 set -u
 umask 077 # everything kept here is for the owner only: releases hold the app's configuration
 
-path=$PWD
+top=$PWD
+path=$top
 base=$path/.ci-deploy
+me=$top/.ci-deploy/${0##*/}
+review=
+
+# within APP FUNCTION…: a review app has a directory of its own, with all that belongs to it.
+within() {
+    review=$1 path=$top/.ci-deploy/reviews/$1
+    base=$path/.ci-deploy
+    shift
+    "$@"
+}
 
 # enter APP: where the files of one app are.
 enter() {

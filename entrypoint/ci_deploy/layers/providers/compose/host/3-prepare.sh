@@ -9,7 +9,9 @@ write_env() {
     rel=${1%/*}
     put "$1/env" "$(env_sum)" || return
     # A service may name the .env that APP_CONFIG stands for; Compose insists that it exists.
-    if grep -q ' env\( \|$\)' "$rel/services" && [ -s "$rel/app.env" ] && [ ! -e "$path/.env" ]; then
+    # (Nobody makes one by hand for a review app, and production's is not for it.)
+    if grep -q ' env\( \|$\)' "$rel/services" && [ ! -e "$path/.env" ] &&
+        { [ -s "$rel/app.env" ] || [ -n "$review" ]; }; then
         echo "# empty: ci-deploy gives each release its own, made of APP_CONFIG" >"$path/.env"
     fi || return
     release_env "$rel" >"$1/compose.env"
@@ -118,8 +120,11 @@ write_override() (
             if [ "$pinned" != - ] && { flag "$svc" tag || [ "$(pin "$image")" != "$sum $pinned" ]; }; then
                 printf ', "image": "%s"' "$pinned"
             fi
-            label=$(second "$svc" "$made/labels")
-            [ -z "$label" ] || printf ', "labels": {"ci-deploy.content": "%s"}' "$label"
+            labels='' label=$(second "$svc" "$made/labels")
+            [ -z "$label" ] || labels="\"ci-deploy.content\": \"$label\""
+            [ ! -f "$rel/review" ] ||
+                labels="$labels${labels:+, }\"ci-deploy.review\": \"$(cat "$rel/review")\""
+            [ -z "$labels" ] || printf ', "labels": {%s}' "$labels"
             if flag "$svc" env; then printf ', "env_file": ["%s"]' "$rel/app.env"; fi
             printf '}'
             comma=,

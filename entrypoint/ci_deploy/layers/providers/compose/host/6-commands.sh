@@ -2,7 +2,7 @@
 # Questions and small changes; ci-deploy calls each of these functions over ssh by its name.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154
 
-ROW='{{.Names}}|{{.Label "com.docker.compose.service"}}|{{.Label "com.docker.compose.image"}}|{{.State}}|{{.Status}}|{{.Label "com.docker.compose.oneoff"}}|{{.Label "com.docker.compose.project"}}|{{.Label "com.docker.compose.project.working_dir"}}|{{.Label "com.docker.compose.project.config_files"}}'
+ROW='{{.Names}}|{{.Label "com.docker.compose.service"}}|{{.Label "com.docker.compose.image"}}|{{.State}}|{{.Status}}|{{.Label "com.docker.compose.oneoff"}}|{{.Label "com.docker.compose.project"}}|{{.Label "com.docker.compose.project.working_dir"}}|{{.Label "com.docker.compose.project.config_files"}}|{{.Label "ci-deploy.review"}}'
 
 # probe APP PROJECT SUM: what a deploy has to know, changing nothing. On stdin a tar with the compose
 # files (`list`, `files/`, the environment), or nothing; PROJECT is `-` unless somebody has chosen it. To read stdin
@@ -36,6 +36,7 @@ probe() {
     grep -qs '^KillUserProcesses=yes' /etc/systemd/logind.conf /etc/systemd/logind.conf.d/*.conf &&
         echo "kills yes"
     state_of_app
+    [ -z "$review" ] || beside
     wait
     if [ -s "$tmp/model" ]; then really <"$tmp/model" >"$tmp/real" && mv "$tmp/real" "$tmp/model"; fi
     sources
@@ -58,7 +59,8 @@ probe() {
             docker volume ls --format 'volume {{.Name}}'
         fi
         echo model && cat "$tmp/model" && echo
-        if [ -s "$tmp/raw" ]; then echo raw && cat "$tmp/raw"; else echo all && cat "$tmp/all"; fi
+        if [ -s "$tmp/raw" ]; then echo raw && cat "$tmp/raw" && echo; fi
+        if [ -s "$tmp/all" ]; then echo all && cat "$tmp/all"; fi
         return
     fi
     [ ! -f "$tmp/model" ] ||
@@ -81,7 +83,7 @@ describe() {
     # APP_CONFIG stands for an .env that is missing; Compose insists that there is one.
     # Files of the release that it reads are laid over what is there in the same way.
     wants_env=
-    if [ -s "$dir/app.env" ] && [ ! -e "$path/.env" ]; then wants_env=yes; fi
+    if [ -s "$dir/app.env" ] || [ -n "$review" ]; then [ -e "$path/.env" ] || wants_env=yes; fi
     if [ -n "$wants_env" ] || [ -f "$dir/reads" ]; then
         inside=$tmp/made/$(basename "$path")
         mkdir "$inside"
@@ -95,7 +97,7 @@ describe() {
     set -- --env-file "$tmp/made/env" "$@"
     files "$dir" "$@" config --format json 2>"$tmp/model.errors" | without_values >"$tmp/model"
     wait
-    [ -s "$tmp/raw" ] || files "$dir" --profile '*' "$@" config --format json 2>/dev/null |
+    [ -s "$tmp/raw" ] && [ -z "$review" ] || files "$dir" --profile '*' "$@" config --format json 2>/dev/null |
         without_values >"$tmp/all"
 }
 
@@ -148,18 +150,28 @@ sources() {
 
 # without_values: of Compose's description only what a deploy has to know: not what the app is told.
 without_values() {
-    awk -v told="$TOLD" '
+    awk -v told="$TOLD${review:+|labels|external_links|environment}" -v review="$review" '
         /^  "/ { section = $1; known = $1 ~ /^"(name|services|networks|volumes|configs|secrets)":/ }
         /^  [^ ]/ || /^[^ ]/ { keep = 1 }
         /^    [^ ]/ { keep = 1 }
         /^      "/ {
             hidden = 0
+            part = $1
             if (section == "\"services\":") keep = $1 ~ "^\"(" told ")\":"
-            else keep = $1 ~ /^"(name|external|file)":/
+            else keep = $1 ~ /^"(name|external|file)":/ || (review && $1 ~ /^"(ipam|driver_opts)":/)
             if ($1 ~ /^"(healthcheck|pre_stop|post_start)":/) print "      " $1 " true," # how is not told
         }
         /^        "labels": \{$/ { hidden = 1 } # of `deploy`
         hidden { if (/^        }/) hidden = 0; next }
+        /^        "/ { # for a review app: where it is reached, and addresses without who logs in
+            if (part == "\"labels\":" && !/^ *"(traefik\.|caddy(_[0-9]+)?":)/) next
+            if (part == "\"driver_opts\":" && !/^ *"(device|type)":/) next
+            if (part == "\"environment\":") {
+                if (!/^ *"[^"]*": "[a-z][a-z0-9+.-]*:\/\//) next
+                sub(/:\/\/.*@/, "://")
+                sub(/\?[^"]*"/, "\"")
+            }
+        }
         /^[^ ]/ || (known && keep)'
 }
 TOLD='image|pull_policy|depends_on|links|profiles|restart|ports|volumes|configs|secrets|deploy|scale'
@@ -391,18 +403,26 @@ note() {
 # finished or taken back, without waiting for a next deploy.
 recover_all() {
     wait_for_engine || exit
-    for pending in "$base"/apps/*/pending; do
-        [ -f "$pending" ] || continue
-        pending=${pending%/pending}
-        enter "${pending##*/}"
-        read -r _ open_run <"$home/pending"
-        left=$home/runs/$open_run run=$home/runs/$(date -u +%Y%m%dT%H%M%S).000-boot
-        mkdir "$run" || continue
-        sed 's/^action .*/action recover/; s/^gates .*/gates no/' "$left/settings" >"$run/settings"
-        echo "clearing up after a restart" >"$run/title"
-        put "$run/state" queued
-        exec 8>>"$run/alive" && flock 8
-        sh "$base/${0##*/}" run "$app" "${run##*/}" >>"$run/log" 2>&1 </dev/null
-        exec 8>&-
+    for place in "$top" "$top"/.ci-deploy/reviews/*; do
+        path=$place base=$place/.ci-deploy review=${place##*/}
+        [ "$place" != "$top" ] || review=
+        for pending in "$base"/apps/*/pending; do
+            [ -f "$pending" ] || continue
+            pending=${pending%/pending}
+            recover_one "${pending##*/}"
+        done
     done
+}
+
+recover_one() {
+    enter "$1"
+    read -r _ open_run <"$home/pending"
+    left=$home/runs/$open_run run=$home/runs/$(date -u +%Y%m%dT%H%M%S).000-boot
+    mkdir "$run" || return
+    sed 's/^action .*/action recover/; s/^gates .*/gates no/' "$left/settings" >"$run/settings"
+    echo "clearing up after a restart" >"$run/title"
+    put "$run/state" queued
+    exec 8>>"$run/alive" && flock 8
+    sh "$me" ${review:+within "$review"} run "$app" "${run##*/}" >>"$run/log" 2>&1 </dev/null
+    exec 8>&-
 }

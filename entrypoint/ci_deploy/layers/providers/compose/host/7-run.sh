@@ -2,10 +2,12 @@
 # One run from its upload to its end. The last line of the program starts what was asked for.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154
 
-# stage APP RUN: on stdin the registry's password on a line of its own, then a tar with `run/` and
-# perhaps `release/`. Puts both in place and starts the run, detached. Can be repeated.
+# stage APP RUN [BASE BRANCH]: on stdin the registry's password on a line of its own, then a tar with
+# `run/` and perhaps `release/`. Puts both in place and starts the run, detached. Can be repeated. Of a
+# review app the mark is there first: what has none is nobody's to remove.
 stage() {
     app=$1 home=$base/apps/$1 run=$base/apps/$1/runs/$2
+    [ -z "${3:-}" ] || { mkdir -p "$path" && put "$path/review" "$3 $4"; } || exit
     mkdir -p "$home/releases" "$home/runs" && in=$(mktemp -d "$home/.in.XXXXXX") || exit
     trap 'rm -rf "$in"' EXIT
     IFS= read -r password
@@ -35,7 +37,7 @@ stage() {
         exit 0
     fi
     put "$run/state" queued && : >>"$run/log" || exit
-    setsid sh "$base/${0##*/}" run "$app" "${run##*/}" >>"$run/log" 2>&1 </dev/null &
+    setsid sh "$me" ${review:+within "$review"} run "$app" "${run##*/}" >>"$run/log" 2>&1 </dev/null &
     echo started
 }
 
@@ -141,7 +143,7 @@ clean_up() {
     [ -n "$locked" ] || return 0
     forget_one_offs
     find "$home" -maxdepth 1 -name '.in.*' -mmin +60 -exec rm -rf {} + 2>/dev/null
-    find "$base" -maxdepth 1 -name 'runner-*.sh' -mtime +30 ! -name "${0##*/}" -exec rm -f {} +
+    find "$top/.ci-deploy" -maxdepth 1 -name 'runner-*.sh' -mtime +30 ! -name "${0##*/}" -exec rm -f {} +
     count=0
     for each in "$home"/runs/*; do count=$((count + 1)); done
     for each in "$home"/runs/*; do
@@ -191,10 +193,13 @@ remove_release() {
 kept() {
     {
         echo "$path"
+        echo "$top"
+        for folder in "$top"/.ci-deploy/reviews/*; do echo "$folder"; done
         docker ps -a --filter label=com.docker.compose.project \
             --format '{{.Label "com.docker.compose.project.working_dir"}}' || return 0
     } | sort -u >"$run/folders"
     while IFS= read -r folder; do
+        [ "$folder" != "${leaving:-}" ] || continue
         case $(LC_ALL=C ls "$folder/.ci-deploy/apps" 2>&1) in *"ermission denied"*) return 0 ;; esac
         ! grep -qs " $1 " "$folder"/.ci-deploy/apps/*/releases/*/made.*/images || return 0
     done <"$run/folders"

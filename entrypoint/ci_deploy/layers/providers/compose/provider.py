@@ -1,0 +1,59 @@
+"""What a provider of Docker hosts answers of itself: locks, history, logs, review apps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ci_deploy.errors import Refused
+from ci_deploy.layers.providers.base import Provider
+from ci_deploy.layers.providers.compose import checks, history, logs, review
+from ci_deploy.layers.providers.compose.hosts import Hosts
+from ci_deploy.layers.providers.compose.settings import ComposeSettings
+from ci_deploy.state import Deployed
+
+
+class OnHosts(Provider[ComposeSettings]):
+    """A provider of Docker hosts."""
+
+    hosts: Hosts
+
+    def history(self) -> Sequence[Deployed]:
+        return history.deployments(self.hosts.all)
+
+    def logs(self, service: str, *, lines: int, follow: bool) -> None:
+        logs.show(self.ctx, self.hosts, service, lines=lines, follow=follow)
+
+    def lock_holder(self) -> str:
+        return "; ".join(f"{h}: {h.facts.holder}" for h in self.hosts.all if h.facts.holder)
+
+    def unlock(self) -> None:
+        message = "there is nothing to unlock: the lock ends with the deploy that holds it."
+        watch = self.hosts.watch_command(self.hosts.first, self.ctx.app)
+        raise Refused(message, hint=f"See what that deploy does with `{watch}`.")
+
+    def inspect(self) -> Mapping[str, str]:
+        return checks.summary(self.hosts.all)
+
+    @property
+    def host_names(self) -> Sequence[str]:
+        return [host.server.bracketed for host in self.hosts.all]
+
+    @property
+    def check_command(self) -> str:
+        return "ci-deploy doctor"
+
+    # --- review apps ---
+
+    def is_review_app(self) -> bool:
+        wanted = self.ctx.review
+        assert wanted is not None, "asked for review apps only"  # noqa: S101
+        return review.marked(self.hosts.all, wanted.name, wanted.base)
+
+    def adopt(self) -> None:
+        review.adopt(self.ctx, self.hosts)
+
+    def destroy(self) -> None:
+        review.destroy(self.ctx, self.hosts)
+
+    def stale_review_apps(self, days: int) -> Sequence[str]:
+        return review.stale(self.hosts, self.ctx.app, days)
