@@ -35,11 +35,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def test_its_own_tests_pass() -> None:
-    path = os.pathsep.join([str(EXAMPLE), str(ROOT / "entrypoint")])
+@pytest.mark.parametrize("name", ["discord-layer", "static-site-provider"])
+def test_its_own_tests_pass(name: str) -> None:
+    """The provider's against a real sshd: they deploy some twenty times."""
+    example = ROOT / "examples" / name
+    path = os.pathsep.join([str(example), str(ROOT / "entrypoint")])
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
     done = subprocess.run(
-        [*argv, "--rootdir", str(EXAMPLE), str(EXAMPLE / "tests")],
+        [*argv, "--rootdir", str(example), str(example / "tests")],
         env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
         cwd="/",
         capture_output=True,
@@ -60,6 +63,12 @@ def test_page_shows_what_the_example_is() -> None:
     ]
     for line in re.findall(r"```toml\n(.*?)```", DOCS, re.S)[0].splitlines():
         assert line in (EXAMPLE / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_provider_of_the_example_is_short() -> None:
+    """What makes it long is what the base class does wrong."""
+    source = ROOT / "examples/static-site-provider/ci_deploy_static.py"
+    assert len(source.read_text(encoding="utf-8").splitlines()) < 200
 
 
 @pytest.mark.docker

@@ -104,6 +104,11 @@ class Provider(Layer[S]):
     def exists(self) -> bool:
         """Whether the app is there; known after `connect`."""
 
+    @on(Event.CONFIGURE, Configure.CONNECT)
+    def look(self) -> None:
+        """Look at the app and at what runs there."""
+        self.connect()
+
     @on(Event.CONFIGURE, Configure.GUARD)
     def guard_review_app(self) -> None:
         """An app that this tool has not made as a review app is never touched as one."""
