@@ -40,7 +40,7 @@ def main() -> int:
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             drifted.append(name)
             if not check:
-                path.parent.mkdir(exist_ok=True)
+                path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
     if check and drifted:
         sys.stderr.write(f"run `make manifest`: these files differ: {', '.join(drifted)}\n")
@@ -52,6 +52,7 @@ def generate() -> dict[str, str]:
     project = _project()
     settings = every_setting()
     files, image = {"action.yml": _action(project)}, _image(project, "gitlab-images")
+    files["entrypoint/ci_deploy/commands/published.py"] = _published(project)
     for name, template in component.TEMPLATES.items():
         files[f"templates/{name}.yml"] = template(NOTE, image, settings)
     pages = [ROOT / name for name in PAGES] + [*(ROOT / "docs").glob("*.md")]
@@ -72,6 +73,15 @@ def _image(project: Mapping[str, Any], registry: str) -> str:
     """The image with everything in it; only the commit of a release knows its digest."""
     digest = project.get("digests", {}).get("full")
     return f"{project[registry]}/full:{__version__}" + (f"@{digest}" if digest else "")
+
+
+def _published(project: Mapping[str, Any]) -> str:
+    """Names for the files that `ci-deploy init` writes."""
+    github, gitlab = (urlsplit(project[key]).path.strip("/") for key in ("repository", "gitlab"))
+    names = {"GITHUB": github, "GITLAB": gitlab, "IMAGES": project["images"]}
+    note = NOTE.replace("the settings", "pyproject.toml")
+    head = [f"# {note}", '"""Where this project is published."""', ""]
+    return "\n".join([*head, *(f"{name} = {yaml(text)}" for name, text in names.items())]) + "\n"
 
 
 # --- GitHub --------------------------------------------------------------------------------------

@@ -139,7 +139,11 @@ def _parse_one(name: str, rest: Sequence[str], *, command: str) -> argparse.Name
 
 def _console(platform: ci.CI, redactor: Redactor, argv: Sequence[str], *, plain: bool) -> Console:
     """Commands whose output is for programs say everything else on stderr."""
-    fd = 2 if (argv[:1] and argv[0] in commands.FOR_PROGRAMS) or "--json" in argv else 1
+    fd = (
+        2
+        if (argv[:1] and argv[0] in commands.FOR_PROGRAMS) or {"--json", "--print"} & {*argv}
+        else 1
+    )
     colour = (platform.colour or os.isatty(fd)) and not plain
     return Console(platform, redactor, fd=fd, colour=colour, debug=platform.context.debug)
 

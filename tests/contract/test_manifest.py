@@ -98,6 +98,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of what the manifest reads and writes."""
     for name in ("README.md", "pyproject.toml", "action.yml"):
         shutil.copy(ROOT / name, tmp_path / name)
+    published = "entrypoint/ci_deploy/commands/published.py"
+    (tmp_path / published).parent.mkdir(parents=True)
+    shutil.copy(ROOT / published, tmp_path / published)
     for name in ("docs", "templates"):
         shutil.copytree(ROOT / name, tmp_path / name)
     monkeypatch.setattr(manifest, "ROOT", tmp_path)

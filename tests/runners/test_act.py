@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from ci_deploy import __version__
+from ci_deploy.commands.pipelines.github import github
 from tests.containers import Container
+from tests.contract.test_init_files import wishes
 from tests.docker import build_image
 from tests.runners.examples import EXAMPLES, TOOLS, act, action
 from tests.standins.heroku.server import HerokuStandIn
@@ -125,6 +127,23 @@ def test_example_satisfies_the_schema_zizmor_and_actionlint(tmp_path: Path, path
     wrong = re.sub(r"(app-nam: x }\n)        with:\n(?:          .*\n)*", r"\1", wrong)
     (tmp_path / ".github/workflows/example.yml").write_text(wrong)
     assert 'input "app-nam" is not defined in action' in _linted(*lint, cwd=tmp_path)
+
+
+def test_every_workflow_that_init_writes_satisfies_zizmor_and_actionlint(tmp_path: Path) -> None:
+    folder = tmp_path / ".github/workflows"
+    folder.mkdir(parents=True)
+    (tmp_path / ".git").mkdir()
+    for name, wish in wishes("github").items():
+        (folder / f"{name}.yml").write_text(github(wish))
+    security = (BIN / "zizmor", "--offline", "--no-progress", "--min-severity", "medium")
+    assert _linted(*security, "--config", ROOT / "tests/runners/zizmor.yml", folder) == ""
+    shutil.copy(ROOT / "Dockerfile", tmp_path)
+    ours = (ROOT / "action.yml").read_text()
+    (tmp_path / "action.yml").write_text(ours.replace("  entrypoint: ci-deploy\n", ""))
+    for path in folder.iterdir():
+        assert OURS in path.read_text()
+        path.write_text(path.read_text().replace(OURS, "uses: ./"))
+    assert _linted(TOOLS / "actionlint", "-no-color", cwd=tmp_path) == ""
 
 
 def test_our_own_workflows_satisfy_actionlint() -> None:

@@ -6,8 +6,20 @@ import argparse
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ci_deploy.commands import doctor, events, history, logs, run, status, tag, unlock, version
+from ci_deploy.commands import (
+    doctor,
+    events,
+    history,
+    init,
+    logs,
+    run,
+    status,
+    tag,
+    unlock,
+    version,
+)
 from ci_deploy.commands.assembly import Assembly
+from ci_deploy.commands.options import INIT
 
 # All but their output goes to stderr.
 FOR_PROGRAMS = {"run", "version", "tag", "history", "status", "logs"}
@@ -49,6 +61,11 @@ COMMANDS = {
     ),
     "promote": CommandSpec(
         events.deployment, "bring what the source app runs to the next app, verified"
+    ),
+    "init": CommandSpec(
+        init.init,
+        "write the pipeline file, say which secrets it needs in which form",
+        options=("--yes", *INIT),
     ),
     "doctor": CommandSpec(
         doctor.doctor,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from argparse import BooleanOptionalAction
 from typing import Any
 
 from ci_deploy.settings.parsers import number
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "--short": {"action": "store_true", "help": "only this tool's version"},
-    "--yes": {"action": "store_true", "help": "do it, instead of only showing it"},
+    "--yes": {"action": "store_true", "help": "do it, instead of only showing it or asking"},
     "--adopt": {"action": "store_true", "help": "take an app that was made by other means"},
     "--stale": {
         "type": number,
@@ -28,6 +29,17 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "undo the last N migrations first",
     },
 }
+INIT: dict[str, dict[str, Any]] = {
+    "--ci": {"choices": ("gitlab", "github", "circleci"), "help": "seen by the remote, else named"},
+    "--provider": {"metavar": "NAME", "help": "dokku, heroku or compose"},
+    "--host": {"metavar": "[USER@]HOST", "help": "the Dokku server or the Docker host"},
+    "--app": {"metavar": "NAME", "help": "the app on the provider"},
+    "--environments": {"metavar": "NAMES", "help": "like `staging production`; the last by hand"},
+    "--review": {"action": BooleanOptionalAction, "help": "a review app for each change"},
+    "--print": {"action": "store_true", "help": "print the file, and write none"},
+    "--force": {"action": "store_true", "help": "replace a file that is there"},
+}
+OPTIONS |= INIT
 DEFAULTS: dict[str, Any] = {
     "short": False,
     "yes": False,
@@ -38,4 +50,6 @@ DEFAULTS: dict[str, Any] = {
     "follow": False,
     "lines": 100,
     "words": [],
+    "print": False,
+    "force": False,
 }

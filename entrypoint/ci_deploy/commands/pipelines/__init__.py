@@ -1,0 +1,18 @@
+"""The pipeline files that `init` writes: a module for each CI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ci_deploy.commands.pipelines.circleci import circleci
+from ci_deploy.commands.pipelines.common import REVIEWING, Wish
+from ci_deploy.commands.pipelines.github import github
+from ci_deploy.commands.pipelines.gitlab import gitlab
+
+PIPELINES: dict[str, tuple[str, Callable[[Wish], str]]] = {
+    "gitlab": (".gitlab-ci.yml", gitlab),
+    "github": (".github/workflows/deploy.yml", github),
+    "circleci": (".circleci/config.yml", circleci),
+}
+
+__all__ = ["PIPELINES", "REVIEWING", "Wish"]

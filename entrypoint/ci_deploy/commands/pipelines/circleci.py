@@ -1,0 +1,155 @@
+"""The file of CircleCI: one job with parameters, and who starts it when."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from ci_deploy import __version__
+from ci_deploy.commands.pipelines.common import Wish, head, mapping, scalar
+from ci_deploy.commands.published import IMAGES
+
+SWEEP = "destroy --stale 14 --yes"
+
+
+def circleci(wish: Wish) -> str:
+    """A pipeline deploys; the parameter `command` of one that is started by hand says what else."""
+    commands = ["deploy", "rollback", *(["sweep"] if wish.review else [])]
+    lines = [*head(wish), "version: 2.1", "", "parameters:"]
+    lines += [
+        "  command: # of a pipeline that is started by hand, or by a schedule",
+        "    type: enum",
+    ]
+    lines += [f"    enum: [{', '.join(commands)}]", "    default: deploy", "", "jobs:"]
+    lines += _build(wish) if wish.images else []
+    lines += [*_job(wish), "workflows:"]
+    lines += [*_when("deploy"), "    jobs:", *_deploys(wish)]
+    last = wish.environments[-1]
+    lines += ["", *_when("rollback"), "    jobs:", *_use(wish, "rollback", "rollback", last)]
+    if wish.review:
+        lines += [
+            "",
+            "  # review apps that nobody has deployed for two weeks; start it by a schedule",
+        ]
+        lines += [*_when("sweep"), "    jobs:", *_use(wish, "sweep", SWEEP, "review")]
+    return "\n".join(lines) + "\n"
+
+
+def _job(wish: Wish) -> list[str]:
+    known = {name: text for name, text in wish.settings().items() if name != "APP_NAME"}
+    varying = {
+        "APP_NAME": "<< parameters.app >>",
+        "DEPLOY_ENVIRONMENT": "<< parameters.environment >>",
+    }
+    if "DEPLOY_PATH" in known:
+        varying["DEPLOY_PATH"] = "<< parameters.app >>"
+    given = {**{name: _text(text) for name, text in known.items()}, **varying}
+    given |= {"DEPLOY_TAG_FILE": "<< parameters.tag >>"} if wish.images else {}
+    tag = ["      tag: { type: string, default: '' }"] if wish.images else []
+    attach = ["      - when:", "          condition: << parameters.tag >>"]
+    attach += ["          steps: [attach_workspace: { at: build }]"]
+    return [
+        "  ci-deploy:",
+        "    parameters:",
+        "      command: { type: string }",
+        "      app: { type: string }",
+        "      environment: { type: string }",
+        *tag,
+        "    docker:",
+        f"      - image: {IMAGES}/{wish.provider}:{__version__}",
+        "    environment:",
+        *mapping(given, "      "),
+        "    steps:",
+        "      - checkout: { method: full }",
+        *(attach if wish.images else []),
+        "      - run: ci-deploy << parameters.command >>",
+        "      - store_artifacts: { path: deploy-report.json }",
+        "",
+    ]
+
+
+def _text(value: str) -> str:
+    """Variables are texts there too: `true` is one."""
+    return scalar(value)
+
+
+def _when(command: str) -> list[str]:
+    condition = f"equal: [{command}, << pipeline.parameters.command >>]"
+    return [f"  {command}:", f"    when: {{ {condition} }}"]
+
+
+def _deploys(wish: Wish) -> list[str]:
+    only, others = f"only: {json.dumps(wish.branch)}", f"ignore: {json.dumps(wish.branch)}"
+    lines = ["      # on other branches: what a deploy would change; nothing is changed"]
+    lines += _use(wish, "plan", "plan", wish.environments[0], branches=others)
+    if wish.review:
+        lines += ["      # an app of its own for each of these branches"]
+        lines += _use(wish, "review", "review", "review", branches=others)
+    before: list[str] = []
+    if wish.images:
+        lines += ["      - build:", f"          context: {_context(wish)}"]
+        lines += [f"          filters: {{ branches: {{ {only} }} }}"]
+        before = ["build"]
+    for name in wish.environments:
+        if name == wish.environments[-1] and len(wish.environments) > 1:
+            lines += ["      - approve:", "          type: approval"]
+            lines += [f"          requires: [{', '.join(before)}]"]
+            lines += [f"          filters: {{ branches: {{ {only} }} }}"]
+            before = ["approve"]
+        tag = "build/tag" if wish.images else ""
+        lines += _use(
+            wish, f"deploy-{name}", "deploy", name, branches=only, requires=before, tag=tag
+        )
+        before = [f"deploy-{name}"]
+    return lines
+
+
+def _use(
+    wish: Wish,
+    name: str,
+    command: str,
+    environment: str,
+    *,
+    branches: str = "",
+    requires: Sequence[str] = (),
+    tag: str = "",
+) -> list[str]:
+    app = wish.app_of(environment) if environment in wish.environments else wish.app
+    changing = command not in {"plan", "review"}
+    group = f"<< pipeline.project.slug >>/{environment}"
+    return [
+        "      - ci-deploy:",
+        f"          name: {name}",
+        f"          command: {command}",
+        f"          app: {scalar(app)}",
+        f"          environment: {scalar(environment)}",
+        *([f"          tag: {tag}"] if tag else []),
+        f"          context: {_context(wish)}",
+        *([f"          requires: [{', '.join(requires)}]"] if requires else []),
+        *([f"          filters: {{ branches: {{ {branches} }} }}"] if branches else []),
+        *([f"          serial-group: {group}"] if changing else []),
+    ]
+
+
+def _context(wish: Wish) -> str:
+    return wish.provider
+
+
+def _build(wish: Wish) -> list[str]:
+    return [
+        "  build: # the images, under the tag that the deploys take",
+        "    machine:",
+        "      image: ubuntu-2404:current",
+        "    steps:",
+        "      - checkout",
+        "      - run: |",
+        "          mkdir build",
+        "          docker run --rm -e CIRCLECI -e CIRCLE_BUILD_NUM -e CIRCLE_SHA1 \\",
+        f"            {IMAGES}/compose:{__version__} ci-deploy tag >build/tag",
+        "          TAG=$(cat build/tag)",
+        '          echo "$DOCKER_PASS" |',
+        '            docker login --username "$DOCKER_USER" --password-stdin "$DOCKER_REGISTRY"',
+        *(f"          {line}" for line in wish.builds("$DOCKER_REGISTRY")),
+        "      - persist_to_workspace: { root: build, paths: [tag] }",
+        "",
+    ]

@@ -1,0 +1,96 @@
+"""What the pipeline files of all CIs have in common."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ci_deploy.commands.published import GITHUB
+
+REVIEWING = ("dokku", "heroku")  # providers that have review apps
+PLAIN = re.compile(r"[A-Za-z][\w.@:/-]*")
+NOT_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}  # in some YAML
+DOCS = f"https://github.com/{GITHUB}/tree/main/docs"
+
+
+class Wish(NamedTuple):
+    """What the pipeline is to do."""
+
+    ci: str
+    provider: str
+    host: str  # empty for Heroku
+    app: str
+    environments: tuple[str, ...]  # the last one only when somebody says so
+    review: bool
+    branch: str
+    web: str = ""
+    framework: str = ""  # whose migrations a deploy has to run
+    images: tuple[str, ...] = ()  # to be built and tagged before the deploy
+
+    def app_of(self, environment: str) -> str:
+        """The app of an environment; the last one has the name itself."""
+        if environment == self.environments[-1]:
+            return self.app
+        label, dot, domain = self.app.partition(".")
+        return f"{label}-{environment}{dot}{domain}"
+
+    def settings(self, environment: str = "") -> dict[str, str]:
+        """What ci-deploy has to know that is no secret, by the settings' names."""
+        app = self.app_of(environment) if environment else self.app
+        given = {"APP_NAME": app}
+        if self.provider != "heroku":
+            given["DOKKU_HOST" if self.provider == "dokku" else "SERVER_HOST"] = self.host
+        else:
+            given["DEPLOY_PROVIDER"] = self.provider
+        if self.provider == "compose" and len(self.environments) > 1:
+            given["DEPLOY_PATH"] = app
+        if self.framework:
+            given["AUTO_MIGRATE_ON_DEPLOY"] = "true"
+        return given
+
+    @property
+    def registry(self) -> str:
+        """Where the images are, as the compose file says; empty where a variable does."""
+        first = self.images[0].partition("/")[0] if self.images else ""
+        return first if "." in first and "$" not in first else ""
+
+    def builds(self, registry: str) -> list[str]:
+        """One `docker build` for each image, in a shell in which TAG is set."""
+        lines = []
+        for image in self.images:
+            name = f"{registry}/{image.partition('/')[2]}"
+            target = f" --target {name.rpartition('/')[2]}" if self.images[1:] else ""
+            lines.append(f'docker build --push{target} --tag "{name}:$TAG" .')
+        return lines
+
+
+def scalar(text: str) -> str:
+    """A text in YAML, quoted where it would be something else."""
+    plain = PLAIN.fullmatch(text) and text.lower() not in NOT_TEXT and not text.endswith(":")
+    return text if plain else json.dumps(text)
+
+
+def mapping(values: Mapping[str, str], indent: str) -> list[str]:
+    """Lines of a mapping whose values are YAML already."""
+    return [f"{indent}{name}: {value}" for name, value in values.items()]
+
+
+def inputs(settings: Mapping[str, str]) -> dict[str, str]:
+    """Settings as inputs of component or action."""
+    return {name.lower().replace("_", "-"): scalar(text) for name, text in settings.items()}
+
+
+def head(wish: Wish) -> list[str]:
+    """Where to read on."""
+    return [
+        "# Written by `ci-deploy init`; it is yours now. All settings, and more about this file:",
+        f"# {DOCS}/settings.md",
+        f"# {DOCS}/{wish.ci}.md",
+    ]
+
+
+def quiet(settings: Mapping[str, str]) -> dict[str, str]:
+    """Without what only a deploy does."""
+    return {name: text for name, text in settings.items() if name != "AUTO_MIGRATE_ON_DEPLOY"}

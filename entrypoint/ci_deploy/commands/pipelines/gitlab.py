@@ -1,0 +1,79 @@
+"""The file of GitLab: the components of this project."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ci_deploy import __version__
+from ci_deploy.commands.pipelines.common import Wish, head, inputs, mapping, quiet, scalar
+from ci_deploy.commands.published import GITLAB, IMAGES
+
+
+def gitlab(wish: Wish) -> str:
+    """Components: each makes one job, `review` two."""
+    first, last = wish.environments[0], wish.environments[-1]
+    lines = [*head(wish), f"stages: [{'build, ' if wish.images else ''}deploy]", ""]
+    if wish.images:
+        lines += _gitlab_build(wish)
+    lines += ["include:", "  # in merge requests: what a deploy would change; nothing is changed"]
+    lines += _component("plan", wish.settings(first), {"environment": first})
+    for name in wish.environments:
+        manual = name == last and len(wish.environments) > 1
+        own = {"job-name": f"deploy:{name}", "environment": name}
+        own |= {} if manual or name == last else {"tier": _tier(name)}
+        own |= {"when": "manual", "allow-failure": "true"} if manual else {}
+        lines += ["", f"  # {_when(wish, name)}"]
+        lines += _component("deploy", wish.settings(name), own)
+    lines += ["", "  # back to the release before, when somebody starts it"]
+    lines += _component("rollback", quiet(wish.settings(last)), {"environment": last})
+    if wish.review:
+        lines += [
+            "",
+            "  # an app of its own for each merge request, removed with it or after a week",
+        ]
+        lines += _component("review", wish.settings(), {"auto-stop-in": "1 week"})
+    for before, name in zip(wish.environments, wish.environments[1:], strict=False):
+        lines += ["", f'"deploy:{name}":', f'  needs: ["deploy:{before}"]']
+    return "\n".join(lines) + "\n"
+
+
+def _component(job: str, settings: Mapping[str, str], own: Mapping[str, str]) -> list[str]:
+    booleans = {"allow-failure"}
+    given = {name: text if name in booleans else scalar(text) for name, text in own.items()}
+    lines = [f"  - component: $CI_SERVER_FQDN/{GITLAB}/{job}@{__version__}", "    inputs:"]
+    return [*lines, *mapping({**given, **inputs(settings)}, "      ")]
+
+
+def _tier(environment: str) -> str:
+    known = ("production", "staging", "testing", "development")
+    return environment if environment in known else "other"
+
+
+def _when(wish: Wish, name: str) -> str:
+    if name == wish.environments[-1] and len(wish.environments) > 1:
+        return f"{name}: when somebody starts the job"
+    return f"{name}: each commit of {wish.branch}"
+
+
+def _gitlab_build(wish: Wish) -> list[str]:
+    own = not wish.registry or wish.registry == "registry.gitlab.com"
+    registry, user, password = (
+        ("$CI_REGISTRY", "$CI_REGISTRY_USER", "$CI_REGISTRY_PASSWORD")
+        if own
+        else (wish.registry, "$DOCKER_USER", "$DOCKER_PASS")
+    )
+    builds = wish.builds(registry)
+    return [
+        "build:",
+        "  stage: build",
+        "  image: docker:28",
+        "  services: [docker:28-dind]",
+        "  rules: [{ if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH }]",
+        "  script:",
+        "    # the tag that the deploy of this pipeline takes",
+        "    - TAG=$(docker run --rm -e GITLAB_CI -e CI_PIPELINE_IID -e CI_COMMIT_SHA",
+        f"      {IMAGES}/compose:{__version__} ci-deploy tag) || exit $?",
+        f'    - echo "{password}" | docker login --username "{user}" --password-stdin "{registry}"',
+        *(f"    - {line}" for line in builds),
+        "",
+    ]

@@ -1,0 +1,105 @@
+"""What the checkout says of itself, for `init`: its CI, provider, framework, images, remotes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ci_deploy.ci.origin import SAFE, configured
+from ci_deploy.layers.applications.django import Django
+from ci_deploy.layers.applications.rails import Rails
+from ci_deploy.layers.providers.compose.settings import DEFAULT_FILES
+from ci_deploy.run.context import Context
+
+REMOTE = re.compile(r"(?:\w+://)?(?:[^@/]+@)?([\w.-]+)(?::\d+)?[:/](.+?)(?:\.git)?/?")
+IMAGE = re.compile(r"^\s*image:\s*[\"']?(\S+?):\$\{?DEPLOY_TAG", re.M)
+MAIN = ("main", "master")
+
+
+class Found(NamedTuple):
+    """What is known without asking. Unknown texts are empty."""
+
+    ci: str = ""
+    web: str = ""  # the project's page: https://github.com/acme/web
+    branch: str = "main"  # the default one
+    provider: str = ""
+    host: str = ""
+    app: str = ""
+    framework: str = ""
+    migrates: bool = False  # the Procfile has a release task, which does so
+    images: tuple[str, ...] = ()  # those of the compose file that are tagged by DEPLOY_TAG
+
+
+def look(ctx: Context, root: Path) -> Found:
+    """What is in the checkout at `root`. Nothing is changed, and no network asked."""
+    remotes = _remotes(ctx, root)
+    host, path = _parts(remotes.get("origin", ""))
+    compose = next((root / name for name in DEFAULT_FILES if (root / name).is_file()), None)
+    text = compose.read_text(errors="replace") if compose else ""
+    provider, server, app = _provider(remotes, has_compose=bool(compose))
+    procfile = root / "Procfile"
+    layers = [cls.name for cls in (Rails, Django) if cls.detected(root)]
+    return Found(
+        ci=_ci(root, host),
+        web=f"https://{host}/{path}" if path else "",
+        branch=_branch(ctx, root),
+        provider=provider,
+        host=server,
+        app=app or _slug(path.rpartition("/")[2] or root.name),
+        framework=next(iter(layers), ""),
+        migrates=procfile.is_file() and "release:" in procfile.read_text(errors="replace"),
+        images=tuple(dict.fromkeys(IMAGE.findall(text))),
+    )
+
+
+def _git(ctx: Context, root: Path, *arguments: str) -> str:
+    env = configured({**SAFE, "safe.directory": str(root.resolve())})
+    return ctx.runner.read(["git", "-C", str(root), *arguments], env=env, ok=None).text
+
+
+def _remotes(ctx: Context, root: Path) -> dict[str, str]:
+    """As they are written: `git remote` would replace what `insteadOf` names."""
+    listed = _git(ctx, root, "config", "--get-regexp", r"^remote\..*\.url$")
+    pairs = (line.partition(" ") for line in listed.splitlines())
+    return {key.removeprefix("remote.").removesuffix(".url"): url for key, _, url in pairs}
+
+
+def _parts(url: str) -> tuple[str, str]:
+    """`git@github.com:acme/web.git` → `github.com`, `acme/web`."""
+    match = REMOTE.fullmatch(url)
+    return (match[1].lower(), match[2]) if match else ("", "")
+
+
+def _ci(root: Path, host: str) -> str:
+    """CircleCI has its file; else the host decides, where it has its name (or an alias of it)."""
+    if (root / ".circleci").is_dir():
+        return "circleci"
+    for name in ("github", "gitlab"):
+        if name in host:
+            return name
+    if (root / ".gitlab-ci.yml").is_file():
+        return "gitlab"
+    return "github" if (root / ".github/workflows").is_dir() else ""
+
+
+def _provider(remotes: Mapping[str, str], *, has_compose: bool) -> tuple[str, str, str]:
+    """The provider, its host and the app, as somebody has pushed to them before."""
+    for url in remotes.values():
+        host, path = _parts(url)
+        if re.search(r"(^|/)dokku@", url):
+            return "dokku", f"dokku@{host}", path
+        if host in {"heroku.com", "git.heroku.com"}:
+            return "heroku", "", path
+    return ("compose" if has_compose else ""), "", ""
+
+
+def _branch(ctx: Context, root: Path) -> str:
+    head = _git(ctx, root, "symbolic-ref", "--short", "refs/remotes/origin/HEAD").strip()
+    here = _git(ctx, root, "symbolic-ref", "--short", "HEAD").strip()
+    return head.removeprefix("origin/") or (here if here in MAIN else MAIN[0])
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "my-project"

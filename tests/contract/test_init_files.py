@@ -1,0 +1,179 @@
+"""Every file that `init` can write: valid, with inputs that exist, and pinned; every provider on
+every CI."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from ci_deploy import __version__
+from ci_deploy.commands.first_steps import first_steps
+from ci_deploy.commands.pipelines import PIPELINES, REVIEWING, Wish
+from tests.contract.test_docs import OURS, _uses
+from tests.contract.test_manifest import check_schema
+from tests.support import ROOT
+
+HOSTS = {"dokku": "dokku@dokku.example.com:2222", "heroku": "", "compose": "deploy@www.example.com"}
+IMAGES = {
+    "none": (),
+    "one": ("${DOCKER_REGISTRY}/acme/shop",),
+    "two": ("registry.example.com/acme/shop/app", "registry.example.com/acme/shop/web"),
+}
+SCHEMAS = {
+    "gitlab": ("--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci"),
+    "github": ("--builtin-schema", "vendor.github-workflows"),
+    "circleci": ("--builtin-schema", "vendor.circle-ci"),
+}
+
+
+def wishes(ci: str) -> dict[str, Wish]:
+    """Everything that can be asked for on a CI: a name → the wish."""
+    made = {}
+    names = (("production",), ("staging", "production"), ("dev", "staging", "live"))
+    for provider, environments, review, images in itertools.product(
+        HOSTS, names, (False, True), IMAGES
+    ):
+        reviews = provider in REVIEWING or not review
+        if not reviews or (provider != "compose" and images != "none"):
+            continue
+        name = f"{ci}-{provider}-{len(environments)}-{review}-{images}".lower()
+        made[name] = Wish(
+            ci=ci,
+            provider=provider,
+            host=HOSTS[provider],
+            app="shop.example.com" if provider == "dokku" else "shop",
+            environments=environments,
+            review=review,
+            branch="main",
+            web="https://git.example.com/acme/shop",
+            framework="rails" if environments[1:] else "",
+            images=IMAGES[images],
+        )
+    return made
+
+
+ALL = [wish for ci in PIPELINES for wish in wishes(ci).values()]
+EVERY = {name: wish for ci in PIPELINES for name, wish in wishes(ci).items()}
+
+
+def text_of(wish: Wish) -> str:
+    return PIPELINES[wish.ci][1](wish)
+
+
+@cache
+def read(wish: Wish) -> Any:
+    return YAML(typ="safe", pure=True).load(text_of(wish))
+
+
+@cache
+def inputs_of(component: str) -> dict[str, dict[str, Any]]:
+    """The inputs of a component; of the action without one."""
+    load = YAML(typ="safe", pure=True).load
+    if not component:
+        return dict(load((ROOT / "action.yml").read_text())["inputs"])
+    spec = (ROOT / f"templates/{component}.yml").read_text().split("\n---\n")[0]
+    return dict(load(spec)["spec"]["inputs"])
+
+
+@pytest.mark.parametrize("ci", PIPELINES)
+def test_every_file_follows_its_schema(ci: str, tmp_path: Path) -> None:
+    for name, wish in wishes(ci).items():
+        (tmp_path / f"{name}.yml").write_text(text_of(wish))
+    paths = sorted(map(str, tmp_path.glob("*.yml")))
+    assert len(paths) >= 15
+    assert check_schema(*SCHEMAS[ci], *paths) == ""
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_it_uses_what_there_is_and_pins_it(name: str) -> None:
+    wish = EVERY[name]
+    text, found = text_of(wish), read(wish)
+    ours = 0
+    for what, inputs in _uses(found):
+        if not (match := OURS.search(what)):
+            continue
+        ours += 1
+        known = inputs_of(match[1] or "")
+        if match[1]:
+            for key, value in inputs.items():
+                kind = known[key].get("type", "string")
+                assert isinstance(value, bool if kind == "boolean" else str), key
+                assert value in known[key].get("options", [value]), key
+        assert set(inputs) <= set(known)
+        assert match[2].removeprefix("v") == __version__
+    assert ours >= (0 if wish.ci == "circleci" else 3)
+    for image in re.findall(r"ghcr\.io/ci-deploy/\S+", text):
+        assert image.endswith(f":{__version__}")
+    for value in re.findall(r"\$\{\{ (secrets|vars)\.(\w+) }}", text):
+        assert value[1] in "\n".join(first_steps(wish)), value
+    assert re.search(r"^# Written by `ci-deploy init`", text)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_each_environment_has_its_app_and_waits_for_nobody_elses_job(name: str) -> None:
+    wish = EVERY[name]
+    text = text_of(wish)
+    for environment in wish.environments:
+        assert re.search(rf"[:\s]{re.escape(wish.app_of(environment))}$", text, re.M)
+    assert len({*map(wish.app_of, wish.environments)}) == len(wish.environments)
+    if wish.ci != "gitlab":  # there the component does it
+        assert (
+            text.count("cancel-in-progress: false" if wish.ci == "github" else "serial-group") > 1
+        )
+    for command in ("plan", "rollback"):
+        assert command in text
+    assert ("review" in text) is wish.review
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_what_is_left_to_do_is_told_in_the_form_that_the_ci_takes(name: str) -> None:
+    wish = EVERY[name]
+    told = "\n".join(first_steps(wish))
+    assert "ci-deploy doctor" in told
+    assert "https://" in told
+    if wish.provider == "heroku":
+        assert "heroku authorizations:create" in told
+        assert "SSH_PRIVATE_KEY" not in told
+    else:
+        assert "ssh-keygen -t ed25519" in told
+        assert "SSH_SERVER_HOSTKEYS" in told
+        assert ("base64" in told) is (wish.ci != "github")
+    for environment in wish.environments:
+        if wish.provider != "compose":
+            assert f"apps:create {wish.app_of(environment)}" in told
+
+
+def test_a_deploy_to_the_last_of_several_environments_is_somebodys_decision() -> None:
+    for wish in ALL:
+        found, several = read(wish), len(wish.environments) > 1
+        last = wish.environments[-1]
+        if wish.ci == "gitlab":
+            [job] = [
+                each["inputs"]
+                for each in found["include"]
+                if each["inputs"].get("job-name") == f"deploy:{last}"
+            ]
+            assert (job.get("when") == "manual") is several
+        elif wish.ci == "github":
+            condition = found["jobs"][f"deploy-{last}"]["if"]
+            assert ("github.ref_type == 'tag'" in condition) is several
+        else:
+            jobs = [each for each in found["workflows"]["deploy"]["jobs"] if isinstance(each, dict)]
+            assert any("approve" in each for each in jobs) is several
+
+
+def test_names_that_yaml_takes_for_something_else_stay_texts() -> None:
+    for app in ("123", "1e5", "no", "null", "0x1f"):
+        for ci, (_, pipeline) in PIPELINES.items():
+            wish = Wish(ci, "dokku", "10.0.0.1", app, ("on",), review=False, branch="1.0")
+            found = json.dumps(YAML(typ="safe", pure=True).load(pipeline(wish)))
+            assert json.dumps(app) in found
+            assert '"10.0.0.1"' in found
+            assert '"on"' in found

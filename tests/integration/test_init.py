@@ -1,0 +1,277 @@
+"""`ci-deploy init` in a checkout: what it asks, writes and leaves alone, and that what it has
+written deploys."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import subprocess
+import time
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.contract.test_manifest import rendered
+from tests.standins.dokku.client import Client
+from tests.standins.dokku.server import DokkuStandIn
+from tests.support import BIN, Checkout, Done, run, settings_for
+
+FILES = {
+    "gitlab": ".gitlab-ci.yml",
+    "github": ".github/workflows/deploy.yml",
+    "circleci": ".circleci/config.yml",
+}
+FLAGS = ("--yes", "--provider", "dokku", "--host", "dokku@dokku.example.com", "--app", "hello")
+
+
+def init(checkout: Checkout, *options: str) -> Done:
+    return run("ci-deploy", "init", *options, cwd=checkout.path, env={})
+
+
+def remote(checkout: Checkout, url: str, name: str = "origin") -> None:
+    checkout.git("remote", "add", name, url)
+
+
+# --- what it sees ---
+
+
+@pytest.mark.parametrize(
+    ("url", "files", "ci"),
+    [
+        ("git@github.com:acme/shop.git", {}, "github"),
+        ("https://x:y@gitlab.example.com/group/sub/shop.git", {}, "gitlab"),
+        ("ssh://git@github.acme.example.com:2222/acme/shop", {}, "github"),
+        ("git@github-personal:acme/shop.git", {}, "github"),  # an alias of ~/.ssh/config
+        ("git@github.com:acme/shop.git", {".circleci/x": ""}, "circleci"),
+        ("git@gitlab.com:acme/shop.git", {".github/workflows/x.yml": ""}, "gitlab"),  # a mirror
+        ("git@git.example.com:acme/shop.git", {".github/workflows/x.yml": ""}, "github"),
+    ],
+)
+def test_the_ci_is_found_from_remote_and_files(
+    checkout: Checkout, url: str, files: dict[str, str], ci: str
+) -> None:
+    remote(checkout, url)
+    checkout.commit("Files", files)
+    done = init(checkout, *FLAGS)
+    assert done.code == 0, done.output
+    assert f"wrote {FILES[ci]}: " in done.output
+    assert "x:y@" not in done.output
+    assert (checkout.path / FILES[ci]).is_file()
+
+
+def test_where_nothing_tells_the_ci_it_is_asked_for_by_its_option(checkout: Checkout) -> None:
+    remote(checkout, "git@git.example.com:acme/shop.git")
+    done = init(checkout, *FLAGS)
+    assert done.code == 2
+    assert "add --ci gitlab or github or circleci" in done.output
+    assert checkout.git("status", "--porcelain", "--", ":!deploy-report.json") == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "expected"),
+    [
+        ("dokku@dokku.example.com:web", "dokku", ("web", "dokku-host: dokku@dokku.example.com")),
+        ("https://git.heroku.com/hello-42.git", "heroku", ("hello-42", "deploy-provider: heroku")),
+    ],
+)
+def test_whom_somebody_has_pushed_to_is_what_is_suggested(
+    checkout: Checkout, url: str, name: str, expected: tuple[str, str]
+) -> None:
+    remote(checkout, "git@gitlab.com:acme/shop.git")
+    remote(checkout, url, name)
+    done = init(checkout, "--yes")
+    assert done.code == 0, done.output
+    text = (checkout.path / ".gitlab-ci.yml").read_text()
+    assert f"app-name: {expected[0]}\n" in text
+    assert expected[1] in text
+
+
+def test_framework_compose_file_and_branch_are_found(checkout: Checkout) -> None:
+    rails = {"Gemfile": "", "config/application.rb": "", "Procfile": "web: bin/rails s\n"}
+    image = "services: { app: {\n  image: '${DOCKER_REGISTRY}/acme/shop:${DEPLOY_TAG}' } }\n"
+    checkout.commit("Rails", {**rails, "compose.yaml": image})
+    checkout.git("branch", "-m", "master")
+    remote(checkout, "git@github.com:acme/shop.git")
+    done = init(checkout, "--yes", "--host", "deploy@www.example.com")
+    assert done.code == 0, done.output
+    text = (checkout.path / FILES["github"]).read_text()
+    for part in (
+        'branches: ["master"]',
+        "server-host: deploy@www.example.com",
+        "app-name: shop",
+        'auto-migrate-on-deploy: "true"',
+        'docker build --push --tag "ghcr.io/acme/shop:$TAG" .',
+        "packages: write",
+    ):
+        assert part in text, part
+    checkout.commit("Release", {"Procfile": "release: bin/rails db:migrate\n"})
+    done = init(checkout, *FLAGS, "--print")
+    assert "auto-migrate" not in done.output, "the release task does that"
+
+
+# --- what it leaves alone ---
+
+
+def test_a_file_that_is_there_is_replaced_only_by_force(checkout: Checkout) -> None:
+    remote(checkout, "git@gitlab.com:acme/shop.git")
+    path = checkout.path / ".gitlab-ci.yml"
+    path.write_text("mine: { script: [make] }\n")
+    done = init(checkout, *FLAGS)
+    assert done.code == 2
+    assert ".gitlab-ci.yml exists already, and was not touched" in done.output
+    assert path.read_text() == "mine: { script: [make] }\n"
+    printed = init(checkout, *FLAGS, "--print")
+    assert printed.code == 0
+    assert path.read_text() == "mine: { script: [make] }\n"
+    assert init(checkout, *FLAGS, "--force").code == 0
+    assert path.read_text() == printed.output, "--print shows the file and nothing else"
+    assert "ci-deploy doctor" in printed.errors
+    assert init(checkout, *FLAGS).code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--yes", "--provider", "docker"), "`docker` is not one of dokku, heroku, compose"),
+        (("--yes", "--provider", "dokku"), "Dokku server is not known: add --host"),
+        ((*FLAGS[:-1], "My App"), "--app: `My App` cannot be the name of an app"),
+        ((*FLAGS, "--environments", "a a"), "--environments: name each environment once"),
+        ((*FLAGS, "--environments", "a/$(id)"), "--environments: `a/$(id)` cannot be"),
+        ((*FLAGS, "--host", "a b"), "--host: "),
+        ((*FLAGS, "--provider", "compose", "--review"), "--review: "),
+        ((), "is not known: add --provider, or run it on a terminal"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_nothing_written(
+    checkout: Checkout, options: tuple[str, ...], words: str
+) -> None:
+    remote(checkout, "git@github.com:acme/shop.git")
+    done = init(checkout, *options)
+    assert done.code == 2, done.output
+    assert words in done.output
+    assert not (checkout.path / ".github").exists()
+
+
+def test_it_does_not_write_through_a_link_out_of_the_checkout(
+    checkout: Checkout, tmp_path: Any
+) -> None:
+    remote(checkout, "git@gitlab.com:acme/shop.git")
+    victim = tmp_path / "victim"
+    victim.write_text("precious\n")
+    (checkout.path / ".gitlab-ci.yml").symlink_to(victim)
+    assert init(checkout, *FLAGS, "--force").code != 0
+    assert victim.read_text() == "precious\n"
+
+
+# --- what it asks ---
+
+
+def test_on_a_terminal_it_asks_five_things_and_again_after_nonsense(checkout: Checkout) -> None:
+    remote(checkout, "git@github.com:acme/shop.git")
+    answers = ["", "dokku@dokku.example.com", "Bad Name", "", "staging production", "y"]
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [BIN / "ci-deploy", "init"],
+        cwd=checkout.path,
+        env={"PATH": os.environ["PATH"]},
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    os.close(theirs)
+    assert process.stdout is not None
+    seen, end = b"", time.monotonic() + 60
+    for answer in answers:
+        asked = seen.count(b":\n")
+        while seen.count(b":\n") == asked and time.monotonic() < end:
+            if select.select([process.stdout], [], [], 1)[0]:
+                seen += os.read(process.stdout.fileno(), 65536)
+        os.write(ours, f"{answer}\n".encode())
+    seen += process.communicate(timeout=60)[0]
+    output = re.sub(r"\x1b\[\d*m", "", seen.decode())
+    assert process.returncode == 0, output
+    os.close(ours)
+    questions = re.findall(r"^(\w[^\n]*):$", output.partition("wrote ")[0], re.M)
+    assert questions == [
+        "Provider (dokku or heroku or compose) [dokku]",
+        "Dokku server",
+        "App [shop]",
+        "App [shop]",
+        "Environments, the last one by hand [production]",
+        "A review app for each change [no]",
+    ]
+    assert "deploy to staging and production, plan for changes, rollback, review apps" in output
+    assert "app-name: shop-staging" in (checkout.path / FILES["github"]).read_text()
+
+
+# --- that it deploys ---
+
+
+def jobs(checkout: Checkout, ci: str, host: str) -> Any:
+    """The file that is written for the stand-in, read."""
+    options = ("--yes", "--ci", ci, "--provider", "dokku", "--host", host, "--app", "hello")
+    done = init(checkout, *options, "--environments", "staging production")
+    assert done.code == 0, done.output
+    return YAML(typ="safe", pure=True).load((checkout.path / FILES[ci]).read_text())
+
+
+def test_what_is_written_deploys_with_the_secrets_alone(
+    dokku: DokkuStandIn, naive: Client, checkout: Checkout
+) -> None:
+    """What each file hands to ci-deploy, with no other setting."""
+    naive.dokku("apps:create hello-staging")
+    secrets = settings_for(dokku)
+    host = secrets.pop("DOKKU_HOST")
+    del secrets["APP_NAME"]
+    head = checkout.head
+
+    found = jobs(checkout, "gitlab", host)
+    [staging] = [
+        each["inputs"]
+        for each in found["include"]
+        if each["inputs"].get("when") != "manual" and "/deploy@" in each["component"]
+    ]
+    variables = rendered("templates/deploy.yml", **staging)["deploy:staging"]["variables"]
+    given = {name: value for name, value in variables.items() if isinstance(value, str) and value}
+    facts = {"GITLAB_CI": "true", "CI_PROJECT_DIR": str(checkout.path), "CI_COMMIT_SHA": head}
+    done = run("deploy", cwd=checkout.path, env={**facts, **given, **secrets})
+    assert done.code == 0, done.output
+    assert (done.report["app"], done.report["environment"]) == ("hello-staging", "staging")
+
+    found = jobs(checkout, "github", host)
+    [step] = [each for each in found["jobs"]["deploy-production"]["steps"] if "id" in each]
+    inputs = {
+        f"INPUT_{name.upper()}": secrets[value.split(".")[1].rstrip(" }")]
+        if "{{" in value
+        else value
+        for name, value in step["with"].items()
+    }
+    facts = {"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(checkout.path), "GITHUB_SHA": head}
+    done = run("deploy", cwd=checkout.path, env={**facts, **inputs})
+    assert done.code == 0, done.output
+    assert (done.report["app"], done.report["environment"]) == ("hello", "production")
+
+    found = jobs(checkout, "circleci", host)
+    [use] = [
+        each["ci-deploy"]
+        for each in found["workflows"]["deploy"]["jobs"]
+        if each.get("ci-deploy", {}).get("name") == "deploy-production"
+    ]
+    job = found["jobs"]["ci-deploy"]
+
+    def expand(text: str) -> str:
+        return re.sub(r"<< parameters\.(\w+) >>", lambda match: str(use[match[1]]), text)
+
+    [command] = [step["run"] for step in job["steps"] if "run" in step]
+    facts = {
+        "CIRCLECI": "true",
+        "CIRCLE_SHA1": head,
+        "CIRCLE_WORKING_DIRECTORY": str(checkout.path),
+    }
+    given = {name: expand(value) for name, value in job["environment"].items()}
+    done = run(*expand(command).split(), cwd=checkout.path, env={**facts, **given, **secrets})
+    assert done.code == 0, done.output
+    assert (done.report["app"], done.report["status"]) == ("hello", "skipped")
