@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from ci_deploy import __version__
 from ci_deploy.commands.first_steps import first_steps
-from ci_deploy.commands.pipelines import PIPELINES, REVIEWING, Wish
+from ci_deploy.commands.pipelines import PIPELINES, Wish
 from tests.contract.test_docs import OURS, _uses
 from tests.contract.test_manifest import check_schema
 from tests.support import ROOT
@@ -40,8 +40,7 @@ def wishes(ci: str) -> dict[str, Wish]:
     for provider, environments, review, images in itertools.product(
         HOSTS, names, (False, True), IMAGES
     ):
-        reviews = provider in REVIEWING or not review
-        if not reviews or (provider != "compose" and images != "none"):
+        if provider != "compose" and images != "none":
             continue
         name = f"{ci}-{provider}-{len(environments)}-{review}-{images}".lower()
         made[name] = Wish(
@@ -177,3 +176,27 @@ def test_names_that_yaml_takes_for_something_else_stay_texts() -> None:
             assert json.dumps(app) in found
             assert '"10.0.0.1"' in found
             assert '"on"' in found
+
+
+def test_images_are_built_before_whatever_deploys_them() -> None:
+    """With the revision that the deploy takes: GITHUB_SHA of a pull request is another one."""
+    for wish in ALL:
+        text = text_of(wish)
+        assert ("docker build" in text) is bool(wish.images)
+        if wish.images and wish.ci == "github":
+            jobs = read(wish)["jobs"]
+            for name in [f"deploy-{each}" for each in wish.environments] + ["review"] * wish.review:
+                assert "docker build" in jobs[name]["steps"][1]["run"]
+                assert jobs[name]["permissions"]["packages"] == "write"
+            assert '-e "GITHUB_SHA=$SHA"' in text
+        elif wish.images and wish.ci == "gitlab":
+            rules = [each["if"] for each in read(wish)["build"]["rules"]]
+            assert ("$CI_PIPELINE_SOURCE == 'merge_request_event'" in rules) is wish.review
+        elif wish.images:
+            for each in read(wish)["workflows"]["deploy"]["jobs"]:
+                use = each.get("ci-deploy", {})
+                if use.get("command") in {"deploy", "review"}:
+                    assert use["tag"] == "build/tag"
+                    assert {"build", "approve", *(f"deploy-{e}" for e in wish.environments)} & {
+                        *use["requires"]
+                    }

@@ -141,7 +141,6 @@ def test_a_file_that_is_there_is_replaced_only_by_force(checkout: Checkout) -> N
         ((*FLAGS, "--environments", "a a"), "--environments: name each environment once"),
         ((*FLAGS, "--environments", "a/$(id)"), "--environments: `a/$(id)` cannot be"),
         ((*FLAGS, "--host", "a b"), "--host: "),
-        ((*FLAGS, "--provider", "compose", "--review"), "--review: "),
         ((), "is not known: add --provider, or run it on a terminal"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -12,10 +13,13 @@ from typing import Any
 
 import pytest
 
+from ci_deploy import __version__
+from ci_deploy.commands.pipelines.gitlab import gitlab
 from tests.containers import Container
+from tests.contract.test_init_files import wishes
 from tests.docker import build_image
 from tests.loopback import serving
-from tests.runners.examples import gitlab_ci_local, pipeline, project, refresh
+from tests.runners.examples import OURS, TOOLS, gitlab_ci_local, pipeline, project, refresh
 from tests.standins.heroku.server import HerokuStandIn
 from tests.support import BIN, ROOT, Checkout
 
@@ -337,3 +341,31 @@ def test_heroku_staging_from_the_branch_and_production_from_a_tag(
     done = gitlab_ci_local(made, heroku, *tag)
     assert done.returncode == 0, done.stdout + done.stderr
     assert heroku.apps["hello"].running_revision == made.head
+
+
+def test_the_runner_takes_every_kind_of_file_that_init_writes(tmp_path: Path) -> None:
+    """Its jobs, as it expands our components with these inputs."""
+    for name in (
+        "dokku-1-false-none",
+        "dokku-2-true-none",
+        "heroku-3-true-none",
+        "compose-2-true-two",
+    ):
+        wish = wishes("gitlab")[f"gitlab-{name}"]
+        text = gitlab(wish).replace(f"@{__version__}", "@$CI_COMMIT_SHA")
+        made = project(tmp_path / name, text.replace(OURS, "$CI_SERVER_FQDN/$CI_PROJECT_PATH/"))
+        done = subprocess.run(
+            [TOOLS / "gitlab-ci-local", "--list-csv-all", "--no-color"],
+            cwd=made.path,
+            env={**os.environ, "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        jobs = {line.split(";")[0] for line in done.stdout.splitlines()[1:]}
+        expected = {"plan", "rollback", *(f"deploy:{each}" for each in wish.environments)}
+        expected |= {"review", "review:stop"} if wish.review else set()
+        expected |= {"build"} if wish.images else set()
+        assert jobs == expected

@@ -74,7 +74,7 @@ def comment(tmp_path: Path) -> Comment:
         environ = {**server.environ(number), "GITHUB_EVENT_PATH": str(tmp_path / "event.json")}
         platform, cancellation, redactor = ci.detect(environ), Cancellation(), Redactor()
         change_log = ChangeLog(lambda _what: None, check=cancellation.check)
-        redactor.add("s3cret-of-the-app")
+        redactor.add("s3cret_of_the_app")
         ctx: Any = SimpleNamespace(
             ci=platform,
             facts=platform.context,
@@ -207,7 +207,7 @@ LINES = (
     "@all",
     "`````",
     "/merge",
-    "s3cret-of-the-app",
+    "s3cret_of_the_app",
 )
 
 
@@ -219,7 +219,7 @@ def test_foreign_text_makes_no_markup_mention_order_or_end(
         title=f"web (review/{HOSTILE}): deploy failed",
         fields=(
             ("Revision", f"{CHANGE} {HOSTILE}"),
-            ("Ref", HOSTILE),
+            ("Ref", f"{HOSTILE} s3cret_of_the_app"),
             ("Reason", f"first\n/close\n| x |\n{HOSTILE}"),
             ("URL", "https://evil.example.com/) /close [x](y"),
         ),
@@ -236,7 +236,7 @@ def test_foreign_text_makes_no_markup_mention_order_or_end(
     foreign = outside.split("\n", 2)[2].replace(f"[{CHANGE}]({COMPARE})", "")
     assert not re.search(r"[@#!%~&](?=[\w#])", foreign)  # what is no mention has a joiner
     assert not re.search(r"[*_`\[\]<>~$]", re.sub(r"\\[^a-z\s]", "", foreign))
-    assert "s3cret-of-the-app" not in body
+    assert "s3cret_of_the_app" not in body.replace("\\", "")
     rows = [line for line in outside.splitlines() if line.startswith("| ")]
     assert all(len(re.findall(r"(?<!\\)\|", row)) == 3 for row in rows)
 

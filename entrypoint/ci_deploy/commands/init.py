@@ -11,7 +11,7 @@ from pathlib import Path
 from ci_deploy import files
 from ci_deploy.commands.assembly import Assembly
 from ci_deploy.commands.first_steps import first_steps
-from ci_deploy.commands.pipelines import PIPELINES, REVIEWING, Wish
+from ci_deploy.commands.pipelines import PIPELINES, Wish
 from ci_deploy.commands.surroundings import Found, look
 from ci_deploy.errors import UsageError
 from ci_deploy.net.ssh.server import server
@@ -102,12 +102,7 @@ def _wish(questions: Questions, options: argparse.Namespace, found: Found) -> Wi
     environments = questions.ask(
         "environments", "Environments, the last one by hand", "production", _environments
     )
-    review = False
-    if provider in REVIEWING:
-        answer = questions.ask("review", "A review app for each change", "no", _yes)
-        review = answer == "yes"
-    elif options.review:
-        raise UsageError("--review: there are no review apps with Compose.")
+    review = questions.ask("review", "A review app for each change", "no", _yes) == "yes"
     migrate = bool(found.framework) and not (found.migrates and provider != "compose")
     return Wish(
         ci=ci,

@@ -82,21 +82,21 @@ def _deploys(wish: Wish) -> list[str]:
     only, others = f"only: {json.dumps(wish.branch)}", f"ignore: {json.dumps(wish.branch)}"
     lines = ["      # on other branches: what a deploy would change; nothing is changed"]
     lines += _use(wish, "plan", "plan", wish.environments[0], branches=others)
-    if wish.review:
-        lines += ["      # an app of its own for each of these branches"]
-        lines += _use(wish, "review", "review", "review", branches=others)
+    tag = "build/tag" if wish.images else ""
     before: list[str] = []
     if wish.images:
         lines += ["      - build:", f"          context: {_context(wish)}"]
-        lines += [f"          filters: {{ branches: {{ {only} }} }}"]
+        lines += [] if wish.review else [f"          filters: {{ branches: {{ {only} }} }}"]
         before = ["build"]
+    if wish.review:
+        lines += ["      # an app of its own for each of these branches"]
+        lines += _use(wish, "review", "review", "review", branches=others, requires=before, tag=tag)
     for name in wish.environments:
         if name == wish.environments[-1] and len(wish.environments) > 1:
             lines += ["      - approve:", "          type: approval"]
             lines += [f"          requires: [{', '.join(before)}]"]
             lines += [f"          filters: {{ branches: {{ {only} }} }}"]
             before = ["approve"]
-        tag = "build/tag" if wish.images else ""
         lines += _use(
             wish, f"deploy-{name}", "deploy", name, branches=only, requires=before, tag=tag
         )

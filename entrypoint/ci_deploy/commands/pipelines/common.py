@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from ci_deploy.commands.published import GITHUB
 
-REVIEWING = ("dokku", "heroku")  # providers that have review apps
 PLAIN = re.compile(r"[A-Za-z][\w.@:/-]*")
 NOT_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}  # in some YAML
 DOCS = f"https://github.com/{GITHUB}/tree/main/docs"

@@ -112,11 +112,13 @@ def _github_review(wish: Wish) -> list[str]:
         "      contents: read",
         "      pull-requests: write",
         "      deployments: write",
+        *(["      packages: write"] if wish.images else []),
         "    concurrency:",
         "      group: review-${{ github.event.number }}",
         "      cancel-in-progress: false",
         "    steps:",
         *_checkout("${{ github.event.pull_request.head.sha }}", unless_closed=True),
+        *(_github_build(wish, unless_closed=True) if wish.images else []),
         *_action(wish, own, wish.settings(), more=tokens),
         "",
     ]
@@ -170,15 +172,18 @@ def _github_registry(wish: Wish) -> tuple[str, str, str]:
     return wish.registry, "${{ secrets.DOCKER_USER }}", "${{ secrets.DOCKER_PASS }}"
 
 
-def _github_build(wish: Wish) -> list[str]:
+def _github_build(wish: Wish, *, unless_closed: bool = False) -> list[str]:
     registry, user, password = _github_registry(wish)
     return [
         "      - name: Build and push, under the tag that the deploy takes",
+        *(["        if: github.event.action != 'closed'"] if unless_closed else []),
         "        env:",
+        "          SHA: ${{ github.event.pull_request.head.sha || github.sha }}",
         f"          DOCKER_USER: {user}",
         f"          DOCKER_PASS: {password}",
         "        run: |",
-        "          TAG=$(docker run --rm -e GITHUB_ACTIONS -e GITHUB_RUN_NUMBER -e GITHUB_SHA \\",
+        "          TAG=$(docker run --rm -e GITHUB_ACTIONS -e GITHUB_RUN_NUMBER \\",
+        '            -e "GITHUB_SHA=$SHA" \\',
         f"            {IMAGES}/compose:{__version__} ci-deploy tag)",
         '          echo "$DOCKER_PASS" |',
         f'            docker login --username "$DOCKER_USER" --password-stdin {registry}',

@@ -62,7 +62,7 @@ class PullRequests(Notifier[PullRequestSettings]):
 
     def send(self, notice: Notice) -> None:
         if self._number and not self._refused:
-            body = self.ctx.redactor.text(self.body(notice))
+            body = self.body(notice)
             persist(self.ctx, lambda: self._write(body))
 
     @property
@@ -136,7 +136,7 @@ class PullRequests(Notifier[PullRequestSettings]):
     def body(self, notice: Notice) -> str:
         """The comment. Each line begins with ours: GitLab takes `/close` at the begin of a line for
         an order, also where code blocks are nested."""
-        facts = notice.facts
+        notice, facts = self._redacted(notice), notice.facts
         rows = [(name, self._value(name, value, notice)) for name, value in notice.fields]
         if notice.mood is STARTED and (live := str(facts.get("previous_revision", ""))):
             rows.append(("Live meanwhile", f"`{live[:7]}` {link(str(facts.get('url', '')))}"))
@@ -150,6 +150,13 @@ class PullRequests(Notifier[PullRequestSettings]):
         if notice.url:
             parts += ["", link(notice.url, "Log of the job")]
         return "\n".join(parts) + "\n"
+
+    def _redacted(self, notice: Notice) -> Notice:
+        """Before anything is escaped: a secret with `_` would not be known any more."""
+        clean = self.ctx.redactor.text
+        fields = tuple((name, clean(value)) for name, value in notice.fields)
+        lines = tuple(map(clean, notice.lines))
+        return notice._replace(title=clean(notice.title), fields=fields, lines=lines)
 
     def _value(self, name: str, value: str, notice: Notice) -> str:
         if name == "URL":
