@@ -11,7 +11,7 @@ import inspect
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ from ci_deploy.commands import COMMANDS
 from ci_deploy.commands.assembly import COMMAND, every_setting
 from ci_deploy.errors import exit_codes
 from ci_deploy.layers import discover
+from ci_deploy.layers.providers.base import Provider
 from ci_deploy.report.outputs import OUTPUTS
 from ci_deploy.run.events import Event
 from ci_deploy.settings import Setting
@@ -50,11 +51,15 @@ def main() -> int:
 def generate() -> dict[str, str]:
     """Every generated file: path → text."""
     project = _project()
-    settings = every_setting()
-    files, image = {"action.yml": _action(project)}, _image(project, "gitlab-images")
+    settings, image = every_setting(), _image(project, "gitlab-images")
+    files = {"action.yml": _action(project, settings)}
     files["entrypoint/ci_deploy/commands/published.py"] = _published(project)
     for name, template in component.TEMPLATES.items():
         files[f"templates/{name}.yml"] = template(NOTE, image, settings)
+    for provider in PROVIDERS:
+        own, small = of_provider(provider), _image(project, "gitlab-images", provider)
+        files[f"{provider}/action.yml"] = _action(project, own, provider)
+        files[f"templates/deploy-{provider}.yml"] = component.deploy(NOTE, small, own)
     pages = [ROOT / name for name in PAGES] + [*(ROOT / "docs").glob("*.md")]
     copied = [each for each in (ROOT / "examples").rglob("*") if each.suffix in COPIED]
     for path in sorted([*pages, *copied]):
@@ -69,10 +74,19 @@ def _project() -> dict[str, Any]:
     return {**data["tool"]["ci-deploy"], "description": data["project"]["description"]}
 
 
-def _image(project: Mapping[str, Any], registry: str) -> str:
-    """The image with everything in it; only the commit of a release knows its digest."""
-    digest = project.get("digests", {}).get("full")
-    return f"{project[registry]}/full:{__version__}" + (f"@{digest}" if digest else "")
+def _image(project: Mapping[str, Any], registry: str, target: str = "full") -> str:
+    """An image, else the one with everything; only the commit of a release knows its digest."""
+    digest = project.get("digests", {}).get(target)
+    return f"{project[registry]}/{target}:{__version__}" + (f"@{digest}" if digest else "")
+
+
+PROVIDERS = [cls.name for cls in discover() if issubclass(cls, Provider)]
+
+
+def of_provider(provider: str) -> list[Setting]:
+    """The settings that make sense with one provider; its image says which one it is."""
+    classes = [c for c in discover() if c.name == provider or not issubclass(c, Provider)]
+    return [each for each in every_setting(classes) if each.name != "DEPLOY_PROVIDER"]
 
 
 def _published(project: Mapping[str, Any]) -> str:
@@ -87,24 +101,29 @@ def _published(project: Mapping[str, Any]) -> str:
 # --- GitHub --------------------------------------------------------------------------------------
 
 
-def _action(project: Mapping[str, Any]) -> str:
+def _action(project: Mapping[str, Any], settings: Sequence[Setting], provider: str = "") -> str:
     # Who uses a branch gets that branch: the image is built from it.
-    image = f"docker://{_image(project, 'images')}" if "digests" in project else "Dockerfile"
+    image = f"{'../' if provider else ''}Dockerfile"
+    if "digests" in project:
+        image = f"docker://{_image(project, 'images', provider or 'full')}"
+    name = f"ci-deploy for {provider.capitalize()}" if provider else "ci-deploy"
     lines = [
         f"# {NOTE}",
-        'name: "ci-deploy"',
+        f"name: {yaml(name)}",
         f"description: {yaml(project['description'])}",
         'author: "The ci-deploy authors"',
         "branding: { icon: upload-cloud, color: green }",
         "inputs:",
     ]
-    for setting in (COMMAND, *every_setting()):
+    for setting in (COMMAND, *settings):
         lines += [f"  {setting.input}:", f"    description: {yaml(setting.description)}"]
         lines += ["    required: false"]
     lines += ["outputs:"]
     for name, text in OUTPUTS.items():
         lines += [f"  {name}:", f"    description: {yaml(text.replace('`', chr(39)))}"]
     lines += ["runs:", "  using: docker", f"  image: {image}", "  entrypoint: ci-deploy"]
+    if provider:
+        lines += [f"  env: {{ DEPLOY_PROVIDER: {provider} }}"]
     return "\n".join(lines) + "\n"
 
 
@@ -130,13 +149,13 @@ def _with_names(text: str, project: Mapping[str, Any]) -> str:
     )
     version = r"\d+\.\d+\.\d+"
     text = re.sub(
-        rf"(\$CI_SERVER_FQDN/)[\w./-]+(/(?:{'|'.join(component.TEMPLATES)})@){version}",
+        rf"(\$CI_SERVER_FQDN/)[\w./-]+(/(?:{'|'.join(component.TEMPLATES)})(?:-\w+)?@){version}",
         rf"\g<1>{gitlab}\g<2>{__version__}",
         text,
     )
     text = re.sub(
-        rf"(uses: )(?:[\w.-]+/ci-deploy|{re.escape(github)})@v{version}",
-        rf"\g<1>{github}@v{__version__}",
+        rf"(uses: )(?:[\w.-]+/ci-deploy|{re.escape(github)})((?:/\w+)?)@v{version}",
+        rf"\g<1>{github}\g<2>@v{__version__}",
         text,
     )
     text = re.sub(rf"(/ci-deploy\n +ref: ){version}$", rf"\g<1>{__version__}", text, flags=re.M)

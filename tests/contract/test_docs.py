@@ -32,7 +32,7 @@ from tests.support import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^( *)(`{3,})([\w-]*)[^\n]*\n(.*?)^\1\2$", re.M | re.S)
-OURS = re.compile(r"(?:^|/)ci-deploy/ci-deploy(?:/(\w+))?@(\S+)$")
+OURS = re.compile(r"(?:^|/)ci-deploy/ci-deploy(?:/([\w-]+))?@(\S+)$")
 IMAGE = re.compile(r"/(?:full|dokku|heroku|compose):(\S+)$")
 # Programs that the docs name for the reader's own machine or server, and that tests run elsewhere.
 ELSEWHERE = {
@@ -136,12 +136,14 @@ def examples() -> Iterator[Block]:
 
 @pytest.mark.parametrize("block", [*blocks("yaml"), *examples()], ids=str)
 def test_yaml_uses_inputs_and_versions_that_exist(block: Block) -> None:
-    action = _load((ROOT / "action.yml").read_text())["inputs"]
     for what, inputs in _uses(_load(block.text)):
+        action = _load((ROOT / "action.yml").read_text())["inputs"]
         if match := OURS.search(what):
             template, version = match[1], match[2].removeprefix("v")
             assert version == __version__
-        elif match := re.match(r"/templates/(\w+)\.yml$", what):
+            if template and version != match[2]:  # GitHub's, with one provider's inputs
+                action, template = _load((ROOT / template / "action.yml").read_text())["inputs"], ""
+        elif match := re.match(r"/templates/([\w-]+)\.yml$", what):
             template = match[1]
         else:
             continue

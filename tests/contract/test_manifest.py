@@ -20,7 +20,8 @@ from ci_deploy.ci.base import REPORT_FILE
 from ci_deploy.ci.gitlab import ANNOTATIONS, DOTENV, JUNIT
 from ci_deploy.commands import COMMANDS
 from ci_deploy.commands.assembly import every_setting
-from ci_deploy.errors import Unreachable, exit_codes
+from ci_deploy.errors import Unreachable, exit_codes, input_name
+from ci_deploy.layers import discover
 from ci_deploy.report.outputs import OUTPUTS
 from ci_deploy.settings import Setting
 from tests.support import ROOT
@@ -34,10 +35,28 @@ NO_GITLAB_INPUTS = {"DEPLOY_ENVIRONMENT", "APP_CONFIG", "REVIEW_CONFIG"}
 OFFERED = [each for each in SETTINGS if not each.secret and each.name not in NO_GITLAB_INPUTS]
 
 
+def provider_of(name: str) -> str:
+    """Whose a file is: `dokku/action.yml`, `templates/deploy-dokku.yml`; empty for all."""
+    found = re.fullmatch(r"(\w+)/action\.yml|templates/\w+-(\w+)\.yml", name)
+    return (found[1] or found[2]) if found else ""
+
+
+def offered(name: str) -> list[Setting]:
+    """What a template offers."""
+    provider = provider_of(name)
+    own = {each.name for each in manifest.of_provider(provider)} if provider else set()
+    return [each for each in OFFERED if not provider or each.name in own]
+
+
 @cache
 def documents(name: str) -> list[Any]:
     """All documents of a YAML file, read by a real parser."""
     return list(YAML(typ="safe", pure=True).load_all((ROOT / name).read_text(encoding="utf-8")))
+
+
+def actions() -> list[str]:
+    """The small ones, of one provider each."""
+    return [f"{each}/action.yml" for each in manifest.PROVIDERS]
 
 
 def templates() -> list[str]:
@@ -101,13 +120,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     published = "entrypoint/ci_deploy/commands/published.py"
     (tmp_path / published).parent.mkdir(parents=True)
     shutil.copy(ROOT / published, tmp_path / published)
-    for name in ("docs", "templates"):
+    for name in ("docs", "templates", *manifest.PROVIDERS):
         shutil.copytree(ROOT / name, tmp_path / name)
     monkeypatch.setattr(manifest, "ROOT", tmp_path)
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["action.yml", "templates/deploy.yml", "docs/settings.md"])
+@pytest.mark.parametrize(
+    "name",
+    ["action.yml", "dokku/action.yml", "templates/deploy.yml", "docs/settings.md"],
+)
 def test_check_finds_drift_and_changes_nothing(
     project: Path,
     name: str,
@@ -149,7 +171,7 @@ def test_every_setting_is_an_input_on_github() -> None:
 def test_every_setting_that_is_no_secret_is_an_input_on_gitlab(name: str) -> None:
     inputs = documents(name)[0]["spec"]["inputs"]
     for each in SETTINGS:
-        assert (each.input in inputs) is (each in OFFERED), each.name
+        assert (each.input in inputs) is (each in offered(name)), each.name
         if each.secret:
             assert f"inputs.{each.input} " not in (ROOT / name).read_text()
 
@@ -157,6 +179,8 @@ def test_every_setting_that_is_no_secret_is_an_input_on_gitlab(name: str) -> Non
 @pytest.mark.parametrize("each", OFFERED, ids=lambda each: each.name)
 def test_inputs_default_to_empty_and_accept_it(each: Setting) -> None:
     for name in templates():
+        if each not in offered(name):
+            continue
         entry = documents(name)[0]["spec"]["inputs"][each.input]
         assert entry["default"] == ""
         assert entry.get("type", "string") == "string"
@@ -177,7 +201,7 @@ def test_real_default_stands_in_the_description(each: Setting) -> None:
 def test_inputs_reach_us_under_a_name_that_no_variable_overrides(name: str) -> None:
     for job in rendered(name, **{"app-name": "shop"}).values():
         variables = job["variables"]
-        for each in OFFERED:
+        for each in offered(name):
             given = "shop" if each.name == "APP_NAME" else ""
             value = variables[f"INPUT_{each.name}"]
             assert value == ({"value": given, "expand": False} if each.literal else given)
@@ -203,7 +227,9 @@ def test_commands_are_literal() -> None:
 
 REFERENCES = """
 - component: $CI_SERVER_FQDN/{gitlab}/deploy@{version}
+- component: $CI_SERVER_FQDN/{gitlab}/deploy-dokku@{version}
 - uses: {github}@v{version}
+- uses: {github}/dokku@v{version}
 - uses: actions/checkout@v6
 - uses: other/thing@v1.2.3
 - image: {images}/dokku:{version}
@@ -241,14 +267,43 @@ def test_what_people_copy_has_the_names_and_the_version_of_today(
 
 @pytest.mark.parametrize("digest", ["", "sha256:0123"])
 def test_only_a_release_names_a_digest(digest: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    project = manifest._project() | ({"digests": {"full": digest}} if digest else {})
+    digests = dict.fromkeys(("full", *manifest.PROVIDERS), digest)
+    project = manifest._project() | ({"digests": digests} if digest else {})
     monkeypatch.setattr(manifest, "_project", lambda: project)
     files = manifest.generate()
-    end = f"/full:{__version__}" + (f"@{digest}" if digest else "")
-    image = f"docker://{project['images']}{end}" if digest else "Dockerfile"
-    assert f"\n  image: {image}\n" in files["action.yml"]
+    end = f":{__version__}" + (f"@{digest}" if digest else "")
+    for name in ("action.yml", *actions()):
+        provider = provider_of(name)
+        image = "../Dockerfile" if provider else "Dockerfile"
+        if digest:
+            image = f"docker://{project['images']}/{provider or 'full'}{end}"
+        assert f"\n  image: {image}\n" in files[name]
     for name in templates():
-        assert f'default: "{project["gitlab-images"]}{end}"\n' in files[name]
+        image = f"{project['gitlab-images']}/{provider_of(name) or 'full'}{end}"
+        assert f'default: "{image}"\n' in files[name]
+
+
+@pytest.mark.parametrize("name", [f"{each}/action.yml" for each in manifest.PROVIDERS])
+def test_small_action_has_what_its_provider_needs_and_no_other(name: str) -> None:
+    action, full = documents(name)[0], documents("action.yml")[0]
+    inputs, provider = action["inputs"], provider_of(name)
+    assert inputs.keys() < full["inputs"].keys()
+    others = set(manifest.PROVIDERS) - {provider}
+    triggers = {cls.name: cls.trigger for cls in discover() if cls.name in manifest.PROVIDERS}
+    assert input_name(triggers[provider]) in inputs
+    foreign = {triggers[each] for each in others} - {each.name for each in needed(provider)}
+    assert not {input_name(each) for each in foreign} & inputs.keys()
+    assert "deploy-provider" not in inputs
+    assert action["runs"]["env"] == {"DEPLOY_PROVIDER": provider}
+    assert {**action, "name": "", "inputs": {}, "runs": {}} == {
+        **full, "name": "", "inputs": {}, "runs": {}
+    }  # fmt: skip
+
+
+def needed(provider: str) -> list[Setting]:
+    """The settings of a provider itself."""
+    [cls] = [cls for cls in discover() if cls.name == provider]
+    return list(cls.declarations())
 
 
 # --- the files themselves ---

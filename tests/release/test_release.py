@@ -15,12 +15,14 @@ import pytest
 from ruamel.yaml import YAML
 
 from release.project import PLATFORMS, TARGETS
+from tests.contract.test_manifest import actions, provider_of, templates
 from tests.docker import LABEL, docker
 from tests.release.fork import GITHUB, GITLAB, NOTES, VERSION, Fork, StepFailed, tags
-from tooling.component import TEMPLATES
 
 pytestmark = pytest.mark.docker
 NATIVE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+
+ACTIONS = ["action.yml", *actions()]
 
 
 @pytest.mark.long
@@ -59,24 +61,21 @@ def test_release(registries: tuple[str, str], tmp_path: Path) -> None:
     fork.git("github.git", "worktree", "add", "--quiet", str(fork.folder / "released"), commit)
     released = fork.folder / "released"
     first, second = project.registries
-    full = digests["full"]
+    end = {name: f"{name}:{VERSION}@{digest}" for name, digest in digests.items()}
     load = YAML(typ="safe", pure=True).load
-    action = load((released / "action.yml").read_text())
-    assert action["runs"]["image"] == f"docker://{first}/full:{VERSION}@{full}"
-    for name in TEMPLATES:
-        header = (released / f"templates/{name}.yml").read_text().split("\n---\n")[0]
+    for name in ACTIONS:
+        action = load((released / name).read_text())
+        assert action["runs"]["image"] == f"docker://{first}/{end[provider_of(name) or 'full']}"
+    for name in templates():
+        header = (released / name).read_text().split("\n---\n")[0]
         default = load(header)["spec"]["inputs"]["image"]["default"]
-        assert default == f"{second}/full:{VERSION}@{full}"
+        assert default == f"{second}/{end[provider_of(name) or 'full']}"
     readme = (released / "README.md").read_text()
     assert f"uses: acme/deployer@v{VERSION}\n" in readme
     assert f"$CI_SERVER_FQDN/acme/tools/deployer/deploy@{VERSION}\n" in readme
     assert f"{first}/dokku:{VERSION} " in readme
     changed = fork.git("github.git", "diff", "--name-only", head, commit).split()
-    assert changed == [
-        "action.yml",
-        "pyproject.toml",
-        *(f"templates/{name}.yml" for name in sorted(TEMPLATES)),
-    ]
+    assert changed == sorted(["pyproject.toml", *ACTIONS, *templates()])
 
     # by the digest, from the other registry, the image runs and says what it was made of
     image = f"{second}/dokku@{digests['dokku']}"
