@@ -27,7 +27,9 @@ def _limit(error: Exception) -> tuple[str, str] | None:
         return f"more memory than {memory // 1024} KiB", "`ulimit -v unlimited`"
     if code == errno.EAGAIN or no_thread:
         return "more processes or threads", "`docker run --pids-limit 100`, `ulimit -u`"
-    if code == errno.ENOMEM or isinstance(error, MemoryError):
+    # Without memory the interpreter may lose the very error that tells it.
+    lost = isinstance(error, SystemError) and memory != resource.RLIM_INFINITY
+    if code == errno.ENOMEM or isinstance(error, MemoryError) or lost:
         return "more memory", "`docker run --memory 256m`, `ulimit -v unlimited`"
     if code == errno.ENOSPC:
         return "more space in the directory for temporary files", "more disk, or TMPDIR elsewhere"
