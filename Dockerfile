@@ -158,6 +158,10 @@ FROM base AS compose
 COPY --from=package /out /
 ENV DEPLOY_PROVIDER=compose
 
+FROM base AS swarm
+COPY --from=package /out /
+ENV DEPLOY_PROVIDER=swarm
+
 FROM base-heroku AS heroku
 COPY --from=package /out /
 ENV DEPLOY_PROVIDER=heroku

@@ -52,7 +52,7 @@ machine: ## Docker Engine, base image, runners: what tests need on this machine 
 	@tests/machine/tools.sh && tests/machine/images.sh
 
 image: ## build the image: all targets, named ci-deploy/TARGET
-	@for target in dokku compose heroku full; do \
+	@for target in dokku compose swarm heroku full; do \
 	  tests/machine/docker-build.sh -q --target $$target -t ci-deploy/$$target . >/dev/null || exit 1; \
 	done
 
@@ -60,7 +60,7 @@ docs: $(VENV)/.dev ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean --site-dir site
 
 sizes: image ## size of each image, and what fills it
-	@tests/machine/sizes.sh ci-deploy/dokku ci-deploy/compose ci-deploy/heroku ci-deploy/full
+	@tests/machine/sizes.sh ci-deploy/dokku ci-deploy/compose ci-deploy/swarm ci-deploy/heroku ci-deploy/full
 
 format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .

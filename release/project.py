@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-TARGETS = ("dokku", "compose", "heroku", "full")
+TARGETS = ("dokku", "compose", "swarm", "heroku", "full")
 PLATFORMS = ("linux/amd64", "linux/arm64")
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 VERSION_FILE = "entrypoint/ci_deploy/__init__.py"

@@ -33,7 +33,7 @@ from tests.support import ROOT
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^( *)(`{3,})([\w-]*)[^\n]*\n(.*?)^\1\2$", re.M | re.S)
 OURS = re.compile(r"(?:^|/)ci-deploy/ci-deploy(?:/([\w-]+))?@(\S+)$")
-IMAGE = re.compile(r"/(?:full|dokku|heroku|compose):(\S+)$")
+IMAGE = re.compile(r"/(?:full|dokku|heroku|compose|swarm):(\S+)$")
 # Programs that the docs name for the reader's own machine or server, and that tests run elsewhere.
 ELSEWHERE = {
     "git", "ssh-keygen", "ssh-keyscan", "base64", "sudo", "curl", "pip", "pip-compile", "cosign",

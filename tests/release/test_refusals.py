@@ -192,7 +192,7 @@ def test_digests_that_are_missing_are_not_tagged(fork: Fork, source: Path) -> No
     done = fork.release(source, "tag", **tokens)
     assert "there is no digest of the image dokku" in done.stderr
     (source / "d.json").write_text(
-        json.dumps(dict.fromkeys(("dokku", "compose", "heroku", "full"), "sha256:1"))
+        json.dumps(dict.fromkeys(("dokku", "compose", "swarm", "heroku", "full"), "sha256:1"))
     )
     assert fork.release(source, "pin", "d.json").returncode == 0
     assert "digests already" in fork.release(source, "pin", "d.json").stderr

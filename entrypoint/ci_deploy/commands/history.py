@@ -31,6 +31,12 @@ def history(assembly: Assembly, options: argparse.Namespace) -> int:
 
 
 def newest_of(entries: Sequence[Deployed], live: Live) -> int | None:
-    """Which of them is what runs: the newest of its revision, if that is known."""
-    same = (n for n, each in enumerate(entries) if live.revision and each.revision == live.revision)
-    return next(same, None)
+    """Which of them is what runs: the newest of its revision, if that is known; where several
+    releases have it, of its release, and one that has not failed."""
+    same = [n for n, each in enumerate(entries) if live.revision and each.revision == live.revision]
+
+    def unlike(number: int) -> tuple[bool, bool]:
+        each = entries[number]
+        return each.release != live.release, not each.status.startswith("live")
+
+    return min(same, key=unlike, default=None)

@@ -37,6 +37,7 @@ class Layer(ABC, Generic[S]):
     name: ClassVar[str]
     Settings: ClassVar[type[Any]] = NoSettings
     trigger: ClassVar[str] = ""
+    unless: ClassVar[str] = ""  # the setting that means another layer, which has the trigger too
     also: ClassVar[tuple[str, ...]] = ()  # other settings that switch it on as well
     wishes: ClassVar[frozenset[str]] = frozenset()  # settings that ask it for something
     absent: ClassVar[str] = "no such app was found"  # why it is off, where no trigger says it
@@ -53,6 +54,8 @@ class Layer(ABC, Generic[S]):
     @classmethod
     def wanted(cls, source: Source, root: Path) -> bool:  # noqa: ARG003
         """Whether the layer takes part in this run. `root` is the app's directory."""
+        if cls.unless and source.text(cls.unless):
+            return False
         return any(map(source.text, (cls.trigger, *cls.also)))
 
     def problems(self) -> Iterable[Problem]:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from ci_deploy.errors import OutcomeUnknown, Problem, SkipDeploy
 from ci_deploy.layers.priorities import Configure
 from ci_deploy.layers.providers.compose import checks, history, review
-from ci_deploy.layers.providers.compose.env_file import unusable
+from ci_deploy.layers.providers.compose import wanted as wants
 from ci_deploy.layers.providers.compose.explain import change, dropped, explain
 from ci_deploy.layers.providers.compose.files import compose_files
 from ci_deploy.layers.providers.compose.hosts import Hosts, servers
@@ -41,6 +41,7 @@ class Compose(OnHosts):
     name = "compose"
     Settings: ClassVar[type[Any]] = ComposeSettings
     trigger = "SERVER_HOST"
+    unless = "STACK_NAME"  # then the hosts are managers of a swarm
     migrate = "before"
     migrates = frozenset({"before", "after"})
 
@@ -61,17 +62,7 @@ class Compose(OnHosts):
 
     def problems(self) -> Iterable[Problem]:
         yield from self.ssh.prepare()
-        if any(not host.server.user for host in self.hosts.all):
-            yield Problem("SERVER_USER", "is required: who is to log in on the hosts?")
-        if self.ctx.command in DEPLOYS and not self.tag:
-            reason = "this CI gives no build number and revision to make one of."
-            yield Problem("DEPLOY_TAG", reason, "", "Set it.")
-        if bool(self.settings.registry_user) != bool(self.settings.registry_password):
-            yield Problem("DOCKER_USER", "it and DOCKER_PASS are only of use together.")
-        if "\n" in self.settings.registry_password:
-            yield Problem("DOCKER_PASS", "there is a line end in it.")
-        if names := unusable(self.ctx.app_config):
-            yield Problem("APP_CONFIG", f"Compose cannot set {', '.join(names)}.")
+        yield from wants.problems(self.ctx, self.settings, deploys=self.ctx.command in DEPLOYS)
 
     def begin(self) -> None:
         self.hosts.open()
@@ -87,15 +78,14 @@ class Compose(OnHosts):
     @property
     def tag(self) -> str:
         """What `${DEPLOY_TAG}` means."""
-        return self.settings.tag or self.ctx.facts.deploy_tag
+        return wants.image_tag(self.ctx, self.settings)
 
     def _variables(self) -> dict[str, str]:
         """What the release lays over the .env and APP_CONFIG."""
-        env, registry = self.settings.deploy_env, self._login.registry
-        variables = {"DEPLOY_TAG": self.tag, "DEPLOY_ENV": env, "RAILS_ENV": env}
+        variables = wants.variables(self.ctx, self.settings, self._login.registry)
         if wanted := self.ctx.review:
             variables |= review.variables(wanted, self.ctx.facts)
-        return {**variables, "DOCKER_REGISTRY": registry} if registry else variables
+        return variables
 
     def connect(self) -> None:
         """One question to each host tells all that a run has to know."""

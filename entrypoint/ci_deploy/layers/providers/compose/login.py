@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ci_deploy.layers.providers.compose.settings import ComposeSettings
+from ci_deploy.layers.providers.compose.settings import HostSettings
 from ci_deploy.run.context import Context
 
 # Under these names Docker Hub is known; logged in to without a name.
@@ -33,7 +33,7 @@ def image_prefix(text: str) -> str:
     return re.sub(r"/v[12]$", "", prefix)
 
 
-def login(ctx: Context, wanted: ComposeSettings) -> Login:
+def login(ctx: Context, wanted: HostSettings) -> Login:
     """What was given, or on GitLab the project's own registry."""
     given = image_prefix(wanted.registry)
     if wanted.registry_user:

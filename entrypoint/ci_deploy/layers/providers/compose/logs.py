@@ -18,7 +18,7 @@ def show(ctx: Context, hosts: Hosts, service: str, *, lines: int, follow: bool) 
     if service and known and service not in known:
         raise NoService(ctx.app, service, known)
     words = ["logs", ctx.app, str(lines), "follow" if follow else "-", service]
-    with _open_until_we_end(ctx.private_dir / "held") as held:
+    with open_until_we_end(ctx.private_dir / "held") as held:
         stdin = held if follow else b""
         every = float("inf")
         results = hosts.change(
@@ -31,7 +31,7 @@ def show(ctx: Context, hosts: Hosts, service: str, *, lines: int, follow: bool) 
 
 
 @contextlib.contextmanager
-def _open_until_we_end(path: Path) -> Iterator[Path]:
+def open_until_we_end(path: Path) -> Iterator[Path]:
     """A file to read from that ends when we do, however we end: what follows a log on a host, and
     may have nothing to say for days, learns so that nobody listens."""
     os.mkfifo(path, 0o600)

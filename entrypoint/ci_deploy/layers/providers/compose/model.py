@@ -104,13 +104,14 @@ class Model(NamedTuple):
         return "".join(f"{line}\n" for line in lines)
 
 
-def model(facts: HostFacts, files: Sequence[bytes], tag: str) -> Model:
+def model(facts: HostFacts, files: Sequence[bytes], tag: str, *, start_first: bool = True) -> Model:
     """What Compose on a host makes of the files.
 
     What is so is told by its description with the release's environment; the one before any
     variable is replaced names the project wrongly and cannot always be had. It is only asked what
-    the other leaves out: env_file, `${DEPLOY_TAG}`, profiles. Raises SettingsError when the
-    description is not what it looks like.
+    the other leaves out: env_file, `${DEPLOY_TAG}`, profiles. `start_first`: it is us who start new
+    containers beside the old ones. Raises SettingsError when the description is not what it looks
+    like.
     """
     try:
         data = read_json(facts.model)
@@ -126,7 +127,7 @@ def model(facts: HostFacts, files: Sequence[bytes], tag: str) -> Model:
             for name, entry in entries.items()
         }
         unnamed = [name for name, entry in active.items() if not entry.get("image")]
-        problems = list(clashes(active, tasks))
+        problems = list(clashes(active, tasks)) if start_first else []
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         reason = f"Compose describes it in a form that is not understood ({error!r})."
         raise SettingsError(Problem("COMPOSE_FILE", reason)) from None

@@ -55,8 +55,8 @@ def paths(text: str) -> tuple[str, ...]:
 
 
 @settings
-class ComposeSettings(SshSettings):
-    """Settings of the Docker hosts and of the app on them."""
+class HostSettings(SshSettings):
+    """Settings of Docker hosts and of an app on them, however it is run there."""
 
     hosts: tuple[str, ...] = setting(
         "SERVER_HOST",
@@ -100,13 +100,6 @@ class ComposeSettings(SshSettings):
         default_help="the first that exists of " + ", ".join(f"`{name}`" for name in DEFAULT_FILES),
         parse=paths,
     )
-    project: str = setting(
-        "COMPOSE_PROJECT_NAME",
-        "Name of the Compose project; another name means new, empty volumes",
-        default="",
-        default_help="what Compose itself takes in DEPLOY_PATH",
-        pattern=r"[a-z0-9][a-z0-9_-]*",
-    )
     run_service: str = setting(
         "COMPOSE_RUN_SERVICE",
         "The service in which one-off commands and migrations run",
@@ -127,17 +120,37 @@ class ComposeSettings(SshSettings):
     email: str = setting(
         "DOCKER_EMAIL", "Accepted, but not used: Docker needs none since 17.06", default=""
     )
-    batch: int = setting(
-        "COMPOSE_BATCH",
-        "How many hosts are switched at the same time",
-        default=0,
-        default_help="the first alone, then all others",
-    )
     health_timeout: int = setting(
         "COMPOSE_HEALTH_TIMEOUT",
         "Seconds until all containers have to be healthy; `unhealthy` is no failure before",
         default=0,
         default_help="computed from each healthcheck; `unhealthy` fails at once",
+    )
+    on_cancel: str = setting(
+        "ON_CANCEL",
+        "What becomes of a deploy whose job is cancelled: the host will `finish` it by itself, or "
+        "`rollback`; several hosts finish only what all have proven",
+        default="finish",
+        choices=("finish", "rollback"),
+    )
+
+
+@settings
+class ComposeSettings(HostSettings):
+    """Settings of an app that Compose runs on each of the hosts."""
+
+    project: str = setting(
+        "COMPOSE_PROJECT_NAME",
+        "Name of the Compose project; another name means new, empty volumes",
+        default="",
+        default_help="what Compose itself takes in DEPLOY_PATH",
+        pattern=r"[a-z0-9][a-z0-9_-]*",
+    )
+    batch: int = setting(
+        "COMPOSE_BATCH",
+        "How many hosts are switched at the same time",
+        default=0,
+        default_help="the first alone, then all others",
     )
     steady: int = setting(
         "COMPOSE_STEADY_TIME",
@@ -160,11 +173,4 @@ class ComposeSettings(SshSettings):
     )
     min_free: int = setting(
         "COMPOSE_MIN_FREE", "Megabytes that have to be free on each host", default=500
-    )
-    on_cancel: str = setting(
-        "ON_CANCEL",
-        "What becomes of a deploy whose job is cancelled: the host will `finish` it by itself, or "
-        "`rollback`; several hosts finish only what all have proven",
-        default="finish",
-        choices=("finish", "rollback"),
     )

@@ -1,0 +1,38 @@
+"""What is asked of Docker hosts, however an app is run there: tag, variables, mistakes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ci_deploy.errors import Problem
+from ci_deploy.layers.providers.compose.env_file import unusable
+from ci_deploy.layers.providers.compose.hosts import servers
+from ci_deploy.layers.providers.compose.settings import HostSettings
+from ci_deploy.run.context import Context
+
+
+def image_tag(ctx: Context, wanted: HostSettings) -> str:
+    """What `${DEPLOY_TAG}` means."""
+    return wanted.tag or ctx.facts.deploy_tag
+
+
+def variables(ctx: Context, wanted: HostSettings, registry: str) -> dict[str, str]:
+    """What the release lays over the .env and APP_CONFIG."""
+    env = wanted.deploy_env
+    found = {"DEPLOY_TAG": image_tag(ctx, wanted), "DEPLOY_ENV": env, "RAILS_ENV": env}
+    return {**found, "DOCKER_REGISTRY": registry} if registry else found
+
+
+def problems(ctx: Context, wanted: HostSettings, *, deploys: bool) -> Iterator[Problem]:
+    """What is wrong with the settings beyond their form."""
+    if any(not each.user for each in servers(wanted.hosts, wanted.user, wanted.port)):
+        yield Problem("SERVER_USER", "is required: who is to log in on the hosts?")
+    if deploys and not image_tag(ctx, wanted):
+        reason = "this CI gives no build number and revision to make one of."
+        yield Problem("DEPLOY_TAG", reason, "", "Set it.")
+    if bool(wanted.registry_user) != bool(wanted.registry_password):
+        yield Problem("DOCKER_USER", "it and DOCKER_PASS are only of use together.")
+    if "\n" in wanted.registry_password:
+        yield Problem("DOCKER_PASS", "there is a line end in it.")
+    if names := unusable(ctx.app_config):
+        yield Problem("APP_CONFIG", f"Compose cannot set {', '.join(names)}.")

@@ -1,0 +1,1 @@
+"""Docker Swarm: several hosts that Docker itself makes one of."""

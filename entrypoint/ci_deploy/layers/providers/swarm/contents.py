@@ -1,0 +1,96 @@
+"""Configs and secrets, each under a name with the hash of its content.
+
+The engine never changes one that exists, so a changed content has to be another one, and the
+services that use it are updated because its name has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ci_deploy.errors import Problem
+from ci_deploy.layers.providers.swarm.state import Stack
+
+LIMITS = {"configs": 1_024_000, "secrets": 512_000}  # bytes (swarmkit)
+NAME = 64  # characters of a name
+
+
+class Content(NamedTuple):
+    """What is to be created."""
+
+    kind: str  # `config` or `secret`
+    name: str
+    data: bytes
+
+
+class Contents(NamedTuple):
+    """All of a release, and what is wrong with some."""
+
+    made: list[Content]
+    problems: list[Problem]
+
+
+class Given(NamedTuple):
+    """Where contents come from: files of the repository and of the host, and variables."""
+
+    tree: str  # where the host has laid the files out
+    repository: Mapping[str, bytes]  # path → content
+    host: Mapping[str, bytes]
+    variables: Mapping[str, str]
+
+
+def contents(data: dict[str, Any], stack: Stack, given: Given) -> Contents:
+    """Take the contents out of a stack file, which then names what has to be there."""
+    made: list[Content] = []
+    problems: list[Problem] = []
+    for kind in ("configs", "secrets"):
+        one = kind.removesuffix("s")
+        for key, entry in (data.get(kind) or {}).items():
+            if entry.get("external"):
+                name = str(entry.get("name") or key)
+                data[kind][key] = {"external": True, "name": name}
+                if name not in stack.there.get(one, set()):
+                    reason = f"the {one} `{name}` is external, and there is none in the swarm."
+                    remedy = f"Create it: docker {one} create {name} FILE"
+                    problems.append(Problem("COMPOSE_FILE", reason, "", remedy))
+                continue
+            found = _content(kind, key, entry, given)
+            if isinstance(found, Problem):
+                problems.append(found)
+                continue
+            if not found or len(found) >= LIMITS[kind]:
+                size = f"{len(found)} bytes, and has to have between 1 and {LIMITS[kind] - 1}"
+                problems.append(Problem("COMPOSE_FILE", f"the {one} `{key}` has {size}."))
+                continue
+            name = hashed(stack.name, one, key, str(entry.get("name") or ""), found)
+            made.append(Content(one, name, found))
+            data[kind][key] = {"external": True, "name": name}
+    return Contents(made, problems)
+
+
+def hashed(stack: str, kind: str, key: str, name: str, content: bytes) -> str:
+    """The name of a content."""
+    text = f"{stack}\0{kind}\0{key}\0".encode() + content
+    return f"{name or f'{stack}_{key}'}"[: NAME - 13] + f"-{hashlib.sha256(text).hexdigest()[:12]}"
+
+
+def _content(kind: str, key: str, entry: Mapping[str, Any], given: Given) -> bytes | Problem:
+    one = kind.removesuffix("s")
+    if "content" in entry:
+        return str(entry["content"]).replace("$$", "$").encode()
+    if variable := entry.get("environment"):
+        if variable in given.variables:
+            return given.variables[variable].encode()
+        reason = f"the {one} `{key}` comes from the variable {variable}, which is not known here."
+        return Problem("COMPOSE_FILE", reason, "", "Set it in APP_CONFIG.")
+    path = str(entry.get("file") or "")
+    name = posixpath.normpath(path.removeprefix(f"{given.tree}/"))
+    if name in given.repository:
+        return given.repository[name]
+    if path in given.host:
+        return given.host[path]
+    reason = f"the {one} `{key}` is `{name}`, which is neither in the repository nor on the host."
+    return Problem("COMPOSE_FILE", reason, "", "Commit it, or put it into DEPLOY_PATH.")

@@ -1,0 +1,12 @@
+# shellcheck shell=sh
+# create KIND NAME LABEL…: a config or a secret with what comes on stdin, unless it is there.
+kind=$1 name=$2
+shift 2
+for label in "$@"; do
+    set -- "$@" --label "$label"
+    shift
+done
+said=$(docker "$kind" create "$@" "$name" - 2>&1) && exit 0
+case $said in *AlreadyExists* | *'already exists'*) exit 0 ;; esac
+echo "$said"
+exit 1

@@ -1,0 +1,20 @@
+# shellcheck shell=sh
+# In front of what needs the registry: $registry, $user; the password is the first line of stdin. The
+# login is in a directory of its own that is removed, whatever happens.
+umask 077
+registry=$1 user=$2
+shift 2
+IFS= read -r password
+if [ -n "$user" ]; then
+    d=$(mktemp -d "${TMPDIR:-/tmp}/ci-deploy-login.XXXXXX") || exit 95
+    trap 'rm -rf "$d"' EXIT
+    trap 'exit 143' HUP INT TERM
+    own=${DOCKER_CONFIG:-$HOME/.docker}/config.json
+    [ ! -f "$own" ] || grep -q '"cred[sH]' "$own" || cp "$own" "$d/"
+    export DOCKER_CONFIG="$d"
+    # shellcheck disable=SC2086
+    printf %s "$password" | docker login --username "$user" --password-stdin $registry >"$d/said" 2>&1 || {
+        sed '/^WARNING/d; s/^/login /' "$d/said"
+        exit 77
+    }
+fi

@@ -1,0 +1,87 @@
+"""Commands in the environment of a release, and what can be done to its services by hand."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ci_deploy.errors import DeployFailed, NoService, OutcomeUnknown, Refused
+from ci_deploy.layers.providers.compose.login import Login
+from ci_deploy.layers.providers.compose.logs import open_until_we_end
+from ci_deploy.layers.providers.swarm.convert import one_off
+from ci_deploy.layers.providers.swarm.manager import Manager
+from ci_deploy.layers.providers.swarm.reading import as_bytes
+from ci_deploy.layers.providers.swarm.settings import SwarmSettings
+from ci_deploy.layers.providers.swarm.state import Service, Stack
+from ci_deploy.run.context import Context
+from ci_deploy.state import ProcessAction, Ran
+
+
+class Jobs:
+    """One-off commands, scaling, logs."""
+
+    def __init__(self, ctx: Context, manager: Manager, login: Login, wanted: SwarmSettings) -> None:
+        self.ctx, self.manager, self.login, self.settings = ctx, manager, login, wanted
+        self.running = ""  # a command that has not ended, as the engine calls it
+
+    def run(
+        self,
+        data: Mapping[str, Any],
+        command: Sequence[str],
+        what: str,
+        env: Mapping[str, str],
+        timeout: float = float("inf"),
+    ) -> Ran:
+        """Run a command once as a job of the swarm, its output in the log."""
+        name = f"ci-run-{secrets.token_hex(4)}"
+        variables = {"RAILS_ENV": self.settings.deploy_env, **env}
+        service = self.settings.run_service
+        made = one_off(data, service, name, list(command), variables)
+        if not self.manager.apply(as_bytes(made), self.login, what, quiet=True):
+            return Ran(0, planned=True)
+        self.running = f"{self.manager.stack}_{name}"
+        try:
+            result = self.manager.change(
+                ["follow"], [self.running], "", quiet=False, timeout=timeout
+            )
+        except OutcomeUnknown as error:
+            hint = f"On a manager: docker service logs -f {self.running}"
+            raise OutcomeUnknown(f"{what}: the command goes on there.", hint=hint) from error
+        self.running = ""
+        return Ran(result.exit_code, result.lines)
+
+    def process(
+        self, service: Service, action: ProcessAction, count: int | None, what: str
+    ) -> None:
+        """Scale or restart a service, and wait for it. Raises OutcomeUnknown."""
+        name = f"{self.manager.stack}_{service.name}"
+        before = (service.previous.get("Mode") or {}).get("Replicated") or {}
+        wanted = {
+            ProcessAction.STOP: 0,
+            ProcessAction.START: service.replicas or before.get("Replicas") or 1,
+            ProcessAction.SCALE: count or 0,
+        }
+        words = ["update", "--force", name]
+        if action in wanted:
+            words = ["update", f"--replicas={wanted[action]}", name]
+        result = self.manager.change(["service"], words, what, quiet=False, timeout=600.0)
+        if result.exit_code:
+            message = f"{what} failed with exit code {result.exit_code}."
+            raise OutcomeUnknown(message, lines=result.lines)
+
+    def logs(self, stack: Stack, service: str, *, lines: int, follow: bool) -> None:
+        """Show what services have written. Raises NoService, DeployFailed."""
+        if service and service not in stack.services:
+            raise NoService(self.ctx.app, service, stack.services)
+        names = [f"{stack.name}_{name}" for name in ([service] if service else stack.services)]
+        if not names:
+            raise Refused(f"there is no service in the stack {stack.name}.")
+        words = [str(lines), "follow" if follow else "-", *names]
+        with open_until_we_end(self.ctx.private_dir / "held") as held:
+            result = self.manager.change(
+                ["logs"], words, "", held if follow else b"", quiet=False, timeout=float("inf")
+            )
+        if result.exit_code:
+            message = f"{self.manager} cannot show the log of {self.ctx.app}."
+            raise DeployFailed(message, lines=result.lines, shown=True)

@@ -1,0 +1,270 @@
+"""Docker Swarm: several hosts that Docker itself makes one of, and that finishes what was begun.
+
+The engine is what switches, heals and rolls back; so there is no program of ours on the hosts. The
+job tells a manager what is wanted, watches what becomes of it and judges that itself.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from ci_deploy.errors import DeployFailed, Problem, Refused, SkipDeploy
+from ci_deploy.layers.priorities import Configure
+from ci_deploy.layers.providers.base import Provider
+from ci_deploy.layers.providers.compose import wanted as asked
+from ci_deploy.layers.providers.compose.files import compose_files
+from ci_deploy.layers.providers.compose.hosts import servers
+from ci_deploy.layers.providers.compose.login import login
+from ci_deploy.layers.providers.compose.model import need_service
+from ci_deploy.layers.providers.compose.named import Tree
+from ci_deploy.layers.providers.compose.release import Release, make_release
+from ci_deploy.layers.providers.swarm import records
+from ci_deploy.layers.providers.swarm.convert import marked
+from ci_deploy.layers.providers.swarm.judge import live
+from ci_deploy.layers.providers.swarm.manager import REFUSED, Manager
+from ci_deploy.layers.providers.swarm.reading import Wanted, as_bytes, read
+from ci_deploy.layers.providers.swarm.settings import SwarmSettings
+from ci_deploy.layers.providers.swarm.state import Kept, Stack
+from ci_deploy.layers.providers.swarm.switch import Switch
+from ci_deploy.net.ssh.client import Ssh
+from ci_deploy.run.context import Context
+from ci_deploy.run.events import Event, on
+from ci_deploy.run.order import guard, order
+from ci_deploy.state import Deployed, Live, ProcessAction, Ran
+
+DEPLOYS = {"deploy"}
+
+
+class Swarm(Provider[SwarmSettings]):
+    """A stack on a Docker Swarm, over ssh to one of its managers."""
+
+    name = "swarm"
+    Settings: ClassVar[type[Any]] = SwarmSettings
+    trigger = "STACK_NAME"
+    migrate = "before"
+    migrates = frozenset({"before", "after"})
+
+    def __init__(self, ctx: Context, wanted: SwarmSettings) -> None:
+        super().__init__(ctx, wanted)
+        self.ssh = Ssh(ctx, wanted)
+        self.name_of_stack = wanted.stack or ctx.app
+        where = servers(wanted.hosts, wanted.user, wanted.port)
+        self.manager = Manager(ctx, self.ssh, where, wanted.path, self.name_of_stack)
+        self.login = login(ctx, wanted)
+        self.stack = Stack(self.name_of_stack)
+        self.wanted_release = Wanted()
+        self.release: Release | None = None
+        self.switch = Switch(ctx, self.manager, self.login, wanted)
+        self._target: Kept | None = None
+        self._note: str | None = None
+
+    def problems(self) -> Iterable[Problem]:
+        yield from self.ssh.prepare()
+        yield from asked.problems(self.ctx, self.settings, deploys=self.ctx.command in DEPLOYS)
+
+    def begin(self) -> None:
+        self.manager.open()
+
+    # --- what is there ---
+
+    @property
+    def exists(self) -> bool:
+        return bool(self.stack.ours or records.records(self.stack))
+
+    def connect(self) -> None:
+        """Choose a manager, and understand what is to be deployed."""
+        ctx, tree = self.ctx, None
+        variables = asked.variables(ctx, self.settings, self.login.registry)
+        if ctx.command in {*DEPLOYS, "doctor"}:
+            tree = Tree(ctx, compose_files(ctx, self.settings.files), variables)
+        self._saw(self.manager.choose())
+        ctx.before = live(self.stack, records.proven(self.stack))
+        if self.stack.down:
+            ctx.console.warning(f"nodes of the swarm are down: {', '.join(self.stack.down)}.")
+        if not tree:
+            return
+        tag = asked.image_tag(ctx, self.settings)
+        self.wanted_release = read(ctx, self.manager, self.stack, tree, variables, tag)
+        for line in self.wanted_release.said:
+            ctx.console.warning(line)
+        again = (
+            secrets.token_hex(4)
+            if ctx.settings.redeploy or self.wanted_release.model.mutable
+            else ""
+        )
+        parts = {**tree.parts, "stack": as_bytes(self.wanted_release.data)}
+        self.release = make_release(ctx, tag, self.wanted_release.model, parts, again=again)
+
+    def _saw(self, stack: Stack) -> None:
+        self.stack = stack
+
+    def check_deploy(self) -> None:
+        """No image is missing, where a registry can tell."""
+        images = [each.image for each in self.wanted_release.model.ours]
+        words, stdin = [self.login.host, self.login.user, *images], f"{self.login.password}\n"
+        answer = self.manager.read(["login", "missing"], words, stdin.encode(), timeout=120.0)
+        lines = answer.text.splitlines()
+        if answer.exit_code == REFUSED:
+            raise self.manager.refused(self.login, lines)
+        if missing := [e.removeprefix("missing ") for e in lines if e.startswith("missing ")]:
+            message = f"there is no image {', '.join(missing)} in its registry."
+            raise DeployFailed(message, hint="Push it in a job before, or check DEPLOY_TAG.")
+
+    @on(Event.CONFIGURE, Configure.CONNECT)
+    def look(self) -> None:
+        """Look at the stack."""
+        ctx = self.ctx
+        if ctx.review or ctx.command == "promote":
+            self._cannot("have review apps" if ctx.review else "promote")
+        self.connect()
+        ctx.console.indent(f"{self.manager}: stack {self.name_of_stack}")
+        if self.settings.email:
+            ctx.console.indent("DOCKER_EMAIL is not used: Docker needs none since 17.06.")
+
+    @on(Event.CONFIGURE, Configure.COMPARE)
+    def compare(self) -> None:
+        """Decide whether there is anything to deploy."""
+        ctx, wanted = self.ctx, self.wanted_release
+        if ctx.command not in DEPLOYS or self.release is None:
+            return
+        now = ctx.before or Live()
+        ctx.console.indent(
+            f"live now: {f'{now.release} {now.detail}' if now.release else 'nothing'}"
+        )
+        if ctx.before_traffic:
+            need_service(wanted.names, self.settings.run_service)
+        ctx.release = self.release.id
+        if by_hand := [n for n, each in self.stack.services.items() if not each.release]:
+            ctx.console.warning(
+                f"{', '.join(by_hand)} of the stack were not deployed by ci-deploy: "
+                "those in the compose file are updated, others stay as they are."
+            )
+        self.switch.settle(self.stack, now)
+        if now.up and now.release == self.release.id:
+            raise SkipDeploy(f"{ctx.app} already runs {self.release.id}.")
+        if ctx.settings.refuse_outdated:
+            ctx.repository.can_deepen()
+        found = order(ctx.repository, ctx.revision, now.revision)
+        guard(ctx, now.revision, found, force=True, overwrites=False)
+        self.check_deploy()
+
+    # --- the deploy ---
+
+    def configure_app(self) -> None:
+        """Nothing beside the release: APP_CONFIG is a part of it."""
+
+    @on(Event.DEPLOY)
+    def deploy(self) -> None:
+        """Hand the release to the engine, and follow what it does with it."""
+        release, wanted = self.release, self.wanted_release
+        assert release is not None, "made at configure"  # noqa: S101
+        data = marked(wanted.data, release.id, release.revision, self._pinned())
+        self.switch.deploy(self.stack, release, data, wanted)
+
+    def _pinned(self) -> dict[str, str]:
+        """Images that a deploy leaves as they are (databases), by the digest that runs."""
+        ours = {each.name for each in self.wanted_release.model.ours}
+        return {
+            name: running.image
+            for name, entry in self.wanted_release.data["services"].items()
+            if name not in ours and (running := self.stack.services.get(name))
+            if running.labels.get("com.docker.stack.image") == entry.get("image")
+        }
+
+    def interrupted(self) -> None:
+        self.switch.interrupted()
+
+    # --- rollback, history, lock ---
+
+    @on(Event.CONFIGURE, Configure.TARGET)
+    def choose_target(self) -> None:
+        """The release to go back to: several may have the same revision."""
+        if self.ctx.command == "rollback":
+            self.ctx.revision = self.rollback_target(self.ctx.arguments.get("revision", ""))
+            assert self._target is not None, "or it was refused"  # noqa: S101
+            self.ctx.console.indent(f"going back to {self._target.label('release')}")
+
+    def rollback_target(self, wanted: str) -> str:
+        now = self.ctx.before or Live()
+        self._target = records.target(self.ctx.app, self.stack, now, wanted)
+        return self._target.label("revision")
+
+    def roll_back(self, revision: str) -> Live:  # noqa: ARG002 - releases may share one
+        before = self.ctx.before
+        if self.ctx.command != "rollback" and before:  # ROLLBACK_ON_FAILURE
+            self._saw(self.manager.look())
+            self._target = records.target(self.ctx.app, self.stack, Live(), before.release)
+        assert self._target is not None, "chosen at configure"  # noqa: S101
+        self.switch.go_back(self.stack, self._target)
+        return self.ctx.live or Live()
+
+    def history(self) -> Sequence[Deployed]:
+        return records.deployments(self.stack)
+
+    def logs(self, service: str, *, lines: int, follow: bool) -> None:
+        self.switch.jobs.logs(self.stack, service, lines=lines, follow=follow)
+
+    def lock_holder(self) -> str:
+        return self.stack.holder or ""
+
+    def unlock(self) -> None:
+        raise Refused(
+            "there is nothing to unlock: the lock ends with the job that holds it.",
+            hint=f"It is held by {self.stack.holder}." if self.stack.holder else "",
+        )
+
+    # --- what other layers and other commands call ---
+
+    def live(self) -> Live:
+        self._saw(self.manager.look())
+        return live(self.stack, records.proven(self.stack))
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        what: str = "",
+        env: Mapping[str, str] | None = None,
+        timeout: float = float("inf"),
+    ) -> Ran:
+        service = self.settings.run_service
+        data = self.switch.file_of(self.stack, self.ctx.live or self.ctx.before or Live())
+        need_service(list(data["services"]), service)
+        what = what or f"run {' '.join(command)} in {service} of {self.name_of_stack}"
+        return self.switch.jobs.run(data, command, what, env or {}, timeout)
+
+    def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
+        need_service(list(self.stack.services), name)
+        what = f"{action} {name} of {self.name_of_stack}" + (
+            "" if count is None else f" to {count}"
+        )
+        self.switch.jobs.process(self.stack.services[name], action, count, what)
+
+    def processes(self) -> Mapping[str, int]:
+        return {each.name: each.replicas or 1 for each in self.stack.ours}
+
+    def note(self, text: str) -> None:
+        noted = f"note in the swarm what is unfinished: {text}"
+        what = noted if text else "remove the note in the swarm"
+        self.switch.store.note([each.name for each in self._notes()], text, what)
+        self._note = text
+        self.stack.kept = [each for each in self.stack.kept if each.label("kind") != "note"]
+
+    def noted(self) -> str:
+        notes = self._notes()
+        return (notes[0].label("note") if notes else "") if self._note is None else self._note
+
+    def _notes(self) -> list[Kept]:
+        return [each for each in self.stack.kept if each.label("kind") == "note"]
+
+    def inspect(self) -> Mapping[str, str]:
+        stack = self.stack
+        nodes = f"{len(stack.nodes)} nodes, {stack.managers} managers"
+        locked = f", locked: {stack.holder}" if stack.holder else ""
+        return {f"manager {self.manager}": f"Docker {stack.docker}, {nodes}{locked}"}
+
+    @property
+    def check_command(self) -> str:
+        return "ci-deploy status"

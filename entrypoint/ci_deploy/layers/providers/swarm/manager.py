@@ -1,0 +1,209 @@
+"""The manager that is asked and told: the first of SERVER_HOST that can be used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from ci_deploy.errors import (
+    DeployError,
+    DeployFailed,
+    Locked,
+    OutcomeUnknown,
+    Problem,
+    SettingsError,
+    ToolMissing,
+    Unauthorized,
+    Unreachable,
+)
+from ci_deploy.layers.providers.compose.hosts import together
+from ci_deploy.layers.providers.compose.login import Login
+from ci_deploy.layers.providers.swarm.state import Stack, read_stack
+from ci_deploy.net.ssh.client import Ssh
+from ci_deploy.net.ssh.server import Server
+from ci_deploy.process.child import drain
+from ci_deploy.process.program import Change, Command, Result
+from ci_deploy.run.context import Context
+
+OLDEST = 20  # the first Docker that knows jobs
+NO_FOLDER, REFUSED = 96, 77  # exit codes of the scripts
+TIMEOUT = 300.0  # seconds for a change that the engine only takes note of
+
+
+@cache
+def script(*names: str) -> str:
+    """What runs on the manager."""
+    folder = Path(__file__).with_name("host")
+    return "".join((folder / f"{name}.sh").read_text(encoding="utf-8") for name in names)
+
+
+class Manager:
+    """One of several managers: whichever answers knows the same."""
+
+    def __init__(
+        self, ctx: Context, ssh: Ssh, where: Sequence[Server], path: str, stack: str
+    ) -> None:
+        self.all = list(where)
+        self.server = self.all[0]
+        self._ctx, self._ssh = ctx, ssh
+        self._path, self.stack = path, stack
+        self._nodes: dict[str, str] = {}  # id → name
+
+    def __str__(self) -> str:
+        return str(self.server)
+
+    def open(self) -> None:
+        """Start connecting to the first."""
+        self._ssh.open(self.server)
+
+    def choose(self) -> Stack:
+        """Take the first that can be used; what it tells. Raises Unreachable, Unauthorized,
+        ToolMissing, SettingsError for all when there is none."""
+        failed: list[DeployError] = []
+        for server in self.all:
+            self.server = server
+            try:
+                self._ssh.ready(server, again=server == self.all[-1])
+                stack = self.look()
+                if unusable := self._unusable(stack):
+                    raise unusable
+            except DeployError as error:
+                failed.append(error)
+                continue
+            for each in failed:
+                self._ctx.console.warning(f"another manager is used: {each.message}")
+            return stack
+        raise together(failed)
+
+    def _unusable(self, stack: Stack) -> DeployError | None:
+        where = f"{self.server.user}@{self}"
+        if stack.complaint:
+            if "permission denied" in stack.complaint:
+                hint = f"On {self}, as root: usermod -aG docker {self.server.user}"
+                return Unauthorized(f"{where} may not use Docker.", hint=hint)
+            message = f"Docker on {self} does not answer: {stack.complaint}"
+            return ToolMissing(message, hint=f"Install or start it on {self}.")
+        client = stack.client.split(".")[0]
+        if client.isdecimal() and int(client) < OLDEST:
+            return ToolMissing(f"Docker {stack.docker} on {self} is too old.", hint="Update it.")
+        if stack.missing:
+            return ToolMissing(f"{', '.join(stack.missing)} cannot be found on {self}.")
+        if stack.swarm != "active":
+            remedy = "Make it a manager: docker swarm init, or docker swarm join."
+            reason = f"{self} is not part of a swarm."
+        elif not stack.manager:
+            remedy = "Name a manager (docker node ls), or make it one: docker node promote."
+            reason = f"{self} is a worker of the swarm, and only managers can deploy."
+        elif not stack.nodes:
+            remedy = "More than half of its managers have to be reachable."
+            reason = f"the swarm of {self} has no leader."
+        elif not stack.folder:
+            remedy = f"Make it: ssh {where} mkdir -p {self._path}"
+            problem = f"there is no directory {self._path} on {self}."
+            return SettingsError(Problem("DEPLOY_PATH", problem, "", remedy))
+        else:
+            return None
+        return SettingsError(Problem("SERVER_HOST", reason, "", remedy))
+
+    # --- questions ---
+
+    def look(self, *, brief: bool = False) -> Stack:
+        """All that is there of the stack; `brief`: only services and tasks. Raises Unreachable."""
+        words = ["brief"] if brief else []
+        stack = read_stack(self.stack, self.read(["look"], words).text.splitlines())
+        self._nodes = stack.nodes = stack.nodes or self._nodes
+        return stack
+
+    def read(
+        self, names: Sequence[str], words: Sequence[str], stdin: bytes = b"", *, timeout: float = 60
+    ) -> Result:
+        """Ask; a question over which the connection was lost is asked once more."""
+        for again in (True, False):
+            command = self._command(names, words, stdin)
+            result = self._ctx.runner.read_all([command], ok=None, timeout=timeout)[0]
+            if result.exit_code != 255 or self._ssh.alive(self.server):
+                return result
+            if again:
+                self._ssh.ready(self.server)
+        raise Unreachable(f"the connection to {self} was lost.")
+
+    def _command(
+        self, names: Sequence[str], words: Sequence[str], stdin: bytes | int | Path = b""
+    ) -> Command:
+        placed = [self._path, self.stack] if names[-1] in {"look", "read", "lock"} else []
+        argv = ["sh", "-c", script(*names), "ci-deploy", *placed, *words]
+        made = self._ssh.command(self.server, argv)
+        return Command(made.argv, stdin=stdin)
+
+    # --- changes ---
+
+    def change(
+        self,
+        names: Sequence[str],
+        words: Sequence[str],
+        what: str,
+        stdin: bytes | Path = b"",
+        *,
+        quiet: bool = True,
+        timeout: float = TIMEOUT,
+    ) -> Result:
+        """Change something; any exit code is an answer. Raises OutcomeUnknown when the connection
+        is lost over it."""
+        change = Change(self._command(names, words, stdin), what, quiet=quiet)
+        result = self._ctx.runner.change_all([change], ok=None, timeout=timeout)[0]
+        if result.exit_code == 255 and not self._ssh.alive(self.server):
+            message = f"{what or names[-1]}: the connection to {self} was lost."
+            raise OutcomeUnknown(message)
+        return result
+
+    def apply(self, content: bytes, login: Login, what: str, *, quiet: bool = False) -> bool:
+        """Hand a stack file to the engine; False when only planning.
+
+        Raises Unauthorized, DeployFailed when it is refused.
+        """
+        stdin = f"{login.password}\n".encode() + content
+        words = [login.host, login.user, self.stack]
+        result = self.change(["login", "apply"], words, what, stdin, quiet=quiet)
+        if result.planned:
+            return False
+        if result.exit_code == REFUSED:
+            raise self.refused(login, result.lines)
+        if result.exit_code:
+            said = result.lines[-1] if result.lines else "no reason given"
+            message = f"`docker stack deploy` failed on {self}: {said}"
+            raise DeployFailed(message, lines=result.lines, shown=not quiet)
+        return True
+
+    def refused(self, login: Login, lines: Sequence[str]) -> Unauthorized:
+        """The registry does not let us in."""
+        said = next((e.removeprefix("login ") for e in lines if e.startswith("login ")), "")
+        registry = login.host or "Docker Hub"
+        message = f"{registry} refuses the user {login.user} on {self}: {said}"
+        return Unauthorized(message, hint="Check DOCKER_USER and DOCKER_PASS.")
+
+    @contextmanager
+    def lock(self, seconds: int, who: str) -> Iterator[None]:
+        """Hold the kernel's lock there; it ends with our connection, however we end.
+
+        Raises Locked, DeployFailed.
+        """
+        from ci_deploy.layers.providers.swarm.waiting import wait_for
+
+        read, write = os.pipe()
+        try:
+            command = self._command(["lock"], [str(seconds), who], read)
+            with self._ctx.runner.serve(command) as child:
+                said = wait_for(child, drain, self._ctx, seconds)
+                if "locked" not in said:
+                    holder = said.partition("waiting for ")[2].splitlines()
+                    if "busy" in said:
+                        message = f"{self.stack} is being deployed by {holder[0]}."
+                        raise Locked(message, hint="LOCK_TIMEOUT says how long to wait.")
+                    message = f"the lock on {self} cannot be taken: {said.strip() or 'no answer'}"
+                    raise DeployFailed(message)
+                yield
+        finally:
+            os.close(write)

@@ -1,0 +1,128 @@
+"""What a release is to be: the compose files, as the manager's Compose reads them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import posixpath
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ci_deploy.errors import Problem, SettingsError, ToolMissing
+from ci_deploy.layers.providers.compose.facts import HostFacts
+from ci_deploy.layers.providers.compose.model import Model, model, read_json
+from ci_deploy.layers.providers.compose.named import Tree
+from ci_deploy.layers.providers.compose.release import tar
+from ci_deploy.layers.providers.swarm.contents import Content, Given, contents
+from ci_deploy.layers.providers.swarm.convert import convert, warnings
+from ci_deploy.layers.providers.swarm.manager import NO_FOLDER, Manager
+from ci_deploy.layers.providers.swarm.state import Stack
+from ci_deploy.run.context import Context
+from ci_deploy.settings.parsers import NOTHING
+
+
+class Wanted(NamedTuple):
+    """A release before it has a name: its services, its stack file, what that needs."""
+
+    model: Model = Model()
+    data: Mapping[str, Any] = NOTHING
+    contents: Sequence[Content] = ()
+    said: Sequence[str] = ()  # warnings
+
+    @property
+    def names(self) -> list[str]:
+        """The services that run all the time; others are in profiles."""
+        return list(self.data.get("services", ()))
+
+
+def read(
+    ctx: Context, manager: Manager, stack: Stack, tree: Tree, variables: Mapping[str, str], tag: str
+) -> Wanted:
+    """Ask the manager what the files mean. Raises ToolMissing, SettingsError with all problems."""
+    answer = manager.read(["read"], [], tar(tree.parts), timeout=120.0)
+    if answer.exit_code == NO_FOLDER:
+        raise SettingsError(Problem("DEPLOY_PATH", f"there is no such directory on {manager}."))
+    facts, said, host = _parts(answer.text)
+    if not said.get("compose"):
+        message = f"there is no `docker compose` (version 2 or newer) on {manager}."
+        hint = "It reads the compose files: https://docs.docker.com/compose/install/linux/"
+        raise ToolMissing(message, hint=hint)
+    if not facts.model:
+        reason = said.get("refused") or answer.errors or "it gives no reason"
+        message = f"Compose on {manager} does not accept it: {reason}"
+        raise SettingsError(Problem("COMPOSE_FILE", message))
+    found = model(facts, tree.texts, tag, start_first=False)
+    major = stack.client.split(".")[0]
+    new = major.isdecimal() and int(major) >= 25
+    made = convert(read_json(facts.model), stack.name, said["tree"], said["path"], new=new)
+    given = Given(
+        said["tree"],
+        {name: tree.content(name) for name in _files(made.data, said["tree"], tree)},
+        host,
+        {**ctx.app_config, **variables},
+    )
+    inside = contents(made.data, stack, given)
+    for each in inside.made:
+        if each.kind == "secret":
+            ctx.redactor.add(each.data.decode(errors="replace").strip())
+    problems = [*made.problems, *inside.problems, *_from_repository(made.binds, said["path"], tree)]
+    problems += _networks(made.data, stack)
+    if problems:
+        raise SettingsError(*problems)
+    return Wanted(found, made.data, inside.made, list(warnings(made)))
+
+
+def _parts(text: str) -> tuple[HostFacts, dict[str, str], dict[str, bytes]]:
+    """The answer of `read`: what Compose says, single facts, files that only the host has."""
+    head, _, rest = text.partition("\nmodel\n")
+    described, _, written = rest.partition("\nraw\n")
+    described, _, everything = described.partition("\nall\n")
+    said: dict[str, str] = {}
+    host: dict[str, bytes] = {}
+    for line in head.splitlines():
+        key, _, value = line.partition(" ")
+        if key == "file":
+            path, _, content = value.rpartition(" ")
+            host[path] = base64.b64decode(content)
+        else:
+            said[key] = value
+    return HostFacts(model=described, written=written, all=everything), said, host
+
+
+def _files(data: Mapping[str, Any], place: str, tree: Tree) -> list[str]:
+    """Files of the repository that configs and secrets are made of."""
+    found = []
+    for kind in ("configs", "secrets"):
+        for entry in (data.get(kind) or {}).values():
+            name = posixpath.normpath(str(entry.get("file") or "").removeprefix(f"{place}/"))
+            found += [name] if name in tree.files else []
+    return found
+
+
+def _from_repository(binds: Mapping[str, Sequence[str]], path: str, tree: Tree) -> list[Problem]:
+    """Mounts of what only the repository has: the nodes of a swarm have no checkout."""
+    problems = []
+    for source, services in binds.items():
+        name = source.removeprefix(f"{path.rstrip('/')}/")
+        if name != ".env" and (name in tree.files or tree.under(name)):
+            reason = f"{', '.join(services)} mounts {name} of the repository, which no node has."
+            remedy = "Name it under `configs`, which every node gets, or build it into the image."
+            problems.append(Problem("COMPOSE_FILE", reason, "", remedy))
+    return problems
+
+
+def _networks(data: Mapping[str, Any], stack: Stack) -> list[Problem]:
+    """Networks that have to be there before."""
+    problems = []
+    for key, entry in (data.get("networks") or {}).items():
+        name = str(entry.get("name") or key)
+        if entry.get("external") and name not in stack.there.get("network", set()) | {"host"}:
+            reason = f"the network `{name}` is external, and the swarm has none of that name."
+            remedy = f"Create it: docker network create --driver overlay --attachable {name}"
+            problems.append(Problem("COMPOSE_FILE", reason, "", remedy))
+    return problems
+
+
+def as_bytes(data: Mapping[str, Any]) -> bytes:
+    """A stack file: JSON is YAML."""
+    return json.dumps(data, sort_keys=True).encode()

@@ -1,0 +1,142 @@
+"""What we keep in the swarm, so that every manager can tell it: one config for each run that began,
+one for each that ended. A release that was live is kept with its stack file, its images pinned."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from ci_deploy.errors import Refused, SkipDeploy
+from ci_deploy.layers.providers.swarm.judge import digest
+from ci_deploy.layers.providers.swarm.state import OURS, Kept, Stack
+from ci_deploy.state import Deployed, Live
+
+KEEP = 5  # releases that were live
+PREVIOUS = "previous"
+LIVE, STARTED = "live", "started"
+
+
+class Run(NamedTuple):
+    """One run: a deploy or a rollback."""
+
+    name: str  # of its records; those of one stack sort by time
+    facts: Mapping[str, str]
+
+    def record(self, outcome: str, **more: str) -> tuple[str, list[str]]:
+        """The name of the config that says it, and its labels."""
+        labels = {**self.facts, "outcome": outcome, "at": _now(), "run": self.name, **more}
+        name = self.name if outcome == STARTED else f"{self.name}.end"
+        return name, [f"{OURS}{key}={value}" for key, value in labels.items() if value]
+
+
+def begin(stack: str, action: str, facts: Mapping[str, str], release: str) -> Run:
+    """A run that begins now."""
+    now = datetime.now(UTC)
+    stamp = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}{secrets.token_hex(1)}"
+    keys = ("revision", "tag", "pipeline", "actor")
+    known = {key: facts[key] for key in keys if facts.get(key)}
+    more = {"stack": stack, "kind": "record", "action": action, "release": release}
+    return Run(f"ci-deploy.{stack[:24]}.{stamp}", {**known, **more})
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def records(stack: Stack) -> list[Kept]:
+    """All records, the newest first."""
+    found = (each for each in stack.kept if each.label("kind") == "record")
+    return sorted(found, key=lambda each: (each.label("at"), each.name), reverse=True)
+
+
+def proven(stack: Stack) -> list[Kept]:
+    """Records of releases that were live, the newest first; of each its newest."""
+    first: dict[str, Kept] = {}
+    for each in records(stack):
+        if each.label("outcome") == LIVE:
+            first.setdefault(each.label("release"), each)
+    return list(first.values())
+
+
+def deployments(stack: Stack) -> list[Deployed]:
+    """The ends of all runs that are kept, newest first; of one that has none, its beginning."""
+    found = records(stack)
+    ended = {each.label("run") for each in found if each.label("outcome") != STARTED}
+    return [
+        Deployed(
+            each.label("revision"), each.label("at"), _status(each), each.label("release"),
+            each.label("pipeline") or each.label("actor"),
+        )
+        for each in found
+        if each.label("outcome") != STARTED or each.label("run") not in ended
+    ]  # fmt: skip
+
+
+def _status(record: Kept) -> str:
+    outcome = record.label("outcome")
+    if outcome == STARTED:
+        return "started, its end was not seen"
+    back = record.label("action") == "rollback" and outcome == LIVE
+    return f"{outcome}{' by rollback' if back else ''}"
+
+
+def target(app: str, stack: Stack, live: Live, wanted: str) -> Kept:
+    """The record of the release to go back to: by id, tag or the beginning of the revision, or the
+    one before. Raises Refused, and SkipDeploy when it runs already."""
+    known = proven(stack)
+    current = live.release if live.up else ""
+    others = [each for each in known if each.label("release") != current]
+    named = [each for each in known if _is(each, wanted)]
+    found = others[:1] if wanted in {"", PREVIOUS} else named[:1]
+    if not found:
+        kept = ", ".join(each.label("release") for each in others) or "none"
+        message = f"there is no release of {app} to go back to."
+        if wanted not in {"", PREVIOUS}:
+            message = f"no release {wanted} of {app} that was live is kept."
+        raise Refused(message, hint=f"Kept: {kept}.")
+    if found[0].label("release") == current:
+        raise SkipDeploy(f"{app} already runs {current}.")
+    return found[0]
+
+
+def _is(record: Kept, wanted: str) -> bool:
+    same = wanted in {record.label("release"), record.label("tag")}
+    return same or (len(wanted) >= 7 and record.label("revision").startswith(wanted))
+
+
+def superfluous(stack: Stack, data: Mapping[str, Any], release: str) -> list[str]:
+    """What can go when a release is live, as `kind:name`: records older than the releases that are
+    kept, and contents that neither those nor the services use."""
+    kept = [each for each in proven(stack) if each.label("release") != release][: KEEP - 1]
+    oldest = kept[-1].label("run") if len(kept) == KEEP - 1 else ""
+    uses = set(used(data))
+    for each in kept:
+        uses |= set(each.label("uses").split())
+    gone = [f"config:{each.name}" for each in records(stack) if each.label("run") < oldest]
+    gone += [
+        f"{each.kind}:{each.name}"
+        for each in stack.kept
+        if each.label("kind") == "content" and each.name not in uses
+    ]
+    return gone
+
+
+def images(data: Mapping[str, Any]) -> str:
+    """The digest of each service's image, as a label of a record."""
+    found = (
+        (name, str(entry.get("image"))) for name, entry in (data.get("services") or {}).items()
+    )
+    return " ".join(f"{name}={digest(image)}" for name, image in found if "@" in image)
+
+
+def used(data: Mapping[str, Any]) -> Iterable[str]:
+    """The names of the configs and secrets that a stack file uses."""
+    for kind in ("configs", "secrets"):
+        yield from (str(each.get("name")) for each in (data.get(kind) or {}).values())
+
+
+def label_lines(values: Mapping[str, str]) -> Sequence[str]:
+    """Labels as arguments."""
+    return [f"{OURS}{key}={value}" for key, value in values.items()]

@@ -1,0 +1,156 @@
+"""Following what the engine does with a release, until it is proven or it is known why not.
+
+The engine goes on whether we look or not; nothing here changes anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from ci_deploy.errors import DeployError, DeployFailed, OutcomeUnknown, RolledBack
+from ci_deploy.layers.providers.swarm.judge import DONE, Judged, State, complaint, judge
+from ci_deploy.layers.providers.swarm.manager import Manager
+from ci_deploy.layers.providers.swarm.state import Service, Stack, Task
+from ci_deploy.run.context import Context
+
+BASE = 60.0  # seconds without any progress, beyond what healthchecks and delays take
+EVERY = (0.5, 2.0)  # seconds between two looks: at first, and later
+ENDED = {"failed", "complete", "shutdown"}  # states of tasks that have run
+LAST_WORDS = 15  # lines of a task that failed
+
+
+@dataclass
+class Rollout:
+    """One release on its way into some services. `before`: tasks that were there already."""
+
+    ctx: Context
+    manager: Manager
+    release: str
+    names: Sequence[str]
+    before: Collection[str] = ()
+    patience: int = 0  # COMPOSE_HEALTH_TIMEOUT; 0: as long as the services say
+    stack: Stack = field(default_factory=Stack)
+    _seen: dict[str, tuple[frozenset[str], float]] = field(default_factory=dict)
+    _told: dict[str, str] = field(default_factory=dict)
+    _why: dict[str, str] = field(default_factory=dict)
+
+    def follow(self) -> list[Judged]:
+        """Look until nothing more is to come, or nothing has moved for too long.
+
+        Raises Cancelled; Unreachable when the manager is lost.
+        """
+        best, since, pause = -1, time.monotonic(), EVERY[0]
+        while True:
+            self.stack = self.manager.look(brief=True)
+            found = [judge(self.stack, name, self.release) for name in self.names]
+            self._tell(found)
+            if all(each.state in DONE and self._steady(each) for each in found):
+                break
+            reached = sum(each.new for each in found)
+            if reached > best:
+                best, since = reached, time.monotonic()
+            limit = max((patience(self.stack.services.get(n)) for n in self.names), default=BASE)
+            if time.monotonic() - since > (self.patience or limit):
+                break
+            if self.ctx.runner.until - time.monotonic() < pause + 1:
+                break
+            self.ctx.cancellation.sleep(pause)
+            pause = min(pause * 1.2, EVERY[1])
+        return [self._reasons(each) for each in found]
+
+    def _steady(self, judged: Judged) -> bool:
+        """Whether the same tasks have run for as long as the service wants its new ones watched."""
+        if judged.state is not State.GOOD or judged.ids <= set(self.before):
+            return True
+        now, service = time.monotonic(), self.stack.services[judged.name]
+        if self._seen.get(judged.name, (None, 0.0))[0] != judged.ids:
+            self._seen[judged.name] = (judged.ids, now)
+        return now - self._seen[judged.name][1] >= service.monitor
+
+    def fresh(self, service: Service) -> list[Task]:
+        """The tasks of a service that were not there before, the newest first; of those that are
+        what it has now only when it is still the release's."""
+        tasks = [t for t in self.stack.of(service) if t.id not in self.before]
+        back = service.release != self.release
+        return [t for t in tasks if not (back and service.made(t))]
+
+    def _reasons(self, each: Judged) -> Judged:
+        """With what the engine has said on the way, and of tasks of this release only."""
+        service = self.stack.services.get(each.name)
+        if each.state is State.GOOD or service is None:
+            return each
+        said = (complaint(self.stack, task) for task in self.fresh(service))
+        why = each.why or self._why.get(each.name, "")
+        return each._replace(trouble=tuple(dict.fromkeys(filter(None, said))), why=why)
+
+    def _tell(self, found: Sequence[Judged]) -> None:
+        for each in found:
+            if each.why:
+                self._why[each.name] = each.why
+            if self._told.get(each.name) != each.text:
+                self._told[each.name] = each.text
+                self.ctx.console.indent(str(each))
+
+
+def patience(service: Service | None) -> float:
+    """Seconds that a service may take until one more task of it runs."""
+    if service is None:
+        return BASE
+    container = service.template.get("ContainerSpec") or {}
+    check = container.get("Healthcheck") or {}
+    test = check.get("Test") or ["NONE"]
+    seconds = 0.0
+    if test != ["NONE"]:
+        interval = (check.get("Interval") or 30e9) + (check.get("Timeout") or 30e9)
+        seconds = ((check.get("StartPeriod") or 0) + interval * (check.get("Retries") or 3)) / 1e9
+    delay = ((service.spec.get("UpdateConfig") or {}).get("Delay") or 0) / 1e9
+    grace = (container.get("StopGracePeriod") or 10e9) / 1e9
+    return BASE + float(seconds + delay + grace + service.monitor)
+
+
+def failure(found: Sequence[Judged], release: str) -> DeployError | None:
+    """The error that all services add up to; None when all of them run the release."""
+    bad = [each for each in found if each.state is not State.GOOD]
+    if not bad:
+        return None
+    states = {each.state for each in bad}
+    text = "\n".join(str(each) for each in found)
+    lines = tuple(dict.fromkeys(line for each in bad for line in each.trouble))
+    if State.BROKEN in states:
+        hint = "Deploy a release that works, or see `docker service ps` on a manager."
+        return DeployFailed(
+            f"neither {release} nor what was before runs:\n{text}", hint=hint, lines=lines
+        )
+    if State.ROLLED_BACK in states:
+        return RolledBack(
+            f"{release} failed, and the engine has rolled it back:\n{text}", lines=lines
+        )
+    if State.PAUSED in states:
+        hint = (
+            "`ci-deploy rollback` goes back. The engine does so by itself with "
+            "`deploy.update_config.failure_action: rollback` in the compose file."
+        )
+        return DeployFailed(f"the engine has paused the update:\n{text}", hint=hint, lines=lines)
+    if states & {State.OVERTAKEN, State.GONE}:
+        return DeployFailed(f"somebody else has changed the stack meanwhile:\n{text}", lines=lines)
+    if any(each.trouble for each in bad) and not any(each.going for each in bad):
+        hint = "The engine goes on trying. Deploy a release that works, or `ci-deploy rollback`."
+        return DeployFailed(f"{release} does not come up:\n{text}", hint=hint, lines=lines)
+    hint = "The engine goes on; `ci-deploy status` tells how far it is."
+    return OutcomeUnknown(f"timed out before {release} was proven:\n{text}", hint=hint, lines=lines)
+
+
+def last_words(manager: Manager, rollout: Rollout, found: Sequence[Judged]) -> list[str]:
+    """What the newest task that failed of each service that is not well has written."""
+    said: list[str] = []
+    for each in found:
+        service = rollout.stack.services.get(each.name)
+        if each.state is State.GOOD or service is None:
+            continue
+        ended = [t for t in rollout.fresh(service) if t.state in ENDED]
+        if task := next((t for t in ended if t.state == "failed"), next(iter(ended), None)):
+            answer = manager.read(["words"], [task.id, str(LAST_WORDS)])
+            said += [f"{each.name} | {line}" for line in answer.text.splitlines()[-LAST_WORDS:]]
+    return said

@@ -1,0 +1,20 @@
+"""The settings of the Swarm provider: those of Docker hosts, and the stack."""
+
+from __future__ import annotations
+
+from ci_deploy.layers.providers.compose.settings import HostSettings
+from ci_deploy.settings import setting, settings
+
+
+@settings
+class SwarmSettings(HostSettings):
+    """Settings of a stack on a Docker Swarm."""
+
+    stack: str = setting(
+        "STACK_NAME",
+        "Name of the stack on a Docker Swarm; SERVER_HOST names its managers",
+        default="",
+        default_help="`APP_NAME`",
+        pattern=r"[a-z0-9][a-z0-9_-]{0,40}",
+        example="shop",
+    )

@@ -1,0 +1,231 @@
+"""What a manager tells of a stack: its services, their tasks, and what we have kept there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ci_deploy.settings.parsers import NOTHING
+
+OURS = "com.ci-deploy."  # what our labels begin with
+RELEASE, REVISION, RUN = f"{OURS}release", f"{OURS}revision", f"{OURS}run"
+# Of a container's specification, what makes another one. (The engine fills in more in a service
+# than in its tasks, so the whole cannot be compared.)
+COMPARED = (
+    "Image", "Env", "Command", "Args", "Labels", "Mounts", "Secrets", "Configs", "Healthcheck",
+    "User", "Dir", "Hostname", "Hosts", "Groups", "TTY", "ReadOnly", "StopSignal", "Init",
+    "CapabilityAdd", "CapabilityDrop", "Sysctls", "Ulimits",
+)  # fmt: skip
+LABELS = (
+    "stack", "kind", "release", "revision", "tag", "at", "run", "action", "outcome", "pipeline",
+    "actor", "uses", "images", "note",
+)  # fmt: skip
+"""What configs and secrets of ours say of themselves, in the order in which look.sh asks."""
+GOING = {"updating", "rollback_started"}
+
+
+class Task(NamedTuple):
+    """One task of a service: a container on a node, wanted or had."""
+
+    id: str
+    service: str  # its id
+    slot: str  # number of the replica, or the node of a global service
+    node: str
+    state: str
+    desired: str
+    error: str
+    exit_code: int
+    spec: Mapping[str, Any]
+    created: str
+
+    @property
+    def image(self) -> str:
+        """Its image as it is pinned."""
+        return str((self.spec.get("ContainerSpec") or {}).get("Image", ""))
+
+
+class Service(NamedTuple):
+    """One service of the stack; `name` as in the compose file."""
+
+    id: str
+    name: str
+    spec: Mapping[str, Any]
+    previous: Mapping[str, Any] = NOTHING  # its specification before the last update
+    update: str = ""  # state of the last update, as long as the engine knows it
+    message: str = ""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Labels of the service, not of its containers."""
+        return self.spec.get("Labels") or {}
+
+    @property
+    def release(self) -> str:
+        """The release that has given it its specification; empty when it was not us."""
+        return self.labels.get(RELEASE, "")
+
+    @property
+    def image(self) -> str:
+        """Its image as it is pinned."""
+        return str(self.template.get("ContainerSpec", {}).get("Image", ""))
+
+    @property
+    def template(self) -> Mapping[str, Any]:
+        """What its tasks are made of."""
+        found: Mapping[str, Any] = self.spec.get("TaskTemplate") or {}
+        return found
+
+    @property
+    def replicas(self) -> int | None:
+        """How many tasks are wanted; None for one on each node."""
+        mode = self.spec.get("Mode") or {}
+        if "Replicated" in mode:
+            return int(mode["Replicated"].get("Replicas") or 0)
+        if "ReplicatedJob" in mode:
+            return int(mode["ReplicatedJob"].get("TotalCompletions") or 1)
+        return None
+
+    @property
+    def ends(self) -> bool:
+        """Whether its containers may end when they are done."""
+        condition = (self.template.get("RestartPolicy") or {}).get("Condition", "any")
+        mode = self.spec.get("Mode") or {}
+        return condition in {"none", "on-failure"} or any("Job" in each for each in mode)
+
+    @property
+    def monitor(self) -> float:
+        """Seconds that a new task has to run before it counts."""
+        return float((self.spec.get("UpdateConfig") or {}).get("Monitor") or 5e9) / 1e9
+
+    def made(self, task: Task) -> bool:
+        """Whether a task has the specification that the service has now."""
+        mine, its = self.template, task.spec
+        ours, theirs = mine.get("ContainerSpec") or {}, its.get("ContainerSpec") or {}
+        same = all((ours.get(key) or None) == (theirs.get(key) or None) for key in COMPARED)
+        forced = (mine.get("ForceUpdate") or 0) == (its.get("ForceUpdate") or 0)
+        return same and forced and (mine.get("Resources") or {}) == (its.get("Resources") or {})
+
+
+class Kept(NamedTuple):
+    """A config or secret of ours in the swarm; records and notes are configs too."""
+
+    name: str
+    labels: Mapping[str, str]  # ours, without what they begin with
+    kind: str = "config"
+
+    def label(self, key: str) -> str:
+        """A label of ours, without what they begin with; empty when it has none."""
+        return self.labels.get(key, "")
+
+
+@dataclass
+class Stack:
+    """A manager's answer."""
+
+    name: str = ""
+    docker: str = ""  # version of the engine
+    client: str = ""  # and of its command line
+    complaint: str = ""  # of a Docker that does not answer
+    swarm: str = ""  # `active` when the host is part of one
+    manager: bool = False
+    nodes: dict[str, str] = field(default_factory=dict)  # id → name
+    managers: int = 0
+    down: list[str] = field(default_factory=list)  # nodes that are not ready
+    missing: list[str] = field(default_factory=list)  # programs
+    folder: bool = True
+    holder: str | None = None  # of the lock
+    services: dict[str, Service] = field(default_factory=dict)
+    tasks: list[Task] = field(default_factory=list)
+    jobs: dict[str, str] = field(default_factory=dict)  # one-off commands: id → name
+    kept: list[Kept] = field(default_factory=list)
+    there: dict[str, set[str]] = field(default_factory=dict)  # kind → names
+
+    def of(self, service: Service) -> list[Task]:
+        """The tasks of a service, newest first."""
+        mine = (task for task in self.tasks if task.service == service.id)
+        return sorted(mine, key=lambda task: task.created, reverse=True)
+
+    @property
+    def ended_jobs(self) -> list[str]:
+        """One-off commands that have ended and that nobody has removed: their job was killed."""
+        going = {t.service for t in self.tasks if t.desired != "shutdown" and t.state != "complete"}
+        known = {task.service for task in self.tasks}
+        return [name for job, name in self.jobs.items() if job in known and job not in going]
+
+    @property
+    def ours(self) -> list[Service]:
+        """The services that a release of ours has made."""
+        return [each for each in self.services.values() if each.release]
+
+    def node(self, task: Task) -> str:
+        """The name of the node that a task was given to."""
+        return self.nodes.get(task.node, task.node)
+
+
+def read_stack(name: str, lines: Iterable[str]) -> Stack:
+    """Read an answer; lines that are not understood are left out."""
+    stack = Stack(name)
+    for line in lines:
+        kind, separator, rest = line.partition("\t")
+        if separator and kind in {"config", "secret"}:
+            _keep(stack, kind, *rest.split("\t"))
+            continue
+        kind, _, rest = line.partition(" ")
+        if kind in {"service", "task"}:
+            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+                _take(stack, kind, json.loads(rest))
+        elif kind == "swarm":
+            state, control, managers = [*rest.split(), "", "", "0"][:3]
+            stack.swarm, stack.manager = state, control == "true"
+            stack.managers = int(managers) if managers.isdecimal() else 0
+        elif kind == "node":
+            number, host, status = rest.split()[:3]
+            stack.nodes[number] = host
+            stack.down += [host] if status != "Ready" else []
+        elif kind == "network":
+            stack.there.setdefault(kind, set()).add(rest)
+        elif kind in {"version", "client"}:
+            setattr(stack, "docker" if kind == "version" else kind, rest)
+        elif kind == "missing":
+            stack.missing.append(rest)
+        elif kind == "holder":
+            stack.holder = rest or "another job"
+        elif kind == "nofolder":
+            stack.folder = False
+        elif not stack.docker:
+            stack.complaint = line
+    return stack
+
+
+def _keep(stack: Stack, kind: str, name: str, *labels: str) -> None:
+    """A config or a secret; those of this stack that are ours are kept in mind."""
+    stack.there.setdefault(kind, set()).add(name)
+    if labels and labels[0] == stack.name:
+        stack.kept.append(Kept(name, dict(zip(LABELS, labels, strict=False)), kind))
+
+
+def _take(stack: Stack, kind: str, data: dict[str, Any]) -> None:
+    if kind == "service":
+        if (data["Spec"].get("Labels") or {}).get(RUN):
+            stack.jobs[data["ID"]] = data["Spec"]["Name"]
+            return
+        update = data.get("UpdateStatus") or {}
+        name = data["Spec"]["Name"].removeprefix(f"{stack.name}_")
+        stack.services[name] = Service(
+            data["ID"], name, data["Spec"], data.get("PreviousSpec") or {},
+            update.get("State") or "", update.get("Message") or "",
+        )  # fmt: skip
+    elif kind == "task":
+        status = data["Status"]
+        stack.tasks.append(
+            Task(
+                data["ID"], data["ServiceID"], str(data["Slot"] or data["NodeID"] or ""),
+                data["NodeID"] or "", status["State"], data["DesiredState"],
+                status.get("Err") or "",
+                int((status.get("ContainerStatus") or {}).get("ExitCode") or 0),
+                data["Spec"], data["CreatedAt"],
+            )
+        )  # fmt: skip

@@ -1,0 +1,81 @@
+"""What we keep in a swarm: records of runs, contents of releases, a note.
+
+All of them are configs and secrets of the swarm itself, so every manager has them, whatever becomes
+of one.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ci_deploy.errors import DeployFailed
+from ci_deploy.layers.providers.swarm import records
+from ci_deploy.layers.providers.swarm.contents import Content
+from ci_deploy.layers.providers.swarm.manager import Manager
+from ci_deploy.layers.providers.swarm.reading import as_bytes
+from ci_deploy.layers.providers.swarm.state import Kept, Stack
+
+
+class Store:
+    """Reads and writes it through a manager."""
+
+    def __init__(self, manager: Manager) -> None:
+        self.manager = manager
+
+    def data(self, record: Kept) -> dict[str, Any]:
+        """The stack file of a release that is kept."""
+        answer = self.manager.read(["data"], [record.name])
+        try:
+            data: dict[str, Any] = json.loads(base64.b64decode(json.loads(answer.text)))
+        except ValueError:
+            message = f"{record.name} cannot be read: {answer.errors or answer.text}"
+            raise DeployFailed(message) from None
+        return data
+
+    def record(self, run: records.Run, outcome: str, data: Mapping[str, Any], what: str) -> None:
+        """Write down that a run began, or how it ended. Raises DeployFailed."""
+        name, labels = run.record(
+            outcome, uses=" ".join(records.used(data)), images=records.images(data)
+        )
+        self._make("config", name, labels, as_bytes(data), what)
+
+    def create(self, stack: Stack, contents: Sequence[Content]) -> None:
+        """Create the configs and secrets of a release that are not there. Raises DeployFailed."""
+        there = {(each.kind, each.name) for each in stack.kept}
+        labels = records.label_lines({"stack": stack.name, "kind": "content"})
+        for each in contents:
+            if (each.kind, each.name) not in there:
+                what = f"create the {each.kind} {each.name}"
+                self._make(each.kind, each.name, labels, each.data, what)
+
+    def note(self, old: Sequence[str], text: str, what: str) -> None:
+        """Leave a note in place of the old ones; an empty text only removes those."""
+        stack = self.manager.stack
+        if text:
+            name = f"ci-deploy.{stack[:24]}.note-{secrets.token_hex(4)}"
+            labels = records.label_lines({"stack": stack, "kind": "note", "note": text})
+            self._make("config", name, labels, b"-", what)
+        if old:
+            self.manager.change(["tidy"], [f"config:{each}" for each in old], "" if text else what)
+
+    def _make(self, kind: str, name: str, labels: Sequence[str], data: bytes, what: str) -> None:
+        result = self.manager.change(["create"], [kind, name, *labels], what, data)
+        if result.exit_code and not result.planned:
+            message = f"the {kind} {name} cannot be created: {' '.join(result.lines)}"
+            raise DeployFailed(message, lines=result.lines)
+
+    def tidy(
+        self, stack: Stack, data: Mapping[str, Any], release: str, gone: Sequence[str]
+    ) -> None:
+        """Remove what earlier releases of ours had, and this one has not."""
+        named = [f"service:{stack.name}_{name}" for name in gone]
+        jobs = [f"service:{name}" for name in stack.ended_jobs]
+        if named:
+            what = f"remove {', '.join(gone)}, which an earlier release had"
+            self.manager.change(["tidy"], named, what, quiet=False)
+        if old := [*jobs, *records.superfluous(stack, data, release)]:
+            self.manager.change(["tidy"], old, "")

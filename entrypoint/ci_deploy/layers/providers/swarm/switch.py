@@ -1,0 +1,259 @@
+"""What is changed on a swarm: releases, one-off commands, and what we keep there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from ci_deploy.errors import (
+    DeployError,
+    DeployFailed,
+    OutcomeUnknown,
+    Refused,
+    RolledBack,
+    Unreachable,
+)
+from ci_deploy.layers.providers.compose.login import Login
+from ci_deploy.layers.providers.compose.release import Release, deployment_facts
+from ci_deploy.layers.providers.swarm import records
+from ci_deploy.layers.providers.swarm.convert import marked
+from ci_deploy.layers.providers.swarm.jobs import Jobs
+from ci_deploy.layers.providers.swarm.judge import Judged, State
+from ci_deploy.layers.providers.swarm.manager import Manager
+from ci_deploy.layers.providers.swarm.reading import Wanted, as_bytes
+from ci_deploy.layers.providers.swarm.rollout import Rollout, failure, last_words
+from ci_deploy.layers.providers.swarm.settings import SwarmSettings
+from ci_deploy.layers.providers.swarm.state import RELEASE, Kept, Stack
+from ci_deploy.layers.providers.swarm.store import Store
+from ci_deploy.run.context import Context
+from ci_deploy.state import Live
+
+
+class Switch:
+    """One run's changes."""
+
+    def __init__(self, ctx: Context, manager: Manager, login: Login, wanted: SwarmSettings) -> None:
+        self.ctx, self.manager, self.login, self.settings = ctx, manager, login, wanted
+        self.file: Mapping[str, Any] | None = None  # of the release that this run has brought
+        self._run: records.Run | None = None  # as long as its end is not known
+        self._before: tuple[str, bytes] | None = None  # what a cancel goes back to: its stack file
+        self._handed_over = False  # the engine has been told
+        self.store = Store(manager)
+        self.jobs = Jobs(ctx, manager, login, wanted)
+
+    # --- a release ---
+
+    def deploy(
+        self, stack: Stack, release: Release, data: Mapping[str, Any], wanted: Wanted
+    ) -> None:
+        """Bring it, and prove it. Raises the DeployErrors of its end."""
+        run = records.begin(stack.name, "deploy", release.facts, release.id)
+        with self._alone(f"deploy of {release.id}"):
+            stack = self.manager.look()
+            gone = [each.name for each in stack.ours if each.name not in data["services"]]
+            self._explain(gone)
+            if self.settings.on_cancel == "rollback" and not self.ctx.planning:
+                self._remember(stack, release.id)
+            with self._recorded(run, data):
+                self.store.create(stack, wanted.contents)
+                self._before_traffic(stack, release, data, wanted)
+                what = _in_words(stack, release.id, data)
+                self._bring(stack, run, release.id, data, what)
+            self.store.tidy(stack, data, release.id, gone)
+
+    def go_back(self, stack: Stack, target: Kept) -> None:
+        """Bring a release that was live once."""
+        release, revision = target.label("release"), target.label("revision")
+        facts = {**deployment_facts(self.ctx), "revision": revision, "tag": target.label("tag")}
+        run = records.begin(stack.name, "rollback", facts, release)
+        with self._alone(f"rollback to {release}"):
+            stack = self.manager.look()
+            data = self.store.data(target)
+            gone = [each.name for each in stack.ours if each.name not in data["services"]]
+            with self._recorded(run, data):
+                self._bring(
+                    stack, run, release, data, f"go back to {release} in the stack {stack.name}"
+                )
+            self.store.tidy(stack, data, release, gone)
+
+    def _remember(self, stack: Stack, release: str) -> None:
+        """There is no time to ask for it after a cancel."""
+        before = next((e for e in records.proven(stack) if e.label("release") != release), None)
+        if before is None:
+            self.ctx.console.warning("ON_CANCEL=rollback: there is no release to go back to yet.")
+        else:
+            self._before = (before.label("release"), as_bytes(self.store.data(before)))
+
+    @contextmanager
+    def _alone(self, what: str) -> Iterator[None]:
+        facts, settings = self.ctx.facts, self.ctx.settings
+        by = facts.job_url or facts.actor
+        who = f"{what}{f' by {by}' if by else ''}"
+        planning = self.ctx.planning
+        with nullcontext() if planning else self.manager.lock(settings.lock_timeout, who):
+            yield
+
+    @contextmanager
+    def _recorded(self, run: records.Run, data: Mapping[str, Any]) -> Iterator[None]:
+        """Write down that a run begins, and how it ends unless it ends well."""
+        self.store.record(run, records.STARTED, data, "")
+        self._run = run
+        try:
+            yield
+        except DeployError as error:
+            self._run = None
+            outcome = {RolledBack: "rolled-back", OutcomeUnknown: "unknown"}.get(
+                type(error), "failed"
+            )
+            try:
+                self.store.record(run, outcome, {}, "")
+            except (OutcomeUnknown, Unreachable):
+                self.ctx.console.warning("the end of this run could not be written down.")
+            raise
+        self._run = None
+
+    def _bring(
+        self, stack: Stack, run: records.Run, release: str, data: Mapping[str, Any], what: str
+    ) -> None:
+        done = self._apply(stack, release, data, what)
+        if done is None:
+            return
+        found, rollout = done
+        now = rollout.stack
+        if error := failure(found, release):
+            said = last_words(self.manager, rollout, found)
+            self.ctx.console.indent("\n".join([*error.lines, *said]))
+            lines = (*error.lines, *said)
+            if isinstance(error, RolledBack):
+                self._all_back(stack, release, found, error)
+            raise type(error)(error.message, hint=error.hint, lines=lines)
+        self.file = _pinned(now, data)
+        self.store.record(run, records.LIVE, self.file, f"note that {release} is live")
+        revision = dict(run.facts).get("revision", "")
+        self.ctx.live = Live(revision, True, release)
+        self.ctx.console.indent(f"verified: {self.ctx.app} runs {release}")
+
+    def _apply(
+        self,
+        stack: Stack,
+        release: str,
+        data: Mapping[str, Any],
+        what: str,
+        names: Sequence[str] = (),
+    ) -> tuple[list[Judged], Rollout] | None:
+        """Hand it to the engine and follow; None when only planning."""
+        self._handed_over = True
+        if not self.manager.apply(as_bytes(data), self.login, what):
+            return None
+        rollout = Rollout(
+            self.ctx, self.manager, release, names or list(data["services"]),
+            {task.id for task in stack.tasks}, self.settings.health_timeout,
+        )  # fmt: skip
+        return rollout.follow(), rollout
+
+    def _all_back(
+        self, stack: Stack, failed: str, found: Sequence[Judged], error: RolledBack
+    ) -> None:
+        """The engine rolls back one service at a time: bring the others back too. Raises
+        DeployFailed when that cannot be proven."""
+        others = [each.name for each in found if each.state is not State.ROLLED_BACK]
+        before = next((e for e in records.proven(stack) if e.label("release") != failed), None)
+        if not others:
+            return
+        if before is None:
+            message = f"{error.message}\nOf what was before no release is kept, so the others stay."
+            raise DeployFailed(message, lines=error.lines)
+        release = before.label("release")
+        what = f"bring {', '.join(others)} back to {release} too"
+        done = self._apply(stack, release, self.store.data(before), what)
+        if done and (second := failure(done[0], release)):
+            message = f"{error.message}\nBringing the others back failed: {second.message}"
+            raise DeployFailed(message, lines=error.lines)
+
+    def interrupted(self) -> None:
+        """The user has cancelled: the engine finishes what it has, or goes back."""
+        if self.jobs.running:
+            self.ctx.console.indent(
+                f"the command goes on: docker service logs -f {self.jobs.running}"
+            )
+        run, before = self._run, self._before
+        if run is None or before is None or not self._handed_over:
+            return
+        name, labels = run.record("cancelled")
+        what = f"go back to {before[0]}, since the job was cancelled"
+        words = [self.login.host, self.login.user, run.facts["stack"], name, *labels]
+        stdin = f"{self.login.password}\n".encode() + before[1]
+        self.manager.change(["back"], words, what, stdin)
+
+    def _explain(self, gone: Sequence[str]) -> None:
+        ctx = self.ctx
+        for step in ctx.before_traffic if ctx.planning else ():
+            ctx.console.indent(f"before the switch, once: {step.what}")
+        for name in gone if ctx.planning else ():
+            ctx.console.indent(f"{name} is not in the compose file any more.")
+        if self.login.user and ctx.environ.get("CI_JOB_TOKEN", "-") == self.login.password:
+            ctx.console.warning(
+                "the nodes get this job's registry token, which ends with the job: a task that "
+                "moves to another node later cannot fetch its image. Use a deploy token "
+                "(DOCKER_USER, DOCKER_PASS)."
+            )
+
+    def _before_traffic(
+        self, stack: Stack, release: Release, data: Mapping[str, Any], wanted: Wanted
+    ) -> None:
+        """The commands that layers want before the switch, in the new release's image."""
+        steps = self.ctx.before_traffic
+        needs = [n for n in wanted.model.needs(self.settings.run_service) if n in data["services"]]
+        if steps and (lacking := [name for name in needs if name not in stack.services]):
+            some = {**data, "services": {name: data["services"][name] for name in lacking}}
+            what = f"start {', '.join(lacking)}, which the commands before the switch need"
+            done = self._apply(stack, release.id, some, what)
+            if done and (error := failure(done[0], release.id)):
+                raise error
+        for step in steps:
+            ran = self.jobs.run(data, step.command, step.what, {})
+            if not ran.planned:
+                step.check(ran)
+
+    def file_of(self, stack: Stack, live: Live) -> Mapping[str, Any]:
+        """The stack file of what is live. Raises Refused when no release of ours is."""
+        if self.file is not None:
+            return self.file
+        for each in records.proven(stack):
+            if each.label("release") == live.release:
+                return self.store.data(each)
+        message = f"no release of {self.ctx.app} is known in the swarm that a command could run in."
+        raise Refused(message, hint="Deploy one.")
+
+    def settle(self, stack: Stack, live: Live) -> None:
+        """A run whose job was killed has ended well: note that."""
+        last = next(iter(records.records(stack)), None)
+        if last is None or self.ctx.planning or not live.up:
+            return
+        if last.label("outcome") == records.STARTED and last.label("release") == live.release:
+            keys = ("stack", "kind", "action", "release", "revision", "tag", "pipeline", "actor")
+            facts = {key: last.label(key) for key in keys}
+            what = f"note that {live.release} is live: the run that brought it was cut off"
+            self.store.record(
+                records.Run(last.name, facts),
+                records.LIVE,
+                _pinned(stack, self.store.data(last)),
+                what,
+            )
+
+
+def _in_words(stack: Stack, release: str, data: Mapping[str, Any]) -> str:
+    new = [name for name in data["services"] if name not in stack.services]
+    known = [name for name in data["services"] if name in stack.services]
+    parts = [f"create {', '.join(new)}"] if new else []
+    parts += [f"update {', '.join(known)}"] if known else []
+    return f"deploy {release} to the stack {stack.name}: {'; '.join(parts)}; verify"
+
+
+def _pinned(stack: Stack, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The file with the digests that the engine has found."""
+    labels = {n: each.labels for n, each in stack.services.items()}
+    found = next((labels[n] for n in data["services"] if n in labels), {})
+    images = {n: stack.services[n].image for n in data["services"] if n in stack.services}
+    return marked(data, found.get(RELEASE, ""), found.get("com.ci-deploy.revision", ""), images)

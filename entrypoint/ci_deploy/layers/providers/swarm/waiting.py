@@ -1,0 +1,28 @@
+"""Waiting for the lock, which is held by a program that goes on beside us."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ci_deploy.process.child import Child
+from ci_deploy.run.context import Context
+
+PATIENCE = 30.0  # seconds for an answer beyond the time that the host itself waits
+
+
+def wait_for(child: Child, drain: Callable[[int], str], ctx: Context, seconds: int) -> str:
+    """What it says until it holds the lock, or ends. Raises Cancelled."""
+    said, told = "", False
+    until = time.monotonic() + seconds + PATIENCE
+    while "locked" not in said and time.monotonic() < until:
+        alive = child.alive
+        said += drain(child.out)
+        if "waiting for " in said and not told:
+            told = True
+            ctx.console.indent(said.strip().splitlines()[0])
+        if not alive:
+            break
+        if "locked" not in said:
+            ctx.cancellation.sleep(0.05)
+    return said
