@@ -189,6 +189,8 @@ def test_images_are_built_before_whatever_deploys_them() -> None:
                 assert "docker build" in jobs[name]["steps"][1]["run"]
                 assert jobs[name]["permissions"]["packages"] == "write"
             assert '-e "GITHUB_SHA=$SHA"' in text
+            condition = "!github.event.pull_request.head.repo.fork"
+            assert not wish.review or condition in jobs["review"]["steps"][1]["if"]
         elif wish.images and wish.ci == "gitlab":
             rules = [each["if"] for each in read(wish)["build"]["rules"]]
             assert ("$CI_PIPELINE_SOURCE == 'merge_request_event'" in rules) is wish.review

@@ -9,6 +9,9 @@ from ci_deploy import __version__
 from ci_deploy.commands.pipelines.common import Wish, head, inputs, mapping, quiet, scalar
 from ci_deploy.commands.published import GITHUB, IMAGES
 
+# A fork's token may push no image; there `review` itself says so, and is green.
+OPEN_AND_OURS = "github.event.action != 'closed' && !github.event.pull_request.head.repo.fork"
+
 
 def github(wish: Wish) -> str:
     """One workflow. Where there are several environments a tag `v…` deploys to the last one."""
@@ -176,7 +179,7 @@ def _github_build(wish: Wish, *, unless_closed: bool = False) -> list[str]:
     registry, user, password = _github_registry(wish)
     return [
         "      - name: Build and push, under the tag that the deploy takes",
-        *(["        if: github.event.action != 'closed'"] if unless_closed else []),
+        *([f"        if: {OPEN_AND_OURS}"] if unless_closed else []),
         "        env:",
         "          SHA: ${{ github.event.pull_request.head.sha || github.sha }}",
         f"          DOCKER_USER: {user}",
