@@ -44,6 +44,16 @@ class Step(NamedTuple):
     check: Callable[[Ran], None]
 
 
+class Backup(NamedTuple):
+    """A dump of a database, made before a migration."""
+
+    name: str
+    at: str  # ISO 8601
+    service: str
+    bytes: int
+    release: str  # that ran when it was made
+
+
 class Deployed(NamedTuple):
     """A line of the history: what was live since when, and who brought it."""
 

@@ -99,6 +99,12 @@ class App:
         """Another command."""
         return run(self.program, *words, cwd=self.checkout.path, env=self.settings(**more))
 
+    def start_command(self, *words: str, **more: str) -> Run:
+        """Begin one."""
+        env = self.settings(**more)
+        self.started.append(Run(self.program, *words, cwd=self.checkout.path, env=env))
+        return self.started[-1]
+
     # --- what is there, asked by other means ---
 
     @property

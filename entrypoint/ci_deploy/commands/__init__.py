@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ci_deploy.commands import (
+    backups,
     doctor,
     events,
     history,
@@ -22,7 +23,7 @@ from ci_deploy.commands.assembly import Assembly
 from ci_deploy.commands.options import INIT
 
 # All but their output goes to stderr.
-FOR_PROGRAMS = {"run", "version", "tag", "history", "status", "logs"}
+FOR_PROGRAMS = {"run", "version", "tag", "history", "status", "logs", "backups"}
 
 
 class CommandSpec(NamedTuple):
@@ -90,6 +91,15 @@ COMMANDS = {
         "what the app, or one service of it, has written",
         options=("--follow", "--lines"),
         word="SERVICE",
+    ),
+    "backups": CommandSpec(
+        backups.backups, "own hosts: dumps made before migrations", options=("--json",)
+    ),
+    "restore": CommandSpec(
+        backups.restore,
+        "own hosts: bring a dump back, with the app stopped; needs --yes",
+        options=("--yes",),
+        word="NAME",
     ),
     "version": CommandSpec(
         version.version,

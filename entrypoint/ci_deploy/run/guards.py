@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ci_deploy.git.repository import Repository
 
 # What they tell is what they are for.
-ANSWERS = {"doctor", "history", "logs", "run", "status", "unlock"}
+ANSWERS = {"backups", "doctor", "history", "logs", "restore", "run", "status", "unlock"}
 NOT_PRODUCTION = re.compile(r"stag|test|dev|review|preview|qa|demo|sandbox", re.I)
 
 

@@ -36,11 +36,16 @@ class Framework(Migrations[F]):
         """Hand the provider what has to run before the new release gets traffic."""
         if self.ctx.command not in {"deploy", "review"} or self.position != "before":
             return
-        if self.settings.backup and not self.first_deploy:
+        if self._backs_up:
             what = "see whether migrations are pending"
             self.ctx.before_traffic.append(Step(self.pending(), what, self._back_up_if_pending))
         for command in self.migration(prepare=self.preparing):
             self.ctx.before_traffic.append(Step(command, self._what(command), self._judge))
+
+    @property
+    def _backs_up(self) -> bool:
+        """Whether there is anything to back up, and that is wanted."""
+        return self.settings.backup and not self.first_deploy
 
     def _back_up_if_pending(self, ran: Ran) -> None:
         if ran.exit_code:
@@ -49,6 +54,8 @@ class Framework(Migrations[F]):
     @on(Event.CONFIGURE, Configure.MIGRATIONS)
     def tell_migrations(self) -> None:
         """Which migrations come or stay; late, when both revisions are at hand."""
+        if self._backs_up and self.position and self.ctx.command in {"deploy", "review", "promote"}:
+            self.ctx.provider.check_backup()
         self.tell()
 
     @on(Event.PRE_DEPLOY, Before.READY)
@@ -66,7 +73,7 @@ class Framework(Migrations[F]):
         self.unfinished.begin(*tasks)
 
     def _back_up(self) -> None:
-        if self.settings.backup and not self.first_deploy and not self._backed_up:
+        if self._backs_up and not self._backed_up:
             self.ctx.provider.backup()
             self._backed_up = True
 

@@ -10,7 +10,7 @@ from ci_deploy.errors import Refused, SkipDeploy
 from ci_deploy.layers.base import Layer
 from ci_deploy.layers.priorities import Configure, Provision
 from ci_deploy.run.events import Event, on
-from ci_deploy.state import Deployed, Live, ProcessAction, Ran
+from ci_deploy.state import Backup, Deployed, Live, ProcessAction, Ran
 
 S = TypeVar("S")
 
@@ -224,9 +224,20 @@ class Provider(Layer[S]):
     def before_undoing(self) -> None:
         """Migrations are about to be undone: who remembers that they were run has to forget it."""
 
+    def check_backup(self) -> None:
+        """Whether `backup` can work, before anything is done. Raises SettingsError."""
+
     def backup(self) -> None:
         """Export the databases before they are migrated. Raises DeployFailed."""
         self._cannot("export a database")
+
+    def backups(self) -> Sequence[Backup]:
+        """The exports that are kept beside the app, newest first."""
+        self._cannot("list backups")
+
+    def restore(self, name: str) -> None:
+        """Bring one back with the app stopped, and start that again. Raises DeployError."""
+        self._cannot("restore a backup")
 
     def promote(self) -> None:
         """Bring the release that the source app runs to this one, without building it."""

@@ -136,17 +136,20 @@ class Hosts:
             old = host.facts
             host.facts = replace(read_facts(answer.text), path=old.path, top=old.top, mark=old.mark)
 
+    def ask(self, host: Host, words: Sequence[str]) -> str:
+        """What a function of the host program answers; empty where nothing was ever deployed.
+
+        Raises Unreachable."""
+        [answer] = self._read([host], words)
+        if answer.exit_code == NO_RUNNER:
+            return ""
+        self._check(host, answer)
+        return answer.text
+
     def reviews(self) -> list[ReviewDir]:
         """All review apps that have a directory on a host. Raises Unreachable."""
-        found = []
-        for host, answer in zip(self.all, self._read(self.all, ["reviews"]), strict=True):
-            if answer.exit_code != NO_RUNNER:
-                self._check(host, answer)
-                lines = answer.text.splitlines()
-                found += [
-                    review_dir(e.removeprefix("review ")) for e in lines if e[:7] == "review "
-                ]
-        return found
+        lines = [line for host in self.all for line in self.ask(host, ["reviews"]).splitlines()]
+        return [review_dir(e.removeprefix("review ")) for e in lines if e[:7] == "review "]
 
     def _read(
         self, hosts: Sequence[Host], words: Sequence[str], stdin: bytes = b"", *, start: str = START

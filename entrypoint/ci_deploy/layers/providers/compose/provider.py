@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from ci_deploy.errors import Refused
 from ci_deploy.layers.providers.base import Provider
-from ci_deploy.layers.providers.compose import checks, history, logs, review
+from ci_deploy.layers.providers.compose import backups, checks, history, logs, review
 from ci_deploy.layers.providers.compose.hosts import Hosts
 from ci_deploy.layers.providers.compose.settings import ComposeSettings
-from ci_deploy.state import Deployed
+from ci_deploy.state import Backup, Deployed
 
 
 class OnHosts(Provider[ComposeSettings]):
@@ -41,6 +41,20 @@ class OnHosts(Provider[ComposeSettings]):
     @property
     def check_command(self) -> str:
         return "ci-deploy doctor"
+
+    # --- databases ---
+
+    def check_backup(self) -> None:
+        backups.servers(self.hosts.first, self.settings.backup_service)
+
+    def backup(self) -> None:
+        backups.backup(self.ctx, self.hosts, self.settings.backup_service)
+
+    def backups(self) -> Sequence[Backup]:
+        return backups.backups(self.ctx, self.hosts)
+
+    def restore(self, name: str) -> None:
+        backups.restore(self.ctx, self.hosts, name)
 
     # --- review apps ---
 

@@ -165,6 +165,13 @@ class ComposeSettings(HostSettings):
         example="http://localhost:8080/health",
         pattern=r"https?://[\w.:\[\]-]+(/[^\s\"'\\]*)?",
     )
+    backup_service: str = setting(
+        "BACKUP_SERVICE",
+        "The service with the database, for BACKUP_BEFORE_MIGRATE",
+        default="",
+        default_help="each whose image is Postgres, MySQL or MariaDB",
+        pattern=r"[A-Za-z0-9][\w.-]*",
+    )
     review_limit: int = setting(
         "REVIEW_LIMIT",
         "How many review apps of the app there may be on a host",

@@ -54,6 +54,8 @@ run() {
     take_lock
     from=$(current)
     audit started
+    [ ! -f "$home/restoring" ] || (finish_restore) ||
+        finish failed "a restore that was interrupted could not be finished"
     recover
     note_before || finish failed "Docker does not answer, or the disk is full"
     rel=$home/releases/$release

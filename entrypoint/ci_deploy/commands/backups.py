@@ -1,0 +1,39 @@
+"""`backups` and `restore`: databases that were dumped before they were migrated."""
+
+from __future__ import annotations
+
+import argparse
+
+from ci_deploy.commands.assembly import Assembly
+from ci_deploy.commands.shared import print_json, print_line, ready
+from ci_deploy.errors import UsageError
+from ci_deploy.report import console as style
+
+
+def backups(assembly: Assembly, options: argparse.Namespace) -> int:
+    """What there is, newest first."""
+    ctx, _ = ready(assembly, options)
+    ctx.provider.connect()
+    found = ctx.provider.backups()
+    if options.json:
+        print_json(ctx.redactor, [each._asdict() for each in found])
+        return 0
+    for each in found:
+        columns = (each.name, f"{each.bytes} bytes", f"of {each.service}", each.release)
+        print_line(ctx, "  ".join(filter(None, columns)))
+    return 0
+
+
+def restore(assembly: Assembly, options: argparse.Namespace) -> int:
+    """Bring one back when told to; else say what would happen."""
+    name = next(iter(options.words), "")
+    if not name:
+        raise UsageError("say which: `ci-deploy restore NAME`; `ci-deploy backups` lists them.")
+    ctx, _ = ready(assembly, options, planning=not options.yes)
+    ctx.provider.connect()
+    ctx.provider.restore(name)
+    if options.yes:
+        ctx.console.line(f"{ctx.app} runs again, on the data of {name}.", style.BOLD)
+    else:
+        ctx.console.line("Nothing was done; with --yes it is.")
+    return 0
