@@ -34,7 +34,7 @@ class Framework(Migrations[F]):
     @on(Event.CONFIGURE, Configure.BEFORE_TRAFFIC)
     def migrate_before_traffic(self) -> None:
         """Hand the provider what has to run before the new release gets traffic."""
-        if self.ctx.command not in {"deploy", "review"} or self.position != "before":
+        if self.ctx.command not in {"deploy", "review", "promote"} or self.position != "before":
             return
         if self._backs_up:
             what = "see whether migrations are pending"

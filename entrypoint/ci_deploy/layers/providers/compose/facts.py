@@ -45,6 +45,7 @@ class Image(NamedTuple):
     image: str
     replicas: int
     id: str
+    pinned: str = ""  # its name with the digest; `-` where it has none
 
 
 class Other(NamedTuple):
@@ -202,8 +203,8 @@ def _take(facts: HostFacts, key: str, value: str) -> None:
         name, project = value.split()
         facts.apps[name] = project
     elif key == "image":
-        service, image, replicas, digest = value.split()[:4]
-        facts.images.append(Image(service, image, int(replicas), digest))
+        service, image, replicas, digest, *pinned = value.split()
+        facts.images.append(Image(service, image, int(replicas), digest, *pinned[:1]))
     elif key == "task":
         service, _, done = value.partition(" ")
         (facts.done if done else facts.may_end).add(service)

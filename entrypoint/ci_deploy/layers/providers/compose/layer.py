@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from ci_deploy.errors import OutcomeUnknown, Problem, SkipDeploy
 from ci_deploy.layers.priorities import Configure
-from ci_deploy.layers.providers.compose import checks, history, review
+from ci_deploy.layers.providers.compose import checks, history, promotion, review
 from ci_deploy.layers.providers.compose import wanted as wants
 from ci_deploy.layers.providers.compose.explain import change, dropped, explain
 from ci_deploy.layers.providers.compose.files import compose_files
@@ -32,7 +32,7 @@ from ci_deploy.run.events import Event, on
 from ci_deploy.settings.parsers import NOTHING
 from ci_deploy.state import Live, ProcessAction, Ran
 
-DEPLOYS = {"deploy", "review"}
+DEPLOYS = {"deploy", "review", "promote"}
 
 
 class Compose(OnHosts):
@@ -54,6 +54,7 @@ class Compose(OnHosts):
         )
         self.model = Model()
         self.brought = Brought(NOTHING)
+        self.source: promotion.Source | None = None
         self.release: Release | None = None
         self.target = ""  # the release to go back to
         self.running: HostRun | None = None
@@ -62,7 +63,8 @@ class Compose(OnHosts):
 
     def problems(self) -> Iterable[Problem]:
         yield from self.ssh.prepare()
-        yield from wants.problems(self.ctx, self.settings, deploys=self.ctx.command in DEPLOYS)
+        deploys = self.ctx.command in DEPLOYS - {"promote"}  # which has the source's tag
+        yield from wants.problems(self.ctx, self.settings, deploys=deploys)
 
     def begin(self) -> None:
         self.hosts.open()
@@ -78,19 +80,22 @@ class Compose(OnHosts):
     @property
     def tag(self) -> str:
         """What `${DEPLOY_TAG}` means."""
-        return wants.image_tag(self.ctx, self.settings)
+        return self.source.tag if self.source else wants.image_tag(self.ctx, self.settings)
 
     def _variables(self) -> dict[str, str]:
         """What the release lays over the .env and APP_CONFIG."""
-        variables = wants.variables(self.ctx, self.settings, self._login.registry)
+        variables = wants.variables(self.settings, self.tag, self._login.registry)
         if wanted := self.ctx.review:
             variables |= review.variables(wanted, self.ctx.facts)
         return variables
 
     def connect(self) -> None:
         """One question to each host tells all that a run has to know."""
-        ctx = self.ctx
-        tree = None
+        ctx, tree = self.ctx, None
+        if ctx.command == "promote":
+            self.hosts.ready()
+            where = promotion.wanted(self.settings.promote_from)
+            self.source = promotion.look(ctx, self.ssh, where, self.hosts.first.server)
         if ctx.command in {*DEPLOYS, "doctor"}:
             tree = Tree(ctx, compose_files(ctx, self.settings.files), self._variables())
         self.hosts.ready()
@@ -117,8 +122,6 @@ class Compose(OnHosts):
     def look(self) -> None:
         """Look at the hosts and at what runs there."""
         ctx = self.ctx
-        if ctx.command == "promote":
-            self._cannot("promote")
         self.connect()
         for host in self.hosts.all:
             ctx.console.indent(f"{host}: {host.facts.path}")
@@ -137,8 +140,10 @@ class Compose(OnHosts):
         ctx.console.indent(f"live now: {now}".rstrip())
         if ctx.before_traffic:
             need_service(list(self.model.services), self.settings.run_service)
-        again = ""
-        if self.model.mutable:
+        again, parts = "", self.brought.parts
+        if self.source:
+            parts = {**parts, "promoted": promotion.pins(ctx, self.source, self.model)}
+        elif self.model.mutable:
             ctx.console.warning(
                 "no image is named by ${DEPLOY_TAG}, so it cannot be known what they will be: all "
                 "are pulled at each deploy."
@@ -146,7 +151,7 @@ class Compose(OnHosts):
             again = secrets.token_hex(4)
         if ctx.settings.redeploy:
             again = secrets.token_hex(4)
-        self.release = make_release(ctx, self.tag, self.model, self.brought.parts, again=again)
+        self.release = make_release(ctx, self.tag, self.model, parts, again=again)
         ctx.release = self.release.id
         same_env = all(host.facts.env == host.facts.known_env for host in self.hosts.all)
         if live.up and live.release == self.release.id and same_env:
@@ -175,6 +180,9 @@ class Compose(OnHosts):
         )
         gone = dropped(self.hosts.all, ctx.app, self.model)
         self._run(order, change(release.id, self.brought.names, gone))
+
+    def promote(self) -> None:
+        self.deploy()
 
     def _run(self, order: Order, what: str) -> None:
         self.running = HostRun(self.ctx, self.hosts, self.settings, order, self._login)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from ci_deploy.net.ssh.client import SshSettings
 from ci_deploy.net.ssh.server import server
@@ -42,6 +43,24 @@ def folder(text: str) -> str:
         message = f"`{text}` is no directory that Compose could work in."
         raise ValueError(message)
     return text.removeprefix("~/").rstrip("/") or "/"
+
+
+class Place(NamedTuple):
+    """Where the source is: a directory, on the first of our hosts where `host` is empty."""
+
+    host: str
+    path: str
+
+
+def place(text: str) -> Place:
+    """Parse `[[user@]host[:port]:]DEPLOY_PATH`. Raises ValueError."""
+    host, _, path = text.rpartition(":")
+    if not path or path.isdecimal():
+        message = f"`{text}` does not end with a directory: `deploy@staging.example.com:/srv/app`."
+        raise ValueError(message)
+    if host:
+        server(host)
+    return Place(host, path.removeprefix("~/").rstrip("/") or "/")
 
 
 def paths(text: str) -> tuple[str, ...]:
@@ -171,6 +190,13 @@ class ComposeSettings(HostSettings):
         default="",
         default_help="each whose image is Postgres, MySQL or MariaDB",
         pattern=r"[A-Za-z0-9][\w.-]*",
+    )
+    promote_from: Place | None = setting(
+        "PROMOTE_FROM",
+        "Where what `promote` brings runs: `[[user@]host:]DEPLOY_PATH`",
+        default=None,
+        parse=place,
+        default_help="none",
     )
     review_limit: int = setting(
         "REVIEW_LIMIT",

@@ -16,10 +16,10 @@ def image_tag(ctx: Context, wanted: HostSettings) -> str:
     return wanted.tag or ctx.facts.deploy_tag
 
 
-def variables(ctx: Context, wanted: HostSettings, registry: str) -> dict[str, str]:
+def variables(wanted: HostSettings, tag: str, registry: str) -> dict[str, str]:
     """What the release lays over the .env and APP_CONFIG."""
     env = wanted.deploy_env
-    found = {"DEPLOY_TAG": image_tag(ctx, wanted), "DEPLOY_ENV": env, "RAILS_ENV": env}
+    found = {"DEPLOY_TAG": tag, "DEPLOY_ENV": env, "RAILS_ENV": env}
     return {**found, "DOCKER_REGISTRY": registry} if registry else found
 
 

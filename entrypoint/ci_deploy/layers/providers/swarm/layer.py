@@ -76,7 +76,8 @@ class Swarm(Provider[SwarmSettings]):
     def connect(self) -> None:
         """Choose a manager, and understand what is to be deployed."""
         ctx, tree = self.ctx, None
-        variables = asked.variables(ctx, self.settings, self.login.registry)
+        tag = asked.image_tag(ctx, self.settings)
+        variables = asked.variables(self.settings, tag, self.login.registry)
         if ctx.command in {*DEPLOYS, "doctor"}:
             tree = Tree(ctx, compose_files(ctx, self.settings.files), variables)
         self._saw(self.manager.choose())
@@ -85,7 +86,6 @@ class Swarm(Provider[SwarmSettings]):
             ctx.console.warning(f"nodes of the swarm are down: {', '.join(self.stack.down)}.")
         if not tree:
             return
-        tag = asked.image_tag(ctx, self.settings)
         self.wanted_release = read(ctx, self.manager, self.stack, tree, variables, tag)
         for line in self.wanted_release.said:
             ctx.console.warning(line)

@@ -51,7 +51,7 @@ prepare() {
         why="Compose does not accept the files: $(tail -n 1 "$run/compose.errors")"
         return 1
     }
-    wanted_images | sort -u >"$run/wanted"
+    take_promoted && wanted_images | sort -u >"$run/wanted"
     pull_all <"$run/wanted" || return
     forget_login
     pin_all && write_labels "$made" && write_override "$made"
@@ -81,6 +81,15 @@ check_disk() {
             return 1
         }
     done
+}
+
+# take_promoted: images that another environment has proven, by their digests instead of by name.
+take_promoted() {
+    [ -f "$rel/promoted" ] || return 0
+    while read -r svc image replicas; do
+        pinned=$(second "$svc" "$rel/promoted")
+        echo "$svc ${pinned:-$image} $replicas"
+    done <"$made/model" >"$made/model.new" && mv -f "$made/model.new" "$made/model"
 }
 
 # wanted_images: what has to be pulled. A tag of the app may have moved; a database that is there
