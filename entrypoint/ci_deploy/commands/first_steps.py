@@ -96,11 +96,11 @@ def _github(wish: Wish) -> list[str]:
             f"  {_web(wish, '/settings/variables/actions')}",
         ]
     rows += _registry(wish, "ghcr.io")
-    names = " and ".join(wish.environments)
+    names = ", ".join(wish.environments)
     return [
         title,
         *rows,
-        f"The environment {names} gets its approval, or secrets of its own, under",
+        f"Approvals, and secrets of its own, of each environment ({names}):",
         f"  {_web(wish, '/settings/environments')}",
     ]
 
