@@ -20,7 +20,7 @@ x-check: &check
   retries: 2
   start_period: 400ms
   start_interval: 100ms
-x-update: &update {order: start-first, failure_action: ACTION, monitor: 500ms}
+x-update: &update {order: start-first, parallelism: 2, failure_action: ACTION, monitor: 500ms}
 services:
 """
 SERVICE = """
@@ -31,7 +31,7 @@ SERVICE = """
     deploy:
       endpoint_mode: dnsrr
       update_config: *update
-      rollback_config: {monitor: 500ms}
+      rollback_config: {parallelism: 2, monitor: 500ms}
       restart_policy: {delay: 500ms}
 """
 
