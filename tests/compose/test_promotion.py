@@ -120,3 +120,19 @@ def test_source_may_be_on_another_host(app: App) -> None:
     assert done.code == 0, done.output
     assert app.versions(0) == ["good1"]
     assert app.current(0).startswith("good1-")
+
+
+@pytest.mark.parametrize(("more", "code"), [({}, 22), ({"ROLLBACK_ON_FAILURE": "true"}, 23)])
+def test_health_check_counts_for_a_promotion_too(
+    live: App, more: dict[str, str], code: int
+) -> None:
+    production = Production(live)
+    try:
+        assert production.run("promote").code == 0
+        assert live.deploy("good2").code == 0
+        health = {"HEALTHCHECK_URL": "http://127.0.0.1:9/", "HEALTHCHECK_TIMEOUT": "1"}
+        done = production.run("promote", **health, **more)
+        assert done.code == code, done.output
+        assert production.versions == (["good1"] if more else ["good2"])
+    finally:
+        production.remove()

@@ -63,6 +63,7 @@ class Promoted(IntEnum):
     MIGRATE = 200
     COMMAND = 205
     WAKE = 210
+    HEALTH = 220
 
 
 class Outcome(IntEnum):

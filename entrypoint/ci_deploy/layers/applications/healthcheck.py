@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ci_deploy.errors import Problem, Unhealthy, Unreachable
 from ci_deploy.layers.base import Application
-from ci_deploy.layers.priorities import After, Outcome
+from ci_deploy.layers.priorities import After, Outcome, Promoted
 from ci_deploy.run.events import Event, on
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import http_url
@@ -51,6 +51,7 @@ class Healthcheck(Application[HealthcheckSettings]):
 
     # Before the migrations of the application layers nothing can be said, so it comes late.
     @on(Event.POST_DEPLOY, After.HEALTH)
+    @on(Event.PROMOTE, Promoted.HEALTH)
     @on(Event.DEPLOY_SKIPPED, Outcome.HEALTH)
     def check(self) -> None:
         """Ask until it answers well; the last answer is in the message."""
