@@ -96,13 +96,15 @@ def upwards(module: str, text: str) -> list[str]:
 @pytest.mark.parametrize("module", sorted(modules()))
 def test_imports_lead_down(module: str) -> None:
     assert room(module), f"{module} is in no room of HOUSE"
+    named = room(module) != "layers" or module in {"layers", "layers.providers"}
+    assert named, f"{module} needs a line in HOUSE"
     assert upwards(module, modules()[module].read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize(
     ("module", "text"),
     [
-        ("git.order", "from ci_deploy.layers.base import Layer"),
+        ("git.revision", "from ci_deploy.layers.base import Layer"),
         ("net.http", "def get():\n    from ci_deploy.run import context"),
         ("layers.providers.dokku.app", "import ci_deploy.layers.providers.heroku.api"),
         ("process.child", "if TYPE_CHECKING:\n    from ci_deploy.output.relay import Relay"),

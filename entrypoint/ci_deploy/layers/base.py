@@ -1,4 +1,4 @@
-"""Layers: what handles the events. Four kinds; a layer is one class in one file."""
+"""Layers: what handles the events. A layer is one class; three of the four kinds are here."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class NoSettings:
 
 
 class Layer(ABC, Generic[S]):
-    """Handlers and settings of one service. Subclass one of the four kinds below.
+    """Handlers and settings of one service. Subclass one of the kinds.
 
     `trigger` names the setting that switches the layer on.
     """
