@@ -17,6 +17,7 @@ from typing import NoReturn
 from ci_deploy import __version__, ci, commands
 from ci_deploy.commands.assembly import Assembly
 from ci_deploy.commands.options import DEFAULTS, OPTIONS
+from ci_deploy.commands.published import GITHUB
 from ci_deploy.errors import Ending, SettingsError, UsageError
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.process import limits
@@ -28,6 +29,7 @@ from ci_deploy.run.deployment import FLOWS
 from ci_deploy.settings import environ
 from ci_deploy.settings.parsers import suggestion
 
+BUGS = f"https://github.com/{GITHUB}/issues"
 TRACED = (
     "CI_DEBUG_TRACE is on: the runner itself prints every variable, File variables too, before "
     "ci-deploy can hide them. Unset it, delete this job's log and replace the secrets."
@@ -71,6 +73,7 @@ def run(argv: Sequence[str]) -> int:
                 return _end_early(platform, console, known)
             console.line("".join(traceback.format_exception(error)), style.DIM)
             console.line(f"This is a bug in ci-deploy: {error!r}", style.RED)
+            console.line(f"Please report it, with the lines above: {BUGS}", style.RED)
             return 1
 
 

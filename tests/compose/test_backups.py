@@ -171,8 +171,9 @@ def test_dump_that_is_empty_or_fails_stops_the_deploy_before_the_migration(shop:
     app.runs("good2")
 
 
-def test_restore_that_was_killed_is_finished_by_the_next_deploy(shop: Shop) -> None:
-    """The app does not run on half of the data."""
+@pytest.mark.parametrize("by", ["deploy", "restore"])
+def test_restore_that_was_killed_is_finished_by_the_next_run(shop: Shop, by: str) -> None:
+    """The app does not run on half of the data, and what was stopped starts again."""
     app, host = shop.app, shop.host
     assert app.deploy("good2", **MIGRATING).code == 0
     [name] = shop.kept()
@@ -187,7 +188,8 @@ def test_restore_that_was_killed_is_finished_by_the_next_deploy(shop: Shop) -> N
     assert versions(app.containers(0, "app")) == []
     shown = app.run("status", tag="good2")
     assert f"the-restore-of-{name} was left unfinished" in shown.output
-    done = app.deploy("good2", **MIGRATING)
+    words = ("restore", name, "--yes")
+    done = app.run(*words, tag="good2") if by == "restore" else app.deploy("good2", **MIGRATING)
     assert done.code == 0, done.output
     app.runs("good2")
     assert shop.sql("select string_agg(name, ' ') from users") == "Ann Bob"

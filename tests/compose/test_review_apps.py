@@ -129,7 +129,7 @@ networks: {{shared: {{external: true, name: {shared}}}}}
         for words in (
             "app publishes the port 8080",
             "`container_name` shop",
-            f"mounts {app.folder}/data, where the base app is",
+            f"mounts {app.folder}/data, which is in or above the base app's DEPLOY_PATH",
             f"mounts {data}, which containers of other projects have too",
             "the volume `x` is external",
             "`name` shop-data",

@@ -137,7 +137,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(checkout: Checkout) -> N
     [
         (("--yes", "--provider", "docker"), "`docker` is not one of dokku, heroku, compose"),
         (("--yes", "--provider", "dokku"), "Dokku server is not known: add --host"),
-        ((*FLAGS[:-1], "My App"), "--app: `My App` cannot be the name of an app"),
+        ((*FLAGS[:-1], "My App"), "--app: `My App` is no name of an app"),
         ((*FLAGS, "--environments", "a a"), "--environments: name each environment once"),
         ((*FLAGS, "--environments", "a/$(id)"), "--environments: `a/$(id)` cannot be"),
         ((*FLAGS, "--host", "a b"), "--host: "),

@@ -80,7 +80,7 @@ def test_what_somebody_else_builds_now_would_become_what_is_deployed() -> None:
 
 def test_deploy_that_has_replaced_no_container_is_none() -> None:
     """Its exit code is all that Dokku says (faults K1)."""
-    with pytest.raises(DeployFailed, match="it did not go live"):
+    with pytest.raises(DeployFailed, match="Dokku did not start the new release of"):
         go(Server(cid=OLD.cid))
 
 

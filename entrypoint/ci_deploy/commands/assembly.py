@@ -95,7 +95,10 @@ class Assembly:
         return loaded
 
     def check_job(self, command: str, options: argparse.Namespace) -> None:
-        """Before every command that uses a credential. Raises Refused, SkipDeploy."""
+        """Check that this job may run `command`, before any credential is used.
+
+        Raises Refused when it may not, SkipDeploy when there is nothing to do.
+        """
         facts, named = self.ci.context, self.source.text("REVIEW_APP_NAME")
         environment = self.source.text("DEPLOY_ENVIRONMENT") or facts.environment
         sweep = command == "destroy" and options.stale is not None  # which apps, their marks say

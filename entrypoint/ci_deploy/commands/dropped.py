@@ -61,7 +61,9 @@ class Dropped(NamedTuple):
 
     def _remedy(self, wish: Setting) -> str:
         choices = " or ".join(f"`{cls.name}`" for cls in self._able(wish))
-        return f"Set DEPLOY_APPLICATION to {choices}, or APP_DIR to the app's folder, or unset it."
+        name = self.source.spell(wish)
+        where = "or APP_DIR to the app's folder"
+        return f"Set DEPLOY_APPLICATION to {choices}, {where}, or unset {name}."
 
 
 def _asks(wish: Setting, text: str) -> bool:

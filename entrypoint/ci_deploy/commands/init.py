@@ -96,8 +96,8 @@ def _wish(questions: Questions, options: argparse.Namespace, found: Found) -> Wi
     host = ""
     if provider != "heroku":
         known = found.host if provider == found.provider else ""
-        what = "Dokku server" if provider == "dokku" else "Docker host ([user@]host)"
-        host = questions.ask("host", what, known, _host)
+        what = "Dokku server" if provider == "dokku" else "Docker host (user@host)"
+        host = questions.ask("host", what, known, _host if provider == "dokku" else _docker_host)
     app = questions.ask("app", "App", found.app, _app)
     environments = questions.ask(
         "environments", "Environments, the last one by hand", "production", _environments
@@ -134,9 +134,16 @@ def _host(text: str) -> str:
     return text
 
 
+def _docker_host(text: str) -> str:
+    if not server(text).user:
+        message = f"`{text}` does not say who logs in there: `deploy@{text}`."
+        raise ValueError(message)
+    return text
+
+
 def _app(text: str) -> str:
     if not NAME.fullmatch(text):
-        message = f"`{text}` cannot be the name of an app: lower case, digits, `-`, `.`, `_`."
+        message = f"`{text}` is no name of an app: a-z or 0-9 first, then `-`, `.` and `_` too."
         raise ValueError(message)
     return text
 
@@ -145,7 +152,7 @@ def _environments(text: str) -> str:
     found = words(text)
     for name in found:
         if not ENVIRONMENT.fullmatch(name):
-            message = f"`{name}` cannot be the name of an environment: lower case, digits, `-`."
+            message = f"`{name}` is no name of an environment: a-z first, then a-z, 0-9 and `-`."
             raise ValueError(message)
     if not found or len(set(found)) < len(found):
         message = "name each environment once, like `staging production`."

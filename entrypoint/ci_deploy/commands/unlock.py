@@ -17,6 +17,8 @@ def unlock(assembly: Assembly, options: argparse.Namespace) -> int:
     ctx.console.line(f"{ctx.app}: {holder or 'not locked'}", style.BOLD)
     if holder and options.yes:
         ctx.provider.unlock()
+    elif holder and not ctx.provider.unlocks:
+        ctx.console.line("The lock ends with that deploy, however it ends.")
     elif holder:
         ctx.console.line("If that deploy is dead, `ci-deploy unlock --yes` releases its lock.")
     return 0

@@ -140,7 +140,7 @@ class Migrations(Application[F]):
         """`before` or `after` when migrations are ours to run in this run, else empty."""
         if not self.settings.migrate or self.by_platform():
             return ""
-        promoting = self.ctx.command == "promote"  # it builds nothing that could be held back
+        promoting = self.ctx.command == "promote" and not self.ctx.provider.promotes_by_deploy
         return "after" if promoting else self.settings.position or self.ctx.provider.migrate
 
     def coming(self) -> tuple[str, ...] | None:

@@ -26,6 +26,8 @@ class Provider(Layer[S]):
     kind: ClassVar[str] = "provider"
     migrate: ClassVar[str] = "after"  # when migrations run unless MIGRATE says otherwise
     migrates: ClassVar[frozenset[str]] = frozenset({"after"})  # what it can do
+    promotes_by_deploy: ClassVar[bool] = False  # so that commands before traffic are possible
+    unlocks: ClassVar[bool] = True  # a lock may outlive the deploy that has taken it
     name_limit: ClassVar[int] = 63  # characters of an app's name
 
     @abstractmethod

@@ -57,7 +57,8 @@ def backup(ctx: Context, hosts: Hosts, wanted: str) -> None:
     if result.exit_code:
         said = result.lines[-1] if result.lines else "no reason given"
         message = f"the backup has failed, so nothing was migrated: {said}."
-        raise DeployFailed(message, lines=result.lines, shown=True)
+        hint = "Repair that and deploy again; unset BACKUP_BEFORE_MIGRATE to deploy without a dump."
+        raise DeployFailed(message, hint=hint, lines=result.lines, shown=True)
 
 
 def backups(ctx: Context, hosts: Hosts) -> list[Backup]:
@@ -104,4 +105,6 @@ def restore(ctx: Context, hosts: Hosts, name: str) -> None:
         raise OutcomeUnknown(message, hint="Look with `ci-deploy status`; a deploy finishes it.")
     if result.exit_code:
         kinds = {13: Locked, 14: Refused}
-        raise kinds.get(result.exit_code, DeployFailed)(f"{name} was not restored: {said}.")
+        hint = "See above which data is in the database; `ci-deploy status` shows what runs."
+        message = f"the restore of {name} failed: {said}."
+        raise kinds.get(result.exit_code, DeployFailed)(message, hint=hint)

@@ -60,7 +60,7 @@ def as_parts(
 
 
 def digest(parts: Mapping[str, bytes]) -> str:
-    """Tells whether a host has the same: its own `sum_of`. `-` for nothing."""
+    """SHA-256 (hex) over the files of a release, as `sum_of` on the host makes it; `-` for none."""
     if not parts:
         return "-"
     names = [f"files/{name}" for name in parts["list"].decode().splitlines()]

@@ -241,7 +241,9 @@ class Hosts:
         if answer.exit_code == NO_FOLDER:
             path = self._path or "the user's home"
             reason = f"there is no directory {path} on {host}."
-            remedy = f"Make it: ssh {host.server.user}@{host.server.host} mkdir -p {path}"
+            port = "" if host.server.port == 22 else f"-p {host.server.port} "
+            make = f"ssh {port}{host.server.user}@{host.server.host} mkdir -p {self._path}"
+            remedy = f"Make it: {make}" if self._path else "Set it: that user has no home there."
             raise SettingsError(Problem("DEPLOY_PATH", reason, "", remedy))
         if ok is not None and answer.exit_code != ok:
             message = f"{host} cannot be asked (exit code {answer.exit_code}): {last}"

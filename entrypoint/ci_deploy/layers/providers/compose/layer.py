@@ -44,6 +44,7 @@ class Compose(OnHosts):
     unless = "STACK_NAME"  # then the hosts are managers of a swarm
     migrate = "before"
     migrates = frozenset({"before", "after"})
+    promotes_by_deploy = True
 
     def __init__(self, ctx: Context, wanted: ComposeSettings) -> None:
         super().__init__(ctx, wanted)

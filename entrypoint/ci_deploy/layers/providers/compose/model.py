@@ -137,7 +137,7 @@ def model(facts: HostFacts, files: Sequence[bytes], tag: str, *, start_first: bo
         reason = (
             f"nothing is built on the hosts, and {', '.join(unnamed)} has `build` and no `image`."
         )
-        remedy = "Build and push it in a job before, and name it: image: …:${DEPLOY_TAG}"
+        remedy = "Build and push it in an earlier job, and name it: image: …:${DEPLOY_TAG}"
         raise SettingsError(Problem("COMPOSE_FILE", reason, "", remedy))
     if problems:
         raise SettingsError(*problems)

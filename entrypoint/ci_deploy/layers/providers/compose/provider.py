@@ -15,6 +15,7 @@ from ci_deploy.state import Backup, Deployed
 class OnHosts(Provider[ComposeSettings]):
     """A provider of Docker hosts."""
 
+    unlocks = False
     hosts: Hosts
 
     def history(self) -> Sequence[Deployed]:

@@ -43,7 +43,7 @@ def problems(facts: HostFacts, project: str) -> Iterator[Problem]:
         *_exposed(services, networks),
         *_routes(services, {route for owner, route in facts.routes if owner != project}),
     ):
-        reason = f"a review app cannot have it: {reason}"
+        reason = f"not possible in a review app: {reason}"
         yield Problem("COMPOSE_FILE", reason, "", remedy)
 
 
@@ -120,8 +120,8 @@ def _mounts(services: Entry, facts: HostFacts, others: list[Other]) -> Found:
                 continue
             if any(_in(source, top) or _in(top, source) for top in facts.top):
                 yield (
-                    f"{name} mounts {source}, where the base app is.",
-                    "Relative paths are its own: they mean its own directory.",
+                    f"{name} mounts {source}, which is in or above the base app's DEPLOY_PATH.",
+                    "Use a relative path: it means the review app's own directory.",
                 )
             elif not volume.get("read_only") and any(_overlap(source, each) for each in used):
                 yield (

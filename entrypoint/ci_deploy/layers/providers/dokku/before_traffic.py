@@ -92,7 +92,8 @@ class BeforeTraffic:
         )
         if not result.planned and (result.exit_code or not self._replaced()):
             message, hint = answers.reason(result.lines, app)
-            raise DeployFailed(message or "it did not go live.", hint=hint, lines=result.lines)
+            message = message or f"Dokku did not start the new release of {app}."
+            raise DeployFailed(message, hint=hint, lines=result.lines)
         restore()
         return not result.planned
 

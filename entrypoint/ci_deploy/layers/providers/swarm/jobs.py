@@ -54,7 +54,10 @@ class Jobs:
     def process(
         self, service: Service, action: ProcessAction, count: int | None, what: str
     ) -> None:
-        """Scale or restart a service, and wait for it. Raises OutcomeUnknown."""
+        """Start, stop, restart or scale (to `count`) a service; wait up to 600 s. `what`: in words.
+
+        Raises OutcomeUnknown when the command fails or the connection is lost.
+        """
         name = f"{self.manager.stack}_{service.name}"
         before = (service.previous.get("Mode") or {}).get("Replicated") or {}
         wanted = {
@@ -68,7 +71,8 @@ class Jobs:
         result = self.manager.change(["service"], words, what, quiet=False, timeout=600.0)
         if result.exit_code:
             message = f"{what} failed with exit code {result.exit_code}."
-            raise OutcomeUnknown(message, lines=result.lines)
+            hint = "`ci-deploy status` shows what runs."
+            raise OutcomeUnknown(message, hint=hint, lines=result.lines)
 
     def logs(self, stack: Stack, service: str, *, lines: int, follow: bool) -> None:
         """Show what services have written. Raises NoService, DeployFailed."""

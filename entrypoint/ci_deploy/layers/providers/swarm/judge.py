@@ -100,7 +100,7 @@ def judge(stack: Stack, name: str, release: str) -> Judged:
 def _another(stack: Stack, service: Service, tasks: Sequence[Task]) -> Judged:
     """A service that has another release's specification: by a rollback, or by somebody else."""
     had = [task for task in tasks if not service.made(task)]
-    runs = f"it was given {service.release or 'what is not ours'}"
+    runs = f"it runs {service.release or 'what ci-deploy has not deployed'} now"
     state, text = {
         "rollback_started": (State.ROLLING_BACK, "is being rolled back"),
         "rollback_completed": (State.ROLLED_BACK, "was rolled back"),

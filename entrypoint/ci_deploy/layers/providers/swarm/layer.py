@@ -45,6 +45,7 @@ class Swarm(Provider[SwarmSettings]):
     trigger = "STACK_NAME"
     migrate = "before"
     migrates = frozenset({"before", "after"})
+    unlocks = False
 
     def __init__(self, ctx: Context, wanted: SwarmSettings) -> None:
         super().__init__(ctx, wanted)
@@ -109,8 +110,8 @@ class Swarm(Provider[SwarmSettings]):
         if answer.exit_code == REFUSED:
             raise self.manager.refused(self.login, lines)
         if missing := [e.removeprefix("missing ") for e in lines if e.startswith("missing ")]:
-            message = f"there is no image {', '.join(missing)} in its registry."
-            raise DeployFailed(message, hint="Push it in a job before, or check DEPLOY_TAG.")
+            message = f"not in the registry: {', '.join(missing)}."
+            raise DeployFailed(message, hint="Push it in an earlier job, or check DEPLOY_TAG.")
 
     @on(Event.CONFIGURE, Configure.CONNECT)
     def look(self) -> None:

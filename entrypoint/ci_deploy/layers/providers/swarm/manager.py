@@ -190,18 +190,19 @@ class Manager:
 
         Raises Locked, DeployFailed.
         """
-        from ci_deploy.layers.providers.swarm.waiting import wait_for
+        from ci_deploy.layers.providers.swarm.waiting import has, wait_for
 
         read, write = os.pipe()
         try:
             command = self._command(["lock"], [str(seconds), who], read)
             with self._ctx.runner.serve(command) as child:
                 said = wait_for(child, drain, self._ctx, seconds)
-                if "locked" not in said:
-                    holder = said.partition("waiting for ")[2].splitlines()
-                    if "busy" in said:
-                        message = f"{self.stack} is being deployed by {holder[0]}."
-                        raise Locked(message, hint="LOCK_TIMEOUT says how long to wait.")
+                if not has(said, "locked"):
+                    holder = [*said.partition("waiting for ")[2].splitlines(), ""][0]
+                    if has(said, "busy"):
+                        by = holder or "another job"
+                        message = f"{self.stack} is locked, and was for {seconds} s: {by}."
+                        raise Locked(message, hint="LOCK_TIMEOUT is the wait in seconds.")
                     message = f"the lock on {self} cannot be taken: {said.strip() or 'no answer'}"
                     raise DeployFailed(message)
                 yield

@@ -45,7 +45,7 @@ def read(
     facts, said, host = _parts(answer.text)
     if not said.get("compose"):
         message = f"there is no `docker compose` (version 2 or newer) on {manager}."
-        hint = "It reads the compose files: https://docs.docker.com/compose/install/linux/"
+        hint = "Install the Compose plugin: https://docs.docker.com/compose/install/linux/"
         raise ToolMissing(message, hint=hint)
     if not facts.model:
         reason = said.get("refused") or answer.errors or "it gives no reason"

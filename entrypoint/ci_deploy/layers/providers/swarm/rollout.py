@@ -119,7 +119,7 @@ def failure(found: Sequence[Judged], release: str) -> DeployError | None:
     text = "\n".join(str(each) for each in found)
     lines = tuple(dict.fromkeys(line for each in bad for line in each.trouble))
     if State.BROKEN in states:
-        hint = "Deploy a release that works, or see `docker service ps` on a manager."
+        hint = "Deploy a release that works, or look on a manager: `docker stack ps NAME`."
         return DeployFailed(
             f"neither {release} nor what was before runs:\n{text}", hint=hint, lines=lines
         )
@@ -134,7 +134,9 @@ def failure(found: Sequence[Judged], release: str) -> DeployError | None:
         )
         return DeployFailed(f"the engine has paused the update:\n{text}", hint=hint, lines=lines)
     if states & {State.OVERTAKEN, State.GONE}:
-        return DeployFailed(f"somebody else has changed the stack meanwhile:\n{text}", lines=lines)
+        hint = "Let only one pipeline deploy a stack at a time, then run this job again."
+        message = f"another deploy changed the stack before {release} was verified:\n{text}"
+        return DeployFailed(message, hint=hint, lines=lines)
     if any(each.trouble for each in bad) and not any(each.going for each in bad):
         hint = "The engine goes on trying. Deploy a release that works, or `ci-deploy rollback`."
         return DeployFailed(f"{release} does not come up:\n{text}", hint=hint, lines=lines)

@@ -11,11 +11,16 @@ from ci_deploy.run.context import Context
 PATIENCE = 30.0  # seconds for an answer beyond the time that the host itself waits
 
 
+def has(said: str, word: str) -> bool:
+    """Whether the program says it: a line of its own, since others hold names from outside."""
+    return word in said.splitlines()
+
+
 def wait_for(child: Child, drain: Callable[[int], str], ctx: Context, seconds: int) -> str:
     """What it says until it holds the lock, or ends. Raises Cancelled."""
     said, told = "", False
     until = time.monotonic() + seconds + PATIENCE
-    while "locked" not in said and time.monotonic() < until:
+    while not has(said, "locked") and time.monotonic() < until:
         alive = child.alive
         said += drain(child.out)
         if "waiting for " in said and not told:
@@ -23,6 +28,6 @@ def wait_for(child: Child, drain: Callable[[int], str], ctx: Context, seconds: i
             ctx.console.indent(said.strip().splitlines()[0])
         if not alive:
             break
-        if "locked" not in said:
+        if not has(said, "locked"):
             ctx.cancellation.sleep(0.05)
     return said

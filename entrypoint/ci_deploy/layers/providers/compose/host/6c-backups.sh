@@ -41,7 +41,7 @@ LOAD_MYSQL=$MYSQL'
 # server_of SERVICE: the container of a database; the first that runs.
 server_of() {
     found=$(containers '{{.ID}}' --filter status=running --filter "label=com.docker.compose.service=$1" | head -n 1)
-    [ -n "$found" ] || { say "$1 does not run" && false; }
+    [ -n "$found" ] || { say "$1 is not running" && false; }
 }
 
 # dump SERVICE KIND NAME: into backups/NAME.sql.gz. Neither end of a pipe may fail unseen: the server's
@@ -146,7 +146,13 @@ restore() {
     }
     run=$(mktemp -d "$home/.in.XXXXXX") || exit 1
     trap 'rm -rf "$run"' EXIT
-    put "$home/restoring" "$2" && finish_restore
+    # What an unfinished one has stopped has to start again; its dump is of the same database only
+    # when it is the same restore.
+    same=
+    [ "$(head -n 1 "$home/restoring" 2>/dev/null)" != "$2" ] || same='|before'
+    known=$(grep -E "^(stopped$same) " "$home/restoring" 2>/dev/null)
+    put "$home/restoring" "$2${known:+
+$known}" && finish_restore
 }
 
 # finish_restore: from the beginning, since each of its steps may be done twice.
@@ -168,7 +174,7 @@ finish_restore() {
         say "! $name could not be restored: $said"
         restored=1
         if [ "$before" = - ] || ! fill "$base/backups/$app/$before"; then
-            say "! $svc is in between now, so the app stays stopped"
+            say "! $svc is only partly restored, so the app stays stopped"
             return 1
         fi
         say "! what was there before ($before) is there again"
