@@ -209,6 +209,12 @@ def test_inputs_reach_us_under_a_name_that_no_variable_overrides(name: str) -> N
         assert variables["INPUT_DEPLOY_ENVIRONMENT"] == job["environment"]["name"]
 
 
+@pytest.mark.parametrize("name", ["action.yml", *actions()])
+def test_actions_have_no_expression_in_what_is_only_read(name: str) -> None:
+    """GitHub refuses the whole action: "expressions are not allowed here"."""
+    assert "${{" not in (ROOT / name).read_text()
+
+
 def test_every_input_of_a_template_is_used() -> None:
     for name in templates():
         text = (ROOT / name).read_text()

@@ -33,7 +33,7 @@ class DeploymentsSettings(NotifierSettings):
 
     token: str = setting(
         "DEPLOYMENTS_TOKEN",
-        "Token that may write deployments: `${{ github.token }}`; not in a job that has an "
+        "Token that may write deployments: `github.token`; not in a job that has an "
         "`environment:`, since GitHub makes one itself",
         default="",
         secret=True,

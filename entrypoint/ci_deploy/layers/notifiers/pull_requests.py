@@ -41,7 +41,7 @@ class PullRequestSettings(NotifierSettings):
 
     token: str = setting(
         "COMMENT_TOKEN",
-        "Token that may comment: GitHub's own `${{ github.token }}`, a project token on GitLab",
+        "Token that may comment: GitHub's own `github.token`, a project token on GitLab",
         default="",
         secret=True,
     )
