@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 from pathlib import Path
@@ -105,5 +106,7 @@ def commit(client: Client, repo: Path, files: Mapping[str, str]) -> str:
         target.write_text(text, encoding="utf-8")
         target.chmod(0o755 if text.startswith("#!") else 0o644)
     client.git(repo, "add", "--all")
-    client.git(repo, "commit", "--quiet", "--allow-empty", "--message", "change")
+    # Two tests with the same files in the same second would have the same commit.
+    message = f"change {secrets.token_hex(4)}"
+    client.git(repo, "commit", "--quiet", "--allow-empty", "--message", message)
     return client.git(repo, "rev-parse", "HEAD").stdout.strip()
