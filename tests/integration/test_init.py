@@ -139,7 +139,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(checkout: Checkout) -> N
         (("--yes", "--provider", "dokku"), "Dokku server is not known: add --host"),
         ((*FLAGS[:-1], "My App"), "--app: `My App` is no name of an app"),
         ((*FLAGS, "--environments", "a a"), "--environments: name each environment once"),
-        ((*FLAGS, "--environments", "a/$(id)"), "--environments: `a/$(id)` cannot be"),
+        ((*FLAGS, "--environments", "a/$(id)"), "--environments: `a/$(id)` is no name"),
         ((*FLAGS, "--host", "a b"), "--host: "),
         ((), "is not known: add --provider, or run it on a terminal"),
     ],
