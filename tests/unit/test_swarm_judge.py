@@ -41,7 +41,7 @@ def proven(stack: Stack, release: str, revision: str = "f00") -> list[Kept]:
         ("no-node", "good2-3cbbd7", State.WAITING, "no suitable node"),
         ("paused", "bad1-e748bb", State.PAUSED, "the engine has paused the update"),
         ("rolled-back", "crash1-000000", State.ROLLED_BACK, "was rolled back"),
-        ("first", "good9-000000", State.OVERTAKEN, "it was given good1-aef333"),
+        ("first", "good9-000000", State.OVERTAKEN, "it runs good1-aef333"),
         ("job-failed", "good1-6f732f", State.GOOD, "1 of 1 tasks run"),
     ],
 )
