@@ -19,6 +19,7 @@ from ci_deploy.git.committed import Entry
 from ci_deploy.layers.base import Application
 from ci_deploy.layers.priorities import After, Configure
 from ci_deploy.process.child import seclude
+from ci_deploy.process.runner import STANDARD_PATH
 from ci_deploy.run.events import Event, on
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import suggestion
@@ -41,7 +42,6 @@ WHEN = {
 }
 NAMES = [event.value for event in Event]
 OUTCOMES = frozenset(Event) - WHEN.keys()
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 DEPLOYS = {"deploy", "review"}
 LINE = 200  # bytes of a first line that are looked at
@@ -216,7 +216,7 @@ class Hooks(Application[HooksSettings]):
             and not name.startswith("INPUT_")
             and ctx.redactor.text(value) == value
         }
-        return {"PATH": PATH, "TMPDIR": "/tmp", **theirs, **facts}  # noqa: S108 - not our private one
+        return {"PATH": STANDARD_PATH, "TMPDIR": "/tmp", **theirs, **facts}  # noqa: S108 - not our private one
 
 
 def _first_line(path: Path) -> bytes:

@@ -126,8 +126,7 @@ class Compose(OnHosts):
         self.connect()
         for host in self.hosts.all:
             ctx.console.indent(f"{host}: {host.facts.path}")
-        if self.settings.email:
-            ctx.console.indent("DOCKER_EMAIL is not used: Docker needs none since 17.06.")
+        wants.mention(ctx, self.settings)
 
     @on(Event.CONFIGURE, Configure.COMPARE)
     def compare(self) -> None:

@@ -36,3 +36,9 @@ def problems(ctx: Context, wanted: HostSettings, *, deploys: bool) -> Iterator[P
         yield Problem("DOCKER_PASS", "there is a line end in it.")
     if names := unusable(ctx.app_config):
         yield Problem("APP_CONFIG", f"Compose cannot set {', '.join(names)}.")
+
+
+def mention(ctx: Context, wanted: HostSettings) -> None:
+    """Say which settings have no effect."""
+    if wanted.email:
+        ctx.console.indent("DOCKER_EMAIL is not used: Docker needs none since 17.06.")

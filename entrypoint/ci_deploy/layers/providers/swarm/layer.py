@@ -121,8 +121,7 @@ class Swarm(Provider[SwarmSettings]):
             self._cannot("have review apps" if ctx.review else "promote")
         self.connect()
         ctx.console.indent(f"{self.manager}: stack {self.name_of_stack}")
-        if self.settings.email:
-            ctx.console.indent("DOCKER_EMAIL is not used: Docker needs none since 17.06.")
+        asked.mention(ctx, self.settings)
 
     @on(Event.CONFIGURE, Configure.COMPARE)
     def compare(self) -> None:
