@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, NamedTuple
 
 
@@ -209,3 +209,13 @@ def exit_codes() -> list[tuple[str, str, str]]:
     ]
     rows.append(("130, 143", Cancelled.__name__, " ".join((Cancelled.__doc__ or "").split())))
     return rows
+
+
+def together(errors: Sequence[DeployError]) -> DeployError:
+    """Several errors as one, of the first one's kind."""
+    first, *others = errors
+    if not others:
+        return first
+    message = "\n".join(error.message for error in errors)
+    hint = "\n".join(dict.fromkeys(error.hint for error in errors if error.hint))
+    return type(first)(message, hint=hint) if not isinstance(first, SettingsError) else first

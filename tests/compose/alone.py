@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ci_deploy.layers.providers.compose.hosts import host_program
-from ci_deploy.layers.providers.compose.release import command_file, tar
+from ci_deploy.layers.providers.docker.release import command_file, tar
 from ci_deploy.settings.parsers import NOTHING
 from tests.support import ROOT, until
 

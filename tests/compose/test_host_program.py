@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from ci_deploy.layers.providers.compose.facts import read_facts
-from ci_deploy.layers.providers.compose.files import digest
 from ci_deploy.layers.providers.compose.hosts import host_program
+from ci_deploy.layers.providers.docker.files import digest
 from tests.compose.alone import APP, REPOSITORY, SERVICES, Alone
 from tests.support import until
 

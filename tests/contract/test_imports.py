@@ -31,8 +31,8 @@ run
 layers.priorities
 layers.base
 layers.providers.base layers.providers.methods
-layers.providers.compose layers.providers.dokku layers.providers.heroku
-layers.providers.swarm
+layers.providers.docker
+layers.providers.compose layers.providers.dokku layers.providers.heroku layers.providers.swarm
 layers.applications layers.third_parties layers.notifiers
 layers
 commands

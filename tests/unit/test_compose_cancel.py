@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ci_deploy.layers.providers.compose.hosts import Host
-from ci_deploy.layers.providers.compose.login import Login
 from ci_deploy.layers.providers.compose.run import HostRun, Order
+from ci_deploy.layers.providers.docker.login import Login
 from ci_deploy.net.ssh.server import server
 
 

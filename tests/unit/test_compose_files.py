@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ci_deploy.errors import SettingsError
-from ci_deploy.layers.providers.compose.files import compose_files
+from ci_deploy.layers.providers.docker.files import compose_files
 
 
 class _Ctx:

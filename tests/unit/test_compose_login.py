@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ci_deploy.layers.providers.compose.login import Login, image_prefix
+from ci_deploy.layers.providers.docker.login import Login, image_prefix
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from ci_deploy.errors import SettingsError
 from ci_deploy.layers.providers.compose.explain import dropped
 from ci_deploy.layers.providers.compose.facts import HostFacts, read_facts
-from ci_deploy.layers.providers.compose.model import Model, Service, model
+from ci_deploy.layers.providers.docker.model import Model, Service, model
 
 DONE = "service_completed_successfully"
 

@@ -13,9 +13,10 @@ import pytest
 
 from ci_deploy.errors import SettingsError
 from ci_deploy.layers.providers.compose.facts import read_facts
-from ci_deploy.layers.providers.compose.files import ComposeFile
-from ci_deploy.layers.providers.compose.mentioned import mentioned
-from ci_deploy.layers.providers.compose.named import Tree, bring
+from ci_deploy.layers.providers.compose.named import bring
+from ci_deploy.layers.providers.docker.files import ComposeFile
+from ci_deploy.layers.providers.docker.mentioned import mentioned
+from ci_deploy.layers.providers.docker.tree import Tree
 from tests.support import Checkout
 
 PATH = "/srv/shop"

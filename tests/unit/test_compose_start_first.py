@@ -13,8 +13,8 @@ from ci_deploy.layers.providers.compose.checks import check_image_volumes
 from ci_deploy.layers.providers.compose.explain import explain
 from ci_deploy.layers.providers.compose.facts import HostFacts, read_facts
 from ci_deploy.layers.providers.compose.hosts import Host
-from ci_deploy.layers.providers.compose.model import Model, model
-from ci_deploy.layers.providers.compose.release import start_first_plan
+from ci_deploy.layers.providers.docker.model import Model, model
+from ci_deploy.layers.providers.docker.release import start_first_plan
 from ci_deploy.net.ssh.server import server
 from ci_deploy.run.context import Context
 

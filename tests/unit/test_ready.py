@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ci_deploy.errors import DeployError, Unauthorized, Unreachable
-from ci_deploy.layers.providers.compose.hosts import together
+from ci_deploy.errors import DeployError, Unauthorized, Unreachable, together
 
 
 def test_several_errors_are_told_in_one_of_the_kind_of_the_first() -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ci_deploy.ci.origin import SAFE, configured
 from ci_deploy.layers.applications.django import Django
 from ci_deploy.layers.applications.rails import Rails
-from ci_deploy.layers.providers.compose.settings import DEFAULT_FILES
+from ci_deploy.layers.providers.docker.settings import DEFAULT_FILES
 from ci_deploy.run.context import Context
 
 REMOTE = re.compile(r"(?:\w+://)?(?:[^@/]+@)?([\w.-]+)(?::\d+)?[:/](.+?)(?:\.git)?/?")

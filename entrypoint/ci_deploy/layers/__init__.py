@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 import sys
 from collections.abc import Iterator
@@ -32,8 +33,9 @@ def _modules() -> Iterator[Any]:
     for kind in KINDS:
         package = importlib.import_module(f"ci_deploy.layers.{kind}")
         for info in pkgutil.iter_modules(package.__path__):
-            inside = ".layer" if info.ispkg else ""
-            yield importlib.import_module(f"{package.__name__}.{info.name}{inside}")
+            name = f"{package.__name__}.{info.name}" + (".layer" if info.ispkg else "")
+            if importlib.util.find_spec(name):  # some folders only have what others share
+                yield importlib.import_module(name)
 
 
 def _layers_of(module: Any) -> Iterator[LayerClass]:

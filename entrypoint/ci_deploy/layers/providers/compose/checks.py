@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from ci_deploy.errors import DeployError, Problem, SettingsError, ToolMissing, Unauthorized
 from ci_deploy.layers.providers.compose.hosts import Host
-from ci_deploy.layers.providers.compose.model import Model
-from ci_deploy.layers.providers.compose.start_first import unnamed_volume
+from ci_deploy.layers.providers.docker.model import Model
+from ci_deploy.layers.providers.docker.start_first import unnamed_volume
 from ci_deploy.run.context import Context
 from ci_deploy.state import Live
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ci_deploy.layers.providers.compose.history import last_switch
 from ci_deploy.layers.providers.compose.hosts import Host
-from ci_deploy.layers.providers.compose.model import Model, Service
+from ci_deploy.layers.providers.docker.model import Model, Service
 from ci_deploy.run.context import Context
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ci_deploy.layers.providers.docker.model import Description, read_description
 from ci_deploy.state import Live
 
 
@@ -82,7 +83,7 @@ class Known(NamedTuple):
 
 
 @dataclass
-class HostFacts:
+class HostFacts(Description):
     """One host's answer. Of a host that never heard of the app most of it is empty."""
 
     path: str = ""
@@ -93,9 +94,6 @@ class HostFacts:
     kills: bool = False  # logind ends everything when we log out
     engine: list[str] = field(default_factory=list)  # its complaint
     refused: list[str] = field(default_factory=list)  # Compose's complaint about the files
-    model: str = ""  # with the release's environment
-    written: str = ""  # the same files before any variable is replaced, where Compose can tell
-    all: str = ""  # else with what is in profiles
     here: set[str] = field(default_factory=set)  # names of DEPLOY_PATH that containers have
     there: dict[str, str] = field(
         default_factory=dict
@@ -157,10 +155,8 @@ class HostFacts:
 
 def read_facts(text: str) -> HostFacts:
     """Read an answer; lines that are not understood are left out."""
-    head, _, model = text.partition("\nmodel\n")
-    model, _, everything = model.partition("\nall\n")
-    model, _, written = model.partition("\nraw\n")
-    facts = HostFacts(model=model, written=written, all=everything)
+    head, found = read_description(text)
+    facts = HostFacts(**vars(found))
     for line in head.splitlines():
         key, _, value = line.partition(" ")
         with contextlib.suppress(ValueError, IndexError, KeyError, TypeError):

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from ci_deploy.errors import DeployError, Problem, SettingsError, Unreachable
+from ci_deploy.errors import DeployError, Problem, SettingsError, Unreachable, together
 from ci_deploy.layers.providers.compose.facts import HostFacts, ReviewDir, read_facts, review_dir
-from ci_deploy.layers.providers.compose.files import digest
-from ci_deploy.layers.providers.compose.release import tar
+from ci_deploy.layers.providers.docker.files import digest
+from ci_deploy.layers.providers.docker.release import tar
 from ci_deploy.net.ssh.client import Ssh, quoted
-from ci_deploy.net.ssh.server import Server, server
+from ci_deploy.net.ssh.server import Server
 from ci_deploy.process.program import Change, Command, Result
 from ci_deploy.process.runner import Runner
 
@@ -53,11 +53,6 @@ class Host:
 
     def __str__(self) -> str:
         return str(self.server)
-
-
-def servers(texts: Sequence[str], user: str, port: int) -> list[Server]:
-    """SERVER_HOST; what a host says of user and port wins over SERVER_USER and SERVER_PORT."""
-    return [server(text, user=user, port=port) for text in texts]
 
 
 class Hosts:
@@ -248,16 +243,6 @@ class Hosts:
         if ok is not None and answer.exit_code != ok:
             message = f"{host} cannot be asked (exit code {answer.exit_code}): {last}"
             raise DeployError(message)
-
-
-def together(errors: Sequence[DeployError]) -> DeployError:
-    """Several errors as one, of the first one's kind."""
-    first, *others = errors
-    if not others:
-        return first
-    message = "\n".join(error.message for error in errors)
-    hint = "\n".join(dict.fromkeys(error.hint for error in errors if error.hint))
-    return type(first)(message, hint=hint) if not isinstance(first, SettingsError) else first
 
 
 def _renewed(

@@ -15,17 +15,18 @@ from typing import Any, ClassVar
 from ci_deploy.errors import OutcomeUnknown, Problem, SkipDeploy
 from ci_deploy.layers.priorities import Configure
 from ci_deploy.layers.providers.compose import checks, history, promotion, review
-from ci_deploy.layers.providers.compose import wanted as wants
 from ci_deploy.layers.providers.compose.explain import change, dropped, explain
-from ci_deploy.layers.providers.compose.files import compose_files
-from ci_deploy.layers.providers.compose.hosts import Hosts, servers
-from ci_deploy.layers.providers.compose.login import login
-from ci_deploy.layers.providers.compose.model import Model, model, need_service
-from ci_deploy.layers.providers.compose.named import Brought, Tree, bring
+from ci_deploy.layers.providers.compose.hosts import Hosts
+from ci_deploy.layers.providers.compose.named import Brought, bring
 from ci_deploy.layers.providers.compose.provider import OnHosts
-from ci_deploy.layers.providers.compose.release import Release, command_file, make_release
 from ci_deploy.layers.providers.compose.run import HostRun, Order
 from ci_deploy.layers.providers.compose.settings import ComposeSettings
+from ci_deploy.layers.providers.docker import options
+from ci_deploy.layers.providers.docker.files import compose_files
+from ci_deploy.layers.providers.docker.login import login
+from ci_deploy.layers.providers.docker.model import Model, model, need_service
+from ci_deploy.layers.providers.docker.release import Release, command_file, make_release
+from ci_deploy.layers.providers.docker.tree import Tree
 from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import Event, on
@@ -49,9 +50,12 @@ class Compose(OnHosts):
     def __init__(self, ctx: Context, wanted: ComposeSettings) -> None:
         super().__init__(ctx, wanted)
         self.ssh = Ssh(ctx, wanted)
-        where = servers(wanted.hosts, wanted.user, wanted.port)
         self.hosts = Hosts(
-            self.ssh, ctx.runner, where, wanted.path, lambda: ctx.review.name if ctx.review else ""
+            self.ssh,
+            ctx.runner,
+            wanted.servers,
+            wanted.path,
+            lambda: ctx.review.name if ctx.review else "",
         )
         self.model = Model()
         self.brought = Brought(NOTHING)
@@ -65,7 +69,7 @@ class Compose(OnHosts):
     def problems(self) -> Iterable[Problem]:
         yield from self.ssh.prepare()
         deploys = self.ctx.command in DEPLOYS - {"promote"}  # which has the source's tag
-        yield from wants.problems(self.ctx, self.settings, deploys=deploys)
+        yield from options.problems(self.ctx, self.settings, deploys=deploys)
 
     def begin(self) -> None:
         self.hosts.open()
@@ -81,11 +85,11 @@ class Compose(OnHosts):
     @property
     def tag(self) -> str:
         """What `${DEPLOY_TAG}` means."""
-        return self.source.tag if self.source else wants.image_tag(self.ctx, self.settings)
+        return self.source.tag if self.source else options.image_tag(self.ctx, self.settings)
 
     def _variables(self) -> dict[str, str]:
         """What the release lays over the .env and APP_CONFIG."""
-        variables = wants.variables(self.settings, self.tag, self._login.registry)
+        variables = options.variables(self.settings, self.tag, self._login.registry)
         if wanted := self.ctx.review:
             variables |= review.variables(wanted, self.ctx.facts)
         return variables
@@ -126,7 +130,7 @@ class Compose(OnHosts):
         self.connect()
         for host in self.hosts.all:
             ctx.console.indent(f"{host}: {host.facts.path}")
-        wants.mention(ctx, self.settings)
+        options.mention(ctx, self.settings)
 
     @on(Event.CONFIGURE, Configure.COMPARE)
     def compare(self) -> None:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator
-from pathlib import Path
-
 from ci_deploy.errors import DeployFailed, NoService
 from ci_deploy.layers.providers.compose.hosts import Hosts
+from ci_deploy.layers.providers.docker.held import open_until_we_end
 from ci_deploy.run.context import Context
 
 
@@ -28,16 +24,3 @@ def show(ctx: Context, hosts: Hosts, service: str, *, lines: int, follow: bool) 
         if result.exit_code:
             message = f"{host} cannot show the log of {ctx.app} (exit code {result.exit_code})."
             raise DeployFailed(message, lines=result.lines, shown=True)
-
-
-@contextlib.contextmanager
-def open_until_we_end(path: Path) -> Iterator[Path]:
-    """A file to read from that ends when we do, however we end: what follows a log on a host, and
-    may have nothing to say for days, learns so that nobody listens."""
-    os.mkfifo(path, 0o600)
-    writer = os.open(path, os.O_RDWR)
-    try:
-        yield path
-    finally:
-        os.close(writer)
-        path.unlink()

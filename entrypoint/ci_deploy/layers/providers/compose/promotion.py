@@ -12,8 +12,8 @@ from typing import NamedTuple
 from ci_deploy.errors import Locked, Problem, Refused, SettingsError
 from ci_deploy.layers.providers.compose.facts import HostFacts
 from ci_deploy.layers.providers.compose.hosts import Hosts
-from ci_deploy.layers.providers.compose.model import Model
 from ci_deploy.layers.providers.compose.settings import Place
+from ci_deploy.layers.providers.docker.model import Model
 from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.net.ssh.server import Server, server
 from ci_deploy.run.context import Context

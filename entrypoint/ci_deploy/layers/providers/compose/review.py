@@ -11,8 +11,8 @@ from ci_deploy.errors import DeployFailed, Locked, Problem, Refused, SettingsErr
 from ci_deploy.layers.providers.compose import sharing
 from ci_deploy.layers.providers.compose.facts import ReviewDir
 from ci_deploy.layers.providers.compose.hosts import Host, Hosts
-from ci_deploy.layers.providers.compose.model import read_json
-from ci_deploy.layers.providers.compose.named import Tree
+from ci_deploy.layers.providers.docker.model import read_json
+from ci_deploy.layers.providers.docker.tree import Tree
 from ci_deploy.run.context import Context
 from ci_deploy.run.review_app import ReviewApp, guard_addresses
 

@@ -12,11 +12,11 @@ from typing import NamedTuple
 from ci_deploy.errors import DeployFailed, OutcomeUnknown, Unauthorized, Unreachable
 from ci_deploy.layers.providers.compose.following import PATIENCE, Following
 from ci_deploy.layers.providers.compose.hosts import Host, Hosts
-from ci_deploy.layers.providers.compose.login import Login
 from ci_deploy.layers.providers.compose.outcome import failure
-from ci_deploy.layers.providers.compose.release import deployment_facts, members, tar
 from ci_deploy.layers.providers.compose.settings import ComposeSettings
 from ci_deploy.layers.providers.compose.watch import End, Watch
+from ci_deploy.layers.providers.docker.login import Login
+from ci_deploy.layers.providers.docker.release import deployment_facts, members, tar
 from ci_deploy.run.context import Context
 from ci_deploy.state import Ran
 

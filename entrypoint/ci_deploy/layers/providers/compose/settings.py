@@ -2,47 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
-from ci_deploy.net.ssh.client import SshSettings
+from ci_deploy.layers.providers.docker.settings import HostSettings
 from ci_deploy.net.ssh.server import server
 from ci_deploy.settings import setting, settings
-from ci_deploy.settings.parsers import words
-
-# The first of these that exists in the checkout: for production, else in the order of Compose.
-FOR_PRODUCTION = (
-    "docker-compose.production.yml",
-    "compose.production.yaml",
-    "docker-compose.production.yaml",
-    "compose.production.yml",
-)
-DEFAULT_FILES = (
-    *FOR_PRODUCTION,
-    "compose.yaml",
-    "compose.yml",
-    "docker-compose.yml",
-    "docker-compose.yaml",
-)
-
-
-def hosts(text: str) -> tuple[str, ...]:
-    """One or several `[user@]host[:port]`. Raises ValueError for anything else, and for doubles."""
-    found = words(text)
-    for each in found:
-        server(each)
-    if len(set(found)) < len(found):
-        message = "a host is in it twice."
-        raise ValueError(message)
-    return found
-
-
-def folder(text: str) -> str:
-    """A directory on the host. Raises ValueError for characters that Compose would interpret."""
-    if re.search(r'[\x00-\x1f"\\$:]', text):
-        message = f"`{text}` is no directory that Compose could work in."
-        raise ValueError(message)
-    return text.removeprefix("~/").rstrip("/") or "/"
 
 
 class Place(NamedTuple):
@@ -61,97 +25,6 @@ def place(text: str) -> Place:
     if host:
         server(host)
     return Place(host, path.removeprefix("~/").rstrip("/") or "/")
-
-
-def paths(text: str) -> tuple[str, ...]:
-    """Paths inside the repository. Raises ValueError for others."""
-    found = words(text)
-    for each in found:
-        if each.startswith(("/", "-")) or ".." in each.split("/"):
-            message = f"`{each}` is not a path inside the repository."
-            raise ValueError(message)
-    return tuple(each.removeprefix("./") for each in found)
-
-
-@settings
-class HostSettings(SshSettings):
-    """Settings of Docker hosts and of an app on them, however it is run there."""
-
-    hosts: tuple[str, ...] = setting(
-        "SERVER_HOST",
-        "The Docker host, or several: `[user@]host[:port]`",
-        example="deploy@www.example.com",
-        parse=hosts,
-    )
-    port: int = setting("SERVER_PORT", "Port of ssh on the hosts", default=22)
-    user: str = setting(
-        "SERVER_USER",
-        "User on the hosts; may use Docker there",
-        default="",
-        default_help="the one in SERVER_HOST",
-        pattern=r"[A-Za-z0-9_][A-Za-z0-9_.-]*",
-    )
-    path: str = setting(
-        "DEPLOY_PATH",
-        "The app's directory on the hosts: where a `.env` made by hand is, and what relative paths "
-        "in the compose files mean",
-        default="",
-        default_help="the user's home, `/home/$SERVER_USER`",
-        parse=folder,
-    )
-    tag: str = setting(
-        "DEPLOY_TAG",
-        "The tag of the images to deploy, `${DEPLOY_TAG}` in the compose files",
-        default="",
-        default_help="`<build number>_<first seven of the sha>`, what `ci-deploy tag` prints",
-        pattern=r"\w[\w.-]{0,127}",
-    )
-    deploy_env: str = setting(
-        "DEPLOY_ENV",
-        "`RAILS_ENV` of one-off commands and of the compose files",
-        default="production",
-        pattern=r"[\w.-]+",
-    )
-    files: tuple[str, ...] = setting(
-        "COMPOSE_FILE",
-        "The compose file in the repository, or several",
-        default=(),
-        default_help="the first that exists of " + ", ".join(f"`{name}`" for name in DEFAULT_FILES),
-        parse=paths,
-    )
-    run_service: str = setting(
-        "COMPOSE_RUN_SERVICE",
-        "The service in which one-off commands and migrations run",
-        default="app",
-        pattern=r"[A-Za-z0-9][\w.-]*",
-    )
-    registry: str = setting(
-        "DOCKER_REGISTRY",
-        "The registry to log in to, like `registry.example.com`",
-        default="",
-        default_help="Docker Hub; on GitLab without DOCKER_USER the project's own registry",
-        pattern=r"[A-Za-z0-9][\w.:/-]*",
-    )
-    registry_user: str = setting("DOCKER_USER", "User at the registry", default="")
-    registry_password: str = setting(
-        "DOCKER_PASS", "Password or token at the registry", default="", secret=True
-    )
-    email: str = setting(
-        "DOCKER_EMAIL", "Accepted, but not used: Docker needs none since 17.06", default=""
-    )
-    health_timeout: int = setting(
-        "COMPOSE_HEALTH_TIMEOUT",
-        "Seconds until all containers have to be healthy; `unhealthy` is no failure before",
-        default=0,
-        default_help="computed from each healthcheck; `unhealthy` fails at once",
-    )
-    on_cancel: str = setting(
-        "ON_CANCEL",
-        "What becomes of a deploy whose job is cancelled: the host will `finish` it by itself, or "
-        "`rollback`; several hosts finish only what all have proven",
-        default="finish",
-        choices=("finish", "rollback"),
-    )
 
 
 @settings

@@ -11,7 +11,7 @@ from typing import Any
 
 from ci_deploy.errors import Problem
 from ci_deploy.layers.providers.compose.facts import HostFacts, Other
-from ci_deploy.layers.providers.compose.model import read_json
+from ci_deploy.layers.providers.docker.model import read_json
 
 DATABASES = re.compile(
     r"postg(res|is)|pgvector|timescale|mysql|mariadb|percona|mongo|redis|valkey|keydb|memcached"

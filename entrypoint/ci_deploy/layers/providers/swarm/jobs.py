@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ci_deploy.errors import DeployFailed, NoService, OutcomeUnknown, Refused
-from ci_deploy.layers.providers.compose.login import Login
-from ci_deploy.layers.providers.compose.logs import open_until_we_end
+from ci_deploy.layers.providers.docker.held import open_until_we_end
+from ci_deploy.layers.providers.docker.login import Login
 from ci_deploy.layers.providers.swarm.convert import one_off
 from ci_deploy.layers.providers.swarm.manager import Manager
 from ci_deploy.layers.providers.swarm.reading import as_bytes

@@ -13,13 +13,12 @@ from typing import Any, ClassVar
 from ci_deploy.errors import DeployFailed, Problem, Refused, SkipDeploy
 from ci_deploy.layers.priorities import Configure
 from ci_deploy.layers.providers.base import Provider
-from ci_deploy.layers.providers.compose import wanted as asked
-from ci_deploy.layers.providers.compose.files import compose_files
-from ci_deploy.layers.providers.compose.hosts import servers
-from ci_deploy.layers.providers.compose.login import login
-from ci_deploy.layers.providers.compose.model import need_service
-from ci_deploy.layers.providers.compose.named import Tree
-from ci_deploy.layers.providers.compose.release import Release, make_release
+from ci_deploy.layers.providers.docker import options
+from ci_deploy.layers.providers.docker.files import compose_files
+from ci_deploy.layers.providers.docker.login import login
+from ci_deploy.layers.providers.docker.model import need_service
+from ci_deploy.layers.providers.docker.release import Release, make_release
+from ci_deploy.layers.providers.docker.tree import Tree
 from ci_deploy.layers.providers.swarm import records
 from ci_deploy.layers.providers.swarm.convert import marked
 from ci_deploy.layers.providers.swarm.judge import live
@@ -51,8 +50,7 @@ class Swarm(Provider[SwarmSettings]):
         super().__init__(ctx, wanted)
         self.ssh = Ssh(ctx, wanted)
         self.name_of_stack = wanted.stack or ctx.app
-        where = servers(wanted.hosts, wanted.user, wanted.port)
-        self.manager = Manager(ctx, self.ssh, where, wanted.path, self.name_of_stack)
+        self.manager = Manager(ctx, self.ssh, wanted.servers, wanted.path, self.name_of_stack)
         self.login = login(ctx, wanted)
         self.stack = Stack(self.name_of_stack)
         self.wanted_release = Wanted()
@@ -63,7 +61,7 @@ class Swarm(Provider[SwarmSettings]):
 
     def problems(self) -> Iterable[Problem]:
         yield from self.ssh.prepare()
-        yield from asked.problems(self.ctx, self.settings, deploys=self.ctx.command in DEPLOYS)
+        yield from options.problems(self.ctx, self.settings, deploys=self.ctx.command in DEPLOYS)
 
     def begin(self) -> None:
         self.manager.open()
@@ -77,8 +75,8 @@ class Swarm(Provider[SwarmSettings]):
     def connect(self) -> None:
         """Choose a manager, and understand what is to be deployed."""
         ctx, tree = self.ctx, None
-        tag = asked.image_tag(ctx, self.settings)
-        variables = asked.variables(self.settings, tag, self.login.registry)
+        tag = options.image_tag(ctx, self.settings)
+        variables = options.variables(self.settings, tag, self.login.registry)
         if ctx.command in {*DEPLOYS, "doctor"}:
             tree = Tree(ctx, compose_files(ctx, self.settings.files), variables)
         self._saw(self.manager.choose())
@@ -121,7 +119,7 @@ class Swarm(Provider[SwarmSettings]):
             self._cannot("have review apps" if ctx.review else "promote")
         self.connect()
         ctx.console.indent(f"{self.manager}: stack {self.name_of_stack}")
-        asked.mention(ctx, self.settings)
+        options.mention(ctx, self.settings)
 
     @on(Event.CONFIGURE, Configure.COMPARE)
     def compare(self) -> None:

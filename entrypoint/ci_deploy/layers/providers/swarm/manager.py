@@ -18,9 +18,9 @@ from ci_deploy.errors import (
     ToolMissing,
     Unauthorized,
     Unreachable,
+    together,
 )
-from ci_deploy.layers.providers.compose.hosts import together
-from ci_deploy.layers.providers.compose.login import Login
+from ci_deploy.layers.providers.docker.login import Login
 from ci_deploy.layers.providers.swarm.state import Stack, read_stack
 from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.net.ssh.server import Server

@@ -9,10 +9,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ci_deploy.errors import Problem, SettingsError, ToolMissing
-from ci_deploy.layers.providers.compose.facts import HostFacts
-from ci_deploy.layers.providers.compose.model import Model, model, read_json
-from ci_deploy.layers.providers.compose.named import Tree
-from ci_deploy.layers.providers.compose.release import tar
+from ci_deploy.layers.providers.docker.model import (
+    Description,
+    Model,
+    model,
+    read_description,
+    read_json,
+)
+from ci_deploy.layers.providers.docker.release import tar
+from ci_deploy.layers.providers.docker.tree import Tree
 from ci_deploy.layers.providers.swarm.contents import Content, Given, contents
 from ci_deploy.layers.providers.swarm.convert import convert, warnings
 from ci_deploy.layers.providers.swarm.manager import NO_FOLDER, Manager
@@ -72,11 +77,9 @@ def read(
     return Wanted(found, made.data, inside.made, list(warnings(made)))
 
 
-def _parts(text: str) -> tuple[HostFacts, dict[str, str], dict[str, bytes]]:
+def _parts(text: str) -> tuple[Description, dict[str, str], dict[str, bytes]]:
     """The answer of `read`: what Compose says, single facts, files that only the host has."""
-    head, _, rest = text.partition("\nmodel\n")
-    described, _, written = rest.partition("\nraw\n")
-    described, _, everything = described.partition("\nall\n")
+    head, described = read_description(text)
     said: dict[str, str] = {}
     host: dict[str, bytes] = {}
     for line in head.splitlines():
@@ -86,7 +89,7 @@ def _parts(text: str) -> tuple[HostFacts, dict[str, str], dict[str, bytes]]:
             host[path] = base64.b64decode(content)
         else:
             said[key] = value
-    return HostFacts(model=described, written=written, all=everything), said, host
+    return described, said, host
 
 
 def _files(data: Mapping[str, Any], place: str, tree: Tree) -> list[str]:

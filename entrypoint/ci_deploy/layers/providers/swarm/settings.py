@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ci_deploy.layers.providers.compose.settings import HostSettings
+from ci_deploy.layers.providers.docker.settings import HostSettings
 from ci_deploy.settings import setting, settings
 
 

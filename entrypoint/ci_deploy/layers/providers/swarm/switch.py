@@ -14,8 +14,8 @@ from ci_deploy.errors import (
     RolledBack,
     Unreachable,
 )
-from ci_deploy.layers.providers.compose.login import Login
-from ci_deploy.layers.providers.compose.release import Release, deployment_facts
+from ci_deploy.layers.providers.docker.login import Login
+from ci_deploy.layers.providers.docker.release import Release, deployment_facts
 from ci_deploy.layers.providers.swarm import records
 from ci_deploy.layers.providers.swarm.convert import marked
 from ci_deploy.layers.providers.swarm.jobs import Jobs

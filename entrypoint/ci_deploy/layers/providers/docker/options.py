@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ci_deploy.errors import Problem
-from ci_deploy.layers.providers.compose.env_file import unusable
-from ci_deploy.layers.providers.compose.hosts import servers
-from ci_deploy.layers.providers.compose.settings import HostSettings
+from ci_deploy.layers.providers.docker.env_file import unusable
+from ci_deploy.layers.providers.docker.settings import HostSettings
 from ci_deploy.run.context import Context
 
 
@@ -25,7 +24,7 @@ def variables(wanted: HostSettings, tag: str, registry: str) -> dict[str, str]:
 
 def problems(ctx: Context, wanted: HostSettings, *, deploys: bool) -> Iterator[Problem]:
     """What is wrong with the settings beyond their form."""
-    if any(not each.user for each in servers(wanted.hosts, wanted.user, wanted.port)):
+    if any(not each.user for each in wanted.servers):
         yield Problem("SERVER_USER", "is required: who is to log in on the hosts?")
     if deploys and not image_tag(ctx, wanted):
         reason = "this CI gives no build number and revision to make one of."

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ci_deploy.errors import Problem, SettingsError
-from ci_deploy.layers.providers.compose.facts import HostFacts
-from ci_deploy.layers.providers.compose.start_first import Update, clashes, update
+from ci_deploy.layers.providers.docker.start_first import Update, clashes, update
 from ci_deploy.settings.parsers import NOTHING
 
 TAG = re.compile(r"\$\{?DEPLOY_TAG\b")
@@ -23,6 +23,23 @@ POLICIES = {
     "missing": "missing",
     "if_not_present": "missing",
 }
+
+
+@dataclass
+class Description:
+    """What Compose on a host says of the files."""
+
+    model: str = ""  # with the release's environment
+    written: str = ""  # the same files before any variable is replaced, where Compose can tell
+    all: str = ""  # else with what is in profiles
+
+
+def read_description(answer: str) -> tuple[str, Description]:
+    """The lines before it in a host's answer, and the description."""
+    head, _, text = answer.partition("\nmodel\n")
+    text, _, everything = text.partition("\nall\n")
+    text, _, written = text.partition("\nraw\n")
+    return head, Description(text, written, everything)
 
 
 class Service(NamedTuple):
@@ -104,7 +121,9 @@ class Model(NamedTuple):
         return "".join(f"{line}\n" for line in lines)
 
 
-def model(facts: HostFacts, files: Sequence[bytes], tag: str, *, start_first: bool = True) -> Model:
+def model(
+    facts: Description, files: Sequence[bytes], tag: str, *, start_first: bool = True
+) -> Model:
     """What Compose on a host makes of the files.
 
     What is so is told by its description with the release's environment; the one before any

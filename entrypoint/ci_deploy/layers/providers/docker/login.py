@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ci_deploy.layers.providers.compose.settings import HostSettings
+from ci_deploy.layers.providers.docker.settings import HostSettings
 from ci_deploy.run.context import Context
 
 # Under these names Docker Hub is known; logged in to without a name.

@@ -8,8 +8,8 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from ci_deploy.errors import Problem, SettingsError
-from ci_deploy.layers.providers.compose.env_file import env_file
-from ci_deploy.layers.providers.compose.settings import DEFAULT_FILES, FOR_PRODUCTION
+from ci_deploy.layers.providers.docker.env_file import env_file
+from ci_deploy.layers.providers.docker.settings import DEFAULT_FILES, FOR_PRODUCTION
 from ci_deploy.run.context import Context
 from ci_deploy.settings.parsers import NOTHING
 

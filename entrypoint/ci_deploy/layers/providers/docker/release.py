@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ci_deploy import __version__
-from ci_deploy.layers.providers.compose.model import Model
+from ci_deploy.layers.providers.docker.model import Model
 from ci_deploy.net.ssh.client import quoted
 from ci_deploy.run.context import Context
 from ci_deploy.settings.parsers import NOTHING

@@ -1,0 +1,89 @@
+"""The repository at the revision that is deployed, as the compose files see it."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Mapping, Sequence
+
+from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.git.archive import POINTER
+from ci_deploy.git.committed import EXECUTABLE, LINK, Entry, entries
+from ci_deploy.layers.providers.docker.files import ComposeFile, as_parts
+from ci_deploy.layers.providers.docker.mentioned import mentioned
+from ci_deploy.layers.providers.docker.release import Program
+from ci_deploy.run.context import Context
+
+
+class Tree:
+    """The repository as seen from the directory of the first compose file, as Compose sees it; also
+    from the top, where COMPOSE_FILE is in a sub-directory and means files there.
+
+    `texts`: the compose files; `reads`: name → content of what Compose reads beside them; `parts`:
+    what a host is sent to make sense of them.
+    """
+
+    def __init__(
+        self, ctx: Context, files: Sequence[ComposeFile], variables: Mapping[str, str]
+    ) -> None:
+        self.ctx = ctx
+        self.texts = [each.content for each in files]
+        listed = entries(ctx.repository, ctx.revision, ctx.settings.app_dir, ["."])
+        found = {e.path: e for e in listed}
+        folder = posixpath.dirname(files[0].name)
+        prefix = f"{folder}/" if folder else ""
+        inner = {p.removeprefix(prefix): e for p, e in found.items() if p.startswith(prefix)}
+        self.files: dict[str, Entry] = {**found, **inner}
+        self.reads = self._read_by_compose({**ctx.app_config, **variables})
+        self.parts = as_parts(files, ctx.app_config, variables, self.reads)
+
+    def under(self, folder: str) -> dict[str, Entry]:
+        """The files of a directory, by their path in it."""
+        start = f"{folder}/"
+        return {p.removeprefix(start): e for p, e in self.files.items() if p.startswith(start)}
+
+    def content(self, name: str) -> bytes:
+        """What a file holds; a link's is that of its target. Raises SettingsError for an LFS file
+        that is not checked out."""
+        entry, at = self.files[name], name
+        for _ in range(5):
+            if entry.mode != LINK:
+                break
+            at = posixpath.normpath(
+                posixpath.join(posixpath.dirname(at), self._blob(entry).decode())
+            )
+            entry = self.files.get(at) or entry
+        data = self._blob(entry)
+        if pointer := POINTER.match(data[:200]):
+            real = self.ctx.workspace / self.ctx.settings.app_dir / entry.path
+            data = real.read_bytes() if real.is_file() else b""
+            if hashlib.sha256(data).hexdigest() != pointer[1].decode():
+                reason = f"the LFS file {name} is not in the checkout, only its pointer is."
+                remedy = "Let CI fetch LFS files (GitHub: `lfs: true`)."
+                raise SettingsError(Problem("the workspace", reason, "", remedy))
+        return Program(data) if entry.mode == EXECUTABLE else data
+
+    def _blob(self, entry: Entry) -> bytes:
+        return self.ctx.repository.git("cat-file", "blob", entry.blob).out
+
+    # --- what Compose reads ---
+
+    def _read_by_compose(self, variables: Mapping[str, str]) -> dict[str, bytes]:
+        """What the compose files name, and what that names. A `.env` beside them is the host's own:
+        it is never sent."""
+        found: dict[str, bytes] = {}
+        waiting = [(text, "") for text in self.texts]
+        while waiting:
+            text, folder = waiting.pop()
+            words = list(mentioned(text.decode(errors="replace"), variables))
+            # Versions of Compose differ in what a path in an included file is relative to.
+            names = [
+                posixpath.normpath(posixpath.join(at, w)) for at in (folder, "") for w in words
+            ]
+            for name in names:
+                if name in found or name == ".env" or name not in self.files:
+                    continue
+                found[name] = self.content(name)
+                if name.endswith((".yml", ".yaml", ".json")):
+                    waiting.append((found[name], posixpath.dirname(name)))
+        return found
