@@ -1,7 +1,7 @@
-"""Draws docs/pictures/log.svg: the log of a real job, as GitLab shows it.
+"""Draws docs/pictures/green.svg and log.svg: the logs of real jobs, as GitLab shows them.
 
-`python -m tooling.log_picture` deploys examples/hello to the stand-in Dokku, then a commit whose
-release task fails, and draws the log of the second. A test does the same and compares.
+`python -m tooling.log_picture` deploys examples/hello to the stand-in Dokku, then a commit that is
+good and one whose release task fails, and draws these two. A test does the same and compares.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from examples import demo
 from tests.standins.dokku.client import Client
 from tests.standins.dokku.server import DokkuStandIn
 
-PATH = Path(__file__).parents[1] / "docs/pictures/log.svg"
+FOLDER = Path(__file__).parents[1] / "docs/pictures"
 BREAK = """print("== 20261120090000 AddPriceToItems: migrating ==")
 print("PG::NotNullViolation: column \\"price\\" of relation \\"items\\" contains null values")
 raise SystemExit(1)
@@ -33,8 +33,8 @@ FONT = "ui-monospace,SFMono-Regular,Menlo,Consolas,monospace"
 LEFT, LINE, WIDE = 22, 19, 7.83  # pixels; of one character
 
 
-def log() -> str:
-    """The log of a deploy that fails, with its colours."""
+def logs() -> dict[Path, str]:
+    """Path of the picture → the log with its colours: of a good deploy, and of one that fails."""
     os.environ.update(WHEN)
     demo.install_sshd()
     with tempfile.TemporaryDirectory(prefix="picture-") as folder:
@@ -54,8 +54,11 @@ def log() -> str:
             client.dokku("git:set hello deploy-branch main")
             client.dokku("domains:set hello hello.example.com")
             _deploy(app, server, first)
+            (app / "names.txt").write_text("Items have a name.\n")
+            good = _deploy(app, server, demo.commit(app, "Items have a name"))
             (app / "bin/rails").write_text(RAILS.splitlines()[0] + "\n" + BREAK)
-            return _deploy(app, server, demo.commit(app, "Items have a price"))
+            bad = _deploy(app, server, demo.commit(app, "Items have a price"))
+    return {FOLDER / "green.svg": good, FOLDER / "log.svg": bad}
 
 
 def _deploy(app: Path, server: DokkuStandIn, revision: str) -> str:
@@ -121,9 +124,10 @@ def _line(line: str) -> tuple[str, int]:
 
 
 def main() -> None:
-    """Write it."""
-    PATH.write_text(svg(log()), encoding="utf-8")
-    sys.stdout.write(f"{PATH}\n")
+    """Write them."""
+    for path, text in logs().items():
+        path.write_text(svg(text), encoding="utf-8")
+        sys.stdout.write(f"{path}\n")
 
 
 if __name__ == "__main__":

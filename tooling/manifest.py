@@ -195,7 +195,15 @@ def _settings_table() -> str:
         groups.setdefault(setting.group_help, []).append(setting)
     parts = []
     for title, members in groups.items():
-        rows = [(f"`{each.name}`", _meaning(each), _type(each), _shown(each)) for each in members]
+        rows = [
+            (
+                f'<a id="{each.name.lower()}"></a>`{each.name}`',
+                _meaning(each),
+                _type(each),
+                _shown(each),
+            )
+            for each in members
+        ]
         parts += [f"### {title.rstrip('.')}", "", _rows("setting | meaning | type | default", rows)]
         parts += [""]
     return "\n".join(parts).rstrip()

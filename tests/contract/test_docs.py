@@ -65,7 +65,7 @@ def blocks(*languages: str) -> Iterator[Block]:
 
 
 def test_every_block_says_what_it_is() -> None:
-    known = {"yaml", "sh", "mermaid", "text", "json", "python", "dockerfile", "toml", "ruby", "env"}
+    known = {"yaml", "sh", "text", "json", "python", "dockerfile", "toml", "ruby", "env"}
     for page in PAGES:
         for match in FENCE.finditer(page.read_text(encoding="utf-8")):
             assert match[3] in known, f"{page.name}: ```{match[3]}"
@@ -278,7 +278,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 def _anchors(page: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.M)
     plain = (re.sub(r"[^\w\s-]", "", heading.lower()) for heading in headings)
-    return {re.sub(r"\s+", "-", heading.strip()) for heading in plain}
+    slugs = {re.sub(r"\s+", "-", heading.strip()) for heading in plain}
+    return slugs | set(re.findall(r'<a id="(\w+)">', page.read_text(encoding="utf-8")))
 
 
 # Variables of the platforms and programs that the docs speak of, beside our own settings.
@@ -316,7 +317,7 @@ def test_settings_that_are_named_exist(page: Path) -> None:
 
 SOURCES = ROOT / "entrypoint/ci_deploy"
 EXPLAINED = {
-    "dokku": [
+    "dokku-messages": [
         SOURCES / "run/order.py",
         SOURCES / "run/review_app.py",
         *(SOURCES / "layers/providers/dokku").glob("*.py"),

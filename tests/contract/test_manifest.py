@@ -449,7 +449,7 @@ def test_stopping_a_review_app_meets_what_gitlab_asks_for() -> None:
 def test_tables_of_the_documentation_are_complete() -> None:
     settings = (ROOT / "docs/settings.md").read_text()
     for each in SETTINGS:
-        assert f"| `{each.name}` |" in settings
+        assert f'| <a id="{each.name.lower()}"></a>`{each.name}` |' in settings
     codes = (ROOT / "docs/exit-codes.md").read_text()
     for code, name, _ in exit_codes():
         assert f"| {code} | {name} |" in codes

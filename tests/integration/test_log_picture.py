@@ -1,4 +1,4 @@
-"""The picture that README shows is one of a real run, as it is today."""
+"""The pictures that README and the home page show are of real runs, as they are today."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ def _alike(picture: str) -> str:
     return re.sub(r"\b[0-9a-f]{9}\b|\b\d+\.\d s *", "", picture)
 
 
-def test_picture_of_the_log_is_up_to_date() -> None:
-    drawn = log_picture.PATH.read_text(encoding="utf-8")
-    assert _alike(drawn) == _alike(log_picture.svg(log_picture.log()))
+def test_pictures_of_logs_are_up_to_date() -> None:
+    for path, text in log_picture.logs().items():
+        drawn = path.read_text(encoding="utf-8")
+        assert _alike(drawn) == _alike(log_picture.svg(text)), path.name

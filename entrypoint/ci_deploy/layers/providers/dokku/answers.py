@@ -1,7 +1,7 @@
 """What a Dokku server's answers mean: reports, and the words of a deploy.
 
 Facts: the documentation of Dokku 0.38 (deployment/application-management, deployment/methods/git,
-processes/process-management); the messages are explained in docs/dokku.md.
+processes/process-management); the messages are explained in docs/dokku-messages.md.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def address(urls: Iterable[str]) -> str:
     return next(iter([url for url in found if url.startswith("https://")] or found), "")
 
 
-# What Dokku says when a deploy does not happen or fails (facts: docs/dokku.md, "Messages").
+# What Dokku says when a deploy does not happen or fails (docs/dokku-messages.md explains them).
 # pattern → message, hint. The first that is found wins.
 DEPLOYED = re.compile(r"Application deployed:")
 SKIPPED = re.compile(r"Skipping deployment")
