@@ -75,6 +75,65 @@ def test_one_comment_follows_the_review_app_to_its_end(
         assert server.wrong == []
 
 
+@pytest.mark.parametrize("kind", [GITHUB, GITLAB, GITEA])
+def test_plan_keeps_a_comment_of_its_own_where_that_is_asked_for(
+    kind: str, dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+) -> None:
+    event = tmp_path / "event.json"
+    repository = {"full_name": "acme/web", "default_branch": "main"}
+    pull = {"number": 5, "head": {"repo": repository, "sha": checkout.head, "ref": "feature"}}
+    event.write_text(json.dumps({"pull_request": pull, "repository": repository}))
+    with forge(kind) as server:
+        env = {
+            **settings_for(dokku, COMMENT_TOKEN=TOKEN, PLAN_COMMENT="true"),
+            **server.environ(),
+            "APP_CONFIG": "GREETING=@all",
+            "DEPLOY_ENVIRONMENT": "production",
+            "GITHUB_EVENT_NAME": "pull_request",
+            "GITHUB_EVENT_PATH": str(event),
+            "GITHUB_HEAD_REF": "feature",
+            "GITHUB_SHA": checkout.head,
+            "CI_COMMIT_SHA": checkout.head,
+            "GITHUB_WORKSPACE": str(checkout.path),
+            "CI_PROJECT_DIR": str(checkout.path),
+        }
+        before = dokku.app("hello").config
+        planned = run("ci-deploy", "plan", cwd=checkout.path, env=env)
+        assert (planned.code, planned.report["warnings"]) == (0, []), planned.output
+        [body] = server.bodies
+        count = len(planned.report["changes"])
+        assert f"a deploy of {checkout.head[:7]} would make {count} changes" in body
+        assert f"push {checkout.head[:7]} to master of hello" in body
+        assert f"nothing → {checkout.head[:7]}" in body
+        assert "@all" not in body
+        assert dokku.app("hello").config == before
+        assert dokku.app("hello").running_revision == ""
+
+        run("ci-deploy", "plan", cwd=checkout.path, env=env)
+        assert len(server.bodies) == 1  # edited in place
+
+        other = {**env, "APP_NAME": "shop"}
+        failed = run("ci-deploy", "plan", cwd=checkout.path, env=other)
+        assert failed.code == 2, failed.output
+        assert len(server.bodies) == 2
+        assert "cannot be made" in server.bodies[1]
+        assert "there is no app" in server.bodies[1]
+
+        server.rights = "read"
+        warned = run("ci-deploy", "plan", cwd=checkout.path, env=env)
+        assert warned.code == 0, warned.output
+        [warning] = warned.report["warnings"]
+        assert warning.startswith("pull-requests: the comment cannot be written: ")
+        strict = run("ci-deploy", "plan", cwd=checkout.path, env={**env, "NOTIFY_STRICT": "true"})
+        assert (strict.code, strict.report["status"]) == (20, "failed"), strict.output
+
+        unlike = ("CI_MERGE_", "GITHUB_EVENT_", "GITHUB_HEAD_")
+        nobody = {name: text for name, text in env.items() if not name.startswith(unlike)}
+        said = run("ci-deploy", "plan", cwd=checkout.path, env=nobody)
+        assert "belongs to no pull or merge request" in said.output
+        assert server.wrong == []
+
+
 def test_a_deployment_follows_the_review_app_to_its_end(
     dokku: DokkuStandIn, checkout: Checkout
 ) -> None:

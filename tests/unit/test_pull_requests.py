@@ -79,6 +79,7 @@ def comment(tmp_path: Path) -> Comment:
             ci=platform,
             facts=platform.context,
             app=app,
+            planning=False,
             redactor=redactor,
             http=Http(change_log=change_log, cancellation=cancellation, environ={}, ca=""),
             cancellation=SimpleNamespace(sleep=lambda _seconds: None),

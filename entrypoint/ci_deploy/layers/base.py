@@ -83,6 +83,9 @@ class Layer(ABC, Generic[S]):
         """What it would send to people, as `plan` shows it; empty for nothing."""
         return ""
 
+    def tell_plan(self) -> None:
+        """`plan` has ended: the one thing that a layer may send then, because it was asked to."""
+
     @classmethod
     def declarations(cls) -> tuple[Setting, ...]:
         """The settings it declares."""

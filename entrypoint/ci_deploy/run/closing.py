@@ -19,6 +19,9 @@ class Announcing(Subscriber, Protocol):
     def preview(self, notice: Notice) -> str:
         """What it would send, as `plan` shows it; empty for nothing."""
 
+    def tell_plan(self) -> None:
+        """Send what `plan` has found out, where that is wanted."""
+
 
 def close(ctx: Context) -> None:
     """Print the box, write the outputs for the last time."""

@@ -270,12 +270,15 @@ class Deployment:
         report, ctx = self.report, self.ctx
         ctx.cancellation.finish(Phases.LEAVE)
         ctx.runner.until = max(ctx.runner.until, time.monotonic() + NOTICES)
+        for each in self.layers if ctx.planning else ():
+            each.tell_plan()
         for layer, error in ctx.outbox.close(NOTICES, ctx.cancellation.left):
             if layer.optional or report.status not in {"succeeded", "skipped"}:
                 ctx.console.warning(f"{layer.name}: {error}")
             else:
                 report.message = self._clean(f"{layer.name}: {error}")
-                self._close(LiveButFailed.status, LiveButFailed.exit_code)
+                kind = DeployFailed if ctx.planning else LiveButFailed
+                self._close(kind.status, kind.exit_code)
         if ctx.cancellation.signum:  # wins over all, also when it came this late
             report.message = report.message or ctx.cancellation.error().message
             self._close(Cancelled.status, ctx.cancellation.error().code)

@@ -108,6 +108,33 @@ def notice(ctx: Context, event: Event) -> Notice:
     return Notice(mood, title, fields, lines, facts.job_url, compare, change, told)
 
 
+def plan_notice(ctx: Context) -> Notice:
+    """What `plan` has found out; the lines are the changes that would be made."""
+    report, facts, changes = ctx.report, ctx.facts, ctx.change_log.changes
+    where = f" ({ctx.environment})" if ctx.environment else ""
+    count = f"{len(changes) or 'no'} change{'' if len(changes) == 1 else 's'}"
+    bad = report.status not in {"succeeded", "skipped"}
+    would = "cannot be made" if bad else f"would make {count}"
+    revision, before = ctx.revision, ctx.before.revision if ctx.before else ""
+    change = f"{before[:7] or 'nothing'} → {revision[:7]}" if revision else ""
+    subject = f" {defuse(ctx.title)}" if ctx.title else ""
+    rows = [
+        ("Revision", f"{change}{subject}" if change else ""),
+        ("Live now", report.live),
+        ("Reason", defuse(report.message)),
+        ("Next", defuse(report.hint)),
+    ]
+    return Notice(
+        BAD if bad else NEUTRAL,
+        f"{ctx.app}{where}: a {ctx.command} of {revision[:7]} {would}".replace(" of  ", " "),
+        tuple((name, value) for name, value in rows if value),
+        tuple(shorten(defuse(line), LINE) for line in changes),
+        facts.job_url,
+        facts.compare_url(before, revision),
+        change,
+    )
+
+
 def _facts(ctx: Context, event: Event, status: str) -> dict[str, object]:
     """Facts of the run as they are now; the run goes on while they are sent."""
     report, facts = ctx.report, ctx.facts

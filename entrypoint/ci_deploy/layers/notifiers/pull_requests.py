@@ -16,7 +16,17 @@ from ci_deploy.layers.base import Notifier, NotifierSettings
 from ci_deploy.report.markdown import fenced, link, plain
 from ci_deploy.run.context import Context
 from ci_deploy.run.forge import GITEA, GITHUB, GITLAB, Forge
-from ci_deploy.run.notifications import BAD, GOOD, NEUTRAL, STARTED, WARN, Notice, last, shorten
+from ci_deploy.run.notifications import (
+    BAD,
+    GOOD,
+    NEUTRAL,
+    STARTED,
+    WARN,
+    Notice,
+    last,
+    plan_notice,
+    shorten,
+)
 from ci_deploy.run.sending import persist
 from ci_deploy.settings import setting, settings
 
@@ -45,6 +55,11 @@ class PullRequestSettings(NotifierSettings):
         default="",
         secret=True,
     )
+    plan: bool = setting(
+        "PLAN_COMMENT",
+        "`plan` keeps a comment of its own there: what a deploy would change",
+        default=False,
+    )
 
 
 class PullRequests(Notifier[PullRequestSettings]):
@@ -64,6 +79,15 @@ class PullRequests(Notifier[PullRequestSettings]):
         if self._number and not self._refused:
             body = self.body(notice)
             persist(self.ctx, lambda: self._write(body))
+
+    def tell_plan(self) -> None:
+        if not self.settings.plan:
+            return
+        if not self._number:
+            self.ctx.console.line(f"{self.spelled('PLAN_COMMENT')}: {NO_CHANGE}.")
+            return
+        body = self.body(plan_notice(self.ctx))
+        self.ctx.outbox.post(self, lambda: persist(self.ctx, lambda: self._write(body)))
 
     @property
     def _number(self) -> str:
@@ -131,7 +155,9 @@ class PullRequests(Notifier[PullRequestSettings]):
     @property
     def _mark(self) -> str:
         """What is not shown; `--` would end it early."""
-        return f"<!-- ci-deploy: {self.ctx.app.replace('--', '-%2D')} -->"
+        ctx = self.ctx
+        plan = f" plan of {ctx.command} {ctx.environment}".rstrip() if ctx.planning else ""
+        return f"<!-- ci-deploy{plan.replace('--', '-%2D')}: {ctx.app.replace('--', '-%2D')} -->"
 
     def body(self, notice: Notice) -> str:
         """The comment. Each line begins with ours: GitLab takes `/close` at the begin of a line for
