@@ -38,6 +38,7 @@ CONNECT_TIMEOUT = 15  # seconds
 REFUSED_HOST_KEY = (
     "Host key verification failed|host key is known|IDENTIFICATION HAS|no matching host key type"
 )
+CUT = "kex_exchange_identification: "  # the connection ended before ssh had begun
 SESSIONS = 8  # sshd's MaxSessions is 10 by default
 
 
@@ -257,11 +258,15 @@ class Ssh:
         if re.search(REFUSED_HOST_KEY, text) or (not lines and self._types.option(server)):
             offers = self._types.offers(server, self._offer(server))
             return mismatch(server, offers, self._wanted.host_keys, self._comes_through)
+        # What a jump host says stands before the end of the connection that was to go through it.
+        on_the_way = lines[-2] if len(lines) > 1 and lines[-1].startswith(CUT) else ""
         if "Permission denied" in text or "Too many authentication failures" in text:
             message = f"{server} refuses the key for user {server.user or 'of this machine'}."
+            if on_the_way:
+                who = on_the_way.partition(": ")[0]
+                message = f"{who}, on the way to {server}, refuses the key."
             if not (ours := self._agent.key_name()):  # it was killed in the middle of the handshake
-                message = f"{server}: the agent that holds the key was lost."
-                raise Unreachable(message)
+                raise Unreachable(f"{server}: the agent that holds the key was lost.")
             hint = f"Our key is {ours}; allow it on the server, or check SSH_PRIVATE_KEY."
             return Unauthorized(message, hint=hint)
         if "configuration option" in text or "Bad " in last:
@@ -269,7 +274,8 @@ class Ssh:
         if "No user exists for uid" in text:
             hint = "Run the container as a user that exists in it, or as root."
             return ToolMissing("ssh refuses to run as an unknown user.", hint=hint)
-        reason = last.removeprefix("ssh: ").rstrip(".\r")
+        reason = (on_the_way or last).removeprefix("ssh: ").rstrip(".\r")
+        reason = reason.replace("stdio forwarding failed", "its jump host does not reach it")
         return Unreachable(f"{server} cannot be reached: {reason}.")
 
     def _offer(self, server: Server) -> Offer | None:

@@ -139,7 +139,10 @@ def mismatch(
     who = str(server) if name == server.known_hosts_name else f"{server} (as {name})"
     said = f"{who} shows the host key {offer.fingerprint} ({offer.kind})"
     there = f"the server's own fingerprint (there: `ssh-keygen -lf {offer.file}`)"
-    remedy = _setting(offer, server, shown)
+    others = [each for each in known if not each[0] and each[1] not in {name, "*"}]
+    others = [each for each in others if each[3] != offer.fingerprint]
+    through = pins is not None and name != server.known_hosts_name
+    remedy = _setting(offer, server, shown, verb="add to" if others or through else "set")
     hint = f"Compare this with {there}. If it is the same, {remedy}"
     if pins is None:
         return WrongHostKey(f"{said}, and no host key is pinned.", hint=hint)
@@ -170,10 +173,14 @@ def mismatch(
     return WrongHostKey(f"{said}, and only other keys are pinned, as revoked.", hint=hint)
 
 
-def _setting(offer: Offer, server: Server, shown: Callable[[str], bool]) -> str:
-    """What to set, as far as it may stand in a log."""
+def _setting(offer: Offer, server: Server, shown: Callable[[str], bool], *, verb: str) -> str:
+    """What to set, as far as it may stand in a log; what is pinned for other hosts stays there."""
     line = "" if CERTIFICATE in offer.kind else offer.line(server)
     for pin in (line, offer.fingerprint):
         if pin and shown(pin):
-            return f"set:\nSSH_SERVER_HOSTKEYS='{pin}'"
-    return "set SSH_SERVER_HOSTKEYS to what that prints."
+            return (
+                f"set:\nSSH_SERVER_HOSTKEYS='{pin}'"
+                if verb == "set"
+                else f"{verb} SSH_SERVER_HOSTKEYS the line:\n{pin}"
+            )
+    return f"{verb} SSH_SERVER_HOSTKEYS {'to ' if verb == 'set' else ''}what that prints."

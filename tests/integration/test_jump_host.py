@@ -1,0 +1,107 @@
+"""A server behind a jump host (ProxyJump in SSH_CONFIG), with two real OpenSSH servers."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.standins.dokku.server import DokkuStandIn
+from tests.standins.dokku.sshd import Sshd, make_keys
+from tests.support import Checkout, run, settings_for
+
+
+@pytest.fixture
+def jump(tmp_path: Path, dokku: DokkuStandIn) -> Iterator[Sshd]:
+    """A host that lets our key through to others, and on which the same key is known."""
+    folder = tmp_path / "jump"
+    folder.mkdir()
+    make_keys(folder)
+    shutil.copy(folder / "client.pub", folder / "authorized_keys")
+    own = folder / "host_ed25519"
+    own.unlink()
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(own)]
+    subprocess.run(argv, input=b"y\n", check=True)
+    server = Sshd(folder, "127.0.0.1", 0, max_startups="10", max_sessions=10)
+    server.start()
+    yield server
+    server.stop()
+
+
+def _through(jump: Sshd, dokku: DokkuStandIn) -> dict[str, str]:
+    own = (jump.directory / "host_ed25519.pub").read_text().split()[:2]
+    pins = f"[127.0.0.1]:{jump.port} {' '.join(own)}\n"
+    pins += dokku.known_hosts.replace(f"[{dokku.host}]:{dokku.port}", "behind")
+    lines = f"""Host bastion
+  HostName 127.0.0.1
+  Port {jump.port}
+  User {dokku.user}
+Host behind
+  HostName {dokku.host}
+  Port {dokku.port}
+  HostKeyAlias behind
+  ProxyJump bastion
+"""
+    where = {"DOKKU_HOST": f"{dokku.user}@behind", "SSH_CONFIG": lines, "SSH_SERVER_HOSTKEYS": pins}
+    return settings_for(dokku, **where)
+
+
+def test_server_behind_a_jump_host_is_deployed_to(
+    jump: Sshd, dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    done = run("deploy", cwd=checkout.path, env=_through(jump, dokku))
+    assert done.code == 0, done.output
+    assert dokku.app("hello").running_revision == checkout.head
+    assert len(jump.connections()) == 1  # as many as to the server itself
+
+
+def test_jump_host_that_is_not_there_is_named_and_nothing_was_reached(
+    jump: Sshd, dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    jump.stop()
+    done = run("ci-deploy", "doctor", cwd=checkout.path, env=_through(jump, dokku))
+    assert done.code == 11, done.output
+    assert f"port {jump.port}: Connection refused" in done.output
+
+
+def test_jump_host_that_refuses_the_key_is_no_network_trouble(
+    jump: Sshd, dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    (jump.directory / "authorized_keys").write_text("")
+    done = run("ci-deploy", "doctor", cwd=checkout.path, env=_through(jump, dokku))
+    assert done.code == 12, done.output
+    assert f"{dokku.user}@127.0.0.1, on the way to behind, refuses the key." in done.output
+
+
+def test_host_key_of_a_jump_host_is_pinned_beside_that_of_the_server(
+    jump: Sshd, dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    """The line to set would have replaced the one of the server."""
+    env = _through(jump, dokku)
+    own, _, rest = env["SSH_SERVER_HOSTKEYS"].partition("\n")
+    done = run("ci-deploy", "doctor", cwd=checkout.path, env={**env, "SSH_SERVER_HOSTKEYS": rest})
+    assert done.code == 12, done.output
+    assert f"behind (as [127.0.0.1]:{jump.port}) shows the host key" in done.output
+    assert f"add to SSH_SERVER_HOSTKEYS the line:\n  {own}" in done.output
+
+    lost = {**env, "SSH_SERVER_HOSTKEYS": own}
+    done = run("ci-deploy", "doctor", cwd=checkout.path, env=lost)
+    assert done.code == 12, done.output
+    assert "add to SSH_SERVER_HOSTKEYS the line:\n  behind ssh-ed25519 " in done.output
+
+
+def test_server_that_a_jump_host_cannot_reach_is_unreachable(
+    jump: Sshd, dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    env = _through(jump, dokku)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        nobody = closed.getsockname()[1]
+        env["SSH_CONFIG"] = env["SSH_CONFIG"].replace(f"Port {dokku.port}", f"Port {nobody}")
+        done = run("ci-deploy", "doctor", cwd=checkout.path, env=env)
+    assert done.code == 11, done.output
+    assert "behind cannot be reached: its jump host does not reach it." in done.output
