@@ -206,6 +206,7 @@ def fleet(folder: Path, count: int = 2) -> Iterator[Fleet]:
                     "-e=SSH_USER=deploy", f"-e=AUTHORIZED_KEYS={public}",
                     f"-e=INSECURE_REGISTRY={registry.address}", *HOST_FLAGS,
                     "ci-deploy-test/docker-host", "-o", "LogLevel=VERBOSE",
+                    "-o", "KexAlgorithms=curve25519-sha256",  # a tenth of a second less each
                 )  # fmt: skip
                 started.append(container)
                 hosts.append(DockerHost(container, address, key))
