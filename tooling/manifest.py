@@ -20,7 +20,7 @@ from ci_deploy import __version__
 from ci_deploy.commands import COMMANDS
 from ci_deploy.commands.assembly import COMMAND, every_setting
 from ci_deploy.errors import exit_codes
-from ci_deploy.layers import discover
+from ci_deploy.layers import discover, load
 from ci_deploy.layers.providers.base import Provider
 from ci_deploy.report.outputs import OUTPUTS
 from ci_deploy.run.events import Event
@@ -231,7 +231,7 @@ def _shown(setting: Setting) -> str:
 def _priorities() -> str:
     """Every handler of our layers: those with the same words are one row."""
     rows: dict[tuple[Event, int, str], list[str]] = {}
-    for layer in discover():
+    for layer in map(load, discover()):
         for name, method in inspect.getmembers(layer, inspect.isfunction):
             for event, priority in getattr(method, "handles", ()):
                 what = (inspect.getdoc(getattr(layer, name)) or "").partition("\n")[0]

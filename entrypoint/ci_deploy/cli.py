@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from ci_deploy import __version__, ci, commands
-from ci_deploy.commands.assembly import Assembly
 from ci_deploy.commands.options import DEFAULTS, OPTIONS
 from ci_deploy.commands.published import GITHUB
 from ci_deploy.errors import Ending, SettingsError, UsageError
@@ -25,7 +24,7 @@ from ci_deploy.process.cancellation import Cancellation, Phases
 from ci_deploy.report import console as style
 from ci_deploy.report.console import Console
 from ci_deploy.report.outputs import Report
-from ci_deploy.run.deployment import FLOWS
+from ci_deploy.run.events import FLOWS
 from ci_deploy.settings import environ
 from ci_deploy.settings.parsers import suggestion
 
@@ -55,6 +54,8 @@ def run(argv: Sequence[str]) -> int:
     with contextlib.ExitStack() as cleanup:
         try:
             options = _parse(asked)
+            from ci_deploy.commands.assembly import Assembly  # half of all that is imported
+
             assembly = Assembly(given, platform, console, redactor, cancellation, cleanup)
             if assembly.source.text("DEPLOY_LOG_LEVEL") == "debug":
                 console.show_debug()
@@ -144,7 +145,8 @@ def _console(platform: ci.CI, redactor: Redactor, argv: Sequence[str], *, plain:
     """Commands whose output is for programs say everything else on stderr."""
     fd = (
         2
-        if (argv[:1] and argv[0] in commands.FOR_PROGRAMS) or {"--json", "--print"} & {*argv}
+        if {"--json", "--print"} & {*argv}
+        or any(commands.COMMANDS[name].piped for name in argv[:1] if name in commands.COMMANDS)
         else 1
     )
     colour = (platform.colour or os.isatty(fd)) and not plain

@@ -8,11 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from ci_deploy import __version__, errors
+from ci_deploy import __version__, commands, errors
 from ci_deploy.errors import Ending
 from ci_deploy.process.cancellation import Phases
 from tests.support import ROOT
@@ -64,11 +65,27 @@ def test_what_only_some_runs_need_is_not_loaded_by_all() -> None:
     `tenacity` is loaded while the connection is made."""
     code = "import sys; from ci_deploy import cli; from ci_deploy.commands import assembly; "
     code += "assembly.every_setting(); "
-    code += "print({'requests', 'tenacity', 'smtplib', 'tarfile'} & {*sys.modules})"
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "set()"
+    code += "print({'requests', 'tenacity', 'smtplib', 'tarfile'} & {*sys.modules}, "
+    code += "[name for name in sys.modules if name.endswith('.layer')])"
+    assert _printed(code) == "set() []"
+
+
+def test_help_loads_no_layer_and_nothing_that_runs_programs() -> None:
+    code = "import sys; from ci_deploy import cli; assert cli.run(['run', '--help']) == 0; "
+    code += "print({'sh', 'ci_deploy.layers', 'ci_deploy.commands.run'} & {*sys.modules})"
+    assert _printed(code).endswith("set()")
+
+
+@pytest.mark.parametrize("name", commands.COMMANDS)
+def test_each_command_is_where_the_list_says(name: str) -> None:
+    module, _, function = commands.COMMANDS[name].action.partition(".")
+    assert callable(getattr(import_module(f"ci_deploy.commands.{module}"), function))
+
+
+def _printed(code: str) -> str:
+    """What an interpreter of its own prints."""
+    argv = [sys.executable, "-I", "-c", code]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.mark.parametrize("what", OWNERS)

@@ -15,12 +15,17 @@ from ruamel.yaml import YAML
 
 from ci_deploy import __version__
 from ci_deploy.commands.first_steps import first_steps
-from ci_deploy.commands.pipelines import PIPELINES, Wish
+from ci_deploy.commands.pipelines import ON_DOCKER, PIPELINES, Wish
 from tests.contract.test_docs import OURS, _uses
 from tests.contract.test_manifest import check_schema
 from tests.support import ROOT
 
-HOSTS = {"dokku": "dokku@dokku.example.com:2222", "heroku": "", "compose": "deploy@www.example.com"}
+HOSTS = {
+    "dokku": "dokku@dokku.example.com:2222",
+    "heroku": "",
+    "compose": "deploy@www.example.com",
+    "swarm": "deploy@manager.example.com",
+}
 IMAGES = {
     "none": (),
     "one": ("${DOCKER_REGISTRY}/acme/shop",),
@@ -40,7 +45,9 @@ def wishes(ci: str) -> dict[str, Wish]:
     for provider, environments, review, images in itertools.product(
         HOSTS, names, (False, True), IMAGES
     ):
-        if provider != "compose" and images != "none":
+        if provider not in ON_DOCKER and images != "none":
+            continue
+        if provider == "swarm" and review:
             continue
         name = f"{ci}-{provider}-{len(environments)}-{review}-{images}".lower()
         made[name] = Wish(
@@ -145,8 +152,19 @@ def test_what_is_left_to_do_is_told_in_the_form_that_the_ci_takes(name: str) -> 
         assert "SSH_SERVER_HOSTKEYS" in told
         assert ("base64" in told) is (wish.ci != "github")
     for environment in wish.environments:
-        if wish.provider != "compose":
+        if wish.provider not in ON_DOCKER:
             assert f"apps:create {wish.app_of(environment)}" in told
+
+
+@pytest.mark.parametrize("ci", PIPELINES)
+def test_a_swarm_has_a_stack_for_each_environment_and_no_directories(ci: str) -> None:
+    wish = EVERY[f"{ci}-swarm-2-false-one"]
+    text, told = text_of(wish), "\n".join(first_steps(wish))
+    assert re.search(r"(?i)deploy.provider: swarm", text)
+    assert not re.search(r"(?i)deploy.path", text)
+    assert "docker node ls" in told
+    assert "-e DEPLOY_PROVIDER=swarm" in told
+    assert f"/swarm:{__version__} ci-deploy doctor" in told
 
 
 def test_a_deploy_to_the_last_of_several_environments_is_somebodys_decision() -> None:

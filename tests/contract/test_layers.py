@@ -19,7 +19,7 @@ import pytest
 from ci_deploy import ci, layers
 from ci_deploy.commands.assembly import Assembly, every_setting
 from ci_deploy.errors import SettingsError, ToolMissing
-from ci_deploy.layers import LayerClass, discover
+from ci_deploy.layers import LayerClass, discover, load
 from ci_deploy.layers.base import Layer, Notifier
 from ci_deploy.layers.providers.base import Provider
 from ci_deploy.output.redaction import Redactor
@@ -30,7 +30,7 @@ from ci_deploy.run.events import Event, on
 from ci_deploy.settings import SECRET_WORDS, Setting, declared, setting, settings
 from tests.support import ROOT
 
-OURS = discover()
+OURS = [load(cls) for cls in discover()]
 PACKAGE = '''
 """Layers of another package."""
 
@@ -257,7 +257,7 @@ def test_every_problem_names_a_setting_that_there_is() -> None:
 
 
 def test_other_packages_stand_in_the_order_like_ours(others: list[LayerClass]) -> None:
-    found = discover()
+    found = [load(cls) for cls in discover()]
     assert [(cls.order, cls.name) for cls in found] == sorted(
         (cls.order, cls.name) for cls in found
     )

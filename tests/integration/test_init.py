@@ -135,12 +135,16 @@ def test_a_file_that_is_there_is_replaced_only_by_force(checkout: Checkout) -> N
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--yes", "--provider", "docker"), "`docker` is not one of dokku, heroku, compose"),
+        (("--yes", "--provider", "docker"), "`docker` is not one of dokku, heroku, compose, swarm"),
         (("--yes", "--provider", "dokku"), "Dokku server is not known: add --host"),
         ((*FLAGS[:-1], "My App"), "--app: `My App` is no name of an app"),
         ((*FLAGS, "--environments", "a a"), "--environments: name each environment once"),
         ((*FLAGS, "--environments", "a/$(id)"), "--environments: `a/$(id)` is no name"),
         ((*FLAGS, "--host", "a b"), "--host: "),
+        (
+            ("--yes", "--provider", "swarm", "--host", "a@b", "--app", "hello", "--review"),
+            "--review: Docker Swarm cannot have review apps.",
+        ),
         ((), "is not known: add --provider, or run it on a terminal"),
     ],
 )
@@ -195,7 +199,7 @@ def test_on_a_terminal_it_asks_five_things_and_again_after_nonsense(checkout: Ch
     os.close(ours)
     questions = re.findall(r"^(\w[^\n]*):$", output.partition("wrote ")[0], re.M)
     assert questions == [
-        "Provider (dokku or heroku or compose) [dokku]",
+        "Provider (dokku or heroku or compose or swarm) [dokku]",
         "Dokku server",
         "App [shop]",
         "App [shop]",

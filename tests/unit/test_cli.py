@@ -226,7 +226,7 @@ def test_bug_is_told_as_one_with_a_redacted_traceback(
         message = "s3cret-passphrase in an exception"
         raise RuntimeError(message)
 
-    monkeypatch.setitem(commands.COMMANDS, "deploy", commands.CommandSpec(broken, ""))
+    monkeypatch.setattr("ci_deploy.commands.events.deployment", broken)
     ended = run("deploy", SSH_PRIVATE_KEY_PASSPHRASE="s3cret-passphrase")
     assert ended.code == 1
     assert "This is a bug in ci-deploy" in ended.out
@@ -240,7 +240,7 @@ def test_secrets_in_early_errors_are_redacted_everywhere(
     def refuse(*_: Any) -> int:
         raise Refused("not with s3cret-passphrase.", hint="s3cret-passphrase")
 
-    monkeypatch.setitem(commands.COMMANDS, "deploy", commands.CommandSpec(refuse, ""))
+    monkeypatch.setattr("ci_deploy.commands.events.deployment", refuse)
     environ = {"GITLAB_CI": "true", "CI_PROJECT_DIR": str(workspace)}
     ended = run("deploy", SSH_PRIVATE_KEY_PASSPHRASE="s3cret-passphrase", **environ)
     assert ended.code == 14
@@ -258,7 +258,8 @@ def test_closed_or_full_output_changes_no_exit_code(closed: str, tmp_path: Path)
 
 HANGING = """
 import os, time
-from ci_deploy import cli, commands
+from ci_deploy import cli
+from ci_deploy.commands import version
 
 def act(assembly, options):
     folder = assembly.bare_context().private_dir
@@ -268,7 +269,7 @@ def act(assembly, options):
     time.sleep(30)
 
 cli.Phases.GONE = 0.3
-commands.COMMANDS["version"] = commands.CommandSpec(act, "")
+version.version = act
 cli.run(["version"])
 """
 

@@ -254,6 +254,7 @@ def test_when_planning_changes_are_only_announced(
 ) -> None:
     http = make_http(planning=True)
     assert http.change("DELETE", f"{server.base}/200", what="remove it").planned
+    assert http.change("POST", f"{server.base}/200", what="").planned, "as with the runner"
     assert http.read(f"{server.base}/200").status == 200
     assert change_log.changes == ["remove it"]
     assert [command for command, _, _ in server.seen] == ["GET"]

@@ -2,108 +2,121 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable
-from typing import NamedTuple
+import importlib
+from typing import TYPE_CHECKING, NamedTuple
 
-from ci_deploy.commands import (
-    backups,
-    doctor,
-    events,
-    history,
-    init,
-    logs,
-    run,
-    status,
-    tag,
-    unlock,
-    version,
-)
-from ci_deploy.commands.assembly import Assembly
 from ci_deploy.commands.options import INIT
 
-# All but their output goes to stderr.
-FOR_PROGRAMS = {"run", "version", "tag", "history", "status", "logs", "backups"}
+if TYPE_CHECKING:
+    import argparse
+
+    from ci_deploy.commands.assembly import Assembly
 
 
 class CommandSpec(NamedTuple):
     """A command of the command line: what it does, and the options and words that it takes."""
 
-    act: Callable[[Assembly, argparse.Namespace], int]
+    action: str  # `module.function` in this folder, loaded when it is asked for
     help: str
     options: tuple[str, ...] = ()
     word: str = ""  # as help shows it
     words: str = "?"  # how many words: `?` at most one, `*` any number
+    piped: bool = False  # its output is for programs: all else goes to stderr
+
+    def act(self, assembly: Assembly, options: argparse.Namespace) -> int:
+        """Do it; the exit code."""
+        module, _, function = self.action.partition(".")
+        loaded = importlib.import_module(f"{__name__}.{module}")
+        return int(getattr(loaded, function)(assembly, options))
 
 
 COMMANDS = {
-    "deploy": CommandSpec(events.deployment, "deploy the revision to the app of this environment"),
+    "deploy": CommandSpec(
+        "events.deployment", "deploy the revision to the app of this environment"
+    ),
     "plan": CommandSpec(
-        events.plan,
+        "events.plan",
         "say what a deploy (or `plan rollback` …) would change",
         options=("--json",),
         word="COMMAND",
     ),
     "rollback": CommandSpec(
-        events.deployment,
+        "events.deployment",
         "return to the previous (or the given) revision, verified",
         options=("--migrations",),
         word="REVISION",
     ),
     "review": CommandSpec(
-        events.deployment,
+        "events.deployment",
         "create or update this branch's review app, deploy to it",
         options=("--adopt", "--yes"),
     ),
     "destroy": CommandSpec(
-        events.deployment,
+        "events.deployment",
         "remove this branch's review app and its services",
         options=("--stale", "--adopt", "--yes"),
     ),
     "promote": CommandSpec(
-        events.deployment, "bring what the source app runs to the next app, verified"
+        "events.deployment", "bring what the source app runs to the next app, verified"
     ),
     "init": CommandSpec(
-        init.init,
+        "init.init",
         "write the pipeline file, say which secrets it needs in which form",
         options=("--yes", *INIT),
     ),
     "doctor": CommandSpec(
-        doctor.doctor,
+        "doctor.doctor",
         "check settings, key, host, access, tools; changes nothing",
         options=("--json",),
     ),
     "run": CommandSpec(
-        run.run, "run a one-off command in the app: ci-deploy run -- CMD…", word="CMD", words="*"
+        "run.run",
+        "run a one-off command in the app: ci-deploy run -- CMD…",
+        word="CMD",
+        words="*",
+        piped=True,
     ),
     "unlock": CommandSpec(
-        unlock.unlock, "show who holds the deploy lock; release it with --yes", options=("--yes",)
+        "unlock.unlock", "show who holds the deploy lock; release it with --yes", options=("--yes",)
     ),
-    "tag": CommandSpec(tag.tag, "print the default DEPLOY_TAG, for the job that builds the image"),
+    "tag": CommandSpec(
+        "tag.tag", "print the default DEPLOY_TAG, for the job that builds the image", piped=True
+    ),
     "history": CommandSpec(
-        history.history, "what was live when, from which pipeline", options=("--json",)
+        "history.history",
+        "what was live when, from which pipeline",
+        options=("--json",),
+        piped=True,
     ),
     "status": CommandSpec(
-        status.status, "what runs, since when, by whom, how it is", options=("--json",)
+        "status.status",
+        "what runs, since when, by whom, how it is",
+        options=("--json",),
+        piped=True,
     ),
     "logs": CommandSpec(
-        logs.logs,
+        "logs.logs",
         "what the app, or one service of it, has written",
         options=("--follow", "--lines"),
         word="SERVICE",
+        piped=True,
     ),
     "backups": CommandSpec(
-        backups.backups, "own hosts: dumps made before migrations", options=("--json",)
+        "backups.backups",
+        "own hosts: dumps made before migrations",
+        options=("--json",),
+        piped=True,
     ),
     "restore": CommandSpec(
-        backups.restore,
+        "backups.restore",
         "own hosts: bring a dump back, with the app stopped; needs --yes",
         options=("--yes",),
         word="NAME",
     ),
     "version": CommandSpec(
-        version.version,
+        "version.version",
         "print the versions of this tool and of what it calls",
         options=("--short",),
+        piped=True,
     ),
 }

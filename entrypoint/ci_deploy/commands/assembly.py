@@ -14,6 +14,7 @@ from ci_deploy.commands.dropped import WISHING, Dropped
 from ci_deploy.errors import DeployError, Problem, SettingsError
 from ci_deploy.git.repository import Repository
 from ci_deploy.layers import LayerClass, discover
+from ci_deploy.layers import load as load_layer
 from ci_deploy.layers.base import Layer
 from ci_deploy.layers.providers.base import Provider
 from ci_deploy.output.redaction import Redactor
@@ -126,7 +127,7 @@ class Assembly:
         if command in WISHING:
             source.problems += dropped.problems()
         ctx = self._make(command, core, planning=planning, arguments=dict(arguments or {}))
-        layers = [cls(ctx, loaded) for cls, loaded in wanted if loaded is not None]
+        layers = [load_layer(cls)(ctx, found) for cls, found in wanted if found is not None]
         for layer in layers:
             if isinstance(layer, Provider):
                 ctx.provider = layer

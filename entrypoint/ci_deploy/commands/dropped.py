@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 from ci_deploy.errors import Problem
 from ci_deploy.layers import LayerClass
+from ci_deploy.run.events import RELEASING
 from ci_deploy.settings import Setting, declared
 from ci_deploy.settings.sources import Found, Source
 
 # A rollback migrates only when told to, and a stop job needs no checkout to look into.
-WISHING = {"deploy", "review", "promote", "doctor"}
+WISHING = {*RELEASING, "doctor"}
 
 
 class Dropped(NamedTuple):

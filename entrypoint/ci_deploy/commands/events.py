@@ -11,14 +11,13 @@ from ci_deploy.commands.doctor import open_checkout
 from ci_deploy.commands.shared import print_json
 from ci_deploy.commands.sweep import sweep
 from ci_deploy.errors import SkipDeploy, UsageError
-from ci_deploy.layers.applications.framework import Framework
+from ci_deploy.layers.base import Layer
 from ci_deploy.report import console as style
 from ci_deploy.report.outputs import Report
 from ci_deploy.run import guards
 from ci_deploy.run.context import Context
-from ci_deploy.run.deployment import FLOWS, Deployment
-
-WITHOUT_CHECKOUT = {"destroy", "rollback", "promote"}
+from ci_deploy.run.deployment import Deployment
+from ci_deploy.run.events import BUILDING, FLOWS
 
 
 def deployment(assembly: Assembly, options: argparse.Namespace) -> int:
@@ -58,10 +57,10 @@ def _run_events(
         layer.begin()
     if command == "destroy" and options.stale is not None:
         return sweep(ctx, options)
-    if command in WITHOUT_CHECKOUT:
-        ctx.repository.open(optional=True)
-    else:
+    if command in BUILDING:
         open_checkout(ctx)
+    else:
+        ctx.repository.open(optional=True)
     guards.check_code(ctx.facts, ctx.repository, ctx.revision, wanted.allow)
     _headline(ctx)
     for doubt in guards.doubts(ctx.facts):
@@ -72,11 +71,11 @@ def _run_events(
     return code
 
 
-def _check_migrations(count: int, layers: Sequence[Any]) -> None:
+def _check_migrations(count: int, layers: Sequence[Layer[Any]]) -> None:
     """`--migrations N` needs somebody who can undo them."""
     if count < 0:
         raise UsageError("--migrations takes the number of migrations to undo.")
-    if count and not any(isinstance(layer, Framework) for layer in layers):
+    if count and not any("migrations" in layer.options for layer in layers):
         raise UsageError(
             "--migrations: no framework was found here; name it by DEPLOY_APPLICATION."
         )

@@ -45,6 +45,11 @@ def _server(wish: Wish) -> list[str]:
     user = f"{to.user}@" if to.user else ""
     target = f"{user}{to.bracketed}"
     lines += [f"ssh-copy-id {port}-i {_key_file(wish)}.pub {target}"]
+    if wish.provider == "swarm":
+        return [
+            *lines,
+            f"ssh {port}{target} 'docker compose version && docker node ls && {fingerprint}'",
+        ]
     if len(wish.environments) > 1:  # else it is the user's home
         folders = " ".join(wish.app_of(name) for name in wish.environments)
         lines += [f"ssh {port}{target} mkdir -p {folders}"]

@@ -11,14 +11,19 @@ from pathlib import Path
 from ci_deploy import files
 from ci_deploy.commands.assembly import Assembly
 from ci_deploy.commands.first_steps import first_steps
-from ci_deploy.commands.pipelines import PIPELINES, Wish
+from ci_deploy.commands.pipelines import ON_DOCKER, PIPELINES, Wish
 from ci_deploy.commands.surroundings import Found, look
 from ci_deploy.errors import UsageError
 from ci_deploy.net.ssh.server import server
 from ci_deploy.report import console as style
 from ci_deploy.settings.parsers import boolean, suggestion, words
 
-PROVIDERS = ("dokku", "heroku", "compose")
+PROVIDERS = ("dokku", "heroku", "compose", "swarm")
+HOSTS = {
+    "dokku": "Dokku server",
+    "compose": "Docker host (user@host)",
+    "swarm": "Manager of the swarm (user@host)",
+}
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]*")
 
@@ -96,14 +101,16 @@ def _wish(questions: Questions, options: argparse.Namespace, found: Found) -> Wi
     host = ""
     if provider != "heroku":
         known = found.host if provider == found.provider else ""
-        what = "Dokku server" if provider == "dokku" else "Docker host (user@host)"
+        what = HOSTS[provider]
         host = questions.ask("host", what, known, _host if provider == "dokku" else _docker_host)
     app = questions.ask("app", "App", found.app, _app)
     environments = questions.ask(
         "environments", "Environments, the last one by hand", "production", _environments
     )
-    review = questions.ask("review", "A review app for each change", "no", _yes) == "yes"
-    migrate = bool(found.framework) and not (found.migrates and provider != "compose")
+    review = (
+        questions.ask("review", "A review app for each change", "no", _review(provider)) == "yes"
+    )
+    migrate = bool(found.framework) and not (found.migrates and provider not in ON_DOCKER)
     return Wish(
         ci=ci,
         provider=provider,
@@ -114,7 +121,7 @@ def _wish(questions: Questions, options: argparse.Namespace, found: Found) -> Wi
         branch=found.branch,
         web=found.web,
         framework=found.framework if migrate else "",
-        images=found.images if provider == "compose" else (),
+        images=found.images if provider in ON_DOCKER else (),
     )
 
 
@@ -160,6 +167,13 @@ def _environments(text: str) -> str:
     return " ".join(found)
 
 
-def _yes(text: str) -> str:
-    words = {"y": "yes", "n": "no"}
-    return "yes" if boolean(words.get(text.lower(), text)) else "no"
+def _review(provider: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        words = {"y": "yes", "n": "no"}
+        wanted = boolean(words.get(text.lower(), text))
+        if wanted and provider == "swarm":
+            message = "Docker Swarm cannot have review apps."
+            raise ValueError(message)
+        return "yes" if wanted else "no"
+
+    return check

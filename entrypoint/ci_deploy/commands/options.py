@@ -31,7 +31,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 INIT: dict[str, dict[str, Any]] = {
     "--ci": {"choices": ("gitlab", "github", "circleci"), "help": "seen by the remote, else named"},
-    "--provider": {"metavar": "NAME", "help": "dokku, heroku or compose"},
+    "--provider": {"metavar": "NAME", "help": "dokku, heroku, compose or swarm"},
     "--host": {"metavar": "[USER@]HOST", "help": "the Dokku server or the Docker host"},
     "--app": {"metavar": "NAME", "help": "the app on the provider"},
     "--environments": {"metavar": "NAMES", "help": "like `staging production`; the last by hand"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pkgutil
 import sys
 from collections.abc import Iterator
@@ -24,18 +23,30 @@ LayerClass = type[Layer[Any]]
 
 
 def discover() -> list[LayerClass]:
-    """Every layer there is, in the order kind, name. There is no list to edit."""
+    """Every layer there is, in the order kind, name. There is no list to edit.
+
+    Some classes only describe a layer, since few of them take part in a run: see `load`.
+    """
     found = {cls for module in _modules() for cls in _layers_of(module)}
     return sorted(found | set(_from_other_packages()), key=lambda cls: (cls.order, cls.name))
 
 
+def load(cls: LayerClass) -> LayerClass:
+    """The layer itself, of a class that may only describe it."""
+    if "loads" not in vars(cls):
+        return cls
+    module, _, name = cls.loads.partition(":")
+    loaded: LayerClass = getattr(importlib.import_module(module), name)
+    return loaded
+
+
 def _modules() -> Iterator[Any]:
+    """A folder describes its layer in its module `settings`."""
     for kind in KINDS:
         package = importlib.import_module(f"ci_deploy.layers.{kind}")
         for info in pkgutil.iter_modules(package.__path__):
-            name = f"{package.__name__}.{info.name}" + (".layer" if info.ispkg else "")
-            if importlib.util.find_spec(name):  # some folders only have what others share
-                yield importlib.import_module(name)
+            inside = ".settings" if info.ispkg else ""
+            yield importlib.import_module(f"{package.__name__}.{info.name}{inside}")
 
 
 def _layers_of(module: Any) -> Iterator[LayerClass]:

@@ -40,7 +40,10 @@ class Layer(ABC, Generic[S]):
     unless: ClassVar[str] = ""  # the setting that means another layer, which has the trigger too
     also: ClassVar[tuple[str, ...]] = ()  # other settings that switch it on as well
     wishes: ClassVar[frozenset[str]] = frozenset()  # settings that ask it for something
+    options: ClassVar[frozenset[str]] = frozenset()  # of the command line, that it can fulfil
     absent: ClassVar[str] = "no such app was found"  # why it is off, where no trigger says it
+    # `module:Class` of the layer, where this class only describes it: loaded when it is chosen
+    loads: ClassVar[str] = ""
 
     def __init__(self, ctx: Context, wanted: S) -> None:
         self.ctx = ctx

@@ -98,9 +98,10 @@ class Http:
     def change(
         self, method: str, url: str, *, what: str, timeout: float = 10.0, **options: Any
     ) -> Response:
-        """POST, PUT, PATCH or DELETE, sent once. `what` says the change in words; empty for a
-        notice that is no change of the app. Raises Unreachable, Cancelled."""
-        if not self._change_log.announce(what) and what:
+        """POST, PUT, PATCH or DELETE, sent once. `what` says the change in words; empty for what
+        is no change of the app, or part of one. When planning nothing is sent, and the response
+        is `planned`. Raises Unreachable, Cancelled."""
+        if not self._change_log.announce(what):
             return Response(200, planned=True)
         return self._request(method, url, timeout, allow_redirects=False, **options)
 

@@ -32,21 +32,9 @@ from ci_deploy.report import console as style
 from ci_deploy.report.outputs import EventReport
 from ci_deploy.run import closing
 from ci_deploy.run.context import Context
-from ci_deploy.run.events import Event, EventManager, Handler
+from ci_deploy.run.events import FLOWS, Event, EventManager, Handler
 from ci_deploy.state import Live
 
-# command → its ordinary events; then what follows when they went well, were skipped, went wrong
-DEPLOY = (Event.CONFIGURE, Event.PROVISION, Event.PRE_DEPLOY, Event.DEPLOY, Event.POST_DEPLOY)
-DEPLOYED = (Event.DEPLOY_SUCCEEDED, Event.DEPLOY_SKIPPED, Event.DEPLOY_FAILED)
-ROLLED_BACK = (Event.ROLLBACK_SUCCEEDED, Event.ROLLBACK_SUCCEEDED, Event.ROLLBACK_FAILED)
-DESTROYED = (Event.DESTROY_SUCCEEDED, Event.DESTROY_SUCCEEDED, Event.DESTROY_FAILED)
-FLOWS: dict[str, tuple[tuple[Event, ...], tuple[Event, Event, Event]]] = {
-    "deploy": (DEPLOY, DEPLOYED),
-    "review": (DEPLOY, DEPLOYED),
-    "rollback": ((Event.CONFIGURE, Event.ROLLBACK), ROLLED_BACK),
-    "destroy": ((Event.CONFIGURE, Event.DESTROY), DESTROYED),
-    "promote": ((Event.CONFIGURE, Event.PROMOTE), DEPLOYED),
-}
 SUCCESS = {"rollback": "is back on", "destroy": "is removed"}  # else: it runs the revision
 NOTICES = 15.0  # seconds that all notices together may hold up a run
 ROLLBACK_TIMEOUT = 600.0  # seconds for ROLLBACK_ON_FAILURE, even when DEPLOY_TIMEOUT has passed

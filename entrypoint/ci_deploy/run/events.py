@@ -31,6 +31,21 @@ class Event(StrEnum):
     PROMOTE = "promote"
 
 
+# command → its ordinary events; then what follows when they went well, were skipped, went wrong
+DEPLOY = (Event.CONFIGURE, Event.PROVISION, Event.PRE_DEPLOY, Event.DEPLOY, Event.POST_DEPLOY)
+DEPLOYED = (Event.DEPLOY_SUCCEEDED, Event.DEPLOY_SKIPPED, Event.DEPLOY_FAILED)
+ROLLED_BACK = (Event.ROLLBACK_SUCCEEDED, Event.ROLLBACK_SUCCEEDED, Event.ROLLBACK_FAILED)
+DESTROYED = (Event.DESTROY_SUCCEEDED, Event.DESTROY_SUCCEEDED, Event.DESTROY_FAILED)
+FLOWS: dict[str, tuple[tuple[Event, ...], tuple[Event, Event, Event]]] = {
+    "deploy": (DEPLOY, DEPLOYED),
+    "review": (DEPLOY, DEPLOYED),
+    "rollback": ((Event.CONFIGURE, Event.ROLLBACK), ROLLED_BACK),
+    "destroy": ((Event.CONFIGURE, Event.DESTROY), DESTROYED),
+    "promote": ((Event.CONFIGURE, Event.PROMOTE), DEPLOYED),
+}
+# Commands that bring the code of a checkout; those that bring a new release.
+BUILDING = frozenset(name for name, (events, _) in FLOWS.items() if events is DEPLOY)
+RELEASING = frozenset(name for name, (_, outcomes) in FLOWS.items() if outcomes is DEPLOYED)
 DEFAULT_PRIORITY = 100
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ci_deploy.commands.pipelines.circleci import circleci
-from ci_deploy.commands.pipelines.common import Wish
+from ci_deploy.commands.pipelines.common import ON_DOCKER, Wish
 from ci_deploy.commands.pipelines.github import github
 from ci_deploy.commands.pipelines.gitlab import gitlab
 
@@ -15,4 +15,4 @@ PIPELINES: dict[str, tuple[str, Callable[[Wish], str]]] = {
     "circleci": (".circleci/config.yml", circleci),
 }
 
-__all__ = ["PIPELINES", "Wish"]
+__all__ = ["ON_DOCKER", "PIPELINES", "Wish"]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ci_deploy.commands.published import GITHUB
 
 PLAIN = re.compile(r"[A-Za-z][\w.@:/-]*")
+ON_DOCKER = {"compose", "swarm"}  # providers that run images which the pipeline builds
 NOT_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}  # in some YAML
 DOCS = f"https://github.com/{GITHUB}/tree/main/docs"
 
@@ -41,7 +42,7 @@ class Wish(NamedTuple):
         given = {"APP_NAME": app}
         if self.provider != "heroku":
             given["DOKKU_HOST" if self.provider == "dokku" else "SERVER_HOST"] = self.host
-        else:
+        if self.provider in {"heroku", "swarm"}:  # no other setting tells
             given["DEPLOY_PROVIDER"] = self.provider
         if self.provider == "compose" and len(self.environments) > 1:
             given["DEPLOY_PATH"] = app

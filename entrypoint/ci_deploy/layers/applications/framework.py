@@ -12,7 +12,7 @@ from ci_deploy.layers.applications.migrations import F, Migrations
 from ci_deploy.layers.applications.unfinished import Unfinished
 from ci_deploy.layers.priorities import After, Before, Configure, Outcome, Promoted
 from ci_deploy.run.context import Context
-from ci_deploy.run.events import Event, on
+from ci_deploy.run.events import RELEASING, Event, on
 from ci_deploy.state import Ran, Step
 
 MIGRATE = "migrations are to be run"
@@ -24,6 +24,8 @@ UNDONE = "migrations were undone for a rollback"
 class Framework(Migrations[F]):
     """A framework, named by DEPLOY_APPLICATION or found in the checkout."""
 
+    options = frozenset({"migrations"})
+
     def __init__(self, ctx: Context, wanted: F) -> None:
         super().__init__(ctx, wanted)
         self.unfinished = Unfinished(ctx)
@@ -34,7 +36,7 @@ class Framework(Migrations[F]):
     @on(Event.CONFIGURE, Configure.BEFORE_TRAFFIC)
     def migrate_before_traffic(self) -> None:
         """Hand the provider what has to run before the new release gets traffic."""
-        if self.ctx.command not in {"deploy", "review", "promote"} or self.position != "before":
+        if self.ctx.command not in RELEASING or self.position != "before":
             return
         if self._backs_up:
             what = "see whether migrations are pending"
@@ -54,7 +56,7 @@ class Framework(Migrations[F]):
     @on(Event.CONFIGURE, Configure.MIGRATIONS)
     def tell_migrations(self) -> None:
         """Which migrations come or stay; late, when both revisions are at hand."""
-        if self._backs_up and self.position and self.ctx.command in {"deploy", "review", "promote"}:
+        if self._backs_up and self.position and self.ctx.command in RELEASING:
             self.ctx.provider.check_backup()
         self.tell()
 

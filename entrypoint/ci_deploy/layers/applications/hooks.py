@@ -20,7 +20,7 @@ from ci_deploy.layers.base import Application
 from ci_deploy.layers.priorities import After, Configure
 from ci_deploy.process.child import seclude
 from ci_deploy.process.runner import STANDARD_PATH
-from ci_deploy.run.events import Event, on
+from ci_deploy.run.events import BUILDING, Event, on
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import suggestion
 from ci_deploy.settings.sources import Source
@@ -43,7 +43,6 @@ WHEN = {
 NAMES = [event.value for event in Event]
 OUTCOMES = frozenset(Event) - WHEN.keys()
 
-DEPLOYS = {"deploy", "review"}
 LINE = 200  # bytes of a first line that are looked at
 
 Method = TypeVar("Method", bound=Callable[..., None])
@@ -93,7 +92,7 @@ class Hooks(Application[HooksSettings]):
     def _revision(self) -> str:
         """The commit that has them: the one that is deployed, else the one that CI is about."""
         repository, about = self.ctx.repository, self.ctx.facts.revision
-        if self.ctx.command in DEPLOYS:
+        if self.ctx.command in BUILDING:
             return self.ctx.revision
         return about if about and repository.has(about) else repository.head
 

@@ -11,6 +11,7 @@ from ci_deploy.errors import Problem, Refused
 from ci_deploy.layers.base import Application
 from ci_deploy.layers.providers.base import Provider
 from ci_deploy.run.context import Context
+from ci_deploy.run.events import BUILDING
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.sources import Source
 
@@ -168,7 +169,7 @@ class Migrations(Application[F]):
 
     def tell(self) -> None:
         """Which migrations come or stay, and who runs them: nobody shall be surprised."""
-        if self.ctx.command in {"deploy", "review"} and (where := self.by_platform()):
+        if self.ctx.command in BUILDING and (where := self.by_platform()):
             self.ctx.console.indent(f"migrations: {where} runs them, so they are not run again.")
         elif coming := self.coming():
             self._list("new migrations", coming, self._who())

@@ -12,12 +12,11 @@ from ci_deploy.layers.applications.framework import Framework
 from ci_deploy.layers.applications.migrations import Commands, FrameworkSettings
 from ci_deploy.layers.applications.sidekiq import Sidekiq
 from ci_deploy.layers.priorities import After, Before, Configure, Outcome, Promoted
-from ci_deploy.run.events import Event, on
+from ci_deploy.run.events import RELEASING, Event, on
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import suggestion, words
 
 QUIETED = "workers are quiet"
-QUIETING = {"deploy", "review", "promote"}  # the commands that put them to rest
 PENDING = "db:abort_if_pending_migrations"  # exit code 1 and a list, for every database
 SEEDS_ITSELF = (7, 1)  # from then on db:prepare seeds an empty database that was there before
 ADVICE = {
@@ -117,7 +116,7 @@ class Rails(Framework[RailsSettings]):
     @on(Event.CONFIGURE, Configure.WORKERS)
     def know_workers(self) -> None:
         """A worker that nobody would restart would stay quiet for ever."""
-        if not self.settings.quiet or self.first_deploy or self.ctx.command not in QUIETING:
+        if not self.settings.quiet or self.first_deploy or self.ctx.command not in RELEASING:
             return
         if missing := self.workers.missing():
             known = sorted(self.ctx.provider.processes())

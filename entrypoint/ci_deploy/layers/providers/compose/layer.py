@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
 
 from ci_deploy.errors import OutcomeUnknown, Problem, SkipDeploy
 from ci_deploy.layers.priorities import Configure
@@ -29,20 +28,14 @@ from ci_deploy.layers.providers.docker.release import Release, command_file, mak
 from ci_deploy.layers.providers.docker.tree import Tree
 from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.run.context import Context
-from ci_deploy.run.events import Event, on
+from ci_deploy.run.events import BUILDING, RELEASING, Event, on
 from ci_deploy.settings.parsers import NOTHING
 from ci_deploy.state import Live, ProcessAction, Ran
-
-DEPLOYS = {"deploy", "review", "promote"}
 
 
 class Compose(OnHosts):
     """Docker Compose on one or several hosts, over ssh."""
 
-    name = "compose"
-    Settings: ClassVar[type[Any]] = ComposeSettings
-    trigger = "SERVER_HOST"
-    unless = "STACK_NAME"  # then the hosts are managers of a swarm
     migrate = "before"
     migrates = frozenset({"before", "after"})
     promotes_by_deploy = True
@@ -68,7 +61,7 @@ class Compose(OnHosts):
 
     def problems(self) -> Iterable[Problem]:
         yield from self.ssh.prepare()
-        deploys = self.ctx.command in DEPLOYS - {"promote"}  # which has the source's tag
+        deploys = self.ctx.command in BUILDING
         yield from options.problems(self.ctx, self.settings, deploys=deploys)
 
     def begin(self) -> None:
@@ -101,7 +94,7 @@ class Compose(OnHosts):
             self.hosts.ready()
             where = promotion.wanted(self.settings.promote_from)
             self.source = promotion.look(ctx, self.ssh, where, self.hosts.first.server)
-        if ctx.command in {*DEPLOYS, "doctor"}:
+        if ctx.command in {*RELEASING, "doctor"}:
             tree = Tree(ctx, compose_files(ctx, self.settings.files), self._variables())
         self.hosts.ready()
         doctor = ctx.command == "doctor"
@@ -136,7 +129,7 @@ class Compose(OnHosts):
     def compare(self) -> None:
         """Decide whether there is anything to deploy."""
         ctx = self.ctx
-        if ctx.command not in DEPLOYS:
+        if ctx.command not in RELEASING:
             return
         review.check_limit(ctx, self.hosts, self.settings.review_limit)
         live = ctx.before or Live()

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ci_deploy.errors import Refused
-from ci_deploy.layers.providers.base import Provider
 from ci_deploy.layers.providers.compose import backups, checks, history, logs, review
 from ci_deploy.layers.providers.compose.hosts import Hosts
-from ci_deploy.layers.providers.compose.settings import ComposeSettings
+from ci_deploy.layers.providers.compose.settings import AboutCompose
 from ci_deploy.state import Backup, Deployed
 
 
-class OnHosts(Provider[ComposeSettings]):
+class OnHosts(AboutCompose):
     """A provider of Docker hosts."""
 
     unlocks = False

@@ -1,9 +1,10 @@
-"""The settings of the Compose provider."""
+"""Compose as long as it is not chosen: its settings."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+from ci_deploy.layers.providers.base import Provider
 from ci_deploy.layers.providers.docker.settings import HostSettings
 from ci_deploy.net.ssh.server import server
 from ci_deploy.settings import setting, settings
@@ -80,3 +81,13 @@ class ComposeSettings(HostSettings):
     min_free: int = setting(
         "COMPOSE_MIN_FREE", "Megabytes that have to be free on each host", default=500
     )
+
+
+class AboutCompose(Provider[ComposeSettings]):
+    """Docker Compose on one or several hosts, over ssh."""
+
+    name = "compose"
+    loads = "ci_deploy.layers.providers.compose.layer:Compose"
+    Settings: ClassVar[type[Any]] = ComposeSettings
+    trigger = "SERVER_HOST"
+    unless = "STACK_NAME"  # then the hosts are managers of a swarm

@@ -23,11 +23,12 @@ from ci_deploy.layers.providers.dokku.before_traffic import BeforeTraffic
 from ci_deploy.layers.providers.dokku.build_dir import BuildDir
 from ci_deploy.layers.providers.dokku.code import Code
 from ci_deploy.layers.providers.dokku.config_values import encoded
-from ci_deploy.layers.providers.dokku.provider import DokkuApp, DokkuSettings
+from ci_deploy.layers.providers.dokku.provider import DokkuApp
 from ci_deploy.layers.providers.dokku.services import Services
+from ci_deploy.layers.providers.dokku.settings import DokkuSettings
 from ci_deploy.process.program import Change
 from ci_deploy.run.context import Context
-from ci_deploy.run.events import Event, on
+from ci_deploy.run.events import BUILDING, Event, on
 from ci_deploy.state import Deployed, Live, Step
 
 BUILD_TIMEOUT = 600.0  # seconds to build again what runs, after MIGRATE=before has failed
@@ -36,8 +37,6 @@ BUILD_TIMEOUT = 600.0  # seconds to build again what runs, after MIGRATE=before 
 class Dokku(DokkuApp):
     """Dokku, the app platform on one's own server."""
 
-    name = "dokku"
-    trigger = "DOKKU_HOST"
     migrates = frozenset({"after", "before"})
 
     def __init__(self, ctx: Context, wanted: DokkuSettings) -> None:
@@ -52,10 +51,10 @@ class Dokku(DokkuApp):
         """One round of questions over one connection tells all that a run has to know."""
         self.ssh.ready(self.settings.host)
         ctx, review = self.ctx, self.ctx.review
-        wanted = self.settings.services if ctx.command in {"deploy", "review", "doctor"} else ()
+        wanted = self.settings.services if ctx.command in {*BUILDING, "doctor"} else ()
         self.services = Services(self.server, ctx.app, wanted, own=review is not None)
         asked = self.services.questions()
-        urls = ctx.command not in {"deploy", "review", "rollback"}  # they take the server longest
+        urls = ctx.command not in {*BUILDING, "rollback"}  # they take the server longest
         self.state, (found, *rest) = self.apps.survey(ctx.app, ["version"], *asked, urls=urls)
         self.server.version = answers.version(found)
         self.services.look(rest, self.state.config)
@@ -69,7 +68,7 @@ class Dokku(DokkuApp):
         hints = release_tasks.hints(self.ctx)  # read while the connection is being made
         self.connect()
         command = self.ctx.command
-        deploys = command in {"deploy", "review", "rollback"}
+        deploys = command in {*BUILDING, "rollback"}
         if deploys and not self.ctx.planning and before_traffic.wait(self):
             self.connect()
         may_create = self.settings.create_app and command == "deploy"
@@ -90,7 +89,7 @@ class Dokku(DokkuApp):
     def compare(self) -> None:
         """Decide whether there is anything to deploy; refuse what has to be refused."""
         ctx, live = self.ctx, self.state.live
-        if ctx.command not in {"deploy", "review"}:
+        if ctx.command not in BUILDING:
             return
         runs = live.revision[:7] or "nothing that is known"
         if not self.state.settled:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
 
 from ci_deploy.errors import (
     DeployFailed,
@@ -18,63 +17,21 @@ from ci_deploy.errors import (
     SettingsError,
     ToolMissing,
 )
-from ci_deploy.layers.providers.base import Provider
 from ci_deploy.layers.providers.dokku import databases, release_tasks, review
 from ci_deploy.layers.providers.dokku.app import UNFINISHED, App, State
 from ci_deploy.layers.providers.dokku.config_values import unstorable
 from ci_deploy.layers.providers.dokku.server import DokkuServer, one_off
-from ci_deploy.layers.providers.dokku.services import Service, services
-from ci_deploy.layers.providers.methods import GitSettings
-from ci_deploy.net.ssh.client import Ssh, SshSettings
-from ci_deploy.net.ssh.server import Server, server
+from ci_deploy.layers.providers.dokku.settings import AboutDokku, DokkuSettings
+from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.run.context import Context
-from ci_deploy.settings import setting, settings
-from ci_deploy.settings.parsers import branch, suggestion
+from ci_deploy.settings.parsers import suggestion
 from ci_deploy.state import Deployed, Live, ProcessAction, Ran
 
 PLAIN = re.compile(r"[\w./:=,@%+-]+")  # a word that needs no quotes
 
 
-@settings
-class DokkuSettings(SshSettings, GitSettings):
-    """Settings of the Dokku server and of the app on it."""
-
-    host: Server = setting(
-        "DOKKU_HOST",
-        "The Dokku server: `host`, `user@host:port` or `ssh://…`",
-        example="dokku@dokku.example.com",
-        parse=lambda text: server(text, user="dokku"),
-    )
-    deploy_branch: str = setting(
-        "DOKKU_DEPLOY_BRANCH",
-        "The branch that Dokku deploys",
-        default="",
-        default_help="what the server says",
-        parse=branch,
-    )
-    create_app: bool = setting(
-        "DOKKU_CREATE_APP", "Create the app when it does not exist", default=False
-    )
-    services: tuple[Service, ...] = setting(
-        "DOKKU_SERVICES",
-        "Services to create and link when missing: `type[:version][=name]`",
-        default=(),
-        example="postgres redis:7",
-        parse=services,
-    )
-    image: str = setting(
-        "DOKKU_IMAGE",
-        "Deploy this image instead of code, best with its digest",
-        default="",
-        example="registry.example.com/hello@sha256:…",
-        pattern=r"[\w][\w./:@-]*",
-    )
-
-
-class DokkuApp(Provider[DokkuSettings]):
+class DokkuApp(AboutDokku):
     """The app and its server; `state` is what was last told of it."""
-
-    Settings: ClassVar[type[Any]] = DokkuSettings
 
     def __init__(self, ctx: Context, wanted: DokkuSettings) -> None:
         super().__init__(ctx, wanted)

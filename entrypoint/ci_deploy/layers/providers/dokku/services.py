@@ -5,59 +5,17 @@ Facts: dokku-postgres 1.48; the other official plugins come from the same templa
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from ci_deploy.errors import Problem, Refused, SettingsError
 from ci_deploy.layers.providers.dokku.server import DokkuServer
+from ci_deploy.layers.providers.dokku.settings import Service, service_name
 from ci_deploy.process.program import Change, CommandFailed, Result
-from ci_deploy.settings.parsers import words
 
-NAME_LIMIT = 50  # characters; the container is called dokku.TYPE.NAME, and a DNS label has 63
 KNOWN = (
     "postgres", "mysql", "mariadb", "redis", "mongo", "rabbitmq", "elasticsearch", "memcached",
 )  # fmt: skip
-
-
-class Service(NamedTuple):
-    """A service that an app wants: `redis:7=cache` is type, version and name."""
-
-    kind: str
-    version: str = ""
-    given: str = ""
-
-    def name(self, app: str, *, own: bool = False) -> str:
-        """The given name, or `<app>-<type>`. A review app's services are always its own."""
-        if self.given and not own:
-            return self.given
-        return service_name(app, self.kind)
-
-
-def service_name(app: str, kind: str) -> str:
-    """`hello`, `postgres` → `hello-postgres`. Where the app's name is too long, or has a dot, which
-    a service's name must not have, a digest keeps it apart from that of another app."""
-    name = re.sub(r"[^A-Za-z0-9_-]", "-", app)
-    if name != app or len(name) > NAME_LIMIT - len(kind) - 1:
-        digest = hashlib.sha256(app.encode()).hexdigest()[:6]
-        name = f"{name[: NAME_LIMIT - len(kind) - 8]}-{digest}"
-    return f"{name}-{kind}"
-
-
-def services(text: str) -> tuple[Service, ...]:
-    """Parse `postgres redis:7 mysql=main`. Raises ValueError."""
-    found = []
-    for word in words(text):
-        match = re.fullmatch(
-            r"(?P<kind>[a-z][a-z0-9-]*)(?::(?P<version>[\w.-]+))?(?:=(?P<name>[A-Za-z0-9_-]+))?",
-            word,
-        )
-        if not match:
-            message = f"`{word}` is not `type`, `type:version` or `type=name`."
-            raise ValueError(message)
-        found.append(Service(match["kind"], match["version"] or "", match["name"] or ""))
-    return tuple(found)
 
 
 class Services:

@@ -18,7 +18,6 @@ from ci_deploy.run.context import Context
 if TYPE_CHECKING:
     from ci_deploy.net.http import Response
 
-API = "https://api.heroku.com"
 ACCEPT = "application/vnd.heroku+json; version=3"
 TRIES = 5  # of a read
 WRITE_TIMEOUT = 30.0  # seconds until a write has to be answered

@@ -19,15 +19,12 @@ from ci_deploy.layers.providers.heroku.rollback import Rollback
 from ci_deploy.layers.providers.heroku.settings import HerokuSettings
 from ci_deploy.layers.providers.methods import by_archive
 from ci_deploy.run.context import Context
-from ci_deploy.run.events import Event, on
+from ci_deploy.run.events import BUILDING, Event, on
 from ci_deploy.state import Live
 
 
 class Heroku(ClosedApp):
     """Heroku, the app platform."""
-
-    name = "heroku"
-    trigger = "HEROKU_API_KEY"
 
     def __init__(self, ctx: Context, wanted: HerokuSettings) -> None:
         super().__init__(ctx, wanted)
@@ -73,7 +70,7 @@ class Heroku(ClosedApp):
     def compare(self) -> None:
         """Decide whether there is anything to deploy; refuse what has to be refused."""
         ctx, live = self.ctx, self.state.live
-        if ctx.command not in {"deploy", "review"}:
+        if ctx.command not in BUILDING:
             return
         ctx.console.indent(f"live now: {live.revision[:7] or 'nothing that is known'}")
         if self._sets_up:

@@ -23,9 +23,10 @@ from ci_deploy.errors import (
     Refused,
     Unauthorized,
 )
-from ci_deploy.layers.providers.heroku.api import API, NotFound
+from ci_deploy.layers.providers.heroku.api import NotFound
 from ci_deploy.layers.providers.heroku.dynos import Dynos
 from ci_deploy.layers.providers.heroku.markers import Markers
+from ci_deploy.layers.providers.heroku.settings import API
 from ci_deploy.process.program import Change, Command, Result
 from ci_deploy.run.context import Context
 from ci_deploy.state import Ran

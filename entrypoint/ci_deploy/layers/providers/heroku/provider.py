@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
 
 from ci_deploy.errors import DeployError, Problem, Refused, SettingsError
-from ci_deploy.layers.providers.base import Provider
 from ci_deploy.layers.providers.heroku import logs, release_tasks
 from ci_deploy.layers.providers.heroku.api import Api
 from ci_deploy.layers.providers.heroku.app import App, State
 from ci_deploy.layers.providers.heroku.notes import Notes
 from ci_deploy.layers.providers.heroku.one_off import OneOff
 from ci_deploy.layers.providers.heroku.remote import Remote
-from ci_deploy.layers.providers.heroku.settings import NAME, HerokuSettings
+from ci_deploy.layers.providers.heroku.settings import NAME, AboutHeroku, HerokuSettings
 from ci_deploy.run.context import Context
 from ci_deploy.settings.parsers import suggestion
 from ci_deploy.state import Deployed, Live, ProcessAction, Ran
@@ -26,10 +24,9 @@ HISTORY = 20  # releases that `history` shows
 WITHOUT_NOTES = {"run", "history", "logs"}  # commands that need to know nothing of earlier runs
 
 
-class HerokuApp(Provider[HerokuSettings]):
+class HerokuApp(AboutHeroku):
     """The app of this run on Heroku."""
 
-    Settings: ClassVar[type[Any]] = HerokuSettings
     name_limit = 30
 
     def __init__(self, ctx: Context, wanted: HerokuSettings) -> None:

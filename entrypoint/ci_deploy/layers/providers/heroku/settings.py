@@ -1,11 +1,15 @@
-"""The settings of Heroku."""
+"""Heroku as long as it is not chosen: its settings."""
 
 from __future__ import annotations
 
-from ci_deploy.layers.providers.heroku.api import API
+from typing import Any, ClassVar
+
+from ci_deploy.layers.providers.base import Provider
 from ci_deploy.layers.providers.methods import GitSettings
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import words
+
+API = "https://api.heroku.com"
 
 # The CLI sends the key to these hosts and to no others: whatever else is named, it asks heroku.com.
 HOSTS = r"https://([a-z0-9-]+\.)*hero(ku|kai|kuspace|kudev)\.com|https?://(localhost|127\.0\.0\.1)"
@@ -72,3 +76,12 @@ class HerokuSettings(GitSettings):
         pattern=URL,
         parse=lambda text: text.rstrip("/"),
     )
+
+
+class AboutHeroku(Provider[HerokuSettings]):
+    """Heroku, the app platform."""
+
+    name = "heroku"
+    loads = "ci_deploy.layers.providers.heroku.layer:Heroku"
+    Settings: ClassVar[type[Any]] = HerokuSettings
+    trigger = "HEROKU_API_KEY"

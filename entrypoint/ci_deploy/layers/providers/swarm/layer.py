@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
 
 from ci_deploy.errors import DeployFailed, Problem, Refused, SkipDeploy
 from ci_deploy.layers.priorities import Configure
-from ci_deploy.layers.providers.base import Provider
 from ci_deploy.layers.providers.docker import options
 from ci_deploy.layers.providers.docker.files import compose_files
 from ci_deploy.layers.providers.docker.login import login
@@ -24,7 +22,7 @@ from ci_deploy.layers.providers.swarm.convert import marked
 from ci_deploy.layers.providers.swarm.judge import live
 from ci_deploy.layers.providers.swarm.manager import REFUSED, Manager
 from ci_deploy.layers.providers.swarm.reading import Wanted, as_bytes, read
-from ci_deploy.layers.providers.swarm.settings import SwarmSettings
+from ci_deploy.layers.providers.swarm.settings import AboutSwarm, SwarmSettings
 from ci_deploy.layers.providers.swarm.state import Kept, Stack
 from ci_deploy.layers.providers.swarm.switch import Switch
 from ci_deploy.net.ssh.client import Ssh
@@ -33,15 +31,10 @@ from ci_deploy.run.events import Event, on
 from ci_deploy.run.order import guard, order
 from ci_deploy.state import Deployed, Live, ProcessAction, Ran
 
-DEPLOYS = {"deploy"}
 
-
-class Swarm(Provider[SwarmSettings]):
+class Swarm(AboutSwarm):
     """A stack on a Docker Swarm, over ssh to one of its managers."""
 
-    name = "swarm"
-    Settings: ClassVar[type[Any]] = SwarmSettings
-    trigger = "STACK_NAME"
     migrate = "before"
     migrates = frozenset({"before", "after"})
     unlocks = False
@@ -61,7 +54,7 @@ class Swarm(Provider[SwarmSettings]):
 
     def problems(self) -> Iterable[Problem]:
         yield from self.ssh.prepare()
-        yield from options.problems(self.ctx, self.settings, deploys=self.ctx.command in DEPLOYS)
+        yield from options.problems(self.ctx, self.settings, deploys=self.ctx.command == "deploy")
 
     def begin(self) -> None:
         self.manager.open()
@@ -77,7 +70,7 @@ class Swarm(Provider[SwarmSettings]):
         ctx, tree = self.ctx, None
         tag = options.image_tag(ctx, self.settings)
         variables = options.variables(self.settings, tag, self.login.registry)
-        if ctx.command in {*DEPLOYS, "doctor"}:
+        if ctx.command in {"deploy", "doctor"}:
             tree = Tree(ctx, compose_files(ctx, self.settings.files), variables)
         self._saw(self.manager.choose())
         ctx.before = live(self.stack, records.proven(self.stack))
@@ -125,7 +118,7 @@ class Swarm(Provider[SwarmSettings]):
     def compare(self) -> None:
         """Decide whether there is anything to deploy."""
         ctx, wanted = self.ctx, self.wanted_release
-        if ctx.command not in DEPLOYS or self.release is None:
+        if ctx.command != "deploy" or self.release is None:
             return
         now = ctx.before or Live()
         ctx.console.indent(

@@ -1,7 +1,10 @@
-"""The settings of the Swarm provider: those of Docker hosts, and the stack."""
+"""Swarm as long as it is not chosen: the settings of Docker hosts, and the stack."""
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
+from ci_deploy.layers.providers.base import Provider
 from ci_deploy.layers.providers.docker.settings import HostSettings
 from ci_deploy.settings import setting, settings
 
@@ -18,3 +21,12 @@ class SwarmSettings(HostSettings):
         pattern=r"[a-z0-9][a-z0-9_-]{0,40}",
         example="shop",
     )
+
+
+class AboutSwarm(Provider[SwarmSettings]):
+    """A stack on a Docker Swarm, over ssh to one of its managers."""
+
+    name = "swarm"
+    loads = "ci_deploy.layers.providers.swarm.layer:Swarm"
+    Settings: ClassVar[type[Any]] = SwarmSettings
+    trigger = "STACK_NAME"

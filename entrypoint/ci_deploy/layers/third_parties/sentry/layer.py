@@ -5,30 +5,28 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from functools import cached_property, partial
-from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from ci_deploy.errors import DeployError, DeployFailed, Problem, Unreachable
-from ci_deploy.layers.base import ThirdParty
 from ci_deploy.layers.priorities import After, Before, Configure
 from ci_deploy.layers.third_parties.sentry.account import Account
 from ci_deploy.layers.third_parties.sentry.api import SentryApi
 from ci_deploy.layers.third_parties.sentry.cli import SentryCli
 from ci_deploy.layers.third_parties.sentry.commits import commits
 from ci_deploy.layers.third_parties.sentry.patience import Patience
-from ci_deploy.layers.third_parties.sentry.settings import SentrySettings, environment_name
+from ci_deploy.layers.third_parties.sentry.settings import (
+    AboutSentry,
+    SentrySettings,
+    environment_name,
+)
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import Event, on
 
 BEFORE = 2 / 3  # of the time that Sentry may take; the rest is for the end
 
 
-class Sentry(ThirdParty[SentrySettings]):
+class Sentry(AboutSentry):
     """Sentry."""
-
-    name = "sentry"
-    Settings: ClassVar[type[Any]] = SentrySettings
-    trigger = "SENTRY_PROJECT"
 
     def __init__(self, ctx: Context, wanted: SentrySettings) -> None:
         super().__init__(ctx, wanted)

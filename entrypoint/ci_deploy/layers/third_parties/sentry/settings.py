@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any, ClassVar
 
+from ci_deploy.layers.base import ThirdParty
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import http_url
 
@@ -56,3 +58,12 @@ class SentrySettings:
         "SENTRY_TIMEOUT", "Seconds that Sentry may hold up a deploy in all", default=30
     )
     strict: bool = setting("SENTRY_STRICT", "Sentry's failure fails the run", default=False)
+
+
+class AboutSentry(ThirdParty[SentrySettings]):
+    """Sentry."""
+
+    name = "sentry"
+    loads = "ci_deploy.layers.third_parties.sentry.layer:Sentry"
+    Settings: ClassVar[type[Any]] = SentrySettings
+    trigger = "SENTRY_PROJECT"

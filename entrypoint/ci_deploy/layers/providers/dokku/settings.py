@@ -1,0 +1,100 @@
+"""Dokku as long as it is not chosen: its settings."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any, ClassVar, NamedTuple
+
+from ci_deploy.layers.providers.base import Provider
+from ci_deploy.layers.providers.methods import GitSettings
+from ci_deploy.net.ssh.client import SshSettings
+from ci_deploy.net.ssh.server import Server, server
+from ci_deploy.settings import setting, settings
+from ci_deploy.settings.parsers import branch, words
+
+NAME_LIMIT = 50  # characters; the container is called dokku.TYPE.NAME, and a DNS label has 63
+
+
+class Service(NamedTuple):
+    """A service that an app wants: `redis:7=cache` is type, version and name."""
+
+    kind: str
+    version: str = ""
+    given: str = ""
+
+    def name(self, app: str, *, own: bool = False) -> str:
+        """The given name, or `<app>-<type>`. A review app's services are always its own."""
+        if self.given and not own:
+            return self.given
+        return service_name(app, self.kind)
+
+
+def service_name(app: str, kind: str) -> str:
+    """`hello`, `postgres` → `hello-postgres`. Where the app's name is too long, or has a dot, which
+    a service's name must not have, a digest keeps it apart from that of another app."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", app)
+    if name != app or len(name) > NAME_LIMIT - len(kind) - 1:
+        digest = hashlib.sha256(app.encode()).hexdigest()[:6]
+        name = f"{name[: NAME_LIMIT - len(kind) - 8]}-{digest}"
+    return f"{name}-{kind}"
+
+
+def services(text: str) -> tuple[Service, ...]:
+    """Parse `postgres redis:7 mysql=main`. Raises ValueError."""
+    found = []
+    for word in words(text):
+        match = re.fullmatch(
+            r"(?P<kind>[a-z][a-z0-9-]*)(?::(?P<version>[\w.-]+))?(?:=(?P<name>[A-Za-z0-9_-]+))?",
+            word,
+        )
+        if not match:
+            message = f"`{word}` is not `type`, `type:version` or `type=name`."
+            raise ValueError(message)
+        found.append(Service(match["kind"], match["version"] or "", match["name"] or ""))
+    return tuple(found)
+
+
+@settings
+class DokkuSettings(SshSettings, GitSettings):
+    """Settings of the Dokku server and of the app on it."""
+
+    host: Server = setting(
+        "DOKKU_HOST",
+        "The Dokku server: `host`, `user@host:port` or `ssh://…`",
+        example="dokku@dokku.example.com",
+        parse=lambda text: server(text, user="dokku"),
+    )
+    deploy_branch: str = setting(
+        "DOKKU_DEPLOY_BRANCH",
+        "The branch that Dokku deploys",
+        default="",
+        default_help="what the server says",
+        parse=branch,
+    )
+    create_app: bool = setting(
+        "DOKKU_CREATE_APP", "Create the app when it does not exist", default=False
+    )
+    services: tuple[Service, ...] = setting(
+        "DOKKU_SERVICES",
+        "Services to create and link when missing: `type[:version][=name]`",
+        default=(),
+        example="postgres redis:7",
+        parse=services,
+    )
+    image: str = setting(
+        "DOKKU_IMAGE",
+        "Deploy this image instead of code, best with its digest",
+        default="",
+        example="registry.example.com/hello@sha256:…",
+        pattern=r"[\w][\w./:@-]*",
+    )
+
+
+class AboutDokku(Provider[DokkuSettings]):
+    """Dokku, the app platform on one's own server."""
+
+    name = "dokku"
+    loads = "ci_deploy.layers.providers.dokku.layer:Dokku"
+    Settings: ClassVar[type[Any]] = DokkuSettings
+    trigger = "DOKKU_HOST"
