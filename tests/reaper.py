@@ -22,7 +22,7 @@ import pytest
 
 VARIABLE = "CI_DEPLOY_TEST_RUN"
 LABEL = "ci-deploy-test"
-ENDED = b"ended"
+ENDED = b"ended "
 
 
 def _started(pid: int) -> str:
@@ -62,7 +62,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if reaper is None or reaper.stdin is None:
         return
     factory: pytest.TempPathFactory = getattr(config, "_tmp_path_factory")  # noqa: B009
-    said = os.fsencode(factory.getbasetemp()) if _interrupted else ENDED
+    folder = os.fsencode(factory.getbasetemp())
+    said = folder if _interrupted else ENDED + folder
     with suppress(OSError):
         reaper.stdin.write(said)
         reaper.stdin.flush()
@@ -98,31 +99,36 @@ def _over(run: str) -> bool:
     return pid.isdecimal() and _started(int(pid)) != started
 
 
-def _processes(run: str) -> list[int]:
+def _processes(run: str, folders: list[Path]) -> list[int]:
+    """Those that have its name in their environment. sshd writes its title over that, and is known
+    by its configuration, which is in one of the run's directories."""
     mark = f"{VARIABLE}={run}\0".encode()
+    places = [os.fsencode(f" {folder}/") for folder in folders]
     found = []
-    for folder in Path("/proc").glob("[0-9]*"):
+    for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if mark in (folder / "environ").read_bytes() + b"\0":
-                found.append(int(folder.name))
+            title = (process / "cmdline").read_bytes()
+            listens = title.startswith(b"sshd: ") and any(place in title for place in places)
+            if listens or mark in (process / "environ").read_bytes() + b"\0":
+                found.append(int(process.name))
     return found
 
 
-def _end_processes(run: str) -> None:
+def _end_processes(run: str, folders: list[Path]) -> None:
     """TERM, two seconds, KILL."""
     for number, seconds in (signal.SIGTERM, 2.0), (signal.SIGKILL, 2.0):
-        for pid in _processes(run):
+        for pid in _processes(run, folders):
             with suppress(OSError):
                 os.kill(pid, number)
         until = time.monotonic() + seconds
-        while _processes(run) and time.monotonic() < until:
+        while _processes(run, folders) and time.monotonic() < until:
             time.sleep(0.05)
 
 
-def sweep(run: str) -> None:
+def sweep(run: str, folders: list[Path]) -> None:
     """Remove what carries the name of a run that is over, and what was attached to its networks
     (jobs that a runner under test has started)."""
-    _end_processes(run)
+    _end_processes(run, folders)
     mark = f"--filter=label={LABEL}={run}"
     networks = _docker("network", "ls", "-q", mark)
     containers = set(_docker("ps", "-aq", mark))
@@ -155,11 +161,12 @@ def main(run: str) -> None:
         signal.signal(number, signal.SIG_IGN)
     for other in _runs():
         if other != run and _over(other):
-            sweep(other)
+            sweep(other, _directories(other))
     said = sys.stdin.buffer.read()
-    folders = _directories(run) if not said else [] if said == ENDED else [Path(os.fsdecode(said))]
-    sweep(run)
-    for folder in folders:
+    told = os.fsdecode(said.removeprefix(ENDED))
+    folders = [Path(told)] if told else _directories(run)
+    sweep(run, folders)
+    for folder in folders if not said.startswith(ENDED) else []:
         shutil.rmtree(folder, ignore_errors=True)
 
 

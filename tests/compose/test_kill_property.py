@@ -122,6 +122,7 @@ class Trials:
 def test_one_proven_release_runs_whatever_was_killed(
     app: App, kind: str, hosts: int, count: int
 ) -> None:
+    """Takes a minute: each kill is between two whole deploys, since the next one has to heal it."""
     app.use(hosts)
     trials = Trials(app, random.Random(f"20261120 {kind} {hosts}"), kind)
     for _ in range(count):

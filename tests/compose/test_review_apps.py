@@ -313,7 +313,9 @@ def test_destroy_calls_a_review_off_that_goes_on(branch: Reviewed) -> None:
 def test_thirty_kills_at_random_moments_end_in_the_right_state(
     branch: Reviewed, command: str
 ) -> None:
-    """The next review runs the branch, the next destroy leaves nothing; the base app runs on."""
+    """The next review runs the branch, the next destroy leaves nothing; the base app runs on.
+
+    Takes many minutes: each of the thirty is killed, and then done to its end."""
     choose, ends = random.Random(f"20261129 {command}"), Counter[str]()
     done = branch.review("good2")
     took = done.seconds

@@ -128,7 +128,9 @@ def client(app: App, *proxies: str) -> Iterator[dict[str, Seen]]:
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_no_request_is_lost_behind_any_proxy(web: App) -> None:
-    """Of a release that is good, of one that is not, and the proxies themselves stay."""
+    """Of a release that is good, of one that is not, and the proxies themselves stay.
+
+    Takes a minute: three proxies, three deploys, and a client that asks them all the time."""
     done = web.deploy("good1", COMPOSE_STEADY_TIME="1")
     assert done.code == 0, done.output
     fronts = {name: {each["Id"] for each in web.containers(0, name)} for name in PROXIES}

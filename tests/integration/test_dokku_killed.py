@@ -45,6 +45,7 @@ def _settle(server: DokkuStandIn) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("count", COUNTS)
 def test_deploy(server: DokkuStandIn, checkout: Checkout, count: int) -> None:
+    """Takes a minute: each kill at a random moment is followed by a whole run that has to heal."""
     choose = random.Random(20261120)
     env = settings_for(server, APP_CONFIG="A=1\n", DOKKU_SERVICES="redis")
     took = run("deploy", cwd=checkout.path, env=env).seconds
@@ -66,6 +67,7 @@ def test_deploy(server: DokkuStandIn, checkout: Checkout, count: int) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("count", COUNTS)
 def test_review(server: DokkuStandIn, checkout: Checkout, count: int) -> None:
+    """Takes a minute: each kill at a random moment is followed by a whole run that has to heal."""
     choose = random.Random(20261121)
     took = 0.0
     for number in range(count + 1):
@@ -92,6 +94,7 @@ def test_review(server: DokkuStandIn, checkout: Checkout, count: int) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("count", COUNTS)
 def test_destroy(server: DokkuStandIn, checkout: Checkout, count: int) -> None:
+    """Takes a minute: each kill at a random moment is followed by a whole run that has to heal."""
     choose = random.Random(20261122)
     took = 0.0
     for number in range(count + 1):

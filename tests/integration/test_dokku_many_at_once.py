@@ -23,7 +23,9 @@ from tests.support import Checkout, Run, settings_for
 def test_deploys_started_together_all_end_right(
     tmp_path: Path, checkout: Checkout, count: int
 ) -> None:
-    """sshd as it is by default: it drops connections when more than ten are not yet let in."""
+    """sshd as it is by default: it drops connections when more than ten are not yet let in.
+
+    Takes a minute: a dozen are more than ten, and each is a whole deploy."""
     heads = [checkout.head] + [checkout.commit(f"Commit {number}") for number in range(1, count)]
     with DokkuStandIn(
         tmp_path / "dokku",

@@ -35,9 +35,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["discord-layer", "static-site-provider"])
 def test_its_own_tests_pass(name: str) -> None:
-    """The provider's against a real sshd: they deploy some twenty times."""
+    """Takes a minute: the provider's are against a real sshd, and deploy some twenty times."""
     example = ROOT / "examples" / name
     path = os.pathsep.join([str(example), str(ROOT / "entrypoint")])
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]

@@ -187,6 +187,7 @@ def test_webhooks_never_decide_and_leave_one_clear_warning_each(
 def test_all_notifiers_together_hold_up_a_deploy_by_fifteen_seconds_at_most(
     dokku: DokkuStandIn, team: Team
 ) -> None:
+    """Takes half a minute: the fifteen seconds are real ones, beside two deploys."""
     usual = team.deploy(REDEPLOY="true").seconds
     for hook in team.hooks.values():
         hook.answer = "hang"

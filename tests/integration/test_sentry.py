@@ -359,6 +359,7 @@ def test_failing_sentry_is_one_warning_and_nothing_else(
 def test_hanging_sentry_holds_up_a_deploy_by_no_more_than_half_a_minute(
     server: SentryStandIn, deploy: Deploys
 ) -> None:
+    """Takes half a minute: that is how long it waits, and it has to be no longer."""
     server.troubles += [Trouble("PUT releases/", "hang"), Trouble("/deploys/", "hang")]
     started = time.monotonic()
     done = deploy()

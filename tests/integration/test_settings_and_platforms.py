@@ -416,6 +416,7 @@ def test_key_that_may_not_run_a_command_is_12_and_nothing_is_taken_for_empty(
 def test_server_that_cannot_be_reached_is_11_and_was_tried_again(
     dokku: DokkuStandIn, checkout: Checkout
 ) -> None:
+    """Takes half a minute: so long it waits between its tries, and all of that is promised."""
     env = settings_for(dokku, DOKKU_HOST="dokku@127.0.0.1:9")
     done = run("deploy", cwd=checkout.path, env=env)
     assert done.code == 11

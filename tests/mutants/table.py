@@ -12,7 +12,7 @@ TABLE = Path(__file__).with_name("mutants.toml")
 class Mutant(NamedTuple):
     """A piece of one file, what it becomes, and the tests (arguments of pytest) that must fail.
 
-    `kind` is the promise, fault or provider that it breaks."""
+    `kind` is the promise, fault or provider that it breaks; with `hangs` its tests never end."""
 
     name: str
     kind: str
@@ -20,6 +20,7 @@ class Mutant(NamedTuple):
     old: str
     new: str
     tests: list[str]
+    hangs: bool = False
 
 
 def load() -> list[Mutant]:

@@ -49,9 +49,11 @@ after:
 """
 
 
+@pytest.mark.long
 def test_component_deploys_and_hands_its_outputs_on(
     image: str, dokku_container: Container, tmp_path: Path
 ) -> None:
+    """Takes half a minute on a busy machine: gitlab-ci-local is Node, and each job a container."""
     text = INCLUDE.format(image=image, app="component", more=AFTER)
     made = project(tmp_path / "project", text)
     done = gitlab_ci_local(made, dokku_container)
@@ -231,10 +233,12 @@ def _by_project(made: Checkout, folder: Path) -> tuple[str, dict[str, str]]:
     return found, {f"url.file://{mirror.path}.insteadOf": "https://gitlab.com/devops/ci-deploy.git"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["local", "project", "remote"])
 def test_component_works_by_every_other_include(
     image: str, dokku_container: Container, tmp_path: Path, kind: str
 ) -> None:
+    """Takes half a minute on a busy machine, as each pipeline in gitlab-ci-local does."""
     text = INCLUDE.format(image=image, app=f"by-{kind}", more="")
     made = project(tmp_path / "project", "")
     component = "- component: $CI_SERVER_FQDN/$CI_PROJECT_PATH/deploy@$CI_COMMIT_SHA"

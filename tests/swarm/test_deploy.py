@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.compose.steps import program_with_steps, steps
 from tests.swarm.app import App
 
 
+@pytest.mark.long
 def test_a_release_replaces_another_and_comes_back(app: App) -> None:
-    """Tag, digest, records and the words of each command."""
+    """Tag, digest, records and the words of each command.
+
+    Takes a minute: the engine brings two replicas three times, and watches each for its seconds."""
     app.write(app.file().replace("endpoint_mode", "replicas: 2\n      endpoint_mode"))
     first = app.deploy("good1")
     assert first.code == 0, first.output

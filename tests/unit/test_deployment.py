@@ -379,6 +379,19 @@ def test_deploy_that_still_goes_on_there_is_unknown_and_not_failed(scene: Scene)
     assert scene.ended() == (21, "failed")
 
 
+def test_no_secret_gets_into_the_report(scene: Scene) -> None:
+    """Not with the words of an error, nor with those of a change."""
+    secret = "s3cr3t-of-the-team"
+    scene.ctx.redactor.add(secret)
+    error = DeployFailed(f"it said {secret}.", hint=f"Take {secret} away.")
+    scene.app.steps["pre_deploy"] = lambda: scene.ctx.change_log.announce(f"set {secret}")
+    report = scene.fail("post_deploy", error, AFTER)
+    assert report.message.startswith("it said ")
+    assert len(report.changes) == 2
+    told = [report.message, report.hint, *report.changes, *report.warnings]
+    assert secret not in "\n".join(told)
+
+
 @pytest.mark.parametrize(
     "error",
     [DeployFailed("x."), Unreachable("x."), OutcomeUnknown("x."), Refused("x."), Locked("x.")],

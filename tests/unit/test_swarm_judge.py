@@ -170,6 +170,21 @@ def test_every_wanted_task_counts_and_no_other(
     assert judge(stack, "app", "r").state is state
 
 
+def test_services_of_two_releases_are_not_up() -> None:
+    """Each runs what it was told, but that is not one release."""
+    one = service({"Replicated": {"Replicas": 1}})
+    spec = {**one.spec, "Labels": {"com.ci-deploy.release": "q"}}
+    two = one._replace(id="t", name="web", spec=spec)
+    tasks = [task(1, "running"), task(2, "running")._replace(service="t")]
+    found = live(Stack("st", services={"app": one, "web": two}, tasks=tasks), [])
+    assert (found.up, found.detail) == (
+        False,
+        "services run different releases (app r, web q); 2 of 2 tasks run",
+    )
+    both = Stack("st", services={"app": one, "web": one._replace(name="web")}, tasks=tasks[:1])
+    assert live(both, []).up
+
+
 def judged(state: State, *trouble: str, going: bool = False) -> Judged:
     """One service."""
     return Judged("app", state, "text", trouble=trouble, going=going)
