@@ -80,10 +80,10 @@ def read(wish: Wish) -> Any:
 
 @cache
 def inputs_of(component: str) -> dict[str, dict[str, Any]]:
-    """The inputs of a component; of the action without one."""
+    """The inputs of a component, or of an action: the name of a provider, or nothing."""
     load = YAML(typ="safe", pure=True).load
-    if not component:
-        return dict(load((ROOT / "action.yml").read_text())["inputs"])
+    if (action := ROOT / component / "action.yml").exists():
+        return dict(load(action.read_text())["inputs"])
     spec = (ROOT / f"templates/{component}.yml").read_text().split("\n---\n")[0]
     return dict(load(spec)["spec"]["inputs"])
 
@@ -107,7 +107,7 @@ def test_it_uses_what_there_is_and_pins_it(name: str) -> None:
             continue
         ours += 1
         known = inputs_of(match[1] or "")
-        if match[1]:
+        if wish.ci == "gitlab":
             for key, value in inputs.items():
                 kind = known[key].get("type", "string")
                 assert isinstance(value, bool if kind == "boolean" else str), key

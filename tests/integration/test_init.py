@@ -235,9 +235,9 @@ def test_what_is_written_deploys_with_the_secrets_alone(
     [staging] = [
         each["inputs"]
         for each in found["include"]
-        if each["inputs"].get("when") != "manual" and "/deploy@" in each["component"]
+        if each["inputs"].get("when") != "manual" and "/deploy-dokku@" in each["component"]
     ]
-    variables = rendered("templates/deploy.yml", **staging)["deploy:staging"]["variables"]
+    variables = rendered("templates/deploy-dokku.yml", **staging)["deploy:staging"]["variables"]
     given = {name: value for name, value in variables.items() if isinstance(value, str) and value}
     facts = {"GITLAB_CI": "true", "CI_PROJECT_DIR": str(checkout.path), "CI_COMMIT_SHA": head}
     done = run("deploy", cwd=checkout.path, env={**facts, **given, **secrets})

@@ -138,11 +138,15 @@ def test_every_workflow_that_init_writes_satisfies_zizmor_and_actionlint(tmp_pat
     security = (BIN / "zizmor", "--offline", "--no-progress", "--min-severity", "medium")
     assert _linted(*security, "--config", ROOT / "tests/runners/zizmor.yml", folder) == ""
     shutil.copy(ROOT / "Dockerfile", tmp_path)
-    ours = (ROOT / "action.yml").read_text()
-    (tmp_path / "action.yml").write_text(ours.replace("  entrypoint: ci-deploy\n", ""))
-    for path in folder.iterdir():
-        assert OURS in path.read_text()
-        path.write_text(path.read_text().replace(OURS, "uses: ./"))
+    for provider in {wish.provider for wish in wishes("github").values()}:
+        (tmp_path / provider).mkdir()
+        ours = (ROOT / provider / "action.yml").read_text()
+        ours = ours.replace("  entrypoint: ci-deploy\n", "")
+        (tmp_path / provider / "action.yml").write_text(ours)
+    for name, wish in wishes("github").items():
+        text, ours = github(wish), OURS.replace("@", f"/{wish.provider}@")
+        assert ours in text
+        (folder / f"{name}.yml").write_text(text.replace(ours, f"uses: ./{wish.provider}"))
     assert _linted(TOOLS / "actionlint", "-no-color", cwd=tmp_path) == ""
 
 

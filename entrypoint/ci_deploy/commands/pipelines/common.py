@@ -77,6 +77,11 @@ def mapping(values: Mapping[str, str], indent: str) -> list[str]:
     return [f"{indent}{name}: {value}" for name, value in values.items()]
 
 
+def own(settings: Mapping[str, str]) -> dict[str, str]:
+    """Settings of a job whose image is the provider's own, and says so itself."""
+    return {name: text for name, text in settings.items() if name != "DEPLOY_PROVIDER"}
+
+
 def inputs(settings: Mapping[str, str]) -> dict[str, str]:
     """Settings as inputs of component or action."""
     return {name.lower().replace("_", "-"): scalar(text) for name, text in settings.items()}

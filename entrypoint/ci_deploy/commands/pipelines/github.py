@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from ci_deploy import __version__
-from ci_deploy.commands.pipelines.common import Wish, head, inputs, mapping, quiet, scalar
+from ci_deploy.commands.pipelines.common import Wish, head, inputs, mapping, own, quiet, scalar
 from ci_deploy.commands.published import GITHUB, IMAGES
 
 # A fork's token may push no image; there `review` itself says so, and is green.
@@ -63,14 +63,16 @@ def _github_deploy(wish: Wish, name: str, *, tags: bool) -> list[str]:
 def _github_plan(wish: Wish) -> list[str]:
     first = wish.environments[0]
     closed = " && github.event.action != 'closed'" if wish.review else ""
-    own = {"command": "plan", "deploy-environment": scalar(first)}
+    given = {"command": "plan", "deploy-environment": scalar(first)}
+    comment = {"comment-token": "${{ github.token }}", "plan-comment": "true"}
     return [
         "  plan: # in pull requests: what a deploy would change; nothing is changed",
         f"    if: github.event_name == 'pull_request'{closed}",
         "    runs-on: ubuntu-latest",
+        "    permissions: { contents: read, pull-requests: write } # the comment",
         "    steps:",
         *_checkout("${{ github.event.pull_request.head.sha }}"),
-        *_action(wish, own, wish.settings(first)),
+        *_action(wish, given, wish.settings(first), more=comment),
         "",
     ]
 
@@ -78,12 +80,12 @@ def _github_plan(wish: Wish) -> list[str]:
 def _github_by_hand(wish: Wish, *, tags: bool) -> list[str]:
     last = wish.environments[-1]
     chosen = "${{ inputs.environment }}" if tags else last
-    settings = inputs(quiet(wish.settings(last)))
+    settings = inputs(own(quiet(wish.settings(last))))
     if tags:
         for name in ("app-name", "deploy-path"):
             if name in settings:
                 settings[name] = _chosen_app(wish)
-    own = {"command": "${{ inputs.command }}", "deploy-environment": chosen}
+    given = {"command": "${{ inputs.command }}", "deploy-environment": chosen}
     return [
         "  by-hand: # rollback goes back to the release that was live before, and verifies it",
         "    if: github.event_name == 'workflow_dispatch'",
@@ -92,7 +94,7 @@ def _github_by_hand(wish: Wish, *, tags: bool) -> list[str]:
         f"    concurrency: {{ group: 'deploy-{chosen}', cancel-in-progress: false }}",
         "    steps:",
         *_checkout(),
-        *_step({**own, **settings}, wish),
+        *_step({**given, **settings}, wish),
         "",
     ]
 
@@ -105,7 +107,7 @@ def _chosen_app(wish: Wish) -> str:
 
 
 def _github_review(wish: Wish) -> list[str]:
-    own = {"command": "${{ github.event.action == 'closed' && 'destroy' || 'review' }}"}
+    given = {"command": "${{ github.event.action == 'closed' && 'destroy' || 'review' }}"}
     tokens = {"comment-token": "${{ github.token }}", "deployments-token": "${{ github.token }}"}
     return [
         "  review: # an app of its own for each pull request, removed when that is closed",
@@ -122,7 +124,7 @@ def _github_review(wish: Wish) -> list[str]:
         "    steps:",
         *_checkout("${{ github.event.pull_request.head.sha }}", unless_closed=True),
         *(_github_build(wish, unless_closed=True) if wish.images else []),
-        *_action(wish, own, wish.settings(), more=tokens),
+        *_action(wish, given, wish.settings(), more=tokens),
         "",
     ]
 
@@ -140,13 +142,13 @@ def _checkout(ref: str = "", *, unless_closed: bool = False) -> list[str]:
 
 def _action(
     wish: Wish,
-    own: Mapping[str, str],
+    given: Mapping[str, str],
     settings: Mapping[str, str],
     *,
     number: str = "",
     more: Mapping[str, str] | None = None,
 ) -> list[str]:
-    return _step({**own, **inputs(settings)}, wish, number=number, more=more or {})
+    return _step({**given, **inputs(own(settings))}, wish, number=number, more=more or {})
 
 
 def _step(
@@ -162,7 +164,7 @@ def _step(
         registry, user, password = _github_registry(wish)
         tokens |= {"docker-registry": registry, "docker-user": user, "docker-pass": password}
     return [
-        f"      - uses: {GITHUB}@v{__version__}",
+        f"      - uses: {GITHUB}/{wish.provider}@v{__version__}",
         *([f"        id: {number}"] if number else []),
         "        with:",
         *mapping({**given, **tokens, **(more or {})}, "          "),

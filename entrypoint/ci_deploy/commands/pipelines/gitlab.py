@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ci_deploy import __version__
-from ci_deploy.commands.pipelines.common import Wish, head, inputs, mapping, quiet, scalar
+from ci_deploy.commands.pipelines.common import Wish, head, inputs, mapping, own, quiet, scalar
 from ci_deploy.commands.published import GITLAB, IMAGES
 
 
@@ -19,11 +19,11 @@ def gitlab(wish: Wish) -> str:
     lines += _component("plan", wish.settings(first), {"environment": first})
     for name in wish.environments:
         manual = name == last and len(wish.environments) > 1
-        own = {"job-name": f"deploy:{name}", "environment": name}
-        own |= {} if manual or name == last else {"tier": _tier(name)}
-        own |= {"when": "manual", "allow-failure": "true"} if manual else {}
+        given = {"job-name": f"deploy:{name}", "environment": name}
+        given |= {} if manual or name == last else {"tier": _tier(name)}
+        given |= {"when": "manual", "allow-failure": "true"} if manual else {}
         lines += ["", f"  # {_when(wish, name)}"]
-        lines += _component("deploy", wish.settings(name), own)
+        lines += _component(f"deploy-{wish.provider}", own(wish.settings(name)), given)
     lines += ["", "  # back to the release before, when somebody starts it"]
     lines += _component("rollback", quiet(wish.settings(last)), {"environment": last})
     if wish.review:
@@ -37,9 +37,9 @@ def gitlab(wish: Wish) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _component(job: str, settings: Mapping[str, str], own: Mapping[str, str]) -> list[str]:
+def _component(job: str, settings: Mapping[str, str], job_inputs: Mapping[str, str]) -> list[str]:
     booleans = {"allow-failure"}
-    given = {name: text if name in booleans else scalar(text) for name, text in own.items()}
+    given = {name: text if name in booleans else scalar(text) for name, text in job_inputs.items()}
     lines = [f"  - component: $CI_SERVER_FQDN/{GITLAB}/{job}@{__version__}", "    inputs:"]
     return [*lines, *mapping({**given, **inputs(settings)}, "      ")]
 
