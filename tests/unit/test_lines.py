@@ -8,13 +8,10 @@ import random
 import string
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from ci_deploy.errors import Problem
-from ci_deploy.layers.base import Layer
+from ci_deploy.layers.providers.methods import impossible_names
 from ci_deploy.net.ssh.client import SshSettings
 from ci_deploy.net.ssh.host_keys import host_keys
 from ci_deploy.run.context import CoreSettings
@@ -127,13 +124,9 @@ def test_what_is_no_config_is_refused_without_any_part_of_it(text: str) -> None:
 def test_names_that_the_provider_cannot_take_are_problems_of_a_setting() -> None:
     """Dokku and Heroku take no dots and dashes; Compose does. (faults C1)"""
     assert lines.config("spring.profiles-x=1") == {"spring.profiles-x": "1"}
-    ctx = SimpleNamespace(
-        app_config={"A.B": "1", "C": "2"}, ci=SimpleNamespace(inputs=True), private_dir=Path("/x")
-    )
-    layer: Any = SimpleNamespace(ctx=ctx, problem=Problem)
-    found = list(Layer.impossible_names(layer))
-    assert [each.message for each in found] == [
-        "names may only have letters, digits and `_` there, unlike A.B."
+    found = list(impossible_names({"A.B": "1", "C": "2"}))
+    assert [(each.setting, each.message) for each in found] == [
+        ("APP_CONFIG", "names may only have letters, digits and `_` there, unlike A.B.")
     ]
 
 

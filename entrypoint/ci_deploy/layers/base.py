@@ -12,7 +12,6 @@ from ci_deploy.layers.priorities import Before, Outcome
 from ci_deploy.run.events import Event, on
 from ci_deploy.run.notifications import Notice, notice
 from ci_deploy.settings import Setting, declared, setting, settings
-from ci_deploy.settings.lines import NAME
 from ci_deploy.settings.sources import Source
 
 if TYPE_CHECKING:
@@ -68,12 +67,6 @@ class Layer(ABC, Generic[S]):
     def problem(self, name: str, message: str, remedy: str = "") -> Problem:
         """Something that is wrong with a setting, in the platform's own spelling of its name."""
         return Problem(self.spelled(name), message, "", remedy)
-
-    def impossible_names(self) -> Iterable[Problem]:
-        """Variables that Dokku and Heroku refuse, and Compose takes: with dots and dashes."""
-        if names := [name for name in self.ctx.app_config if not NAME.fullmatch(name)]:
-            message = "names may only have letters, digits and `_` there, unlike "
-            yield self.problem("APP_CONFIG", f"{message}{', '.join(names)}.")
 
     def spelled(self, name: str) -> str:
         """A setting in the platform's own spelling."""

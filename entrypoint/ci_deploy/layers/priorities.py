@@ -67,7 +67,10 @@ class Promoted(IntEnum):
 
 
 class Outcome(IntEnum):
-    """The events of an outcome: first what was changed for the time of the deploy comes back."""
+    """The events of an outcome: first what was changed for the time of the deploy comes back.
+
+    Two names with one number mean that their order does not matter.
+    """
 
     OPEN = 30  # maintenance mode ends
     NOTE = 40  # what really runs

@@ -1,10 +1,13 @@
-"""Whether the code goes by a push or as an archive, on the providers that take both."""
+"""What Dokku and Heroku share: a push or an archive, and which variables they refuse."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
 
 from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.run.context import Context
 from ci_deploy.settings import setting, settings
+from ci_deploy.settings.lines import NAME
 
 SHA256 = 64  # characters of an id
 
@@ -23,6 +26,13 @@ class GitSettings:
     force_push: bool = setting(
         "FORCE_PUSH", "Replace a history that has diverged (always with a lease)", default=False
     )
+
+
+def impossible_names(config: Mapping[str, str]) -> Iterable[Problem]:
+    """Variables that they refuse, and Compose takes: with dots and dashes."""
+    if names := [name for name in config if not NAME.fullmatch(name)]:
+        message = "names may only have letters, digits and `_` there, unlike "
+        yield Problem("APP_CONFIG", f"{message}{', '.join(names)}.")
 
 
 def by_archive(ctx: Context, method: str) -> bool:

@@ -22,6 +22,7 @@ from ci_deploy.layers.providers.dokku.app import UNFINISHED, App, State
 from ci_deploy.layers.providers.dokku.config_values import unstorable
 from ci_deploy.layers.providers.dokku.server import DokkuServer, one_off
 from ci_deploy.layers.providers.dokku.settings import AboutDokku, DokkuSettings
+from ci_deploy.layers.providers.methods import impossible_names
 from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.run.context import Context
 from ci_deploy.settings.parsers import suggestion
@@ -41,7 +42,7 @@ class DokkuApp(AboutDokku):
         self.state = State()
 
     def problems(self) -> Iterable[Problem]:
-        yield from self.impossible_names()
+        yield from impossible_names(self.ctx.app_config)
         yield from self.ssh.prepare()
         if self.settings.method == "image" and not self.settings.image:
             yield Problem("DOKKU_IMAGE", "DEPLOY_METHOD=image needs it.")

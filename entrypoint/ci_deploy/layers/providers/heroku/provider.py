@@ -16,6 +16,7 @@ from ci_deploy.layers.providers.heroku.notes import Notes
 from ci_deploy.layers.providers.heroku.one_off import OneOff
 from ci_deploy.layers.providers.heroku.remote import Remote
 from ci_deploy.layers.providers.heroku.settings import NAME, AboutHeroku, HerokuSettings
+from ci_deploy.layers.providers.methods import impossible_names
 from ci_deploy.run.context import Context
 from ci_deploy.settings.parsers import suggestion
 from ci_deploy.state import Deployed, Live, ProcessAction, Ran
@@ -38,7 +39,7 @@ class HerokuApp(AboutHeroku):
         self._config: Mapping[str, str] | None = None
 
     def problems(self) -> Iterable[Problem]:
-        yield from self.impossible_names()
+        yield from impossible_names(self.ctx.app_config)
         if not re.fullmatch(NAME, self.ctx.settings.app_name):
             reason = f"`{self.ctx.settings.app_name}` cannot be an app on Heroku."
             remedy = "Names have 3 to 30 lower case letters, digits and dashes."
