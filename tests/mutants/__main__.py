@@ -5,6 +5,7 @@ Ends with 1 when a mutant survives, or can no longer be applied.
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -33,12 +34,17 @@ def _copy() -> None:
     for words in ["init", "-q"], ["add", "--all"]:
         subprocess.run(["git", *words], cwd=COPY, check=True)
     (COPY / ".tools").symlink_to(ROOT / ".tools")
-    shutil.copytree(ROOT / ".venv", COPY / ".venv", symlinks=True)
+    # The files are the same ones, since they are many; what differs is made anew.
+    shutil.copytree(ROOT / ".venv", COPY / ".venv", symlinks=True, copy_function=os.link)
     for path in (COPY / ".venv").rglob("ci_deploy.pth"):
+        path.unlink()
         path.write_text(f"{COPY / 'entrypoint'}\n")
     for path in (COPY / ".venv/bin").iterdir():
         if not path.is_symlink() and path.read_bytes()[:2] == b"#!":
-            path.write_text(path.read_text().replace(str(ROOT / ".venv"), str(COPY / ".venv")))
+            text = path.read_text().replace(str(ROOT / ".venv"), str(COPY / ".venv"))
+            path.unlink()
+            path.write_text(text)
+            path.chmod(0o755)
 
 
 def _tests(names: list[str], limit: float) -> tuple[int, str]:
