@@ -9,7 +9,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 # pytest keeps what it has made of the tests: to make it anew takes each worker seven seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo test check machine format manifest image sizes bench soak mutants docs clean
+.PHONY: help venv demo test check machine format manifest image sizes bench soak hostile mutants docs clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t12
@@ -44,6 +44,9 @@ bench: $(VENV)/.dev ## measure, and write docs/performance.md: half an hour on a
 
 soak: $(VENV)/.dev machine image ## long forms of property tests: a quarter of an hour, with their figures
 	@$(PYTEST) -q -n 2 --dist worksteal -m soak -s --durations=0 tests
+
+hostile: $(VENV)/.dev ## faults, secrets and damaged texts by the thousand, and write docs/reliability.md: half an hour
+	@$(PYTEST) -q -n 8 --dist worksteal -p tests.hostile.tally -m "hostile or not hostile" --reliability tests/hostile
 
 mutants: $(VENV)/.dev machine ## break the product in many small ways: the tests have to notice each
 	@$(BIN)/python -m tests.mutants

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -432,3 +433,27 @@ def test_only_a_branch_that_has_moved_is_a_race(line: str, raced: bool) -> None:
 def test_branch_that_was_not_moved_is_recognised(line: str, refused: bool) -> None:
     """After a hook that has ended well, the deploy was done by then (faults A3)."""
     assert bool(answers.NOT_MOVED.search(line)) is refused
+
+
+def test_one_endless_word_does_not_hold_us_past_the_deadline() -> None:
+    """A search that began anew at each letter took minutes, and heeded no deadline. (faults J2)"""
+    started = time.process_time()
+    assert answers.report(result("A" * 200_000)) == {}
+    assert time.process_time() - started < 10
+
+
+@pytest.mark.parametrize("text", ["1.2.3s", ".s", "9" * 5000 + "s", "soon"])
+def test_duration_that_is_none_is_no_bug_of_ours(text: str) -> None:
+    """float() refused it. (faults J)"""
+    assert answers.seconds(text) > 0
+
+
+def test_numbers_without_end_are_no_bug_of_ours() -> None:
+    """int() takes 4300 digits at most. (faults J)"""
+    answers.version(result("dokku version 0.38." + "9" * 5000))
+    answers.wants_none(result("web: " + "9" * 5000))
+
+
+def test_builds_nested_without_end_are_none() -> None:
+    """Python's own parser raises RecursionError, which was told as a bug of ours. (faults J)"""
+    assert answers.builds(result("[" * 100_000)) == []

@@ -5,7 +5,6 @@ Facts: docs.github.com/actions/reference (workflow commands, variables), actions
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from collections.abc import Iterable, Mapping
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ci_deploy import files
 from ci_deploy.ci.base import CI, CIContext
+from ci_deploy.settings.lines import from_json
 
 if TYPE_CHECKING:
     from ci_deploy.report.outputs import Report
@@ -143,7 +143,7 @@ class GitHub(CI):
 def _payload(path: str) -> dict[str, Any]:
     """The event's JSON; a missing or broken file is no reason to fail."""
     try:
-        data = json.loads(files.read(path, files.EVENT_LIMIT))
+        data = from_json(files.read(path, files.EVENT_LIMIT))
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}

@@ -8,7 +8,6 @@ its password.
 from __future__ import annotations
 
 import contextlib
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +23,7 @@ from ci_deploy.errors import DeployError, Unreachable
 from ci_deploy.net.streaming import as_it_comes
 from ci_deploy.process.cancellation import Cancellation
 from ci_deploy.process.change_log import ChangeLog
+from ci_deploy.settings.lines import from_json
 from ci_deploy.settings.parsers import NOTHING
 
 CONNECT = 10.0  # seconds until a stream has to begin
@@ -55,7 +55,7 @@ class Response(NamedTuple):
 
     def json(self) -> Any:
         """The body as JSON. Raises ValueError."""
-        return json.loads(self.body)
+        return from_json(self.body)
 
 
 class HttpError(DeployError):

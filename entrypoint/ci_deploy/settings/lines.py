@@ -10,6 +10,7 @@ import base64
 import codecs
 import io
 import re
+from typing import Any
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # what every shell, Dokku and Heroku take
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # and what Compose takes
@@ -42,6 +43,17 @@ def plain(text: str) -> str:
             break
         text = decoded
     return text
+
+
+def from_json(text: str | bytes) -> Any:
+    """Parse JSON. Raises ValueError, also for what is nested deeper than Python can follow."""
+    import json
+
+    try:
+        return json.loads(text)
+    except RecursionError:
+        message = "it is nested too deeply."
+        raise ValueError(message) from None
 
 
 def split(text: str) -> str:

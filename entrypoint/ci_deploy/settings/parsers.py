@@ -64,10 +64,8 @@ def branch(text: str) -> str:
 
 def jsonc(text: str) -> Any:
     """Parse JSON with comments and trailing commas, as Dokku reads app.json since 0.37."""
-    import json
-
     text = JSON_COMMENT.sub(lambda found: found["string"] or " ", text.removeprefix("\ufeff"))
-    return json.loads(JSON_COMMA.sub(lambda found: found["string"] or "", text))
+    return lines.from_json(JSON_COMMA.sub(lambda found: found["string"] or "", text))
 
 
 def http_url(text: str) -> str:

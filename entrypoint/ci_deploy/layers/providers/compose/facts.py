@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ci_deploy.layers.providers.docker.model import Description, read_description
+from ci_deploy.settings.lines import from_json
 from ci_deploy.state import Live
 
 
@@ -211,10 +211,10 @@ def _take(facts: HostFacts, key: str, value: str) -> None:
         )
     elif key == "release":
         live, _, text = value.partition(" ")
-        found = json.loads(text)
+        found = from_json(text)
         facts.releases[found["id"]] = Known(found["id"], int(live), found)
     elif key == "audit":
-        facts.audit.append(json.loads(value))
+        facts.audit.append(from_json(value))
 
 
 def review_dir(line: str) -> ReviewDir:

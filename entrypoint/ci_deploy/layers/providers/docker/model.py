@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.layers.providers.docker.start_first import Update, clashes, update
+from ci_deploy.settings.lines import from_json
 from ci_deploy.settings.parsers import NOTHING
 
 TAG = re.compile(r"\$\{?DEPLOY_TAG\b")
@@ -167,7 +167,7 @@ def model(
 
 def read_json(text: str) -> dict[str, Any]:
     """A description as the host has handed it over. Raises ValueError."""
-    data: dict[str, Any] = json.loads(LOOSE.sub(r"\1", text))
+    data: dict[str, Any] = from_json(LOOSE.sub(r"\1", text))
     return data
 
 

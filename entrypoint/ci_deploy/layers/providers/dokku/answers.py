@@ -6,12 +6,12 @@ processes/process-management); the messages are explained in docs/dokku-messages
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from ci_deploy.git.revision import SHA
 from ci_deploy.process.program import Result
+from ci_deploy.settings.lines import from_json
 
 
 def report(answer: Result) -> dict[str, str]:
@@ -20,7 +20,7 @@ def report(answer: Result) -> dict[str, str]:
     The text form is the one that all versions have; before 0.38 its keys begin with the plugin.
     """
     lines = answer.text.splitlines()
-    heading = re.search(r"(\w+) information", lines[0]) if lines else None
+    heading = re.search(r"\b(\w+) information", lines[0]) if lines else None
     plugin = f"{heading[1]} " if heading else ""
     pairs = (line.partition(":") for line in lines if ":" in line)
     return {key.strip().lower().removeprefix(plugin): value.strip() for key, _, value in pairs}
@@ -29,7 +29,7 @@ def report(answer: Result) -> dict[str, str]:
 def builds(answer: Result) -> list[dict[str, str]]:
     """`builds:list --format json` (0.38): id, source, status, started_at and more."""
     try:
-        found = json.loads(answer.out or b"[]")
+        found = from_json(answer.out or b"[]")
     except ValueError:
         return []
     return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
@@ -37,14 +37,14 @@ def builds(answer: Result) -> list[dict[str, str]]:
 
 def seconds(duration: str) -> float:
     """`1m6s`, as Go prints it → 66; infinite for what is no duration."""
-    parts = re.findall(r"([\d.]+)(h|ms|m|s)", duration)
+    parts = re.findall(r"(\d{1,9}(?:\.\d{1,9})?)(h|ms|m|s)", duration)
     scale = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
     return sum(float(number) * scale[unit] for number, unit in parts) if parts else float("inf")
 
 
 def version(answer: Result) -> tuple[int, ...]:
     """`dokku version 0.38.27` → (0, 38, 27)."""
-    match = re.search(r"(\d+)\.(\d+)\.(\d+)", answer.text)
+    match = re.search(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})", answer.text)
     return tuple(map(int, match.groups())) if match else ()
 
 
@@ -59,7 +59,7 @@ def revision(metadata: str) -> str:
 
 def wants_none(scale: Result) -> bool:
     """Whether `ps:scale` wants no process at all, or says nothing of any."""
-    counts = re.findall(r"(?m)^[\w-]+: +(\d+)$", scale.text)
+    counts = re.findall(r"(?m)^[\w-]+: +(\d{1,9})$", scale.text)
     return scale.exit_code == 0 and not any(map(int, counts))
 
 

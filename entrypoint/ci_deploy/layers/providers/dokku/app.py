@@ -20,6 +20,7 @@ from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.process.program import Change, Result
 from ci_deploy.settings import SECRET_CONFIG_KEY
+from ci_deploy.settings.lines import from_json
 from ci_deploy.settings.parsers import NOTHING
 from ci_deploy.state import Deployed, Live
 
@@ -70,7 +71,7 @@ class State(NamedTuple):
     def deployments(self) -> list[dict[str, str]]:
         """Our history of it, newest first."""
         try:
-            found = json.loads(self.config.get(HISTORY, "[]"))
+            found = from_json(self.config.get(HISTORY, "[]"))
         except ValueError:
             return []
         entries = found if isinstance(found, list) else []
@@ -204,7 +205,7 @@ class App:
         if answer.exit_code:
             raise refused("Dokku cannot read its config", name, answer)
         try:
-            found = json.loads(answer.out)
+            found = from_json(answer.out)
         except ValueError:
             return {}
         if not isinstance(found, dict):

@@ -6,13 +6,13 @@ no container, or one is missing, or another scheduler, the slower `ps:report` ha
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ci_deploy.layers.providers.dokku import answers
 from ci_deploy.process.program import Result
+from ci_deploy.settings.lines import from_json
 
 SHORT = 11  # characters of a container's id, as `ps:report` shows it
 
@@ -65,7 +65,7 @@ class Health(NamedTuple):
 def inspected(answer: Result) -> tuple[Process, ...]:
     """What `ps:inspect` tells; empty when it is not all there."""
     try:
-        found = json.loads(answer.out) if answer.exit_code == 0 else []
+        found = from_json(answer.out) if answer.exit_code == 0 else []
         return tuple(_process(each) for each in found)
     except (ValueError, TypeError, KeyError, AttributeError):
         return ()

@@ -14,6 +14,7 @@ from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.report.console import Console
 from ci_deploy.run import review_app as review_apps
 from ci_deploy.run.review_app import ReviewApp
+from ci_deploy.settings.lines import from_json
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://")
 WEB = re.compile(r"https?://(?!(\S*@)?dokku-)")  # `dokku-elasticsearch-hello` is a service
@@ -27,7 +28,7 @@ def mark(review: ReviewApp | None) -> dict[str, str]:
 def marked(state: State, base: str) -> bool:
     """Whether we have made it as a review app of `base`."""
     try:
-        found = json.loads(state.config.get(REVIEW, "{}"))
+        found = from_json(state.config.get(REVIEW, "{}"))
     except ValueError:
         return False
     return isinstance(found, dict) and found.get("base") == base

@@ -28,6 +28,7 @@ from ci_deploy.layers.providers.heroku.output import Output
 from ci_deploy.layers.providers.heroku.pending import until_over
 from ci_deploy.run.context import Context
 from ci_deploy.run.review_app import ReviewApp, guard_addresses
+from ci_deploy.settings.lines import from_json
 from ci_deploy.settings.parsers import NOTHING
 
 REVIEW = "CI_DEPLOY_REVIEW_APP"  # the config var that marks a review app of ours
@@ -82,7 +83,7 @@ def mark(review: ReviewApp | None) -> dict[str, str]:
 def marked(config: Mapping[str, str], base: str) -> bool:
     """Whether we have made it as a review app of `base`."""
     try:
-        found = json.loads(config.get(REVIEW, "{}"))
+        found = from_json(config.get(REVIEW, "{}"))
     except ValueError:
         return False
     return isinstance(found, dict) and found.get("base") == base
@@ -106,7 +107,7 @@ def manifest(ctx: Context) -> dict[str, Any] | None:
     if not text:
         return None
     try:
-        found = json.loads(text)
+        found = from_json(text)
     except ValueError as error:
         path = ctx.in_app_dir("app.json")
         raise SettingsError(Problem(path, f"it is not JSON: {error}.")) from None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ci_deploy.settings.lines import from_json
 from ci_deploy.settings.parsers import NOTHING
 
 OURS = "com.ci-deploy."  # what our labels begin with
@@ -176,7 +176,7 @@ def read_stack(name: str, lines: Iterable[str]) -> Stack:
         kind, _, rest = line.partition(" ")
         if kind in {"service", "task"}:
             with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
-                _take(stack, kind, json.loads(rest))
+                _take(stack, kind, from_json(rest))
         elif kind == "swarm":
             state, control, managers = [*rest.split(), "", "", "0"][:3]
             stack.swarm, stack.manager = state, control == "true"

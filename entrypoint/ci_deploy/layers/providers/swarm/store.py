@@ -7,7 +7,6 @@ of one.
 from __future__ import annotations
 
 import base64
-import json
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from ci_deploy.layers.providers.swarm.contents import Content
 from ci_deploy.layers.providers.swarm.manager import Manager
 from ci_deploy.layers.providers.swarm.reading import as_bytes
 from ci_deploy.layers.providers.swarm.state import Kept, Stack
+from ci_deploy.settings.lines import from_json
 
 
 class Store:
@@ -30,7 +30,7 @@ class Store:
         """The stack file of a release that is kept."""
         answer = self.manager.read(["data"], [record.name])
         try:
-            data: dict[str, Any] = json.loads(base64.b64decode(json.loads(answer.text)))
+            data: dict[str, Any] = from_json(base64.b64decode(from_json(answer.text)))
         except ValueError:
             message = f"{record.name} cannot be read: {answer.errors or answer.text}"
             raise DeployFailed(message) from None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from typing import NamedTuple
+
+from ci_deploy.settings.lines import from_json
 
 PREFIX = "sntrys_"  # an organization token: `sntrys_<base64 of JSON>_<secret>`
 
@@ -38,7 +39,7 @@ def embedded(token: str) -> dict[str, object]:
         return {}
     code = token.removeprefix(PREFIX).rpartition("_")[0]
     try:
-        found = json.loads(base64.b64decode(code + "=" * (-len(code) % 4)))
+        found = from_json(base64.b64decode(code + "=" * (-len(code) % 4)))
     except (ValueError, binascii.Error):
         return {}
     return found if isinstance(found, dict) else {}

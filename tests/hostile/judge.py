@@ -1,0 +1,88 @@
+"""Whether a run that was disturbed has told the truth, with the right exit code and in time."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from tests.hostile.proxy import SILENT, Effect
+from tests.support import Done
+
+SHORT, LONG = 6.0, 30.0  # DEPLOY_TIMEOUT, seconds: where only the clock can tell, and else
+AFTER = 30.0  # seconds for questions and restores after it
+RESERVE = 10.0  # seconds that a loaded machine may need besides
+READS = {"plan", "history", "status"}
+# Unreachable, unauthorized (a key or a host key that came damaged), failed, unknown, live.
+CODES = {0, 11, 12, 20, 21, 22}
+OURS = re.compile(r"Traceback \(most recent call last\)|a bug in ci-deploy|a bug: ")
+
+
+@dataclass(frozen=True)
+class State:
+    """What the server has: the live revision of the app (empty for none), and all the rest."""
+
+    revision: str
+    rest: object
+    exists: bool = True
+
+
+@dataclass(frozen=True)
+class Case:
+    """One disturbance."""
+
+    command: str
+    step: str
+    effect: Effect
+    lasting: bool
+
+    @property
+    def limit(self) -> float:
+        """DEPLOY_TIMEOUT, in seconds."""
+        return SHORT if self.effect in SILENT else LONG
+
+    def __str__(self) -> str:
+        after = ", and then nothing works" if self.lasting else ""
+        return f"{self.command}: {self.effect.value} at {self.step}{after}"
+
+
+def problems(
+    case: Case, done: Done, before: State, after: State, wanted: str, *, busy: bool
+) -> list[str]:
+    """What is wrong; `wanted` is the revision that was to be live (empty: none), `after` what the
+    server has when all that was begun there has ended, `busy` whether that took longer than we."""
+    said = done.output + done.errors
+    found = [f"our own fault is shown: {shown[0]}" for shown in OURS.finditer(said)]
+    if done.seconds > case.limit + AFTER + RESERVE:
+        found.append(f"it took {done.seconds:.0f} s")
+    if done.code not in CODES:
+        found.append(f"exit code {done.code}")
+    if done.code == 12 and case.effect is not Effect.GARBAGE:
+        found.append("12, though nothing was refused")
+    if case.command in READS:
+        return found + (["a command that only reads has changed something"] * (before != after))
+    changed = (before.revision, before.exists) != (after.revision, after.exists)
+    reached = (after.revision, after.exists) == (wanted, case.command != "destroy")
+    if done.code in {0, 22} and not reached:
+        found.append(f"{done.code}, but it is not there")
+    if done.code in {11, 12} and changed:
+        found.append(f"{done.code} says that nothing was changed")
+    if done.code == 20 and reached and changed:
+        found.append("20, but it is there")
+    in_time = done.seconds < case.limit - 1
+    if done.code == 21 and not case.lasting and in_time and not busy:
+        found.append("21, though the server could be asked")
+    return found + _words(done, before, after, busy=busy)
+
+
+def _words(done: Done, before: State, after: State, *, busy: bool) -> list[str]:
+    """What the report says about what is live, where it says something."""
+    said = done.report.get("live_revision", "")
+    right = {after.revision, before.revision} if busy else {after.revision}
+    found = []
+    if said and said not in right:
+        found.append(f"it says that {said[:7]} is live, not {after.revision[:7]}")
+    if done.report and done.report.get("exit_code") != done.code:
+        found.append(f"the report has {done.report.get('exit_code')}, it ended with {done.code}")
+    if not done.report.get("finished"):
+        found.append("no report of its end")
+    return found

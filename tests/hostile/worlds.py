@@ -1,0 +1,244 @@
+"""A server and what runs there, with a proxy in between, to run each command again and again."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Protocol
+
+from tests.hostile import steps
+from tests.hostile.judge import READS, Case, State, problems
+from tests.hostile.proxy import Effect, FaultProxy, Step
+from tests.standins.dokku.server import DokkuStandIn
+from tests.standins.heroku.server import HerokuStandIn
+from tests.support import ROOT, Checkout, Done, run, settings_for, until
+
+REVIEW = "hello-topic"
+COMMANDS = ("deploy", "rollback", "plan", "history", "status", "destroy", "review")
+
+
+class World(Protocol):
+    """What is disturbed."""
+
+    proxy: FaultProxy
+    checkout: Checkout
+
+    def env(self) -> dict[str, str]:
+        """Settings that go through the proxy."""
+
+    def state(self, app: str) -> State:
+        """What the server has."""
+
+    def busy(self) -> bool:
+        """Whether something that was begun goes on there."""
+
+    def steps(self, command: str, calls: int, /) -> dict[str, Step]:
+        """The steps of a command that makes so many calls, by name."""
+
+    def calls(self) -> int:
+        """How many calls the server has had."""
+
+
+class Dokku:
+    """Real sshd and git in front of a stand-in."""
+
+    def __init__(self, server: DokkuStandIn, proxy: FaultProxy, checkout: Checkout) -> None:
+        self.server, self.proxy, self.checkout = server, proxy, checkout
+
+    def env(self) -> dict[str, str]:
+        keys = self.server.known_hosts.replace(f":{self.server.port} ", f":{self.proxy.port} ")
+        return settings_for(
+            self.server,
+            DOKKU_HOST=f"{self.server.user}@127.0.0.1:{self.proxy.port}",
+            SSH_SERVER_HOSTKEYS=keys,
+        )
+
+    def state(self, app: str) -> State:
+        view = self.server.app(app)
+        if not view.exists:
+            return State("", sorted(self.server.apps()), exists=False)
+        return State(view.running_revision, [view.config, view.releases, self.server.apps()])
+
+    def busy(self) -> bool:
+        return any(self.server.app(name).locked for name in self.server.apps())
+
+    def calls(self) -> int:
+        return len(self.server.calls())
+
+    def steps(self, command: str, calls: int) -> dict[str, Step]:
+        ssh, app = steps.Ssh(self.server), REVIEW if command == "review" else "hello"
+        found = {
+            "accept": steps.accept,
+            "banner": steps.banner,
+            "key exchange": steps.key_exchange,
+            "auth": steps.auth,
+            "channel": ssh.channel,
+            **{f"answer {number}": ssh.answer(number) for number in _few(calls)},
+        }
+        if command in {"deploy", "review"}:
+            found |= {
+                "advertisement": ssh.advertisement,
+                "pack": ssh.pack,
+                "build": ssh.build,
+                "report": ssh.report(app, lambda: self.checkout.head),
+            }
+        return found
+
+
+class Heroku:
+    """The stand-in, over HTTP."""
+
+    def __init__(
+        self, server: HerokuStandIn, proxy: FaultProxy, checkout: Checkout, folder: Path
+    ) -> None:
+        self.server, self.proxy, self.checkout, self.folder = server, proxy, checkout, folder
+        self.server.pipeline("pipe", production="hello")
+        self.url = f"http://127.0.0.1:{proxy.port}"
+        self.server.platform.base = self.url
+
+    def env(self) -> dict[str, str]:
+        return {
+            "PATH": f"{ROOT / '.tools/bin'}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(self.folder),
+            "APP_NAME": "hello",
+            "HEROKU_API_KEY": self.server.key,
+            "HEROKU_API_URL": self.url,
+            "HEROKU_GIT_URL": self.url,
+            "HEROKU_BOOT_TIMEOUT": "3",
+            "CA_BUNDLE": str(self.server.ca),
+        }
+
+    def state(self, app: str) -> State:
+        with self.server.platform.lock:
+            found = self.server.apps.get(app)
+            if found is None:
+                return State("", sorted(self.server.apps), exists=False)
+            releases = [release.version for release in found.releases]
+            rest = [json.dumps(found.config, sort_keys=True), releases, sorted(self.server.apps)]
+            return State(found.running_revision, rest)
+
+    def busy(self) -> bool:
+        with self.server.platform.lock:
+            apps = list(self.server.apps.values())
+            building = any(build.status == "pending" for app in apps for build in app.builds)
+            return building or any(
+                each.status == "pending" for app in apps for each in app.releases
+            )
+
+    def calls(self) -> int:
+        return len(self.server.calls)
+
+    def steps(self, _command: str, calls: int) -> dict[str, Step]:
+        web, found = steps.Web(self.calls), {}
+        for number in _few(calls):
+            found[f"call {number}, connect"] = web.connect(number)
+            found[f"call {number}, head"] = web.head(number)
+            found[f"call {number}, body"] = web.body(number)
+        return found
+
+
+def _few(calls: int) -> list[int]:
+    """The first, the last, and two in between."""
+    return sorted({1, 1 + calls // 3, 1 + 2 * calls // 3, max(1, calls)})
+
+
+class Trial:
+    """Disturbs one command of a world, judges it, and runs it again undisturbed."""
+
+    def __init__(self, world: World, command: str) -> None:
+        self.world, self.command = world, command
+        self.app = REVIEW if command in {"review", "destroy"} else "hello"
+        self._seed = random.Random(f"20261129 {command}")
+        self._number = 0
+        self.ready(again=False)
+        before = world.calls()
+        self.sure(self.command)
+        self.count = world.calls() - before
+        self.ready()
+
+    def names(self) -> list[str]:
+        """The steps that there are."""
+        return list(self.world.steps(self.command, self.count))
+
+    def run(self, command: str, **more: str) -> Done:
+        """A command, as a job of the branch `topic`."""
+        checkout = self.world.checkout
+        gitlab = {
+            "GITLAB_CI": "true",
+            "CI_PROJECT_DIR": str(checkout.path),
+            "CI_COMMIT_SHA": checkout.head,
+            "CI_COMMIT_REF_NAME": "topic",
+            "CI_DEFAULT_BRANCH": "main",
+        }
+        env = {**self.world.env(), **gitlab, "REVIEW_APP_NAME": REVIEW, **more}
+        if command not in {"review", "destroy"}:
+            del env["REVIEW_APP_NAME"]
+        return run("ci-deploy", *command.split(), cwd=checkout.path, env=env)
+
+    def sure(self, command: str) -> None:
+        """A command, undisturbed."""
+        done = self.run(command)
+        assert done.code == 0, f"{command}: {done.output}{done.errors}"
+
+    def settle(self) -> None:
+        """Until the server has ended what was begun."""
+        until(lambda: not self.world.busy(), 60)
+
+    def ready(self, *, again: bool = True) -> None:
+        """Something to disturb: a commit to deploy, an app to remove, a release before."""
+        if self.command == "destroy":
+            if not self.world.state(REVIEW).exists:
+                self.sure("review")
+        elif self.command in {"deploy", "review", "plan"} and again:
+            self.commit()
+        elif not again:
+            for _ in range(2 if self.command in {"rollback", "history"} else 1):
+                self.commit()
+                self.sure("deploy")
+        if not again and self.command in {"deploy", "plan"}:
+            self.commit()
+
+    def commit(self) -> None:
+        """Something new, with what takes a while to upload."""
+        self._number += 1
+        noise = self._seed.randbytes(60_000).hex()
+        self.world.checkout.commit(f"Commit {self._number}", {"noise": noise})
+
+    def disturb(self, step: str, effect: Effect, *, lasting: bool) -> list[str]:
+        """What is wrong with how it took it."""
+        world, case = self.world, Case(self.command, step, effect, lasting)
+        before = world.state(self.app)
+        wanted = world.checkout.head
+        if self.command == "rollback":
+            wanted = self._previous(before.revision)
+        if self.command == "destroy":
+            wanted = ""
+        self._number += 1
+        steps_now = world.steps(self.command, self.count)
+        world.proxy.arm(steps_now[step], effect, lasting=lasting, seed=self._number)
+        words = f"rollback {wanted}" if self.command == "rollback" else self.command
+        done = self.run(words, DEPLOY_TIMEOUT=f"{case.limit:.0f}")
+        busy = world.busy()
+        struck = world.proxy.struck
+        world.proxy.disarm()
+        self.settle()
+        found = problems(case, done, before, world.state(self.app), wanted, busy=busy)
+        if not struck and done.code and done.seconds < case.limit - 1:
+            found.append(f"exit code {done.code}, undisturbed")
+        healed = self.run(words)
+        if healed.code:
+            found.append(f"the next run: {healed.code}\n{healed.output}{healed.errors}")
+        now = world.state(self.app)
+        if self.command not in READS and (now.revision, now.exists) != (
+            wanted,
+            self.command != "destroy",
+        ):
+            found.append(f"not healed: {now}")
+        self.ready()
+        text = f"{done.output}{done.errors}\n{done.report}"
+        return [f"{case}{'' if struck else ' (not met)'}: {each}\n{text}" for each in found]
+
+    def _previous(self, live: str) -> str:
+        log = self.world.checkout.git("log", "--format=%H", "-2").split()
+        return log[1] if log[0] == live else log[0]
