@@ -148,7 +148,7 @@ def damaged(text: str, choose: random.Random) -> str:
 
 
 @pytest.mark.parametrize(
-    "seconds", [0.15, pytest.param(20.0, marks=[pytest.mark.hostile, pytest.mark.timeout(300)])]
+    "seconds", [0.15, pytest.param(8.0, marks=[pytest.mark.hostile, pytest.mark.timeout(300)])]
 )
 @pytest.mark.parametrize("name", PARSERS)
 def test_parser_raises_only_what_it_documents(

@@ -26,6 +26,7 @@ from tests.unit.test_redaction import SPELLINGS, assert_safe, cut
 SECRETS = sorted(setting.name for setting in every_setting() if setting.secret)
 # Who gets a secret in its environ, since it needs it: askpass.sh asks for the passphrase there.
 MAY_KNOW = {"SSH_PRIVATE_KEY_PASSPHRASE": {"ssh-add", "dash", "bash", "busybox"}}
+Seen = set[tuple[tuple[str, str], str]]  # of which program its argv or environ, and the text
 LETTERS = string.ascii_letters + string.digits
 SIGNS = "-_.~!$&'()*+,;=:@/?%#[]{}|\\^`\"<> "
 
@@ -49,7 +50,7 @@ def test_every_secret_setting_is_tried() -> None:
 
 
 @pytest.mark.parametrize(
-    "rounds", [1, pytest.param(40, marks=[pytest.mark.hostile, pytest.mark.timeout(1800)])]
+    "rounds", [1, pytest.param(20, marks=[pytest.mark.hostile, pytest.mark.timeout(1800)])]
 )
 def test_no_form_and_no_split_lets_a_secret_into_the_log(
     record_property: Record, rounds: int
@@ -157,12 +158,10 @@ def _children(pid: int) -> Iterator[int]:
         yield from _children(child)
 
 
-def _watched(
-    running: Run, ending: Future[Done], private: Path
-) -> tuple[set[tuple[tuple[str, str], str]], list[str]]:
+def _watched(running: Run, ending: Future[Done], private: Path) -> tuple[Seen, list[str]]:
     """What the argv and environ of its children had, and which private files others may read;
     until it ends."""
-    seen, loose = set[tuple[tuple[str, str], str]](), set[str]()
+    seen, loose = Seen(), set[str]()
     while not ending.done():
         for child in _children(running.process.pid):
             with contextlib.suppress(OSError):

@@ -150,3 +150,12 @@ def test_names_that_the_provider_cannot_take_are_problems_of_a_setting() -> None
 def test_what_only_looks_like_another_spelling_stays(text: str, wanted: dict[str, str]) -> None:
     """A literal \\n in a value, names without values, base64 as a value. (faults C1)"""
     assert lines.config(text) == wanted
+
+
+@pytest.mark.parametrize("text", ["1e999", "NaN", "-Infinity", '{"a": [1e999]}', "[" * 100_000])
+def test_json_that_python_alone_would_take_or_choke_on_is_refused(text: str) -> None:
+    """int() of infinity raises OverflowError, the decoder RecursionError: each was told as a bug of
+    ours. (faults J)"""
+    with pytest.raises(ValueError, match=r"nested|number"):
+        lines.from_json(text)
+    assert lines.from_json(b'{"a": [1.5, null]}') == {"a": [1.5, None]}

@@ -10,6 +10,7 @@ import base64
 import codecs
 import io
 import re
+from math import isfinite
 from typing import Any
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # what every shell, Dokku and Heroku take
@@ -46,14 +47,23 @@ def plain(text: str) -> str:
 
 
 def from_json(text: str | bytes) -> Any:
-    """Parse JSON. Raises ValueError, also for what is nested deeper than Python can follow."""
+    """Parse JSON. Raises ValueError, also for what is nested deeper than Python can follow, and for
+    numbers that are none (NaN, 1e999): int() would raise other errors."""
     import json
 
     try:
-        return json.loads(text)
+        return json.loads(text, parse_float=_finite, parse_constant=_finite)
     except RecursionError:
         message = "it is nested too deeply."
         raise ValueError(message) from None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        message = f"`{text}` is not a number that JSON has."
+        raise ValueError(message)
+    return number
 
 
 def split(text: str) -> str:
