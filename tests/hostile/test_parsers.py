@@ -20,7 +20,7 @@ from ci_deploy.ci.gitlab import GitLab
 from ci_deploy.errors import SettingsError
 from ci_deploy.git.revision import SHA
 from ci_deploy.layers.providers.compose.facts import read_facts
-from ci_deploy.layers.providers.compose.model import model
+from ci_deploy.layers.providers.docker.model import model, read_description
 from ci_deploy.layers.providers.dokku import answers
 from ci_deploy.net.http import Response
 from ci_deploy.net.ssh.host_keys import host_keys
@@ -63,12 +63,9 @@ def _result(text: str) -> Result:
     return Result(("dokku",), 0, text.encode("utf-8", "surrogateescape"))
 
 
-def _facts(text: str) -> object:
-    return model(read_facts(text), [text.encode("utf-8", "replace")], "1")
-
-
 def _model(text: str) -> object:
-    return model(read_facts(f"path /srv\nmodel\n{text}\nraw\n{text}\nall\n{text}"), [], "1")
+    answer = f"path /srv\nmodel\n{text}\nraw\n{text}\nall\n{text}"
+    return model(read_description(answer)[1], [text.encode("utf-8", "replace")], "1")
 
 
 PARSERS = {
@@ -112,7 +109,7 @@ PARSERS = {
         (" !     App has no web process\nremote: error: x\n",),
     ),
     "JSON of a server": Parser(lambda text: _json(text), ('{"a": [1, {"b": null}]}',), ValueError),
-    "facts of a host": Parser(_facts, ("path /srv\nnow {}\nmodel\n{}\nraw\n{}",), SettingsError),
+    "facts of a host": Parser(read_facts, ("path /srv\nnow {}\nmodel\n{}\nraw\n{}",)),
     "Compose's model": Parser(_model, (json.dumps(COMPOSE),), SettingsError),
 }
 
