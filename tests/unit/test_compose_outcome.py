@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ci_deploy.errors import DeployError, DeployFailed, OutcomeUnknown, RolledBack
 from ci_deploy.layers.providers.compose.facts import HostFacts, read_facts
 from ci_deploy.layers.providers.compose.hosts import Host
 from ci_deploy.layers.providers.compose.outcome import failure
@@ -53,3 +54,24 @@ def test_broken_host_is_not_said_to_be_untouched() -> None:
     assert error is not None
     assert "it could not be brought back" in error.message
     assert "touched" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("ends", "kind"),
+    [
+        (["died"], OutcomeUnknown),
+        (["rolled-back it crashed"], RolledBack),
+        (["failed no image", "recalled the other one failed"], RolledBack),
+        (["failed no image", "unchanged"], DeployFailed),
+        (["stopped it crashed"], DeployFailed),
+    ],
+)
+def test_ends_of_the_hosts_add_up_to_one_error(ends: list[str], kind: type[DeployError]) -> None:
+    """A host that went back was touched; of one whose run was killed nobody knows."""
+    watches = [_watch(HostFacts(), end if " " in end else f"{end} why") for end in ends]
+    if ends == ["died"]:
+        watches[0].end = None
+    error = failure(watches, "")
+    assert type(error) is kind, error
+    touched = "Nothing that runs was touched" not in str(error)
+    assert touched is (ends[-1] != "unchanged")

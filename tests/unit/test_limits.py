@@ -38,6 +38,7 @@ def test_cancel_while_we_import_ends_the_run_in_words(signum: int, code: int) ->
 @pytest.mark.parametrize(
     ("error", "words"),
     [
+        (OSError(errno.ENOSPC, "No space left on device"), "more disk"),
         (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
         (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), "--pids-limit"),
         (RuntimeError("can't start new thread"), "--pids-limit"),
