@@ -160,7 +160,8 @@ def test_what_is_left_to_do_is_told_in_the_form_that_the_ci_takes(name: str) -> 
 def test_a_swarm_has_a_stack_for_each_environment_and_no_directories(ci: str) -> None:
     wish = EVERY[f"{ci}-swarm-2-false-one"]
     text, told = text_of(wish), "\n".join(first_steps(wish))
-    assert re.search(r"(?i)deploy.provider: swarm", text)
+    named = {"gitlab": "deploy-swarm@", "github": "ci-deploy/swarm@", "circleci": "/swarm:"}
+    assert named[ci] in text
     assert not re.search(r"(?i)deploy.path", text)
     assert "docker node ls" in told
     assert "-e DEPLOY_PROVIDER=swarm" in told
