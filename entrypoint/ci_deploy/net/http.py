@@ -105,6 +105,12 @@ class Http:
             return Response(200, planned=True)
         return self._request(method, url, timeout, allow_redirects=False, **options)
 
+    def tell(self, method: str, url: str, *, timeout: float = 10.0, **options: Any) -> Response:
+        """The same for what only tells people: no change of the app, so a plan that is asked to
+        tell them sends it too. Raises Unreachable, Cancelled."""
+        self._change_log.announce("")
+        return self._request(method, url, timeout, allow_redirects=False, **options)
+
     def stream(self, url: str, *, tick: float = 1.0, **options: Any) -> Iterator[bytes]:
         """GET what a server tells bit by bit, as it comes; b"" after each `tick` seconds of
         silence, so that the caller can look round and leave.

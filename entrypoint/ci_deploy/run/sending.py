@@ -59,7 +59,7 @@ def exchange(
     Unreachable, which may pass, and HttpError for a refusal."""
     from ci_deploy.net.http import Busy, HttpError
 
-    response = ctx.http.change(method, url, what="", timeout=10.0, **options)
+    response = ctx.http.tell(method, url, **options)
     if response.status == 429 or response.status >= 500:
         raise Busy(f"{service} answers {response.status}.", response)
     if not response.ok:
