@@ -43,12 +43,13 @@ class Bench:
         self.known_hosts = f"[127.0.0.1]:{self.port} {kind_and_key}\n"
         (self.folder / "known_hosts").write_text(self.known_hosts)
 
-    def ours(self, *argv: str, tag: str) -> None:
+    def ours(self, *argv: str, tag: str, **more: str) -> None:
         """One of our commands; it has to succeed."""
         settings = self.app.settings(
             tag,
             SERVER_HOST=f"deploy@127.0.0.1:{self.port}",
             SSH_SERVER_HOSTKEYS=self.known_hosts,
+            **more,
         )
         done = subprocess.run(
             [BIN / argv[0], *argv[1:]], cwd=self.app.checkout.path,

@@ -77,7 +77,7 @@ def test_what_staging_has_proven_runs_in_production_whatever_its_tag_means_now(l
     ("given", "code", "said"),
     [
         ({"PROMOTE_FROM": ""}, 2, "PROMOTE_FROM: is required"),
-        ({"PROMOTE_FROM": "host:22"}, 2, "does not end with a directory"),
+        ({"PROMOTE_FROM": "host:22"}, 2, "does not end with a directory, stack or app"),
         ({"PROMOTE_FROM": "/home/deploy"}, 2, "no app is there"),
     ],
 )

@@ -306,12 +306,15 @@ def test_destroy_calls_a_review_off_that_goes_on(branch: Reviewed) -> None:
     assert branch.left() == ""
 
 
-@pytest.mark.soak
+KILLS = [pytest.param(command, 2) for command in ("review", "destroy")]
+KILLS += [pytest.param(*each.values[:1], 30, marks=pytest.mark.soak) for each in KILLS]
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("command", ["review", "destroy"])
-def test_thirty_kills_at_random_moments_end_in_the_right_state(
-    branch: Reviewed, command: str
+@pytest.mark.parametrize(("command", "count"), KILLS)
+def test_kills_at_random_moments_end_in_the_right_state(
+    branch: Reviewed, command: str, count: int
 ) -> None:
     """The next review runs the branch, the next destroy leaves nothing; the base app runs on.
 
@@ -319,7 +322,7 @@ def test_thirty_kills_at_random_moments_end_in_the_right_state(
     choose, ends = random.Random(f"20261129 {command}"), Counter[str]()
     done = branch.review("good2")
     took = done.seconds
-    for number in range(30):
+    for number in range(count):
         if command == "review" and choose.random() < 0.5:
             assert branch.destroy().code == 0
         elif command == "destroy":
@@ -341,4 +344,4 @@ def test_thirty_kills_at_random_moments_end_in_the_right_state(
         else:
             assert branch.left() == ""
     branch.app.runs("good1")
-    print(f"30 kills of {command}: {dict(ends)} left; all healed", file=sys.stderr)
+    print(f"{count} kills of {command}: {dict(ends)} left; all healed", file=sys.stderr)

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from ci_deploy.errors import DeployFailed, OutcomeUnknown, ToolMissing, Unreachable
 
+Stdin = bytes | int | Path  # a descriptor is closed when the program has it
 Timeout = float | Callable[[], float]  # seconds, or what tells when, and may change its mind
 
 

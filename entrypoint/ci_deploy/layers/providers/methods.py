@@ -1,10 +1,12 @@
-"""What Dokku and Heroku share: a push or an archive, and which variables they refuse."""
+"""What providers share: a push or an archive, names of variables, the source of a promotion."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.net.ssh.server import server
 from ci_deploy.run.context import Context
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.lines import NAME
@@ -33,6 +35,51 @@ def impossible_names(config: Mapping[str, str]) -> Iterable[Problem]:
     if names := [name for name in config if not NAME.fullmatch(name)]:
         message = "names may only have letters, digits and `_` there, unlike "
         yield Problem("APP_CONFIG", f"{message}{', '.join(names)}.")
+
+
+class Place(NamedTuple):
+    """Where the source of a promotion is; on our own host where `host` is empty."""
+
+    host: str
+    path: str  # a directory, a stack or an app
+
+
+def place(text: str) -> Place:
+    """Parse `[[user@]host[:port]:]WHAT`. Raises ValueError."""
+    host, _, path = text.rpartition(":")
+    if not path or path.isdecimal():
+        message = (
+            f"`{text}` does not end with a directory, stack or app: "
+            "`deploy@staging.example.com:/srv/app`."
+        )
+        raise ValueError(message)
+    if host:
+        server(host)
+    return Place(host, path.removeprefix("~/").rstrip("/") or "/")
+
+
+@settings
+class PromotionSettings:
+    """What `promote` brings."""
+
+    promote_from: Place | None = setting(
+        "PROMOTE_FROM",
+        "Where what `promote` brings runs: `[[user@]host:]` and its DEPLOY_PATH, on a swarm its "
+        "stack, on Dokku its app",
+        default=None,
+        parse=place,
+        default_help="none",
+    )
+
+
+def need_source(given: Place | None) -> Place:
+    """PROMOTE_FROM, which a promotion needs. Raises SettingsError."""
+    if given is None:
+        remedy = (
+            "Like `deploy@staging.example.com:/srv/app`; what is on the same host needs no host."
+        )
+        raise SettingsError(Problem("PROMOTE_FROM", "is required.", "", remedy, missing=True))
+    return given
 
 
 def by_archive(ctx: Context, method: str) -> bool:

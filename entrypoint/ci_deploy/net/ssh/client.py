@@ -30,7 +30,7 @@ from ci_deploy.net.ssh.host_keys import HostKeys, Offer, WrongHostKey, host_keys
 from ci_deploy.net.ssh.keys import PrivateKey, private_key
 from ci_deploy.net.ssh.server import Server
 from ci_deploy.process.child import Child, drain
-from ci_deploy.process.program import Command
+from ci_deploy.process.program import Command, Stdin
 from ci_deploy.process.runner import Runner
 from ci_deploy.settings import setting, settings
 
@@ -209,7 +209,7 @@ class Ssh:
                 raise Unreachable(message)
             self._runner.cancellation.sleep(0.004)
 
-    def command(self, server: Server, words: Sequence[str], stdin: bytes | Path = b"") -> Command:
+    def command(self, server: Server, words: Sequence[str], stdin: Stdin = b"") -> Command:
         """A remote command as a session on the connection."""
         return Command([*self._ssh(server, "-T"), server.host, "--", quoted(words)], stdin=stdin)
 

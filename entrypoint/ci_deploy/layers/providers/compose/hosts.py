@@ -131,13 +131,17 @@ class Hosts:
             old = host.facts
             host.facts = replace(read_facts(answer.text), path=old.path, top=old.top, mark=old.mark)
 
-    def ask(self, host: Host, words: Sequence[str]) -> str:
-        """What a function of the host program answers; empty where nothing was ever deployed.
+    def ask(self, host: Host, words: Sequence[str], *, always: bool = False) -> str:
+        """What a function of the host program answers; empty where nothing was ever deployed,
+        unless it is `always` asked.
 
         Raises Unreachable."""
         [answer] = self._read([host], words)
         if answer.exit_code == NO_RUNNER:
-            return ""
+            if not always:
+                return ""
+            name, program = host_program()
+            [answer] = self._read([host], words, tar({name: program}), start=ONCE)
         self._check(host, answer)
         return answer.text
 
@@ -165,7 +169,12 @@ class Hosts:
         return _renewed(hosts, answers, lost, self._runner.read_all(commands, ok=None))
 
     def command(
-        self, host: Host, words: Sequence[str], stdin: bytes | Path = b"", *, start: str = START
+        self,
+        host: Host,
+        words: Sequence[str],
+        stdin: bytes | int | Path = b"",
+        *,
+        start: str = START,
     ) -> Command:
         """A function of the host program, as a command."""
         begin = ["sh", "-c", start, "ci-deploy", self._path, host_program()[0]]
@@ -178,21 +187,23 @@ class Hosts:
     def change(
         self,
         hosts: Sequence[Host],
-        words: Sequence[str],
+        words: Sequence[str] | Callable[[Host], Sequence[str]],
         what: Callable[[Host], str],
-        stdin: Mapping[str, bytes] | bytes | Path = b"",
+        stdin: Mapping[str, bytes | int] | Mapping[str, bytes] | bytes | Path = b"",
         *,
         timeout: float = STAGE_TIMEOUT,
         quiet: bool = True,
     ) -> list[Result]:
         """Do the same on several hosts at once; any exit code is an answer.
 
-        Uploads the program where it is missing. `stdin` may differ (host → bytes) or be a file.
+        Uploads the program where it is missing. `words` and `stdin` may differ (host → bytes, or a
+        descriptor, which can be read only once); `stdin` may be a file.
         Raises Unreachable when a connection is lost.
         """
 
         def attempt(some: Sequence[Host], *, again: bool) -> list[Result]:
-            commands = [self.command(h, words, _for(stdin, h)) for h in some]
+            told = words if callable(words) else lambda _host: words
+            commands = [self.command(h, told(h), _for(stdin, h)) for h in some]
             changes = [
                 Change(command, "" if again else what(host), self.prefix(host), quiet=quiet)
                 for host, command in zip(some, commands, strict=True)
@@ -253,7 +264,9 @@ def _renewed(
     return [later.get(str(host), result) for host, result in zip(hosts, results, strict=True)]
 
 
-def _for(stdin: Mapping[str, bytes] | bytes | Path, host: Host) -> bytes | Path:
+def _for(
+    stdin: Mapping[str, bytes | int] | Mapping[str, bytes] | bytes | Path, host: Host
+) -> bytes | int | Path:
     return stdin if isinstance(stdin, bytes | Path) else stdin[str(host)]
 
 

@@ -17,15 +17,17 @@ from ci_deploy.layers.providers.compose import checks, history, promotion, revie
 from ci_deploy.layers.providers.compose.explain import change, dropped, explain
 from ci_deploy.layers.providers.compose.hosts import Hosts
 from ci_deploy.layers.providers.compose.named import Brought, bring
-from ci_deploy.layers.providers.compose.provider import OnHosts
+from ci_deploy.layers.providers.compose.provider import OnHosts, images
 from ci_deploy.layers.providers.compose.run import HostRun, Order
 from ci_deploy.layers.providers.compose.settings import ComposeSettings
 from ci_deploy.layers.providers.docker import options
 from ci_deploy.layers.providers.docker.files import compose_files
 from ci_deploy.layers.providers.docker.login import login
 from ci_deploy.layers.providers.docker.model import Model, model, need_service
+from ci_deploy.layers.providers.docker.promotion import Source
 from ci_deploy.layers.providers.docker.release import Release, command_file, make_release
 from ci_deploy.layers.providers.docker.tree import Tree
+from ci_deploy.layers.providers.methods import need_source
 from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import BUILDING, RELEASING, Event, on
@@ -52,8 +54,9 @@ class Compose(OnHosts):
         )
         self.model = Model()
         self.brought = Brought(NOTHING)
-        self.source: promotion.Source | None = None
+        self.source: Source | None = None
         self.release: Release | None = None
+        self.images = images(ctx, wanted.archives, self.hosts)
         self.target = ""  # the release to go back to
         self.running: HostRun | None = None
         self._login = login(ctx, wanted)
@@ -63,6 +66,7 @@ class Compose(OnHosts):
         yield from self.ssh.prepare()
         deploys = self.ctx.command in BUILDING
         yield from options.problems(self.ctx, self.settings, deploys=deploys)
+        yield from self.images.problems()
 
     def begin(self) -> None:
         self.hosts.open()
@@ -92,7 +96,7 @@ class Compose(OnHosts):
         ctx, tree = self.ctx, None
         if ctx.command == "promote":
             self.hosts.ready()
-            where = promotion.wanted(self.settings.promote_from)
+            where = need_source(self.settings.promote_from)
             self.source = promotion.look(ctx, self.ssh, where, self.hosts.first.server)
         if ctx.command in {*RELEASING, "doctor"}:
             tree = Tree(ctx, compose_files(ctx, self.settings.files), self._variables())
@@ -104,6 +108,7 @@ class Compose(OnHosts):
         project = asked or first.apps.get(ctx.app, "")
         if tree and not checks.trouble(self.hosts.first):
             self.model = model(first, tree.texts, self.tag)
+            self.images.assign(self.model)
             project = self.model.project
         if ctx.review and not self.is_review_app():
             project = ""  # whose it is, the guard will say
@@ -137,10 +142,10 @@ class Compose(OnHosts):
         ctx.console.indent(f"live now: {now}".rstrip())
         if ctx.before_traffic:
             need_service(list(self.model.services), self.settings.run_service)
-        again, parts = "", self.brought.parts
+        again, parts = "", {**self.brought.parts, **self.images.parts()}
         if self.source:
             parts = {**parts, "promoted": promotion.pins(ctx, self.source, self.model)}
-        elif self.model.mutable:
+        elif self.model.mutable and not self.images.covers:
             ctx.console.warning(
                 "no image is named by ${DEPLOY_TAG}, so it cannot be known what they will be: all "
                 "are pulled at each deploy."
@@ -154,6 +159,7 @@ class Compose(OnHosts):
         if live.up and live.release == self.release.id and same_env:
             raise SkipDeploy(f"{ctx.app} already runs {self.release.id}.")
         history.guard_order(ctx, self.hosts.all)
+        self.images.look()
 
     # --- the deploy ---
 
@@ -176,6 +182,8 @@ class Compose(OnHosts):
             migrates=bool(ctx.before_traffic),
         )
         gone = dropped(self.hosts.all, ctx.app, self.model)
+        if self.images.covers:
+            self.images.send()
         self._run(order, change(release.id, self.brought.names, gone))
 
     def promote(self) -> None:

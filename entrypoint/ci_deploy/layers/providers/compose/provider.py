@@ -7,8 +7,12 @@ from collections.abc import Mapping, Sequence
 from ci_deploy.errors import Refused
 from ci_deploy.layers.providers.compose import backups, checks, history, logs, review
 from ci_deploy.layers.providers.compose.hosts import Hosts
+from ci_deploy.layers.providers.compose.images import Images
 from ci_deploy.layers.providers.compose.settings import AboutCompose
+from ci_deploy.run.context import Context
 from ci_deploy.state import Backup, Deployed
+
+BRING_IMAGES = {"deploy", "review", "doctor"}
 
 
 class OnHosts(AboutCompose):
@@ -71,3 +75,12 @@ class OnHosts(AboutCompose):
 
     def stale_review_apps(self, days: int) -> Sequence[str]:
         return review.stale(self.hosts, self.ctx.app, days)
+
+
+def images(ctx: Context, archives: Sequence[str], hosts: Hosts) -> Images:
+    """Where they come from. Reading archives takes modules that no other run needs."""
+    if not archives or ctx.command not in BRING_IMAGES:
+        return Images()
+    from ci_deploy.layers.providers.compose.archives import Archives
+
+    return Archives(ctx, archives, hosts)

@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from ci_deploy.layers.providers.base import Provider
 from ci_deploy.layers.providers.docker.settings import HostSettings
-from ci_deploy.net.ssh.server import server
 from ci_deploy.settings import setting, settings
-
-
-class Place(NamedTuple):
-    """Where the source is: a directory, on the first of our hosts where `host` is empty."""
-
-    host: str
-    path: str
-
-
-def place(text: str) -> Place:
-    """Parse `[[user@]host[:port]:]DEPLOY_PATH`. Raises ValueError."""
-    host, _, path = text.rpartition(":")
-    if not path or path.isdecimal():
-        message = f"`{text}` does not end with a directory: `deploy@staging.example.com:/srv/app`."
-        raise ValueError(message)
-    if host:
-        server(host)
-    return Place(host, path.removeprefix("~/").rstrip("/") or "/")
 
 
 @settings
@@ -64,13 +45,6 @@ class ComposeSettings(HostSettings):
         default="",
         default_help="each whose image is Postgres, MySQL or MariaDB",
         pattern=r"[A-Za-z0-9][\w.-]*",
-    )
-    promote_from: Place | None = setting(
-        "PROMOTE_FROM",
-        "Where what `promote` brings runs: `[[user@]host:]DEPLOY_PATH`",
-        default=None,
-        parse=place,
-        default_help="none",
     )
     review_limit: int = setting(
         "REVIEW_LIMIT",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from ci_deploy.layers.providers.methods import PromotionSettings
 from ci_deploy.net.ssh.client import SshSettings
 from ci_deploy.net.ssh.server import Server, server
 from ci_deploy.settings import setting, settings
@@ -55,7 +56,7 @@ def paths(text: str) -> tuple[str, ...]:
 
 
 @settings
-class HostSettings(SshSettings):
+class HostSettings(SshSettings, PromotionSettings):
     """Settings of Docker hosts and of an app on them, however it is run there."""
 
     hosts: tuple[str, ...] = setting(
@@ -99,6 +100,15 @@ class HostSettings(SshSettings):
         default=(),
         default_help="the first that exists of " + ", ".join(f"`{name}`" for name in DEFAULT_FILES),
         parse=paths,
+    )
+    archives: tuple[str, ...] = setting(
+        "DEPLOY_IMAGE_ARCHIVE",
+        "Archives of the images (`docker save`, OCI layout) from the job before, one or several "
+        "files: they are sent to the hosts, and no registry is needed",
+        default=(),
+        default_help="images are pulled",
+        parse=words,
+        example="image.tar",
     )
     run_service: str = setting(
         "COMPOSE_RUN_SERVICE",

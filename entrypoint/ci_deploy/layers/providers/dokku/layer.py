@@ -12,6 +12,7 @@ from ci_deploy.layers.providers.dokku import (
     answers,
     before_traffic,
     notes,
+    promotion,
     release_tasks,
     review,
     stopping,
@@ -28,7 +29,7 @@ from ci_deploy.layers.providers.dokku.services import Services
 from ci_deploy.layers.providers.dokku.settings import DokkuSettings
 from ci_deploy.process.program import Change
 from ci_deploy.run.context import Context
-from ci_deploy.run.events import BUILDING, Event, on
+from ci_deploy.run.events import BUILDING, RELEASING, Event, on
 from ci_deploy.state import Deployed, Live, Step
 
 BUILD_TIMEOUT = 600.0  # seconds to build again what runs, after MIGRATE=before has failed
@@ -38,6 +39,7 @@ class Dokku(DokkuApp):
     """Dokku, the app platform on one's own server."""
 
     migrates = frozenset({"after", "before"})
+    promotes_by_deploy = True
 
     def __init__(self, ctx: Context, wanted: DokkuSettings) -> None:
         super().__init__(ctx, wanted)
@@ -54,7 +56,7 @@ class Dokku(DokkuApp):
         wanted = self.settings.services if ctx.command in {*BUILDING, "doctor"} else ()
         self.services = Services(self.server, ctx.app, wanted, own=review is not None)
         asked = self.services.questions()
-        urls = ctx.command not in {*BUILDING, "rollback"}  # they take the server longest
+        urls = ctx.command not in {*RELEASING, "rollback"}  # they take the server longest
         self.state, (found, *rest) = self.apps.survey(ctx.app, ["version"], *asked, urls=urls)
         self.server.version = answers.version(found)
         self.services.look(rest, self.state.config)
@@ -68,9 +70,11 @@ class Dokku(DokkuApp):
         hints = release_tasks.hints(self.ctx)  # read while the connection is being made
         self.connect()
         command = self.ctx.command
-        deploys = command in {*BUILDING, "rollback"}
+        deploys = command in {*RELEASING, "rollback"}
         if deploys and not self.ctx.planning and before_traffic.wait(self):
             self.connect()
+        if command == "promote":
+            self.promoted = promotion.source_image(self)
         may_create = self.settings.create_app and command == "deploy"
         if not self.exists and not may_create and not self.ctx.review:
             raise self.no_app()
@@ -89,7 +93,7 @@ class Dokku(DokkuApp):
     def compare(self) -> None:
         """Decide whether there is anything to deploy; refuse what has to be refused."""
         ctx, live = self.ctx, self.state.live
-        if ctx.command not in BUILDING:
+        if ctx.command not in RELEASING:
             return
         runs = live.revision[:7] or "nothing that is known"
         if not self.state.settled:
@@ -156,6 +160,10 @@ class Dokku(DokkuApp):
         code = self.code
         assert code is not None, "chosen at configure"  # noqa: S101
         self._bring(code, self.ctx.before_traffic)
+
+    def promote(self) -> None:
+        self.configure_app()
+        self.deploy()
 
     def _bring(self, code: Code, steps: Sequence[Step] = ()) -> None:
         self._build_dir.set(code.build_dir)

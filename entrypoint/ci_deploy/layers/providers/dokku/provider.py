@@ -40,11 +40,13 @@ class DokkuApp(AboutDokku):
         self.server = DokkuServer(self.ssh, wanted.host, ctx.runner)
         self.apps = App(self.server, ctx.redactor)
         self.state = State()
+        self.promoted = ""  # the image that `promote` brings
 
     def problems(self) -> Iterable[Problem]:
         yield from impossible_names(self.ctx.app_config)
         yield from self.ssh.prepare()
-        if self.settings.method == "image" and not self.settings.image:
+        by_image = self.settings.method == "image" and self.ctx.command != "promote"
+        if by_image and not self.settings.image:
             yield Problem("DOKKU_IMAGE", "DEPLOY_METHOD=image needs it.")
         if names := unstorable(self.ctx.app_config):
             reason = f"Dokku cannot store the value of {', '.join(names)} as it is."

@@ -7,7 +7,7 @@ import re
 from typing import Any, ClassVar, NamedTuple
 
 from ci_deploy.layers.providers.base import Provider
-from ci_deploy.layers.providers.methods import GitSettings
+from ci_deploy.layers.providers.methods import GitSettings, PromotionSettings
 from ci_deploy.net.ssh.client import SshSettings
 from ci_deploy.net.ssh.server import Server, server
 from ci_deploy.settings import setting, settings
@@ -56,7 +56,7 @@ def services(text: str) -> tuple[Service, ...]:
 
 
 @settings
-class DokkuSettings(SshSettings, GitSettings):
+class DokkuSettings(SshSettings, GitSettings, PromotionSettings):
     """Settings of the Dokku server and of the app on it."""
 
     host: Server = setting(

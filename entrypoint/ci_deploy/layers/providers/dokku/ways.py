@@ -15,8 +15,8 @@ from ci_deploy.layers.providers.methods import by_archive
 
 def forward(app: DokkuApp) -> Code:
     """What the settings say."""
-    if app.settings.image:
-        return _image(app, app.settings.image)
+    if image := app.promoted or app.settings.image:
+        return _image(app, image)
     archive = by_archive(app.ctx, app.settings.method)
     return _source(app, app.ctx.settings.app_dir, archive=archive)
 

@@ -15,9 +15,10 @@ from ci_deploy.layers.providers.docker import options
 from ci_deploy.layers.providers.docker.files import compose_files
 from ci_deploy.layers.providers.docker.login import login
 from ci_deploy.layers.providers.docker.model import need_service
+from ci_deploy.layers.providers.docker.promotion import Source, chosen
 from ci_deploy.layers.providers.docker.release import Release, make_release
 from ci_deploy.layers.providers.docker.tree import Tree
-from ci_deploy.layers.providers.swarm import records
+from ci_deploy.layers.providers.swarm import promotion, records
 from ci_deploy.layers.providers.swarm.convert import marked
 from ci_deploy.layers.providers.swarm.judge import live
 from ci_deploy.layers.providers.swarm.manager import REFUSED, Manager
@@ -31,6 +32,8 @@ from ci_deploy.run.events import Event, on
 from ci_deploy.run.order import guard, order
 from ci_deploy.state import Deployed, Live, ProcessAction, Ran
 
+DEPLOYS = {"deploy", "promote"}
+
 
 class Swarm(AboutSwarm):
     """A stack on a Docker Swarm, over ssh to one of its managers."""
@@ -38,6 +41,7 @@ class Swarm(AboutSwarm):
     migrate = "before"
     migrates = frozenset({"before", "after"})
     unlocks = False
+    promotes_by_deploy = True
 
     def __init__(self, ctx: Context, wanted: SwarmSettings) -> None:
         super().__init__(ctx, wanted)
@@ -48,13 +52,19 @@ class Swarm(AboutSwarm):
         self.stack = Stack(self.name_of_stack)
         self.wanted_release = Wanted()
         self.release: Release | None = None
+        self.source: Source | None = None  # what `promote` brings
         self.switch = Switch(ctx, self.manager, self.login, wanted)
         self._target: Kept | None = None
         self._note: str | None = None
 
     def problems(self) -> Iterable[Problem]:
         yield from self.ssh.prepare()
-        yield from options.problems(self.ctx, self.settings, deploys=self.ctx.command == "deploy")
+        deploys = self.ctx.command == "deploy"  # `promote` has the source's tag
+        yield from options.problems(self.ctx, self.settings, deploys=deploys)
+        if self.settings.archives and self.ctx.command in {"deploy", "doctor"}:
+            reason = "a swarm starts tasks on any of its nodes, and each of them pulls the image."
+            remedy = "Push it to a registry, or use Compose (unset STACK_NAME) on a single host."
+            yield Problem("DEPLOY_IMAGE_ARCHIVE", reason, "", remedy)
 
     def begin(self) -> None:
         self.manager.open()
@@ -68,9 +78,12 @@ class Swarm(AboutSwarm):
     def connect(self) -> None:
         """Choose a manager, and understand what is to be deployed."""
         ctx, tree = self.ctx, None
-        tag = options.image_tag(ctx, self.settings)
+        if ctx.command == "promote":
+            self._saw(self.manager.choose())
+            self.source = promotion.look(ctx, self.ssh, self.settings, self.manager)
+        tag = self.source.tag if self.source else options.image_tag(ctx, self.settings)
         variables = options.variables(self.settings, tag, self.login.registry)
-        if ctx.command in {"deploy", "doctor"}:
+        if ctx.command in {*DEPLOYS, "doctor"}:
             tree = Tree(ctx, compose_files(ctx, self.settings.files), variables)
         self._saw(self.manager.choose())
         ctx.before = live(self.stack, records.proven(self.stack))
@@ -81,11 +94,11 @@ class Swarm(AboutSwarm):
         self.wanted_release = read(ctx, self.manager, self.stack, tree, variables, tag)
         for line in self.wanted_release.said:
             ctx.console.warning(line)
-        again = (
-            secrets.token_hex(4)
-            if ctx.settings.redeploy or self.wanted_release.model.mutable
-            else ""
-        )
+        if self.source:
+            for name, image in chosen(ctx, self.source, self.wanted_release.model).items():
+                self.wanted_release.data["services"][name]["image"] = image
+        moves = self.wanted_release.model.mutable and not self.source
+        again = secrets.token_hex(4) if ctx.settings.redeploy or moves else ""
         parts = {**tree.parts, "stack": as_bytes(self.wanted_release.data)}
         self.release = make_release(ctx, tag, self.wanted_release.model, parts, again=again)
 
@@ -94,7 +107,9 @@ class Swarm(AboutSwarm):
 
     def check_deploy(self) -> None:
         """No image is missing, where a registry can tell."""
-        images = [each.image for each in self.wanted_release.model.ours]
+        services = self.wanted_release.data["services"]
+        ours = [each.name for each in self.wanted_release.model.ours if each.name in services]
+        images = [str(services[name]["image"]) for name in ours]
         words, stdin = [self.login.host, self.login.user, *images], f"{self.login.password}\n"
         answer = self.manager.read(["login", "missing"], words, stdin.encode(), timeout=120.0)
         lines = answer.text.splitlines()
@@ -108,8 +123,8 @@ class Swarm(AboutSwarm):
     def look(self) -> None:
         """Look at the stack."""
         ctx = self.ctx
-        if ctx.review or ctx.command == "promote":
-            self._cannot("have review apps" if ctx.review else "promote")
+        if ctx.review:
+            self._cannot("have review apps")
         self.connect()
         ctx.console.indent(f"{self.manager}: stack {self.name_of_stack}")
         options.mention(ctx, self.settings)
@@ -118,7 +133,7 @@ class Swarm(AboutSwarm):
     def compare(self) -> None:
         """Decide whether there is anything to deploy."""
         ctx, wanted = self.ctx, self.wanted_release
-        if ctx.command != "deploy" or self.release is None:
+        if ctx.command not in DEPLOYS or self.release is None:
             return
         now = ctx.before or Live()
         ctx.console.indent(
@@ -153,6 +168,9 @@ class Swarm(AboutSwarm):
         assert release is not None, "made at configure"  # noqa: S101
         data = marked(wanted.data, release.id, release.revision, self._pinned())
         self.switch.deploy(self.stack, release, data, wanted)
+
+    def promote(self) -> None:
+        self.deploy()
 
     def _pinned(self) -> dict[str, str]:
         """Images that a deploy leaves as they are (databases), by the digest that runs."""

@@ -51,7 +51,7 @@ prepare() {
         why="Compose does not accept the files: $(tail -n 1 "$run/compose.errors")"
         return 1
     }
-    take_promoted && wanted_images | sort -u >"$run/wanted"
+    take_promoted && take_loaded && wanted_images | sort -u >"$run/wanted"
     pull_all <"$run/wanted" || return
     forget_login
     pin_all && write_labels "$made" && write_override "$made"
@@ -85,9 +85,13 @@ check_disk() {
 
 # take_promoted: images that another environment has proven, by their digests instead of by name.
 take_promoted() {
-    [ -f "$rel/promoted" ] || return 0
+    [ ! -f "$rel/promoted" ] || take_from "$rel/promoted"
+}
+
+# take_from FILE: the images that it names for services, instead of those of the compose files.
+take_from() {
     while read -r svc image replicas; do
-        pinned=$(second "$svc" "$rel/promoted")
+        pinned=$(second "$svc" "$1")
         echo "$svc ${pinned:-$image} $replicas"
     done <"$made/model" >"$made/model.new" && mv -f "$made/model.new" "$made/model"
 }
@@ -96,7 +100,7 @@ take_promoted() {
 # is left as it is, so that a deploy of the app does not restart it.
 wanted_images() {
     while read -r svc image _; do
-        ! flag "$svc" never || continue
+        ! flag "$svc" never && [ -z "$(second "$svc" "$rel/loaded")" ] || continue
         if ! flag "$svc" missing && { flag "$svc" tag || flag "$svc" always; }; then
             echo "$image"
         else
@@ -113,6 +117,7 @@ pin_all() {
             return 1
         }
         note_pulled "${pinned%% *}"
+        [ -z "$(second "$svc" "$rel/loaded")" ] || pinned="${pinned%% *} $image"
         echo "$svc $image $replicas $pinned"
     done <"$made/model" >"$made/images.new" && mv -f "$made/images.new" "$made/images"
 }
@@ -149,10 +154,18 @@ ensure_images() {
         why="this release was never proven here"
         return 1
     }
-    while read -r _ image _ sum pinned; do
-        docker image inspect "$sum" >/dev/null 2>&1 && continue
+    while read -r svc image _ sum pinned; do
+        if docker image inspect "$sum" >/dev/null 2>&1; then
+            ! sent "$pinned" || docker tag "$sum" "$pinned"
+            continue
+        fi
+        ! sent "$pinned" || {
+            why="$svc: $pinned is gone from this host, and no registry has it: deploy its archive again"
+            return 1
+        }
         if [ "$pinned" = - ]; then echo "$image"; else echo "$pinned"; fi
-    done <"$made/images" | sort -u >"$run/wanted"
+    done <"$made/images" >"$run/wanted.all"
+    sort -u "$run/wanted.all" >"$run/wanted"
     pull_all <"$run/wanted" || return
     while read -r svc image _ sum _; do
         docker image inspect "$sum" >/dev/null 2>&1 || {

@@ -141,6 +141,12 @@ clear_data() {
 
 # remove_images: those that we have brought for it, and that nobody else uses or may go back to.
 remove_images() {
+    {
+        awk '{ print $5 }' "$home"/releases/*/made.*/images 2>/dev/null
+        awk '{ print $2 }' "$home/loaded" 2>/dev/null
+    } | sort -u >"$run/sent"
+    rm -f "$home/loaded"
+    while read -r name; do ! sent "$name" || remove_sent "$name"; done <"$run/sent"
     [ -f "$home/pulled" ] || return 0
     while read -r sum; do
         if kept "$sum"; then

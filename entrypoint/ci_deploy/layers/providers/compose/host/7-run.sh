@@ -144,6 +144,7 @@ finish_untouched() {
 clean_up() {
     [ -n "$locked" ] || return 0
     forget_one_offs
+    forget_sent
     find "$home" -maxdepth 1 -name '.in.*' -mmin +60 -exec rm -rf {} + 2>/dev/null
     find "$top/.ci-deploy" -maxdepth 1 -name 'runner-*.sh' -mtime +30 ! -name "${0##*/}" -exec rm -f {} +
     count=0
@@ -183,14 +184,15 @@ remove_release() {
     if [ -f "$rel.contents" ]; then forget_content "$rel.contents" && rm -f "$rel.contents"; fi
     # Only images that we have brought, that no release keeps, and, since there is no force, that
     # nothing uses.
-    while read -r _ _ _ sum _; do
+    while read -r _ _ _ sum pinned; do
+        ! sent "$pinned" || remove_sent "$pinned"
         grep -qsx "$sum" "$home/pulled" || continue
         kept "$sum" || docker rmi "$sum" >/dev/null 2>&1
     done <"$rel.images"
     rm -rf "$rel.images"
 }
 
-# kept IMAGE-ID: whether a release of any app on this host has it, as far as containers lead to the
+# kept IMAGE: by its id or by the name that it is pinned by: whether a release of any app on this host has it, as far as containers lead to the
 # directories of other apps. One that we may not look into could have it.
 kept() {
     {
@@ -203,7 +205,7 @@ kept() {
     while IFS= read -r folder; do
         [ "$folder" != "${leaving:-}" ] || continue
         case $(LC_ALL=C ls "$folder/.ci-deploy/apps" 2>&1) in *"ermission denied"*) return 0 ;; esac
-        ! grep -qs " $1 " "$folder"/.ci-deploy/apps/*/releases/*/made.*/images || return 0
+        ! grep -Eqs " $1( |\$)" "$folder"/.ci-deploy/apps/*/releases/*/made.*/images || return 0
     done <"$run/folders"
     return 1
 }

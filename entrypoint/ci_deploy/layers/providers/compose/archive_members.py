@@ -1,0 +1,139 @@
+"""The members of a tar, found and read in place: nothing of it is unpacked.
+
+A member is known by where its bytes stand: no name, no link and no mode of it has any effect.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import lzma
+import posixpath
+import tarfile
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
+
+from ci_deploy import files
+from ci_deploy.settings.lines import from_json
+
+MEMBERS = 50_000
+HEADER = 1024 * 1024  # bytes of a long name or of pax headers, which are read into memory
+JSON_LIMIT = 4 * 1024 * 1024  # bytes; registries take no larger manifest either
+CHUNK = 1024 * 1024  # bytes
+PLAIN = {tarfile.REGTYPE, tarfile.AREGTYPE}
+LINKS = {tarfile.SYMTYPE, tarfile.LNKTYPE}
+LONG = {
+    tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+}  # fmt: skip
+
+
+class BadArchive(Exception):
+    """What is wrong with an archive, in words; what these quote of it is made printable."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(each if each.isprintable() else "?" for each in message))
+
+
+class Span(NamedTuple):
+    """Bytes within an archive (within what it unpacks to)."""
+
+    path: Path
+    offset: int
+    size: int
+
+
+class _Header(tarfile.TarInfo):
+    """A header whose content is not read into memory when there is too much of it."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
+        found = super().frombuf(buf, encoding, errors)
+        if found.size < 0 or (found.type in LONG and found.size > HEADER):
+            message = "a header in it is larger than 1 MB."
+            raise BadArchive(message)
+        return found
+
+
+def open_archive(path: Path) -> BinaryIO:
+    """What it unpacks to, to be read from anywhere. Raises OSError, BadArchive."""
+    start = files.first_line(path, 6)
+    if start[:4] == b"\x28\xb5\x2f\xfd":
+        message = "it is compressed with zstd, which is not supported: use gzip, or none."
+        raise BadArchive(message)
+    if start[:2] == b"\x1f\x8b":
+        return cast(BinaryIO, gzip.open(path, "rb"))
+    if start[:3] == b"BZh":
+        return cast(BinaryIO, bz2.open(path, "rb"))
+    if start[:6] == b"\xfd7zXZ\0":
+        return cast(BinaryIO, lzma.open(path, "rb"))
+    return path.open("rb")
+
+
+class Members:
+    """An open archive, and where everything in it is."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        """Raises BadArchive for names that lead out of it, TarError when it is cut off."""
+        self._path = path
+        self._file = file
+        self._known: dict[str, tarfile.TarInfo] = {}
+        with tarfile.open(fileobj=file, mode="r:", tarinfo=_Header) as tar:
+            for member in tar:
+                if member.name.startswith("/") or ".." in member.name.split("/"):
+                    message = f"`{member.name[:80]}` in it is a path outside of it."
+                    raise BadArchive(message)
+                if len(self._known) >= MEMBERS:
+                    message = f"it has more than {MEMBERS} members."
+                    raise BadArchive(message)
+                self._known[posixpath.normpath(member.name)] = member
+
+    def find(self, name: str) -> Span | None:
+        """A regular file in it. Old versions of Docker save a layer that two images share as a
+        link: it is followed by name, within the archive. Raises BadArchive for anything else."""
+        at = posixpath.normpath(name)
+        for _ in range(2):
+            member = self._known.get(at)
+            if member is None:
+                return None
+            if member.type in PLAIN and not member.sparse:
+                return Span(self._path, member.offset_data, member.size)
+            if member.type not in LINKS:
+                break
+            folder = posixpath.dirname(at) if member.issym() else ""
+            at = posixpath.normpath(posixpath.join(folder, member.linkname))
+            if at.startswith(("/", "..")):
+                break
+        message = f"`{name[:80]}` in it is neither a file nor a link to one in it."
+        raise BadArchive(message)
+
+    def content(self, name: str) -> bytes:
+        """All of a small file. Raises BadArchive."""
+        span = self.find(name)
+        if span is None:
+            message = f"`{name[:80]}` is missing in it."
+            raise BadArchive(message)
+        if span.size > JSON_LIMIT:
+            message = f"`{name[:80]}` in it is larger than {JSON_LIMIT // 1024 // 1024} MB."
+            raise BadArchive(message)
+        self._file.seek(span.offset)
+        return self._file.read(span.size)
+
+    def json(self, name: str) -> Any:
+        """A small file that is JSON. Raises BadArchive, ValueError."""
+        return from_json(self.content(name))
+
+    def start(self, span: Span) -> bytes:
+        """The first four bytes of a file."""
+        self._file.seek(span.offset)
+        return self._file.read(4)
+
+    def digest(self, span: Span) -> str:
+        """The digest of a file."""
+        self._file.seek(span.offset)
+        digest, left = hashlib.sha256(), span.size
+        while left and (data := self._file.read(min(CHUNK, left))):
+            digest.update(data)
+            left -= len(data)
+        return f"sha256:{digest.hexdigest()}"

@@ -1,0 +1,118 @@
+"""What is sent of images: an archive of our own, made while it is sent, with what a host lacks.
+
+An engine that keeps layers (overlay2) reads no member whose layer it has on top of the same others;
+one that keeps blobs (the containerd image store) none that it has. The list of all comes last, so
+what was cut off is no image.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+import threading
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+from ci_deploy.layers.providers.compose.archive_members import CHUNK, BadArchive, open_archive
+from ci_deploy.layers.providers.compose.image_archive import OCI, Image, Layer, full_name
+from ci_deploy.settings.lines import from_json
+
+QUICK = 1  # of zlib: packs faster than most uplinks take it
+
+
+def missing(images: Sequence[Image], chains: frozenset[tuple[str, ...]]) -> list[Layer]:
+    """Layers that no image there has, each once, in the order of the archives."""
+    found: dict[str, Layer] = {}
+    for image in images:
+        for count, layer in enumerate(image.layers, 1):
+            if tuple(each.diff_id for each in image.layers[:count]) not in chains:
+                found[layer.digest] = layer
+    return sorted(found.values(), key=lambda each: each.span)
+
+
+def stream(images: Mapping[str, Image], layers: Sequence[Layer]) -> int:
+    """A descriptor to read an archive from, with these layers of images, each under its new name.
+    It is written by a thread, which ends when nobody reads any more."""
+    read, write = os.pipe()
+
+    def work() -> None:
+        # What cannot be read ends the archive before its list: the engine refuses it.
+        with suppress(OSError, EOFError, zlib.error, BadArchive), os.fdopen(write, "wb") as pipe:
+            pack = zlib.compressobj(QUICK, wbits=31)
+            for data in _archive(images, layers):
+                pipe.write(pack.compress(data))
+            pipe.write(pack.flush())
+
+    threading.Thread(target=work, daemon=True).start()
+    return read
+
+
+def _archive(images: Mapping[str, Image], layers: Sequence[Layer]) -> Iterator[bytes]:
+    opened: dict[str, BinaryIO] = {}
+    try:
+        for layer in layers:
+            path, offset, size = layer.span
+            if str(path) not in opened:
+                opened[str(path)] = open_archive(path)
+            file = opened[str(path)]
+            file.seek(offset)
+            yield _header(_path(layer.digest), size)
+            left = size
+            while left:
+                data = file.read(min(CHUNK, left))
+                if not data:
+                    raise EOFError(str(path))
+                left -= len(data)
+                yield data
+            yield bytes(-size % tarfile.BLOCKSIZE)
+    finally:
+        for file in opened.values():
+            file.close()
+    for name, content in _lists(images):
+        yield _header(name, len(content)) + content + bytes(-len(content) % tarfile.BLOCKSIZE)
+    yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def _lists(images: Mapping[str, Image]) -> Iterator[tuple[str, bytes]]:
+    """What makes one archive of them that both kinds of engine understand."""
+    index, docker = [], []
+    for name, image in images.items():
+        yield _path(image.id), image.config
+        yield _path(image.manifest_id), image.manifest
+        index.append(_entry(name, image))
+        docker.append(
+            {
+                "Config": _path(image.id),
+                "RepoTags": [name],
+                "Layers": [_path(each.digest) for each in image.layers],
+            }
+        )
+    found = {"schemaVersion": 2, "mediaType": f"{OCI}index.v1+json", "manifests": index}
+    yield "oci-layout", b'{"imageLayoutVersion": "1.0.0"}'
+    yield "index.json", json.dumps(found).encode()
+    yield "manifest.json", json.dumps(docker).encode()
+
+
+def _entry(name: str, image: Image) -> dict[str, Any]:
+    notes = {
+        "io.containerd.image.name": full_name(name),
+        "org.opencontainers.image.ref.name": name.rpartition(":")[2],
+    }
+    kind = from_json(image.manifest).get("mediaType") or f"{OCI}manifest.v1+json"
+    return {
+        "mediaType": kind, "digest": image.manifest_id, "size": len(image.manifest),
+        "annotations": notes,
+    }  # fmt: skip
+
+
+def _path(digest: str) -> str:
+    return f"blobs/sha256/{digest[7:]}"
+
+
+def _header(name: str, size: int) -> bytes:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = size, 0o644
+    return member.tobuf(tarfile.GNU_FORMAT)

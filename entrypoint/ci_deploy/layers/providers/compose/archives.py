@@ -1,0 +1,254 @@
+"""DEPLOY_IMAGE_ARCHIVE: images come from files of the job before, and no registry is needed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ci_deploy.errors import DeployFailed, OutcomeUnknown, Problem, SettingsError
+from ci_deploy.layers.providers.compose.archive_members import BadArchive
+from ci_deploy.layers.providers.compose.archive_stream import missing, stream
+from ci_deploy.layers.providers.compose.hosts import Host, Hosts
+from ci_deploy.layers.providers.compose.image_archive import (
+    REMEDY,
+    Archive,
+    Image,
+    Layer,
+    full_name,
+    short_name,
+)
+from ci_deploy.layers.providers.compose.images import Images
+from ci_deploy.layers.providers.docker.model import Model
+from ci_deploy.run.context import Context
+from ci_deploy.settings.parsers import NOTHING
+
+SETTING = "DEPLOY_IMAGE_ARCHIVE"
+TAG = 110  # characters of a tag that stay, of 128
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm", "i686": "386"}
+
+
+class Store(NamedTuple):
+    """What a host has of images."""
+
+    platform: str = ""
+    free: int = 0  # MB where the engine keeps them; 0 where that cannot be known
+    chains: frozenset[tuple[str, ...]] = frozenset()  # of layers, from the lowest to each
+    names: Mapping[str, str] = NOTHING  # name → id
+
+
+class Sending(NamedTuple):
+    """What one host gets."""
+
+    images: Mapping[str, Image]  # by the name that they have there
+    layers: Sequence[Layer]
+
+    @property
+    def size(self) -> int:
+        """Bytes, before they are packed."""
+        return sum(layer.span.size for layer in self.layers)
+
+
+class Archives(Images):
+    """The files, and what becomes of them."""
+
+    def __init__(self, ctx: Context, paths: Sequence[str], hosts: Hosts) -> None:
+        self._ctx = ctx
+        self._paths = paths
+        self._hosts = hosts
+        self._images: list[Image] = []
+        self._services: dict[str, str] = {}  # service → the full name of its image
+        self._sending: dict[str, Sending] = {}
+
+    def problems(self) -> Iterator[Problem]:
+        """Read the files; what is wrong with them."""
+        for path in self._paths:
+            try:
+                found = Archive(Path(path)).images()
+            except BadArchive as error:
+                yield Problem(SETTING, f"{path}: {error}")
+                continue
+            self._images += found
+            if not any(image.names for image in found):
+                yield Problem(SETTING, f"{path}: no image in it has a name.", "", REMEDY)
+
+    def assign(self, model: Model) -> None:
+        there = {name for image in self._images for name in image.names}
+        wanted = {each.name: full_name(each.image) for each in model.services.values()}
+        ours = {each.name for each in model.ours}
+        listed = ", ".join(sorted(map(short_name, there)))
+        problems: list[Problem] = []
+        for name, image in wanted.items():
+            if name in ours and image in there:
+                self._services[name] = image
+                problems += _incomplete(image, self._images)
+            elif name in ours and not model.mutable:
+                reason = f"{name} needs {short_name(image)}, and in it is {listed or 'nothing'}."
+                remedy = "Save it under the name that the compose file gives it, or set DEPLOY_TAG."
+                problems.append(Problem(SETTING, reason, "", remedy))
+            elif image in there:
+                reason = f"{short_name(image)} of {name} is not named by DEPLOY_TAG."
+                remedy = "Such images stay as they are on the hosts: leave it out."
+                problems.append(Problem(SETTING, reason, "", remedy))
+        used = set(self._services.values()) | {wanted[name] for name in wanted}
+        problems += [
+            Problem(SETTING, f"no service has the image {short_name(name)}, which is in it.")
+            for name in sorted(there - used)
+            if not problems
+        ]
+        if problems:
+            raise SettingsError(*problems)
+
+    @property
+    def covers(self) -> bool:
+        return bool(self._services)
+
+    def parts(self) -> dict[str, bytes]:
+        """For the hosts, a line for each service: `NAME IMAGE ID…`, of which it has one."""
+        lines = []
+        for service, name in self._services.items():
+            known = self._platforms(name)
+            ids = [each for image in known for each in (image.id, image.manifest_id)]
+            lines.append(" ".join((service, self._new_name(name), *ids)))
+        return {"loaded": "".join(f"{line}\n" for line in lines).encode()} if lines else {}
+
+    def _platforms(self, name: str) -> list[Image]:
+        """What of its platforms is complete."""
+        return [image for image in self._images if name in image.names and not image.lacks]
+
+    def _new_name(self, name: str) -> str:
+        """One that will never mean another image, so that nobody takes it away by moving a tag."""
+        repository, _, tag = name.rpartition(":")
+        ids = sorted(image.id[7:] for image in self._platforms(name))
+        digest = ids[0] if len(ids) == 1 else hashlib.sha256("".join(ids).encode()).hexdigest()
+        return short_name(f"{repository}:{tag[:TAG]}-{digest[:12]}")
+
+    # --- the hosts ---
+
+    def look(self) -> None:
+        problems: list[Problem] = []
+        full: list[str] = []
+        for host in self._hosts.all if self.covers else ():
+            store = read_store(self._hosts.ask(host, ["store"], always=True))
+            images: dict[str, Image] = {}
+            for name in dict.fromkeys(self._services.values()):
+                known = self._platforms(name)
+                image = next((e for e in known if e.platform == store.platform), None)
+                if image is None:
+                    has = ", ".join(sorted({each.platform for each in known}))
+                    reason = f"{short_name(name)} is for {has}, and {host} is {store.platform}."
+                    problems.append(Problem(SETTING, reason, "", "Build it with `--platform`."))
+                elif store.names.get(new := self._new_name(name)) not in {
+                    image.id, image.manifest_id,
+                }:  # fmt: skip
+                    images[new] = image
+            sending = Sending(images, missing(list(images.values()), store.chains))
+            self._sending[str(host)] = sending
+            self._ctx.console.indent(self._what(host, sending))
+            needs = 2 * sending.size // 1_000_000  # it is unpacked beside what was sent
+            if sending.images and store.free and store.free < needs:
+                full.append(
+                    f"{store.free} MB are free for images on {host}, and {needs} are needed"
+                )
+        if problems:
+            raise SettingsError(*problems)
+        if full:
+            message = f"{'; '.join(full)}."
+            raise DeployFailed(message, hint="Remove what is not needed: docker system df")
+
+    def _what(self, host: Host, sending: Sending) -> str:
+        if not sending.images:
+            return f"{host} has the images already"
+        layers = {each.digest: each for image in sending.images.values() for each in image.layers}
+        size = sum(each.span.size for each in layers.values())
+        return (
+            f"{host} lacks {len(sending.layers)} of {len(layers)} layers: "
+            f"{sending.size / 1e6:.1f} of {size / 1e6:.1f} MB are sent to it"
+        )
+
+    def send(self) -> None:
+        hosts = [host for host in self._hosts.all if self._sending[str(host)].images]
+        if not hosts:
+            return
+        if not self._ctx.planning:
+            self._hosts.change(hosts, ["true"], lambda _host: "")  # our program is there
+        refused = self._load(hosts, self._sending)
+        if any(self._partial(host) for host, _ in refused):
+            names = ", ".join(str(host) for host, _ in refused)
+            self._ctx.console.warning(f"{names}: not all layers were there, so all are sent.")
+            again = {str(host): _whole(self._sending[str(host)]) for host, _ in refused}
+            refused = self._load([host for host, _ in refused], again)
+        if refused:
+            reasons = "; ".join(f"{host}: {said}" for host, said in refused)
+            raise DeployFailed(f"the images could not be loaded ({reasons}). Nothing was changed.")
+
+    def _partial(self, host: Host) -> bool:
+        sending = self._sending[str(host)]
+        return len(sending.layers) < len(_whole(sending).layers)
+
+    def _load(
+        self, hosts: Sequence[Host], sending: Mapping[str, Sending]
+    ) -> list[tuple[Host, str]]:
+        """Those that refused it, and why."""
+        review, planning = self._ctx.review, self._ctx.planning
+        mark = [review.base, review.branch] if review else ["-", "-"]
+        stdin: dict[str, bytes | int] = {}
+        words: dict[str, list[str]] = {}
+        for host in hosts:
+            images, layers = sending[str(host)]
+            stdin[str(host)] = b"" if planning else stream(images, layers)
+            words[str(host)] = [f"{n},{i.id},{i.manifest_id}" for n, i in images.items()]
+        counted = {str(host): _layers(len(sending[str(host)].layers)) for host in hosts}
+        try:
+            results = self._hosts.change(
+                hosts,
+                lambda host: ["load_images", self._ctx.app, *mark, *words[str(host)]],
+                lambda host: f"send {counted[str(host)]} to {host} and load the image",
+                stdin,
+                timeout=float("inf"),
+            )
+        except OutcomeUnknown as error:
+            message = "the images were not sent in time (DEPLOY_TIMEOUT). Nothing was changed."
+            raise DeployFailed(message, lines=error.lines) from None
+        return [
+            (host, result.lines[-1] if result.lines else "no reason given")
+            for host, result in zip(hosts, results, strict=True)
+            if result.exit_code
+        ]
+
+
+def _incomplete(name: str, images: Sequence[Image]) -> Iterator[Problem]:
+    named = [image for image in images if name in image.names]
+    if all(image.lacks for image in named):
+        reason = f"{named[0].lacks} of {short_name(name)} is missing in it."
+        yield Problem(SETTING, reason, "", REMEDY)
+
+
+def _layers(count: int) -> str:
+    return f"{count} layer{'' if count == 1 else 's'}"
+
+
+def _whole(sending: Sending) -> Sending:
+    images = sending.images
+    return Sending(images, missing(list(images.values()), frozenset()))
+
+
+def read_store(text: str) -> Store:
+    """The answer of `store`."""
+    platform, free = "", 0
+    chains: set[tuple[str, ...]] = set()
+    names: dict[str, str] = {}
+    for line in text.splitlines():
+        kind, _, rest = line.partition(" ")
+        if kind == "engine":
+            where, _, megabytes = rest.partition(" ")
+            system, _, machine = where.partition("/")
+            platform, free = f"{system}/{MACHINES.get(machine, machine)}", int(megabytes or 0)
+        elif kind == "image":
+            known, _, layers = rest.partition("|")
+            sum_, *tags = known.split()
+            diffs = layers.split()
+            names.update(dict.fromkeys(tags, sum_))
+            chains.update(tuple(diffs[:count]) for count in range(1, len(diffs) + 1))
+    return Store(platform, free, frozenset(chains), names)

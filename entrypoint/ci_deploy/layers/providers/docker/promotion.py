@@ -1,0 +1,77 @@
+"""`promote`: what has to be so of the source, and which of its images come here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ci_deploy.errors import Locked, Problem, Refused, SettingsError
+from ci_deploy.layers.providers.docker.model import Model
+from ci_deploy.run.context import Context
+from ci_deploy.settings.parsers import NOTHING
+from ci_deploy.state import Live
+
+
+class Source(NamedTuple):
+    """What runs there; `images`: service → name with digest."""
+
+    name: str = ""
+    release: str = ""
+    tag: str = ""
+    revision: str = ""
+    images: Mapping[str, str] = NOTHING
+
+
+def take_revision(ctx: Context, source: Source) -> None:
+    """From now on it is this run's. Raises SettingsError when the checkout cannot have it."""
+    ctx.revision = ctx.repository.obtain(source.revision)
+    if not ctx.revision:
+        reason = f"the checkout lacks {source.revision[:7]}, which {source.name} runs."
+        raise SettingsError(Problem("the workspace", reason, "", ctx.ci.shallow_hint))
+    ctx.title = ctx.redactor.text(ctx.repository.subject(ctx.revision))
+
+
+def need_proven(live: Live, name: str, holder: str) -> None:
+    """Raises Locked, Refused for a source whose release is not proven."""
+    if live.busy:
+        raise Locked(f"a deploy of {name} goes on: {holder}.", hint="Promote it after that.")
+    if not live.release or not live.revision:
+        raise Refused(f"{name} runs nothing that ci-deploy has deployed.")
+    if not live.up:
+        message = f"{name} runs {live.release}, but not all of it: {live.detail}."
+        raise Refused(message, hint="What is promoted has to be proven there.")
+
+
+def chosen(ctx: Context, source: Source, model: Model) -> dict[str, str]:
+    """Which images come from the source: service → name with digest. Says what is brought, and
+    which commits come with it.
+
+    Raises SettingsError for a service that the source does not run, or runs without a digest.
+    """
+    ctx.console.indent(f"{source.name} runs {source.release}, which is proven there")
+    problems: list[Problem] = []
+    found: dict[str, str] = {}
+    for service in model.ours:
+        image = source.images.get(service.name, "")
+        if "@" in image:
+            found[service.name] = image
+            ctx.console.indent(f"{service.name}: {image}")
+        elif image or not service.optional:
+            why = "its image is in no registry" if image else "it does not run there"
+            reason = f"{service.name} cannot come from {source.name}: {why}."
+            problems.append(Problem("PROMOTE_FROM", reason))
+    if problems:
+        raise SettingsError(*problems)
+    before = ctx.before.revision if ctx.before else ""
+    if before and before != source.revision and ctx.repository.has(before):
+        _commits(ctx, before, source.revision)
+    return found
+
+
+def _commits(ctx: Context, old: str, new: str, most: int = 10) -> None:
+    argv = ["log", "--no-merges", "--format=%h %s", f"--max-count={most + 1}", f"{old}..{new}"]
+    listed = ctx.repository.git(*argv, ok=None).text.splitlines()
+    for line in listed[:most]:
+        ctx.console.indent(f"comes: {line}")
+    if len(listed) > most:
+        ctx.console.indent("comes: and more")

@@ -1,0 +1,53 @@
+"""`promote`: the image that another app runs, verified, comes to this one by its digest.
+
+Only what was deployed by image can be: what Dokku has built from code is an image that no registry
+has, and Dokku has no command that gives it to another app.
+"""
+
+from __future__ import annotations
+
+from ci_deploy.errors import Locked, Problem, Refused, SettingsError
+from ci_deploy.layers.providers.dokku.app import App
+from ci_deploy.layers.providers.dokku.provider import DokkuApp
+from ci_deploy.layers.providers.dokku.server import DokkuServer
+from ci_deploy.layers.providers.dokku.upload import Image
+from ci_deploy.layers.providers.methods import need_source
+from ci_deploy.net.ssh.server import server
+
+BY_IMAGE = "Deploy it by image with its digest: DOKKU_IMAGE=registry.example.com/app@sha256:…"
+
+
+def source_image(app: DokkuApp) -> str:
+    """The image of PROMOTE_FROM, whose revision becomes this run's. Raises SettingsError, Refused
+    for what is not verified there or has no digest, Locked, Unreachable."""
+    ctx = app.ctx
+    host, name = need_source(app.settings.promote_from)
+    where = server(host, user="dokku") if host else app.settings.host
+    if where == app.settings.host and name == ctx.app:
+        raise SettingsError(Problem("PROMOTE_FROM", f"it is {name} itself."))
+    if where != app.settings.host:
+        app.ssh.open(where)
+        app.ssh.ready(where)
+    state, _ = App(DokkuServer(app.ssh, where, ctx.runner), ctx.redactor).survey(name, urls=False)
+    said = f"{name} on {where}"
+    if not state.exists:
+        raise SettingsError(Problem("PROMOTE_FROM", f"there is no app {said}."))
+    if state.live.busy:
+        raise Locked(f"a deployment of {said} is in progress.", hint="Promote it after that.")
+    if not (state.live.up and state.settled):
+        message = f"{said} does not run what it was given as a whole: {state.live.detail}."
+        raise Refused(message, hint="What is promoted has to be verified there.")
+    if state.way != Image.way:
+        way = state.way or "in a way that is not known"
+        raise Refused(f"{said} was not deployed by image, but by {way}.", hint=BY_IMAGE)
+    if "@sha256:" not in state.identity:
+        raise Refused(f"{said} was deployed by the tag {state.identity}.", hint=BY_IMAGE)
+    if not state.live.revision:
+        raise Refused(f"it is not known which revision {said} runs.", hint="Deploy it again.")
+    ctx.revision = ctx.repository.obtain(state.live.revision)
+    if not ctx.revision:
+        reason = f"the checkout lacks {state.live.revision[:7]}, which {said} runs."
+        raise SettingsError(Problem("the workspace", reason, "", ctx.ci.shallow_hint))
+    ctx.title = ctx.redactor.text(ctx.repository.subject(ctx.revision))
+    ctx.console.indent(f"{said} runs {state.identity}, which is verified there")
+    return state.identity

@@ -1,0 +1,36 @@
+"""`promote`: what another stack runs, proven there, comes here by the digests of its images."""
+
+from __future__ import annotations
+
+from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.layers.providers.docker.promotion import Source, need_proven, take_revision
+from ci_deploy.layers.providers.methods import need_source
+from ci_deploy.layers.providers.swarm import records
+from ci_deploy.layers.providers.swarm.judge import live
+from ci_deploy.layers.providers.swarm.manager import Manager
+from ci_deploy.layers.providers.swarm.settings import SwarmSettings
+from ci_deploy.net.ssh.client import Ssh
+from ci_deploy.net.ssh.server import server
+from ci_deploy.run.context import Context
+
+
+def look(ctx: Context, ssh: Ssh, wanted: SwarmSettings, ours: Manager) -> Source:
+    """Ask the source, whose revision becomes this run's. Raises Refused for what is not proven
+    there, Locked, Unreachable, SettingsError."""
+    host, name = need_source(wanted.promote_from)
+    where = [server(host, user=ours.server.user)] if host else ours.all
+    if name == ours.stack and where[0] in ours.all:
+        raise SettingsError(Problem("PROMOTE_FROM", f"it is {name} itself."))
+    manager = Manager(ctx, ssh, where, "", name)
+    stack = manager.choose()
+    said = f"the stack {name} on {manager}"
+    if not stack.services:
+        raise SettingsError(Problem("PROMOTE_FROM", f"there is no stack {name} on {manager}."))
+    proven = records.proven(stack)
+    now = live(stack, proven)
+    need_proven(now, said, stack.holder or "another job")
+    tag = next((e.label("tag") for e in proven if e.label("release") == now.release), "")
+    images = {each.name: each.image for each in stack.services.values()}
+    source = Source(said, now.release, tag, now.revision, images)
+    take_revision(ctx, source)
+    return source

@@ -1,0 +1,112 @@
+"""`promote` on a swarm: what staging's stack runs goes to production's, by digest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.dockerhosts import PASSWORD, USER
+from tests.support import Done
+from tests.swarm.app import App
+
+
+class Production:
+    """Another stack of the same swarm."""
+
+    def __init__(self, app: App) -> None:
+        self.name = f"{app.name}p"
+        self._app = app
+
+    def run(self, *words: str, **more: str) -> Done:
+        """A command there; PROMOTE_FROM is staging."""
+        wanted = {"STACK_NAME": self.name, "PROMOTE_FROM": self._app.name, "DEPLOY_TAG": ""}
+        return self._app.run(*words, **{**wanted, **more})
+
+    @property
+    def image(self) -> str:
+        """What the service has; empty when there is none."""
+        form = "{{.Spec.TaskTemplate.ContainerSpec.Image}}"
+        words = ["service", "inspect", "-f", form, f"{self.name}_app"]
+        return self._app.docker(*words, check=False).strip()
+
+    def remove(self) -> None:
+        """Leave nothing behind."""
+        docker = self._app.docker
+        docker("stack", "rm", self.name, check=False)
+        label = f"label=com.ci-deploy.stack={self.name}"
+        kept = docker("config", "ls", "--filter", label, "--format", "{{.Name}}").split()
+        if kept:
+            docker("config", "rm", *kept, check=False)
+
+
+@pytest.fixture
+def production(app: App) -> Iterator[Production]:
+    made = Production(app)
+    yield made
+    made.remove()
+
+
+def push(app: App, tag: str, name: str) -> None:
+    """Let a tag mean another image."""
+    image, host = app.registry.image, app.hosts[0]
+    login = f"docker login -u {USER} --password-stdin {app.registry.address}"
+    script = (
+        f"export DOCKER_CONFIG=/tmp/pushing; {login} >/dev/null 2>&1 && "
+        f"docker pull -q {image}:{tag} "
+        f"&& docker tag {image}:{tag} {image}:{name} && docker push -q {image}:{name}; "
+        "rm -rf /tmp/pushing"
+    )
+    host.root("sh", "-c", script, stdin=PASSWORD)
+
+
+def test_what_staging_has_proven_runs_in_production_whatever_its_tag_means_now(
+    app: App, production: Production
+) -> None:
+    tag = f"moving-{app.name}"
+    push(app, "good1", tag)
+    assert app.deploy(tag).code == 0
+    staged = app.service()["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]
+    app.checkout.commit("Not in staging yet")
+    push(app, "good2", tag)
+
+    planned = production.run("plan", "promote")
+    assert planned.code == 0, planned.output
+    assert f"the stack {app.name} on " in planned.output
+    assert f"app: {staged}" in planned.output
+    assert production.image == ""
+
+    done = production.run("promote")
+    assert done.code == 0, done.output
+    assert production.image == staged
+    assert done.report["revision"] != app.checkout.head, "the commit after it stays away"
+    assert production.run("promote").report["status"] == "skipped"
+
+    assert app.deploy("good2").code == 0
+    brought = production.run("promote")
+    assert brought.code == 0, brought.output
+    assert "comes: " in brought.output
+    assert production.image != staged
+    back = production.run("rollback")
+    assert back.code == 0, back.output
+    assert production.image == staged
+
+
+def test_source_that_is_not_proven_or_not_there_is_refused(
+    live: App, production: Production
+) -> None:
+    for given, said in (
+        ("", "PROMOTE_FROM: is required"),
+        ("host:22", "does not end with a directory, stack or app"),
+        ("nowhere", "there is no stack nowhere on "),
+        (production.name, f"it is {production.name} itself"),
+    ):
+        done = production.run("promote", PROMOTE_FROM=given)
+        assert done.code == 2, done.output
+        assert said in done.output
+    live.write(live.file(action="pause"))
+    assert live.deploy("bad1").code == 20
+    done = production.run("promote")
+    assert done.code == 14, done.output
+    assert "not all of it" in done.output
+    assert production.image == ""
