@@ -260,9 +260,12 @@ def test_when_planning_changes_are_only_announced(
     assert [command for command, _, _ in server.seen] == ["GET"]
 
 
-def test_notices_are_no_changes(http: Http, server: Server, change_log: ChangeLog) -> None:
-    http.change("POST", f"{server.base}/200", what="")
+def test_notices_are_no_changes_and_a_plan_that_is_asked_to_send_one_sends_it(
+    make_http: Callable[..., Http], server: Server, change_log: ChangeLog
+) -> None:
+    make_http(planning=True).tell("POST", f"{server.base}/200")
     assert change_log.changes == []
+    assert [command for command, _, _ in server.seen] == ["POST"]
 
 
 def test_retry_after_is_found_in_any_spelling(http: Http, server: Server) -> None:
