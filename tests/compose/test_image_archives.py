@@ -136,6 +136,7 @@ def test_job_that_ends_while_it_sends_leaves_what_runs(
 
 @pytest.mark.long
 def test_deadline_while_it_sends_leaves_what_runs(shipped: App, tmp_path: Path) -> None:
+    """Takes a minute: the whole time of the job passes while the host takes nothing."""
     app, host = shipped, shipped.hosts[0]
     archives = build(app, tmp_path, ["v1", "v2"], own=20_000_000)  # more than pipes and ssh hold
     assert app.deploy("v1", **given(archives["v1"])).code == 0

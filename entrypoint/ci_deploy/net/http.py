@@ -103,12 +103,15 @@ class Http:
         is `planned`. Raises Unreachable, Cancelled."""
         if not self._change_log.announce(what):
             return Response(200, planned=True)
-        return self._request(method, url, timeout, allow_redirects=False, **options)
+        return self._once(method, url, timeout, options)
 
     def tell(self, method: str, url: str, *, timeout: float = 10.0, **options: Any) -> Response:
         """The same for what only tells people: no change of the app, so a plan that is asked to
         tell them sends it too. Raises Unreachable, Cancelled."""
         self._change_log.announce("")
+        return self._once(method, url, timeout, options)
+
+    def _once(self, method: str, url: str, timeout: float, options: dict[str, Any]) -> Response:
         return self._request(method, url, timeout, allow_redirects=False, **options)
 
     def stream(self, url: str, *, tick: float = 1.0, **options: Any) -> Iterator[bytes]:
