@@ -28,7 +28,7 @@ $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt requirements/docs.txt requir
 demo: venv ## deploy a real app over real git and ssh to a stand-in Dokku on this machine
 	@$(BIN)/python -m examples.demo
 
-check: $(VENV)/.dev ## lint, types, unit tests: seconds
+check: $(VENV)/.dev ## lint, types, unit tests: two minutes
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/ruff check -q .
 	@$(BIN)/mypy

@@ -63,6 +63,7 @@ class FaultProxy:
         self._effect, self._lasting = Effect.CUT, False
         self._random = random.Random(0)
         self._count = 0
+        self._tasks = set[asyncio.Task[None] | None]()  # the loop alone would let them be collected
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: asyncio.Server | None = None
@@ -81,6 +82,8 @@ class FaultProxy:
         asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        while asyncio.all_tasks(self._loop):  # of connections that came until the end
+            self._loop.run_until_complete(self._drop())
         self._loop.close()
 
     def arm(self, step: Step, effect: Effect, *, lasting: bool = False, seed: int = 0) -> None:
@@ -114,9 +117,11 @@ class FaultProxy:
         await asyncio.gather(*others, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._tasks.add(task := asyncio.current_task())
         with contextlib.suppress(asyncio.CancelledError, OSError):
             await self._serve(reader, writer)
         writer.transport.abort()
+        self._tasks.discard(task)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._count += 1
@@ -135,6 +140,7 @@ class FaultProxy:
             for pump in pumps:
                 pump.cancel()
             far_writer.transport.abort()
+            await asyncio.gather(*pumps, return_exceptions=True)
         return None
 
     def _due(self, connection: Connection, to_client: bool, data: bytes) -> int | None:
