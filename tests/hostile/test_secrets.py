@@ -102,7 +102,7 @@ def test_a_server_that_prints_every_secret_gets_none_into_a_log_or_a_file(
     failing = choose.random() < 0.5  # then the last lines are in the message and in the report
     faults = [Fault("build", "print", text="\n".join(forms))]
     if failing:
-        faults.append(Fault("checks", "refuse", text=" ".join(choose.sample(forms, 20))))
+        faults.append(Fault("live", "refuse", text=" ".join(choose.sample(forms, 20))))
     dokku.faults(*faults)
     private = tmp_path / "private"
     private.mkdir()

@@ -548,3 +548,15 @@ def test_secret_that_is_an_ordinary_word_is_hidden_only_where_it_stands_alone() 
     stream = redactor.stream()
     shown = b"".join(map(stream.feed, (b"my ser", b"ver, serv", b"ers\n")))
     assert shown + stream.flush() == b"my [REDACTED], servers\n"
+
+
+@pytest.mark.parametrize("size", [24, 29, 31, 40, 63, 64, 90])
+def test_secret_that_stands_in_line_after_line_is_removed_from_each(size: int) -> None:
+    """Joined, the lines have it several times within a few bytes."""
+    secret = ("UEPqMErph9rh%~:'`<.kzQKA8kxtC&;" * 3)[:size]
+    redactor = Redactor()
+    redactor.add(secret)
+    for shift in range(16):
+        shown = redactor.text("." * shift + f"\nremote: {secret}" * 5 + "\nremote: the end")
+        assert shown.count("[REDACTED]") == 5
+        assert secret not in shown

@@ -96,9 +96,10 @@ class Index:
             return
         for at, word in zip(range(0, len(view), 16), words, strict=False):
             for needle in self._long.get(word, ()):
-                start = view.find(needle, max(0, at - NEEDLE), at + FRAGMENT)
+                size = len(needle)  # only the one that has this word: one before it may be near
+                start = view.find(needle, max(0, at + 8 - size), at + size)
                 if start >= 0:
-                    yield start, start + len(needle)
+                    yield start, start + size
             if word in self._fragment_words:
                 for left, right in set(self._agreeing(view, at)):
                     if left + 8 + right >= FRAGMENT:
