@@ -1,11 +1,17 @@
-"""A real HTTP server on loopback, for stand-ins of services."""
+"""What stands in between or at the other end, on loopback: an HTTP server, and TCP proxies."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Self
+
+PATIENCE = 10.0  # seconds for a proxy to begin, and to end
 
 
 @contextmanager
@@ -21,3 +27,62 @@ def serving(handler: type[BaseHTTPRequestHandler], ended: threading.Event) -> It
         ended.set()
         server.shutdown()
         server.server_close()
+
+
+class Proxy:
+    """Listens on 127.0.0.1, in a thread of its own; a subclass says what becomes of a connection.
+
+    with SomeProxy("127.0.0.1", 22) as proxy: … proxy.port …
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host, self.port = "127.0.0.1", 0
+        self._target = (host, port)
+        self._tasks = set[asyncio.Task[None] | None]()  # the loop alone would let them be collected
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._server: asyncio.Server | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(PATIENCE)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(PATIENCE)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(PATIENCE)
+        while asyncio.all_tasks(self._loop):  # of connections that came until the end
+            self._loop.run_until_complete(self._drop())
+        self._loop.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection; errors of the network end it."""
+        raise NotImplementedError
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._accepted, self.host, 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._tasks.add(task := asyncio.current_task())
+        with contextlib.suppress(asyncio.CancelledError, OSError):  # asyncio would complain of them
+            await self._serve(reader, writer)
+        self._tasks.discard(task)
+
+    async def _end(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        await self._drop()
+
+    async def _drop(self) -> None:
+        own = asyncio.current_task()
+        others = [task for task in asyncio.all_tasks() if task is not own]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)

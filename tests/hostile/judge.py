@@ -67,7 +67,7 @@ def problems(
     if done.code in {11, 12} and changed:
         found.append(f"{done.code} says that nothing was changed")
     if done.code == 20 and reached and changed:
-        found.append("20, but it is there")
+        found.append("20, but it was done")
     in_time = done.seconds < case.limit - 1
     if done.code == 21 and not case.lasting and in_time and not busy:
         found.append("21, though the server could be asked")

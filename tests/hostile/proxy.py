@@ -6,16 +6,14 @@ with FaultProxy("127.0.0.1", 22) as proxy: proxy.arm(step, Effect.CUT); … prox
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import enum
 import random
 import socket
 import struct
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
+
+from tests.loopback import PATIENCE, Proxy
 
 BLOCK = 65536
 
@@ -51,40 +49,17 @@ Step = Callable[[Connection, bool, bytes], int | None]
 """Called with the connection, whether the data goes to the client, and the data; b"" on accept."""
 
 
-class FaultProxy:
-    """Listens on 127.0.0.1; passes everything on until the step that is armed comes."""
+class FaultProxy(Proxy):
+    """Passes everything on until the step that is armed comes."""
 
     def __init__(self, host: str, port: int) -> None:
-        self.host, self.port = "127.0.0.1", 0
+        super().__init__(host, port)
         self.struck = 0
         self.sent = 0  # bytes of all connections to the client
-        self._target = (host, port)
         self._step: Step | None = None
         self._effect, self._lasting = Effect.CUT, False
         self._random = random.Random(0)
         self._count = 0
-        self._tasks = set[asyncio.Task[None] | None]()  # the loop alone would let them be collected
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._server: asyncio.Server | None = None
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        while asyncio.all_tasks(self._loop):  # of connections that came until the end
-            self._loop.run_until_complete(self._drop())
-        self._loop.close()
 
     def arm(self, step: Step, effect: Effect, *, lasting: bool = False, seed: int = 0) -> None:
         """Let it happen once; with `lasting` no later connection works either."""
@@ -95,35 +70,18 @@ class FaultProxy:
     def disarm(self) -> None:
         """Pass everything on, and forget the connections so far."""
         self._step = None
-        asyncio.run_coroutine_threadsafe(self._drop(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._drop(), self._loop).result(PATIENCE)
         self.struck = self._count = self.sent = 0
 
     # --- in the loop ---
 
-    async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._connected, self.host, 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def _end(self) -> None:
-        assert self._server is not None
-        self._server.close()
-        await self._drop()
-
-    async def _drop(self) -> None:
-        own = asyncio.current_task()
-        others = [task for task in asyncio.all_tasks() if task is not own]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._tasks.add(task := asyncio.current_task())
-        with contextlib.suppress(asyncio.CancelledError, OSError):
-            await self._serve(reader, writer)
-        writer.transport.abort()
-        self._tasks.discard(task)
-
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._pass_on(reader, writer)
+        finally:
+            writer.transport.abort()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._count += 1
         connection = Connection(self._count)
         if (self.struck and self._lasting) or self._due(connection, True, b"") is not None:

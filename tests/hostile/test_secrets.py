@@ -9,7 +9,6 @@ import contextlib
 import random
 import string
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from ci_deploy.commands.assembly import every_setting
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.output.relay import Relay
 from tests.hostile.tally import Kind, Record, tried
+from tests.standins.dokku.processes import children
 from tests.standins.dokku.server import DokkuStandIn, Fault
 from tests.support import Checkout, Done, Run, settings_for
 from tests.unit.test_redaction import SPELLINGS, assert_safe, cut
@@ -146,24 +146,12 @@ def test_a_server_that_prints_every_secret_gets_none_into_a_log_or_a_file(
     tried(record_property, Kind.SINKS, len(forms))
 
 
-def _children(pid: int) -> Iterator[int]:
-    """All processes below it."""
-    try:
-        tasks = [*Path(f"/proc/{pid}/task").iterdir()]
-        found = [int(c) for task in tasks for c in (task / "children").read_text().split()]
-    except OSError:
-        return
-    for child in found:
-        yield child
-        yield from _children(child)
-
-
 def _watched(running: Run, ending: Future[Done], private: Path) -> tuple[Seen, list[str]]:
     """What the argv and environ of its children had, and which private files others may read;
     until it ends."""
     seen, loose = Seen(), set[str]()
     while not ending.done():
-        for child in _children(running.process.pid):
+        for child in children(running.process.pid):
             with contextlib.suppress(OSError):
                 program = Path(f"/proc/{child}/exe").readlink().name
                 argv = Path(f"/proc/{child}/cmdline").read_bytes()
