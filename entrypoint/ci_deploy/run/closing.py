@@ -9,7 +9,7 @@ from ci_deploy.report import console as style
 from ci_deploy.report.outputs import Report
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import Event, Subscriber
-from ci_deploy.run.notifications import TOLD, Notice, notice
+from ci_deploy.run.notifications import TOLD, Notice, counted, notice
 from ci_deploy.state import Live
 
 
@@ -73,8 +73,7 @@ def _box(ctx: Context, report: Report) -> None:
 
 def _facts(ctx: Context, report: Report) -> str:
     if ctx.planning:
-        count = len(ctx.change_log.changes)
-        return f"{count or 'no'} change{'' if count == 1 else 's'} would be made"
+        return f"{counted(ctx.change_log.changes, 'change')} would be made"
     before = f"before: {report.previous_revision[:7] or 'nothing that is known'}"
     took = f"{report.duration:.1f} s"
     return " · ".join([before, took] if report.changed else [took])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import TYPE_CHECKING, NamedTuple
 
 from ci_deploy.run.events import Event
@@ -40,6 +40,11 @@ class Notice(NamedTuple):
 def shorten(text: str, limit: int) -> str:
     """At most `limit` characters, the cut marked."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def counted(things: Sized, name: str) -> str:
+    """`no changes`, `1 change`, `2 changes`."""
+    return f"{len(things) or 'no'} {name}{'' if len(things) == 1 else 's'}"
 
 
 def last(lines: Sequence[str], limit: int) -> str:
@@ -79,15 +84,12 @@ def notice(ctx: Context, event: Event) -> Notice:
     mood, words = _WORDS[event]
     if mood is BAD and report.status in {"live-but-failed", "rolled-back", "cancelled"}:
         mood, words = WARN, f"{report.status.replace('-', ' ')}:"
-    where = f" ({ctx.environment})" if ctx.environment else ""
     # a review app's job may run on any commit when it is removed
     revision = "" if event in DESTROYED else ctx.revision
-    title = f"{ctx.app}{where}: {words} {revision[:7]}".rstrip()
-    subject = f" {defuse(ctx.title)}" if ctx.title else ""
-    before = ctx.before.revision if ctx.before else ""
-    change = f"{before[:7] or 'nothing'} → {revision[:7]}" if revision else ""
+    title = f"{_where(ctx)}: {words} {revision[:7]}".rstrip()
+    before, change = _change(ctx, revision)
     rows = [
-        ("Revision", f"{change}{subject}" if change else ""),
+        ("Revision", _with_subject(ctx, change)),
         ("Ref", defuse(facts.ref)),
         ("By", defuse(facts.actor)),
     ]
@@ -111,28 +113,39 @@ def notice(ctx: Context, event: Event) -> Notice:
 def plan_notice(ctx: Context) -> Notice:
     """What `plan` has found out; the lines are the changes that would be made."""
     report, facts, changes = ctx.report, ctx.facts, ctx.change_log.changes
-    where = f" ({ctx.environment})" if ctx.environment else ""
-    count = f"{len(changes) or 'no'} change{'' if len(changes) == 1 else 's'}"
     bad = report.status not in {"succeeded", "skipped"}
-    would = "cannot be made" if bad else f"would make {count}"
-    revision, before = ctx.revision, ctx.before.revision if ctx.before else ""
-    change = f"{before[:7] or 'nothing'} → {revision[:7]}" if revision else ""
-    subject = f" {defuse(ctx.title)}" if ctx.title else ""
+    would = "cannot be made" if bad else f"would make {counted(changes, 'change')}"
+    before, change = _change(ctx, ctx.revision)
+    what = f"{ctx.command} of {ctx.revision[:7]}" if ctx.revision else ctx.command
     rows = [
-        ("Revision", f"{change}{subject}" if change else ""),
+        ("Revision", _with_subject(ctx, change)),
         ("Live now", report.live),
         ("Reason", defuse(report.message)),
         ("Next", defuse(report.hint)),
     ]
     return Notice(
         BAD if bad else NEUTRAL,
-        f"{ctx.app}{where}: a {ctx.command} of {revision[:7]} {would}".replace(" of  ", " "),
+        f"{_where(ctx)}: a {what} {would}",
         tuple((name, value) for name, value in rows if value),
         tuple(shorten(defuse(line), LINE) for line in changes),
         facts.job_url,
-        facts.compare_url(before, revision),
+        facts.compare_url(before, ctx.revision),
         change,
     )
+
+
+def _where(ctx: Context) -> str:
+    return f"{ctx.app} ({ctx.environment})" if ctx.environment else ctx.app
+
+
+def _change(ctx: Context, revision: str) -> tuple[str, str]:
+    """The revision before, and `aaaaaaa → bbbbbbb`."""
+    before = ctx.before.revision if ctx.before else ""
+    return before, f"{before[:7] or 'nothing'} → {revision[:7]}" if revision else ""
+
+
+def _with_subject(ctx: Context, change: str) -> str:
+    return f"{change} {defuse(ctx.title)}" if change and ctx.title else change
 
 
 def _facts(ctx: Context, event: Event, status: str) -> dict[str, object]:

@@ -86,8 +86,8 @@ class PullRequests(Notifier[PullRequestSettings]):
         if not self._number:
             self.ctx.console.line(f"{self.spelled('PLAN_COMMENT')}: {NO_CHANGE}.")
             return
-        body = self.body(plan_notice(self.ctx))
-        self.ctx.outbox.post(self, lambda: persist(self.ctx, lambda: self._write(body)))
+        message = plan_notice(self.ctx)
+        self.ctx.outbox.post(self, lambda: self.send(message))
 
     @property
     def _number(self) -> str:

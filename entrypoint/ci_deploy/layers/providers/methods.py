@@ -82,6 +82,16 @@ def need_source(given: Place | None) -> Place:
     return given
 
 
+def take_revision(ctx: Context, revision: str, runs_it: str) -> None:
+    """What the source of a promotion runs is this run's revision from now on. Raises SettingsError
+    when the checkout cannot have it."""
+    ctx.revision = ctx.repository.obtain(revision)
+    if not ctx.revision:
+        reason = f"the checkout lacks {revision[:7]}, which {runs_it} runs."
+        raise SettingsError(Problem("the workspace", reason, "", ctx.ci.shallow_hint))
+    ctx.title = ctx.redactor.text(ctx.repository.subject(ctx.revision))
+
+
 def by_archive(ctx: Context, method: str) -> bool:
     """Whether the revision goes by archive, given DEPLOY_METHOD; `auto` says why it does not push.
 

@@ -139,10 +139,12 @@ def mismatch(
     who = str(server) if name == server.known_hosts_name else f"{server} (as {name})"
     said = f"{who} shows the host key {offer.fingerprint} ({offer.kind})"
     there = f"the server's own fingerprint (there: `ssh-keygen -lf {offer.file}`)"
-    others = [each for each in known if not each[0] and each[1] not in {name, "*"}]
-    others = [each for each in others if each[3] != offer.fingerprint]
+    others = any(
+        not marker and host not in {name, "*"} and pin != offer.fingerprint
+        for marker, host, _, pin in known
+    )
     through = pins is not None and name != server.known_hosts_name
-    remedy = _setting(offer, server, shown, verb="add to" if others or through else "set")
+    remedy = _remedy(offer, server, shown, add=others or through)
     hint = f"Compare this with {there}. If it is the same, {remedy}"
     if pins is None:
         return WrongHostKey(f"{said}, and no host key is pinned.", hint=hint)
@@ -173,14 +175,13 @@ def mismatch(
     return WrongHostKey(f"{said}, and only other keys are pinned, as revoked.", hint=hint)
 
 
-def _setting(offer: Offer, server: Server, shown: Callable[[str], bool], *, verb: str) -> str:
+def _remedy(offer: Offer, server: Server, shown: Callable[[str], bool], *, add: bool) -> str:
     """What to set, as far as it may stand in a log; what is pinned for other hosts stays there."""
     line = "" if CERTIFICATE in offer.kind else offer.line(server)
     for pin in (line, offer.fingerprint):
         if pin and shown(pin):
-            return (
-                f"set:\nSSH_SERVER_HOSTKEYS='{pin}'"
-                if verb == "set"
-                else f"{verb} SSH_SERVER_HOSTKEYS the line:\n{pin}"
-            )
-    return f"{verb} SSH_SERVER_HOSTKEYS {'to ' if verb == 'set' else ''}what that prints."
+            if add:
+                return f"add to SSH_SERVER_HOSTKEYS the line:\n{pin}"
+            return f"set:\nSSH_SERVER_HOSTKEYS='{pin}'"
+    verb = "add to SSH_SERVER_HOSTKEYS" if add else "set SSH_SERVER_HOSTKEYS to"
+    return f"{verb} what that prints."

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO
 
 from ci_deploy.layers.providers.compose.archive_members import CHUNK, BadArchive, open_archive
-from ci_deploy.layers.providers.compose.image_archive import OCI, Image, Layer, full_name
+from ci_deploy.layers.providers.compose.image_archive import OCI, Image, Layer, blob, full_name
 from ci_deploy.settings.lines import from_json
 
 QUICK = 1  # of zlib: packs faster than most uplinks take it
@@ -59,7 +59,7 @@ def _archive(images: Mapping[str, Image], layers: Sequence[Layer]) -> Iterator[b
                 opened[str(path)] = open_archive(path)
             file = opened[str(path)]
             file.seek(offset)
-            yield _header(_path(layer.digest), size)
+            yield _header(blob(layer.digest), size)
             left = size
             while left:
                 data = file.read(min(CHUNK, left))
@@ -80,14 +80,14 @@ def _lists(images: Mapping[str, Image]) -> Iterator[tuple[str, bytes]]:
     """What makes one archive of them that both kinds of engine understand."""
     index, docker = [], []
     for name, image in images.items():
-        yield _path(image.id), image.config
-        yield _path(image.manifest_id), image.manifest
+        yield blob(image.id), image.config
+        yield blob(image.manifest_id), image.manifest
         index.append(_entry(name, image))
         docker.append(
             {
-                "Config": _path(image.id),
+                "Config": blob(image.id),
                 "RepoTags": [name],
-                "Layers": [_path(each.digest) for each in image.layers],
+                "Layers": [blob(each.digest) for each in image.layers],
             }
         )
     found = {"schemaVersion": 2, "mediaType": f"{OCI}index.v1+json", "manifests": index}
@@ -106,10 +106,6 @@ def _entry(name: str, image: Image) -> dict[str, Any]:
         "mediaType": kind, "digest": image.manifest_id, "size": len(image.manifest),
         "annotations": notes,
     }  # fmt: skip
-
-
-def _path(digest: str) -> str:
-    return f"blobs/sha256/{digest[7:]}"
 
 
 def _header(name: str, size: int) -> bytes:

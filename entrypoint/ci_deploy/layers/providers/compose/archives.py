@@ -160,11 +160,10 @@ class Archives(Images):
     def _what(self, host: Host, sending: Sending) -> str:
         if not sending.images:
             return f"{host} has the images already"
-        layers = {each.digest: each for image in sending.images.values() for each in image.layers}
-        size = sum(each.span.size for each in layers.values())
+        whole = _whole(sending)
         return (
-            f"{host} lacks {len(sending.layers)} of {len(layers)} layers: "
-            f"{sending.size / 1e6:.1f} of {size / 1e6:.1f} MB are sent to it"
+            f"{host} lacks {len(sending.layers)} of {len(whole.layers)} layers: "
+            f"{sending.size / 1e6:.1f} of {whole.size / 1e6:.1f} MB are sent to it"
         )
 
     def send(self) -> None:

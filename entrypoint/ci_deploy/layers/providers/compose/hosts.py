@@ -15,7 +15,7 @@ from ci_deploy.layers.providers.docker.files import digest
 from ci_deploy.layers.providers.docker.release import tar
 from ci_deploy.net.ssh.client import Ssh, quoted
 from ci_deploy.net.ssh.server import Server
-from ci_deploy.process.program import Change, Command, Result
+from ci_deploy.process.program import Change, Command, Result, Stdin
 from ci_deploy.process.runner import Runner
 
 NO_FOLDER, NO_RUNNER = 96, 97  # exit codes of the two lines of shell below
@@ -172,7 +172,7 @@ class Hosts:
         self,
         host: Host,
         words: Sequence[str],
-        stdin: bytes | int | Path = b"",
+        stdin: Stdin = b"",
         *,
         start: str = START,
     ) -> Command:
@@ -189,7 +189,7 @@ class Hosts:
         hosts: Sequence[Host],
         words: Sequence[str] | Callable[[Host], Sequence[str]],
         what: Callable[[Host], str],
-        stdin: Mapping[str, bytes | int] | Mapping[str, bytes] | bytes | Path = b"",
+        stdin: Mapping[str, bytes | int] | bytes | Path = b"",
         *,
         timeout: float = STAGE_TIMEOUT,
         quiet: bool = True,
@@ -264,9 +264,7 @@ def _renewed(
     return [later.get(str(host), result) for host, result in zip(hosts, results, strict=True)]
 
 
-def _for(
-    stdin: Mapping[str, bytes | int] | Mapping[str, bytes] | bytes | Path, host: Host
-) -> bytes | int | Path:
+def _for(stdin: Mapping[str, bytes | int] | bytes | Path, host: Host) -> Stdin:
     return stdin if isinstance(stdin, bytes | Path) else stdin[str(host)]
 
 

@@ -131,10 +131,10 @@ class Archive:
             if platform.get("os") == "unknown":  # an attestation
                 continue
             mine = tuple(_named(entry.get("annotations") or {})) or names
-            blob = _blob(entry["digest"])
-            if depth and not self._members.find(blob):  # saved without this platform
+            name = blob(entry["digest"])
+            if depth and not self._members.find(name):  # saved without this platform
                 continue
-            data = self._members.content(blob)
+            data = self._members.content(name)
             if digest_of(data) != entry["digest"]:
                 message = f"{entry['digest'][:19]} in it is something else."
                 raise BadArchive(message)
@@ -147,10 +147,10 @@ class Archive:
 
     def _of_manifest(self, found: Mapping[str, Any], data: bytes, names: tuple[str, ...]) -> Image:
         layers = [
-            (each["digest"], _blob(each["digest"]), str(each.get("mediaType", "")))
+            (each["digest"], blob(each["digest"]), str(each.get("mediaType", "")))
             for each in found.get("layers") or ()
         ]
-        config = self._members.content(_blob(found["config"]["digest"]))
+        config = self._members.content(blob(found["config"]["digest"]))
         if digest_of(config) != found["config"]["digest"]:
             message = f"the configuration of {', '.join(names) or 'an image'} is another one."
             raise BadArchive(message)
@@ -211,7 +211,8 @@ class Archive:
         return Layer(diff, digest, kind, span)
 
 
-def _blob(digest: str) -> str:
+def blob(digest: str) -> str:
+    """Where an OCI layout has what this digest names. Raises BadArchive."""
     if not DIGEST.fullmatch(str(digest)):
         message = f"`{str(digest)[:80]}` in it is not a digest."
         raise BadArchive(message)

@@ -14,9 +14,8 @@ from ci_deploy.layers.providers.docker.promotion import (
     Source,
     chosen,
     need_proven,
-    take_revision,
 )
-from ci_deploy.layers.providers.methods import Place
+from ci_deploy.layers.providers.methods import Place, take_revision
 from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.net.ssh.server import Server, server
 from ci_deploy.run.context import Context
@@ -40,7 +39,7 @@ def look(ctx: Context, ssh: Ssh, where: Place, first: Server) -> Source:
         [app] = apps
         hosts.probe(app, "", {}, version=False)
     source = _proven(hosts.first.facts, app, f"{app} in {where.path} on {host}")
-    take_revision(ctx, source)
+    take_revision(ctx, source.revision, source.name)
     return source
 
 

@@ -10,9 +10,10 @@ from ci_deploy.layers.providers.compose.hosts import Hosts
 from ci_deploy.layers.providers.compose.images import Images
 from ci_deploy.layers.providers.compose.settings import AboutCompose
 from ci_deploy.run.context import Context
+from ci_deploy.run.events import BUILDING
 from ci_deploy.state import Backup, Deployed
 
-BRING_IMAGES = {"deploy", "review", "doctor"}
+BRING_IMAGES = {*BUILDING, "doctor"}
 
 
 class OnHosts(AboutCompose):

@@ -22,15 +22,6 @@ class Source(NamedTuple):
     images: Mapping[str, str] = NOTHING
 
 
-def take_revision(ctx: Context, source: Source) -> None:
-    """From now on it is this run's. Raises SettingsError when the checkout cannot have it."""
-    ctx.revision = ctx.repository.obtain(source.revision)
-    if not ctx.revision:
-        reason = f"the checkout lacks {source.revision[:7]}, which {source.name} runs."
-        raise SettingsError(Problem("the workspace", reason, "", ctx.ci.shallow_hint))
-    ctx.title = ctx.redactor.text(ctx.repository.subject(ctx.revision))
-
-
 def need_proven(live: Live, name: str, holder: str) -> None:
     """Raises Locked, Refused for a source whose release is not proven."""
     if live.busy:

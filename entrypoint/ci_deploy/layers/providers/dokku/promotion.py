@@ -11,7 +11,7 @@ from ci_deploy.layers.providers.dokku.app import App
 from ci_deploy.layers.providers.dokku.provider import DokkuApp
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.layers.providers.dokku.upload import Image
-from ci_deploy.layers.providers.methods import need_source
+from ci_deploy.layers.providers.methods import need_source, take_revision
 from ci_deploy.net.ssh.server import server
 
 BY_IMAGE = "Deploy it by image with its digest: DOKKU_IMAGE=registry.example.com/app@sha256:…"
@@ -44,10 +44,6 @@ def source_image(app: DokkuApp) -> str:
         raise Refused(f"{said} was deployed by the tag {state.identity}.", hint=BY_IMAGE)
     if not state.live.revision:
         raise Refused(f"it is not known which revision {said} runs.", hint="Deploy it again.")
-    ctx.revision = ctx.repository.obtain(state.live.revision)
-    if not ctx.revision:
-        reason = f"the checkout lacks {state.live.revision[:7]}, which {said} runs."
-        raise SettingsError(Problem("the workspace", reason, "", ctx.ci.shallow_hint))
-    ctx.title = ctx.redactor.text(ctx.repository.subject(ctx.revision))
+    take_revision(ctx, state.live.revision, said)
     ctx.console.indent(f"{said} runs {state.identity}, which is verified there")
     return state.identity

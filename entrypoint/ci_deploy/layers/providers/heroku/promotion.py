@@ -18,6 +18,7 @@ from ci_deploy.layers.providers.heroku.output import Output
 from ci_deploy.layers.providers.heroku.pending import until_over
 from ci_deploy.layers.providers.heroku.releases import Release, read
 from ci_deploy.run.context import Context
+from ci_deploy.run.notifications import counted
 from ci_deploy.state import Live
 
 STAGES = ("development", "staging", "production")
@@ -89,7 +90,7 @@ class Promotion:
             f"{name} ({stages[identity]})" for identity, name in sorted(self._names.items())
         )
         what = f"`{wanted}` is not in the pipeline" if wanted else (
-            f"{len(near) or 'no'} app{'' if len(near) == 1 else 's'} of the pipeline could be meant"
+            f"{counted(near, 'app')} of the pipeline could be meant"
         )  # fmt: skip
         reason = f"{what}. APP_NAME is the app that gets the release; the pipeline has {known}."
         raise SettingsError(Problem("HEROKU_PROMOTE_FROM", reason))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ci_deploy.errors import Problem, SettingsError
-from ci_deploy.layers.providers.docker.promotion import Source, need_proven, take_revision
-from ci_deploy.layers.providers.methods import need_source
+from ci_deploy.layers.providers.docker.promotion import Source, need_proven
+from ci_deploy.layers.providers.methods import need_source, take_revision
 from ci_deploy.layers.providers.swarm import records
 from ci_deploy.layers.providers.swarm.judge import live
 from ci_deploy.layers.providers.swarm.manager import Manager
@@ -32,5 +32,5 @@ def look(ctx: Context, ssh: Ssh, wanted: SwarmSettings, ours: Manager) -> Source
     tag = next((e.label("tag") for e in proven if e.label("release") == now.release), "")
     images = {each.name: each.image for each in stack.services.values()}
     source = Source(said, now.release, tag, now.revision, images)
-    take_revision(ctx, source)
+    take_revision(ctx, source.revision, source.name)
     return source
