@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _MARK = b"[REDACTED]"
 _CONTEXT = 512  # shown text that is kept, for secrets that go on in the text to come
-_ONLY_COLOURS = re.compile(rb"(?:\x1b\[[0-?]*[ -/]*[@-~])*")
+_ONLY_COLOURS = re.compile(rb"(?:\x1b\[[0-?]*[ -/]*[@-~]|\\)*")
 # What stands in every log is no secret, even where somebody has made it a password.
 _COMMON = {
     "production", "staging", "development", "testing", "preview", "review", "default", "master",
@@ -73,7 +73,7 @@ class Redactor:
 
     def _add_forms(self, secret: str) -> None:
         self._index = None
-        for form in forms(secret):
+        for form in {form.replace(b"\\", b"") for form in forms(secret)}:  # as the search sees it
             if _WORD.fullmatch(secret) and form == secret.encode():
                 self._words.add(form)
             elif DENSE.fullmatch(form):

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 NEEDLE = 64  # longer needles are searched in pieces: never more than this is held back
 _WAIT = 8  # a line is held back for the next one if so much of a secret ends it, or half of it
 _HELD = 4096  # the limit for a secret's beginning with its blank lines and colour codes
-_INVISIBLE = re.compile(rb"\x1b\[[0-?]*[ -/]*(?:[@-~]|\Z)|\x1b\Z|\r")
+# Backslashes, too: every shell and language has its own idea of what needs one.
+_INVISIBLE = re.compile(rb"\x1b\[[0-?]*[ -/]*(?:[@-~]|\Z)|\x1b\Z|\r|\\")
 _LINE_START = re.compile(rb"\n(?:remote: |\xe2\x94\x82 |[\d:.,+TZ-]{8,} )*")
 _BLANKS = bytes(32 if byte > 127 or byte in b"\t|>])" else byte for byte in range(256))
 
@@ -60,7 +61,7 @@ class Index:
     def __init__(
         self, needles: set[bytes], fragments: set[bytes], words: set[bytes] | None = None
     ) -> None:
-        """`words` count only where no letter or digit touches them."""
+        """`words` count only where no letter or digit touches them; none has a backslash."""
         words = words or set()
         self._short = [needle for needle in needles if len(needle) < FRAGMENT]
         self._corpus = b""
@@ -165,8 +166,8 @@ _VIEWS = ((_joined, _joined_spans), (_last_words, _last_words_spans))
 
 
 def _visible(text: bytes) -> tuple[bytes, list[Span]]:
-    """The text as a terminal shows it, and the spans it consists of."""
-    if b"\x1b" not in text and b"\r" not in text:
+    """The text as a terminal shows it, without backslashes, and the spans it consists of."""
+    if b"\x1b" not in text and b"\r" not in text and b"\\" not in text:
         return text, [(0, len(text))]
     return _INVISIBLE.sub(b"", text), _between(_INVISIBLE, text)
 
@@ -183,6 +184,13 @@ def _project(found: Iterable[Span], spans: list[Span]) -> Iterator[Span]:
             at += 1
 
 
+def _from_backslashes(text: bytes, at: int) -> int:
+    """Those before it belong to it."""
+    while text[at - 1 : at] == b"\\":
+        at -= 1
+    return at
+
+
 def secrets_in(index: Index, text: bytes) -> list[Span]:
     """Where the secrets are, in order and without overlaps."""
     plain, plain_spans = _visible(text)
@@ -193,7 +201,8 @@ def secrets_in(index: Index, text: bytes) -> list[Span]:
     if index.words:
         found += _project((word.span() for word in index.words.finditer(plain)), plain_spans)
     secrets: list[Span] = []
-    for start, end in sorted(found):
+    for low, end in sorted(found):
+        start = _from_backslashes(text, low)
         if secrets and start <= secrets[-1][1]:
             secrets[-1] = (secrets[-1][0], max(end, secrets[-1][1]))
         else:
@@ -216,4 +225,4 @@ def open_from(index: Index, text: bytes, secrets: list[Span]) -> int:
                 removed_to = (to for start, to in secrets if start <= skipped + low < to)
                 if (start := next(removed_to, skipped + low)) < skipped + high:
                     starts.append(start)
-    return min(starts)
+    return _from_backslashes(text, min(starts))

@@ -1,4 +1,4 @@
-"""How a secret may look when programs print it."""
+"""How a secret may look when programs print it, but for backslashes, which the search ignores."""
 
 from __future__ import annotations
 
@@ -31,23 +31,18 @@ def to_bytes(text: str) -> bytes:
 
 
 def _spellings(text: str) -> set[str]:
-    """How URLs, JSON, HTML, shells and Python write the text."""
+    """How URLs, JSON, HTML, shells and Python write the text, but for added backslashes."""
     data = to_bytes(text)
     percent = {quote_plus(data), *(quote(data, safe) for safe in ("", "/", "!'()*~"))}
     percent |= {re.sub("%..", lambda code: code[0].lower(), form) for form in percent}
     escaped = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
-    escaped |= {form.replace("/", "\\/") for form in escaped}
     escaped |= {re.sub("[<>&]", lambda char: f"\\u{ord(char[0]):04x}", form) for form in escaped}
     entities = {html.escape(text), html.escape(text, quote=False)}
     entities |= {
         form.replace("&#x27;", other) for form in entities for other in ("&#39;", "&apos;")
     }
     entities |= {form.replace("&quot;", "&#34;") for form in entities}
-    shell = {text.replace("'", inside) for inside in ("'\\''", "'\"'\"'", "\\'")}
-    # bash's printf %q, Ruby's shellescape, Perl's quotemeta; in double quotes; in $'…'.
-    shell |= {re.sub(rf"[^\w{keep}]", r"\\\g<0>", text) for keep in ("@%+=:./-", ".,:+/@-", "")}
-    shell.add(re.sub(r'[\\"$`]', r"\\\g<0>", text))
-    shell.add(text.replace("\\", "\\\\").replace("'", "\\'"))
+    shell = {text.replace("'", inside) for inside in ("'\\''", "'\"'\"'")}
     if not text.isascii():
         shell |= _beyond_ascii(text, data)
     return {text, repr(data)[2:-1], *percent, *escaped, *entities, *shell}
@@ -55,19 +50,11 @@ def _spellings(text: str) -> set[str]:
 
 def _beyond_ascii(text: str, data: bytes) -> set[str]:
     """What shells and Ruby write where a text has letters or signs that are not ASCII."""
-    single = data.decode("ascii", "surrogateescape")  # as programs see it in the locale C
-    found = set()
-    for keep in ("@%+=:./-", ".,:+/@-", ""):
-        found.add(re.sub(rf"(?=[\x00-\x7f])[^\w{keep}]", r"\\\g<0>", text))  # bash: only ASCII
-        every = re.compile(rf"[^A-Za-z0-9_{keep}]")  # Ruby's shellescape: all of it
-        found |= {every.sub(r"\\\g<0>", form) for form in (text, single)}
-    quoted = text.replace("\\", "\\\\").replace("'", "\\'")
-    octal = (chr(c) if c < 128 else f"\\{c:03o}" for c in to_bytes(quoted))  # $'…' in the locale C
-    ruby = re.sub(r'["\\]', r"\\\g<0>", text)
-    wide = re.sub(r"[^\x00-\x7f]", lambda char: f"\\u{ord(char[0]):04X}", ruby)
+    octal = (chr(byte) if byte < 128 else f"\\{byte:03o}" for byte in data)  # $'…' in the locale C
+    wide = re.sub(r"[^\x00-\x7f]", lambda char: f"\\u{ord(char[0]):04X}", text)
     dumped = re.sub(r"\\u([0-9A-F]{5,})", r"\\u{\1}", wide)
-    hexed = re.sub(r"[^\x00-\x7f]", lambda c: "".join(f"\\x{b:02X}" for b in to_bytes(c[0])), ruby)
-    return {*found, "".join(octal), dumped, hexed, ascii(text)[1:-1]}
+    hexed = re.sub(r"[^\x00-\x7f]", lambda c: "".join(f"\\x{b:02X}" for b in to_bytes(c[0])), text)
+    return {"".join(octal), wide, dumped, hexed, ascii(text)[1:-1]}
 
 
 def _base64(data: bytes) -> Iterator[bytes]:
