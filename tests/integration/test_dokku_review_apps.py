@@ -122,6 +122,22 @@ def test_destroy_needs_no_checkout_removes_app_and_services_and_may_be_repeated(
         assert not dokku.services("redis")
 
 
+@pytest.mark.parametrize("finish", [True, False])
+def test_destroy_whose_answer_is_lost_looks_whether_it_was_done(
+    dokku: DokkuStandIn, checkout: Checkout, env: dict[str, str], finish: bool
+) -> None:
+    """(faults J2)"""
+    assert run("ci-deploy", "review", cwd=checkout.path, env=env).code == 0
+    dokku.faults(Fault("apps:destroy", "drop", times=1, finish=finish))
+    done = run("ci-deploy", "destroy", cwd=checkout.path, env=env)
+    there = dokku.apps() != ["hello"]
+    assert (done.code, done.report["changed"]) == ((20, False) if there else (0, True)), done.output
+    assert ("the answer was lost, but it was done" in done.output) is not there
+    assert ("the connection to 127.0.0.1 was lost" in done.output) is there
+    assert run("ci-deploy", "destroy", cwd=checkout.path, env=env).code == 0
+    assert dokku.apps() == ["hello"]
+
+
 def test_destroy_never_hits_an_app_that_was_not_made_as_a_review_app(
     dokku: DokkuStandIn, naive: Client, checkout: Checkout, env: dict[str, str]
 ) -> None:

@@ -52,6 +52,15 @@ def test_service_that_would_have_to_be_built_on_the_hosts_is_refused() -> None:
     _flags(app={"image": "shop", "build": {}}, dev={"build": {}, "profiles": ["dev"]})
 
 
+@pytest.mark.parametrize("kind", ["services", "networks", "volumes", "configs", "secrets"])
+@pytest.mark.parametrize("wrong", [["a"], "a", 7, {"a": "b"}, {"a": ["b"]}])
+def test_description_in_another_form_is_refused_and_no_bug(kind: str, wrong: object) -> None:
+    """Whatever part of it. (faults J6)"""
+    told = json.dumps({"name": "shop", "services": {"app": {"image": "shop"}}, kind: wrong})
+    with pytest.raises(SettingsError, match="form that is not understood"):
+        model(HostFacts(model=told, written=told), [], "1")
+
+
 @pytest.mark.parametrize(
     ("task", "state", "up"),
     [

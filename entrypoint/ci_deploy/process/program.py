@@ -108,7 +108,7 @@ class CommandFailed(DeployFailed):
         )
         lines = result.lines or tuple((result.errors or result.text).splitlines()[-10:])
         super().__init__(f"{name} {ended}.", lines=lines, shown=shown)
-        self.result = result
+        self.what, self.result = name, result
 
 
 def find(name: str, path: str) -> str:

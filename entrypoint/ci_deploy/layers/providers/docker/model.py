@@ -147,6 +147,7 @@ def model(
         }
         unnamed = [name for name, entry in active.items() if not entry.get("image")]
         problems = list(clashes(active, tasks)) if start_first else []
+        networks, volumes = _external(data, "networks"), _external(data, "volumes")
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         reason = f"Compose describes it in a form that is not understood ({error!r})."
         raise SettingsError(Problem("COMPOSE_FILE", reason)) from None
@@ -160,9 +161,7 @@ def model(
         raise SettingsError(Problem("COMPOSE_FILE", reason, "", remedy))
     if problems:
         raise SettingsError(*problems)
-    return Model(
-        str(data.get("name", "")), services, _external(data, "networks"), _external(data, "volumes")
-    )
+    return Model(str(data.get("name", "")), services, networks, volumes)
 
 
 def read_json(text: str) -> dict[str, Any]:

@@ -134,7 +134,7 @@ class DokkuApp(AboutDokku):
     def destroy(self) -> None:
         app = self.ctx.app
         if self.exists or self.ctx.sweeping:
-            review.destroy(self.server, app)
+            review.destroy(self.server, app, self.ctx.console)
         else:
             self.ctx.console.indent(f"{app} is not there: nothing to remove.")
 

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 
-from ci_deploy.errors import DeployError
+from ci_deploy.errors import DeployError, OutcomeUnknown
 from ci_deploy.layers.providers.dokku import answers, services
 from ci_deploy.layers.providers.dokku.app import OURS, REVIEW, App, State
 from ci_deploy.layers.providers.dokku.server import DokkuServer
@@ -91,11 +91,16 @@ def secure(server: DokkuServer, app: str, console: Console) -> None:
         console.warning(f"no certificate for {app}: {error}")
 
 
-def destroy(server: DokkuServer, app: str) -> None:
+def destroy(server: DokkuServer, app: str, console: Console) -> None:
     """Remove the app's services, then the app: its mark is what says that they are ours, so it goes
     last, and a run that was killed in between is finished by the next."""
     services.destroy(server, app, services.of_app(server, app))
-    server.change(["apps:destroy", app, "--force"], what=f"destroy the app {app}")
+    try:
+        server.change(["apps:destroy", app, "--force"], what=f"destroy the app {app}")
+    except OutcomeUnknown:
+        if server.connected() or not server.ask(["apps:exists", app])[0].exit_code:
+            raise
+        console.indent("the answer was lost, but it was done.")
 
 
 def stale(apps: App, server: DokkuServer, base: str, days: int) -> list[str]:

@@ -6,17 +6,18 @@ deployment/methods/git, processes/process-management) and what facts are measure
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ci_deploy.errors import DeployError, Unauthorized, Unreachable
+from ci_deploy.errors import DeployError, OutcomeUnknown, Unauthorized, Unreachable
 from ci_deploy.git.repository import ENVIRON
 from ci_deploy.layers.providers.dokku import answers
 from ci_deploy.net.ssh.client import SESSIONS, Ssh
 from ci_deploy.net.ssh.server import Server
-from ci_deploy.process.program import Change, Result
+from ci_deploy.process.program import Change, CommandFailed, Result
 from ci_deploy.process.runner import Runner
 
 QUERY_TIMEOUT = 60.0  # seconds; a loaded server takes its time, a hanging one must not hold us
@@ -70,10 +71,25 @@ class DokkuServer:
         return found
 
     def change(self, words: Sequence[str], *, what: str, **options: Any) -> Result:
-        """Run a command that changes something; its output goes into the log."""
+        """Run a command that changes something; its output goes into the log.
+
+        Raises CommandFailed, OutcomeUnknown when the connection is lost over it.
+        """
         self.reconnect()
         command = self._ssh.command(self.server, words)
-        return self._runner.change(command.argv, what=what, **options)
+        with self._losing_it():
+            return self._runner.change(command.argv, what=what, **options)
+
+    @contextlib.contextmanager
+    def _losing_it(self) -> Iterator[None]:
+        """The exit code of an ssh whose connection is gone is not that of its command."""
+        try:
+            yield
+        except CommandFailed as error:
+            if error.result.exit_code != 255 or self.connected():
+                raise
+            message = f"{error.what}: the connection to {self.server.host} was lost."
+            raise OutcomeUnknown(message, lines=error.lines, shown=error.shown) from None
 
     def save(self, words: Sequence[str], path: Path, *, what: str) -> int | None:
         """Write what a command prints to a file; its size in bytes, None when only planned."""
@@ -85,13 +101,14 @@ class DokkuServer:
         return Change(self._ssh.command(self.server, words), what, quiet=quiet)
 
     def change_together(self, changes: Sequence[Change]) -> None:
-        """Make several changes at once. Raises CommandFailed when one of them fails."""
+        """Make several changes at once. Raises what `change` raises, of the first that fails."""
         if changes:
-            self._runner.change_all(changes)
+            with self._losing_it():
+                self._runner.change_all(changes)
 
     def change_hidden(self, words: Sequence[str], *, what: str, **options: Any) -> Result:
         """The same for a command with values: they are not in the argv of our ssh."""
-        with self._ssh.hidden(self.server, words) as command:
+        with self._ssh.hidden(self.server, words) as command, self._losing_it():
             return self._runner.change(command.argv, what=what, **options)
 
     def git_environ(self) -> dict[str, str]:
