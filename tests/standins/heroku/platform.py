@@ -35,7 +35,8 @@ class Platform:
     def __init__(self, folder: Path, account: str) -> None:
         self.folder = folder
         self.account = account
-        self.base = ""  # the server's URL
+        self.base = ""  # the URL that clients are told
+        self.own = ""  # that of the server itself, which its hooks use
         self.apps: dict[str, App] = {}
         self.pipelines: dict[str, Pipeline] = {}
         self.streams: dict[str, Stream] = {}
@@ -59,7 +60,7 @@ class Platform:
         subprocess.run(["git", "-C", repository, "config", "http.receivepack", "true"], check=True)
         hook = repository / "hooks/pre-receive"
         script = Path(__file__).with_name("hook.py")
-        host, _, port = self.base.removeprefix("http://").partition(":")
+        host, _, port = self.own.removeprefix("http://").partition(":")
         hook.write_text(HOOK.format(script=script, host=host, port=port, app=name))
         hook.chmod(0o755)
         with self.lock:

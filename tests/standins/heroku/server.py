@@ -56,7 +56,9 @@ class HerokuStandIn:
         self.rendezvous = Rendezvous(self.platform, context, folder / "dyno")
         handler = type("BoundHandler", (Handler,), {"stand_in": self})
         self._server = _Server(("127.0.0.1", 0), handler)
-        self.url = self.platform.base = f"http://127.0.0.1:{self._server.server_port}"
+        self.url = self.platform.base = self.platform.own = (
+            f"http://127.0.0.1:{self._server.server_port}"
+        )
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
