@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from ci_deploy import __version__, ci, commands
+from ci_deploy.ci.local import Local
 from ci_deploy.commands.options import DEFAULTS, OPTIONS
 from ci_deploy.commands.published import GITHUB
 from ci_deploy.errors import Ending, SettingsError, UsageError
@@ -165,6 +166,8 @@ def _end_early(platform: ci.CI, console: Console, error: Ending) -> int:
     console.annotate("error", "ci-deploy", f"{error.message}\n{error.hint}".strip())
     report = Report(command="", status=error.status, exit_code=error.code, finished=True)
     report.message, report.hint = map(console.redactor.text, (error.message, error.hint))
+    if isinstance(error, UsageError) and platform.name == Local.name:
+        return error.code  # nobody reads a report of that, and it would lie in the checkout
     with contextlib.suppress(OSError):
         platform.write(report)
     return error.code

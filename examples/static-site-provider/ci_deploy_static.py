@@ -113,7 +113,7 @@ class Static(Provider[StaticSettings]):
         if ctx.command != "deploy":
             return
         live = ctx.before or Live()
-        ctx.console.indent(f"live now: {live.release or 'nothing that is known'}")
+        ctx.console.indent(f"live now: {live.release or 'no known release'}")
         if live.up and live.revision == ctx.revision and not ctx.settings.redeploy:
             raise SkipDeploy(f"{ctx.app} already runs {ctx.revision[:7]}.")
         found = order(ctx.repository, ctx.revision, live.revision)

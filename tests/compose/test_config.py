@@ -183,7 +183,7 @@ def test_settings_that_only_make_sense_together_are_explained(app: App) -> None:
     assert done.code == 2
     assert "SERVER_USER: is required: who is to log in on the hosts?" in done.output
     assert "DEPLOY_TAG: this CI gives no build number" in done.output
-    assert "DOCKER_USER: it and DOCKER_PASS are only of use together." in done.output
+    assert "DOCKER_USER: must be set together with DOCKER_PASS." in done.output
     assert "APP_CONFIG (variable APP_CONFIG): the name of variable 1 is not valid" in done.output
 
 

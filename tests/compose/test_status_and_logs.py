@@ -18,7 +18,7 @@ def test_status_and_logs_tell_of_what_runs(app: App) -> None:
     """What follows a log on the host ends with the job, also when nothing is said any more."""
     app.checkout.commit("A job that says so", {FILE: app.whole})
     nothing = app.run("status")
-    assert "runs nothing that is known" in nothing.output
+    assert "runs no known release" in nothing.output
     assert app.deploy("good1", GITLAB_CI="true", CI_JOB_URL="https://ci.example.com/7").code == 0
     done = app.run("status")
     assert done.code == 0, done.errors

@@ -53,7 +53,7 @@ def test_rollback_of_an_app_without_history_is_refused(
     assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
     done = run("ci-deploy", "rollback", cwd=checkout.path, env=settings_for(dokku))
     assert done.code == 14
-    assert "it is not known what hello ran before" in done.output
+    assert "no release of hello before the live one is recorded" in done.output
 
 
 def test_history_lists_what_was_live_from_which_pipeline(

@@ -34,7 +34,7 @@ def test_six_mistakes_get_one_answer_and_no_connection(
     for part in (
         "APP_NAME: is required",
         "`docku` is not one of compose, dokku, heroku, swarm. Did you mean `dokku`?",
-        "SSH_PRIVATE_KEY (variable SSH_PRIVATE_KEY): this is no private key",
+        "SSH_PRIVATE_KEY (variable SSH_PRIVATE_KEY): this is not a private key",
         "DOKKU_HOST (variable DOKKU_HOST): this is a http:// address",
         "DEPLOY_TIMEOUT (variable DEPLOY_TIMEOUT): `ten` is not a whole number",
         "HEALTHCHECK_URL (variable HEALTHCHECK_URL): this is not an http:// or https:// URL",

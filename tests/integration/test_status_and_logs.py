@@ -30,7 +30,7 @@ def test_status_tells_what_runs_since_when_and_by_whom(
     assert told["since"] in done.output
     assert (told["revision"], told["up"], told["unfinished"]) == (checkout.head, True, [])
     assert told["by"] == "https://ci.example.com/jobs/7"
-    assert (before.code, "nothing that is known" in before.output) == (0, True)
+    assert (before.code, "no known release" in before.output) == (0, True)
 
 
 def test_status_of_an_app_that_is_not_there_names_the_setting(

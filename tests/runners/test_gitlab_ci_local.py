@@ -142,7 +142,7 @@ def test_command_in_an_input_is_no_shell_code(
     made = project(tmp_path / "project", text)
     done = gitlab_ci_local(made, dokku_container)
     assert done.returncode != 0
-    assert "`$(touch /tmp/pwned)` does not look right" in done.stdout + done.stderr
+    assert "`$(touch /tmp/pwned)` is not valid" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

@@ -175,9 +175,9 @@ def test_strangers_code_with_secrets_is_refused(
     [
         ({"aap-name": "x"}, 2, "there is no such input. Did you mean `app-name`?"),
         ({"lock-timeout": ""}, 2, "(variable LOCK_TIMEOUT): `never` is not a whole"),
-        ({"redeploy": "yess"}, 2, "`yess` is neither true nor false"),
+        ({"redeploy": "yess"}, 2, "`yess` is not a boolean"),
         ({"deploy-method": "psuh"}, 2, "Did you mean `push`?"),
-        ({"app-name": "$(id)"}, 2, "`$(id)` does not look right"),
+        ({"app-name": "$(id)"}, 2, "`$(id)` is not valid"),
         ({"deploy-environment": ""}, 0, "already"),
         ({"lock-timeout": "900"}, 0, "already"),
     ],

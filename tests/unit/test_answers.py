@@ -18,7 +18,7 @@ from ci_deploy.layers.providers.dokku.processes import (
 )
 from ci_deploy.process.program import Result
 
-REPAIR = "Its own words are above. Repair it and deploy again."
+REPAIR = "See its output above; fix it and deploy again."
 SHA = "1234567890abcdef1234567890abcdef12345678"
 
 
@@ -309,7 +309,7 @@ SAID = {
     ),
     "remote:  !     Could not start due to 1 failed checks": (
         "the new version did not start: 1 failed checks",
-        "On the server, `dokku logs:failed APP` shows what it has said.",
+        "On the server, `dokku logs:failed APP` shows its output.",
     ),
     " !     Specified build-dir not found in sourcecode working directory: web": (
         "Dokku builds the directory web (its `build-dir`), which is not in what it was sent.",

@@ -84,9 +84,17 @@ def test_secrets_of_layers_that_take_no_part_are_hidden_too(assembled: Assembled
 
 def test_nothing_set_says_what_would_choose_a_provider(assembled: Assembled) -> None:
     told = assembled.problems()
-    assert "DEPLOY_PROVIDER: it is not set, and neither is what would tell it" in told
+    assert (
+        "DEPLOY_PROVIDER: cannot be determined: set it, or one of SERVER_HOST for compose" in told
+    )
     assert "DOKKU_HOST for dokku" in told
     assert "APP_NAME: is required" in told
+
+
+def test_a_misspelt_setting_that_would_choose_a_provider_is_named(assembled: Assembled) -> None:
+    """Else the answer was the list of what is missing, beside the very line that was meant. (faults E3)"""
+    told = assembled.problems(DOKKU_HOSTT="dokku.example.com")
+    assert "There is a variable DOKKU_HOSTT: is it misspelt?" in told
 
 
 def test_problems_of_several_layers_and_of_the_core_come_at_once(assembled: Assembled) -> None:

@@ -49,6 +49,23 @@ def test_killed_run_is_judged_by_what_its_host_found_when_it_cleared_up(
     assert _after_healing(watch, End(end, "why"), "new", "shop").word == word
 
 
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("manifest for reg:5000/app:1_abc not found: manifest unknown", "has to push it"),
+        ('Head "https://ghcr.io/v2/acme/app": no basic auth credentials', "DOCKER_PASS"),
+        ("pull access denied for acme/app, repository does not exist", "DOCKER_PASS"),
+        ("no space left on device", ""),
+    ],
+)
+def test_an_image_that_cannot_be_pulled_says_what_to_set(said: str, hint: str) -> None:
+    """Docker's words alone do not say which setting or job they are about. (faults E3)"""
+    error = failure([_watch(HostFacts(), f"failed {said}")], "")
+    assert error is not None
+    assert bool(error.hint) is bool(hint)
+    assert hint in error.hint
+
+
 def test_broken_host_is_not_said_to_be_untouched() -> None:
     error = failure([_watch(HostFacts(), "broken it could not be brought back")], "")
     assert error is not None

@@ -454,7 +454,7 @@ def test_nothing_is_live(scene: Scene) -> None:
     scene.provider.before = Live()
     report = scene.fail("deploy", DeployFailed("x."), Live())
     assert scene.ended() == (20, "failed")
-    assert report.live == "web runs no revision that is known."
+    assert report.live == "web runs no known release."
 
 
 # --- rolled back ---

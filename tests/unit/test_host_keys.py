@@ -136,6 +136,28 @@ def test_another_key_of_the_same_type_may_be_an_attack() -> None:
     assert f"but pinned is {other}. Somebody may be in between." in error.message
 
 
+def test_our_own_key_as_the_servers_is_told_as_such() -> None:
+    """dokku/github-action#8: the deploy key's public half in place of the host key. (faults E3)"""
+    own = "SHA256:" + "A" * 43
+    error = mismatch(SERVER, [OFFER], HostKeys(fingerprints=(own,)), key=own)
+    assert "pinned is our own key: SSH_SERVER_HOSTKEYS is for the server's." in error.message
+    assert "in between" not in error.message
+
+
+def test_a_pin_of_another_server_of_the_run_is_not_to_be_replaced() -> None:
+    """What the message said unpinned the first host: the next run asked for that. (faults E3)"""
+    pins = HostKeys(fingerprints=("SHA256:" + "A" * 43,))
+    assert "SSH_SERVER_HOSTKEYS='" in mismatch(SERVER, [OFFER], pins).hint
+    assert "add to SSH_SERVER_HOSTKEYS the line" in mismatch(SERVER, [OFFER], pins, among=2).hint
+
+
+def test_a_fingerprint_without_its_prefix_is_taken_and_a_private_key_is_not() -> None:
+    """What people copy without the word before the colon, and the two secrets swapped. (faults E3)"""
+    assert host_keys(PIN.removeprefix("SHA256:")) == host_keys(PIN)
+    with pytest.raises(ValueError, match="it belongs in SSH_PRIVATE_KEY"):
+        host_keys("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----")
+
+
 def test_another_type_is_told_as_such() -> None:
     pins = host_keys(f"a ecdsa-sha2-nistp256 {ECDSA}")
     error = mismatch(SERVER, [OFFER], pins)

@@ -101,9 +101,9 @@ def refusal(text: str) -> str:
         ("PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none", "this is a PuTTY key"),
         ("/etc/deploy/key", "it looks like a path, but there is no such file"),
         ("~/.ssh/id_ed25519", "it looks like a path, but there is no such file"),
-        ("hello", "this is no private key"),
-        ("é" * 200, "this is no private key"),
-        ("QUJD" * 50, "this is no private key"),
+        ("hello", "this is not a private key"),
+        ("é" * 200, "this is not a private key"),
+        ("QUJD" * 50, "this is not a private key"),
         ("-----BEGIN RSA PRIVATE KEY-----\nAAAA", "the key is cut off"),
         (
             "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----",

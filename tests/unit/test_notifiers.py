@@ -219,7 +219,7 @@ def test_subject_is_one_short_line_whatever_the_names_are() -> None:
 
 @pytest.mark.parametrize("text", ["x", "a@b@c", "a@b, ", "Jane <jane>", "a b@c\n"])
 def test_wrong_sender_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is no e-mail address"):
+    with pytest.raises(ValueError, match="is not a valid e-mail address"):
         sender(text)
 
 
@@ -229,7 +229,7 @@ def test_addresses_are_a_list() -> None:
         "c@d.example",
         "e@f.example",
     )
-    with pytest.raises(ValueError, match="`nobody` is no e-mail address"):
+    with pytest.raises(ValueError, match="`nobody` is not a valid e-mail address"):
         addresses("a@b.example nobody")
     assert sender("CI <ci@example.com>") == "CI <ci@example.com>"
 

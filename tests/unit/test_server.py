@@ -40,7 +40,7 @@ def test_forms_that_are_taken(text: str, expected: Server) -> None:
         ("ssh+git://example.com", "this is a ssh+git:// address"),
         ("example.com/app", "there is a path in it"),
         ("ssh://dokku@example.com/app", "there is a path in it"),
-        ("dokku@example.com:app", "the name of the app belongs into APP_NAME"),
+        ("dokku@example.com:app", "the name of the app belongs in APP_NAME"),
         ("example.com:0", "is not a port"),
         ("example.com:65536", "is not a port"),
         ("example.com:-1", "is not a port"),

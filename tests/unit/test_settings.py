@@ -90,7 +90,7 @@ def test_empty_means_unset_at_every_step(tmp_path: Path, empty: str) -> None:
     loaded = fetch(environ)
     assert (loaded.token, loaded.method, loaded.seconds, loaded.keys) == ("", "auto", 5, "")
     found = problems({"APP_NAME": empty})
-    assert [str(each) for each in found] == ["APP_NAME: is required. It looks like `my-app`."]
+    assert [str(each) for each in found] == ["APP_NAME: is required. An example: `my-app`."]
 
 
 def test_any_setting_may_come_from_a_file(tmp_path: Path) -> None:
@@ -211,19 +211,35 @@ def test_booleans_are_everybodys_words(text: str, value: bool) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
-        ("FORCE", "maybe", "`maybe` is neither true nor false."),
+        ("FORCE", "maybe", "`maybe` is not a boolean: use true or false."),
         ("SECONDS", "-1", "`-1` is not a whole number."),
         ("SECONDS", "1.5", "`1.5` is not a whole number."),
         ("SECONDS", "٣", "`٣` is not a whole number."),
         ("METHOD", "pusch", "`pusch` is not one of auto, push, image. Did you mean `push`?"),
         ("METHOD", "x", "`x` is not one of auto, push, image."),
-        ("APP_NAME", "My App", "`My App` does not look right, like `my-app`."),
+        ("APP_NAME", "My App", "`My App` is not valid; an example: `my-app`."),
         ("CONFIG", "A=1\nB", "line 2 is not `NAME=value`."),
+        ("SECONDS", "10m", "`10m` is not a whole number without a unit."),
     ],
 )
 def test_wrong_values_are_told_with_their_origin(name: str, value: str, reason: str) -> None:
     (found,) = problems({"APP_NAME": "web", name: value})
     assert str(found) == f"{name} (variable {name}): {reason}"
+
+
+@pytest.mark.parametrize(
+    "text", ["$APP_NAME", "${MY_APP}", "${{ vars.APP }}", "<< parameters.app >>", "$[[ inputs.a ]]"]
+)
+def test_a_reference_that_nothing_has_replaced_is_told_as_such(text: str) -> None:
+    """`A: $A` in a pipeline file: the value looked like a typing error. (faults E3)"""
+    (found,) = problems({"APP_NAME": text})
+    assert "is a reference that nothing has replaced" in str(found)
+
+
+def test_quotes_that_docker_has_kept_are_named() -> None:
+    """`docker run --env-file` takes them for a part of the value. (faults E3)"""
+    (found,) = problems({"APP_NAME": '"web"'})
+    assert "The quotes are part of the value" in str(found)
 
 
 @pytest.mark.parametrize("url", ["http://x", "https://x.example:8080/a?b=c#d", "HTTPS://X/"])
@@ -339,9 +355,9 @@ def test_all_problems_come_at_once() -> None:
 def test_problems_are_spelled_as_inputs_where_settings_are_inputs() -> None:
     names = {"INPUT_SECONDS": "ten", "FORCE": "maybe"}
     assert [str(each) for each in problems(names, inputs=True)] == [
-        "input `app-name`: is required. It looks like `my-app`.",
+        "input `app-name`: is required. An example: `my-app`.",
         "input `seconds` (input `seconds`): `ten` is not a whole number.",
-        "input `force` (variable FORCE): `maybe` is neither true nor false.",
+        "input `force` (variable FORCE): `maybe` is not a boolean: use true or false.",
     ]
 
 

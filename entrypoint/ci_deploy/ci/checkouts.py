@@ -38,7 +38,10 @@ class Checkout(NamedTuple):
         """That there is none, with what git has `said` of it, and what to do."""
         why = said.rpartition("\n")[2].removeprefix("fatal: ")
         reason = f"there is no git checkout in {self.path} ({why})."
-        remedy = "Check the code out before deploying (GitLab: no GIT_STRATEGY none or empty)."
+        remedy = (
+            "Check the code out before deploying (GitLab: no GIT_STRATEGY none or empty; "
+            '`docker run`: -v "$PWD:/w" -w /w).'
+        )
         if (self.path / MARK).is_file():
             remedy = "It is a worktree or submodule: the repository that it names is needed too."
         if found := _nested(self.path):

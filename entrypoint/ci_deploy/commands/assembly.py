@@ -172,7 +172,15 @@ class Assembly:
         else:
             near = [each for each, cls in providers.items() if cls.wanted(self.source, self.root)]
             if len(near) != 1:
-                self.source.problems.append(Problem(spelled, _undecided(near, providers)))
+                triggers = [cls.trigger for cls in providers.values()]
+                misspelt = filter(None, map(self.source.looks_like, triggers))
+                remedy = "".join(
+                    f"There is a variable {each}: is it misspelt?" for each in misspelt
+                )
+                problem = Problem(
+                    spelled, _undecided(near, providers), "", remedy if not near else ""
+                )
+                self.source.problems.append(problem)
         return [providers[each] for each in near]
 
     def _hint(self) -> str:
@@ -278,4 +286,4 @@ def _undecided(near: Sequence[str], providers: Mapping[str, LayerClass]) -> str:
     if near:
         return f"settings of several providers are there ({', '.join(near)}): name the one to use."
     triggers = ", ".join(f"{cls.trigger} for {name}" for name, cls in sorted(providers.items()))
-    return f"it is not set, and neither is what would tell it: {triggers}."
+    return f"cannot be determined: set it, or one of {triggers}."

@@ -34,16 +34,18 @@ def examine(ctx: Context, layers: Sequence[Layer[Any]]) -> dict[str, Any]:
     names = [layer.name for layer in layers]
     needed = {"git", "ssh", *(TOOL_OF.get(name, "") for name in names)}
     tools = {name: found for name, found in tool_versions(ctx).items() if name in needed}
-    _show(ctx, {"settings": f"right; layers: {', '.join(names)}", **tools})
+    _show(ctx, {"settings": f"OK; layers: {', '.join(names)}", **tools})
     checked = _check_checkout(ctx)
     ctx.provider.connect()
     provider, live = ctx.provider.inspect(), ctx.provider.live()
     _show(ctx, {**provider, "live": _state(live)})
-    if checked:
-        _check_deploy(ctx)
+    allowed = checked and _check_deploy(ctx)
     if note := ctx.provider.noted():
         ctx.console.warning(f"an earlier run has left something unfinished: {note}. Deploy again.")
-    ctx.console.line("Everything that a deploy needs is there.", style.GREEN)
+    if allowed or not checked:
+        ctx.console.line("All checks passed.", style.GREEN)
+    else:
+        ctx.console.line("The connection works; see the warning above.", style.YELLOW)
     up = live.up and bool(live.revision)
     return {
         "app": ctx.app,
@@ -86,17 +88,19 @@ def _check_checkout(ctx: Context) -> bool:
     return True
 
 
-def _check_deploy(ctx: Context) -> None:
+def _check_deploy(ctx: Context) -> bool:
     """What a deploy would refuse before its first change; what has to do with this revision only is
-    a warning."""
+    a warning, and then the answer is False."""
     try:
         guards.check_code(ctx.facts, ctx.repository, ctx.revision, ctx.settings.allow)
         ctx.provider.check_deploy()
     except Refused as refused:
         ctx.console.warning(f"a deploy of {ctx.revision[:7]} would be refused: {refused}")
+        return False
+    return True
 
 
 def _state(live: Live) -> str:
     if not live.revision:
-        return "nothing that is known"
+        return "no known release"
     return f"{live.revision} ({'up' if live.up else live.detail or 'not all processes run'})"

@@ -35,7 +35,7 @@ def status(assembly: Assembly, options: argparse.Namespace) -> int:
     if options.json:
         print_json(ctx.redactor, facts)
         return 0
-    runs = live.release or live.revision[:7] or "nothing that is known"
+    runs = live.release or live.revision[:7] or "no known release"
     state = live.detail or ("up" if live.up else "not all of its processes run")
     print_line(ctx, f"{ctx.app} runs {runs}" + (f", {state}" if live.revision else ""))
     shown = {

@@ -38,8 +38,11 @@ def resolve(repository: Repository, ci: CI, wanted: str) -> str:
         raise SettingsError(Problem(_setting(ci), reason, "", remedy))
     name = meant or head
     found = repository.obtain(name) if SHA.fullmatch(name) else ""
+    if not name:
+        reason = "the repository has no commit yet, and a deploy needs one."
+        raise SettingsError(Problem("the workspace", reason))
     if not found:
-        reason = f"the checkout lacks the commit {name or 'HEAD'} that is to be deployed."
+        reason = f"the checkout lacks the commit {name} that is to be deployed."
         raise SettingsError(Problem("the workspace", reason, "", ci.commit_hint))
     return found
 

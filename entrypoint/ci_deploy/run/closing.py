@@ -74,7 +74,7 @@ def _box(ctx: Context, report: Report) -> None:
 def _facts(ctx: Context, report: Report) -> str:
     if ctx.planning:
         return f"{counted(ctx.change_log.changes, 'change')} would be made"
-    before = f"before: {report.previous_revision[:7] or 'nothing that is known'}"
+    before = f"before: {report.previous_revision[:7] or 'no known release'}"
     took = f"{report.duration:.1f} s"
     return " · ".join([before, took] if report.changed else [took])
 
@@ -102,10 +102,10 @@ def what_is_live(ctx: Context, live: Live | None, before: Live | None) -> str:
     if live is None:
         return f"What {app} runs is unknown; check with `{ctx.provider.check_command}`."
     if not live.revision:
-        return f"{app} runs no revision that is known."
+        return f"{app} runs no known release."
     as_before = before is not None and before.revision == live.revision
     state = "" if live.up else f", but not all of its processes run {live.detail}".rstrip()
     if live.unchecked:
         state = f" (whether its processes are up: `{ctx.provider.check_command}`)"
-    busy = "; a deploy goes on there" if live.busy else ""
+    busy = "; a deployment is in progress" if live.busy else ""
     return f"{app} {'still ' if as_before else ''}runs {live.revision[:7]}{state}{busy}."

@@ -54,11 +54,16 @@ def guard(
             raise Refused(f"{new} is older than {old}.", hint=hint)
         ctx.console.warning(f"{new} is older than {old}: going back.")
     elif found is Order.UNKNOWN and (refuse_outdated or (overwrites and not force)):
-        hint = ctx.ci.shallow_hint
+        lacking, hint = "for lack of history", ctx.ci.shallow_hint
+        if not ctx.repository.shallow:
+            lacking = "since this checkout does not have that commit"
+            hint = (
+                "It came from another repository, from a branch that is not fetched here, or from "
+                "one whose history was rewritten."
+            )
         if overwrites and not refuse_outdated:
             hint = f"{hint} Or set FORCE_PUSH=true to replace it."
-        message = f"{new} cannot be compared, for lack of history, with {old}."
-        raise Refused(message, hint=hint)
+        raise Refused(f"{new} cannot be compared with {old}, {lacking}.", hint=hint)
     elif found is Order.UNKNOWN and not overwrites:
         ctx.console.indent(f"whether it goes back is not known, for lack of history: {old}.")
     elif found in {Order.DIVERGED, Order.UNKNOWN}:

@@ -37,6 +37,14 @@ SECRET_CONFIG_KEY = re.compile(
     r"|(DATABASE|REDIS|MONGO|SMTP|AMQP)\w*_URL)",
     re.I,
 )
+# `A: $A` on GitLab and CircleCI, an expression outside of a workflow: the words, not the value.
+REFERENCE = re.compile(r"\$\{?[A-Z][A-Z0-9_]+\}?|\$\{\{.*\}\}|<<.*>>|\$\[\[.*\]\]", re.S)
+NOT_REPLACED = (
+    "the value is a reference that nothing has replaced, like `$NAME`: that variable is not set in "
+    "this job (protected? another environment?), or no references are replaced in this place."
+)
+QUOTED = re.compile(r"([\"']).*\1", re.S)
+QUOTES = "The quotes are part of the value (`docker run --env-file` keeps them): leave them out."
 S = TypeVar("S")
 
 
@@ -89,16 +97,20 @@ class Setting(NamedTuple):
 
     def convert(self, text: str) -> Any:
         """Turn text into the value; raises ValueError whose text never shows a secret."""
+        if not self.literal and REFERENCE.fullmatch(text.strip()):
+            raise ValueError(NOT_REPLACED)
         value = lines.plain(text).strip("\n") if self.text else text.strip()
         if self.text and self.base != dict[str, str]:
             value = lines.split(value)
         try:
             return self._convert(value)
         except ValueError as error:
-            if self.secret and value in str(error):
-                message = "the value does not look right."
-                raise ValueError(message) from None
-            raise
+            message = str(error)
+            if self.secret and value in message:
+                message = "the value is not valid."
+            if QUOTED.fullmatch(text.strip()):
+                message += f" {QUOTES}"
+            raise ValueError(message) from None
 
     def _convert(self, value: str) -> Any:
         if self.choices and value not in self.choices:
@@ -107,8 +119,8 @@ class Setting(NamedTuple):
             raise ValueError(message)
         if self.pattern and not re.fullmatch(self.pattern, value):
             shown = "the value" if self.secret else f"`{value}`"
-            example = f", like `{self.example}`" if self.example else ""
-            message = f"{shown} does not look right{example}."
+            example = f"; an example: `{self.example}`" if self.example else ""
+            message = f"{shown} is not valid{example}."
             raise ValueError(message)
         return (self.parse or values.CONVERT[self.base])(value)
 

@@ -25,7 +25,7 @@ def boolean(text: str) -> bool:
     meanings = {"true": True, "1": True, "yes": True, "on": True}
     meanings |= {"false": False, "0": False, "no": False, "off": False}
     if text.lower() not in meanings:
-        message = f"`{text}` is neither true nor false."
+        message = f"`{text}` is not a boolean: use true or false."
         raise ValueError(message)
     return meanings[text.lower()]
 
@@ -33,7 +33,8 @@ def boolean(text: str) -> bool:
 def number(text: str) -> int:
     """A whole number, not negative."""
     if not (text.isascii() and text.isdecimal()):
-        message = f"`{text}` is not a whole number."
+        unit = " without a unit" if re.fullmatch(r"\d+ *[A-Za-z]+", text) else ""
+        message = f"`{text}` is not a whole number{unit}."
         raise ValueError(message)
     return int(text)
 
@@ -75,6 +76,8 @@ def http_url(text: str) -> str:
         if re.fullmatch(r"https?://[^\s/?#@]+([/?#]\S*)?", text, re.I):
             return text
     message = "this is not an http:// or https:// URL."
+    if re.match(r"https?://[^/?#]*@", text, re.I):
+        message = "this is not an http:// or https:// URL without a user or a password in it."
     raise ValueError(message)
 
 

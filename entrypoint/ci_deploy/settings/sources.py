@@ -185,7 +185,7 @@ def load(cls: type[S], source: Source, hide: Callable[[str], None], **given: obj
 
 
 def _missing(declaration: Setting, source: Source) -> Problem:
-    example = f" It looks like `{declaration.example}`." if declaration.example else ""
+    example = f" An example: `{declaration.example}`." if declaration.example else ""
     near = source.looks_like(declaration.name)
     remedy = f"There is a variable {near}: is it misspelt?" if near else ""
     return Problem(source.spell(declaration), f"is required.{example}", "", remedy, missing=True)

@@ -253,7 +253,7 @@ def test_what_it_cannot_do_is_refused(deploy: Deploy, host: Host) -> None:
 
 
 def test_doctor_and_status_change_nothing(deploy: Deploy, host: Host) -> None:
-    assert "live: nothing that is known" in deploy("doctor")
+    assert "live: no known release" in deploy("doctor")
     assert not host.site.exists()
     deploy("deploy")
     assert "site runs" in deploy("status")

@@ -129,7 +129,7 @@ def test_nothing_to_go_back_to(job: Jobs) -> None:
     job.deployed()
     done = job.run("rollback")
     assert done.code == 14
-    assert "not known what hello ran before" in done.output
+    assert "no release of hello before the live one is recorded" in done.output
 
 
 def test_release_phase_that_fails_at_a_rollback_is_a_failure(

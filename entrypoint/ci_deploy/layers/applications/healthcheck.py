@@ -73,12 +73,25 @@ class Healthcheck(Application[HealthcheckSettings]):
                 break
             self.ctx.cancellation.sleep(PAUSE)
         message = f"not healthy within {self.settings.timeout} s: {url} answers {answer}."
-        raise Unhealthy(
-            message, hint="Look at the app's log; raise HEALTHCHECK_TIMEOUT if it is slow."
-        )
+        raise Unhealthy(message, hint=_remedy(answer))
 
     def _ask(self, url: str, seconds: float) -> str:
         try:
             return str(self.ctx.http.read(url, timeout=min(10.0, seconds)).status)
         except Unreachable as error:
             return f"nothing ({error.message.rstrip('.')})"
+
+
+def _remedy(answer: str) -> str:
+    """What to do about the last answer."""
+    if answer in {"401", "403"}:
+        return "It asks for a login: set HEALTHCHECK_URL to a path that is open to everybody."
+    if answer == "404":
+        return "The app has no such path (HEALTHCHECK_URL), or does not serve this host name."
+    if "certificate" in answer:
+        return (
+            "Set CA_BUNDLE for an authority of your own; a new domain may have no certificate yet."
+        )
+    if "redirects" in answer:
+        return "It redirects in circles: does the app know that it is served by https?"
+    return "Look at the app's log; raise HEALTHCHECK_TIMEOUT if it is slow."

@@ -24,7 +24,7 @@ BAR = "border-left:4px solid {colour};padding:2px 0 2px 14px;font:14px/1.5 sans-
 def sender(text: str) -> str:
     """`x@example.com` or `Name <x@example.com>`. Raises ValueError."""
     if not re.fullmatch(rf"{ADDRESS.pattern}|[^<>@,;:\n]+ <{ADDRESS.pattern}>", text):
-        message = f"`{text}` is no e-mail address."
+        message = f"`{text}` is not a valid e-mail address."
         raise ValueError(message)
     return text
 
@@ -34,7 +34,7 @@ def addresses(text: str) -> tuple[str, ...]:
     found = words(text)
     for each in found:
         if not ADDRESS.fullmatch(each):
-            message = f"`{each}` is no e-mail address."
+            message = f"`{each}` is not a valid e-mail address."
             raise ValueError(message)
     return found
 

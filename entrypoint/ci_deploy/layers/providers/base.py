@@ -127,7 +127,7 @@ class Provider(Layer[S]):
         raise Refused(message, hint=f"It is {self._what()}. If it is one: {again}.")
 
     def _what(self) -> str:
-        runs = (self.ctx.before or Live()).revision[:7] or "nothing that is known"
+        runs = (self.ctx.before or Live()).revision[:7] or "no known release"
         return f"an app that runs {runs} at {self.ctx.url or 'no address'}"
 
     @on(Event.CONFIGURE, Configure.TARGET)

@@ -80,9 +80,10 @@ class SshSettings:
 
 
 class Ssh:
-    """The ssh side of one run."""
+    """The ssh side of one run. `let_in`: the command that adds a key on a server."""
 
-    def __init__(self, ctx: Surroundings, wanted: SshSettings) -> None:
+    def __init__(self, ctx: Surroundings, wanted: SshSettings, let_in: str = "") -> None:
+        self._let_in = f" ({let_in})" if let_in else ""
         self._runner: Runner = ctx.runner
         self._console = ctx.console
         self._cleanup = ctx.cleanup
@@ -257,17 +258,17 @@ class Ssh:
         # A server without any other type of host key may just close the connection.
         if re.search(REFUSED_HOST_KEY, text) or (not lines and self._types.option(server)):
             offers = self._types.offers(server, self._offer(server))
-            return mismatch(server, offers, self._wanted.host_keys, self._comes_through)
+            key, pins, several = self._agent.key_name(), self._wanted.host_keys, self._sockets
+            return mismatch(server, offers, pins, self._comes_through, key=key, among=len(several))
         # What a jump host says stands before the end of the connection that was to go through it.
         on_the_way = lines[-2] if len(lines) > 1 and lines[-1].startswith(CUT) else ""
         if "Permission denied" in text or "Too many authentication failures" in text:
             message = f"{server} refuses the key for user {server.user or 'of this machine'}."
             if on_the_way:
-                who = on_the_way.partition(": ")[0]
-                message = f"{who}, on the way to {server}, refuses the key."
+                message = f"{on_the_way.split(': ')[0]}, on the way to {server}, refuses the key."
             if not (ours := self._agent.key_name()):  # it was killed in the middle of the handshake
                 raise Unreachable(f"{server}: the agent that holds the key was lost.")
-            hint = f"Our key is {ours}; allow it on the server, or check SSH_PRIVATE_KEY."
+            hint = f"Our key is {ours}: add it there{self._let_in}, or check key and user."
             return Unauthorized(message, hint=hint)
         if "configuration option" in text or "Bad " in last:
             return SettingsError(Problem("SSH_CONFIG", f"ssh does not accept it: {last}"))

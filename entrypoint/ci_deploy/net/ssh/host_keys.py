@@ -14,7 +14,7 @@ from ci_deploy.net.ssh.keys import field
 from ci_deploy.net.ssh.server import Server
 from ci_deploy.settings.lines import split
 
-PIN = re.compile(r"SHA256:[A-Za-z0-9+/]{43}=?")
+PIN = re.compile(r"(SHA256:)?(?P<digest>[A-Za-z0-9+/]{43})=?")
 # What `ssh-keygen -lf` prints, also of several keys: bits, fingerprint, comment, type.
 LISTED = re.compile(r"\d{3,5} (SHA256:[A-Za-z0-9+/]{43}) \S.*?\([A-Z0-9-]+\)(?:\s+|$)")
 CERTIFICATE = "-cert-v01@openssh.com"
@@ -43,6 +43,9 @@ def host_keys(text: str) -> HostKeys:
     """Read known_hosts lines (as ssh-keyscan prints them), bare public keys, fingerprints, or what
     `ssh-keygen -lf` prints. Raises ValueError."""
     pins = HostKeys()
+    if "PRIVATE KEY-----" in text:
+        message = "this is a private key; it belongs in SSH_PRIVATE_KEY."
+        raise ValueError(message)
     for number, line in enumerate(split(text).split("\n"), 1):
         words = line.split()
         if not words or words[0].startswith("#"):
@@ -59,7 +62,8 @@ def host_keys(text: str) -> HostKeys:
 
 def _fingerprints(words: Sequence[str]) -> tuple[str, ...]:
     if all(map(PIN.fullmatch, words)):
-        return tuple(word.rstrip("=") for word in words)
+        digests = (match["digest"] for word in words if (match := PIN.fullmatch(word)))
+        return tuple(f"SHA256:{digest}" for digest in digests)
     line = " ".join(words)
     listed = tuple(LISTED.findall(line))
     return () if LISTED.sub("", line) else listed
@@ -124,11 +128,15 @@ def mismatch(
     offers: Sequence[Offer],
     pins: HostKeys | None,
     shown: Callable[[str], bool] = bool,
+    *,
+    key: str = "",
+    among: int = 1,
 ) -> WrongHostKey:
     """The server is not, or not yet, who we think it is: what it shows and what to set.
 
     `offers` are the keys that it has shown, the preferred one first. `shown` says whether a text
-    comes through the log as it is, without a part that is hidden.
+    comes through the log as it is, without a part that is hidden. `key` is the fingerprint of our
+    own key; `among` how many servers this run has, since a pin may be another one's.
     """
     if not offers:
         return WrongHostKey(f"the host key of {server} could not be checked.")
@@ -144,7 +152,7 @@ def mismatch(
         for marker, host, _, pin in known
     )
     through = pins is not None and name != server.known_hosts_name
-    remedy = _remedy(offer, server, shown, add=others or through)
+    remedy = _remedy(offer, server, shown, add=others or through or among > 1)
     hint = f"Compare this with {there}. If it is the same, {remedy}"
     if pins is None:
         return WrongHostKey(f"{said}, and no host key is pinned.", hint=hint)
@@ -169,6 +177,9 @@ def mismatch(
     kinds = sorted(set(plain.values()))
     if kinds and not pins.fingerprints and not {each.kind for each in offers} & set(kinds):
         return WrongHostKey(f"{said}, but pinned is another type ({', '.join(kinds)}).", hint=hint)
+    if key and {*plain, *pins.fingerprints} == {key}:
+        message = f"{said}, but pinned is our own key: SSH_SERVER_HOSTKEYS is for the server's."
+        return WrongHostKey(message, hint=hint)
     if pinned := ", ".join([*plain, *pins.fingerprints, *authorities]):
         message = f"{said}, but pinned is {pinned}. Somebody may be in between."
         return WrongHostKey(message, hint=hint)

@@ -84,7 +84,7 @@ def _why_no_key(text: str) -> str:
         return "this is a PuTTY key; convert it with `puttygen KEY -O private-openssh`."
     if text.startswith(("/", "~", "./")) and "\n" not in text:
         return "it looks like a path, but there is no such file."
-    return "this is no private key: it has to start with `-----BEGIN … PRIVATE KEY-----`."
+    return "this is not a private key: it has to start with `-----BEGIN … PRIVATE KEY-----`."
 
 
 def _openssh_encrypted(data: bytes) -> bool:

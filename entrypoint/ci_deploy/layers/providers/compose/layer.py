@@ -44,7 +44,7 @@ class Compose(OnHosts):
 
     def __init__(self, ctx: Context, wanted: ComposeSettings) -> None:
         super().__init__(ctx, wanted)
-        self.ssh = Ssh(ctx, wanted)
+        self.ssh = Ssh(ctx, wanted, "`ssh-copy-id -i KEY.pub USER@HOST`")
         self.hosts = Hosts(
             self.ssh,
             ctx.runner,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from ci_deploy.errors import (
@@ -14,6 +15,17 @@ from ci_deploy.errors import (
 )
 from ci_deploy.layers.providers.compose.watch import Watch
 
+# What registries and Docker say of an image that cannot be pulled.
+PULL_HINTS = {
+    r"no basic auth|unauthorized|denied|authentication required": (
+        "The registry asks for a login, or this one may not pull the image: check DOCKER_REGISTRY, "
+        "DOCKER_USER and DOCKER_PASS, and the image's name."
+    ),
+    r"manifest unknown|manifest for|not found|no such manifest": (
+        "No such image: the job that builds it has to push it with the tag that `ci-deploy tag` "
+        "prints, or DEPLOY_TAG names its tag."
+    ),
+}
 BYSTANDERS = {"live", "noop", "unchanged", "recalled"}  # what hosts do when another one fails
 
 
@@ -44,9 +56,9 @@ def failure(watches: Sequence[Watch], how_to_follow: str) -> DeployError | None:
         return DeployFailed(message.rstrip(), lines=lines)
     if word in {"rolled-back", "recalled"} or back:
         return RolledBack(f"{where}{text}. {others}".rstrip(), lines=lines)
-    return DeployFailed(
-        f"{where}{text}. Nothing that runs was touched. {others}".rstrip(), lines=lines
-    )
+    message = f"{where}{text}. Nothing that runs was touched. {others}".rstrip()
+    hints = (hint for said, hint in PULL_HINTS.items() if re.search(said, text, re.I))
+    return DeployFailed(message, hint=next(hints, ""), lines=lines)
 
 
 def _others(watches: Sequence[Watch], first: Watch) -> str:

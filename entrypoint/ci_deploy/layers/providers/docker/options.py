@@ -30,7 +30,7 @@ def problems(ctx: Context, wanted: HostSettings, *, deploys: bool) -> Iterator[P
         reason = "this CI gives no build number and revision to make one of."
         yield Problem("DEPLOY_TAG", reason, "", "Set it.")
     if bool(wanted.registry_user) != bool(wanted.registry_password):
-        yield Problem("DOCKER_USER", "it and DOCKER_PASS are only of use together.")
+        yield Problem("DOCKER_USER", "must be set together with DOCKER_PASS.")
     if "\n" in wanted.registry_password:
         yield Problem("DOCKER_PASS", "there is a line end in it.")
     if names := unusable(ctx.app_config):

@@ -40,7 +40,7 @@ def hosts(text: str) -> tuple[str, ...]:
 def folder(text: str) -> str:
     """A directory on the host. Raises ValueError for characters that Compose would interpret."""
     if re.search(r'[\x00-\x1f"\\$:]', text):
-        message = f"`{text}` is no directory that Compose could work in."
+        message = f"`{text}` is not a valid directory for Compose."
         raise ValueError(message)
     return text.removeprefix("~/").rstrip("/") or "/"
 

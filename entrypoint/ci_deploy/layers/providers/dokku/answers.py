@@ -95,7 +95,7 @@ LOST = re.compile(
     r"|early EOF|unexpected disconnect|Could not read from remote repository"
     r"|^error: .* died of signal \d+$"
 )
-REPAIR = "Its own words are above. Repair it and deploy again."
+REPAIR = "See its output above; fix it and deploy again."
 REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
     re.compile(r"you must push to (?P<a>\S+?)\.?$"): (
         "the push went to a branch that Dokku does not deploy; it deploys `{a}`.",
@@ -115,7 +115,7 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
     ),
     re.compile(r"Could not start due to (?P<a>.*)"): (
         "the new version did not start: {a}",
-        "On the server, `dokku logs:failed {app}` shows what it has said.",
+        "On the server, `dokku logs:failed {app}` shows its output.",
     ),
     re.compile(r"Specified build-dir not found in sourcecode working directory: (?P<a>.*)"): (
         "Dokku builds the directory {a} (its `build-dir`), which is not in what it was sent.",

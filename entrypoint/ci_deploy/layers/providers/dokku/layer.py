@@ -80,7 +80,7 @@ class Dokku(DokkuApp):
             raise self.no_app()
         held = self.state.skip_deploy and not notes.is_held_back(self.unfinished())
         if held and deploys:
-            message = f"{self.ctx.app} is told not to deploy what it builds (skip-deploy)."
+            message = f"deployments of {self.ctx.app} are disabled on the server (skip-deploy)."
             hint = f"On the server: `dokku ps:set {self.ctx.app} skip-deploy`."
             raise Refused(message, hint=hint)
         branch = f", deploy branch {self.branch}" if self.exists else ""
@@ -95,7 +95,7 @@ class Dokku(DokkuApp):
         ctx, live = self.ctx, self.state.live
         if ctx.command not in RELEASING:
             return
-        runs = live.revision[:7] or "nothing that is known"
+        runs = live.revision[:7] or "no known release"
         if not self.state.settled:
             runs += f", although Dokku records {self.state.recorded[:7] or 'nothing'}"
         ctx.console.indent(f"live now: {runs}")
@@ -254,7 +254,7 @@ class Dokku(DokkuApp):
         )
         self.state = self.state._replace(config={**self.state.config, HISTORY: history})
         words = ["config:set", app, "--no-restart", "--encoded", f"{HISTORY}={encoded(history)}"]
-        what = f"note on {app} that {revision[:7]} was deployed"
+        what = f"record on {app} that {revision[:7]} was deployed"
         return self.server.prepared(words, what=what, quiet=True)
 
     def interrupted(self) -> None:

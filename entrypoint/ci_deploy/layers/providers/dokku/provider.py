@@ -36,7 +36,7 @@ class DokkuApp(AboutDokku):
 
     def __init__(self, ctx: Context, wanted: DokkuSettings) -> None:
         super().__init__(ctx, wanted)
-        self.ssh = Ssh(ctx, wanted)
+        self.ssh = Ssh(ctx, wanted, "`dokku ssh-keys:add ci-deploy KEY.pub`")
         self.server = DokkuServer(self.ssh, wanted.host, ctx.runner)
         self.apps = App(self.server, ctx.redactor)
         self.state = State()
@@ -115,7 +115,7 @@ class DokkuApp(AboutDokku):
         for entry in self.state.deployments:
             if entry["revision"] != self.state.live.revision:
                 return entry["revision"]
-        message = f"it is not known what {self.ctx.app} ran before."
+        message = f"no release of {self.ctx.app} before the live one is recorded."
         raise Refused(message, hint="Name the revision: `ci-deploy rollback REVISION`.")
 
     # --- review apps ---
@@ -195,7 +195,7 @@ class DokkuApp(AboutDokku):
     def note(self, text: str) -> None:
         app = self.ctx.app
         if text:
-            what = f"note on {app} what is unfinished: {text}"
+            what = f"record on {app} what is unfinished: {text}"
             self.apps.set_config(app, {UNFINISHED: text}, what=what)
         else:
             self.apps.unset_config(app, UNFINISHED, what=f"remove the note from {app}")

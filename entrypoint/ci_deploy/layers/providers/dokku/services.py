@@ -12,6 +12,7 @@ from ci_deploy.errors import Problem, Refused, SettingsError
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.layers.providers.dokku.settings import Service, service_name
 from ci_deploy.process.program import Change, CommandFailed, Result
+from ci_deploy.settings.parsers import nearest
 
 KNOWN = (
     "postgres", "mysql", "mariadb", "redis", "mongo", "rabbitmq", "elasticsearch", "memcached",
@@ -42,8 +43,10 @@ class Services:
         """
         for (service, name), exists in zip(self._names.items(), answers, strict=True):
             if "is not a dokku command" in exists.errors + exists.text:
+                meant = [] if service.kind in KNOWN else nearest(service.kind, KNOWN)
                 url = f"https://github.com/dokku/dokku-{service.kind}.git"
                 remedy = f"There: `sudo dokku plugin:install {url}`."
+                remedy = f"It is called `{meant[0]}` there." if meant else remedy
                 reason = f"the server has no plugin for {service.kind}."
                 raise SettingsError(Problem("DOKKU_SERVICES", reason, "", remedy))
             if exists.exit_code:

@@ -32,7 +32,8 @@ class Upload(Code):
             found = order(repository, self.revision, live)
             guard(self._ctx, live, found, force=self._force, overwrites=False)
         if self._server.version and not self._server.at_least(*SINCE):
-            message = f"Dokku {'.'.join(map(str, self._server.version))} is too old for this way."
+            version = ".".join(map(str, self._server.version))
+            message = f"Dokku {version} does not support this DEPLOY_METHOD."
             raise ToolMissing(message, hint="It needs Dokku 0.24; DEPLOY_METHOD=push does not.")
 
     def identity(self, state: State) -> str:

@@ -72,7 +72,7 @@ class Heroku(ClosedApp):
         ctx, live = self.ctx, self.state.live
         if ctx.command not in BUILDING:
             return
-        ctx.console.indent(f"live now: {live.revision[:7] or 'nothing that is known'}")
+        ctx.console.indent(f"live now: {live.revision[:7] or 'no known release'}")
         if self._sets_up:
             if self.exists:
                 ctx.console.warning(f"an earlier run has left {ctx.app} half-made: it is made anew")
@@ -201,7 +201,7 @@ class Heroku(ClosedApp):
             live=state.live, release=state.release, newest=state.newest, undone=state.undone
         )
         if not same:
-            live = state.live.revision[:7] or "nothing that is known"
+            live = state.live.revision[:7] or "no known release"
             self.ctx.console.indent(f"live now, after the other deploy: {live}")
             if state.live.revision != self.ctx.revision:
                 self.ctx.before, self._first = state.live, state.release

@@ -60,7 +60,7 @@ class Promotion:
         self._others = [App(self._ctx, self._api, self._member(name)) for name in others]
         found = App(self._ctx, self._api, self.source).look()
         if not found.live.revision:
-            message = f"{self.source} runs no revision that is known, so it cannot be promoted."
+            message = f"{self.source} runs no known release, so it cannot be promoted."
             raise Refused(message)
         if found.newest.version > found.release.version:
             runs, newest = found.release.name, f"{found.newest.name} is {found.newest.status}"

@@ -45,7 +45,7 @@ class Rollback:
             found = next(filter(self._is_another, earlier), None)
         if found is None:
             what = f"{self._app.name} has no release {wanted}" if wanted else (
-                f"it is not known what {self._app.name} ran before"
+                f"no release of {self._app.name} before the live one is recorded"
             )  # fmt: skip
             hint = f"`ci-deploy history` lists what there is. {deploy_instead(wanted)}".rstrip()
             raise Refused(f"{what}.", hint=hint)

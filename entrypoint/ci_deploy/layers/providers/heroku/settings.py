@@ -22,7 +22,7 @@ class HerokuSettings(GitSettings):
     """Settings of Heroku and of the app on it."""
 
     key: str = setting(
-        "HEROKU_API_KEY", "API key that may deploy the app", secret=True, pattern=r"[!-~]{8,}"
+        "HEROKU_API_KEY", "API key that may deploy the app", secret=True, pattern=r"[!#-&(-~]{8,}"
     )
     team: str = setting(
         "HEROKU_TEAM",

@@ -45,7 +45,7 @@ class Swarm(AboutSwarm):
 
     def __init__(self, ctx: Context, wanted: SwarmSettings) -> None:
         super().__init__(ctx, wanted)
-        self.ssh = Ssh(ctx, wanted)
+        self.ssh = Ssh(ctx, wanted, "`ssh-copy-id -i KEY.pub USER@HOST`")
         self.name_of_stack = wanted.stack or ctx.app
         self.manager = Manager(ctx, self.ssh, wanted.servers, wanted.path, self.name_of_stack)
         self.login = login(ctx, wanted)
