@@ -53,7 +53,7 @@ def wishes(ci: str) -> dict[str, Wish]:
         made[name] = Wish(
             ci=ci,
             provider=provider,
-            host=HOSTS[provider],
+            host=" ".join([HOSTS[provider]] * (2 if provider in ON_DOCKER and review else 1)),
             app="shop.example.com" if provider == "dokku" else "shop",
             environments=environments,
             review=review,
@@ -61,6 +61,9 @@ def wishes(ci: str) -> dict[str, Wish]:
             web="https://git.example.com/acme/shop",
             framework="rails" if environments[1:] else "",
             images=IMAGES[images],
+            folder="apps/shop" if environments[2:] else "",
+            compose="compose.yaml" if images != "none" else "",
+            services=("postgres", "redis") if provider == "dokku" and environments[1:] else (),
         )
     return made
 

@@ -67,7 +67,7 @@ def test_where_nothing_tells_the_ci_it_is_asked_for_by_its_option(checkout: Chec
     done = init(checkout, *FLAGS)
     assert done.code == 2
     assert "add --ci gitlab or github or circleci" in done.output
-    assert checkout.git("status", "--porcelain", "--", ":!deploy-report.json") == ""
+    assert checkout.git("status", "--porcelain") == "", "a report of that would be litter"
 
 
 @pytest.mark.parametrize(
@@ -112,6 +112,45 @@ def test_framework_compose_file_and_branch_are_found(checkout: Checkout) -> None
     assert "auto-migrate" not in done.output, "the release task does that"
 
 
+def test_several_hosts_an_app_in_a_folder_and_its_services_are_taken(checkout: Checkout) -> None:
+    """Compose on two hosts is a page of its own, and `init` refused the second host; of an app in a
+    folder it deployed the whole repository; a review app had no database. (faults E4)"""
+    remote(checkout, "git@gitlab.com:acme/shop.git")
+    image = "services:\n  web:\n    image: ${DOCKER_REGISTRY}/acme/shop:${DEPLOY_TAG}\n"
+    rails = {"api/Gemfile": "gem 'rails'\ngem 'pg'\ngem 'sidekiq'\n"}
+    checkout.commit("Two", {**rails, "api/config/application.rb": "", "web/compose.yaml": image})
+    hosts = ("--provider", "compose", "--host", "deploy@10.0.0.1, deploy@[2001:db8::2]:2222")
+    done = run("ci-deploy", "init", "--yes", *hosts, cwd=checkout.path / "web", env={})
+    assert done.code == 0, done.output
+    text = (checkout.path / ".gitlab-ci.yml").read_text()
+    assert 'server-host: "deploy@10.0.0.1 deploy@[2001:db8::2]:2222"' in text
+    assert "compose-file: web/compose.yaml" in text
+    assert '--tag "$CI_REGISTRY/acme/shop:$TAG" web' in text
+    assert "ssh -p 2222 deploy@2001:db8::2 '" in done.output, "ssh takes no brackets there"
+    assert "the fingerprints of all" in done.output
+    remote(checkout, "ssh://dokku@dokku.example.com:2222/shop", "dokku")
+    done = run(
+        "ci-deploy", "init", "--yes", "--force", "--review", cwd=checkout.path / "api", env={}
+    )
+    assert done.code == 0, done.output
+    text = (checkout.path / ".gitlab-ci.yml").read_text()
+    assert "dokku-host: dokku@dokku.example.com:2222" in text
+    assert text.count("app-dir: api") == 4
+    assert text.count('dokku-services: "postgres redis"') == 1, "of the review app alone"
+    assert "dokku postgres:link shop-postgres shop" in done.output
+    assert "git rev-parse --show-toplevel" in done.output
+
+
+def test_a_compose_file_that_only_builds_is_what_is_to_be_mended_first(checkout: Checkout) -> None:
+    """The pipeline that was written could not deploy it, and nothing said so. (faults E4)"""
+    remote(checkout, "git@github.com:acme/shop.git")
+    checkout.commit("Build", {"docker-compose.yml": "services:\n  web:\n    build: .\n"})
+    done = init(checkout, "--yes", "--host", "deploy@10.0.0.1")
+    assert done.code == 0, done.output
+    assert "1. Name the image that you build, in docker-compose.yml" in done.output
+    assert "image: ${DOCKER_REGISTRY}/acme/shop:${DEPLOY_TAG}" in done.output
+
+
 # --- what it leaves alone ---
 
 
@@ -145,7 +184,9 @@ def test_a_file_that_is_there_is_replaced_only_by_force(checkout: Checkout) -> N
             ("--yes", "--provider", "swarm", "--host", "a@b", "--app", "hello", "--review"),
             "--review: Docker Swarm cannot have review apps.",
         ),
-        ((), "is not known: add --provider, or run it on a terminal"),
+        ((), "are not known: add --provider, --host, or run it on a terminal"),
+        (("--yes",), "Server are not known: add --provider, --host."),
+        ((*FLAGS[:-2], "--host", "dokku@x:shop"), "the name of the app belongs in --app"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_written(

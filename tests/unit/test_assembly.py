@@ -92,7 +92,7 @@ def test_nothing_set_says_what_would_choose_a_provider(assembled: Assembled) -> 
 
 
 def test_a_misspelt_setting_that_would_choose_a_provider_is_named(assembled: Assembled) -> None:
-    """Else the answer was the list of what is missing, beside the very line that was meant. (faults E3)"""
+    """Else the answer listed what is missing, beside the very line that was meant. (faults E4)"""
     told = assembled.problems(DOKKU_HOSTT="dokku.example.com")
     assert "There is a variable DOKKU_HOSTT: is it misspelt?" in told
 

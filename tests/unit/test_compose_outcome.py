@@ -59,7 +59,7 @@ def test_killed_run_is_judged_by_what_its_host_found_when_it_cleared_up(
     ],
 )
 def test_an_image_that_cannot_be_pulled_says_what_to_set(said: str, hint: str) -> None:
-    """Docker's words alone do not say which setting or job they are about. (faults E3)"""
+    """Docker's words alone do not say which setting or job they are about. (faults E4)"""
     error = failure([_watch(HostFacts(), f"failed {said}")], "")
     assert error is not None
     assert bool(error.hint) is bool(hint)

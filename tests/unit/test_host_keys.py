@@ -137,7 +137,7 @@ def test_another_key_of_the_same_type_may_be_an_attack() -> None:
 
 
 def test_our_own_key_as_the_servers_is_told_as_such() -> None:
-    """dokku/github-action#8: the deploy key's public half in place of the host key. (faults E3)"""
+    """dokku/github-action#8: the deploy key's public half in place of the host key. (faults E4)"""
     own = "SHA256:" + "A" * 43
     error = mismatch(SERVER, [OFFER], HostKeys(fingerprints=(own,)), key=own)
     assert "pinned is our own key: SSH_SERVER_HOSTKEYS is for the server's." in error.message
@@ -145,14 +145,14 @@ def test_our_own_key_as_the_servers_is_told_as_such() -> None:
 
 
 def test_a_pin_of_another_server_of_the_run_is_not_to_be_replaced() -> None:
-    """What the message said unpinned the first host: the next run asked for that. (faults E3)"""
+    """What the message said unpinned the first host: the next run asked for that. (faults E4)"""
     pins = HostKeys(fingerprints=("SHA256:" + "A" * 43,))
     assert "SSH_SERVER_HOSTKEYS='" in mismatch(SERVER, [OFFER], pins).hint
     assert "add to SSH_SERVER_HOSTKEYS the line" in mismatch(SERVER, [OFFER], pins, among=2).hint
 
 
 def test_a_fingerprint_without_its_prefix_is_taken_and_a_private_key_is_not() -> None:
-    """What people copy without the word before the colon, and the two secrets swapped. (faults E3)"""
+    """Copied without the word before the colon, and the two secrets swapped. (faults E4)"""
     assert host_keys(PIN.removeprefix("SHA256:")) == host_keys(PIN)
     with pytest.raises(ValueError, match="it belongs in SSH_PRIVATE_KEY"):
         host_keys("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----")

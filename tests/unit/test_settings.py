@@ -231,13 +231,13 @@ def test_wrong_values_are_told_with_their_origin(name: str, value: str, reason: 
     "text", ["$APP_NAME", "${MY_APP}", "${{ vars.APP }}", "<< parameters.app >>", "$[[ inputs.a ]]"]
 )
 def test_a_reference_that_nothing_has_replaced_is_told_as_such(text: str) -> None:
-    """`A: $A` in a pipeline file: the value looked like a typing error. (faults E3)"""
+    """`A: $A` in a pipeline file: the value looked like a typing error. (faults E4)"""
     (found,) = problems({"APP_NAME": text})
     assert "is a reference that nothing has replaced" in str(found)
 
 
 def test_quotes_that_docker_has_kept_are_named() -> None:
-    """`docker run --env-file` takes them for a part of the value. (faults E3)"""
+    """`docker run --env-file` takes them for a part of the value. (faults E4)"""
     (found,) = problems({"APP_NAME": '"web"'})
     assert "The quotes are part of the value" in str(found)
 

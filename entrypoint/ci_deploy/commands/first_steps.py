@@ -6,17 +6,21 @@ import shlex
 from urllib.parse import urlsplit
 
 from ci_deploy import __version__
-from ci_deploy.commands.pipelines import Wish
+from ci_deploy.commands.pipelines import ON_DOCKER, Wish
 from ci_deploy.commands.published import IMAGES
-from ci_deploy.net.ssh.server import server
+from ci_deploy.layers.providers.dokku.settings import service_name
+from ci_deploy.net.ssh.server import Server, server
 
 KEY = "a key for this purpose only, outside of the checkout"
+FINGERPRINT = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
 BASE64 = "base64 <{key} | tr -d '\\n'"  # one line, on Linux and on macOS
 
 
 def first_steps(wish: Wish) -> list[str]:
     """Lines; those that begin with a number are headings."""
     steps = [_heroku(wish)] if wish.provider == "heroku" else [_key(wish), _server(wish)]
+    if wish.provider in ON_DOCKER and not wish.images:
+        steps = [_image(wish), *steps]
     steps += [_secrets(wish), _doctor(wish)]
     lines: list[str] = []
     for number, (title, *commands) in enumerate(steps, 1):
@@ -32,29 +36,65 @@ def _key(wish: Wish) -> list[str]:
     return [f"Make {KEY}:", f"ssh-keygen -t ed25519 -N '' -C ci-deploy -f {_key_file(wish)}"]
 
 
+def _image(wish: Wish) -> list[str]:
+    """Nothing is built on the hosts."""
+    path = urlsplit(wish.web).path.strip("/").lower() or wish.app
+    return [
+        f"Name the image that you build, in {wish.compose or 'docker-compose.yml'}:",
+        f"image: ${{DOCKER_REGISTRY}}/{path}:${{DEPLOY_TAG}}",
+        "Hosts build nothing. Then run `ci-deploy init --force`: it adds the job that does.",
+    ]
+
+
 def _server(wish: Wish) -> list[str]:
-    to = server(wish.host)
-    port = f"-p {to.port} " if to.port != 22 else ""
-    fingerprint = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
-    lines = ["Let it in, and note the server's fingerprint (SHA256:…):"]
-    if wish.provider == "dokku":
-        root = f"ssh {port}root@{to.bracketed}"
-        lines += [f"{root} dokku ssh-keys:add ci-deploy <{_key_file(wish)}.pub"]
-        lines += [f"{root} dokku apps:create {wish.app_of(name)}" for name in wish.environments]
-        return [*lines, f"{root} {fingerprint}"]
-    user = f"{to.user}@" if to.user else ""
-    target = f"{user}{to.bracketed}"
-    lines += [f"ssh-copy-id {port}-i {_key_file(wish)}.pub {target}"]
-    if wish.provider == "swarm":
-        return [
-            *lines,
-            f"ssh {port}{target} 'docker compose version && docker node ls && {fingerprint}'",
-        ]
-    if len(wish.environments) > 1:  # else it is the user's home
-        folders = " ".join(wish.app_of(name) for name in wish.environments)
-        lines += [f"ssh {port}{target} mkdir -p {folders}"]
-    lines += [f"ssh {port}{target} 'docker compose version && {fingerprint}'"]
+    of = "server's fingerprint" if len(wish.hosts) == 1 else "servers' fingerprints"
+    lines = [f"Let it in, and note the {of} (SHA256:…):"]
+    for host in wish.hosts:
+        lines += _dokku(wish, host) if wish.provider == "dokku" else _docker(wish, host)
     return lines
+
+
+def _dokku(wish: Wish, host: str) -> list[str]:
+    to = server(host)
+    root = f"ssh {_port(to)}root@{to.host}"  # ssh takes no brackets there
+    apps = [wish.app_of(name) for name in wish.environments]
+    lines = [f"{root} dokku ssh-keys:add ci-deploy <{_key_file(wish)}.pub"]
+    lines += [f"{root} dokku apps:create {app}" for app in apps]
+    for kind in wish.services:
+        url = f"https://github.com/dokku/dokku-{kind}.git"
+        lines += [f"{root} dokku plugin:install {url}  # unless it is there"]
+        for app in apps:
+            name = service_name(app, kind)
+            lines += [
+                f"{root} dokku {kind}:create {name}",
+                f"{root} dokku {kind}:link {name} {app}",
+            ]
+    if wish.services:
+        lines += ["(each app gets its address, like DATABASE_URL; what else it needs, like"]
+        lines += ["RAILS_MASTER_KEY, is set there by `dokku config:set`, or by APP_CONFIG)"]
+    return [*lines, f"{root} {FINGERPRINT}"]
+
+
+def _docker(wish: Wish, host: str) -> list[str]:
+    to = server(host)
+    target = f"{to.user}@{to.host}"
+    look = f"docker compose version && {FINGERPRINT}"
+    if wish.provider == "swarm":
+        look = f"docker compose version && docker node ls && {FINGERPRINT}"
+    elif len(wish.environments) > 1:  # else it is the user's home
+        look = f"mkdir -p {' '.join(map(wish.app_of, wish.environments))} && {look}"
+    return [
+        f"ssh-copy-id {_port(to)}-i {_key_file(wish)}.pub {target}",
+        f"ssh {_port(to)}{target} '{look}'",
+    ]
+
+
+def _pins(wish: Wish) -> str:
+    return "the fingerprint" if len(wish.hosts) == 1 else "the fingerprints of all, with blanks"
+
+
+def _port(to: Server) -> str:
+    return f"-p {to.port} " if to.port != 22 else ""
 
 
 def _heroku(wish: Wish) -> list[str]:
@@ -80,7 +120,7 @@ def _gitlab(wish: Wish) -> list[str]:
         rows = [
             "SSH_PRIVATE_KEY: in base64, since GitLab masks no text of several lines; masked",
             f"  {encoded}",
-            "SSH_SERVER_HOSTKEYS: the fingerprint; it is no secret",
+            f"SSH_SERVER_HOSTKEYS: {_pins(wish)}; it is no secret",
         ]
     rows += _registry(wish, "registry.gitlab.com")
     rows += ["COMMENT_TOKEN: a project token (Reporter, `api`), for a comment; masked"]
@@ -100,7 +140,7 @@ def _github(wish: Wish) -> list[str]:
     else:
         rows = [
             f"secret SSH_PRIVATE_KEY: the text of {_key_file(wish)}, all of its lines",
-            "variable SSH_SERVER_HOSTKEYS: the fingerprint, under",
+            f"variable SSH_SERVER_HOSTKEYS: {_pins(wish)}, under",
             f"  {_web(wish, '/settings/variables/actions')}",
         ]
     rows += _registry(wish, "ghcr.io")
@@ -123,7 +163,7 @@ def _circleci(wish: Wish) -> list[str]:
         rows = [
             "SSH_PRIVATE_KEY: in base64, since a variable there has one line",
             f"  {BASE64.format(key=_key_file(wish))}",
-            "SSH_SERVER_HOSTKEYS: the fingerprint",
+            f"SSH_SERVER_HOSTKEYS: {_pins(wish)}",
         ]
     if wish.images:
         rows += ["DOCKER_REGISTRY, DOCKER_USER, DOCKER_PASS: where the images are pushed"]
@@ -145,9 +185,12 @@ def _doctor(wish: Wish) -> list[str]:
     key = "-e HEROKU_API_KEY"
     if wish.provider != "heroku":
         key = f"-v {_key_file(wish)}:/key:ro -e SSH_PRIVATE_KEY_FILE=/key"
-        key += " -e SSH_SERVER_HOSTKEYS='SHA256:…'"
+        key += f" -e SSH_SERVER_HOSTKEYS='{' '.join(['SHA256:…'] * len(wish.hosts))}'"
+    paste = ["read -rs HEROKU_API_KEY; export HEROKU_API_KEY  # paste the token"]
+    checkout = "$(git rev-parse --show-toplevel)" if wish.folder else "$PWD"
     return [
         "Check all of it before the first push; it changes nothing:",
-        f'docker run --rm -v "$PWD:/w" -w /w {key}{given} \\',
+        *(paste if wish.provider == "heroku" else []),
+        f'docker run --rm -v "{checkout}:/w" -w /w {key}{given} \\',
         f"  {IMAGES}/{wish.provider}:{__version__} ci-deploy doctor",
     ]

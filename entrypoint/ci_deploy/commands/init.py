@@ -21,7 +21,7 @@ from ci_deploy.settings.parsers import boolean, suggestion, words
 PROVIDERS = ("dokku", "heroku", "compose", "swarm")
 HOSTS = {
     "dokku": "Dokku server",
-    "compose": "Docker host (user@host)",
+    "compose": "Docker host, or several (user@host)",
     "swarm": "Manager of the swarm (user@host)",
 }
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -32,8 +32,11 @@ def init(assembly: Assembly, options: argparse.Namespace) -> int:
     """Ask what cannot be seen, write the file, say the rest. Raises UsageError."""
     ctx = assembly.bare_context()
     root = assembly.checkout.path
-    found = look(ctx, root)
-    wish = _wish(Questions(assembly, options), options, found)
+    folder = _folder(root)
+    found = look(ctx, root, folder)
+    questions = Questions(assembly, options)
+    wish = _wish(questions, options, found)._replace(folder=folder)
+    questions.check()
     path, pipeline = PIPELINES[wish.ci]
     text, target = pipeline(wish), root / path
     if options.print:
@@ -46,9 +49,18 @@ def init(assembly: Assembly, options: argparse.Namespace) -> int:
     return 0
 
 
+def _folder(root: Path) -> str:
+    """Where in the repository we were started: that is the app's directory."""
+    here = Path.cwd().resolve()
+    return here.relative_to(root.resolve()).as_posix() if root.resolve() in here.parents else ""
+
+
 def _write(target: Path, name: str, text: str, *, force: bool) -> None:
     if target.exists() and not force:
-        hint = "`--print` shows what it would be, `--force` replaces it."
+        hint = (
+            "`--print` shows what it would be (for one more app, take its jobs from there, under "
+            "names of their own), `--force` replaces it."
+        )
         raise UsageError(f"{name} exists already, and was not touched: {hint}")
     target.parent.mkdir(parents=True, exist_ok=True)
     files.write(target, text.encode())
@@ -66,6 +78,21 @@ class Questions:
         self._console = assembly.console
         self._silent = options.yes
         self._options = options
+        self._unknown: dict[str, str] = {}  # option → question
+
+    def check(self) -> None:
+        """Say at once what no option and no file tells. Raises UsageError."""
+        if not self._unknown:
+            return
+        which, options = " and ".join(self._unknown.values()), ", ".join(self._unknown)
+        verb = "are" if len(self._unknown) > 1 else "is"
+        more = "" if self._silent else ", or run it on a terminal (`docker run -it …`)"
+        raise UsageError(f"{which} {verb} not known: add {options}{more}.")
+
+    @property
+    def on_terminal(self) -> bool:
+        """Whether somebody can be asked."""
+        return not self._silent and sys.stdin.isatty()
 
     def ask(self, name: str, question: str, default: str, check: Callable[[str], str]) -> str:
         """The answer, checked. Raises UsageError where nobody can be asked."""
@@ -76,10 +103,10 @@ class Questions:
             try:
                 return check(str(given))
             except ValueError as error:
-                raise UsageError(f"--{name}: {error}") from None
-        if self._silent or not sys.stdin.isatty():
-            more = "" if self._silent else ", or run it on a terminal (`docker run -it …`)"
-            raise UsageError(f"{question} is not known: add --{name}{more}.")
+                raise UsageError(f"--{name}: {str(error).replace('APP_NAME', '--app')}") from None
+        if not self.on_terminal:
+            self._unknown |= {} if default else {f"--{name}": question}
+            return default
         while True:
             self._console.line(f"{question}{f' [{default}]' if default else ''}:")
             line = sys.stdin.readline()
@@ -94,15 +121,18 @@ class Questions:
 def _wish(questions: Questions, options: argparse.Namespace, found: Found) -> Wish:
     ci = options.ci or found.ci
     if not ci:
-        message = f"neither remote nor files say which CI this is: add --ci {_or(PIPELINES)}."
+        message = f"neither remote nor files say which CI this is: add --ci {_or(PIPELINES)}"
+        message += " (Gitea and Forgejo: github)."
         raise UsageError(message)
-    default, which = found.provider or "dokku", f"Provider ({_or(PROVIDERS)})"
-    provider = questions.ask("provider", which, default, _provider)
+    which = f"Provider ({_or(PROVIDERS)})"
+    usual = "dokku" if questions.on_terminal else ""
+    provider = questions.ask("provider", which, found.provider or usual, _provider)
     host = ""
     if provider != "heroku":
         known = found.host if provider == found.provider else ""
-        what = HOSTS[provider]
-        host = questions.ask("host", what, known, _host if provider == "dokku" else _docker_host)
+        what = HOSTS.get(provider, "Server")
+        check = _docker_hosts if provider in ON_DOCKER else _host if provider else str
+        host = questions.ask("host", what, known, check)
     app = questions.ask("app", "App", found.app, _app)
     environments = questions.ask(
         "environments", "Environments, the last one by hand", "production", _environments
@@ -122,6 +152,8 @@ def _wish(questions: Questions, options: argparse.Namespace, found: Found) -> Wi
         web=found.web,
         framework=found.framework if migrate else "",
         images=found.images if provider in ON_DOCKER else (),
+        compose=found.compose if provider in ON_DOCKER else "",
+        services=found.services if provider == "dokku" else (),
     )
 
 
@@ -141,11 +173,13 @@ def _host(text: str) -> str:
     return text
 
 
-def _docker_host(text: str) -> str:
-    if not server(text).user:
-        message = f"`{text}` does not say who logs in there: `deploy@{text}`."
-        raise ValueError(message)
-    return text
+def _docker_hosts(text: str) -> str:
+    """One or several."""
+    for each in words(text):
+        if not server(each).user:
+            message = f"`{each}` does not say who logs in there: `deploy@{each}`."
+            raise ValueError(message)
+    return " ".join(words(text))
 
 
 def _app(text: str) -> str:

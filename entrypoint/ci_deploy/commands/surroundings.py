@@ -13,9 +13,16 @@ from ci_deploy.layers.applications.rails import Rails
 from ci_deploy.layers.providers.docker.settings import DEFAULT_FILES
 from ci_deploy.run.context import Context
 
-REMOTE = re.compile(r"(?:\w+://)?(?:[^@/]+@)?([\w.-]+)(?::\d+)?[:/](.+?)(?:\.git)?/?")
+REMOTE = re.compile(r"(?:\w+://)?(?:[^@/]+@)?([\w.-]+)(?::(\d+))?[:/](.+?)(?:\.git)?/?")
 IMAGE = re.compile(r"^\s*image:\s*[\"']?(\S+?):\$\{?DEPLOY_TAG", re.M)
 MAIN = ("main", "master")
+# Services that the app's libraries talk to, by the names of Dokku's plugins.
+LIBRARIES = {
+    "postgres": r"\bpg\b|psycopg|asyncpg",
+    "mysql": r"\bmysql2\b|mysqlclient|pymysql",
+    "redis": r"redis|sidekiq|celery",
+}
+LISTS = ("Gemfile", "requirements.txt", "pyproject.toml", "Pipfile")
 
 
 class Found(NamedTuple):
@@ -30,11 +37,15 @@ class Found(NamedTuple):
     framework: str = ""
     migrates: bool = False  # the Procfile has a release task, which does so
     images: tuple[str, ...] = ()  # those of the compose file that are tagged by DEPLOY_TAG
+    compose: str = ""  # the compose file's name
+    services: tuple[str, ...] = ()  # that its libraries need: postgres, redis
 
 
-def look(ctx: Context, root: Path) -> Found:
-    """What is in the checkout at `root`. Nothing is changed, and no network asked."""
-    remotes = _remotes(ctx, root)
+def look(ctx: Context, root: Path, folder: str = "") -> Found:
+    """What is in the checkout at `root`, of the app in its `folder`. Nothing is changed, and no
+    network asked."""
+    top, root = root, root / folder
+    remotes = _remotes(ctx, top)
     host, path = _parts(remotes.get("origin", ""))
     compose = next((root / name for name in DEFAULT_FILES if (root / name).is_file()), None)
     text = compose.read_text(errors="replace") if compose else ""
@@ -42,15 +53,17 @@ def look(ctx: Context, root: Path) -> Found:
     procfile = root / "Procfile"
     layers = [cls.name for cls in (Rails, Django) if cls.detected(root)]
     return Found(
-        ci=_ci(root, host),
+        ci=_ci(top, host),
         web=f"https://{host}/{path}" if path else "",
-        branch=_branch(ctx, root),
+        branch=_branch(ctx, top),
         provider=provider,
         host=server,
-        app=app or _slug(path.rpartition("/")[2] or root.name),
+        app=app or _slug(f"{path.rpartition('/')[2] or top.name} {Path(folder).name}"),
         framework=next(iter(layers), ""),
         migrates=procfile.is_file() and "release:" in procfile.read_text(errors="replace"),
         images=tuple(dict.fromkeys(IMAGE.findall(text))),
+        compose=compose.name if compose else "",
+        services=_services(root),
     )
 
 
@@ -69,7 +82,13 @@ def _remotes(ctx: Context, root: Path) -> dict[str, str]:
 def _parts(url: str) -> tuple[str, str]:
     """`git@github.com:acme/web.git` → `github.com`, `acme/web`."""
     match = REMOTE.fullmatch(url)
-    return (match[1].lower(), match[2]) if match else ("", "")
+    return (match[1].lower(), match[3]) if match else ("", "")
+
+
+def _services(root: Path) -> tuple[str, ...]:
+    files = (root / name for name in LISTS)
+    text = "\n".join(each.read_text(errors="replace") for each in files if each.is_file())
+    return tuple(name for name, pattern in LIBRARIES.items() if re.search(pattern, text))
 
 
 def _ci(root: Path, host: str) -> str:
@@ -89,7 +108,8 @@ def _provider(remotes: Mapping[str, str], *, has_compose: bool) -> tuple[str, st
     for url in remotes.values():
         host, path = _parts(url)
         if re.search(r"(^|/)dokku@", url):
-            return "dokku", f"dokku@{host}", path
+            port = (REMOTE.fullmatch(url) or {2: ""})[2]
+            return "dokku", f"dokku@{host}{f':{port}' if port else ''}", path
         if host in {"heroku.com", "git.heroku.com"}:
             return "heroku", "", path
     return ("compose" if has_compose else ""), "", ""

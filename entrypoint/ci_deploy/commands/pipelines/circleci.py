@@ -45,7 +45,9 @@ def _job(wish: Wish) -> list[str]:
         varying["DEPLOY_PATH"] = "<< parameters.app >>"
     given = {**{name: _text(text) for name, text in known.items()}, **varying}
     given |= {"DEPLOY_TAG_FILE": "<< parameters.tag >>"} if wish.images else {}
-    tag = ["      tag: { type: string, default: '' }"] if wish.images else []
+    given |= {"DOKKU_SERVICES": "<< parameters.services >>"} if _own_services(wish) else {}
+    more = ["tag"] * bool(wish.images) + ["services"] * _own_services(wish)
+    tag = [f"      {name}: {{ type: string, default: '' }}" for name in more]
     attach = ["      - when:", "          condition: << parameters.tag >>"]
     attach += ["          steps: [attach_workspace: { at: build }]"]
     return [
@@ -115,6 +117,7 @@ def _use(
     tag: str = "",
 ) -> list[str]:
     app = wish.app_of(environment) if environment in wish.environments else wish.app
+    own = _own_services(wish)
     changing = command not in {"plan", "review"}
     group = f"<< pipeline.project.slug >>/{environment}"
     return [
@@ -124,11 +127,20 @@ def _use(
         f"          app: {scalar(app)}",
         f"          environment: {scalar(environment)}",
         *([f"          tag: {tag}"] if tag else []),
+        *(
+            [f"          services: {' '.join(wish.services)}"]
+            if command == "review" and own
+            else []
+        ),
         f"          context: {_context(wish)}",
         *([f"          requires: [{', '.join(requires)}]"] if requires else []),
         *([f"          filters: {{ branches: {{ {branches} }} }}"] if branches else []),
         *([f"          serial-group: {group}"] if changing else []),
     ]
+
+
+def _own_services(wish: Wish) -> bool:
+    return wish.review and bool(wish.services)
 
 
 def _context(wish: Wish) -> str:

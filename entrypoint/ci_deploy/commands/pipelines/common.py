@@ -28,6 +28,14 @@ class Wish(NamedTuple):
     web: str = ""
     framework: str = ""  # whose migrations a deploy has to run
     images: tuple[str, ...] = ()  # to be built and tagged before the deploy
+    folder: str = ""  # of the app in the repository; empty for the top
+    compose: str = ""  # the compose file's name
+    services: tuple[str, ...] = ()  # of Dokku's plugins, that a review app needs too
+
+    @property
+    def hosts(self) -> list[str]:
+        """Each host; Docker's may be several."""
+        return self.host.split()
 
     def app_of(self, environment: str) -> str:
         """The app of an environment; the last one has the name itself."""
@@ -46,6 +54,10 @@ class Wish(NamedTuple):
             given["DEPLOY_PROVIDER"] = self.provider
         if self.provider == "compose" and len(self.environments) > 1:
             given["DEPLOY_PATH"] = app
+        if self.folder and self.provider not in ON_DOCKER:
+            given["APP_DIR"] = self.folder
+        elif self.folder and self.compose:
+            given["COMPOSE_FILE"] = f"{self.folder}/{self.compose}"
         if self.framework:
             given["AUTO_MIGRATE_ON_DEPLOY"] = "true"
         return given
@@ -62,7 +74,7 @@ class Wish(NamedTuple):
         for image in self.images:
             name = f"{registry}/{image.partition('/')[2]}"
             target = f" --target {name.rpartition('/')[2]}" if self.images[1:] else ""
-            lines.append(f'docker build --push{target} --tag "{name}:$TAG" .')
+            lines.append(f'docker build --push{target} --tag "{name}:$TAG" {self.folder or "."}')
         return lines
 
 
@@ -94,6 +106,12 @@ def head(wish: Wish) -> list[str]:
         f"# {DOCS}/settings.md",
         f"# {DOCS}/{wish.ci}.md",
     ]
+
+
+def reviewed(wish: Wish) -> dict[str, str]:
+    """Settings of a review app, which has services of its own."""
+    services = {"DOKKU_SERVICES": " ".join(wish.services)} if wish.services else {}
+    return {**wish.settings(), **services}
 
 
 def quiet(settings: Mapping[str, str]) -> dict[str, str]:

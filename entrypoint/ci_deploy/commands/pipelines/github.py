@@ -6,7 +6,16 @@ import json
 from collections.abc import Mapping
 
 from ci_deploy import __version__
-from ci_deploy.commands.pipelines.common import Wish, head, inputs, mapping, own, quiet, scalar
+from ci_deploy.commands.pipelines.common import (
+    Wish,
+    head,
+    inputs,
+    mapping,
+    own,
+    quiet,
+    reviewed,
+    scalar,
+)
 from ci_deploy.commands.published import GITHUB, IMAGES
 
 # A fork's token may push no image; there `review` itself says so, and is green.
@@ -124,7 +133,7 @@ def _github_review(wish: Wish) -> list[str]:
         "    steps:",
         *_checkout("${{ github.event.pull_request.head.sha }}", unless_closed=True),
         *(_github_build(wish, unless_closed=True) if wish.images else []),
-        *_action(wish, given, wish.settings(), more=tokens),
+        *_action(wish, given, reviewed(wish), more=tokens),
         "",
     ]
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ci_deploy import __version__
-from ci_deploy.commands.pipelines.common import Wish, head, inputs, mapping, own, quiet, scalar
+from ci_deploy.commands.pipelines.common import (
+    Wish,
+    head,
+    inputs,
+    mapping,
+    own,
+    quiet,
+    reviewed,
+    scalar,
+)
 from ci_deploy.commands.published import GITLAB, IMAGES
 
 
@@ -31,7 +40,7 @@ def gitlab(wish: Wish) -> str:
             "",
             "  # an app of its own for each merge request, removed with it or after a week",
         ]
-        lines += _component("review", wish.settings(), {"auto-stop-in": "1 week"})
+        lines += _component("review", reviewed(wish), {"auto-stop-in": "1 week"})
     for before, name in zip(wish.environments, wish.environments[1:], strict=False):
         lines += ["", f'"deploy:{name}":', f'  needs: ["deploy:{before}"]']
     return "\n".join(lines) + "\n"
