@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,14 +101,21 @@ def settings_for(server: DokkuStandIn, **more: str) -> dict[str, str]:
 
 
 class Run:
-    """An installed command that runs; `done()` waits for its end."""
+    """An installed command that runs; `done()` waits for its end. `through`: what starts it."""
 
-    def __init__(self, command: str, *arguments: str, cwd: Path, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        command: str,
+        *arguments: str,
+        cwd: Path,
+        env: Mapping[str, str],
+        through: Sequence[str] = (),
+    ) -> None:
         self.workspace = cwd
         self.started = time.monotonic()
         (cwd / "deploy-report.json").unlink(missing_ok=True)
         self.process = subprocess.Popen(
-            [BIN / command, *arguments],
+            [*through, BIN / command, *arguments],
             cwd=cwd,
             env={"PATH": os.environ["PATH"], **env},
             stdin=subprocess.DEVNULL,
@@ -143,8 +150,8 @@ class Run:
             self.process.returncode, out.decode(), seconds, self.workspace, errors=err.decode()
         )
         report = self.workspace / "deploy-report.json"
-        if report.is_file():
-            done.report = json.loads(report.read_text())
+        if report.is_file() and (text := report.read_text()):
+            done.report = json.loads(text)
         return done
 
 

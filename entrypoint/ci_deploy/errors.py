@@ -109,7 +109,7 @@ class UsageError(SettingsError):
 
 
 class ToolMissing(DeployError):
-    """A program that is needed is missing or too old."""
+    """A program that is needed is missing or too old, or this machine lacks space or memory."""
 
     exit_code = 10
 

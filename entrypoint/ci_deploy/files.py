@@ -35,16 +35,32 @@ def first_line(path: str | Path, limit: int) -> bytes:
 
 def write(path: str | Path, data: bytes) -> None:
     """Replace the content of a regular file, or make it. Raises OSError, also for a link."""
-    with os.fdopen(_open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW), "wb") as file:
-        file.truncate()
-        file.write(data)
+    with os.fdopen(_open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW), "wb", 0) as file:
+        before = os.fstat(file.fileno()).st_size
+        try:  # where there is no room for it, what is there stays as it is
+            os.posix_fallocate(file.fileno(), 0, max(1, len(data)))
+        except OSError:
+            file.truncate(before)
+            raise
+        _write_all(file.fileno(), data)
+        file.truncate(len(data))
 
 
 def append(path: str | Path, data: bytes) -> None:
     """Add to a regular file, or make it. Raises OSError, also for a link."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-    with os.fdopen(_open(path, flags), "ab") as file:
-        file.write(data)
+    with os.fdopen(_open(path, flags), "ab", 0) as file:
+        before = os.fstat(file.fileno()).st_size
+        try:
+            _write_all(file.fileno(), data)
+        except OSError:
+            file.truncate(before)  # half of an entry would break all the others
+            raise
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
 
 
 def _open(path: str | Path, flags: int) -> int:

@@ -11,9 +11,9 @@ from tests.support import Done
 SHORT, LONG = 6.0, 30.0  # DEPLOY_TIMEOUT, seconds: where only the clock can tell, and else
 AFTER = 30.0  # seconds for questions and restores after it
 RESERVE = 10.0  # seconds that a loaded machine may need besides
+UNCHANGED = {2, 10, 11, 12}  # codes that say that nothing was changed
 READS = {"plan", "history", "status"}
-# Unreachable, unauthorized (a key or a host key that came damaged), failed, unknown, live.
-CODES = {0, 11, 12, 20, 21, 22}
+CODES = frozenset({0, 11, 20, 21, 22})  # done, unreachable, failed, unknown, live
 OURS = re.compile(r"Traceback \(most recent call last\)|a bug in ci-deploy|a bug: ")
 
 
@@ -28,21 +28,24 @@ class State:
 
 @dataclass(frozen=True)
 class Case:
-    """One disturbance."""
+    """One disturbance of one command."""
 
     command: str
-    step: str
-    effect: Effect
-    lasting: bool
-
-    @property
-    def limit(self) -> float:
-        """DEPLOY_TIMEOUT, in seconds."""
-        return SHORT if self.effect in SILENT else LONG
+    what: str
+    limit: float = LONG  # DEPLOY_TIMEOUT, in seconds
+    lasting: bool = False  # the server could not be asked any more
+    codes: frozenset[int] = CODES
+    reported: bool = True  # it could write its report, and had the time for it
 
     def __str__(self) -> str:
-        after = ", and then nothing works" if self.lasting else ""
-        return f"{self.command}: {self.effect.value} at {self.step}{after}"
+        return f"{self.command}: {self.what}{', and then nothing works' * self.lasting}"
+
+
+def fault(command: str, step: str, effect: Effect, *, lasting: bool) -> Case:
+    """Something that goes wrong with a connection."""
+    limit = SHORT if effect in SILENT else LONG
+    codes = CODES | {12} if effect is Effect.GARBAGE else CODES  # a key that came damaged
+    return Case(command, f"{effect.value} at {step}", limit, lasting, codes)
 
 
 def problems(
@@ -54,24 +57,22 @@ def problems(
     found = [f"our own fault is shown: {shown[0]}" for shown in OURS.finditer(said)]
     if done.seconds > case.limit + AFTER + RESERVE:
         found.append(f"it took {done.seconds:.0f} s")
-    if done.code not in CODES:
+    if done.code not in case.codes:
         found.append(f"exit code {done.code}")
-    if done.code == 12 and case.effect is not Effect.GARBAGE:
-        found.append("12, though nothing was refused")
     if case.command in READS:
         return found + (["a command that only reads has changed something"] * (before != after))
     changed = (before.revision, before.exists) != (after.revision, after.exists)
     reached = (after.revision, after.exists) == (wanted, case.command != "destroy")
     if done.code in {0, 22} and not reached:
         found.append(f"{done.code}, but it is not there")
-    if done.code in {11, 12} and changed:
+    if done.code in UNCHANGED and changed:
         found.append(f"{done.code} says that nothing was changed")
     if done.code == 20 and reached and changed:
         found.append("20, but it was done")
     in_time = done.seconds < case.limit - 1
     if done.code == 21 and not case.lasting and in_time and not busy:
         found.append("21, though the server could be asked")
-    return found + _words(done, before, after, busy=busy)
+    return found + (_words(done, before, after, busy=busy) if case.reported else [])
 
 
 def _words(done: Done, before: State, after: State, *, busy: bool) -> list[str]:

@@ -24,6 +24,9 @@ class Kind(enum.Enum):
 
     SSH = "Faults of an ssh connection (Dokku)"
     HTTP = "Faults of HTTP (Heroku)"
+    MACHINES = "Full disks, missing directories, limits of the machine, logs that nobody reads"
+    KILLS_DOKKU = "Signals at random moments (Dokku)"
+    KILLS_HEROKU = "Signals at random moments (Heroku)"
     FORMS = "Secrets: forms and splits, into the log"
     SINKS = "Secrets: forms that a server prints, into all that a run writes"
     PARSERS = "Damaged texts for parsers"

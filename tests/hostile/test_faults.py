@@ -7,37 +7,15 @@ A few cases of a fixed seed here; all of them by `make hostile`.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from urllib.parse import urlsplit
+from collections.abc import Sequence
 
 import pytest
 
-from tests.hostile.proxy import Effect, FaultProxy
+from tests.hostile.proxy import Effect
 from tests.hostile.tally import Kind, Record
 from tests.hostile.worlds import COMMANDS, Dokku, Heroku, Trial
-from tests.standins.dokku.server import DokkuStandIn
-from tests.standins.heroku.server import HerokuStandIn
-from tests.support import Checkout
 
 EACH = 4  # effects at each step
-
-
-@pytest.fixture
-def dokku_world(dokku: DokkuStandIn, checkout: Checkout) -> Iterator[Dokku]:
-    with FaultProxy(dokku.host, dokku.port) as proxy:
-        yield Dokku(dokku, proxy, checkout)
-
-
-@pytest.fixture
-def heroku_world(tmp_path: Path) -> Iterator[Heroku]:
-    with HerokuStandIn(tmp_path / "heroku") as server:
-        server.create("hello")
-        with FaultProxy("127.0.0.1", urlsplit(server.url).port or 0) as proxy:
-            checkout = Checkout(tmp_path / "checkout", {"Procfile": "web: sleep 600\n"})
-            (tmp_path / "home").mkdir()
-            yield Heroku(server, proxy, checkout, tmp_path / "home")
-            server.platform.base = server.url
 
 
 Disturbance = tuple[str, Effect, bool]

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import random
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from tests.hostile import steps
-from tests.hostile.judge import READS, Case, State, problems
+from tests.hostile.judge import READS, Case, State, fault, problems
 from tests.hostile.proxy import Effect, FaultProxy, Step
 from tests.standins.dokku.server import DokkuStandIn
 from tests.standins.heroku.server import HerokuStandIn
-from tests.support import ROOT, Checkout, Done, run, settings_for, until
+from tests.support import ROOT, Checkout, Done, Run, settings_for, until
 
 REVIEW = "hello-topic"
 COMMANDS = ("deploy", "rollback", "plan", "history", "status", "destroy", "review")
@@ -153,7 +155,9 @@ class Trial:
         self._number = 0
         self.ready(again=False)
         before = world.calls()
+        started = time.monotonic()
         self.sure(self.command)
+        self.took = time.monotonic() - started  # seconds that it needs undisturbed
         self.count = world.calls() - before
         self.ready()
 
@@ -161,8 +165,12 @@ class Trial:
         """The steps that there are."""
         return list(self.world.steps(self.command, self.count))
 
-    def run(self, command: str, **more: str) -> Done:
+    def run(self, *words: str, through: Sequence[str] = (), **more: str) -> Done:
         """A command, as a job of the branch `topic`."""
+        return self.start(*words, through=through, **more).done()
+
+    def start(self, command: str, *rest: str, through: Sequence[str] = (), **more: str) -> Run:
+        """The same, not waited for."""
         checkout = self.world.checkout
         gitlab = {
             "GITLAB_CI": "true",
@@ -174,7 +182,7 @@ class Trial:
         env = {**self.world.env(), **gitlab, "REVIEW_APP_NAME": REVIEW, **more}
         if command not in {"review", "destroy"}:
             del env["REVIEW_APP_NAME"]
-        return run("ci-deploy", *command.split(), cwd=checkout.path, env=env)
+        return Run("ci-deploy", command, *rest, cwd=checkout.path, env=env, through=through)
 
     def sure(self, command: str) -> None:
         """A command, undisturbed."""
@@ -206,8 +214,27 @@ class Trial:
         self.world.checkout.commit(f"Commit {self._number}", {"noise": noise})
 
     def disturb(self, step: str, effect: Effect, *, lasting: bool) -> list[str]:
-        """What is wrong with how it took it."""
-        world, case = self.world, Case(self.command, step, effect, lasting)
+        """What is wrong with how it took a fault of the connection."""
+        proxy, case = self.world.proxy, fault(self.command, step, effect, lasting=lasting)
+        steps_now = self.world.steps(self.command, self.count)
+        struck = 0
+
+        def act(words: Sequence[str]) -> Done:
+            nonlocal struck
+            proxy.arm(steps_now[step], effect, lasting=lasting, seed=self._number)
+            done = self.run(*words, DEPLOY_TIMEOUT=f"{case.limit:.0f}")
+            struck = proxy.struck
+            return done
+
+        found = self.attempt(case, act, met=lambda: bool(struck))
+        return [f"{each}{'' if struck else ' (not met)'}" for each in found]
+
+    def attempt(
+        self, case: Case, act: Callable[[Sequence[str]], Done], met: Callable[[], bool]
+    ) -> list[str]:
+        """What is wrong with how the command took what `act` does to it, and with the next run;
+        `met` tells whether the disturbance came."""
+        world = self.world
         before = world.state(self.app)
         wanted = world.checkout.head
         if self.command == "rollback":
@@ -215,18 +242,16 @@ class Trial:
         if self.command == "destroy":
             wanted = ""
         self._number += 1
-        steps_now = world.steps(self.command, self.count)
-        world.proxy.arm(steps_now[step], effect, lasting=lasting, seed=self._number)
-        words = f"rollback {wanted}" if self.command == "rollback" else self.command
-        done = self.run(words, DEPLOY_TIMEOUT=f"{case.limit:.0f}")
+        words = ["rollback", wanted] if self.command == "rollback" else [self.command]
+        done = act(words)
         busy = world.busy()
-        struck = world.proxy.struck
+        undisturbed = not met()
         world.proxy.disarm()
         self.settle()
         found = problems(case, done, before, world.state(self.app), wanted, busy=busy)
-        if not struck and done.code and done.seconds < case.limit - 1:
+        if undisturbed and done.code and done.seconds < case.limit - 1:
             found.append(f"exit code {done.code}, undisturbed")
-        healed = self.run(words)
+        healed = self.run(*words)
         if healed.code:
             found.append(f"the next run: {healed.code}\n{healed.output}{healed.errors}")
         now = world.state(self.app)
@@ -237,7 +262,7 @@ class Trial:
             found.append(f"not healed: {now}")
         self.ready()
         text = f"{done.output}{done.errors}\n{done.report}"
-        return [f"{case}{'' if struck else ' (not met)'}: {each}\n{text}" for each in found]
+        return [f"{case}: {each}\n{text}" for each in found]
 
     def _previous(self, live: str) -> str:
         log = self.world.checkout.git("log", "--format=%H", "-2").split()

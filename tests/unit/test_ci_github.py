@@ -284,6 +284,14 @@ def test_what_others_have_written_stays(files: Files) -> None:
     assert files.summary.read_text().startswith("# Other\n## ")
 
 
+def test_output_that_cannot_be_written_keeps_no_other_from_it(files: Files) -> None:
+    files.output.mkdir()
+    with pytest.raises(OSError, match=r"^output: Is a directory$"):
+        files.write(Report(command="deploy", finished=True))
+    assert files.summary.read_text().startswith("## ")
+    assert json.loads((files.workspace / "deploy-report.json").read_text())["finished"] is True
+
+
 def test_summary_stays_below_one_mebibyte(files: Files) -> None:
     report = Report(command="deploy", message="é" * SUMMARY_LIMIT, finished=True)
     files.write(report)

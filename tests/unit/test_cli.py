@@ -18,7 +18,7 @@ import pytest
 from ci_deploy import __version__, cli, commands
 from ci_deploy.commands.options import OPTIONS
 from ci_deploy.commands.version import TOOLS
-from ci_deploy.errors import Refused, SettingsError, exit_codes
+from ci_deploy.errors import Refused, ToolMissing, exit_codes
 from ci_deploy.process.cancellation import Cancellation
 from ci_deploy.run.context import private_dir
 
@@ -317,5 +317,6 @@ def test_machine_without_a_directory_for_temporary_files_is_told_what_to_add(
         raise FileNotFoundError
 
     monkeypatch.setattr("tempfile.gettempdir", nowhere)
-    with contextlib.ExitStack() as cleanup, pytest.raises(SettingsError, match="--tmpfs /tmp"):
+    with contextlib.ExitStack() as cleanup, pytest.raises(ToolMissing) as raised:
         private_dir(cleanup)
+    assert "--tmpfs /tmp" in raised.value.hint

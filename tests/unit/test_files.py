@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,3 +86,27 @@ def test_mounted_secrets_may_be_links(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("x")
     (tmp_path / "link").symlink_to("data")
     assert files.read(tmp_path / "link") == b"x"
+
+
+FULL = """
+import resource, sys
+from ci_deploy import files
+resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
+try:
+    getattr(files, sys.argv[1])(sys.argv[2], b"new" * 500)
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+@pytest.mark.parametrize("way", ["write", "append"])
+def test_full_disk_leaves_what_was_there(way: str, tmp_path: Path) -> None:
+    """Half of an entry in GITHUB_OUTPUT fails the step after a live deploy, half a line of
+    `deploy.env` is a wrong value."""
+    path = tmp_path / "named"
+    before = "old\n" * (300 if way == "write" else 200)
+    path.write_text(before)
+    argv = [sys.executable, "-c", FULL, way, str(path)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout == "File too large\n"
+    assert path.read_text() == before

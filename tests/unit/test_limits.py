@@ -10,6 +10,7 @@ import pytest
 
 from ci_deploy.errors import Refused, ToolMissing
 from ci_deploy.process.limits import named
+from ci_deploy.process.program import CommandFailed, Result
 
 EARLY = """
 import os, signal, sys
@@ -38,7 +39,9 @@ def test_cancel_while_we_import_ends_the_run_in_words(signum: int, code: int) ->
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (OSError(errno.ENOSPC, "No space left on device"), "more disk"),
+        (OSError(errno.ENOSPC, "No space left on device"), "TMPDIR"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "Free some space"),
+        (OSError(errno.EROFS, "Read-only file system"), "that can be written to"),
         (OSError(errno.EMFILE, "Too many open files"), "ulimit -n"),
         (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), "--pids-limit"),
         (RuntimeError("can't start new thread"), "--pids-limit"),
@@ -51,6 +54,22 @@ def test_limit_of_the_machine_is_named_and_is_no_bug_of_ours(error: Exception, w
     known = named(error)
     assert isinstance(known, ToolMissing)
     assert words in known.hint
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("fatal: write error: No space left on device", "no space is left"),
+        ("error: cannot create async thread: Resource temporarily unavailable", "processes"),
+        ("remote: error: No space left on device", ""),
+        ("fatal: no such path", ""),
+    ],
+)
+def test_limit_that_git_has_met_is_named_and_not_that_of_a_server(line: str, words: str) -> None:
+    """It was 20, "git failed with exit code 128" (faults J13)."""
+    result = Result(("git", "cat-file"), 128, err=f"{line}\nfatal: it failed".encode())
+    with pytest.raises(ToolMissing if words else CommandFailed, match=words or "exit code 128"):
+        result.answered((0,))
 
 
 def test_other_errors_stay_what_they_are() -> None:

@@ -84,6 +84,14 @@ class CIContext(NamedTuple):
         return f"{self.project_url}{self.compare_path}{old}...{new}"
 
 
+class Output(NamedTuple):
+    """A file for other jobs and for people; `added` to what is there, as the platform wants it."""
+
+    path: Path
+    data: bytes
+    added: bool = False
+
+
 class CI(ABC):
     """One platform: its variables, its log commands, its files."""
 
@@ -128,7 +136,20 @@ class CI(ABC):
         """A line that the platform shows on its overview; empty where it has none."""
         return ""
 
-    def write(self, report: Report) -> None:
-        """Write the outputs. Raises OSError, which is only a warning to the caller."""
+    def outputs(self, report: Report) -> list[Output]:
+        """The files to write, in this order."""
         text = json.dumps(report.as_json(), indent=2) + "\n"
-        files.write(self.context.workspace / REPORT_FILE, text.encode())
+        return [Output(self.context.workspace / REPORT_FILE, text.encode())]
+
+    def write(self, report: Report) -> None:
+        """Write the outputs, each whatever becomes of the others. Raises OSError that names those
+        that could not be written, which is only a warning to the caller."""
+        failed: dict[str, list[str]] = {}
+        for output in self.outputs(report):
+            try:
+                (files.append if output.added else files.write)(output.path, output.data)
+            except OSError as error:
+                failed.setdefault(error.strerror or str(error), []).append(output.path.name)
+        if failed:
+            reasons = "; ".join(f"{', '.join(names)}: {why}" for why, names in failed.items())
+            raise OSError(reasons)

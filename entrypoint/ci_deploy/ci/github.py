@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ci_deploy import files
-from ci_deploy.ci.base import CI, CIContext
+from ci_deploy.ci.base import CI, CIContext, Output
 from ci_deploy.settings.lines import from_json
 
 if TYPE_CHECKING:
@@ -130,14 +130,15 @@ class GitHub(CI):
         name = _data(title).replace(":", "%3A").replace(",", "%2C")
         return f"::{level} title={name}::{_data(message)}"
 
-    def write(self, report: Report) -> None:
+    def outputs(self, report: Report) -> list[Output]:
+        found = list[Output]()
         if report.finished and (path := self.environ.get("GITHUB_OUTPUT")):
-            files.append(
-                path, "".join(map(_heredoc, report.outputs().items())).encode(errors="replace")
-            )
+            entries = "".join(map(_heredoc, report.outputs().items()))
+            found.append(Output(Path(path), entries.encode(errors="replace"), added=True))
         if report.finished and (path := self.environ.get("GITHUB_STEP_SUMMARY")):
-            files.append(path, _capped(report.summary().encode(errors="replace")))
-        super().write(report)  # last: the workspace may be read-only
+            summary = _capped(report.summary().encode(errors="replace"))
+            found.append(Output(Path(path), summary, added=True))
+        return [*found, *super().outputs(report)]
 
 
 def _payload(path: str) -> dict[str, Any]:

@@ -13,8 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from ci_deploy import files
-from ci_deploy.ci.base import CI, CIContext
+from ci_deploy.ci.base import CI, CIContext, Output
 
 if TYPE_CHECKING:
     from ci_deploy.report.outputs import Report
@@ -85,15 +84,18 @@ class GitLab(CI):
     def section_end(self, name: str) -> str:
         return f"\x1b[0Ksection_end:{int(time.time())}:ci_deploy_{name}\r\x1b[0K"
 
-    def write(self, report: Report) -> None:
+    def outputs(self, report: Report) -> list[Output]:
         folder = self.context.workspace
-        files.write(folder / DOTENV, _dotenv(report))
-        super().write(report)
+        dotenv = _dotenv(report)  # first, since it may add a warning to the report
         links = [
             {"external_link": {"label": label, "url": url}} for label, url in report.links.items()
         ]
-        files.write(folder / ANNOTATIONS, json.dumps({"ci-deploy": links}).encode())
-        files.write(folder / JUNIT, _junit(report))
+        return [
+            Output(folder / DOTENV, dotenv),
+            *super().outputs(report),
+            Output(folder / ANNOTATIONS, json.dumps({"ci-deploy": links}).encode()),
+            Output(folder / JUNIT, _junit(report)),
+        ]
 
 
 def _open_request(environ: Mapping[str, str]) -> str:
@@ -164,6 +166,8 @@ def _seconds_left(timeout: str, started: str) -> float | None:
     try:
         since = time.time() - datetime.fromisoformat(started).timestamp()
     except ValueError:
+        since = 0.0
+    if not 0 <= since < int(timeout):  # a job is never that old: this machine's clock is wrong
         since = 0.0
     spare = min(SPARE_SECONDS, int(timeout) / 4)
     return max(1.0, int(timeout) - since - spare)

@@ -17,7 +17,8 @@ from ci_deploy.ci.checkouts import Checkout
 from ci_deploy.ci.origin import SAFE, configured
 from ci_deploy.errors import Problem, SettingsError, Unreachable
 from ci_deploy.git import blobs, revision
-from ci_deploy.process.program import Command, Result
+from ci_deploy.process import limits
+from ci_deploy.process.program import Command, CommandFailed, Result
 from ci_deploy.process.programs import ALWAYS
 from ci_deploy.process.runner import Runner
 
@@ -27,6 +28,14 @@ PARTIAL = "is partial, and the rest"
 FETCH_TIMEOUT = 600.0  # seconds; a big history takes its time
 
 ENVIRON = ALWAYS["git"]
+
+
+def make(runner: Runner, folder: Path, *options: str) -> None:
+    """An empty bare repository of ours. Raises ToolMissing where there is no room for it."""
+    try:
+        runner.read(["git", "init", "--quiet", "--bare", *options, str(folder)], env=ENVIRON)
+    except CommandFailed as error:
+        raise limits.full(folder.parent) or error from None
 
 
 class Repository:
@@ -57,17 +66,14 @@ class Repository:
         )  # fmt: skip
         lines = found.text.splitlines()
         if len(lines) < 3 and optional:
-            self._runner.read(["git", "init", "--quiet", "--bare", str(self._dir)], env=ENVIRON)
+            make(self._runner, self._dir)
             return
         if len(lines) < 3:
             raise self.checkout.none_there(found.errors, inputs=self._ci.inputs)
         self._common = common = (self.checkout.path / lines[0]).resolve()
         self._git_dir = Path(lines[1])  # a worktree has a HEAD of its own
         self.head = lines[3] if len(lines) > 3 else ""
-        self._runner.read(
-            ["git", "init", "--quiet", "--bare", f"--object-format={lines[2]}", str(self._dir)],
-            env=ENVIRON,
-        )
+        make(self._runner, self._dir, f"--object-format={lines[2]}")
         (self._dir / "objects/info/alternates").write_text(f"{common / 'objects'}\n")
         (self._dir / "info").mkdir(exist_ok=True)  # this file overrides those of a revision
         (self._dir / "info/attributes").write_text("* -export-ignore -export-subst\n")

@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
 import resource
+from collections.abc import Iterable
+from pathlib import Path
 
 from ci_deploy.errors import Ending, ToolMissing
+
+ROOM = 64 * 1024  # bytes that a repository of ours takes at the least
+FULL = "Free some space there, or set TMPDIR to a directory with more."
+# What programs say of errors that are this machine's; what a server says begins with `remote:`.
+SAID = {
+    code: os.strerror(code)
+    for code in (
+        errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG,
+        errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN,
+    )
+}  # fmt: skip
 
 
 def named(error: Exception) -> Exception:
@@ -13,24 +28,55 @@ def named(error: Exception) -> Exception:
     if isinstance(error, Ending) or not (found := _limit(error)):
         return error
     what, how = found
-    return ToolMissing(f"this machine does not allow us {what}.", hint=f"Raise the limit: {how}.")
+    return ToolMissing(f"{what}.", hint=how)
+
+
+def said(lines: Iterable[str]) -> ToolMissing | None:
+    """The limit that a program of ours has met, in its own words."""
+    for line in lines:
+        for code, text in SAID.items():
+            ours = not line.startswith("remote:")
+            if ours and re.search(rf"\b{re.escape(text)}\b", line):
+                what, how = _limit(OSError(code, text)) or (text, "")
+                return ToolMissing(f"{what}.", hint=how, lines=(line,), shown=False)
+    return None
+
+
+def full(folder: Path) -> ToolMissing | None:
+    """Whether next to nothing can be written there any more: git does not always say why."""
+    found = os.statvfs(folder)
+    if found.f_bavail * found.f_frsize >= ROOM and (found.f_favail or not found.f_files):
+        return None
+    what, how = _limit(OSError(errno.ENOSPC, "")) or ("", "")
+    return ToolMissing(f"{what}.", hint=how)
 
 
 def _limit(error: Exception) -> tuple[str, str] | None:
+    """What is wrong, and what to do."""
     code = error.errno if isinstance(error, OSError) else None
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     memory = resource.getrlimit(resource.RLIMIT_AS)[0]
+    size = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     no_thread = "can't start new thread" in str(error)  # it needs memory, too
     if code in {errno.EMFILE, errno.ENFILE}:
-        return f"more than {files} open files", "`ulimit -n 1024`"
+        return _allowed(f"more than {files} open files", "`ulimit -n 1024`")
     if no_thread and memory != resource.RLIM_INFINITY:
-        return f"more memory than {memory // 1024} KiB", "`ulimit -v unlimited`"
+        return _allowed(f"more memory than {memory // 1024} KiB", "`ulimit -v unlimited`")
     if code == errno.EAGAIN or no_thread:
-        return "more processes or threads", "`docker run --pids-limit 100`, `ulimit -u`"
+        return _allowed("more processes or threads", "`docker run --pids-limit 100`, `ulimit -u`")
     # Without memory the interpreter may lose the very error that tells it.
     lost = isinstance(error, SystemError) and memory != resource.RLIM_INFINITY
     if code == errno.ENOMEM or isinstance(error, MemoryError) or lost:
-        return "more memory", "`docker run --memory 256m`, `ulimit -v unlimited`"
-    if code == errno.ENOSPC:
-        return "more space in the directory for temporary files", "more disk, or TMPDIR elsewhere"
+        return _allowed("more memory", "`docker run --memory 256m`, `ulimit -v unlimited`")
+    if code == errno.EFBIG and size != resource.RLIM_INFINITY:
+        return _allowed(f"files of more than {size // 1024} KiB", "`ulimit -f unlimited`")
+    if code in {errno.ENOSPC, errno.EDQUOT}:
+        return "no space is left for temporary files", FULL
+    if code == errno.EROFS:
+        what = "the directory for temporary files is read-only"
+        return what, "Set TMPDIR to a directory that can be written to."
     return None
+
+
+def _allowed(what: str, how: str) -> tuple[str, str]:
+    return f"this machine does not allow us {what}", f"Raise the limit: {how}."

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from ci_deploy.errors import DeployFailed, OutcomeUnknown, ToolMissing, Unreachable
+from ci_deploy.process import limits
 
 Stdin = bytes | int | Path  # a descriptor is closed when the program has it
 Timeout = float | Callable[[], float]  # seconds, or what tells when, and may change its mind
@@ -87,12 +88,14 @@ class Result(NamedTuple):
         return self.err.decode(errors="replace").strip()
 
     def answered(self, ok: Sequence[int] | None) -> None:
-        """Raises Unreachable or CommandFailed when a question was not answered well."""
+        """Raises Unreachable or CommandFailed when a question was not answered well, ToolMissing
+        where git has met a limit of this machine."""
         if self.timed_out:
             message = f"{self.argv[0]} did not answer within {self.seconds:.0f} s."
             raise Unreachable(message)
         if ok is not None and self.exit_code not in ok:
-            raise CommandFailed(self)
+            failed = CommandFailed(self)
+            raise (limits.said(failed.lines) if self.argv[0] == "git" else None) or failed
 
 
 class CommandFailed(DeployFailed):

@@ -17,6 +17,7 @@ ALWAYS: Mapping[str, Mapping[str, str]] = {
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ADVICE": "0",
         "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TEMPLATE_DIR": "",  # `git init` would copy fourteen files that nobody reads
     },
     "heroku": {
         "DISABLE_TELEMETRY": "true",

@@ -47,7 +47,9 @@ def write(ctx: Context) -> None:
     try:
         ctx.ci.write(report)
     except OSError as error:
-        ctx.console.warning(f"an output could not be written: {error}")
+        warning = f"an output could not be written: {error}"
+        if warning not in ctx.console.warnings:  # they are written at the start and at the end
+            ctx.console.warning(warning)
     if report.finished:
         for warning in report.warnings[known:]:
             ctx.console.indent(f"! {warning}", style.YELLOW)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.errors import ToolMissing
+from ci_deploy.process.child import close
 from ci_deploy.run.events import Event
 from ci_deploy.run.outbox import Outbox
 from ci_deploy.settings import parsers as values
@@ -19,7 +20,7 @@ from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import suggestion, words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ci_deploy.ci.base import CI, CIContext
     from ci_deploy.git.repository import Repository
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 GUARDS = ("freeze", "fork", "untrusted")
 SOCKET_ROOM = 60  # bytes of the private directory's path: control sockets have at most 90
+SPARE = 8  # descriptors that removing it takes, whatever has used up all others
 
 
 def guards(text: str) -> tuple[str, ...]:
@@ -247,11 +249,27 @@ def private_dir(cleanup: ExitStack) -> Path:
     try:
         base = tempfile.gettempdir()
     except FileNotFoundError:
-        reason = "no directory for temporary files can be written to."
-        remedy = "With `docker run --read-only`, add `--tmpfs /tmp`."
-        raise SettingsError(Problem("the machine", reason, "", remedy)) from None
+        reason = f"no directory for temporary files can be written to{_why()}."
+        hint = "Free some space or set TMPDIR; with `docker run --read-only`, add `--tmpfs /tmp`."
+        raise ToolMissing(reason, hint=hint) from None
     if len(os.fsencode(base)) > SOCKET_ROOM - len("/ci-deploy-12345678"):
         base = "/tmp"  # noqa: S108 - mkdtemp makes a directory of ours in it
+    spare = [os.open(os.devnull, os.O_RDONLY) for _ in range(SPARE)]
     path = Path(tempfile.mkdtemp(prefix="ci-deploy-", dir=base))
-    cleanup.callback(shutil.rmtree, path, ignore_errors=True)
+    cleanup.callback(_remove, path, spare)
     return path
+
+
+def _why() -> str:
+    try:
+        with tempfile.TemporaryFile(dir="/tmp") as file:
+            file.write(b"x")
+            file.flush()
+    except OSError as error:
+        return f" (/tmp: {error.strerror})"
+    return ""
+
+
+def _remove(path: Path, spare: Sequence[int]) -> None:
+    close(*spare)
+    shutil.rmtree(path, ignore_errors=True)

@@ -29,6 +29,7 @@ from ci_deploy.net.ssh.host_key_types import HostKeyTypes
 from ci_deploy.net.ssh.host_keys import HostKeys, Offer, WrongHostKey, host_keys, mismatch
 from ci_deploy.net.ssh.keys import PrivateKey, private_key
 from ci_deploy.net.ssh.server import Server
+from ci_deploy.process import limits
 from ci_deploy.process.child import Child, drain
 from ci_deploy.process.program import Command, Stdin
 from ci_deploy.process.runner import Runner
@@ -155,10 +156,7 @@ class Ssh:
 
     def ready(self, server: Server, *, again: bool = True) -> None:
         """Wait for the connection; connecting is tried again (not by `doctor`, which tells what is
-        there now), signing on is not.
-
-        Raises Unreachable, Unauthorized.
-        """
+        there now), signing on is not. Raises Unreachable, Unauthorized."""
         from ci_deploy.net.retry import retry
 
         def attempt() -> None:
@@ -252,6 +250,8 @@ class Ssh:
         """The words of ssh, turned into what the user has to do."""
         lines = tuple(line for line in text.splitlines() if line.strip())
         last = lines[-1] if lines else "ssh gave no reason"
+        if limit := limits.said([last]):
+            return limit
         if "KnownHostsCommand failed" in text:
             hint = "With `--cap-drop ALL` run as another user than root: `docker run --user 1000`."
             return ToolMissing(f"ssh cannot run its check of host keys here: {last}", hint=hint)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ci_deploy.ci.origin import HELPER, SAFE, configured
 from ci_deploy.errors import DOCS, DeployError, DeployFailed, Unauthorized, Unreachable
-from ci_deploy.git.repository import ENVIRON
+from ci_deploy.git.repository import ENVIRON, make
 from ci_deploy.run.context import Context
 
 TIMEOUT = 60.0  # seconds for a question
@@ -78,7 +78,7 @@ class Remote:
     def _git(self) -> list[str]:
         folder = self._ctx.private_dir / "heroku.git"
         if not Path(folder, "HEAD").exists():
-            self._ctx.runner.read(["git", "init", "--quiet", "--bare", str(folder)], env=ENVIRON)
+            make(self._ctx.runner, folder)
         return ["git", f"--git-dir={folder}"]
 
 
