@@ -219,7 +219,7 @@ def test_booleans_are_everybodys_words(text: str, value: bool) -> None:
         ("METHOD", "x", "`x` is not one of auto, push, image."),
         ("APP_NAME", "My App", "`My App` is not valid; an example: `my-app`."),
         ("CONFIG", "A=1\nB", "line 2 is not `NAME=value`."),
-        ("SECONDS", "10m", "`10m` is not a whole number without a unit."),
+        ("SECONDS", "10m", "`10m` is not a whole number: leave out the unit."),
     ],
 )
 def test_wrong_values_are_told_with_their_origin(name: str, value: str, reason: str) -> None:

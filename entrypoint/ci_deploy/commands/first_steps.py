@@ -70,8 +70,8 @@ def _dokku(wish: Wish, host: str) -> list[str]:
                 f"{root} dokku {kind}:link {name} {app}",
             ]
     if wish.services:
-        lines += ["(each app gets its address, like DATABASE_URL; what else it needs, like"]
-        lines += ["RAILS_MASTER_KEY, is set there by `dokku config:set`, or by APP_CONFIG)"]
+        lines += ["(each app gets their addresses, like DATABASE_URL; what else it needs, like its"]
+        lines += ["secret key, is set there by `dokku config:set`, or by APP_CONFIG)"]
     return [*lines, f"{root} {FINGERPRINT}"]
 
 

@@ -33,7 +33,7 @@ def boolean(text: str) -> bool:
 def number(text: str) -> int:
     """A whole number, not negative."""
     if not (text.isascii() and text.isdecimal()):
-        unit = " without a unit" if re.fullmatch(r"\d+ *[A-Za-z]+", text) else ""
+        unit = ": leave out the unit" if re.fullmatch(r"\d+ *[A-Za-z]+", text) else ""
         message = f"`{text}` is not a whole number{unit}."
         raise ValueError(message)
     return int(text)
