@@ -39,7 +39,7 @@ test: $(VENV)/.dev machine image ## everything, from setting itself up to real r
 	@$(PYTEST) -q --cache-clear -n 4 --dist worksteal --durations=15 tests; code=$$?; \
 	  [ $$code != 1 ] || exec $(BIN)/python -m tests.again; exit $$code
 
-bench: $(VENV)/.dev ## measure, and write docs/performance.md: half an hour on a quiet machine
+bench: $(VENV)/.dev ## measure, and write docs/performance.md: an hour on a quiet machine
 	@$(BIN)/python -m bench
 
 soak: $(VENV)/.dev machine image ## long forms of property tests: a quarter of an hour, with their figures

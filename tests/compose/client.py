@@ -1,7 +1,8 @@
 """A client that never pauses, run on a Docker host: eight connections to each port until it is told
-to stop, kept and not, GET and POST. Prints `port requests GETs-failed POSTs-failed why` of each."""
+to stop, kept and not, GET and POST, fast and slow. Prints a line of JSON for each port."""
 
 import http.client
+import json
 import sys
 import threading
 import time
@@ -10,13 +11,15 @@ from pathlib import Path
 
 asked: Counter[str] = Counter()
 failed: Counter[str] = Counter()
-why: dict[str, str] = {}
+last: dict[str, float] = {}  # when one was answered
+away: dict[str, float] = {}  # the longest that none was, in seconds
+why: dict[str, Counter[str]] = {}
 
 
 def ask(port: str, number: int, stop: Path) -> None:
     """One connection after the other, or the same for ever."""
     post, keep, slow = number % 2, number % 4 < 2, number > 5
-    connection = None
+    method, connection = "POST" if post else "GET", None
     while not stop.exists():
         asked[port] += 1
         try:
@@ -25,22 +28,26 @@ def ask(port: str, number: int, stop: Path) -> None:
             )
             headers = {} if keep else {"Connection": "close"}
             body = b"x" * 100 if post else None
-            connection.request("POST" if post else "GET", "/slow" if slow else "/", body, headers)
+            connection.request(method, "/slow" if slow else "/", body, headers)
             answer = connection.getresponse()
             text = answer.read()
             assert answer.status == 200, f"{answer.status} {text[:100]!r}"
+            now = time.monotonic()
+            away[port], last[port] = max(away[port], now - last[port]), now
             if not keep or answer.will_close:
                 connection.close()
                 connection = None
         except Exception as error:  # noqa: BLE001 - whatever it is, a client has seen it
-            failed[f"{'POST' if post else 'GET'} {port}"] += 1
-            why[port] = f"{'POST' if post else 'GET'} {'kept' if keep else 'new'}: {error!r}"
+            failed[f"{method} {port}"] += 1
+            why[port][f"{method} {'kept' if keep else 'new'}: {error!r}"] += 1
             connection = None
         time.sleep(0.05)
 
 
 def main(stop: str, *ports: str) -> None:
     """All of them at once."""
+    for port in ports:
+        last[port], away[port], why[port] = time.monotonic(), 0.0, Counter()
     threads = [
         threading.Thread(target=ask, args=(port, number, Path(stop)))
         for port in ports
@@ -51,7 +58,8 @@ def main(stop: str, *ports: str) -> None:
     for thread in threads:
         thread.join()
     for port in ports:
-        print(port, asked[port], failed[f"GET {port}"], failed[f"POST {port}"], why.get(port, ""))
+        gets, posts = failed[f"GET {port}"], failed[f"POST {port}"]
+        print(json.dumps([port, asked[port], gets, posts, away[port], dict(why[port])]))
 
 
 main(*sys.argv[1:])

@@ -11,10 +11,13 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
-from tests.compose.app import App
+from tests.compose.app import LABEL, App
 from tests.support import until
 
 GOOD = ["good1", "good2", "good3", "good4"]
@@ -22,8 +25,9 @@ BROKEN = ["bad1", "crash1"]
 REPLICAS = 2
 
 # What is killed, on how many hosts, and how often in `make soak`.
-# `beside`: the program, of an app that is replaced without a gap (start-first).
-KINDS = [("job", 1, 30), ("job", 2, 10), ("program", 1, 20), ("host", 1, 10), ("beside", 1, 40)]
+# `beside`: the program, of an app that is replaced without a gap (start-first); or its job.
+KINDS = [("job", 1, 30), ("job", 2, 10), ("program", 1, 20), ("host", 1, 10)]
+KINDS += [("beside", 1, 40), ("beside job", 1, 40)]
 BESIDE = ", update_config: {order: start-first, monitor: 0s}"
 ONCE = [pytest.param(kind, hosts, 1) for kind, hosts, _ in KINDS]
 ALL = [pytest.param(*kind, marks=pytest.mark.soak) for kind in KINDS]
@@ -37,8 +41,10 @@ class Trials:
         self.choose = choose
         self.live = "good1"
         self.ends: Counter[str] = Counter()
+        self.beside = kind.startswith("beside")
+        self.fewest = REPLICAS  # that were healthy, of an app that is to be there all the time
         # Restarted by the engine when the host comes up again, as apps usually are.
-        more = BESIDE if kind == "beside" else ""
+        more = BESIDE if self.beside else ""
         app.write(f"{app.small}    restart: unless-stopped\n    deploy: {{replicas: 2{more}}}\n")
         done = app.deploy("good1")
         assert done.code == 0, done.output
@@ -46,6 +52,31 @@ class Trials:
 
     def once(self, kind: str) -> None:
         """Begin a deploy, kill at some moment, look."""
+        with self._serving() if self.beside else nullcontext():
+            self._kill(kind)
+
+    @contextmanager
+    def _serving(self) -> Iterator[None]:
+        """At no moment, until the next run has ended, is there nobody who serves."""
+        host, stop = self.app.hosts[0], f"/tmp/stop-{self.app.name}"
+        healthy = f"/usr/bin/docker ps -q --filter {LABEL}.project={self.app.name}"
+        loop = (
+            f"rm -f {stop}; while [ ! -e {stop} ]; do "
+            f"if each=$({healthy} --filter health=healthy); then echo $each | wc -w; fi; "
+            "sleep 0.2; done"
+        )
+        with ThreadPoolExecutor(1) as pool:
+            counting = pool.submit(host.root, "sh", "-c", loop)
+            try:
+                yield
+            finally:
+                host.root("touch", stop)
+                counts = [int(each) for each in counting.result().split()]
+        assert counts
+        assert min(counts) > 0, f"nobody served for {counts.count(0)} of {len(counts)} looks"
+        self.fewest = min(self.fewest, *counts)
+
+    def _kill(self, kind: str) -> None:
         choose, app = self.choose, self.app
         broken = choose.random() < 1 / 3
         tag = choose.choice(BROKEN if broken else [each for each in GOOD if each != self.live])
@@ -54,7 +85,7 @@ class Trials:
         with_job = choose.random() < 0.5
         running = app.start(tag)
         time.sleep(after)
-        if kind == "job" or (kind in {"program", "beside"} and with_job):
+        if kind.endswith("job") or (kind in {"program", "beside"} and with_job):
             running.signal(signal.SIGKILL)
         if kind in {"program", "beside"}:
             app.hosts[0].kill_runs(*(["docker-compose"] if choose.random() < 0.5 else []))
@@ -62,13 +93,13 @@ class Trials:
             app.hosts[0].kill()
             time.sleep(0.2)
             app.hosts[0].start()
-        if kind == "beside":
+        if self.beside:
             serving = app.versions()
             assert len(serving) >= REPLICAS, f"after {after:.1f} s of {tag}: {serving}"
         done = running.done(timeout=240)
         self._settle()
         moment = f"{kind} after {after:.1f} s of {tag} (exit code {done.code})"
-        if kind == "job":  # no next run is needed
+        if kind.endswith("job"):  # no next run is needed
             self._proven({self.live} | (set() if broken else {tag}), moment)
             self.ends["new" if app.current().startswith(f"{tag}-") else "old"] += 1
         else:
@@ -128,4 +159,6 @@ def test_one_proven_release_runs_whatever_was_killed(
     for _ in range(count):
         trials.once(kind)
     ends = ", ".join(f"{end}: {number}" for end, number in sorted(trials.ends.items()))
-    print(f"{count} kills of the {kind}, {hosts} hosts: {ends}; all healed", file=sys.stderr)
+    served = f"; at the least {trials.fewest} served" if trials.beside else ""
+    told = f"{count} kills of the {kind}, {hosts} hosts: {ends}; all healed{served}"
+    print(told, file=sys.stderr)

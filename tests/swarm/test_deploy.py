@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,57 @@ def test_one_deploy_at_a_time_and_one_that_is_killed_is_finished(live: App) -> N
     assert live.outcomes()[0] == "live"
     assert live.run("rollback").code == 0
     assert live.tags() == ["good1"]
+
+
+@pytest.mark.long
+def test_log_and_report_say_what_a_client_saw_of_the_update(app: App) -> None:
+    """`stop-first`, so that somebody is not answered; of a first deploy there is nothing to say.
+
+    Takes half a minute: four deploys. (faults H9)"""
+    serve = 'command: ["sh", "-c", "touch /ok /index.html; exec httpd -f -h / -p 80"]'
+    text = app.file().replace("start-first", "stop-first")
+    port = "ports: [{target: 80, published: 8123, mode: host}]"
+    app.write(text.replace("    healthcheck:", f"    {serve}\n    {port}\n    healthcheck:"))
+    url = f"http://{app.hosts[0].address}:8123/index.html"
+    first = app.deploy("good1", HEALTHCHECK_URL=url)
+    assert first.code == 0, first.output
+    assert first.report["client"] == ""
+    app.checkout.commit("Next")
+    second = app.deploy("good2", HEALTHCHECK_URL=url)
+    assert second.code == 0, second.output
+    seen = second.report["client"]
+    assert re.match(r"not answered for [\d.]+ s during the switch: \d+ of \d+ requests", seen)
+    assert f"{url}: {seen}" in second.output
+    app.checkout.commit("One more")
+    planned = app.run("plan", DEPLOY_TAG="good3", HEALTHCHECK_URL=url)
+    assert f"At the last deploy: {seen}." in planned.output
+    always = f"http://{app.registry.address}/"
+    third = app.deploy("good3", HEALTHCHECK_URL=always)
+    assert third.code == 0, third.output
+    assert re.match(r"\d+ requests during the switch, 0 failed", third.report["client"])
+    app.checkout.commit("The last")
+    never = app.deploy("good4", HEALTHCHECK_URL=f"{always}v2/", HEALTHCHECK_TIMEOUT="1")
+    assert never.code == 22, never.output
+    assert "/v2/ answers 401 before the switch, so what clients see is not" in never.output
+    assert never.report["client"] == ""
+
+
+@pytest.mark.long
+def test_rollback_by_hand_is_seen_and_a_replica_without_a_place_is_no_success(live: App) -> None:
+    """Whatever the engine was told by others, what its tasks are is said.
+
+    Takes half a minute: three updates, one of which has to be given up."""
+    assert live.deploy("good2").code == 0
+    live.docker("service", "rollback", "--quiet", f"{live.name}_app")
+    assert live.tags() == ["good1"]
+    assert "runs good1-" in live.run("status").output
+    again = live.deploy("good2")
+    assert again.code == 0, again.output
+    assert live.tags() == ["good2"]
+    place = "replicas: 2\n      placement: {max_replicas_per_node: 1}\n      endpoint_mode"
+    live.write(live.file().replace("endpoint_mode", place).replace("start-first", "stop-first"))
+    done = live.deploy("good3", COMPOSE_HEALTH_TIMEOUT="10")
+    assert done.code == 21, done.output
+    assert "1 of 2 tasks run good3-" in done.output
+    assert "no suitable node (max replicas per node limit exceed" in done.output
+    assert live.tags() == ["good3"]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ci_deploy.errors import DeployError, Problem, SettingsError, Unreachable, together
 from ci_deploy.layers.providers.compose.facts import HostFacts, ReviewDir, read_facts, review_dir
+from ci_deploy.layers.providers.docker.client import ASKING
 from ci_deploy.layers.providers.docker.files import digest
 from ci_deploy.layers.providers.docker.release import tar
 from ci_deploy.net.ssh.client import Ssh, quoted
@@ -39,8 +40,8 @@ STAGE_TIMEOUT = 300.0  # seconds; what is uploaded is small, but a registry may 
 @cache
 def host_program() -> tuple[str, bytes]:
     """What runs on the hosts, and its name there, which says which version it is."""
-    folder = Path(__file__).with_name("host")
-    text = "".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.sh")))
+    own = sorted(Path(__file__).with_name("host").glob("*.sh"))
+    text = "".join(path.read_text(encoding="utf-8") for path in (own[0], ASKING, *own[1:]))
     return f"runner-{hashlib.sha256(text.encode()).hexdigest()[:12]}.sh", text.encode()
 
 

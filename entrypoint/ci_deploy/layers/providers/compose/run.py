@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,12 +14,12 @@ from ci_deploy.layers.providers.compose.hosts import Host, Hosts
 from ci_deploy.layers.providers.compose.outcome import failure
 from ci_deploy.layers.providers.compose.settings import ComposeSettings
 from ci_deploy.layers.providers.compose.watch import End, Watch
+from ci_deploy.layers.providers.docker.client import client_url
 from ci_deploy.layers.providers.docker.login import Login
 from ci_deploy.layers.providers.docker.release import deployment_facts, members, tar
 from ci_deploy.run.context import Context
 from ci_deploy.state import Ran
 
-ASKED = re.compile(r"https?://[\w.:\[\]{}-]+(/[^\s\"'\\?@#]*)?")
 KEEP = 5  # releases that were live
 URL_TIMEOUT = 60  # seconds for COMPOSE_CHECK_URL, unless COMPOSE_HEALTH_TIMEOUT says otherwise
 
@@ -138,7 +137,9 @@ class HostRun:
             "steady": wanted.steady,
             "health_timeout": wanted.health_timeout,
             "url": wanted.check_url.replace("{host}", host.server.bracketed),
-            "client_url": self._client_url(host),
+            "client_url": client_url(
+                wanted.check_url or self._ctx.health_url, host.server.bracketed
+            ),
             "url_timeout": wanted.health_timeout or URL_TIMEOUT,
             "min_free": wanted.min_free,
             "refuse_outdated": "yes" if core.refuse_outdated else "no",
@@ -151,12 +152,6 @@ class HostRun:
             "keep": KEEP,
         }
         return "".join(f"{key} {value}\n" for key, value in values.items())
-
-    def _client_url(self, host: Host) -> str:
-        """What the host asks while it switches: what it asks anyway, else HEALTHCHECK_URL. Not one
-        with a query, in which there may be a token: the host's other users can see it."""
-        url = self._wanted.check_url or self._ctx.health_url
-        return url.replace("{host}", host.server.bracketed) if ASKED.fullmatch(url) else ""
 
     # --- follow ---
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 from ci_deploy.errors import (
     DeployError,
@@ -20,11 +21,12 @@ from ci_deploy.errors import (
     Unreachable,
     together,
 )
+from ci_deploy.layers.providers.docker.client import ASKING
 from ci_deploy.layers.providers.docker.login import Login
 from ci_deploy.layers.providers.swarm.state import Stack, read_stack
 from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.net.ssh.server import Server
-from ci_deploy.process.child import drain
+from ci_deploy.process.child import Child, drain
 from ci_deploy.process.program import Change, Command, Result
 from ci_deploy.run.context import Context
 
@@ -37,7 +39,8 @@ TIMEOUT = 300.0  # seconds for a change that the engine only takes note of
 def script(*names: str) -> str:
     """What runs on the manager."""
     folder = Path(__file__).with_name("host")
-    return "".join((folder / f"{name}.sh").read_text(encoding="utf-8") for name in names)
+    paths = (ASKING if name == ASKING.stem else folder / f"{name}.sh" for name in names)
+    return "".join(path.read_text(encoding="utf-8") for path in paths)
 
 
 class Manager:
@@ -135,6 +138,9 @@ class Manager:
     ) -> Command:
         placed = [self._path, self.stack] if names[-1] in {"look", "read", "lock"} else []
         argv = ["sh", "-c", script(*names), "ci-deploy", *placed, *words]
+        if names[-1] == "client":  # bash can speak TCP by itself
+            argv[2:3] = ['exec "$(command -v bash || command -v sh)" -c "$1"']
+            argv.append(script(*names))
         made = self._ssh.command(self.server, argv)
         return Command(made.argv, stdin=stdin)
 
@@ -192,19 +198,27 @@ class Manager:
         """
         from ci_deploy.layers.providers.swarm.waiting import has, wait_for
 
+        with self.beside(["lock"], [str(seconds), who]) as (child, _):
+            said = wait_for(child, drain, self._ctx, seconds)
+            if not has(said, "locked"):
+                holder = [*said.partition("waiting for ")[2].splitlines(), ""][0]
+                if has(said, "busy"):
+                    by = holder or "another job"
+                    message = f"{self.stack} is locked, and was for {seconds} s: {by}."
+                    raise Locked(message, hint="LOCK_TIMEOUT is the wait in seconds.")
+                message = f"the lock on {self} cannot be taken: {said.strip() or 'no answer'}"
+                raise DeployFailed(message)
+            yield
+
+    @contextmanager
+    def beside(
+        self, names: Sequence[str], words: Sequence[str] = ()
+    ) -> Iterator[tuple[Child, BinaryIO]]:
+        """A program that runs there beside the others, and what it reads: that ends with us,
+        however we end."""
         read, write = os.pipe()
-        try:
-            command = self._command(["lock"], [str(seconds), who], read)
-            with self._ctx.runner.serve(command) as child:
-                said = wait_for(child, drain, self._ctx, seconds)
-                if not has(said, "locked"):
-                    holder = [*said.partition("waiting for ")[2].splitlines(), ""][0]
-                    if has(said, "busy"):
-                        by = holder or "another job"
-                        message = f"{self.stack} is locked, and was for {seconds} s: {by}."
-                        raise Locked(message, hint="LOCK_TIMEOUT is the wait in seconds.")
-                    message = f"the lock on {self} cannot be taken: {said.strip() or 'no answer'}"
-                    raise DeployFailed(message)
-                yield
-        finally:
-            os.close(write)
+        with (
+            os.fdopen(write, "wb", buffering=0) as stdin,
+            self._ctx.runner.serve(self._command(names, words, read)) as child,
+        ):
+            yield child, stdin

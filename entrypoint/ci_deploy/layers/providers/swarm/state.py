@@ -21,7 +21,7 @@ COMPARED = (
 )  # fmt: skip
 LABELS = (
     "stack", "kind", "release", "revision", "tag", "at", "run", "action", "outcome", "pipeline",
-    "actor", "uses", "images", "note",
+    "actor", "uses", "images", "note", "client",
 )  # fmt: skip
 """What configs and secrets of ours say of themselves, in the order in which look.sh asks."""
 GOING = {"updating", "rollback_started"}

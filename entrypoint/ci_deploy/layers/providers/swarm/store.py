@@ -36,11 +36,18 @@ class Store:
             raise DeployFailed(message) from None
         return data
 
-    def record(self, run: records.Run, outcome: str, data: Mapping[str, Any], what: str) -> None:
+    def record(
+        self,
+        run: records.Run,
+        outcome: str,
+        data: Mapping[str, Any],
+        what: str,
+        *,
+        client: str = "",
+    ) -> None:
         """Write down that a run began, or how it ended. Raises DeployFailed."""
-        name, labels = run.record(
-            outcome, uses=" ".join(records.used(data)), images=records.images(data)
-        )
+        uses, images = " ".join(records.used(data)), records.images(data)
+        name, labels = run.record(outcome, uses=uses, images=images, client=client)
         self._make("config", name, labels, as_bytes(data), what)
 
     def create(self, stack: Stack, contents: Sequence[Content]) -> None:

@@ -17,6 +17,7 @@ from ci_deploy.errors import (
 from ci_deploy.layers.providers.docker.login import Login
 from ci_deploy.layers.providers.docker.release import Release, deployment_facts
 from ci_deploy.layers.providers.swarm import records
+from ci_deploy.layers.providers.swarm.client import asking
 from ci_deploy.layers.providers.swarm.convert import marked
 from ci_deploy.layers.providers.swarm.jobs import Jobs
 from ci_deploy.layers.providers.swarm.judge import Judged, State
@@ -52,7 +53,7 @@ class Switch:
         with self._alone(f"deploy of {release.id}"):
             stack = self.manager.look()
             gone = [each.name for each in stack.ours if each.name not in data["services"]]
-            self._explain(gone)
+            self._explain(stack, gone)
             if self.settings.on_cancel == "rollback" and not self.ctx.planning:
                 self._remember(stack, release.id)
             with self._recorded(run, data):
@@ -116,11 +117,25 @@ class Switch:
     def _bring(
         self, stack: Stack, run: records.Run, release: str, data: Mapping[str, Any], what: str
     ) -> None:
+        with asking(self.ctx, self.manager) if records.proven(stack) else nullcontext():
+            now = self._prove(stack, release, data, what)
+        if now is None:
+            return
+        self.file = _pinned(now, data)
+        what, client = f"note that {release} is live", self.ctx.report.client
+        self.store.record(run, records.LIVE, self.file, what, client=client)
+        revision = dict(run.facts).get("revision", "")
+        self.ctx.live = Live(revision, True, release)
+        self.ctx.console.indent(f"verified: {self.ctx.app} runs {release}")
+
+    def _prove(
+        self, stack: Stack, release: str, data: Mapping[str, Any], what: str
+    ) -> Stack | None:
+        """Hand it to the engine, and judge; the stack then, or None when only planning."""
         done = self._apply(stack, release, data, what)
         if done is None:
-            return
+            return None
         found, rollout = done
-        now = rollout.stack
         if error := failure(found, release):
             said = last_words(self.manager, rollout, found)
             self.ctx.console.indent("\n".join([*error.lines, *said]))
@@ -128,11 +143,7 @@ class Switch:
             if isinstance(error, RolledBack):
                 self._all_back(stack, release, found, error)
             raise type(error)(error.message, hint=error.hint, lines=lines)
-        self.file = _pinned(now, data)
-        self.store.record(run, records.LIVE, self.file, f"note that {release} is live")
-        revision = dict(run.facts).get("revision", "")
-        self.ctx.live = Live(revision, True, release)
-        self.ctx.console.indent(f"verified: {self.ctx.app} runs {release}")
+        return rollout.stack
 
     def _apply(
         self,
@@ -186,12 +197,15 @@ class Switch:
         stdin = f"{self.login.password}\n".encode() + before[1]
         self.manager.change(["back"], words, what, stdin)
 
-    def _explain(self, gone: Sequence[str]) -> None:
+    def _explain(self, stack: Stack, gone: Sequence[str]) -> None:
         ctx = self.ctx
         for step in ctx.before_traffic if ctx.planning else ():
             ctx.console.indent(f"before the switch, once: {step.what}")
         for name in gone if ctx.planning else ():
             ctx.console.indent(f"{name} is not in the compose file any more.")
+        seen = next((each.label("client") for each in records.proven(stack)), "")
+        if ctx.planning and seen:
+            ctx.console.indent(f"At the last deploy: {seen}.")
         if self.login.user and ctx.environ.get("CI_JOB_TOKEN", "-") == self.login.password:
             ctx.console.warning(
                 "the nodes get this job's registry token, which ends with the job: a task that "

@@ -2,9 +2,10 @@
 # What ci-deploy runs on a Docker host. Nothing else is installed there: POSIX sh, awk, sed, tar,
 # flock and setsid (util-linux or busybox), Docker Engine with Compose 2 or newer.
 #
-# The files 1-basics.sh to 7-run.sh are one program: ci-deploy joins them in this order and
-# uploads the result once per version as DEPLOY_PATH/.ci-deploy/runner-HASH.sh. It is started in
-# DEPLOY_PATH. docs/compose.md describes the files that it keeps there.
+# The files 1-basics.sh to 7-run.sh, and ask.sh, which swarms have too, are one program: ci-deploy
+# joins them in this order and uploads the result once per version as
+# DEPLOY_PATH/.ci-deploy/runner-HASH.sh. It is started in DEPLOY_PATH. docs/compose.md describes the
+# files that it keeps there.
 #
 # Why all this runs here and not in the CI job: a job may be cancelled at any moment, and a
 # `docker compose up` that dies between "old one stopped" and "new one started" is an outage.

@@ -170,22 +170,3 @@ check_url() {
     done
     say "$url answers ${answer:-well}"
 }
-
-ask() {
-    if command -v curl >/dev/null; then
-        answer=$(curl -s -o /dev/null -w '%{http_code}' --max-time 5 "$url" 2>/dev/null)
-    elif command -v wget >/dev/null; then
-        wget -q -O /dev/null -T 5 "$url" 2>/dev/null && answer=200
-    elif command -v bash >/dev/null; then # every Debian has it, and it can speak TCP
-        # shellcheck disable=SC2016
-        answer=$(clean timeout 5 bash -c '
-            host=${1#http://} path=/${host#*/} host=${host%%/*} port=${host##*:}
-            [ "$port" != "$host" ] || port=80
-            exec 3<>"/dev/tcp/${host%:*}/$port" || exit
-            printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$path" "$host" >&3
-            read -r _ code _ <&3 && echo "$code"' bash "$url" 2>/dev/null)
-    else
-        answer="nothing: this host has no curl, no wget and no bash to ask with"
-    fi
-    case $answer in 2??) ;; *) return 1 ;; esac
-}

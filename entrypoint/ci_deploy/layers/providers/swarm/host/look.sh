@@ -18,7 +18,7 @@ if [ -n "$each" ]; then
 fi
 [ -z "$brief" ] || exit 0
 labels=
-for key in stack kind release revision tag at run action outcome pipeline actor uses images note; do
+for key in stack kind release revision tag at run action outcome pipeline actor uses images note client; do
     labels="$labels\t{{.Label \"com.ci-deploy.$key\"}}"
 done
 format=$(printf '{{.Name}}%b' "$labels")

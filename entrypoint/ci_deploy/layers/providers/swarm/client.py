@@ -1,0 +1,62 @@
+"""What a client sees while the engine updates a stack: the manager asks HEALTHCHECK_URL."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ci_deploy.errors import DeployError
+from ci_deploy.layers.providers.docker.client import ASKING, client_url
+from ci_deploy.layers.providers.swarm.manager import Manager
+from ci_deploy.process.child import Child, drain
+from ci_deploy.run.context import Context
+
+FIRST = 15.0  # seconds for the first answer
+LAST = 5.0  # and for what was seen
+
+
+@contextmanager
+def asking(ctx: Context, manager: Manager) -> Iterator[None]:
+    """While the block runs a manager asks the app; what was seen is in log and report, whether
+    the block fails or not. A cancel has no time for it."""
+    url = client_url(ctx.health_url)
+    if ctx.planning or not url:
+        yield
+        return
+    with manager.beside([ASKING.stem, "client"]) as (child, stdin):
+        with contextlib.suppress(OSError):  # it has ended
+            stdin.write(f"{url}\n".encode())
+        said = _until(ctx, child, FIRST, "asking")
+        if "asking" not in said:
+            ctx.console.indent(said[-1] if said else f"{url}: {manager} cannot ask it")
+            yield
+            return
+        try:
+            yield
+        except DeployError:
+            stdin.close()
+            _tell(ctx, url, child)
+            raise
+        stdin.close()
+        _tell(ctx, url, child)
+
+
+def _tell(ctx: Context, url: str, child: Child) -> None:
+    said = _until(ctx, child, LAST)
+    if said:
+        ctx.report.client = said[-1]
+        ctx.console.indent(f"{url}: {said[-1]}")
+
+
+def _until(ctx: Context, child: Child, seconds: float, word: str = "") -> list[str]:
+    """The lines that it says, until one is `word` or it ends."""
+    said, until = "", time.monotonic() + seconds
+    while time.monotonic() < until:
+        alive = child.alive
+        said += drain(child.out)
+        if not alive or (word and word in said.splitlines()):
+            break
+        ctx.cancellation.sleep(0.05)
+    return said.splitlines()
