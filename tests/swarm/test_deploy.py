@@ -243,7 +243,7 @@ def test_rollback_by_hand_is_seen_and_a_replica_without_a_place_is_no_success(li
     place = "replicas: 2\n      placement: {max_replicas_per_node: 1}\n      endpoint_mode"
     live.write(live.file().replace("endpoint_mode", place).replace("start-first", "stop-first"))
     done = live.deploy("good3", COMPOSE_HEALTH_TIMEOUT="10")
-    assert done.code == 21, done.output
+    assert done.code in {20, 21}, done.output  # 21 while the engine still updates
     assert "1 of 2 tasks run good3-" in done.output
     assert "no suitable node (max replicas per node limit exceed" in done.output
     assert live.tags() == ["good3"]
