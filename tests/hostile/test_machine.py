@@ -15,7 +15,7 @@ from tests.hostile.machines import ALL, Machine, can_mount, disturb
 from tests.hostile.tally import Kind, Record
 from tests.hostile.worlds import Dokku, Heroku, Trial
 
-FEW = ("24 KiB for temporary files", "the workspace is full", "10 open files", "files of 1 KiB")
+FEW = ("16 KiB for temporary files", "the workspace is full", "10 open files")
 COMMANDS = ("rollback", "plan", "review", "destroy")
 EVERY = 4  # of the machines, one in so many for other commands than deploy
 # A deploy to Heroku needs no connection of its own, and so less of a machine.

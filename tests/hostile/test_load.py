@@ -1,0 +1,68 @@
+"""What a build may say: no line is lost, all come in their order, and our memory stays small."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.hostile.tally import Kind, Record, tried
+from tests.standins.dokku.server import DokkuStandIn
+from tests.support import Checkout, Run, settings_for
+
+LIMIT = 64 * 1024  # KiB of our own process
+RATE = 10_000  # lines a second
+
+
+def _deploy(dokku: DokkuStandIn, checkout: Checkout, log: Path) -> int:
+    """Deploy, with all that is shown in `log`; the most memory that we had, in KiB."""
+    env, most = settings_for(dokku, DEPLOY_TIMEOUT="1500", LOG=str(log)), 0
+    run = Run("deploy", cwd=checkout.path, env=env, through=["sh", "-c", 'exec "$@" >"$LOG"', "sh"])
+    while run.process.poll() is None:
+        found = re.search(r"VmHWM:\s+(\d+)", _status(run.process.pid))
+        most = int(found[1]) if found else most
+        time.sleep(0.05)
+    assert run.done().code == 0, log.read_bytes()[-2000:]
+    assert dokku.app("hello").running_revision == checkout.head
+    return most
+
+
+def _status(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/status").read_text()
+    except OSError:  # it has just ended
+        return ""
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("size", [4, pytest.param(100, marks=pytest.mark.hostile)])
+def test_one_endless_line(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path, record_property: Record, size: int
+) -> None:
+    """Not all of it is shown: at times only a part (faults J3)."""
+    line = f"head -c {size}M /dev/zero | tr '\\0' '~'; echo"
+    checkout.commit("Talk", {"Procfile": f"release: {line}\n"})
+    tried(record_property, Kind.LOAD)
+    most = _deploy(dokku, checkout, tmp_path / "log")
+    assert b"~" * 1000 in (tmp_path / "log").read_bytes()
+    assert most < LIMIT
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=pytest.mark.hostile)])
+def test_ten_thousand_lines_a_second(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path, record_property: Record, seconds: int
+) -> None:
+    """All of them, in their order (faults J3)."""
+    lines = seconds * RATE
+    step = RATE // 10
+    part = f"seq -f 'this is line %.0f' $((i * {step} + 1)) $((i * {step} + {step}))"
+    loop = f"i=0; while [ $i -lt {seconds * 10} ]; do {part}; i=$((i + 1)); sleep 0.1; done"
+    checkout.commit("Talk", {"Procfile": f"release: {loop}\n"})
+    tried(record_property, Kind.LOAD)
+    most = _deploy(dokku, checkout, tmp_path / "log")
+    shown = re.findall(rb"this is line (\d+)\s", (tmp_path / "log").read_bytes())
+    assert [int(each) for each in shown] == list(range(1, lines + 1))
+    assert most < LIMIT
