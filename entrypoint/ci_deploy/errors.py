@@ -69,7 +69,7 @@ class Problem(NamedTuple):
     missing: bool = False  # nobody has given it
 
     def spelled(self, *, inputs: bool) -> Problem:
-        """The same, the setting as the user has to write it."""
+        """With the setting as the user has to write it."""
         known = re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*", self.setting)
         return self._replace(setting=spelled(self.setting, inputs=inputs)) if known else self
 
@@ -91,7 +91,7 @@ class SettingsError(DeployError):
         super().__init__(f"{count} missing or wrong; nothing was touched.\n{listed}", hint=hint)
 
     def spelled(self, *, inputs: bool) -> SettingsError:
-        """The same, each setting as the user has to write it."""
+        """With each setting as the user has to write it."""
         problems = (problem.spelled(inputs=inputs) for problem in self.problems)
         return SettingsError(*problems, hint=self.hint)
 

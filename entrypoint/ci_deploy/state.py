@@ -24,7 +24,7 @@ class Live(NamedTuple):
     release: str = ""
     url: str = ""
     detail: str = ""  # more in words, like "1 of 2 processes up (down: web 2)"
-    busy: bool = False  # a deploy is going on there
+    busy: bool = False  # a deployment is in progress there
     unchecked: bool = False  # there was no time to see whether its processes run
 
 

@@ -174,7 +174,7 @@ def test_pull_that_hangs_ends_with_the_time_limit_and_changes_nothing(live: App)
     live.hosts[0].fault("case \"$*\" in pull*) trap '' TERM; exec sleep 22;; esac")
     done = live.deploy("good2", DEPLOY_TIMEOUT="12")
     assert done.code == 21, done.output
-    assert "the deploy goes on there" in done.output
+    assert "the deployment continues on the host" in done.output
     live.settle()
     assert live.audit()[-1]["outcome"] == "failed"
     live.runs("good1")

@@ -64,7 +64,7 @@ def test_job_killed_after_the_start_changes_nothing_for_the_host_and_the_next_ru
     assert live.outcomes()[-1] == "live"
     done = live.deploy("good2")
     assert done.code == 0, done.output
-    assert "nobody has seen the end of deploy of good2-" in done.output
+    assert "result of a previous run that was never reported: deploy of good2-" in done.output
     assert done.report["status"] == "skipped"
 
 
@@ -188,7 +188,7 @@ def test_killed_program_is_noticed_by_a_job_that_lives_and_cleared_up_at_once(li
     live.hosts[0].kill_runs()
     live.hosts[0].release()
     done = running.done()
-    assert "was killed; what it has left is cleared up" in done.output
+    assert "was killed; cleaning up what it left behind" in done.output
     assert done.code == 0, done.output
     live.runs("good2")
 

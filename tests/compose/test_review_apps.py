@@ -85,7 +85,7 @@ def test_review_app_is_a_project_of_its_own_from_the_branch_and_goes_without_a_t
     assert not host.root("docker", "images", "-q", image), "only review apps had it"
     again = branch.destroy()
     assert again.code == 0, again.output
-    assert "is not there" in again.output
+    assert "does not exist: nothing to remove" in again.output
     assert app.ids() == base
     app.runs("good1")
 

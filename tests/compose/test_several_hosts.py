@@ -184,7 +184,7 @@ def test_job_cancelled_before_all_are_ready_tells_them_to_stay(live: App) -> Non
     done = running.done(timeout=10)
     live.hosts[1].release()
     assert done.code == 143, done.output
-    assert "not all hosts have proven" in done.output
+    assert "not all hosts have verified" in done.output
     for host in (0, 1):
         live.settle(host)
     _run(live, "good1")
@@ -198,7 +198,7 @@ def test_job_cancelled_after_the_first_was_switched_takes_it_back(live: App) -> 
     running.signal(signal.SIGTERM)
     done = running.done(timeout=10)
     assert done.code == 143, done.output
-    assert "those that were switched go back, the others stay" in done.output
+    assert "those that were switched roll back, the others stay" in done.output
     live.hosts[0].release()
     for host in (0, 1):
         live.settle(host)
@@ -213,6 +213,6 @@ def test_program_killed_on_one_host_takes_the_other_back_too(live: App) -> None:
     live.hosts[0].kill_runs()
     live.hosts[0].release()
     done = running.done()
-    assert "was killed; what it has left is cleared up" in done.output
+    assert "was killed; cleaning up what it left behind" in done.output
     assert done.code in {20, 23}, done.output
     _run(live, "good1")

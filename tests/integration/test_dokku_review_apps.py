@@ -84,7 +84,7 @@ def test_job_that_is_run_again_after_its_branch_is_gone_makes_no_app(
     done = run("ci-deploy", "review", cwd=copy, env=env)
     assert done.code == 0, done.output
     assert done.report["status"] == "skipped"
-    assert "the branch feature/login is gone, so its review app is not made" in done.output
+    assert "the branch feature/login is gone, so its review app is not recreated" in done.output
     assert dokku.apps() == ["hello"]
 
 
@@ -112,7 +112,7 @@ def test_destroy_needs_no_checkout_removes_app_and_services_and_may_be_repeated(
     empty.mkdir()
     env["CI_PROJECT_DIR"] = str(empty)
     del env["DOKKU_SERVICES"]
-    for words in ("destroy the app", "is not there: nothing to remove"):
+    for words in ("destroy the app", "does not exist: nothing to remove"):
         done = run("ci-deploy", "destroy", cwd=empty, env=env)
         assert done.code == 0, done.output
         assert done.report["status"] == "succeeded"

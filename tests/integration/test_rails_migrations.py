@@ -86,7 +86,11 @@ def test_before_traffic_migrates_the_new_release_while_the_old_one_serves(
     done = shop.deploy(MIGRATE="before")
     assert done.code == 0, done.output
     assert "new migrations (run before the release gets traffic): 20260101_prices" in done.output
-    order = ["hold hello back", "run the migrations of hello", "let hello go live"]
+    order = [
+        "build hello without releasing it",
+        "run the migrations of hello",
+        "release the build of hello",
+    ]
     assert sorted(order, key=done.output.index) == order
     assert shop.app.calls == [MIGRATE]
 

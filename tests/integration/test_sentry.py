@@ -117,7 +117,9 @@ def test_environment_without_a_name_is_production_with_a_warning(
     done = deploy(DEPLOY_ENVIRONMENT="")
     assert done.code == 0, done.output
     assert server.deploys[-1]["environment"] == "production"
-    told = "Sentry is told `production`, for the job names none: set DEPLOY_ENVIRONMENT."
+    told = (
+        "Sentry gets `production` as environment, since the job names none: set DEPLOY_ENVIRONMENT."
+    )
     assert done.report["warnings"] == [told]
 
 
@@ -252,7 +254,7 @@ def test_deploy_whose_run_was_ended_after_it_was_live_is_told_by_the_next(
     assert server.releases[deploy.checkout.head]["dateReleased"]
     # (a run that is cancelled has the time for it, if it is not slow)
     told_late = any(each.startswith("POST") and "/deploys/" in each for each in server.short)
-    assert ("did not come to tell it" in done.output) == told_late
+    assert ("did not report it" in done.output) == told_late
     assert told_late or how is signal.SIGTERM
 
 
@@ -274,7 +276,7 @@ def test_same_revision_deployed_again_keeps_its_commits(
     server.calls.clear()
     done = deploy(REDEPLOY="true")
     assert done.code == 0, done.output
-    assert "Sentry: there are no new commits to tell." in done.output
+    assert "Sentry: no new commits to report." in done.output
     puts = [call for call in server.calls if call.short.startswith("PUT")]
     assert [call.body for call in puts if {"refs", "commits"} & call.body.keys()] == []
     assert len(server.deploys) == 2
@@ -322,7 +324,7 @@ def test_missing_organization_is_told_before_anything_is_touched(deploy: Deploys
     assert "SENTRY_AUTH_TOKEN: is required" in done.output
     done = deploy(SENTRY_ORG="")
     assert done.code == 2
-    assert "SENTRY_ORG: is required: the token does not tell it." in done.output
+    assert "SENTRY_ORG: is required: the token does not name it." in done.output
 
 
 # --- what a failure costs ---

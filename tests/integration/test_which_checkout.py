@@ -138,7 +138,7 @@ def test_sha256_repository_goes_as_an_archive(dokku: DokkuStandIn, tmp_path: Pat
     words = ("DEPLOY_METHOD", "the repository has SHA-256 ids")
     _refused(dokku, path, settings_for(dokku, DEPLOY_METHOD="push"), *words)
     done = _deployed(dokku, path, settings_for(dokku))
-    assert "it goes as an archive, not by a push: the repository has SHA-256 ids" in done.output
+    assert "sent as an archive instead of a push: the repository has SHA-256 ids" in done.output
     assert done.report["live_revision"] == made.head
 
 

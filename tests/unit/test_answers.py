@@ -333,7 +333,7 @@ SAID = {
         "Is it pushed? For a private registry: `dokku registry:login` on the server.",
     ),
     " !     App auto-creation disabled.": (
-        "the app does not exist, and Dokku is told not to create apps.",
+        "the app does not exist, and Dokku is configured not to create apps.",
         "Create it, or set DOKKU_CREATE_APP=true.",
     ),
     "error: cannot lock ref 'refs/heads/main': 'refs/heads/main/old' exists; cannot create": (

@@ -38,7 +38,7 @@ def test_auto_says_why_it_does_not_push(why: str, facts: dict[str, Any]) -> None
     """In one line (faults A11, A14)."""
     archive, [line] = decide("auto", **facts)
     assert archive
-    assert line.startswith(f"it goes as an archive, not by a push: {why}")
+    assert line.startswith(f"sent as an archive instead of a push: {why}")
 
 
 def test_what_can_be_pushed_is_pushed_in_silence() -> None:

@@ -18,10 +18,10 @@ from ci_deploy.net.ssh.server import server
     [
         (1, "finish", False, "", "host1 finishes 75-a without this job"),
         (1, "rollback", False, "back", "host1 goes back to what ran before"),
-        (3, "finish", False, "back", "those that were switched go back, the others stay"),
+        (3, "finish", False, "back", "those that were switched roll back, the others stay"),
         (3, "rollback", False, "back", "the hosts go back to what ran before"),
-        (3, "finish", True, "keep", "all hosts have proven 75-a, so they keep it"),
-        (3, "rollback", True, "keep", "all hosts have proven 75-a, so they keep it"),
+        (3, "finish", True, "keep", "all hosts have verified 75-a, so they keep it"),
+        (3, "rollback", True, "keep", "all hosts have verified 75-a, so they keep it"),
     ],
 )
 def test_hosts_are_told_what_leaves_all_of_them_with_the_same_release(

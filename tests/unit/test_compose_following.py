@@ -79,5 +79,5 @@ def test_host_that_is_not_heard_of_is_given_up_at_last(clock: Clock) -> None:
     def silence(_: Say) -> None:
         clock.now += PATIENCE / 2
 
-    with pytest.raises(OutcomeUnknown, match="cannot be asked how the deploy there has ended"):
+    with pytest.raises(OutcomeUnknown, match="lost contact with the hosts"):
         _follow([silence] * 5)

@@ -768,3 +768,38 @@ def test_cancellation_is_the_one_of_the_runner(scene: Scene, cancellation: Cance
     assert isinstance(cancellation.leaving, bool)
     with pytest.raises(Cancelled):
         cancel(scene)()
+
+
+# --- the provider has the last word ---
+
+
+class Silent(FakeProvider):
+    """Deploys, and does not say what runs then."""
+
+    @on(Event.DEPLOY)
+    def on_deploy(self) -> None:
+        self.ctx.change_log.announce("push")
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "asked"),
+    [(AFTER, 0, 1), (BEFORE, 20, 2), (DOWN, 22, 2), (Live(), 20, 2), (Unreachable("gone."), 21, 2)],
+    ids=["new", "old", "down", "nothing", "unknown"],
+)
+def test_what_a_provider_does_not_report_is_no_success(
+    scene: Scene, answer: Live | Exception, code: int, asked: int
+) -> None:
+    """One that has not verified it by itself is asked (faults A1)."""
+    scene.provider = scene.ctx.provider = Silent(scene.ctx, scene.calls)
+    scene.provider.answer = answer
+    scene.run()
+    assert (scene.ctx.report.exit_code, scene.provider.asked) == (code, asked)
+
+
+def test_what_cannot_be_stopped_after_a_cancel_is_said(scene: Scene) -> None:
+    """It may still go live, and the log is all that anybody has (faults D1)."""
+    scene.app.steps["deploy"] = cancel(scene)
+    scene.provider.interrupted = raising(Unreachable("no answer."))  # type: ignore[assignment,method-assign]
+    report = scene.run()
+    assert report.status == "cancelled"
+    assert report.warnings == ["what this run started may still be running there: no answer."]

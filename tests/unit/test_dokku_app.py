@@ -6,19 +6,23 @@ import json
 import time
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from ci_deploy.errors import DeployFailed, Locked, ToolMissing
-from ci_deploy.layers.providers.dokku import code, review, verification
-from ci_deploy.layers.providers.dokku.app import HISTORY, OURS, REVIEW, App, State, with_deployment
+from ci_deploy.layers.providers.dokku import code, databases, review, verification
+from ci_deploy.layers.providers.dokku.app import HISTORY, OURS, App, State, with_deployment
 from ci_deploy.layers.providers.dokku.config_values import unstorable
 from ci_deploy.layers.providers.dokku.layer import Dokku
 from ci_deploy.layers.providers.dokku.provider import DokkuApp
+from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.process.program import Result
+from ci_deploy.run import review_app
+from ci_deploy.run.review_app import MARK
 from ci_deploy.state import Deployed, Live, ProcessAction
 
 SHA = "a" * 40
@@ -81,9 +85,64 @@ def test_app_that_is_not_there() -> None:
     assert app.survey("hello")[0] == State()
 
 
-@pytest.mark.parametrize("config", ["", "[]", "1", "null", "not json", '{"A": null}'])
+@pytest.mark.parametrize("config", ["", "null", "{}", '{"A": null}'])
 def test_config_that_is_none_is_no_crash(config: str) -> None:
     assert survey(config=config).exists
+
+
+@pytest.mark.parametrize("config", ["[1]", "1", "not json", "warning: disk full\n{}", '{"A": "'])
+def test_answer_that_is_no_config_is_not_taken_for_an_empty_one(config: str) -> None:
+    """A review app's guard would find no address of its base app, and our notes would be lost
+    (faults K2)."""
+    with pytest.raises(DeployFailed, match="is not the config of hello"):
+        survey(config=config)
+
+
+@pytest.mark.parametrize("listed", ['[{"id": 7}]', "[{}]", '[{"id": null, "duration": 3}]'])
+def test_builds_that_are_told_otherwise_are_builds(listed: str) -> None:
+    """A newer Dokku may tell less of them, or numbers instead of words (faults K5)."""
+    app = app_on(Recorded(0, 38))
+    server = DokkuServer(cast("Any", None), cast("Any", None), cast("Any", None))
+    server.version = (0, 38, 27)
+    answer = Result(("ssh",), 0, out=listed.encode())
+    server.ask = lambda *_words, **_options: [answer]  # type: ignore[method-assign]
+    app.server, app.state = server, State(locked=True)
+    assert "since" in app.lock_holder()
+    assert isinstance(server.has_begun("hello", 1.0), bool)
+    assert isinstance(server.builds("hello"), frozenset)
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "refused"),
+    [
+        (1, " !     You are not allowed to do that", True),
+        (1, " !     `postgres:app-links` is not a dokku command.", False),  # it is disabled
+        (0, "", False),
+    ],
+)
+def test_databases_that_cannot_be_listed_stop_the_backup(
+    tmp_path: Path, code: int, words: str, refused: bool
+) -> None:
+    """One kind would be migrated without a dump, and that looks like a backup (faults A8)."""
+    answers = {
+        "plugin:list": Result(("ssh",), 0, out=b"  mysql 1 enabled\n  postgres 1 enabled\n"),
+        "mysql:app-links": Result(("ssh",), 0, out=b"hello-mysql\n"),
+        "postgres:app-links": Result(("ssh",), code, err=words.encode()),
+    }
+    saved = list[str]()
+
+    def save(words: Sequence[str], _path: Path, **_options: Any) -> int:
+        saved.append(" ".join(words))
+        return 7
+
+    server = SimpleNamespace(ask=lambda *asked: [answers[each[0]] for each in asked], save=save)
+    if refused:
+        with pytest.raises(DeployFailed, match="which postgres services are linked to hello"):
+            databases.export(cast("Any", server), "hello", tmp_path)
+        assert saved == []
+    else:
+        databases.export(cast("Any", server), "hello", tmp_path)
+        assert saved == ["mysql:export hello-mysql"]
 
 
 @pytest.mark.parametrize(
@@ -267,13 +326,13 @@ def test_certificate_is_got_only_where_there_is_none(
 
 
 def marked(base: str = "hello") -> str:
-    return json.dumps({REVIEW: json.dumps({"base": base, "branch": "x"})})
+    return json.dumps({MARK: json.dumps({"base": base, "branch": "x"})})
 
 
 @pytest.mark.parametrize("text", ["", "1", "[]", "null", "not json", '{"base": "other"}'])
 def test_only_our_mark_makes_a_review_app(text: str) -> None:
-    assert not review.marked(State(config={REVIEW: text} if text else {}), "hello")
-    assert review.marked(State(config=json.loads(marked())), "hello")
+    assert not review_app.marked({MARK: text} if text else {}, "hello")
+    assert review_app.marked(json.loads(marked()), "hello")
 
 
 @pytest.mark.parametrize(
@@ -392,6 +451,10 @@ def test_waiting_for_a_lock_is_told_every_15_seconds(monkeypatch: pytest.MonkeyP
     with pytest.raises(Locked, match="LOCK_TIMEOUT"):
         Busy(cast("Any", ctx), cast("Any", server), State(), Live).run()
     assert now == [1060.0]
+    ctx.runner.until = 1090.0  # what ends the waiting is what is named
+    with pytest.raises(Locked, match="DEPLOY_TIMEOUT"):
+        Busy(cast("Any", ctx), cast("Any", server), State(), Live).run()
+    del told[next(n for n, line in enumerate(told) if int(line.split()[0]) >= 1060) :]
     times = [int(line.split()[0]) - 1000 for line in told]
     assert times[0] == 0
     assert all(15 <= later - earlier < 20 for earlier, later in pairwise([*times, 62]))

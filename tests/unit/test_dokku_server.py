@@ -41,6 +41,22 @@ def test_words_in_an_answer_are_no_refusal() -> None:
     assert trouble(1, " !     App hello does not exist") is None
 
 
+def test_repository_that_cannot_be_asked_is_not_an_empty_one() -> None:
+    """Else what runs would be called unknown, or the branch empty (faults A1)."""
+    ssh = SimpleNamespace(git_environ=lambda _server: {})
+    answers = [
+        Result(("git",), 128, err=b"ssh: connect\nfatal: Could not read from remote repository."),
+        Result(("git",), 0),
+        Result(("git",), 0, out=b"1234\trefs/heads/main\n"),
+    ]
+    runner = SimpleNamespace(read=lambda _argv, **_options: answers.pop(0))
+    where = SimpleNamespace(url=lambda app: f"ssh://dokku@host/{app}")
+    server = DokkuServer(cast("Any", ssh), cast("Any", where), cast("Any", runner))
+    with pytest.raises(Unreachable, match=r": ssh: connect$"):
+        server.ref("hello", "main")
+    assert [server.ref("hello", "main"), server.ref("hello", "main")] == ["", "1234"]
+
+
 def test_lost_connection_and_a_key_that_was_added_by_hand_are_told_apart() -> None:
     assert isinstance(trouble(255, "closed", connected=False), Unreachable)
     assert isinstance(trouble(127, "sh: apps:report: command not found"), Unauthorized)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ci_deploy.ci.gitlab import GitLab
-from ci_deploy.errors import SettingsError
+from ci_deploy.errors import SettingsError, Unreachable
 from ci_deploy.git.repository import Repository
 from ci_deploy.process.runner import Runner
 from tests.support import Checkout
@@ -557,7 +557,9 @@ def test_push_goes_on_with_what_follows_and_back_only_with_a_lease(
     assert push(first, lease=third)
     assert there() == first
     assert repository.fetch(f"file://{target}", "refs/heads/main", {}) == first
-    assert repository.fetch(f"file://{target}", "refs/heads/missing", {}) == first
+    assert repository.fetch(f"file://{target}", "refs/heads/missing", {}) == ""
+    with pytest.raises(Unreachable, match=r"cannot fetch refs/heads/main .*: fatal: .*nowhere"):
+        repository.fetch(f"file://{tmp_path}/nowhere", "refs/heads/main", {})
 
 
 def test_archive_holds_what_the_attributes_leave_out_of_archives(

@@ -86,3 +86,17 @@ def test_password_is_refused_without_showing_it(text: str) -> None:
 )
 def test_spellings_of_a_server(made: Server, shown: str, pinned: str, url: str) -> None:
     assert (str(made), made.known_hosts_name, made.url("app")) == (shown, pinned, url)
+
+
+@pytest.mark.parametrize(
+    ("text", "login"),
+    [
+        ("deploy@www.example.com", "ssh deploy@www.example.com"),
+        ("deploy@www.example.com:2222", "ssh -p 2222 deploy@www.example.com"),
+        ("deploy@[2001:db8::1]:2222", "ssh -p 2222 deploy@2001:db8::1"),
+        ("www.example.com", "ssh www.example.com"),
+    ],
+)
+def test_how_a_person_connects(text: str, login: str) -> None:
+    """A remedy that is copied has to work with another port and without a name (faults G5)."""
+    assert server(text).login == login

@@ -23,7 +23,7 @@ DOUBT = "this is the job of a pull request ({}), and whether of a fork cannot be
 
 
 class Local(CI):
-    """What git and the user's name tell."""
+    """Outside CI: revision and branch come from git, the actor from the user's name."""
 
     name: ClassVar[str] = "local"
     title: ClassVar[str] = "your machine"

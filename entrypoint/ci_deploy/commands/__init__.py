@@ -24,7 +24,7 @@ class CommandSpec(NamedTuple):
     piped: bool = False  # its output is for programs: all else goes to stderr
 
     def act(self, assembly: Assembly, options: argparse.Namespace) -> int:
-        """Do it; the exit code."""
+        """Run the command; returns the exit code of the process."""
         module, _, function = self.action.partition(".")
         loaded = importlib.import_module(f"{__name__}.{module}")
         return int(getattr(loaded, function)(assembly, options))
@@ -90,13 +90,13 @@ COMMANDS = {
     ),
     "status": CommandSpec(
         "status.status",
-        "what runs, since when, by whom, how it is",
+        "what runs, since when, deployed by whom, its health",
         options=("--json",),
         piped=True,
     ),
     "logs": CommandSpec(
         "logs.logs",
-        "what the app, or one service of it, has written",
+        "show the log of the app, or of one service",
         options=("--follow", "--lines"),
         word="SERVICE",
         piped=True,
@@ -109,7 +109,7 @@ COMMANDS = {
     ),
     "restore": CommandSpec(
         "backups.restore",
-        "own hosts: bring a dump back, with the app stopped; needs --yes",
+        "own hosts: restore a dump, with the app stopped; needs --yes",
         options=("--yes",),
         word="NAME",
     ),

@@ -35,7 +35,7 @@ from ci_deploy.settings.sources import Source
 
 @settings
 class ChoiceSettings:
-    """Which provider."""
+    """The setting that chooses the provider."""
 
     provider: str = setting(
         "DEPLOY_PROVIDER",
@@ -284,6 +284,6 @@ COMMAND = Setting(
 
 def _undecided(near: Sequence[str], providers: Mapping[str, LayerClass]) -> str:
     if near:
-        return f"settings of several providers are there ({', '.join(near)}): name the one to use."
+        return f"settings of several providers are set ({', '.join(near)}): name the one to use."
     triggers = ", ".join(f"{cls.trigger} for {name}" for name, cls in sorted(providers.items()))
     return f"cannot be determined: set it, or one of {triggers}."

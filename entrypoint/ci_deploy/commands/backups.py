@@ -11,7 +11,7 @@ from ci_deploy.report import console as style
 
 
 def backups(assembly: Assembly, options: argparse.Namespace) -> int:
-    """What there is, newest first."""
+    """Print the dumps that are kept, the newest first. Returns the exit code."""
     ctx, _ = ready(assembly, options)
     ctx.provider.connect()
     found = ctx.provider.backups()
@@ -35,5 +35,5 @@ def restore(assembly: Assembly, options: argparse.Namespace) -> int:
     if options.yes:
         ctx.console.line(f"{ctx.app} runs again, on the data of {name}.", style.BOLD)
     else:
-        ctx.console.line("Nothing was done; with --yes it is.")
+        ctx.console.line("Nothing was changed: add --yes to restore it.")
     return 0

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from ci_deploy.errors import Problem
 from ci_deploy.layers import LayerClass
-from ci_deploy.run.events import RELEASING
+from ci_deploy.run.events import CHECKED_RELEASING
 from ci_deploy.settings import Setting, declared
 from ci_deploy.settings.sources import Found, Source
 
 # A rollback migrates only when told to, and a stop job needs no checkout to look into.
-WISHING = {*RELEASING, "doctor"}
+WISHING = CHECKED_RELEASING
 
 
 class Dropped(NamedTuple):

@@ -26,7 +26,7 @@ def deployment(assembly: Assembly, options: argparse.Namespace) -> int:
 
 
 def plan(assembly: Assembly, options: argparse.Namespace) -> int:
-    """The same run, in which no change is made but each one is named."""
+    """Run the events without making a change; each one is named."""
     if options.target not in FLOWS:
         word = next(iter(options.words), "")
         if word:

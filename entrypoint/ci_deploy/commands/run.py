@@ -6,7 +6,7 @@ import argparse
 
 from ci_deploy.commands.assembly import Assembly
 from ci_deploy.commands.shared import ready
-from ci_deploy.errors import Cancelled, UsageError
+from ci_deploy.errors import Cancelled, DeployError, UsageError
 from ci_deploy.process.cancellation import Phases
 
 
@@ -21,5 +21,8 @@ def run(assembly: Assembly, options: argparse.Namespace) -> int:
         return ctx.provider.run(command).exit_code
     except Cancelled:
         ctx.cancellation.leave(Phases.LEAVE)
-        ctx.provider.interrupted()
+        try:
+            ctx.provider.interrupted()
+        except DeployError as error:  # a cancel stays one
+            ctx.console.warning(f"the command may still run: {error}")
         raise

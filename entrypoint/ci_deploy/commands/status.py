@@ -43,7 +43,7 @@ def status(assembly: Assembly, options: argparse.Namespace) -> int:
         "since": last.at,
         "by": last.by,
         "url": facts["url"],
-        "now": "a deploy is going on" if live.busy else "",
+        "now": "a deployment is in progress" if live.busy else "",
         "unfinished": "; ".join(unfinished),
     }
     for name, value in shown.items():

@@ -21,7 +21,7 @@ def sweep(ctx: Context, options: argparse.Namespace) -> int:
     for name in names:
         ctx.console.indent(name)
     if names and not options.yes:
-        ctx.console.line("Nothing was removed; with --yes they are.")
+        ctx.console.line("Nothing was removed: add --yes to remove them.")
     for name in names if options.yes else ():
         ctx.review, ctx.sweeping = ReviewApp(name, base, "", ReviewSettings()), True
         try:

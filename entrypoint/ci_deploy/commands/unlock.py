@@ -18,7 +18,7 @@ def unlock(assembly: Assembly, options: argparse.Namespace) -> int:
     if holder and options.yes:
         ctx.provider.unlock()
     elif holder and not ctx.provider.unlocks:
-        ctx.console.line("The lock ends with that deploy, however it ends.")
+        ctx.console.line("The lock is released when that deployment ends.")
     elif holder:
         ctx.console.line("If that deploy is dead, `ci-deploy unlock --yes` releases its lock.")
     return 0

@@ -32,7 +32,7 @@ def tool_versions(ctx: Context) -> dict[str, str]:
         commands[name] = Command(argv)
     results = ctx.runner.read_all(list(commands.values()), ok=None)
     for name, result in zip(commands, results, strict=True):
-        words = (result.text or result.errors).splitlines()[0].split()
+        words = next(iter((result.text or result.errors).splitlines()), "").split()
         known = [word for word in words if any(map(str.isdigit, word))]
         versions[name] = known[0].rstrip(",") if known else "unknown"
     return versions

@@ -38,6 +38,14 @@ def make(runner: Runner, folder: Path, *options: str) -> None:
         raise limits.full(folder.parent) or error from None
 
 
+def reason(failed: Result) -> str:
+    """Why git failed, in its own words. After its first `fatal:` follows advice; that it "could not
+    read" is said better by ssh in the line before."""
+    lines = list(filter(None, failed.errors.splitlines())) or [f"exit code {failed.exit_code}"]
+    at = next((n for n, line in enumerate(lines) if line.startswith("fatal: ")), len(lines) - 1)
+    return lines[at - 1] if at and "Could not read from remote" in lines[at] else lines[at]
+
+
 class Repository:
     """The checkout, seen through a private bare repository."""
 
@@ -205,13 +213,17 @@ class Repository:
         return SettingsError(Problem("the workspace", reason, "", self._ci.shallow_hint))
 
     def fetch(self, url: str, ref: str, env: Mapping[str, str]) -> str:
-        """Fetch a ref of the app's own repository, to learn how it relates to ours; its SHA."""
-        self.git(
+        """Fetch a ref of the app's own repository, to learn how it relates to ours; its SHA, empty
+        when there is no such ref. Raises Unreachable: that is not the same as none."""
+        done = self.git(
             "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", url, f"+{ref}:refs/app/live",
             env=env, ok=None, timeout=FETCH_TIMEOUT,
         )  # fmt: skip
-        found = self.git("rev-parse", "--verify", "--quiet", "refs/app/live", ok=None)
-        return found.text if found.exit_code == 0 else ""
+        if done.exit_code:
+            if "couldn't find remote ref" in done.errors:
+                return ""
+            raise Unreachable(f"git cannot fetch {ref} of the app's repository: {reason(done)}")
+        return self.git("rev-parse", "--verify", "--quiet", "refs/app/live").text
 
     def push(
         self,
@@ -253,7 +265,7 @@ class Repository:
         )
 
     def command(self, *arguments: str) -> Command:
-        """The same as a command for the runner."""
+        """Like `git`, as a command that the runner starts later."""
         return Command(self._argv(*arguments), {**ENVIRON, **configured(SAFE)})
 
     def _argv(self, *arguments: str) -> list[str]:

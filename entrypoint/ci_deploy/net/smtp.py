@@ -45,7 +45,7 @@ def _send(server: MailServer, message: EmailMessage, context: ssl.SSLContext) ->
         said = _words(error)
         raise Unauthorized(f"{server} refuses the user or the password: {said}") from None
     except smtplib.SMTPRecipientsRefused as error:
-        raise DeployFailed(f"{server} takes no mail for {', '.join(error.recipients)}.") from None
+        raise DeployFailed(f"{server} rejects mail for {', '.join(error.recipients)}.") from None
     except smtplib.SMTPResponseException as error:
         kind: type[DeployError] = Unreachable if 400 <= error.smtp_code < 500 else DeployFailed
         raise kind(f"{server} refuses the mail: {_words(error)}") from None
@@ -55,7 +55,7 @@ def _send(server: MailServer, message: EmailMessage, context: ssl.SSLContext) ->
     except (OSError, smtplib.SMTPException) as error:
         raise Unreachable(f"{server} cannot be reached: {_reason(error)}.") from None
     if refused:
-        raise DeployFailed(f"{server} takes no mail for {', '.join(refused)}.")
+        raise DeployFailed(f"{server} rejects mail for {', '.join(refused)}.")
 
 
 def _connected(server: MailServer, context: ssl.SSLContext) -> smtplib.SMTP:

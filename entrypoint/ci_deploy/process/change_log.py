@@ -1,4 +1,4 @@
-"""What a run changes, in words. `plan` is a run in which nothing that is announced happens."""
+"""Records every external change, in words. When planning, changes are recorded and not made."""
 
 from __future__ import annotations
 

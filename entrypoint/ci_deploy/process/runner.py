@@ -148,7 +148,7 @@ class Runner:
         timeout: Timeout = float("inf"),
         ok: Sequence[int] | None = (0,),
     ) -> list[Result]:
-        """The same for several at once. All come to their end, whatever becomes of the others."""
+        """Like `change` for several at once. Each runs to its end, also when another fails."""
         announced = [self.change_log.announce(change.what) for change in changes]
         if not all(announced):
             return [Result(tuple(change.command.argv), planned=True) for change in changes]

@@ -60,6 +60,7 @@ class Deployment:
         try:
             for event in self.ordinary:
                 self._emit(event)
+            self._believe()
             self._succeed()
         except SkipDeploy as skip:
             self._skip(str(skip))
@@ -87,6 +88,17 @@ class Deployment:
             finally:
                 record.seconds = time.monotonic() - started
 
+    def _believe(self) -> None:
+        """Ask a provider that has not verified the release itself (`ctx.live`): what it does not
+        report is no success. Raises DeployFailed, and what asking raises."""
+        ctx = self.ctx
+        if ctx.live is None and not ctx.planning and ctx.command != "destroy":
+            live = ctx.provider.live()
+            if not live.up or live.revision != ctx.revision:
+                runs = f"{live.revision[:7] or 'no known revision'} {live.detail}".rstrip()
+                raise DeployFailed(f"{ctx.provider.name} reports {runs} as live.")
+            ctx.live = live
+
     # --- the three outcomes ---
 
     def _succeed(self) -> None:
@@ -113,9 +125,7 @@ class Deployment:
         self.report.live = reason
         self._note_live(self.ctx.before or Live())
         self._close("skipped", 0)
-        if self.ctx.planning:
-            return
-        for handler, error in self._outcome(self.outcomes[1]):
+        for handler, error in () if self.ctx.planning else self._outcome(self.outcomes[1]):
             self._fail_late(handler, error)
 
     def _fail(self, error: Exception) -> None:
@@ -176,7 +186,7 @@ class Deployment:
             with self.ctx.cancellation.reserve(Phases.TRUTH + Phases.RESTORE):
                 self.ctx.provider.interrupted()
         except Exception as error:  # noqa: BLE001 - the truth and the restores must follow
-            self.ctx.console.debug(f"could not be stopped: {error}")
+            self.ctx.console.warning(f"what this run started may still be running there: {error}")
 
     # --- the truth ---
 
@@ -281,7 +291,7 @@ class Deployment:
 
 
 def _as(kind: type[DeployError], error: Ending) -> Ending:
-    """The same words under another exit code."""
+    """The error as another class: its words stay, its exit code changes."""
     if isinstance(error, kind):
         return error
     return kind(error.message, hint=error.hint, lines=error.lines, shown=error.shown)

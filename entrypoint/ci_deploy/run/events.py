@@ -46,6 +46,8 @@ FLOWS: dict[str, tuple[tuple[Event, ...], tuple[Event, Event, Event]]] = {
 # Commands that bring the code of a checkout; those that bring a new release.
 BUILDING = frozenset(name for name, (events, _) in FLOWS.items() if events is DEPLOY)
 RELEASING = frozenset(name for name, (_, outcomes) in FLOWS.items() if outcomes is DEPLOYED)
+# The same with `doctor`, which looks at what they would bring.
+CHECKED_BUILDING, CHECKED_RELEASING = BUILDING | {"doctor"}, RELEASING | {"doctor"}
 DEFAULT_PRIORITY = 100
 
 

@@ -66,7 +66,7 @@ def _check_which_app(command: str, facts: CIContext) -> None:
     name = "Set REVIEW_APP_NAME to name the app."
     if command == "review" and facts.closed:
         change = f"pull request {facts.change}".rstrip()
-        message = f"{change} is closed, so its review app is not made again: nothing was done."
+        message = f"{change} is closed, so its review app is not recreated: nothing was done."
         raise SkipDeploy(message)
     away = facts.astray if command == "review" or facts.event != "delete" else ""
     if command in {"review", "destroy"} and away:
@@ -102,7 +102,7 @@ def _check_origin(command: str, facts: CIContext, allow: tuple[str, ...]) -> Non
 
 def _untrusted(facts: CIContext) -> tuple[str, str]:
     """What is wrong, and what to do."""
-    know = "if you know what you do: DEPLOY_ALLOW=untrusted."
+    know = "if you know what you are doing, set DEPLOY_ALLOW=untrusted."
     if facts.fork:
         message = f"a `{facts.event}` job runs a stranger's code with this project's secrets."
         hint = "Deploy it from a `pull_request` job of a branch of this repository instead; "

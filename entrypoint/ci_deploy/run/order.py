@@ -65,9 +65,11 @@ def guard(
             hint = f"{hint} Or set FORCE_PUSH=true to replace it."
         raise Refused(f"{new} cannot be compared with {old}, {lacking}.", hint=hint)
     elif found is Order.UNKNOWN and not overwrites:
-        ctx.console.indent(f"whether it goes back is not known, for lack of history: {old}.")
+        ctx.console.indent(
+            f"cannot tell whether this goes back: the checkout lacks the history of {old}."
+        )
     elif found in {Order.DIVERGED, Order.UNKNOWN}:
         if not force:
             hint = "Deploy a revision that contains it, or set FORCE_PUSH=true to replace it."
             raise Refused(f"{new} has diverged from {old}.", hint=hint)
-        ctx.console.warning(f"{new}, which does not contain it, replaces {old}.")
+        ctx.console.warning(f"{new} replaces {old}, and does not contain it.")

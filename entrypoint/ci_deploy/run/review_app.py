@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from ci_deploy.ci.base import CIContext
 from ci_deploy.errors import Problem, Refused, SettingsError, SkipDeploy
 from ci_deploy.settings import setting, settings
+from ci_deploy.settings.lines import from_json
 
 if TYPE_CHECKING:
     from ci_deploy.git.repository import Repository
@@ -21,6 +23,9 @@ PORTS = {
 }  # fmt: skip
 ALIASES = {"postgresql": "postgres", "postgis": "postgres", "mysql2": "mysql"}
 HASH = 6  # characters that make a shortened or changed name unique
+MARK = "CI_DEPLOY_REVIEW_APP"  # the variable of an app that marks it as a review app of ours
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://")
+WEB = re.compile(r"https?://")
 
 
 @settings
@@ -84,7 +89,7 @@ class ReviewApp(NamedTuple):
         known = self.branch and not facts.fork and facts.event != "local"
         named = self.settings.name or command != "review"
         if known and not named and repository.is_gone(self.branch):
-            message = f"the branch {self.branch} is gone, so its review app is not made again."
+            message = f"the branch {self.branch} is gone, so its review app is not recreated."
             raise SkipDeploy(message)
 
     def url(self, facts: CIContext) -> str:
@@ -125,6 +130,25 @@ def app_name(base: str, branch: str, limit: int) -> str:
 def slug(text: str) -> str:
     """Lower case, digits and single dashes; never empty."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "branch"
+
+
+def mark(review: ReviewApp | None) -> dict[str, str]:
+    """The variable that makes an app a review app of ours."""
+    return {MARK: json.dumps({"base": review.base, "branch": review.branch})} if review else {}
+
+
+def marked(config: Mapping[str, str], base: str) -> bool:
+    """Whether the app with these variables was made by us as a review app of `base`."""
+    try:
+        found = from_json(config.get(MARK, "{}"))
+    except ValueError:
+        return False
+    return isinstance(found, dict) and found.get("base") == base
+
+
+def addresses(config: Mapping[str, str], web: re.Pattern[str] = WEB) -> dict[str, str]:
+    """The variables that are addresses of services, not of web pages (`web`)."""
+    return {k: v for k, v in config.items() if ADDRESS.match(v) and not web.match(v)}
 
 
 def same_place(one: str, other: str) -> bool:

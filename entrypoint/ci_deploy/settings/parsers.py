@@ -21,7 +21,7 @@ JSON_COMMA = re.compile(r'(?P<string>"(?:\\.|[^"\\])*")|,(?=\s*[}\]])', re.DOTAL
 
 
 def boolean(text: str) -> bool:
-    """YAML's and everybody's words. Raises ValueError, like all of these."""
+    """Parse true/false, yes/no, on/off, 1/0. Raises ValueError, like every parser here."""
     meanings = {"true": True, "1": True, "yes": True, "on": True}
     meanings |= {"false": False, "0": False, "no": False, "off": False}
     if text.lower() not in meanings:

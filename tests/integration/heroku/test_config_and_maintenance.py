@@ -137,7 +137,7 @@ def test_cancel_opens_it_and_says_what_goes_on(
     assert done.code == 143
     assert time.monotonic() - started < 6
     assert not heroku.apps["hello"].maintenance
-    assert "Heroku goes on building" in done.output
+    assert "Heroku continues to build" in done.output
 
 
 def test_kill_leaves_a_note_and_the_next_run_opens_it(heroku: HerokuStandIn, job: Jobs) -> None:
@@ -168,7 +168,7 @@ def test_note_that_cannot_be_taken_does_not_stop_a_deploy(heroku: HerokuStandIn,
     heroku.faults(Fault(r"/hello\.git/", 403, times=99))
     done = job.run(settings={**CLOSED, "DEPLOY_METHOD": "archive"})
     assert done.code == 0, done.output
-    assert "Heroku's git has not taken a note" in done.output
+    assert "a pending task could not be recorded on Heroku" in done.output
     assert _switches(heroku) == [True, False]
 
 
@@ -199,7 +199,7 @@ def test_closed_app_whose_notes_cannot_be_read_is_not_taken_for_well(
     heroku.faults(Fault(r"GET /hello\.git/info/refs", 503, times=99))
     done = job.run()
     assert done.code == 11, done.output
-    assert "notes of earlier runs cannot be read: git cannot reach Heroku" in done.output
+    assert "pending tasks of earlier runs cannot be read: git cannot reach Heroku" in done.output
     heroku.apps["hello"].maintenance = False
     assert job.run().report["status"] == "skipped", "an open app needs no note"
 
@@ -234,6 +234,6 @@ def test_app_that_was_left_closed_is_opened_whatever_comes_of_the_next_run(
     heroku.apps["hello"].behaviour.phase = phase
     done = job.run(*words)
     assert (done.code, done.report["status"]) == (code, status), done.output
-    assert "it is in maintenance mode; an earlier run has left it so: it ends." in done.output
+    assert "it is in maintenance mode; an earlier run left it on: switched off." in done.output
     assert _switches(heroku) == [False]
     assert NOTE not in heroku.platform.references("hello")

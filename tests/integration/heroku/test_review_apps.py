@@ -298,7 +298,7 @@ def test_destroy_needs_no_checkout_and_absent_is_success(
     nowhere = job.private.parent / "nowhere"
     nowhere.mkdir()
     env["CI_PROJECT_DIR"] = str(nowhere)
-    for words in ("destroy the app", "is not there: nothing to remove"):
+    for words in ("destroy the app", "does not exist: nothing to remove"):
         done = job.run("destroy", settings=env, cwd=nowhere)
         assert done.code == 0, done.output
         assert words in done.output

@@ -30,7 +30,7 @@ def test_goes_back_to_the_release_before(
     assert done.code == 0, done.output
     assert heroku.apps["hello"].running_revision == three[1]
     assert heroku.writes() == ["POST /apps/hello/releases"]
-    assert "v3 brings its config vars back too, no database." in done.output
+    assert "v3 also restores its config vars; the database is unchanged." in done.output
     done = job.run("rollback", "v2")
     assert done.code == 0, done.output
     assert heroku.apps["hello"].running_revision == three[0]
@@ -223,7 +223,7 @@ def test_each_target_is_verified(
     heroku.apps["hello-eu"].behaviour.build = "fail"
     done = job.run("promote", HEROKU_PROMOTE_TO="hello-eu", LIVE_BUT_FAILED=late)
     assert done.code == 22, done.output
-    assert "hello-eu has got nothing: the slug could not be copied." in done.output
+    assert "hello-eu received no release: the slug could not be copied." in done.output
     assert heroku.apps["hello"].running_revision == pipeline
 
 

@@ -133,13 +133,13 @@ SITUATIONS = [
     ),
     Situation(
         "release phase is still pending at the end of the run", 21, OLD,
-        ("has not ended, or its end cannot be seen",),
+        ("has not ended, or its result is unknown",),
         behaviour={"phase_seconds": 60.0},
         settings={"DEPLOY_TIMEOUT": "12"},
     ),
     Situation(
         "release phase talks on and on, also at the end of the run", 21, OLD,
-        ("has not ended, or its end cannot be seen", "row migrated"), _talkative,
+        ("has not ended, or its result is unknown", "row migrated"), _talkative,
         behaviour={"phase_seconds": 90.0}, settings={"DEPLOY_TIMEOUT": "15"}, within=45.0,
     ),
     Situation(
@@ -226,20 +226,20 @@ SITUATIONS = [
     ),
     Situation(
         "connection is lost in the middle of the push, and the build goes on", 0, NEW,
-        ("asking Heroku what has become of it", "verified"),
+        ("asking Heroku for the result", "verified"),
         faults=(Fault("POST /hello.git/git-receive-pack", "cut", after=60),),
         behaviour={"build_seconds": 0.5},
     ),
     Situation(
         "connection is lost, and whether anything is built cannot be asked for a while", 0, NEW,
-        ("asking Heroku what has become of it", "verified"),
+        ("asking Heroku for the result", "verified"),
         faults=(Fault("POST /hello.git/git-receive-pack", "cut", after=60),
                 Fault("GET /apps/hello/builds$", 503, times=5, skip=2)),
         behaviour={"build_seconds": 12.0},
     ),
     Situation(
         "git hangs although the build has ended", 0, NEW,
-        ("asking Heroku what has become of it", "verified"),
+        ("asking Heroku for the result", "verified"),
         faults=(Fault("POST /hello.git/git-receive-pack", "silent", after=60),),
     ),
     Situation(
@@ -329,12 +329,12 @@ SITUATIONS = [
         _other_build(ends=True),
     ),
     Situation(
-        "somebody else deploys for too long", 13, OLD, ("has run for over 1 s",),
+        "somebody else deploys for too long", 13, OLD, ("has been running for over 1 s",),
         _other_build(ends=False), settings={"LOCK_TIMEOUT": "1"},
     ),
     Situation(
         "somebody else deploys until the end of the run", 13, OLD,
-        ("has run until DEPLOY_TIMEOUT",),
+        ("has been running until DEPLOY_TIMEOUT",),
         _other_build(ends=False), settings={"DEPLOY_TIMEOUT": "12"}, within=45.0,
     ),
     Situation(
@@ -344,7 +344,7 @@ SITUATIONS = [
     ),
     Situation(
         "somebody else brings the old one back", 20, OLD,
-        ("Heroku reports", "Somebody may have released something else"), _somebody_else,
+        ("Heroku reports", "Another release may have been made"), _somebody_else,
     ),
     # --- dynos, maintenance ---
     Situation(
@@ -362,7 +362,7 @@ SITUATIONS = [
         "dynos take a while", 0, NEW, ("1 of 1 dynos up",), behaviour={"boot_seconds": 1.5},
     ),
     Situation(
-        "app is in maintenance before", 0, NEW, ("it is in maintenance mode; it stays so",),
+        "app is in maintenance before", 0, NEW, ("it is in maintenance mode; it stays on",),
         _maintenance, settings={"HEROKU_MAINTENANCE": "true"},
         silent=("switch maintenance mode",),
     ),

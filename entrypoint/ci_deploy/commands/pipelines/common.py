@@ -100,7 +100,7 @@ def inputs(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def head(wish: Wish) -> list[str]:
-    """Where to read on."""
+    """The first lines of a pipeline file: comments that link the documentation."""
     return [
         "# Written by `ci-deploy init`; it is yours now. All settings, and more about this file:",
         f"# {DOCS}/settings.md",
@@ -115,5 +115,5 @@ def reviewed(wish: Wish) -> dict[str, str]:
 
 
 def quiet(settings: Mapping[str, str]) -> dict[str, str]:
-    """Without what only a deploy does."""
+    """Settings for commands other than a deploy: without AUTO_MIGRATE_ON_DEPLOY."""
     return {name: text for name, text in settings.items() if name != "AUTO_MIGRATE_ON_DEPLOY"}

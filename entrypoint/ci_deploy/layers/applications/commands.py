@@ -82,7 +82,7 @@ class Commands(Application[CommandsSettings]):
         if self.settings.after:
             self._unfinished.begin(TO_BE_RUN)
         if self.settings.before and not (self.ctx.before and self.ctx.before.revision):
-            self.ctx.console.indent("PRE_DEPLOY_COMMAND is left out: there is no release yet.")
+            self.ctx.console.indent("PRE_DEPLOY_COMMAND is skipped: there is no release yet.")
         else:
             self._run("PRE_DEPLOY_COMMAND", self.settings.before)
 
@@ -103,7 +103,7 @@ class Commands(Application[CommandsSettings]):
 
     @on(Event.DEPLOY_FAILED, Outcome.FORGET_COMMAND)
     def forget(self) -> None:
-        """What is not live needs no command after it."""
+        """The deploy failed: forget the command that was to follow it."""
         self._unfinished.drop()
 
     def _run(self, name: str, lines: Sequence[Sequence[str]]) -> None:

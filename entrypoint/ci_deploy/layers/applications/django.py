@@ -104,7 +104,7 @@ class Django(Framework[DjangoSettings]):
 
     @on(Event.POST_DEPLOY, After.CHECK)
     def check_after(self) -> None:
-        """Else in what runs now."""
+        """`check --deploy` in the new release, where it did not run before the traffic."""
         if self.settings.check and not self._early:
             words = self._manage("check", "--deploy")
             what = f"check the deployment of {self.ctx.app}"

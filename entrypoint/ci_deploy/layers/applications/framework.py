@@ -100,7 +100,7 @@ class Framework(Migrations[F]):
 
     @on(Event.DEPLOY_FAILED, Outcome.FORGET)
     def forget(self) -> None:
-        """What is not live needs no migrations."""
+        """The deploy failed: forget the migrations that were to follow it."""
         self.unfinished.drop()
 
     def _migrate(self, *, prepare: bool) -> None:
@@ -160,5 +160,5 @@ class Framework(Migrations[F]):
 
     @on(Event.ROLLBACK_SUCCEEDED, Outcome.SCHEMA)
     def gone_back(self) -> None:
-        """The older code has the schema that it knows."""
+        """The rollback is done: forget that migrations were undone for it."""
         self.unfinished.done(UNDONE)

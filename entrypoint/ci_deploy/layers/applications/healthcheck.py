@@ -64,15 +64,18 @@ class Healthcheck(Application[HealthcheckSettings]):
             self.ctx.console.indent(f"{url} would have to answer with 2xx")
             return
         until = time.monotonic() + self.settings.timeout
+        limit, over = f"{self.settings.timeout} s", self.ctx.runner.until
+        if over < until:  # whatever is asked after that has no time to answer
+            until, limit = over, "DEPLOY_TIMEOUT"
         while True:
             answer = self._ask(url, max(1.0, until - time.monotonic()))
             if answer.startswith("2"):
                 self.ctx.console.indent(f"healthy: {url} answers {answer}")
                 return
-            if time.monotonic() + PAUSE > until:
+            if time.monotonic() + PAUSE >= until:
                 break
             self.ctx.cancellation.sleep(PAUSE)
-        message = f"not healthy within {self.settings.timeout} s: {url} answers {answer}."
+        message = f"not healthy within {limit}: {url} answers {answer}."
         raise Unhealthy(message, hint=_remedy(answer))
 
     def _ask(self, url: str, seconds: float) -> str:

@@ -18,7 +18,7 @@ class Unfinished:
         self._new: list[str] = []  # noted by this run, and not by one before
 
     def begin(self, *tasks: str) -> None:
-        """Note them, before the deploy."""
+        """Record tasks on the app before the deploy, so that a kill does not lose them."""
         known = self._ctx.provider.unfinished()
         self._new += [task for task in tasks if task not in known]
         self._ctx.provider.remember(*tasks)
@@ -28,12 +28,12 @@ class Unfinished:
         return bool(set(tasks) & set(self._ctx.provider.unfinished()))
 
     def done(self, *tasks: str) -> None:
-        """They are finished."""
+        """Remove finished tasks from the record."""
         self._ctx.provider.forget(*tasks)
 
     def drop(self) -> None:
         """The deploy failed: what this run has noted is void, unless its revision is live or may
-        become so. A note too many is harmless: what is done twice here may be done twice."""
+        become so. Keeping a stale task is safe: each may be done twice."""
         report = self._ctx.report
         live = report.live_revision == self._ctx.revision
         if self._new and not live and not self._may_come(report):

@@ -124,7 +124,7 @@ class Provider(Layer[S]):
             return self.adopt()
         message = f"{app} exists, but this tool has not made it as a review app of {review.base}."
         again = f"`ci-deploy {self.ctx.command} --adopt --yes`"
-        raise Refused(message, hint=f"It is {self._what()}. If it is one: {again}.")
+        raise Refused(message, hint=f"It is {self._what()}. If it is a review app: {again}.")
 
     def _what(self) -> str:
         runs = (self.ctx.before or Live()).revision[:7] or "no known release"

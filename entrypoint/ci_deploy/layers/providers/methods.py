@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -37,6 +38,14 @@ def impossible_names(config: Mapping[str, str]) -> Iterable[Problem]:
         yield Problem("APP_CONFIG", f"{message}{', '.join(names)}.")
 
 
+def folder(text: str) -> str:
+    """A directory on a host. Raises ValueError for characters that Compose would interpret."""
+    if re.search(r'[\x00-\x1f"\\$:]', text):
+        message = f"`{text}` is not a valid directory for Compose."
+        raise ValueError(message)
+    return text.removeprefix("~/").rstrip("/") or "/"
+
+
 class Place(NamedTuple):
     """Where the source of a promotion is; on our own host where `host` is empty."""
 
@@ -55,7 +64,7 @@ def place(text: str) -> Place:
         raise ValueError(message)
     if host:
         server(host)
-    return Place(host, path.removeprefix("~/").rstrip("/") or "/")
+    return Place(host, folder(path))
 
 
 @settings
@@ -113,5 +122,5 @@ def by_archive(ctx: Context, method: str) -> bool:
     if not why and not repository.can_deepen():
         why = "the checkout lacks history or files that cannot be fetched from here"
     if why:
-        ctx.console.indent(f"it goes as an archive, not by a push: {why}.")
+        ctx.console.indent(f"sent as an archive instead of a push: {why}.")
     return bool(why)

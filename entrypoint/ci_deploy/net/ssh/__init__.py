@@ -15,7 +15,7 @@ class Surroundings(Protocol):
 
     @property
     def command(self) -> str:
-        """Of the command line."""
+        """The command of this run, like `deploy`."""
 
     @property
     def runner(self) -> Runner:

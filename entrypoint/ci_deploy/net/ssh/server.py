@@ -29,6 +29,12 @@ class Server(NamedTuple):
         """The host as it stands in known_hosts."""
         return self.host if self.port == 22 else f"[{self.host}]:{self.port}"
 
+    @property
+    def login(self) -> str:
+        """How a person connects: `ssh -p 2222 deploy@www.example.com`."""
+        port = "" if self.port == 22 else f"-p {self.port} "
+        return f"ssh {port}{f'{self.user}@' if self.user else ''}{self.host}"
+
     def url(self, path: str) -> str:
         """The URL that git takes."""
         return f"ssh://{self.user}@{self.bracketed}:{self.port}/{path}"

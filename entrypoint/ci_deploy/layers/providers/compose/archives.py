@@ -39,7 +39,7 @@ class Store(NamedTuple):
 
 
 class Sending(NamedTuple):
-    """What one host gets."""
+    """The images and layers that one host is sent."""
 
     images: Mapping[str, Image]  # by the name that they have there
     layers: Sequence[Layer]
@@ -234,7 +234,7 @@ def _whole(sending: Sending) -> Sending:
 
 
 def read_store(text: str) -> Store:
-    """The answer of `store`."""
+    """Parse a host's answer to `store`: its platform, free megabytes, layers and images."""
     platform, free = "", 0
     chains: set[tuple[str, ...]] = set()
     names: dict[str, str] = {}

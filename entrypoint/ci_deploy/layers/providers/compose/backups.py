@@ -57,7 +57,7 @@ def backup(ctx: Context, hosts: Hosts, wanted: str) -> None:
     if result.exit_code:
         said = result.lines[-1] if result.lines else "no reason given"
         message = f"the backup has failed, so nothing was migrated: {said}."
-        hint = "Repair that and deploy again; unset BACKUP_BEFORE_MIGRATE to deploy without a dump."
+        hint = "Fix that and deploy again; unset BACKUP_BEFORE_MIGRATE to deploy without a dump."
         raise DeployFailed(message, hint=hint, lines=result.lines, shown=True)
 
 
@@ -101,8 +101,10 @@ def restore(ctx: Context, hosts: Hosts, name: str) -> None:
     )
     said = result.lines[-1] if result.lines else "no reason given"
     if result.exit_code == 255 and not hosts.connected(host):
-        message = "the connection was lost; the restore goes on there."
-        raise OutcomeUnknown(message, hint="Look with `ci-deploy status`; a deploy finishes it.")
+        message = "the connection was lost; the restore continues on the host."
+        raise OutcomeUnknown(
+            message, hint="`ci-deploy status` shows how it ended; the next deploy finishes it."
+        )
     if result.exit_code:
         kinds = {13: Locked, 14: Refused}
         hint = "See above which data is in the database; `ci-deploy status` shows what runs."

@@ -24,10 +24,12 @@ def check(ctx: Context, hosts: Sequence[Host], project: str, asked: str) -> None
         if host.facts.kills:
             ctx.console.warning(
                 f"{host} has KillUserProcesses=yes in logind.conf: if the connection is cut, it "
-                "ends the deploy too. The next run heals that; better set it to `no`."
+                "ends the deploy too. The next run repairs that; set it to `no`."
             )
         if host.facts.untold:
-            ctx.console.warning(f"{host}: nobody has seen the end of {host.facts.untold}")
+            ctx.console.warning(
+                f"{host}: result of a previous run that was never reported: {host.facts.untold}"
+            )
 
 
 def trouble(host: Host) -> DeployError | None:

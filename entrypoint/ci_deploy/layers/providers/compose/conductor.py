@@ -2,7 +2,7 @@
 
 Each host works by itself and waits at gates; this decides which gate opens. Locks are taken one
 after the other in the order of the names, so that two pipelines cannot block each other. Nothing is
-switched before all hosts are ready, and no host keeps the release before all have proven it: until
+switched before all hosts are ready, and no host keeps a release before all have verified it: until
 then a host that hears no more of us goes back by itself, and from then on nobody is called back.
 """
 
@@ -23,7 +23,7 @@ class Conductor:
         self._send = send
         self._batches = batches(watches, batch)
         self._said: set[tuple[int, str]] = set()
-        self.agreed = False  # all have proven the release, so it stays
+        self.agreed = False  # all have verified the release, so it stays
         self.calling_back = ""
 
     def forget(self) -> None:

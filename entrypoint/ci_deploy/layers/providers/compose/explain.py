@@ -15,8 +15,8 @@ def explain(ctx: Context, hosts: Sequence[Host], model: Model, more: Sequence[st
     if services := _by_hand(hosts, model.project):
         ctx.console.warning(
             f"{', '.join(services)} of {ctx.app} run already, and were not deployed by ci-deploy: "
-            "if the release cannot be proven, there is none to go back to. What it replaces is "
-            "stopped then, what it leaves alone goes on."
+            "if verification fails, there is no previous release to roll back to. What this one "
+            "replaces is stopped then, the rest keeps running."
         )
     if not ctx.planning:
         return
@@ -78,7 +78,7 @@ def dropped(hosts: Sequence[Host], app: str, model: Model) -> list[str]:
 
 
 def _by_hand(hosts: Sequence[Host], project: str) -> list[str]:
-    """Services that run in the project although no release was ever proven."""
+    """Services that run in the project although no release was ever verified."""
     found = {
         each.service
         for host in hosts

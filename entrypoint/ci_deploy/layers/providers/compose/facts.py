@@ -50,7 +50,7 @@ class Image(NamedTuple):
 
 
 class Other(NamedTuple):
-    """Any container on the host, as far as a review app must not share something with it."""
+    """Another container on the host: what a review app must not share with it."""
 
     name: str
     project: str
@@ -70,7 +70,7 @@ class ReviewDir(NamedTuple):
 
 
 class Known(NamedTuple):
-    """A release that the host has kept; `live` is when it was proven last (Unix time, 0: never)."""
+    """A release that the host has kept; `live`: when it was verified last (Unix time, 0: never)."""
 
     id: str
     live: int
@@ -112,7 +112,9 @@ class HostFacts(Description):
     untold: str = ""  # the last run's end, when no job has seen it
     apps: dict[str, str] = field(default_factory=dict)  # app → its project
     images: list[Image] = field(default_factory=list)  # of the live release
-    done: set[str] = field(default_factory=set)  # services of it that had ended when it was proven
+    done: set[str] = field(
+        default_factory=set
+    )  # services of it that had ended when it was verified
     may_end: set[str] = field(default_factory=set)  # those that may do so later
     containers: list[Container] = field(default_factory=list)
     # asked for review apps only

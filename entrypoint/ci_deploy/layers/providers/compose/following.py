@@ -50,7 +50,7 @@ class Following:
             self.conductor = Conductor(self.watches, self._send, batch)
             while going := [watch for watch in self.watches if watch.end is None]:
                 if time.monotonic() - min(watch.spoke for watch in going) > PATIENCE:
-                    message = "the hosts cannot be asked how the deploy there has ended."
+                    message = "lost contact with the hosts; the result is unknown."
                     raise OutcomeUnknown(message, hint=self.how_to_follow)
                 self.conductor.forget()
                 self._listen(going)
@@ -87,10 +87,12 @@ class Following:
             try:
                 self._ctx.runner.change_all(changes, ok=None)
             except OutcomeUnknown as error:
-                then = "but the deploy goes on there."
+                then = "but the deployment continues on the host."
                 if len(self.watches) > 1 and not self.conductor.agreed:
-                    then = "and not all hosts have proven the release: they go back by themselves."
-                message = f"the time is over (DEPLOY_TIMEOUT), {then}"
+                    then = (
+                        "and not all hosts have verified the release: they roll back by themselves."
+                    )
+                message = f"timed out (DEPLOY_TIMEOUT), {then}"
                 raise OutcomeUnknown(message, hint=self.how_to_follow) from error
 
     @contextlib.contextmanager
@@ -132,7 +134,7 @@ class Following:
             if self._hosts.connected(watch.host):
                 continue
             say = self._ctx.console.indent
-            say(f"the connection to {watch.host} was lost; the deploy goes on there.")
+            say(f"the connection to {watch.host} was lost; the deployment continues there.")
             try:
                 self._hosts.reconnect(watch.host)
             except Unreachable as error:

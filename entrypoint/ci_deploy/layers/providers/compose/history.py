@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ci_deploy.errors import Refused, SkipDeploy
-from ci_deploy.layers.providers.compose.facts import Known
 from ci_deploy.layers.providers.compose.hosts import Host
+from ci_deploy.layers.providers.docker.going_back import Earlier, choose
 from ci_deploy.run.context import Context
 from ci_deploy.run.order import guard, order
 from ci_deploy.state import Deployed
-
-PREVIOUS = "previous"
 
 
 def deployments(hosts: Sequence[Host]) -> list[Deployed]:
@@ -56,36 +54,16 @@ def target(app: str, hosts: Sequence[Host], wanted: str) -> str:
     Only releases that were live count. Raises Refused, and SkipDeploy when it runs already.
     """
     facts = hosts[0].facts
-    proven = sorted(
-        (known for known in facts.releases.values() if known.live), key=lambda each: -each.live
-    )
-    others = [known for known in proven if known.id != facts.current]
-    if wanted in {"", PREVIOUS}:
-        found = others[:1]
-    else:
-        found = [known for known in proven if _is(known, wanted)][:1]
-    if not found:
-        message = (
-            f"{hosts[0]} has kept no release {wanted} that was live."
-            if wanted not in {"", PREVIOUS}
-            else f"there is no release of {app} to go back to on {hosts[0]}."
-        )
-        kept = ", ".join(known.id for known in others) or "none"
-        raise Refused(message, hint=f"Kept: {kept}.")
-    chosen = found[0]
-    lacking = [str(host) for host in hosts if chosen.id not in host.facts.releases]
+    live = sorted((each for each in facts.releases.values() if each.live), key=lambda e: -e.live)
+    kept = [Earlier(each.id, str(each.facts.get("tag", "")), each.revision) for each in live]
+    chosen = choose(kept, facts.current, wanted, f"{app} on {hosts[0]}")
+    lacking = [str(host) for host in hosts if chosen not in host.facts.releases]
     if lacking:
-        message = f"{chosen.id} was never on {', '.join(lacking)}."
+        message = f"{chosen} was never on {', '.join(lacking)}."
         raise Refused(message, hint="Deploy that revision instead.")
-    if all(host.facts.current == chosen.id and host.facts.live(app).up for host in hosts):
-        message = f"{app} already runs {chosen.id}."
-        raise SkipDeploy(message)
-    return chosen.id
-
-
-def _is(known: Known, wanted: str) -> bool:
-    same = wanted in {known.id, known.facts.get("tag")}
-    return same or (len(wanted) >= 7 and known.revision.startswith(wanted))
+    if all(host.facts.current == chosen and host.facts.live(app).up for host in hosts):
+        raise SkipDeploy(f"{app} already runs {chosen}.")
+    return chosen
 
 
 def guard_order(ctx: Context, hosts: Sequence[Host]) -> None:

@@ -80,7 +80,7 @@ class Hosts:
         return self.all[0]
 
     def open(self) -> None:
-        """Start connecting."""
+        """Start connecting to every host, without waiting."""
         for host in self.all:
             self._ssh.open(host.server)
 
@@ -233,11 +233,10 @@ class Hosts:
 
     def watch_command(self, host: Host, app: str) -> str:
         """What a person types to see the last run on a host."""
-        where, port = host.server, "" if host.server.port == 22 else f"-p {host.server.port} "
         folder = quoted([next(iter(host.facts.top), host.facts.path) or self._path or "."])
         within = f"within {review} " if (review := self._review()) else ""
         inner = f"cd {folder} && sh .ci-deploy/{host_program()[0]} {within}watch {app}"
-        return f"ssh {port}{where.user}@{where.host} {quoted([inner])}"
+        return f"{host.server.login} {quoted([inner])}"
 
     def _check(self, host: Host, answer: Result, ok: int | None = 0) -> None:
         said = (answer.errors or "\n".join(answer.lines)).splitlines()
@@ -248,8 +247,7 @@ class Hosts:
         if answer.exit_code == NO_FOLDER:
             path = self._path or "the user's home"
             reason = f"there is no directory {path} on {host}."
-            port = "" if host.server.port == 22 else f"-p {host.server.port} "
-            make = f"ssh {port}{host.server.user}@{host.server.host} mkdir -p {self._path}"
+            make = f"{host.server.login} mkdir -p {quoted([quoted([self._path])])}"
             remedy = f"Make it: {make}" if self._path else "Set it: that user has no home there."
             raise SettingsError(Problem("DEPLOY_PATH", reason, "", remedy))
         if ok is not None and answer.exit_code != ok:

@@ -79,7 +79,7 @@ def full_name(name: str) -> str:
 
 
 def short_name(name: str) -> str:
-    """As people write it."""
+    """The name without docker.io/ and library/."""
     return name.removeprefix("docker.io/").removeprefix("library/")
 
 

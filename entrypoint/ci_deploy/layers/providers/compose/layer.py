@@ -11,7 +11,7 @@ import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 
-from ci_deploy.errors import OutcomeUnknown, Problem, SkipDeploy
+from ci_deploy.errors import NoService, OutcomeUnknown, Problem, SkipDeploy
 from ci_deploy.layers.priorities import Configure
 from ci_deploy.layers.providers.compose import checks, history, promotion, review
 from ci_deploy.layers.providers.compose.explain import change, dropped, explain
@@ -30,7 +30,7 @@ from ci_deploy.layers.providers.docker.tree import Tree
 from ci_deploy.layers.providers.methods import need_source
 from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.run.context import Context
-from ci_deploy.run.events import BUILDING, RELEASING, Event, on
+from ci_deploy.run.events import BUILDING, CHECKED_RELEASING, RELEASING, Event, on
 from ci_deploy.settings.parsers import NOTHING
 from ci_deploy.state import Live, ProcessAction, Ran
 
@@ -98,7 +98,7 @@ class Compose(OnHosts):
             self.hosts.ready()
             where = need_source(self.settings.promote_from)
             self.source = promotion.look(ctx, self.ssh, where, self.hosts.first.server)
-        if ctx.command in {*RELEASING, "doctor"}:
+        if ctx.command in CHECKED_RELEASING:
             tree = Tree(ctx, compose_files(ctx, self.settings.files), self._variables())
         self.hosts.ready()
         doctor = ctx.command == "doctor"
@@ -256,7 +256,7 @@ class Compose(OnHosts):
         words, say = ["one_off", app, name, service], lambda _host: what
         [result] = self.hosts.change([host], words, say, stdin, timeout=timeout, quiet=False)
         if result.exit_code == 255 and not self.hosts.connected(host):
-            message = f"{what}: the connection was lost; the command goes on there."
+            message = f"{what}: the connection was lost; the command continues on the host."
             raise OutcomeUnknown(message, hint=f"On {host}: docker logs -f {name}")
         return Ran(result.exit_code, result.lines, result.planned)
 
@@ -267,7 +267,8 @@ class Compose(OnHosts):
         self.hosts.change(self.hosts.all, forget, lambda host: f"{what} on {host}")
 
     def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
-        need_service([image.service for image in self.hosts.first.facts.images] or [name], name)
+        if (known := self.processes()) and name not in known:
+            raise NoService(self.ctx.app, name, known)
         what = f"{action} {name} of {self.ctx.app}" + ("" if count is None else f" to {count}")
         words = ["process", self.ctx.app, str(action), name, str(count or 0)]
         results = self.hosts.change(
@@ -283,7 +284,7 @@ class Compose(OnHosts):
 
     def note(self, text: str) -> None:
         app, host = self.ctx.app, self.hosts.first
-        what = f"note what is unfinished: {text}" if text else "remove the note"
+        what = f"record a pending task: {text}" if text else "remove the pending tasks"
         self.hosts.change([host], ["note", app], lambda host: f"{what} on {host}", text.encode())
         self._note = text
 

@@ -88,7 +88,7 @@ class _Bringing:
         return f"{self.prefix}{digest}"
 
     def directory(self, name: str, below: Iterable[str]) -> str:
-        """The same for a directory that nobody writes to, and where the host has nothing else."""
+        """A directory as a copy; nobody writes to it, and the host has nothing of its own there."""
         files = {each: self.tree.content(f"{name}/{each}") for each in sorted(below)}
         digest = _digest(files)
         self.parts |= {f"content/{digest}/{each}": data for each, data in files.items()}

@@ -47,12 +47,12 @@ def failure(watches: Sequence[Watch], how_to_follow: str) -> DeployError | None:
         return Refused(f"{where}{text}.")
     if word == "died":
         message = f"{where}the run on the host was killed. {others}".rstrip()
-        return OutcomeUnknown(message, hint="Run the job again: the next run heals it.")
+        return OutcomeUnknown(message, hint="Run the job again: the next run repairs it.")
     if word == "broken":
-        hint = "The next deploy begins with another try to heal it."
+        hint = "The next deploy begins with another attempt to repair it."
         return DeployFailed(f"{where}{text}. {others}".rstrip(), hint=hint, lines=lines)
     if word == "stopped":
-        message = f"{where}{text}. It was stopped, for there is no release to go back to. {others}"
+        message = f"{where}{text}. It was stopped: there is no release to roll back to. {others}"
         return DeployFailed(message.rstrip(), lines=lines)
     if word in {"rolled-back", "recalled"} or back:
         return RolledBack(f"{where}{text}. {others}".rstrip(), lines=lines)

@@ -1,4 +1,4 @@
-"""`promote`: what another environment runs, proven there, comes here by the digests of its images.
+"""`promote`: what another environment runs, verified there, comes here by its images' digests.
 
 Nothing is built, and no tag is pulled: who has moved it meanwhile has no say. The compose files are
 those of the same revision, with this environment's own configuration.
@@ -13,7 +13,7 @@ from ci_deploy.layers.providers.docker.model import Model
 from ci_deploy.layers.providers.docker.promotion import (
     Source,
     chosen,
-    need_proven,
+    need_verified,
 )
 from ci_deploy.layers.providers.methods import Place, take_revision
 from ci_deploy.net.ssh.client import Ssh
@@ -22,7 +22,7 @@ from ci_deploy.run.context import Context
 
 
 def look(ctx: Context, ssh: Ssh, where: Place, first: Server) -> Source:
-    """Ask the source, whose revision becomes this run's. Raises Refused for what is not proven
+    """Ask the source, whose revision becomes this run's. Raises Refused for what is not verified
     there, Locked, Unreachable, SettingsError."""
     host = server(where.host, user=first.user) if where.host else first
     hosts = Hosts(ssh, ctx.runner, [host], where.path)
@@ -45,7 +45,7 @@ def look(ctx: Context, ssh: Ssh, where: Place, first: Server) -> Source:
 
 def _proven(facts: HostFacts, app: str, name: str) -> Source:
     live = facts.live(app)
-    need_proven(live, name, facts.holder)
+    need_verified(live, name, facts.holder)
     tag = str(facts.releases[live.release].facts.get("tag", ""))
     images = {image.service: image.pinned for image in facts.images}
     return Source(name, live.release, tag, live.revision, images)

@@ -10,10 +10,8 @@ from ci_deploy.layers.providers.compose.hosts import Hosts
 from ci_deploy.layers.providers.compose.images import Images
 from ci_deploy.layers.providers.compose.settings import AboutCompose
 from ci_deploy.run.context import Context
-from ci_deploy.run.events import BUILDING
+from ci_deploy.run.events import CHECKED_BUILDING
 from ci_deploy.state import Backup, Deployed
-
-BRING_IMAGES = {*BUILDING, "doctor"}
 
 
 class OnHosts(AboutCompose):
@@ -80,7 +78,7 @@ class OnHosts(AboutCompose):
 
 def images(ctx: Context, archives: Sequence[str], hosts: Hosts) -> Images:
     """Where they come from. Reading archives takes modules that no other run needs."""
-    if not archives or ctx.command not in BRING_IMAGES:
+    if not archives or ctx.command not in CHECKED_BUILDING:
         return Images()
     from ci_deploy.layers.providers.compose.archives import Archives
 

@@ -14,7 +14,7 @@ from ci_deploy.layers.providers.compose.hosts import Host, Hosts
 from ci_deploy.layers.providers.docker.model import read_json
 from ci_deploy.layers.providers.docker.tree import Tree
 from ci_deploy.run.context import Context
-from ci_deploy.run.review_app import ReviewApp, guard_addresses
+from ci_deploy.run.review_app import ReviewApp, addresses, guard_addresses
 
 USED = re.compile(r"\$\{?REVIEW_(HOST|URL)\b")
 ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://([^/@]*@)?([^/:?]*)")
@@ -68,17 +68,13 @@ def check(ctx: Context, hosts: Sequence[Host], tree: Tree) -> None:
         problems += sharing.problems(host.facts, name)
     if problems:
         raise SettingsError(*dict.fromkeys(problems))
-    wanted = {**_addresses(ctx.app_config), **sharing.addresses(read_json(hosts[0].facts.model))}
-    own = sharing.names(read_json(hosts[0].facts.model))
-    doubtful = {k: v for k, v in wanted.items() if _host(v) not in own and not v.startswith("http")}
+    data = read_json(hosts[0].facts.model)
+    wanted, own = addresses({**ctx.app_config, **sharing.variables(data)}), sharing.names(data)
+    doubtful = {k: v for k, v in wanted.items() if _host(v) not in own}
     hint = "Take it out of APP_CONFIG, REVIEW_CONFIG and the compose file; give it a service there."
     for host in hosts:
         base = {key.split()[0]: value for key, value in host.facts.addresses.items()}
         guard_addresses(review, base, doubtful, hint)
-
-
-def _addresses(config: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in config.items() if ADDRESS.match(value)}
 
 
 def _host(address: str) -> str:
@@ -142,7 +138,7 @@ def destroy(ctx: Context, hosts: Hosts) -> None:
     review = ctx.review
     assert review is not None, "asked for review apps only"  # noqa: S101
     if not ctx.sweeping and not exists(hosts.all, review.name):
-        ctx.console.indent(f"{review.name} is not there: nothing to remove.")
+        ctx.console.indent(f"{review.name} does not exist: nothing to remove.")
         return
     patience = ctx.settings.lock_timeout
     words = ["destroy", review.name, project(review.name), review.base, str(patience)]

@@ -96,13 +96,13 @@ class HostRun:
                 message = f"{registry} refuses the user {self._login.user} on {host}: {reason}"
                 raise Unauthorized(message, hint="Check DOCKER_USER and DOCKER_PASS.")
             said = "\n".join(result.lines) or "no reason given"
-            message = f"{host} could not take the release: {said}"
+            message = f"{host} rejected the release: {said}"
             raise DeployFailed(message, lines=result.lines, shown=False)
         return True
 
     def _call_off(self) -> None:
         with contextlib.suppress(OutcomeUnknown, Unreachable):  # without a word they go back too
-            self.tell("another host could not take it", "back")
+            self.tell("another host rejected the release", "back")
 
     def _upload(self, host: Host) -> bytes:
         run = {
@@ -174,7 +174,9 @@ class HostRun:
         if not dead or self._order.action == "recover":
             return
         names = ", ".join(str(watch.host) for watch in dead)
-        self._ctx.console.warning(f"the run on {names} was killed; what it has left is cleared up.")
+        self._ctx.console.warning(
+            f"the run on {names} was killed; cleaning up what it left behind."
+        )
         if self._agreed:
             self.tell("", "keep")  # it may have died before it heard that
         order = self._order._replace(action="recover", parts={})
@@ -216,24 +218,24 @@ class HostRun:
             elif self._several or self._wanted.on_cancel == "rollback":
                 self.tell("the job was cancelled", "back")
         except (OutcomeUnknown, Unreachable) as error:
-            self._ctx.console.warning(f"it may not have been heard: {error}")
+            self._ctx.console.warning(f"the hosts may not have received it: {error}")
         self._ctx.console.indent(f"{self._what_now()}\n{self._following.how_to_follow}")
 
     @property
     def _agreed(self) -> bool:
-        """Several hosts that have all proven the release: calling one back would part them."""
+        """Several hosts that have all verified the release: calling one back would part them."""
         return self._following.conductor.agreed
 
     def _what_now(self) -> str:
         release = self._order.release
         if self._agreed:
-            return f"all hosts have proven {release}, so they keep it."
+            return f"all hosts have verified {release}, so they keep it."
         if self._wanted.on_cancel == "rollback":
             subject = "the hosts go" if self._several else f"{self._where[0]} goes"
             return f"{subject} back to what ran before (ON_CANCEL=rollback)."
         if self._several:
             return (
-                f"not all hosts have proven {release}: those that were switched go back, the "
+                f"not all hosts have verified {release}: those that were switched roll back, the "
                 "others stay as they are."
             )
         return (

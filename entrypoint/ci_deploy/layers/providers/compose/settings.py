@@ -34,7 +34,7 @@ class ComposeSettings(HostSettings):
     check_url: str = setting(
         "COMPOSE_CHECK_URL",
         "URL that each host itself asks, and that has to answer with 2xx, before a release counts "
-        "as proven",
+        "as verified",
         default="",
         example="http://localhost:8080/health",
         pattern=r"https?://[\w.:\[\]-]+(/[^\s\"'\\]*)?",

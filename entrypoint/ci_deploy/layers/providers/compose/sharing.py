@@ -59,8 +59,8 @@ def names(data: Entry) -> set[str]:
     return {*services, *aliases, "localhost", "127.0.0.1", ""}
 
 
-def addresses(data: Entry) -> dict[str, str]:
-    """Variables in the compose files that are addresses; the host has left out who logs in."""
+def variables(data: Entry) -> dict[str, str]:
+    """Variables in the compose files; of addresses the host has left out who logs in."""
     return {
         key: str(value)
         for entry in (data.get("services") or {}).values()

@@ -29,7 +29,7 @@ class End(NamedTuple):
 
 @dataclass
 class Watch:
-    """One host's run, as far as it was heard of."""
+    """The state of one host's run, parsed from its log."""
 
     host: Host
     token: str

@@ -25,14 +25,14 @@ def variables(wanted: HostSettings, tag: str, registry: str) -> dict[str, str]:
 def problems(ctx: Context, wanted: HostSettings, *, deploys: bool) -> Iterator[Problem]:
     """What is wrong with the settings beyond their form."""
     if any(not each.user for each in wanted.servers):
-        yield Problem("SERVER_USER", "is required: who is to log in on the hosts?")
+        yield Problem("SERVER_USER", "is required: the user to log in as on the hosts.")
     if deploys and not image_tag(ctx, wanted):
         reason = "this CI gives no build number and revision to make one of."
         yield Problem("DEPLOY_TAG", reason, "", "Set it.")
     if bool(wanted.registry_user) != bool(wanted.registry_password):
         yield Problem("DOCKER_USER", "must be set together with DOCKER_PASS.")
     if "\n" in wanted.registry_password:
-        yield Problem("DOCKER_PASS", "there is a line end in it.")
+        yield Problem("DOCKER_PASS", "must not contain a newline.")
     if names := unusable(ctx.app_config):
         yield Problem("APP_CONFIG", f"Compose cannot set {', '.join(names)}.")
 

@@ -22,15 +22,18 @@ class Source(NamedTuple):
     images: Mapping[str, str] = NOTHING
 
 
-def need_proven(live: Live, name: str, holder: str) -> None:
-    """Raises Locked, Refused for a source whose release is not proven."""
+def need_verified(live: Live, name: str, holder: str) -> None:
+    """Raises Locked, Refused for a source whose release is not verified."""
     if live.busy:
-        raise Locked(f"a deploy of {name} goes on: {holder}.", hint="Promote it after that.")
+        raise Locked(
+            f"a deployment of {name} is in progress: {holder}.",
+            hint="Promote it when that has ended.",
+        )
     if not live.release or not live.revision:
         raise Refused(f"{name} runs nothing that ci-deploy has deployed.")
     if not live.up:
         message = f"{name} runs {live.release}, but not all of it: {live.detail}."
-        raise Refused(message, hint="What is promoted has to be proven there.")
+        raise Refused(message, hint="Only a verified release can be promoted.")
 
 
 def chosen(ctx: Context, source: Source, model: Model) -> dict[str, str]:
@@ -39,7 +42,7 @@ def chosen(ctx: Context, source: Source, model: Model) -> dict[str, str]:
 
     Raises SettingsError for a service that the source does not run, or runs without a digest.
     """
-    ctx.console.indent(f"{source.name} runs {source.release}, which is proven there")
+    ctx.console.indent(f"{source.name} runs {source.release}, which is verified there")
     problems: list[Problem] = []
     found: dict[str, str] = {}
     for service in model.ours:

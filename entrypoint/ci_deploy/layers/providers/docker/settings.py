@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
-from ci_deploy.layers.providers.methods import PromotionSettings
+from ci_deploy.layers.providers.methods import PromotionSettings, folder
 from ci_deploy.net.ssh.client import SshSettings
 from ci_deploy.net.ssh.server import Server, server
 from ci_deploy.settings import setting, settings
@@ -32,17 +30,9 @@ def hosts(text: str) -> tuple[str, ...]:
     for each in found:
         server(each)
     if len(set(found)) < len(found):
-        message = "a host is in it twice."
+        message = "lists a host twice."
         raise ValueError(message)
     return found
-
-
-def folder(text: str) -> str:
-    """A directory on the host. Raises ValueError for characters that Compose would interpret."""
-    if re.search(r'[\x00-\x1f"\\$:]', text):
-        message = f"`{text}` is not a valid directory for Compose."
-        raise ValueError(message)
-    return text.removeprefix("~/").rstrip("/") or "/"
 
 
 def paths(text: str) -> tuple[str, ...]:
@@ -68,7 +58,7 @@ class HostSettings(SshSettings, PromotionSettings):
     port: int = setting("SERVER_PORT", "Port of ssh on the hosts", default=22)
     user: str = setting(
         "SERVER_USER",
-        "User on the hosts; may use Docker there",
+        "SSH user on the hosts; must have access to Docker",
         default="",
         default_help="the one in SERVER_HOST",
         pattern=r"[A-Za-z0-9_][A-Za-z0-9_.-]*",
@@ -123,9 +113,9 @@ class HostSettings(SshSettings, PromotionSettings):
         default_help="Docker Hub; on GitLab without DOCKER_USER the project's own registry",
         pattern=r"[A-Za-z0-9][\w.:/-]*",
     )
-    registry_user: str = setting("DOCKER_USER", "User at the registry", default="")
+    registry_user: str = setting("DOCKER_USER", "User for the registry", default="")
     registry_password: str = setting(
-        "DOCKER_PASS", "Password or token at the registry", default="", secret=True
+        "DOCKER_PASS", "Password or token for the registry", default="", secret=True
     )
     email: str = setting(
         "DOCKER_EMAIL", "Accepted, but not used: Docker needs none since 17.06", default=""
@@ -138,8 +128,8 @@ class HostSettings(SshSettings, PromotionSettings):
     )
     on_cancel: str = setting(
         "ON_CANCEL",
-        "What becomes of a deploy whose job is cancelled: the host will `finish` it by itself, or "
-        "`rollback`; several hosts finish only what all have proven",
+        "What the host does when the job is cancelled: `finish` the deployment, or "
+        "`rollback`; several hosts finish only what all have verified",
         default="finish",
         choices=("finish", "rollback"),
     )

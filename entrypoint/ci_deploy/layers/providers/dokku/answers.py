@@ -32,7 +32,8 @@ def builds(answer: Result) -> list[dict[str, str]]:
         found = from_json(answer.out or b"[]")
     except ValueError:
         return []
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+    entries = found if isinstance(found, list) else []
+    return [{key: str(each[key]) for key in each} for each in entries if isinstance(each, dict)]
 
 
 def seconds(duration: str) -> float:
@@ -142,7 +143,7 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
         "Is it pushed? For a private registry: `dokku registry:login` on the server.",
     ),
     re.compile(r"auto-creation disabled"): (
-        "the app does not exist, and Dokku is told not to create apps.",
+        "the app does not exist, and Dokku is configured not to create apps.",
         "Create it, or set DOKKU_CREATE_APP=true.",
     ),
     re.compile(r"cannot lock ref '(?P<a>[^']*)': '(?P<b>[^']*)' exists"): (
@@ -165,7 +166,7 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
 
 
 def reason(lines: Sequence[str], app: str = "APP") -> tuple[str, str]:
-    """Why a deploy failed, and what to do; empty texts when it says nothing that is known."""
+    """Why a deploy failed, and what to do; empty texts when it says no known release."""
     for pattern, (message, hint) in REASONS.items():
         for line in lines:
             if match := pattern.search(line):
@@ -175,6 +176,6 @@ def reason(lines: Sequence[str], app: str = "APP") -> tuple[str, str]:
 
 
 def patterns() -> list[re.Pattern[str]]:
-    """All of them: what is worth keeping of a long log."""
+    """All patterns of this module: the lines of a long log that are kept."""
     own = [each for each in globals().values() if isinstance(each, re.Pattern)]
     return [*own, *REASONS]

@@ -19,6 +19,7 @@ from ci_deploy.layers.providers.dokku.processes import Health
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.process.program import Change, Result
+from ci_deploy.run.review_app import MARK
 from ci_deploy.settings import SECRET_CONFIG_KEY
 from ci_deploy.settings.lines import from_json
 from ci_deploy.settings.parsers import NOTHING
@@ -26,9 +27,8 @@ from ci_deploy.state import Deployed, Live
 
 UNFINISHED = "CI_DEPLOY_UNFINISHED"
 HISTORY = "CI_DEPLOY_HISTORY"
-REVIEW = "CI_DEPLOY_REVIEW_APP"
 BUILD_DIR = "CI_DEPLOY_BUILD_DIR"
-OURS = (UNFINISHED, HISTORY, REVIEW, BUILD_DIR)
+OURS = (UNFINISHED, HISTORY, MARK, BUILD_DIR)
 WAYS = {  # the deploy source → the way
     "git-push": "push", "docker-image": "image", "tar": "archive", "tar.gz": "archive",
     "zip": "archive",
@@ -155,7 +155,7 @@ class App:
         return health
 
     def _busy(self, name: str, source: Mapping[str, str]) -> bool:
-        """Whether a deploy is going on: a failed build leaves the lock behind."""
+        """Whether a deployment is in progress: a failed build leaves the lock behind."""
         if source.get("locked") != "true":
             return False
         words = ["builds:list", name, "--format", "json", "--status", "running"]
@@ -172,7 +172,7 @@ class App:
         return done
 
     def set_and_check(self, name: str, changes: Mapping[str, str], *, what: str) -> None:
-        """The same, and see that the server gives back what was set. Raises DeployFailed."""
+        """Set variables and read them back. Raises DeployFailed where they differ."""
         done = self.set_config(name, changes, what=what)
         if done.planned:
             return
@@ -182,7 +182,7 @@ class App:
             raise DeployFailed(message, hint="Dokku cannot store every value: encode these.")
 
     def read_config(self, name: str) -> Mapping[str, str]:
-        """The app's variables, asked anew. Raises DeployFailed when the server cannot read them."""
+        """An app's variables, asked anew. Raises DeployFailed when the server cannot read them."""
         return self.config(self._server.ask(["config:export", name, "--format", "json"])[0], name)
 
     def unset_config(self, name: str, *keys: str, what: str) -> None:
@@ -191,10 +191,6 @@ class App:
         done = self._server.change(words, what=what, quiet=True, ok=None)
         if done.exit_code:
             raise refused(f"Dokku refuses to unset {', '.join(keys)}", name, done)
-
-    def config_of(self, name: str) -> Mapping[str, str]:
-        """The variables of another app. Raises DeployFailed."""
-        return self.config(self._server.ask(["config:export", name, "--format", "json"])[0], name)
 
     def config(self, answer: Result, name: str) -> Mapping[str, str]:
         """The app's variables; those that look like secrets are hidden from now on.
@@ -205,11 +201,11 @@ class App:
         if answer.exit_code:
             raise refused("Dokku cannot read its config", name, answer)
         try:
-            found = from_json(answer.out)
+            found = from_json(answer.out or b"{}") or {}
         except ValueError:
-            return {}
+            found = None
         if not isinstance(found, dict):
-            return {}
+            raise refused("Dokku's answer is not the config", name, answer)
         for key, value in found.items():
             if SECRET_CONFIG_KEY.search(key) and key not in OURS:
                 self._redactor.add(str(value))

@@ -51,7 +51,7 @@ def wait(app: DokkuApp) -> bool:
         elif now - quiet_since > QUIET:
             break
         if now - began < PAUSE:
-            ctx.console.indent(f"another deploy of {ctx.app} holds its build back; waiting")
+            ctx.console.indent(f"another deployment of {ctx.app} runs its migrations; waiting")
         ctx.cancellation.sleep(PAUSE)
         app.state = app.apps.survey(ctx.app, urls=False)[0]
     return time.monotonic() - began >= PAUSE
@@ -75,11 +75,11 @@ class BeforeTraffic:
         app = self._ctx.app
         self._provider.remember(self._note)
         words = ["ps:set", app, "skip-deploy", "true"]
-        self._server.change(words, what=f"hold {app} back when it is built", quiet=True)
+        self._server.change(words, what=f"build {app} without releasing it", quiet=True)
         code.held_back = True
         code.run()
         if not self._ctx.planning and not code.said(answers.SKIPPED):
-            message = "somebody has let it go live before its migrations."
+            message = "another job released this build before its migrations ran."
             raise DeployFailed(message, hint="Let only one job at a time deploy an app.")
         for step in steps:
             ran = self._provider.run(step.command, what=step.what)
@@ -88,7 +88,7 @@ class BeforeTraffic:
         if not self._ctx.planning:
             self._check_built()
         result = self._server.change(
-            ["deploy", app, "latest"], what=f"let {app} go live", ok=None, watch=code.watch
+            ["deploy", app, "latest"], what=f"release the build of {app}", ok=None, watch=code.watch
         )
         if not result.planned and (result.exit_code or not self._replaced()):
             message, hint = answers.reason(result.lines, app)

@@ -36,7 +36,7 @@ class BuildDir:
         if not sent and not wanted:
             return
         if wanted and self._server.version and not self._server.at_least(*SINCE):
-            message = "Dokku is too old to build a part of a repository."
+            message = "this Dokku cannot build a directory of a repository."
             hint = "It needs 0.25; DEPLOY_METHOD=archive sends only APP_DIR."
             raise ToolMissing(message, hint=hint)
         theirs = self.now if wanted else self._report.get("computed build dir") or self.now

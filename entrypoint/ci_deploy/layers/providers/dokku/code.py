@@ -51,6 +51,7 @@ class Code(ABC):
         self._state = state
         self._live = live
         self._told = -LOCK_TOLD  # when a line about the lock was last printed
+        self._limit = "LOCK_TIMEOUT"  # what ends the waiting for it
         self.held_back = False  # it is only to be built
         self.begun = 0.0  # since when a try is under way, time.monotonic(); 0: none is
         self._naming = False  # it is doing so
@@ -61,7 +62,7 @@ class Code(ABC):
 
     @property
     def revision(self) -> str:
-        """What is brought."""
+        """The full SHA that is deployed."""
         return self._ctx.revision
 
     def is_live(self) -> bool:
@@ -147,7 +148,9 @@ class Code(ABC):
                     return result
                 self._fail(result)
             # (in time for another try, and to say that nothing has begun)
-            until = min(until, self._ctx.runner.until - 2.0 - 2 * result.seconds)
+            last = self._ctx.runner.until - 2.0 - 2 * result.seconds
+            if last < until:
+                until, self._limit = last, "DEPLOY_TIMEOUT"
             self._wait_for_lock(until, pause)
             self._wait_for_builds(until)
             pause = min(LOCK_PAUSE, 2 * pause)
@@ -165,7 +168,7 @@ class Code(ABC):
     def _wait_for_lock(self, until: float, pause: float) -> None:
         app, left = self._ctx.app, until - time.monotonic()
         if left <= 0:
-            message = f"another deploy of {app} has held its lock for too long (LOCK_TIMEOUT)."
+            message = f"another deploy of {app} has held its lock for too long ({self._limit})."
             raise Locked(message, hint="`ci-deploy unlock` shows whose it is. Deploy again later.")
         if time.monotonic() >= self._told + LOCK_TOLD:
             self._told = time.monotonic()
@@ -219,11 +222,11 @@ class Code(ABC):
         """Say why, in the user's words."""
         message, hint = answers.reason(self._lines, self._ctx.app)
         if self.was_held_back and not message:
-            message = "it was built, but Dokku is told to hold deploys back (skip-deploy)."
+            message = "it was built, but deployments are disabled on the server (skip-deploy)."
             hint = f"On the server: `dokku ps:set {self._ctx.app} skip-deploy`, or --global."
         if not message and result.exit_code == 0:
-            message = "Dokku has taken it, but it has deployed nothing."
-        message = message or f"Dokku ended it with exit code {result.exit_code}."
+            message = "Dokku accepted it but deployed nothing."
+        message = message or f"Dokku failed with exit code {result.exit_code}."
         raise DeployFailed(message, hint=hint, lines=result.lines)
 
     def _lost(self, result: Result) -> bool:

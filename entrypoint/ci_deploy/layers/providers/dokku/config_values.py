@@ -26,12 +26,12 @@ def refused(message: str, app: str, done: Result) -> DeployFailed:
     words = "\n".join(done.lines) + done.errors
     if re.search(r"unterminated quoted value|unexpected character|zero length string", words):
         hint = (
-            "The app's file of variables is broken, and Dokku cannot mend it: as root there,"
+            "The app's file of variables is broken, and Dokku cannot repair it: as root there,"
             f' correct the value that ends in `"` or a backslash in /home/dokku/{app}/ENV, until '
             f"`dokku config:export {app}` works again."
         )
         return DeployFailed(f"{message}: that of {app} cannot be parsed.", hint=hint)
-    hint = "Its words are not shown, for they may hold values of variables."
+    hint = "Dokku's output is not shown: it may contain values of variables."
     return DeployFailed(f"{message} of {app} (exit code {done.exit_code}).", hint=hint)
 
 

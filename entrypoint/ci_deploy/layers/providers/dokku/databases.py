@@ -19,12 +19,13 @@ def export(server: DokkuServer, app: str, folder: Path) -> None:
     listed = server.ask(["plugin:list"])[0].text
     kinds = [kind for kind in KINDS if re.search(rf"(?m)^\s*{kind}\s", listed)]
     links = server.ask(*([f"{kind}:app-links", app] for kind in kinds)) if kinds else []
-    found = [
-        (kind, name)
-        for kind, answer in zip(kinds, links, strict=True)
-        for name in answer.text.split()
-        if answer.exit_code == 0
-    ]
+    found: list[tuple[str, str]] = []
+    for kind, answer in zip(kinds, links, strict=True):
+        if answer.exit_code and "is not a dokku command" not in answer.errors + answer.text:
+            message = f"Dokku cannot say which {kind} services are linked to {app}."
+            hint = f"On the server, `dokku {kind}:app-links {app}` shows why."
+            raise DeployFailed(f"{message} Nothing was migrated.", hint=hint)
+        found += [(kind, name) for name in answer.text.split() if answer.exit_code == 0]
     if not found:
         message = f"BACKUP_BEFORE_MIGRATE: no database is linked to {app}."
         raise DeployFailed(message, hint="Unset it, or link the database as a Dokku service.")

@@ -29,7 +29,8 @@ from ci_deploy.layers.providers.dokku.services import Services
 from ci_deploy.layers.providers.dokku.settings import DokkuSettings
 from ci_deploy.process.program import Change
 from ci_deploy.run.context import Context
-from ci_deploy.run.events import BUILDING, RELEASING, Event, on
+from ci_deploy.run.events import CHECKED_BUILDING, RELEASING, Event, on
+from ci_deploy.run.review_app import mark
 from ci_deploy.state import Deployed, Live, Step
 
 BUILD_TIMEOUT = 600.0  # seconds to build again what runs, after MIGRATE=before has failed
@@ -53,7 +54,7 @@ class Dokku(DokkuApp):
         """One round of questions over one connection tells all that a run has to know."""
         self.ssh.ready(self.settings.host)
         ctx, review = self.ctx, self.ctx.review
-        wanted = self.settings.services if ctx.command in {*BUILDING, "doctor"} else ()
+        wanted = self.settings.services if ctx.command in CHECKED_BUILDING else ()
         self.services = Services(self.server, ctx.app, wanted, own=review is not None)
         asked = self.services.questions()
         urls = ctx.command not in {*RELEASING, "rollback"}  # they take the server longest
@@ -114,7 +115,7 @@ class Dokku(DokkuApp):
                 message = f"{ctx.app} already runs {ctx.revision[:7]}."
                 raise SkipDeploy(message)
             warning = f"{ctx.revision[:7]} is live, but the branch {self.branch} on the server does"
-            ctx.console.warning(f"{warning} not hold it: a rebuild would replace it.")
+            ctx.console.warning(f"{warning} not contain it: a rebuild would replace it.")
         if self.code.is_live() and not up:
             ctx.console.indent("the revision is live, but not all of its processes run.")
         self._check(self.code)
@@ -150,7 +151,7 @@ class Dokku(DokkuApp):
             review.set_domain(self.server, self.ctx.app, self.ctx.review)
 
     def wanted_config(self) -> Mapping[str, str]:
-        return {**self.ctx.app_config, **review.mark(self.ctx.review)}
+        return {**self.ctx.app_config, **mark(self.ctx.review)}
 
     # --- the deploy ---
 
@@ -231,9 +232,11 @@ class Dokku(DokkuApp):
         if self.state.settled or not runs:
             return self.forget(*notes.about_what_runs(self.unfinished()))
         if self.ctx.cancellation.signum or self.ctx.report.exit_code != DeployFailed.exit_code:
-            warning = "the build that was held back would run after a restart: deploy again."
+            warning = "a restart would start the build that was not released: deploy again."
             return self.ctx.console.warning(warning)
-        self.ctx.console.indent(f"no restart may start what failed: {runs[:7]} is built again")
+        self.ctx.console.indent(
+            f"rebuilding {runs[:7]}, so that a restart does not start the failed build"
+        )
         self.ctx.runner.until = time.monotonic() + BUILD_TIMEOUT
         self.roll_back(runs)
         return None
@@ -241,7 +244,7 @@ class Dokku(DokkuApp):
     def _go_live_again(self) -> None:
         app = self.ctx.app
         words = ["ps:set", app, "skip-deploy"]
-        self.server.change(words, what=f"stop holding {app} back", quiet=True)
+        self.server.change(words, what=f"re-enable releases of {app}", quiet=True)
 
     def _remember(self, code: Code, identity: str = "") -> Change:
         """Note in the history that it was deployed; made beside the questions that verify it."""
@@ -268,7 +271,8 @@ class Dokku(DokkuApp):
         """TLS for a review app with a name of its own."""
         if self.ctx.review and self.ctx.review.host:
             review.secure(self.server, self.ctx.app, self.ctx.console)
-            self.ctx.live = self.live()._replace(url=self.apps.url(self.ctx.app))
+            if self.ctx.live:
+                self.ctx.live = self.ctx.live._replace(url=self.apps.url(self.ctx.app))
 
     # --- rollback, locks, history ---
 

@@ -16,7 +16,7 @@ _TOOK_OVER = re.compile(rf"{_SHA} took over in (\S+), recorded is {_SHA}")
 
 
 def built_over(live: str, containers: Iterable[str]) -> str:
-    """Another build than `live` is there now, and does not run."""
+    """A note: a newer build is on the server, and `containers` still run `live`."""
     return f"built over {live or 'nothing'} in {_ids(containers)}"
 
 

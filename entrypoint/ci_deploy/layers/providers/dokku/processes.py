@@ -28,7 +28,7 @@ class Process(NamedTuple):
 
 
 class Health(NamedTuple):
-    """How an app's processes are."""
+    """The health of an app's processes."""
 
     processes: tuple[Process, ...] = ()
     fine: bool = True  # what Dokku itself says of them, where it was asked
@@ -47,7 +47,7 @@ class Health(NamedTuple):
 
     @property
     def detail(self) -> str:
-        """The same in words."""
+        """How many processes are up, and which are down, for people."""
         if not self.known:
             return ""
         there, down = len(self.processes), self.down

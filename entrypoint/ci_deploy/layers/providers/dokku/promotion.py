@@ -33,10 +33,12 @@ def source_image(app: DokkuApp) -> str:
     if not state.exists:
         raise SettingsError(Problem("PROMOTE_FROM", f"there is no app {said}."))
     if state.live.busy:
-        raise Locked(f"a deployment of {said} is in progress.", hint="Promote it after that.")
+        raise Locked(
+            f"a deployment of {said} is in progress.", hint="Promote it when that has ended."
+        )
     if not (state.live.up and state.settled):
-        message = f"{said} does not run what it was given as a whole: {state.live.detail}."
-        raise Refused(message, hint="What is promoted has to be verified there.")
+        message = f"{said} is not fully up: {state.live.detail}."
+        raise Refused(message, hint="Only a verified release can be promoted.")
     if state.way != Image.way:
         way = state.way or "in a way that is not known"
         raise Refused(f"{said} was not deployed by image, but by {way}.", hint=BY_IMAGE)

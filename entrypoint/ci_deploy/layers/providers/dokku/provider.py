@@ -25,6 +25,7 @@ from ci_deploy.layers.providers.dokku.settings import AboutDokku, DokkuSettings
 from ci_deploy.layers.providers.methods import impossible_names
 from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.run.context import Context
+from ci_deploy.run.review_app import mark, marked
 from ci_deploy.settings.parsers import suggestion
 from ci_deploy.state import Deployed, Live, ProcessAction, Ran
 
@@ -78,7 +79,9 @@ class DokkuApp(AboutDokku):
             return "locked; this Dokku cannot tell by whom" if self.state.locked else ""
         if running := self.server.running_builds(app):
             return "; ".join(
-                f"{b['source']} since {b['started_at']} (build {b['id']})" for b in running
+                f"{b.get('source', 'a build')} since {b.get('started_at', 'an unknown time')}"
+                f" (build {b.get('id', 'without a name')})"
+                for b in running
             )
         return "locked, but nothing is being built: the lock is stale" if self.state.locked else ""
 
@@ -124,19 +127,18 @@ class DokkuApp(AboutDokku):
         assert self.ctx.review is not None, "asked for review apps only"  # noqa: S101
         if self.ctx.command == "review" and review.is_empty(self.state):
             return True  # made by a run that was killed before it could mark it
-        return review.marked(self.state, self.ctx.review.base)
+        return marked(self.state.config, self.ctx.review.base)
 
     def adopt(self) -> None:
         app = self.ctx.app
-        marked = review.mark(self.ctx.review)
-        self.apps.set_config(app, marked, what=f"mark {app} as a review app")
+        self.apps.set_config(app, mark(self.ctx.review), what=f"mark {app} as a review app")
 
     def destroy(self) -> None:
         app = self.ctx.app
         if self.exists or self.ctx.sweeping:
             review.destroy(self.server, app, self.ctx.console)
         else:
-            self.ctx.console.indent(f"{app} is not there: nothing to remove.")
+            self.ctx.console.indent(f"{app} does not exist: nothing to remove.")
 
     def stale_review_apps(self, days: int) -> Sequence[str]:
         return review.stale(self.apps, self.server, self.ctx.app, days)
@@ -198,7 +200,7 @@ class DokkuApp(AboutDokku):
             what = f"record on {app} what is unfinished: {text}"
             self.apps.set_config(app, {UNFINISHED: text}, what=what)
         else:
-            self.apps.unset_config(app, UNFINISHED, what=f"remove the note from {app}")
+            self.apps.unset_config(app, UNFINISHED, what=f"remove the pending tasks of {app}")
         self.state = self.state._replace(config={**self.state.config, UNFINISHED: text})
 
     def noted(self) -> str:
@@ -216,9 +218,7 @@ class DokkuApp(AboutDokku):
 
     @property
     def check_command(self) -> str:
-        where = self.settings.host
-        port = "" if where.port == 22 else f"-p {where.port} "
-        return f"ssh {port}{where.user}@{where.host} apps:report {self.ctx.app}"
+        return f"{self.settings.host.login} apps:report {self.ctx.app}"
 
     def no_app(self) -> SettingsError:
         """The app is not there: say which one may be meant."""

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Mapping
 
 from ci_deploy.errors import DeployError, OutcomeUnknown
 from ci_deploy.layers.providers.dokku import answers, services
-from ci_deploy.layers.providers.dokku.app import OURS, REVIEW, App, State
+from ci_deploy.layers.providers.dokku.app import OURS, App, State
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.report.console import Console
-from ci_deploy.run import review_app as review_apps
-from ci_deploy.run.review_app import ReviewApp
-from ci_deploy.settings.lines import from_json
+from ci_deploy.run.review_app import MARK, ReviewApp, addresses, guard_addresses, marked
 
-ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://")
 WEB = re.compile(r"https?://(?!(\S*@)?dokku-)")  # `dokku-elasticsearch-hello` is a service
-
-
-def mark(review: ReviewApp | None) -> dict[str, str]:
-    """The variable that makes an app a review app of ours."""
-    return {REVIEW: json.dumps({"base": review.base, "branch": review.branch})} if review else {}
-
-
-def marked(state: State, base: str) -> bool:
-    """Whether we have made it as a review app of `base`."""
-    try:
-        found = from_json(state.config.get(REVIEW, "{}"))
-    except ValueError:
-        return False
-    return isinstance(found, dict) and found.get("base") == base
 
 
 def is_empty(state: State) -> bool:
@@ -40,30 +22,18 @@ def is_empty(state: State) -> bool:
     return not state.live.revision and not state.source and not state.config
 
 
-def addresses(config: Mapping[str, str]) -> dict[str, str]:
-    """The variables that are addresses of services, not of web pages."""
-    return {
-        key: value
-        for key, value in config.items()
-        if key not in OURS and ADDRESS.match(value) and not WEB.match(value)
-    }
-
-
-def guard_addresses(review: ReviewApp, base: Mapping[str, str], wanted: Mapping[str, str]) -> None:
-    """Raises Refused when a variable of the review app is an address of the base app's: its
-    migrations would run on production's data."""
-    hint = "Take it out of APP_CONFIG or REVIEW_CONFIG; DOKKU_SERVICES gives it its own."
-    review_apps.guard_addresses(review, base, wanted, hint)
-
-
 def guard_config(
     apps: App, wanted: ReviewApp, config: Mapping[str, str], is_own: Callable[[str], bool]
 ) -> None:
     """Raises Refused as `guard_addresses` does. The base app is only asked when there is anything
     that may be an address of its own."""
-    doubtful = {key: value for key, value in addresses(config).items() if not is_own(value)}
+    found = addresses(config, WEB)
+    doubtful = {k: v for k, v in found.items() if k not in OURS and not is_own(v)}
     if doubtful:
-        guard_addresses(wanted, addresses(apps.config_of(wanted.base)), doubtful)
+        hint = "Take it out of APP_CONFIG or REVIEW_CONFIG; DOKKU_SERVICES gives it its own."
+        theirs = addresses(apps.read_config(wanted.base), WEB)
+        base = {key: value for key, value in theirs.items() if key not in OURS}
+        guard_addresses(wanted, base, doubtful, hint)
 
 
 def set_domain(server: DokkuServer, app: str, review: ReviewApp) -> None:
@@ -100,7 +70,7 @@ def destroy(server: DokkuServer, app: str, console: Console) -> None:
     except OutcomeUnknown:
         if server.connected() or not server.ask(["apps:exists", app])[0].exit_code:
             raise
-        console.indent("the answer was lost, but it was done.")
+        console.indent("no response, but the change was applied.")
 
 
 def stale(apps: App, server: DokkuServer, base: str, days: int) -> list[str]:
@@ -111,8 +81,10 @@ def stale(apps: App, server: DokkuServer, base: str, days: int) -> list[str]:
     since = time.time() - days * 86400
     found = []
     for (_, name, *_), config in zip(asked, configs, strict=True):
-        if REVIEW in config.text:
+        if MARK in config.text:
             state, _ = apps.survey(name, urls=False)
-            if marked(state, base) and 0 < state.updated < since:  # never when it is not known
+            if (
+                marked(state.config, base) and 0 < state.updated < since
+            ):  # never when it is not known
                 found.append(name)
     return found

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ci_deploy.errors import DeployError, OutcomeUnknown, Unauthorized, Unreachable
-from ci_deploy.git.repository import ENVIRON
+from ci_deploy.git.repository import ENVIRON, reason
 from ci_deploy.layers.providers.dokku import answers
 from ci_deploy.net.ssh.client import SESSIONS, Ssh
 from ci_deploy.net.ssh.server import Server
@@ -107,7 +107,7 @@ class DokkuServer:
                 self._runner.change_all(changes)
 
     def change_hidden(self, words: Sequence[str], *, what: str, **options: Any) -> Result:
-        """The same for a command with values: they are not in the argv of our ssh."""
+        """Like `change` for a command with values: they are not in the argv of our ssh."""
         with self._ssh.hidden(self.server, words) as command, self._losing_it():
             return self._runner.change(command.argv, what=what, **options)
 
@@ -116,10 +116,13 @@ class DokkuServer:
         return self._ssh.git_environ(self.server)
 
     def ref(self, app: str, branch: str) -> str:
-        """What a branch of the app's repository holds; only for apps that exist, since this would
-        create another."""
+        """What a branch of the app's repository holds, empty for no such branch; only for apps that
+        exist, since this would create another. Raises Unreachable."""
         argv = ["git", "ls-remote", self.server.url(app), f"refs/heads/{branch}"]
         found = self._runner.read(argv, env={**ENVIRON, **self.git_environ()}, ok=None)
+        if found.exit_code:
+            where = f"the repository of {app} on {self.server}"
+            raise Unreachable(f"git cannot ask {where}: {reason(found)}")
         return found.text.split()[0] if found.text else ""
 
     def running_builds(self, app: str) -> list[dict[str, str]]:
@@ -135,7 +138,9 @@ class DokkuServer:
             return frozenset()
         listed = answers.builds(self.ask(["builds:list", app, "--format", "json"])[0])
         good = {"running", "succeeded"}
-        return frozenset(each["id"] for each in listed if each.get("display_status") in good)
+        return frozenset(
+            each.get("id", "") for each in listed if each.get("display_status") in good
+        )
 
     def works(self, app: str) -> bool:
         """Whether a build, a deploy or a one-off command of the app runs now."""

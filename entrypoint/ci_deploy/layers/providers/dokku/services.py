@@ -82,7 +82,7 @@ class Services:
 
     @property
     def complete(self) -> bool:
-        """All are there and linked."""
+        """Whether every service exists and is linked to the app."""
         return not self._missing and not self._unlinked
 
     def creations(self) -> list[Change]:

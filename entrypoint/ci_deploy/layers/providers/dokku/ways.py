@@ -14,7 +14,7 @@ from ci_deploy.layers.providers.methods import by_archive
 
 
 def forward(app: DokkuApp) -> Code:
-    """What the settings say."""
+    """The deploy method that the settings ask for."""
     if image := app.promoted or app.settings.image:
         return _image(app, image)
     archive = by_archive(app.ctx, app.settings.method)

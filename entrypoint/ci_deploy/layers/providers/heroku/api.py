@@ -53,7 +53,7 @@ class Unready(Unreachable):
 
     def __init__(self, response: Response) -> None:
         said = _message(response)
-        super().__init__(f"Heroku is busy or broken: it answers {response.status} ({said})")
+        super().__init__(f"Heroku API error {response.status} ({said})")
         self.retry_after = response.retry_after
 
 
@@ -160,7 +160,7 @@ class Api:
                     **({} if body is None else {"json": body}),
                 )  # fmt: skip
             except Unreachable as error:
-                message = f"{what}: the answer was lost ({error.message.rstrip('.')})."
+                message = f"{what}: no response ({error.message.rstrip('.')})."
                 raise Lost(message) from None
             if response.planned:
                 return None
@@ -189,7 +189,7 @@ class Api:
         what: str,
         done: Callable[[], bool],
     ) -> None:
-        """The same; after a lost answer `done` is asked whether it was done.
+        """Like `change`; when the response is lost, `done` is asked up to LOOKS times.
 
         Raises DeployFailed when it was not, and what `change` raises.
         """
@@ -198,10 +198,10 @@ class Api:
         except Lost as lost:
             for _ in range(LOOKS):
                 if done():
-                    self._ctx.console.indent("the answer was lost, but it was done.")
+                    self._ctx.console.indent("no response, but the change was applied.")
                     return
                 self.look_again()
-            hint = "It was looked up, and was not done: it is safe to run this again."
+            hint = "Verified: no change was made. It is safe to retry."
             raise DeployFailed(lost.message, hint=hint) from None
 
     def look_again(self) -> None:

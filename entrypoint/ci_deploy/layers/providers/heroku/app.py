@@ -149,7 +149,7 @@ class App:
     def _locked(self, what: str, limit: int) -> Locked:
         over = time.monotonic() >= self._ctx.runner.until
         long = "until DEPLOY_TIMEOUT" if over else f"for over {limit} s"
-        message = f"another deploy of {self.name} ({what}) has run {long}."
+        message = f"another deploy of {self.name} ({what}) has been running {long}."
         return Locked(message, hint="Deploy again later.")
 
     # --- config ---
@@ -172,9 +172,9 @@ class App:
                 return
         except Lost as lost:
             if not changes.items() <= self.config().items():
-                hint = "It was looked up, and was not done: it is safe to run this again."
+                hint = "Verified: no change was made. It is safe to retry."
                 raise DeployFailed(lost.message, hint=hint) from None
-            self._ctx.console.indent("the answer was lost, but it was done.")
+            self._ctx.console.indent("no response, but the change was applied.")
         for release in reversed(self.releases.newest()):
             if release.version > after:
                 self.releases.follow(release)
@@ -227,7 +227,9 @@ class App:
             if live.revision != revision or state.release.version < release.version:
                 runs = live.revision[:7] or "no known revision"
                 message = f"Heroku reports {runs} ({state.release.name}) as what {self.name} runs."
-                raise DeployFailed(message, hint="Somebody may have released something else.")
+                raise DeployFailed(
+                    message, hint="Another release may have been made at the same time."
+                )
             if live.up:
                 return live
             crashed_since = (crashed_since or now) if state.crashed else None

@@ -82,10 +82,10 @@ class Archive(Code):
             for build in self._app.releases.builds(FEW):
                 version = (build.get("source_blob") or {}).get("version")
                 if build["id"] not in known and version == self.revision:
-                    self._ctx.console.indent("the answer was lost, but the build has begun.")
+                    self._ctx.console.indent("no response, but the build has started.")
                     return build
             self._app.api.look_again()
-        hint = "It was looked up, and has not begun: it is safe to run this again."
+        hint = "Verified: no build has started. It is safe to retry."
         raise DeployFailed(lost.message, hint=hint)
 
 

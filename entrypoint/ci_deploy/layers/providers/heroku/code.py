@@ -23,7 +23,7 @@ class Code(ABC):
 
     @property
     def revision(self) -> str:
-        """What is brought."""
+        """The full SHA that is deployed."""
         return self._ctx.revision
 
     @property
@@ -46,7 +46,9 @@ class Code(ABC):
         """
 
     def finish(self, release: Release | None, why: str) -> Release:
-        """See the release through that has come of it."""
+        """Wait for the release that was made; returns it when it has succeeded.
+
+        Raises DeployFailed with `why` when there is none, or when its release phase fails."""
         if release is None:
             hint = f"`heroku releases -a {self._app.name}` shows what there is."
             raise DeployFailed(why, hint=hint)

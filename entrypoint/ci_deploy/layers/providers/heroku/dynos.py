@@ -81,7 +81,7 @@ class Dynos:
         return {str(each["type"]): str(each.get("command") or "") for each in found}
 
     def scale(self, name: str, count: int, *, what: str) -> None:
-        """Want so many dynos of a process type. Raises DeployFailed."""
+        """Scale a process type to `count` dynos. Raises DeployFailed."""
         body = {"updates": [{"type": name, "quantity": count}]}
         path = f"{self._path}/formation"
         self._api.ensure(

@@ -20,6 +20,7 @@ from ci_deploy.layers.providers.heroku.settings import HerokuSettings
 from ci_deploy.layers.providers.methods import by_archive
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import BUILDING, Event, on
+from ci_deploy.run.review_app import mark, marked
 from ci_deploy.state import Live
 
 
@@ -44,10 +45,10 @@ class Heroku(ClosedApp):
         if not self.exists and not self.settings.create_app and not ctx.review:
             raise self.no_app()
         who = f" as {state.account}" if state.account else ""
-        what = f": {state.region}, {state.stack}" if self.exists else ", which is not there"
+        what = f": {state.region}, {state.stack}" if self.exists else ", which does not exist"
         ctx.console.indent(f"Heroku{who}; {ctx.app}{what}")
         if state.maintenance:
-            stays = "an earlier run has left it so: it ends" if self.left_closed else "it stays so"
+            stays = "an earlier run left it on: switched off" if self.left_closed else "it stays on"
             ctx.console.indent(f"it is in maintenance mode; {stays}.")
 
     @on(Event.CONFIGURE, Configure.REVIEW_APP)
@@ -75,7 +76,7 @@ class Heroku(ClosedApp):
         ctx.console.indent(f"live now: {live.revision[:7] or 'no known release'}")
         if self._sets_up:
             if self.exists:
-                ctx.console.warning(f"an earlier run has left {ctx.app} half-made: it is made anew")
+                ctx.console.warning(f"recreating {ctx.app}: a previous setup was incomplete")
             return
         self.code = self._choose()
         if not self.code and live.up and not live.busy and not self.config_changes():
@@ -161,7 +162,7 @@ class Heroku(ClosedApp):
             review.couple(self.api, self.app, self._base.pipeline)
 
     def wanted_config(self) -> Mapping[str, str]:
-        return {**self.ctx.app_config, **review.mark(self.ctx.review)}
+        return {**self.ctx.app_config, **mark(self.ctx.review)}
 
     def set_config(self, changes: Mapping[str, str]) -> None:
         app = self.ctx.app
@@ -225,7 +226,7 @@ class Heroku(ClosedApp):
             self.ctx.console.warning(left)
         if self.code and self.code.building:
             short = self.ctx.revision[:7]
-            self.ctx.console.warning(f"Heroku goes on building {short}: it may still go live.")
+            self.ctx.console.warning(f"Heroku continues to build {short}: it may still go live.")
 
     # --- review apps ---
 
@@ -235,19 +236,19 @@ class Heroku(ClosedApp):
         empty = not self.state.live.release and not self.config()
         if ctx.command == "review" and empty and review.manifest(ctx) is None:
             return True  # created by a run that was killed before it could mark it
-        return review.marked(self.config(), ctx.review.base)
+        return marked(self.config(), ctx.review.base)
 
     def adopt(self) -> None:
-        mark, app = review.mark(self.ctx.review), self.ctx.app
-        self.app.set_config(mark, what=f"mark {app} as a review app")
-        self._config = {**self.config(), **mark}
+        ours, app = mark(self.ctx.review), self.ctx.app
+        self.app.set_config(ours, what=f"mark {app} as a review app")
+        self._config = {**self.config(), **ours}
         self._adopted = True
 
     def destroy(self) -> None:
         if self.ctx.sweeping:
             self.begin()
         elif not self.exists:
-            self.ctx.console.indent(f"{self.ctx.app} is not there: nothing to remove.")
+            self.ctx.console.indent(f"{self.ctx.app} does not exist: nothing to remove.")
             return
         self.app.destroy()
 

@@ -55,16 +55,18 @@ class Notes:
         self.tasks = wanted
         if not (new or old):
             return
-        what = f"remove the note on {self._app}: {'; '.join(old)}"
+        what = f"remove a pending task of {self._app}: {'; '.join(old)}"
         if new:
-            what = f"note on {self._app} that is unfinished: {'; '.join(new)}"
+            what = f"record a pending task on {self._app}: {'; '.join(new)}"
         self._mark(map(branch_of, new), map(branch_of, old), what=what)
 
     def _mark(self, new: Iterable[str], old: Iterable[str], *, what: str) -> None:
         try:
             self._remote.mark(new, old, what=what)
         except DeployError as error:
-            self._ctx.console.warning(f"Heroku's git has not taken a note: {error.message}")
+            self._ctx.console.warning(
+                f"a pending task could not be recorded on Heroku: {error.message}"
+            )
 
 
 def branch_of(task: str) -> str:

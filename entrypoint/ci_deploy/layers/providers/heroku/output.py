@@ -53,7 +53,9 @@ class Output:
                 self._ctx.console.debug(f"no output of {self._what}: {error}")
                 self._whole = error.response.status == 404
         except Unreachable as error:
-            self._ctx.console.indent(f"{error.message} {self._what.capitalize()} may go on.")
+            self._ctx.console.indent(
+                f"{error.message} {self._what.capitalize()} may still be running."
+            )
 
     def complete(self, url: str) -> None:
         """Show what is missing of an output that has ended."""

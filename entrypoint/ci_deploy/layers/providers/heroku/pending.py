@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def begun() -> Iterator[None]:
-    """Something is under way on Heroku: who cannot ask any more does not know what comes of it."""
+    """Turn Unreachable into OutcomeUnknown, for a change has started: its end is not known."""
     try:
         yield
     except Unreachable as error:
@@ -83,4 +83,4 @@ def until_over(
 
 
 def _unknown(what: str) -> OutcomeUnknown:
-    return OutcomeUnknown(f"{what} has not ended, or its end cannot be seen.")
+    return OutcomeUnknown(f"{what} has not ended, or its result is unknown.")

@@ -154,7 +154,7 @@ class Promotion:
                 releases[app.name] = read(self._api.get(f"{app.path}/releases/{release['id']}"))
             else:
                 why = each.get("error_message") or "Heroku says nothing of it"
-                releases[app.name] = DeployFailed(f"{app.name} has got nothing: {why}.")
+                releases[app.name] = DeployFailed(f"{app.name} received no release: {why}.")
         return releases
 
     def _made_all_the_same(
@@ -165,12 +165,12 @@ class Promotion:
         for app in targets:
             for _ in range(LOOKS):
                 if ours := app.releases.since(before[app.name], self._ctx.revision):
-                    self._ctx.console.indent(f"the answer was lost, but {app.name} has got it.")
+                    self._ctx.console.indent(f"no response, but {app.name} has the release.")
                     releases[app.name] = ours
                     break
                 self._api.look_again()
             else:
-                hint = "It was looked up, and was not done: it is safe to run this again."
+                hint = "Verified: no change was made. It is safe to retry."
                 releases[app.name] = DeployFailed(lost.message, hint=hint)
         return releases
 

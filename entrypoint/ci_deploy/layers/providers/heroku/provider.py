@@ -80,7 +80,9 @@ class HerokuApp(AboutHeroku):
             try:
                 self._branches = self.remote.branches()
             except DeployError as error:  # an archive does not need them; a push asks again
-                ctx.console.warning(f"notes of earlier runs cannot be read: {error.message}")
+                ctx.console.warning(
+                    f"pending tasks of earlier runs cannot be read: {error.message}"
+                )
                 self._unread = error
             self.notes.read(self._branches or ())
             self.app.parts = frozenset(self.notes.folders)

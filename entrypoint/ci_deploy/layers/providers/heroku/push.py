@@ -178,7 +178,7 @@ class Push(Code):
 
     def _follow(self, lines: tuple[str, ...], after: int) -> Release:
         """The connection was lost: see what becomes of the build."""
-        self._ctx.console.indent("the connection was lost; asking Heroku what has become of it")
+        self._ctx.console.indent("the connection was lost; asking Heroku for the result")
         until, quiet_since = time.monotonic() + FOLLOW_TIMEOUT, time.monotonic()
         while time.monotonic() < min(until, self._ctx.runner.until):
             try:
@@ -201,7 +201,7 @@ class Push(Code):
 
     def _late(self, lines: tuple[str, ...]) -> OutcomeUnknown:
         message = "the time of the run (DEPLOY_TIMEOUT) was over during the push and its build."
-        hint = "A build that has begun goes on; the next run finds what has become of it."
+        hint = "A build that has begun goes on; the next run finds its result."
         return OutcomeUnknown(message, hint=hint, lines=lines)
 
     def _said(self, pattern: re.Pattern[str]) -> bool:
@@ -211,7 +211,7 @@ class Push(Code):
     def _fail(self, result: Result) -> NoReturn:
         """Say why, in the user's words."""
         if self._said(MOVED):
-            message = f"somebody has pushed to {self._app.name} meanwhile."
+            message = f"someone else has pushed to {self._app.name} at the same time."
             raise DeployFailed(message, hint="Deploy again.", lines=result.lines)
         message = reason(self._lines) or f"git ended with exit code {result.exit_code}."
         if self._said(DECLINED):

@@ -136,7 +136,7 @@ class Releases:
         return next((each for each in newer if self.commit(each.slug) == revision), None)
 
     def made(self, revision: str, *, after: int) -> Release | None:
-        """The same; waits a moment for it, and while Heroku is away."""
+        """Like `since`, but wait for it: APPEARS looks, a second apart; None after that."""
         what = f"the release of {revision[:7]}"
         for _ in range(APPEARS):
             if found := asked(self._ctx, lambda: self.since(after, revision), what=what):
@@ -155,11 +155,11 @@ class Releases:
             for _ in range(LOOKS):
                 newer = [each for each in self.newest() if each.version > after]
                 if ours := next((each for each in newer if each.slug == same), None):
-                    self._ctx.console.indent(f"the answer was lost, but {ours.name} is there.")
+                    self._ctx.console.indent(f"no response, but {ours.name} was created.")
                     return ours
                 self._api.look_again()
-            message = f"{what}: it was not done (the answer was lost, and no release has come)."
-            raise DeployFailed(message, hint="It is safe to run this again.") from None
+            message = f"{what}: no change was made (no response, and no new release)."
+            raise DeployFailed(message, hint="It is safe to retry.") from None
         return None if found is None else read(found)
 
     def follow(self, release: Release) -> Release:

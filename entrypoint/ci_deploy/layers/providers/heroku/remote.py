@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ci_deploy.ci.origin import HELPER, SAFE, configured
 from ci_deploy.errors import DOCS, DeployError, DeployFailed, Unauthorized, Unreachable
-from ci_deploy.git.repository import ENVIRON, make
+from ci_deploy.git.repository import ENVIRON, make, reason
 from ci_deploy.run.context import Context
 
 TIMEOUT = 60.0  # seconds for a question
@@ -46,9 +46,8 @@ class Remote:
         )
         if asked.exit_code:
             lines = asked.errors.splitlines()
-            last = lines[-1] if lines else f"exit code {asked.exit_code}"
-            error = refusal(lines, self.url)
-            raise error or Unreachable(f"git cannot reach Heroku: {last}", lines=tuple(lines[-5:]))
+            message = f"git cannot reach Heroku: {reason(asked)}"
+            raise refusal(lines, self.url) or Unreachable(message, lines=tuple(lines[-5:]))
         pairs = (line.split("\t") for line in asked.text.splitlines())
         return {ref.removeprefix(HEADS): sha for sha, ref in pairs}
 

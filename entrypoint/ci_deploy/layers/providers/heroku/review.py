@@ -7,8 +7,6 @@ GitHub, so they are not used: this works from GitLab too.
 
 from __future__ import annotations
 
-import json
-import re
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -27,13 +25,11 @@ from ci_deploy.layers.providers.heroku.archive import packed, upload
 from ci_deploy.layers.providers.heroku.output import Output
 from ci_deploy.layers.providers.heroku.pending import until_over
 from ci_deploy.run.context import Context
-from ci_deploy.run.review_app import ReviewApp, guard_addresses
+from ci_deploy.run.review_app import MARK, ReviewApp, addresses, guard_addresses, marked
 from ci_deploy.settings.lines import from_json
 from ci_deploy.settings.parsers import NOTHING
 
-REVIEW = "CI_DEPLOY_REVIEW_APP"  # the config var that marks a review app of ours
 SETTING_UP = "the review app is being set up"  # a note
-WEB = ("http://", "https://")
 STAGE = "review"  # of the pipeline
 
 
@@ -75,30 +71,11 @@ def base_of(api: Api, app: App, *, team: str, pipeline: str) -> Base:
     )
 
 
-def mark(review: ReviewApp | None) -> dict[str, str]:
-    """The config var that makes an app a review app of ours."""
-    return {REVIEW: json.dumps({"base": review.base, "branch": review.branch})} if review else {}
-
-
-def marked(config: Mapping[str, str], base: str) -> bool:
-    """Whether we have made it as a review app of `base`."""
-    try:
-        found = from_json(config.get(REVIEW, "{}"))
-    except ValueError:
-        return False
-    return isinstance(found, dict) and found.get("base") == base
-
-
 def guard_urls(review: ReviewApp, base: Mapping[str, str], wanted: Mapping[str, str]) -> None:
     """Raises Refused when a variable of the review app is the address of a service of the base
     app: its migrations would run on production's data."""
-    theirs = {
-        key: value
-        for key, value in base.items()
-        if re.match(r"[a-z][a-z0-9+.-]*://", value) and not value.startswith(WEB)
-    }
     hint = "Take it out of APP_CONFIG or REVIEW_CONFIG; add-ons of app.json are its own."
-    guard_addresses(review, theirs, wanted, hint)
+    guard_addresses(review, addresses(base), wanted, hint)
 
 
 def manifest(ctx: Context) -> dict[str, Any] | None:
@@ -156,13 +133,13 @@ class SetUp:
     def _lost(self, lost: Lost) -> NoReturn:
         """Its id is lost with the answer, so its end could never be seen: begin anew next time."""
         self._app.api.look_again()
-        if self._app.exists and REVIEW in self._app.config():
+        if self._app.exists and MARK in self._app.config():
             self._app.destroy()
-        hint = "Nothing is left of it: it is safe to run this again."
+        hint = "Nothing is left of it. It is safe to retry."
         raise DeployFailed(lost.message, hint=hint)
 
     def finish(self, setup: Mapping[str, Any]) -> None:
-        """See it through. Raises DeployFailed, OutcomeUnknown."""
+        """Wait for the setup to end, its output in the log. Raises DeployFailed, OutcomeUnknown."""
         ctx, what = self._ctx, f"the setup of {self._app.name}"
         output = Output(ctx, what)
         found = until_over(
@@ -181,7 +158,7 @@ class SetUp:
             return
         problems = [str(each) for each in found.get("manifest_errors") or []]
         why = "; ".join([str(found.get("failure_message") or "no reason given"), *problems])
-        hint = "The next run makes it anew."
+        hint = "The next run recreates it."
         if problems:
             hint = f"REVIEW_CONFIG can give what app.json leaves open. {hint}"
         raise DeployFailed(f"{what} has failed: {why}.", hint=hint, lines=output.tail)

@@ -7,9 +7,10 @@ releases are gone; a release phase may run again.
 
 from __future__ import annotations
 
+import contextlib
 import re
 
-from ci_deploy.errors import Refused, SettingsError
+from ci_deploy.errors import Refused, SettingsError, Unreachable
 from ci_deploy.layers.providers.heroku.app import App, State
 from ci_deploy.layers.providers.heroku.releases import MANY, Release
 from ci_deploy.layers.providers.heroku.remote import Remote
@@ -108,7 +109,9 @@ class Rollback:
             message = f"no release of {revision[:7]} is left to go back to."
             raise Refused(message, hint=deploy_instead(revision))
         app = self._app
-        self._ctx.console.indent(f"{chosen.name} brings its config vars back too, no database.")
+        self._ctx.console.indent(
+            f"{chosen.name} also restores its config vars; the database is unchanged."
+        )
         what = f"go back to {chosen.name} of {app.name}"
         made = app.releases.change({"release": chosen.id}, what=what, same=chosen.slug)
         if made is None:
@@ -125,9 +128,10 @@ class Rollback:
             return bool(live) and repository.has(live) and repository.has(target)
 
         if live and not known() and repository.can_deepen() and not known():
-            repository.fetch(remote.url, "refs/heads/main", remote.env)
+            with contextlib.suppress(Unreachable):  # it is only to tell more
+                repository.fetch(remote.url, "refs/heads/main", remote.env)
         if not known():
-            self._ctx.console.indent("whether migrations lie in between cannot be told from here.")
+            self._ctx.console.indent("cannot tell whether there are migrations in between.")
 
 
 def available(release: Release) -> bool:

@@ -72,7 +72,7 @@ def contents(data: dict[str, Any], stack: Stack, given: Given) -> Contents:
 
 
 def hashed(stack: str, kind: str, key: str, name: str, content: bytes) -> str:
-    """The name of a content."""
+    """The name under which the swarm has a config or secret: it ends with a hash of the content."""
     text = f"{stack}\0{kind}\0{key}\0".encode() + content
     return f"{name or f'{stack}_{key}'}"[: NAME - 13] + f"-{hashlib.sha256(text).hexdigest()[:12]}"
 

@@ -63,7 +63,7 @@ class _Converting:
         self.problems: list[Problem] = []
 
     def converted(self) -> Converted:
-        """Do it."""
+        """The stack file, and what has no effect or stands in the way."""
         found = self.model.get("services") or {}
         data: dict[str, Any] = {"version": "3.12" if self.new else "3.8"}
         data["services"] = {name: self.service(name, entry or {}) for name, entry in found.items()}
@@ -223,7 +223,7 @@ def _mode(value: Any) -> int:
 
 
 def warnings(converted: Converted) -> Iterator[str]:
-    """What has no effect, in words."""
+    """A warning for each field of the compose file that has no effect in a swarm."""
     for field, names in sorted(converted.ignored.items()):
         instead = INSTEAD.get(field, "")
         yield f"Swarm ignores `{field}` ({', '.join(names)})" + (

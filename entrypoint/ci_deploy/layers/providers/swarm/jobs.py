@@ -47,7 +47,9 @@ class Jobs:
             )
         except OutcomeUnknown as error:
             hint = f"On a manager: docker service logs -f {self.running}"
-            raise OutcomeUnknown(f"{what}: the command goes on there.", hint=hint) from error
+            raise OutcomeUnknown(
+                f"{what}: the command continues in the swarm.", hint=hint
+            ) from error
         self.running = ""
         return Ran(result.exit_code, result.lines)
 

@@ -25,7 +25,7 @@ TROUBLE = {"failed", "rejected", "orphaned"}
 
 
 class State(Enum):
-    """How it is with one service."""
+    """The state of one service, compared with a release."""
 
     GOOD = "runs it"
     WAITING = "not yet"
@@ -59,7 +59,7 @@ class Judged(NamedTuple):
 
 
 def judge(stack: Stack, name: str, release: str) -> Judged:
-    """How a service stands to a release."""
+    """Compare a service, by its name in the compose file, with the id of a release."""
     service = stack.services.get(name)
     if service is None:
         return Judged(name, State.GONE, "there is no such service")
@@ -176,7 +176,7 @@ def _running(
     stack: Stack, service: Service, judged: Judged, proven: Sequence[Kept]
 ) -> tuple[str, str]:
     """The release, and its revision, that all tasks of a service have; where it is only partly new,
-    and was never proven, the one before: by the digest of what still runs."""
+    and was never verified, the one before: by the digest of what still runs."""
     known = {each.label("release") for each in proven}
     settled = service.release in known and not judged.going and judged.state is not State.PAUSED
     if judged.state is State.GOOD or (settled and not judged.old):

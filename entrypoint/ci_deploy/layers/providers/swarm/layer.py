@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 
-from ci_deploy.errors import DeployFailed, Problem, Refused, SkipDeploy
+from ci_deploy.errors import DeployFailed, NoService, Problem, Refused, SkipDeploy
 from ci_deploy.layers.priorities import Configure
 from ci_deploy.layers.providers.docker import options
 from ci_deploy.layers.providers.docker.files import compose_files
@@ -28,11 +28,15 @@ from ci_deploy.layers.providers.swarm.state import Kept, Stack
 from ci_deploy.layers.providers.swarm.switch import Switch
 from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.run.context import Context
-from ci_deploy.run.events import Event, on
+from ci_deploy.run.events import (
+    CHECKED_BUILDING,
+    CHECKED_RELEASING,
+    RELEASING,
+    Event,
+    on,
+)
 from ci_deploy.run.order import guard, order
 from ci_deploy.state import Deployed, Live, ProcessAction, Ran
-
-DEPLOYS = {"deploy", "promote"}
 
 
 class Swarm(AboutSwarm):
@@ -61,7 +65,7 @@ class Swarm(AboutSwarm):
         yield from self.ssh.prepare()
         deploys = self.ctx.command == "deploy"  # `promote` has the source's tag
         yield from options.problems(self.ctx, self.settings, deploys=deploys)
-        if self.settings.archives and self.ctx.command in {"deploy", "doctor"}:
+        if self.settings.archives and self.ctx.command in CHECKED_BUILDING:
             reason = "a swarm starts tasks on any of its nodes, and each of them pulls the image."
             remedy = "Push it to a registry, or use Compose (unset STACK_NAME) on a single host."
             yield Problem("DEPLOY_IMAGE_ARCHIVE", reason, "", remedy)
@@ -83,7 +87,7 @@ class Swarm(AboutSwarm):
             self.source = promotion.look(ctx, self.ssh, self.settings, self.manager)
         tag = self.source.tag if self.source else options.image_tag(ctx, self.settings)
         variables = options.variables(self.settings, tag, self.login.registry)
-        if ctx.command in {*DEPLOYS, "doctor"}:
+        if ctx.command in CHECKED_RELEASING:
             tree = Tree(ctx, compose_files(ctx, self.settings.files), variables)
         self._saw(self.manager.choose())
         ctx.before = live(self.stack, records.proven(self.stack))
@@ -133,7 +137,7 @@ class Swarm(AboutSwarm):
     def compare(self) -> None:
         """Decide whether there is anything to deploy."""
         ctx, wanted = self.ctx, self.wanted_release
-        if ctx.command not in DEPLOYS or self.release is None:
+        if ctx.command not in RELEASING or self.release is None:
             return
         now = ctx.before or Live()
         ctx.console.indent(
@@ -245,7 +249,8 @@ class Swarm(AboutSwarm):
         return self.switch.jobs.run(data, command, what, env or {}, timeout)
 
     def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
-        need_service(list(self.stack.services), name)
+        if name not in self.stack.services:
+            raise NoService(self.ctx.app, name, self.stack.services)
         what = f"{action} {name} of {self.name_of_stack}" + (
             "" if count is None else f" to {count}"
         )
@@ -255,8 +260,8 @@ class Swarm(AboutSwarm):
         return {each.name: each.replicas or 1 for each in self.stack.ours}
 
     def note(self, text: str) -> None:
-        noted = f"note in the swarm what is unfinished: {text}"
-        what = noted if text else "remove the note in the swarm"
+        noted = f"record a pending task in the swarm: {text}"
+        what = noted if text else "remove the pending tasks in the swarm"
         self.switch.store.note([each.name for each in self._notes()], text, what)
         self._note = text
         self.stack.kept = [each for each in self.stack.kept if each.label("kind") != "note"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -24,7 +25,7 @@ from ci_deploy.errors import (
 from ci_deploy.layers.providers.docker.client import ASKING
 from ci_deploy.layers.providers.docker.login import Login
 from ci_deploy.layers.providers.swarm.state import Stack, read_stack
-from ci_deploy.net.ssh.client import Ssh
+from ci_deploy.net.ssh.client import Ssh, quoted
 from ci_deploy.net.ssh.server import Server
 from ci_deploy.process.child import Child, drain
 from ci_deploy.process.program import Change, Command, Result
@@ -59,7 +60,7 @@ class Manager:
         return str(self.server)
 
     def open(self) -> None:
-        """Start connecting to the first."""
+        """Start connecting to the first manager, without waiting."""
         self._ssh.open(self.server)
 
     def choose(self) -> Stack:
@@ -104,7 +105,7 @@ class Manager:
             remedy = "More than half of its managers have to be reachable."
             reason = f"the swarm of {self} has no leader."
         elif not stack.folder:
-            remedy = f"Make it: ssh {where} mkdir -p {self._path}"
+            remedy = f"Make it: {self.server.login} mkdir -p {quoted([quoted([self._path])])}"
             problem = f"there is no directory {self._path} on {self}."
             return SettingsError(Problem("DEPLOY_PATH", problem, "", remedy))
         else:
@@ -202,9 +203,11 @@ class Manager:
             said = wait_for(child, drain, self._ctx, seconds)
             if not has(said, "locked"):
                 holder = [*said.partition("waiting for ")[2].splitlines(), ""][0]
-                if has(said, "busy"):
+                over = bool(holder) and time.monotonic() >= self._ctx.runner.until
+                if over or has(said, "busy"):
                     by = holder or "another job"
-                    message = f"{self.stack} is locked, and was for {seconds} s: {by}."
+                    long = "until DEPLOY_TIMEOUT" if over else f"for {seconds} s"
+                    message = f"{self.stack} is locked, and was {long}: {by}."
                     raise Locked(message, hint="LOCK_TIMEOUT is the wait in seconds.")
                 message = f"the lock on {self} cannot be taken: {said.strip() or 'no answer'}"
                 raise DeployFailed(message)

@@ -1,9 +1,9 @@
-"""`promote`: what another stack runs, proven there, comes here by the digests of its images."""
+"""`promote`: what another stack runs, verified there, comes here by the digests of its images."""
 
 from __future__ import annotations
 
 from ci_deploy.errors import Problem, SettingsError
-from ci_deploy.layers.providers.docker.promotion import Source, need_proven
+from ci_deploy.layers.providers.docker.promotion import Source, need_verified
 from ci_deploy.layers.providers.methods import need_source, take_revision
 from ci_deploy.layers.providers.swarm import records
 from ci_deploy.layers.providers.swarm.judge import live
@@ -15,7 +15,7 @@ from ci_deploy.run.context import Context
 
 
 def look(ctx: Context, ssh: Ssh, wanted: SwarmSettings, ours: Manager) -> Source:
-    """Ask the source, whose revision becomes this run's. Raises Refused for what is not proven
+    """Ask the source, whose revision becomes this run's. Raises Refused for what is not verified
     there, Locked, Unreachable, SettingsError."""
     host, name = need_source(wanted.promote_from)
     where = [server(host, user=ours.server.user)] if host else ours.all
@@ -28,7 +28,7 @@ def look(ctx: Context, ssh: Ssh, wanted: SwarmSettings, ours: Manager) -> Source
         raise SettingsError(Problem("PROMOTE_FROM", f"there is no stack {name} on {manager}."))
     proven = records.proven(stack)
     now = live(stack, proven)
-    need_proven(now, said, stack.holder or "another job")
+    need_verified(now, said, stack.holder or "another job")
     tag = next((e.label("tag") for e in proven if e.label("release") == now.release), "")
     images = {each.name: each.image for each in stack.services.values()}
     source = Source(said, now.release, tag, now.revision, images)

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from ci_deploy.errors import Refused, SkipDeploy
+from ci_deploy.errors import SkipDeploy
+from ci_deploy.layers.providers.docker.going_back import Earlier, choose
 from ci_deploy.layers.providers.swarm.judge import digest
 from ci_deploy.layers.providers.swarm.state import OURS, Kept, Stack
 from ci_deploy.state import Deployed, Live
 
 KEEP = 5  # releases that were live
-PREVIOUS = "previous"
 LIVE, STARTED = "live", "started"
 
 
@@ -85,25 +85,13 @@ def _status(record: Kept) -> str:
 def target(app: str, stack: Stack, live: Live, wanted: str) -> Kept:
     """The record of the release to go back to: by id, tag or the beginning of the revision, or the
     one before. Raises Refused, and SkipDeploy when it runs already."""
-    known = proven(stack)
+    known = {each.label("release"): each for each in proven(stack)}
     current = live.release if live.up else ""
-    others = [each for each in known if each.label("release") != current]
-    named = [each for each in known if _is(each, wanted)]
-    found = others[:1] if wanted in {"", PREVIOUS} else named[:1]
-    if not found:
-        kept = ", ".join(each.label("release") for each in others) or "none"
-        message = f"there is no release of {app} to go back to."
-        if wanted not in {"", PREVIOUS}:
-            message = f"no release {wanted} of {app} that was live is kept."
-        raise Refused(message, hint=f"Kept: {kept}.")
-    if found[0].label("release") == current:
+    kept = [Earlier(name, e.label("tag"), e.label("revision")) for name, e in known.items()]
+    chosen = choose(kept, current, wanted, app)
+    if chosen == current:
         raise SkipDeploy(f"{app} already runs {current}.")
-    return found[0]
-
-
-def _is(record: Kept, wanted: str) -> bool:
-    same = wanted in {record.label("release"), record.label("tag")}
-    return same or (len(wanted) >= 7 and record.label("revision").startswith(wanted))
+    return known[chosen]
 
 
 def superfluous(stack: Stack, data: Mapping[str, Any], release: str) -> list[str]:

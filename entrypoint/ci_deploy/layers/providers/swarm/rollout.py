@@ -1,4 +1,4 @@
-"""Following what the engine does with a release, until it is proven or it is known why not.
+"""Following what the engine does with a release, until it is verified or it is known why not.
 
 The engine goes on whether we look or not; nothing here changes anything.
 """
@@ -121,7 +121,7 @@ def failure(found: Sequence[Judged], release: str) -> DeployError | None:
     if State.BROKEN in states:
         hint = "Deploy a release that works, or look on a manager: `docker stack ps NAME`."
         return DeployFailed(
-            f"neither {release} nor what was before runs:\n{text}", hint=hint, lines=lines
+            f"neither {release} nor the previous release runs:\n{text}", hint=hint, lines=lines
         )
     if State.ROLLED_BACK in states:
         return RolledBack(
@@ -138,14 +138,16 @@ def failure(found: Sequence[Judged], release: str) -> DeployError | None:
         message = f"another deploy changed the stack before {release} was verified:\n{text}"
         return DeployFailed(message, hint=hint, lines=lines)
     if any(each.trouble for each in bad) and not any(each.going for each in bad):
-        hint = "The engine goes on trying. Deploy a release that works, or `ci-deploy rollback`."
+        hint = "The engine keeps trying. Deploy a release that works, or `ci-deploy rollback`."
         return DeployFailed(f"{release} does not come up:\n{text}", hint=hint, lines=lines)
     hint = "The engine goes on; `ci-deploy status` tells how far it is."
-    return OutcomeUnknown(f"timed out before {release} was proven:\n{text}", hint=hint, lines=lines)
+    return OutcomeUnknown(
+        f"timed out before {release} was verified:\n{text}", hint=hint, lines=lines
+    )
 
 
 def last_words(manager: Manager, rollout: Rollout, found: Sequence[Judged]) -> list[str]:
-    """What the newest task that failed of each service that is not well has written."""
+    """The last lines of output of the newest failed task, for each service that does not run."""
     said: list[str] = []
     for each in found:
         service = rollout.stack.services.get(each.name)

@@ -28,7 +28,7 @@ GOING = {"updating", "rollback_started"}
 
 
 class Task(NamedTuple):
-    """One task of a service: a container on a node, wanted or had."""
+    """One task of a service: a container on a node, running, ended or to be started."""
 
     id: str
     service: str  # its id

@@ -32,7 +32,7 @@ from ci_deploy.state import Live
 
 
 class Switch:
-    """One run's changes."""
+    """The changes that one run makes to a swarm."""
 
     def __init__(self, ctx: Context, manager: Manager, login: Login, wanted: SwarmSettings) -> None:
         self.ctx, self.manager, self.login, self.settings = ctx, manager, login, wanted
@@ -48,7 +48,7 @@ class Switch:
     def deploy(
         self, stack: Stack, release: Release, data: Mapping[str, Any], wanted: Wanted
     ) -> None:
-        """Bring it, and prove it. Raises the DeployErrors of its end."""
+        """Bring it, and verify it. Raises the DeployErrors of its end."""
         run = records.begin(stack.name, "deploy", release.facts, release.id)
         with self._alone(f"deploy of {release.id}"):
             stack = self.manager.look()
@@ -110,7 +110,7 @@ class Switch:
             try:
                 self.store.record(run, outcome, {}, "")
             except (OutcomeUnknown, Unreachable):
-                self.ctx.console.warning("the end of this run could not be written down.")
+                self.ctx.console.warning("the result of this run could not be recorded.")
             raise
         self._run = None
 
@@ -122,7 +122,7 @@ class Switch:
         if now is None:
             return
         self.file = _pinned(now, data)
-        what, client = f"note that {release} is live", self.ctx.report.client
+        what, client = f"record that {release} is live", self.ctx.report.client
         self.store.record(run, records.LIVE, self.file, what, client=client)
         revision = dict(run.facts).get("revision", "")
         self.ctx.live = Live(revision, True, release)
@@ -167,7 +167,7 @@ class Switch:
         self, stack: Stack, failed: str, found: Sequence[Judged], error: RolledBack
     ) -> None:
         """The engine rolls back one service at a time: bring the others back too. Raises
-        DeployFailed when that cannot be proven."""
+        DeployFailed when that cannot be verified."""
         others = [each.name for each in found if each.state is not State.ROLLED_BACK]
         before = next((e for e in records.proven(stack) if e.label("release") != failed), None)
         if not others:
@@ -186,7 +186,7 @@ class Switch:
         """The user has cancelled: the engine finishes what it has, or goes back."""
         if self.jobs.running:
             self.ctx.console.indent(
-                f"the command goes on: docker service logs -f {self.jobs.running}"
+                f"the command continues: docker service logs -f {self.jobs.running}"
             )
         run, before = self._run, self._before
         if run is None or before is None or not self._handed_over:
@@ -248,7 +248,7 @@ class Switch:
         if last.label("outcome") == records.STARTED and last.label("release") == live.release:
             keys = ("stack", "kind", "action", "release", "revision", "tag", "pipeline", "actor")
             facts = {key: last.label(key) for key in keys}
-            what = f"note that {live.release} is live: the run that brought it was cut off"
+            what = f"record that {live.release} is live: the run that deployed it was interrupted"
             self.store.record(
                 records.Run(last.name, facts),
                 records.LIVE,

@@ -19,7 +19,7 @@ def has(said: str, word: str) -> bool:
 def wait_for(child: Child, drain: Callable[[int], str], ctx: Context, seconds: int) -> str:
     """What it says until it holds the lock, or ends. Raises Cancelled."""
     said, told = "", False
-    until = time.monotonic() + seconds + PATIENCE
+    until = min(time.monotonic() + seconds + PATIENCE, ctx.runner.until)
     while not has(said, "locked") and time.monotonic() < until:
         alive = child.alive
         said += drain(child.out)

@@ -79,7 +79,7 @@ class SentryCli:
         self._change(words, "record the deploy", patience, said, arrived=recorded)
 
     def finalize(self, version: str, patience: Patience) -> None:
-        """It is released now."""
+        """Finalize the release: set its release date to now."""
         words = ["releases", "finalize", *self._projects, version]
         self._change(words, "finalize the release", patience, f"finalize the release {version}")
 

@@ -23,7 +23,7 @@ def refusal(status: int, words: str, what: str, *, retry_after: float | None = N
     """An HTTP status in plain words; `words` are Sentry's own."""
     said = f": {words[:200]}" if words else ""
     if status == 401:
-        return Unauthorized(f"Sentry refuses SENTRY_AUTH_TOKEN (401), so {what} is left out.")
+        return Unauthorized(f"Sentry refuses SENTRY_AUTH_TOKEN (401). Skipped: {what}.")
     if status == 403:
         return Unauthorized(f"SENTRY_AUTH_TOKEN may not {what} (403): it needs {SCOPES}.")
     if status == 404:

@@ -43,7 +43,7 @@ class Sentry(AboutSentry):
 
     def problems(self) -> Iterable[Problem]:
         if not self.account.org:
-            yield self.problem("SENTRY_ORG", "is required: the token does not tell it.")
+            yield self.problem("SENTRY_ORG", "is required: the token does not name it.")
 
     @cached_property
     def cli(self) -> SentryCli:
@@ -73,7 +73,7 @@ class Sentry(AboutSentry):
             name = self.spelled("DEPLOY_ENVIRONMENT")
             told = environment_name("")
             self.ctx.console.warning(
-                f"Sentry is told `{told}`, for the job names none: set {name}."
+                f"Sentry gets `{told}` as environment, since the job names none: set {name}."
             )
         if self.account.other_url:
             self.ctx.console.indent(f"Sentry: the token belongs to {self.account.other_url}.")
@@ -104,11 +104,11 @@ class Sentry(AboutSentry):
             return self.cli.set_commits(self.version, self._linked, old, new, self._before)
         found = commits(ctx.repository, old, new, self._repository or ctx.app)
         if not found:
-            ctx.console.indent("Sentry: there are no new commits to tell.")
+            ctx.console.indent("Sentry: no new commits to report.")
             return None
         if old and not ctx.repository.has(old):
             few = f"only the newest of the commits (here {len(found)}) are in this shallow clone"
-            ctx.console.indent(f"Sentry: {few}; link the repository in Sentry to tell all.")
+            ctx.console.indent(f"Sentry: {few}; link the repository in Sentry to report all.")
         return self.api.set_commits(self.version, found, self._before)
 
     def _upload(self) -> None:
@@ -145,7 +145,9 @@ class Sentry(AboutSentry):
         deploys = self.api.deploys(self.version, self._after)
         here = environment_name(self.ctx.environment)
         if deploys is not None and here not in {each.get("environment") for each in deploys}:
-            self.ctx.console.indent("Sentry: the run that deployed this did not come to tell it.")
+            self.ctx.console.indent(
+                "Sentry: the run that deployed this revision did not report it."
+            )
             self.cli.finalize(self.version, self._after)
             self._record()
 

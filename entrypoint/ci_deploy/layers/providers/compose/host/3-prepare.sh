@@ -151,7 +151,7 @@ write_override() (
 ensure_images() {
     made=$1
     [ -f "$made/images" ] || {
-        why="this release was never proven here"
+        why="this release was never verified here"
         return 1
     }
     while read -r svc image _ sum pinned; do

@@ -117,7 +117,7 @@ judge() {
             else if (status == "exited" && code == 0 && !server) say("good", "ended with exit code 0: taken as a task")
             else if ((status == "exited" || status == "dead") && ($9 == "" || $9 == "no" || code == 0))
                 say("bad", "ended with exit code " code)
-            else if (elapsed > limit()) say("bad", "not proven within " int(limit()) " s (" status ", health: " state ")")
+            else if (elapsed > limit()) say("bad", "not verified within " int(limit()) " s (" status ", health: " state ")")
             else say("wait", status " " state)
         }
         END {

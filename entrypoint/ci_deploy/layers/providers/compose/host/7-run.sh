@@ -84,7 +84,7 @@ run_deploy() {
         finish refused "$from, which is newer, was deployed in the meantime"
     fi
     if [ -n "$known" ]; then
-        say "$release was proven here before: it runs the same images again"
+        say "$release was verified here before: it runs the same images again"
         take_proven "$rel" || finish failed "$why"
     else
         prepare "$rel" || finish failed "${why:-it could not be written down: is the disk full?}"

@@ -1,0 +1,40 @@
+"""Which release to go back to: the same on Docker hosts and on swarms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ci_deploy.errors import Refused
+
+PREVIOUS = "previous"
+
+
+class Earlier(NamedTuple):
+    """A release that was live, and that is kept."""
+
+    id: str
+    tag: str
+    revision: str  # full SHA
+
+
+def choose(kept: Sequence[Earlier], current: str, wanted: str, app: str) -> str:
+    """The id of the release that is `wanted`: an id, a tag, or at least seven digits of a revision;
+    nothing or `previous` for the newest but the `current` one. `kept`: the newest first.
+
+    Raises Refused when there is none; `app` says whose, and where.
+    """
+    others = [each for each in kept if each.id != current]
+    if wanted in {"", PREVIOUS}:
+        found, message = others, f"there is no release of {app} to go back to."
+    else:
+        found = [each for each in kept if _is(each, wanted)]
+        message = f"no release {wanted} of {app} that was live is kept."
+    if not found:
+        raise Refused(message, hint=f"Kept: {', '.join(each.id for each in others) or 'none'}.")
+    return found[0].id
+
+
+def _is(release: Earlier, wanted: str) -> bool:
+    begins = len(wanted) >= 7 and release.revision.startswith(wanted)
+    return begins or wanted in {release.id, release.tag}

@@ -1,0 +1,74 @@
+"""The health check: it ends with the run, and says what to do about the answer."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from ci_deploy.errors import Unhealthy, Unreachable
+from ci_deploy.layers.applications.healthcheck import Healthcheck, HealthcheckSettings
+
+URL = "https://web.example.com/up"
+
+
+class Clock:
+    """Time that passes only when somebody sleeps, and a run that ends."""
+
+    def __init__(self, until: float) -> None:
+        self.now, self.until, self.asked = 1000.0, until, 0
+
+    def sleep(self, seconds: float) -> None:
+        """As the cancel button's: no longer than the run has left."""
+        self.now += max(0.0, min(seconds, self.until - self.now))
+
+
+def check(monkeypatch: pytest.MonkeyPatch, status: int, until: float = 9999.0) -> tuple[Any, Clock]:
+    clock = Clock(until)
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+
+    def read(_url: str, **_options: Any) -> Any:
+        clock.asked += 1
+        assert clock.asked < 100, "it spins"
+        if clock.now >= clock.until:
+            message = "there is no time left to ask."
+            raise Unreachable(message)
+        return SimpleNamespace(status=status)
+
+    ctx = SimpleNamespace(
+        planning=False,
+        runner=SimpleNamespace(until=until),
+        http=SimpleNamespace(read=read),
+        cancellation=SimpleNamespace(sleep=clock.sleep),
+        console=SimpleNamespace(indent=lambda _text: None),
+    )
+    layer = Healthcheck(cast("Any", ctx), HealthcheckSettings(url=URL, timeout=60))
+    with pytest.raises(Unhealthy) as caught:
+        layer._check(URL)
+    return caught.value, clock
+
+
+def test_health_check_ends_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It went on asking, without a pause, for all of HEALTHCHECK_TIMEOUT (faults J2)."""
+    error, clock = check(monkeypatch, 503, until=1010.0)
+    assert error.message == f"not healthy within DEPLOY_TIMEOUT: {URL} answers 503."
+    assert clock.now <= 1010.0
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [
+        (503, "Look at the app's log"),
+        (401, "It asks for a login"),
+        (403, "It asks for a login"),
+        (404, "The app has no such path"),
+    ],
+)
+def test_hint_fits_the_answer(monkeypatch: pytest.MonkeyPatch, status: int, hint: str) -> None:
+    """A longer wait helps against none of the others (faults G5)."""
+    error, clock = check(monkeypatch, status)
+    assert error.message == f"not healthy within 60 s: {URL} answers {status}."
+    assert hint in error.hint
+    assert 1058.0 <= clock.now <= 1060.0
