@@ -124,7 +124,7 @@ class Migrations(Application[F]):
 
     @property
     def preparing(self) -> bool:
-        """A review app's database is empty at first."""
+        """Whether an empty database is prepared: at the first deploy of a review app."""
         return self.ctx.review is not None and self.first_deploy
 
     def by_platform(self) -> str:

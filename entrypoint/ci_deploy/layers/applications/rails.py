@@ -141,7 +141,7 @@ class Rails(Framework[RailsSettings]):
     @on(Event.ROLLBACK_SUCCEEDED, Outcome.WAKE)
     @on(Event.ROLLBACK_FAILED, Outcome.WAKE)
     def wake_workers(self) -> None:
-        """Also after a failure, and for a run that was killed."""
+        """Restart workers that this run, or one that was killed, has quieted."""
         if QUIETED in self.ctx.provider.unfinished():
             self.workers.wake()
             self.ctx.provider.forget(QUIETED)

@@ -101,7 +101,7 @@ class Hosts:
         return self._ssh.alive(host.server)
 
     def reconnect(self, host: Host) -> None:
-        """After a lost connection. Raises Unreachable."""
+        """Connect again after a lost connection. Raises Unreachable."""
         self._ssh.ready(host.server)
 
     # --- questions ---

@@ -25,7 +25,7 @@ class Run(NamedTuple):
     facts: Mapping[str, str]
 
     def record(self, outcome: str, **more: str) -> tuple[str, list[str]]:
-        """The name of the config that says it, and its labels."""
+        """The name and labels of the config that records this `outcome`; `more` are labels too."""
         labels = {**self.facts, "outcome": outcome, "at": _now(), "run": self.name, **more}
         name = self.name if outcome == STARTED else f"{self.name}.end"
         return name, [f"{OURS}{key}={value}" for key, value in labels.items() if value]

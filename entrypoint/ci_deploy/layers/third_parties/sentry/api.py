@@ -19,7 +19,7 @@ NEXT = re.compile(r'<([^>]+)>; rel="next"; results="true"')
 
 
 class SentryApi:
-    """One organization."""
+    """Sentry's API, for the releases of one organization."""
 
     def __init__(self, account: Account, http: Http) -> None:
         self._account = account
