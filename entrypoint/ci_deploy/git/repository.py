@@ -39,8 +39,7 @@ def make(runner: Runner, folder: Path, *options: str) -> None:
 
 
 def reason(failed: Result) -> str:
-    """Why git failed, in its own words. After its first `fatal:` follows advice; that it "could not
-    read" is said better by ssh in the line before."""
+    """Why git failed: its first `fatal:`, or the line before, where ssh says it better."""
     lines = list(filter(None, failed.errors.splitlines())) or [f"exit code {failed.exit_code}"]
     at = next((n for n, line in enumerate(lines) if line.startswith("fatal: ")), len(lines) - 1)
     return lines[at - 1] if at and "Could not read from remote" in lines[at] else lines[at]
