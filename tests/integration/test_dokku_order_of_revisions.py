@@ -56,10 +56,12 @@ def test_checkout_that_lacks_the_live_revision(
     assert run("deploy", cwd=checkout.path, env=env).code == 0
     guarded = run("deploy", cwd=tmp_path / "old", env={**env, "REFUSE_OUTDATED": "true"})
     assert guarded.code == 14
-    known = {"push": f"{old[:7]} is older than {live[:7]}", "archive": "for lack of history"}
-    assert known[method] in guarded.output
+    older = f"{old[:7]} is older than {live[:7]}"
+    refused = {"push": older, "archive": "since this checkout does not have that commit"}
+    assert refused[method] in guarded.output
     done = run("deploy", cwd=tmp_path / "old", env=env)
     assert done.code == 0, done.output
+    known = {"push": older, "archive": "for lack of history"}
     assert known[method] in done.output
     assert done.report["live_revision"] == old
 
