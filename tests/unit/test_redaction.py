@@ -403,6 +403,12 @@ def test_whatever_a_program_puts_backslashes_before_is_removed(size: int) -> Non
         assert shown in {f"is {MARK} here\n", f"is \\{MARK} here\n"}
 
 
+def test_backslashes_without_end_are_not_held_back(redactor: Redactor) -> None:
+    stream, flood = redactor.stream(), b"\\" * 100_000
+    shown = sum(len(stream.feed(flood)) for _ in range(5))
+    assert 5 * len(flood) - 100 < shown <= 5 * len(flood)
+
+
 # --- colours ---
 
 

@@ -23,7 +23,7 @@ NEEDLE = 64  # longer needles are searched in pieces: never more than this is he
 _WAIT = 8  # a line is held back for the next one if so much of a secret ends it, or half of it
 _HELD = 4096  # the limit for a secret's beginning with its blank lines and colour codes
 # Backslashes, too: every shell and language has its own idea of what needs one.
-_INVISIBLE = re.compile(rb"\x1b\[[0-?]*[ -/]*(?:[@-~]|\Z)|\x1b\Z|\r|\\")
+_INVISIBLE = re.compile(rb"\x1b\[[0-?]*[ -/]*(?:[@-~]|\Z)|\x1b\Z|[\r\\]+")
 _LINE_START = re.compile(rb"\n(?:remote: |\xe2\x94\x82 |[\d:.,+TZ-]{8,} )*")
 _BLANKS = bytes(32 if byte > 127 or byte in b"\t|>])" else byte for byte in range(256))
 
@@ -185,10 +185,9 @@ def _project(found: Iterable[Span], spans: list[Span]) -> Iterator[Span]:
 
 
 def _from_backslashes(text: bytes, at: int) -> int:
-    """Those before it belong to it."""
-    while text[at - 1 : at] == b"\\":
-        at -= 1
-    return at
+    """Those before it belong to it, if they are few."""
+    before = text[max(0, at - _WAIT) : at]
+    return at - len(before) + len(before.rstrip(b"\\"))
 
 
 def secrets_in(index: Index, text: bytes) -> list[Span]:
