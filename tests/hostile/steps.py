@@ -137,3 +137,20 @@ class Web:
     def _answers(self, connection: Connection, to_client: bool, data: bytes, number: int) -> bool:
         hook = connection.got.startswith(b"POST /_hook/")
         return to_client and bool(data) and not hook and self._count() - self._before >= number
+
+
+class Told:
+    """Steps of any protocol, by how much the server has said by then; `whole`: in bytes, of all the
+    connections of an undisturbed run."""
+
+    def __init__(self, told: Callable[[], int], whole: int) -> None:
+        self._told, self._whole = told, whole
+
+    def part(self, share: float) -> Step:
+        """When so much of it was said."""
+
+        def step(_connection: Connection, to_client: bool, data: bytes) -> int | None:
+            due = int(share * self._whole) - (self._told() - len(data))
+            return max(0, due) if to_client and due < len(data) else None
+
+        return step

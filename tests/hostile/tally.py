@@ -24,6 +24,7 @@ class Kind(enum.Enum):
 
     SSH = "Faults of an ssh connection (Dokku)"
     HTTP = "Faults of HTTP (Heroku)"
+    HOST = "Faults of an ssh connection (Docker host)"
     MACHINES = "Full disks, missing directories, limits of the machine, logs that nobody reads"
     KILLS_DOKKU = "Signals at random moments (Dokku)"
     KILLS_HEROKU = "Signals at random moments (Heroku)"

@@ -11,13 +11,55 @@ from collections.abc import Sequence
 
 import pytest
 
+<<<<<<< HEAD
 from tests.hostile.proxy import Effect
 from tests.hostile.tally import Kind, Record
 from tests.hostile.worlds import COMMANDS, Dokku, Heroku, Trial
+=======
+from tests.compose.app import App
+from tests.dockerhosts import DockerHost, Registry
+from tests.hostile.proxy import Effect, FaultProxy
+from tests.hostile.tally import Kind, Record
+from tests.hostile.worlds import COMMANDS, Compose, Dokku, Heroku, Trial
+from tests.standins.dokku.server import DokkuStandIn
+from tests.standins.heroku.server import HerokuStandIn
+from tests.support import Checkout
+>>>>>>> 163cac5 (Faults of connections to a Docker host, at each part of what it says)
 
 EACH = 4  # effects at each step
+REVIEWS = {"review", "destroy"}
 
 
+<<<<<<< HEAD
+=======
+@pytest.fixture
+def dokku_world(dokku: DokkuStandIn, checkout: Checkout) -> Iterator[Dokku]:
+    with FaultProxy(dokku.host, dokku.port) as proxy:
+        yield Dokku(dokku, proxy, checkout)
+
+
+@pytest.fixture
+def heroku_world(tmp_path: Path) -> Iterator[Heroku]:
+    with HerokuStandIn(tmp_path / "heroku") as server:
+        server.create("hello")
+        with FaultProxy("127.0.0.1", urlsplit(server.url).port or 0) as proxy:
+            checkout = Checkout(tmp_path / "checkout", {"Procfile": "web: sleep 600\n"})
+            (tmp_path / "home").mkdir()
+            yield Heroku(server, proxy, checkout, tmp_path / "home")
+            server.platform.base = server.url
+
+
+@pytest.fixture
+def compose_world(
+    docker_hosts: list[DockerHost], registry: Registry, tmp_path: Path
+) -> Iterator[Compose]:
+    app = App(docker_hosts, registry, tmp_path)
+    with FaultProxy(app.hosts[0].address, 22) as proxy:
+        yield Compose(app, proxy)
+    app.remove()
+
+
+>>>>>>> 163cac5 (Faults of connections to a Docker host, at each part of what it says)
 Disturbance = tuple[str, Effect, bool]
 
 
@@ -63,6 +105,24 @@ def test_few_faults_of_http(heroku_world: Heroku, record_property: Record) -> No
         ("call 1, body", Effect.STALL, True),
     ]
     _disturb(Trial(heroku_world, "deploy"), record_property, Kind.HTTP, disturbances)
+
+
+def test_few_faults_of_ssh_to_a_docker_host(
+    compose_world: Compose, record_property: Record
+) -> None:
+    """(faults J2)"""
+    disturbances = [("auth", Effect.RESET, False), ("60% of its words", Effect.CUT, False)]
+    _disturb(Trial(compose_world, "deploy"), record_property, Kind.HOST, disturbances)
+
+
+@pytest.mark.hostile
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("command", [each for each in COMMANDS if each not in REVIEWS])
+def test_faults_of_ssh_to_a_docker_host(
+    compose_world: Compose, record_property: Record, command: str
+) -> None:
+    trial = Trial(compose_world, command)
+    _disturb(trial, record_property, Kind.HOST, _every(trial))
 
 
 @pytest.mark.hostile
