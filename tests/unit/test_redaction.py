@@ -409,6 +409,25 @@ def test_backslashes_without_end_are_not_held_back(redactor: Redactor) -> None:
     assert 5 * len(flood) - 100 < shown <= 5 * len(flood)
 
 
+def test_json_document_is_hidden_in_another_layout_too() -> None:
+    """GitHub's own masks know only its lines as they are."""
+    account = {"id": 123, "uname": "john-doe", "password": 'foo"b/ar', "auth": {"token": "t0k3n77"}}
+    account |= {"private_key": KEY, "token_uri": "https://example.com/token"}
+    redactor = Redactor()
+    redactor.add(json.dumps(account))
+    shown = redactor.text(f'{json.dumps(account, indent=2)} password: foo"b/ar, {KEY}')
+    assert "john-doe" in shown
+    assert "https://example.com/token" in shown
+    assert not [each for each in ("foo", "t0k3n77", *KEY.split()[4:-4]) if each in shown]
+
+
+def test_literal_line_ends_may_be_printed_as_real_ones() -> None:
+    """`echo -e` does that."""
+    redactor = Redactor()
+    redactor.add(r"first-half\nsecond-half")
+    assert redactor.text("first-half\nsecond-half\n") == f"{MARK}\n{MARK}\n"
+
+
 # --- colours ---
 
 

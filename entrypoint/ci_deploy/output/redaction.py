@@ -11,7 +11,15 @@ import re
 from typing import TYPE_CHECKING
 
 from ci_deploy.output.secret_search import NEEDLE, Index, open_from, secrets_in
-from ci_deploy.output.spellings import DENSE, GENERIC, SHORTEST, forms, to_bytes, url_parts
+from ci_deploy.output.spellings import (
+    DENSE,
+    GENERIC,
+    SHORTEST,
+    forms,
+    json_values,
+    to_bytes,
+    url_parts,
+)
 
 if TYPE_CHECKING:
     from ci_deploy.output.secret_search import Span
@@ -67,9 +75,8 @@ class Redactor:
             if len(secret) >= SHORTEST and not known:
                 self._plain[secret] = None
                 self._add_forms(secret)
-                self.add(*url_parts(secret))
-                if "-----BEGIN" in secret:  # in JSON, or as people store keys in variables
-                    self.add(secret.replace("\\n", "\n"))
+                self.add(*url_parts(secret), *json_values(secret))
+                self.add(secret.replace("\\n", "\n"))  # in JSON, or what `echo -e` makes of it
 
     def _add_forms(self, secret: str) -> None:
         self._index = None

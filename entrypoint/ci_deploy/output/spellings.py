@@ -19,6 +19,7 @@ GENERIC = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]+-----")
 # /hooks/deploy and ?channel=dev-ops: one or two short words are nobody's token.
 _WORDS = re.compile(r"(?!.{16})[A-Z]?[a-z]*[_-]?[A-Z]?[a-z]*")
 _KEY = re.compile(r"token|key|secret|pass|auth|sig|code", re.I)
+_JSON = re.compile(r'"([^"\\]+)"\s*:\s*"((?:[^"\\]|\\.)+)"')
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
@@ -82,6 +83,13 @@ def forms(secret: str) -> Iterator[bytes]:
         for code in set(_base64(data)):
             yield code
             yield from _base64(code)
+
+
+def json_values(text: str) -> Iterator[str]:
+    """The secrets of a JSON document that is one: programs print it in another layout."""
+    for key, value in _JSON.findall(text):
+        if _KEY.search(key) and not value.startswith("http"):
+            yield value
 
 
 def url_parts(url: str) -> Iterator[str]:
