@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.compose.app import App
+from tests.dockerhosts import DockerHost, Registry
 from tests.hostile.proxy import FaultProxy
-from tests.hostile.worlds import Dokku, Heroku
+from tests.hostile.worlds import Compose, Dokku, Heroku
 from tests.standins.dokku.server import DokkuStandIn
 from tests.standins.heroku.server import HerokuStandIn
 from tests.support import Checkout
@@ -30,3 +32,13 @@ def heroku_world(tmp_path: Path) -> Iterator[Heroku]:
             (tmp_path / "home").mkdir()
             yield Heroku(server, proxy, checkout, tmp_path / "home")
             server.platform.base = server.url
+
+
+@pytest.fixture
+def compose_world(
+    docker_hosts: list[DockerHost], registry: Registry, tmp_path: Path
+) -> Iterator[Compose]:
+    app = App(docker_hosts, registry, tmp_path)
+    with FaultProxy(app.hosts[0].address, 22) as proxy:
+        yield Compose(app, proxy)
+    app.remove()

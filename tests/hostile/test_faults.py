@@ -11,55 +11,12 @@ from collections.abc import Sequence
 
 import pytest
 
-<<<<<<< HEAD
 from tests.hostile.proxy import Effect
 from tests.hostile.tally import Kind, Record
-from tests.hostile.worlds import COMMANDS, Dokku, Heroku, Trial
-=======
-from tests.compose.app import App
-from tests.dockerhosts import DockerHost, Registry
-from tests.hostile.proxy import Effect, FaultProxy
-from tests.hostile.tally import Kind, Record
 from tests.hostile.worlds import COMMANDS, Compose, Dokku, Heroku, Trial
-from tests.standins.dokku.server import DokkuStandIn
-from tests.standins.heroku.server import HerokuStandIn
-from tests.support import Checkout
->>>>>>> 163cac5 (Faults of connections to a Docker host, at each part of what it says)
 
 EACH = 4  # effects at each step
 REVIEWS = {"review", "destroy"}
-
-
-<<<<<<< HEAD
-=======
-@pytest.fixture
-def dokku_world(dokku: DokkuStandIn, checkout: Checkout) -> Iterator[Dokku]:
-    with FaultProxy(dokku.host, dokku.port) as proxy:
-        yield Dokku(dokku, proxy, checkout)
-
-
-@pytest.fixture
-def heroku_world(tmp_path: Path) -> Iterator[Heroku]:
-    with HerokuStandIn(tmp_path / "heroku") as server:
-        server.create("hello")
-        with FaultProxy("127.0.0.1", urlsplit(server.url).port or 0) as proxy:
-            checkout = Checkout(tmp_path / "checkout", {"Procfile": "web: sleep 600\n"})
-            (tmp_path / "home").mkdir()
-            yield Heroku(server, proxy, checkout, tmp_path / "home")
-            server.platform.base = server.url
-
-
-@pytest.fixture
-def compose_world(
-    docker_hosts: list[DockerHost], registry: Registry, tmp_path: Path
-) -> Iterator[Compose]:
-    app = App(docker_hosts, registry, tmp_path)
-    with FaultProxy(app.hosts[0].address, 22) as proxy:
-        yield Compose(app, proxy)
-    app.remove()
-
-
->>>>>>> 163cac5 (Faults of connections to a Docker host, at each part of what it says)
 Disturbance = tuple[str, Effect, bool]
 
 
@@ -71,7 +28,7 @@ def _disturb(trial: Trial, record: Record, kind: Kind, disturbances: Sequence[Di
     assert not lost, "\n\n".join(lost)
 
 
-def _every(trial: Trial) -> list[Disturbance]:
+def _every(trial: Trial, each: int = EACH) -> list[Disturbance]:
     """So many effects at each step, chosen by a seed; over all steps all of them come."""
     choose, found = random.Random(f"20261129 {trial.command}"), list[Disturbance]()
     effects, bag = (
@@ -79,7 +36,7 @@ def _every(trial: Trial) -> list[Disturbance]:
         list[tuple[Effect, bool]](),
     )
     for step in trial.names():
-        for _ in range(EACH):
+        for _ in range(each):
             bag = bag or choose.sample(effects, len(effects))
             found.append((step, *bag.pop()))
     return found
@@ -122,7 +79,7 @@ def test_faults_of_ssh_to_a_docker_host(
     compose_world: Compose, record_property: Record, command: str
 ) -> None:
     trial = Trial(compose_world, command)
-    _disturb(trial, record_property, Kind.HOST, _every(trial))
+    _disturb(trial, record_property, Kind.HOST, _every(trial, each=1))
 
 
 @pytest.mark.hostile
