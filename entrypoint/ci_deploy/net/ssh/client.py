@@ -227,10 +227,11 @@ class Ssh:
             path.unlink()
 
     def git_environ(self, server: Server) -> dict[str, str]:
-        """What makes git use the connection. git gives it to a shell, which is to become ssh: one
-        process more costs a second of what GitLab's cancel leaves us."""
+        """What makes git use the connection. The shell that git gives it to is to become ssh: one
+        process more costs a second of what GitLab's cancel leaves us. Its stderr is opened anew:
+        ssh makes what it has non-blocking, and git drops what it cannot write there at once."""
         ssh = shlex.join(["ssh", "-F", str(self._config), "-S", str(self._socket(server))])
-        return {"GIT_SSH_COMMAND": f"exec {ssh}", "GIT_SSH_VARIANT": "ssh"}
+        return {"GIT_SSH_COMMAND": f"exec {ssh} 2>/dev/fd/2", "GIT_SSH_VARIANT": "ssh"}
 
     def _ssh(self, server: Server, *options: str, config: Path | None = None) -> list[str]:
         user = ["-l", server.user] if server.user else []
