@@ -227,9 +227,8 @@ class Ssh:
             path.unlink()
 
     def git_environ(self, server: Server) -> dict[str, str]:
-        """What makes git use the connection. The shell that git gives it to is to become ssh: one
-        process more costs a second of what GitLab's cancel leaves us. Its stderr is opened anew:
-        ssh makes what it has non-blocking, and git drops what it cannot write there at once."""
+        """What makes git use the connection: its shell becomes ssh (one process more costs a second
+        of GitLab's cancel); it has its own stderr, which it makes non-blocking: git loses words."""
         ssh = shlex.join(["ssh", "-F", str(self._config), "-S", str(self._socket(server))])
         return {"GIT_SSH_COMMAND": f"exec {ssh} 2>/dev/fd/2", "GIT_SSH_VARIANT": "ssh"}
 
