@@ -75,7 +75,7 @@ def test_app_that_is_there() -> None:
     state = survey(config='{"A": "1"}')
     assert (state.exists, state.branch, state.source) == (True, "main", "git-push")
     assert state.live == Live(
-        SHA, up=True, url="http://hello.example.com", detail="0 of 0 processes up"
+        SHA, up=True, url="http://hello.example.com", detail="no process is scaled up"
     )
     assert state.config == {"A": "1"}
 

@@ -50,6 +50,8 @@ class Health(NamedTuple):
         """How many processes are up, and which are down, for people."""
         if not self.known:
             return ""
+        if not self.processes and not self.lacking:
+            return "no process is scaled up"
         there, down = len(self.processes), self.down
         named = f" (down: {', '.join(down)})" if down else ""
         wanted = ", although its scale wants some" if self.lacking else ""
