@@ -68,7 +68,10 @@ def test_rollback_that_is_not_healthy_any_more_returns_to_where_it_was(live: App
 def test_nothing_to_go_back_to_is_refused(live: App) -> None:
     done = live.run("rollback")
     assert done.code == 14, done.output
-    assert f"there is no release of {live.name} to go back to" in done.output
+    assert (
+        f"there is no release of {live.name} on {live.hosts[0].address} to go back to"
+        in done.output
+    )
 
 
 def test_plan_changes_nothing_and_tells_of_the_stop(live: App) -> None:

@@ -255,7 +255,12 @@ def test_before_traffic_the_backup_comes_right_before_the_migration(
     shop.app.migration("20260101_prices")
     done = shop.deploy(BACKUP_BEFORE_MIGRATE="true", MIGRATE="before")
     assert done.code == 0, done.output
-    order = ["→ push", "export the postgres service shop-db", "run the migrations", "go live"]
+    order = [
+        "→ push",
+        "export the postgres service shop-db",
+        "run the migrations",
+        "release the build",
+    ]
     assert sorted(order, key=done.output.index) == order
     assert shop.app.calls == [CHECK, MIGRATE]
 

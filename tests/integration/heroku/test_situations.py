@@ -144,7 +144,8 @@ SITUATIONS = [
     ),
     Situation(
         "build goes on at the end of the run", 21, OLD,
-        ("the time of the run (DEPLOY_TIMEOUT) was over during the push", "a deploy goes on"),
+        ("the time of the run (DEPLOY_TIMEOUT) was over during the push",
+         "a deployment is in progress"),
         behaviour={"build_seconds": 90.0}, settings={"DEPLOY_TIMEOUT": "15"}, within=45.0,
         silent=("connection was lost",),
     ),
@@ -177,12 +178,12 @@ SITUATIONS = [
     ),
     Situation(
         "Heroku is broken when the release of a push is looked for", 0, NEW,
-        ("it answers 503", "Asking again", "verified"),
+        ("API error 503", "Asking again", "verified"),
         faults=(Fault("GET /apps/hello/releases$", 503, times=5, skip=3),),
     ),
     Situation(
         "Heroku is broken while the dynos start", 0, NEW,
-        ("it answers 503", "Asking again", "verified"),
+        ("API error 503", "Asking again", "verified"),
         faults=(Fault("GET /apps/hello/dynos$", 503, times=5, skip=2),),
     ),
     # --- builds and pushes ---
@@ -312,12 +313,12 @@ SITUATIONS = [
     ),
     Situation(
         "limit is reached for longer than the run may take", 11, OLD,
-        ("it answers 429",),
+        ("API error 429",),
         faults=(Fault("GET /apps/hello", 429, times=99, headers={"Retry-After": "3600"}),),
         settings={"DEPLOY_TIMEOUT": "5"},
     ),
     Situation(
-        "Heroku is broken from the start", 11, OLD, ("it answers 503",),
+        "Heroku is broken from the start", 11, OLD, ("API error 503",),
         faults=(Fault("GET /apps/hello/releases", 503, times=99),),
     ),
     Situation(
