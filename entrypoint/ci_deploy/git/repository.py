@@ -212,8 +212,7 @@ class Repository:
         return SettingsError(Problem("the workspace", reason, "", self._ci.shallow_hint))
 
     def fetch(self, url: str, ref: str, env: Mapping[str, str]) -> str:
-        """Fetch a ref of the app's own repository, to learn how it relates to ours; its SHA, empty
-        when there is no such ref. Raises Unreachable: that is not the same as none."""
+        """Fetch a ref of the app's own repository; its SHA, empty for none. Raises Unreachable."""
         done = self.git(
             "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", url, f"+{ref}:refs/app/live",
             env=env, ok=None, timeout=FETCH_TIMEOUT,
@@ -221,7 +220,8 @@ class Repository:
         if done.exit_code:
             if "couldn't find remote ref" in done.errors:
                 return ""
-            raise Unreachable(f"git cannot fetch {ref} of the app's repository: {reason(done)}")
+            message = f"git cannot fetch {ref} of the app's repository: {reason(done)}"
+            raise limits.full(self._dir) or Unreachable(message)
         return self.git("rev-parse", "--verify", "--quiet", "refs/app/live").text
 
     def push(

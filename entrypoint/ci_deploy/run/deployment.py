@@ -25,6 +25,7 @@ from ci_deploy.errors import (
     ToolMissing,
     Unauthorized,
     Unhealthy,
+    Unreachable,
 )
 from ci_deploy.process import limits
 from ci_deploy.process.cancellation import Phases
@@ -210,6 +211,8 @@ class Deployment:
         if live and self.report.changed:
             self._up = live.up
             return _as(LiveButFailed, known)
+        if self.ctx.command == "destroy" and isinstance(known, (OutcomeUnknown, Unreachable)):
+            return _as(OutcomeUnknown, known)
         if live is None or (live.busy and isinstance(known, OutcomeUnknown)):
             return _as(OutcomeUnknown, known)
         return known if isinstance(known, SAY_IT_THEMSELVES) else _as(DeployFailed, known)

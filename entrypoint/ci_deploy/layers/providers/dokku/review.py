@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 
-from ci_deploy.errors import DeployError, OutcomeUnknown
+from ci_deploy.errors import DeployError, DeployFailed, OutcomeUnknown
 from ci_deploy.layers.providers.dokku import answers, services
 from ci_deploy.layers.providers.dokku.app import OURS, App, State
 from ci_deploy.layers.providers.dokku.server import DokkuServer
@@ -67,9 +67,11 @@ def destroy(server: DokkuServer, app: str, console: Console) -> None:
     services.destroy(server, app, services.of_app(server, app))
     try:
         server.change(["apps:destroy", app, "--force"], what=f"destroy the app {app}")
-    except OutcomeUnknown:
-        if server.connected() or not server.ask(["apps:exists", app])[0].exit_code:
+    except OutcomeUnknown as error:
+        if server.connected():
             raise
+        if not server.ask(["apps:exists", app])[0].exit_code:
+            raise DeployFailed(error.message, lines=error.lines, shown=error.shown) from None
         console.indent("no response, but the change was applied.")
 
 
