@@ -29,6 +29,30 @@ def serving(handler: type[BaseHTTPRequestHandler], ended: threading.Event) -> It
         server.server_close()
 
 
+class Web(BaseHTTPRequestHandler):
+    """Answers with `status`, or with nothing where that is 0."""
+
+    status = 200
+    asked = 0
+
+    def do_GET(self) -> None:
+        Web.asked += 1
+        if Web.status:
+            self.send_response(Web.status)
+            self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@contextmanager
+def answering() -> Iterator[str]:
+    """The URL of a server of `Web`, which begins with 200."""
+    Web.status, Web.asked = 200, 0
+    with serving(Web, threading.Event()) as url:
+        yield url
+
+
 class Proxy:
     """Listens on 127.0.0.1, in a thread of its own; a subclass says what becomes of a connection.
 

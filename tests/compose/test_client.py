@@ -6,15 +6,14 @@ import contextlib
 import os
 import re
 import signal
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.compose.alone import Alone
+from tests.loopback import Web, answering
 from tests.support import until
 
 
@@ -28,33 +27,11 @@ def live(tmp_path: Path) -> Iterator[Alone]:
     host.check()
 
 
-class Web(BaseHTTPRequestHandler):
-    """Answers with `status`, or with nothing where that is 0."""
-
-    status = 200
-    asked = 0
-
-    def do_GET(self) -> None:
-        Web.asked += 1
-        if Web.status:
-            self.send_response(Web.status)
-            self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
-
-
 @pytest.fixture
 def url() -> Iterator[str]:
     """Of the app."""
-    Web.status, Web.asked = 200, 0
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/up"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with answering() as base:
+        yield f"{base}/up"
 
 
 def _switching(live: Alone, url: str) -> str:

@@ -5,46 +5,23 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from ci_deploy.layers.providers.swarm.manager import script
+from tests.loopback import Web, answering
 from tests.support import until
 
 SHELLS = [each for each in ("bash", "dash") if shutil.which(each)]
 
 
-class Web(BaseHTTPRequestHandler):
-    """Answers with `status`, or with nothing where that is 0."""
-
-    status = 200
-    asked = 0
-
-    def do_GET(self) -> None:
-        Web.asked += 1
-        if Web.status:
-            self.send_response(Web.status)
-            self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
-
-
 @pytest.fixture
 def url() -> Iterator[str]:
     """Of the app."""
-    Web.status, Web.asked = 200, 0
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Web)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/up"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with answering() as base:
+        yield f"{base}/up"
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from ci_deploy import __version__
 from ci_deploy.commands.pipelines import ON_DOCKER, Wish
 from ci_deploy.commands.published import IMAGES
 from ci_deploy.layers.providers.dokku.settings import service_name
-from ci_deploy.net.ssh.server import Server, server
+from ci_deploy.net.ssh.server import server
 
 KEY = "a key for this purpose only, outside of the checkout"
 FINGERPRINT = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
@@ -56,7 +56,7 @@ def _server(wish: Wish) -> list[str]:
 
 def _dokku(wish: Wish, host: str) -> list[str]:
     to = server(host)
-    root = f"ssh {_port(to)}root@{to.host}"  # ssh takes no brackets there
+    root = to._replace(user="root").login
     apps = [wish.app_of(name) for name in wish.environments]
     lines = [f"{root} dokku ssh-keys:add ci-deploy <{_key_file(wish)}.pub"]
     lines += [f"{root} dokku apps:create {app}" for app in apps]
@@ -77,24 +77,20 @@ def _dokku(wish: Wish, host: str) -> list[str]:
 
 def _docker(wish: Wish, host: str) -> list[str]:
     to = server(host)
-    target = f"{to.user}@{to.host}"
+    port = f"-p {to.port} " if to.port != 22 else ""
     look = f"docker compose version && {FINGERPRINT}"
     if wish.provider == "swarm":
         look = f"docker compose version && docker node ls && {FINGERPRINT}"
     elif len(wish.environments) > 1:  # else it is the user's home
         look = f"mkdir -p {' '.join(map(wish.app_of, wish.environments))} && {look}"
     return [
-        f"ssh-copy-id {_port(to)}-i {_key_file(wish)}.pub {target}",
-        f"ssh {_port(to)}{target} '{look}'",
+        f"ssh-copy-id {port}-i {_key_file(wish)}.pub {to.user}@{to.host}",
+        f"{to.login} '{look}'",
     ]
 
 
 def _pins(wish: Wish) -> str:
     return "the fingerprint" if len(wish.hosts) == 1 else "the fingerprints of all, with blanks"
-
-
-def _port(to: Server) -> str:
-    return f"-p {to.port} " if to.port != 22 else ""
 
 
 def _heroku(wish: Wish) -> list[str]:

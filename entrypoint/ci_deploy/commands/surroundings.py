@@ -46,7 +46,7 @@ def look(ctx: Context, root: Path, folder: str = "") -> Found:
     network asked."""
     top, root = root, root / folder
     remotes = _remotes(ctx, top)
-    host, path = _parts(remotes.get("origin", ""))
+    host, _, path = _parts(remotes.get("origin", ""))
     compose = next((root / name for name in DEFAULT_FILES if (root / name).is_file()), None)
     text = compose.read_text(errors="replace") if compose else ""
     provider, server, app = _provider(remotes, has_compose=bool(compose))
@@ -79,10 +79,10 @@ def _remotes(ctx: Context, root: Path) -> dict[str, str]:
     return {key.removeprefix("remote.").removesuffix(".url"): url for key, _, url in pairs}
 
 
-def _parts(url: str) -> tuple[str, str]:
-    """`git@github.com:acme/web.git` → `github.com`, `acme/web`."""
+def _parts(url: str) -> tuple[str, str, str]:
+    """Host, port, path: `ssh://git@github.com:22/acme/web.git` → `github.com`, `22`, `acme/web`."""
     match = REMOTE.fullmatch(url)
-    return (match[1].lower(), match[3]) if match else ("", "")
+    return (match[1].lower(), match[2] or "", match[3]) if match else ("", "", "")
 
 
 def _services(root: Path) -> tuple[str, ...]:
@@ -106,9 +106,8 @@ def _ci(root: Path, host: str) -> str:
 def _provider(remotes: Mapping[str, str], *, has_compose: bool) -> tuple[str, str, str]:
     """The provider, its host and the app, as somebody has pushed to them before."""
     for url in remotes.values():
-        host, path = _parts(url)
+        host, port, path = _parts(url)
         if re.search(r"(^|/)dokku@", url):
-            port = (REMOTE.fullmatch(url) or {2: ""})[2]
             return "dokku", f"dokku@{host}{f':{port}' if port else ''}", path
         if host in {"heroku.com", "git.heroku.com"}:
             return "heroku", "", path

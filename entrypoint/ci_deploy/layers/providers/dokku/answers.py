@@ -14,6 +14,11 @@ from ci_deploy.process.program import Result
 from ci_deploy.settings.lines import from_json
 
 
+def no_such_command(answer: Result) -> bool:
+    """The plugin that the command is of is not there."""
+    return "is not a dokku command" in answer.errors + answer.text
+
+
 def report(answer: Result) -> dict[str, str]:
     """`       Git deploy branch:     main` → {"deploy branch": "main"}.
 

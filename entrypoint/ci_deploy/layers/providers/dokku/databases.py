@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from ci_deploy.errors import DeployFailed
+from ci_deploy.layers.providers.dokku.answers import no_such_command
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 
 KINDS = ("postgres", "mysql", "mariadb", "mongo")
@@ -21,7 +22,7 @@ def export(server: DokkuServer, app: str, folder: Path) -> None:
     links = server.ask(*([f"{kind}:app-links", app] for kind in kinds)) if kinds else []
     found: list[tuple[str, str]] = []
     for kind, answer in zip(kinds, links, strict=True):
-        if answer.exit_code and "is not a dokku command" not in answer.errors + answer.text:
+        if answer.exit_code and not no_such_command(answer):
             message = f"Dokku cannot say which {kind} services are linked to {app}."
             hint = f"On the server, `dokku {kind}:app-links {app}` shows why."
             raise DeployFailed(f"{message} Nothing was migrated.", hint=hint)

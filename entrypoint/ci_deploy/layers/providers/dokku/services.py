@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ci_deploy.errors import Problem, Refused, SettingsError
+from ci_deploy.layers.providers.dokku.answers import no_such_command
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.layers.providers.dokku.settings import Service, service_name
 from ci_deploy.process.program import Change, CommandFailed, Result
@@ -42,7 +43,7 @@ class Services:
         Raises SettingsError when a plugin is missing, Refused for a service of somebody else.
         """
         for (service, name), exists in zip(self._names.items(), answers, strict=True):
-            if "is not a dokku command" in exists.errors + exists.text:
+            if no_such_command(exists):
                 meant = [] if service.kind in KNOWN else nearest(service.kind, KNOWN)
                 url = f"https://github.com/dokku/dokku-{service.kind}.git"
                 remedy = f"There: `sudo dokku plugin:install {url}`."
