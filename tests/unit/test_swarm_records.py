@@ -6,7 +6,7 @@ import pytest
 
 from ci_deploy.errors import Refused, SkipDeploy
 from ci_deploy.layers.providers.swarm import records
-from ci_deploy.layers.providers.swarm.state import Kept, Stack
+from ci_deploy.layers.providers.swarm.state import Kept, Stack, read_stack
 from ci_deploy.state import Live
 
 
@@ -15,7 +15,8 @@ def record(number: int, outcome: str = "live", release: str = "", **more: str) -
     name, at = f"ci-deploy.st.2026{number:02}", f"2026-01-01T00:{number:02}:00Z"
     labels = {"kind": "record", "outcome": outcome, "at": at, "run": name, **more}
     ends = "" if outcome == "started" else ".end"
-    return Kept(name + ends, {"release": release or f"t{number}-abc", **labels})
+    told = {"release": release or f"t{number}-abc", **labels}
+    return Kept(name + ends, told, version=2 * number + bool(ends))
 
 
 def stack(*kept: Kept) -> Stack:
@@ -41,6 +42,23 @@ def test_what_was_never_live_or_runs_already_is_no_target() -> None:
     with pytest.raises(Refused, match="no release of st to go back to"):
         records.target("st", known, Live("f", True, "t1-abc"), "previous")
     assert records.target("st", known, Live(), "fffffff").label("tag") == "v1"
+
+
+def test_order_is_the_one_of_the_swarm_whatever_the_clocks_of_runners_say() -> None:
+    lines = [
+        "version 26.1", "index 90 late", "index 210 early", "index 150 middle",
+        *(
+            f"config\t{name}\tst\trecord\t{name}-r\tf00\t\t2026-01-0{day}T00:00:00Z\t{name}\t\tlive"
+            for name, day in (("early", 1), ("late", 9), ("middle", 5))
+        ),
+    ]  # fmt: skip
+    known = read_stack("st", lines)
+    assert [each.release for each in records.deployments(known)] == [
+        "early-r",
+        "middle-r",
+        "late-r",
+    ]
+    assert records.target("st", known, Live("f00", True, "early-r"), "").name == "middle"
 
 
 def test_history_tells_each_run_once() -> None:

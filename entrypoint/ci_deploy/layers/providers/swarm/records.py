@@ -21,7 +21,7 @@ LIVE, STARTED = "live", "started"
 class Run(NamedTuple):
     """One run: a deploy or a rollback."""
 
-    name: str  # of its records; those of one stack sort by time
+    name: str  # of its records
     facts: Mapping[str, str]
 
     def record(self, outcome: str, **more: str) -> tuple[str, list[str]]:
@@ -46,9 +46,9 @@ def _now() -> str:
 
 
 def records(stack: Stack) -> list[Kept]:
-    """All records, the newest first."""
+    """All records, the newest first, as the swarm has counted them: clocks of runners differ."""
     found = (each for each in stack.kept if each.label("kind") == "record")
-    return sorted(found, key=lambda each: (each.label("at"), each.name), reverse=True)
+    return sorted(found, key=lambda each: each.version, reverse=True)
 
 
 def proven(stack: Stack) -> list[Kept]:
@@ -98,11 +98,13 @@ def superfluous(stack: Stack, data: Mapping[str, Any], release: str) -> list[str
     """What can go when a release is live, as `kind:name`: records older than the releases that are
     kept, and contents that neither those nor the services use."""
     kept = [each for each in proven(stack) if each.label("release") != release][: KEEP - 1]
-    oldest = kept[-1].label("run") if len(kept) == KEEP - 1 else ""
+    found = records(stack)
+    older = found[found.index(kept[-1]) + 1 :] if len(kept) == KEEP - 1 else []
     uses = set(used(data))
     for each in kept:
         uses |= set(each.label("uses").split())
-    gone = [f"config:{each.name}" for each in records(stack) if each.label("run") < oldest]
+    runs = {each.label("run") for each in kept}
+    gone = [f"config:{each.name}" for each in older if each.label("run") not in runs]
     gone += [
         f"{each.kind}:{each.name}"
         for each in stack.kept

@@ -115,6 +115,7 @@ class Kept(NamedTuple):
     name: str
     labels: Mapping[str, str]  # ours, without what they begin with
     kind: str = "config"
+    version: int = 0  # of the swarm's own log: what was made later has a greater one
 
     def label(self, key: str) -> str:
         """A label of ours, without what they begin with; empty when it has none."""
@@ -142,6 +143,7 @@ class Stack:
     jobs: dict[str, str] = field(default_factory=dict)  # one-off commands: id → name
     kept: list[Kept] = field(default_factory=list)
     there: dict[str, set[str]] = field(default_factory=dict)  # kind → names
+    indices: dict[str, int] = field(default_factory=dict)  # name of a config of ours → its index
 
     def of(self, service: Service) -> list[Task]:
         """The tasks of a service, newest first."""
@@ -185,6 +187,9 @@ def read_stack(name: str, lines: Iterable[str]) -> Stack:
             number, host, status = rest.split()[:3]
             stack.nodes[number] = host
             stack.down += [host] if status != "Ready" else []
+        elif kind == "index":
+            number, _, config = rest.partition(" ")
+            stack.indices[config] = int(number) if number.isdecimal() else 0
         elif kind == "network":
             stack.there.setdefault(kind, set()).add(rest)
         elif kind in {"version", "client"}:
@@ -204,7 +209,8 @@ def _keep(stack: Stack, kind: str, name: str, *labels: str) -> None:
     """A config or a secret; those of this stack that are ours are kept in mind."""
     stack.there.setdefault(kind, set()).add(name)
     if labels and labels[0] == stack.name:
-        stack.kept.append(Kept(name, dict(zip(LABELS, labels, strict=False)), kind))
+        index = stack.indices.get(name, 0)
+        stack.kept.append(Kept(name, dict(zip(LABELS, labels, strict=False)), kind, index))
 
 
 def _take(stack: Stack, kind: str, data: dict[str, Any]) -> None:

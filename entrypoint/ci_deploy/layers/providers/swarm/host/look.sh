@@ -22,6 +22,8 @@ for key in stack kind release revision tag at run action outcome pipeline actor 
     labels="$labels\t{{.Label \"com.ci-deploy.$key\"}}"
 done
 format=$(printf '{{.Name}}%b' "$labels")
+docker config ls -q --filter "label=com.ci-deploy.stack=$stack" |
+    xargs -r docker config inspect --format 'index {{.Version.Index}} {{.Spec.Name}}' 2>/dev/null
 docker config ls --format "config	$format"
 docker secret ls --format "secret	$format"
 docker network ls --filter scope=swarm --format 'network {{.Name}}'
