@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 
 from tests.compose.app import App
 
@@ -152,3 +153,26 @@ def test_audit_is_one_json_object_a_line_also_with_odd_names(app: App) -> None:
     assert app.deploy("good1", **circle).code == 0
     lines = [json.loads(line) for line in app.read("audit.jsonl").splitlines()]
     assert {line["actor"] for line in lines} <= {odd, " ".join(odd.split()), odd.strip()}
+
+
+# --- what is left for the next run ---
+
+
+def test_command_that_was_not_run_is_kept_as_a_key_and_run_by_the_next_job(live: App) -> None:
+    """Also where an earlier version has kept it as a sentence."""
+    failing = {"POST_DEPLOY_COMMAND": "sh -c 'exit 3'"}
+    assert live.deploy("good2", **failing).code == 22
+    kept = json.loads(live.read("note"))
+    assert (kept["version"], [each["key"] for each in kept["tasks"]]) == (
+        1,
+        ["post-deploy-command"],
+    )
+    for note in (json.dumps(kept), "POST_DEPLOY_COMMAND is to be run"):
+        live.hosts[0].sh(f"printf %s {shlex.quote(note)} >{live.state}/note")
+        told = json.loads(live.run("status", "--json").output)
+        assert told["tasks"] == ["post-deploy-command"]
+        assert told["unfinished"] == ["run POST_DEPLOY_COMMAND"]
+        done = live.deploy("good2", POST_DEPLOY_COMMAND="echo once more")
+        assert (done.code, done.report["status"]) == (0, "skipped"), done.output
+        assert "once more" in done.output
+        assert json.loads(live.run("status", "--json").output)["tasks"] == []

@@ -252,7 +252,7 @@ def test_quieted_workers_are_restarted_by_a_cancelled_run(
     until(
         lambda: (
             dokku.app("hello").running.get("worker.1") not in {None, first}
-            or "workers are quiet" in dokku.app("hello").config.get("CI_DEPLOY_UNFINISHED", "")
+            or "restart-workers" in dokku.app("hello").config.get("CI_DEPLOY_UNFINISHED", "")
         )
     )
 

@@ -49,7 +49,7 @@ def test_failing_command_after_the_deploy_is_22_and_the_next_run_tries_again(
     done = run("deploy", cwd=checkout.path, env=env)
     assert done.code == 22, done.output
     assert "POST_DEPLOY_COMMAND failed with exit code 3" in done.output
-    assert "POST_DEPLOY_COMMAND is to be run" in dokku.app("hello").config[UNFINISHED]
+    assert "post-deploy-command" in dokku.app("hello").config[UNFINISHED]
     again = settings_for(dokku, POST_DEPLOY_COMMAND="echo once more")
     done = run("deploy", cwd=checkout.path, env=again)
     assert (done.code, done.report["status"]) == (0, "skipped")

@@ -118,7 +118,7 @@ def test_migration_that_fails_after_the_deploy_is_22_and_the_next_run_finishes_i
     done = shop.deploy()
     assert done.code == 22, done.output
     assert done.report["failed_layer"] == "rails"
-    assert "migrations are to be run" in dokku.app("hello").config[UNFINISHED]
+    assert '"key": "migrate"' in dokku.app("hello").config[UNFINISHED]
     shop.app.heal()
     _ = shop.app.calls
     done = shop.deploy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import shutil
 import subprocess
@@ -56,6 +58,24 @@ def test_jobs_that_take_too_long_are_only_a_warning(
     assert done.code == 0, done.output
     [warning] = done.report["warnings"]
     assert "2 jobs running after 7 s: the deploy goes on" in warning
+
+
+def test_workers_that_an_earlier_version_has_left_quiet_are_restarted(
+    dokku: DokkuStandIn, naive: Client, app: RailsApp, env: dict[str, str]
+) -> None:
+    """Its note is a sentence."""
+    old = base64.b64encode(b"workers are quiet; somebody has been here").decode()
+    naive.dokku(f"config:set hello --no-restart --encoded {UNFINISHED}={old}")
+    worker = dokku.app("hello").running["worker.1"]
+    doctor = run("ci-deploy", "doctor", cwd=app.path, env=env)
+    assert "unfinished: restart the workers, which take no new jobs; somebody has" in doctor.output
+    told = run("ci-deploy", "status", "--json", cwd=app.path, env=env)
+    assert json.loads(told.output)["tasks"] == ["restart-workers", "unreadable"]
+    done = run("deploy", cwd=app.path, env=env)
+    assert (done.code, done.report["status"]) == (0, "skipped"), done.output
+    assert dokku.app("hello").running["worker.1"] != worker
+    assert "restart-workers" not in dokku.app("hello").config[UNFINISHED]
+    assert "somebody has been here" in dokku.app("hello").config[UNFINISHED]
 
 
 def test_quiet_mode_that_fails_stops_the_deploy_and_restarts_what_may_be_quiet(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -247,3 +248,29 @@ def test_rollback_by_hand_is_seen_and_a_replica_without_a_place_is_no_success(li
     assert "1 of 2 tasks run good3-" in done.output
     assert "no suitable node (max replicas per node limit exceed" in done.output
     assert live.tags() == ["good3"]
+
+
+def test_command_that_was_not_run_is_kept_as_a_key_and_run_by_the_next_job(live: App) -> None:
+    """Also where an earlier version has kept it as a sentence."""
+    assert live.deploy("good2", POST_DEPLOY_COMMAND="sh -c 'exit 3'").code == 22
+    manager, label = live.hosts[0], "com.ci-deploy.note"
+    find = f"docker config ls -q --filter label={label}"
+    show = f"{find} | xargs docker config inspect -f '{{{{index .Spec.Labels \"{label}\"}}}}'"
+    kept = json.loads(manager.root("sh", "-c", show))
+    assert (kept["version"], [each["key"] for each in kept["tasks"]]) == (
+        1,
+        ["post-deploy-command"],
+    )
+    old = (
+        f"{find} | xargs docker config rm >/dev/null; printf - | docker config create"
+        f" --label {label}='POST_DEPLOY_COMMAND is to be run' --label com.ci-deploy.kind=note"
+        f" --label com.ci-deploy.stack={live.name} ci-deploy.{live.name}.note-1 -"
+    )
+    for change in ("true", old):
+        manager.root("sh", "-c", change)
+        told = json.loads(live.run("status", "--json").output)
+        assert told["unfinished"] == ["run POST_DEPLOY_COMMAND"]
+        done = live.deploy("good2", POST_DEPLOY_COMMAND="echo once more")
+        assert (done.code, done.report["status"]) == (0, "skipped"), done.output
+        assert "once more" in done.output
+        assert manager.root("sh", "-c", find).strip() == ""

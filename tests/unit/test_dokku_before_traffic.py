@@ -16,6 +16,7 @@ from ci_deploy.layers.providers.dokku.app import State
 from ci_deploy.layers.providers.dokku.before_traffic import QUIET, BeforeTraffic
 from ci_deploy.layers.providers.dokku.processes import Health, Process
 from ci_deploy.process.program import Result
+from ci_deploy.run.tasks import Task
 
 OURS, BEFORE, OTHER = "a" * 40, "b" * 40, "c" * 40
 OLD = Process("web 1", "running", "0123456789a")
@@ -101,7 +102,7 @@ class Holder:
         self.server = SimpleNamespace(works=lambda _app: self.looks < working)
         self.apps = SimpleNamespace(survey=self._survey)
 
-    def unfinished(self) -> list[str]:
+    def unfinished(self) -> list[Task]:
         return [notes.built_over(BEFORE, [OLD.cid])]
 
     def _survey(self, _name: str, **_options: bool) -> tuple[State, list[Result]]:

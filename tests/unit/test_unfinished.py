@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from ci_deploy.layers.applications.commands import TO_BE_RUN, Commands, Commands
 from ci_deploy.layers.base import Layer
 from ci_deploy.process.runner import Runner
 from ci_deploy.run.events import Event
+from ci_deploy.run.tasks import Task
 from ci_deploy.state import Live
 from tests.unit.conftest import Log
 from tests.unit.test_deployment import (
@@ -34,14 +35,14 @@ BUSY = Live(OLD, up=True, busy=True)
 class Noting(FakeProvider):
     """Keeps the note."""
 
-    text = ""
+    tasks: Sequence[Task] = ()
 
-    def note(self, text: str) -> None:
+    def note(self, tasks: Sequence[Task]) -> None:
         if self.ctx.change_log.announce("note"):
-            self.text = text
+            self.tasks = tasks
 
-    def noted(self) -> str:
-        return self.text
+    def unfinished(self) -> Sequence[Task]:
+        return self.tasks
 
 
 class WithCommand(Scene):
@@ -100,7 +101,7 @@ def test_kept_after_a_cancel_once_the_server_has_the_code(
 
 
 def test_the_next_run_finds_the_revision_live_and_finishes_it(scene: WithCommand) -> None:
-    scene.provider.note(TO_BE_RUN)
+    scene.provider.note([TO_BE_RUN])
     scene.provider.before = AFTER
     scene.provider.steps[Event.CONFIGURE] = raising(SkipDeploy("it runs."))
     assert scene.run().status == "skipped"

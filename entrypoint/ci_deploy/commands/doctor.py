@@ -16,6 +16,7 @@ from ci_deploy.layers.base import Layer
 from ci_deploy.report import console as style
 from ci_deploy.run import guards
 from ci_deploy.run.context import Context
+from ci_deploy.run.tasks import in_words
 from ci_deploy.state import Live
 
 
@@ -40,8 +41,9 @@ def examine(ctx: Context, layers: Sequence[Layer[Any]]) -> dict[str, Any]:
     provider, live = ctx.provider.inspect(), ctx.provider.live()
     _show(ctx, {**provider, "live": _state(live)})
     allowed = not checked or _check_deploy(ctx)
-    if note := ctx.provider.noted():
-        ctx.console.warning(f"an earlier run has left something unfinished: {note}. Deploy again.")
+    if tasks := ctx.provider.unfinished():
+        left = in_words(tasks)
+        ctx.console.warning(f"an earlier run has left something unfinished: {left}. Deploy again.")
     if allowed:
         ctx.console.line("All checks passed.", style.GREEN)
     else:

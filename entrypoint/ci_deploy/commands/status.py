@@ -7,6 +7,7 @@ import argparse
 from ci_deploy.commands.assembly import Assembly
 from ci_deploy.commands.history import newest_of
 from ci_deploy.commands.shared import print_json, print_line, ready
+from ci_deploy.run.tasks import in_words
 from ci_deploy.state import Deployed, Live
 
 
@@ -30,7 +31,8 @@ def status(assembly: Assembly, options: argparse.Namespace) -> int:
         "url": live.url or ctx.url,
         "since": last.at,
         "by": last.by,
-        "unfinished": unfinished,
+        "unfinished": [task.words for task in unfinished],
+        "tasks": [task.key for task in unfinished],
     }
     if options.json:
         print_json(ctx.redactor, facts)
@@ -44,7 +46,7 @@ def status(assembly: Assembly, options: argparse.Namespace) -> int:
         "by": last.by,
         "url": facts["url"],
         "now": "a deployment is in progress" if live.busy else "",
-        "unfinished": "; ".join(unfinished),
+        "unfinished": in_words(unfinished),
     }
     for name, value in shown.items():
         if value:

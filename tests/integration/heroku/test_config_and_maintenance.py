@@ -14,7 +14,8 @@ from tests.support import until
 
 CONFIG = 'GREETING="hello you"\nDATABASE_PASSWORD=s3cret-p4ssword\nSAME=1\n'
 CLOSED = {"HEROKU_MAINTENANCE": "true"}
-NOTE = "refs/heads/ci-deploy/unfinished/maintenance%20mode%20is%20on"
+NOTE = "refs/heads/ci-deploy/unfinished/1/end-maintenance"
+OLD_NOTE = "refs/heads/ci-deploy/unfinished/maintenance%20mode%20is%20on"  # of earlier versions
 
 
 # --- config ---
@@ -153,7 +154,7 @@ def test_kill_leaves_a_note_and_the_next_run_opens_it(heroku: HerokuStandIn, job
     assert closed
     doctor = job.run("doctor")
     assert "maintenance mode: on" in doctor.output
-    assert "left something unfinished: maintenance mode is on" in doctor.output
+    assert "left something unfinished: switch maintenance mode off" in doctor.output
     heroku.platform.ended.set()  # that build is over
     until(lambda: app.running_revision != head)
     heroku.platform.ended.clear()
@@ -172,12 +173,24 @@ def test_note_that_cannot_be_taken_does_not_stop_a_deploy(heroku: HerokuStandIn,
     assert _switches(heroku) == [True, False]
 
 
-def _left_closed(heroku: HerokuStandIn, job: Jobs) -> None:
+def _left_closed(heroku: HerokuStandIn, job: Jobs, note: str = NOTE) -> None:
     """What a job leaves that was killed while the app was closed."""
     heroku.apps["hello"].maintenance = True
     without_hook = "--receive-pack=git -c core.hooksPath=/dev/null receive-pack"
     where = str(heroku.platform.folder / "hello.git")
-    job.checkout.git("push", "--quiet", without_hook, where, f"HEAD:{NOTE}")
+    job.checkout.git("push", "--quiet", without_hook, where, f"HEAD:{note}")
+
+
+def test_app_that_an_earlier_version_has_left_closed_is_opened(
+    heroku: HerokuStandIn, job: Jobs
+) -> None:
+    """Its note is a sentence."""
+    job.deployed()
+    _left_closed(heroku, job, OLD_NOTE)
+    done = job.run()
+    assert done.report["status"] == "skipped", done.output
+    assert not heroku.apps["hello"].maintenance
+    assert OLD_NOTE not in heroku.platform.references("hello")
 
 
 def test_note_that_cannot_be_read_at_once_is_read_all_the_same(

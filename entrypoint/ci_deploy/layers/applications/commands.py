@@ -13,9 +13,10 @@ from ci_deploy.layers.base import Application
 from ci_deploy.layers.priorities import After, Before, Outcome, Promoted
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import Event, on
+from ci_deploy.run.tasks import Key, Task
 from ci_deploy.settings import setting, settings
 
-TO_BE_RUN = "POST_DEPLOY_COMMAND is to be run"
+TO_BE_RUN = Task(Key.COMMAND)
 SHELL = {"&&", "||", "|", ";", ">", ">>", "<", "&", "2>&1"}
 
 Lines = tuple[tuple[str, ...], ...]

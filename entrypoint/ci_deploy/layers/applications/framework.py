@@ -13,12 +13,11 @@ from ci_deploy.layers.applications.unfinished import Unfinished
 from ci_deploy.layers.priorities import After, Before, Configure, Outcome, Promoted
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import RELEASING, Event, on
+from ci_deploy.run.tasks import Key, Task
 from ci_deploy.state import Ran, Step
 
-MIGRATE = "migrations are to be run"
-PREPARE = "the database is to be prepared"
-SEED = "seeds are to be loaded"
-UNDONE = "migrations were undone for a rollback"
+MIGRATE, PREPARE = Task(Key.MIGRATE), Task(Key.PREPARE)
+SEED, UNDONE = Task(Key.SEED), Task(Key.UNDONE)
 
 
 class Framework(Migrations[F]):

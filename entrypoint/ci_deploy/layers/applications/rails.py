@@ -13,10 +13,11 @@ from ci_deploy.layers.applications.migrations import Commands, FrameworkSettings
 from ci_deploy.layers.applications.sidekiq import Sidekiq
 from ci_deploy.layers.priorities import After, Before, Configure, Outcome, Promoted
 from ci_deploy.run.events import RELEASING, Event, on
+from ci_deploy.run.tasks import Key, Task
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import suggestion, words
 
-QUIETED = "workers are quiet"
+QUIETED = Task(Key.WORKERS)
 PENDING = "db:abort_if_pending_migrations"  # exit code 1 and a list, for every database
 SEEDS_ITSELF = (7, 1)  # from then on db:prepare seeds an empty database that was there before
 ADVICE = {

@@ -6,6 +6,7 @@ from ci_deploy.errors import Cancelled, DeployFailed, OutcomeUnknown
 from ci_deploy.report.outputs import Report
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import Event
+from ci_deploy.run.tasks import Task
 
 HANDED_OVER = {Event.DEPLOY, Event.PROMOTE, Event.POST_DEPLOY}  # then the server has the code
 
@@ -15,19 +16,19 @@ class Unfinished:
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        self._new: list[str] = []  # noted by this run, and not by one before
+        self._new: list[Task] = []  # noted by this run, and not by one before
 
-    def begin(self, *tasks: str) -> None:
+    def begin(self, *tasks: Task) -> None:
         """Record tasks on the app before the deploy, so that a kill does not lose them."""
         known = self._ctx.provider.unfinished()
         self._new += [task for task in tasks if task not in known]
         self._ctx.provider.remember(*tasks)
 
-    def left(self, *tasks: str) -> bool:
+    def left(self, *tasks: Task) -> bool:
         """Whether one of them is still to be done, also from a run that was killed."""
         return bool(set(tasks) & set(self._ctx.provider.unfinished()))
 
-    def done(self, *tasks: str) -> None:
+    def done(self, *tasks: Task) -> None:
         """Remove finished tasks from the record."""
         self._ctx.provider.forget(*tasks)
 

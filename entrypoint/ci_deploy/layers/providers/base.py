@@ -10,6 +10,7 @@ from ci_deploy.errors import Refused, SkipDeploy
 from ci_deploy.layers.base import Layer
 from ci_deploy.layers.priorities import Configure, Provision
 from ci_deploy.run.events import Event, on
+from ci_deploy.run.tasks import Task
 from ci_deploy.state import Backup, Deployed, Live, ProcessAction, Ran
 
 S = TypeVar("S")
@@ -76,28 +77,24 @@ class Provider(Layer[S]):
         return {}
 
     # --- notes survive the run on the provider's side: what this one or the next has to finish
-    def note(self, text: str) -> None:
-        """Leave a note on the app; an empty text removes it."""
+    def note(self, tasks: Sequence[Task]) -> None:
+        """Keep these tasks on the app, and no others (run/tasks.py has the form)."""
 
-    def noted(self) -> str:
-        """The note on the app; one that an earlier run has left was never finished."""
-        return ""
+    def unfinished(self) -> Sequence[Task]:
+        """The tasks that are kept; those that an earlier run has left were never finished."""
+        return ()
 
-    def remember(self, *tasks: str) -> None:
+    def remember(self, *tasks: Task) -> None:
         """Note tasks before they are begun."""
         noted = self.unfinished()
         if new := [task for task in tasks if task not in noted]:
-            self.note("; ".join([*noted, *new]))
+            self.note([*noted, *new])
 
-    def forget(self, *tasks: str) -> None:
+    def forget(self, *tasks: Task) -> None:
         """Tasks are finished."""
         noted = self.unfinished()
         if set(tasks) & set(noted):
-            self.note("; ".join(task for task in noted if task not in tasks))
-
-    def unfinished(self) -> list[str]:
-        """The tasks that are noted."""
-        return [task for task in self.noted().split("; ") if task]
+            self.note([task for task in noted if task not in tasks])
 
     # --- the same for all providers ---
 

@@ -31,6 +31,7 @@ from ci_deploy.layers.providers.methods import need_source
 from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import BUILDING, CHECKED_RELEASING, RELEASING, Event, on
+from ci_deploy.run.tasks import Task, dumped, in_words, loaded
 from ci_deploy.settings.parsers import NOTHING
 from ci_deploy.state import Live, ProcessAction, Ran
 
@@ -60,7 +61,7 @@ class Compose(OnHosts):
         self.target = ""  # the release to go back to
         self.running: HostRun | None = None
         self._login = login(ctx, wanted)
-        self._note: str | None = None
+        self._tasks: Sequence[Task] | None = None
 
     def problems(self) -> Iterable[Problem]:
         yield from self.ssh.prepare()
@@ -282,11 +283,11 @@ class Compose(OnHosts):
     def processes(self) -> Mapping[str, int]:
         return {image.service: image.replicas for image in self.hosts.first.facts.images}
 
-    def note(self, text: str) -> None:
-        app, host = self.ctx.app, self.hosts.first
-        what = f"record a pending task: {text}" if text else "remove the pending tasks"
-        self.hosts.change([host], ["note", app], lambda host: f"{what} on {host}", text.encode())
-        self._note = text
+    def note(self, tasks: Sequence[Task]) -> None:
+        app, host, data = self.ctx.app, self.hosts.first, dumped(tasks).encode()
+        what = f"record a pending task: {in_words(tasks)}" if tasks else "remove the pending tasks"
+        self.hosts.change([host], ["note", app], lambda host: f"{what} on {host}", data)
+        self._tasks = tasks
 
-    def noted(self) -> str:
-        return self.hosts.first.facts.note if self._note is None else self._note
+    def unfinished(self) -> Sequence[Task]:
+        return loaded(self.hosts.first.facts.note) if self._tasks is None else self._tasks

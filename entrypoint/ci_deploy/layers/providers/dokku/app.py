@@ -19,7 +19,9 @@ from ci_deploy.layers.providers.dokku.processes import Health
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.process.program import Change, Result
+from ci_deploy.run import tasks
 from ci_deploy.run.review_app import MARK
+from ci_deploy.run.tasks import Task
 from ci_deploy.settings import SECRET_CONFIG_KEY
 from ci_deploy.settings.lines import from_json
 from ci_deploy.settings.parsers import NOTHING
@@ -66,6 +68,11 @@ class State(NamedTuple):
     def way(self) -> str:
         """How its code came: push, archive, image, or the server's own word."""
         return WAYS.get(self.source, self.source)
+
+    @property
+    def unfinished(self) -> tuple[Task, ...]:
+        """What earlier runs have not finished."""
+        return tasks.loaded(self.config.get(UNFINISHED, ""))
 
     @property
     def deployments(self) -> list[dict[str, str]]:
@@ -239,7 +246,7 @@ class App:
         ours = last.get("revision") == revision and last.get("way") == state.way
         folder = last.get("dir") if ours else None
         live = Live(
-            revision=notes.running(base.config.get(UNFINISHED, ""), revision, health.containers),
+            revision=notes.running(base.unfinished, revision, health.containers),
             up=health.up,
             url=base.live.url,
             detail=health.detail,

@@ -31,6 +31,7 @@ from ci_deploy.process.program import Change
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import CHECKED_BUILDING, RELEASING, Event, on
 from ci_deploy.run.review_app import mark
+from ci_deploy.run.tasks import Task
 from ci_deploy.state import Deployed, Live, Step
 
 BUILD_TIMEOUT = 600.0  # seconds to build again what runs, after MIGRATE=before has failed
@@ -45,7 +46,7 @@ class Dokku(DokkuApp):
     def __init__(self, ctx: Context, wanted: DokkuSettings) -> None:
         super().__init__(ctx, wanted)
         self.code: Code | None = None
-        self._note = ""  # a note on what runs although Dokku does not record it
+        self._note: Task | None = None  # on what runs although Dokku does not record it
         self._earlier: Sequence[Mapping[str, str]] = ()  # deployments when we came
 
     # --- what is there ---

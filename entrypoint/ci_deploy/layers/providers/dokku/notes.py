@@ -7,50 +7,43 @@ long as they are the same, so is the code in them.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-_SHA = r"([0-9a-f]{40}|nothing)"
-_BUILT_OVER = re.compile(rf"built over {_SHA} in (\S+)")
-_TOOK_OVER = re.compile(rf"{_SHA} took over in (\S+), recorded is {_SHA}")
+from ci_deploy.run.tasks import Key, Task
 
 
-def built_over(live: str, containers: Iterable[str]) -> str:
-    """A note: a newer build is on the server, and `containers` still run `live`."""
-    return f"built over {live or 'nothing'} in {_ids(containers)}"
+def built_over(live: str, containers: Iterable[str]) -> Task:
+    """A newer build is on the server, and `containers` still run `live`."""
+    return Task(Key.HELD_BACK, revision=live, containers=tuple(sorted(containers)))
 
 
-def took_over(revision: str, containers: Iterable[str], recorded: str) -> str:
+def took_over(revision: str, containers: Iterable[str], recorded: str) -> Task:
     """`revision` runs, but its deploy has failed, and Dokku goes on recording another."""
-    return f"{revision} took over in {_ids(containers)}, recorded is {recorded or 'nothing'}"
+    return Task(Key.TOOK_OVER, "", revision, tuple(sorted(containers)), recorded)
 
 
-def is_held_back(noted: Iterable[str]) -> bool:
+def is_held_back(noted: Iterable[Task]) -> bool:
     """Whether it is this tool that holds the app back."""
-    return any(map(_BUILT_OVER.fullmatch, noted))
+    return any(task.key == Key.HELD_BACK for task in noted)
 
 
-def about_what_runs(noted: Iterable[str]) -> list[str]:
+def about_what_runs(noted: Iterable[Task]) -> list[Task]:
     """Those of the notes that are of this kind."""
-    return [each for each in noted if _BUILT_OVER.fullmatch(each) or _TOOK_OVER.fullmatch(each)]
+    return [task for task in noted if task.key in {Key.HELD_BACK, Key.TOOK_OVER}]
 
 
-def running(note: str, recorded: str, containers: Iterable[str]) -> str:
+def running(noted: Iterable[Task], recorded: str, containers: Collection[str]) -> str:
     """The revision that runs; empty when that cannot be known."""
-    there = _ids(containers)
-    if (found := _BUILT_OVER.search(note)) and _same(found[2], there):
-        return found[1].removeprefix("nothing")
-    if found := _TOOK_OVER.search(note):
-        if _same(found[2], there):
-            return found[1]
-        if recorded == found[3].removeprefix("nothing"):
+    known = {task.key: task for task in noted}
+    if (held := known.get(Key.HELD_BACK)) and _same(held, containers):
+        return held.revision
+    if took := known.get(Key.TOOK_OVER):
+        if _same(took, containers):
+            return took.revision
+        if recorded == took.recorded:
             return ""  # restarted since, or rebuilt: that makes a difference, and is not recorded
     return recorded
 
 
-def _ids(containers: Iterable[str]) -> str:
-    return "+".join(sorted(containers)) or "none"
-
-
-def _same(noted: str, there: str) -> bool:
-    return bool(set(noted.split("+")) & set(there.split("+")))
+def _same(task: Task, containers: Collection[str]) -> bool:
+    return bool(set(task.containers) & set(containers)) or not (task.containers or containers)

@@ -26,6 +26,7 @@ from ci_deploy.layers.providers.methods import impossible_names
 from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.run.context import Context
 from ci_deploy.run.review_app import mark, marked
+from ci_deploy.run.tasks import Task, dumped, in_words
 from ci_deploy.settings.parsers import suggestion
 from ci_deploy.state import Deployed, Live, ProcessAction, Ran
 
@@ -194,17 +195,17 @@ class DokkuApp(AboutDokku):
     def release_tasks(self) -> Mapping[str, str]:
         return release_tasks.tasks(self.ctx)
 
-    def note(self, text: str) -> None:
-        app = self.ctx.app
+    def note(self, tasks: Sequence[Task]) -> None:
+        app, text = self.ctx.app, dumped(tasks)
         if text:
-            what = f"record on {app} what is unfinished: {text}"
+            what = f"record a pending task on {app}: {in_words(tasks)}"
             self.apps.set_config(app, {UNFINISHED: text}, what=what)
         else:
             self.apps.unset_config(app, UNFINISHED, what=f"remove the pending tasks of {app}")
         self.state = self.state._replace(config={**self.state.config, UNFINISHED: text})
 
-    def noted(self) -> str:
-        return self.state.config.get(UNFINISHED, "")
+    def unfinished(self) -> Sequence[Task]:
+        return self.state.unfinished
 
     def inspect(self) -> Mapping[str, str]:
         if not self.exists:

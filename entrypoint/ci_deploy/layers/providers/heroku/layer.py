@@ -146,7 +146,7 @@ class Heroku(ClosedApp):
         if self.exists:
             self.app.wait_for_others()
             self.app.destroy()
-            self.notes.tasks = []  # they went with it
+            self.notes.read(())  # they went with it
         setup = review.SetUp(self.ctx, self.app, self._base, review.manifest(self.ctx) or {})
         asked = setup.begin(self.wanted_config())
         self._config = self.wanted_config()

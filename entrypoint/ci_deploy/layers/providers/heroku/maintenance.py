@@ -7,8 +7,9 @@ from ci_deploy.layers.providers.heroku.provider import HerokuApp
 from ci_deploy.layers.providers.heroku.settings import HerokuSettings
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import Event, on
+from ci_deploy.run.tasks import Key, Task
 
-MAINTENANCE = "maintenance mode is on"  # a note
+MAINTENANCE = Task(Key.MAINTENANCE)
 
 
 class ClosedApp(HerokuApp):

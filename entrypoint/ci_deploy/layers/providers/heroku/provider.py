@@ -18,6 +18,7 @@ from ci_deploy.layers.providers.heroku.remote import Remote
 from ci_deploy.layers.providers.heroku.settings import NAME, AboutHeroku, HerokuSettings
 from ci_deploy.layers.providers.methods import impossible_names
 from ci_deploy.run.context import Context
+from ci_deploy.run.tasks import Task
 from ci_deploy.settings.parsers import suggestion
 from ci_deploy.state import Deployed, Live, ProcessAction, Ran
 
@@ -143,11 +144,11 @@ class HerokuApp(AboutHeroku):
         hint = "`heroku pg:backups:schedule` makes regular backups, `pg:backups:capture` one now."
         raise Refused(message, hint=hint)
 
-    def note(self, text: str) -> None:
-        self.notes.set(task for task in text.split("; ") if task)
+    def note(self, tasks: Sequence[Task]) -> None:
+        self.notes.set(tasks)
 
-    def noted(self) -> str:
-        return "; ".join(self.notes.tasks)
+    def unfinished(self) -> Sequence[Task]:
+        return self.notes.tasks
 
     def inspect(self) -> Mapping[str, str]:
         state = self.state

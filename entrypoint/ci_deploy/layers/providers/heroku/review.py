@@ -26,10 +26,11 @@ from ci_deploy.layers.providers.heroku.output import Output
 from ci_deploy.layers.providers.heroku.pending import until_over
 from ci_deploy.run.context import Context
 from ci_deploy.run.review_app import MARK, ReviewApp, addresses, guard_addresses, marked
+from ci_deploy.run.tasks import Key, Task
 from ci_deploy.settings.lines import from_json
 from ci_deploy.settings.parsers import NOTHING
 
-SETTING_UP = "the review app is being set up"  # a note
+SETTING_UP = Task(Key.SETUP)
 STAGE = "review"  # of the pipeline
 
 

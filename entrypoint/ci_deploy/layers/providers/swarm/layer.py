@@ -36,6 +36,7 @@ from ci_deploy.run.events import (
     on,
 )
 from ci_deploy.run.order import guard, order
+from ci_deploy.run.tasks import Task, dumped, in_words, loaded
 from ci_deploy.state import Deployed, Live, ProcessAction, Ran
 
 
@@ -59,7 +60,7 @@ class Swarm(AboutSwarm):
         self.source: Source | None = None  # what `promote` brings
         self.switch = Switch(ctx, self.manager, self.login, wanted)
         self._target: Kept | None = None
-        self._note: str | None = None
+        self._tasks: Sequence[Task] | None = None
 
     def problems(self) -> Iterable[Problem]:
         yield from self.ssh.prepare()
@@ -259,16 +260,17 @@ class Swarm(AboutSwarm):
     def processes(self) -> Mapping[str, int]:
         return {each.name: each.replicas or 1 for each in self.stack.ours}
 
-    def note(self, text: str) -> None:
-        noted = f"record a pending task in the swarm: {text}"
-        what = noted if text else "remove the pending tasks in the swarm"
-        self.switch.store.note([each.name for each in self._notes()], text, what)
-        self._note = text
+    def note(self, tasks: Sequence[Task]) -> None:
+        noted = f"record a pending task in the swarm: {in_words(tasks)}"
+        what = noted if tasks else "remove the pending tasks in the swarm"
+        self.switch.store.note([each.name for each in self._notes()], dumped(tasks), what)
+        self._tasks = tasks
         self.stack.kept = [each for each in self.stack.kept if each.label("kind") != "note"]
 
-    def noted(self) -> str:
-        notes = self._notes()
-        return (notes[0].label("note") if notes else "") if self._note is None else self._note
+    def unfinished(self) -> Sequence[Task]:
+        if self._tasks is not None:
+            return self._tasks
+        return [task for each in self._notes()[:1] for task in loaded(each.label("note"))]
 
     def _notes(self) -> list[Kept]:
         return [each for each in self.stack.kept if each.label("kind") == "note"]

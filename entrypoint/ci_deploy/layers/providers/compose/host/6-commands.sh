@@ -219,7 +219,7 @@ state_of_app() {
     # (whoever has told its end only clears up; and two who look do not see each other)
     (exec 9>>"$home/lock" && flock -sn 9) ||
         [ -f "$home/runs/$(cat "$home/holder" 2>/dev/null)/outcome" ] || echo "holder $(holder)"
-    [ ! -s "$home/note" ] || sed 's/^/note /' "$home/note"
+    [ ! -s "$home/note" ] || echo "note $(cat "$home/note")"
     last_run
     [ ! -f "$run/outcome" ] || [ -f "$run/witnessed" ] ||
         echo "untold $(cat "$run/title"): $(cat "$run/outcome")"
