@@ -63,9 +63,9 @@ class Static(Provider[StaticSettings]):
     migrates = frozenset[str]()
     exists = True
 
-    def __init__(self, ctx: Any, wanted: StaticSettings) -> None:
-        super().__init__(ctx, wanted)
-        self.ssh = Ssh(ctx, wanted)
+    def __init__(self, ctx: Any, settings: StaticSettings) -> None:
+        super().__init__(ctx, settings)
+        self.ssh = Ssh(ctx, settings)
         self.current = ""
         self.releases: list[str] = []  # oldest first
         self.target = ""  # the release to go back to

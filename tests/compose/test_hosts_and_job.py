@@ -1,4 +1,4 @@
-"""Three hosts and the job that leads them: the real program of the hosts and the real Conductor,
+"""Three hosts and the job that leads them: the real program of the hosts and the real Coordinator,
 with a stand-in for `docker` and no ssh between them (alone.py says why). Whatever becomes of the
 job, the hosts end with the same release."""
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ci_deploy.layers.providers.compose.conductor import Conductor
+from ci_deploy.layers.providers.compose.coordinator import Coordinator
 from ci_deploy.layers.providers.compose.hosts import Host
 from ci_deploy.layers.providers.compose.watch import End, Watch
 from ci_deploy.net.ssh.server import server
@@ -25,7 +25,7 @@ class Job:
         self.lost: list[tuple[str, str]] = []  # hosts, and the words that they do not hear any more
         self.runs = [host.start(tag, gates="yes") for host in hosts]
         self.watches = [self._watch(host.name) for host in hosts]
-        self.conductor = Conductor(self.watches, self._send)
+        self.coordinator = Coordinator(self.watches, self._send)
 
     @staticmethod
     def _watch(name: str) -> Watch:
@@ -50,7 +50,7 @@ class Job:
                     watch.line(f"{number}|{line}")
                 if outcome := host.file(f"runs/{run}/outcome"):
                     watch.line(f"@t0ken ended {outcome.strip()}")
-            self.conductor.advance()
+            self.coordinator.advance()
             return until_true()
 
         until(step, what=str(self.watches))
@@ -159,8 +159,8 @@ def test_program_killed_after_all_have_proven_it_keeps_it_like_the_others(
     job.lead(lambda: hosts[0].current == hosts[1].current == "good2")
     hosts[2].kill()
     job.watches[2].end = End("died")
-    job.conductor.advance()
-    assert not job.conductor.calling_back
+    job.coordinator.advance()
+    assert not job.coordinator.calling_back
     hosts[2].say(job.runs[2], "keep")  # as HostRun does before it lets the host clear up
     assert hosts[2].deploy("good2", action="recover") == "live it was finished"
     hosts[2].runs_only("good2")

@@ -218,7 +218,7 @@ def test_rules_find_what_is_wrong() -> None:
 def test_layer_that_lacks_a_method_cannot_be_made() -> None:
     """Other packages have no type checker to tell them."""
     with pytest.raises(TypeError, match="send"):
-        Bad(ctx=None, wanted=BadSettings())  # type: ignore[arg-type, abstract]
+        Bad(ctx=None, settings=BadSettings())  # type: ignore[arg-type, abstract]
 
 
 def test_names_are_unique_and_order_is_kind_then_name() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ci_deploy.layers.providers.compose.hosts import Host
-from ci_deploy.layers.providers.compose.run import HostRun, Order
+from ci_deploy.layers.providers.compose.run import Assignment, HostRun
 from ci_deploy.layers.providers.docker.login import Login
 from ci_deploy.net.ssh.server import server
 
@@ -35,8 +35,8 @@ def test_hosts_are_told_what_leaves_all_of_them_with_the_same_release(
         change=lambda _hosts, words, _what, **_: told.append(list(words)),
     )
     wanted: Any = SimpleNamespace(on_cancel=on_cancel)
-    run = HostRun(ctx, hosts, wanted, Order("deploy", "75-a", "shop", {}, {}), Login())
-    run._following.conductor.agreed = agreed
+    run = HostRun(ctx, hosts, wanted, Assignment("deploy", "75-a", "shop", {}, {}), Login())
+    run._following.coordinator.agreed = agreed
     run.cancel()
     assert [words[4:] for words in told] == ([[word]] if word else [])
     assert said in shown[0]

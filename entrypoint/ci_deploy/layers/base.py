@@ -44,9 +44,9 @@ class Layer(ABC, Generic[S]):
     # `module:Class` of the layer, where this class only describes it: loaded when it is chosen
     loads: ClassVar[str] = ""
 
-    def __init__(self, ctx: Context, wanted: S) -> None:
+    def __init__(self, ctx: Context, settings: S) -> None:
         self.ctx = ctx
-        self.settings = wanted
+        self.settings = settings
 
     @property
     def optional(self) -> bool:

@@ -25,10 +25,7 @@ SAID = {
 
 def named(error: Exception) -> Exception:
     """The error itself, or ToolMissing that names the limit."""
-    if isinstance(error, Ending) or not (found := _limit(error)):
-        return error
-    what, how = found
-    return ToolMissing(f"{what}.", hint=how)
+    return error if isinstance(error, Ending) else _met(error) or error
 
 
 def said(lines: Iterable[str]) -> ToolMissing | None:
@@ -37,8 +34,7 @@ def said(lines: Iterable[str]) -> ToolMissing | None:
         for code, text in SAID.items():
             ours = not line.startswith("remote:")
             if ours and re.search(rf"\b{re.escape(text)}\b", line):
-                what, how = _limit(OSError(code, text)) or (text, "")
-                return ToolMissing(f"{what}.", hint=how, lines=(line,), shown=False)
+                return _met(OSError(code, text), line) or ToolMissing(f"{text}.", lines=(line,))
     return None
 
 
@@ -47,8 +43,15 @@ def full(folder: Path) -> ToolMissing | None:
     found = os.statvfs(folder)
     if found.f_bavail * found.f_frsize >= ROOM and (found.f_favail or not found.f_files):
         return None
-    what, how = _limit(OSError(errno.ENOSPC, "")) or ("", "")
-    return ToolMissing(f"{what}.", hint=how)
+    return _met(OSError(errno.ENOSPC, ""))
+
+
+def _met(error: Exception, *lines: str) -> ToolMissing | None:
+    """The error that names the limit; `lines` are a program's, and not in the log yet."""
+    if not (found := _limit(error)):
+        return None
+    what, how = found
+    return ToolMissing(f"{what}.", hint=how, lines=lines, shown=False)
 
 
 def _limit(error: Exception) -> tuple[str, str] | None:

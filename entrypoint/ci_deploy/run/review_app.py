@@ -98,16 +98,16 @@ class ReviewApp(NamedTuple):
         return re.sub(r"\{(app|branch|number)\}", lambda m: known[m[1]], self.settings.url)
 
 
-def review_app(base: str, wanted: ReviewSettings, facts: CIContext, *, limit: int) -> ReviewApp:
+def review_app(base: str, settings: ReviewSettings, facts: CIContext, *, limit: int) -> ReviewApp:
     """The review app of this job's branch. Raises SettingsError."""
-    if not (facts.branch or wanted.name):
+    if not (facts.branch or settings.name):
         reason = "a review app is made for a branch, and this job has none."
         raise SettingsError(Problem("REVIEW_APP_NAME", reason, "", "Name the app."))
-    name = wanted.name or app_name(base, facts.branch, limit)
+    name = settings.name or app_name(base, facts.branch, limit)
     if name == base:
         reason = f"it is `{base}`, the app itself: a review app has to be another one."
         raise SettingsError(Problem("REVIEW_APP_NAME", reason))
-    return ReviewApp(name, base, facts.branch, wanted)
+    return ReviewApp(name, base, facts.branch, settings)
 
 
 def app_name(base: str, branch: str, limit: int) -> str:

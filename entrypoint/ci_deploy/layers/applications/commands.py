@@ -72,8 +72,8 @@ class Commands(Application[CommandsSettings]):
     trigger = "POST_DEPLOY_COMMAND"
     also = ("PRE_DEPLOY_COMMAND",)
 
-    def __init__(self, ctx: Context, wanted: CommandsSettings) -> None:
-        super().__init__(ctx, wanted)
+    def __init__(self, ctx: Context, settings: CommandsSettings) -> None:
+        super().__init__(ctx, settings)
         self._unfinished = Unfinished(ctx)
 
     @on(Event.PRE_DEPLOY, Before.COMMAND)

@@ -25,8 +25,8 @@ class Framework(Migrations[F]):
 
     options = frozenset({"migrations"})
 
-    def __init__(self, ctx: Context, wanted: F) -> None:
-        super().__init__(ctx, wanted)
+    def __init__(self, ctx: Context, settings: F) -> None:
+        super().__init__(ctx, settings)
         self.unfinished = Unfinished(ctx)
         self._backed_up = False
 

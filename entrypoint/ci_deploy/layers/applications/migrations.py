@@ -65,8 +65,8 @@ class Migrations(Application[F]):
     files: ClassVar[tuple[str, ...]]  # where migrations lie, as git's pathspecs
     migrating: ClassVar[tuple[str, ...]]  # words by which a release task is known to migrate
 
-    def __init__(self, ctx: Context, wanted: F) -> None:
-        super().__init__(ctx, wanted)
+    def __init__(self, ctx: Context, settings: F) -> None:
+        super().__init__(ctx, settings)
         self._by_platform: dict[str, str] = {}  # revision → where
 
     @classmethod

@@ -66,8 +66,8 @@ class Email(Notifier[EmailSettings]):
     Settings: ClassVar[type[Any]] = EmailSettings
     trigger = "NOTIFY_SMTP_URL"
 
-    def __init__(self, ctx: Context, wanted: EmailSettings) -> None:
-        super().__init__(ctx, wanted)
+    def __init__(self, ctx: Context, settings: EmailSettings) -> None:
+        super().__init__(ctx, settings)
         self._thread = ""  # Message-ID of the first
 
     def send(self, notice: Notice) -> None:

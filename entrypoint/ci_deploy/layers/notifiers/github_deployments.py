@@ -47,9 +47,9 @@ class GitHubDeployments(Notifier[DeploymentsSettings]):
     Settings: ClassVar[type[Any]] = DeploymentsSettings
     trigger = "DEPLOYMENTS_TOKEN"
 
-    def __init__(self, ctx: Context, wanted: DeploymentsSettings) -> None:
-        super().__init__(ctx, wanted)
-        self._forge = Forge(ctx, wanted.token.strip())
+    def __init__(self, ctx: Context, settings: DeploymentsSettings) -> None:
+        super().__init__(ctx, settings)
+        self._forge = Forge(ctx, settings.token.strip())
         self._id = 0
         self._off = False
         self._path = f"/repos/{ctx.facts.project_id}/deployments"

@@ -69,9 +69,9 @@ class PullRequests(Notifier[PullRequestSettings]):
     Settings: ClassVar[type[Any]] = PullRequestSettings
     trigger = "COMMENT_TOKEN"
 
-    def __init__(self, ctx: Context, wanted: PullRequestSettings) -> None:
-        super().__init__(ctx, wanted)
-        self._forge = Forge(ctx, wanted.token.strip())
+    def __init__(self, ctx: Context, settings: PullRequestSettings) -> None:
+        super().__init__(ctx, settings)
+        self._forge = Forge(ctx, settings.token.strip())
         self._comment: Any = None  # its id, when it is known
         self._refused = False
 

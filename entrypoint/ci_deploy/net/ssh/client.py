@@ -83,17 +83,17 @@ class SshSettings:
 class Ssh:
     """The ssh side of one run. `let_in`: the command that adds a key on a server."""
 
-    def __init__(self, ctx: Surroundings, wanted: SshSettings, let_in: str = "") -> None:
+    def __init__(self, ctx: Surroundings, settings: SshSettings, let_in: str = "") -> None:
         self._let_in = f" ({let_in})" if let_in else ""
         self._runner: Runner = ctx.runner
         self._console = ctx.console
         self._cleanup = ctx.cleanup
-        self._wanted = wanted
+        self._wanted = settings
         self._looking = ctx.command == "doctor"
         self._dir = ctx.private_dir / "ssh"
         self._masters: dict[Server, Child] = {}
         self._sockets: dict[Server, str] = {}
-        self._types = HostKeyTypes(wanted.host_keys or HostKeys(), wanted.ssh_config)
+        self._types = HostKeyTypes(settings.host_keys or HostKeys(), settings.ssh_config)
         self._comes_through = lambda text: ctx.console.redactor.text(text) == text
         self._config = self._dir / "config"
         self._agent = Agent(ctx.runner, ctx.cleanup, self._dir)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from ci_deploy.errors import OutcomeUnknown, Unreachable
-from ci_deploy.layers.providers.compose.conductor import Conductor
+from ci_deploy.layers.providers.compose.coordinator import Coordinator
 from ci_deploy.layers.providers.compose.hosts import Host, Hosts
 from ci_deploy.layers.providers.compose.watch import Watch
 from ci_deploy.process.program import Change
@@ -34,7 +34,7 @@ class Following:
         """`judge` answers how a command before traffic has ended: watch, number, exit code."""
         self.run = run
         self.watches: list[Watch] = []
-        self.conductor = Conductor([], self._send)
+        self.coordinator = Coordinator([], self._send)
         self._ctx = ctx
         self._hosts = hosts
         self._app = app
@@ -47,12 +47,12 @@ class Following:
         """Show what happens on the hosts until all runs have ended. Raises OutcomeUnknown."""
         with contextlib.ExitStack() as stack:
             self.watches = [self._watch(host, stack) for host in hosts]
-            self.conductor = Conductor(self.watches, self._send, batch)
+            self.coordinator = Coordinator(self.watches, self._send, batch)
             while going := [watch for watch in self.watches if watch.end is None]:
                 if time.monotonic() - min(watch.spoke for watch in going) > PATIENCE:
                     message = "lost contact with the hosts; the result is unknown."
                     raise OutcomeUnknown(message, hint=self.how_to_follow)
-                self.conductor.forget()
+                self.coordinator.forget()
                 self._listen(going)
                 self._reconnect([watch for watch in going if watch.end is None])
         return self.watches
@@ -88,7 +88,7 @@ class Following:
                 self._ctx.runner.change_all(changes, ok=None)
             except OutcomeUnknown as error:
                 then = "but the deployment continues on the host."
-                if len(self.watches) > 1 and not self.conductor.agreed:
+                if len(self.watches) > 1 and not self.coordinator.agreed:
                     then = (
                         "and not all hosts have verified the release: they roll back by themselves."
                     )
@@ -126,7 +126,7 @@ class Following:
         for watch in going:
             self._send(watch, "beat")
         if len(self.watches) > 1:
-            self.conductor.advance()
+            self.coordinator.advance()
 
     def _reconnect(self, going: Sequence[Watch]) -> None:
         """Connect again where the connection is lost; the hosts go on in the meantime."""

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from ci_deploy.errors import DeployError, Problem, SettingsError, Unreachable, together
+from ci_deploy.errors import DeployError, Unreachable, together
 from ci_deploy.layers.providers.compose.facts import HostFacts, ReviewDir, read_facts, review_dir
 from ci_deploy.layers.providers.docker.client import ASKING
 from ci_deploy.layers.providers.docker.files import digest
+from ci_deploy.layers.providers.docker.options import no_folder
 from ci_deploy.layers.providers.docker.release import tar
 from ci_deploy.net.ssh.client import Ssh, quoted
 from ci_deploy.net.ssh.server import Server
@@ -245,11 +246,7 @@ class Hosts:
             message = f"the connection to {host} was lost: {last}"
             raise Unreachable(message)
         if answer.exit_code == NO_FOLDER:
-            path = self._path or "the user's home"
-            reason = f"there is no directory {path} on {host}."
-            make = f"{host.server.login} mkdir -p {quoted([quoted([self._path])])}"
-            remedy = f"Make it: {make}" if self._path else "Set it: that user has no home there."
-            raise SettingsError(Problem("DEPLOY_PATH", reason, "", remedy))
+            raise no_folder(host.server, self._path)
         if ok is not None and answer.exit_code != ok:
             message = f"{host} cannot be asked (exit code {answer.exit_code}): {last}"
             raise DeployError(message)

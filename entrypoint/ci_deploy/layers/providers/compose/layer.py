@@ -18,7 +18,7 @@ from ci_deploy.layers.providers.compose.explain import change, dropped, explain
 from ci_deploy.layers.providers.compose.hosts import Hosts
 from ci_deploy.layers.providers.compose.named import Brought, bring
 from ci_deploy.layers.providers.compose.provider import OnHosts, images
-from ci_deploy.layers.providers.compose.run import HostRun, Order
+from ci_deploy.layers.providers.compose.run import Assignment, HostRun
 from ci_deploy.layers.providers.compose.settings import ComposeSettings
 from ci_deploy.layers.providers.docker import options
 from ci_deploy.layers.providers.docker.files import compose_files
@@ -43,24 +43,24 @@ class Compose(OnHosts):
     migrates = frozenset({"before", "after"})
     promotes_by_deploy = True
 
-    def __init__(self, ctx: Context, wanted: ComposeSettings) -> None:
-        super().__init__(ctx, wanted)
-        self.ssh = Ssh(ctx, wanted, "`ssh-copy-id -i KEY.pub USER@HOST`")
+    def __init__(self, ctx: Context, settings: ComposeSettings) -> None:
+        super().__init__(ctx, settings)
+        self.ssh = Ssh(ctx, settings, "`ssh-copy-id -i KEY.pub USER@HOST`")
         self.hosts = Hosts(
             self.ssh,
             ctx.runner,
-            wanted.servers,
-            wanted.path,
+            settings.servers,
+            settings.path,
             lambda: ctx.review.name if ctx.review else "",
         )
         self.model = Model()
         self.brought = Brought(NOTHING)
         self.source: Source | None = None
         self.release: Release | None = None
-        self.images = images(ctx, wanted.archives, self.hosts)
+        self.images = images(ctx, settings.archives, self.hosts)
         self.target = ""  # the release to go back to
         self.running: HostRun | None = None
-        self._login = login(ctx, wanted)
+        self._login = login(ctx, settings)
         self._tasks: Sequence[Task] | None = None
 
     def problems(self) -> Iterable[Problem]:
@@ -173,7 +173,7 @@ class Compose(OnHosts):
         release, ctx = self.release, self.ctx
         assert release is not None, "made at configure"  # noqa: S101
         explain(ctx, self.hosts.all, self.model, self.brought.said)
-        order = Order(
+        assignment = Assignment(
             "deploy",
             release.id,
             self.model.project,
@@ -185,18 +185,18 @@ class Compose(OnHosts):
         gone = dropped(self.hosts.all, ctx.app, self.model)
         if self.images.covers:
             self.images.send()
-        self._run(order, change(release.id, self.brought.names, gone))
+        self._run(assignment, change(release.id, self.brought.names, gone))
 
     def promote(self) -> None:
         self.deploy()
 
-    def _run(self, order: Order, what: str) -> None:
-        self.running = HostRun(self.ctx, self.hosts, self.settings, order, self._login)
+    def _run(self, assignment: Assignment, what: str) -> None:
+        self.running = HostRun(self.ctx, self.hosts, self.settings, assignment, self._login)
         if not self.running.start(what):
             return
         self.running.follow()
-        self.ctx.live = Live(order.facts.get("revision", ""), True, order.release)
-        self.ctx.console.indent(f"verified: {self.ctx.app} runs {order.release}")
+        self.ctx.live = Live(assignment.facts.get("revision", ""), True, assignment.release)
+        self.ctx.console.indent(f"verified: {self.ctx.app} runs {assignment.release}")
 
     def interrupted(self) -> None:
         if self.running and self.running.open:
@@ -222,7 +222,7 @@ class Compose(OnHosts):
         facts = self.hosts.first.facts
         project = facts.apps[self.ctx.app] if self.ctx.review else self.settings.project
         project = project or facts.apps[self.ctx.app]
-        order = Order(
+        assignment = Assignment(
             "rollback",
             self.target,
             project,
@@ -230,7 +230,7 @@ class Compose(OnHosts):
             {"revision": revision, "tag": facts.releases[self.target].facts.get("tag", "")},
             reject=by_itself,
         )
-        self._run(order, f"go back to {self.target} on {{host}}")
+        self._run(assignment, f"go back to {self.target} on {{host}}")
         return self.ctx.live or Live()
 
     # --- what other layers and other commands call ---

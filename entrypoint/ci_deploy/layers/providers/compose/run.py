@@ -24,7 +24,7 @@ KEEP = 5  # releases that were live
 URL_TIMEOUT = 60  # seconds for COMPOSE_CHECK_URL, unless COMPOSE_HEALTH_TIMEOUT says otherwise
 
 
-class Order(NamedTuple):
+class Assignment(NamedTuple):
     """What the hosts are to do."""
 
     action: str  # deploy, rollback or recover
@@ -44,8 +44,8 @@ class HostRun:
         self,
         ctx: Context,
         hosts: Hosts,
-        wanted: ComposeSettings,
-        order: Order,
+        settings: ComposeSettings,
+        assignment: Assignment,
         login: Login,
         where: Sequence[Host] = (),
     ) -> None:
@@ -57,9 +57,9 @@ class HostRun:
         self._ctx = ctx
         self._hosts = hosts
         self._where = where or hosts.all
-        self._several = len(self._where) > 1 and order.action != "recover"
-        self._wanted = wanted
-        self._order = order
+        self._several = len(self._where) > 1 and assignment.action != "recover"
+        self._wanted = settings
+        self._assignment = assignment
         self._login = login
         self._token = secrets.token_hex(8)
         self._following = Following(ctx, hosts, ctx.app, self.name, self._token, self._judge)
@@ -108,16 +108,17 @@ class HostRun:
         run = {
             "settings": self._settings(host),
             "title": self._title(),
-            "meta": members({**deployment_facts(self._ctx), **self._order.facts}),
+            "meta": members({**deployment_facts(self._ctx), **self._assignment.facts}),
         }
         parts = {f"run/{name}": text.encode() for name, text in run.items()}
-        parts |= {f"release/{name}": content for name, content in self._order.parts.items()}
+        parts |= {f"release/{name}": content for name, content in self._assignment.parts.items()}
         return f"{self._login.password}\n".encode() + tar(parts)
 
     def _title(self) -> str:
         facts = self._ctx.facts
         by = facts.job_url or facts.actor
-        return f"{self._order.action} of {self._order.release}{f' by {by}' if by else ''}\n"
+        what = f"{self._assignment.action} of {self._assignment.release}"
+        return f"{what}{f' by {by}' if by else ''}\n"
 
     def _settings(self, host: Host) -> str:
         """`key value` lines; the values stand in one line each and are never run."""
@@ -125,9 +126,9 @@ class HostRun:
         first = host is self._where[0]
         values = {
             "token": self._token,
-            "action": self._order.action,
-            "release": self._order.release,
-            "project": self._order.project,
+            "action": self._assignment.action,
+            "release": self._assignment.release,
+            "project": self._assignment.project,
             "run_service": wanted.run_service,
             "deploy_env": wanted.deploy_env,
             "registry": self._login.host,
@@ -145,10 +146,10 @@ class HostRun:
             "refuse_outdated": "yes" if core.refuse_outdated else "no",
             "gates": "yes" if self._several else "no",
             "recreate": "yes" if core.redeploy else "no",
-            "migrates": "yes" if self._order.migrates and first else "no",
-            "reject": "yes" if self._order.reject else "no",
+            "migrates": "yes" if self._assignment.migrates and first else "no",
+            "reject": "yes" if self._assignment.reject else "no",
             "patience": int(PATIENCE),
-            "needs": " ".join(self._order.needs),
+            "needs": " ".join(self._assignment.needs),
             "keep": KEEP,
         }
         return "".join(f"{key} {value}\n" for key, value in values.items())
@@ -171,7 +172,7 @@ class HostRun:
     def _heal(self) -> None:
         """A run that was killed on its host: let the host clear up, and see what it ends with."""
         dead = [watch for watch in self.watches if watch.end and watch.end.word == "died"]
-        if not dead or self._order.action == "recover":
+        if not dead or self._assignment.action == "recover":
             return
         names = ", ".join(str(watch.host) for watch in dead)
         self._ctx.console.warning(
@@ -179,16 +180,16 @@ class HostRun:
         )
         if self._agreed:
             self.tell("", "keep")  # it may have died before it heard that
-        order = self._order._replace(action="recover", parts={})
+        assignment = self._assignment._replace(action="recover", parts={})
         hosts = [watch.host for watch in dead]
-        again = HostRun(self._ctx, self._hosts, self._wanted, order, self._login, hosts)
+        again = HostRun(self._ctx, self._hosts, self._wanted, assignment, self._login, hosts)
         again.start("clear up on {host}")
         ends = again._following.follow(hosts)
         self._hosts.status(self._ctx.app)
         for watch, healed in zip(dead, ends, strict=True):
             watch.trouble = healed.trouble or watch.trouble
             end = healed.end or End("died")
-            watch.end = _after_healing(watch, end, self._order.release, self._ctx.app)
+            watch.end = _after_healing(watch, end, self._assignment.release, self._ctx.app)
 
     def _judge(self, watch: Watch, number: int, code: int) -> str:
         """A command before traffic has ended: let its layer look at it, and answer the host.
@@ -224,10 +225,10 @@ class HostRun:
     @property
     def _agreed(self) -> bool:
         """Several hosts that have all verified the release: calling one back would part them."""
-        return self._following.conductor.agreed
+        return self._following.coordinator.agreed
 
     def _what_now(self) -> str:
-        release = self._order.release
+        release = self._assignment.release
         if self._agreed:
             return f"all hosts have verified {release}, so they keep it."
         if self._wanted.on_cancel == "rollback":

@@ -33,11 +33,11 @@ def image_prefix(text: str) -> str:
     return re.sub(r"/v[12]$", "", prefix)
 
 
-def login(ctx: Context, wanted: HostSettings) -> Login:
+def login(ctx: Context, settings: HostSettings) -> Login:
     """What was given, or on GitLab the project's own registry."""
-    given = image_prefix(wanted.registry)
-    if wanted.registry_user:
-        return Login(given, wanted.registry_user, wanted.registry_password)
+    given = image_prefix(settings.registry)
+    if settings.registry_user:
+        return Login(given, settings.registry_user, settings.registry_password)
     environ = ctx.environ
     registry, password = environ.get("CI_REGISTRY", ""), environ.get("CI_REGISTRY_PASSWORD", "")
     if not (registry and password) or given.partition("/")[0] not in {"", registry}:

@@ -4,40 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ci_deploy.errors import Problem
+from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.layers.providers.docker.env_file import unusable
 from ci_deploy.layers.providers.docker.settings import HostSettings
+from ci_deploy.net.ssh.client import quoted
+from ci_deploy.net.ssh.server import Server
 from ci_deploy.run.context import Context
 
 
-def image_tag(ctx: Context, wanted: HostSettings) -> str:
+def image_tag(ctx: Context, settings: HostSettings) -> str:
     """What `${DEPLOY_TAG}` means."""
-    return wanted.tag or ctx.facts.deploy_tag
+    return settings.tag or ctx.facts.deploy_tag
 
 
-def variables(wanted: HostSettings, tag: str, registry: str) -> dict[str, str]:
+def variables(settings: HostSettings, tag: str, registry: str) -> dict[str, str]:
     """What the release lays over the .env and APP_CONFIG."""
-    env = wanted.deploy_env
+    env = settings.deploy_env
     found = {"DEPLOY_TAG": tag, "DEPLOY_ENV": env, "RAILS_ENV": env}
     return {**found, "DOCKER_REGISTRY": registry} if registry else found
 
 
-def problems(ctx: Context, wanted: HostSettings, *, deploys: bool) -> Iterator[Problem]:
+def problems(ctx: Context, settings: HostSettings, *, deploys: bool) -> Iterator[Problem]:
     """What is wrong with the settings beyond their form."""
-    if any(not each.user for each in wanted.servers):
+    if any(not each.user for each in settings.servers):
         yield Problem("SERVER_USER", "is required: the user to log in as on the hosts.")
-    if deploys and not image_tag(ctx, wanted):
+    if deploys and not image_tag(ctx, settings):
         reason = "this CI gives no build number and revision to make one of."
         yield Problem("DEPLOY_TAG", reason, "", "Set it.")
-    if bool(wanted.registry_user) != bool(wanted.registry_password):
+    if bool(settings.registry_user) != bool(settings.registry_password):
         yield Problem("DOCKER_USER", "must be set together with DOCKER_PASS.")
-    if "\n" in wanted.registry_password:
+    if "\n" in settings.registry_password:
         yield Problem("DOCKER_PASS", "must not contain a newline.")
     if names := unusable(ctx.app_config):
         yield Problem("APP_CONFIG", f"Compose cannot set {', '.join(names)}.")
 
 
-def mention(ctx: Context, wanted: HostSettings) -> None:
+def no_folder(server: Server, path: str) -> SettingsError:
+    """DEPLOY_PATH does not exist on a host; empty: the user's home."""
+    where, remedy = "the user's home", "Set it: that user has no home there."
+    if path:
+        where, remedy = path, f"Make it: {server.login} mkdir -p {quoted([quoted([path])])}"
+    reason = f"there is no directory {where} on {server}."
+    return SettingsError(Problem("DEPLOY_PATH", reason, "", remedy))
+
+
+def mention(ctx: Context, settings: HostSettings) -> None:
     """Say which settings have no effect."""
-    if wanted.email:
+    if settings.email:
         ctx.console.indent("DOCKER_EMAIL is not used: Docker needs none since 17.06.")

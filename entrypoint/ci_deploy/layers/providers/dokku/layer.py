@@ -43,8 +43,8 @@ class Dokku(DokkuApp):
     migrates = frozenset({"after", "before"})
     promotes_by_deploy = True
 
-    def __init__(self, ctx: Context, wanted: DokkuSettings) -> None:
-        super().__init__(ctx, wanted)
+    def __init__(self, ctx: Context, settings: DokkuSettings) -> None:
+        super().__init__(ctx, settings)
         self.code: Code | None = None
         self._note: Task | None = None  # on what runs although Dokku does not record it
         self._earlier: Sequence[Mapping[str, str]] = ()  # deployments when we came

@@ -36,10 +36,10 @@ PLAIN = re.compile(r"[\w./:=,@%+-]+")  # a word that needs no quotes
 class DokkuApp(AboutDokku):
     """The app and its server; `state` is what was last told of it."""
 
-    def __init__(self, ctx: Context, wanted: DokkuSettings) -> None:
-        super().__init__(ctx, wanted)
-        self.ssh = Ssh(ctx, wanted, "`dokku ssh-keys:add ci-deploy KEY.pub`")
-        self.server = DokkuServer(self.ssh, wanted.host, ctx.runner)
+    def __init__(self, ctx: Context, settings: DokkuSettings) -> None:
+        super().__init__(ctx, settings)
+        self.ssh = Ssh(ctx, settings, "`dokku ssh-keys:add ci-deploy KEY.pub`")
+        self.server = DokkuServer(self.ssh, settings.host, ctx.runner)
         self.apps = App(self.server, ctx.redactor)
         self.state = State()
         self.promoted = ""  # the image that `promote` brings

@@ -27,8 +27,8 @@ from ci_deploy.state import Live
 class Heroku(ClosedApp):
     """Heroku, the app platform."""
 
-    def __init__(self, ctx: Context, wanted: HerokuSettings) -> None:
-        super().__init__(ctx, wanted)
+    def __init__(self, ctx: Context, settings: HerokuSettings) -> None:
+        super().__init__(ctx, settings)
         self.code: Code | None = None
         self._rollback: Rollback | None = None
         self._promotion: Promotion | None = None
@@ -111,10 +111,10 @@ class Heroku(ClosedApp):
 
     def _code(self) -> Code:
         """The way in which the code gets there."""
-        ctx, wanted = self.ctx, self.settings
+        ctx, settings = self.ctx, self.settings
         again = self.state.live.revision == ctx.revision  # a push would change nothing
-        known, force = self._branches, wanted.force_push
-        if ctx.settings.app_dir or again or by_archive(ctx, wanted.method):
+        known, force = self._branches, settings.force_push
+        if ctx.settings.app_dir or again or by_archive(ctx, settings.method):
             return Archive(ctx, self.app, self.state, force=force)
         return Push(ctx, self.app, self.state, remote=self.remote, branches=known, force=force)
 
@@ -281,10 +281,10 @@ class Heroku(ClosedApp):
         """What is promoted: the release that the source app runs."""
         if self.ctx.command != "promote":
             return
-        ctx, wanted, live = self.ctx, self.settings, self.state.live
+        ctx, settings, live = self.ctx, self.settings, self.state.live
         self._promotion = Promotion(ctx, self.api, self.app)
         source = self._promotion.prepare(
-            pipeline=wanted.pipeline, source=wanted.promote_from, others=wanted.promote_to
+            pipeline=settings.pipeline, source=settings.promote_from, others=settings.promote_to
         )
         ctx.revision = source.live.revision
         runs = f"runs {ctx.revision[:7]} ({source.release.name})"

@@ -15,8 +15,8 @@ MAINTENANCE = Task(Key.MAINTENANCE)
 class ClosedApp(HerokuApp):
     """An app that can be closed while it is deployed."""
 
-    def __init__(self, ctx: Context, wanted: HerokuSettings) -> None:
-        super().__init__(ctx, wanted)
+    def __init__(self, ctx: Context, settings: HerokuSettings) -> None:
+        super().__init__(ctx, settings)
         self._closed = False  # we have switched it on
 
     @property

@@ -31,9 +31,9 @@ class HerokuApp(AboutHeroku):
 
     name_limit = 30
 
-    def __init__(self, ctx: Context, wanted: HerokuSettings) -> None:
-        super().__init__(ctx, wanted)
-        self.api = Api(ctx, wanted.api, wanted.key)
+    def __init__(self, ctx: Context, settings: HerokuSettings) -> None:
+        super().__init__(ctx, settings)
+        self.api = Api(ctx, settings.api, settings.key)
         self.state = State()
         self._branches: Mapping[str, str] | None = None
         self._unread: DeployError | None = None  # why the notes of earlier runs are not known
@@ -54,11 +54,11 @@ class HerokuApp(AboutHeroku):
 
     def begin(self) -> None:
         """Nothing takes long enough; but what belongs to one app is made here."""
-        ctx, wanted, app = self.ctx, self.settings, self.ctx.app
+        ctx, settings, app = self.ctx, self.settings, self.ctx.app
         self.app = App(ctx, self.api, app)
-        self.remote = Remote(ctx, wanted.git, wanted.key, app)
+        self.remote = Remote(ctx, settings.git, settings.key, app)
         self.notes = Notes(ctx, app, self.remote)
-        self.one_off = OneOff(ctx, self.app.dynos, app, url=wanted.api, key=wanted.key)
+        self.one_off = OneOff(ctx, self.app.dynos, app, url=settings.api, key=settings.key)
 
     # --- what is there ---
 

@@ -21,8 +21,10 @@ from ci_deploy.state import ProcessAction, Ran
 class Jobs:
     """One-off commands, scaling, logs."""
 
-    def __init__(self, ctx: Context, manager: Manager, login: Login, wanted: SwarmSettings) -> None:
-        self.ctx, self.manager, self.login, self.settings = ctx, manager, login, wanted
+    def __init__(
+        self, ctx: Context, manager: Manager, login: Login, settings: SwarmSettings
+    ) -> None:
+        self.ctx, self.manager, self.login, self.settings = ctx, manager, login, settings
         self.running = ""  # a command that has not ended, as the engine calls it
 
     def run(

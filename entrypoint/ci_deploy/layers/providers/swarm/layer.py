@@ -48,17 +48,17 @@ class Swarm(AboutSwarm):
     unlocks = False
     promotes_by_deploy = True
 
-    def __init__(self, ctx: Context, wanted: SwarmSettings) -> None:
-        super().__init__(ctx, wanted)
-        self.ssh = Ssh(ctx, wanted, "`ssh-copy-id -i KEY.pub USER@HOST`")
-        self.name_of_stack = wanted.stack or ctx.app
-        self.manager = Manager(ctx, self.ssh, wanted.servers, wanted.path, self.name_of_stack)
-        self.login = login(ctx, wanted)
+    def __init__(self, ctx: Context, settings: SwarmSettings) -> None:
+        super().__init__(ctx, settings)
+        self.ssh = Ssh(ctx, settings, "`ssh-copy-id -i KEY.pub USER@HOST`")
+        self.name_of_stack = settings.stack or ctx.app
+        self.manager = Manager(ctx, self.ssh, settings.servers, settings.path, self.name_of_stack)
+        self.login = login(ctx, settings)
         self.stack = Stack(self.name_of_stack)
         self.wanted_release = Wanted()
         self.release: Release | None = None
         self.source: Source | None = None  # what `promote` brings
-        self.switch = Switch(ctx, self.manager, self.login, wanted)
+        self.switch = Switch(ctx, self.manager, self.login, settings)
         self._target: Kept | None = None
         self._tasks: Sequence[Task] | None = None
 

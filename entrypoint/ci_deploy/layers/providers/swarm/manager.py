@@ -24,8 +24,9 @@ from ci_deploy.errors import (
 )
 from ci_deploy.layers.providers.docker.client import ASKING
 from ci_deploy.layers.providers.docker.login import Login
+from ci_deploy.layers.providers.docker.options import no_folder
 from ci_deploy.layers.providers.swarm.state import Stack, read_stack
-from ci_deploy.net.ssh.client import Ssh, quoted
+from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.net.ssh.server import Server
 from ci_deploy.process.child import Child, drain
 from ci_deploy.process.program import Change, Command, Result
@@ -105,9 +106,7 @@ class Manager:
             remedy = "More than half of its managers have to be reachable."
             reason = f"the swarm of {self} has no leader."
         elif not stack.folder:
-            remedy = f"Make it: {self.server.login} mkdir -p {quoted([quoted([self._path])])}"
-            problem = f"there is no directory {self._path} on {self}."
-            return SettingsError(Problem("DEPLOY_PATH", problem, "", remedy))
+            return no_folder(self.server, self._path)
         else:
             return None
         return SettingsError(Problem("SERVER_HOST", reason, "", remedy))

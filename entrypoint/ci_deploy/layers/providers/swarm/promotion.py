@@ -14,10 +14,10 @@ from ci_deploy.net.ssh.server import server
 from ci_deploy.run.context import Context
 
 
-def look(ctx: Context, ssh: Ssh, wanted: SwarmSettings, ours: Manager) -> Source:
+def look(ctx: Context, ssh: Ssh, settings: SwarmSettings, ours: Manager) -> Source:
     """Ask the source, whose revision becomes this run's. Raises Refused for what is not verified
     there, Locked, Unreachable, SettingsError."""
-    host, name = need_source(wanted.promote_from)
+    host, name = need_source(settings.promote_from)
     where = [server(host, user=ours.server.user)] if host else ours.all
     if name == ours.stack and where[0] in ours.all:
         raise SettingsError(Problem("PROMOTE_FROM", f"it is {name} itself."))

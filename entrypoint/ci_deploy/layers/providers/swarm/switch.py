@@ -34,14 +34,16 @@ from ci_deploy.state import Live
 class Switch:
     """The changes that one run makes to a swarm."""
 
-    def __init__(self, ctx: Context, manager: Manager, login: Login, wanted: SwarmSettings) -> None:
-        self.ctx, self.manager, self.login, self.settings = ctx, manager, login, wanted
+    def __init__(
+        self, ctx: Context, manager: Manager, login: Login, settings: SwarmSettings
+    ) -> None:
+        self.ctx, self.manager, self.login, self.settings = ctx, manager, login, settings
         self.file: Mapping[str, Any] | None = None  # of the release that this run has brought
         self._run: records.Run | None = None  # as long as its end is not known
         self._before: tuple[str, bytes] | None = None  # what a cancel goes back to: its stack file
         self._handed_over = False  # the engine has been told
         self.store = Store(manager)
-        self.jobs = Jobs(ctx, manager, login, wanted)
+        self.jobs = Jobs(ctx, manager, login, settings)
 
     # --- a release ---
 

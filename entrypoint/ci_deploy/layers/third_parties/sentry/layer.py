@@ -28,10 +28,10 @@ BEFORE = 2 / 3  # of the time that Sentry may take; the rest is for the end
 class Sentry(AboutSentry):
     """Sentry."""
 
-    def __init__(self, ctx: Context, wanted: SentrySettings) -> None:
-        super().__init__(ctx, wanted)
-        self.account = Account.of(wanted.url, wanted.org, wanted.token, wanted.projects)
-        seconds, sleep = float(wanted.timeout), ctx.cancellation.sleep
+    def __init__(self, ctx: Context, settings: SentrySettings) -> None:
+        super().__init__(ctx, settings)
+        self.account = Account.of(settings.url, settings.org, settings.token, settings.projects)
+        seconds, sleep = float(settings.timeout), ctx.cancellation.sleep
         self._before = Patience(seconds * BEFORE, sleep)
         self._after = Patience(seconds * (1 - BEFORE), sleep)
         self._off = False  # after a failure the deploy goes on without it

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from ci_deploy.layers.providers.compose.watch import Watch
 
 
-class Conductor:
+class Coordinator:
     """Opens gates. `send` says a word to a host; it may be said twice without harm."""
 
     def __init__(
