@@ -16,6 +16,7 @@ from tests.hostile.tally import Kind, Record
 from tests.hostile.worlds import COMMANDS, Compose, Dokku, Heroku, Trial
 
 EACH = 4  # effects at each step
+PARTS = 3  # of them, which may run at the same time
 REVIEWS = {"review", "destroy"}
 Disturbance = tuple[str, Effect, bool]
 
@@ -84,15 +85,21 @@ def test_faults_of_ssh_to_a_docker_host(
 
 @pytest.mark.hostile
 @pytest.mark.timeout(1800)
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("command", COMMANDS)
-def test_faults_of_ssh(dokku_world: Dokku, record_property: Record, command: str) -> None:
+def test_faults_of_ssh(
+    dokku_world: Dokku, record_property: Record, command: str, part: int
+) -> None:
     trial = Trial(dokku_world, command)
-    _disturb(trial, record_property, Kind.SSH, _every(trial))
+    _disturb(trial, record_property, Kind.SSH, _every(trial)[part::PARTS])
 
 
 @pytest.mark.hostile
 @pytest.mark.timeout(1800)
+@pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("command", COMMANDS)
-def test_faults_of_http(heroku_world: Heroku, record_property: Record, command: str) -> None:
+def test_faults_of_http(
+    heroku_world: Heroku, record_property: Record, command: str, part: int
+) -> None:
     trial = Trial(heroku_world, command)
-    _disturb(trial, record_property, Kind.HTTP, _every(trial))
+    _disturb(trial, record_property, Kind.HTTP, _every(trial)[part::PARTS])

@@ -279,12 +279,13 @@ def test_whatever_hangs_after_a_cancel_the_process_is_gone_and_its_private_direc
     done = subprocess.run(
         [sys.executable, "-c", HANGING],
         env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)},
-        stdout=subprocess.PIPE,
+        capture_output=True,
         text=True,
         check=False,
         timeout=20,
     )
     assert done.returncode == 143
+    assert "no time was left to end in order. `ci-deploy status` tells what" in done.stderr
     assert time.monotonic() - started < 10
     folder = Path(done.stdout.strip())
     assert folder.name.startswith("ci-deploy-")

@@ -9,7 +9,10 @@ agent=$!
 cat >/dev/null && gone=yes
 kill "$agent"
 if [ -n "${gone-}" ]; then
-  rm -rf "$2"
-  sleep 1 # what was killed with us may still have written
-  rm -rf "$2"
+  left=30
+  while # what was killed with us may still write
+    rm -rf "$2"
+    sleep 1
+    [ -e "$2" ] && [ $((left -= 1)) -gt 0 ]
+  do :; done
 fi
