@@ -22,6 +22,7 @@ def deploy() -> None:
 
 
 def _run(argv: list[str]) -> int:
+    _open_all()
     if argv == ["version", "--short"]:  # before anything is imported
         sys.stdout.write(f"{__version__}\n")
         return 0
@@ -34,12 +35,35 @@ def _run(argv: list[str]) -> int:
     try:
         from ci_deploy import cli
 
-        return cli.run(argv)
+        return _flushed(cli.run(argv))
     except Exception as error:  # a limit may be met again while it is told, or while we clean up
         if not isinstance(known := limits.named(error), Ending):
             raise
         os.write(2, f"{known.message}\n{known.hint}\n".encode())
         return known.code
+
+
+def _open_all() -> None:
+    """Standard streams that were closed: the next file would get their number, and the log."""
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            setattr(sys, name, open(fd, "r+" if fd else "r", closefd=False))  # noqa: SIM115
+
+
+def _flushed(code: int) -> int:
+    """The exit code; 10 where what was asked for could not be written. That nobody reads it is not
+    our affair."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return code
+    except OSError as error:
+        os.write(2, f"the output could not be written: {error.strerror}.\n".encode())
+        return code or 10
+    return code
 
 
 def _too_early(signum: int, _frame: object) -> None:

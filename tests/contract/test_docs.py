@@ -26,6 +26,7 @@ from ci_deploy.commands.assembly import COMMAND, every_setting
 from ci_deploy.errors import Cancelled, DeployError
 from ci_deploy.layers.applications.hooks import Hooks
 from ci_deploy.report.outputs import OUTPUTS
+from ci_deploy.settings import elsewhere
 from tests.contract.test_manifest import check_schema
 from tests.standins.dokku import registry
 from tests.support import ROOT
@@ -293,7 +294,9 @@ OTHERS = {
     "POSTGRES_USER", "MYSQL_ROOT_PASSWORD",  # of databases' images
     "DATABASE_URL", "REDIS_URL", "HEROKU_BUILD_COMMIT", "SSH_REMOTE", "HTTP_PROXY",
     "HTTPS_PROXY", "NO_PROXY", "DISCORD_WEBHOOK_URL",
-    "DEPLOY_KEY", "NO_COLOR", "DOKKU_ACL_USER_COMMANDS", "DOKKU_ACL_PER_SERVICE_COMMANDS",
+    "TS_AUTHKEY", "WIREGUARD_CONFIG", "HEROKU_EMAIL",  # of VPNs and of another action
+    *(name for names in elsewhere.OTHERS.values() for name in names),
+    "NO_COLOR", "DOKKU_ACL_USER_COMMANDS", "DOKKU_ACL_PER_SERVICE_COMMANDS",
 }  # fmt: skip
 
 

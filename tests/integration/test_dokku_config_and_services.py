@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 
 from tests.standins.dokku.client import Client
+from tests.standins.dokku.faults import Fault
 from tests.standins.dokku.server import DokkuStandIn
 from tests.support import Checkout, run, settings_for
 
@@ -170,3 +171,30 @@ def test_addons_and_app_yml_get_a_hint(dokku: DokkuStandIn, checkout: Checkout) 
     assert done.code == 0, done.output
     assert "app.json names addons (dokku-mysql), which Dokku ignores" in done.output
     assert "there is an app.yml, which Dokku ignores" in done.output
+
+
+def test_plugin_that_fails_is_not_taken_for_a_service_that_does_not_exist(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    said = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock."
+    dokku.faults(Fault("postgres:exists", "refuse", text=said))
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, DOKKU_SERVICES="postgres"))
+    assert done.code == 20, done.output
+    assert (
+        "cannot tell whether the postgres service hello-postgres exists" in done.report["message"]
+    )
+    assert said in done.report["message"]
+    calls = [call.raw for call in dokku.calls()]
+    assert not [call for call in calls if call.startswith(("postgres:create", "git-receive"))]
+
+
+def test_app_that_the_server_cannot_describe_is_not_taken_for_absent(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    """It would be created."""
+    created = [call for call in dokku.calls() if call.raw.startswith("apps:create")]
+    dokku.faults(Fault("apps:report", "refuse", text="No space left on device"))
+    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, DOKKU_CREATE_APP="true"))
+    assert done.code == 20, done.output
+    assert "cannot tell whether the app hello exists" in done.report["message"]
+    assert [call for call in dokku.calls() if call.raw.startswith("apps:create")] == created

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import shutil
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.standins.dokku.server import DokkuStandIn
 from tests.standins.dokku.sshd import Sshd, make_keys
-from tests.support import Checkout, run, settings_for
+from tests.support import ROOT, Checkout, run, settings_for
 
 
 @pytest.fixture
@@ -105,3 +109,53 @@ def test_server_that_a_jump_host_cannot_reach_is_unreachable(
         done = run("ci-deploy", "doctor", cwd=checkout.path, env=env)
     assert done.code == 11, done.output
     assert "behind cannot be reached: its jump host does not reach it." in done.output
+
+
+class Connect(BaseHTTPRequestHandler):
+    """An HTTP proxy that only knows CONNECT, as Tailscale's and wireproxy's."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_CONNECT(self) -> None:
+        host, _, port = self.path.partition(":")
+        if not self.headers.get("Host"):
+            return self.send_error(400)
+        with socket.create_connection((host, int(port))) as there:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nVia: vpn\r\n\r\n")
+            back = threading.Thread(target=_copy, args=(there, self.connection), daemon=True)
+            back.start()
+            _copy(self.connection, there)
+            back.join(5)
+        self.close_connection = True
+        return None
+
+    def log_message(self, *_arguments: object) -> None:
+        """Say nothing."""
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+def test_server_behind_a_proxy_of_a_vpn_is_deployed_to(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    """The very lines of the documentation, with other addresses."""
+    page = (ROOT / "docs/private-servers.md").read_text()
+    block = r"```text\n(Host dokku.internal\n(?:.+\n)*?  ProxyCommand python.*\n)"
+    [lines] = re.findall(block, page)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Connect) as proxy:
+        proxy.daemon_threads = True
+        threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
+        lines = lines.replace("'tailscale',1055", f"'127.0.0.1',{proxy.server_port}")
+        lines = lines.replace("100.101.102.103", f"{dokku.host}\n  Port {dokku.port}")
+        pins = dokku.known_hosts.replace(f"[{dokku.host}]:{dokku.port}", "dokku.internal")
+        where = {"DOKKU_HOST": f"{dokku.user}@dokku.internal", "SSH_CONFIG": lines}
+        env = settings_for(dokku, **where, SSH_SERVER_HOSTKEYS=pins)
+        done = run("deploy", cwd=checkout.path, env=env)
+        proxy.shutdown()
+    assert done.code == 0, done.output
+    assert dokku.app("hello").running_revision == checkout.head

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ci_deploy.errors import DeployFailed
 from ci_deploy.layers.providers.dokku import answers
 from ci_deploy.layers.providers.dokku.processes import (
     Health,
@@ -24,6 +25,40 @@ SHA = "1234567890abcdef1234567890abcdef12345678"
 
 def result(text: str, exit_code: int = 0) -> Result:
     return Result(("ssh",), exit_code, out=text.encode())
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "missing"),
+    [
+        ("=====> Service shop exists", 0, False),
+        (" !     postgres service shop does not exist", 1, True),
+        (" !     Postgres service shop does not exist", 1, True),  # before dokku-datastore
+        (" !     App shop does not exist", 20, True),
+        ("", 1, True),  # a plugin of somebody's own
+    ],
+)
+def test_what_the_server_says_of_a_thing_that_may_be_missing(
+    said: str, code: int, missing: bool
+) -> None:
+    assert answers.absent(result(said, code), "the postgres service shop") is missing
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "mkdir: cannot create directory '/var/lib/dokku/services': Permission denied",
+        "Cannot connect to the Docker daemon at unix:///var/run/docker.sock.",
+        " !     datastore type postgres is not supported",
+        "/var/lib/dokku/plugins/enabled/postgres/config: line 3: x: the file does not exist",
+    ],
+)
+def test_error_is_not_taken_for_an_absence(said: str) -> None:
+    """What exists would be created again, or be left behind."""
+    with pytest.raises(DeployFailed) as caught:
+        answers.absent(result(said, 1), "the postgres service shop")
+    message = caught.value.message
+    assert message.startswith("the server cannot tell whether the postgres service shop exists")
+    assert said.strip(" !") in message
 
 
 OLD_APPS = f"""=====> hello app information

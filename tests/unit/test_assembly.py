@@ -97,6 +97,15 @@ def test_a_misspelt_setting_that_would_choose_a_provider_is_named(assembled: Ass
     assert "There is a variable DOKKU_HOSTT: is it misspelt?" in told
 
 
+def test_secrets_of_another_pipeline_are_named_for_ours(assembled: Assembled) -> None:
+    """As in dokku/gitlab-ci and the like: the first run says what to rename."""
+    others = {"GIT_REMOTE_URL": "ssh://dokku@dokku.me:22/appname", "SSH_KEY": "key"}
+    assert "GIT_REMOTE_URL is set, but this image reads DOKKU_HOST." in assembled.problems(**others)
+    told = assembled.problems(DOKKU_HOST="dokku.me", **others)
+    assert "SSH_KEY is set, but this image reads SSH_PRIVATE_KEY." in told
+    assert "reads DOKKU_HOST" not in told
+
+
 def test_problems_of_several_layers_and_of_the_core_come_at_once(assembled: Assembled) -> None:
     told = assembled.problems(DOKKU_HOST="ftp://x", DEPLOY_TIMEOUT="x", MATTERMOST_WEBHOOK_URL="x")
     names = ("APP_NAME", "DEPLOY_TIMEOUT", "DOKKU_HOST", "SSH_PRIVATE_KEY")

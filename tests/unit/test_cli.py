@@ -256,6 +256,22 @@ def test_closed_or_full_output_changes_no_exit_code(closed: str, tmp_path: Path)
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("command", ["version", "version --short", "--help", "tag", "doctor"])
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "| head -c 0"])
+def test_answer_that_nobody_reads_is_no_bug(command: str, closed: str, tmp_path: Path) -> None:
+    environ = {"CI_PROJECT_DIR": str(tmp_path), "DEPLOY_TAG": "7"}
+    done = edge(*command.split(), closed=closed, **environ)
+    assert "Traceback" not in done.stderr
+    assert "bug" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["version", "--help"])
+def test_answer_that_cannot_be_written_is_an_error(command: str, tmp_path: Path) -> None:
+    """`ci-deploy tag >tag.env` on a full disk left an empty file, and was green."""
+    done = edge(command, closed=">/dev/full", CI_PROJECT_DIR=str(tmp_path))
+    assert (done.returncode, "could not be written: No space left" in done.stderr) == (10, True)
+
+
 HANGING = """
 import os, time
 from ci_deploy import cli

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from ci_deploy.errors import Cancelled, Unreachable
-from ci_deploy.net.http import BODY_LIMIT, Http, HttpError, Response
+from ci_deploy.net.http import BODY_LIMIT, Http, HttpError, Response, site
 from ci_deploy.process.cancellation import Cancellation
 from ci_deploy.process.change_log import ChangeLog
 
@@ -32,6 +32,7 @@ class Server(ThreadingHTTPServer):
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.ended = threading.Event()
         self.base = f"http://127.0.0.1:{self.server_port}"
+        self.elsewhere = f"http://localhost:{self.server_port}/200"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that leave are expected."""
@@ -101,6 +102,9 @@ class Handler(BaseHTTPRequestHandler):
     def redirect(self) -> None:
         self.answer(302, b"", Location="/200")
 
+    def elsewhere(self) -> None:
+        self.answer(302, b"", Location=self.server.elsewhere)
+
     def loop(self) -> None:
         self.answer(302, b"", Location="/loop")
 
@@ -149,6 +153,35 @@ def test_body_is_json_or_an_error() -> None:
     with pytest.raises(ValueError, match=r"."):
         Response(200, b"<html>").json()
     assert Response(200, b"\xff").text == "\ufffd"
+
+
+def test_redirect_within_the_site_is_followed_and_told(http: Http, server: Server) -> None:
+    answer = http.read(f"{server.base}/redirect", within_site=True)
+    assert (answer.status, answer.url) == (200, f"{server.base}/200")
+
+
+def test_redirect_to_another_site_is_the_answer(http: Http, server: Server) -> None:
+    """Of a login page, say; without the wish it is followed as ever."""
+    answer = http.read(f"{server.base}/elsewhere", within_site=True)
+    assert (answer.status, answer.headers["Location"]) == (302, server.elsewhere)
+    assert answer.url == f"{server.base}/elsewhere"
+    assert http.read(f"{server.base}/elsewhere").status == 200
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("http://shop.example.com/up", "https://shop.example.com/up", True),
+        ("https://example.com", "https://www.example.com/", True),
+        ("https://www.example.com", "https://EXAMPLE.com./de", True),
+        ("http://10.0.0.5:3000/up", "http://10.0.0.5:8443/up", True),
+        ("https://shop.example.com", "https://login.example.com/?next=shop", False),
+        ("https://example.com", "https://example.com.evil.example/", False),
+        ("https://shop.example.com", "https://[", False),
+    ],
+)
+def test_site_is_the_host_without_www(one: str, other: str, same: bool) -> None:
+    assert (site(one) == site(other)) is same
 
 
 def test_big_answers_are_cut(http: Http, server: Server) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from ci_deploy.commands.assembly import every_setting
 from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.net.ssh.keys import private_key
 from ci_deploy.settings import REQUIRED, SECRET_CONFIG_KEY, declared, load, setting, settings
 from ci_deploy.settings import parsers as values
+from ci_deploy.settings.elsewhere import OTHERS
 from ci_deploy.settings.parsers import http_url
 from ci_deploy.settings.sources import Source
 
@@ -371,6 +373,33 @@ def test_required_and_optional_settings_are_told_apart() -> None:
 def test_missing_setting_names_a_variable_that_may_be_misspelt() -> None:
     (found,) = problems({"APPNAME": "web"})
     assert str(found).endswith("There is a variable APPNAME: is it misspelt?")
+
+
+@pytest.mark.parametrize("other", ["DOKKU_APP_NAME", "HEROKU_APP"])
+def test_missing_setting_names_the_variable_of_another_tool(other: str) -> None:
+    (found,) = problems({other: "web", "SSH_KEY": "not of these settings"})
+    assert str(found).endswith(f"{other} is set, but this image reads APP_NAME.")
+    (found,) = problems({other: ""})
+    assert "this image reads" not in str(found)
+
+
+def test_problem_of_a_setting_without_a_value_is_advised() -> None:
+    """Also one that only the layer requires; not twice, and not where a value was given."""
+    source = Source({"SSH_USER": "deploy", "SSH_KEY": "k", "SSH_PRIVATE_KEY": "x"}, inputs=True)
+    advised = source.advised(Problem("input `server-user`", "is required.", "", "Set it."))
+    assert advised.remedy == "Set it. SSH_USER is set, but this image reads SERVER_USER."
+    assert source.advised(advised) == advised
+    given = Problem("input `ssh-private-key`", "is no key.", "variable SSH_PRIVATE_KEY")
+    assert source.advised(given) == given
+    assert source.advised(Problem("SSH_PRIVATE_KEY", "is no key.")).remedy == ""
+
+
+def test_names_of_other_tools_are_none_of_ours() -> None:
+    ours = {name for each in every_setting() for name in (each.name, *each.aliases)}
+    assert set(OTHERS) <= ours
+    others = [name for names in OTHERS.values() for name in names]
+    assert len(set(others)) == len(others)
+    assert not set(others) & ours
 
 
 @pytest.mark.parametrize("environ", [{"APP_NAME": ""}, {"APP_NAMES": ""}])

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 
 from ci_deploy.errors import Refused, SkipDeploy
 from ci_deploy.layers.providers.swarm import records
+from ci_deploy.layers.providers.swarm.manager import script
 from ci_deploy.layers.providers.swarm.state import Kept, Stack, read_stack
+from ci_deploy.layers.providers.swarm.store import Store
+from ci_deploy.process.program import Result
 from ci_deploy.state import Live
 
 
@@ -104,3 +114,23 @@ def test_names_and_labels_of_a_run() -> None:
 def test_images_are_kept_by_their_digest() -> None:
     data = {"services": {"a": {"image": "r/i:1@sha256:x"}, "b": {"image": "r/i:1"}}}
     assert records.images(data) == "a=sha256:x"
+
+
+def test_service_that_stays_is_a_warning(tmp_path: Path) -> None:
+    """The release is live all the same; configs that are still in use are nobody's worry."""
+    docker = tmp_path / "docker"
+    docker.write_text(
+        "#!/bin/sh\n[ $3 = web ] || { echo trying >&2; echo no such $1 >&2; exit 1; }\n"
+    )
+    docker.chmod(0o755)
+    warned: list[str] = []
+
+    def change(names: Sequence[str], words: Sequence[str], _what: str) -> Result:
+        argv = ["sh", "-c", script(*names), "ci-deploy", *words]
+        path = f"{tmp_path}:{os.environ['PATH']}"
+        done = subprocess.run(argv, capture_output=True, text=True, check=True, env={"PATH": path})
+        return Result(tuple(argv), lines=tuple(done.stdout.splitlines()))
+
+    store = Store(cast("Any", SimpleNamespace(change=change, warn=warned.append)))
+    store._remove(["service:web", "service:st_old", "config:c1"], "remove old")
+    assert warned == ["the service st_old could not be removed: no such service"]

@@ -138,7 +138,8 @@ class Assembly:
                 if not source.problems:
                     raise
         if source.problems:
-            raise SettingsError(*dict.fromkeys(source.problems), hint=self._hint())
+            problems = dict.fromkeys(map(source.advised, source.problems))
+            raise SettingsError(*problems, hint=self._hint())
         if review and ctx.arguments.get("stale") is None:
             limit = ctx.provider.name_limit
             ctx.review = review_app(ctx.app, review, self.ci.context, limit=limit)
@@ -173,10 +174,7 @@ class Assembly:
             near = [each for each, cls in providers.items() if cls.wanted(self.source, self.root)]
             if len(near) != 1:
                 triggers = [cls.trigger for cls in providers.values()]
-                misspelt = filter(None, map(self.source.looks_like, triggers))
-                remedy = "".join(
-                    f"There is a variable {each}: is it misspelt?" for each in misspelt
-                )
+                remedy = " ".join(filter(None, map(self.source.meant, triggers)))
                 problem = Problem(
                     spelled, _undecided(near, providers), "", remedy if not near else ""
                 )
@@ -218,6 +216,9 @@ class Assembly:
             )
         for variable, name in self.source.misspelt(every_setting(self.classes)):
             self.console.warning(f"the variable {variable} looks like {name}, which is not set.")
+        for each in every_setting(chosen):
+            if (other := self.source.elsewhere(each.name)) and not self.source.peek(each):
+                self.console.warning(f"{other} is set, but this image reads {each.name}.")
 
     # --- making ---
 

@@ -12,6 +12,7 @@ from ci_deploy import files
 from ci_deploy.commands.assembly import Assembly
 from ci_deploy.commands.first_steps import first_steps
 from ci_deploy.commands.pipelines import ON_DOCKER, PIPELINES, Wish
+from ci_deploy.commands.shared import answer
 from ci_deploy.commands.surroundings import Found, look
 from ci_deploy.errors import UsageError
 from ci_deploy.net.ssh.server import server
@@ -40,7 +41,7 @@ def init(assembly: Assembly, options: argparse.Namespace) -> int:
     path, pipeline = PIPELINES[wish.ci]
     text, target = pipeline(wish), root / path
     if options.print:
-        sys.stdout.write(text)
+        answer(text)
     else:
         _write(target, path, text, force=options.force)
         assembly.console.line(f"wrote {path}: {_contents(wish)}", style.GREEN)

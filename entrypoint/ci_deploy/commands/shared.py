@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from typing import Any
@@ -24,15 +25,21 @@ def ready(
     return ctx, layers
 
 
+def answer(text: str) -> None:
+    """A part of what the command was asked for, on stdout; a reader that has gone is no error."""
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(text)
+
+
 def print_line(ctx: Context, text: str) -> None:
     """A line of the answer."""
     line = clean(ctx.redactor.text(text)).replace("\n", " ")
-    sys.stdout.write(f"{line}\n")
+    answer(f"{line}\n")
 
 
 def print_json(redactor: Redactor, facts: Any) -> None:
     """With values redacted one by one: what is hidden must not break the form."""
-    sys.stdout.write(f"{json.dumps(_safe(redactor, facts), indent=2)}\n")
+    answer(f"{json.dumps(_safe(redactor, facts), indent=2)}\n")
 
 
 def _safe(redactor: Redactor, value: Any) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,17 +13,25 @@ from ci_deploy.layers.applications.django import Django
 from ci_deploy.layers.applications.rails import Rails
 from ci_deploy.layers.providers.docker.settings import DEFAULT_FILES
 from ci_deploy.run.context import Context
+from ci_deploy.settings.lines import from_json
 
 REMOTE = re.compile(r"(?:\w+://)?(?:[^@/]+@)?([\w.-]+)(?::(\d+))?[:/](.+?)(?:\.git)?/?")
 IMAGE = re.compile(r"^\s*image:\s*[\"']?(\S+?):\$\{?DEPLOY_TAG", re.M)
 MAIN = ("main", "master")
 # Services that the app's libraries talk to, by the names of Dokku's plugins.
 LIBRARIES = {
-    "postgres": r"\bpg\b|psycopg|asyncpg",
-    "mysql": r"\bmysql2\b|mysqlclient|pymysql",
-    "redis": r"redis|sidekiq|celery",
+    "postgres": r"\bpg\b|psycopg|asyncpg|\bpgx\b|lib/pq|postgrex",
+    "mysql": r"\bmysql2\b|mysqlclient|pymysql|go-sql-driver/mysql",
+    "redis": r"redis|sidekiq|celery|bullmq",
 }
-LISTS = ("Gemfile", "requirements.txt", "pyproject.toml", "Pipfile")
+LISTS = (
+    *("Gemfile", "requirements*.txt", "requirements/*.txt", "pyproject.toml", "Pipfile"),
+    *("setup.cfg", "package.json", "composer.json", "go.mod", "mix.exs"),
+)
+LOCKS = ("poetry.lock", "uv.lock", "pdm.lock", "pylock.toml")  # with one `[[package]]` for each
+PACKAGE = re.compile(r'^\[\[packages?\]\]\n(?:.+\n)*?name = "([^"]+)"\n((?:.+\n)*)', re.M)
+# What Poetry and PDM note with packages that are not for production.
+OTHER_GROUPS = re.compile(r'^category = "dev"|^groups = \[(?!.*"(?:main|default)")', re.M)
 
 
 class Found(NamedTuple):
@@ -86,9 +95,23 @@ def _parts(url: str) -> tuple[str, str, str]:
 
 
 def _services(root: Path) -> tuple[str, ...]:
-    files = (root / name for name in LISTS)
-    text = "\n".join(each.read_text(errors="replace") for each in files if each.is_file())
+    files = sorted({path for name in LISTS for path in root.glob(name)})
+    texts = [each.read_text(errors="replace") for each in files if each.is_file()]
+    text = "\n".join([*texts, *_locked(root)])
     return tuple(name for name, pattern in LIBRARIES.items() if re.search(pattern, text))
+
+
+def _locked(root: Path) -> Iterator[str]:
+    """The packages that lock files name. Their text has more: what other packages could use."""
+    for name in LOCKS:
+        path = root / name
+        text = path.read_text(errors="replace") if path.is_file() else ""
+        for package, about in PACKAGE.findall(text.replace("\r\n", "\n")):
+            if not OTHER_GROUPS.search(about):
+                yield package
+    path = root / "Pipfile.lock"
+    with contextlib.suppress(ValueError, OSError, AttributeError):
+        yield from from_json(path.read_bytes()).get("default", {}) if path.is_file() else ()
 
 
 def _ci(root: Path, host: str) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from ci_deploy.commands.assembly import Assembly, every_setting
+from ci_deploy.commands.shared import answer
 from ci_deploy.errors import Problem, SettingsError
 
 
 def tag(assembly: Assembly, options: argparse.Namespace) -> int:  # noqa: ARG001
     """The default DEPLOY_TAG, for the job that builds the image."""
-    sys.stdout.write(f"{deploy_tag(assembly)}\n")
+    answer(f"{deploy_tag(assembly)}\n")
     return 0
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from ci_deploy import __version__
 from ci_deploy.commands.assembly import Assembly
+from ci_deploy.commands.shared import answer
 from ci_deploy.errors import DeployError
 from ci_deploy.process.program import Command
 from ci_deploy.run.context import Context
@@ -40,8 +40,8 @@ def tool_versions(ctx: Context) -> dict[str, str]:
 
 def version(assembly: Assembly, options: argparse.Namespace) -> int:
     """This tool's version and those of the programs that it calls."""
-    sys.stdout.write(f"ci-deploy {__version__}\n")
+    answer(f"ci-deploy {__version__}\n")
     if not options.short:
         for name, found in tool_versions(assembly.bare_context()).items():
-            sys.stdout.write(f"{name} {found}\n")
+            answer(f"{name} {found}\n")
     return 0

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError as UrllibError
@@ -38,6 +38,7 @@ class Response(NamedTuple):
     body: bytes = b""
     headers: Mapping[str, str] = NOTHING
     planned: bool = False
+    url: str = ""  # that has answered so, after redirects
 
     @property
     def ok(self) -> bool:
@@ -92,7 +93,8 @@ class Http:
         self._verify: str | bool = next(filter(None, given), system)
 
     def read(self, url: str, *, timeout: float = 10.0, **options: Any) -> Response:
-        """GET. Raises Unreachable, Cancelled; any status is an answer."""
+        """GET; with `within_site=True` a redirect to another site is not followed, but the answer.
+        Raises Unreachable, Cancelled; any status is an answer."""
         return self._request("GET", url, timeout, **options)
 
     def change(
@@ -163,16 +165,19 @@ class Http:
                         break
                     if time.monotonic() > deadline:
                         raise requests.Timeout
-                return Response(response.status_code, bytes(body[:BODY_LIMIT]), response.headers)
+                answer = bytes(body[:BODY_LIMIT])
+                return Response(
+                    response.status_code, answer, response.headers, url=response.url or url
+                )
         except (requests.RequestException, OSError, ValueError) as error:
             raise _unreachable(url, error) from None
 
     @contextlib.contextmanager
     def _open(
-        self, method: str, url: str, *, timeout: Any, **options: Any
+        self, method: str, url: str, *, timeout: Any, within_site: bool = False, **options: Any
     ) -> Iterator[requests.Response]:
         headers = {"User-Agent": f"ci-deploy/{__version__}", **options.pop("headers", {})}
-        with requests.Session() as session:
+        with _WithinSite() if within_site else requests.Session() as session:
             session.trust_env = False  # no netrc, but proxies:
             session.max_redirects = 5
             with session.request(
@@ -186,6 +191,23 @@ class Http:
                 **options,
             ) as response:
                 yield response
+
+
+class _WithinSite(requests.Session):
+    """Follows redirects as far as they stay on the site: http to https, `www.`, another port."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        target: str | None = super().get_redirect_target(resp)
+        there = urljoin(resp.url, target) if target else resp.url
+        return target if site(there) == site(resp.url) else None
+
+
+def site(url: str) -> str:
+    """The host of a URL, without `www.`; empty when it has none."""
+    try:
+        return (urlsplit(url).hostname or "").rstrip(".").removeprefix("www.")
+    except ValueError:
+        return ""
 
 
 def _in_thread(

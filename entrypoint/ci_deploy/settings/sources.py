@@ -10,6 +10,7 @@ from ci_deploy import files
 from ci_deploy.errors import Problem, input_name, spelled
 from ci_deploy.settings import lines
 from ci_deploy.settings.declaration import SECRET_CONFIG_KEY, Setting, declared
+from ci_deploy.settings.elsewhere import OTHERS
 from ci_deploy.settings.parsers import suggestion
 
 S = TypeVar("S")
@@ -83,6 +84,27 @@ class Source:
 
         given = {key for key, value in self.environ.items() if value.strip()} - set(but)
         return next(iter(difflib.get_close_matches(name, given, n=1, cutoff=cutoff)), "")
+
+    def elsewhere(self, name: str) -> str:
+        """A variable that another tool's pipeline reads where this image reads `name`."""
+        given = (each for each in OTHERS.get(name, ()) if self.environ.get(each, "").strip())
+        return next(given, "")
+
+    def meant(self, name: str) -> str:
+        """Which variable may hold what `name` does not, as a sentence; empty for none."""
+        if near := self.looks_like(name):
+            return f"There is a variable {near}: is it misspelt?"
+        other = self.elsewhere(name)
+        return f"{other} is set, but this image reads {name}." if other else ""
+
+    def advised(self, problem: Problem) -> Problem:
+        """A problem of a setting that nobody gave, with the variable that may hold its value."""
+        name = problem.setting.removeprefix("input `").rstrip("`").upper().replace("-", "_")
+        if problem.origin or self.text(name) or not (other := self.elsewhere(name)):
+            return problem
+        words = f"{other} is set, but this image reads {name}."
+        known = words in problem.remedy
+        return problem if known else problem._replace(remedy=f"{problem.remedy} {words}".strip())
 
     def misspelt(self, known: Iterable[Setting]) -> Iterable[tuple[str, str]]:
         """Variables that look like a misspelt setting which is not set: (variable, setting)."""
@@ -186,8 +208,7 @@ def load(cls: type[S], source: Source, hide: Callable[[str], None], **given: obj
 
 def _missing(declaration: Setting, source: Source) -> Problem:
     example = f" An example: `{declaration.example}`." if declaration.example else ""
-    near = source.looks_like(declaration.name)
-    remedy = f"There is a variable {near}: is it misspelt?" if near else ""
+    remedy = source.meant(declaration.name)
     return Problem(source.spell(declaration), f"is required.{example}", "", remedy, missing=True)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from typing import Any, ClassVar
+from urllib.parse import urljoin, urlsplit
 
 from ci_deploy.errors import Problem, Unhealthy, Unreachable
 from ci_deploy.layers.base import Application
@@ -14,6 +15,7 @@ from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import http_url
 
 PAUSE = 2.0  # seconds between two tries
+REDIRECTS = {301, 302, 303, 307, 308}
 
 
 @settings
@@ -79,17 +81,32 @@ class Healthcheck(Application[HealthcheckSettings]):
         raise Unhealthy(message, hint=_remedy(answer))
 
     def _ask(self, url: str, seconds: float) -> str:
+        """The status, and where it led: the login page of another host says nothing of the app."""
         try:
-            return str(self.ctx.http.read(url, timeout=min(10.0, seconds)).status)
+            answer = self.ctx.http.read(url, timeout=min(10.0, seconds), within_site=True)
         except Unreachable as error:
             return f"nothing ({error.message.rstrip('.')})"
+        if leads := answer.headers.get("Location", "") if answer.status in REDIRECTS else "":
+            return f"{answer.status}, to {_plain(urljoin(answer.url, leads))}"
+        moved = _plain(answer.url) != _plain(url)
+        return f"{answer.status}{f' at {_plain(answer.url)}' if moved else ''}"
+
+
+def _plain(url: str) -> str:
+    """Without a query, which may hold a token."""
+    return urlsplit(url)._replace(query="", fragment="").geturl()
 
 
 def _remedy(answer: str) -> str:
     """What to do about the last answer."""
-    if answer in {"401", "403"}:
+    if ", to " in answer:
+        return (
+            "Another host would answer, which proves nothing about the app: set HEALTHCHECK_URL to"
+            " an address that the app answers itself."
+        )
+    if answer[:3] in {"401", "403"}:
         return "It asks for a login: set HEALTHCHECK_URL to a path that is open to everybody."
-    if answer == "404":
+    if answer.startswith("404"):
         return "The app has no such path (HEALTHCHECK_URL), or does not serve this host name."
     if "certificate" in answer:
         return (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from ci_deploy.errors import DeployFailed
 from ci_deploy.git.revision import SHA
 from ci_deploy.process.program import Result
 from ci_deploy.settings.lines import from_json
@@ -17,6 +18,19 @@ from ci_deploy.settings.lines import from_json
 def no_such_command(answer: Result) -> bool:
     """The plugin that the command is of is not there."""
     return "is not a dokku command" in answer.errors + answer.text
+
+
+def absent(answer: Result, what: str) -> bool:
+    """Whether the server says that an app or a service does not exist.
+
+    Raises DeployFailed when it cannot tell: what exists would be created again, or left behind.
+    """
+    said = f"{answer.text}\n{answer.errors}".strip()
+    if not answer.exit_code or not said or re.search(r"(?i)(app|service) \S+ does not exist", said):
+        return answer.exit_code != 0
+    last = said.splitlines()[-1].strip(" !")
+    message = f"the server cannot tell whether {what} exists (exit code {answer.exit_code}): {last}"
+    raise DeployFailed(message, hint="Correct that on the server, and run the job again.")
 
 
 def report(answer: Result) -> dict[str, str]:

@@ -107,7 +107,7 @@ class App:
             *wanted,
             *more,
         )
-        if apps.exit_code:
+        if answers.absent(apps, f"the app {name}"):
             return State(), rest[len(wanted) :]
         source = answers.report(apps)
         base = _kept(answers.report(git), State(config=self.config(config, name)))
@@ -127,13 +127,16 @@ class App:
         apps, inspect, *rest = self._server.ask(
             ["apps:report", name], ["ps:inspect", name], *new, beside=beside
         )
+        answers.absent(apps, f"the app {name}")  # an error is no answer
         before = _kept(answers.report(rest[0]), before) if new else before
         return self._state(name, answers.report(apps), self._health(name, inspect), before)
 
     def glance(self, name: str, before: State) -> State:
         """The shortest form, with the seconds of a cancelled run: the revision first, which the
         server tells at once; how its processes are only when that comes in time."""
-        source = answers.report(self._server.ask(["apps:report", name])[0])
+        told = self._server.ask(["apps:report", name])[0]
+        answers.absent(told, f"the app {name}")
+        source = answers.report(told)
         before = before._replace(exists=True)
         health, busy = Health(known=False), source.get("locked") == "true"
         with contextlib.suppress(DeployError):

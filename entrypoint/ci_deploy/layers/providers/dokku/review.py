@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from ci_deploy.errors import DeployError, DeployFailed, OutcomeUnknown
 from ci_deploy.layers.providers.dokku import answers, services
+from ci_deploy.layers.providers.dokku.answers import absent
 from ci_deploy.layers.providers.dokku.app import OURS, App, State
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.report.console import Console
@@ -70,7 +71,12 @@ def destroy(server: DokkuServer, app: str, console: Console) -> None:
     except OutcomeUnknown as error:
         if server.connected():
             raise
-        if not server.ask(["apps:exists", app])[0].exit_code:
+        answer = server.ask(["apps:exists", app])[0]
+        try:
+            gone = absent(answer, f"the app {app}")
+        except DeployFailed:
+            raise error from None
+        if not gone:
             raise DeployFailed(error.message, lines=error.lines, shown=error.shown) from None
         console.indent("no response, but the change was applied.")
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from ci_deploy.errors import Problem, Refused, SettingsError
-from ci_deploy.layers.providers.dokku.answers import no_such_command
+from ci_deploy.errors import DeployFailed, Problem, Refused, SettingsError
+from ci_deploy.layers.providers.dokku.answers import absent, no_such_command
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.layers.providers.dokku.settings import Service, service_name
 from ci_deploy.process.program import Change, CommandFailed, Result
@@ -50,7 +50,7 @@ class Services:
                 remedy = f"It is called `{meant[0]}` there." if meant else remedy
                 reason = f"the server has no plugin for {service.kind}."
                 raise SettingsError(Problem("DOKKU_SERVICES", reason, "", remedy))
-            if exists.exit_code:
+            if absent(exists, f"the {service.kind} service {name}"):
                 self._missing.append(service)
             if not any(is_address(value, service.kind, name) for value in config.values()):
                 self._unlinked.append(service)
@@ -70,9 +70,12 @@ class Services:
             return
         asked = self._server.ask(*([f"{s.kind}:links", self._names[s]] for s in doubtful))
         for service, answer in zip(doubtful, asked, strict=True):
-            others = [name for name in answer.text.split() if name != self._app]
+            name = self._names[service]
+            if answer.exit_code and not no_such_command(answer):
+                message = f"the server cannot tell which apps use the {service.kind} service {name}"
+                raise DeployFailed(f"{message} (exit code {answer.exit_code}).")
+            others = [app for app in answer.text.split() if app != self._app]
             if answer.exit_code == 0 and others:
-                name = self._names[service]
                 message = f"the {service.kind} service {name} belongs to {', '.join(others)}."
                 hint = f"To share it: DOKKU_SERVICES={service.kind}={name} (not for review apps)."
                 raise Refused(message, hint=hint)
@@ -134,10 +137,17 @@ def destroy(server: DokkuServer, app: str, found: Sequence[tuple[str, str]]) -> 
 
 def of_app(server: DokkuServer, app: str) -> list[tuple[str, str]]:
     """The services that are called as ours for this app, whatever plugin they are of."""
-    listed = server.ask(["plugin:list"])[0].text
-    kinds = [kind for kind in KNOWN if re.search(rf"(?m)^\s*{kind}\s", listed)]
+    listed = server.ask(["plugin:list"])[0]
+    if listed.exit_code:
+        message = f"the server cannot list its plugins (exit code {listed.exit_code})."
+        raise DeployFailed(message, hint=f"So the services of {app} are not known.")
+    kinds = [kind for kind in KNOWN if re.search(rf"(?m)^\s*{kind}\s", listed.text)]
     names = [(kind, service_name(app, kind)) for kind in kinds]
     if not names:
         return []
     there = server.ask(*([f"{kind}:exists", name] for kind, name in names))
-    return [pair for pair, answer in zip(names, there, strict=True) if answer.exit_code == 0]
+    return [
+        (kind, name)
+        for (kind, name), answer in zip(names, there, strict=True)
+        if not (no_such_command(answer) or absent(answer, f"the {kind} service {name}"))
+    ]

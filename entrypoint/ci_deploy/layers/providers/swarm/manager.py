@@ -146,6 +146,10 @@ class Manager:
 
     # --- changes ---
 
+    def warn(self, text: str) -> None:
+        """Say what went wrong beside the result."""
+        self._ctx.console.warning(text)
+
     def change(
         self,
         names: Sequence[str],

@@ -83,6 +83,13 @@ class Store:
         jobs = [f"service:{name}" for name in stack.ended_jobs]
         if named:
             what = f"remove {', '.join(gone)}, which an earlier release had"
-            self.manager.change(["tidy"], named, what, quiet=False)
+            self._remove(named, what)
         if old := [*jobs, *records.superfluous(stack, data, release)]:
-            self.manager.change(["tidy"], old, "")
+            self._remove(old, "")
+
+    def _remove(self, named: Sequence[str], what: str) -> None:
+        """A service that stays still runs: the release is live all the same, so it is a warning."""
+        for line in self.manager.change(["tidy"], named, what).lines:
+            if line.startswith("left "):
+                _, name, reason = [*line.split(" ", 2), ""][:3]
+                self.manager.warn(f"the service {name} could not be removed: {reason.strip()}")

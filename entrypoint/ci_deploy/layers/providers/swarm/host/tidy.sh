@@ -1,7 +1,8 @@
 # shellcheck shell=sh
-# tidy KIND:NAME…: remove services, configs and secrets. One that is still in use stays.
+# tidy KIND:NAME…: remove services, configs and secrets. One that is still in use stays; of a service
+# that stays the engine's reason: `left NAME REASON`.
 for each in "$@"; do
-    docker "${each%%:*}" rm "${each#*:}" >/dev/null 2>&1 ||
-        case ${each%%:*} in service) echo "${each#*:} could not be removed" ;; esac
+    said=$(docker "${each%%:*}" rm "${each#*:}" 2>&1) ||
+        case ${each%%:*} in service) echo "left ${each#*:} $(echo "$said" | tail -n 1)" ;; esac
 done
 exit 0
