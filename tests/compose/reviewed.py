@@ -33,8 +33,16 @@ class Reviewed:
     def __init__(self, app: App, branch: str = BRANCH) -> None:
         self.app, self.branch = app, branch
         self.name = app_name(app.name, branch, 63)
-        self.folder = f"{app.folder}/.ci-deploy/reviews/{self.name}"
-        self.state = f"{self.folder}/.ci-deploy/apps/{self.name}"
+
+    @property
+    def folder(self) -> str:
+        """Its directory on a host."""
+        return f"{self.app.folder}/.ci-deploy/reviews/{self.name}"
+
+    @property
+    def state(self) -> str:
+        """And ours in it."""
+        return f"{self.folder}/.ci-deploy/apps/{self.name}"
 
     def settings(self, tag: str = "good1", **more: str) -> dict[str, str]:
         """Of a job of the branch."""

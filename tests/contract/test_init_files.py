@@ -47,8 +47,6 @@ def wishes(ci: str) -> dict[str, Wish]:
     ):
         if provider not in ON_DOCKER and images != "none":
             continue
-        if provider == "swarm" and review:
-            continue
         name = f"{ci}-{provider}-{len(environments)}-{review}-{images}".lower()
         made[name] = Wish(
             ci=ci,

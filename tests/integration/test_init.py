@@ -180,10 +180,6 @@ def test_a_file_that_is_there_is_replaced_only_by_force(checkout: Checkout) -> N
         ((*FLAGS, "--environments", "a a"), "--environments: name each environment once"),
         ((*FLAGS, "--environments", "a/$(id)"), "--environments: `a/$(id)` is no name"),
         ((*FLAGS, "--host", "a b"), "--host: "),
-        (
-            ("--yes", "--provider", "swarm", "--host", "a@b", "--app", "hello", "--review"),
-            "--review: Docker Swarm cannot have review apps.",
-        ),
         ((), "are not known: add --provider, --host, or run it on a terminal"),
         (("--yes",), "Server are not known: add --provider, --host."),
         ((*FLAGS[:-2], "--host", "dokku@x:shop"), "the name of the app belongs in --app"),

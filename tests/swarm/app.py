@@ -85,6 +85,12 @@ class App:
         """Deploy to the end."""
         return self.start(tag, **more).done(timeout=300)
 
+    def start_command(self, *words: str, **more: str) -> Run:
+        """Begin one."""
+        env = self.settings(**more)
+        self.started.append(Run(self.program, *words, cwd=self.checkout.path, env=env))
+        return self.started[-1]
+
     def run(self, *words: str, **more: str) -> Done:
         """Another command."""
         return run(self.program, *words, cwd=self.checkout.path, env=self.settings(**more))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from ci_deploy.errors import SettingsError
-from ci_deploy.layers.providers.compose import backups
+from ci_deploy.layers.providers.compose.backups import images
 from ci_deploy.layers.providers.compose.facts import HostFacts, Image
 from ci_deploy.layers.providers.compose.hosts import Host
+from ci_deploy.layers.providers.docker import backups
 from ci_deploy.net.ssh.server import server
 
 
@@ -37,19 +38,19 @@ def test_image_says_what_can_dump_it(image: str, kind: str) -> None:
     assert backups.kind(image) == kind
 
 
-def _host(**images: str) -> Host:
-    found = [Image(service, image, 1, "sha256:0") for service, image in images.items()]
-    return Host(server("deploy@a.example.com"), HostFacts(images=found))
+def _images(**given: str) -> dict[str, str]:
+    found = [Image(service, image, 1, "sha256:0") for service, image in given.items()]
+    return images(Host(server("deploy@a.example.com"), HostFacts(images=found)))
 
 
 def test_all_databases_that_run_or_the_one_that_is_named() -> None:
-    host = _host(app="acme/shop:1", db="postgres:17", old="mariadb:11", own="acme/db:2")
-    assert backups.servers(host, "") == [("db", "postgres"), ("old", "mysql")]
-    assert backups.servers(host, "own") == [("own", "unknown")]
+    found = _images(app="acme/shop:1", db="postgres:17", old="mariadb:11", own="acme/db:2")
+    assert backups.servers(found, "") == [("db", "postgres"), ("old", "mysql")]
+    assert backups.servers(found, "own") == [("own", "unknown")]
 
 
 @pytest.mark.parametrize(("wanted", "words"), [("", "no service has an image"), ("nope", "nope")])
 def test_none_is_an_error_of_the_settings(wanted: str, words: str) -> None:
     with pytest.raises(SettingsError, match=words) as found:
-        backups.servers(_host(app="acme/shop:1"), wanted)
+        backups.servers(_images(app="acme/shop:1"), wanted)
     assert "BACKUP_SERVICE" in str(found.value)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from ci_deploy.layers.providers.compose import sharing
-from ci_deploy.layers.providers.compose.facts import read_facts
+from ci_deploy.layers.providers.compose.facts import HostFacts, read_facts
+from ci_deploy.layers.providers.compose.review import described
+from ci_deploy.layers.providers.docker.sharing import Beside, problems
 
 PROJECT, TOP = "shop-login", "/srv/shop"
 PATH = f"{TOP}/.ci-deploy/reviews/{PROJECT}"
@@ -29,7 +30,12 @@ def _problems(
         "networks": networks or {"default": {"name": f"{PROJECT}_default"}},
     }
     facts = read_facts(f"path {PATH}\ntop {TOP}\n{host}\nmodel\n{json.dumps(model)}")
-    return [str(each) for each in sharing.problems(facts, PROJECT)]
+    return _found(facts)
+
+
+def _found(facts: HostFacts) -> list[str]:
+    beside = Beside(facts.path, facts.top, facts.others, facts.routes)
+    return [str(each) for each in problems(described(facts), PROJECT, beside)]
 
 
 def _bind(source: str, **more: Any) -> dict[str, Any]:
@@ -116,5 +122,5 @@ def test_service_for_commands_in_a_profile_counts_too() -> None:
     model = {"name": PROJECT, "services": {"web": {"image": "a"}}}
     more = {"services": {**model["services"], "task": {"image": "a", **_bind(TOP)}}}  # type: ignore[dict-item]
     text = f"path {PATH}\ntop {TOP}\n\nmodel\n{json.dumps(model)}\nall\n{json.dumps(more)}"
-    [found] = sharing.problems(read_facts(text), PROJECT)
-    assert "task mounts" in str(found)
+    [found] = _found(read_facts(text))
+    assert "task mounts" in found

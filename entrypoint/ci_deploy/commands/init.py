@@ -138,9 +138,7 @@ def _wish(questions: Questions, options: argparse.Namespace, found: Found) -> Wi
     environments = questions.ask(
         "environments", "Environments, the last one by hand", "production", _environments
     )
-    review = (
-        questions.ask("review", "A review app for each change", "no", _review(provider)) == "yes"
-    )
+    review = questions.ask("review", "A review app for each change", "no", _review) == "yes"
     migrate = bool(found.framework) and not (found.migrates and provider not in ON_DOCKER)
     return Wish(
         ci=ci,
@@ -202,13 +200,6 @@ def _environments(text: str) -> str:
     return " ".join(found)
 
 
-def _review(provider: str) -> Callable[[str], str]:
-    def check(text: str) -> str:
-        words = {"y": "yes", "n": "no"}
-        wanted = boolean(words.get(text.lower(), text))
-        if wanted and provider == "swarm":
-            message = "Docker Swarm cannot have review apps."
-            raise ValueError(message)
-        return "yes" if wanted else "no"
-
-    return check
+def _review(text: str) -> str:
+    words = {"y": "yes", "n": "no"}
+    return "yes" if boolean(words.get(text.lower(), text)) else "no"

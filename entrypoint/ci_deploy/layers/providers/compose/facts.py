@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from ci_deploy.layers.providers.docker.model import Description, read_description
+from ci_deploy.layers.providers.docker.review import Known as KnownReview
+from ci_deploy.layers.providers.docker.sharing import Other, take
 from ci_deploy.settings.lines import from_json
 from ci_deploy.state import Live
 
@@ -47,26 +49,6 @@ class Image(NamedTuple):
     replicas: int
     id: str
     pinned: str = ""  # its name with the digest; `-` where it has none
-
-
-class Other(NamedTuple):
-    """Another container on the host: what a review app must not share with it."""
-
-    name: str
-    project: str
-    image: str
-    networks: frozenset[str]
-    ports: str
-    mounts: frozenset[str]  # paths of the host, names of volumes
-
-
-class ReviewDir(NamedTuple):
-    """A review app that has a directory on the host."""
-
-    name: str
-    deployed: int  # Unix time
-    base: str
-    branch: str
 
 
 class Known(NamedTuple):
@@ -120,7 +102,7 @@ class HostFacts(Description):
     # asked for review apps only
     top: list[str] = field(default_factory=list)  # DEPLOY_PATH, in both its names
     mark: str | None = None  # in the review app's directory; empty when it has none
-    reviews: list[ReviewDir] = field(default_factory=list)
+    reviews: list[KnownReview] = field(default_factory=list)
     others: list[Other] = field(default_factory=list)
     routes: set[tuple[str, str]] = field(default_factory=set)  # project, name that a proxy has once
     addresses: dict[str, str] = field(default_factory=dict)  # of the base app's services
@@ -175,13 +157,8 @@ def _take(facts: HostFacts, key: str, value: str) -> None:
         facts.mark = value
     elif key == "review":
         facts.reviews.append(review_dir(value))
-    elif key == "other":
-        name, project, image, networks, ports, mounts = value.split("|")
-        other = Other(name, project, image, _set(networks), ports, _set(mounts))
-        facts.others.append(other)
-    elif key == "route":
-        project, _, route = value.partition("|")
-        facts.routes.add((project, route))
+    elif key in {"other", "route"}:
+        take(f"{key} {value}", facts.others, facts.routes)
     elif key == "address":
         name, _, address = value.partition("=")
         facts.addresses[f"{name} {len(facts.addresses)}"] = address
@@ -219,11 +196,7 @@ def _take(facts: HostFacts, key: str, value: str) -> None:
         facts.audit.append(from_json(value))
 
 
-def review_dir(line: str) -> ReviewDir:
+def review_dir(line: str) -> KnownReview:
     """A review app of the host's list. Raises ValueError."""
     name, deployed, base, *branch = line.split(" ", 3)
-    return ReviewDir(name, int(deployed), base, *branch or [""])
-
-
-def _set(text: str) -> frozenset[str]:
-    return frozenset(filter(None, text.split(",")))
+    return KnownReview(name, int(deployed), base, *branch or [""])

@@ -10,11 +10,14 @@ from functools import cache
 from pathlib import Path
 
 from ci_deploy.errors import DeployError, Unreachable, together
-from ci_deploy.layers.providers.compose.facts import HostFacts, ReviewDir, read_facts, review_dir
+from ci_deploy.layers.providers.compose.facts import HostFacts, read_facts, review_dir
+from ci_deploy.layers.providers.docker.backups import DATABASES
 from ci_deploy.layers.providers.docker.client import ASKING
 from ci_deploy.layers.providers.docker.files import digest
 from ci_deploy.layers.providers.docker.options import no_folder
 from ci_deploy.layers.providers.docker.release import tar
+from ci_deploy.layers.providers.docker.review import Known
+from ci_deploy.layers.providers.docker.sharing import BESIDE_HERE
 from ci_deploy.net.ssh.client import Ssh, quoted
 from ci_deploy.net.ssh.server import Server
 from ci_deploy.process.program import Change, Command, Result, Stdin
@@ -42,7 +45,10 @@ STAGE_TIMEOUT = 300.0  # seconds; what is uploaded is small, but a registry may 
 def host_program() -> tuple[str, bytes]:
     """What runs on the hosts, and its name there, which says which version it is."""
     own = sorted(Path(__file__).with_name("host").glob("*.sh"))
-    text = "".join(path.read_text(encoding="utf-8") for path in (own[0], ASKING, *own[1:]))
+    text = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (own[0], ASKING, BESIDE_HERE, DATABASES, *own[1:])
+    )
     return f"runner-{hashlib.sha256(text.encode()).hexdigest()[:12]}.sh", text.encode()
 
 
@@ -147,7 +153,7 @@ class Hosts:
         self._check(host, answer)
         return answer.text
 
-    def reviews(self) -> list[ReviewDir]:
+    def reviews(self) -> list[Known]:
         """All review apps that have a directory on a host. Raises Unreachable."""
         lines = [line for host in self.all for line in self.ask(host, ["reviews"]).splitlines()]
         return [review_dir(e.removeprefix("review ")) for e in lines if e[:7] == "review "]

@@ -21,6 +21,7 @@ from ci_deploy.layers.providers.compose.provider import OnHosts, images
 from ci_deploy.layers.providers.compose.run import Assignment, HostRun
 from ci_deploy.layers.providers.compose.settings import ComposeSettings
 from ci_deploy.layers.providers.docker import options
+from ci_deploy.layers.providers.docker import review as reviewing
 from ci_deploy.layers.providers.docker.files import compose_files
 from ci_deploy.layers.providers.docker.login import login
 from ci_deploy.layers.providers.docker.model import Model, model, need_service
@@ -88,9 +89,7 @@ class Compose(OnHosts):
     def _variables(self) -> dict[str, str]:
         """What the release lays over the .env and APP_CONFIG."""
         variables = options.variables(self.settings, self.tag, self._login.registry)
-        if wanted := self.ctx.review:
-            variables |= review.variables(wanted, self.ctx.facts)
-        return variables
+        return variables | reviewing.variables(self.ctx.review, self.ctx.facts)
 
     def connect(self) -> None:
         """One question to each host tells all that a run has to know."""
@@ -103,7 +102,7 @@ class Compose(OnHosts):
             tree = Tree(ctx, compose_files(ctx, self.settings.files), self._variables())
         self.hosts.ready()
         doctor = ctx.command == "doctor"
-        asked = review.project(ctx.app) if ctx.review else self.settings.project
+        asked = reviewing.project(ctx.app) if ctx.review else self.settings.project
         self.hosts.probe(ctx.app, asked, tree.parts if tree else {}, version=doctor)
         first = self.hosts.first.facts
         project = asked or first.apps.get(ctx.app, "")
@@ -116,7 +115,7 @@ class Compose(OnHosts):
         checks.check(ctx, self.hosts.all, project, asked)
         if tree and ctx.review and project:
             review.check(ctx, self.hosts.all, tree)
-            ctx.url = review.url(ctx.review, ctx.facts)
+            ctx.url = reviewing.url(ctx.review, ctx.facts)
         checks.externals(self.hosts.all, self.model)
         if tree:
             self.brought = bring(tree, self.hosts.all)
@@ -137,7 +136,7 @@ class Compose(OnHosts):
         ctx = self.ctx
         if ctx.command not in RELEASING:
             return
-        review.check_limit(ctx, self.hosts, self.settings.review_limit)
+        review.check_room(ctx, self.hosts, self.settings.review_limit)
         live = ctx.before or Live()
         now = f"{live.release} {live.detail}" if live.release else "nothing"
         ctx.console.indent(f"live now: {now}".rstrip())

@@ -9,6 +9,8 @@ from ci_deploy.layers.providers.compose import backups, checks, history, logs, r
 from ci_deploy.layers.providers.compose.hosts import Hosts
 from ci_deploy.layers.providers.compose.images import Images
 from ci_deploy.layers.providers.compose.settings import AboutCompose
+from ci_deploy.layers.providers.docker.backups import servers
+from ci_deploy.layers.providers.docker.review import stale
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import CHECKED_BUILDING
 from ci_deploy.state import Backup, Deployed
@@ -48,7 +50,7 @@ class OnHosts(AboutCompose):
     # --- databases ---
 
     def check_backup(self) -> None:
-        backups.servers(self.hosts.first, self.settings.backup_service)
+        servers(backups.images(self.hosts.first), self.settings.backup_service)
 
     def backup(self) -> None:
         backups.backup(self.ctx, self.hosts, self.settings.backup_service)
@@ -73,7 +75,7 @@ class OnHosts(AboutCompose):
         review.destroy(self.ctx, self.hosts)
 
     def stale_review_apps(self, days: int) -> Sequence[str]:
-        return review.stale(self.hosts, self.ctx.app, days)
+        return stale(self.hosts.reviews(), self.ctx.app, days)
 
 
 def images(ctx: Context, archives: Sequence[str], hosts: Hosts) -> Images:

@@ -39,19 +39,6 @@ class ComposeSettings(HostSettings):
         example="http://localhost:8080/health",
         pattern=r"https?://[\w.:\[\]-]+(/[^\s\"'\\]*)?",
     )
-    backup_service: str = setting(
-        "BACKUP_SERVICE",
-        "The service with the database, for BACKUP_BEFORE_MIGRATE",
-        default="",
-        default_help="each whose image is Postgres, MySQL or MariaDB",
-        pattern=r"[A-Za-z0-9][\w.-]*",
-    )
-    review_limit: int = setting(
-        "REVIEW_LIMIT",
-        "How many review apps of the app there may be on a host",
-        default=0,
-        default_help="any number",
-    )
     min_free: int = setting(
         "COMPOSE_MIN_FREE", "Megabytes that have to be free on each host", default=500
     )

@@ -134,6 +134,20 @@ class HostSettings(SshSettings, PromotionSettings):
         choices=("finish", "rollback"),
     )
 
+    backup_service: str = setting(
+        "BACKUP_SERVICE",
+        "The service with the database, for BACKUP_BEFORE_MIGRATE",
+        default="",
+        default_help="each whose image is Postgres, MySQL or MariaDB",
+        pattern=r"[A-Za-z0-9][\w.-]*",
+    )
+    review_limit: int = setting(
+        "REVIEW_LIMIT",
+        "How many review apps of the app there may be on a host, or in a swarm",
+        default=0,
+        default_help="any number",
+    )
+
     @property
     def servers(self) -> list[Server]:
         """The hosts; what one says of user and port wins over SERVER_USER and SERVER_PORT."""

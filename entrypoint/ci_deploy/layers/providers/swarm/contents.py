@@ -40,6 +40,7 @@ class Given(NamedTuple):
     repository: Mapping[str, bytes]  # path → content
     host: Mapping[str, bytes]
     variables: Mapping[str, str]
+    alone: bool = False  # a review app, which gets no files of the host
 
 
 def contents(data: dict[str, Any], stack: Stack, given: Given) -> Contents:
@@ -93,4 +94,9 @@ def _content(kind: str, key: str, entry: Mapping[str, Any], given: Given) -> byt
     if path in given.host:
         return given.host[path]
     reason = f"the {one} `{key}` is `{name}`, which is neither in the repository nor on the host."
-    return Problem("COMPOSE_FILE", reason, "", "Commit it, or put it into DEPLOY_PATH.")
+    remedy = "Commit it, or put it into DEPLOY_PATH."
+    if given.alone:
+        reason = f"the {one} `{key}` is `{name}`, which is not in the repository, and a review app "
+        reason += "gets no files of the hosts, which are the base app's."
+        remedy = f"Let it be the `environment` variable of a {one}, and set that in REVIEW_CONFIG."
+    return Problem("COMPOSE_FILE", reason, "", remedy)

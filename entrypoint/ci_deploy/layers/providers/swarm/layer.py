@@ -9,21 +9,23 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 
-from ci_deploy.errors import DeployFailed, NoService, Problem, Refused, SkipDeploy
+from ci_deploy.errors import DeployFailed, NoService, Problem, SkipDeploy
 from ci_deploy.layers.priorities import Configure
 from ci_deploy.layers.providers.docker import options
+from ci_deploy.layers.providers.docker import review as reviewing
 from ci_deploy.layers.providers.docker.files import compose_files
 from ci_deploy.layers.providers.docker.login import login
 from ci_deploy.layers.providers.docker.model import need_service
 from ci_deploy.layers.providers.docker.promotion import Source, chosen
 from ci_deploy.layers.providers.docker.release import Release, make_release
 from ci_deploy.layers.providers.docker.tree import Tree
-from ci_deploy.layers.providers.swarm import promotion, records
+from ci_deploy.layers.providers.swarm import promotion, records, review
+from ci_deploy.layers.providers.swarm.backups import Databases
 from ci_deploy.layers.providers.swarm.convert import marked
-from ci_deploy.layers.providers.swarm.judge import live
 from ci_deploy.layers.providers.swarm.manager import REFUSED, Manager
+from ci_deploy.layers.providers.swarm.provider import OnSwarm
 from ci_deploy.layers.providers.swarm.reading import Wanted, as_bytes, read
-from ci_deploy.layers.providers.swarm.settings import AboutSwarm, SwarmSettings
+from ci_deploy.layers.providers.swarm.settings import SwarmSettings
 from ci_deploy.layers.providers.swarm.state import Kept, Stack
 from ci_deploy.layers.providers.swarm.switch import Switch
 from ci_deploy.net.ssh.client import Ssh
@@ -37,28 +39,29 @@ from ci_deploy.run.events import (
 )
 from ci_deploy.run.order import guard, order
 from ci_deploy.run.tasks import Task, dumped, in_words, loaded
-from ci_deploy.state import Deployed, Live, ProcessAction, Ran
+from ci_deploy.state import Live, ProcessAction, Ran
 
 
-class Swarm(AboutSwarm):
+class Swarm(OnSwarm):
     """A stack on a Docker Swarm, over ssh to one of its managers."""
 
     migrate = "before"
     migrates = frozenset({"before", "after"})
-    unlocks = False
     promotes_by_deploy = True
 
     def __init__(self, ctx: Context, settings: SwarmSettings) -> None:
         super().__init__(ctx, settings)
         self.ssh = Ssh(ctx, settings, "`ssh-copy-id -i KEY.pub USER@HOST`")
-        self.name_of_stack = settings.stack or ctx.app
-        self.manager = Manager(ctx, self.ssh, settings.servers, settings.path, self.name_of_stack)
+        where = (settings.servers, settings.path, lambda: self.name_of_stack)
+        self.manager = Manager(ctx, self.ssh, *where)
         self.login = login(ctx, settings)
-        self.stack = Stack(self.name_of_stack)
+        self.stack = Stack()
         self.wanted_release = Wanted()
         self.release: Release | None = None
         self.source: Source | None = None  # what `promote` brings
         self.switch = Switch(ctx, self.manager, self.login, settings)
+        self.databases = Databases(ctx, self.switch, settings)
+        self.switch.finish = self.databases.finish
         self._target: Kept | None = None
         self._tasks: Sequence[Task] | None = None
 
@@ -71,14 +74,17 @@ class Swarm(AboutSwarm):
             remedy = "Push it to a registry, or use Compose (unset STACK_NAME) on a single host."
             yield Problem("DEPLOY_IMAGE_ARCHIVE", reason, "", remedy)
 
+    @property
+    def name_of_stack(self) -> str:
+        """What the engine calls it; of a review app as its project is called on a single host."""
+        if self.ctx.review:
+            return reviewing.project(self.ctx.review.name)
+        return self.settings.stack or self.ctx.app
+
     def begin(self) -> None:
         self.manager.open()
 
     # --- what is there ---
-
-    @property
-    def exists(self) -> bool:
-        return bool(self.stack.ours or records.records(self.stack))
 
     def connect(self) -> None:
         """Choose a manager, and understand what is to be deployed."""
@@ -88,15 +94,18 @@ class Swarm(AboutSwarm):
             self.source = promotion.look(ctx, self.ssh, self.settings, self.manager)
         tag = self.source.tag if self.source else options.image_tag(ctx, self.settings)
         variables = options.variables(self.settings, tag, self.login.registry)
+        variables |= reviewing.variables(ctx.review, ctx.facts)
+        if ctx.review:
+            review.check_name(ctx.review)
         if ctx.command in CHECKED_RELEASING:
             tree = Tree(ctx, compose_files(ctx, self.settings.files), variables)
         self._saw(self.manager.choose())
-        ctx.before = live(self.stack, records.proven(self.stack))
+        ctx.before = self._live()
         if self.stack.down:
             ctx.console.warning(f"nodes of the swarm are down: {', '.join(self.stack.down)}.")
         if not tree:
             return
-        self.wanted_release = read(ctx, self.manager, self.stack, tree, variables, tag)
+        self.wanted_release = self._read(tree, variables, tag)
         for line in self.wanted_release.said:
             ctx.console.warning(line)
         if self.source:
@@ -106,6 +115,17 @@ class Swarm(AboutSwarm):
         again = secrets.token_hex(4) if ctx.settings.redeploy or moves else ""
         parts = {**tree.parts, "stack": as_bytes(self.wanted_release.data)}
         self.release = make_release(ctx, tag, self.wanted_release.model, parts, again=again)
+
+    def _read(self, tree: Tree, variables: Mapping[str, str], tag: str) -> Wanted:
+        ctx, given = self.ctx, (tree, variables, tag)
+        if not ctx.review or (self.exists and not self.is_review_app()):  # the guard will say it
+            return read(ctx, self.manager, self.stack, *given)
+        guard = review.Guard(ctx, self.manager, tree, self.settings.stack or ctx.review.base)
+        found = read(ctx, self.manager, self.stack, *given, guard.problems)
+        guard.addresses(found.data)
+        review.warn_of_volumes(ctx, self.manager, self.stack, found.data)
+        ctx.url = reviewing.url(ctx.review, ctx.facts)
+        return found._replace(data=review.labelled(found.data, ctx.review.base))
 
     def _saw(self, stack: Stack) -> None:
         self.stack = stack
@@ -128,8 +148,6 @@ class Swarm(AboutSwarm):
     def look(self) -> None:
         """Look at the stack."""
         ctx = self.ctx
-        if ctx.review:
-            self._cannot("have review apps")
         self.connect()
         ctx.console.indent(f"{self.manager}: stack {self.name_of_stack}")
         options.mention(ctx, self.settings)
@@ -140,6 +158,7 @@ class Swarm(AboutSwarm):
         ctx, wanted = self.ctx, self.wanted_release
         if ctx.command not in RELEASING or self.release is None:
             return
+        self.check_room()
         now = ctx.before or Live()
         ctx.console.indent(
             f"live now: {f'{now.release} {now.detail}' if now.release else 'nothing'}"
@@ -190,7 +209,7 @@ class Swarm(AboutSwarm):
     def interrupted(self) -> None:
         self.switch.interrupted()
 
-    # --- rollback, history, lock ---
+    # --- rollback ---
 
     @on(Event.CONFIGURE, Configure.TARGET)
     def choose_target(self) -> None:
@@ -214,26 +233,11 @@ class Swarm(AboutSwarm):
         self.switch.go_back(self.stack, self._target)
         return self.ctx.live or Live()
 
-    def history(self) -> Sequence[Deployed]:
-        return records.deployments(self.stack)
-
-    def logs(self, service: str, *, lines: int, follow: bool) -> None:
-        self.switch.jobs.logs(self.stack, service, lines=lines, follow=follow)
-
-    def lock_holder(self) -> str:
-        return self.stack.holder or ""
-
-    def unlock(self) -> None:
-        raise Refused(
-            "there is nothing to unlock: the lock ends with the job that holds it.",
-            hint=f"It is held by {self.stack.holder}." if self.stack.holder else "",
-        )
-
     # --- what other layers and other commands call ---
 
     def live(self) -> Live:
         self._saw(self.manager.look())
-        return live(self.stack, records.proven(self.stack))
+        return self._live()
 
     def run(
         self,
@@ -274,13 +278,3 @@ class Swarm(AboutSwarm):
 
     def _notes(self) -> list[Kept]:
         return [each for each in self.stack.kept if each.label("kind") == "note"]
-
-    def inspect(self) -> Mapping[str, str]:
-        stack = self.stack
-        nodes = f"{len(stack.nodes)} nodes, {stack.managers} managers"
-        locked = f", locked: {stack.holder}" if stack.holder else ""
-        return {f"manager {self.manager}": f"Docker {stack.docker}, {nodes}{locked}"}
-
-    @property
-    def check_command(self) -> str:
-        return "ci-deploy status"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
@@ -22,9 +23,11 @@ from ci_deploy.errors import (
     Unreachable,
     together,
 )
+from ci_deploy.layers.providers.docker.backups import DATABASES
 from ci_deploy.layers.providers.docker.client import ASKING
 from ci_deploy.layers.providers.docker.login import Login
 from ci_deploy.layers.providers.docker.options import no_folder
+from ci_deploy.layers.providers.docker.sharing import BESIDE_HERE
 from ci_deploy.layers.providers.swarm.state import Stack, read_stack
 from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.net.ssh.server import Server
@@ -33,6 +36,7 @@ from ci_deploy.process.program import Change, Command, Result
 from ci_deploy.run.context import Context
 
 OLDEST = 20  # the first Docker that knows jobs
+BY_STACK = {"remove", "forget", "volumes"}  # scripts that take the stack, and then the folder
 NO_FOLDER, REFUSED = 96, 77  # exit codes of the scripts
 TIMEOUT = 300.0  # seconds for a change that the engine only takes note of
 
@@ -41,7 +45,8 @@ TIMEOUT = 300.0  # seconds for a change that the engine only takes note of
 def script(*names: str) -> str:
     """What runs on the manager."""
     folder = Path(__file__).with_name("host")
-    paths = (ASKING if name == ASKING.stem else folder / f"{name}.sh" for name in names)
+    shared = {path.stem: path for path in (ASKING, BESIDE_HERE, DATABASES)}
+    paths = (shared.get(name, folder / f"{name}.sh") for name in names)
     return "".join(path.read_text(encoding="utf-8") for path in paths)
 
 
@@ -49,16 +54,35 @@ class Manager:
     """One of several managers: whichever answers knows the same."""
 
     def __init__(
-        self, ctx: Context, ssh: Ssh, where: Sequence[Server], path: str, stack: str
+        self,
+        ctx: Context,
+        ssh: Ssh,
+        where: Sequence[Server],
+        path: str,
+        stack: Callable[[], str],
     ) -> None:
+        """`stack` says which one is meant: a review app is known only later."""
         self.all = list(where)
         self.server = self.all[0]
         self._ctx, self._ssh = ctx, ssh
-        self._path, self.stack = path, stack
+        self._path, self._stack = path, stack
         self._nodes: dict[str, str] = {}  # id → name
 
     def __str__(self) -> str:
         return str(self.server)
+
+    @property
+    def stack(self) -> str:
+        """The name of the stack."""
+        return self._stack()
+
+    def at(self, server: Server) -> Manager:
+        """Another node of SERVER_HOST, which need not be a manager, to be asked and told. Raises
+        Unreachable, Unauthorized."""
+        found = copy(self)
+        found.server = server
+        self._ssh.ready(server)
+        return found
 
     def open(self) -> None:
         """Start connecting to the first manager, without waiting."""
@@ -136,7 +160,9 @@ class Manager:
     def _command(
         self, names: Sequence[str], words: Sequence[str], stdin: bytes | int | Path = b""
     ) -> Command:
-        placed = [self._path, self.stack] if names[-1] in {"look", "read", "lock"} else []
+        first = {"look", "read", "lock", "database"}
+        placed = [self._path, self.stack] if names[-1] in first else []
+        placed = [self.stack, self._path] if names[-1] in BY_STACK else placed
         argv = ["sh", "-c", script(*names), "ci-deploy", *placed, *words]
         if names[-1] == "client":  # bash can speak TCP by itself
             argv[2:3] = ['exec "$(command -v bash || command -v sh)" -c "$1"']
@@ -175,7 +201,7 @@ class Manager:
         Raises Unauthorized, DeployFailed when it is refused.
         """
         stdin = f"{login.password}\n".encode() + content
-        words = [login.host, login.user, self.stack]
+        words = [login.host, login.user, self.stack, self._path]
         result = self.change(["login", "apply"], words, what, stdin, quiet=quiet)
         if result.planned:
             return False

@@ -21,7 +21,7 @@ def look(ctx: Context, ssh: Ssh, settings: SwarmSettings, ours: Manager) -> Sour
     where = [server(host, user=ours.server.user)] if host else ours.all
     if name == ours.stack and where[0] in ours.all:
         raise SettingsError(Problem("PROMOTE_FROM", f"it is {name} itself."))
-    manager = Manager(ctx, ssh, where, "", name)
+    manager = Manager(ctx, ssh, where, "", lambda: name)
     stack = manager.choose()
     said = f"the stack {name} on {manager}"
     if not stack.services:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ci_deploy.errors import Problem, SettingsError, ToolMissing
@@ -40,11 +40,22 @@ class Wanted(NamedTuple):
         return list(self.data.get("services", ()))
 
 
+Further = Callable[[Mapping[str, Any], str], Iterable[Problem]]
+
+
 def read(
-    ctx: Context, manager: Manager, stack: Stack, tree: Tree, variables: Mapping[str, str], tag: str
+    ctx: Context,
+    manager: Manager,
+    stack: Stack,
+    tree: Tree,
+    variables: Mapping[str, str],
+    tag: str,
+    further: Further | None = None,
 ) -> Wanted:
-    """Ask the manager what the files mean. Raises ToolMissing, SettingsError with all problems."""
-    answer = manager.read(["read"], [], tar(tree.parts), timeout=120.0)
+    """Ask the manager what the files mean. `further`: what else is wrong with a stack file, whose
+    relative paths mean a directory. Raises ToolMissing, SettingsError with all problems."""
+    alone = ["alone"] if ctx.review else []
+    answer = manager.read(["read"], alone, tar(tree.parts), timeout=120.0)
     if answer.exit_code == NO_FOLDER:
         raise SettingsError(Problem("DEPLOY_PATH", f"there is no such directory on {manager}."))
     facts, said, host = _parts(answer.text)
@@ -65,12 +76,15 @@ def read(
         {name: tree.content(name) for name in _files(made.data, said["tree"], tree)},
         host,
         {**ctx.app_config, **variables},
+        bool(alone),
     )
+    more = further(made.data, said["path"]) if further else ()
+    problems = [*made.problems, *more]
     inside = contents(made.data, stack, given)
     for each in inside.made:
         if each.kind == "secret":
             ctx.redactor.add(each.data.decode(errors="replace").strip())
-    problems = [*made.problems, *inside.problems, *_from_repository(made.binds, said["path"], tree)]
+    problems += [*inside.problems, *_from_repository(made.binds, said["path"], tree)]
     problems += _networks(made.data, stack)
     if problems:
         raise SettingsError(*problems)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, NamedTuple
 
+from ci_deploy.layers.providers.docker.review import Known
 from ci_deploy.settings.lines import from_json
 from ci_deploy.settings.parsers import NOTHING
 
 OURS = "com.ci-deploy."  # what our labels begin with
 RELEASE, REVISION, RUN = f"{OURS}release", f"{OURS}revision", f"{OURS}run"
+REVIEW = f"{OURS}review"  # of a review app: its base app
 # Of a container's specification, what makes another one. (The engine fills in more in a service
 # than in its tasks, so the whole cannot be compared.)
 COMPARED = (
@@ -21,9 +24,11 @@ COMPARED = (
 )  # fmt: skip
 LABELS = (
     "stack", "kind", "release", "revision", "tag", "at", "run", "action", "outcome", "pipeline",
-    "actor", "uses", "images", "note", "client",
+    "actor", "uses", "images", "note", "client", "review", "branch", "app",
 )  # fmt: skip
 """What configs and secrets of ours say of themselves, in the order in which look.sh asks."""
+MARK = "review"  # the kind of config that marks a review app
+RESTORE = "restore"  # of one that says which restore was begun, and what it has stopped
 GOING = {"updating", "rollback_started"}
 
 
@@ -144,6 +149,9 @@ class Stack:
     kept: list[Kept] = field(default_factory=list)
     there: dict[str, set[str]] = field(default_factory=dict)  # kind → names
     indices: dict[str, int] = field(default_factory=dict)  # name of a config of ours → its index
+    networks: list[str] = field(default_factory=list)  # of the stack itself
+    marks: list[Kept] = field(default_factory=list)  # of all review apps in the swarm
+    latest: dict[str, str] = field(default_factory=dict)  # stack → when it was deployed last
 
     def of(self, service: Service) -> list[Task]:
         """The tasks of a service, newest first."""
@@ -156,6 +164,19 @@ class Stack:
         going = {t.service for t in self.tasks if t.desired != "shutdown" and t.state != "complete"}
         known = {task.service for task in self.tasks}
         return [name for job, name in self.jobs.items() if job in known and job not in going]
+
+    @property
+    def reviews(self) -> list[Known]:
+        """All review apps in the swarm."""
+        return [
+            Known(
+                e.label("app"),
+                _time(self.latest[e.label("stack")]),
+                e.label("review"),
+                e.label("branch"),
+            )
+            for e in self.marks
+        ]
 
     @property
     def ours(self) -> list[Service]:
@@ -191,7 +212,9 @@ def read_stack(name: str, lines: Iterable[str]) -> Stack:
             number, _, config = rest.partition(" ")
             stack.indices[config] = int(number) if number.isdecimal() else 0
         elif kind == "network":
-            stack.there.setdefault(kind, set()).add(rest)
+            network, _, owner = rest.partition(" ")
+            stack.there.setdefault(kind, set()).add(network)
+            stack.networks += [network] if owner == name else []
         elif kind in {"version", "client"}:
             setattr(stack, "docker" if kind == "version" else kind, rest)
         elif kind == "missing":
@@ -208,9 +231,18 @@ def read_stack(name: str, lines: Iterable[str]) -> Stack:
 def _keep(stack: Stack, kind: str, name: str, *labels: str) -> None:
     """A config or a secret; those of this stack that are ours are kept in mind."""
     stack.there.setdefault(kind, set()).add(name)
-    if labels and labels[0] == stack.name:
-        index = stack.indices.get(name, 0)
-        stack.kept.append(Kept(name, dict(zip(LABELS, labels, strict=False)), kind, index))
+    if not labels or not labels[0]:
+        return
+    found = Kept(name, dict(zip(LABELS, labels, strict=False)), kind, stack.indices.get(name, 0))
+    owner = found.label("stack")
+    stack.latest[owner] = max(found.label("at"), stack.latest.get(owner, ""))
+    stack.marks += [found] if found.label("kind") == MARK else []
+    stack.kept += [found] if owner == stack.name else []
+
+
+def _time(at: str) -> int:
+    """Unix time."""
+    return int(datetime.fromisoformat(at).timestamp())
 
 
 def _take(stack: Stack, kind: str, data: dict[str, Any]) -> None:

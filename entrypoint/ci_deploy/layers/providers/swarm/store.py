@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from ci_deploy.errors import DeployFailed
@@ -16,8 +17,14 @@ from ci_deploy.layers.providers.swarm import records
 from ci_deploy.layers.providers.swarm.contents import Content
 from ci_deploy.layers.providers.swarm.manager import Manager
 from ci_deploy.layers.providers.swarm.reading import as_bytes
-from ci_deploy.layers.providers.swarm.state import Kept, Stack
+from ci_deploy.layers.providers.swarm.state import MARK, Kept, Stack
+from ci_deploy.run.review_app import ReviewApp
 from ci_deploy.settings.lines import from_json
+
+
+def mark_name(stack: str) -> str:
+    """The config that marks a review app."""
+    return f"ci-deploy.{stack}.{MARK}"
 
 
 class Store:
@@ -58,6 +65,15 @@ class Store:
             if (each.kind, each.name) not in there:
                 what = f"create the {each.kind} {each.name}"
                 self._make(each.kind, each.name, labels, each.data, what)
+
+    def mark(self, review: ReviewApp) -> None:
+        """Make the stack a review app: before anything else of it is there. Raises DeployFailed."""
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        labels = {"stack": self.manager.stack, "kind": MARK, "review": review.base, "at": now}
+        labels |= {"branch": review.branch, "app": review.name}
+        given = records.label_lines({key: value for key, value in labels.items() if value})
+        what = f"mark {review.name} in the swarm as a review app of {review.base}"
+        self._make("config", mark_name(self.manager.stack), given, b"-", what)
 
     def note(self, old: Sequence[str], text: str, what: str) -> None:
         """Leave a note in place of the old ones; an empty text only removes those."""

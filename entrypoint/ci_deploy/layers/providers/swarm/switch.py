@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -25,7 +25,7 @@ from ci_deploy.layers.providers.swarm.manager import Manager
 from ci_deploy.layers.providers.swarm.reading import Wanted, as_bytes
 from ci_deploy.layers.providers.swarm.rollout import Rollout, failure, last_words
 from ci_deploy.layers.providers.swarm.settings import SwarmSettings
-from ci_deploy.layers.providers.swarm.state import RELEASE, Kept, Stack
+from ci_deploy.layers.providers.swarm.state import MARK, RELEASE, Kept, Stack
 from ci_deploy.layers.providers.swarm.store import Store
 from ci_deploy.run.context import Context
 from ci_deploy.state import Live
@@ -42,6 +42,7 @@ class Switch:
         self._run: records.Run | None = None  # as long as its end is not known
         self._before: tuple[str, bytes] | None = None  # what a cancel goes back to: its stack file
         self._handed_over = False  # the engine has been told
+        self.finish: Callable[[Stack], Stack] = lambda stack: stack  # what a killed run has left
         self.store = Store(manager)
         self.jobs = Jobs(ctx, manager, login, settings)
 
@@ -52,12 +53,14 @@ class Switch:
     ) -> None:
         """Bring it, and verify it. Raises the DeployErrors of its end."""
         run = records.begin(stack.name, "deploy", release.facts, release.id)
-        with self._alone(f"deploy of {release.id}"):
-            stack = self.manager.look()
+        with self.alone(f"deploy of {release.id}"):
+            stack = self.finish(self.manager.look())
             gone = [each.name for each in stack.ours if each.name not in data["services"]]
             self._explain(stack, gone)
             if self.settings.on_cancel == "rollback" and not self.ctx.planning:
                 self._remember(stack, release.id)
+            if (review := self.ctx.review) and not any(e.label("kind") == MARK for e in stack.kept):
+                self.store.mark(review)
             with self._recorded(run, data):
                 self.store.create(stack, wanted.contents)
                 self._before_traffic(stack, release, data, wanted)
@@ -70,8 +73,8 @@ class Switch:
         release, revision = target.label("release"), target.label("revision")
         facts = {**deployment_facts(self.ctx), "revision": revision, "tag": target.label("tag")}
         run = records.begin(stack.name, "rollback", facts, release)
-        with self._alone(f"rollback to {release}"):
-            stack = self.manager.look()
+        with self.alone(f"rollback to {release}"):
+            stack = self.finish(self.manager.look())
             data = self.store.data(target)
             gone = [each.name for each in stack.ours if each.name not in data["services"]]
             with self._recorded(run, data):
@@ -89,7 +92,8 @@ class Switch:
             self._before = (before.label("release"), as_bytes(self.store.data(before)))
 
     @contextmanager
-    def _alone(self, what: str) -> Iterator[None]:
+    def alone(self, what: str) -> Iterator[None]:
+        """Nobody else changes the stack meanwhile. Raises Locked."""
         facts, settings = self.ctx.facts, self.ctx.settings
         by = facts.job_url or facts.actor
         who = f"{what}{f' by {by}' if by else ''}"

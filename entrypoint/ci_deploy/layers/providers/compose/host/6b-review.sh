@@ -8,17 +8,7 @@ beside() {
     [ "$(pwd -P)" = "$top" ] || echo "top $(pwd -P)"
     [ -z "$(ls -A "$path" 2>/dev/null)" ] || echo "mark $(cut -d ' ' -f 1 "$path/review" 2>/dev/null)"
     reviews
-    docker ps -a --no-trunc --format \
-        '{{.Names}}|{{.Label "com.docker.compose.project"}}|{{.Image}}|{{.Networks}}|{{.Ports}}|{{.Mounts}}' |
-        sed 's/^/other /'
-    # Names that a proxy knows only once, whoever's containers they are on.
-    docker ps -a --no-trunc --format '{{.Label "com.docker.compose.project"}}|{{.Labels}}' | awk '{
-        at = index($0, "|"); project = substr($0, 1, at - 1); rest = "," substr($0, at + 1)
-        while (match(rest, /,(traefik\.[a-z]+\.(routers|services)\.[^.=,]+|caddy(_[0-9]+)?=[^,]*)/)) {
-            print "route " project "|" substr(rest, RSTART + 1, RLENGTH - 1)
-            rest = substr(rest, RSTART + RLENGTH)
-        }
-    }' | sort -u
+    others
     for each in "$top"/.ci-deploy/apps/*/project; do
         [ -f "$each" ] || continue
         ids=$(docker ps -aq --filter "label=com.docker.compose.project=$(cat "$each")")

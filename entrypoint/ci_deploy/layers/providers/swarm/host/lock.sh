@@ -3,11 +3,15 @@
 umask 077
 cd "${1:-$HOME}" && mkdir -p .ci-deploy || exit 96
 lock=.ci-deploy/$2.lock
-exec 9>>"$lock"
-flock -n 9 || {
-    echo "waiting for $(cat "$lock.by" 2>/dev/null)"
-    flock -w "$3" 9 || { echo busy; exit 75; }
-}
+while :; do
+    exec 9>>"$lock"
+    flock -n 9 || {
+        echo "waiting for $(cat "$lock.by" 2>/dev/null)"
+        flock -w "$3" 9 || { echo busy; exit 75; }
+    }
+    # Whoever held it may have removed the stack, and with it this file.
+    [ "$(stat -L -c %i "/proc/$$/fd/9")" != "$(stat -c %i "$lock" 2>/dev/null)" ] || break
+done
 printf '%s\n' "$4" >"$lock.by"
 echo locked
 exec cat >/dev/null

@@ -18,7 +18,7 @@ if [ -n "$each" ]; then
 fi
 [ -z "$brief" ] || exit 0
 labels=
-for key in stack kind release revision tag at run action outcome pipeline actor uses images note client; do
+for key in stack kind release revision tag at run action outcome pipeline actor uses images note client review branch app; do
     labels="$labels\t{{.Label \"com.ci-deploy.$key\"}}"
 done
 format=$(printf '{{.Name}}%b' "$labels")
@@ -26,7 +26,7 @@ docker config ls -q --filter "label=com.ci-deploy.stack=$stack" |
     xargs -r docker config inspect --format 'index {{.Version.Index}} {{.Spec.Name}}' 2>/dev/null
 docker config ls --format "config	$format"
 docker secret ls --format "secret	$format"
-docker network ls --filter scope=swarm --format 'network {{.Name}}'
+docker network ls --filter scope=swarm --format 'network {{.Name}} {{.Label "com.docker.stack.namespace"}}'
 cd "${folder:-$HOME}" 2>/dev/null || { echo nofolder; exit 0; }
 lock=.ci-deploy/$stack.lock
 [ ! -e "$lock" ] || flock -n "$lock" true || echo "holder $(cat "$lock.by" 2>/dev/null)"

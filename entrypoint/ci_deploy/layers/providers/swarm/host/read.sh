@@ -1,9 +1,10 @@
 # shellcheck shell=sh
-# read FOLDER STACK, a tar on stdin: what Compose makes of the files of a release. They are laid out
-# in a directory of their own, beside links to what is in FOLDER, where only the .env is looked for.
+# read FOLDER STACK [alone], a tar on stdin: what Compose makes of the files of a release. They are laid
+# out in a directory of their own, beside links to what is in FOLDER, where only the .env is looked for.
+# alone: for a review app, which gets none of that: it is the base app's.
 umask 077
 cd "${1:-$HOME}" || exit 96
-path=$PWD stack=$2
+path=$PWD stack=$2 alone=$3
 docker compose version --short 2>/dev/null | sed 's/^/compose /'
 d=$(mktemp -d "${TMPDIR:-/tmp}/ci-deploy-read.XXXXXX") || exit 95
 trap 'rm -rf "$d"' EXIT
@@ -13,10 +14,11 @@ mkdir "$d/tree"
 cp -R "$d/files/." "$d/tree/"
 [ ! -d "$d/read" ] || cp -R "$d/read/." "$d/tree/"
 for each in "$path"/* "$path"/.[!.]*; do
+    [ -z "$alone" ] || break
     [ -e "$d/tree/${each##*/}" ] || ln -s "$each" "$d/tree/" 2>/dev/null
 done
 rm -f "$d/tree/.env"
-{ [ ! -f "$path/.env" ] || { cat "$path/.env" && echo; }; cat "$d/app.env"; } >"$d/tree/.env"
+{ [ -n "$alone" ] || [ ! -f "$path/.env" ] || { cat "$path/.env" && echo; }; cat "$d/app.env"; } >"$d/tree/.env"
 cat "$d/tree/.env" "$d/tag.env" >"$d/variables"
 echo "tree $d/tree"
 echo "path $path"
@@ -35,7 +37,7 @@ compose config --format json >"$d/model" 2>"$d/errors" || {
 wait
 # the values that configs and secrets take from files that only this host has
 sed -n 's/^ *"file": "\(\/[^"]*\)",*$/\1/p' "$d/model" | sort -u | while IFS= read -r file; do
-    [ ! -f "$file" ] || { printf 'file %s ' "$file" && base64 "$file" | tr -d '\n' && echo; }
+    [ -n "$alone" ] || [ ! -f "$file" ] || { printf 'file %s ' "$file" && base64 "$file" | tr -d '\n' && echo; }
 done
 [ -s "$d/raw" ] || compose --profile '*' config --format json >"$d/all" 2>/dev/null
 echo model && cat "$d/model" && echo

@@ -1,17 +1,17 @@
-"""What a review app must not share with other projects on its host: what only one of them can have,
-and what would lead to the base app's data or take over its visitors."""
+"""What a review app must not share with other projects of its host, or other stacks of its swarm:
+what only one can have, and what would lead to the base app's data or take over its visitors."""
 
 from __future__ import annotations
 
 import json
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from ci_deploy.errors import Problem
-from ci_deploy.layers.providers.compose.facts import HostFacts, Other
-from ci_deploy.layers.providers.docker.model import read_json
 
 DATABASES = re.compile(
     r"postg(res|is)|pgvector|timescale|mysql|mariadb|percona|mongo|redis|valkey|keydb|memcached"
@@ -22,26 +22,66 @@ BESIDE = re.compile(  # pgadmin, postgrest, mongo-express and others
 )
 PORTS = re.compile(r"\b(5432|3306|27017|6379|5672|9200|11211)/tcp")
 ROUTE = re.compile(r"traefik\.[a-z]+\.(routers|services)\.[^.=]+")
+CADDY = re.compile(r"caddy(_\d+)?")
 USE_PROJECT = "Begin it with ${COMPOSE_PROJECT_NAME}, or leave it out."
+BESIDE_HERE = Path(__file__).parent / "host/beside.sh"  # runs on the host
 
 Entry = Mapping[str, Any]
 
 
-def problems(facts: HostFacts, project: str) -> Iterator[Problem]:
-    """All of it, of what Compose on a host makes of the files."""
-    data = read_json(facts.model)
-    more = read_json(facts.all or "{}").get("services") or {}  # commands may run in a profile's
-    services = {**more, **(data.get("services") or {})}
+class Other(NamedTuple):
+    """Another container, or service of a swarm: what a review app must not share with it."""
+
+    name: str
+    project: str  # its Compose project, or its stack
+    image: str
+    networks: frozenset[str]
+    ports: str
+    mounts: frozenset[str]  # paths of the host, names of volumes
+    secrets: frozenset[str] = frozenset()
+
+
+class Beside(NamedTuple):
+    """What is beside a review app. `path`: its own directory, where it has one; `top`: the base
+    app's, in all its names; `routes`: project, and a name that a proxy knows only once."""
+
+    path: str = ""
+    top: Sequence[str] = ()
+    others: Sequence[Other] = ()
+    routes: Collection[tuple[str, str]] = ()
+
+
+def take(line: str, others: list[Other], routes: set[tuple[str, str]]) -> None:
+    """Read a line of `beside.sh`: a container, or a name that a proxy has once."""
+    kind, _, rest = line.partition(" ")
+    with suppress(ValueError):
+        if kind == "other":
+            name, project, image, networks, ports, mounts = rest.split("|")
+            others.append(Other(name, project, image, _set(networks), ports, _set(mounts)))
+        elif kind == "route":
+            project, _, route = rest.partition("|")
+            routes.add((project, route))
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(filter(None, text.split(",")))
+
+
+def problems(data: Entry, project: str, beside: Beside, base: str = "") -> Iterator[Problem]:
+    """All of it, of what the compose files describe. `base`: the project of the base app, where it
+    matters whose something is."""
+    services = data.get("services") or {}
     networks, volumes = data.get("networks") or {}, data.get("volumes") or {}
-    others = [each for each in facts.others if each.project != project]
+    others = [each for each in beside.others if each.project != project]
     for reason, remedy in (
         *_singular(services, project),
         *_joined(services),
-        *_mounts(services, facts, others),
-        *_volumes(volumes, project, facts.path),
+        *_mounts(services, beside, others),
+        *_volumes(volumes, project, beside.path),
         *_networks(networks, project, others),
         *_exposed(services, networks),
-        *_routes(services, {route for owner, route in facts.routes if owner != project}),
+        *_routes(services, {route for owner, route in beside.routes if owner != project}),
+        *_secrets(data.get("secrets") or {}, [e for e in others if e.project == base]),
     ):
         reason = f"not possible in a review app: {reason}"
         yield Problem("COMPOSE_FILE", reason, "", remedy)
@@ -111,27 +151,34 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _mounts(services: Entry, facts: HostFacts, others: list[Other]) -> Found:
+def _mounts(services: Entry, beside: Beside, others: list[Other]) -> Found:
     used = {path for each in others for path in each.mounts if path.startswith("/")}
     for name, entry in services.items():
         for volume in entry.get("volumes") or ():
             source = posixpath.normpath(str(volume.get("source") or "."))
-            if volume.get("type") != "bind" or _in(source, facts.path):
+            if volume.get("type") != "bind" or _own(source, beside.path):
                 continue
-            if any(_in(source, top) or _in(top, source) for top in facts.top):
+            if any(_in(source, top) or _in(top, source) for top in beside.top):
+                relative = "Use a relative path: it means the review app's own directory."
                 yield (
                     f"{name} mounts {source}, which is in or above the base app's DEPLOY_PATH.",
-                    "Use a relative path: it means the review app's own directory.",
+                    relative if beside.path else "Take a volume; `configs` for single files.",
                 )
             elif not volume.get("read_only") and any(_overlap(source, each) for each in used):
+                instead = "a volume or a relative path" if beside.path else "a volume"
                 yield (
                     f"{name} mounts {source}, which containers of other projects have too.",
-                    "Take a volume or a relative path, or mount it with `:ro`.",
+                    f"Take {instead}, or mount it with `:ro`.",
                 )
 
 
 def _overlap(one: str, other: str) -> bool:
     return not one.endswith(".sock") and (_in(one, other) or _in(other, one))
+
+
+def _own(path: str, folder: str) -> bool:
+    """Whether it is in the review app's own directory; it may have none."""
+    return bool(folder) and _in(path, folder)
 
 
 def _in(path: str, folder: str) -> bool:
@@ -151,7 +198,7 @@ def _volumes(volumes: Entry, project: str, path: str) -> Found:
             yield (f"the volume {key} has the `name` {name}.", USE_PROJECT)
         options = entry.get("driver_opts") or {}
         device = str(options.get("device") or "")
-        inside = _in(posixpath.normpath(device), path) or project in device
+        inside = _own(posixpath.normpath(device), path) or project in device
         if device and device != options.get("type") and not inside:
             yield (
                 f"the volume {key} is {device} of the host.",
@@ -162,15 +209,18 @@ def _volumes(volumes: Entry, project: str, path: str) -> Found:
 def _networks(networks: Entry, project: str, others: list[Other]) -> Found:
     for key, each in networks.items():
         entry: Entry = each or {}
-        name = str(entry.get("name") or key)
-        if entry.get("external"):
+        given = str(entry.get("name") or "")
+        name = given or key
+        if entry.get("external") and name == "host":
+            yield (f"the network {key} is the host's own.", "Give it a network of its own.")
+        elif entry.get("external"):
             for other in others:
                 if name in other.networks and is_database(other.image, other.ports):
                     yield (
                         f"on the external network `{name}` there is {other.name}, a database.",
                         "An external network is for the proxy; give the branch its own database.",
                     )
-        elif project not in name:
+        elif given and project not in given:
             yield (f"the network {key} has the `name` {name}.", USE_PROJECT)
         if subnet := re.search(r'"subnet": "([^"]+)"', json.dumps(entry.get("ipam") or {})):
             yield (f"the network {key} has the subnet {subnet[1]}.", "Leave the subnet to Docker.")
@@ -187,13 +237,33 @@ def _exposed(services: Entry, networks: Entry) -> Found:
                 yield (reason, "Leave it on the default network.")
 
 
-def _routes(services: Entry, taken: set[str]) -> Found:
+def routes(labels: Entry) -> Iterator[tuple[str, str]]:
+    """Of labels those that name something that a proxy knows only once: the label, the name."""
+    for label, value in labels.items():
+        if found := ROUTE.match(label):
+            yield label, found[0]
+        elif CADDY.fullmatch(label):
+            yield label, f"{label}={value}"
+
+
+def _routes(services: Entry, taken: Collection[str]) -> Found:
     for name, entry in services.items():
-        for label, value in (entry.get("labels") or {}).items():
-            found = ROUTE.match(label)
-            route = found[0] if found else f"{label}={value}"
+        given = {**(entry.get("labels") or {}), **((entry.get("deploy") or {}).get("labels") or {})}
+        for label, route in routes(given):
             if route in taken:
                 reason = f"the label `{label}` of {name} is another project's too, so the proxy "
                 reason += "would mix them up."
                 remedy = "Name it by ${COMPOSE_PROJECT_NAME}, and its host by ${REVIEW_HOST}."
                 yield (reason, remedy)
+
+
+def _secrets(secrets: Entry, base: Sequence[Other]) -> Found:
+    """The base app's secret may be what lets into its database."""
+    for key, each in secrets.items():
+        name = str((each or {}).get("name") or key)
+        for other in base if (each or {}).get("external") else ():
+            if name in other.secrets:
+                reason = f"the secret `{name}` is external, and {other.name} has it too."
+                remedy = "Give it another `name` by a variable that REVIEW_CONFIG sets."
+                yield (reason, remedy)
+                break

@@ -1,0 +1,104 @@
+"""Review apps on Docker hosts and swarms: what both ask and refuse, and in which words."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ci_deploy.ci.base import CIContext
+from ci_deploy.errors import Problem, Refused
+from ci_deploy.layers.providers.docker import sharing
+from ci_deploy.layers.providers.docker.tree import Tree
+from ci_deploy.run.context import Context
+from ci_deploy.run.review_app import ReviewApp, addresses, guard_addresses
+
+USED = re.compile(r"\$\{?REVIEW_(HOST|URL)\b")
+ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://([^/@]*@)?([^/:?]*)")
+
+
+class Known(NamedTuple):
+    """A review app that is there."""
+
+    name: str
+    deployed: int  # Unix time
+    base: str
+    branch: str
+
+
+def project(app: str) -> str:
+    """The name of its Compose project or stack: that of the app, which may be a domain."""
+    return re.sub(r"[^a-z0-9_-]", "-", app)
+
+
+def url(review: ReviewApp, facts: CIContext) -> str:
+    """Where it answers; empty when neither REVIEW_URL nor REVIEW_DOMAIN says it."""
+    return review.url(facts) or (f"https://{review.host}" if review.host else "")
+
+
+def variables(review: ReviewApp | None, facts: CIContext) -> dict[str, str]:
+    """What the compose files may use; what is not known is not set."""
+    if review is None:
+        return {}
+    found = {"REVIEW_HOST": review.host, "REVIEW_URL": url(review, facts)}
+    return {key: value for key, value in found.items() if value}
+
+
+def unset(tree: Tree, known: Mapping[str, str]) -> Iterator[Problem]:
+    """Without a value a default would count, which is the base app's."""
+    texts = [*tree.texts, *tree.reads.values()]
+    lines = [line for text in texts for line in text.decode(errors="replace").splitlines()]
+    found = (USED.findall(line) for line in lines if not line.lstrip().startswith("#"))
+    used = {f"REVIEW_{name}" for names in found for name in names}
+    for name in sorted(used - set(known)):
+        setting = "REVIEW_DOMAIN" if name == "REVIEW_HOST" else name
+        yield Problem(setting, f"it is not set, and the compose file uses ${{{name}}}.")
+
+
+def guard_base(ctx: Context, data: Mapping[str, Any], theirs: Iterable[Mapping[str, str]]) -> None:
+    """Raises Refused for an address of one of the base app's services. `data`: what the compose
+    files describe; `theirs`: the addresses that those have, of each host."""
+    review = ctx.review
+    assert review is not None, "asked for review apps only"  # noqa: S101
+    wanted, own = addresses({**ctx.app_config, **sharing.variables(data)}), sharing.names(data)
+    doubtful = {k: v for k, v in wanted.items() if _host(v) not in own}
+    hint = "Take it out of APP_CONFIG, REVIEW_CONFIG and the compose file; give it a service there."
+    for base in theirs:
+        guard_addresses(review, base, doubtful, hint)
+
+
+def _host(address: str) -> str:
+    found = ADDRESS.match(address)
+    return found[3] if found else ""
+
+
+def check_limit(review: ReviewApp, there: Sequence[Known], limit: int, where: str) -> None:
+    """Raises Refused when one more would be more than REVIEW_LIMIT."""
+    mine = sorted((e for e in there if e.base == review.base), key=lambda each: each.deployed)
+    if limit <= 0 or len(mine) < limit:
+        return
+    apps = "1 review app" if len(mine) == 1 else f"{len(mine)} review apps"
+    message = f"{review.base} has {apps} on {where} already (REVIEW_LIMIT={limit})."
+    listed = "; ".join(map(_aged, mine[:12]))
+    hint = (
+        f"Remove one, the oldest first: {listed}. `ci-deploy destroy` in its branch, or "
+        "`ci-deploy destroy --stale DAYS --yes`."
+    )
+    raise Refused(message, hint=hint)
+
+
+def _aged(each: Known) -> str:
+    days = int((time.time() - each.deployed) // 86400)
+    age = "today" if days <= 0 else "yesterday" if days == 1 else f"{days} days ago"
+    return f"{each.name} ({f'{each.branch}, ' if each.branch else ''}deployed {age})"
+
+
+def stale(there: Iterable[Known], base: str, days: int) -> list[str]:
+    """Review apps of `base` that were not deployed for `days`, on any host."""
+    last: dict[str, int] = {}
+    for each in there:
+        if each.base == base:
+            last[each.name] = max(each.deployed, last.get(each.name, 0))
+    since = time.time() - days * 86400
+    return [name for name, deployed in last.items() if deployed < since]

@@ -1,0 +1,16 @@
+# shellcheck shell=sh
+# forget STACK FOLDER MARK: its configs and secrets, the mark last: a run that was killed in between is
+# finished by the next.
+ours() {
+    for by in com.ci-deploy.stack com.docker.stack.namespace; do
+        docker "$1" ls --filter "label=$by=$2" --format '{{.Name}}' || echo "(Docker does not answer)"
+    done | sort -u | grep -vxF -- "$3"
+}
+for kind in secret config; do
+    ours "$kind" "$1" "$3" | while read -r each; do docker "$kind" rm "$each" >/dev/null; done
+done
+left=$(for kind in secret config; do ours "$kind" "$1" "$3" | sed "s/^/$kind /"; done)
+[ -z "$left" ] || { echo "left: $left" | tr '\n' ' '; exit 1; }
+docker config rm "$3" >/dev/null 2>&1
+! docker config inspect "$3" >/dev/null 2>&1 || { echo "left: config $3"; exit 1; }
+cd "${2:-$HOME}" && rm -f ".ci-deploy/$1.apply" ".ci-deploy/$1.lock" ".ci-deploy/$1.lock.by"

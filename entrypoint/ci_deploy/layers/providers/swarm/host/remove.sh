@@ -1,0 +1,20 @@
+# shellcheck shell=sh
+# remove STACK FOLDER SECONDS: its services and networks. A `docker stack deploy` of a job that was killed
+# may still go on here: it is waited for, and none begins in the meantime.
+cd "${2:-$HOME}" && mkdir -p .ci-deploy || exit 96
+label=label=com.docker.stack.namespace=$1 until=$(($(date +%s) + $3))
+exec 8>>".ci-deploy/$1.apply"
+flock -w "$3" 8 || { echo "left: a \`docker stack deploy\` of it goes on"; exit 1; }
+left() {
+    docker service ls --filter "$label" --format 'service {{.Name}}' || echo "(Docker does not answer)"
+    docker network ls --filter "$label" --format 'network {{.Name}}' || echo "(Docker does not answer)"
+}
+while [ -n "$(left 2>/dev/null)" ]; do
+    for kind in service network; do
+        docker "$kind" ls -q --filter "$label" 2>/dev/null | while read -r each; do
+            docker "$kind" rm "$each" >/dev/null 2>&1 && echo "removed the $kind $each"
+        done
+    done
+    [ "$(date +%s)" -lt "$until" ] || { echo "left: $(left | tr '\n' ' ')"; exit 1; }
+    sleep 0.3
+done

@@ -1,0 +1,100 @@
+"""What a provider of swarms answers of itself: locks, history, logs, review apps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ci_deploy.errors import Refused
+from ci_deploy.layers.providers.docker.review import check_limit, stale
+from ci_deploy.layers.providers.swarm import records, review
+from ci_deploy.layers.providers.swarm.backups import Databases, unfinished
+from ci_deploy.layers.providers.swarm.judge import live
+from ci_deploy.layers.providers.swarm.manager import Manager
+from ci_deploy.layers.providers.swarm.settings import AboutSwarm
+from ci_deploy.layers.providers.swarm.state import Stack
+from ci_deploy.layers.providers.swarm.switch import Switch
+from ci_deploy.state import Backup, Deployed, Live
+
+
+class OnSwarm(AboutSwarm):
+    """A provider of swarms."""
+
+    unlocks = False
+    name_limit = review.LONGEST
+    manager: Manager
+    stack: Stack
+    switch: Switch
+    databases: Databases
+
+    def _live(self) -> Live:
+        """What runs; nothing is well as long as a restore is unfinished."""
+        found, left = live(self.stack, records.proven(self.stack)), unfinished(self.stack)
+        return found._replace(up=False, detail=f"{found.detail}; {left}") if left else found
+
+    def history(self) -> Sequence[Deployed]:
+        return records.deployments(self.stack)
+
+    def logs(self, service: str, *, lines: int, follow: bool) -> None:
+        self.switch.jobs.logs(self.stack, service, lines=lines, follow=follow)
+
+    def lock_holder(self) -> str:
+        return self.stack.holder or ""
+
+    def unlock(self) -> None:
+        raise Refused(
+            "there is nothing to unlock: the lock ends with the job that holds it.",
+            hint=f"It is held by {self.stack.holder}." if self.stack.holder else "",
+        )
+
+    def inspect(self) -> Mapping[str, str]:
+        stack = self.stack
+        nodes = f"{len(stack.nodes)} nodes, {stack.managers} managers"
+        locked = f", locked: {stack.holder}" if stack.holder else ""
+        return {f"manager {self.manager}": f"Docker {stack.docker}, {nodes}{locked}"}
+
+    @property
+    def check_command(self) -> str:
+        return "ci-deploy status"
+
+    # --- databases ---
+
+    def check_backup(self) -> None:
+        self.databases.chosen(self.stack)
+
+    def backup(self) -> None:
+        self.databases.backup(self.manager.look())
+
+    def backups(self) -> Sequence[Backup]:
+        return [each for each, _ in self.databases.found()]
+
+    def restore(self, name: str) -> None:
+        self.databases.restore(name)
+
+    # --- review apps ---
+
+    @property
+    def exists(self) -> bool:
+        if self.ctx.review:
+            return review.exists(self.stack)
+        return bool(self.stack.ours or records.records(self.stack))
+
+    def is_review_app(self) -> bool:
+        wanted = self.ctx.review
+        assert wanted is not None, "asked for review apps only"  # noqa: S101
+        return review.marked(self.stack, wanted.base)
+
+    def check_room(self) -> None:
+        """Raises Refused when there would be one more than REVIEW_LIMIT."""
+        if self.ctx.review and not self.exists:
+            limit = self.settings.review_limit
+            check_limit(self.ctx.review, self.stack.reviews, limit, "the swarm")
+
+    def adopt(self) -> None:
+        assert self.ctx.review is not None, "asked for review apps only"  # noqa: S101
+        self.switch.store.mark(self.ctx.review)
+
+    def destroy(self) -> None:
+        review.destroy(self.ctx, self.switch)
+
+    def stale_review_apps(self, days: int) -> Sequence[str]:
+        return stale(self.stack.reviews, self.ctx.app, days)

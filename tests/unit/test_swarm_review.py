@@ -1,0 +1,137 @@
+"""Review apps in a swarm: whose they are, and what they must not share with other stacks."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ci_deploy.errors import Refused
+from ci_deploy.layers.providers.swarm.backups import to_stop, unfinished
+from ci_deploy.layers.providers.swarm.review import exists, labelled, marked, neighbours
+from ci_deploy.layers.providers.swarm.state import Kept, Service, Stack, read_stack
+
+NAME = "shop-login"
+
+
+def _service(name: str = "web", image: str = "acme/shop:1", **spec: Any) -> Service:
+    template = {"ContainerSpec": {"Image": image}}
+    return Service(
+        name, name, {"TaskTemplate": template, "Mode": {"Replicated": {"Replicas": 2}}, **spec}
+    )
+
+
+def _config(stack: str, kind: str, at: str, **labels: str) -> str:
+    keys = "stack kind release revision tag at run action outcome pipeline actor uses images"
+    keys += " note client review branch app"
+    known = {"stack": stack, "kind": kind, "at": at, **labels}
+    found = [known.get(key, "") for key in keys.split()]
+    return "\t".join(["config", f"ci-deploy.{stack}.{kind}{at[-3:]}", *found])
+
+
+MARKED = _config(NAME, "review", "2026-11-01T00:00:00Z", review="shop", branch="login", app=NAME)
+RECORD = _config(NAME, "record", "2026-11-20T00:00:00Z", release="1-a")
+
+
+def test_review_apps_of_the_swarm_with_the_time_of_their_last_deploy() -> None:
+    """Its records say it; those of other stacks are not taken for this one's."""
+    stack = read_stack("shop", [MARKED, RECORD, _config("other", "record", "2026-11-30T00:00:00Z")])
+    [found] = stack.reviews
+    assert found == (NAME, 1795132800, "shop", "login")
+    assert stack.kept == []
+    assert len(read_stack(NAME, [MARKED, RECORD]).kept) == 2
+
+
+@pytest.mark.parametrize(
+    ("kept", "labels", "ours"),
+    [
+        ([Kept("m", {"kind": "review", "review": "shop"})], {}, True),
+        (
+            [Kept("m", {"kind": "review", "review": "blog"})],
+            {"com.ci-deploy.review": "shop"},
+            False,
+        ),
+        ([], {"com.ci-deploy.review": "shop"}, True),
+        ([Kept("r", {"kind": "record"})], {}, False),
+    ],
+)
+def test_mark_says_whose_review_app_it_is(kept: Any, labels: Any, ours: bool) -> None:
+    stack = Stack(NAME, kept=kept, services={"web": _service(Labels=labels)})
+    assert exists(stack)
+    assert marked(stack, "shop") is ours
+
+
+def test_network_alone_is_something_and_is_not_ours() -> None:
+    """What somebody else has made under that name."""
+    lines = [f"network {NAME}_default {NAME}", "network proxy ", "network shop_default shop"]
+    stack = read_stack(NAME, lines)
+    assert stack.there["network"] == {f"{NAME}_default", "proxy", "shop_default"}
+    assert exists(stack)
+    assert not marked(stack, "shop")
+    assert not exists(read_stack("blog", lines))
+
+
+def test_all_that_the_engine_makes_has_the_mark() -> None:
+    data = {
+        "services": {"web": {"image": "a", "deploy": {"labels": {"x": "y"}}}, "db": {"image": "b"}},
+        "networks": {"default": {}, "proxy": {"external": True}},
+        "volumes": {"db": {"labels": {"x": "y"}}},
+    }
+    mark = {"com.ci-deploy.review": "shop"}
+    found = labelled(data, "shop")
+    assert found["services"]["web"]["deploy"]["labels"] == {"x": "y", **mark}
+    assert found["services"]["db"]["deploy"]["labels"] == mark
+    assert found["networks"] == {"default": {"labels": mark}, "proxy": {"external": True}}
+    assert found["volumes"] == {"db": {"labels": {"x": "y", **mark}}}
+
+
+def test_neighbours_are_services_with_their_networks_and_secrets_and_containers() -> None:
+    spec = {
+        "Name": "shop_db",
+        "Labels": {"com.docker.stack.namespace": "shop", "traefik.http.routers.shop.rule": "x"},
+        "TaskTemplate": {
+            "ContainerSpec": {
+                "Image": "postgres:17@sha256:0", "Labels": {"caddy": "a.example.com"},
+                "Mounts": [{"Source": "/srv"}], "Secrets": [{"SecretName": "url"}],
+            },
+            "Networks": [{"Target": "abc"}],
+        },
+        "EndpointSpec": {"Ports": [{"TargetPort": 5432, "Protocol": "tcp"}]},
+    }  # fmt: skip
+    lines = ["network abc proxy", f"service {json.dumps(spec)}", "service {", "other a|b|c|d|e|f"]
+    specs: list[Any] = []
+    others, routes = neighbours(lines, specs)
+    assert specs == [spec]
+    assert [each.name for each in others] == ["a", "shop_db"]
+    service = others[1]
+    assert service.project == "shop"
+    assert service.networks == {"proxy"}
+    assert service.mounts == {"/srv"}
+    assert service.secrets == {"url"}
+    assert service.ports == "5432/tcp"
+    assert routes == {("shop", "traefik.http.routers.shop"), ("shop", "caddy=a.example.com")}
+
+
+# --- what a restore stops ---
+
+
+def test_what_runs_beside_the_databases_is_stopped_and_what_an_earlier_restore_has() -> None:
+    """The counts that were are the ones that come back."""
+    zero: Any = {"Mode": {"Replicated": {"Replicas": 0}}}
+    every = [
+        _service(), _service("db", "postgres:17"), _service("cache", "redis:7"),
+        _service("own", "acme/db:1"), _service("job", **zero), _service("old", **zero),
+    ]  # fmt: skip
+    services = {each.name: each for each in every}
+    note = Kept("n", {"kind": "restore", "note": "x-db", "uses": "old=3 web=1 gone=1"})
+    stack = Stack("shop", services=services, kept=[note])
+    assert to_stop(stack, "own") == {"old": 3, "web": 2}
+    assert unfinished(stack) == "the restore of x-db was left unfinished"
+    assert unfinished(Stack("shop")) == ""
+
+
+def test_service_on_every_node_cannot_be_stopped() -> None:
+    services = {"agent": _service("agent", Mode={"Global": {}})}
+    with pytest.raises(Refused, match="agent is on every node"):
+        to_stop(Stack("shop", services=services), "db")
