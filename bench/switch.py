@@ -1,15 +1,18 @@
 """What a client loses while an app is deployed, behind each proxy: one deploy after the other with
 `order: start-first`, with Compose's own order, and by `docker compose up -d --wait` by hand.
 
-    python -m bench.switch [--deploys 20]
+    python -m bench.switch [--deploys 20] [--traefik PATH]
 
-prints its section of docs/performance.md. A deploy takes half a minute.
+prints its section of docs/performance.md. A deploy takes half a minute. Traefik is not one of
+Debian's packages, and cannot be installed by `go install`.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -19,14 +22,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import yaml
+
 from tests.compose.app import App
-from tests.compose.proxies import PROXIES, Seen, client, load, service, snippets
+from tests.compose.proxies import IMAGE, PROXIES, Seen, client, load, service, snippets
 from tests.docker import docker
 from tests.dockerhosts import fleet
+from tests.support import ROOT
 
 CADDY = "2.11.2"  # the oldest that sends a refused POST to another container: newer than Debian's
-CADDY_AT = "/opt/caddy"  # on the host
-NAMES = {"caddy": "Caddy", "nginx": "nginx", "haproxy": "HAProxy"}
+CADDY_AT, TRAEFIK_AT = "/opt/caddy", "/opt/traefik"  # on the host
+NAMES = {"caddy": "Caddy", "nginx": "nginx", "haproxy": "HAProxy", "traefik": "Traefik"}
 DEPLOYS = 20
 APP = """services:
   app:
@@ -67,12 +73,31 @@ def newer_caddy(folder: Path) -> Path | None:
     return folder / "caddy"
 
 
+def with_traefik(compose: str) -> str:
+    """A compose file with the page's service and labels for Traefik, on a port of its own."""
+    page = (ROOT / "docs/zero-downtime.md").read_text(encoding="utf-8").partition("### Traefik")[2]
+    theirs = yaml.safe_load(re.findall(r"```yaml.*?\n(.*?)```", page, re.S)[0])["services"]
+    data = yaml.safe_load(compose)
+    labels = theirs["app"]["labels"]
+    labels["traefik.http.routers.app.rule"] = "PathPrefix(`/`)"
+    data["services"]["app"]["labels"] = labels
+    traefik = theirs["traefik"]
+    traefik.update(image=IMAGE, pull_policy="never", depends_on=["app"], ports=["8090:80"])
+    traefik["command"].insert(0, "traefik")
+    traefik["volumes"].append(f"{TRAEFIK_AT}:/usr/bin/traefik:ro")
+    data["services"]["traefik"] = traefik
+    return json.dumps(data)
+
+
 class Switches:
     """An app behind all proxies at once, each on a port that stays."""
 
-    def __init__(self, app: App, caddy: Path | None) -> None:
-        self.app, self.host = app, app.hosts[0]
+    def __init__(self, app: App, caddy: Path | None, traefik: Path | None) -> None:
+        self.app, self.host, self.traefik = app, app.hosts[0], traefik
+        self.names = [*PROXIES, *(["traefik"] if traefik else [])]
         load(self.host)
+        if traefik:
+            docker("cp", str(traefik), f"{self.host.container}:{TRAEFIK_AT}")
         self.proxies = ""
         for number, name in enumerate(PROXIES):
             self.proxies += service(name).replace('"80"', f'"{8081 + number}:80"')
@@ -100,12 +125,14 @@ class Switches:
     def again_and_again(self, order: str, deploy: Callable[[str], None], times: int) -> Found:
         """One deploy to begin with, and then some that a client sees."""
         compose = APP.format(order=order) + self.proxies
+        if self.traefik:
+            compose = with_traefik(compose)
         self.app.write(compose)
         path = f"{self.app.folder}/file.yml"
         self.host.root("sh", "-c", f"cat >{path} && chmod 644 {path}", stdin=compose)
         deploy("good1")
         seconds = []
-        with client(self.app, *PROXIES) as seen:
+        with client(self.app, *self.names) as seen:
             for number in range(times):
                 started = time.monotonic()
                 deploy(f"good{2 - number % 2}")
@@ -115,7 +142,7 @@ class Switches:
         return Found(times, statistics.median(seconds), seen)
 
 
-def measure(times: int) -> tuple[dict[str, Found], str]:
+def measure(times: int, traefik: Path | None = None) -> tuple[dict[str, Found], str]:
     """What was found by the name of the way, where it is no news that something is lost a quarter
     as often; the version of Caddy, if not Debian's."""
     fewer = max(1, times // 4)
@@ -124,7 +151,7 @@ def measure(times: int) -> tuple[dict[str, Found], str]:
         (folder / "fleet").mkdir()
         caddy = newer_caddy(folder)
         with fleet(folder / "fleet", 1) as (hosts, registry):
-            switches = Switches(App(hosts, registry, folder), caddy)
+            switches = Switches(App(hosts, registry, folder), caddy, traefik)
             run = switches.again_and_again
             found = {
                 "deploy, `order: start-first`": run("start-first", switches.ours, times),
@@ -134,9 +161,10 @@ def measure(times: int) -> tuple[dict[str, Found], str]:
         return found, CADDY if caddy else ""
 
 
-def section(times: int) -> str:
+def section(times: int, traefik: Path | None = None) -> str:
     """What was found, in Markdown."""
-    found, caddy = measure(times)
+    found, caddy = measure(times, traefik)
+    names = {name: NAMES[name] for name in next(iter(found.values())).seen}
     text = f"""## What a client sees of a deploy
 
 Failed of all requests, and in brackets the longest time in which none was answered. Eight
@@ -146,14 +174,14 @@ replicas is deployed again and again. It boots for 5 s and needs 3 s to end its 
 SIGTERM. Without `order: start-first` Compose recreates the proxies too, since they depend on it.
 Caddy is {caddy or "Debian's"}, the others are Debian's.
 
-| | deploys | seconds of one | {" | ".join(NAMES.values())} |
-| --- | --- | --- | {" | ".join("---" for _ in NAMES)} |
+| | deploys | seconds of one | {" | ".join(names.values())} |
+| --- | --- | --- | {" | ".join("---" for _ in names)} |
 """
     for way, (deploys, seconds, seen) in found.items():
         cells = [way, str(deploys), f"{seconds:.0f}"]
         cells += [
             f"{each.gets + each.posts:,} of {each.asked:,} ({each.away:.1f} s)"
-            for each in (seen[name] for name in NAMES)
+            for each in (seen[name] for name in names)
         ]
         text += f"| {' | '.join(cells)} |\n"
     return f"{text}\n"
@@ -163,7 +191,9 @@ def main() -> None:
     """Print what was found."""
     parser = argparse.ArgumentParser(prog="bench.switch", description=__doc__.splitlines()[0])
     parser.add_argument("--deploys", type=int, default=DEPLOYS)
-    print(section(parser.parse_args().deploys))
+    parser.add_argument("--traefik", type=Path, help="a Traefik 3")
+    options = parser.parse_args()
+    print(section(options.deploys, options.traefik))
 
 
 if __name__ == "__main__":
