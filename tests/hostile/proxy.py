@@ -60,6 +60,10 @@ class FaultProxy(Proxy):
         self._effect, self._lasting = Effect.CUT, False
         self._random = random.Random(0)
         self._count = 0
+        self.impostor, self.deceived = (
+            0,
+            0,
+        )  # the port of one that takes the server's place; for whom
 
     def arm(self, step: Step, effect: Effect, *, lasting: bool = False, seed: int = 0) -> None:
         """Let it happen once; with `lasting` no later connection works either."""
@@ -69,9 +73,16 @@ class FaultProxy(Proxy):
 
     def disarm(self) -> None:
         """Pass everything on, and forget the connections so far."""
-        self._step = None
+        self._step, self.impostor = None, 0
         asyncio.run_coroutine_threadsafe(self._drop(), self._loop).result(PATIENCE)
-        self.struck = self._count = self.sent = 0
+        self.struck = self._count = self.sent = self.deceived = 0
+
+    def replace(self, port: int, step: Step | None = None) -> None:
+        """Let somebody else be there: at once, or once the connection was cut at a step."""
+        self.disarm()
+        if step:
+            self.arm(step, Effect.CUT)
+        self.impostor = port
 
     # --- in the loop ---
 
@@ -86,7 +97,11 @@ class FaultProxy(Proxy):
         connection = Connection(self._count)
         if (self.struck and self._lasting) or self._due(connection, True, b"") is not None:
             return await self._refuse(reader, writer)
-        far_reader, far_writer = await asyncio.open_connection(*self._target)
+        target = self._target
+        if self.impostor and (self.struck or self._step is None):
+            target = ("127.0.0.1", self.impostor)
+            self.deceived += 1
+        far_reader, far_writer = await asyncio.open_connection(*target)
         connection.port = far_writer.get_extra_info("sockname")[1]
         pumps = [
             asyncio.ensure_future(self._pump(connection, False, reader, far_writer, writer)),

@@ -33,6 +33,13 @@ class Kind(enum.Enum):
     SINKS = "Secrets: forms that a server prints, into all that a run writes"
     PARSERS = "Damaged texts for parsers"
     OUTPUTS = "Foreign texts in outputs, dotenv, summary and reports"
+    TLS = "Bad, old and broken TLS"
+    HOST_KEYS = "Host keys and certificates, pinned rightly and wrongly"
+    KEYS = "Private keys: types, formats and forms"
+    IMPOSTORS = "Another server in between, at a connection of a run"
+    CONTENTS = "Files of images, in all layers"
+    LOCKED = "Hashes and commits that lock what is built in"
+    STRANGERS = "Connections of deploys, to targets only"
 
 
 def tried(record: Record, kind: Kind, count: int = 1) -> None:

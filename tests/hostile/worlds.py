@@ -11,7 +11,8 @@ from typing import Protocol
 
 from tests.compose.app import App
 from tests.hostile import steps
-from tests.hostile.judge import READS, Case, State, fault, problems
+from tests.hostile.identity import BETWEEN
+from tests.hostile.judge import CODES, LONG, READS, Case, State, fault, problems
 from tests.hostile.proxy import Effect, FaultProxy, Step
 from tests.standins.dokku.server import DokkuStandIn
 from tests.standins.heroku.server import HerokuStandIn
@@ -272,6 +273,27 @@ class Trial:
 
         found = self.attempt(case, act, met=lambda: bool(struck))
         return [f"{each}{'' if struck else ' (not met)'}" for each in found]
+
+    def deceive(self, step: str, port: int) -> tuple[list[str], bool]:
+        """What is wrong with how it took another server in the place of its own, from the first
+        connection on (no step) or from the next one after a cut; whether it has met that."""
+        proxy, said, deceived = self.world.proxy, "", 0
+        when = f"after a cut at {step}" if step else "from the beginning"
+        codes = CODES | {12} if step else frozenset({12})
+        limit = 2 * LONG  # what is judged are words that need all of its questions
+        case = Case(self.command, f"another server {when}", limit, lasting=True, codes=codes)
+
+        def act(words: Sequence[str]) -> Done:
+            nonlocal said, deceived
+            proxy.replace(port, self.world.steps(self.command, self.count)[step] if step else None)
+            done = self.run(*words, DEPLOY_TIMEOUT=f"{limit:.0f}")
+            said, deceived = done.output + done.errors, proxy.deceived
+            return done
+
+        found = self.attempt(case, act, met=lambda: bool(deceived))
+        if deceived and BETWEEN not in said:
+            found.append(f"{case}: it does not say so\n{said}")
+        return found, bool(deceived)
 
     def attempt(
         self, case: Case, act: Callable[[Sequence[str]], Done], met: Callable[[], bool]

@@ -97,18 +97,38 @@ def test_revoked_key_is_refused_as_such(dokku: DokkuStandIn, checkout: Checkout,
     assert "SSH_SERVER_HOSTKEYS=" not in done.output
 
 
+def _certify(dokku: DokkuStandIn, folder: Path, kind: str) -> str:
+    """Give it a certificate for a host key; the authority's public key."""
+    authority = folder / "authority"
+    keygen = ["ssh-keygen", "-q"]
+    subprocess.run([*keygen, "-t", "ed25519", "-N", "", "-f", str(authority)], check=True)
+    public = dokku.sshd_log.parent / f"host_{kind}.pub"
+    sign = [*keygen, "-s", str(authority), "-I", "host", "-h", "-n", dokku.host, str(public)]
+    subprocess.run(sign, check=True)
+    dokku.restart_sshd()
+    return " ".join(authority.with_suffix(".pub").read_text().split()[:2])
+
+
+def test_certificate_of_another_authority_does_not_hide_the_pinned_plain_key(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+) -> None:
+    """Of an RSA key ssh asked for the certificate again, and it was said that what is pinned is
+    what the server shows (faults J6)."""
+    _certify(dokku, tmp_path, "rsa")
+    for kind in ("ed25519", "ecdsa"):
+        (dokku.sshd_log.parent / f"host_{kind}").unlink()
+    dokku.restart_sshd()
+    other = " ".join(_line(dokku, "ecdsa")[1:])
+    pins = f"@cert-authority * {other}\n{dokku.fingerprints['rsa']}"
+    done = _doctor(dokku, checkout, pins)
+    assert done.code == 0, done.output
+
+
 def test_host_certificate_whose_plain_key_is_pinned(
     dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
 ) -> None:
     """By its fingerprint or its line, or by its authority (faults F1)."""
-    authority = tmp_path / "authority"
-    keygen = ["ssh-keygen", "-q"]
-    subprocess.run([*keygen, "-t", "ed25519", "-N", "", "-f", str(authority)], check=True)
-    public = dokku.sshd_log.parent / "host_ed25519.pub"
-    sign = [*keygen, "-s", str(authority), "-I", "host", "-h", "-n", dokku.host, str(public)]
-    subprocess.run(sign, check=True)
-    dokku.restart_sshd()
-    pinned = " ".join(authority.with_suffix(".pub").read_text().split()[:2])
+    pinned = _certify(dokku, tmp_path, "ed25519")
     authority_line = f"@cert-authority * {pinned}"
     for pins in (dokku.fingerprints["ed25519"], dokku.known_hosts, authority_line):
         done = _doctor(dokku, checkout, pins)

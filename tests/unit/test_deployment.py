@@ -372,6 +372,14 @@ def test_what_is_live_cannot_be_known(scene: Scene, error: DeployError, answer: 
     assert report.live_revision == ""
 
 
+def test_another_host_key_at_the_last_question_is_told(scene: Scene) -> None:
+    """It was said that the connection was lost, as if nobody were there (faults J6)."""
+    said = Unauthorized("web shows another host key. Somebody may be in between.")
+    report = scene.fail("deploy", Unreachable("lost."), said)
+    assert report.exit_code == 21
+    assert report.warnings == [f"what is live cannot be asked: {said}"]
+
+
 def test_deploy_that_still_goes_on_there_is_unknown_and_not_failed(scene: Scene) -> None:
     """The deadline has passed here, but the server goes on building."""
     busy = Live(OLD, up=True, busy=True)

@@ -101,6 +101,13 @@ def test_wrong_lines_are_named_by_number(text: str, number: int) -> None:
         host_keys(text)
 
 
+@pytest.mark.parametrize("marker", ["@revoke", "@Revoked", "@cert-authorities", "@"])
+def test_marker_that_ssh_does_not_know_is_refused(marker: str) -> None:
+    """It overlooks such a line: what was to be revoked would be let in (faults J6)."""
+    with pytest.raises(ValueError, match=f"line 2: {marker} is no marker; there are @revoked"):
+        host_keys(f"{PIN}\n{marker} * ssh-ed25519 {ED25519}")
+
+
 @pytest.mark.parametrize("text", ["# only a comment", "\\n"])
 def test_nothing_in_it_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="neither a known_hosts line nor a SHA256 fingerprint"):

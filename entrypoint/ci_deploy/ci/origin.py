@@ -11,6 +11,7 @@ SAFE = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
     "protocol.ext.allow": "never",
+    "http.sslVersion": "tlsv1.2",  # or newer: GnuTLS, Debian's, would take 1.0 as well
     "gc.auto": "0",
     "maintenance.auto": "false",
     "advice.detachedHead": "false",

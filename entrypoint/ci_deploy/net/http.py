@@ -20,6 +20,7 @@ from urllib3.exceptions import HTTPError as UrllibError
 
 from ci_deploy import __version__
 from ci_deploy.errors import DeployError, Unreachable
+from ci_deploy.net import tls
 from ci_deploy.net.streaming import as_it_comes
 from ci_deploy.process.cancellation import Cancellation
 from ci_deploy.process.change_log import ChangeLog
@@ -253,7 +254,7 @@ def _host(url: str) -> str:
 def _reason(error: Exception) -> str:
     """Words for an exception whose own text holds the URL."""
     reasons = (
-        (requests.exceptions.SSLError, "its TLS certificate is not trusted"),
+        (requests.exceptions.SSLError, tls.reason(error)),
         (requests.exceptions.ProxyError, "the proxy refused"),
         (requests.exceptions.ConnectTimeout, "no connection in time"),
         (requests.exceptions.Timeout, "no answer in time"),

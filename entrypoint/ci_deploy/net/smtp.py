@@ -10,6 +10,7 @@ from collections.abc import Callable
 from email.message import EmailMessage
 
 from ci_deploy.errors import DeployError, DeployFailed, Unauthorized, Unreachable
+from ci_deploy.net import tls
 from ci_deploy.net.mail_server import MailServer
 from ci_deploy.net.retry import retry
 
@@ -50,8 +51,7 @@ def _send(server: MailServer, message: EmailMessage, context: ssl.SSLContext) ->
         kind: type[DeployError] = Unreachable if 400 <= error.smtp_code < 500 else DeployFailed
         raise kind(f"{server} refuses the mail: {_words(error)}") from None
     except ssl.SSLCertVerificationError as error:
-        message_ = f"{server}: its TLS certificate is not trusted ({error.verify_message})."
-        raise DeployFailed(message_) from None
+        raise DeployFailed(f"{server}: {tls.reason(error)}.") from None
     except (OSError, smtplib.SMTPException) as error:
         raise Unreachable(f"{server} cannot be reached: {_reason(error)}.") from None
     if refused:
@@ -101,7 +101,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, socket.gaierror):
         return "the name does not resolve"
     if isinstance(error, ssl.SSLError):
-        return "it does not speak TLS like this (smtp:// is for STARTTLS, smtps:// for TLS)"
+        wrong = "WRONG_VERSION_NUMBER" in str(error)
+        return tls.reason(error) + wrong * " like this (smtp:// is for STARTTLS, smtps:// for TLS)"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error).rstrip(".").lower() or type(error).__name__

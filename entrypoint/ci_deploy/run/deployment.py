@@ -224,14 +224,15 @@ class Deployment:
             with self.ctx.cancellation.reserve(Phases.RESTORE):
                 return self.ctx.provider.live()
         except Exception as error:  # noqa: BLE001 - not knowing is an answer here
-            self.ctx.console.debug(f"what is live cannot be asked: {error}")
+            console = self.ctx.console
+            say = console.warning if isinstance(error, Unauthorized) else console.debug
+            say(f"what is live cannot be asked: {error}")
             return None
 
     def _is_new(self, live: Live) -> bool:
         """Whether what is live is what this run has brought: it was not there before, or was
         deployed again and verified."""
-        before = self.ctx.before.revision if self.ctx.before else ""
-        brought = live.revision != before or self.ctx.live is not None
+        brought = live.revision != self.report.previous_revision or self.ctx.live is not None
         return live.revision == self.ctx.revision != "" and brought
 
     def _note_live(self, live: Live) -> None:
@@ -241,8 +242,6 @@ class Deployment:
         wanted = ctx.review.url(ctx.facts) if ctx.review else ""
         report.url = ctx.url = wanted or live.url or ctx.url
         report.previous_revision = ctx.before.revision if ctx.before else ""
-
-    # --- telling ---
 
     def _outcome(self, event: Event) -> list[tuple[Handler, Exception]]:
         self.ctx.event = event

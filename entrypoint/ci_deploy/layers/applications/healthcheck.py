@@ -108,6 +108,8 @@ def _remedy(answer: str) -> str:
         return "It asks for a login: set HEALTHCHECK_URL to a path that is open to everybody."
     if answer.startswith("404"):
         return "The app has no such path (HEALTHCHECK_URL), or does not serve this host name."
+    if "expired" in answer:
+        return "Renew its certificate."
     if "certificate" in answer:
         return (
             "Set CA_BUNDLE for an authority of your own; a new domain may have no certificate yet."

@@ -71,6 +71,9 @@ def _fingerprints(words: Sequence[str]) -> tuple[str, ...]:
 
 def _known_hosts_line(words: list[str], number: int) -> str:
     marker = [words.pop(0)] if words[0].startswith("@") else []
+    if marker and marker[0] not in {REVOKED, AUTHORITY}:  # ssh would overlook the whole line
+        message = f"line {number}: {marker[0]} is no marker; there are {REVOKED} and {AUTHORITY}."
+        raise ValueError(message)
     if len(words) > 1 and _is_key_of(words[0], words[1]):
         words.insert(0, "*")  # a bare public key pins every host, that is: ours
     if len(words) < 3 or not _is_key_of(words[1], words[2]):
@@ -116,7 +119,9 @@ class Offer(NamedTuple):
     @property
     def algorithms(self) -> tuple[str, ...]:
         """What ssh calls this type when it negotiates."""
-        return ("rsa-sha2-*", "ssh-rsa") if self.kind == "ssh-rsa" else (self.kind,)
+        if self.kind.startswith("ssh-rsa"):
+            return (f"rsa-sha2-*{self.kind.removeprefix('ssh-rsa')}", self.kind)
+        return (self.kind,)
 
 
 class WrongHostKey(Unauthorized):

@@ -8,6 +8,10 @@ from ci_deploy.errors import DeployError, DeployFailed, Unauthorized, Unreachabl
 from ci_deploy.process.program import Result
 
 SCOPES = "project:releases and org:read, or make it an organization token (scope org:ci)"
+# What curl puts around OpenSSL's reason, differing by version.
+CERTIFICATE = re.compile(
+    r"^(SSL certificate OpenSSL verify result|SSL certificate problem|SSL): | \(\d+\)$"
+)
 UNREACHABLE = {6, 7, 16, 18, 28, 35, 52, 55, 56, 92}  # curl's codes for what may be otherwise soon
 
 
@@ -43,6 +47,9 @@ def failure(result: Result, what: str) -> DeployError:
         return refusal(int(found[2]), found[1].strip(), what)
     if re.search(r"error: \w+ not found", text):
         return refusal(404, "", what)
+    if found := re.search(r"\[60\] [^(\n]*(?:\((.*)\))?", text):
+        reason = f" ({CERTIFICATE.sub('', found[1])})" if found[1] else ""
+        return DeployFailed(f"cannot {what}: Sentry's TLS certificate is not trusted{reason}.")
     if found := re.search(r"\[(\d+)\] ([^(\n]+)", text):
         words = f"cannot {what}: {found[2].strip()}."
         return Unreachable(words) if int(found[1]) in UNREACHABLE else DeployFailed(words)
