@@ -2,7 +2,8 @@
 # Put the runners and clients that the tests call into .tools/bin of the repository, in pinned
 # versions: gitlab-ci-local (with a Node of its own), act, actionlint, Compose v2, the Heroku CLI.
 # Nothing else is touched, except that Debian gives what has to be on the machine: rsync for
-# gitlab-ci-local, Ruby to run the line that quiets Sidekiq, OpenSSH's server for the stand-ins.
+# gitlab-ci-local, Ruby to run the line that quiets Sidekiq, OpenSSH's server for the stand-ins,
+# strace to see whom a deploy speaks to.
 set -eu
 cd "$(dirname "$0")"
 # shellcheck source=/dev/null
@@ -23,6 +24,7 @@ skip() {
 command -v rsync >/dev/null || packages rsync
 PATH=$PATH:/usr/sbin:/usr/local/sbin command -v sshd >/dev/null || packages openssh-server
 command -v ruby >/dev/null || packages ruby
+command -v strace >/dev/null || packages strace
 
 # The copied lock file is the mark of a finished installation, so it is copied last.
 if cmp -s "$here/npm/package-lock.json" npm/installed.json; then
