@@ -208,7 +208,7 @@ def test_backup_is_made_before_anything_changes_and_only_with_new_migrations(
     shop.app.migration("20260101_prices")
     done = shop.deploy(BACKUP_BEFORE_MIGRATE="true")
     assert done.code == 0, done.output
-    order = ["export the postgres service shop-db", "→ push", "run the migrations"]
+    order = ["export the postgres service shop-db", "→ push", "→ run the migrations"]
     assert sorted(order, key=done.output.index) == order
     assert (shop.app.path / "deploy-backup-shop-db.dump").stat().st_size
     assert shop.app.calls == [MIGRATE]
