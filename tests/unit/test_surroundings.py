@@ -51,7 +51,7 @@ requires-python = ">=3.12"
 [[package]]
 name = "redis"
 version = "5.2.1"
-source = { registry = "https://pypi.org/simple" }
+source = { registry = "https://packages.example.com/simple" }
 
 [[package]]
 name = "sqlalchemy"

@@ -217,8 +217,8 @@ class Assembly:
         for variable, name in self.source.misspelt(every_setting(self.classes)):
             self.console.warning(f"the variable {variable} looks like {name}, which is not set.")
         for each in every_setting(chosen):
-            if (other := self.source.elsewhere(each.name)) and not self.source.peek(each):
-                self.console.warning(f"{other} is set, but this image reads {each.name}.")
+            if (words := self.source.elsewhere(each.name)) and not self.source.peek(each):
+                self.console.warning(words)
 
     # --- making ---
 

@@ -86,25 +86,24 @@ class Source:
         return next(iter(difflib.get_close_matches(name, given, n=1, cutoff=cutoff)), "")
 
     def elsewhere(self, name: str) -> str:
-        """A variable that another tool's pipeline reads where this image reads `name`."""
+        """That a variable is set which another tool's pipeline reads where this image reads `name`,
+        as a sentence; empty for none."""
         given = (each for each in OTHERS.get(name, ()) if self.environ.get(each, "").strip())
-        return next(given, "")
+        return next((f"{other} is set, but this image reads {name}." for other in given), "")
 
     def meant(self, name: str) -> str:
         """Which variable may hold what `name` does not, as a sentence; empty for none."""
         if near := self.looks_like(name):
             return f"There is a variable {near}: is it misspelt?"
-        other = self.elsewhere(name)
-        return f"{other} is set, but this image reads {name}." if other else ""
+        return self.elsewhere(name)
 
     def advised(self, problem: Problem) -> Problem:
         """A problem of a setting that nobody gave, with the variable that may hold its value."""
         name = problem.setting.removeprefix("input `").rstrip("`").upper().replace("-", "_")
-        if problem.origin or self.text(name) or not (other := self.elsewhere(name)):
+        words = self.elsewhere(name)
+        if problem.origin or self.text(name) or words in problem.remedy:
             return problem
-        words = f"{other} is set, but this image reads {name}."
-        known = words in problem.remedy
-        return problem if known else problem._replace(remedy=f"{problem.remedy} {words}".strip())
+        return problem._replace(remedy=f"{problem.remedy} {words}".strip())
 
     def misspelt(self, known: Iterable[Setting]) -> Iterable[tuple[str, str]]:
         """Variables that look like a misspelt setting which is not set: (variable, setting)."""

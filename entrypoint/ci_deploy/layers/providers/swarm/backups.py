@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-
 from ci_deploy.errors import (
     DeployError,
     DeployFailed,
@@ -22,12 +20,11 @@ from ci_deploy.layers.providers.docker.backups import (
     servers,
 )
 from ci_deploy.layers.providers.docker.sharing import is_database
-from ci_deploy.layers.providers.swarm import records
 from ci_deploy.layers.providers.swarm.manager import Manager
 from ci_deploy.layers.providers.swarm.rollout import Rollout, failure
 from ci_deploy.layers.providers.swarm.settings import SwarmSettings
 from ci_deploy.layers.providers.swarm.state import GOING, RESTORE, Kept, Stack
-from ci_deploy.layers.providers.swarm.switch import Switch
+from ci_deploy.layers.providers.swarm.store import Store
 from ci_deploy.run.context import Context
 from ci_deploy.state import Backup
 
@@ -37,9 +34,9 @@ STOPPING = 120.0  # seconds
 class Databases:
     """Dumps of the databases of a stack."""
 
-    def __init__(self, ctx: Context, switch: Switch, wanted: SwarmSettings) -> None:
-        self.ctx, self.switch, self.settings = ctx, switch, wanted
-        self.manager = switch.manager
+    def __init__(self, ctx: Context, manager: Manager, settings: SwarmSettings) -> None:
+        self.ctx, self.manager, self.settings = ctx, manager, settings
+        self.store = Store(manager)
         self._nodes: dict[str, Manager] = {}  # id of a node → how it is asked
 
     # --- where ---
@@ -74,7 +71,7 @@ class Databases:
             if any(each.server == server for each in self._nodes.values()):
                 continue
             try:
-                node = self.manager if server == self.manager.server else self.manager.at(server)
+                node = self.manager.at(server)
                 said = node.read(["node"], []).text
             except DeployError as error:
                 self.ctx.console.warning(f"{server} cannot be asked: {error.message}")
@@ -119,7 +116,7 @@ class Databases:
         every, app = self.found(), self.ctx.app
         wanted = need(name, [each for each, _ in every], app)
         at = next(node for each, node in every if each is wanted)
-        with self.switch.alone(f"restore of {name}"):
+        with self.manager.alone(f"restore of {name}"):
             stack = self.manager.look()
             if going := [each.name for each in stack.services.values() if each.update in GOING]:
                 message = f"an update of {', '.join(going)} goes on: wait for its end first."
@@ -147,10 +144,7 @@ class Databases:
         if self.ctx.planning:
             node.change([DATABASES.stem, "database"], ["-", "restore", name], what)
             return
-        old = [each.name for each in stack.kept if each.label("kind") == RESTORE]
-        self._note(name, service, stopped)
-        if old:
-            self.manager.change(["tidy"], [f"config:{each}" for each in old], "")
+        self.store.restoring([each.name for each in _restores(stack)], name, service, stopped)
         self._scale(dict.fromkeys(stopped, 0), f"stop {', '.join(stopped)} of {stack.name}")
         try:
             done = node.change(
@@ -169,22 +163,9 @@ class Databases:
             raise not_restored(name, said, DeployFailed)
         self._scale(stopped, f"start {', '.join(stopped)} of {stack.name}")
         self._verify(stopped)
-        gone = [e.name for e in self.manager.look().kept if e.label("kind") == RESTORE]
-        self.manager.change(["tidy"], [f"config:{each}" for each in gone], "")
+        self.store.drop([each.name for each in _restores(self.manager.look())])
         if done.exit_code:
             raise not_restored(name, said, DeployFailed)
-
-    def _note(self, name: str, service: str, stopped: dict[str, int]) -> None:
-        """What was begun, and what has to start again, is written down before."""
-        stack = self.manager.stack
-        uses = " ".join(f"{each}={count}" for each, count in stopped.items())
-        labels = {"stack": stack, "kind": RESTORE, "note": name, "action": service, "uses": uses}
-        lines = records.label_lines(labels)
-        config = f"ci-deploy.{stack[:24]}.restoring-{secrets.token_hex(4)}"
-        result = self.manager.change(["create"], ["config", config, *lines], "", b"-")
-        if result.exit_code:
-            message = f"it cannot be noted in the swarm: {' '.join(result.lines)}"
-            raise DeployFailed(message, lines=result.lines)
 
     def _scale(self, counts: dict[str, int], what: str) -> None:
         """Waited for: `docker service scale` returns when the engine has done it."""
@@ -206,8 +187,12 @@ class Databases:
                 raise error
 
 
+def _restores(stack: Stack) -> list[Kept]:
+    return [each for each in stack.kept if each.label("kind") == RESTORE]
+
+
 def _pending(stack: Stack) -> Kept | None:
-    return next((each for each in stack.kept if each.label("kind") == RESTORE), None)
+    return next(iter(_restores(stack)), None)
 
 
 def unfinished(stack: Stack) -> str:
@@ -220,10 +205,9 @@ def to_stop(stack: Stack, database: str) -> dict[str, int]:
     """What runs beside the databases, and how many of each; also what an earlier one has stopped.
     Raises Refused for what cannot be stopped."""
     known: dict[str, int] = {}
-    for each in stack.kept:
-        if each.label("kind") == RESTORE:
-            pairs = (word.rpartition("=") for word in each.label("uses").split())
-            known |= {name: int(count) for name, _, count in pairs if name in stack.services}
+    for each in _restores(stack):
+        pairs = (word.rpartition("=") for word in each.label("uses").split())
+        known |= {name: int(count) for name, _, count in pairs if name in stack.services}
     others = [e for e in stack.services.values() if e.name != database and not is_database(e.image)]
     if whole := [each.name for each in others if each.replicas is None]:
         message = f"{', '.join(whole)} is on every node (`mode: global`), and cannot be stopped."

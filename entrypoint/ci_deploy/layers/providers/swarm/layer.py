@@ -59,9 +59,8 @@ class Swarm(OnSwarm):
         self.wanted_release = Wanted()
         self.release: Release | None = None
         self.source: Source | None = None  # what `promote` brings
-        self.switch = Switch(ctx, self.manager, self.login, settings)
-        self.databases = Databases(ctx, self.switch, settings)
-        self.switch.finish = self.databases.finish
+        self.databases = Databases(ctx, self.manager, settings)
+        self.switch = Switch(ctx, self.manager, self.login, settings, self.databases.finish)
         self._target: Kept | None = None
         self._tasks: Sequence[Task] | None = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import copy
 from functools import cache
 from pathlib import Path
@@ -36,7 +36,8 @@ from ci_deploy.process.program import Change, Command, Result
 from ci_deploy.run.context import Context
 
 OLDEST = 20  # the first Docker that knows jobs
-BY_STACK = {"remove", "forget", "volumes"}  # scripts that take the stack, and then the folder
+# Scripts that take the folder and the stack before their own words.
+PLACED = {"look", "read", "lock", "database", "remove", "forget", "volumes"}
 NO_FOLDER, REFUSED = 96, 77  # exit codes of the scripts
 TIMEOUT = 300.0  # seconds for a change that the engine only takes note of
 
@@ -77,8 +78,10 @@ class Manager:
         return self._stack()
 
     def at(self, server: Server) -> Manager:
-        """Another node of SERVER_HOST, which need not be a manager, to be asked and told. Raises
+        """A node of SERVER_HOST, which need not be a manager, to be asked and told. Raises
         Unreachable, Unauthorized."""
+        if server == self.server:
+            return self
         found = copy(self)
         found.server = server
         self._ssh.ready(server)
@@ -160,9 +163,7 @@ class Manager:
     def _command(
         self, names: Sequence[str], words: Sequence[str], stdin: bytes | int | Path = b""
     ) -> Command:
-        first = {"look", "read", "lock", "database"}
-        placed = [self._path, self.stack] if names[-1] in first else []
-        placed = [self.stack, self._path] if names[-1] in BY_STACK else placed
+        placed = [self._path, self.stack] if names[-1] in PLACED else []
         argv = ["sh", "-c", script(*names), "ci-deploy", *placed, *words]
         if names[-1] == "client":  # bash can speak TCP by itself
             argv[2:3] = ['exec "$(command -v bash || command -v sh)" -c "$1"']
@@ -219,6 +220,16 @@ class Manager:
         registry = login.host or "Docker Hub"
         message = f"{registry} refuses the user {login.user} on {self}: {said}"
         return Unauthorized(message, hint="Check DOCKER_USER and DOCKER_PASS.")
+
+    @contextmanager
+    def alone(self, what: str) -> Iterator[None]:
+        """Nobody else changes the stack meanwhile. Raises Locked."""
+        facts, settings = self._ctx.facts, self._ctx.settings
+        by = facts.job_url or facts.actor
+        who = f"{what}{f' by {by}' if by else ''}"
+        planning = self._ctx.planning
+        with nullcontext() if planning else self.lock(settings.lock_timeout, who):
+            yield
 
     @contextmanager
     def lock(self, seconds: int, who: str) -> Iterator[None]:

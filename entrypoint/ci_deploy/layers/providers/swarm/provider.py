@@ -94,7 +94,7 @@ class OnSwarm(AboutSwarm):
         self.switch.store.mark(self.ctx.review)
 
     def destroy(self) -> None:
-        review.destroy(self.ctx, self.switch)
+        review.destroy(self.ctx, self.manager)
 
     def stale_review_apps(self, days: int) -> Sequence[str]:
         return stale(self.stack.reviews, self.ctx.app, days)

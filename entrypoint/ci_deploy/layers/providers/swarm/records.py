@@ -26,22 +26,23 @@ class Run(NamedTuple):
 
     def record(self, outcome: str, **more: str) -> tuple[str, list[str]]:
         """The name and labels of the config that records this `outcome`; `more` are labels too."""
-        labels = {**self.facts, "outcome": outcome, "at": _now(), "run": self.name, **more}
+        labels = {**self.facts, "outcome": outcome, "at": now(), "run": self.name, **more}
         name = self.name if outcome == STARTED else f"{self.name}.end"
         return name, [f"{OURS}{key}={value}" for key, value in labels.items() if value]
 
 
 def begin(stack: str, action: str, facts: Mapping[str, str], release: str) -> Run:
     """A run that begins now."""
-    now = datetime.now(UTC)
-    stamp = f"{now:%Y%m%dT%H%M%S}{now.microsecond // 1000:03}{secrets.token_hex(1)}"
+    began = datetime.now(UTC)
+    stamp = f"{began:%Y%m%dT%H%M%S}{began.microsecond // 1000:03}{secrets.token_hex(1)}"
     keys = ("revision", "tag", "pipeline", "actor")
     known = {key: facts[key] for key in keys if facts.get(key)}
     more = {"stack": stack, "kind": "record", "action": action, "release": release}
     return Run(f"ci-deploy.{stack[:24]}.{stamp}", {**known, **more})
 
 
-def _now() -> str:
+def now() -> str:
+    """The time as records have it."""
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 

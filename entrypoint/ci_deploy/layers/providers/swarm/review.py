@@ -14,7 +14,7 @@ from ci_deploy.layers.providers.docker.tree import Tree
 from ci_deploy.layers.providers.swarm.manager import Manager
 from ci_deploy.layers.providers.swarm.state import MARK, REVIEW, Stack
 from ci_deploy.layers.providers.swarm.store import mark_name
-from ci_deploy.layers.providers.swarm.switch import Switch
+from ci_deploy.net.ssh.server import Server
 from ci_deploy.process.program import Result
 from ci_deploy.run.context import Context
 from ci_deploy.run.review_app import ReviewApp, addresses
@@ -156,10 +156,10 @@ def warn_of_volumes(ctx: Context, manager: Manager, stack: Stack, data: Mapping[
 # --- the end ---
 
 
-def destroy(ctx: Context, switch: Switch) -> None:
+def destroy(ctx: Context, manager: Manager) -> None:
     """Remove all of it from the swarm, and its volumes from the nodes of SERVER_HOST, each of which
     looks whether anything is left. Raises Locked, DeployFailed."""
-    review, manager = ctx.review, switch.manager
+    review = ctx.review
     assert review is not None, "asked for review apps only"  # noqa: S101
     stack = manager.look()
     if not exists(stack):
@@ -168,19 +168,16 @@ def destroy(ctx: Context, switch: Switch) -> None:
     where = ", ".join(map(str, manager.all))
     parts = "services, networks, configs, secrets"
     what = f"remove {review.name} from the swarm: {parts}; its volumes on {where}"
-    with switch.alone(f"removal of {review.name}"):
+    with manager.alone(f"removal of {review.name}"):
         done = manager.change(
             ["remove"], [str(REMOVING)], what, quiet=False, timeout=3.0 * REMOVING
         )
         if done.planned:
             return
         _need(review.name, manager, done)
-        seen = [_volumes(review.name, manager, number) for number in range(len(manager.all))]
-        _need(
-            review.name,
-            manager,
-            manager.change(["forget"], [mark_name(stack.name)], "", quiet=False),
-        )
+        seen = [_volumes(review.name, manager, server) for server in manager.all]
+        done = manager.change(["forget"], [mark_name(stack.name)], "", quiet=False)
+        _need(review.name, manager, done)
     ctx.console.indent(f"nothing of {review.name} is left in the swarm, no volume of it on {where}")
     if unseen := sorted(name for number, name in stack.nodes.items() if number not in seen):
         ctx.console.warning(
@@ -189,11 +186,10 @@ def destroy(ctx: Context, switch: Switch) -> None:
         )
 
 
-def _volumes(name: str, manager: Manager, number: int) -> str:
+def _volumes(name: str, manager: Manager, server: Server) -> str:
     """Remove them on one of SERVER_HOST; the id of that node."""
-    server = manager.all[number]
     try:
-        node = manager if server == manager.server else manager.at(server)
+        node = manager.at(server)
         done = node.change(["volumes"], [str(REMOVING)], "", quiet=False, timeout=600.0)
     except DeployError as error:
         message = f"{name} is removed but for its volumes on {server}: {error.message}"

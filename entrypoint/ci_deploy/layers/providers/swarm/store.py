@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from ci_deploy.errors import DeployFailed
@@ -17,7 +16,7 @@ from ci_deploy.layers.providers.swarm import records
 from ci_deploy.layers.providers.swarm.contents import Content
 from ci_deploy.layers.providers.swarm.manager import Manager
 from ci_deploy.layers.providers.swarm.reading import as_bytes
-from ci_deploy.layers.providers.swarm.state import MARK, Kept, Stack
+from ci_deploy.layers.providers.swarm.state import MARK, RESTORE, Kept, Stack
 from ci_deploy.run.review_app import ReviewApp
 from ci_deploy.settings.lines import from_json
 
@@ -68,8 +67,8 @@ class Store:
 
     def mark(self, review: ReviewApp) -> None:
         """Make the stack a review app: before anything else of it is there. Raises DeployFailed."""
-        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        labels = {"stack": self.manager.stack, "kind": MARK, "review": review.base, "at": now}
+        at = records.now()
+        labels = {"stack": self.manager.stack, "kind": MARK, "review": review.base, "at": at}
         labels |= {"branch": review.branch, "app": review.name}
         given = records.label_lines({key: value for key, value in labels.items() if value})
         what = f"mark {review.name} in the swarm as a review app of {review.base}"
@@ -82,8 +81,23 @@ class Store:
             name = f"ci-deploy.{stack[:24]}.note-{secrets.token_hex(4)}"
             labels = records.label_lines({"stack": stack, "kind": "note", "note": text})
             self._make("config", name, labels, b"-", what)
-        if old:
-            self.manager.change(["tidy"], [f"config:{each}" for each in old], "" if text else what)
+        self.drop(old, "" if text else what)
+
+    def restoring(
+        self, old: Sequence[str], name: str, service: str, stopped: Mapping[str, int]
+    ) -> None:
+        """Write down, in place of the old ones, that a dump is brought back, and what has to start
+        again. Raises DeployFailed."""
+        stack, uses = self.manager.stack, " ".join(f"{key}={stopped[key]}" for key in stopped)
+        labels = {"stack": stack, "kind": RESTORE, "note": name, "action": service, "uses": uses}
+        config = f"ci-deploy.{stack[:24]}.restoring-{secrets.token_hex(4)}"
+        self._make("config", config, records.label_lines(labels), b"-", "")
+        self.drop(old)
+
+    def drop(self, configs: Sequence[str], what: str = "") -> None:
+        """Remove configs of ours."""
+        if configs:
+            self.manager.change(["tidy"], [f"config:{each}" for each in configs], what)
 
     def _make(self, kind: str, name: str, labels: Sequence[str], data: bytes, what: str) -> None:
         result = self.manager.change(["create"], [kind, name, *labels], what, data)

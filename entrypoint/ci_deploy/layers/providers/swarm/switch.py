@@ -32,17 +32,22 @@ from ci_deploy.state import Live
 
 
 class Switch:
-    """The changes that one run makes to a swarm."""
+    """The changes that one run makes to a swarm. `finish` ends what a killed run has left."""
 
     def __init__(
-        self, ctx: Context, manager: Manager, login: Login, settings: SwarmSettings
+        self,
+        ctx: Context,
+        manager: Manager,
+        login: Login,
+        settings: SwarmSettings,
+        finish: Callable[[Stack], Stack],
     ) -> None:
         self.ctx, self.manager, self.login, self.settings = ctx, manager, login, settings
+        self.finish = finish
         self.file: Mapping[str, Any] | None = None  # of the release that this run has brought
         self._run: records.Run | None = None  # as long as its end is not known
         self._before: tuple[str, bytes] | None = None  # what a cancel goes back to: its stack file
         self._handed_over = False  # the engine has been told
-        self.finish: Callable[[Stack], Stack] = lambda stack: stack  # what a killed run has left
         self.store = Store(manager)
         self.jobs = Jobs(ctx, manager, login, settings)
 
@@ -53,7 +58,7 @@ class Switch:
     ) -> None:
         """Bring it, and verify it. Raises the DeployErrors of its end."""
         run = records.begin(stack.name, "deploy", release.facts, release.id)
-        with self.alone(f"deploy of {release.id}"):
+        with self.manager.alone(f"deploy of {release.id}"):
             stack = self.finish(self.manager.look())
             gone = [each.name for each in stack.ours if each.name not in data["services"]]
             self._explain(stack, gone)
@@ -73,7 +78,7 @@ class Switch:
         release, revision = target.label("release"), target.label("revision")
         facts = {**deployment_facts(self.ctx), "revision": revision, "tag": target.label("tag")}
         run = records.begin(stack.name, "rollback", facts, release)
-        with self.alone(f"rollback to {release}"):
+        with self.manager.alone(f"rollback to {release}"):
             stack = self.finish(self.manager.look())
             data = self.store.data(target)
             gone = [each.name for each in stack.ours if each.name not in data["services"]]
@@ -90,16 +95,6 @@ class Switch:
             self.ctx.console.warning("ON_CANCEL=rollback: there is no release to go back to yet.")
         else:
             self._before = (before.label("release"), as_bytes(self.store.data(before)))
-
-    @contextmanager
-    def alone(self, what: str) -> Iterator[None]:
-        """Nobody else changes the stack meanwhile. Raises Locked."""
-        facts, settings = self.ctx.facts, self.ctx.settings
-        by = facts.job_url or facts.actor
-        who = f"{what}{f' by {by}' if by else ''}"
-        planning = self.ctx.planning
-        with nullcontext() if planning else self.manager.lock(settings.lock_timeout, who):
-            yield
 
     @contextmanager
     def _recorded(self, run: records.Run, data: Mapping[str, Any]) -> Iterator[None]:

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# forget STACK FOLDER MARK: its configs and secrets, the mark last: a run that was killed in between is
+# forget FOLDER STACK MARK: its configs and secrets, the mark last: a run that was killed in between is
 # finished by the next.
 ours() {
     for by in com.ci-deploy.stack com.docker.stack.namespace; do
@@ -7,10 +7,10 @@ ours() {
     done | sort -u | grep -vxF -- "$3"
 }
 for kind in secret config; do
-    ours "$kind" "$1" "$3" | while read -r each; do docker "$kind" rm "$each" >/dev/null; done
+    ours "$kind" "$2" "$3" | while read -r each; do docker "$kind" rm "$each" >/dev/null; done
 done
-left=$(for kind in secret config; do ours "$kind" "$1" "$3" | sed "s/^/$kind /"; done)
+left=$(for kind in secret config; do ours "$kind" "$2" "$3" | sed "s/^/$kind /"; done)
 [ -z "$left" ] || { echo "left: $left" | tr '\n' ' '; exit 1; }
 docker config rm "$3" >/dev/null 2>&1
 ! docker config inspect "$3" >/dev/null 2>&1 || { echo "left: config $3"; exit 1; }
-cd "${2:-$HOME}" && rm -f ".ci-deploy/$1.apply" ".ci-deploy/$1.lock" ".ci-deploy/$1.lock.by"
+cd "${1:-$HOME}" && rm -f ".ci-deploy/$2.apply" ".ci-deploy/$2.lock" ".ci-deploy/$2.lock.by"

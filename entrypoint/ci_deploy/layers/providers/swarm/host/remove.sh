@@ -1,9 +1,9 @@
 # shellcheck shell=sh
-# remove STACK FOLDER SECONDS: its services and networks. A `docker stack deploy` of a job that was killed
+# remove FOLDER STACK SECONDS: its services and networks. A `docker stack deploy` of a job that was killed
 # may still go on here: it is waited for, and none begins in the meantime.
-cd "${2:-$HOME}" && mkdir -p .ci-deploy || exit 96
-label=label=com.docker.stack.namespace=$1 until=$(($(date +%s) + $3))
-exec 8>>".ci-deploy/$1.apply"
+cd "${1:-$HOME}" && mkdir -p .ci-deploy || exit 96
+label=label=com.docker.stack.namespace=$2 until=$(($(date +%s) + $3))
+exec 8>>".ci-deploy/$2.apply"
 flock -w "$3" 8 || { echo "left: a \`docker stack deploy\` of it goes on"; exit 1; }
 left() {
     docker service ls --filter "$label" --format 'service {{.Name}}' || echo "(Docker does not answer)"

@@ -1,12 +1,12 @@
 # shellcheck shell=sh
-# volumes STACK FOLDER SECONDS: remove the stack's volumes of this node, and dumps of its databases, when
+# volumes FOLDER STACK SECONDS: remove the stack's volumes of this node, and dumps of its databases, when
 # its containers are gone. The engine stops them behind our back.
-label=label=com.docker.stack.namespace=$1 until=$(($(date +%s) + $3))
+label=label=com.docker.stack.namespace=$2 until=$(($(date +%s) + $3))
 while [ -n "$(docker ps -aq --filter "$label")" ] && [ "$(date +%s)" -lt "$until" ]; do sleep 0.3; done
 for each in $(docker volume ls -q --filter "$label"); do
     docker volume rm "$each" >/dev/null && echo "removed the volume $each"
 done
 left=$(docker volume ls -q --filter "$label") || { echo "left: Docker does not answer"; exit 1; }
 [ -z "$left" ] || { echo "left: volume $left" | tr '\n' ' '; exit 1; }
-! cd "${2:-$HOME}" 2>/dev/null || rm -rf ".ci-deploy/backups/$1" || { echo "left: dumps of its databases"; exit 1; }
+! cd "${1:-$HOME}" 2>/dev/null || rm -rf ".ci-deploy/backups/$2" || { echo "left: dumps of its databases"; exit 1; }
 docker info --format 'node {{.Swarm.NodeID}}'
