@@ -118,6 +118,14 @@ class DockerHost:
         docker("start", self.container)
         self.wait()
 
+    def give(self, image: str, folder: str) -> None:
+        """Build an image of tests/machine, and bring it there."""
+        build = [str(MACHINE / "docker-build.sh"), "-q", "-t", image, str(MACHINE / folder)]
+        subprocess.run(build, check=True, capture_output=True)
+        with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saved:
+            load = ["docker", "exec", "-i", self.container, "docker", "load"]
+            subprocess.run(load, stdin=saved.stdout, check=True, capture_output=True)
+
     def connections(self) -> tuple[int, int]:
         """How many ssh connections sshd has accepted since it was started, and how many commands
         were executed over them."""

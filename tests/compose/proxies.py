@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.compose.app import App
-from tests.docker import MACHINE
 from tests.dockerhosts import DockerHost
 from tests.support import ROOT
 
@@ -53,11 +51,7 @@ def load(host: DockerHost) -> None:
     """The image of the proxies, and `zero`, the app's, with tags that behave differently."""
     if "zero" in host.root("docker", "images", "--format", "{{.Repository}}"):
         return
-    build: list[str | Path] = [MACHINE / "docker-build.sh", "-q", "-t", IMAGE, MACHINE / "proxies"]
-    subprocess.run(build, check=True, capture_output=True)
-    with subprocess.Popen(["docker", "save", IMAGE], stdout=subprocess.PIPE) as saved:
-        load = ["docker", "exec", "-i", host.container, "docker", "load"]
-        subprocess.run(load, stdin=saved.stdout, check=True, capture_output=True)
+    host.give(IMAGE, "proxies")
     for tag, behaves in TAGS.items():
         host.root(
             "sh", "-ec",

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import random
+import signal
+import sys
+import time
+from collections import Counter
 from typing import Any
+
+import pytest
 
 from ci_deploy.run.review_app import app_name
 from tests.compose.app import App
@@ -90,3 +97,43 @@ class Reviewed:
         """The id of the release that is proven."""
         link = self.app.hosts[0].root("readlink", f"{self.state}/current", check=False)
         return link.strip().rpartition("/")[2]
+
+    def runs(self, tag: str) -> None:
+        """This release is proven, and runs."""
+        assert self.current().startswith(f"{tag}-")
+        assert len(self.containers()) == 1
+
+    def strike(self, running: Run, choose: random.Random) -> None:
+        """Kill a run's job, or only the program on the host."""
+        if choose.random() < 0.5:
+            running.signal(signal.SIGKILL)
+        self.app.hosts[0].kill_runs("[r]unner-[0-9a-f]*.sh within")
+
+    def survives(self, command: str, count: int, choose: random.Random) -> None:
+        """So many kills at random moments of `review` or `destroy`, each healed by the next."""
+        ends, done = Counter[str](), self.review("good2")
+        assert done.code == 0, done.output
+        took = done.seconds
+        for number in range(count):
+            if command == "review" and choose.random() < 0.5:
+                assert self.destroy().code == 0
+            elif command == "destroy":
+                assert self.review("good2").code == 0
+            self.app.checkout.commit(f"Number {number}")
+            tag = choose.choice(["good2", "good3"])
+            running = self.start(command, tag=tag)
+            time.sleep(choose.uniform(0.1, took))
+            self.strike(running, choose)
+            running.done(timeout=240)
+            ends["something" if self.left() else "nothing"] += 1
+            done = self.review(tag) if command == "review" else self.destroy()
+            assert done.code == 0, done.output
+            if command == "review":
+                self.runs(tag)
+            else:
+                assert self.left() == ""
+        print(f"{count} kills of {command}: {dict(ends)} left; all healed", file=sys.stderr)
+
+
+KILLS = [pytest.param(command, 2) for command in ("review", "destroy")]
+KILLS += [pytest.param(*each.values[:1], 30, marks=pytest.mark.soak) for each in KILLS]

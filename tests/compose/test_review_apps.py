@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import random
 import signal
-import sys
-import time
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
 from tests.compose.app import App
-from tests.compose.reviewed import LABEL, STACK, Reviewed
+from tests.compose.reviewed import KILLS, LABEL, STACK, Reviewed
 from tests.support import ROOT, run
 
 
@@ -306,10 +303,6 @@ def test_destroy_calls_a_review_off_that_goes_on(branch: Reviewed) -> None:
     assert branch.left() == ""
 
 
-KILLS = [pytest.param(command, 2) for command in ("review", "destroy")]
-KILLS += [pytest.param(*each.values[:1], 30, marks=pytest.mark.soak) for each in KILLS]
-
-
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("command", "count"), KILLS)
@@ -319,29 +312,5 @@ def test_kills_at_random_moments_end_in_the_right_state(
     """The next review runs the branch, the next destroy leaves nothing; the base app runs on.
 
     Takes many minutes: each of the thirty is killed, and then done to its end."""
-    choose, ends = random.Random(f"20261129 {command}"), Counter[str]()
-    done = branch.review("good2")
-    took = done.seconds
-    for number in range(count):
-        if command == "review" and choose.random() < 0.5:
-            assert branch.destroy().code == 0
-        elif command == "destroy":
-            assert branch.review("good2").code == 0
-        branch.app.checkout.commit(f"Number {number}")
-        tag = choose.choice(["good2", "good3"])
-        running = branch.start(command, tag=tag)
-        time.sleep(choose.uniform(0.1, took))
-        if choose.random() < 0.5:
-            running.signal(signal.SIGKILL)
-        branch.app.hosts[0].kill_runs("[r]unner-[0-9a-f]*.sh within")
-        running.done(timeout=240)
-        ends["something" if branch.left() else "nothing"] += 1
-        done = branch.review(tag) if command == "review" else branch.destroy()
-        assert done.code == 0, done.output
-        if command == "review":
-            assert branch.current().startswith(f"{tag}-")
-            assert len(branch.containers()) == 1
-        else:
-            assert branch.left() == ""
+    branch.survives(command, count, random.Random(f"20261129 {command}"))
     branch.app.runs("good1")
-    print(f"{count} kills of {command}: {dict(ends)} left; all healed", file=sys.stderr)

@@ -226,12 +226,7 @@ def test_heroku_cli_speaks_to_its_targets_only(tmp_path: Path, record_property: 
         env = {
             "PATH": f"{ROOT / '.tools/bin'}:{os.environ['PATH']}",
             "HOME": str(tmp_path / "home"),
-            "APP_NAME": "hello",
-            "HEROKU_API_KEY": server.key,
-            "HEROKU_API_URL": server.url,
-            "HEROKU_GIT_URL": server.url,
-            "HEROKU_BOOT_TIMEOUT": "3",
-            "CA_BUNDLE": str(server.ca),
+            **server.settings(),
         }
         ports = {_port(server.url), server.rendezvous.port}
         for words in (["deploy"], ["run", "--", "echo", "hello"]):

@@ -105,12 +105,7 @@ class Heroku:
         return {
             "PATH": f"{ROOT / '.tools/bin'}:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(self.folder),
-            "APP_NAME": "hello",
-            "HEROKU_API_KEY": self.server.key,
-            "HEROKU_API_URL": self.url,
-            "HEROKU_GIT_URL": self.url,
-            "HEROKU_BOOT_TIMEOUT": "3",
-            "CA_BUNDLE": str(self.server.ca),
+            **self.server.settings(self.url),
         }
 
     def state(self, app: str) -> State:

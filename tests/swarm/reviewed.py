@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import random
+import signal
+
 from tests.compose.reviewed import BRANCH, Reviewed
 from tests.dockerhosts import DockerHost
+from tests.support import Run
 from tests.swarm.app import HEAD, SERVICE, App
 
 # Its own volume, config and secret, and the network of a proxy.
@@ -63,3 +67,9 @@ class ReviewedStack(Reviewed):
         other = App.__new__(App)
         other.name, other.hosts = self.name, self.app.hosts
         return other.tags("web")
+
+    def runs(self, tag: str) -> None:
+        assert self.tags() == [tag]
+
+    def strike(self, running: Run, choose: random.Random) -> None:  # noqa: ARG002
+        running.signal(signal.SIGKILL)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import random
 import signal
-import sys
-import time
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
+from tests.compose.reviewed import KILLS
 from tests.dockerhosts import DockerHost
 from tests.support import ROOT, run
 from tests.swarm.app import App
@@ -313,10 +311,6 @@ def test_killed_review_or_destroy_is_finished_by_the_next(
     assert branch.left() == ""
 
 
-KILLS = [pytest.param(command, 2) for command in ("review", "destroy")]
-KILLS += [pytest.param(*each.values[:1], 30, marks=pytest.mark.soak) for each in KILLS]
-
-
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(("command", "count"), KILLS)
@@ -326,26 +320,4 @@ def test_kills_at_random_moments_end_in_the_right_state(
     """The next review runs the branch, the next destroy leaves nothing.
 
     Takes many minutes: each of the thirty is killed, and then done to its end."""
-    choose, ends = random.Random(f"20261130 {command}"), Counter[str]()
-    done = branch.review("good2")
-    assert done.code == 0, done.output
-    took = done.seconds
-    for number in range(count):
-        if command == "review" and choose.random() < 0.5:
-            assert branch.destroy().code == 0
-        elif command == "destroy":
-            assert branch.review("good2").code == 0
-        branch.app.checkout.commit(f"Number {number}")
-        tag = choose.choice(["good2", "good3"])
-        running = branch.start(command, tag=tag)
-        time.sleep(choose.uniform(0.1, took))
-        running.signal(signal.SIGKILL)
-        running.done(timeout=240)
-        ends["something" if branch.left() else "nothing"] += 1
-        done = branch.review(tag) if command == "review" else branch.destroy()
-        assert done.code == 0, done.output
-        if command == "review":
-            assert branch.tags() == [tag]
-        else:
-            assert branch.left() == ""
-    print(f"{count} kills of {command}: {dict(ends)} left; all healed", file=sys.stderr)
+    branch.survives(command, count, random.Random(f"20261130 {command}"))

@@ -31,12 +31,7 @@ class Jobs:
             "PATH": f"{ROOT / '.tools/bin'}:{os.environ['PATH']}",
             "HOME": str(self.home),
             "TMPDIR": str(self.private),
-            "APP_NAME": "hello",
-            "HEROKU_API_KEY": server.key,
-            "HEROKU_API_URL": server.url,
-            "HEROKU_GIT_URL": server.url,
-            "HEROKU_BOOT_TIMEOUT": "3",
-            "CA_BUNDLE": str(server.ca),
+            **server.settings(),
         }
 
     def start(

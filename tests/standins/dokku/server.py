@@ -7,7 +7,7 @@ import pwd
 import shlex
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from . import faults, nursery, processes, recording, transport
 from .faults import Fault
@@ -16,9 +16,6 @@ from .recording import Call
 from .sshd import KEY_TYPES, Sshd, fingerprint, make_keys
 from .state import Store
 from .view import AppView
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 
 class DokkuStandIn:
@@ -55,12 +52,7 @@ class DokkuStandIn:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Stop."""
         self.stop()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from tests.standins.heroku import (  # noqa: F401 - the routes register themselves
@@ -64,18 +63,24 @@ class HerokuStandIn:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.platform.ended.set()
         self.rendezvous.close()
         self._server.shutdown()
         self._server.server_close()
 
     # --- for tests ---
+
+    def settings(self, url: str = "") -> dict[str, str]:
+        """What a run that deploys `hello` needs; `url`: of what stands in front of it."""
+        return {
+            "APP_NAME": "hello",
+            "HEROKU_API_KEY": self.key,
+            "HEROKU_API_URL": url or self.url,
+            "HEROKU_GIT_URL": url or self.url,
+            "HEROKU_BOOT_TIMEOUT": "3",
+            "CA_BUNDLE": str(self.ca),
+        }
 
     def create(self, name: str, **facts: str) -> App:
         """An app that is there already."""
