@@ -26,6 +26,7 @@ class Kind(enum.Enum):
     HTTP = "Faults of HTTP (Heroku)"
     HOST = "Faults of an ssh connection (Docker host)"
     MACHINES = "Full disks, missing directories, limits of the machine, logs that nobody reads"
+    CLOCKS = "Clocks of runners that are set while a run goes on"
     KILLS_DOKKU = "Signals at random moments (Dokku)"
     KILLS_HEROKU = "Signals at random moments (Heroku)"
     LOAD = "Endless lines and floods of them, with at most 64 MiB of memory"

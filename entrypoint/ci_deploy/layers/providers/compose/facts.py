@@ -198,5 +198,5 @@ def _take(facts: HostFacts, key: str, value: str) -> None:
 
 def review_dir(line: str) -> KnownReview:
     """A review app of the host's list. Raises ValueError."""
-    name, deployed, base, *branch = line.split(" ", 3)
-    return KnownReview(name, int(deployed), base, *branch or [""])
+    name, age, base, *branch = line.split(" ", 3)
+    return KnownReview(name, int(age), base, *branch or [""])

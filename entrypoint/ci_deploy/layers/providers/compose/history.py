@@ -15,14 +15,16 @@ from ci_deploy.state import Deployed
 
 def deployments(hosts: Sequence[Host]) -> list[Deployed]:
     """The ends of all runs, newest first; of several hosts each one's."""
-    lines: list[tuple[str, Deployed]] = []
+    lines: list[tuple[str, int, Deployed]] = []
     for host in hosts:
+        latest = ""  # a clock that was set back does not change the order of a log
         for entry in host.facts.audit:
             if entry.get("outcome") in {"started", "noop"}:
                 continue
             where = f" on {host}" if len(hosts) > 1 else ""
-            lines.append((str(entry.get("at")), _deployed(entry, where)))
-    return [line for _, line in sorted(lines, key=lambda each: each[0], reverse=True)]
+            latest = max(latest, str(entry.get("at")))
+            lines.append((latest, len(lines), _deployed(entry, where)))
+    return [line for *_, line in sorted(lines, key=lambda each: each[:2], reverse=True)]
 
 
 def _deployed(entry: dict[str, Any], where: str) -> Deployed:

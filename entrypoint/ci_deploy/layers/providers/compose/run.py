@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import secrets
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 from ci_deploy.errors import DeployFailed, OutcomeUnknown, Unauthorized, Unreachable
 from ci_deploy.layers.providers.compose.following import PATIENCE, Following
@@ -20,6 +21,7 @@ from ci_deploy.layers.providers.docker.release import deployment_facts, members,
 from ci_deploy.run.context import Context
 from ci_deploy.state import Ran
 
+TIME, NAMED = "%Y%m%dT%H%M%S", re.compile(r"2\d{7}T\d{6}\.\d{3}")  # of a run's name
 KEEP = 5  # releases that were live
 URL_TIMEOUT = 60  # seconds for COMPOSE_CHECK_URL, unless COMPOSE_HEALTH_TIMEOUT says otherwise
 
@@ -50,8 +52,7 @@ class HostRun:
         where: Sequence[Host] = (),
     ) -> None:
         """`where`: some of the hosts; by default all of them, which then wait for each other."""
-        now = datetime.now(UTC)
-        self.name = f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03}-{secrets.token_hex(2)}"
+        self.name = f"{next_name([host.facts.audit for host in hosts.all])}-{secrets.token_hex(2)}"
         self.watches: list[Watch] = []
         self.started = False
         self._ctx = ctx
@@ -253,6 +254,17 @@ class HostRun:
             lambda host: what.format(host=host),
             timeout=3.0,
         )
+
+
+def next_name(logs: Iterable[Iterable[Mapping[str, Any]]], now: datetime | None = None) -> str:
+    """The time, but after that of every run that a host has recorded: names of runs are their
+    order, and clocks of runners differ."""
+    now = now or datetime.now(UTC)
+    names = [str(entry.get("run"))[: len("20261130T093000.000")] for log in logs for entry in log]
+    for latest in sorted(filter(NAMED.fullmatch, names))[-1:]:
+        after = datetime.strptime(f"{latest}+0000", f"{TIME}.%f%z") + timedelta(milliseconds=1)
+        now = max(now, after)
+    return f"{now:{TIME}}.{now.microsecond // 1000:03}"
 
 
 def _after_healing(watch: Watch, end: End, release: str, app: str) -> End:

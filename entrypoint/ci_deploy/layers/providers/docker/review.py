@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -22,7 +21,7 @@ class Known(NamedTuple):
     """A review app that is there."""
 
     name: str
-    deployed: int  # Unix time
+    age: int  # seconds since it was deployed, by its host's clock: that of a runner may be wrong
     base: str
     branch: str
 
@@ -75,7 +74,7 @@ def _host(address: str) -> str:
 
 def check_limit(review: ReviewApp, there: Sequence[Known], limit: int, where: str) -> None:
     """Raises Refused when one more would be more than REVIEW_LIMIT."""
-    mine = sorted((e for e in there if e.base == review.base), key=lambda each: each.deployed)
+    mine = sorted((e for e in there if e.base == review.base), key=lambda each: -each.age)
     if limit <= 0 or len(mine) < limit:
         return
     apps = "1 review app" if len(mine) == 1 else f"{len(mine)} review apps"
@@ -89,16 +88,15 @@ def check_limit(review: ReviewApp, there: Sequence[Known], limit: int, where: st
 
 
 def _aged(each: Known) -> str:
-    days = int((time.time() - each.deployed) // 86400)
+    days = each.age // 86400
     age = "today" if days <= 0 else "yesterday" if days == 1 else f"{days} days ago"
     return f"{each.name} ({f'{each.branch}, ' if each.branch else ''}deployed {age})"
 
 
 def stale(there: Iterable[Known], base: str, days: int) -> list[str]:
     """Review apps of `base` that were not deployed for `days`, on any host."""
-    last: dict[str, int] = {}
+    ages: dict[str, int] = {}
     for each in there:
         if each.base == base:
-            last[each.name] = max(each.deployed, last.get(each.name, 0))
-    since = time.time() - days * 86400
-    return [name for name, deployed in last.items() if deployed < since]
+            ages[each.name] = min(each.age, ages.get(each.name, each.age))
+    return [name for name, age in ages.items() if age > days * 86400]

@@ -139,6 +139,7 @@ class Stack:
     manager: bool = False
     nodes: dict[str, str] = field(default_factory=dict)  # id → name
     managers: int = 0
+    now: int = 0  # Unix time, by the manager's clock
     down: list[str] = field(default_factory=list)  # nodes that are not ready
     missing: list[str] = field(default_factory=list)  # programs
     folder: bool = True
@@ -171,7 +172,7 @@ class Stack:
         return [
             Known(
                 e.label("app"),
-                _time(self.latest[e.label("stack")]),
+                self.now - _time(self.latest[e.label("stack")]),
                 e.label("review"),
                 e.label("branch"),
             )
@@ -217,6 +218,8 @@ def read_stack(name: str, lines: Iterable[str]) -> Stack:
             stack.networks += [network] if owner == name else []
         elif kind in {"version", "client"}:
             setattr(stack, "docker" if kind == "version" else kind, rest)
+        elif kind == "now":
+            stack.now = int(rest)
         elif kind == "missing":
             stack.missing.append(rest)
         elif kind == "holder":

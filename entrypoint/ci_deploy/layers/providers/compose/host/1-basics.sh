@@ -65,13 +65,20 @@ nap() {
 
 now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
 
-# The same with fractions of a second where this `date` knows them.
+# clock: seconds into $clock, by a clock that nobody sets. What is waited for or told must not depend on the
+# other one: NTP corrects that by hours, and a machine that was suspended wakes up in the past.
+clock() { read -r clock _ </proc/uptime; }
+
+# waited SINCE: whole seconds into $waited.
+waited() { clock && waited=$((${clock%.*} - ${1%.*})); }
+
+# The time as the engine has it, with fractions of a second where this `date` knows them.
 stamp() {
     stamp=$(date +%s.%N)
     case $stamp in *N*) date +%s ;; *) printf '%s\n' "$stamp" ;; esac
 }
 
-since() { stamp | awk -v from="$1" '{ printf "%.1f", $1 - from }'; }
+since() { awk -v from="$1" '{ printf "%.1f", $1 - from }' </proc/uptime; }
 
 # current: the id of the release that was proven last; empty before the first.
 current() {
@@ -119,13 +126,17 @@ gate() {
     wait_for "$1"
 }
 
+# beat FILE: that somebody is there, now.
+beat() { clock && echo "$clock" >"$1"; }
+
 # wait_for WORD: fails when the job wants everything as it was, or says nothing for too long.
 wait_for() {
-    date +%s >"$run/beat"
+    beat "$run/beat"
     while [ ! -f "$run/word.$1" ]; do
         ! cancelled || return 1
-        heard=$(cat "$run/beat") # empty at the very moment of being written
-        if [ $(($(date +%s) - ${heard:-$(date +%s)})) -gt "$patience" ]; then
+        read -r heard _ <"$run/beat" # empty at the very moment of being written
+        clock && waited "${heard:-$clock}"
+        if [ "$waited" -gt "$patience" ]; then
             say "! nothing was heard of the CI job for $patience s"
             return 1
         fi
@@ -139,9 +150,11 @@ wait_for() {
 # running `docker compose` inherits it, so that it is not free while something still changes.
 take_lock() {
     exec 9>>"$home/lock"
-    tries=0 told='' first=$(date +%s)
+    clock
+    tries=0 told='' first=$clock
     until flock -n 9; do
-        [ $(($(date +%s) - first)) -lt "$lock_timeout" ] || finish locked "held by $(holder)"
+        waited "$first"
+        [ "$waited" -lt "$lock_timeout" ] || finish locked "held by $(holder)"
         ! cancelled || finish unchanged "$(reason)"
         tries=$((tries + 1)) # somebody may only have looked whether it is free
         if [ "$tries" -gt 1 ] && [ "$told" != "$(holder)" ]; then

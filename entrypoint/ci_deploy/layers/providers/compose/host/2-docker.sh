@@ -138,7 +138,8 @@ TRY_AGAIN='toomanyrequests|too many requests|5[0-9][0-9] (Internal|Bad|Service|G
 # pull_all: the images that are named on stdin, at the same time.
 pull_all() {
     docker images -q --no-trunc >"$run/images.before"
-    started=$(stamp) pids='' count=0
+    clock
+    started=$clock pids='' count=0
     while read -r image; do
         count=$((count + 1))
         say "pulling $image"

@@ -9,7 +9,8 @@ CONTAINER='{{.Name}}|{{index .Config.Labels "com.docker.compose.service"}}|{{.Im
 # verify [SERVICES]: wait until every replica of $made is proven; fails with $why as soon as one cannot
 # become so. Where $among has ids of containers, only these. Compose's own `--wait` calls a crash loop healthy.
 verify() {
-    only=${1:-} started=$(stamp) url_trouble='' blind=0 looks=0 ids=''
+    clock
+    only=${1:-} started=$clock url_trouble='' blind=0 looks=0 ids=''
     : >"$run/seen" && : >"$run/told" || return
     while :; do
         if ! look; then
@@ -58,7 +59,8 @@ engine_is_back() {
     say "! Docker does not answer: waiting for it"
     away=yes
     wait_for_engine || return
-    started=$(stamp)
+    clock
+    started=$clock
     : >"$run/seen"
 }
 
@@ -160,9 +162,11 @@ show_trouble() {
 check_url() {
     url_trouble=
     [ -n "$url" ] || return 0
-    asked=$(date +%s) answer=
+    clock
+    since=$clock answer=
     until ask; do
-        if [ $(($(date +%s) - asked)) -ge "$url_timeout" ] || cancelled; then
+        waited "$since"
+        if [ "$waited" -ge "$url_timeout" ] || cancelled; then
             url_trouble="$url answers ${answer:-nothing}"
             return 1
         fi

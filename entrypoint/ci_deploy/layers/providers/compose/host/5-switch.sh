@@ -100,7 +100,13 @@ accept() {
         sed -n 's/^may //p' "$run/verdict"
     } | sort -u >"$made/tasks" &&
         { [ "$made" = "$rel/proven" ] || link "${made##*/}" "$rel/proven"; } &&
-        date +%s >"$rel/live" && on_disk && link "releases/$1" "$home/current" && rm -f "$home/pending"
+        live_now >"$rel/live" && on_disk && link "releases/$1" "$home/current" && rm -f "$home/pending"
+}
+
+# live_now: the time, but after that of every release before: it is their order, whatever the clock did.
+live_now() {
+    cat "$home"/releases/*/live 2>/dev/null |
+        awk -v now="$(date +%s)" '$1 >= now { now = $1 + 1 } END { printf "%.0f\n", now }'
 }
 
 # on_disk: what was written survives a loss of power, where this `sync` can do one file system only.
@@ -153,7 +159,8 @@ stop_new() {
 mark_stops() {
     containers '{{.Label "com.docker.compose.service"}}' --filter status=running |
         sort | uniq -c >"$run/running"
-    stops_since=$(date +%s)
+    clock
+    stops_since=$(date +%s) stops_from=$clock
 }
 
 # tell_stops: where the app itself could not be asked, the engine's own events say when the last container of a service ended and the first
@@ -165,7 +172,7 @@ tell_stops() {
         --filter label=com.docker.compose.oneoff=False \
         --format '{{.TimeNano}} {{.Action}} {{index .Actor.Attributes "com.docker.compose.service"}}' \
         2>/dev/null >"$run/events"
-    awk -v now="$(stamp)" '
+    awk -v now="$(stamp)" -v most="$(since "$stops_from")" '
         function serves(name) {
             if (!(name in down)) return
             total[name] += $1 / 1e9 - down[name]; delete down[name]
@@ -182,7 +189,8 @@ tell_stops() {
         $2 == "start" && !($NF in checked) || $2 == "health_status:" && $3 == "healthy" { serves($NF) }
         END {
             for (name in down) total[name] += now - down[name]
-            for (name in total) printf "%s %.1f\n", name, total[name]
+            for (name in total) # what is longer than all of it, somebody has set the clock in between
+                if (total[name] >= 0 && total[name] <= most + 1) printf "%s %.1f\n", name, total[name]
         }' "$run/containers" "$run/running" "$run/events" | sort >"$run/stops"
     [ -s "$run/stops" ] || return 0
     [ -n "$client" ] || say "stopped: $(awk '{ printf "%s%s for %s s", (NR > 1 ? ", " : ""), $1, $2 }' "$run/stops")"

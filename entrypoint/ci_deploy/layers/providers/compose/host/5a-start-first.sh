@@ -71,15 +71,16 @@ add_some() {
         more=$((lacking - $(number "$new")))
         [ "$more" = 0 ] || create "$more" || return
         say "$rolled: starting $lacking beside $(number "$old") of before"
-        begun=$(date +%s)
+        clock
+        begun=$clock
         start_new || return
         good=$(lines "$good" "$new")
     fi
     among=$good
     verify "$rolled" || return
     # A proxy needs a moment to see them.
-    if [ -n "$new" ] && [ $(($(date +%s) - begun)) -lt "$monitor" ]; then
-        until [ $(($(date +%s) - begun)) -ge "$monitor" ] || cancelled; do pause; done
+    if [ -n "$new" ] && waited "$begun" && [ "$waited" -lt "$monitor" ]; then
+        until [ "$waited" -ge "$monitor" ] || cancelled; do pause && waited "$begun"; done
         verify "$rolled" || return
     fi
     among='' new=''

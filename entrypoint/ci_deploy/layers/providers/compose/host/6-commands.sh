@@ -253,7 +253,8 @@ follow() {
     exec 4<"$run/log"
     skipped=0
     while [ "$skipped" -lt "$seen" ] && read -r _ <&4; do skipped=$((skipped + 1)); done
-    last=$(date +%s) turn=0 part=''
+    clock
+    last=$clock turn=0 part=''
     while :; do
         # Asked before the log is read, so that no line is missed; for a killed run once a second.
         if [ -f "$run/outcome" ] || [ "$turn" = 0 ]; then ended=$(how_ended); fi
@@ -272,8 +273,8 @@ follow() {
         fi
         [ -z "$listener" ] || kill -0 "$listener" 2>/dev/null || return 0
         # A sign of life; and when nobody listens any more, the broken pipe ends us.
-        if [ "$turn" = 0 ] && [ $(($(date +%s) - last)) -ge 5 ]; then
-            last=$(date +%s)
+        if [ "$turn" = 0 ] && waited "$last" && [ "$waited" -ge 5 ]; then
+            last=$clock
             echo "@$token tick $(cat "$run/state")"
         fi
         pause
@@ -296,7 +297,7 @@ listen() {
             : >"$run/witnessed"
             return
             ;;
-        beat) date +%s >"$run/beat" ;;
+        beat) beat "$run/beat" ;;
         *) put "$run/word.$word" "$rest" ;;
         esac
     done

@@ -18,12 +18,13 @@ beside() {
         sort -u
 }
 
-# reviews: all review apps of this directory, each with the time at which it was deployed last.
+# reviews: all review apps of this directory, each with the seconds since it was deployed last.
 reviews() {
+    today=$(date +%s)
     for each in "$top"/.ci-deploy/reviews/*/review; do
         [ -f "$each" ] || continue
         name=${each%/review}
-        echo "review ${name##*/} $(date -r "$each" +%s) $(cat "$each")"
+        echo "review ${name##*/} $((today - $(date -r "$each" +%s))) $(cat "$each")"
     done
 }
 
@@ -90,13 +91,15 @@ destroy() {
 # lock_out: whoever works on it is told to stop; then the lock is ours.
 lock_out() {
     mkdir -p "$home" && exec 9>>"$home/lock" || exit 1
-    first=$(date +%s)
+    clock
+    first=$clock
     until flock -n 9; do
         for each in "$home"/runs/*; do
             if [ ! -d "$each" ] || [ -f "$each/outcome" ]; then continue; fi
             put "$each/word.back" "the review app is being removed"
         done
-        [ $(($(date +%s) - first)) -lt "$wait_for" ] || {
+        waited "$first"
+        [ "$waited" -lt "$wait_for" ] || {
             say "held by $(holder)"
             return 1
         }

@@ -25,7 +25,7 @@ backup() {
 stay_in_touch() {
     exec >/dev/null 2>&1 </dev/null
     while kill -0 "$$"; do
-        for each in "$home"/runs/*/beat; do [ ! -f "$each" ] || date +%s >"$each"; done
+        for each in "$home"/runs/*/beat; do [ ! -f "$each" ] || beat "$each"; done
         sleep 5
     done
 }
@@ -47,10 +47,12 @@ restore() {
         say "there is no backup $2"
         exit 2
     }
-    first=$(date +%s)
+    clock
+    first=$clock
     exec 9>>"$home/lock" || exit 1
     until flock -n 9; do
-        [ $(($(date +%s) - first)) -lt "$wait_for" ] || {
+        waited "$first"
+        [ "$waited" -lt "$wait_for" ] || {
             say "held by $(holder)"
             exit 13
         }

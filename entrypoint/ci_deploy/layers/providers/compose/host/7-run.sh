@@ -45,7 +45,8 @@ stage() {
 run() {
     enter "$1"
     run=$home/runs/$2
-    began=$(stamp) from='' stopped='' why='' going_back='' healed='' unhealed='' locked='' among=''
+    clock
+    began=$clock from='' stopped='' why='' going_back='' healed='' unhealed='' locked='' among=''
     client_url='' client='' asker='' unasked=''
     login=$(cat "$run/login" 2>/dev/null)
     load "$run/settings"

@@ -75,15 +75,28 @@ dump_whole() {
 
 # back_up SERVICE KIND: a dump with the time as its name, and what it is in a line.
 back_up() {
-    name=$(date -u +%Y%m%dT%H%M%SZ)-$1 began=$(date +%s)
+    read -r began _ </proc/uptime
+    name=$(new_name "$1")
     dump "$1" "$2" "$name" || return
-    say "$name: $tables tables, $(wc -c <"$base/backups/$app/$name.sql.gz" | tr -d ' ') bytes, $(($(date +%s) - began)) s"
+    read -r ended _ </proc/uptime
+    say "$name: $tables tables, $(wc -c <"$base/backups/$app/$name.sql.gz" | tr -d ' ') bytes, $((${ended%.*} - ${began%.*})) s"
     forget_backups "$1" ''
 }
 
-# forget_backups SERVICE NAME: all but the last five of it; NAME stays.
+# new_name SERVICE: the time, and no dump has it yet.
+new_name() {
+    while name=$(date -u +%Y%m%dT%H%M%SZ)-$1 && [ -e "$base/backups/$app/$name.about" ]; do sleep 1; done
+    echo "$name"
+}
+
+# forget_backups SERVICE NAME: all but the last five of it; NAME stays. What is from the future was made while
+# the clock was wrong (or it is wrong now), and counts as the oldest: else it would outlive what is made next.
 forget_backups() {
-    for each in "$base/backups/$app"/*-"$1".about; do echo "${each%.about}"; done | sort -r | sed 1,5d |
+    for each in "$base/backups/$app"/*-"$1".about; do echo "${each%.about}"; done | sort -r |
+        awk -v now="$base/backups/$app/$(date -u +%Y%m%dT%H%M%SZ)-$1" '
+            $0 "" > now "" { late[++count] = $0; next }
+            { print }
+            END { for (each = 1; each <= count; each++) print late[each] }' | sed 1,5d |
         while IFS= read -r each; do
             [ "${each##*/}" = "$2" ] || rm -f "$each.sql.gz" "$each.about"
         done
@@ -111,7 +124,7 @@ bring_back() {
     name=$(head -n 1 "$1")
     before=$(sed -n 's/^before //p' "$1")
     if [ -z "$before" ]; then
-        before=$(date -u +%Y%m%dT%H%M%SZ)-$svc
+        before=$(new_name "$svc")
         if dump "$svc" "$kind" "$before"; then say "what was there is in $before"; else before=-; fi
         echo "before $before" >>"$1"
     fi

@@ -5,6 +5,7 @@ folder=$1 stack=$2 brief=$3
 if [ -z "$brief" ]; then
     docker info --format 'version {{.ServerVersion}}
 swarm {{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}} {{.Swarm.Managers}}' 2>&1 || exit 90
+    echo "now $(date +%s)"
     docker --version | sed 's/^[^0-9]*/client /'
     docker node ls --format 'node {{.ID}} {{.Hostname}} {{.Status}}' 2>/dev/null || exit 0
     command -v flock >/dev/null || echo missing flock

@@ -2,7 +2,8 @@
 # remove FOLDER STACK SECONDS: its services and networks. A `docker stack deploy` of a job that was killed
 # may still go on here: it is waited for, and none begins in the meantime.
 cd "${1:-$HOME}" && mkdir -p .ci-deploy || exit 96
-label=label=com.docker.stack.namespace=$2 until=$(($(date +%s) + $3))
+read -r now _ </proc/uptime # a clock that nobody sets
+label=label=com.docker.stack.namespace=$2 until=$((${now%.*} + $3))
 exec 8>>".ci-deploy/$2.apply"
 flock -w "$3" 8 || { echo "left: a \`docker stack deploy\` of it goes on"; exit 1; }
 left() {
@@ -15,6 +16,7 @@ while [ -n "$(left 2>/dev/null)" ]; do
             docker "$kind" rm "$each" >/dev/null 2>&1 && echo "removed the $kind $each"
         done
     done
-    [ "$(date +%s)" -lt "$until" ] || { echo "left: $(left | tr '\n' ' ')"; exit 1; }
+    read -r now _ </proc/uptime
+    [ "${now%.*}" -lt "$until" ] || { echo "left: $(left | tr '\n' ' ')"; exit 1; }
     sleep 0.3
 done

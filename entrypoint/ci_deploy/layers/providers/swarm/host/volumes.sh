@@ -1,8 +1,12 @@
 # shellcheck shell=sh
 # volumes FOLDER STACK SECONDS: remove the stack's volumes of this node, and dumps of its databases, when
 # its containers are gone. The engine stops them behind our back.
-label=label=com.docker.stack.namespace=$2 until=$(($(date +%s) + $3))
-while [ -n "$(docker ps -aq --filter "$label")" ] && [ "$(date +%s)" -lt "$until" ]; do sleep 0.3; done
+read -r now _ </proc/uptime # a clock that nobody sets
+label=label=com.docker.stack.namespace=$2 until=$((${now%.*} + $3))
+while [ -n "$(docker ps -aq --filter "$label")" ] && [ "${now%.*}" -lt "$until" ]; do
+    sleep 0.3
+    read -r now _ </proc/uptime
+done
 for each in $(docker volume ls -q --filter "$label"); do
     docker volume rm "$each" >/dev/null && echo "removed the volume $each"
 done
