@@ -9,7 +9,7 @@ PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 # pytest keeps what it has made of the tests: to make it anew takes each worker seven seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help venv demo test check machine format manifest image sizes bench soak hostile mutants docs clean
+.PHONY: help venv demo test check machine format golden manifest image sizes bench soak hostile mutants docs clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t12
@@ -68,6 +68,9 @@ sizes: image ## size of each image, and what fills it
 
 format: $(VENV)/.dev ## format the code
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
+
+golden: $(VENV)/.dev ## write the logs in tests/golden/ anew; look at what has changed in them
+	@$(PYTEST) -q -n 2 --golden tests; git --no-pager diff --stat tests/golden
 
 manifest: venv ## write action.yml, templates/, the reference tables and the pictures
 	@$(BIN)/python -m tooling.manifest

@@ -12,7 +12,7 @@ from tests.standins.dokku.client import Client
 from tests.standins.dokku.server import DokkuStandIn
 from tests.support import Checkout
 
-pytest_plugins = ["tests.reaper", "tests.containers", "tests.dockerhosts"]
+pytest_plugins = ["tests.reaper", "tests.containers", "tests.dockerhosts", "tests.golden"]
 
 # An app without web process is deployed in a moment; tests that need answers use examples/hello.
 QUICK = {"Procfile": "worker: sleep 600\n"}

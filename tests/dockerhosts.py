@@ -10,7 +10,7 @@ import os
 import random
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -234,6 +234,12 @@ def fleet(folder: Path, count: int = 2) -> Iterator[Fleet]:
             yield hosts, registry
         finally:
             docker("rm", "-fv", *started, check=False)
+
+
+def places(app: str, hosts: Sequence[DockerHost], registry: Registry) -> dict[str, str]:
+    """What varies in a log of a deploy to them → what a golden page shows."""
+    shown = {host.address: f"host-{at}" for at, host in enumerate(hosts, 1)}
+    return {app: "shop", registry.address: "registry.example.com", **shown}
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from tests.dockerhosts import PASSWORD, USER, DockerHost, Registry
+from tests.dockerhosts import PASSWORD, USER, DockerHost, Registry, places
 from tests.support import Checkout, Done, Run, run
 
 FILE = "docker-compose.production.yml"
@@ -104,6 +104,11 @@ class App:
         env = self.settings(**more)
         self.started.append(Run(self.program, *words, cwd=self.checkout.path, env=env))
         return self.started[-1]
+
+    @property
+    def places(self) -> dict[str, str]:
+        """What varies in a log → what a golden page shows."""
+        return places(self.name, self.hosts, self.registry)
 
     # --- what is there, asked by other means ---
 

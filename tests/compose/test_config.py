@@ -184,7 +184,7 @@ def test_settings_that_only_make_sense_together_are_explained(app: App) -> None:
     assert "SERVER_USER: is required: the user to log in as on the hosts." in done.output
     assert "DEPLOY_TAG: this CI gives no build number" in done.output
     assert "DOCKER_USER: must be set together with DOCKER_PASS." in done.output
-    assert "APP_CONFIG (variable APP_CONFIG): the name of variable 1 is not valid" in done.output
+    assert "APP_CONFIG: the name of variable 1 is not valid" in done.output
 
 
 def test_ci_deploy_tag_names_the_image_that_deploy_takes(app: App) -> None:

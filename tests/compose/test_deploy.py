@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.compose.app import FILE, App
+from tests.golden import Golden
 
 
 def test_first_deploy_brings_every_replica_up_and_writes_down_who_did_it(app: App) -> None:
@@ -20,9 +21,12 @@ def test_first_deploy_brings_every_replica_up_and_writes_down_who_did_it(app: Ap
     assert (end["actor"], end["build"], end["revision"]) == ("jane", "75", app.checkout.head)
 
 
-def test_second_deploy_replaces_the_first_and_says_for_how_long_nothing_ran(live: App) -> None:
+def test_second_deploy_replaces_the_first_and_says_for_how_long_nothing_ran(
+    live: App, golden: Golden
+) -> None:
     done = live.deploy("good2")
     assert done.code == 0, done.output
+    golden("compose/deploy", done.output, live.places)
     live.runs("good2")
     assert "stopped: app for " in done.output
     assert 0 < live.audit()[-1]["stopped"] < 10

@@ -5,19 +5,23 @@ from __future__ import annotations
 import pytest
 
 from tests.compose.app import App
+from tests.golden import Golden
 
 # --- the release is bad ---
 
 
-def test_unhealthy_release_is_rolled_back_with_its_own_last_words_in_the_log(live: App) -> None:
+def test_unhealthy_release_is_rolled_back_with_its_own_last_words_in_the_log(
+    live: App, golden: Golden
+) -> None:
     before = live.checkout.git("rev-parse", "HEAD~1")
     done = live.deploy("bad1")
     assert done.code == 23, done.output
+    golden("compose/rolled back", done.output, live.places)
     assert done.report["status"] == "rolled-back"
     assert "unhealthy after" in done.output
     assert "waiting for Godot" in done.output
     assert "waiting for Godot" in "\n".join(done.report["lines"])
-    assert f"still runs {before[:7]}" in done.output
+    assert f"rolled back: {live.name} runs {before[:7]}." in done.output
     assert "stopped: app for" in done.output
     live.runs("good1")
     assert live.audit()[-1]["outcome"] == "rolled-back"
@@ -49,9 +53,12 @@ def test_server_that_nothing_restarts_is_proven_by_its_healthcheck(app: App) -> 
     app.runs("good1")
 
 
-def test_first_release_that_fails_is_stopped_and_said_to_have_no_way_back(app: App) -> None:
+def test_first_release_that_fails_is_stopped_and_said_to_have_no_way_back(
+    app: App, golden: Golden
+) -> None:
     done = app.deploy("bad1")
     assert done.code == 20, done.output
+    golden("compose/first release fails", done.output, app.places)
     assert "there is no release to go back to" in done.output
     assert [each["State"]["Running"] for each in app.containers()] == [False]
     assert app.current() == ""
@@ -98,20 +105,24 @@ def test_unhealthy_may_recover_within_a_given_time(app: App) -> None:
     assert app.versions() == ["slow1"]
 
 
-def test_missing_image_changes_nothing_and_is_named(live: App) -> None:
+def test_missing_image_changes_nothing_and_is_named(live: App, golden: Golden) -> None:
     containers = {each["Id"] for each in live.containers()}
     done = live.deploy("nothere")
     assert done.code == 20, done.output
+    golden("compose/image is missing", done.output, live.places)
     assert f"{live.registry.image}:nothere" in done.output
     assert "Nothing that runs was touched." in done.output
     assert {each["Id"] for each in live.containers()} == containers
     live.runs("good1")
 
 
-def test_compose_file_with_a_mistake_is_refused_before_anything_is_changed(live: App) -> None:
+def test_compose_file_with_a_mistake_is_refused_before_anything_is_changed(
+    live: App, golden: Golden
+) -> None:
     live.write("services:\n  app:\n    imagine: x\n")
     done = live.deploy("good2")
     assert done.code == 2, done.output
+    golden("compose/mistake in the file", done.output, live.places)
     assert "imagine" in done.output
     assert "docker-compose.production.yml" in done.output
     live.runs("good1")

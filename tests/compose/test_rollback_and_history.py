@@ -7,6 +7,7 @@ import re
 import shlex
 
 from tests.compose.app import App
+from tests.golden import Golden
 
 
 def test_rollback_goes_to_the_release_before_and_says_for_how_long_nothing_ran(live: App) -> None:
@@ -66,28 +67,32 @@ def test_rollback_that_is_not_healthy_any_more_returns_to_where_it_was(live: App
     live.runs("good2")
 
 
-def test_nothing_to_go_back_to_is_refused(live: App) -> None:
+def test_nothing_to_go_back_to_is_refused(live: App, golden: Golden) -> None:
     done = live.run("rollback")
     assert done.code == 14, done.output
+    golden("compose/rollback without history", done.output, live.places)
     assert (
         f"there is no release of {live.name} on {live.hosts[0].address} to go back to"
         in done.output
     )
 
 
-def test_plan_changes_nothing_and_tells_of_the_stop(live: App) -> None:
+def test_plan_changes_nothing_and_tells_of_the_stop(live: App, golden: Golden) -> None:
     before = live.hosts[0].sh(f"ls -lR --time-style=full-iso {live.state}")
     for words in ((), ("rollback",)):
         done = live.run("plan", *words, DEPLOY_TAG="good2")
         assert done.code == (14 if words else 0), done.output
     done = live.run("plan", DEPLOY_TAG="good2")
+    golden("compose/plan", done.output, live.places)
     assert "Compose stops the containers of app before it starts the new ones." in done.output
     assert re.search(r"deploy good2-\w{6} to [\d.]+: pull, switch, verify", done.output)
     assert live.hosts[0].sh(f"ls -lR --time-style=full-iso {live.state}") == before
     live.runs("good1")
 
 
-def test_history_tells_what_was_live_when_and_from_which_pipeline(live: App) -> None:
+def test_history_tells_what_was_live_when_and_from_which_pipeline(
+    live: App, golden: Golden
+) -> None:
     job = {"GITLAB_CI": "true", "CI_JOB_URL": "https://ci.example.com/jobs/7"}
     assert live.deploy("good2", **job).code == 0
     live.checkout.commit("Broken")
@@ -95,6 +100,7 @@ def test_history_tells_what_was_live_when_and_from_which_pipeline(live: App) -> 
     assert live.run("rollback").code == 0
     done = live.run("history")
     assert done.code == 0, done.output
+    golden("compose/history", done.output, live.places)
     lines = [line for line in done.output.splitlines() if re.search("good|bad", line)]
     assert "live by rollback" in lines[0]
     assert "bad1-" in lines[1]

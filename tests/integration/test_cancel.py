@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from tests.golden import Golden
 from tests.standins.dokku.client import Client
 from tests.standins.dokku.server import DokkuStandIn, Fault
 from tests.support import Checkout, Run, alive, run, settings_for, until
@@ -80,7 +81,7 @@ def test_killed_run_leaves_no_private_directory(dokku: DokkuStandIn, checkout: C
 
 
 def test_cancel_before_anything_was_changed_says_so_and_keeps_the_code(
-    dokku: DokkuStandIn, checkout: Checkout
+    dokku: DokkuStandIn, checkout: Checkout, golden: Golden
 ) -> None:
     """What is live is told, or that it is unknown (faults J11)."""
     dokku.faults(Fault("apps:report", "hang"))
@@ -89,6 +90,7 @@ def test_cancel_before_anything_was_changed_says_so_and_keeps_the_code(
     running.signal(signal.SIGTERM)
     done = running.done(timeout=10)
     assert done.code == 143
+    golden("dokku/cancelled before a change", done.output)
     assert done.seconds < 15
     assert "cancelled: nothing was changed. What hello runs is unknown; check with" in done.output
 

@@ -75,7 +75,7 @@ def test_what_only_a_shell_understands_is_refused_with_what_to_write(
     done = run("deploy", cwd=checkout.path, env=env)
     assert done.code == 2
     assert "`&&` means nothing. Write sh -c 'bin/a && bin/b'" in done.output
-    assert "PRE_DEPLOY_COMMAND (variable PRE_DEPLOY_COMMAND): `echo 'x`: no closing" in done.output
+    assert "PRE_DEPLOY_COMMAND: `echo 'x`: no closing" in done.output
 
 
 @pytest.mark.parametrize(

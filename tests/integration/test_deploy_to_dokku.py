@@ -8,16 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.golden import Golden
 from tests.standins.dokku.client import Client
 from tests.standins.dokku.server import DokkuStandIn, Fault
 from tests.support import Checkout, run, settings_for
 
 
 def test_deploys_and_reports_what_the_server_reports(
-    dokku: DokkuStandIn, checkout: Checkout
+    dokku: DokkuStandIn, checkout: Checkout, golden: Golden
 ) -> None:
     done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
     assert done.code == 0, done.output
+    golden("dokku/deploy", done.output)
     assert dokku.app("hello").running_revision == checkout.head
     assert done.report["status"] == "succeeded"
     assert done.report["live_revision"] == checkout.head
@@ -26,12 +28,13 @@ def test_deploys_and_reports_what_the_server_reports(
 
 
 def test_second_deploy_of_the_same_revision_is_skipped_with_one_connection(
-    dokku: DokkuStandIn, checkout: Checkout
+    dokku: DokkuStandIn, checkout: Checkout, golden: Golden
 ) -> None:
     assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
     before = len(dokku.connections())
     done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
     assert done.code == 0
+    golden("dokku/nothing to do", done.output)
     assert done.report["status"] == "skipped"
     assert done.report["changed"] is False
     assert len(dokku.connections()) - before == 1
@@ -44,7 +47,7 @@ def test_a_whole_deploy_needs_one_connection(dokku: DokkuStandIn, checkout: Chec
 
 
 def test_failed_release_keeps_the_old_revision_and_ends_with_20(
-    dokku: DokkuStandIn, tmp_path: Path
+    dokku: DokkuStandIn, tmp_path: Path, golden: Golden
 ) -> None:
     checkout = Checkout(tmp_path / "app")
     good = checkout.head
@@ -52,6 +55,7 @@ def test_failed_release_keeps_the_old_revision_and_ends_with_20(
     checkout.commit("Break it", {"release.py": "raise SystemExit('boom')\n"})
     done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
     assert done.code == 20
+    golden("dokku/release task fails", done.output)
     assert "the release task failed: python3 release.py" in done.output
     assert f"hello still runs {good[:7]}" in done.output
     assert done.report["failed_event"] == "deploy"
@@ -61,10 +65,11 @@ def test_failed_release_keeps_the_old_revision_and_ends_with_20(
 
 
 def test_app_that_does_not_exist_is_named_with_its_neighbour_and_never_created(
-    dokku: DokkuStandIn, checkout: Checkout
+    dokku: DokkuStandIn, checkout: Checkout, golden: Golden
 ) -> None:
     done = run("deploy", cwd=checkout.path, env=settings_for(dokku, APP_NAME="helo"))
     assert done.code == 2
+    golden("dokku/no such app", done.output)
     assert "there is no app `helo`" in done.output
     assert "Did you mean `hello`?" in done.output
     assert dokku.apps() == ["hello"]

@@ -105,7 +105,7 @@ def test_config_that_is_no_dotenv_is_a_bad_setting_without_its_values(
     env = settings_for(dokku, APP_CONFIG="GOOD=1\nhunter2 is no assignment\n")
     done = run("deploy", cwd=checkout.path, env=env)
     assert done.code == 2
-    assert "APP_CONFIG (variable APP_CONFIG): line 2 is not `NAME=value`" in done.output
+    assert "APP_CONFIG: line 2 is not `NAME=value`" in done.output
     assert "hunter2" not in done.output
 
 

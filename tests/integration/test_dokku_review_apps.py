@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.golden import Golden
 from tests.standins.dokku.client import Client
 from tests.standins.dokku.server import DokkuStandIn, Fault
 from tests.support import Checkout, run, settings_for
@@ -34,12 +35,13 @@ NAME = "hello-feature-login-0be17b"
 
 
 def test_review_app_is_made_with_services_config_and_domain_over_one_connection(
-    dokku: DokkuStandIn, checkout: Checkout, env: dict[str, str]
+    dokku: DokkuStandIn, checkout: Checkout, env: dict[str, str], golden: Golden
 ) -> None:
     env |= {"REVIEW_DOMAIN": "review.example.com", "REVIEW_CONFIG": "STAGE=review\n"}
     before = len(dokku.connections())
     done = run("ci-deploy", "review", cwd=checkout.path, env=env)
     assert done.code == 0, done.output
+    golden("dokku/review", done.output)
     assert len(dokku.connections()) - before == 1
     [name] = [app for app in dokku.apps() if app != "hello"]
     assert name.startswith("hello-feature-login-")
@@ -105,16 +107,18 @@ def test_push_and_merge_request_pipelines_mean_the_same_app(
 
 
 def test_destroy_needs_no_checkout_removes_app_and_services_and_may_be_repeated(
-    dokku: DokkuStandIn, checkout: Checkout, env: dict[str, str], tmp_path: Path
+    dokku: DokkuStandIn, checkout: Checkout, env: dict[str, str], tmp_path: Path, golden: Golden
 ) -> None:
     assert run("ci-deploy", "review", cwd=checkout.path, env=env).code == 0
     empty = tmp_path / "empty"
     empty.mkdir()
     env["CI_PROJECT_DIR"] = str(empty)
     del env["DOKKU_SERVICES"]
-    for words in ("destroy the app", "does not exist: nothing to remove"):
+    said = {"destroy": "destroy the app", "destroy again": "does not exist: nothing to remove"}
+    for page, words in said.items():
         done = run("ci-deploy", "destroy", cwd=empty, env=env)
         assert done.code == 0, done.output
+        golden(f"dokku/{page}", done.output)
         assert done.report["status"] == "succeeded"
         assert words in done.output
         assert dokku.apps() == ["hello"]
@@ -139,11 +143,12 @@ def test_destroy_whose_answer_is_lost_looks_whether_it_was_done(
 
 
 def test_destroy_never_hits_an_app_that_was_not_made_as_a_review_app(
-    dokku: DokkuStandIn, naive: Client, checkout: Checkout, env: dict[str, str]
+    dokku: DokkuStandIn, naive: Client, checkout: Checkout, env: dict[str, str], golden: Golden
 ) -> None:
     naive.dokku("apps:create other")
     done = run("ci-deploy", "destroy", cwd=checkout.path, env={**env, "REVIEW_APP_NAME": "other"})
     assert done.code == 14
+    golden("dokku/destroy of what is no review app", done.output)
     assert "has not made it as a review app" in done.output
     assert "other" in dokku.apps()
     done = run("ci-deploy", "destroy", cwd=checkout.path, env={**env, "REVIEW_APP_NAME": "hello"})
@@ -174,7 +179,7 @@ def test_review_onto_somebody_elses_app_is_refused(
 
 
 def test_review_app_that_would_reach_the_base_apps_database_is_refused(
-    dokku: DokkuStandIn, naive: Client, checkout: Checkout, env: dict[str, str]
+    dokku: DokkuStandIn, naive: Client, checkout: Checkout, env: dict[str, str], golden: Golden
 ) -> None:
     naive.dokku("postgres:create hello-db")
     naive.dokku("postgres:link hello-db hello --no-restart")
@@ -182,6 +187,7 @@ def test_review_app_that_would_reach_the_base_apps_database_is_refused(
     env["REVIEW_CONFIG"] = f"DATABASE_URL={url}\n"
     done = run("ci-deploy", "review", cwd=checkout.path, env=env)
     assert done.code == 14
+    golden("dokku/review with the base app's database", done.output)
     assert "must not reach the base app's services" in done.output
     assert dokku.apps() == ["hello"]
     assert url.rpartition("@")[0].rpartition(":")[2] not in done.output
@@ -199,7 +205,7 @@ def test_explicit_service_name_is_not_shared_with_a_review_app(
 
 
 def test_stale_review_apps_are_listed_first_and_removed_when_told(
-    dokku: DokkuStandIn, checkout: Checkout, env: dict[str, str]
+    dokku: DokkuStandIn, checkout: Checkout, env: dict[str, str], golden: Golden
 ) -> None:
     assert run("ci-deploy", "review", cwd=checkout.path, env=env).code == 0
     other = {**env, **_on("other", checkout), "REVIEW_APP_NAME": "named-by-hand"}
@@ -209,6 +215,7 @@ def test_stale_review_apps_are_listed_first_and_removed_when_told(
     assert "0 review apps of hello" in listed.output
     listed = run("ci-deploy", "destroy", "--stale", "0", cwd=checkout.path, env=env)
     assert "2 review apps of hello" in listed.output
+    golden("dokku/destroy stale, listed", listed.output)
     assert len(dokku.apps()) == 3
     done = run("ci-deploy", "destroy", "--stale", "0", "--yes", cwd=checkout.path, env=env)
     assert done.code == 0, done.output

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.golden import Golden
 from tests.standins.dokku.client import Client
 from tests.standins.dokku.server import DokkuStandIn, Fault
 from tests.support import Checkout, run, settings_for
@@ -23,13 +24,14 @@ def _deploy_two(dokku: DokkuStandIn, checkout: Checkout) -> tuple[str, str]:
 
 
 def test_rollback_without_a_checkout_returns_to_the_previous_revision(
-    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path, golden: Golden
 ) -> None:
     old, new = _deploy_two(dokku, checkout)
     empty = tmp_path / "empty"
     empty.mkdir()
     done = run("ci-deploy", "rollback", cwd=empty, env=settings_for(dokku))
     assert done.code == 0, done.output
+    golden("dokku/rollback", done.output)
     assert dokku.app("hello").running_revision == old
     assert f"hello is back on {old[:7]}" in done.output
     assert done.report["previous_revision"] == new
@@ -48,26 +50,28 @@ def test_rollback_to_a_given_revision(dokku: DokkuStandIn, checkout: Checkout) -
 
 
 def test_rollback_of_an_app_without_history_is_refused(
-    dokku: DokkuStandIn, checkout: Checkout
+    dokku: DokkuStandIn, checkout: Checkout, golden: Golden
 ) -> None:
     assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
     done = run("ci-deploy", "rollback", cwd=checkout.path, env=settings_for(dokku))
     assert done.code == 14
+    golden("dokku/rollback without history", done.output)
     assert "no release of hello before the live one is recorded" in done.output
 
 
 def test_history_lists_what_was_live_from_which_pipeline(
-    dokku: DokkuStandIn, checkout: Checkout
+    dokku: DokkuStandIn, checkout: Checkout, golden: Golden
 ) -> None:
     old, new = _deploy_two(dokku, checkout)
     done = run("ci-deploy", "history", cwd=checkout.path, env=settings_for(dokku))
     assert done.code == 0, done.errors
+    golden("dokku/history", done.output)
     lines = done.output.splitlines()
     assert [old in lines[1], new in lines[0]] == [True, True]
 
 
 def test_rollback_on_failure_brings_the_old_revision_back_and_is_23(
-    dokku: DokkuStandIn, checkout: Checkout
+    dokku: DokkuStandIn, checkout: Checkout, golden: Golden
 ) -> None:
     old = checkout.head
     assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
@@ -79,19 +83,21 @@ def test_rollback_on_failure_brings_the_old_revision_back_and_is_23(
         )
         done = run("deploy", cwd=checkout.path, env=env)
     assert done.code == 23, done.output
+    golden("dokku/rolled back", done.output)
     assert done.report["status"] == "rolled-back"
     assert dokku.app("hello").running_revision == old
-    assert f"hello still runs {old[:7]}" in done.output
+    assert f"rolled back: hello runs {old[:7]}." in done.output
 
 
 def test_failed_health_check_without_rollback_is_22(
-    dokku: DokkuStandIn, checkout: Checkout
+    dokku: DokkuStandIn, checkout: Checkout, golden: Golden
 ) -> None:
     with webhooks() as app:
         app.answer = 503
         env = settings_for(dokku, HEALTHCHECK_URL=app.url, HEALTHCHECK_TIMEOUT="1")
         done = run("deploy", cwd=checkout.path, env=env)
         assert done.code == 22
+        golden("dokku/health check fails", done.output)
         assert f"hello runs {checkout.head[:7]}" in done.output
         assert "answers 503" in done.output
         warned = run("deploy", cwd=checkout.path, env={**env, "LIVE_BUT_FAILED": "warn"})

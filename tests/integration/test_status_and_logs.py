@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 
+from tests.golden import Golden
 from tests.standins.dokku.server import DokkuStandIn
 from tests.support import Checkout, Run, run, settings_for
 
@@ -13,7 +14,7 @@ APP["app.json"] = '{"formation": {"worker": {"quantity": 1}}}'
 
 
 def test_status_tells_what_runs_since_when_and_by_whom(
-    dokku: DokkuStandIn, checkout: Checkout
+    dokku: DokkuStandIn, checkout: Checkout, golden: Golden
 ) -> None:
     checkout.commit("A worker", APP)
     job = {"GITLAB_CI": "true", "CI_JOB_URL": "https://ci.example.com/jobs/7"}
@@ -24,6 +25,7 @@ def test_status_tells_what_runs_since_when_and_by_whom(
     assert run("deploy", cwd=checkout.path, env=settings_for(dokku, **job)).code == 0
     done = run("ci-deploy", "status", cwd=checkout.path, env=env)
     assert done.code == 0, done.output
+    golden("dokku/status", done.output)
     assert f"hello runs {checkout.head[:7]}, 1 of 1 processes up" in done.output
     assert "https://ci.example.com/jobs/7" in done.output
     told = json.loads(run("ci-deploy", "status", "--json", cwd=checkout.path, env=env).output)

@@ -125,7 +125,7 @@ def test_an_input_beats_a_project_variable(
     refused = gitlab_ci_local(made, dokku_container, *given, "--variable", "DEPLOY_TIMEOUT=never")
     assert refused.returncode != 0
     assert "1 setting" in refused.stdout or "a setting is" in refused.stdout
-    assert "DEPLOY_TIMEOUT (variable DEPLOY_TIMEOUT): `never` is not" in refused.stdout
+    assert "DEPLOY_TIMEOUT: `never` is not" in refused.stdout
     done = gitlab_ci_local(made, dokku_container, *given)
     assert done.returncode == 0, done.stdout + done.stderr
     assert dokku_container.running("from-input") == made.head

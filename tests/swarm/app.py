@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from tests.dockerhosts import PASSWORD, USER, DockerHost, Registry
+from tests.dockerhosts import PASSWORD, USER, DockerHost, Registry, places
 from tests.support import Checkout, Done, Run, run
 
 FILE = "docker-compose.production.yml"
@@ -53,6 +53,11 @@ class App:
         service = SERVICE.replace("IMAGE", self.registry.image)
         services = (service.replace("NAME", name) for name in names or ("app",))
         return HEAD.replace("ACTION", action) + "".join(services)
+
+    @property
+    def places(self) -> dict[str, str]:
+        """What varies in a log → what a golden page shows."""
+        return places(self.name, self.hosts, self.registry)
 
     def settings(self, tag: str = "good1", **more: str) -> dict[str, str]:
         """What a deploy of a tag needs."""

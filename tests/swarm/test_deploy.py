@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.compose.steps import program_with_steps, steps
+from tests.golden import Golden
 from tests.swarm.app import App
 
 
 @pytest.mark.long
-def test_a_release_replaces_another_and_comes_back(app: App) -> None:
+def test_a_release_replaces_another_and_comes_back(app: App, golden: Golden) -> None:
     """Tag, digest, records and the words of each command.
 
     Takes a minute: the engine brings two replicas three times, and watches each for its seconds."""
@@ -31,6 +32,7 @@ def test_a_release_replaces_another_and_comes_back(app: App) -> None:
     assert app.tags() == ["good1", "good1"]
     second = app.deploy("good2")
     assert second.code == 0, second.output
+    golden("swarm/deploy", second.output, app.places)
     assert app.tags() == ["good2", "good2"]
     assert app.deploy("good2").report["status"] == "skipped"
     back = app.run("rollback")
@@ -44,22 +46,25 @@ def test_a_release_replaces_another_and_comes_back(app: App) -> None:
     assert "good1 starts" in app.run("logs").output
 
 
-def test_what_the_engine_takes_back_or_pauses_is_no_success(live: App) -> None:
+def test_what_the_engine_takes_back_or_pauses_is_no_success(live: App, golden: Golden) -> None:
     """`docker stack deploy --detach=false` ends with 0 after a rollback (docker/cli#6752), and its
     default is a pause: the old tasks go on, and no release is said to be live that is not."""
     rolled = live.deploy("crash1")
     assert rolled.code == 23, rolled.output
+    golden("swarm/rolled back", rolled.output, live.places)
     assert live.tags() == ["good1"]
     assert "cannot find the meaning" in rolled.output, "its last words"
     assert "non-zero exit (3)" in rolled.output
     version = live.service()["Version"]
     missing = live.deploy("nope")
     assert missing.code == 20, missing.output
+    golden("swarm/image is missing", missing.output, live.places)
     assert "not in the registry: " in missing.output
     assert live.service()["Version"] == version, "refused before anything"
     live.write(live.file(action="pause"))
     paused = live.deploy("bad1")
     assert paused.code == 20, paused.output
+    golden("swarm/update is paused", paused.output, live.places)
     assert "the engine has paused the update" in paused.output
     assert "0 of 1 tasks run bad1-" in paused.output
     assert "1 still run the one before" in paused.output

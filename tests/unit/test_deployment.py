@@ -333,7 +333,8 @@ def test_error_before_anything_is_known_invents_nothing(scene: Scene) -> None:
     scene.provider.before = None
     report = scene.fail("configure", Unreachable("no server."))
     assert scene.ended() == (11, "failed")
-    assert (report.live, report.live_revision, report.previous_revision) == ("", "", "")
+    assert report.live.startswith("nothing was changed. What web runs is unknown; check with ")
+    assert (report.live_revision, report.previous_revision) == ("", "")
 
 
 # --- errors after a change are judged by what is live ---
@@ -471,7 +472,7 @@ def test_nothing_is_live(scene: Scene) -> None:
 def test_rolled_back_has_its_own_code(scene: Scene) -> None:
     report = scene.fail("post_deploy", RolledBack("not healthy."), BEFORE)
     assert scene.ended() == (23, "rolled-back")
-    assert report.live == "web still runs aaaaaaa."
+    assert report.live == "web runs aaaaaaa."
     assert not report.changed
 
 

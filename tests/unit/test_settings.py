@@ -224,9 +224,9 @@ def test_booleans_are_everybodys_words(text: str, value: bool) -> None:
         ("SECONDS", "10m", "`10m` is not a whole number: leave out the unit."),
     ],
 )
-def test_wrong_values_are_told_with_their_origin(name: str, value: str, reason: str) -> None:
+def test_wrong_values_are_told_with_the_reason(name: str, value: str, reason: str) -> None:
     (found,) = problems({"APP_NAME": "web", name: value})
-    assert str(found) == f"{name} (variable {name}): {reason}"
+    assert str(found) == f"{name}: {reason}"
 
 
 @pytest.mark.parametrize(
@@ -358,7 +358,7 @@ def test_problems_are_spelled_as_inputs_where_settings_are_inputs() -> None:
     names = {"INPUT_SECONDS": "ten", "FORCE": "maybe"}
     assert [str(each) for each in problems(names, inputs=True)] == [
         "input `app-name`: is required. An example: `my-app`.",
-        "input `seconds` (input `seconds`): `ten` is not a whole number.",
+        "input `seconds`: `ten` is not a whole number.",
         "input `force` (variable FORCE): `maybe` is not a boolean: use true or false.",
     ]
 

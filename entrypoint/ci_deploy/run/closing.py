@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from ci_deploy.errors import SettingsError
 from ci_deploy.report import console as style
 from ci_deploy.report.outputs import Report
 from ci_deploy.run.context import Context
@@ -90,13 +91,20 @@ def show_notices(ctx: Context, layers: Sequence[Announcing], events: Sequence[Ev
                 ctx.console.indent("\n".join(f"┃ {line}" for line in shown.splitlines()))
 
 
-def nothing_changed(ctx: Context) -> str:
-    """Of a run that was cancelled before it had asked what is live."""
-    live = "" if ctx.command == "destroy" else f" {what_is_live(ctx, None, None)}"
-    return f"nothing was changed.{live}"
+def nothing_changed(ctx: Context, error: Exception) -> str:
+    """What is live after a run that has changed nothing, as far as it had asked."""
+    before = ctx.before
+    if ctx.command == "destroy":
+        return "nothing was removed."
+    if before and before.revision:
+        return what_is_live(ctx, before, before)
+    unknown = "" if before or isinstance(error, SettingsError) else what_is_live(ctx, None, None)
+    return f"nothing was changed. {unknown}".rstrip()
 
 
-def what_is_live(ctx: Context, live: Live | None, before: Live | None) -> str:
+def what_is_live(
+    ctx: Context, live: Live | None, before: Live | None, *, rolled_back: bool = False
+) -> str:
     """What is live now, in one sentence that is true; `live` is None when nobody knows."""
     app = ctx.app
     if ctx.command == "destroy":
@@ -105,9 +113,9 @@ def what_is_live(ctx: Context, live: Live | None, before: Live | None) -> str:
         return f"What {app} runs is unknown; check with `{ctx.provider.check_command}`."
     if not live.revision:
         return f"{app} runs no known release."
-    as_before = before is not None and before.revision == live.revision
+    same = before is not None and before.revision == live.revision and not rolled_back
     state = "" if live.up else f", but not all of its processes run {live.detail}".rstrip()
     if live.unchecked:
         state = f" (whether its processes are up: `{ctx.provider.check_command}`)"
     busy = "; a deployment is in progress" if live.busy else ""
-    return f"{app} {'still ' if as_before else ''}runs {live.revision[:7]}{state}{busy}."
+    return f"{app} {'still ' if same else ''}runs {live.revision[:7]}{state}{busy}."

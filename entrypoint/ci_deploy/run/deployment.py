@@ -198,13 +198,12 @@ class Deployment:
         if not self.ctx.change_log.changes or self.ctx.planning:
             if before:
                 self._note_live(before)
-                self.report.live = closing.what_is_live(self.ctx, before, before)
-            elif isinstance(known, Cancelled):
-                self.report.live = closing.nothing_changed(self.ctx)
+            self.report.live = closing.nothing_changed(self.ctx, known)
             return known
         live = self._ask()
         self._note_live(live or Live())
-        self.report.live = closing.what_is_live(self.ctx, live, before)
+        back = isinstance(known, RolledBack)
+        self.report.live = closing.what_is_live(self.ctx, live, before, rolled_back=back)
         self.report.changed = live is not None and self._is_new(live)
         if isinstance(known, (Cancelled, RolledBack)):
             return known

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.golden import Golden
 from tests.integration.heroku.conftest import FILES, WITH_PHASE, Jobs
 from tests.standins.heroku.faults import Fault
 from tests.standins.heroku.server import HerokuStandIn
@@ -45,7 +46,7 @@ def test_only_what_differs_is_set_in_one_release_and_no_value_is_told(
 
 
 def test_release_phase_that_fails_at_the_config_stops_the_deploy(
-    heroku: HerokuStandIn, job: Jobs
+    heroku: HerokuStandIn, job: Jobs, golden: Golden
 ) -> None:
     """Setting config makes a release, with a release phase of its own."""
     job.checkout.commit("Old", WITH_PHASE)
@@ -54,6 +55,7 @@ def test_release_phase_that_fails_at_the_config_stops_the_deploy(
     heroku.apps["hello"].behaviour.phase = "fail"
     done = job.run(APP_CONFIG=CONFIG)
     assert done.code == 20, done.output
+    golden("heroku/release phase fails at the config", done.output)
     assert "the release phase of v3 failed" in done.output
     assert heroku.pushes() == 0
     assert heroku.apps["hello"].running_revision == old
@@ -110,7 +112,8 @@ def test_and_opened_again_when_that_fails(heroku: HerokuStandIn, job: Jobs, how:
 
 
 def test_and_opened_again_when_the_health_check_fails(heroku: HerokuStandIn, job: Jobs) -> None:
-    health = {"HEALTHCHECK_URL": f"{heroku.url}/_sick", "HEALTHCHECK_TIMEOUT": "1"}
+    heroku.faults(Fault("GET /_web/hello/up", 503, times=100))
+    health = {"HEALTHCHECK_URL": f"{heroku.url}/_web/hello/up", "HEALTHCHECK_TIMEOUT": "1"}
     done = job.run(settings={**CLOSED, **health})
     assert done.code == 22, done.output
     assert _switches(heroku) == [True, False]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.golden import Golden
 from tests.integration.heroku.conftest import WITH_PHASE, Jobs, shallow
 from tests.standins.heroku import answers
 from tests.standins.heroku.faults import Fault
@@ -14,9 +15,12 @@ from tests.standins.heroku.server import HerokuStandIn
 ARCHIVE = {"DEPLOY_METHOD": "archive"}
 
 
-def test_deploys_by_push_and_reports_what_heroku_reports(heroku: HerokuStandIn, job: Jobs) -> None:
+def test_deploys_by_push_and_reports_what_heroku_reports(
+    heroku: HerokuStandIn, job: Jobs, golden: Golden
+) -> None:
     done = job.run()
     assert done.code == 0, done.output
+    golden("heroku/deploy", done.output)
     head = job.checkout.head
     assert heroku.apps["hello"].running_revision == head
     assert done.report["status"] == "succeeded"
@@ -34,13 +38,14 @@ def test_deploys_by_push_and_reports_what_heroku_reports(heroku: HerokuStandIn, 
 
 @pytest.mark.parametrize("settings", [{}, ARCHIVE], ids=["push", "archive"])
 def test_plan_changes_nothing_and_names_every_change(
-    heroku: HerokuStandIn, job: Jobs, settings: dict[str, str]
+    heroku: HerokuStandIn, job: Jobs, settings: dict[str, str], golden: Golden
 ) -> None:
     before = job.deployed()
     job.checkout.commit("New")
     settings = {**settings, "HEROKU_MAINTENANCE": "true", "APP_CONFIG": "GREETING=hello you\n"}
     done = job.run("plan", settings=settings)
     assert done.code == 0, done.output
+    golden(f"heroku/plan by {settings.get('DEPLOY_METHOD', 'push')}", done.output)
     assert "set GREETING on hello" in done.output
     assert "hello you" not in done.output
     assert "switch maintenance mode of hello on" in done.output

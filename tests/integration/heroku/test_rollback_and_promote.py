@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.golden import Golden
 from tests.integration.heroku.conftest import FILES, WITH_PHASE, Jobs
 from tests.standins.heroku.faults import Fault
 from tests.standins.heroku.server import HerokuStandIn
@@ -91,7 +92,7 @@ def test_release_whose_release_phase_has_expired_is_passed_over(
 
 @pytest.mark.parametrize("wanted", ["", "revision"])
 def test_slug_that_has_expired_is_refused_in_clear_words(
-    heroku: HerokuStandIn, job: Jobs, three: list[str], wanted: str
+    heroku: HerokuStandIn, job: Jobs, three: list[str], wanted: str, golden: Golden
 ) -> None:
     slug = heroku.apps["hello"].releases[2].slug
     assert slug is not None
@@ -99,6 +100,7 @@ def test_slug_that_has_expired_is_refused_in_clear_words(
     words = [three[1]] if wanted else []
     done = job.run("rollback", *words)
     assert done.code == 14, done.output
+    golden(f"heroku/slug has expired{wanted and ', '}{wanted}", done.output)
     assert "the slug of v3" in done.output
     assert "has expired: Heroku keeps those of the last 30 days" in done.output
     assert heroku.writes() == []
@@ -148,15 +150,17 @@ def test_release_phase_that_fails_at_a_rollback_is_a_failure(
 
 
 def test_failed_health_check_brings_the_release_before_back(
-    heroku: HerokuStandIn, job: Jobs
+    heroku: HerokuStandIn, job: Jobs, golden: Golden
 ) -> None:
     """With its config vars: those that this run has set went wrong too."""
     assert job.run(APP_CONFIG="MODE=old\n").code == 0
     old = job.checkout.head
     job.checkout.commit("New")
-    health = {"HEALTHCHECK_URL": f"{heroku.url}/_sick", "HEALTHCHECK_TIMEOUT": "1"}
+    heroku.faults(Fault("GET /_web/hello/up", 503, times=100))
+    health = {"HEALTHCHECK_URL": f"{heroku.url}/_web/hello/up", "HEALTHCHECK_TIMEOUT": "1"}
     done = job.run(APP_CONFIG="MODE=new\n", ROLLBACK_ON_FAILURE="true", settings=health)
     assert done.code == 23, done.output
+    golden("heroku/rolled back", done.output)
     assert heroku.apps["hello"].running_revision == old
     assert heroku.apps["hello"].config["MODE"] == "old"
 

@@ -75,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _own(self, call: Call, body: bytes, fault: Fault | None) -> None:
         """Streams and uploads have addresses that are secrets: no key is to be sent there."""
-        server, kind, identity = self.stand_in, *call.path.split("/")[1:3]
+        server, (kind, identity) = self.stand_in, f"{call.path}/".split("/")[1:3]
         if "authorization" in call.headers:
             server.strange(f"{call.name}: the key was sent where it does not belong")
         call.status = 200
@@ -90,7 +90,10 @@ class Handler(BaseHTTPRequestHandler):
             return self._stream(identity, fault)
         if kind == "_hook":
             return self._hook(identity, json.loads(body))
-        return self.reply(200, b"the app", {})  # _web
+        if kind == "_web":
+            return self.reply(200, b"the app", {})
+        server.strange(f"{call.name}: no such address")
+        return self.reply(404, b"", {})
 
     def _stream(self, identity: str, fault: Fault | None) -> None:
         stream = self.stand_in.platform.streams[identity]

@@ -59,7 +59,7 @@ def secure(server: DokkuServer, app: str, console: Console) -> None:
     try:
         server.change(["letsencrypt:enable", app], what=f"get a certificate for {app}")
     except DeployError as error:
-        console.warning(f"no certificate for {app}: {error}")
+        console.warning(f"{app} goes on without a certificate: {error}")
 
 
 def destroy(server: DokkuServer, app: str, console: Console) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ci_deploy.errors import DeployError, OutcomeUnknown, Unauthorized, Unreachable
+from ci_deploy.errors import DOCS, DeployError, OutcomeUnknown, Unauthorized, Unreachable
 from ci_deploy.git.repository import ENVIRON, reason
 from ci_deploy.layers.providers.dokku import answers
 from ci_deploy.net.ssh.client import SESSIONS, Ssh
@@ -183,7 +183,8 @@ class DokkuServer:
             hint = "Add the key on the server with `dokku ssh-keys:add NAME`, not by hand."
             return Unauthorized("the server does not treat our key as one of Dokku's.", hint=hint)
         if denied := DENIED.search(words):  # the acl plugin's words, which name the command
-            return Unauthorized(f"Dokku denies access: {denied[1]}")
+            hint = f"What the key needs to be allowed: {DOCS}dokku.md#a-key-that-may-do-less"
+            return Unauthorized(f"Dokku denies access: {denied[1]}", hint=hint)
         return None
 
 
