@@ -36,9 +36,10 @@ RECORD = _config(NAME, "record", "2026-11-20T00:00:00Z", release="1-a")
 
 def test_review_apps_of_the_swarm_with_the_time_of_their_last_deploy() -> None:
     """Its records say it; those of other stacks are not taken for this one's."""
-    stack = read_stack("shop", [MARKED, RECORD, _config("other", "record", "2026-11-30T00:00:00Z")])
+    lines = [MARKED, RECORD, _config("other", "record", "2026-11-30T00:00:00Z"), "now 1795132860"]
+    stack = read_stack("shop", lines)
     [found] = stack.reviews
-    assert found == (NAME, 1795132800, "shop", "login")
+    assert found == (NAME, 60, "shop", "login")
     assert stack.kept == []
     assert len(read_stack(NAME, [MARKED, RECORD]).kept) == 2
 
