@@ -27,6 +27,11 @@ class Live(NamedTuple):
     busy: bool = False  # a deployment is in progress there
     unchecked: bool = False  # there was no time to see whether its processes run
 
+    @property
+    def words(self) -> str:
+        """Its release, and how that is."""
+        return ", ".join(filter(None, (self.release or "no known release", self.detail)))
+
 
 class Ran(NamedTuple):
     """How a one-off command ended: its true exit code, and its last lines."""

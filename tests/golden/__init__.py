@@ -40,7 +40,11 @@ VARYING = {
     re.compile(r"(AAAA[\w+/]{20,}={0,2})"): "PUBLIC-KEY",
     re.compile(r"(?<=[a-z\d\]]):\d{5}\b"): ":PORT",
     re.compile(r"(?<=\bport )\d{5}\b|(?<=ssh -p )\d+\b"): "PORT",
-    re.compile(r"(?<=good\d)-\w{6}\b|(?<=bad\d)-\w{6}\b|(?<=crash\d)-\w{6}\b"): "-RELEASE",
+    re.compile(r"\b(?=\w*\d)[0-9a-z]{25}\b"): "ID",  # of services and tasks
+    re.compile(
+        r"(?<=nothere)-\w{6}\b|(?<=good\d)-\w{6}\b|(?<=bad\d)-\w{6}\b|(?<=crash\d)-\w{6}\b"
+    ): "-RELEASE",
+    re.compile(r"^(.+)\n(?:\1\n)+", re.M): r"\1\n",  # how often is a matter of time
     re.compile(r"─+[┐┘]$| *│$", re.M): "",  # how wide a box is depends on what has been replaced
     re.compile(r"[ \t]+$", re.M): "",
 }

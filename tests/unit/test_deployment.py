@@ -434,7 +434,7 @@ def test_never_green_while_its_processes_are_down(scene: Scene) -> None:
     scene.set(live_but_failed="warn")
     report = scene.fail("post_deploy", DeployFailed("x."), DOWN)
     assert report.exit_code == 22
-    assert "not all of its processes run 0 of 1 processes up" in report.live
+    assert "web runs bbbbbbb, but is not all up: 0 of 1 processes up" in report.live
 
 
 def test_same_revision_deployed_again_and_verified_is_live_when_a_later_step_fails(

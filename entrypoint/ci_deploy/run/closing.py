@@ -114,7 +114,7 @@ def what_is_live(
     if not live.revision:
         return f"{app} runs no known release."
     same = before is not None and before.revision == live.revision and not rolled_back
-    state = "" if live.up else f", but not all of its processes run {live.detail}".rstrip()
+    state = "" if live.up else f", but is not all up: {live.detail}".rstrip(": ")
     if live.unchecked:
         state = f" (whether its processes are up: `{ctx.provider.check_command}`)"
     busy = "; a deployment is in progress" if live.busy else ""

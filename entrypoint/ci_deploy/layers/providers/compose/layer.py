@@ -138,8 +138,7 @@ class Compose(OnHosts):
             return
         review.check_room(ctx, self.hosts, self.settings.review_limit)
         live = ctx.before or Live()
-        now = f"{live.release} {live.detail}" if live.release else "nothing"
-        ctx.console.indent(f"live now: {now}".rstrip())
+        ctx.console.indent(f"live now: {live.words}")
         if ctx.before_traffic:
             need_service(list(self.model.services), self.settings.run_service)
         again, parts = "", {**self.brought.parts, **self.images.parts()}

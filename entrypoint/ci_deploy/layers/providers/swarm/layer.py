@@ -159,9 +159,7 @@ class Swarm(OnSwarm):
             return
         self.check_room()
         now = ctx.before or Live()
-        ctx.console.indent(
-            f"live now: {f'{now.release} {now.detail}' if now.release else 'nothing'}"
-        )
+        ctx.console.indent(f"live now: {now.words}")
         if ctx.before_traffic:
             need_service(wanted.names, self.settings.run_service)
         ctx.release = self.release.id
