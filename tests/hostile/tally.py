@@ -30,6 +30,7 @@ class Kind(enum.Enum):
     KILLS_DOKKU = "Signals at random moments (Dokku)"
     KILLS_HEROKU = "Signals at random moments (Heroku)"
     LOAD = "Endless lines and floods of them, with at most 64 MiB of memory"
+    HUGE = "Repositories of 100,000 commits or 50,000 files, with at most 64 MiB of memory"
     FORMS = "Secrets: forms and splits, into the log"
     SINKS = "Secrets: forms that a server prints, into all that a run writes"
     PARSERS = "Damaged texts for parsers"

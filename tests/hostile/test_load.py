@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.hostile.memory import LIMIT, LOGGED, most
 from tests.hostile.tally import Kind, Record, tried
 from tests.standins.dokku.server import DokkuStandIn
 from tests.support import Checkout, Run, settings_for
 
-LIMIT = 64 * 1024  # KiB of our own process
 MIB = 1024 * 1024
 RATE = 10_000  # lines a second
 SLOWLY = """
@@ -28,27 +27,16 @@ with open(os.environ["LOG"], "wb") as log:
 def _deploy(dokku: DokkuStandIn, checkout: Checkout, log: Path, method: str = "push") -> int:
     """Deploy, with all that is shown in `log`; the most memory that we had, in KiB."""
     env = settings_for(dokku, DEPLOY_TIMEOUT="1500", DEPLOY_METHOD=method, LOG=str(log))
-    most = 0
-    run = Run("deploy", cwd=checkout.path, env=env, through=["sh", "-c", 'exec "$@" >"$LOG"', "sh"])
-    while run.process.poll() is None:
-        found = re.search(r"VmHWM:\s+(\d+)", _status(run.process.pid))
-        most = int(found[1]) if found else most
-        time.sleep(0.05)
+    run = Run("deploy", cwd=checkout.path, env=env, through=LOGGED)
+    memory = most(run)
     assert run.done().code == 0, log.read_bytes()[-2000:]
     assert f"verified: hello runs {checkout.head[:7]}".encode() in log.read_bytes()[-2000:]
-    return most
+    return memory
 
 
 def _joined(log: bytes) -> bytes:
     """The lines of the build without what stands before them."""
     return re.sub(rb"\n +\xe2\x94\x82 ", b"", log)
-
-
-def _status(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/status").read_text()
-    except OSError:  # it has just ended
-        return ""
 
 
 @pytest.mark.timeout(1800)
@@ -64,9 +52,9 @@ def test_one_endless_line(
     line = f"head -c {size}M /dev/zero | tr '\\0' x; echo"
     checkout.commit("Talk", {"Procfile": f"release: {line}\n"})
     tried(record_property, Kind.LOAD)
-    most = _deploy(dokku, checkout, tmp_path / "log", method)
+    memory = _deploy(dokku, checkout, tmp_path / "log", method)
     assert b"x" * size * MIB in _joined((tmp_path / "log").read_bytes())
-    assert most < LIMIT
+    assert memory < LIMIT
 
 
 def test_log_that_is_read_slowly_loses_nothing(
@@ -94,7 +82,7 @@ def test_ten_thousand_lines_a_second(
     loop = f"i=0; while [ $i -lt {seconds * 10} ]; do {part}; i=$((i + 1)); sleep 0.1; done"
     checkout.commit("Talk", {"Procfile": f"release: {loop}\n"})
     tried(record_property, Kind.LOAD)
-    most = _deploy(dokku, checkout, tmp_path / "log")
+    memory = _deploy(dokku, checkout, tmp_path / "log")
     shown = re.findall(rb"this is line (\d+)\s", (tmp_path / "log").read_bytes())
     assert [int(each) for each in shown] == list(range(1, lines + 1))
-    assert most < LIMIT
+    assert memory < LIMIT

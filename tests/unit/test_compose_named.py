@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +16,7 @@ from ci_deploy.layers.providers.compose.named import bring
 from ci_deploy.layers.providers.docker.files import ComposeFile
 from ci_deploy.layers.providers.docker.mentioned import mentioned
 from ci_deploy.layers.providers.docker.tree import Tree
+from ci_deploy.process.program import Command, Result
 from tests.support import Checkout
 
 PATH = "/srv/shop"
@@ -62,6 +62,9 @@ class _Tree:
         self.ctx: Any = SimpleNamespace(app="shop", revision="1" * 40)
         self.reads: dict[str, bytes] = {}
         self.parts: dict[str, bytes] = {}
+
+    def has(self, name: str) -> bool:
+        return name in self.files
 
     def under(self, folder: str) -> dict[str, str]:
         return {
@@ -173,19 +176,22 @@ def test_files_of_included_files_are_looked_for_beside_them_and_at_the_top(tmp_p
     )
     ctx: Any = SimpleNamespace(
         app_config={}, revision=checkout.head, settings=SimpleNamespace(app_dir=""),
-        repository=SimpleNamespace(git=_git(checkout.path)),
+        repository=_repository(checkout.path),
     )  # fmt: skip
     tree = Tree(ctx, [ComposeFile("compose.yml", b"include: [app/compose.yml]\n")], {})
     assert set(tree.reads) == {"app/compose.yml", "app/base.yml", "app/own.env", "top.env"}
     assert tree.parts["read/top.env"] == b"B=1\n"
 
 
-def _git(folder: Path) -> Callable[..., Any]:
-    def git(*words: str, **_: object) -> Any:
-        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, check=True)
-        return SimpleNamespace(exit_code=0, out=done.stdout)
+def _repository(folder: Path) -> Any:
+    """Git in a checkout, as a program that the runner starts."""
 
-    return git
+    def read_all(commands: list[Command], **_: object) -> list[Result]:
+        done = [subprocess.run(e.argv, cwd=folder, capture_output=True) for e in commands]
+        return [Result((), each.returncode, each.stdout) for each in done]
+
+    runner = SimpleNamespace(read_all=read_all)
+    return SimpleNamespace(runner=runner, command=lambda *words: Command(["git", *words]))
 
 
 def test_directory_that_is_somebody_elses_is_left_alone_with_a_warning() -> None:
@@ -196,3 +202,26 @@ def test_directory_that_is_somebody_elses_is_left_alone_with_a_warning() -> None
     brought = _bring(tree, {"source": "d", "target": "/d"}, f"there r {PATH}/d")
     assert not brought.parts
     assert "may not be written to by us" in warned[0]
+
+
+def _tree(checkout: Checkout, folder: str = "") -> Tree:
+    ctx: Any = SimpleNamespace(
+        app_config={}, revision=checkout.head, settings=SimpleNamespace(app_dir=folder),
+        repository=_repository(checkout.path), workspace=checkout.path,
+    )  # fmt: skip
+    return Tree(ctx, [ComposeFile("deploy/compose.yml", b"services: {}\n")], {})
+
+
+def test_names_mean_files_beside_the_compose_file_and_at_the_top(tmp_path: Path) -> None:
+    """A tab may be in a name, too: what stands behind it is no name."""
+    names = ("deploy/nginx/a", "nginx/a", "nginx/b", "nginx-old/c", "x\tnginx/d", "é/f", "top")
+    files = {f"shop/{name}": f"{name}\n" for name in names}
+    tree = _tree(Checkout(tmp_path / "checkout", {**files, "outside": ""}), "shop")
+    assert {name: tree.has(name) for name in ("nginx/a", "top", "é/f", "nginx/d", "nginx", "")} == {
+        "nginx/a": True, "top": True, "é/f": True, "nginx/d": False, "nginx": False, "": False,
+    }  # fmt: skip
+    assert sorted(tree.under("nginx")) == ["a", "b"]
+    assert [tree.content(name) for name in ("nginx/a", "nginx/b")] == [
+        b"deploy/nginx/a\n",
+        b"nginx/b\n",
+    ]

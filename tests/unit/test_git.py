@@ -13,6 +13,7 @@ import pytest
 
 from ci_deploy.ci.gitlab import GitLab
 from ci_deploy.errors import SettingsError, Unreachable
+from ci_deploy.git import committed
 from ci_deploy.git.repository import Repository
 from ci_deploy.process.runner import Runner
 from tests.support import Checkout
@@ -280,7 +281,7 @@ def test_missing_things_are_answered_at_once(
     def waited(_seconds: float) -> bool:
         raise AssertionError
 
-    monkeypatch.setattr(repository._runner.cancellation, "awaited", waited)
+    monkeypatch.setattr(repository.runner.cancellation, "awaited", waited)
     assert not repository.has("e" * 40)
     assert repository.files(checkout.head, "app.json") == [""]
 
@@ -591,3 +592,16 @@ def test_folder_of_a_revision_is_a_directory(checkout: Checkout, make: Make) -> 
     paths = ("app", "app/deep", "Procfile", "nothing")
     found = [repository.is_folder(checkout.head, path) for path in paths]
     assert found == [True, True, False, False]
+
+
+def test_what_a_commit_has_is_read_whole_or_not_at_all(
+    make: Make, checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database of places of 9 MiB, say: its beginning would be taken for all of it."""
+    text = "x" * (9 * 2**20)
+    blob = ("cat-file", "blob", f"{checkout.commit('Add it', {'geo.db': text})}:geo.db")
+    repository = make(checkout.path)
+    assert committed.whole(repository, *blob) == text.encode()
+    monkeypatch.setattr(committed, "LIMIT", 2**20)
+    with pytest.raises(SettingsError, match="prints more than 1 MiB"):
+        committed.whole(repository, *blob)

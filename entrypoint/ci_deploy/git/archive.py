@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.git.committed import whole
 from ci_deploy.git.repository import Repository
 
 if TYPE_CHECKING:
@@ -49,7 +52,8 @@ def _add_submodules(
     """Submodules of submodules too; each has to be checked out at the commit that is wanted."""
     import tarfile  # takes long to load, and most runs need none
 
-    listed = repository.git("ls-tree", "-r", "-z", tree).out.decode(errors="surrogateescape")
+    # `-d` leaves out files: of those there may be a hundred thousand.
+    listed = whole(repository, "ls-tree", "-r", "-d", "-z", tree).decode(errors="surrogateescape")
     entries = (entry.partition("\t") for entry in listed.split("\0"))
     for head, _, name in entries:
         if not head.startswith("160000"):
@@ -61,9 +65,10 @@ def _add_submodules(
             raise SettingsError(Problem("the workspace", reason, "", remedy))
         part = path.with_suffix(".part")
         _pack(repository, commit, f"{prefix}{name}/", part)
-        with tarfile.open(part) as content, tarfile.open(path, "a:") as archive:
-            for member in content:
+        with tarfile.open(part) as content, adding(path) as archive:
+            for member in members(content):
                 archive.addfile(member, content.extractfile(member) if member.isfile() else None)
+                _forget(archive)
         part.unlink()
         _add_submodules(repository, path, commit, where / name, f"{prefix}{name}/")
 
@@ -73,13 +78,13 @@ def _add_lfs(path: Path, where: Path) -> None:
     import tarfile
 
     with tarfile.open(path) as archive:
-        small = [member for member in archive if member.isfile() and member.size < POINTER_LIMIT]
         pointers = {
             member.name: match[1].decode()
-            for member in small
+            for member in members(archive)
+            if member.isfile() and member.size < POINTER_LIMIT
             if (file := archive.extractfile(member)) and (match := POINTER.match(file.read()))
         }
-    with tarfile.open(path, "a:") as archive:
+    with adding(path) as archive:
         for name, digest in pointers.items():
             real = where / name
             data = real.read_bytes() if real.is_file() and not real.is_symlink() else b""
@@ -88,6 +93,33 @@ def _add_lfs(path: Path, where: Path) -> None:
                 remedy = "Let CI fetch LFS files (GitHub: `lfs: true`), or set DEPLOY_METHOD=push."
                 raise SettingsError(Problem("the workspace", reason, "", remedy))
             archive.add(real, name, filter=_anonymous)
+
+
+def members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Each of them, none of which is kept: a hundred thousand take more memory than all else."""
+    while member := archive.next():
+        yield member
+        _forget(archive)
+
+
+def _forget(archive: tarfile.TarFile) -> None:
+    archive.members.clear()  # type: ignore[attr-defined]
+
+
+@contextmanager
+def adding(path: Path) -> Iterator[tarfile.TarFile]:
+    """Write behind what a tar file has; to append, `tarfile` would keep all that is there."""
+    import tarfile
+
+    with tarfile.open(path) as archive:
+        for _ in members(archive):
+            pass
+        end = archive.offset
+    with path.open("r+b") as file:
+        file.truncate(end)
+        file.seek(end)
+        with tarfile.open(fileobj=file, mode="w:") as archive:
+            yield archive
 
 
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:

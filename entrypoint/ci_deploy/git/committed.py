@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.git.repository import Repository
 
 EXECUTABLE, LINK = "100755", "120000"
+LIMIT = 64 * 2**20  # bytes that git may print of a commit: a list of half a million files
 
 
 class Entry(NamedTuple):
@@ -35,20 +38,56 @@ class Entry(NamedTuple):
         return found.hexdigest() == self.blob and executable
 
 
+def whole(repository: Repository, *arguments: str) -> bytes:
+    """All that git prints about a commit, empty where it knows no answer. Raises SettingsError for
+    too much: the beginning would be taken for all of it."""
+    command = replace(repository.command(*arguments), limit=LIMIT)
+    [found] = repository.runner.read_all([command], ok=None)
+    if len(found.out) >= LIMIT:
+        reason = f"`git {' '.join(arguments)}` prints more than {LIMIT // 2**20} MiB."
+        raise SettingsError(Problem("the workspace", reason))
+    return b"" if found.exit_code else found.out
+
+
+class Listing:
+    """The files of a folder of a commit, kept as git prints them: objects for each of a hundred
+    thousand would take more memory than all else. `path` is relative to the folder."""
+
+    def __init__(self, repository: Repository, revision: str, folder: str) -> None:
+        self._printed = whole(repository, "ls-tree", "-r", "-z", f"{revision}:{folder}")
+
+    def get(self, path: str) -> Entry | None:
+        """A file; None when there is none."""
+        return next((each for each in self._found(f"{path}\0") if each.path == path), None)
+
+    def under(self, folder: str) -> Iterator[Entry]:
+        """All files below a directory."""
+        start = f"{folder}/"
+        return (each for each in self._found(start) if each.path.startswith(start))
+
+    def _found(self, text: str) -> Iterator[Entry]:
+        """Those with a text behind a tab, which may be one in a name, too."""
+        wanted, at = b"\t%b" % text.encode(errors="surrogateescape"), -1
+        while (at := self._printed.find(wanted, at + 1)) >= 0:
+            begin, end = self._printed.rfind(b"\0", 0, at) + 1, self._printed.index(b"\0", at)
+            yield _entry(self._printed[begin:end].decode(errors="surrogateescape"))
+
+
+def _entry(line: str) -> Entry:
+    facts, _, path = line.partition("\t")
+    mode, _, blob = facts.split()
+    return Entry(mode, blob, path)
+
+
 def entries(
     repository: Repository, revision: str, folder: str, paths: Sequence[str]
 ) -> list[Entry]:
     """The files of a commit at or under `paths` of a folder; none where there is no such commit."""
     wanted = [posixpath.normpath(posixpath.join(folder, path)) for path in paths]
-    listed = repository.git("ls-tree", "-r", "-z", revision, "--", *wanted, ok=None)
-    if listed.exit_code:
-        return []
-    found = []
-    for line in filter(None, listed.out.decode(errors="surrogateescape").split("\0")):
-        facts, _, path = line.partition("\t")
-        mode, _, blob = facts.split()
-        found.append(Entry(mode, blob, posixpath.relpath(path, posixpath.normpath(folder or "."))))
-    return found
+    listed = whole(repository, "ls-tree", "-r", "-z", revision, "--", *wanted)
+    lines = filter(None, listed.decode(errors="surrogateescape").split("\0"))
+    start = posixpath.normpath(folder or ".")
+    return [e._replace(path=posixpath.relpath(e.path, start)) for e in map(_entry, lines)]
 
 
 def is_checked_out(repository: Repository, revision: str) -> bool:

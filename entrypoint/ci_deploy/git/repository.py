@@ -51,7 +51,7 @@ class Repository:
     def __init__(
         self, runner: Runner, ci: CI, private_dir: Path, checkout: Checkout | None = None
     ) -> None:
-        self._runner = runner
+        self.runner = runner
         self._ci = ci
         self.checkout = checkout or Checkout(ci.context.workspace)
         self._dir = private_dir / "git"
@@ -65,7 +65,7 @@ class Repository:
     def open(self, *, optional: bool = False) -> None:
         """Make the private repository. Raises SettingsError when there is no checkout, unless that
         is `optional`."""
-        found = self._runner.read(  # of the checkout's objects only, whoever owns it
+        found = self.runner.read(  # of the checkout's objects only, whoever owns it
             ["git", "-C", str(self.checkout.path), "rev-parse", "--git-common-dir",
              "--absolute-git-dir", "--show-object-format", "--verify", "--quiet", "HEAD^{commit}"],
             env={**ENVIRON, **configured({"safe.directory": "*"})},
@@ -73,14 +73,14 @@ class Repository:
         )  # fmt: skip
         lines = found.text.splitlines()
         if len(lines) < 3 and optional:
-            make(self._runner, self._dir)
+            make(self.runner, self._dir)
             return
         if len(lines) < 3:
             raise self.checkout.none_there(found.errors, inputs=self._ci.inputs)
         self._common = common = (self.checkout.path / lines[0]).resolve()
         self._git_dir = Path(lines[1])  # a worktree has a HEAD of its own
         self.head = lines[3] if len(lines) > 3 else ""
-        make(self._runner, self._dir, f"--object-format={lines[2]}")
+        make(self.runner, self._dir, f"--object-format={lines[2]}")
         (self._dir / "objects/info/alternates").write_text(f"{common / 'objects'}\n")
         (self._dir / "info").mkdir(exist_ok=True)  # this file overrides those of a revision
         (self._dir / "info/attributes").write_text("* -export-ignore -export-subst\n")
@@ -91,7 +91,7 @@ class Repository:
     def borrow(self, checkout: Path) -> bool:
         """Borrow another checkout's objects too (a submodule's); False when it is none."""
         safe = {"safe.directory": str(checkout.resolve())}
-        found = self._runner.read(
+        found = self.runner.read(
             ["git", "-C", str(checkout), "rev-parse", "--git-common-dir", "--show-toplevel"],
             env={**ENVIRON, **configured(safe)},
             ok=None,
@@ -129,7 +129,7 @@ class Repository:
     def _ask(self, *arguments: str) -> str:
         """What git answers in the checkout; empty for nothing."""
         argv = ["git", f"--git-dir={self._git_dir}", *arguments]
-        found = self._runner.read(argv, env=ENVIRON, ok=NO_OBJECT)
+        found = self.runner.read(argv, env=ENVIRON, ok=NO_OBJECT)
         return found.text if found.exit_code == 0 else ""
 
     def other_origin(self) -> str:
@@ -201,7 +201,7 @@ class Repository:
 
     def complete(self, sha: str) -> None:
         """Fetch the files of a commit that a partial clone lacks. Raises SettingsError."""
-        words = ("rev-list", "--objects", "--missing=print", "--max-count=1", sha)
+        words = ("rev-list", "--objects", "--missing=print", "--quiet", "--max-count=1", sha)
         if self._partial and re.search(r"(?m)^\?", self.git(*words, ok=NO_OBJECT).text):
             self.can_deepen()
             if self._partial:
@@ -238,7 +238,7 @@ class Repository:
         """Push `sha` to a branch. With `lease` (the SHA that has to be there) it may go back."""
         ref = f"refs/heads/{branch}"
         force = [] if lease is None else [f"--force-with-lease={ref}:{lease}"]
-        return self._runner.change(
+        return self.runner.change(
             self._argv("push", "--no-verify", *force, url, f"{sha}:{ref}"),
             what=what,
             env={**ENVIRON, **configured(SAFE), **env},
@@ -255,7 +255,7 @@ class Repository:
         timeout: float = 60.0,
     ) -> Result:
         """A git command that changes nothing outside the private repository."""
-        return self._runner.read(
+        return self.runner.read(
             self._argv(*arguments),
             env={**ENVIRON, **configured(SAFE), **(env or {})},
             ok=ok,

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ci_deploy.process.cancellation import Cancellation, Phases
-from ci_deploy.process.program import Timeout
+from ci_deploy.process.program import READ_LIMIT, Timeout
 
 SILENCE = 30.0  # seconds after which a silent child is mentioned
-READ_LIMIT = 8 * 2**20  # bytes kept of what a read prints: servers are not trusted
 LEFTOVERS = 2.0  # seconds to read on after a child's end, while a grandchild holds the pipe
 
 
@@ -210,10 +209,10 @@ def _next_look(children: Sequence[Child]) -> float:
     return 1.0
 
 
-def kept(buffer: bytearray) -> Callable[[bytes], None]:
+def kept(buffer: bytearray, limit: int = READ_LIMIT) -> Callable[[bytes], None]:
     """A sink that keeps what is printed, up to a limit."""
 
     def take(data: bytes) -> None:
-        buffer.extend(data[: max(0, READ_LIMIT - len(buffer))])
+        buffer.extend(data[: max(0, limit - len(buffer))])
 
     return take

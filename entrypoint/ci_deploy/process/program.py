@@ -13,6 +13,7 @@ from ci_deploy.errors import DeployFailed, OutcomeUnknown, ToolMissing, Unreacha
 from ci_deploy.process import limits
 
 Stdin = bytes | int | Path  # a descriptor is closed when the program has it
+READ_LIMIT = 8 * 2**20  # bytes kept of what a read prints: servers are not trusted
 Timeout = float | Callable[[], float]  # seconds, or what tells when, and may change its mind
 
 
@@ -20,12 +21,13 @@ Timeout = float | Callable[[], float]  # seconds, or what tells when, and may ch
 class Command:
     """A program to run: argument list, what its environ has beside the allowed, its stdin (bytes,
     a file, or a descriptor that is closed when the program has it), its working directory (None:
-    ours)."""
+    ours), how many bytes of its answer are kept."""
 
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     stdin: bytes | int | Path = b""
     cwd: Path | None = None
+    limit: int = READ_LIMIT
 
     def __post_init__(self) -> None:
         arguments: Sequence[object] = self.argv  # `sh` drops None and False without a word

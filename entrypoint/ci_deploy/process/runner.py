@@ -104,8 +104,8 @@ class Runner:
             commands = [*commands, beside.command]
         children = [self._start(command) for command in commands]
         printed = [(bytearray(), bytearray()) for _ in children]
-        for child, (out, err) in zip(children, printed, strict=True):
-            child.sinks = {child.out: kept(out), child.err: kept(err)}
+        for command, child, (out, err) in zip(commands, children, printed, strict=True):
+            child.sinks = {child.out: kept(out, command.limit), child.err: kept(err)}
         self._pump.run(children, timeout, self.until)
         results = [
             self._finish(child, out=bytes(out), err=bytes(err))

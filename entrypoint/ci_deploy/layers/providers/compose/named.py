@@ -57,7 +57,7 @@ class _Bringing:
         name = _inside(path, source)
         if name == ".env":  # by hand, or made of APP_CONFIG
             return None
-        if name and name in self.tree.files:
+        if name and self.tree.has(name):
             if not volume.get("read_only") and _is_data(self.tree.content(name)):
                 self.place(service, posixpath.dirname(name), [posixpath.basename(name)])
                 return None
@@ -167,7 +167,7 @@ def bring(tree: Tree, hosts: Sequence[Host]) -> Brought:
             if not source or (kind, key) not in used:
                 continue
             name = _inside(facts.path, source)
-            if name in tree.files:
+            if tree.has(name):
                 laid[kind][key] = {"file": made.file(name)}
             else:
                 made.need(f"{kind}: {key} is", source, name, missing=True)

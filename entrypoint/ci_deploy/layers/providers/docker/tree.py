@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.git.archive import POINTER
-from ci_deploy.git.committed import EXECUTABLE, LINK, Entry, entries
+from ci_deploy.git.committed import EXECUTABLE, LINK, Entry, Listing, whole
 from ci_deploy.layers.providers.docker.files import ComposeFile, as_parts
 from ci_deploy.layers.providers.docker.mentioned import mentioned
 from ci_deploy.layers.providers.docker.release import Program
@@ -28,31 +28,40 @@ class Tree:
     ) -> None:
         self.ctx = ctx
         self.texts = [each.content for each in files]
-        listed = entries(ctx.repository, ctx.revision, ctx.settings.app_dir, ["."])
-        found = {e.path: e for e in listed}
-        folder = posixpath.dirname(files[0].name)
-        prefix = f"{folder}/" if folder else ""
-        inner = {p.removeprefix(prefix): e for p, e in found.items() if p.startswith(prefix)}
-        self.files: dict[str, Entry] = {**found, **inner}
+        self._listing = Listing(ctx.repository, ctx.revision, ctx.settings.app_dir)
+        self._folder = posixpath.dirname(files[0].name)
         self.reads = self._read_by_compose({**ctx.app_config, **variables})
         self.parts = as_parts(files, ctx.app_config, variables, self.reads)
 
     def under(self, folder: str) -> dict[str, Entry]:
         """The files of a directory, by their path in it."""
-        start = f"{folder}/"
-        return {p.removeprefix(start): e for p, e in self.files.items() if p.startswith(start)}
+        inner = posixpath.join(self._folder, folder)
+        return {
+            each.path.removeprefix(f"{start}/"): each
+            for start in dict.fromkeys((folder, inner))
+            for each in self._listing.under(start)
+        }
+
+    def has(self, name: str) -> bool:
+        """Whether it is a file."""
+        return self._find(name) is not None
+
+    def _find(self, name: str) -> Entry | None:
+        inner = posixpath.join(self._folder, name)
+        return self._listing.get(inner) or self._listing.get(name)
 
     def content(self, name: str) -> bytes:
         """What a file holds; a link's is that of its target. Raises SettingsError for an LFS file
         that is not checked out."""
-        entry, at = self.files[name], name
+        entry, at = self._find(name), name
+        assert entry, f"{name} is there"  # noqa: S101
         for _ in range(5):
             if entry.mode != LINK:
                 break
             at = posixpath.normpath(
                 posixpath.join(posixpath.dirname(at), self._blob(entry).decode())
             )
-            entry = self.files.get(at) or entry
+            entry = self._find(at) or entry
         data = self._blob(entry)
         if pointer := POINTER.match(data[:200]):
             real = self.ctx.workspace / self.ctx.settings.app_dir / entry.path
@@ -64,7 +73,7 @@ class Tree:
         return Program(data) if entry.mode == EXECUTABLE else data
 
     def _blob(self, entry: Entry) -> bytes:
-        return self.ctx.repository.git("cat-file", "blob", entry.blob).out
+        return whole(self.ctx.repository, "cat-file", "blob", entry.blob)
 
     # --- what Compose reads ---
 
@@ -81,7 +90,7 @@ class Tree:
                 posixpath.normpath(posixpath.join(at, w)) for at in (folder, "") for w in words
             ]
             for name in names:
-                if name in found or name == ".env" or name not in self.files:
+                if name in found or name == ".env" or not self.has(name):
                     continue
                 found[name] = self.content(name)
                 if name.endswith((".yml", ".yaml", ".json")):

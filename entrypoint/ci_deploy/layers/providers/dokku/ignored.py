@@ -11,6 +11,7 @@ import io
 import posixpath
 from pathlib import Path
 
+from ci_deploy.git.archive import adding, members
 from ci_deploy.run.context import Context
 
 NAME = ".gitignore"
@@ -22,16 +23,22 @@ def keep(ctx: Context, path: Path) -> None:
     that does so ends with `!*` in the archive. An empty one keeps a directory that is alone."""
     import tarfile  # takes long to load, and most runs need none
 
+    tops, names = set[str](), set[str]()
+    rules: dict[str, bytes] = {}
+    heads: dict[str, tarfile.TarInfo] = {}  # of the files with rules
     with tarfile.open(path) as archive:
-        tops = {each.name.partition("/")[0] for each in archive}
-        members = {each.name: each for each in archive if not each.isdir()}  # later ones win
-        rules = {
-            name: (file.read() if (file := archive.extractfile(each)) else b"")
-            for name, each in members.items()
-            if posixpath.basename(name) == NAME and each.isfile()
-        }
+        for each in members(archive):
+            tops.add(each.name.partition("/")[0])
+            if each.isdir():
+                continue
+            names.add(each.name)
+            rules.pop(each.name, None)  # later ones win
+            if posixpath.basename(each.name) != NAME or not each.isfile():
+                continue
+            if file := archive.extractfile(each):
+                rules[each.name], heads[each.name] = file.read(), each
     changed, dropped = set[str](), 0
-    while found := _matches(ctx, path.with_suffix(".ignore"), rules, sorted(members)):
+    while found := _matches(ctx, path.with_suffix(".ignore"), rules, sorted(names)):
         sources = {source for source, _ in found if source in rules} - changed
         dropped = dropped or len(found)
         if not sources:
@@ -39,14 +46,14 @@ def keep(ctx: Context, path: Path) -> None:
         for source in sources:
             rules[source] += NOTHING
         changed |= sources
-    if len(tops) == 1 and not tops & members.keys():
-        with tarfile.open(path, "a:") as archive:
+    if len(tops) == 1 and not tops & names:
+        with adding(path) as archive:
             archive.addfile(tarfile.TarInfo(NAME))
     if not changed:
         return
-    with tarfile.open(path, "a:") as archive:
+    with adding(path) as archive:
         for name in sorted(changed):
-            member = members[name]
+            member = heads[name]
             member.size = len(rules[name])
             archive.addfile(member, io.BytesIO(rules[name]))
     files = "1 tracked file is" if dropped == 1 else f"{dropped} tracked files are"

@@ -112,7 +112,7 @@ def _files(data: Mapping[str, Any], place: str, tree: Tree) -> list[str]:
     for kind in ("configs", "secrets"):
         for entry in (data.get(kind) or {}).values():
             name = posixpath.normpath(str(entry.get("file") or "").removeprefix(f"{place}/"))
-            found += [name] if name in tree.files else []
+            found += [name] if tree.has(name) else []
     return found
 
 
@@ -121,7 +121,7 @@ def _from_repository(binds: Mapping[str, Sequence[str]], path: str, tree: Tree) 
     problems = []
     for source, services in binds.items():
         name = source.removeprefix(f"{path.rstrip('/')}/")
-        if name != ".env" and (name in tree.files or tree.under(name)):
+        if name != ".env" and (tree.has(name) or tree.under(name)):
             reason = f"{', '.join(services)} mounts {name} of the repository, which no node has."
             remedy = "Name it under `configs`, which every node gets, or build it into the image."
             problems.append(Problem("COMPOSE_FILE", reason, "", remedy))
