@@ -81,9 +81,9 @@ def test_much_output_on_both_streams_at_once_does_not_block(runner: Runner) -> N
     assert (len(result.out), len(result.err)) == (3_000_000, 3_000_000)
 
 
-def test_memory_of_a_read_is_limited(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(child, "READ_LIMIT", 100_000)
-    result = runner.read(sh("head -c 1000000 /dev/zero; echo done >&2"))
+def test_memory_of_a_read_is_limited(runner: Runner) -> None:
+    argv = sh("head -c 1000000 /dev/zero; echo done >&2")
+    [result] = runner.read_all([Command(argv, limit=100_000)])
     assert len(result.out) == 100_000
     assert result.errors == "done"
 
