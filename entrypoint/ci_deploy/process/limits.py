@@ -6,11 +6,15 @@ import errno
 import os
 import re
 import resource
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 
 from ci_deploy.errors import Ending, ToolMissing
 
+KILLED = -signal.SIGKILL  # exit code: by the kernel when memory ends, by a runner, or by somebody
+DIED = re.compile(rf"(?:error: )?(\S+) died of signal {signal.SIGKILL}")  # says git
+MORE_MEMORY = "Perhaps the job's memory had run out: raise the runner's limit, or `--memory`."
 ROOM = 64 * 1024  # bytes that a repository of ours takes at the least
 FULL = "Free some space there, or set TMPDIR to a directory with more."
 # What programs say of errors that are this machine's; what a server says begins with `remote:`.
@@ -36,6 +40,13 @@ def said(lines: Iterable[str]) -> ToolMissing | None:
             if ours and re.search(rf"\b{re.escape(text)}\b", line):
                 return _met(OSError(code, text), line) or ToolMissing(f"{text}.", lines=(line,))
     return None
+
+
+def killed(name: str, exit_code: int, lines: Iterable[str]) -> str:
+    """Which program was killed on this machine, as a sentence; empty for none."""
+    died = (match[1] for line in lines if (match := DIED.fullmatch(line)))
+    program = name if exit_code == KILLED else next(died, "")
+    return f"{program} was killed on this machine (SIGKILL)." if program else ""
 
 
 def full(folder: Path) -> ToolMissing | None:

@@ -89,12 +89,20 @@ class Result(NamedTuple):
         """What it printed on stderr."""
         return self.err.decode(errors="replace").strip()
 
+    @property
+    def killed(self) -> str:
+        """That it was killed on this machine, or a program that it had started; empty if not."""
+        lines = self.lines or self.errors.splitlines()
+        return limits.killed(Path(self.argv[0]).name, self.exit_code, lines)
+
     def answered(self, ok: Sequence[int] | None) -> None:
         """Raises Unreachable or CommandFailed when a question was not answered well, ToolMissing
         where git has met a limit of this machine."""
         if self.timed_out:
             message = f"{self.argv[0]} did not answer within {self.seconds:.0f} s."
             raise Unreachable(message)
+        if self.argv[0] == "git" and self.killed:  # what it has said by then is no answer
+            raise ToolMissing(self.killed, hint=limits.MORE_MEMORY)
         if ok is not None and self.exit_code not in ok:
             failed = CommandFailed(self)
             raise (limits.said(failed.lines) if self.argv[0] == "git" else None) or failed
@@ -112,7 +120,8 @@ class CommandFailed(DeployFailed):
             else f"failed with exit code {result.exit_code}"
         )
         lines = result.lines or tuple((result.errors or result.text).splitlines()[-10:])
-        super().__init__(f"{name} {ended}.", lines=lines, shown=shown)
+        hint = limits.MORE_MEMORY if result.exit_code == limits.KILLED else ""
+        super().__init__(f"{name} {ended}.", hint=hint, lines=lines, shown=shown)
         self.what, self.result = name, result
 
 

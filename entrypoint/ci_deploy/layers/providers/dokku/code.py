@@ -17,6 +17,7 @@ from ci_deploy.layers.providers.dokku import answers
 from ci_deploy.layers.providers.dokku.app import State
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.output.telling import Telling
+from ci_deploy.process import limits
 from ci_deploy.process.program import Result
 from ci_deploy.run.context import Context
 from ci_deploy.state import Live
@@ -224,6 +225,13 @@ class Code(ABC):
         if self.was_held_back and not message:
             message = "it was built, but deployments are disabled on the server (skip-deploy)."
             hint = f"On the server: `dokku ps:set {self._ctx.app} skip-deploy`, or --global."
+        if not message and result.killed:
+            message, hint = result.killed, limits.MORE_MEMORY
+        if not message and self._lost(result):
+            message, hint = (
+                "git's session was cut, and Dokku has deployed nothing.",
+                "Deploy again.",
+            )
         if not message and result.exit_code == 0:
             message = "Dokku accepted it but deployed nothing."
         message = message or f"Dokku failed with exit code {result.exit_code}."
@@ -232,7 +240,7 @@ class Code(ABC):
     def _lost(self, result: Result) -> bool:
         """Whether the session was cut before the server gave a reason. That another session on the
         same connection still lives says nothing: a runner's cancel kills git's ssh before ours."""
-        lost = self.said(answers.LOST) or result.exit_code == 255
+        lost = self.said(answers.LOST) or result.exit_code in {255, limits.KILLED}
         return lost and not answers.reason(self._lines)[0]
 
     def _follow(self, result: Result) -> None:

@@ -17,6 +17,7 @@ from ci_deploy.git.repository import ENVIRON, reason
 from ci_deploy.layers.providers.dokku import answers
 from ci_deploy.net.ssh.client import SESSIONS, Ssh
 from ci_deploy.net.ssh.server import Server
+from ci_deploy.process import limits
 from ci_deploy.process.program import Change, CommandFailed, Result
 from ci_deploy.process.runner import Runner
 
@@ -86,9 +87,11 @@ class DokkuServer:
         try:
             yield
         except CommandFailed as error:
-            if error.result.exit_code != 255 or self.connected():
+            killed = error.result.exit_code == limits.KILLED
+            if not killed and (error.result.exit_code != 255 or self.connected()):
                 raise
-            message = f"{error.what}: the connection to {self.server.host} was lost."
+            lost = error.result.killed or f"the connection to {self.server.host} was lost."
+            message = f"{error.what}: {lost}"
             raise OutcomeUnknown(message, lines=error.lines, shown=error.shown) from None
 
     def save(self, words: Sequence[str], path: Path, *, what: str) -> int | None:

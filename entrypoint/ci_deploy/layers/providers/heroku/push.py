@@ -171,14 +171,15 @@ class Push(Code):
 
     def _made_all_the_same(self, result: Result, after: int) -> Release | None:
         """The push has failed, or only its connection: the release if there is one."""
-        if self._said(LOST) and not self._said(DECLINED):
-            return self._follow(result.lines, after)
+        if (self._said(LOST) or result.killed) and not self._said(DECLINED):
+            return self._follow(result.lines, after, result.killed)
         self._building = False
         return self._fail(result)
 
-    def _follow(self, lines: tuple[str, ...], after: int) -> Release:
-        """The connection was lost: see what becomes of the build."""
-        self._ctx.console.indent("the connection was lost; asking Heroku for the result")
+    def _follow(self, lines: tuple[str, ...], after: int, killed: str = "") -> Release:
+        """The connection was lost, or git was killed: see what becomes of the build."""
+        why = killed.rstrip(".") or "the connection was lost"
+        self._ctx.console.indent(f"{why}; asking Heroku for the result")
         until, quiet_since = time.monotonic() + FOLLOW_TIMEOUT, time.monotonic()
         while time.monotonic() < min(until, self._ctx.runner.until):
             try:
@@ -196,7 +197,7 @@ class Push(Code):
             self._ctx.cancellation.sleep(1.0)
         if time.monotonic() >= self._ctx.runner.until:
             raise self._late(lines)
-        message = "the connection was lost during the push, and no release has come of it."
+        message = f"{why} during the push, and no release has come of it."
         raise OutcomeUnknown(message, hint="Deploy again.", lines=lines)
 
     def _late(self, lines: tuple[str, ...]) -> OutcomeUnknown:
