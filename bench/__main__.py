@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench import compose, dokku, history, switch
+from bench import archives, compose, dokku, history, switch
 from bench.plot import Bar, bars
 
 PAGE = Path(__file__).parents[1] / "docs/performance.md"
@@ -81,6 +81,19 @@ def hosts(rounds: int) -> str:
     return text + table(["ratio", ""], ratios)
 
 
+def images(quick: bool) -> str:
+    """Images that come from the job before."""
+    found = archives.measure(1 if quick else 3, archives.SIZE // 10 if quick else archives.SIZE)
+    text = "## An image archive of which one layer has changed\n\n"
+    text += (
+        f"{found['MB of the archive']:.0f} MB, of which {archives.CHANGED / 1e6:.0f} MB is new; "
+    )
+    text += "the whole deploy, and `docker load` of the archive over ssh alone.\n\n"
+    ratio = found["whole deploy"] / found["ssh docker load"]
+    rows = [[name, f"{found[name]:.2f} s"] for name in ("whole deploy", "ssh docker load")]
+    return text + table(["", "median"], [*rows, ["ratio", f"{ratio:.2f}"]])
+
+
 def others(quick: bool) -> str:
     """Start-up, history, memory, relay."""
     start = dokku.start_up(2 if quick else 5)
@@ -130,7 +143,7 @@ def main() -> None:
     machine += platform.python_version()
     rounds = 3 if quick else options.rounds
     text, plotted = deploys(rounds)
-    page = HEAD.format(machine=machine) + text + hosts(rounds)
+    page = HEAD.format(machine=machine) + text + hosts(rounds) + images(quick)
     page += switch.section(1 if quick else switch.DEPLOYS) + others(quick)
     print(page)
     if not quick:
