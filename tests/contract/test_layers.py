@@ -386,5 +386,8 @@ def test_layer_of_another_package_is_switched_on_by_its_trigger(
     assert ctx.provider is active[0]
     assemble(PAGER_ROOM="y", PAGER_TOKEN="t0ken-t0ken", **given)
     text = assemble.log.read_text()
-    assert text.count("pager is off: PAGER_URL is not set (but PAGER_ROOM, PAGER_TOKEN is)") == 1
+    assert (
+        text.count("pager is off: PAGER_URL is not set, although PAGER_ROOM, PAGER_TOKEN are set")
+        == 1
+    )
     assert "t0ken-t0ken" not in text

@@ -167,7 +167,9 @@ def test_a_channel_without_its_webhook_only_leaves_a_line(
 ) -> None:
     done = run("deploy", cwd=checkout.path, env=settings_for(dokku, MATTERMOST_CHANNEL="deploys"))
     assert done.code == 0
-    line = "mattermost is off: MATTERMOST_WEBHOOK_URL is not set (but MATTERMOST_CHANNEL is)"
+    line = (
+        "mattermost is off: MATTERMOST_WEBHOOK_URL is not set, although MATTERMOST_CHANNEL is set"
+    )
     assert done.output.count(line) == 1
 
 

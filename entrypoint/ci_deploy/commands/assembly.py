@@ -208,7 +208,8 @@ class Assembly:
             who = f"{', '.join(cls.name for cls in classes)} {'are' if classes[1:] else 'is'} off"
             missing = dict.fromkeys(cls.trigger for cls in classes if cls.trigger)
             why = f"{' or '.join(missing)} is not set" if missing else classes[0].absent
-            self.console.indent(f"{who}: {why} (but {', '.join(shared)} is)", style.DIM)
+            given = f"{', '.join(shared)} {'are' if shared[1:] else 'is'} set"
+            self.console.indent(f"{who}: {why}, although {given}", style.DIM)
         for name in self.plain_words:
             self.console.warning(
                 f"{name} is an ordinary word: in the log it is hidden only where it stands alone. "

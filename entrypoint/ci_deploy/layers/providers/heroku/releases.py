@@ -178,8 +178,7 @@ class Releases:
             output=output,
         )
         if found["status"] != "succeeded":
-            hint = "The release before is still live. The output above can be seen again with "
-            hint += f"`heroku releases:output {release.name} -a {self._app}`."
+            hint = f"`heroku releases:output {release.name} -a {self._app}` shows its output again."
             raise DeployFailed(f"{what} {_how(found['status'])}.", hint=hint, lines=output.tail)
         return read(found) if "id" in found else release
 
