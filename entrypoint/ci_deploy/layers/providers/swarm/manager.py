@@ -37,7 +37,7 @@ from ci_deploy.run.context import Context
 
 OLDEST = 20  # the first Docker that knows jobs
 # Scripts that take the folder and the stack before their own words.
-PLACED = {"look", "read", "lock", "database", "remove", "forget", "volumes"}
+PLACED = {"look", "read", "lock", "database", "remove", "forget", "volumes", "back", "scale"}
 NO_FOLDER, REFUSED = 96, 77  # exit codes of the scripts
 TIMEOUT = 300.0  # seconds for a change that the engine only takes note of
 

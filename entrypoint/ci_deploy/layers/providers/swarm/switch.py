@@ -194,7 +194,7 @@ class Switch:
             return
         name, labels = run.record("cancelled")
         what = f"go back to {before[0]}, since the job was cancelled"
-        words = [self.login.host, self.login.user, run.facts["stack"], name, *labels]
+        words = [self.login.host, self.login.user, name, *labels]
         stdin = f"{self.login.password}\n".encode() + before[1]
         self.manager.change(["back"], words, what, stdin)
 

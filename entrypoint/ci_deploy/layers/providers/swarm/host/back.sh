@@ -1,9 +1,12 @@
 # shellcheck shell=sh
-# back REGISTRY USER STACK NAME LABEL…: the password and a stack file on stdin. A cancelled job has no
-# time: this goes on behind its back, with a login of its own.
+# back FOLDER STACK REGISTRY USER NAME LABEL…: the password and a stack file on stdin. A cancelled job has no
+# time: this goes on behind its back, with a login of its own, when the `docker stack deploy` that it has
+# begun has ended; but not when another run has begun in the meantime.
 umask 077
-registry=$1 user=$2 stack=$3 name=$4
-shift 4
+cd "${1:-$HOME}" && mkdir -p .ci-deploy || exit 96
+stack=$2 registry=$3 user=$4 name=$5
+shift 5
+exec 8>>".ci-deploy/$stack.apply"
 d=$(mktemp -d "${TMPDIR:-/tmp}/ci-deploy-back.XXXXXX") || exit 95
 IFS= read -r password
 cat >"$d/stack.json"
@@ -11,8 +14,16 @@ for label in "$@"; do
     set -- "$@" --label "$label"
     shift
 done
+# The swarm counts what it keeps; clocks may be wrong.
+newest() {
+    docker config ls -q --filter "label=com.ci-deploy.stack=$stack" |
+        xargs -r docker config inspect --format '{{.Version.Index}} {{index .Spec.Labels "com.ci-deploy.kind"}} {{.Spec.Name}}' |
+        grep -E '^[0-9]+ (record|restore) ' | sort -n | tail -n 1
+}
 (
     trap 'rm -rf "$d"' EXIT
+    flock -w 240 8 || exit
+    case $(newest) in *" ${name%.end}") ;; *) exit ;; esac
     if [ -n "$user" ]; then
         export DOCKER_CONFIG="$d"
         # shellcheck disable=SC2086
