@@ -138,9 +138,8 @@ class Shop(ABC):
         assert self.deployed.deploy("good2", **MIGRATING).code == 0
         self.runs("good2")
 
-    def is_restored_after_a_kill(self, by: str, program: str, said: str) -> None:
-        """By the next deploy or restore. `program`: what to kill on the host, too; `said`: what
-        `status` calls it."""
+    def is_restored_after_a_kill(self, by: str, program: str) -> None:
+        """By the next deploy or restore. `program`: what to kill on the host, too."""
         assert self.deployed.deploy("good2", **MIGRATING).code == 0
         [name] = self.kept()
         self.sql("insert into users values ('Eve')")
@@ -153,7 +152,9 @@ class Shop(ABC):
         self.host.release()
         assert self.running() == []
         shown = self.deployed.run("status", tag="good2")
-        assert f"{said.format(name)} was left unfinished" in shown.output
+        assert f"unfinished  finish the restore of {name}" in shown.output
+        planned = " ".join(self.deployed.run("plan", tag="good2").output.split())
+        assert f"finish the restore of {name}" in planned
         if by == "restore":
             done = self.deployed.run("restore", name, "--yes", tag="good2")
         else:

@@ -110,4 +110,4 @@ def test_dump_that_is_empty_or_fails_stops_the_deploy_before_the_migration(shop:
 @pytest.mark.parametrize("by", ["deploy", "restore"])
 def test_restore_that_was_killed_is_finished_by_the_next_run(shop: HostShop, by: str) -> None:
     """The app does not run on half of the data, and what was stopped starts again."""
-    shop.is_restored_after_a_kill(by, "[r]unner-[0-9a-f]*.sh restore", "the-restore-of-{}")
+    shop.is_restored_after_a_kill(by, "[r]unner-[0-9a-f]*.sh restore")

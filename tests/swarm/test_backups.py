@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
+from ci_deploy.layers.providers.swarm.state import NOWHERE
 from tests.databases import IMAGE, MIGRATING, RAILS, SECRET, Shop
 from tests.dockerhosts import PASSWORD, USER, DockerHost, Registry
 from tests.swarm.app import App
@@ -19,6 +21,11 @@ MORE = """
     healthcheck: {test: ["CMD", "pg_isready", "-q", "-U", "owner"], interval: 600ms, retries: 50}
     volumes: ["db:/var/lib/postgresql/data"]
     deploy: {endpoint_mode: dnsrr, placement: {constraints: [node.role == ROLE]}}
+  agent:
+    image: APP:${DEPLOY_TAG}
+    healthcheck: *check
+    stop_grace_period: 2s
+    deploy: {mode: global, endpoint_mode: dnsrr, update_config: *update}
 volumes: {data: , db: }
 configs: {rails: {file: ./rails}}
 """
@@ -45,6 +52,7 @@ class StackShop(Shop):
         self.app = app
         image = _push(app.hosts[0], app.registry)
         text = app.file().rstrip() + MORE.replace("DATABASE", image).replace("ROLE", role)
+        text = text.replace("APP", app.registry.image)
         files = {"rails": RAILS, "Gemfile.lock": "GEM\n  specs:\n    rails (8.0.0)\n"}
         app.checkout.commit("Rails", files)
         app.write(text.replace("SECRET", SECRET))
@@ -61,7 +69,12 @@ class StackShop(Shop):
         return f"/home/deploy/.ci-deploy/backups/{self.app.name}"
 
     def running(self) -> list[str]:
-        return self.app.tags()
+        return sorted({*self.app.tags(), *self.app.tags("agent")})
+
+    def constraints(self) -> list[str]:
+        """That keep the service on every node from some."""
+        placement = self.app.service("agent")["Spec"]["TaskTemplate"].get("Placement") or {}
+        return list(placement.get("Constraints") or [])
 
 
 @pytest.fixture
@@ -88,6 +101,21 @@ def test_database_is_dumped_before_a_migration_and_can_be_brought_back(shop: Sta
     assert "good1-" in shop.is_brought_back(name)
     assert len(set(shop.kept()) - {name}) == 1
     assert not [each for each in shop.app.kept() if "restoring" in each]
+    assert shop.constraints() == []
+
+
+def test_service_that_is_kept_from_all_nodes_is_not_up_and_the_next_deploy_starts_it(
+    shop: StackShop,
+) -> None:
+    """Also when the note of the restore is gone."""
+    app = shop.app
+    app.docker("service", "update", "-q", "--constraint-add", NOWHERE, f"{app.name}_agent")
+    assert "a restore has stopped it" in app.run("status").output
+    assert json.loads(app.run("status", "--json").output)["up"] is False
+    done = app.deploy("good1", **MIGRATING)
+    assert done.code == 0, done.output
+    assert shop.constraints() == []
+    shop.runs("good1")
 
 
 def test_dump_that_is_empty_or_fails_stops_the_deploy_before_the_migration(shop: StackShop) -> None:
@@ -97,7 +125,7 @@ def test_dump_that_is_empty_or_fails_stops_the_deploy_before_the_migration(shop:
 @pytest.mark.parametrize("by", ["deploy", "restore"])
 def test_restore_that_was_killed_is_finished_by_the_next_run(shop: StackShop, by: str) -> None:
     """The app does not run on half of the data, and what was stopped starts again."""
-    shop.is_restored_after_a_kill(by, "ci-deploy [^ ]* [^ ]* - restore", "the restore of {}")
+    shop.is_restored_after_a_kill(by, "ci-deploy [^ ]* [^ ]* - restore")
 
 
 def test_database_on_another_node_is_dumped_there_or_the_node_is_named(

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from ci_deploy.errors import Refused
-from ci_deploy.layers.providers.swarm.backups import to_stop, unfinished
 from ci_deploy.layers.providers.swarm.review import exists, labelled, marked, neighbours
 from ci_deploy.layers.providers.swarm.state import Kept, Service, Stack, read_stack
 
@@ -112,27 +110,3 @@ def test_neighbours_are_services_with_their_networks_and_secrets_and_containers(
     assert service.secrets == {"url"}
     assert service.ports == "5432/tcp"
     assert routes == {("shop", "traefik.http.routers.shop"), ("shop", "caddy=a.example.com")}
-
-
-# --- what a restore stops ---
-
-
-def test_what_runs_beside_the_databases_is_stopped_and_what_an_earlier_restore_has() -> None:
-    """The counts that were are the ones that come back."""
-    zero: Any = {"Mode": {"Replicated": {"Replicas": 0}}}
-    every = [
-        _service(), _service("db", "postgres:17"), _service("cache", "redis:7"),
-        _service("own", "acme/db:1"), _service("job", **zero), _service("old", **zero),
-    ]  # fmt: skip
-    services = {each.name: each for each in every}
-    note = Kept("n", {"kind": "restore", "note": "x-db", "uses": "old=3 web=1 gone=1"})
-    stack = Stack("shop", services=services, kept=[note])
-    assert to_stop(stack, "own") == {"old": 3, "web": 2}
-    assert unfinished(stack) == "the restore of x-db was left unfinished"
-    assert unfinished(Stack("shop")) == ""
-
-
-def test_service_on_every_node_cannot_be_stopped() -> None:
-    services = {"agent": _service("agent", Mode={"Global": {}})}
-    with pytest.raises(Refused, match="agent is on every node"):
-        to_stop(Stack("shop", services=services), "db")

@@ -41,7 +41,12 @@ def test_note_of_an_earlier_version_is_read(text: str, tasks: list[Task]) -> Non
     assert list(loaded(text)) == tasks
 
 
-@pytest.mark.parametrize("tasks", [*RECORDED.values(), [Task("purge", "purge the cache")]])
+RESTORE = Task(Key.RESTORE, dump="20261129T164200Z-db", service="db", stopped=("app=2", "agent="))
+
+
+@pytest.mark.parametrize(
+    "tasks", [*RECORDED.values(), [Task("purge", "purge the cache")], [RESTORE]]
+)
 def test_what_is_kept_is_read_again(tasks: list[Task]) -> None:
     """Keys and a version, in one line that is no sentence."""
     text = dumped(tasks)
@@ -70,6 +75,7 @@ def test_task_of_a_newer_version_is_kept_and_said_by_its_key() -> None:
 
 def test_every_task_has_words() -> None:
     assert set(WORDS) == set(Key)
+    assert RESTORE.words == "finish the restore of 20261129T164200Z-db"
     held = notes.built_over(OLD, ["1a"])
     assert held.words == "release a newer build, which is held back (aaaaaaa still runs)"
     assert (

@@ -29,6 +29,7 @@ class Key(StrEnum):
     SETUP = "set-up-review-app"
     HELD_BACK = "held-back"
     TOOK_OVER = "took-over"
+    RESTORE = "finish-restore"  # has a note of its own: it is kept without a deploy
     UNREADABLE = "unreadable"  # whoever has written it
 
 
@@ -43,6 +44,7 @@ WORDS = {
     Key.SETUP: "set up the review app",
     Key.HELD_BACK: "release a newer build, which is held back ({revision} still runs)",
     Key.TOOK_OVER: "deploy again ({revision} runs, Dokku records {recorded})",
+    Key.RESTORE: "finish the restore of {dump}",
     Key.UNREADABLE: "{text}",
 }
 # Earlier versions kept sentences, with `; ` between them.
@@ -69,6 +71,9 @@ class Task(NamedTuple):
     revision: str = ""  # that runs, with `containers` as proof
     containers: tuple[str, ...] = ()  # ids, sorted
     recorded: str = ""  # the revision that the server records meanwhile
+    dump: str = ""  # that is brought back into the database `service`
+    service: str = ""
+    stopped: tuple[str, ...] = ()  # `NAME=COUNT` of what has to start again
 
     @property
     def words(self) -> str:
@@ -109,6 +114,9 @@ def _task(found: dict[str, Any]) -> Task:
         str(found.get("revision", "")),
         tuple(map(str, found.get("containers", ()))),
         str(found.get("recorded", "")),
+        str(found.get("dump", "")),
+        str(found.get("service", "")),
+        tuple(map(str, found.get("stopped", ()))),
     )
 
 

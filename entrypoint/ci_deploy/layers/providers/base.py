@@ -10,7 +10,7 @@ from ci_deploy.errors import Refused, SkipDeploy
 from ci_deploy.layers.base import Layer
 from ci_deploy.layers.priorities import Configure, Provision
 from ci_deploy.run.events import Event, on
-from ci_deploy.run.tasks import Task
+from ci_deploy.run.tasks import Key, Task
 from ci_deploy.state import Backup, Deployed, Live, ProcessAction, Ran
 
 S = TypeVar("S")
@@ -84,15 +84,18 @@ class Provider(Layer[S]):
         """The tasks that are kept; those that an earlier run has left were never finished."""
         return ()
 
+    def _noted(self) -> list[Task]:
+        return [task for task in self.unfinished() if task.key != Key.RESTORE]
+
     def remember(self, *tasks: Task) -> None:
         """Note tasks before they are begun."""
-        noted = self.unfinished()
+        noted = self._noted()
         if new := [task for task in tasks if task not in noted]:
             self.note([*noted, *new])
 
     def forget(self, *tasks: Task) -> None:
         """Tasks are finished."""
-        noted = self.unfinished()
+        noted = self._noted()
         if set(tasks) & set(noted):
             self.note([task for task in noted if task not in tasks])
 

@@ -10,8 +10,14 @@ from typing import Any, NamedTuple
 from ci_deploy.layers.providers.docker.model import Description, read_description
 from ci_deploy.layers.providers.docker.review import Known as KnownReview
 from ci_deploy.layers.providers.docker.sharing import Other, take
+from ci_deploy.run.tasks import Key, Task, in_words
 from ci_deploy.settings.lines import from_json
 from ci_deploy.state import Live
+
+# Facts of one line that are kept as they are.
+WORDS = {
+    "path", "compose", "standalone", "env", "known_env", "current", "pending", "restoring", "note",
+}  # fmt: skip
 
 
 class Container(NamedTuple):
@@ -89,6 +95,7 @@ class HostFacts(Description):
     known_env: str = ""  # at the live release
     current: str = ""
     pending: str = ""
+    restoring: str = ""  # the dump of a restore that was not finished
     holder: str = ""
     note: str = ""
     untold: str = ""  # the last run's end, when no job has seen it
@@ -113,6 +120,12 @@ class HostFacts(Description):
         """The code of a release; empty when it is not known."""
         return self.releases[release].revision if release in self.releases else ""
 
+    @property
+    def owed(self) -> tuple[Task, ...]:
+        """What the host's program has noted by itself, for whichever run is next."""
+        left = self.restoring and not self.holder
+        return (Task(Key.RESTORE, dump=self.restoring),) if left else ()
+
     def live(self, app: str) -> Live:
         """What runs, measured at what the live release says."""
         project = self.apps.get(app, "")
@@ -131,7 +144,9 @@ class HostFacts(Description):
             detail += f" (not: {', '.join(dict.fromkeys(down))})"
         if self.pending and not self.holder:
             detail += f"; {self.pending.split()[0]} was left unfinished"
-        up = bool(self.current) and not down and not self.pending
+        if self.owed:
+            detail += f"; unfinished: {in_words(self.owed)}"
+        up = bool(self.current) and not (down or self.pending or self.restoring)
         return Live(
             self.revision(self.current), up, self.current, detail=detail, busy=bool(self.holder)
         )
@@ -149,7 +164,7 @@ def read_facts(text: str) -> HostFacts:
 
 
 def _take(facts: HostFacts, key: str, value: str) -> None:
-    if key in {"path", "compose", "standalone", "env", "known_env", "current", "pending", "note"}:
+    if key in WORDS:
         setattr(facts, key, value)
     elif key in {"holder", "untold"}:
         setattr(facts, key, value or "somebody")

@@ -288,4 +288,5 @@ class Compose(OnHosts):
         self._tasks = tasks
 
     def unfinished(self) -> Sequence[Task]:
-        return loaded(self.hosts.first.facts.note) if self._tasks is None else self._tasks
+        facts = self.hosts.first.facts
+        return (*(loaded(facts.note) if self._tasks is None else self._tasks), *facts.owed)

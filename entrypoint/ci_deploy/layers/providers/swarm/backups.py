@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from ci_deploy.errors import (
     DeployError,
     DeployFailed,
@@ -23,12 +25,14 @@ from ci_deploy.layers.providers.docker.sharing import is_database
 from ci_deploy.layers.providers.swarm.manager import Manager
 from ci_deploy.layers.providers.swarm.rollout import Rollout, failure
 from ci_deploy.layers.providers.swarm.settings import SwarmSettings
-from ci_deploy.layers.providers.swarm.state import GOING, RESTORE, Kept, Stack
+from ci_deploy.layers.providers.swarm.state import GOING, NOWHERE, RESTORE, Kept, Service, Stack
 from ci_deploy.layers.providers.swarm.store import Store
 from ci_deploy.run.context import Context
+from ci_deploy.run.tasks import Key, Task, loaded
 from ci_deploy.state import Backup
 
-STOPPING = 120.0  # seconds
+STOPPING = 120  # seconds until tasks have ended
+EVERY = "every"  # in place of a count: a task on each node
 
 
 class Databases:
@@ -130,13 +134,12 @@ class Databases:
     def finish(self, stack: Stack) -> Stack:
         """A restore whose job was killed: done again from its beginning, which is safe. The stack
         then. Raises DeployFailed."""
-        pending = _pending(stack)
-        if not pending or self.ctx.planning:
+        if not (pending := _readable(stack)):
             return stack
-        name, service = pending.label("note"), pending.label("action")
-        self.ctx.console.indent(f"the restore of {name} was left unfinished, and is finished first")
-        self._restore(stack, name, service, self.node_of(stack, service))
-        return self.manager.look()
+        task = pending[0]
+        self.ctx.console.indent(f"an earlier run was interrupted. First: {task.words}")
+        self._restore(stack, task.dump, task.service, self.node_of(stack, task.service))
+        return stack if self.ctx.planning else self.manager.look()
 
     def _restore(self, stack: Stack, name: str, service: str, node: Manager) -> None:
         app, what = self.ctx.app, f"restore {name} on {node}, with {self.ctx.app} stopped"
@@ -144,8 +147,11 @@ class Databases:
         if self.ctx.planning:
             node.change([DATABASES.stem, "database"], ["-", "restore", name], what)
             return
-        self.store.restoring([each.name for each in _restores(stack)], name, service, stopped)
-        self._scale(dict.fromkeys(stopped, 0), f"stop {', '.join(stopped)} of {stack.name}")
+        noted = tuple(f"{each}={count}" for each, count in stopped.items())
+        task = Task(Key.RESTORE, dump=name, service=service, stopped=noted)
+        self.store.restoring([each.name for each in _notes(stack)], task)
+        none = {each: "none" if count == EVERY else "0" for each, count in stopped.items()}
+        self._scale(none, f"stop {', '.join(stopped)} of {stack.name}")
         try:
             done = node.change(
                 [DATABASES.stem, "database"],
@@ -163,21 +169,22 @@ class Databases:
             raise not_restored(name, said, DeployFailed)
         self._scale(stopped, f"start {', '.join(stopped)} of {stack.name}")
         self._verify(stopped)
-        self.store.drop([each.name for each in _restores(self.manager.look())])
+        self.store.drop([each.name for each in _notes(self.manager.look())])
         if done.exit_code:
             raise not_restored(name, said, DeployFailed)
 
-    def _scale(self, counts: dict[str, int], what: str) -> None:
-        """Waited for: `docker service scale` returns when the engine has done it."""
+    def _scale(self, counts: Mapping[str, str], what: str) -> None:
+        """Waited for where they are stopped."""
         if not counts:
             return
         words = [f"{self.manager.stack}_{name}={count}" for name, count in counts.items()]
-        result = self.manager.change(["scale"], words, what, quiet=False, timeout=STOPPING)
+        words = [str(STOPPING), NOWHERE, *words]
+        result = self.manager.change(["scale"], words, what, quiet=False, timeout=2.5 * STOPPING)
         if result.exit_code:
             said = result.lines[-1] if result.lines else "no reason given"
             raise DeployFailed(f"{what} failed: {said}", lines=result.lines, shown=True)
 
-    def _verify(self, names: dict[str, int]) -> None:
+    def _verify(self, names: Collection[str]) -> None:
         stack = self.manager.look()
         mine = {each.name: each.release for each in stack.ours if each.name in names}
         for release in dict.fromkeys(mine.values()):
@@ -187,31 +194,67 @@ class Databases:
                 raise error
 
 
-def _restores(stack: Stack) -> list[Kept]:
-    return [each for each in stack.kept if each.label("kind") == RESTORE]
+def _notes(stack: Stack) -> list[Kept]:
+    found = (each for each in stack.kept if each.label("kind") == RESTORE)
+    return sorted(found, key=lambda each: each.version, reverse=True)
 
 
-def _pending(stack: Stack) -> Kept | None:
-    return next(iter(_restores(stack)), None)
+def restores(stack: Stack) -> list[Task]:
+    """Restores that were begun and not finished, the newest first."""
+    return [task for each in _notes(stack) for task in _tasks(each)]
 
 
-def unfinished(stack: Stack) -> str:
-    """The restore that was left unfinished, in words."""
-    pending = _pending(stack)
-    return f"the restore of {pending.label('note')} was left unfinished" if pending else ""
+def _tasks(note: Kept) -> tuple[Task, ...]:
+    text = note.label("note")
+    if text.startswith("{"):
+        return loaded(text)
+    uses = tuple(note.label("uses").split())  # as earlier versions wrote it
+    return (Task(Key.RESTORE, dump=text, service=note.label("action"), stopped=uses),)
 
 
-def to_stop(stack: Stack, database: str) -> dict[str, int]:
+def _readable(stack: Stack) -> list[Task]:
+    found = restores(stack)
+    for task in found:
+        if task.key != Key.RESTORE:
+            message = f"{stack.name} may be stopped for a restore, whose note cannot be read"
+            hint = "Deploy with the version of ci-deploy that has written it."
+            raise Refused(f"{message}: {task.words}.", hint=hint)
+    return found
+
+
+def to_stop(stack: Stack, database: str) -> dict[str, str]:
     """What runs beside the databases, and how many of each; also what an earlier one has stopped.
     Raises Refused for what cannot be stopped."""
-    known: dict[str, int] = {}
-    for each in _restores(stack):
-        pairs = (word.rpartition("=") for word in each.label("uses").split())
-        known |= {name: int(count) for name, _, count in pairs if name in stack.services}
+    known: dict[str, str] = {}
+    for task in reversed(_readable(stack)):
+        pairs = (word.rpartition("=") for word in task.stopped)
+        known |= {name: count for name, _, count in pairs if name in stack.services}
     others = [e for e in stack.services.values() if e.name != database and not is_database(e.image)]
-    if whole := [each.name for each in others if each.replicas is None]:
-        message = f"{', '.join(whole)} is on every node (`mode: global`), and cannot be stopped."
-        raise Refused(
-            message, hint="Remove it for the restore: docker service rm; a deploy brings it."
-        )
-    return {**known, **{each.name: each.replicas for each in others if each.replicas}}
+    found = {each.name: _count(each) for each in others if _runs(stack, each)}
+    found = {**known, **found}
+    _check(stack, [stack.services[name] for name in found])
+    return found
+
+
+def _runs(stack: Stack, service: Service) -> bool:
+    """A service that has done its task would do it again when it is started."""
+    done = service.ends and not stack.busy(service)
+    return service.stopped or (service.replicas != 0 and not done)
+
+
+def _count(service: Service) -> str:
+    return EVERY if service.replicas is None else str(service.replicas)
+
+
+def _check(stack: Stack, services: Collection[Service]) -> None:
+    """Nobody can stop a job in the middle, or what is on a node that does not answer."""
+    if jobs := [each.name for each in services if each.job]:
+        message = f"{', '.join(jobs)} is a job that has not ended: wait for its end first."
+        raise Refused(message)
+    for each in services:
+        where = {stack.node(task) for task in stack.of(each) if task.state == "running"}
+        if lost := where & set(stack.down):
+            down = ", ".join(sorted(lost))
+            message = f"{each.name} may still run on {down}, which does not answer."
+            hint = f"Start it; or, if it is gone for good: docker node rm --force {down}"
+            raise Refused(message, hint=hint)

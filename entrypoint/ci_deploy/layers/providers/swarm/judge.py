@@ -75,7 +75,7 @@ def judge(stack: Stack, name: str, release: str) -> Judged:
         wanted = len({task.slot for task in tasks if _kept(task)})
     trouble = _trouble(stack, mine)
     state = State.WAITING
-    reached = len(slots) >= wanted and (wanted or service.replicas == 0)
+    reached = len(slots) >= wanted and (wanted or service.replicas == 0) and not service.stopped
     if service.update == "paused":
         state = State.PAUSED
     elif service.update == "rollback_paused":
@@ -89,6 +89,8 @@ def judge(stack: Stack, name: str, release: str) -> Judged:
         text += "; the engine has paused the update"
     elif state is State.BROKEN:
         text += "; the engine has paused the rollback"
+    elif service.stopped:
+        text += "; a restore has stopped it"
     elif state is State.WAITING and trouble:
         text += f" ({trouble[0]})"
     why = service.message if state in {State.PAUSED, State.BROKEN} else ""

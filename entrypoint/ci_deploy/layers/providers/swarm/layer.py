@@ -20,7 +20,7 @@ from ci_deploy.layers.providers.docker.promotion import Source, chosen
 from ci_deploy.layers.providers.docker.release import Release, make_release
 from ci_deploy.layers.providers.docker.tree import Tree
 from ci_deploy.layers.providers.swarm import promotion, records, review
-from ci_deploy.layers.providers.swarm.backups import Databases
+from ci_deploy.layers.providers.swarm.backups import Databases, restores
 from ci_deploy.layers.providers.swarm.convert import marked
 from ci_deploy.layers.providers.swarm.manager import REFUSED, Manager
 from ci_deploy.layers.providers.swarm.provider import OnSwarm
@@ -269,9 +269,10 @@ class Swarm(OnSwarm):
         self.stack.kept = [each for each in self.stack.kept if each.label("kind") != "note"]
 
     def unfinished(self) -> Sequence[Task]:
-        if self._tasks is not None:
-            return self._tasks
-        return [task for each in self._notes()[:1] for task in loaded(each.label("note"))]
+        noted = self._tasks
+        if noted is None:
+            noted = [task for each in self._notes()[:1] for task in loaded(each.label("note"))]
+        return [*noted, *restores(self.stack)]
 
     def _notes(self) -> list[Kept]:
         return [each for each in self.stack.kept if each.label("kind") == "note"]

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from ci_deploy.errors import Refused
 from ci_deploy.layers.providers.docker.review import check_limit, stale
 from ci_deploy.layers.providers.swarm import records, review
-from ci_deploy.layers.providers.swarm.backups import Databases, unfinished
+from ci_deploy.layers.providers.swarm.backups import Databases, restores
 from ci_deploy.layers.providers.swarm.judge import live
 from ci_deploy.layers.providers.swarm.manager import Manager
 from ci_deploy.layers.providers.swarm.settings import AboutSwarm
 from ci_deploy.layers.providers.swarm.state import Stack
 from ci_deploy.layers.providers.swarm.switch import Switch
+from ci_deploy.run.tasks import in_words
 from ci_deploy.state import Backup, Deployed, Live
 
 
@@ -28,8 +29,9 @@ class OnSwarm(AboutSwarm):
 
     def _live(self) -> Live:
         """What runs; nothing is well as long as a restore is unfinished."""
-        found, left = live(self.stack, records.proven(self.stack)), unfinished(self.stack)
-        return found._replace(up=False, detail=f"{found.detail}; {left}") if left else found
+        found, left = live(self.stack, records.proven(self.stack)), restores(self.stack)
+        detail = f"{found.detail}; unfinished: {in_words(left)}"
+        return found._replace(up=False, detail=detail) if left else found
 
     def history(self) -> Sequence[Deployed]:
         return records.deployments(self.stack)

@@ -30,6 +30,8 @@ LABELS = (
 MARK = "review"  # the kind of config that marks a review app
 RESTORE = "restore"  # of one that says which restore was begun, and what it has stopped
 GOING = {"updating", "rollback_started"}
+NOWHERE = "node.id==stopped-by-ci-deploy"  # a constraint that no node fulfils
+OVER = {"complete", "shutdown", "failed", "rejected", "remove", "orphaned"}  # states of tasks
 
 
 class Task(NamedTuple):
@@ -94,11 +96,21 @@ class Service(NamedTuple):
         return None
 
     @property
+    def job(self) -> bool:
+        """Whether it runs to its end, and again at each change of it."""
+        return any("Job" in each for each in self.spec.get("Mode") or {})
+
+    @property
     def ends(self) -> bool:
         """Whether its containers may end when they are done."""
         condition = (self.template.get("RestartPolicy") or {}).get("Condition", "any")
-        mode = self.spec.get("Mode") or {}
-        return condition in {"none", "on-failure"} or any("Job" in each for each in mode)
+        return condition in {"none", "on-failure"} or self.job
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a restore keeps it from all nodes."""
+        placement = self.template.get("Placement") or {}
+        return NOWHERE in (placement.get("Constraints") or ())
 
     @property
     def monitor(self) -> float:
@@ -158,6 +170,10 @@ class Stack:
         """The tasks of a service, newest first."""
         mine = (task for task in self.tasks if task.service == service.id)
         return sorted(mine, key=lambda task: task.created, reverse=True)
+
+    def busy(self, service: Service) -> list[Task]:
+        """Those that run, or will."""
+        return [t for t in self.of(service) if t.state not in OVER and t.desired != "shutdown"]
 
     @property
     def ended_jobs(self) -> list[str]:

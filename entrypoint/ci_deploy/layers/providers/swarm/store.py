@@ -18,6 +18,7 @@ from ci_deploy.layers.providers.swarm.manager import Manager
 from ci_deploy.layers.providers.swarm.reading import as_bytes
 from ci_deploy.layers.providers.swarm.state import MARK, RESTORE, Kept, Stack
 from ci_deploy.run.review_app import ReviewApp
+from ci_deploy.run.tasks import Task, dumped
 from ci_deploy.settings.lines import from_json
 
 
@@ -76,22 +77,20 @@ class Store:
 
     def note(self, old: Sequence[str], text: str, what: str) -> None:
         """Leave a note in place of the old ones; an empty text only removes those."""
-        stack = self.manager.stack
         if text:
-            name = f"ci-deploy.{stack[:24]}.note-{secrets.token_hex(4)}"
-            labels = records.label_lines({"stack": stack, "kind": "note", "note": text})
-            self._make("config", name, labels, b"-", what)
+            self._note("note", "note", text, what)
         self.drop(old, "" if text else what)
 
-    def restoring(
-        self, old: Sequence[str], name: str, service: str, stopped: Mapping[str, int]
-    ) -> None:
+    def _note(self, kind: str, word: str, text: str, what: str) -> None:
+        stack = self.manager.stack
+        name = f"ci-deploy.{stack[:24]}.{word}-{secrets.token_hex(4)}"
+        labels = records.label_lines({"stack": stack, "kind": kind, "note": text})
+        self._make("config", name, labels, b"-", what)
+
+    def restoring(self, old: Sequence[str], task: Task) -> None:
         """Write down, in place of the old ones, that a dump is brought back, and what has to start
         again. Raises DeployFailed."""
-        stack, uses = self.manager.stack, " ".join(f"{key}={stopped[key]}" for key in stopped)
-        labels = {"stack": stack, "kind": RESTORE, "note": name, "action": service, "uses": uses}
-        config = f"ci-deploy.{stack[:24]}.restoring-{secrets.token_hex(4)}"
-        self._make("config", config, records.label_lines(labels), b"-", "")
+        self._note(RESTORE, "restoring", dumped([task]), "")
         self.drop(old)
 
     def drop(self, configs: Sequence[str], what: str = "") -> None:

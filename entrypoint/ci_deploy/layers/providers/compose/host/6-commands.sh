@@ -215,7 +215,7 @@ state_of_app() {
         sed 's/^/task /' "$home/releases/$id/proven/tasks"
     fi
     [ ! -f "$home/pending" ] || echo "pending $(cat "$home/pending")"
-    [ ! -f "$home/restoring" ] || echo "pending the-restore-of-$(head -n 1 "$home/restoring")"
+    [ ! -f "$home/restoring" ] || echo "restoring $(head -n 1 "$home/restoring")"
     # (whoever has told its end only clears up; and two who look do not see each other)
     (exec 9>>"$home/lock" && flock -sn 9) ||
         [ -f "$home/runs/$(cat "$home/holder" 2>/dev/null)/outcome" ] || echo "holder $(holder)"

@@ -1,10 +1,29 @@
 # shellcheck shell=sh
-# scale SERVICE=COUNT…: and wait until nothing runs any more of those that are to be gone.
-said=$(docker service scale --detach "$@" 2>&1) || { echo "$said"; exit 1; }
+# scale FOLDER STACK SECONDS NOWHERE SERVICE=COUNT…: and wait until nothing runs any more of those that are
+# to be gone. A service on every node has no count: `none` adds a constraint that no node fulfils, `every`
+# takes it away. A `docker stack deploy` of a job that was killed would start them again: it is waited for.
+seconds=$3 nowhere=$4 counted=
+cd "${1:-$HOME}" && mkdir -p .ci-deploy || exit 96
+exec 8>>".ci-deploy/$2.apply"
+flock -w "$seconds" 8 || { echo "a \`docker stack deploy\` of $2 does not end" && exit 1; }
+shift 4
 for each in "$@"; do
-    [ "${each##*=}" = 0 ] || continue
-    while docker service ps --format '{{.CurrentState}}' "${each%=*}" |
+    case ${each##*=} in
+    none) place=--constraint-add ;;
+    every) place=--constraint-rm ;;
+    *) counted="$counted $each" && continue ;;
+    esac
+    said=$(docker service update --quiet --detach "$place" "$nowhere" "${each%=*}" 2>&1) || { echo "$said" && exit 1; }
+done
+# shellcheck disable=SC2086
+[ -z "$counted" ] || said=$(docker service scale --detach $counted 2>&1) || { echo "$said" && exit 1; }
+exec 8>&-
+until=$(($(date +%s) + seconds))
+for each in "$@"; do
+    case ${each##*=} in 0 | none) ;; *) continue ;; esac
+    while { docker service ps --format '{{.CurrentState}}' "${each%=*}" 2>/dev/null || echo Running; } |
         grep -qE '^(Running|Starting|Preparing|Ready|Assigned|Accepted)'; do
+        [ "$(date +%s)" -lt "$until" ] || { echo "${each%=*} does not stop" && exit 1; }
         sleep 0.3
     done
 done
