@@ -1,15 +1,14 @@
-"""A real Postgres beside an app, on Docker hosts and in swarms: dumped, and brought back."""
+"""A real database beside an app, on Docker hosts and in swarms: dumped, and brought back."""
 
 from __future__ import annotations
 
 import signal
 from abc import ABC, abstractmethod
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tests.dockerhosts import DockerHost
 from tests.support import Done, Run
 
-IMAGE = "ci-deploy-test/database"
 RAILS = """#!/bin/sh
 echo "$VERSION rails $*"
 case "$*" in
@@ -18,6 +17,56 @@ case "$*" in
 esac
 """
 SECRET = "d4tabase pa$$'word"
+
+
+class Engine(NamedTuple):
+    """A kind of database."""
+
+    name: str  # of its image
+    folder: str  # of tests/machine, where the image is made
+    service: str  # what the compose file says of it
+    top: str
+    client: tuple[str, ...]
+    users: str  # a question: the names of all users
+    orders: str  # another: whether there is a table of orders
+    absent: str  # the answer when there is none
+
+    @property
+    def image(self) -> str:
+        """As it is built."""
+        return f"ci-deploy-test/{self.folder}"
+
+
+POSTGRES = Engine(
+    "postgres",
+    "database",
+    f"""
+    environment: {{POSTGRES_DB: shop, POSTGRES_USER: owner, POSTGRES_PASSWORD: "{SECRET}"}}
+    healthcheck: {{test: ["CMD", "pg_isready", "-qU", "owner"], interval: 600ms, retries: 50}}
+    volumes: ["db:/var/lib/postgresql/data"]
+""",
+    "",
+    ("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "owner", "-d", "shop"),
+    "select string_agg(name, ' ') from users",
+    "select to_regclass('orders') is null",
+    "t",
+)
+# Its password is a secret of the swarm, as its image allows.
+MARIADB = Engine(
+    "mariadb",
+    "mariadb",
+    """
+    environment: {MARIADB_DATABASE: shop, MARIADB_ROOT_PASSWORD_FILE: /run/secrets/root}
+    healthcheck: {test: test -S /run/mysqld/mysqld.sock, interval: 600ms, retries: 50}
+    volumes: ["db:/var/lib/mysql"]
+    secrets: [root]
+""",
+    "secrets: {root: {file: ./root}}\n",
+    ("sh", "-c", "MYSQL_PWD=$(cat /run/secrets/root) exec mariadb -u root -NB shop"),
+    "select group_concat(name separator ' ') from users",
+    "select count(*) from information_schema.tables where table_name = 'orders'",
+    "0",
+)
 MIGRATING = {
     "DEPLOY_APPLICATION": "rails",
     "AUTO_MIGRATE_ON_DEPLOY": "true",
@@ -37,6 +86,8 @@ class Deployed(Protocol):
 
 class Shop(ABC):
     """An app that runs good1 with a database, which is on `host`, and has a newer commit."""
+
+    engine = POSTGRES
 
     def __init__(self, app: Deployed, host: DockerHost) -> None:
         self.deployed, self.host = app, host
@@ -68,8 +119,8 @@ class Shop(ABC):
 
     def sql(self, text: str) -> str:
         """What the database says."""
-        words = ["exec", "-i", self.container(), "psql", "-XAtq", "-v", "ON_ERROR_STOP=1"]
-        return self.host.root("docker", *words, "-U", "owner", "-d", "shop", stdin=text).strip()
+        words = ["exec", "-i", self.container(), *self.engine.client]
+        return self.host.root("docker", *words, stdin=text).strip()
 
     def kept(self) -> list[str]:
         """Names of the dumps on the host."""
@@ -106,8 +157,8 @@ class Shop(ABC):
         assert self.sql("select count(*) from orders") == "0", "without --yes nothing is done"
         done = self.deployed.run("restore", name, "--yes")
         assert done.code == 0, done.output
-        assert self.sql("select string_agg(name, ' ') from users") == "Ann Bob"
-        assert self.sql("select to_regclass('orders') is null") == "t"
+        assert self.sql(self.engine.users) == "Ann Bob"
+        assert self.sql(self.engine.orders) == self.engine.absent
         self.runs("good2")
         assert self.deployed.run("status").code == 0
         assert SECRET not in done.output
@@ -161,4 +212,4 @@ class Shop(ABC):
             done = self.deployed.deploy("good2", **MIGRATING)
         assert done.code == 0, done.output
         self.runs("good2")
-        assert self.sql("select string_agg(name, ' ') from users") == "Ann Bob"
+        assert self.sql(self.engine.users) == "Ann Bob"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.compose.app import App, versions
-from tests.databases import IMAGE, MIGRATING, RAILS, SECRET, Shop
+from tests.databases import MIGRATING, POSTGRES, RAILS, Shop
 from tests.dockerhosts import DockerHost
 
 NAMED = "database-test/postgres:17"
@@ -21,10 +21,7 @@ services:
     volumes: ["data:/data", "./rails:/bin/rails:ro"]
     depends_on: [db]
   db:
-    image: {database}
-    environment: {{POSTGRES_DB: shop, POSTGRES_USER: owner, POSTGRES_PASSWORD: "{password}"}}
-    healthcheck: {{test: ["CMD", "pg_isready", "-q", "-U", "owner"], interval: 600ms, retries: 50}}
-    volumes: ["db:/var/lib/postgresql/data"]
+    image: {database}{service}
 volumes: {{data: , db: }}
 """
 
@@ -35,7 +32,7 @@ class HostShop(Shop):
     def __init__(self, app: App) -> None:
         super().__init__(app, app.hosts[0])
         self.app = app
-        text = STACK.format(image=app.registry.image, database=NAMED, password=SECRET)
+        text = STACK.format(image=app.registry.image, database=NAMED, service=POSTGRES.service)
         app.write(text)
         path = app.checkout.path / "rails"
         path.write_text(RAILS)
@@ -64,8 +61,8 @@ class HostShop(Shop):
 
 def _load(host: DockerHost) -> None:
     if "database-test" not in host.root("docker", "images", "--format", "{{.Repository}}"):
-        host.give(IMAGE, "database")
-        host.root("docker", "tag", IMAGE, NAMED)
+        host.give(POSTGRES.image, POSTGRES.folder)
+        host.root("docker", "tag", POSTGRES.image, NAMED)
 
 
 @pytest.fixture

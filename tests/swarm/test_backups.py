@@ -1,14 +1,15 @@
-"""Databases of stacks: a real Postgres, dumped before migrations on its node and brought back."""
+"""Databases of stacks: real ones, dumped before migrations on their node and brought back."""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from ci_deploy.layers.providers.swarm.state import NOWHERE
-from tests.databases import IMAGE, MIGRATING, RAILS, SECRET, Shop
+from tests.databases import MARIADB, MIGRATING, POSTGRES, RAILS, SECRET, Engine, Shop
 from tests.dockerhosts import PASSWORD, USER, DockerHost, Registry
 from tests.swarm.app import App
 
@@ -16,29 +17,27 @@ MORE = """
     configs: [{source: rails, target: /bin/rails, mode: 0755}]
     volumes: ["data:/data"]
   db:
-    image: DATABASE
-    environment: {POSTGRES_DB: shop, POSTGRES_USER: owner, POSTGRES_PASSWORD: "SECRET"}
-    healthcheck: {test: ["CMD", "pg_isready", "-q", "-U", "owner"], interval: 600ms, retries: 50}
-    volumes: ["db:/var/lib/postgresql/data"]
+    image: DATABASESERVICE
     deploy: {endpoint_mode: dnsrr, placement: {constraints: [node.role == ROLE]}}
   agent:
     image: APP:${DEPLOY_TAG}
     healthcheck: *check
-    stop_grace_period: 2s
+    command: [sh, -c, "trap 'sleep 2; exit' TERM; touch /ok; while :; do sleep 1; done"]
+    stop_grace_period: 5s
     deploy: {mode: global, endpoint_mode: dnsrr, update_config: *update}
 volumes: {data: , db: }
 configs: {rails: {file: ./rails}}
 """
 
 
-def _push(host: DockerHost, registry: Registry) -> str:
+def _push(host: DockerHost, registry: Registry, engine: Engine) -> str:
     """The image of the database, in the registry."""
-    name = f"{registry.address}/postgres:17"
+    name = f"{registry.address}/{engine.name}:17"
     if name in host.root("docker", "images", "--format", "{{.Repository}}:{{.Tag}}"):
         return name
-    host.give(IMAGE, "database")
+    host.give(engine.image, engine.folder)
     login = f"docker login -u {USER} --password-stdin {registry.address}"
-    push = f"docker tag {IMAGE} {name} && docker push -q {name}"
+    push = f"docker tag {engine.image} {name} && docker push -q {name}"
     script = f"export DOCKER_CONFIG=/tmp/pushing; {login} && {push}; rm -rf /tmp/pushing"
     host.root("sh", "-c", script, stdin=PASSWORD)
     return name
@@ -47,15 +46,26 @@ def _push(host: DockerHost, registry: Registry) -> str:
 class StackShop(Shop):
     """In a swarm."""
 
-    def __init__(self, app: App, host: DockerHost, role: str = "manager", **more: str) -> None:
+    def __init__(
+        self,
+        app: App,
+        host: DockerHost,
+        role: str = "manager",
+        engine: Engine = POSTGRES,
+        **more: str,
+    ) -> None:
         super().__init__(app, host)
-        self.app = app
-        image = _push(app.hosts[0], app.registry)
+        self.app, self.engine = app, engine
+        image = _push(app.hosts[0], app.registry, engine)
         text = app.file().rstrip() + MORE.replace("DATABASE", image).replace("ROLE", role)
-        text = text.replace("APP", app.registry.image)
-        files = {"rails": RAILS, "Gemfile.lock": "GEM\n  specs:\n    rails (8.0.0)\n"}
+        text = text.replace("APP", app.registry.image).replace("SERVICE", engine.service.rstrip())
+        files = {
+            "root": SECRET,
+            "rails": RAILS,
+            "Gemfile.lock": "GEM\n  specs:\n    rails (8.0.0)\n",
+        }
         app.checkout.commit("Rails", files)
-        app.write(text.replace("SECRET", SECRET))
+        app.write(text + engine.top)
         done = app.deploy("good1", **MIGRATING, **more)
         assert done.code == 0, done.output
         self.fill()
@@ -69,7 +79,17 @@ class StackShop(Shop):
         return f"/home/deploy/.ci-deploy/backups/{self.app.name}"
 
     def running(self) -> list[str]:
-        return sorted({*self.app.tags(), *self.app.tags("agent")})
+        """Of containers that really run: what the engine wants may be ahead of them."""
+        words = ["ps", "--filter", f"name={self.app.name}_a", "--format", "{{.Image}}"]
+        images = "".join(host.root("docker", *words) for host in self.app.hosts).split()
+        return sorted({image.partition("@")[0].rpartition(":")[2] for image in images})
+
+    def runs(self, tag: str) -> None:
+        """At the end: what was there before has some seconds to stop."""
+        until = time.monotonic() + 20
+        while self.running() != [tag] and time.monotonic() < until:
+            time.sleep(0.3)
+        super().runs(tag)
 
     def constraints(self) -> list[str]:
         """That keep the service on every node from some."""
@@ -78,9 +98,9 @@ class StackShop(Shop):
 
 
 @pytest.fixture
-def shop(app: App) -> Iterator[StackShop]:
+def shop(app: App, request: pytest.FixtureRequest) -> Iterator[StackShop]:
     """One that runs good1, with data, and has a newer commit."""
-    yield StackShop(app, app.hosts[0])
+    yield StackShop(app, app.hosts[0], engine=getattr(request, "param", POSTGRES))
     _clear(app)
 
 
@@ -94,6 +114,7 @@ def _clear(app: App) -> None:
         host.sh(f"rm -rf .ci-deploy/backups/{app.name}")
 
 
+@pytest.mark.parametrize("shop", [POSTGRES, MARIADB], ids=lambda each: each.name, indirect=True)
 def test_database_is_dumped_before_a_migration_and_can_be_brought_back(shop: StackShop) -> None:
     """Only where migrations are pending; what they have added goes, the app is stopped for that
     time only, and what was there before the restore is kept too."""
@@ -109,7 +130,7 @@ def test_service_that_is_kept_from_all_nodes_is_not_up_and_the_next_deploy_start
 ) -> None:
     """Also when the note of the restore is gone."""
     app = shop.app
-    app.docker("service", "update", "-q", "--constraint-add", NOWHERE, f"{app.name}_agent")
+    app.docker("service", "update", "-dq", "--constraint-add", NOWHERE, f"{app.name}_agent")
     assert "a restore has stopped it" in app.run("status").output
     assert json.loads(app.run("status", "--json").output)["up"] is False
     done = app.deploy("good1", **MIGRATING)
@@ -147,6 +168,6 @@ def test_database_on_another_node_is_dumped_there_or_the_node_is_named(
         assert app.run("backups", **both).output.startswith(f"{name}  ")
         done = app.run("restore", name, "--yes", **both)
         assert done.code == 0, done.output
-        assert shop.sql("select string_agg(name, ' ') from users") == "Ann Bob"
+        assert shop.sql(shop.engine.users) == "Ann Bob"
     finally:
         _clear(app)
