@@ -9,20 +9,28 @@
 OF='of() { eval "value=\${$1:-}; file=\${$1_FILE:-}"; [ -z "$file" ] || value=$(cat "$file"); printf %s "$value"; }'
 POSTGRES=$OF'
     user=$(of POSTGRES_USER) PGPASSWORD=$(of POSTGRES_PASSWORD) PGCONNECT_TIMEOUT=30
+    # Bitnami has names of its own, and lets nobody in without a password.
+    if [ -z "$PGPASSWORD" ] && PGPASSWORD=$(of POSTGRESQL_POSTGRES_PASSWORD) && [ -n "$PGPASSWORD" ]; then
+        user=postgres
+    elif [ -z "$PGPASSWORD" ] && PGPASSWORD=$(of POSTGRESQL_PASSWORD) && [ -n "$PGPASSWORD" ]; then
+        user=$(of POSTGRESQL_USERNAME)
+    fi
     : "${user:=postgres}"
     export PGPASSWORD PGCONNECT_TIMEOUT'
 MYSQL=$OF'
     user=root MYSQL_PWD=$(of MYSQL_ROOT_PASSWORD) own=
     [ -n "$MYSQL_PWD" ] || MYSQL_PWD=$(of MARIADB_ROOT_PASSWORD)
-    if [ -z "$MYSQL_PWD" ] && [ -z "${MYSQL_ALLOW_EMPTY_PASSWORD:-}${MARIADB_ALLOW_EMPTY_ROOT_PASSWORD:-}" ]; then
+    empty=${MYSQL_ALLOW_EMPTY_PASSWORD:-}${MARIADB_ALLOW_EMPTY_ROOT_PASSWORD:-}${ALLOW_EMPTY_PASSWORD:-}
+    if [ -z "$MYSQL_PWD$empty" ]; then
         user=$(of MYSQL_USER) MYSQL_PWD=$(of MYSQL_PASSWORD) own=$(of MYSQL_DATABASE)
         [ -n "$user" ] || user=$(of MARIADB_USER) MYSQL_PWD=$(of MARIADB_PASSWORD) own=$(of MARIADB_DATABASE)
     fi
     export MYSQL_PWD
     pick() { for each in "$@"; do command -v "$each" && return; done; }'
-# All databases of the server, each to be dropped before: what a migration has added since goes too.
+# All databases that this user may drop and create, which it does before: what a migration has added goes too.
 DUMP_POSTGRES=$POSTGRES'
-    ask="select datname from pg_database where datallowconn and not datistemplate order by 1"
+    ask="select datname from pg_database where datallowconn and not datistemplate"
+    ask="$ask and pg_has_role(datdba, \$\$USAGE\$\$) order by 1"
     names=$(psql -wXAtq -U "$user" -d template1 -c "$ask") || exit
     printf "%s\n" "$names" | while IFS= read -r name; do
         pg_dump -w -U "$user" --create --clean --if-exists -d "$name" || exit
@@ -35,6 +43,7 @@ DUMP_MYSQL=$MYSQL'
         --no-tablespaces --add-drop-database --databases $names'
 LOAD_POSTGRES=$POSTGRES'
     end="select pg_terminate_backend(pid) from pg_stat_activity where datname is not null and pid <> pg_backend_pid()"
+    end="$end and pg_has_role(usesysid, \$\$USAGE\$\$)"
     psql -wXAtq -U "$user" -d template1 -c "$end" </dev/null >/dev/null 2>&1
     exec psql -wXq -v ON_ERROR_STOP=1 -o /dev/null -U "$user" -d template1'
 LOAD_MYSQL=$MYSQL'
