@@ -329,6 +329,13 @@ def test_what_is_known_to_be_live_is_in_the_outputs_of_a_refused_run(scene: Scen
     assert scene.dotenv["DEPLOYED_PREVIOUS_REVISION"] == OLD
 
 
+def test_destroy_that_was_refused_has_removed_nothing(scene: Scene) -> None:
+    scene.ctx.command = "destroy"
+    report = scene.fail("configure", Refused("it is not marked."))
+    assert scene.ended() == (14, "failed")
+    assert report.live == "nothing was removed."
+
+
 def test_error_before_anything_is_known_invents_nothing(scene: Scene) -> None:
     scene.provider.before = None
     report = scene.fail("configure", Unreachable("no server."))
