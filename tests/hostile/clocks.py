@@ -77,7 +77,7 @@ def _absurd(done: Done) -> list[str]:
             found.append(f"the section {name} took {took} s")
     told = [(number, unit) for number, unit in TOOK.findall(done.output) if number[0] == "-"]
     found += [f"{number} {unit}" for number, unit in told]
-    reported = [done.report.get("duration", -1.0)]
-    reported += [each.get("seconds", -1.0) for each in done.report.get("events", [])]
+    reported = [each["seconds"] for each in done.report.get("events", [])]
+    reported += [done.report["duration"]] if done.report else []  # `history` writes none
     found += [f"{each} s" for each in reported if not 0 <= each <= done.seconds + 1]
     return found
