@@ -53,6 +53,18 @@ def test_shell_scripts() -> None:
     assert complaints("shellcheck", *scripts) == ""
 
 
+def test_scripts_wait_by_a_clock_that_nobody_sets() -> None:
+    """A wall clock that is set back makes a wait endless, one that is set ahead ends it at once."""
+    found = [
+        f"{path.name}: {line.strip()}"
+        for path in tracked()
+        if path.suffix == ".sh" and "host" in path.parts
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(r"\buntil=.*\bdate\b|\bdate\b.* -(lt|le|gt|ge) ", line)
+    ]
+    assert found == []
+
+
 def test_dockerfiles() -> None:
     files = [path for path in tracked() if path.name == "Dockerfile"]
     assert len(files) > 4

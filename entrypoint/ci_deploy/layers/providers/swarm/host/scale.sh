@@ -18,12 +18,14 @@ done
 # shellcheck disable=SC2086
 [ -z "$counted" ] || said=$(docker service scale --detach $counted 2>&1) || { echo "$said" && exit 1; }
 exec 8>&-
-until=$(($(date +%s) + seconds))
+read -r now _ </proc/uptime # a clock that nobody sets
+until=$((${now%.*} + seconds))
 for each in "$@"; do
     case ${each##*=} in 0 | none) ;; *) continue ;; esac
     while { docker service ps --format '{{.CurrentState}}' "${each%=*}" 2>/dev/null || echo Running; } |
         grep -qE '^(Running|Starting|Preparing|Ready|Assigned|Accepted)'; do
-        [ "$(date +%s)" -lt "$until" ] || { echo "${each%=*} does not stop" && exit 1; }
+        read -r now _ </proc/uptime
+        [ "${now%.*}" -lt "$until" ] || { echo "${each%=*} does not stop" && exit 1; }
         sleep 0.3
     done
 done
