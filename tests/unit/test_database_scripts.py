@@ -50,3 +50,22 @@ def test_database_is_dumped_as_the_user_that_its_image_has(
     env |= {k: str(secret) if value == "FILE" else value for k, value in environ.items()}
     done = subprocess.run(["sh", "-c", text], capture_output=True, text=True, check=True, env=env)
     assert (done.stdout, done.stderr) == (who, "")
+
+
+@pytest.mark.parametrize("extension", ["", "1"])
+def test_database_that_could_not_be_restored_so_is_not_dumped(
+    tmp_path: Path, extension: str
+) -> None:
+    """A plain restore of TimescaleDB fails half-way (timescaledb#1760)."""
+    answers = f'case "$*" in *pg_extension*) echo {extension} ;; *) echo shop ;; esac'
+    for name, text in {"psql": answers, "pg_dump": "echo data"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    argv = ["sh", "-c", f'. "{DATABASES}"; exec sh -c "$DUMP_POSTGRES"']
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=env)
+    if extension:
+        assert (done.returncode, done.stdout) == (3, "")
+        assert "shop has TimescaleDB" in done.stderr
+    else:
+        assert (done.returncode, done.stdout, done.stderr) == (0, "data\n", "")

@@ -32,7 +32,12 @@ DUMP_POSTGRES=$POSTGRES'
     ask="select datname from pg_database where datallowconn and not datistemplate"
     ask="$ask and pg_has_role(datdba, \$\$USAGE\$\$) order by 1"
     names=$(psql -wXAtq -U "$user" -d template1 -c "$ask") || exit
+    of_its_own="select 1 from pg_extension where extname = \$\$timescaledb\$\$"
     printf "%s\n" "$names" | while IFS= read -r name; do
+        if [ -n "$(psql -wXAtq -U "$user" -d "$name" -c "$of_its_own" </dev/null)" ]; then
+            echo "$name has TimescaleDB, which needs a restore of its own: dump it in PRE_DEPLOY_COMMAND" >&2
+            exit 3
+        fi
         pg_dump -w -U "$user" --create --clean --if-exists -d "$name" || exit
     done'
 DUMP_MYSQL=$MYSQL'
