@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ci_deploy.errors import Problem, ToolMissing
 from ci_deploy.net.ssh.keys import PrivateKey
+from ci_deploy.process import limits
 from ci_deploy.process.child import Child
 from ci_deploy.process.program import Command
 from ci_deploy.process.runner import Runner
@@ -57,6 +58,9 @@ class Agent:
         )
         if added.exit_code == 0:
             return []
+        if not self.alive:  # that says nothing about the key
+            message = "ssh-agent was killed on this machine."
+            raise ToolMissing(message, hint=limits.MORE_MEMORY)
         if key.encrypted and "invalid format" not in added.errors:
             return [Problem("SSH_PRIVATE_KEY_PASSPHRASE", "this is not the key's passphrase.")]
         if key.encrypted:  # the passphrase was right, or there would be no such answer
