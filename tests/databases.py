@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import signal
+import sys
+import time
 from abc import ABC, abstractmethod
 from typing import NamedTuple, Protocol
+
+import pytest
 
 from tests.dockerhosts import DockerHost
 from tests.support import Done, Run
@@ -213,3 +218,34 @@ class Shop(ABC):
         assert done.code == 0, done.output
         self.runs("good2")
         assert self.sql(self.engine.users) == "Ann Bob"
+
+    def survives(self, command: str, count: int, program: str, choose: random.Random) -> None:
+        """So many kills at random moments of `restore`, or of a `deploy` that dumps and migrates:
+        of the job, or of what it has started on the host too. The next one heals each."""
+        whole, left = self.deployed.deploy("good2", **MIGRATING), 0
+        assert whole.code == 0, whole.output
+        [name] = self.kept()
+        if command == "restore":
+            whole = self.deployed.run("restore", name, "--yes", tag="good2")
+        for number in range(count):
+            tag = "good3" if command == "deploy" and number % 2 == 0 else "good2"
+            words, settings = ["deploy"], {"tag": tag, **MIGRATING}
+            if command == "restore":
+                self.sql(f"insert into users values ('Eve {number}')")
+                words, settings = ["restore", name, "--yes"], {"tag": tag}
+            running = self.deployed.start_command(*words, **settings)
+            time.sleep(choose.uniform(0.1, whole.seconds))
+            running.signal(signal.SIGKILL)
+            if choose.random() < 0.5:
+                self.host.kill_runs(program)
+            running.done(timeout=240)
+            left += self.running() == []
+            done = self.deployed.run(*words, **settings)
+            assert done.code == 0, done.output
+            self.runs(tag)
+            assert self.sql(self.engine.users) == "Ann Bob"
+            assert name in self.kept() or command == "deploy"
+        print(f"{count} kills of {command}: {left} left it stopped; all healed", file=sys.stderr)
+
+
+KILLED = [pytest.param(each, 30, marks=pytest.mark.soak) for each in ("restore", "deploy")]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 
 import pytest
 
 from tests.compose.app import App, versions
-from tests.databases import MIGRATING, POSTGRES, RAILS, Shop
+from tests.databases import KILLED, MIGRATING, POSTGRES, RAILS, Shop
 from tests.dockerhosts import DockerHost
 
 NAMED = "database-test/postgres:17"
@@ -108,3 +109,12 @@ def test_dump_that_is_empty_or_fails_stops_the_deploy_before_the_migration(shop:
 def test_restore_that_was_killed_is_finished_by_the_next_run(shop: HostShop, by: str) -> None:
     """The app does not run on half of the data, and what was stopped starts again."""
     shop.is_restored_after_a_kill(by, "[r]unner-[0-9a-f]*.sh restore")
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("command", "count"), KILLED)
+def test_kills_at_random_moments_end_in_the_right_state(
+    shop: HostShop, command: str, count: int
+) -> None:
+    program = "[r]unner-[0-9a-f]*.sh restore"
+    shop.survives(command, count, program, random.Random(f"20261130 {command}"))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import signal
+import sys
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,6 +136,32 @@ def test_job_that_ends_while_it_sends_leaves_what_runs(
     assert app.outcomes() == ["live"]
     after = app.deploy("v2", **given(archives["v2"]))
     assert after.code == 0, after.output
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_kills_at_random_moments_end_in_the_right_state(shipped: App, tmp_path: Path) -> None:
+    """Of the job, or of its program on the host too; the layers are sent each time."""
+    app, host, choose = shipped, shipped.hosts[0], random.Random(20261130)
+    archives = build(app, tmp_path, ["v1", "v2", "v3"], own=20_000_000)
+    whole, ends = app.deploy("v1", **given(archives["v1"])), Counter[str]()
+    assert whole.code == 0, whole.output
+    for number in range(30):
+        tag = f"v{2 + number % 2}"
+        running = app.start(tag, **given(archives[tag]))
+        time.sleep(choose.uniform(0.1, whole.seconds))
+        running.signal(signal.SIGKILL)
+        if choose.random() < 0.5:
+            host.kill_runs()
+        running.done(timeout=60)
+        ends[" ".join(app.versions()) or "nothing"] += 1
+        done = app.deploy(tag, **given(archives[tag]))
+        assert done.code == 0, done.output
+        assert app.versions() == [tag]
+        assert app.run("rollback", "v1", **given("")).code == 0
+        sent = [each for each in images(app, host) if f":{tag}-" in each]
+        host.root("docker", "rmi", "-f", *sent)
+    print(f"30 kills of deploys of archives: {dict(ends)} ran; all healed", file=sys.stderr)
 
 
 @pytest.mark.long

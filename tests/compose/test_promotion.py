@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
+import signal
+import sys
+import time
+from collections import Counter
 
 import pytest
 
@@ -17,12 +22,22 @@ class Production:
         self._app = app
         self._host = app.hosts[0]
         self.folder = f"{app.folder}-production"
+        there = {"DEPLOY_PATH": self.folder, "PROMOTE_FROM": app.folder}
+        self._settings = {**there, "DEPLOY_TAG": ""}
         self._host.sh(f"mkdir {self.folder} && echo STAGE=production >{self.folder}/.env")
 
     def run(self, *words: str, **more: str) -> Done:
         """A command there; PROMOTE_FROM is staging."""
-        settings = {"DEPLOY_PATH": self.folder, "PROMOTE_FROM": self._app.folder, "DEPLOY_TAG": ""}
-        return self._app.run(*words, **{**settings, **more})
+        return self._app.run(*words, **{**self._settings, **more})
+
+    def killed(self, seconds: float, *, host: bool) -> None:
+        """A promotion whose job is killed after so long, or also its program on the host."""
+        running = self._app.start_command("promote", **self._settings)
+        time.sleep(seconds)
+        running.signal(signal.SIGKILL)
+        if host:
+            self._host.kill_runs()
+        running.done(timeout=60)
 
     @property
     def versions(self) -> list[str]:
@@ -136,3 +151,25 @@ def test_health_check_counts_for_a_promotion_too(
         assert production.versions == (["good1"] if more else ["good2"])
     finally:
         production.remove()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_kills_at_random_moments_end_in_the_right_state(live: App) -> None:
+    """The next promotion brings what staging runs, and staging is not touched."""
+    production, choose, ends = Production(live), random.Random(20261130), Counter[str]()
+    try:
+        whole = production.run("promote")
+        assert whole.code == 0, whole.output
+        for number in range(30):
+            tag = f"good{2 - number % 2}"
+            assert live.deploy(tag).code == 0
+            production.killed(choose.uniform(0.1, whole.seconds), host=choose.random() < 0.5)
+            ends[" ".join(production.versions) or "nothing"] += 1
+            done = production.run("promote")
+            assert done.code == 0, done.output
+            assert production.versions == [tag]
+            live.runs(tag)
+    finally:
+        production.remove()
+    print(f"30 kills of promotions: {dict(ends)} ran; all healed", file=sys.stderr)

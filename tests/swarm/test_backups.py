@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from ci_deploy.layers.providers.swarm.state import NOWHERE
-from tests.databases import MARIADB, MIGRATING, POSTGRES, RAILS, SECRET, Engine, Shop
+from tests.databases import KILLED, MARIADB, MIGRATING, POSTGRES, RAILS, SECRET, Engine, Shop
 from tests.dockerhosts import PASSWORD, USER, DockerHost, Registry
 from tests.swarm.app import App
 
@@ -171,3 +172,14 @@ def test_database_on_another_node_is_dumped_there_or_the_node_is_named(
         assert shop.sql(shop.engine.users) == "Ann Bob"
     finally:
         _clear(app)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("command", "count"), KILLED)
+def test_kills_at_random_moments_end_in_the_right_state(
+    shop: StackShop, command: str, count: int
+) -> None:
+    """Takes many minutes: each of the thirty is killed, and then done to its end."""
+    program = "ci-deploy [^ ]* [^ ]* - restore"
+    shop.survives(command, count, program, random.Random(f"20261130 {command}"))
