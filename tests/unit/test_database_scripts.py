@@ -69,3 +69,13 @@ def test_database_that_could_not_be_restored_so_is_not_dumped(
         assert "shop has TimescaleDB" in done.stderr
     else:
         assert (done.returncode, done.stdout, done.stderr) == (0, "data\n", "")
+
+
+def test_what_a_killed_dump_has_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    folder = tmp_path / "backups/shop"
+    folder.mkdir(parents=True)
+    (folder / "killed.gz.part").touch()
+    (folder / "kept.sql.gz").touch()
+    text = f'. "{DATABASES}"; dump_whole() {{ :; }}; base={tmp_path} app=shop; dump db postgres new'
+    subprocess.run(["sh", "-c", text], check=True)
+    assert [each.name for each in folder.iterdir()] == ["kept.sql.gz"]

@@ -55,13 +55,14 @@ LOAD_MYSQL=$MYSQL'
     exec "$(pick mariadb mysql)" -u "$user"'
 
 # dump SERVICE KIND NAME: into backups/NAME.sql.gz. Neither end of a pipe may fail unseen: the server's
-# program has an exit code, gzip has one, and what is on the disk is read back to its last line.
+# program has an exit code, gzip has one, and what is on the disk is read back to its last line. What is there
+# of one that was killed goes first: one at a time is made.
 dump() {
     to=$base/backups/$app/$3
+    rm -f "$base/backups/$app"/*.part
     dump_whole "$1" "$2"
     dumped=$?
     rm -f "$to".*.part
-    find "$base/backups/$app" -name '*.part' -mmin +1440 -exec rm -f {} + 2>/dev/null
     return "$dumped"
 }
 
