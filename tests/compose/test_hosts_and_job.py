@@ -4,6 +4,7 @@ job, the hosts end with the same release."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -192,3 +193,18 @@ def test_one_host_that_was_told_to_go_back_and_killed_goes_back(hosts: list[Alon
     host.kill()
     host.deploy("nothere")
     host.runs_only("good1")
+
+
+def test_run_whose_job_is_silent_gives_way_to_one_that_waits(hosts: list[Alone]) -> None:
+    """A killed job would keep the lock for five minutes; alone, it is listened for so long."""
+    host = hosts[0]
+    first = host.start("good2", gates="yes", patience=10)
+    host.say(first, "lock")
+    host.at(first, "switch")
+    time.sleep(3)
+    assert "nothing was heard" not in host.log(first), "nobody waits"
+    began = time.monotonic()
+    assert host.deploy("good3", lock_timeout=60) == "live good3-1"
+    assert time.monotonic() - began < 8
+    assert host.end(first) == "failed nothing was heard of the CI job"
+    assert "nothing was heard of the CI job" in host.log(first)

@@ -129,19 +129,24 @@ gate() {
 # beat FILE: that somebody is there, now.
 beat() { clock && echo "$clock" >"$1"; }
 
-# wait_for WORD: fails when the job wants everything as it was, or says nothing for too long.
+# wait_for WORD: fails when the job wants everything as it was, or says nothing for too long: a
+# fifth of that is enough when another run waits for the lock, which a killed job would keep from it.
 wait_for() {
     beat "$run/beat"
     while [ ! -f "$run/word.$1" ]; do
         ! cancelled || return 1
         read -r heard _ <"$run/beat" # empty at the very moment of being written
         clock && waited "${heard:-$clock}"
-        if [ "$waited" -gt "$patience" ]; then
-            say "! nothing was heard of the CI job for $patience s"
+        if [ "$waited" -gt "$patience" ] || { [ "$waited" -gt $((patience / 5)) ] && somebody_waits; }; then
+            say "! nothing was heard of the CI job for $waited s"
             return 1
         fi
         pause
     done
+}
+
+somebody_waits() {
+    { read -r queued _ <"$home/queue"; } 2>/dev/null && [ $((${clock%.*} - ${queued%.*})) -lt 5 ]
 }
 
 # --- the lock ---
@@ -161,6 +166,7 @@ take_lock() {
             told=$(holder)
             say "waiting for $told"
         fi
+        beat "$home/queue"
         nap "$tries"
     done
     locked=yes

@@ -56,6 +56,7 @@ restore() {
             say "held by $(holder)"
             exit 13
         }
+        beat "$home/queue"
         pause
     done
     [ ! -f "$home/pending" ] || {

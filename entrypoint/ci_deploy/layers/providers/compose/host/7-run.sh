@@ -61,6 +61,7 @@ run() {
     note_before || finish failed "Docker does not answer, or the disk is full"
     rel=$home/releases/$release
     [ "$action" = recover ] || unpack || finish failed "$why"
+    why=''
     "run_$action"
 }
 
