@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -105,6 +106,28 @@ def test_cancel_sets_the_flag_wakes_select_and_tells_once() -> None:
     with pytest.raises(Cancelled, match="SIGINT") as caught:
         cancellation.check()
     assert caught.value.code == 130
+
+
+def test_sleep_works_beyond_a_thousand_descriptors_and_keeps_none() -> None:
+    """A runner may hand down as many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    many = [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]
+    try:
+        cancellation = Cancellation()
+        assert cancellation.fileno() > 1023
+        cancellation.sleep(0.01)
+        cancellation.cancel(signal.SIGTERM)
+        with pytest.raises(Cancelled):
+            cancellation.sleep(1.0)
+        mine = cancellation.fileno()
+        del cancellation
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(mine)
+    finally:
+        for each in many:
+            os.close(each)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_sleep_sleeps_and_wakes_up_on_cancel(cancellation: Cancellation) -> None:

@@ -8,10 +8,12 @@ on to the running children.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 import signal
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -48,6 +50,7 @@ class Cancellation:
         self._owner = os.getpid()
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
+        weakref.finalize(self, _close, self._read, self._write).atexit = False
         self.until = float("inf")  # the deadline of the whole run, time.monotonic()
         self._leaving_until: float | None = None
         self._grace: float | None = None  # seconds that a cancel leaves at once
@@ -102,15 +105,20 @@ class Cancellation:
         if self.pending:
             raise self.error()
         if self._leaving_until is None:
-            select.select([self._read], [], [], max(0.0, min(seconds, self.left())))
+            self._wait(max(0.0, min(seconds, self.left())))
             self.check()
         else:
             time.sleep(max(0.0, min(seconds, self.left())))
 
     def awaited(self, seconds: float) -> bool:
         """Whether the signal has come, or comes within `seconds` (our child may be hit first)."""
-        select.select([self._read], [], [], seconds)
+        self._wait(seconds)
         return bool(self.signum)
+
+    def _wait(self, seconds: float) -> None:
+        look = select.poll()  # `select` knows no descriptor beyond 1,023, and we may inherit many
+        look.register(self._read, select.POLLIN)
+        look.poll(math.ceil(seconds * 1000))
 
     def suspect(self, codes: set[int]) -> None:
         """How children have ended. GitLab's cancel kills them before it signals us, so after some
@@ -156,3 +164,8 @@ class Cancellation:
         that waits, connects, asks or runs."""
         leaving = float("inf") if self._leaving_until is None else self._leaving_until
         return max(0.0, min(self.until, leaving) - time.monotonic())
+
+
+def _close(*descriptors: int) -> None:
+    for each in descriptors:
+        os.close(each)
