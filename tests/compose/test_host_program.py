@@ -617,7 +617,7 @@ def test_verifying_asks_docker_less_often_the_longer_it_takes(live: Alone) -> No
     time.sleep(8)
     calls = live.read()["calls"]
     verifying = calls[max(i for i, call in enumerate(calls) if " up -d " in call) :]
-    assert sum(call.startswith("inspect -f {{.Name}}|") for call in verifying) <= 16
+    assert sum(call.startswith("inspect -f {{.Name}}|") for call in verifying) <= 18
     assert sum(call.startswith("ps -a") for call in verifying) <= 2
     with live.change() as data:
         data["containers"]["shop-app-1"]["behaves"] = "healthy"
