@@ -28,7 +28,7 @@ $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt requirements/docs.txt requir
 demo: venv ## deploy a real app over real git and ssh to a stand-in Dokku on this machine
 	@$(BIN)/python -m examples.demo
 
-check: $(VENV)/.dev ## lint, types, unit tests: two minutes
+check: $(VENV)/.dev ## lint, types, unit tests: a minute or two
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/ruff check -q .
 	@$(BIN)/mypy
@@ -42,7 +42,7 @@ test: $(VENV)/.dev machine image ## everything, from setting itself up to real r
 bench: $(VENV)/.dev ## measure, and write docs/performance.md: an hour on a quiet machine
 	@$(BIN)/python -m bench
 
-soak: $(VENV)/.dev machine image ## long forms of property tests: a quarter of an hour, with their figures
+soak: $(VENV)/.dev machine image ## long forms of property tests: hours, with their figures
 	@$(PYTEST) -q -n 2 --dist worksteal -m soak -s --durations=0 tests
 
 hostile: $(VENV)/.dev ## faults, secrets and damaged texts by the thousand, and write docs/reliability.md: half an hour
