@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 import sys
-import time
 from abc import ABC, abstractmethod
 from typing import NamedTuple, Protocol
 
@@ -234,11 +233,7 @@ class Shop(ABC):
                 self.sql(f"insert into users values ('Eve {number}')")
                 words, settings = ["restore", name, "--yes"], {"tag": tag}
             running = self.deployed.start_command(*words, **settings)
-            time.sleep(choose.uniform(0.1, whole.seconds))
-            running.signal(signal.SIGKILL)
-            if choose.random() < 0.5:
-                self.host.kill_runs(program)
-            running.done(timeout=240)
+            self.host.strike(running, whole.seconds, choose, program)
             left += self.running() == []
             done = self.deployed.start_command(*words, **settings).done(timeout=300)
             assert done.code == 0, done.output

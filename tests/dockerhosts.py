@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.docker import LABEL, MACHINE, docker, inside, need_docker
+from tests.support import Run
 
 USER, PASSWORD = "robot", "s3ntinel-r3gistry pa$s'word"
 HOST_FLAGS = [
@@ -112,6 +114,14 @@ class DockerHost:
         what else has one of these in its command line."""
         pattern = "|".join(["[r]unner-[0-9a-f]*.sh (run|stage)", f"sh {SHIM}", *others])
         self.root("pkill", "-KILL", "-f", pattern, check=False)
+
+    def strike(self, running: Run, seconds: float, choose: random.Random, *others: str) -> None:
+        """Kill a job at a random moment of so many seconds; at half of them also `kill_runs`."""
+        time.sleep(choose.uniform(0.1, seconds))
+        running.signal(signal.SIGKILL)
+        if choose.random() < 0.5:
+            self.kill_runs(*others)
+        running.done(timeout=240)
 
     def start(self) -> None:
         """Power on again."""

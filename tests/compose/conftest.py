@@ -7,8 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.compose.alone import Alone
 from tests.compose.app import App
 from tests.dockerhosts import DockerHost, Registry
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Alone]:
+    """A host with an engine that knows only what our program asks."""
+    made = Alone(tmp_path)
+    yield made
+    made.kill()
+    made.check()
 
 
 @pytest.fixture

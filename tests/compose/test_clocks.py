@@ -4,7 +4,6 @@ what they say), and those of runners."""
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,14 +36,6 @@ class Clock:
     def set(self, seconds: int) -> None:
         """So many seconds before or after the right time, from now on."""
         self.offset.write_text(f"{seconds}\n")
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Alone]:
-    made = Alone(tmp_path)
-    yield made
-    made.kill()
-    made.check()
 
 
 def _facts(host: Alone) -> Host:

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,15 +20,6 @@ from ci_deploy.layers.providers.compose.hosts import host_program
 from ci_deploy.layers.providers.docker.files import digest
 from tests.compose.alone import APP, REPOSITORY, SERVICES, Alone
 from tests.support import until
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Alone]:
-    """A host with an engine that knows only what our program asks."""
-    made = Alone(tmp_path)
-    yield made
-    made.kill()
-    made.check()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,11 +148,7 @@ def test_kills_at_random_moments_end_in_the_right_state(shipped: App, tmp_path: 
     for number in range(30):
         tag = f"v{2 + number % 2}"
         running = app.start(tag, **given(archives[tag]))
-        time.sleep(choose.uniform(0.1, whole.seconds))
-        running.signal(signal.SIGKILL)
-        if choose.random() < 0.5:
-            host.kill_runs()
-        running.done(timeout=60)
+        host.strike(running, whole.seconds, choose)
         ends[" ".join(app.versions()) or "nothing"] += 1
         done = app.deploy(tag, **given(archives[tag]))
         assert done.code == 0, done.output

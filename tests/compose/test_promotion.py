@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import random
-import signal
 import sys
-import time
 from collections import Counter
 
 import pytest
 
 from tests.compose.app import LABEL, App, versions
-from tests.support import Done
+from tests.support import Done, Run
 
 
 class Production:
@@ -22,22 +20,20 @@ class Production:
         self._app = app
         self._host = app.hosts[0]
         self.folder = f"{app.folder}-production"
-        there = {"DEPLOY_PATH": self.folder, "PROMOTE_FROM": app.folder}
-        self._settings = {**there, "DEPLOY_TAG": ""}
+        self._settings = {
+            "DEPLOY_PATH": self.folder,
+            "PROMOTE_FROM": app.folder,
+            "DEPLOY_TAG": "",
+        }
         self._host.sh(f"mkdir {self.folder} && echo STAGE=production >{self.folder}/.env")
 
     def run(self, *words: str, **more: str) -> Done:
         """A command there; PROMOTE_FROM is staging."""
         return self._app.run(*words, **{**self._settings, **more})
 
-    def killed(self, seconds: float, *, host: bool) -> None:
-        """A promotion whose job is killed after so long, or also its program on the host."""
-        running = self._app.start_command("promote", **self._settings)
-        time.sleep(seconds)
-        running.signal(signal.SIGKILL)
-        if host:
-            self._host.kill_runs()
-        running.done(timeout=60)
+    def start(self) -> Run:
+        """Begin a promotion."""
+        return self._app.start_command("promote", **self._settings)
 
     @property
     def versions(self) -> list[str]:
@@ -164,7 +160,7 @@ def test_kills_at_random_moments_end_in_the_right_state(live: App) -> None:
         for number in range(30):
             tag = f"good{2 - number % 2}"
             assert live.deploy(tag).code == 0
-            production.killed(choose.uniform(0.1, whole.seconds), host=choose.random() < 0.5)
+            live.hosts[0].strike(production.start(), whole.seconds, choose)
             ends[" ".join(production.versions) or "nothing"] += 1
             done = production.run("promote")
             assert done.code == 0, done.output

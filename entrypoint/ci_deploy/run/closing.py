@@ -102,10 +102,9 @@ def nothing_changed(ctx: Context, error: Exception) -> str:
     return f"nothing was changed. {unknown}".rstrip()
 
 
-def what_is_live(
-    ctx: Context, live: Live | None, before: Live | None, *, rolled_back: bool = False
-) -> str:
-    """What is live now, in one sentence that is true; `live` is None when nobody knows."""
+def what_is_live(ctx: Context, live: Live | None, before: Live | None) -> str:
+    """What is live now, in one sentence that is true; `live` is None when nobody knows, `before`
+    when something else was live in between."""
     app = ctx.app
     if ctx.command == "destroy":
         return f"{app} may be removed in part; `ci-deploy destroy` can be run again."
@@ -113,7 +112,7 @@ def what_is_live(
         return f"What {app} runs is unknown; check with `{ctx.provider.check_command}`."
     if not live.revision:
         return f"{app} runs no known release."
-    same = before is not None and before.revision == live.revision and not rolled_back
+    same = before is not None and before.revision == live.revision
     state = "" if live.up else f", but is not all up: {live.detail}".rstrip(": ")
     if live.unchecked:
         state = f" (whether its processes are up: `{ctx.provider.check_command}`)"

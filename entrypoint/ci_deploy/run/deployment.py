@@ -202,8 +202,8 @@ class Deployment:
             return known
         live = self._ask()
         self._note_live(live or Live())
-        back = isinstance(known, RolledBack)
-        self.report.live = closing.what_is_live(self.ctx, live, before, rolled_back=back)
+        stayed = None if isinstance(known, RolledBack) else before
+        self.report.live = closing.what_is_live(self.ctx, live, stayed)
         self.report.changed = live is not None and self._is_new(live)
         if isinstance(known, (Cancelled, RolledBack)):
             return known
