@@ -226,7 +226,7 @@ def test_bug_is_told_as_one_with_a_redacted_traceback(
         message = "s3cret-passphrase in an exception"
         raise RuntimeError(message)
 
-    monkeypatch.setattr("ci_deploy.commands.events.deployment", broken)
+    monkeypatch.setattr("ci_deploy.commands.flows.flow", broken)
     ended = run("deploy", SSH_PRIVATE_KEY_PASSPHRASE="s3cret-passphrase")
     assert ended.code == 1
     assert "This is a bug in ci-deploy" in ended.out
@@ -240,7 +240,7 @@ def test_secrets_in_early_errors_are_redacted_everywhere(
     def refuse(*_: Any) -> int:
         raise Refused("not with s3cret-passphrase.", hint="s3cret-passphrase")
 
-    monkeypatch.setattr("ci_deploy.commands.events.deployment", refuse)
+    monkeypatch.setattr("ci_deploy.commands.flows.flow", refuse)
     environ = {"GITLAB_CI": "true", "CI_PROJECT_DIR": str(workspace)}
     ended = run("deploy", SSH_PRIVATE_KEY_PASSPHRASE="s3cret-passphrase", **environ)
     assert ended.code == 14

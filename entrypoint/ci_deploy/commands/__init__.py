@@ -31,33 +31,31 @@ class CommandSpec(NamedTuple):
 
 
 COMMANDS = {
-    "deploy": CommandSpec(
-        "events.deployment", "deploy the revision to the app of this environment"
-    ),
+    "deploy": CommandSpec("flows.flow", "deploy the revision to the app of this environment"),
     "plan": CommandSpec(
-        "events.plan",
+        "flows.plan",
         "say what a deploy (or `plan rollback` …) would change",
         options=("--json",),
         word="COMMAND",
     ),
     "rollback": CommandSpec(
-        "events.deployment",
+        "flows.flow",
         "return to the previous (or the given) revision, verified",
         options=("--migrations",),
         word="REVISION",
     ),
     "review": CommandSpec(
-        "events.deployment",
+        "flows.flow",
         "create or update this branch's review app, deploy to it",
         options=("--adopt", "--yes"),
     ),
     "destroy": CommandSpec(
-        "events.deployment",
+        "flows.flow",
         "remove this branch's review app and its services",
         options=("--stale", "--adopt", "--yes"),
     ),
     "promote": CommandSpec(
-        "events.deployment", "bring what the source app runs to the next app, verified"
+        "flows.flow", "bring what the source app runs to the next app, verified"
     ),
     "init": CommandSpec(
         "init.init",

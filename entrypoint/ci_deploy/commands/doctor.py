@@ -9,9 +9,9 @@ from typing import Any
 from ci_deploy.ci.checkouts import top
 from ci_deploy.ci.local import Local
 from ci_deploy.commands.assembly import Assembly
-from ci_deploy.commands.shared import print_json, ready
+from ci_deploy.commands.shared import open_checkout, print_json, ready
 from ci_deploy.commands.version import TOOL_OF, tool_versions
-from ci_deploy.errors import Problem, Refused, SettingsError
+from ci_deploy.errors import Refused
 from ci_deploy.layers.base import Layer
 from ci_deploy.report import console as style
 from ci_deploy.run import guards
@@ -63,18 +63,6 @@ def examine(ctx: Context, layers: Sequence[Layer[Any]]) -> dict[str, Any]:
 def _show(ctx: Context, facts: Mapping[str, str]) -> None:
     for name, value in facts.items():
         ctx.console.indent(f"{name}: {value}")
-
-
-def open_checkout(ctx: Context) -> None:
-    """Find what is to be deployed. Raises SettingsError; APP_DIR too has to be there."""
-    ctx.repository.checkout.check(inputs=ctx.ci.inputs)
-    ctx.repository.open()
-    ctx.revision = ctx.repository.resolve(ctx.settings.revision)
-    ctx.title = ctx.redactor.text(ctx.repository.subject(ctx.revision))
-    wanted = ctx.settings.app_dir
-    if wanted and not ctx.repository.is_folder(ctx.revision, wanted):
-        reason = f"there is no directory {wanted} at {ctx.revision[:7]}."
-        raise SettingsError(Problem("APP_DIR", reason))
 
 
 def _check_checkout(ctx: Context) -> bool:

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from ci_deploy.commands.assembly import Assembly
+from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.output.relay import clean
 from ci_deploy.run.context import Context
@@ -23,6 +24,18 @@ def ready(
     for layer in layers:
         layer.begin()
     return ctx, layers
+
+
+def open_checkout(ctx: Context) -> None:
+    """Find what is to be deployed. Raises SettingsError; APP_DIR too has to be there."""
+    ctx.repository.checkout.check(inputs=ctx.ci.inputs)
+    ctx.repository.open()
+    ctx.revision = ctx.repository.resolve(ctx.settings.revision)
+    ctx.title = ctx.redactor.text(ctx.repository.subject(ctx.revision))
+    wanted = ctx.settings.app_dir
+    if wanted and not ctx.repository.is_folder(ctx.revision, wanted):
+        reason = f"there is no directory {wanted} at {ctx.revision[:7]}."
+        raise SettingsError(Problem("APP_DIR", reason))
 
 
 def answer(text: str) -> None:

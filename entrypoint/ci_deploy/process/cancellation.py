@@ -26,16 +26,19 @@ CUT = {128, 255}  # how git and ssh end when what they talk through is killed
 
 
 class Phases:
-    """What happens after the signal, in this order, and the seconds that each part has.
+    """The seconds after the signal: first STOP, then LEAVE, whose last parts are kept for TRUTH and
+    RESTORE. GONE is the limit of all, counted from the signal.
 
     GitLab's and GitHub's runners kill ten seconds (some 7.5) after their first signal.
     """
 
     STOP = 1.0  # our children have had TERM; then they get KILL
-    LEAVE = 3.0  # for all that follows: the build is stopped, what is live is asked, …
-    TRUTH = 1.0  # … of which so much stays for the question, whatever hangs before it,
-    RESTORE = 1.0  # … and so much for restores and notices, whatever hangs before them
-    GONE = 4.8  # after the signal: the process and its private directory, whatever hangs
+    LEAVE = (
+        3.0  # for all that follows: what was begun on the server is stopped first (`interrupted`);
+    )
+    TRUTH = 1.0  # of them so much stays for the question what is live, whatever hangs before it,
+    RESTORE = 1.0  # and so much for restores and notices
+    GONE = 4.8  # then the process and its private directory are gone, whatever hangs
 
 
 class Cancellation:

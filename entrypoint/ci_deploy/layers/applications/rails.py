@@ -126,7 +126,7 @@ class Rails(Framework[RailsSettings]):
             message = f"{self.ctx.app} has no process `{missing[0]}`."
             raise SettingsError(self.problem("SIDEKIQ_PROCESS", message, remedy))
 
-    @on(Event.PRE_DEPLOY)
+    @on(Event.PRE_DEPLOY, Before.QUIET)
     @on(Event.PROMOTE, Before.QUIET)
     def quiet_workers(self) -> None:
         """Let running jobs end and start no new ones while the code changes."""

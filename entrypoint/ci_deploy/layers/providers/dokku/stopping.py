@@ -26,7 +26,7 @@ def stop(app: DokkuApp, code: Code) -> None:
         )
     words, what = ["builds:cancel", name], f"cancel our build of {name}"
     while True:
-        done = app.server.change(words, what=what, timeout=2.0, ok=None)
+        done = app.server.change(words, what=what, ok=None)
         if not any(map(answers.NOT_YET.search, done.lines)) or not _time_left(app):
             return
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ci_deploy.commands.assembly import Assembly
-from ci_deploy.commands.doctor import open_checkout
-from ci_deploy.commands.shared import print_json
+from ci_deploy.commands.shared import open_checkout, print_json
 from ci_deploy.commands.sweep import sweep
 from ci_deploy.errors import SkipDeploy, UsageError
 from ci_deploy.layers.base import Layer
@@ -20,8 +19,8 @@ from ci_deploy.run.deployment import Deployment
 from ci_deploy.run.events import BUILDING, FLOWS
 
 
-def deployment(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Run the events of a deployment, or say that there is nothing to do."""
+def flow(assembly: Assembly, options: argparse.Namespace) -> int:
+    """Run the events of the command (`FLOWS`), or say that there is nothing to do."""
     return _run_events(assembly, options.command, options, options.words)
 
 
