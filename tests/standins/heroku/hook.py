@@ -1,5 +1,5 @@
 """The pre-receive hook of an app's repository: tells the stand-in what was pushed, and shows what
-the build says. Called by git as `python3 -I -S hook.py HOST PORT /_hook/APP`.
+the build says. Called by git as `python -I -S hook.py HOST PORT /_hook/APP`.
 
 HTTP by hand, over 1.0 so that the answer comes as it is: a hook runs at every push of every test,
 and the modules for HTTP take longer to import than all else that happens here.

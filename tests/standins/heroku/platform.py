@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -25,7 +26,7 @@ from tests.standins.heroku.model import (
 
 NAME = re.compile(r"[a-z][a-z0-9-]{1,28}[a-z0-9]")
 HOOK = """#!/bin/sh
-exec python3 -I -S {script} {host} {port} /_hook/{app}
+exec {python} -I -S {script} {host} {port} /_hook/{app}
 """
 
 
@@ -61,7 +62,9 @@ class Platform:
         hook = repository / "hooks/pre-receive"
         script = Path(__file__).with_name("hook.py")
         host, _, port = self.own.removeprefix("http://").partition(":")
-        hook.write_text(HOOK.format(script=script, host=host, port=port, app=name))
+        hook.write_text(
+            HOOK.format(python=sys.executable, script=script, host=host, port=port, app=name)
+        )
         hook.chmod(0o755)
         with self.lock:
             self.apps[name] = app
