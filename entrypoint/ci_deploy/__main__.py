@@ -1,4 +1,4 @@
-"""The process edge: argv, environ, signals, exit codes."""
+"""The entry points of the process: argv, environ, signals, exit codes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ci_deploy import __version__
 
 
 def main() -> None:
-    """`ci-deploy COMMAND`. On GitHub, without arguments, the command is the input `command`."""
+    """Run `ci-deploy COMMAND`; on GitHub, without arguments, the command is the input `command`."""
     _leave(_run(sys.argv[1:]))
 
 
@@ -36,7 +36,7 @@ def _run(argv: list[str]) -> int:
         from ci_deploy import cli
 
         return _flushed(cli.run(argv))
-    except Exception as error:  # a limit may be met again while it is told, or while we clean up
+    except Exception as error:  # a limit may be hit again during the report or the clean-up
         if not isinstance(known := limits.named(error), Ending):
             raise
         os.write(2, f"{known.message}\n{known.hint}\n".encode())
@@ -44,7 +44,8 @@ def _run(argv: list[str]) -> int:
 
 
 def _open_all() -> None:
-    """Standard streams that were closed: the next file would get their number, and the log."""
+    """Open standard streams that are closed on /dev/null; else the next file would get their
+    number, and with it the log."""
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(fd)
@@ -54,8 +55,8 @@ def _open_all() -> None:
 
 
 def _flushed(code: int) -> int:
-    """The exit code; 10 where what was asked for could not be written. That nobody reads it is not
-    our affair."""
+    """Flush stdout and return the exit code: `code`, or 10 when writing the output failed. A reader
+    that has closed the pipe is no error."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -67,14 +68,16 @@ def _flushed(code: int) -> int:
 
 
 def _too_early(signum: int, _frame: object) -> None:
-    """A cancel while we import: nothing was begun. (As PID 1 the kernel would ignore it.)"""
+    """Handle a signal that comes during the imports: nothing has begun, so exit at once. (As PID 1,
+    the kernel would ignore the signal without a handler.)"""
     name = signal.Signals(signum).name
     os.write(2, f"cancelled ({name}) before anything was begun.\n".encode())
     os._exit(128 + (signal.SIGTERM if signum == signal.SIGHUP else signum))
 
 
 def _leave(code: int) -> None:
-    """End at once: an HTTP thread that hangs must not hold a cancelled job."""
+    """Exit at once, without waiting for threads: a hanging HTTP request must not delay a cancelled
+    job."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, AttributeError):  # closed, or a full disk
             stream.flush()

@@ -1,4 +1,5 @@
-"""The command line: what was asked for, and the errors that end before a run begins."""
+"""The command line: parses it, runs the command, and reports errors that end before a run
+begins."""
 
 from __future__ import annotations
 
@@ -43,14 +44,14 @@ TIME_IS_OVER = (
 
 
 class _Parser(argparse.ArgumentParser):
-    """Bad arguments are bad settings: one clear answer, exit 2."""
+    """Raises UsageError (exit code 2) for bad arguments instead of exiting."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}.")
 
 
 def run(argv: Sequence[str]) -> int:
-    """One command from start to end; the exit code."""
+    """Run one command from start to end; returns the exit code."""
     given = environ()
     platform = ci.detect(given)
     redactor = Redactor()
@@ -86,18 +87,19 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _asked_by_input(given: Mapping[str, str], *, inputs: bool) -> list[str]:
-    """On GitHub the image runs without arguments."""
+    """The command and its arguments from the input `command`, since on GitHub the image gets none;
+    `--help` on platforms without inputs."""
     if not inputs:
         return ["--help"]
     command = given.get("INPUT_COMMAND") or "deploy"
     try:
         return shlex.split(command)
-    except ValueError:  # half a quote: there is no such command
+    except ValueError:  # an unclosed quote: there is no such command
         return [command]
 
 
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
-    """The command and its own options. Raises SettingsError, SystemExit for help and version."""
+    """Parse the command and its options. Raises UsageError; SystemExit for help and version."""
     name, *rest = argv or ["--help"]
     if name.startswith("-"):
         _top().parse_args([name, *rest])
@@ -127,7 +129,8 @@ def _top() -> argparse.ArgumentParser:
 
 
 def _parse_one(name: str, rest: Sequence[str], *, command: str) -> argparse.Namespace:
-    """`command` is `name`, or `plan`, which takes what the planned command takes."""
+    """Parse the options of the command `name`. `command` is `name`, or `plan`, which takes the
+    options of the command that it plans."""
     spec = commands.COMMANDS[name]
     prog = " ".join(dict.fromkeys(("ci-deploy", command, name)))
     parser = _Parser(prog=prog, description=f"{spec.help}.", allow_abbrev=False)
@@ -149,7 +152,7 @@ def _parse_one(name: str, rest: Sequence[str], *, command: str) -> argparse.Name
 
 
 def _console(platform: ci.CI, redactor: Redactor, argv: Sequence[str], *, plain: bool) -> Console:
-    """Commands whose output is for programs say everything else on stderr."""
+    """Make the console. It writes to stderr when the command's output on stdout is for programs."""
     fd = (
         2
         if {"--json", "--print"} & {*argv}
@@ -161,7 +164,7 @@ def _console(platform: ci.CI, redactor: Redactor, argv: Sequence[str], *, plain:
 
 
 def _end_early(platform: ci.CI, console: Console, error: Ending) -> int:
-    """An error before a run has begun: nothing was changed."""
+    """Report an error that came before a run began (nothing was changed); returns the exit code."""
     if isinstance(error, SettingsError):
         error = error.spelled(inputs=platform.inputs)
     console.line(f"✗ {error.message}", style.RED)
@@ -180,13 +183,14 @@ def _end_early(platform: ci.CI, console: Console, error: Ending) -> int:
 
 
 def _last_moment(code: int, private: Sequence[Path]) -> None:
-    """Whatever hangs: after a cancel the process is gone in time, and its secrets with it."""
+    """Start a timer that removes the private directories and ends the process Phases.GONE seconds
+    after a cancel, whatever hangs."""
 
     def end() -> None:
         for folder in private:
             shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):
-            if select.select([], [2], [], 0)[1]:  # a log that nobody reads must not hold us
+            if select.select([], [2], [], 0)[1]:  # a log that nobody reads must not block us
                 os.write(2, TIME_IS_OVER)
         os._exit(code)
 

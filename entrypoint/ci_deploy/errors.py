@@ -12,10 +12,10 @@ from typing import ClassVar, NamedTuple
 
 
 class Ending(Exception):
-    """How a run ends before its goal, told to the person who reads the log.
+    """A run that ends before its goal; `message` is for the person who reads the log.
 
     `hint` is what to do next. `lines` are the last lines of the program that failed; `shown` says
-    that they already stand in the log, so that they are not printed twice.
+    that they are in the log already, so that they are not printed twice.
     """
 
     exit_code: ClassVar[int] = 20
@@ -37,7 +37,7 @@ class Ending(Exception):
 
     @property
     def code(self) -> int:
-        """What the process exits with."""
+        """The exit code of the process."""
         return self.exit_code
 
 
@@ -46,30 +46,30 @@ DOCS = "https://github.com/ci-deploy/ci-deploy/blob/main/docs/"
 
 
 class DeployError(Ending):
-    """An expected failure. Whoever can do without what has failed may catch it and go on."""
+    """An expected failure. A caller that can do without the failed step may catch it and go on."""
 
 
 def input_name(name: str) -> str:
-    """`APP_NAME` → `app-name`."""
+    """The name of the input for a setting: `APP_NAME` → `app-name`."""
     return name.lower().replace("_", "-")
 
 
 def spelled(name: str, *, inputs: bool) -> str:
-    """A setting as the user has to write it: as an input where the platform has those."""
+    """A setting's name as the user writes it: the input where the platform has inputs."""
     return f"input `{input_name(name)}`" if inputs else name
 
 
 class Problem(NamedTuple):
-    """One thing wrong with one setting: where it came from, what is wrong, what to do."""
+    """One thing that is wrong with one setting: its origin, what is wrong, and what to do."""
 
     setting: str
     message: str
     origin: str = ""
     remedy: str = ""
-    missing: bool = False  # nobody has given it
+    missing: bool = False  # the setting is not set
 
     def spelled(self, *, inputs: bool) -> Problem:
-        """With the setting as the user has to write it."""
+        """The same problem with the setting's name as the user writes it (`spelled` above)."""
         known = re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*", self.setting)
         return self._replace(setting=spelled(self.setting, inputs=inputs)) if known else self
 
@@ -92,7 +92,7 @@ class SettingsError(DeployError):
         super().__init__(f"{count} missing or wrong; nothing was touched.\n{listed}", hint=hint)
 
     def spelled(self, *, inputs: bool) -> SettingsError:
-        """With each setting as the user has to write it."""
+        """The same error with each setting's name as the user writes it."""
         problems = (problem.spelled(inputs=inputs) for problem in self.problems)
         return SettingsError(*problems, hint=self.hint)
 
@@ -128,7 +128,7 @@ class Unauthorized(DeployError):
 
 
 class Locked(DeployError):
-    """Somebody else's deploy held the lock for longer than `LOCK_TIMEOUT`."""
+    """The lock was held by another deployment for longer than `LOCK_TIMEOUT`."""
 
     exit_code = 13
 
@@ -140,7 +140,7 @@ class Refused(DeployError):
 
 
 class NoService(Refused):
-    """The app has no service, or process, of that name."""
+    """The app has no service or process with that name."""
 
     def __init__(self, app: str, name: str, known: Iterable[str]) -> None:
         super().__init__(f"{app} has no `{name}`.", hint=f"It has {', '.join(sorted(known))}.")
@@ -153,7 +153,7 @@ class DeployFailed(DeployError):
 
 
 class Unhealthy(DeployFailed):
-    """The health check failed; ROLLBACK_ON_FAILURE goes back then."""
+    """The health check failed; with ROLLBACK_ON_FAILURE the run then rolls back."""
 
 
 class OutcomeUnknown(DeployError):
@@ -170,7 +170,7 @@ class LiveButFailed(DeployError):
 
 
 class RolledBack(DeployError):
-    """The deploy failed and the previous release was brought back."""
+    """The deploy failed and the previous release was restored."""
 
     exit_code = 23
     status = "rolled-back"
@@ -179,7 +179,7 @@ class RolledBack(DeployError):
 class Cancelled(Ending):
     """The job was cancelled (SIGINT or SIGTERM). The message says what is live."""
 
-    # No DeployError: nobody may catch it along with those and go on.
+    # Not a DeployError: code that catches those and goes on must not catch a cancel.
 
     exit_code = 128 + signal.SIGTERM
     status = "cancelled"
@@ -198,7 +198,7 @@ class SkipDeploy(Exception):
 
 
 def exit_codes() -> list[tuple[str, str, str]]:
-    """The table of the documentation: code, class, meaning."""
+    """The rows of the documentation's table: code, class, meaning."""
     rows = [
         ("0", "-", "Succeeded, skipped or disabled."),
         ("1", "-", "A bug in ci-deploy: please report the traceback."),
@@ -213,7 +213,8 @@ def exit_codes() -> list[tuple[str, str, str]]:
 
 
 def together(errors: Sequence[DeployError]) -> DeployError:
-    """Several errors as one, of the first one's kind."""
+    """Combine errors into one, of the first one's class; a SettingsError that comes first is
+    returned alone."""
     first, *others = errors
     if not others:
         return first

@@ -1,7 +1,7 @@
-"""Files that others name: only regular ones, of a size that is sensible, never through a link.
+"""Files named by others: only regular files of a sensible size; writing follows no link.
 
-A FIFO would hang us, a device would fill the memory, and a link in the workspace, which a pull
-request can hold, would lead what we write to somewhere else.
+A FIFO would block us, a device would fill the memory, and a link in the workspace, which a pull
+request can contain, would redirect what we write.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import os
 import stat
 from pathlib import Path
 
-SETTING_LIMIT = 1024 * 1024  # bytes; what a setting or a file of variables may have
+SETTING_LIMIT = 1024 * 1024  # bytes; the limit for a setting or a file of variables
 EVENT_LIMIT = 64 * 1024 * 1024  # bytes of GitHub's event payload, which is at most 25 MB
 
 
 def read(path: str | Path, limit: int = SETTING_LIMIT) -> bytes:
-    """All of a regular file; links are followed, since that is how secrets are mounted.
+    """Read a regular file; links are followed, since secrets are mounted that way.
 
-    Raises OSError, also for what is no regular file and for one of more than `limit` bytes.
+    Raises OSError, also when it is not a regular file or has more than `limit` bytes.
     """
     with os.fdopen(_open(path, os.O_RDONLY), "rb") as file:
         data = file.read(limit + 1)
@@ -28,16 +28,16 @@ def read(path: str | Path, limit: int = SETTING_LIMIT) -> bytes:
 
 
 def first_line(path: str | Path, limit: int) -> bytes:
-    """The beginning of a regular file. Raises OSError."""
+    """Read the first line of a regular file, at most `limit` bytes. Raises OSError."""
     with os.fdopen(_open(path, os.O_RDONLY), "rb") as file:
         return file.readline(limit)
 
 
 def write(path: str | Path, data: bytes) -> None:
-    """Replace the content of a regular file, or make it. Raises OSError, also for a link."""
+    """Replace the content of a regular file, or create it. Raises OSError, also for a link."""
     with os.fdopen(_open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW), "wb", 0) as file:
         before = os.fstat(file.fileno()).st_size
-        try:  # where there is no room for it, what is there stays as it is
+        try:  # reserve the space first: on a full disk the old content stays
             os.posix_fallocate(file.fileno(), 0, max(1, len(data)))
         except OSError:
             file.truncate(before)
@@ -47,14 +47,14 @@ def write(path: str | Path, data: bytes) -> None:
 
 
 def append(path: str | Path, data: bytes) -> None:
-    """Add to a regular file, or make it. Raises OSError, also for a link."""
+    """Append to a regular file, or create it. Raises OSError, also for a link."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
     with os.fdopen(_open(path, flags), "ab", 0) as file:
         before = os.fstat(file.fileno()).st_size
         try:
             _write_all(file.fileno(), data)
         except OSError:
-            file.truncate(before)  # half of an entry would break all the others
+            file.truncate(before)  # a partial entry would make the whole file invalid
             raise
 
 
@@ -64,7 +64,8 @@ def _write_all(fd: int, data: bytes) -> None:
 
 
 def _open(path: str | Path, flags: int) -> int:
-    """Without O_NONBLOCK, opening a FIFO waits for its other end."""
+    """Open a regular file with `flags`; returns the descriptor. Raises OSError. Without O_NONBLOCK,
+    opening a FIFO would wait for its other end."""
     try:
         found = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY, 0o666)
     except OSError as error:

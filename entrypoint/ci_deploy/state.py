@@ -1,4 +1,4 @@
-"""What a provider tells of an app, as plain values that every part of the package may name."""
+"""What a provider reports about an app, as plain values that every part of the package may use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class ProcessAction(StrEnum):
-    """What can be done to a process of the app."""
+    """What can be done with a process of the app."""
 
     START = "start"
     STOP = "stop"
@@ -17,19 +17,19 @@ class ProcessAction(StrEnum):
 
 
 class Live(NamedTuple):
-    """What the provider says is running now."""
+    """What the provider reports as running now."""
 
     revision: str = ""  # full SHA; empty when nothing was ever deployed or it is not known
     up: bool = False  # all its processes run
     release: str = ""
     url: str = ""
-    detail: str = ""  # more in words, like "1 of 2 processes up (down: web 2)"
-    busy: bool = False  # a deployment is in progress there
-    unchecked: bool = False  # there was no time to see whether its processes run
+    detail: str = ""  # in words, like "1 of 2 processes up (down: web 2)"
+    busy: bool = False  # a deployment of the app is in progress
+    unchecked: bool = False  # there was no time to check whether its processes run
 
     @property
     def words(self) -> str:
-        """Its release, and how that is."""
+        """The release, then `detail`, as one phrase."""
         return ", ".join(filter(None, (self.release or "no known release", self.detail)))
 
 
@@ -42,7 +42,8 @@ class Ran(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A one-off command for the new release before it gets traffic; `check` judges how it ended."""
+    """A one-off command to run in the new release before it gets traffic. `check` is called with
+    its result and raises when that is not good."""
 
     command: tuple[str, ...]
     what: str
@@ -56,11 +57,11 @@ class Backup(NamedTuple):
     at: str  # ISO 8601
     service: str
     bytes: int
-    release: str  # that ran when it was made
+    release: str  # the release that ran when the dump was made
 
 
 class Deployed(NamedTuple):
-    """A line of the history: what was live since when, and who brought it."""
+    """An entry of the history: what was live, since when, and who deployed it."""
 
     revision: str
     at: str = ""  # ISO 8601

@@ -1,4 +1,4 @@
-"""The CI platforms, and which one we run on."""
+"""The CI platforms, and the detection of the one we run on."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ __all__ = ["CI", "PLATFORMS", "CIContext", "detect"]
 
 
 def detect(environ: Mapping[str, str]) -> CI:
-    """The platform whose variables are present."""
+    """The platform we run on, recognised by its variables."""
     return next(platform for platform in PLATFORMS if platform.detect(environ))(environ)

@@ -1,4 +1,4 @@
-"""Where the checkout is that is deployed: a job may have several."""
+"""Finds the checkout that is deployed: a job may have several."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import NamedTuple
 from ci_deploy.errors import Problem, SettingsError, spelled
 
 MARK = ".git"  # a directory, or the file of a worktree or submodule
-NAMED = 5  # nested checkouts that an error names
+NAMED = 5  # nested checkouts that an error names at most
 
 
 class Checkout(NamedTuple):
-    """A directory of a checkout, and whether CHECKOUT_DIR has named it."""
+    """The directory of a checkout. `named`: the value of CHECKOUT_DIR, if that chose it."""
 
     path: Path
     named: str = ""
 
     def check(self, *, inputs: bool) -> None:
-        """Raises SettingsError where it is not clear which checkout is meant, or it is none."""
+        """Raises SettingsError when CHECKOUT_DIR is not the root of a checkout, or when it is not
+        set and the workspace and the current directory are two checkouts."""
         name, ours = spelled("CHECKOUT_DIR", inputs=inputs), top(self.path)
         if self.named and (not ours or ours != self.path.resolve()):
             reason = f"`{self.named}` is not the top of a git checkout."
@@ -35,7 +36,7 @@ class Checkout(NamedTuple):
             raise SettingsError(Problem(name, reason, "", remedy))
 
     def none_there(self, said: str, *, inputs: bool) -> SettingsError:
-        """That there is none, with what git has `said` of it, and what to do."""
+        """The error for a directory without a checkout. `said`: git's error."""
         why = said.rpartition("\n")[2].removeprefix("fatal: ")
         reason = f"there is no git checkout in {self.path} ({why})."
         remedy = (
@@ -50,8 +51,8 @@ class Checkout(NamedTuple):
 
 
 def find(workspace: Path, named: str) -> Checkout:
-    """The one that CHECKOUT_DIR names, else the top of the workspace's. Where that is none, a
-    checkout in it in which we were started, or any where it is a path of another machine."""
+    """The checkout that CHECKOUT_DIR names, else the workspace's. If the workspace is none: the one
+    of the current directory, if that is in the workspace or the workspace does not exist."""
     if named:
         return Checkout(workspace / named, named)
     here, there = top(_cwd()), top(workspace)
@@ -62,13 +63,13 @@ def find(workspace: Path, named: str) -> Checkout:
 
 
 def top(path: Path) -> Path | None:
-    """The top of the checkout that a directory is in."""
+    """The root of the checkout that contains a directory; None when there is none."""
     path = path.resolve()
     return next((each for each in (path, *path.parents) if (each / MARK).exists()), None)
 
 
 def branch(path: Path) -> str:
-    """The branch that is checked out; empty for none."""
+    """The branch that is checked out in a directory; empty for none."""
     folder = top(path)
     try:
         mark = folder / MARK if folder else path / MARK
@@ -82,7 +83,7 @@ def branch(path: Path) -> str:
 
 
 def _nested(path: Path) -> str:
-    """The checkouts in a directory, in words."""
+    """A sentence that names the checkouts in a directory; empty for none."""
     marks = chain(path.glob(f"*/{MARK}"), path.glob(f"*/*/{MARK}"))
     found = sorted(str(mark.parent.relative_to(path)) for mark in islice(marks, NAMED))
     return f"There is one in `{'`, `'.join(found)}`." if found else ""
@@ -96,5 +97,5 @@ def _relative(path: Path, base: Path) -> str:
 def _cwd() -> Path:
     try:
         return Path.cwd()
-    except FileNotFoundError:  # somebody has removed it
+    except FileNotFoundError:  # it was removed
         return Path("/")

@@ -11,7 +11,7 @@ from ci_deploy.ci.base import CI, CIContext
 
 
 class CircleCI(CI):
-    """A job of CircleCI; its log has no commands and its jobs no outputs."""
+    """A job of CircleCI, which has neither log commands nor job outputs."""
 
     name: ClassVar[str] = "circleci"
     title: ClassVar[str] = "CircleCI"

@@ -1,6 +1,6 @@
 """GitHub Actions: variables and event payload, workflow commands, file commands, job summary.
 
-Facts: docs.github.com/actions/reference (workflow commands, variables), actions/runner's source.
+Sources: docs.github.com/actions/reference (workflow commands, variables), actions/runner's code.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 DEPENDABOT = "dependabot[bot]"
 # The payload of a workflow_run does not say whether `head_branch` is a branch or a tag.
 VERSION = re.compile(r"v?\d+(\.\d+)+([.+-][\w.+-]*)?")
-# Events whose code is on a branch or tag, brought there by somebody who may write.
+# Events that run code of a branch or tag, pushed by somebody with write access.
 OWN = frozenset({
     "branch_protection_rule", "check_run", "check_suite", "create", "delete", "deployment",
     "deployment_status", "label", "milestone", "page_build", "push", "registry_package", "release",
     "repository_dispatch", "schedule", "status", "workflow_call", "workflow_dispatch",
 })  # fmt: skip
-# Anybody can cause these. They run on the default branch, but jobs check out what was commented on.
+# Events that anybody can cause. Their jobs start on the default branch, but often check out the
+# code of the pull request that was commented on.
 ANYONES = frozenset({
     "discussion", "discussion_comment", "fork", "gollum", "issue_comment", "issues", "public",
     "watch",
@@ -35,7 +36,7 @@ ANYONES = frozenset({
 PULLS = frozenset({
     "pull_request", "pull_request_review", "pull_request_review_comment", "pull_request_target",
 })  # fmt: skip
-# They run on the default branch, whatever they are about.
+# Events whose jobs run on the default branch, whatever caused them.
 ASTRAY = ANYONES | {
     "branch_protection_rule", "check_run", "check_suite", "label", "milestone", "page_build",
     "registry_package", "repository_dispatch", "status",
@@ -79,8 +80,8 @@ class GitHub(CI):
             fork = _is_fork(run.get("head_repository") or {}, repository)
         target = event == "pull_request_target"
         unmerged = event == "workflow_run" and str(run.get("event")).startswith("pull_request")
-        # GITHUB_SHA is a merge that nobody has made for an open pull request, and the default
-        # branch for a workflow_run
+        # For an open pull request GITHUB_SHA is a test merge; for a workflow_run it is the
+        # default branch.
         tested = "" if pull.get("merged") else head.get("sha") or run.get("head_sha")
         ref, tag = _ref(event, payload, run, environ)
         return CIContext(
@@ -119,7 +120,7 @@ class GitHub(CI):
         return "::endgroup::"
 
     def shield(self) -> tuple[str, str]:
-        """The runner ignores every command until it sees the token again; nobody can guess it."""
+        """Commands after which the runner ignores all others until it sees a random token again."""
         token = secrets.token_hex(16)
         return f"::stop-commands::{token}", f"::{token}::"
 
@@ -142,7 +143,7 @@ class GitHub(CI):
 
 
 def _payload(path: str) -> dict[str, Any]:
-    """The event's JSON; a missing or broken file is no reason to fail."""
+    """The event's JSON object; empty when the file is missing or invalid."""
     try:
         data = from_json(files.read(path, files.EVENT_LIMIT))
     except (OSError, ValueError):
@@ -153,7 +154,7 @@ def _payload(path: str) -> dict[str, Any]:
 def _ref(
     event: str, payload: Mapping[str, Any], run: Mapping[str, Any], environ: Mapping[str, str]
 ) -> tuple[str, str]:
-    """The branch or tag that the event is about, and the tag if it is one."""
+    """The branch or tag of the event, and the same if it is a tag (else empty)."""
     name, kind = environ.get("GITHUB_REF_NAME", ""), environ.get("GITHUB_REF_TYPE", "")
     if event == "delete":  # GITHUB_REF is the default branch then
         name, kind = str(payload.get("ref", "")), str(payload.get("ref_type", ""))
@@ -165,7 +166,8 @@ def _ref(
 
 
 def _doubt(event: str, pull: Mapping[str, Any], run: Mapping[str, Any]) -> str:
-    """Why it is not known that somebody who may write has brought this code; empty if it is."""
+    """Why it is unknown whether this code was pushed by somebody with write access; empty if it
+    was."""
     known = not event or event in OWN | ANYONES
     if event in PULLS:
         known = bool(pull)
@@ -196,7 +198,8 @@ def _astray(event: str) -> str:
 
 
 def _is_fork(head: Mapping[str, Any], repository: str) -> bool:
-    """A deleted fork has no repository any more; that is no reason to trust it."""
+    """Whether the head repository is another one. A deleted fork has no name, so it counts as
+    one."""
     return bool(head.get("full_name", "") != repository)
 
 
@@ -205,7 +208,8 @@ def _data(text: str) -> str:
 
 
 def _heredoc(output: tuple[str, str]) -> str:
-    """With a random delimiter no value can add an output of its own."""
+    """An entry of GITHUB_OUTPUT. The delimiter is random, so that no value can add another
+    output."""
     name, value = output
     delimiter = f"ci_deploy_{secrets.token_hex(16)}"
     return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"

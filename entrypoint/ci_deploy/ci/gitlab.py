@@ -1,6 +1,7 @@
 """GitLab CI: predefined variables, foldable sections, dotenv, annotations and JUnit reports.
 
-Facts: docs.gitlab.com/ci/variables/predefined_variables, /ci/yaml/artifacts_reports (17.0 to 19.0).
+Sources: docs.gitlab.com/ci/variables/predefined_variables, /ci/yaml/artifacts_reports (17.0 to
+19.0).
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
 DOTENV = "deploy.env"
 ANNOTATIONS = "deploy-annotations.json"
 JUNIT = "deploy-junit.xml"
-DOTENV_LIMIT = 5 * 1024  # bytes that a dotenv report has to stay below (GitLab compares with `<`)
-# Characters that XML cannot hold at all (XML 1.0, section 2.2); servers print them. They are not
-# compiled yet, since that takes longer than all else here.
+DOTENV_LIMIT = 5 * 1024  # bytes; a dotenv report must be smaller (GitLab compares with `<`)
+# Characters that XML cannot contain (XML 1.0, section 2.2), but servers print. Compiled only when
+# it is used, since that takes longer than the rest of this module.
 NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 LOADED = time.time() - time.monotonic()
-SPARE_SECONDS = 60.0  # a job's timeout kills without a signal that could be handled
+SPARE_SECONDS = 60.0  # reserved before the job's timeout, which kills without warning
 
 
 class GitLab(CI):
@@ -87,7 +88,7 @@ class GitLab(CI):
 
     def outputs(self, report: Report) -> list[Output]:
         folder = self.context.workspace
-        dotenv = _dotenv(report)  # first, since it may add a warning to the report
+        dotenv = _dotenv(report)  # first: it may add a warning to the report
         links = [
             {"external_link": {"label": label, "url": url}} for label, url in report.links.items()
         ]
@@ -100,8 +101,9 @@ class GitLab(CI):
 
 
 def _open_request(environ: Mapping[str, str]) -> str:
-    """The merge request of this project that a branch's pipeline belongs to, as GitLab lists them:
-    `acme/web!5,other/web!7`. Those of the default branch are about other deploys."""
+    """The number of this project's merge request for the branch of this pipeline; empty for none,
+    and for the default branch, whose merge requests are about other deployments. GitLab lists them
+    as `acme/web!5,other/web!7`."""
     get = environ.get
     if get("CI_COMMIT_BRANCH", "") == get("CI_DEFAULT_BRANCH", ""):
         return ""
@@ -111,9 +113,9 @@ def _open_request(environ: Mapping[str, str]) -> str:
 
 
 def _unasked(environ: Mapping[str, str]) -> bool:
-    """A stop job that has started by itself. GitLab too starts manual ones: when a branch is gone,
-    a merge request is closed, the time is over. (gitlab-ci-local never says that a job is manual.)
-    """
+    """Whether this is a stop job that was started automatically by a pipeline of code. Manual ones
+    are also started by GitLab: when the branch is deleted, the merge request is closed, or the
+    environment expires. (gitlab-ci-local never says that a job is manual.)"""
     get = environ.get
     stops = get("CI_ENVIRONMENT_ACTION") == "stop" and get("CI_JOB_MANUAL") != "true"
     by_code = get("CI_PIPELINE_SOURCE") in {"push", "merge_request_event", "parent_pipeline"}
@@ -121,10 +123,9 @@ def _unasked(environ: Mapping[str, str]) -> bool:
 
 
 def _dotenv(report: Report) -> bytes:
-    """`DEPLOYED_…` lines: never the name of a setting, since later jobs get them as variables.
-
-    A file that is too big fails the job, after the deploy: the longest values are left out.
-    """
+    """The dotenv report: `DEPLOYED_…` lines, never a setting's name, since later jobs get them as
+    variables. A file that is too large would fail the job after the deploy, so the longest values
+    are left out."""
     lines = {
         f"DEPLOYED_{name.upper().replace('-', '_')}": value
         for name, value in report.outputs().items()
@@ -133,7 +134,7 @@ def _dotenv(report: Report) -> bytes:
     while sum(len(_line(key, value)) for key, value in lines.items()) >= DOTENV_LIMIT:
         longest = max(lines, key=lambda key: len(lines[key]))
         warning = f"{longest} is too long for {DOTENV} (5 KiB) and was left out."
-        if warning not in report.warnings:  # it is written at the start and at the end
+        if warning not in report.warnings:  # the report is written at the start and at the end
             report.warnings.append(warning)
         del lines[longest]
     return b"".join(_line(key, value) for key, value in lines.items())
@@ -144,7 +145,8 @@ def _line(key: str, value: str) -> bytes:
 
 
 def _junit(report: Report) -> bytes:
-    """One case per event, so that the merge request shows which one failed."""
+    """The JUnit report, with one case per event, so that the merge request shows which one
+    failed."""
     from xml.etree import ElementTree as ET
 
     suites = ET.Element("testsuites")
@@ -161,19 +163,20 @@ def _junit(report: Report) -> bytes:
 
 
 def _now() -> int:
-    """The time, but never set back: GitLab shows how long a section took."""
+    """The time in seconds; it never goes back, since GitLab computes durations from it."""
     return int(LOADED + time.monotonic())
 
 
 def _seconds_left(timeout: str, started: str) -> float | None:
-    """Until GitLab kills the job, less a minute or a quarter of a short job's time."""
+    """Seconds until GitLab kills the job, less a minute or a quarter of its timeout; None if
+    unknown."""
     if not timeout.isdecimal():
         return None
     try:
         since = time.time() - datetime.fromisoformat(started).timestamp()
     except ValueError:
         since = 0.0
-    if not 0 <= since < int(timeout):  # a job is never that old: this machine's clock is wrong
+    if not 0 <= since < int(timeout):  # impossible, so this machine's clock is wrong
         since = 0.0
     spare = min(SPARE_SECONDS, int(timeout) / 4)
     return max(1.0, int(timeout) - since - spare)

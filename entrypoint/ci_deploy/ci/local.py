@@ -1,4 +1,4 @@
-"""No CI at all: `docker run` or a developer's shell."""
+"""Outside a known CI: `docker run`, a developer's shell, or another CI system."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import ClassVar
 from ci_deploy.ci import checkouts, origin
 from ci_deploy.ci.base import CI, CIContext
 
-# Where a change comes from, on CI that is not known otherwise: two variables that differ in a fork.
+# On other CI systems: a variable with a pull request's repository, and one with the project's own.
 SLUGS = {
     "TRAVIS_PULL_REQUEST_SLUG": "TRAVIS_REPO_SLUG",
     "BUILDKITE_PULL_REQUEST_REPO": "BUILDKITE_REPO",
@@ -17,13 +17,13 @@ SLUGS = {
     "SEMAPHORE_GIT_PR_SLUG": "SEMAPHORE_GIT_REPO_SLUG",
     "BITRISEIO_PULL_REQUEST_REPOSITORY_URL": "GIT_REPOSITORY_URL",
 }
-PULLS = ("DRONE_PULL_REQUEST", "CI_COMMIT_PULL_REQUEST", "CIRRUS_PR")  # of a fork or not: not told
+PULLS = ("DRONE_PULL_REQUEST", "CI_COMMIT_PULL_REQUEST", "CIRRUS_PR")  # unknown whether of a fork
 
 DOUBT = "this is the job of a pull request ({}), and whether of a fork cannot be known."
 
 
 class Local(CI):
-    """Outside CI: revision and branch come from git, the actor from the user's name."""
+    """Outside a known CI: the branch comes from git, the actor from `$USER`."""
 
     name: ClassVar[str] = "local"
     title: ClassVar[str] = "your machine"

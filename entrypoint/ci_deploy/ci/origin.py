@@ -1,4 +1,4 @@
-"""Where the checkout came from: its URL, and the credentials that CI has left for it."""
+"""The URL that the checkout was cloned from, and the credentials that CI has left for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SAFE = {
     "core.hooksPath": "/dev/null",
     "core.fsmonitor": "false",
     "protocol.ext.allow": "never",
-    "http.sslVersion": "tlsv1.2",  # or newer: GnuTLS, Debian's, would take 1.0 as well
+    "http.sslVersion": "tlsv1.2",  # or newer: Debian's GnuTLS would accept 1.0 too
     "gc.auto": "0",
     "maintenance.auto": "false",
     "advice.detachedHead": "false",
@@ -19,7 +19,8 @@ SAFE = {
 
 
 def configured(values: Mapping[str, str]) -> dict[str, str]:
-    """git config by environ: values that must not be in argv, and no file to forget."""
+    """git config as environ variables: the values are not in argv, and no file has to be
+    removed."""
     environ = {"GIT_CONFIG_COUNT": str(len(values))}
     for number, (key, value) in enumerate(values.items()):
         environ |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
@@ -27,18 +28,20 @@ def configured(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def source(listed: str, job: str) -> tuple[str, dict[str, str]]:
-    """The clone's URL without its password, and an environ that has it; no URL where it cannot be
-    asked. `listed` is the checkout's config, `job` the URL that the platform names."""
+    """Return `(url, environ)` for fetching from the checkout's origin. `url` has no credentials; it
+    is empty for what git must not contact (ssh, helpers, malformed). `environ` gives git the
+    credentials and the checkout's http settings. `listed`: lines of `git config --get-regexp`;
+    `job`: the URL that the platform names."""
     config = dict(line.partition(" ")[::2] for line in listed.splitlines())
     url = config.pop("remote.origin.url", "") or job
     try:
         if urlsplit(url).path == urlsplit(job).path:
-            url = job  # the same, with this job's password
+            url = job  # the same repository, with this job's password
         parts = urlsplit(url)
     except ValueError:
         return "", {}
     if parts.scheme not in {"http", "https"}:
-        local = url.startswith(("/", "file:///"))  # never an option, a helper or a host by ssh
+        local = url.startswith(("/", "file:///"))  # never an option, a remote helper or an ssh host
         return (url if local else ""), configured(SAFE)
     bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
     environ = {}
@@ -52,8 +55,8 @@ def source(listed: str, job: str) -> tuple[str, dict[str, str]]:
 
 
 def credentials(included: str, temporary: str) -> list[Path]:
-    """The files of actions/checkout@v6 that are there, of `includeif.….path` lines: where it says,
-    or in the job's own directory for temporary files."""
+    """The existing credential files of actions/checkout@v6 that `includeif.….path` lines name: at
+    that path, or with the same name in `temporary`, the job's directory for temporary files."""
     paths = [Path(line.partition(" ")[2]) for line in included.splitlines()]
     ours = [path for path in paths if re.fullmatch(r"git-credentials-[\w-]+\.config", path.name)]
     ours += [Path(temporary, path.name) for path in ours if temporary]
@@ -61,7 +64,7 @@ def credentials(included: str, temporary: str) -> list[Path]:
 
 
 def repository(url: str) -> str:
-    """`https://x@git.example.com/acme/web.git`, `git@git.example.com:acme/web` → `acme/web`."""
+    """`https://x@git.example.com/acme/web.git` or `git@git.example.com:acme/web` → `acme/web`."""
     path = url.partition("://")[2].partition("/")[2] if "://" in url else url.rpartition(":")[2]
     return path.strip("/").removesuffix(".git")
 

@@ -1,4 +1,4 @@
-"""The commands of the contract; each is in a module of its own."""
+"""The commands of the command line; each is in its own module."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 
 
 class CommandSpec(NamedTuple):
-    """A command of the command line: what it does, and the options and words that it takes."""
+    """A command of the command line: its function, its help, and the options and words that it
+    takes."""
 
-    action: str  # `module.function` in this folder, loaded when it is asked for
+    action: str  # `module.function` in this folder, loaded when the command is run
     help: str
     options: tuple[str, ...] = ()
-    word: str = ""  # as help shows it
+    word: str = ""  # the word's name in the help
     words: str = "?"  # how many words: `?` at most one, `*` any number
-    piped: bool = False  # its output is for programs: all else goes to stderr
+    piped: bool = False  # its output is for programs, so everything else goes to stderr
 
     def act(self, assembly: Assembly, options: argparse.Namespace) -> int:
         """Run the command; returns the exit code of the process."""

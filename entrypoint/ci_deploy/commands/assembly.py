@@ -1,4 +1,4 @@
-"""Puts a run together: reads the settings, chooses the layers, makes the context."""
+"""Assembles a run: reads the settings, chooses the layers, makes the context."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class ChoiceSettings:
 
 
 def every_setting(classes: Sequence[LayerClass] | None = None) -> list[Setting]:
-    """Every setting there is: those of all runs, then those of the layers."""
+    """All settings: those of all runs, then those of the layers."""
     layers = discover() if classes is None else classes
     every = (CoreSettings, ReviewSettings, ChoiceSettings, *(cls.Settings for cls in layers))
     return list({each.name: each for cls in every for each in declared(cls)}.values())
 
 
 class Assembly:
-    """What is known before a run: platform, settings source, layers, console."""
+    """What a run is assembled from: platform, settings source, layers, console."""
 
     def __init__(
         self,
@@ -74,11 +74,11 @@ class Assembly:
         self.checkout = checkouts.find(ci.context.workspace, self.source.text("CHECKOUT_DIR"))
         self.root = self.checkout.path / self.source.text("APP_DIR")
         self.classes = discover()
-        self.plain_words: list[str] = []  # settings whose secret value is one
+        self.plain_words: list[str] = []  # settings whose secret value is an ordinary word
         self.hide_all()
 
     def hide_all(self) -> None:
-        """Every secret that was given is hidden, whether or not this run uses it."""
+        """Hide every secret that is set, whether or not this run uses it."""
         names = map(self.source.text, ("APP_NAME", "DEPLOY_ENVIRONMENT"))
         self.redactor.spare(*names, self.ci.context.environment)
         for declaration in every_setting(self.classes):
@@ -89,7 +89,7 @@ class Assembly:
                     self.plain_words.append(self.source.spell(declaration))
 
     def guards(self) -> GuardSettings:
-        """The settings that are asked before all others. Raises SettingsError."""
+        """The settings of the guards, which are read before all others. Raises SettingsError."""
         loaded = load(GuardSettings, self.source, self.redactor.add)
         if loaded is None:
             raise SettingsError(*self.source.problems)
@@ -102,7 +102,7 @@ class Assembly:
         """
         facts, named = self.ci.context, self.source.text("REVIEW_APP_NAME")
         environment = self.source.text("DEPLOY_ENVIRONMENT") or facts.environment
-        sweep = command == "destroy" and options.stale is not None  # which apps, their marks say
+        sweep = command == "destroy" and options.stale is not None  # marks say which apps
         guards.check(
             command,
             facts._replace(environment=environment),
@@ -113,7 +113,8 @@ class Assembly:
     def context(
         self, command: str, *, planning: bool = False, arguments: Mapping[str, Any] | None = None
     ) -> tuple[Context, list[Layer[Any]]]:
-        """The context and the active layers. Raises SettingsError with all problems at once."""
+        """The context and the active layers. Raises SettingsError with all problems at once,
+        ToolMissing."""
         source, hide = self.source, self.redactor.add
         source.problems += source.unknown_inputs([*every_setting(self.classes), COMMAND])
         core = load(CoreSettings, source, hide)
@@ -149,7 +150,7 @@ class Assembly:
         return ctx, layers
 
     def bare_context(self) -> Context:
-        """A context without app and provider, for commands that only look at this machine."""
+        """A context without app and provider, for commands that only inspect this machine."""
         return self._make("", None, planning=True, arguments={})
 
     # --- choosing ---
@@ -159,7 +160,8 @@ class Assembly:
         return [*self._provider(), *(cls for cls in others if cls.wanted(self.source, self.root))]
 
     def _provider(self) -> list[LayerClass]:
-        """The provider that is named, or the one whose trigger is set."""
+        """The named provider, or the one whose trigger is set, as a list; records a problem for
+        none."""
         providers = {cls.name: cls for cls in self.classes if issubclass(cls, Provider)}
         choice = load(ChoiceSettings, self.source, self.redactor.add)
         name = choice.provider if choice else ""
@@ -195,9 +197,10 @@ class Assembly:
         return ""
 
     def _mention(self, chosen: Sequence[LayerClass]) -> None:
-        """One line for each layer that has settings but not the one that switches it on."""
+        """Log each layer that has settings but not the one that switches it on, and likely
+        typos."""
         used = {each.name for cls in chosen for each in declared(cls.Settings)}
-        off: dict[tuple[str, ...], list[LayerClass]] = {}  # layers share settings: one line for all
+        off: dict[tuple[str, ...], list[LayerClass]] = {}  # layers that share settings: one line
         for cls in self.classes:
             if cls in chosen or issubclass(cls, Provider):
                 continue
@@ -267,7 +270,7 @@ class Assembly:
         )
 
     def _ours(self) -> frozenset[str]:
-        """Names of the variables that may hold our settings."""
+        """The names of the variables that may contain our settings."""
         every = [
             name for each in every_setting(self.classes) for name in (each.name, *each.aliases)
         ]

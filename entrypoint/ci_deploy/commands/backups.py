@@ -1,4 +1,4 @@
-"""`backups` and `restore`: databases that were dumped before they were migrated."""
+"""`backups` and `restore`: database dumps that were made before migrations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ci_deploy.report import console as style
 
 
 def backups(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Print the dumps that are kept, the newest first. Returns the exit code."""
+    """Print the dumps, newest first. Returns the exit code."""
     ctx, _ = ready(assembly, options)
     ctx.provider.connect()
     found = ctx.provider.backups()
@@ -25,7 +25,7 @@ def backups(assembly: Assembly, options: argparse.Namespace) -> int:
 
 
 def restore(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Bring one back when told to; else say what would happen."""
+    """Restore a dump with --yes; without it, say what would be done. Returns the exit code."""
     name = next(iter(options.words), "")
     if not name:
         raise UsageError("say which: `ci-deploy restore NAME`; `ci-deploy backups` lists them.")

@@ -1,4 +1,4 @@
-"""`doctor`: what a deploy needs, and what it would refuse before its first change."""
+"""`doctor`: checks what a deploy needs, and what it would refuse before its first change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ci_deploy.state import Live
 
 
 def doctor(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Check everything that a deploy needs, and change nothing."""
+    """Check everything that a deploy needs, without a change. Returns the exit code."""
     ctx, layers = ready(assembly, options, planning=True)
     facts = examine(ctx, layers)
     if options.json:
@@ -30,7 +30,7 @@ def doctor(assembly: Assembly, options: argparse.Namespace) -> int:
 
 
 def examine(ctx: Context, layers: Sequence[Layer[Any]]) -> dict[str, Any]:
-    """Check it, and show what is there; the same as facts. Raises DeployError."""
+    """Check everything and log the results; returns them as facts. Raises DeployError."""
     ctx.console.line(f"doctor: {ctx.app} on {ctx.provider.name}", style.BOLD)
     names = [layer.name for layer in layers]
     needed = {"git", "ssh", *(TOOL_OF.get(name, "") for name in names)}
@@ -66,7 +66,8 @@ def _show(ctx: Context, facts: Mapping[str, str]) -> None:
 
 
 def _check_checkout(ctx: Context) -> bool:
-    """Look at what a deploy would bring; False where there is none, which is no fault by hand."""
+    """Check the revision to deploy; False without a checkout, which is only a warning outside
+    CI."""
     if ctx.ci.name == Local.name and not top(ctx.repository.checkout.path):
         ctx.console.warning(
             "there is no git checkout here, so what a deploy brings is not checked."
@@ -79,8 +80,8 @@ def _check_checkout(ctx: Context) -> bool:
 
 
 def _check_deploy(ctx: Context) -> bool:
-    """What a deploy would refuse before its first change; what has to do with this revision only is
-    a warning, and then the answer is False."""
+    """Run the checks of a deploy before its first change. A refusal of this revision is only a
+    warning and returns False; any other error is raised."""
     try:
         guards.check_code(ctx.facts, ctx.repository, ctx.revision, ctx.settings.allow)
         ctx.provider.check_deploy()

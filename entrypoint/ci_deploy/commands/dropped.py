@@ -1,4 +1,4 @@
-"""Wishes that nobody can fulfil: settings of a layer that is off, since no such app was found."""
+"""Finds settings that no active layer supports, since no such app was found."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ci_deploy.run.events import CHECKED_RELEASING
 from ci_deploy.settings import Setting, declared
 from ci_deploy.settings.sources import Found, Source
 
-# A rollback migrates only when told to, and a stop job needs no checkout to look into.
+# Not for a rollback, which migrates only with --migrations, nor for a stop job without a checkout.
 WISHING = CHECKED_RELEASING
 
 
 class Dropped(NamedTuple):
-    """What asks a layer that is off for something."""
+    """Finds settings for a layer that is off."""
 
     source: Source
     classes: Sequence[LayerClass]
@@ -25,14 +25,14 @@ class Dropped(NamedTuple):
     root: Path
 
     def problems(self) -> Iterable[Problem]:
-        """Those that are inputs: somebody wants them in this very job."""
+        """Problems for those that are inputs, which are meant for this very job."""
         for wish, found in self._wishes():
             if found.by_input:
                 reason = f"it has no effect: {self._why(wish)}"
                 yield Problem(self.source.spell(wish), reason, found.origin, self._remedy(wish))
 
     def warnings(self) -> Iterable[str]:
-        """Those that are variables, which teams keep for all projects of a group."""
+        """Warnings for those that are variables, which teams set for all projects of a group."""
         if self.source.text("DEPLOY_APPLICATION") == "none":
             return
         for wish, found in self._wishes():
@@ -68,7 +68,7 @@ class Dropped(NamedTuple):
 
 
 def _asks(wish: Setting, text: str) -> bool:
-    """Whether the value asks for anything; one that cannot be read does."""
+    """Whether the value differs from the default; an invalid value counts as different."""
     try:
         return bool(wish.convert(text) != wish.default)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`deploy`, `rollback`, `review`, `destroy` and `promote`, and `plan` of each of them."""
+"""`deploy`, `rollback`, `review`, `destroy` and `promote`, and `plan` for each of them."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ci_deploy.run.events import BUILDING, FLOWS
 
 
 def flow(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Run the events of the command (`FLOWS`), or say that there is nothing to do."""
+    """Run the events of the command (`FLOWS`) if there is anything to do; returns the exit code."""
     return _run_events(assembly, options.command, options, options.words)
 
 
 def plan(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Run the events without making a change; each one is named."""
+    """Run the events without making a change; each change is listed. Returns the exit code."""
     if options.target not in FLOWS:
         word = next(iter(options.words), "")
         if word:
@@ -71,7 +71,7 @@ def _run_events(
 
 
 def _check_migrations(count: int, layers: Sequence[Layer[Any]]) -> None:
-    """`--migrations N` needs somebody who can undo them."""
+    """Raise UsageError for `--migrations N` when no active layer can undo migrations."""
     if count < 0:
         raise UsageError("--migrations takes the number of migrations to undo.")
     if count and not any("migrations" in layer.options for layer in layers):
@@ -86,13 +86,13 @@ def _headline(ctx: Context) -> None:
     start = "plan: what " if ctx.planning else ""
     end = " would change" if ctx.planning else ""
     ctx.console.line(f"{start}{ctx.command} {ctx.app}{where}{end}", style.BOLD)
-    if ctx.revision and ctx.command != "destroy":  # the branch may be gone, and its commit too
+    if ctx.revision and ctx.command != "destroy":  # the branch and its commit may be deleted
         ref = f" ({ctx.facts.ref})" if ctx.facts.ref else ""
         ctx.console.indent(f"{ctx.revision[:7]}{ref}{by}: {ctx.title}")
 
 
 def _nothing(assembly: Assembly, command: str, status: str, reason: str) -> int:
-    """Nothing is to be done, and that is no failure."""
+    """Report that there is nothing to do, which is a success; returns the exit code."""
     assembly.console.line(reason)
     assembly.console.annotate("notice", "ci-deploy", reason)
     report = Report(command=command, status=status, exit_code=0, live=reason, finished=True)

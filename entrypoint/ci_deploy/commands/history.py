@@ -1,4 +1,4 @@
-"""`history`: what was live when. Its answer goes to stdout."""
+"""`history`: what was live when. The result goes to stdout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ci_deploy.state import Deployed, Live
 
 
 def history(assembly: Assembly, options: argparse.Namespace) -> int:
-    """What was live when, and who brought it."""
+    """Print what was live when, and who deployed it. Returns the exit code."""
     ctx, _ = ready(assembly, options)
     ctx.provider.connect()
     entries = ctx.provider.history()
@@ -23,7 +23,7 @@ def history(assembly: Assembly, options: argparse.Namespace) -> int:
         print_json(ctx.redactor, listed)
         return 0
     for number, entry in enumerate(entries):
-        status = entry.status or "deployed"  # what a provider notes, it notes at a success
+        status = entry.status or "deployed"  # providers without a status record successes only
         mark = "live" if number == newest else ""
         columns = (entry.at, status, entry.release, entry.revision, entry.by, mark)
         print_line(ctx, "  ".join(filter(None, columns)))
@@ -31,8 +31,8 @@ def history(assembly: Assembly, options: argparse.Namespace) -> int:
 
 
 def newest_of(entries: Sequence[Deployed], live: Live) -> int | None:
-    """Which of them is what runs: the newest of its revision, if that is known; where several
-    releases have it, of its release, and one that has not failed."""
+    """The index of the live entry: the newest one of the live revision; if several releases have
+    that revision, the one of the live release that did not fail. None when it is unknown."""
     same = [n for n, each in enumerate(entries) if live.revision and each.revision == live.revision]
 
     def unlike(number: int) -> tuple[bool, bool]:

@@ -1,4 +1,4 @@
-"""`logs`: what the app has written. It goes to stdout."""
+"""`logs`: the app's log. It goes to stdout."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ci_deploy.errors import UsageError
 
 
 def logs(assembly: Assembly, options: argparse.Namespace) -> int:
-    """What the app has written, and with --follow what it writes from now on."""
+    """Show the app's log; with --follow also what is added from now on. Returns the exit code."""
     if options.lines < 1:
         raise UsageError("--lines takes a number of lines, 1 or more.")
     ctx, _ = ready(assembly, options)

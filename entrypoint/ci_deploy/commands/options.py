@@ -1,4 +1,4 @@
-"""The options of the command line; commands/__init__.py says which command takes which."""
+"""The options of the command line; commands/__init__.py defines which command takes which."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from ci_deploy.process.cancellation import Phases
 
 
 def run(assembly: Assembly, options: argparse.Namespace) -> int:
-    """A one-off command: its output is ours, and so is its exit code."""
+    """Run a one-off command; its output goes to stdout, its exit code is returned."""
     command = options.after or options.words
     if not command:
         raise UsageError("say what to run: `ci-deploy run -- CMD…`.")
@@ -23,6 +23,6 @@ def run(assembly: Assembly, options: argparse.Namespace) -> int:
         ctx.cancellation.leave(Phases.LEAVE)
         try:
             ctx.provider.interrupted()
-        except DeployError as error:  # a cancel stays one
+        except DeployError as error:  # the run stays cancelled
             ctx.console.warning(f"the command may still run: {error}")
         raise

@@ -1,4 +1,4 @@
-"""What several commands need."""
+"""Functions that several commands share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from ci_deploy.run.context import Context
 def ready(
     assembly: Assembly, options: argparse.Namespace, *, planning: bool = False
 ) -> tuple[Context, list[Any]]:
-    """The layers of a command without events, connecting. Raises SettingsError, Refused."""
+    """The context and layers of a command without events, which begin to connect. Raises
+    SettingsError, Refused, SkipDeploy."""
     assembly.check_job(options.command, options)
     ctx, layers = assembly.context(options.command, planning=planning, arguments=vars(options))
     for layer in layers:
@@ -27,7 +28,7 @@ def ready(
 
 
 def open_checkout(ctx: Context) -> None:
-    """Find what is to be deployed. Raises SettingsError; APP_DIR too has to be there."""
+    """Find the revision to deploy and check APP_DIR. Raises SettingsError."""
     ctx.repository.checkout.check(inputs=ctx.ci.inputs)
     ctx.repository.open()
     ctx.revision = ctx.repository.resolve(ctx.settings.revision)
@@ -39,19 +40,20 @@ def open_checkout(ctx: Context) -> None:
 
 
 def answer(text: str) -> None:
-    """A part of what the command was asked for, on stdout; a reader that has gone is no error."""
+    """Write a part of the result to stdout; a reader that has closed the pipe is no error."""
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.write(text)
 
 
 def print_line(ctx: Context, text: str) -> None:
-    """A line of the answer."""
+    """Write a line of the result to stdout, redacted."""
     line = clean(ctx.redactor.text(text)).replace("\n", " ")
     answer(f"{line}\n")
 
 
 def print_json(redactor: Redactor, facts: Any) -> None:
-    """With values redacted one by one: what is hidden must not break the form."""
+    """Write facts as JSON to stdout. Each value is redacted separately, so that the JSON stays
+    valid."""
     answer(f"{json.dumps(_safe(redactor, facts), indent=2)}\n")
 
 

@@ -1,4 +1,4 @@
-"""`status`: what runs. Its answer goes to stdout."""
+"""`status`: what runs. The result goes to stdout."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from ci_deploy.state import Deployed, Live
 
 
 def status(assembly: Assembly, options: argparse.Namespace) -> int:
-    """What runs, since when, by whom, how it is, and what is unfinished."""
+    """Print what runs, since when, deployed by whom, its health, and pending tasks. Returns the
+    exit code."""
     ctx, _ = ready(assembly, options)
     ctx.provider.connect()
-    ctx.provider.inspect()  # an app that is not there is told
+    ctx.provider.inspect()  # raises for an app that does not exist
     live, entries = ctx.before or Live(), ctx.provider.history()
     newest = newest_of(entries, live)
     last = Deployed("") if newest is None else entries[newest]

@@ -1,4 +1,4 @@
-"""What the checkout says of itself, for `init`: its CI, provider, framework, images, remotes."""
+"""Detects facts in the checkout for `init`: CI, provider, framework, images, remotes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ci_deploy.settings.lines import from_json
 REMOTE = re.compile(r"(?:\w+://)?(?:[^@/]+@)?([\w.-]+)(?::(\d+))?[:/](.+?)(?:\.git)?/?")
 IMAGE = re.compile(r"^\s*image:\s*[\"']?(\S+?):\$\{?DEPLOY_TAG", re.M)
 MAIN = ("main", "master")
-# Services that the app's libraries talk to, by the names of Dokku's plugins.
+# Services that the app's libraries use, by the names of Dokku's plugins.
 LIBRARIES = {
     "postgres": r"\bpg\b|psycopg|asyncpg|\bpgx\b|lib/pq|postgrex",
     "mysql": r"\bmysql2\b|mysqlclient|pymysql|go-sql-driver/mysql",
@@ -28,14 +28,14 @@ LISTS = (
     *("Gemfile", "requirements*.txt", "requirements/*.txt", "pyproject.toml", "Pipfile"),
     *("setup.cfg", "package.json", "composer.json", "go.mod", "mix.exs"),
 )
-LOCKS = ("poetry.lock", "uv.lock", "pdm.lock", "pylock.toml")  # with one `[[package]]` for each
+LOCKS = ("poetry.lock", "uv.lock", "pdm.lock", "pylock.toml")  # with a `[[package]]` per package
 PACKAGE = re.compile(r'^\[\[packages?\]\]\n(?:.+\n)*?name = "([^"]+)"\n((?:.+\n)*)', re.M)
-# What Poetry and PDM note with packages that are not for production.
+# How Poetry and PDM mark packages that are not for production.
 OTHER_GROUPS = re.compile(r'^category = "dev"|^groups = \[(?!.*"(?:main|default)")', re.M)
 
 
 class Found(NamedTuple):
-    """What is known without asking. Unknown texts are empty."""
+    """The detected facts. Unknown texts are empty."""
 
     ci: str = ""
     web: str = ""  # the project's page: https://github.com/acme/web
@@ -44,15 +44,15 @@ class Found(NamedTuple):
     host: str = ""
     app: str = ""
     framework: str = ""
-    migrates: bool = False  # the Procfile has a release task, which does so
-    images: tuple[str, ...] = ()  # those of the compose file that are tagged by DEPLOY_TAG
+    migrates: bool = False  # the Procfile has a release task, which may migrate
+    images: tuple[str, ...] = ()  # images of the compose file with the tag DEPLOY_TAG
     compose: str = ""  # the compose file's name
-    services: tuple[str, ...] = ()  # that its libraries need: postgres, redis
+    services: tuple[str, ...] = ()  # services that its libraries need: postgres, redis
 
 
 def look(ctx: Context, root: Path, folder: str = "") -> Found:
-    """What is in the checkout at `root`, of the app in its `folder`. Nothing is changed, and no
-    network asked."""
+    """The facts in the checkout at `root`, about the app in its `folder`. Nothing is changed, and
+    the network is not used."""
     top, root = root, root / folder
     remotes = _remotes(ctx, top)
     host, _, path = _parts(remotes.get("origin", ""))
@@ -82,7 +82,7 @@ def _git(ctx: Context, root: Path, *arguments: str) -> str:
 
 
 def _remotes(ctx: Context, root: Path) -> dict[str, str]:
-    """As they are written: `git remote` would replace what `insteadOf` names."""
+    """The remotes' URLs as configured: `git remote` would rewrite them by `insteadOf`."""
     listed = _git(ctx, root, "config", "--get-regexp", r"^remote\..*\.url$")
     pairs = (line.partition(" ") for line in listed.splitlines())
     return {key.removeprefix("remote.").removesuffix(".url"): url for key, _, url in pairs}
@@ -102,7 +102,7 @@ def _services(root: Path) -> tuple[str, ...]:
 
 
 def _locked(root: Path) -> Iterator[str]:
-    """The packages that lock files name. Their text has more: what other packages could use."""
+    """The packages named in lock files. (The full text also names what packages could use.)"""
     for name in LOCKS:
         path = root / name
         text = path.read_text(errors="replace") if path.is_file() else ""
@@ -115,7 +115,7 @@ def _locked(root: Path) -> Iterator[str]:
 
 
 def _ci(root: Path, host: str) -> str:
-    """CircleCI has its file; else the host decides, where it has its name (or an alias of it)."""
+    """The CI: CircleCI by its folder, else by the origin's host name, else by files."""
     if (root / ".circleci").is_dir():
         return "circleci"
     for name in ("github", "gitlab"):
@@ -127,7 +127,8 @@ def _ci(root: Path, host: str) -> str:
 
 
 def _provider(remotes: Mapping[str, str], *, has_compose: bool) -> tuple[str, str, str]:
-    """The provider, its host and the app, as somebody has pushed to them before."""
+    """The provider, its host and the app, by the remotes; else Compose if there is a compose
+    file."""
     for url in remotes.values():
         host, port, path = _parts(url)
         if re.search(r"(^|/)dokku@", url):

@@ -1,4 +1,4 @@
-"""`destroy --stale`: review apps that nobody has deployed for a while."""
+"""`destroy --stale`: removes review apps that were not deployed for some time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from ci_deploy.run.review_app import ReviewApp, ReviewSettings
 
 
 def sweep(ctx: Context, options: argparse.Namespace) -> int:
-    """Remove review apps that nobody has deployed for a while; listed first."""
+    """List the review apps not deployed for `options.stale` days; with --yes, remove them. Returns
+    the exit code."""
     base, code = ctx.settings.app_name, 0
     ctx.provider.connect()
     names = ctx.provider.stale_review_apps(options.stale)
@@ -26,7 +27,7 @@ def sweep(ctx: Context, options: argparse.Namespace) -> int:
         ctx.review, ctx.sweeping = ReviewApp(name, base, "", ReviewSettings()), True
         try:
             ctx.provider.destroy()
-        except DeployError as error:  # the others are removed all the same
+        except DeployError as error:  # the others are still removed
             ctx.console.warning(f"{name}: {error}")
             code = error.code
     return code

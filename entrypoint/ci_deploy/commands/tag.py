@@ -1,4 +1,4 @@
-"""`tag`: the default DEPLOY_TAG, for the job that builds the image."""
+"""`tag`: DEPLOY_TAG, for the job that builds the image."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from ci_deploy.errors import Problem, SettingsError
 
 
 def tag(assembly: Assembly, options: argparse.Namespace) -> int:  # noqa: ARG001
-    """The default DEPLOY_TAG, for the job that builds the image."""
+    """Print DEPLOY_TAG: the one that is set, else `<build number>_<first seven of the sha>`."""
     answer(f"{deploy_tag(assembly)}\n")
     return 0
 
 
 def deploy_tag(assembly: Assembly) -> str:
-    """`<build number>_<first seven of the sha>`. Raises SettingsError when there is no number."""
+    """DEPLOY_TAG: the one that is set, else `<build number>_<first seven of the sha>`. Raises
+    SettingsError when it is invalid, or when the CI has no build number or revision."""
     facts = assembly.ci.context
     tag = next(each for each in every_setting(assembly.classes) if each.name == "DEPLOY_TAG")
     if given := assembly.source.find(tag):

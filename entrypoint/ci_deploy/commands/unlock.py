@@ -1,4 +1,4 @@
-"""`unlock`: who holds the lock."""
+"""`unlock`: shows who holds the lock."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ci_deploy.report import console as style
 
 
 def unlock(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Show who holds the lock; release it only when told to."""
+    """Show who holds the lock; release it with --yes. Returns the exit code."""
     ctx, _ = ready(assembly, options)
     ctx.provider.connect()
     holder = ctx.provider.lock_holder()

@@ -1,1 +1,1 @@
-"""The checkout and its repository."""
+"""git: the checkout, its commits and archives of them."""

@@ -1,7 +1,7 @@
-"""An archive of all that a revision holds, LFS files and submodules among it.
+"""An archive of all files of a revision, with LFS files and submodules.
 
-What `.gitattributes` leaves out or replaces in archives (export-ignore, export-subst) is in it all
-the same: the private repository overrides these, so that each way brings the same content.
+`export-ignore` and `export-subst` of `.gitattributes` have no effect: the private repository
+overrides them, so that every deploy method transfers the same content.
 """
 
 from __future__ import annotations
@@ -25,11 +25,9 @@ POINTER_LIMIT = 1024  # bytes; the specification of git-lfs pointers
 
 
 def write_archive(repository: Repository, directory: Path, sha: str, folder: str = "") -> Path:
-    """Write a tar file of a revision (of a folder of it) into a private directory.
-
-    Raises SettingsError when a submodule, an LFS file or, in a partial clone, any file is not in
-    the checkout.
-    """
+    """Write a tar file of a revision (or of a folder of it) into a private directory; returns its
+    path. Raises SettingsError when a submodule, an LFS file or, in a partial clone, any file is not
+    in the checkout."""
     repository.complete(sha)
     path = directory / f"{sha[:12]}.tar"
     tree = f"{sha}:{folder}" if folder else sha
@@ -49,10 +47,11 @@ def _pack(repository: Repository, tree: str, prefix: str, path: Path) -> None:
 def _add_submodules(
     repository: Repository, path: Path, tree: str, where: Path, prefix: str
 ) -> None:
-    """Submodules of submodules too; each has to be checked out at the commit that is wanted."""
+    """Add the submodules, recursively. Raises SettingsError when one is not checked out at its
+    commit."""
     import tarfile  # takes long to load, and most runs need none
 
-    # `-d` leaves out files: of those there may be a hundred thousand.
+    # `-d` leaves out files, of which there may be a hundred thousand.
     listed = whole(repository, "ls-tree", "-r", "-d", "-z", tree).decode(errors="surrogateescape")
     entries = (entry.partition("\t") for entry in listed.split("\0"))
     for head, _, name in entries:
@@ -74,7 +73,8 @@ def _add_submodules(
 
 
 def _add_lfs(path: Path, where: Path) -> None:
-    """Later members win: the files that the pointers stand for are added behind them."""
+    """Append the files for which there are LFS pointers: later members of a tar win. Raises
+    SettingsError when only the pointer is in the checkout."""
     import tarfile
 
     with tarfile.open(path) as archive:
@@ -96,7 +96,7 @@ def _add_lfs(path: Path, where: Path) -> None:
 
 
 def members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Each of them, none of which is kept: a hundred thousand take more memory than all else."""
+    """Yield each member without keeping it: a hundred thousand of them would need much memory."""
     while member := archive.next():
         yield member
         _forget(archive)
@@ -108,7 +108,7 @@ def _forget(archive: tarfile.TarFile) -> None:
 
 @contextmanager
 def adding(path: Path) -> Iterator[tarfile.TarFile]:
-    """Write behind what a tar file has; to append, `tarfile` would keep all that is there."""
+    """Append to a tar file. `tarfile`'s own mode "a" would keep all existing members in memory."""
     import tarfile
 
     with tarfile.open(path) as archive:

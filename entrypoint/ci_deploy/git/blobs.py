@@ -1,4 +1,4 @@
-"""Several files of a commit, read by one `git cat-file --batch` (git's documentation of it)."""
+"""Reads several files of a commit with one `git cat-file --batch` (format: git's documentation)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 
 def question(names: Sequence[str]) -> bytes:
-    """What its stdin has to be, to be asked for objects (commit:path)."""
+    """The stdin of `git cat-file --batch` that asks for the objects `names` (`commit:path`)."""
     return "".join(f"{_on_one_line(name)}\n" for name in names).encode(errors="surrogateescape")
 
 
 def answers(printed: bytes, names: Sequence[str]) -> Iterator[str]:
-    """The texts of the objects, in the order of the names; empty for what is no file.
+    """Yield the texts of the objects, in the order of `names`; empty for what is not a file.
 
     For each of them git prints `ID KIND SIZE`, a newline, the content and a newline; or the name,
     and that it is missing.
@@ -29,5 +29,5 @@ def answers(printed: bytes, names: Sequence[str]) -> Iterator[str]:
 
 
 def _on_one_line(name: str) -> str:
-    """A name with a newline in it cannot be asked for in this way: it is not there."""
+    """Replace newlines: a name with one cannot be asked for, so it counts as missing."""
     return name.replace("\n", "?")

@@ -1,4 +1,4 @@
-"""Files as a commit has them: those of the checkout where they are unchanged, else a copy."""
+"""Files of a commit: those of the checkout if they are unchanged, else a copy."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.git.repository import Repository
 
 EXECUTABLE, LINK = "100755", "120000"
-LIMIT = 64 * 2**20  # bytes that git may print of a commit: a list of half a million files
+LIMIT = 64 * 2**20  # bytes that git may print about a commit: a list of half a million files
 
 
 class Entry(NamedTuple):
-    """A file of a commit; `path` is relative to the folder that was asked for."""
+    """A file of a commit; `path` is relative to the folder that was listed."""
 
     mode: str
     blob: str
     path: str
 
     def unchanged_in(self, folder: Path) -> bool:
-        """Whether a checkout has the same there."""
+        """Whether the checkout `folder` has the same content and mode."""
         path = folder / self.path
         try:
             data = os.fsencode(path.readlink()) if self.mode == LINK else path.read_bytes()
@@ -39,8 +39,8 @@ class Entry(NamedTuple):
 
 
 def whole(repository: Repository, *arguments: str) -> bytes:
-    """All that git prints about a commit, empty where it knows no answer. Raises SettingsError for
-    too much: the beginning would be taken for all of it."""
+    """The complete output of git about a commit; empty when git fails. Raises SettingsError when it
+    is too long: a truncated list would be taken for all of it."""
     command = replace(repository.command(*arguments), limit=LIMIT)
     [found] = repository.runner.read_all([command], ok=None)
     if len(found.out) >= LIMIT:
@@ -50,14 +50,14 @@ def whole(repository: Repository, *arguments: str) -> bytes:
 
 
 class Listing:
-    """The files of a folder of a commit, kept as git prints them: objects for each of a hundred
-    thousand would take more memory than all else. `path` is relative to the folder."""
+    """The files in a folder of a commit, kept as git's output: an object for each of a hundred
+    thousand would need too much memory. Paths are relative to the folder."""
 
     def __init__(self, repository: Repository, revision: str, folder: str) -> None:
         self._printed = whole(repository, "ls-tree", "-r", "-z", f"{revision}:{folder}")
 
     def get(self, path: str) -> Entry | None:
-        """A file; None when there is none."""
+        """The file at `path`; None when there is none."""
         return next((each for each in self._found(f"{path}\0") if each.path == path), None)
 
     def under(self, folder: str) -> Iterator[Entry]:
@@ -66,7 +66,8 @@ class Listing:
         return (each for each in self._found(start) if each.path.startswith(start))
 
     def _found(self, text: str) -> Iterator[Entry]:
-        """Those with a text behind a tab, which may be one in a name, too."""
+        """Entries with `text` after a tab. (A name can contain a tab too, so callers check the
+        path.)"""
         wanted, at = b"\t%b" % text.encode(errors="surrogateescape"), -1
         while (at := self._printed.find(wanted, at + 1)) >= 0:
             begin, end = self._printed.rfind(b"\0", 0, at) + 1, self._printed.index(b"\0", at)
@@ -82,7 +83,8 @@ def _entry(line: str) -> Entry:
 def entries(
     repository: Repository, revision: str, folder: str, paths: Sequence[str]
 ) -> list[Entry]:
-    """The files of a commit at or under `paths` of a folder; none where there is no such commit."""
+    """The files of a commit at or under `paths`, which are relative to `folder`; empty for an
+    unknown commit."""
     wanted = [posixpath.normpath(posixpath.join(folder, path)) for path in paths]
     listed = whole(repository, "ls-tree", "-r", "-z", revision, "--", *wanted)
     lines = filter(None, listed.decode(errors="surrogateescape").split("\0"))
@@ -91,7 +93,7 @@ def entries(
 
 
 def is_checked_out(repository: Repository, revision: str) -> bool:
-    """Whether HEAD is the commit, or the platform's merge of it."""
+    """Whether HEAD is the commit, or a merge that has it as a parent."""
     head = repository.head
     if not head or head == revision:
         return head == revision
@@ -100,7 +102,7 @@ def is_checked_out(repository: Repository, revision: str) -> bool:
 
 
 def export(repository: Repository, directory: Path, revision: str) -> Path:
-    """All files of a commit below a private directory."""
+    """Write all files of a commit into a new folder of `directory`; returns the folder."""
     folder = directory / f"files-{revision[:12]}"
     if not folder.is_dir():
         folder.mkdir()

@@ -1,8 +1,8 @@
-"""git: the revision that CI has checked out, and what leads to it.
+"""git: the revision that CI has checked out, and its history.
 
 The workspace is only read, and only for its objects: every command runs in a private bare
 repository that borrows them (`objects/info/alternates`). So the workspace's hooks, fsmonitor,
-sshCommand, URL rewrites and credential helpers have no say, and its owner does not matter.
+sshCommand, URL rewrites and credential helpers have no effect, and its owner does not matter.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from ci_deploy.process.program import Command, CommandFailed, Result
 from ci_deploy.process.programs import ALWAYS
 from ci_deploy.process.runner import Runner
 
-NO_OBJECT = (0, 1, 128)  # exit codes of a question after something that may not be there
+NO_OBJECT = (0, 1, 128)  # exit codes when an object may be missing
 NO_BRANCH = 2  # exit code of `ls-remote --exit-code`
 PARTIAL = "is partial, and the rest"
-FETCH_TIMEOUT = 600.0  # seconds; a big history takes its time
+FETCH_TIMEOUT = 600.0  # seconds; a large history takes long
 
 ENVIRON = ALWAYS["git"]
 
 
 def make(runner: Runner, folder: Path, *options: str) -> None:
-    """An empty bare repository of ours. Raises ToolMissing where there is no room for it."""
+    """Create an empty private bare repository. Raises ToolMissing when the disk is full."""
     try:
         runner.read(["git", "init", "--quiet", "--bare", *options, str(folder)], env=ENVIRON)
     except CommandFailed as error:
@@ -39,7 +39,7 @@ def make(runner: Runner, folder: Path, *options: str) -> None:
 
 
 def reason(failed: Result) -> str:
-    """Why git failed: its first `fatal:`, or the line before, where ssh says it better."""
+    """Why git failed: its first `fatal:` line, or the line before when that says more."""
     lines = list(filter(None, failed.errors.splitlines())) or [f"exit code {failed.exit_code}"]
     at = next((n for n, line in enumerate(lines) if line.startswith("fatal: ")), len(lines) - 1)
     return lines[at - 1] if at and "Could not read from remote" in lines[at] else lines[at]
@@ -57,10 +57,10 @@ class Repository:
         self._dir = private_dir / "git"
         self._origin = ci.context.fetch_url
         self._tried = self._partial = False
-        self._yes: set[tuple[str, ...]] = set()  # questions that git has said yes to
-        self._texts: dict[str, str] = {}  # of files that were read, by commit:path
+        self._yes: set[tuple[str, ...]] = set()  # questions that git has answered with yes
+        self._texts: dict[str, str] = {}  # the files that were read, by commit:path
         self.head = ""  # the commit that is checked out
-        self._git_dir = self._common = self._dir  # of the checkout, once it is found
+        self._git_dir = self._common = self._dir  # the checkout's, once `open` has found it
 
     def open(self, *, optional: bool = False) -> None:
         """Make the private repository. Raises SettingsError when there is no checkout, unless that
@@ -89,7 +89,7 @@ class Repository:
             (self._dir / "shallow").write_bytes((common / "shallow").read_bytes())
 
     def borrow(self, checkout: Path) -> bool:
-        """Borrow another checkout's objects too (a submodule's); False when it is none."""
+        """Also borrow the objects of another checkout (a submodule); False when there is none."""
         safe = {"safe.directory": str(checkout.resolve())}
         found = self.runner.read(
             ["git", "-C", str(checkout), "rev-parse", "--git-common-dir", "--show-toplevel"],
@@ -109,37 +109,37 @@ class Repository:
         return (self._dir / "shallow").is_file()
 
     def resolve(self, wanted: str) -> str:
-        """The full SHA of the commit that is meant (revision.py). Raises SettingsError."""
+        """The full SHA of `wanted`, by default the job's commit. Raises SettingsError."""
         return revision.resolve(self, self._ci, wanted)
 
     def obtain(self, name: str) -> str:
-        """The commit of a full object id (a tag's too), fetched if need be; empty for none."""
+        """The commit of a full object id (or a tag's), fetched if it is missing; empty for none."""
         return self.commit(name) or (self._fetch([name], "--depth=1") and self.commit(name)) or ""
 
     def commit(self, name: str) -> str:
-        """The commit that an object id stands for, if it is there; empty for none."""
+        """The commit that an object id leads to, if the repository has it; else empty."""
         found = self.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", ok=NO_OBJECT)
         return found.text if found.exit_code == 0 else ""
 
     def named(self, name: str) -> str:
-        """The commit that a name stands for in the checkout's own refs; empty for none."""
+        """The commit that a name means in the checkout's own refs; empty for none."""
         end = "--end-of-options"
         return self._ask("rev-parse", "--verify", "--quiet", end, f"{name}^{{commit}}")
 
     def _ask(self, *arguments: str) -> str:
-        """What git answers in the checkout; empty for nothing."""
+        """Run git in the checkout and return what it prints; empty when it fails."""
         argv = ["git", f"--git-dir={self._git_dir}", *arguments]
         found = self.runner.read(argv, env=ENVIRON, ok=NO_OBJECT)
         return found.text if found.exit_code == 0 else ""
 
     def other_origin(self) -> str:
-        """The repository of the checkout, where that is known to be another than the job's."""
+        """The checkout's repository (`acme/web`) if it is known not to be the job's; else empty."""
         url = self._ask("config", "--local", "--get", "remote.origin.url")
         theirs, ours = origin.repository(url), origin.repository(self._origin)
         return theirs if theirs and ours and theirs.lower() != ours.lower() else ""
 
     def is_gone(self, branch: str) -> bool:
-        """Whether a branch is known to be gone from where the checkout came from."""
+        """Whether the origin is known to have no such branch; False when it cannot be asked."""
         url, environ = self._source()
         if not (url and branch):
             return False
@@ -150,7 +150,7 @@ class Repository:
             return False
 
     def has(self, sha: str) -> bool:
-        """Whether the commit is there."""
+        """Whether the commit `sha` is in the repository."""
         return self._says_yes("cat-file", "-e", f"{sha}^{{commit}}")
 
     def subject(self, sha: str) -> str:
@@ -158,17 +158,17 @@ class Repository:
         return self.git("log", "-1", "--format=%s", "--no-show-signature", sha, ok=None).text
 
     def is_ancestor(self, old: str, new: str) -> bool:
-        """Whether `new` contains `old`; both have to be there."""
+        """Whether `new` contains `old`; the repository must have both."""
         return self._says_yes("merge-base", "--is-ancestor", old, new, ok=(0, 1))
 
     def _says_yes(self, *question: str, ok: Sequence[int] | None = NO_OBJECT) -> bool:
-        """Of commits, what is true once stays true: it is asked once."""
+        """Whether git exits with 0. A yes about commits never changes, so it is remembered."""
         if question not in self._yes and self.git(*question, ok=ok).exit_code == 0:
             self._yes.add(question)
         return question in self._yes
 
     def files(self, sha: str, *paths: str) -> list[str]:
-        """The texts of files at a commit; empty for what is none."""
+        """The texts of files at a commit; empty for what is not a file."""
         names = [f"{sha}:{path}" for path in paths]
         if new := [name for name in names if name not in self._texts]:
             listed = self.git("cat-file", "--batch", stdin=blobs.question(new), ok=NO_OBJECT).out
@@ -176,7 +176,7 @@ class Repository:
         return [self._texts[name] for name in names]
 
     def uses_lfs(self, sha: str) -> bool:
-        """Whether any .gitattributes of the revision gives files to LFS."""
+        """Whether any .gitattributes of the revision assigns files to LFS."""
         where = ":(glob)**/.gitattributes"
         return self._says_yes("grep", "--quiet", "-I", "filter=lfs", sha, "--", where, ok=None)
 
@@ -186,7 +186,7 @@ class Repository:
         return found.exit_code == 0 and found.text == "tree"
 
     def can_deepen(self) -> bool:
-        """Whether the whole history is there with all files, or can be had."""
+        """Fetch what a shallow or partial clone lacks; returns whether nothing is missing then."""
         if self._partial and not self._tried:
             self._partial = not self._fetch(["+refs/heads/*:refs/origin/*"], "--refetch")
         if self.shallow and not self._tried:
@@ -195,7 +195,7 @@ class Repository:
         return not self.shallow and not self._partial
 
     def deepen(self) -> None:
-        """Fetch what a shallow or partial clone lacks. Raises SettingsError, with what to add."""
+        """Like `can_deepen`. Raises SettingsError, with how to fetch more, when it cannot."""
         if not self.can_deepen():
             raise self._lacking("is shallow, and its history" if self.shallow else PARTIAL)
 
@@ -212,7 +212,7 @@ class Repository:
         return SettingsError(Problem("the workspace", reason, "", self._ci.shallow_hint))
 
     def fetch(self, url: str, ref: str, env: Mapping[str, str]) -> str:
-        """Fetch a ref of the app's own repository; its SHA, empty for none. Raises Unreachable."""
+        """Fetch a ref of the app's repository; SHA or empty. Raises Unreachable, ToolMissing."""
         done = self.git(
             "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", url, f"+{ref}:refs/app/live",
             env=env, ok=None, timeout=FETCH_TIMEOUT,
@@ -235,7 +235,7 @@ class Repository:
         lease: str | None = None,
         **options: object,
     ) -> Result:
-        """Push `sha` to a branch. With `lease` (the SHA that has to be there) it may go back."""
+        """Push `sha` to a branch; `lease`: its present SHA, for a push that may go back."""
         ref = f"refs/heads/{branch}"
         force = [] if lease is None else [f"--force-with-lease={ref}:{lease}"]
         return self.runner.change(
@@ -254,7 +254,7 @@ class Repository:
         stdin: bytes = b"",
         timeout: float = 60.0,
     ) -> Result:
-        """A git command that changes nothing outside the private repository."""
+        """Run a git command that changes nothing outside the private repository."""
         return self.runner.read(
             self._argv(*arguments),
             env={**ENVIRON, **configured(SAFE), **(env or {})},
@@ -264,14 +264,14 @@ class Repository:
         )
 
     def command(self, *arguments: str) -> Command:
-        """Like `git`, as a command that the runner starts later."""
+        """Like `git`, but returns a command for the runner."""
         return Command(self._argv(*arguments), {**ENVIRON, **configured(SAFE)})
 
     def _argv(self, *arguments: str) -> list[str]:
         return ["git", f"--git-dir={self._dir}", *arguments]
 
     def _fetch(self, refs: Sequence[str], how: str) -> bool:
-        """Fetch from where CI has cloned, with the credentials that CI has left for that."""
+        """Fetch from the checkout's origin, with CI's credentials; returns whether it succeeded."""
         url, environ = self._source()
         if not url:
             return False
@@ -282,7 +282,7 @@ class Repository:
         return done.exit_code == 0
 
     def _source(self) -> tuple[str, dict[str, str]]:
-        """The clone's URL without its password, and an environ that has it."""
+        """The origin's URL without credentials, and an environ with them (`origin.source`)."""
         # with its includes: actions/checkout@v6 keeps the credentials in a file of its own
         keys = r"^(remote\.origin\.url|http\..*\.extraheader)$"
         listed = self._ask("config", "--local", "--includes", "--get-regexp", keys)
@@ -290,7 +290,7 @@ class Repository:
         return origin.source(listed, self._origin)
 
     def _elsewhere(self) -> str:
-        """The same, where actions/checkout@v6 includes its files for other paths than these."""
+        """The lines for `_source` when actions/checkout@v6 includes its files for other paths."""
         url = self._ask("config", "--local", "--get-regexp", r"^remote\.origin\.url$")
         included = self._ask("config", "--local", "--get-regexp", r"^includeif\..*\.path$")
         for path in origin.credentials(included, self._ci.environ.get("RUNNER_TEMP", "")):

@@ -1,4 +1,4 @@
-"""Which commit is meant: by DEPLOY_REVISION, else by the platform and the checkout together."""
+"""Chooses the commit: by DEPLOY_REVISION, else by the platform and the checkout together."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ ORIGIN = "refs/remotes/origin/"
 
 
 def resolve(repository: Repository, ci: CI, wanted: str) -> str:
-    """The full SHA of `wanted` (a commit, tag or branch), else of what the job is about.
+    """The full SHA of `wanted` (a commit, tag or branch), else of the job's commit.
 
     Any object is peeled to its commit; a commit that the checkout lacks is fetched. Raises
-    SettingsError when it cannot be had, and when the platform and the checkout's HEAD disagree.
+    SettingsError when it cannot be found, and when the platform and the checkout's HEAD disagree.
     """
     if wanted:
         return _named(repository, ci, wanted)
@@ -49,7 +49,7 @@ def resolve(repository: Repository, ci: CI, wanted: str) -> str:
 
 def _agree(repository: Repository, ci: CI, head: str) -> bool:
     """Whether HEAD is what the platform checks out for the job's commit: that commit, or its merge
-    with the target of the pull request."""
+    with the pull request's target."""
     facts = ci.context
     if facts.detached or head in {facts.revision, facts.checked_out}:
         return True
@@ -61,7 +61,7 @@ def _agree(repository: Repository, ci: CI, head: str) -> bool:
 
 
 def _named(repository: Repository, ci: CI, wanted: str) -> str:
-    """The commit that a person has named."""
+    """The commit that DEPLOY_REVISION names. Raises SettingsError."""
     if SHA.fullmatch(wanted):
         found = repository.obtain(wanted)
     else:
@@ -77,12 +77,14 @@ def _named(repository: Repository, ci: CI, wanted: str) -> str:
 
 
 def _expression(repository: Repository, wanted: str) -> str:
-    """Whatever else git understands: `HEAD~1`, an abbreviated id, `refs/pull/1/head`."""
+    """The commit of other names that git understands (`HEAD~1`, an abbreviated id,
+    `refs/pull/1/head`); empty for none."""
     return "" if wanted.startswith("-") else repository.named(wanted)
 
 
 def _branch_or_tag(repository: Repository, ci: CI, wanted: str) -> str:
-    """A name means the branch, as it does to the platforms, unless the job is the tag's."""
+    """The commit of a branch or tag; empty for none. A name means the branch, as on the platforms,
+    unless the job runs for that tag."""
     kind, _, rest = wanted.removeprefix("refs/").partition("/")
     if kind == "heads" and rest:
         return _branch(repository, ci, rest)
@@ -95,7 +97,8 @@ def _branch_or_tag(repository: Repository, ci: CI, wanted: str) -> str:
 
 
 def _branch(repository: Repository, ci: CI, name: str) -> str:
-    """A branch here and at origin: the one that contains the other. Raises SettingsError."""
+    """The commit of a branch, here or at origin: of two, the one that contains the other. Raises
+    SettingsError when neither does."""
     here = repository.named(f"refs/heads/{name}")
     there = repository.named(f"{ORIGIN}{name}")
     if not (here and there) or here == there:
@@ -109,7 +112,7 @@ def _branch(repository: Repository, ci: CI, name: str) -> str:
 
 
 def _contains(repository: Repository, one: str, other: str) -> str:
-    """The one of two commits that contains the other; empty for neither."""
+    """Of two commits, the one that contains the other; empty when neither does."""
     if repository.is_ancestor(one, other):
         return other
     return one if repository.is_ancestor(other, one) else ""

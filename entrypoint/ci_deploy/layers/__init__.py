@@ -1,4 +1,4 @@
-"""Finding the layers: our own by folder, other packages' by the entry-point group."""
+"""Finds the layers: our own by folder, those of other packages by their entry-point group."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ LayerClass = type[Layer[Any]]
 
 
 def discover() -> list[LayerClass]:
-    """Every layer there is, in the order kind, name. There is no list to edit.
+    """All layers, ordered by kind and name. There is no list to edit.
 
-    Some classes only describe a layer, since few of them take part in a run: see `load`.
+    Some classes only describe a layer, which is loaded when it takes part: see `load`. Raises
+    ToolMissing when a layer of another package cannot be loaded.
     """
     found = {cls for module in _modules() for cls in _layers_of(module)}
     return sorted(found | set(_from_other_packages()), key=lambda cls: (cls.order, cls.name))
 
 
 def load(cls: LayerClass) -> LayerClass:
-    """The layer itself, of a class that may only describe it."""
+    """The layer's own class, for a class that may only describe it."""
     if "loads" not in vars(cls):
         return cls
     module, _, name = cls.loads.partition(":")
@@ -41,7 +42,7 @@ def load(cls: LayerClass) -> LayerClass:
 
 
 def _modules() -> Iterator[Any]:
-    """A folder describes its layer in its module `settings`."""
+    """The modules of our own layers; a folder describes its layer in its module `settings`."""
     for kind in KINDS:
         package = importlib.import_module(f"ci_deploy.layers.{kind}")
         for info in pkgutil.iter_modules(package.__path__):
@@ -57,7 +58,7 @@ def _layers_of(module: Any) -> Iterator[LayerClass]:
 
 
 def _from_other_packages() -> Iterator[LayerClass]:
-    """Layers of installed packages and of wheels in /opt/ci-deploy/layers (PEP 420-free zips)."""
+    """Layers of installed packages and of wheels in /opt/ci-deploy/layers. Raises ToolMissing."""
     if WHEELS.is_dir():
         wheels = map(str, sorted(WHEELS.glob("*.whl")))
         sys.path.extend(wheel for wheel in wheels if wheel not in sys.path)
@@ -78,7 +79,7 @@ def _from_other_packages() -> Iterator[LayerClass]:
 
 
 def _names_layers(place: str) -> bool:
-    """Whether a package or a wheel in this place of sys.path declares layers."""
+    """Whether a package or wheel in this entry of sys.path declares layers."""
     folder = Path(place)
     if folder.suffix == ".whl":
         return True

@@ -1,4 +1,4 @@
-"""Layers: what handles the events. A layer is one class; three of the four kinds are here."""
+"""Layers handle the events. A layer is one class; three of the four kinds are here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ S = TypeVar("S")
 
 @settings
 class NoSettings:
-    """For layers that need none."""
+    """For layers without settings."""
 
 
 class Layer(ABC, Generic[S]):
@@ -36,12 +36,12 @@ class Layer(ABC, Generic[S]):
     name: ClassVar[str]
     Settings: ClassVar[type[Any]] = NoSettings
     trigger: ClassVar[str] = ""
-    unless: ClassVar[str] = ""  # the setting that means another layer, which has the trigger too
+    unless: ClassVar[str] = ""  # a setting that chooses another layer with the same trigger
     also: ClassVar[tuple[str, ...]] = ()  # other settings that switch it on as well
-    wishes: ClassVar[frozenset[str]] = frozenset()  # settings that ask it for something
-    options: ClassVar[frozenset[str]] = frozenset()  # of the command line, that it can fulfil
-    absent: ClassVar[str] = "no such app was found"  # why it is off, where no trigger says it
-    # `module:Class` of the layer, where this class only describes it: loaded when it is chosen
+    wishes: ClassVar[frozenset[str]] = frozenset()  # settings that are lost if no layer is active
+    options: ClassVar[frozenset[str]] = frozenset()  # command-line options that it supports
+    absent: ClassVar[str] = "no such app was found"  # why it is off, if it has no trigger
+    # `module:Class` of the layer if this class only describes it; loaded when it is chosen
     loads: ClassVar[str] = ""
 
     def __init__(self, ctx: Context, settings: S) -> None:
@@ -61,42 +61,43 @@ class Layer(ABC, Generic[S]):
         return any(map(source.text, (cls.trigger, *cls.also)))
 
     def problems(self) -> Iterable[Problem]:
-        """What is wrong with the settings beyond their form; asked before anything is touched."""
+        """Problems of the settings beyond their format; called before anything is changed."""
         return ()
 
     def problem(self, name: str, message: str, remedy: str = "") -> Problem:
-        """Something that is wrong with a setting, in the platform's own spelling of its name."""
+        """A problem of a setting, with its name as the user writes it."""
         return Problem(self.spelled(name), message, "", remedy)
 
     def spelled(self, name: str) -> str:
-        """A setting in the platform's own spelling."""
+        """A setting's name as the user writes it: the input where the platform has inputs."""
         return spelled(name, inputs=self.ctx.ci.inputs)
 
     def begin(self) -> None:
-        """The run starts: begin what takes time (connections), without waiting for it."""
+        """Called at the start of the run: begin what takes time (connections), without waiting."""
 
     def preview(self, notice: Notice) -> str:  # noqa: ARG002
-        """What it would send to people, as `plan` shows it; empty for nothing."""
+        """The notice as it would be sent, for `plan`; empty for none."""
         return ""
 
     def tell_plan(self) -> None:
-        """`plan` has ended: the one thing that a layer may send then, because it was asked to."""
+        """Called at the end of `plan`: send its result, if the user has asked for that."""
 
     @classmethod
     def declarations(cls) -> tuple[Setting, ...]:
-        """The settings it declares."""
+        """The settings that the layer declares."""
         return declared(cls.Settings)
 
 
 class Application(Layer[S]):
-    """The app itself: what has to happen around a deploy. Frameworks: applications/framework.py."""
+    """The app itself: what has to be done around a deploy. Frameworks:
+    applications/framework.py."""
 
     order: ClassVar[int] = 1
     kind: ClassVar[str] = "application"
 
 
 class ThirdParty(Layer[S]):
-    """An outside service that is told about a release. Its failure is a warning."""
+    """An external service that is informed of releases. Its failure is a warning."""
 
     order: ClassVar[int] = 2
     kind: ClassVar[str] = "third party"
@@ -116,7 +117,8 @@ class NotifierSettings:
 
 
 class Notifier(Layer[S]):
-    """Tells people. A subclass says how a notice is sent; when and what is the same for all."""
+    """Sends notices to people. A subclass implements `send`; when and what to send is the same for
+    all."""
 
     order: ClassVar[int] = 3
     kind: ClassVar[str] = "notifier"
@@ -127,12 +129,12 @@ class Notifier(Layer[S]):
 
     @abstractmethod
     def send(self, notice: Notice) -> None:
-        """Send it, in a thread of its own. Raises DeployError."""
+        """Send a notice; called in a background thread. Raises DeployError."""
 
     def preview(self, notice: Notice) -> str:
         return notice.text()
 
-    # Early among the handlers of an outcome: the message is on its way while others tidy up.
+    # Early in an outcome event: the notice is sent while other handlers clean up.
     @on(Event.PRE_DEPLOY, Before.TELL)
     @on(Event.ROLLBACK, Before.TELL)
     @on(Event.PROMOTE, Before.TELL)
@@ -144,7 +146,7 @@ class Notifier(Layer[S]):
     @on(Event.DESTROY_SUCCEEDED, Outcome.TELL)
     @on(Event.DESTROY_FAILED, Outcome.TELL)
     def tell(self) -> None:
-        """Tell what has just happened, in the background."""
+        """Send the notice about this event, in the background."""
         if not self.ctx.planning:
             message = notice(self.ctx, self.ctx.event)
             self.ctx.outbox.post(self, lambda: self.send(message))

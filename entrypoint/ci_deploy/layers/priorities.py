@@ -1,6 +1,6 @@
-"""When our handlers run within an event: lower numbers first, 100 where nothing is said.
+"""The order of our handlers within an event: lower numbers first, 100 by default.
 
-Layers of other packages may use these names or numbers between them.
+Layers of other packages may use these names, or numbers between them.
 """
 
 from __future__ import annotations
@@ -9,26 +9,26 @@ from enum import IntEnum
 
 
 class Configure(IntEnum):
-    """`configure`: look at everything, decide, change nothing."""
+    """`configure`: check everything, decide, change nothing."""
 
-    HOOKS = 10  # what is wrong with them is told before the provider is asked
-    CONNECT = 50  # the provider looks at the app and at what runs
-    REVIEW_APP = 55  # the mark on it
-    GUARD = 60  # an app that is no review app is never touched as one
-    BEFORE_TRAFFIC = 150  # what has to run in the new release before it gets traffic
-    CHECKS = 160  # beside the migrations
-    COMPARE = 200  # is there anything to deploy, and may it be
-    SOURCE = 205  # what is promoted
-    TARGET = 210  # what is gone back to
-    WORKERS = 240  # who would quieten them and who would wake them
-    MIGRATIONS = 250  # which ones come; both revisions are at hand now
-    THIRD_PARTIES = 260  # does their token work
+    HOOKS = 10  # their problems are reported before the provider is asked
+    CONNECT = 50  # the provider fetches the app's state
+    REVIEW_APP = 55  # its mark
+    GUARD = 60  # refuse to treat another app as a review app
+    BEFORE_TRAFFIC = 150  # commands for the new release before it gets traffic
+    CHECKS = 160  # with the migrations
+    COMPARE = 200  # decide whether there is anything to deploy, and whether it may be deployed
+    SOURCE = 205  # the release to promote
+    TARGET = 210  # the release to go back to
+    WORKERS = 240  # whether they exist
+    MIGRATIONS = 250  # list the new ones; both revisions are known by now
+    THIRD_PARTIES = 260  # whether their tokens work
 
 
 class Provision(IntEnum):
-    """`provision`: only where asked."""
+    """`provision`: only what the user has asked for."""
 
-    CREATE = 50  # the app, and services beside it
+    CREATE = 50  # the app and its services
     CONFIG = 100
     SERVICES = 150  # linked after the config, which may choose the scheme of their URLs
 
@@ -37,8 +37,8 @@ class Before(IntEnum):
     """`pre_deploy`, and the first part of `promote` and `rollback`, before the release changes."""
 
     TELL = 50
-    RELEASE = 70  # third parties know it before it gets traffic, and with it errors
-    READY = 80  # notes of what has to follow; a backup, which stops everything in time
+    RELEASE = 70  # announce it to third parties before it gets traffic and can have errors
+    READY = 80  # record the tasks that follow; back up, before anything is changed
     COMMAND = 85  # PRE_DEPLOY_COMMAND
     QUIET = 90  # workers start no new jobs
     CLOSE = 150  # maintenance mode
@@ -54,11 +54,11 @@ class After(IntEnum):
     SECURE = 180  # TLS
     OPEN = 190  # maintenance mode ends
     HEALTH = 200
-    END = 999  # `plan` ends here, a deploy would not
+    END = 999  # for `plan`, which has no outcome event
 
 
 class Promoted(IntEnum):
-    """The last part of `promote`; the provider brings the release at 100."""
+    """The last part of `promote`, after the provider's part at 100."""
 
     MIGRATE = 200
     COMMAND = 205
@@ -67,20 +67,20 @@ class Promoted(IntEnum):
 
 
 class Outcome(IntEnum):
-    """The events of an outcome: first what was changed for the time of the deploy comes back.
+    """The outcome events: first what was changed for the duration of the deploy is restored.
 
     Two names with one number mean that their order does not matter.
     """
 
     OPEN = 30  # maintenance mode ends
-    NOTE = 40  # what really runs
+    NOTE = 40  # record what really runs
     BUILD_DIR = 45
     TELL = 50
-    REBUILD = 50  # what was built must not run after a restart
-    FINISH = 50  # what an earlier run has left undone
+    REBUILD = 50  # a failed build must not start at a restart
+    FINISH = 50  # the tasks of an earlier run
     COMMAND = 55
     WAKE = 60  # workers
-    SCHEMA = 60  # of the release that is back
-    FORGET = 70  # what needs no migrations any more
+    SCHEMA = 60  # it fits the release again
+    FORGET = 70  # migrations that are no longer due
     FORGET_COMMAND = 75
     HEALTH = 200

@@ -1,1 +1,1 @@
-"""HTTP, mail, trying again."""
+"""HTTP, mail, ssh and retries."""

@@ -1,7 +1,7 @@
 """HTTP, and the only importer of `requests`.
 
-A request runs in a thread of its own, so that a server that hangs or dribbles holds us no longer
-than `timeout`, and a cancel not at all. Errors name the host, never the path: a webhook's path is
+A request runs in its own thread, so that a server that hangs or trickles blocks us no longer than
+`timeout`, and not at all after a cancel. Errors name the host, never the path: a webhook's path is
 its password.
 """
 
@@ -27,19 +27,19 @@ from ci_deploy.process.change_log import ChangeLog
 from ci_deploy.settings.lines import from_json
 from ci_deploy.settings.parsers import NOTHING
 
-CONNECT = 10.0  # seconds until a stream has to begin
-BODY_LIMIT = 4 * 2**20  # bytes that are read of an answer; servers are not trusted
+CONNECT = 10.0  # seconds within which a stream must be connected
+BODY_LIMIT = 4 * 2**20  # bytes read of a response at most; servers are not trusted
 SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 
 class Response(NamedTuple):
-    """An answer. `body` is cut after 4 MiB."""
+    """A response. `body` is cut off after 4 MiB."""
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = NOTHING
     planned: bool = False
-    url: str = ""  # that has answered so, after redirects
+    url: str = ""  # the URL that answered, after redirects
 
     @property
     def ok(self) -> bool:
@@ -51,7 +51,7 @@ class Response(NamedTuple):
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds that the server asks to wait."""
+        """Seconds to wait, as the server asks; None when it does not."""
         value = self.headers.get("Retry-After", "")
         return float(value) if value.isdecimal() else None
 
@@ -61,7 +61,7 @@ class Response(NamedTuple):
 
 
 class HttpError(DeployError):
-    """An answer that says no. `retry_after` is what the server asks for, in seconds."""
+    """A response that reports an error. `retry_after` is what the server asks for, in seconds."""
 
     def __init__(self, message: str, response: Response) -> None:
         super().__init__(message)
@@ -73,11 +73,11 @@ class HttpError(DeployError):
 
 
 class Busy(HttpError):
-    """An answer after which another try may help: 429 or 5xx."""
+    """A response after which another try may help: 429 or 5xx."""
 
 
 class Http:
-    """Asks and changes things; like the runner's, a `change` is announced and a `read` is not."""
+    """Sends requests. As with the runner, a `change` is announced first and a `read` is not."""
 
     def __init__(
         self,
@@ -94,23 +94,23 @@ class Http:
         self._verify: str | bool = next(filter(None, given), system)
 
     def read(self, url: str, *, timeout: float = 10.0, **options: Any) -> Response:
-        """GET; with `within_site=True` a redirect to another site is not followed, but the answer.
-        Raises Unreachable, Cancelled; any status is an answer."""
+        """Send a GET; any status is returned. With `within_site=True` a redirect to another site is
+        returned instead of followed. Raises Unreachable, Cancelled."""
         return self._request("GET", url, timeout, **options)
 
     def change(
         self, method: str, url: str, *, what: str, timeout: float = 10.0, **options: Any
     ) -> Response:
-        """POST, PUT, PATCH or DELETE, sent once. `what` says the change in words; empty for what
-        is no change of the app, or part of one. When planning nothing is sent, and the response
-        is `planned`. Raises Unreachable, Cancelled."""
+        """Send a POST, PUT, PATCH or DELETE, once. `what` describes the change; it is empty when
+        the app is not changed, or for a part of an announced change. When planning nothing is sent,
+        and the response is `planned`. Raises Unreachable, Cancelled."""
         if not self._change_log.announce(what):
             return Response(200, planned=True)
         return self._once(method, url, timeout, options)
 
     def tell(self, method: str, url: str, *, timeout: float = 10.0, **options: Any) -> Response:
-        """The same for what only tells people: no change of the app, so a plan that is asked to
-        tell them sends it too. Raises Unreachable, Cancelled."""
+        """Like `change` for messages to people: the app is not changed, so a plan that has been
+        asked to send them sends them too. Raises Unreachable, Cancelled."""
         self._change_log.announce("")
         return self._once(method, url, timeout, options)
 
@@ -118,11 +118,9 @@ class Http:
         return self._request(method, url, timeout, allow_redirects=False, **options)
 
     def stream(self, url: str, *, tick: float = 1.0, **options: Any) -> Iterator[bytes]:
-        """GET what a server tells bit by bit, as it comes; b"" after each `tick` seconds of
-        silence, so that the caller can look round and leave.
-
-        Raises HttpError for an answer other than 2xx, Unreachable when it is cut off, Cancelled.
-        """
+        """GET a response that comes bit by bit; yields b"" after each `tick` seconds of silence, so
+        that the caller can check other things and leave. Raises HttpError for a status other than
+        2xx, Unreachable when it is cut off, Cancelled."""
 
         def parts() -> Iterator[bytes]:
             try:
@@ -195,7 +193,7 @@ class Http:
 
 
 class _WithinSite(requests.Session):
-    """Follows redirects as far as they stay on the site: http to https, `www.`, another port."""
+    """Follows redirects that stay on the site: http to https, `www.`, another port."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         target: str | None = super().get_redirect_target(resp)
@@ -204,7 +202,7 @@ class _WithinSite(requests.Session):
 
 
 def site(url: str) -> str:
-    """The host of a URL, without `www.`; empty when it has none."""
+    """The host of a URL, without `www.`; empty for none."""
     try:
         return (urlsplit(url).hostname or "").rstrip(".").removeprefix("www.")
     except ValueError:
@@ -252,7 +250,7 @@ def _host(url: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Words for an exception whose own text holds the URL."""
+    """Describe an exception whose own text contains the URL."""
     reasons = (
         (requests.exceptions.SSLError, tls.reason(error)),
         (requests.exceptions.ProxyError, "the proxy refused"),

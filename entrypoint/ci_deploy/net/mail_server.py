@@ -1,4 +1,4 @@
-"""Where mail is sent through, as a setting: what every run loads. smtp.py sends."""
+"""The setting for the mail server, which every run loads. smtp.py sends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PORTS = {"smtp": 587, "smtps": 465}
 
 
 class MailServer(NamedTuple):
-    """`smtp://` turns TLS on by STARTTLS, `smtps://` speaks TLS from the start."""
+    """A mail server: `smtp://` starts TLS by STARTTLS, `smtps://` begins with TLS."""
 
     scheme: str
     host: str
@@ -27,7 +27,7 @@ class MailServer(NamedTuple):
 
 
 def mail_server(text: str) -> MailServer:
-    """`smtp://user:password@host:587`. Raises ValueError without any part of it."""
+    """Parse `smtp://user:password@host:587`. Raises ValueError, whose text shows no part of it."""
     with contextlib.suppress(ValueError):
         parts = urlsplit(text)
         rest = parts.path.strip("/") or parts.query or parts.fragment

@@ -1,7 +1,7 @@
-"""Trying again, and the only importer of `tenacity`.
+"""Retries, and the only importer of `tenacity`.
 
-Only what can be repeated without harm is tried again: connecting, asking, notices. Never a push, a
-migration or a process action.
+Only calls that can be repeated without harm are retried: connecting, reading, notices. Never a
+push, a migration or a process action.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def retry(
 ) -> T:
     """Call until it succeeds, at most `attempts` times and for about `within` seconds.
 
-    Waits grow from `first` to `most` seconds, with jitter so that jobs started together part;
-    `wait` may ask for another time (a server's Retry-After). `sleep` is the one that wakes up on
-    cancel; `say` is told before each wait. There is none that would end after the seconds that the
-    run has `left`. The last error is raised as it was.
+    Waits grow from `first` to `most` seconds, with jitter so that jobs started together spread out;
+    `wait` may return another time (a server's Retry-After). `sleep` must wake up on cancel; `say`
+    is called before each wait. A wait that would end later than `left` seconds from now is not
+    begun. The last error is raised as it was.
     """
     grow = tenacity.wait_exponential_jitter(multiplier=first, max=most, jitter=first)
 

@@ -1,4 +1,4 @@
-"""Sending mail: TLS wherever the server can, and never a password without it."""
+"""Sends mail: with TLS wherever the server offers it, and never a password without TLS."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def send(
     sleep: Callable[[float], None],
     say: Callable[[Exception, float], None],
 ) -> None:
-    """Send it, again where that may help. Raises DeployError without a word of the password."""
+    """Send a mail; up to three times while the server cannot be reached. Raises Unauthorized,
+    DeployFailed or Unreachable; their texts never show the password."""
     context = ssl.create_default_context(cafile=ca or None)
     retry(
         lambda: _send(server, message, context),
@@ -41,7 +42,7 @@ def _send(server: MailServer, message: EmailMessage, context: ssl.SSLContext) ->
         with contextlib.closing(_connected(server, context)) as smtp:
             refused = smtp.send_message(message)
             with contextlib.suppress(OSError, smtplib.SMTPException):
-                smtp.quit()  # whatever the answer is: the mail is sent, and not to be sent twice
+                smtp.quit()  # ignore the answer: the mail is sent, and must not be sent twice
     except smtplib.SMTPAuthenticationError as error:
         said = _words(error)
         raise Unauthorized(f"{server} refuses the user or the password: {said}") from None
@@ -59,7 +60,7 @@ def _send(server: MailServer, message: EmailMessage, context: ssl.SSLContext) ->
 
 
 def _connected(server: MailServer, context: ssl.SSLContext) -> smtplib.SMTP:
-    """Connected, over TLS if possible, logged in. Raises what smtplib raises."""
+    """Connect, over TLS if possible, and log in. Raises DeployFailed, and what smtplib raises."""
     name = _own_name()
     if server.scheme == "smtps":
         smtp: smtplib.SMTP = smtplib.SMTP_SSL(
@@ -84,7 +85,7 @@ def _connected(server: MailServer, context: ssl.SSLContext) -> smtplib.SMTP:
 
 
 def _own_name() -> str:
-    """For EHLO. Not getfqdn(), which may ask a name server that hangs."""
+    """Our name for EHLO. Not from getfqdn(), which may wait for a name server that hangs."""
     name = socket.gethostname()
     return name if "." in name else "[127.0.0.1]"
 

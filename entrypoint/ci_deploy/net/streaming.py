@@ -1,4 +1,4 @@
-"""Something that comes bit by bit, and may stop coming: read in a thread of its own."""
+"""Reads a stream that comes bit by bit and may stop, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-LOOK = 0.1  # seconds between two looks at the cancel button
+LOOK = 0.1  # seconds between two checks for a cancel
 
 
 def as_it_comes(
     parts: Iterator[bytes], *, tick: float, check: Callable[[], None]
 ) -> Iterator[bytes]:
-    """What `parts` gives, at once; b"" after each `tick` seconds of silence.
+    """Yield each part of `parts` at once, and b"" after each `tick` seconds of silence.
 
-    `check` is called often and raises when the user has cancelled. What `parts` raises is raised
-    here. The thread is left alone when the caller leaves: it ends with the process at the latest.
+    `check` is called often and raises when the user has cancelled. Errors of `parts` are raised
+    here. If the caller leaves, the thread is abandoned: it ends with the process at the latest.
     """
     come: queue.SimpleQueue[bytes | Exception | None] = queue.SimpleQueue()
 

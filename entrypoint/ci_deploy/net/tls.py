@@ -1,4 +1,4 @@
-"""Why a TLS connection was not made, in words; nothing of what OpenSSL says is secret."""
+"""Says why a TLS connection failed; nothing in OpenSSL's errors is secret."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ssl
 
 
 def reason(error: BaseException | None) -> str:
-    """For an `ssl.SSLError`, or for an exception that was raised while one was handled."""
+    """The reason, for an `ssl.SSLError` or an exception raised while one was handled."""
     while error and not isinstance(error, ssl.SSLError):
         error = error.__context__
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -1,1 +1,1 @@
-"""Making what others print safe to show."""
+"""Makes the output of other programs safe to show."""

@@ -1,8 +1,8 @@
-"""Removes secrets from text, in every spelling that programs are known to print them in.
+"""Removes secrets from text, in every encoding in which programs are known to print them.
 
-A secret becomes *needles* and *fragments*. A needle counts only as a whole: a password, its JSON
-spelling. A fragment is a long run of base64-like characters (keys, tokens, every encoding): any 24
-of them in a row are removed, so a dump that is cut, wrapped or shifted needs no case of its own.
+A secret becomes *needles* and *fragments*. A needle must match as a whole: a password, or its JSON
+encoding. A fragment is a long run of base64-like characters (keys, tokens, encodings): any 24 of
+them in a row are removed, so a dump that is cut, wrapped or shifted needs no case of its own.
 """
 
 from __future__ import annotations
@@ -25,21 +25,22 @@ if TYPE_CHECKING:
     from ci_deploy.output.secret_search import Span
 
 _MARK = b"[REDACTED]"
-_CONTEXT = 512  # shown text that is kept, for secrets that go on in the text to come
+_CONTEXT = 512  # bytes of shown text that are kept, for secrets that continue in the next chunk
 _ONLY_COLOURS = re.compile(rb"(?:\x1b\[[0-?]*[ -/]*[@-~]|\\)*")
-# What stands in every log is no secret, even where somebody has made it a password.
+# Words that are in every log are not secrets, even if one of them is somebody's password.
 _COMMON = {
     "production", "staging", "development", "testing", "preview", "review", "default", "master",
     "develop", "deploy", "deployment", "rollback", "destroy", "promote", "history", "doctor",
     "unlock", "version", "webhook", "webhooks", "enabled", "disabled", "localhost", "password",
     "secret", "postgres", "postgresql", "dokku", "heroku", "github", "gitlab",
 }  # fmt: skip
-_WORD = re.compile(r"[A-Za-z][a-z]{5,11}")  # in most lines: counts only where it stands alone
+_WORD = re.compile(r"[A-Za-z][a-z]{5,11}")  # in most lines: hidden only where it stands alone
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 
 
 def _render(text: bytes, secrets: list[Span], start: int, end: int) -> bytes:
-    """The text from start to end. Each secret is marked where it begins; colours in it stay."""
+    """The text from `start` to `end`, with a mark where each secret begins; colours within it
+    stay."""
     shown, at, previous = [], start, -1
     for low, high in secrets:
         if low >= end:
@@ -53,7 +54,7 @@ def _render(text: bytes, secrets: list[Span], start: int, end: int) -> bytes:
 
 
 class Redactor:
-    """Knows the secrets, and can be told more of them at any time."""
+    """Knows the run's secrets and hides them; more can be added at any time."""
 
     def __init__(self) -> None:
         self._plain: dict[str, None] = {}
@@ -64,11 +65,12 @@ class Redactor:
         self._index: Index | None = None
 
     def spare(self, *words: str) -> None:
-        """Words that this run says all the time, like the app's name; told before the secrets."""
+        """Exempt words that this run logs all the time, like the app's name. Call it before
+        `add`."""
         self._spared.update(word.lower() for word in words)
 
     def add(self, *secrets: str) -> None:
-        """Registers secrets in all spellings; what is shorter than 6 characters is not one."""
+        """Register secrets in all encodings; one of fewer than 6 characters is ignored."""
         for given in secrets:
             secret = given.replace("\r\n", "\n").strip()
             known = secret in self._plain or secret.lower() in self._spared
@@ -89,54 +91,56 @@ class Redactor:
                 pieces = range(0, max(1, len(form) - NEEDLE), NEEDLE)
                 self._needles.update(form[at : at + NEEDLE] for at in pieces)
                 self._needles.add(form[-NEEDLE:])
-                if not _URL.fullmatch(secret):  # a long name of a host is no secret
+                if not _URL.fullmatch(secret):  # a long host name is not a secret
                     self._fragments.update(DENSE.findall(form))
 
     def hides_as_word(self, secret: str) -> bool:
-        """Whether it is hidden only where it stands alone."""
+        """Whether a secret is hidden only where it stands alone, not within a longer word."""
         return secret.strip().encode() in self._words
 
     def masks(self) -> list[str]:
-        """Single lines to register with the CI system, which then masks them in what others log."""
+        """Single lines to register with the CI system, which then masks them in the output of
+        others."""
         lines = [line.strip() for secret in self._plain for line in secret.split("\n")]
         masks = dict.fromkeys(line for line in lines if not GENERIC.fullmatch(line))
         return [line for line in masks if len(line) >= SHORTEST]
 
     def text(self, text: str) -> str:
-        """A complete text without the secrets."""
+        """Remove the secrets from a complete text."""
         data = to_bytes(text)
         secrets = secrets_in(self.index, data)
         return _render(data, secrets, 0, len(data)).decode("utf-8", "replace") if secrets else text
 
     def stream(self) -> RedactedStream:
-        """For output that comes in chunks."""
+        """A redactor for output that comes in chunks."""
         return RedactedStream(self)
 
     @property
     def index(self) -> Index:
-        """All that is known now, made ready for the search when it is first needed."""
+        """The search index of all secrets so far, built when it is first needed."""
         if self._index is None:
             self._index = Index(self._needles, self._fragments, self._words)
         return self._index
 
 
 class RedactedStream:
-    """Output without secrets, also such as are split over chunks; a secret's beginning waits."""
+    """Removes secrets from chunks, also a secret that is split between two: what may be the
+    beginning of one is held back."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._text = b""  # some text that was shown already, then what is held back
+        self._text = b""  # some text that was already shown, then what is held back
         self._shown = 0
 
     def feed(self, chunk: bytes) -> bytes:
-        """What is safe to show now."""
+        """Add a chunk; returns what is safe to show now."""
         self._text += chunk
         index = self._redactor.index
         secrets = secrets_in(index, self._text)
         return self._show(secrets, max(self._shown, open_from(index, self._text, secrets)))
 
     def flush(self) -> bytes:
-        """The rest, when nothing more will come."""
+        """The text that was held back, when no more will come."""
         return self._show(secrets_in(self._redactor.index, self._text), len(self._text))
 
     def _show(self, secrets: list[Span], end: int) -> bytes:

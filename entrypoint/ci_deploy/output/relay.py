@@ -2,7 +2,7 @@
 
 A log is a control channel: GitHub, GitLab and others obey commands in it, terminals obey escape
 sequences. Nobody knows where a log will be shown, so all of them are defused everywhere. The order
-matters: first what is invisible goes, then secrets, then commands; so nothing can hide in another.
+matters: first invisible characters go, then secrets, then commands; so none can hide another.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from ci_deploy.output.redaction import Redactor
 
 _LONGEST = 16 * 1024  # a longer line is shown in pieces
-_PROGRESS = 5.0  # seconds between two states of a progress line that are shown
+_PROGRESS = 5.0  # seconds; a progress line is shown at most this often
 _HARMLESS = bytes(range(0x20, 0x7F)) + b"\n\t"
 
 _C1 = re.compile("[\x80-\x9f]")
-# Control characters (but not those that are looked at later: tab, line ends, ESC and BEL), what
-# changes the direction of text, other line ends, and halves of characters, which nobody can write.
+# Control characters (but not those that are handled later: tab, line ends, ESC and BEL), marks that
+# change the direction of text, other line ends, and lone surrogates, which cannot be encoded.
 _CONTROL = re.compile(
     "[\x00-\x06\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f"
     "\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -45,18 +45,18 @@ _COMMAND = re.compile(
     r"|section_(?=(?:start|end):)|travis_(?=(?:fold|time):)",
     re.IGNORECASE,
 )
-_MARKS = ("::", "##", "section_", "travis_")  # no command is without
+_MARKS = ("::", "##", "section_", "travis_")  # every command contains one of them
 
 
 def _normal(text: str) -> str:
-    """Without control characters; what remains of them are ESC, BEL, tab and line ends."""
+    """Remove control characters; of them only ESC, BEL, tab and line ends remain."""
     if not text.isascii():
-        text = _C1.sub(lambda char: f"\x1b{chr(ord(char[0]) - 0x40)}", text)  # what they stand for
+        text = _C1.sub(lambda char: f"\x1b{chr(ord(char[0]) - 0x40)}", text)  # to ESC and a letter
     return _CONTROL.sub("", text)
 
 
 def _last_state(line: str) -> str:
-    """What a line shows in the end, if it overwrote itself with carriage returns."""
+    """What a terminal shows at the end of a line that overwrites itself with carriage returns."""
     if "\r" not in line:
         return line
     states = [state.rstrip(" \t") for state in line.split("\r")]
@@ -64,9 +64,10 @@ def _last_state(line: str) -> str:
 
 
 def _harmless(line: str) -> str:
-    """Without commands for a CI system: a word joiner in them is invisible, but no parser's blank.
+    """Defuse commands for a CI system by a word joiner: invisible, but not a blank for any parser.
 
-    What hides a command behind colours loses them. No colour stays open at the end of the line.
+    A line with a command loses its colours, which may hide it. No colour stays open at a line's
+    end.
     """
     plain = _COLOUR.sub("", line)
     if any(mark in plain for mark in _MARKS) and _COMMAND.search(plain):
@@ -76,7 +77,7 @@ def _harmless(line: str) -> str:
 
 
 def clean(text: str) -> str:
-    """A message of ours that contains foreign text, made safe; line ends stay."""
+    """Make a message of ours that contains text from outside safe; line ends stay."""
     lines = _ESCAPE.sub(r"\1", _normal(text)).split("\n")
     return "\n".join(_harmless(_last_state(line)) for line in lines)
 
@@ -84,8 +85,8 @@ def clean(text: str) -> str:
 class Relay:
     """Passes a program's output on: safe, redacted, in whole lines, each with a prefix.
 
-    `write` gets one or more lines at once, without the last line end. `watch` gets each line as
-    the program has said it, with its secrets: what is decided by it must not depend on them.
+    `write` gets one or more lines at once, without the last line end. `watch` gets each line before
+    redaction: decisions that depend on a line must not depend on the secrets in it.
     """
 
     def __init__(
@@ -113,11 +114,11 @@ class Relay:
 
     @property
     def tail(self) -> list[str]:
-        """The last lines as shown, but without prefix and colours."""
+        """The last lines as shown, without prefix and colours."""
         return list(self._tail)
 
     def feed(self, chunk: bytes) -> None:
-        """Shows what is complete."""
+        """Add a chunk of output; shows the lines that are complete."""
         text = self._decode(chunk)
         if self._escape or chunk.translate(None, _HARMLESS) or not text.isascii():
             text = self._without_escapes(text)
@@ -130,7 +131,7 @@ class Relay:
         self._redact(lines + end)
 
     def close(self) -> None:
-        """Shows all that was held back."""
+        """Show everything that was held back."""
         rest = self._line + self._without_escapes(self._decode(b"", final=True))
         self._line = self._escape = ""
         self._redact(_last_state(rest))
@@ -139,14 +140,16 @@ class Relay:
             self._show("\n")
 
     def _without_escapes(self, text: str) -> str:
-        """Of a sequence that goes on in the next chunk only the kind is kept, not the payload."""
+        """Remove escape sequences. Of one that continues in the next chunk only the kind is
+        kept."""
         text = _normal(self._escape + text)
         unfinished = _UNFINISHED.search(text)
         self._escape = _PAYLOAD.sub("", unfinished[0])[:40] if unfinished else ""
         return _ESCAPE.sub(r"\1", text[: unfinished.start()] if unfinished else text)
 
     def _without_overwritten(self, text: str) -> str:
-        """Of lines that overwrite themselves the last state, and now and then one in between."""
+        """Reduce lines that overwrite themselves to their last state, with an earlier one now and
+        then."""
         *lines, line = text.split("\n")
         lines = [_last_state(line) for line in lines]
         if lines:
@@ -169,7 +172,7 @@ class Relay:
         self._show(self._decode_redacted(self._redacted.feed(text.encode())))
 
     def _show(self, text: str) -> None:
-        """Writes whole lines; of a long line also its beginning, as a line of its own."""
+        """Write whole lines; the beginning of a very long one is written as a line of its own."""
         lines = (self._ready + text).split("\n")
         if max(map(len, lines)) > _LONGEST:
             lines = [piece for line in lines for piece in _PIECE.findall(line) or [line]]

@@ -1,7 +1,7 @@
-"""Finds secrets in text, and above all finds out fast that there is none.
+"""Finds secrets in text; above all, finds out quickly that there is none.
 
-Searched are two views of the text, which put together what was wrapped or coloured: the lines
-joined, without `remote: ` and timestamps; and their last words joined, for other prefixes.
+Two views of the text are searched, which rejoin what was wrapped or coloured: the lines joined,
+without `remote: ` and timestamps; and the last words of the lines joined, for other prefixes.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     Span = tuple[int, int]
 
 NEEDLE = 64  # longer needles are searched in pieces: never more than this is held back
-_WAIT = 8  # a line is held back for the next one if so much of a secret ends it, or half of it
-_HELD = 4096  # the limit for a secret's beginning with its blank lines and colour codes
-# Backslashes, too: every shell and language has its own idea of what needs one.
+_WAIT = 8  # a line is held back if it ends with so many bytes of a secret, or with half of one
+_HELD = 4096  # most bytes to hold back for a secret's beginning, with blank lines and colours
+# Backslashes too: every shell and language escapes other characters.
 _INVISIBLE = re.compile(rb"\x1b\[[0-?]*[ -/]*(?:[@-~]|\Z)|\x1b\Z|[\r\\]+")
 _LINE_START = re.compile(rb"\n(?:remote: |\xe2\x94\x82 |[\d:.,+TZ-]{8,} )*")
 _BLANKS = bytes(32 if byte > 127 or byte in b"\t|>])" else byte for byte in range(256))
@@ -45,23 +45,23 @@ def _find(needle: bytes, text: bytes) -> Iterator[Span]:
 
 
 def _agreement(one: bytes, other: bytes) -> int:
-    """The length of the common beginning."""
+    """The length of the common prefix."""
     size = min(len(one), len(other))
     difference = int.from_bytes(one[:size], "big") ^ int.from_bytes(other[:size], "big")
     return size - (difference.bit_length() + 7) // 8
 
 
 class Index:
-    """Finds out fast that there is no secret in a text.
+    """Finds out quickly that a text contains no secret.
 
-    One of the 8-byte words that start at multiples of 16 lies within any 23 bytes: looking these
-    up in one set is enough, but for needles that are shorter.
+    Any 23 bytes contain an 8-byte word that starts at a multiple of 16. So it is enough to look
+    these words up in one set, except for shorter needles.
     """
 
     def __init__(
         self, needles: set[bytes], fragments: set[bytes], words: set[bytes] | None = None
     ) -> None:
-        """`words` count only where no letter or digit touches them; none has a backslash."""
+        """`words` match only where no letter or digit touches them; none contains a backslash."""
         words = words or set()
         self._short = [needle for needle in needles if len(needle) < FRAGMENT]
         self._corpus = b""
@@ -69,7 +69,7 @@ class Index:
             if fragment not in self._corpus:
                 self._corpus += fragment + b"\n"
         self._fragment_words = _all_words(self._corpus)
-        # A long needle is known by its end: what is special about a URL is not how it begins.
+        # A long needle is found by its end: many URLs begin alike.
         self._long: dict[int, list[bytes]] = {}
         for needle in needles:
             for word in _all_words(needle[-FRAGMENT:]) if len(needle) >= FRAGMENT else ():
@@ -88,7 +88,7 @@ class Index:
         self._places = lru_cache(4096)(lambda word: [at for at, _ in _find(word, self._corpus)])
 
     def search(self, view: bytes) -> Iterator[Span]:
-        """Where secrets are; they may overlap."""
+        """The places of secrets in a view; they may overlap."""
         for needle in self._short:
             if needle in view:
                 yield from _find(needle, view)
@@ -97,7 +97,7 @@ class Index:
             return
         for at, word in zip(range(0, len(view), 16), words, strict=False):
             for needle in self._long.get(word, ()):
-                size = len(needle)  # only the one that has this word: one before it may be near
+                size = len(needle)  # only the one with this word: another may come before it
                 start = view.find(needle, max(0, at + 8 - size), at + size)
                 if start >= 0:
                     yield start, start + size
@@ -107,10 +107,8 @@ class Index:
                         yield at - left, at + 8 + right
 
     def _agreeing(self, view: bytes, at: int) -> Iterator[Span]:
-        """How far fragments agree with the text around a word of both.
-
-        It is enough to look as far as the next word that is looked up.
-        """
+        """How many bytes left and right of the word at `at` agree with each fragment that contains
+        it. It is enough to look as far as the next word that is looked up."""
         low, end = max(0, at - FRAGMENT), at + 8
         before, after = view[low:at][::-1], view[end : end + FRAGMENT]
         for place in self._places(view[at:end]):
@@ -119,7 +117,7 @@ class Index:
             yield _agreement(before, left), _agreement(after, right)
 
     def unfinished(self, view: bytes, *, line_ended: bool) -> int:
-        """How many bytes at the end may be a secret's beginning."""
+        """How many bytes at the end of the view may be the beginning of a secret."""
         size = 0
         last_word = len(view) - 8
         if last_word >= 0 and _words(view[last_word:])[0] in self._fragment_words:
@@ -173,7 +171,7 @@ def _visible(text: bytes) -> tuple[bytes, list[Span]]:
 
 
 def _project(found: Iterable[Span], spans: list[Span]) -> Iterator[Span]:
-    """From places in a view to places in the text whose spans the view consists of."""
+    """Map places in a view to places in the text; the view consists of the text's `spans`."""
     spans = [span for span in spans if span[0] < span[1]]
     starts = list(accumulate((end - start for start, end in spans), initial=0))
     for low, high in found:
@@ -185,13 +183,13 @@ def _project(found: Iterable[Span], spans: list[Span]) -> Iterator[Span]:
 
 
 def _from_backslashes(text: bytes, at: int) -> int:
-    """Those before it belong to it, if they are few."""
+    """Move `at` to before the backslashes that precede it, if they are few."""
     before = text[max(0, at - _WAIT) : at]
     return at - len(before) + len(before.rstrip(b"\\"))
 
 
 def secrets_in(index: Index, text: bytes) -> list[Span]:
-    """Where the secrets are, in order and without overlaps."""
+    """The spans of the secrets, in order and without overlaps."""
     plain, plain_spans = _visible(text)
     found: list[Span] = []
     for view, spans in _VIEWS:
@@ -210,7 +208,8 @@ def secrets_in(index: Index, text: bytes) -> list[Span]:
 
 
 def open_from(index: Index, text: bytes, secrets: list[Span]) -> int:
-    """From where on the text may be the beginning of a secret. What is removed need not wait."""
+    """The offset from which the text may be the beginning of a secret (its length if there is
+    none). What is removed as a secret anyway is not held back."""
     skipped = max(0, len(text) - _HELD)
     plain, plain_spans = _visible(text[skipped:])
     lines = plain[: plain.rfind(b"\n") + 1]  # of an unfinished line the last word is not known

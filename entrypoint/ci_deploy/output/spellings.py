@@ -1,4 +1,4 @@
-"""How a secret may look when programs print it, but for backslashes, which the search ignores."""
+"""The encodings in which programs may print a secret. Backslashes are left to the search."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHORTEST = 6  # what is shorter is found in ordinary text too
-FRAGMENT = 24  # so much of a fragment is a leak
+FRAGMENT = 24  # so many characters of a fragment are a leak
 DENSE = re.compile(rb"[A-Za-z0-9+/=_-]{24,}")
 GENERIC = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]+-----")
-# /hooks/deploy and ?channel=dev-ops: one or two short words are nobody's token.
+# /hooks/deploy and ?channel=dev-ops: one or two short words are not a token.
 _WORDS = re.compile(r"(?!.{16})[A-Z]?[a-z]*[_-]?[A-Z]?[a-z]*")
 _KEY = re.compile(r"token|key|secret|pass|auth|sig|code", re.I)
 _JSON = re.compile(r'"([^"\\]+)"\s*:\s*"((?:[^"\\]|\\.)+)"')
@@ -24,7 +24,7 @@ _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def to_bytes(text: str) -> bytes:
-    """UTF-8, also of bytes that Python decoded to surrogates (an environ's, a file name's)."""
+    """Encode as UTF-8; surrogates that stand for undecodable bytes become those bytes again."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -32,7 +32,7 @@ def to_bytes(text: str) -> bytes:
 
 
 def _spellings(text: str) -> set[str]:
-    """How URLs, JSON, HTML, shells and Python write the text, but for added backslashes."""
+    """The text as URLs, JSON, HTML, shells and Python write it, except for added backslashes."""
     data = to_bytes(text)
     percent = {quote_plus(data), *(quote(data, safe) for safe in ("", "/", "!'()*~"))}
     percent |= {re.sub("%..", lambda code: code[0].lower(), form) for form in percent}
@@ -50,7 +50,7 @@ def _spellings(text: str) -> set[str]:
 
 
 def _beyond_ascii(text: str, data: bytes) -> set[str]:
-    """What shells and Ruby write where a text has letters or signs that are not ASCII."""
+    """The text as shells and Ruby write it when it has characters beyond ASCII."""
     octal = (chr(byte) if byte < 128 else f"\\{byte:03o}" for byte in data)  # $'…' in the locale C
     wide = re.sub(r"[^\x00-\x7f]", lambda char: f"\\u{ord(char[0]):04X}", text)
     dumped = re.sub(r"\\u([0-9A-F]{5,})", r"\\u{\1}", wide)
@@ -59,7 +59,7 @@ def _beyond_ascii(text: str, data: bytes) -> set[str]:
 
 
 def _base64(data: bytes) -> Iterator[bytes]:
-    """What is the same in data's base64 wherever in a longer text data begins, or if it ends it."""
+    """The parts of data's base64 that are the same wherever in a longer text data begins."""
     for shift, unstable in enumerate((0, 2, 3)):
         code = b64encode(bytes(shift) + data)
         forms = {code[unstable:]}
@@ -71,7 +71,7 @@ def _base64(data: bytes) -> Iterator[bytes]:
 
 
 def forms(secret: str) -> Iterator[bytes]:
-    """The secret as it may be printed, without line ends."""
+    """All encodings in which the secret may be printed, without line ends."""
     lines = [line for line in secret.split("\n") if not GENERIC.fullmatch(line.strip())]
     words = [line.strip() for line in lines if len(line.strip()) >= SHORTEST]
     for text in {"\n".join(lines), *words}:
@@ -86,16 +86,16 @@ def forms(secret: str) -> Iterator[bytes]:
 
 
 def json_values(text: str) -> Iterator[str]:
-    """The secrets of a JSON document that is one: programs print it in another layout."""
+    """The secret values within a JSON document: programs print it with another layout."""
     for key, value in _JSON.findall(text):
         if _KEY.search(key) and not value.startswith("http"):
             yield value
 
 
 def url_parts(url: str) -> Iterator[str]:
-    """The parts of a URL that are secrets of their own: error messages show only the path.
+    """The parts of a URL that are secrets on their own: error messages often show only the path.
 
-    Not the path of another scheme: in a database's URL that is the name of the database.
+    Not the path of schemes other than http(s): in a database's URL it is the database's name.
     """
     try:
         parts = urlsplit(url)

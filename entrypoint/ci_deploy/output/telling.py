@@ -1,4 +1,4 @@
-"""What a server has said, without keeping all of it: a build log may have millions of lines."""
+"""Keeps a part of a server's output: a build log may have millions of lines."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
-WHOLE = 2**20  # characters that are kept whatever they say
-LATER = 8  # after them, so many lines of each pattern: the last ones
+WHOLE = 2**20  # the first characters, which are all kept
+LATER = 8  # the last lines that match each pattern, kept of everything after that
 
 
 class Telling(Sequence[str]):
-    """The first lines, and of the later ones those that a pattern matches."""
+    """The first lines, and of the later ones those that match a pattern."""
 
     def __init__(self, patterns: Iterable[re.Pattern[str]]) -> None:
         self._patterns = tuple(patterns)
         self.clear()
 
     def clear(self) -> None:
-        """Forget all of it."""
+        """Forget all lines."""
         self._first: list[str] = []
         self._left = WHOLE
         self._later: list[deque[str]] = [deque(maxlen=LATER) for _ in self._patterns]
 
     def take(self, line: str) -> None:
-        """Take a line, in the order in which they are said."""
+        """Add the next line."""
         if self._left > 0:
             self._left -= len(line) + 1
             self._first.append(line)

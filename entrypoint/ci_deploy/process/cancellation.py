@@ -1,8 +1,8 @@
-"""The job's cancel button: SIGINT and SIGTERM, turned into a flag that loops look at.
+"""Cancellation: SIGINT, SIGTERM and SIGHUP become a flag that loops check.
 
-Nothing is ever raised from the signal handler: an exception between fork and exec would run our
-own clean-up in the forked child. The handler sets the flag, wakes the loops and passes the signal
-on to the running children.
+Nothing is ever raised from the signal handler: an exception between fork and exec would run our own
+clean-up in the forked child. The handler sets the flag, wakes the loops and passes the signal on to
+the running children.
 """
 
 from __future__ import annotations
@@ -22,32 +22,30 @@ from ci_deploy.errors import Cancelled
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 KILLED = {-signum for signum in SIGNALS}  # exit codes of children
-CUT = {128, 255}  # how git and ssh end when what they talk through is killed
+CUT = {128, 255}  # exit codes of git and ssh when their connection is killed
 
 
 class Phases:
-    """The seconds after the signal: first STOP, then LEAVE, whose last parts are kept for TRUTH and
-    RESTORE. GONE is the limit of all, counted from the signal.
+    """The seconds after the signal: first STOP, then LEAVE, whose last parts are reserved for TRUTH
+    and RESTORE. GONE is the limit of all, counted from the signal. GitLab's and GitHub's runners
+    send KILL ten seconds (some 7.5) after their first signal."""
 
-    GitLab's and GitHub's runners kill ten seconds (some 7.5) after their first signal.
-    """
-
-    STOP = 1.0  # our children have had TERM; then they get KILL
+    STOP = 1.0  # between TERM and KILL for our children
     LEAVE = (
-        3.0  # for all that follows: what was begun on the server is stopped first (`interrupted`);
+        3.0  # for all that follows; it begins with `interrupted`, which stops work on the server
     )
-    TRUTH = 1.0  # of them so much stays for the question what is live, whatever hangs before it,
-    RESTORE = 1.0  # and so much for restores and notices
-    GONE = 4.8  # then the process and its private directory are gone, whatever hangs
+    TRUTH = 1.0  # of LEAVE: reserved for asking what is live, whatever hangs before it
+    RESTORE = 1.0  # of LEAVE: reserved for restores and notices
+    GONE = 4.8  # by then the process and its private directory are gone, whatever hangs
 
 
 class Cancellation:
-    """Has the user cancelled, and how much time is left to leave cleanly."""
+    """Whether the user has cancelled, and how much time is left for a clean end."""
 
     def __init__(self) -> None:
         self.signum = 0
         self.at = 0.0
-        self.private: list[Path] = []  # what has to be removed even when there is no time left
+        self.private: list[Path] = []  # directories to remove even when there is no time left
         self.on_cancel: Callable[[], None] = lambda: None
         self._last_moment: Callable[[int], None] = lambda _code: None
         self._owner = os.getpid()
@@ -56,19 +54,19 @@ class Cancellation:
         weakref.finalize(self, _close, self._read, self._write).atexit = False
         self.until = float("inf")  # the deadline of the whole run, time.monotonic()
         self._leaving_until: float | None = None
-        self._grace: float | None = None  # seconds that a cancel leaves at once
+        self._grace: float | None = None  # after `finish`: the seconds that remain after a cancel
 
     def install(self, last_moment: Callable[[int], None]) -> None:
         """Take over the signals of this process (Python as PID 1 would ignore SIGTERM).
 
-        `last_moment` is called with the exit code once, when the first of them comes.
+        `last_moment` is called once with the exit code, when the first signal comes.
         """
         self._last_moment = last_moment
         for signum in SIGNALS:
             signal.signal(signum, self._handle)
 
     def fileno(self) -> int:
-        """Readable once cancelled, for select()."""
+        """A descriptor that becomes readable on cancel, for select()."""
         return self._read
 
     def cancel(self, signum: int) -> None:
@@ -84,13 +82,13 @@ class Cancellation:
     def _handle(self, signum: int, _frame: FrameType | None) -> None:
         if os.getpid() != self._owner:  # a forked child that has not yet become its program
             signal.signal(signum, signal.SIG_DFL)
-            os.kill(os.getpid(), signum)  # so that its end tells of a kill
+            os.kill(os.getpid(), signum)  # so that it ends by the signal
             os._exit(128 + signum)
         self.cancel(signal.SIGTERM if signum == signal.SIGHUP else signum)
 
     @property
     def pending(self) -> bool:
-        """Cancelled, and not yet leaving: work has to stop now."""
+        """Whether the run is cancelled and has not begun to leave: work must stop now."""
         return bool(self.signum) and self._leaving_until is None
 
     def check(self) -> None:
@@ -99,12 +97,12 @@ class Cancellation:
             raise self.error()
 
     def error(self) -> Cancelled:
-        """What to raise after having stopped."""
+        """The Cancelled to raise when everything has stopped."""
         name = signal.Signals(self.signum).name
         return Cancelled(f"cancelled ({name}).", signum=self.signum)
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, and wake up on cancel. Raises Cancelled."""
+        """Sleep `seconds`, or less until the deadline, and wake up on cancel. Raises Cancelled."""
         if self.pending:
             raise self.error()
         if self._leaving_until is None:
@@ -114,18 +112,18 @@ class Cancellation:
             time.sleep(max(0.0, min(seconds, self.left())))
 
     def awaited(self, seconds: float) -> bool:
-        """Whether the signal has come, or comes within `seconds` (our child may be hit first)."""
+        """Whether the signal has come or comes within `seconds` (a child may get it before us)."""
         self._wait(seconds)
         return bool(self.signum)
 
     def _wait(self, seconds: float) -> None:
-        look = select.poll()  # `select` knows no descriptor beyond 1,023, and we may inherit many
+        look = select.poll()  # `select` takes no descriptor beyond 1,023, and we may inherit many
         look.register(self._read, select.POLLIN)
         look.poll(math.ceil(seconds * 1000))
 
     def suspect(self, codes: set[int]) -> None:
-        """How children have ended. GitLab's cancel kills them before it signals us, so after some
-        codes our own signal is waited for a moment. Raises Cancelled."""
+        """Check the exit `codes` of children for a cancel: GitLab kills them before it signals us.
+        After a code that looks so, wait up to 1.0 s for our own signal. Raises Cancelled."""
         self.check()
         if self.leaving or not codes & (KILLED | CUT):
             return
@@ -134,12 +132,13 @@ class Cancellation:
         self.check()
 
     def leave(self, seconds: float) -> None:
-        """From now on work may go on for `seconds`: restores, questions, notices."""
+        """Begin the last phase of a run that is ending: at most `seconds` remain for restores, for
+        asking what is live and for notices."""
         self._leaving_until = time.monotonic() + seconds
 
     @contextlib.contextmanager
     def reserve(self, seconds: float) -> Iterator[None]:
-        """While leaving, keep the last `seconds` for what comes after this block: a server that
+        """While leaving, reserve the last `seconds` for what follows this block: a server that
         hangs must not take all the time."""
         until = self._leaving_until
         if until is not None:
@@ -151,20 +150,20 @@ class Cancellation:
                 self._leaving_until = until
 
     def finish(self, seconds: float) -> None:
-        """Only notices are on their way: a cancel (it may have come) does not interrupt them any
-        more, but leaves them `seconds`."""
+        """Only notices remain: a cancel, also one that has already come, no longer interrupts them
+        but limits them to `seconds`."""
         self._grace = seconds
         if self.pending:
             self.leave(seconds)
 
     @property
     def leaving(self) -> bool:
-        """In the last seconds of a cancelled run."""
+        """Whether the run is in its last seconds (`leave` was called)."""
         return self._leaving_until is not None
 
     def left(self) -> float:
-        """Seconds that are left of the run, or after a cancel to leave: the one deadline for all
-        that waits, connects, asks or runs."""
+        """Seconds until the run's deadline, or after a cancel until its end: the limit for
+        everything that waits, connects or runs."""
         leaving = float("inf") if self._leaving_until is None else self._leaving_until
         return max(0.0, min(self.until, leaving) - time.monotonic())
 

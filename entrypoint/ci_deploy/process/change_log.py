@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class ChangeLog:
-    """Every change outside this process is announced here first, by the runner or by HTTP."""
+    """Announces each change outside this process before it is made, for the runner and for HTTP."""
 
     def __init__(
         self,
@@ -15,16 +15,16 @@ class ChangeLog:
         check: Callable[[], None] = lambda: None,
         planning: bool = False,
     ) -> None:
-        """`check` raises Cancelled when the user has cancelled: then no change is begun."""
+        """`check` raises Cancelled when the user has cancelled: no change is begun then."""
         self.planning = planning
         self._check = check
         self.changes: list[str] = []
         self._show = show
 
     def announce(self, what: str) -> bool:
-        """Note a change; tells whether it is to be made now (not when planning).
+        """Record and show a change; returns whether to make it now (False when planning).
 
-        One without words is part of a change that was announced before. Raises Cancelled.
+        An empty text is a part of a change that was already announced. Raises Cancelled.
         """
         self._check()
         if what:

@@ -1,4 +1,4 @@
-"""Running programs: reading what they print, and stopping them."""
+"""Running child processes: reads what they print, and stops them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LEFTOVERS = 2.0  # seconds to read on after a child's end, while a grandchild ho
 
 
 class Child:
-    """A running program (`process` is sh's), and the pipes that we read; -1 for none."""
+    """A running program (`process` is of `sh`) and the pipes that we read (-1: none)."""
 
     def __init__(self, argv: Sequence[str], process: Any, out: int, err: int) -> None:
         self.argv = tuple(argv)
@@ -36,23 +36,23 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs (looks, does not wait)."""
+        """Whether it still runs; does not wait."""
         if self.ended is None and not self.process.is_alive():
             self.ended = time.monotonic()
         return self.ended is None
 
     @property
     def seconds(self) -> float:
-        """How long it has run."""
+        """How long it has run, in seconds."""
         return (time.monotonic() if self.alive else self.ended or self.started) - self.started
 
     def signal(self, signum: int) -> None:
-        """Signal it and what it has started."""
+        """Signal the program and everything it has started."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signum)
 
     def reap(self) -> int:
-        """Wait for a program that has ended, and close what belongs to it."""
+        """Wait for a program that has ended, and close its descriptors; returns the exit code."""
         self.process.wait()
         close(self.out, self.err, self.pidfd)
         self.out = self.err = self.pidfd = -1
@@ -60,7 +60,7 @@ class Child:
 
 
 def readable(data: bytes | int | Path) -> int:
-    """A descriptor to read from. Bytes stay in memory, so that no secret is on disk."""
+    """A descriptor to read `data` from. Bytes stay in memory, so that no secret is on disk."""
     if isinstance(data, int):
         return data
     if isinstance(data, Path):
@@ -73,7 +73,7 @@ def readable(data: bytes | int | Path) -> int:
 
 
 def drain(fd: int) -> str:
-    """What a program that has ended left in its pipe."""
+    """The text that a program which has ended left in its pipe."""
     os.set_blocking(fd, False)
     data = b""
     with contextlib.suppress(BlockingIOError):
@@ -83,7 +83,7 @@ def drain(fd: int) -> str:
 
 
 def dying_with_parent() -> Callable[[], None]:
-    """Ask the kernel to end a helper when we are killed: nobody else would (prctl(2))."""
+    """A function to call in a child; the kernel then ends that child when we die (prctl(2))."""
     import ctypes
 
     libc = ctypes.CDLL(None)
@@ -91,8 +91,8 @@ def dying_with_parent() -> Callable[[], None]:
 
 
 def seclude() -> None:
-    """From now on the kernel shows our environ and memory to no other process of this user, nor to
-    a root without CAP_SYS_PTRACE, CAP_SYS_ADMIN and CAP_PERFMON (prctl(2), PR_SET_DUMPABLE)."""
+    """Hide our environ and memory from now on from other processes of this user, and from a root
+    without CAP_SYS_PTRACE, CAP_SYS_ADMIN and CAP_PERFMON (prctl(2), PR_SET_DUMPABLE)."""
     import ctypes
 
     ctypes.CDLL(None).prctl(4, 0)
@@ -106,7 +106,8 @@ def close(*fds: int) -> None:
 
 
 def stop(children: Sequence[Child], grace: float = Phases.STOP) -> None:
-    """TERM to each group, `grace` seconds, KILL; nothing that they have started is left."""
+    """Send TERM to the children's process groups and KILL after `grace` seconds: nothing they
+    started is left."""
     running = [child for child in children if child.alive]
     for child in running:
         child.signal(signal.SIGTERM)
@@ -120,7 +121,7 @@ def stop(children: Sequence[Child], grace: float = Phases.STOP) -> None:
 
 
 class Pump:
-    """Reads what children print, until they end, a deadline passes or the user cancels."""
+    """Reads what children print until they end, a deadline passes or the user cancels."""
 
     def __init__(self, cancellation: Cancellation, silent: Callable[[float], None]) -> None:
         self._cancellation = cancellation
@@ -134,8 +135,8 @@ class Pump:
         *,
         talk: bool = False,
     ) -> None:
-        """Children that still run after the `timeout`, or at `until`, are stopped and marked as
-        timed out; on cancel they are stopped. `talk`: mention children that are silent."""
+        """Stop children that run beyond `timeout` or `until` and mark them as timed out; stop them
+        on a cancel. `talk`: mention children that are silent."""
         if not callable(timeout):
             until = min(until, time.monotonic() + timeout)
         with selectors.DefaultSelector() as selector:
@@ -185,15 +186,15 @@ def _take(fd: int, child: Child, selector: selectors.BaseSelector) -> None:
 
 
 def _take_last_words(selector: selectors.BaseSelector) -> None:
-    """A program may have answered in time, and it is us who come late (a machine that stalls): one
-    read takes all that a pipe holds."""
+    """Read once more after a timeout: a program may have answered in time while this machine
+    stalled. One read takes all that a pipe holds."""
     for key, _ in selector.select(0):
         if key.data is not None:
             _take(key.fd, key.data, selector)
 
 
 def _all_done(children: Sequence[Child], selector: selectors.BaseSelector) -> bool:
-    """All have ended, and all that they printed is read."""
+    """Whether all have ended and everything that they printed is read."""
     reading = {key.data for key in selector.get_map().values() if key.data is not None}
     late = time.monotonic() - LEFTOVERS
     return all(
@@ -203,14 +204,14 @@ def _all_done(children: Sequence[Child], selector: selectors.BaseSelector) -> bo
 
 
 def _next_look(children: Sequence[Child]) -> float:
-    """How long select may sleep: without pidfd the end of a child has to be looked for."""
+    """Seconds that select may sleep: without a pidfd, the end of a child must be polled for."""
     if any(child.ended is not None or child.pidfd < 0 for child in children):
         return 0.02
     return 1.0
 
 
 def kept(buffer: bytearray, limit: int = READ_LIMIT) -> Callable[[bytes], None]:
-    """A sink that keeps what is printed, up to a limit."""
+    """A sink that appends what is printed to `buffer`, up to `limit` bytes."""
 
     def take(data: bytes) -> None:
         buffer.extend(data[: max(0, limit - len(buffer))])

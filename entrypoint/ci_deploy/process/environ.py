@@ -1,4 +1,4 @@
-"""What the programs that we start get of our environ."""
+"""The part of our environ that child processes get."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pwd
 from collections.abc import Mapping
 from pathlib import Path
 
-# Everything else of our environ stays with us: settings, other jobs' secrets, CI tokens.
+# Everything else is not passed on: settings, other jobs' secrets, CI tokens.
 PASSED_ON = (
     "TZ", "TERM", "LD_PRELOAD", "SSL_CERT_FILE", "SSL_CERT_DIR",
     "http_proxy", "https_proxy", "no_proxy", "all_proxy",
@@ -16,7 +16,7 @@ PASSED_ON = (
 
 
 def child_environ(given: Mapping[str, str], folder: Path, *, ca_bundle: str) -> dict[str, str]:
-    """What all of them get; `folder` is the private directory."""
+    """The environ of every child; `folder` is the private directory."""
     environ = {name: given[name] for name in PASSED_ON if name in given}
     environ |= {"HOME": str(folder), "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
     environ["TMPDIR"] = str(folder)
@@ -28,7 +28,7 @@ def child_environ(given: Mapping[str, str], folder: Path, *, ca_bundle: str) -> 
 
 
 def _named_user(folder: Path) -> dict[str, str]:
-    """ssh refuses to run for a user id without a name (`docker run --user 12345`): lend it one."""
+    """Variables that give a user id without a name one (`docker run --user 12345`), for ssh."""
     try:
         pwd.getpwuid(os.getuid())
     except KeyError:

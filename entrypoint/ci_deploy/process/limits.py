@@ -1,4 +1,4 @@
-"""Limits of the machine or container that we run into: named, not told as a bug."""
+"""Recognises limits of the machine or container, to name them instead of reporting a bug."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 
 from ci_deploy.errors import Ending, ToolMissing
 
-KILLED = -signal.SIGKILL  # exit code: by the kernel when memory ends, by a runner, or by somebody
-DIED = re.compile(rf"(?:error: )?(\S+) died of signal {signal.SIGKILL}")  # says git
+KILLED = -signal.SIGKILL  # exit code: by the kernel for lack of memory, by a runner, or by a person
+DIED = re.compile(rf"(?:error: )?(\S+) died of signal {signal.SIGKILL}")  # git's message
 MORE_MEMORY = "Perhaps the job's memory had run out: raise the runner's limit, or `--memory`."
-ROOM = 64 * 1024  # bytes that a repository of ours takes at the least
+ROOM = 64 * 1024  # bytes that our repository takes at least
 FULL = "Free some space there, or set TMPDIR to a directory with more."
-# What programs say of errors that are this machine's; what a server says begins with `remote:`.
+# Error texts that are about this machine; a server's lines begin with `remote:`.
 SAID = {
     code: os.strerror(code)
     for code in (
@@ -28,12 +28,12 @@ SAID = {
 
 
 def named(error: Exception) -> Exception:
-    """The error itself, or ToolMissing that names the limit."""
+    """A ToolMissing that names the limit behind the error, else the error itself."""
     return error if isinstance(error, Ending) else _met(error) or error
 
 
 def said(lines: Iterable[str]) -> ToolMissing | None:
-    """The limit that a program of ours has met, in its own words."""
+    """The limit of this machine that a program's lines report, else None."""
     for line in lines:
         for code, text in SAID.items():
             ours = not line.startswith("remote:")
@@ -43,14 +43,15 @@ def said(lines: Iterable[str]) -> ToolMissing | None:
 
 
 def killed(name: str, exit_code: int, lines: Iterable[str]) -> str:
-    """Which program was killed on this machine, as a sentence; empty for none."""
+    """A sentence that says which program was killed on this machine; empty for none."""
     died = (match[1] for line in lines if (match := DIED.fullmatch(line)))
     program = name if exit_code == KILLED else next(died, "")
     return f"{program} was killed on this machine (SIGKILL)." if program else ""
 
 
 def full(folder: Path) -> ToolMissing | None:
-    """Whether next to nothing can be written there any more: git does not always say why."""
+    """The error for a full disk when next to nothing can be written to `folder`: git does not
+    always say so. None when there is room."""
     found = os.statvfs(folder)
     if found.f_bavail * found.f_frsize >= ROOM and (found.f_favail or not found.f_files):
         return None
@@ -58,7 +59,8 @@ def full(folder: Path) -> ToolMissing | None:
 
 
 def _met(error: Exception, *lines: str) -> ToolMissing | None:
-    """The error that names the limit; `lines` are a program's, and not in the log yet."""
+    """The error that names the limit; None for another error. `lines` are a program's, not logged
+    yet."""
     if not (found := _limit(error)):
         return None
     what, how = found
@@ -66,7 +68,7 @@ def _met(error: Exception, *lines: str) -> ToolMissing | None:
 
 
 def _limit(error: Exception) -> tuple[str, str] | None:
-    """What is wrong, and what to do."""
+    """What the limit is, and what to do; None for another error."""
     code = error.errno if isinstance(error, OSError) else None
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     memory = resource.getrlimit(resource.RLIMIT_AS)[0]
@@ -78,7 +80,7 @@ def _limit(error: Exception) -> tuple[str, str] | None:
         return _allowed(f"more memory than {memory // 1024} KiB", "`ulimit -v unlimited`")
     if code == errno.EAGAIN or no_thread:
         return _allowed("more processes or threads", "`docker run --pids-limit 100`, `ulimit -u`")
-    # Without memory the interpreter may lose the very error that tells it.
+    # Without memory the interpreter may lose the MemoryError itself.
     lost = isinstance(error, SystemError) and memory != resource.RLIM_INFINITY
     if code == errno.ENOMEM or isinstance(error, MemoryError) or lost:
         return _allowed("more memory", "`docker run --memory 256m`, `ulimit -v unlimited`")

@@ -14,14 +14,14 @@ from ci_deploy.process import limits
 
 Stdin = bytes | int | Path  # a descriptor is closed when the program has it
 READ_LIMIT = 8 * 2**20  # bytes kept of what a read prints: servers are not trusted
-Timeout = float | Callable[[], float]  # seconds, or what tells when, and may change its mind
+Timeout = float | Callable[[], float]  # seconds, or a function that returns the deadline
 
 
 @dataclass(frozen=True)
 class Command:
-    """A program to run: argument list, what its environ has beside the allowed, its stdin (bytes,
-    a file, or a descriptor that is closed when the program has it), its working directory (None:
-    ours), how many bytes of its answer are kept."""
+    """A program to run: its arguments, the variables that it gets besides the allowed ones, its
+    stdin (bytes, a file, or a descriptor that is closed when the program has it), its working
+    directory (None: ours), and how many bytes of its output are kept."""
 
     argv: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
@@ -37,16 +37,18 @@ class Command:
 
 
 class Change(NamedTuple):
-    """A command that changes something: `what` says it in words, `prefix` marks its lines."""
+    """A command that changes something: `what` describes it, `prefix` begins each line of its
+    output."""
 
     command: Command
     what: str
     prefix: str = ""
     quiet: bool = False  # its output stays out of the log
-    watch: Callable[[str], None] | None = None  # sees each line, not redacted
+    watch: Callable[[str], None] | None = None  # gets each line, not redacted
 
     def done(self, result: Result, ok: Sequence[int] | None) -> None:
-        """Raises OutcomeUnknown or CommandFailed when it did not end well."""
+        """Raises OutcomeUnknown after a timeout, CommandFailed for an exit code that is not in
+        `ok`."""
         if result.timed_out:
             message = f"{self.what}: no end after {result.seconds:.0f} s, so it was stopped."
             raise OutcomeUnknown(message, lines=result.lines, shown=not self.quiet)
@@ -55,16 +57,16 @@ class Change(NamedTuple):
 
 
 class Sieve(Protocol):
-    """What understands a program that talks to us in its output."""
+    """Takes a program's output apart when that contains messages for us."""
 
     def feed(self, data: bytes) -> bytes:
-        """Take what the program has printed; what of it is for the log."""
+        """Take output of the program; returns the part that is for the log."""
 
     def rest(self) -> bytes:
-        """What was held back, when the program has ended."""
+        """The output that was held back, when the program has ended."""
 
     def deadline(self) -> float:
-        """When it has to end (time.monotonic()); asked again and again."""
+        """When the program has to end (time.monotonic()); called repeatedly."""
 
 
 class Result(NamedTuple):
@@ -81,27 +83,27 @@ class Result(NamedTuple):
 
     @property
     def text(self) -> str:
-        """What it printed, without the last newline."""
+        """Its stdout, without the last newline."""
         return self.out.decode(errors="replace").rstrip("\n")
 
     @property
     def errors(self) -> str:
-        """What it printed on stderr."""
+        """Its stderr."""
         return self.err.decode(errors="replace").strip()
 
     @property
     def killed(self) -> str:
-        """That it was killed on this machine, or a program that it had started; empty if not."""
+        """A sentence that says it (or a child of it) was killed on this machine; else empty."""
         lines = self.lines or self.errors.splitlines()
         return limits.killed(Path(self.argv[0]).name, self.exit_code, lines)
 
     def answered(self, ok: Sequence[int] | None) -> None:
-        """Raises Unreachable or CommandFailed when a question was not answered well, ToolMissing
-        where git has met a limit of this machine."""
+        """Raises Unreachable when it timed out, CommandFailed when its exit code is not in `ok`,
+        ToolMissing when git has hit a limit of this machine."""
         if self.timed_out:
             message = f"{self.argv[0]} did not answer within {self.seconds:.0f} s."
             raise Unreachable(message)
-        if self.argv[0] == "git" and self.killed:  # what it has said by then is no answer
+        if self.argv[0] == "git" and self.killed:  # what it printed until then is no answer
             raise ToolMissing(self.killed, hint=limits.MORE_MEMORY)
         if ok is not None and self.exit_code not in ok:
             failed = CommandFailed(self)

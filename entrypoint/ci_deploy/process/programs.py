@@ -1,7 +1,7 @@
-"""What each program is given whoever calls it: one way to call each of them.
+"""The variables that each program always gets: one way to call each of them.
 
-A switch that only one caller sets is missing at the next one: `heroku --version` without these
-starts an updater and telemetry that outlive us.
+If each caller set them, one would forget: `heroku --version` without these starts an updater and
+telemetry that outlive us.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ALWAYS: Mapping[str, Mapping[str, str]] = {
-    # Never anything of the machine or of the workspace, never a question.
+    # No config of the machine or the workspace, no prompts.
     "git": {
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": "/dev/null",
@@ -25,7 +25,7 @@ ALWAYS: Mapping[str, Mapping[str, str]] = {
         "HEROKU_SKIP_NEW_VERSION_CHECK": "1",
         "TERM": "dumb",
     },
-    # It retries 502 to 504 only, so that is switched off and done here.
+    # It retries only 502 to 504, so its retries are off; ours cover more.
     "sentry-cli": {
         "SENTRY_LOAD_DOTENV": "0",
         "SENTRY_DISABLE_UPDATE_CHECK": "1",
@@ -34,7 +34,7 @@ ALWAYS: Mapping[str, Mapping[str, str]] = {
         "SENTRY_LOG_LEVEL": "warn",
     },
 }
-# Where a proxy's password may go: to what talks through it. ssh does so by a ProxyCommand.
+# A proxy's password goes only to programs that use the network (ssh: by a ProxyCommand).
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 NETWORK = {"ssh", "heroku", "sentry-cli"}
 GIT_NETWORK = {"fetch", "push", "ls-remote"}
@@ -42,7 +42,7 @@ OFFLINE = {"--version", "-V"}
 
 
 def environ(given: Mapping[str, str], argv: Sequence[str]) -> dict[str, str]:
-    """What of `given` the program gets, and what it gets always."""
+    """The variables of `given` that the program may get, and those that it always gets."""
     name = Path(argv[0]).name
     talks = not OFFLINE & set(argv[1:2]) and (
         name in NETWORK or (name == "git" and bool(GIT_NETWORK & set(argv[1:])))

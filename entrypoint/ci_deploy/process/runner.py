@@ -1,8 +1,8 @@
 """The one place that runs programs, and the only importer of `sh`.
 
-`sh` is used with the rules that were measured (docs/architecture.md, "Running programs"): stdin
-always given, every exit code allowed and judged by us, a session of its own for each child, output
-through pipes that we read ourselves, our own timeout: TERM to the group, grace, KILL.
+The rules for `sh` were measured (docs/architecture.md, "Running programs"): stdin is always given,
+every exit code is allowed and judged here, each child has its own session, output comes through
+pipes that we read ourselves, and a timeout sends TERM to the group, then KILL.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Runner:
-    """Runs programs: `read` asks, `change` changes something. That is what makes `plan` true."""
+    """Runs programs. `read` changes nothing; `change` is announced first, and only recorded by
+    `plan`."""
 
     def __init__(
         self,
@@ -43,14 +44,14 @@ class Runner:
         silent: Callable[[float], None],
         path: str = "",
     ) -> None:
-        """`environ`: all that a child gets. `show` opens a relay into the log, `silent` is told
-        every 30 s for how many seconds a program has run without a word."""
+        """`environ`: all that a child gets. `show` opens a relay into the log. `silent` is called
+        every 30 s with the seconds that a program has run, while it prints nothing."""
         own = str(Path(sys.prefix, "bin"))
         self._path = os.pathsep.join(filter(None, (own, STANDARD_PATH, path)))
         self.environ = {**environ, "PATH": self._path}
         self.change_log = change_log
         self.cancellation = cancellation
-        self.debug: Callable[[str], None] = lambda _: None  # shown what is started
+        self.debug: Callable[[str], None] = lambda _: None  # gets each command line
         self._show = show
         self._pump = Pump(cancellation, silent)
         self._running: list[Child] = []
@@ -80,7 +81,7 @@ class Runner:
         timeout: float = 60.0,
         ok: Sequence[int] | None = (0,),
     ) -> Result:
-        """Run a program that changes nothing, and take its output.
+        """Run a program that changes nothing, and return its output.
 
         Raises CommandFailed for an exit code that is not in `ok` (None: every code is), Unreachable
         when it takes longer than `timeout` seconds, ToolMissing, Cancelled.
@@ -95,7 +96,7 @@ class Runner:
         ok: Sequence[int] | None = (0,),
         beside: Change | None = None,
     ) -> list[Result]:
-        """The same for several programs at once; started from here, that is the main thread.
+        """Like `read` for several programs at once; to be called from the main thread.
 
         `beside` is a change that is made at the same time; its result comes last.
         """
@@ -132,10 +133,10 @@ class Runner:
     ) -> Result:
         """Run a program that changes something; its output goes into the log as it comes.
 
-        `what` says the change in words. When planning nothing runs and the result is `planned`.
-        `watch` sees each line as the program has said it, with its secrets. `quiet` keeps the
-        output out of the log. Raises CommandFailed, OutcomeUnknown after `timeout` (seconds, or
-        what tells when it has to end and is asked again and again), ToolMissing, Cancelled.
+        `what` describes the change; when planning, nothing runs and the result is `planned`.
+        `watch` gets each line before redaction; `quiet` keeps the output out of the log. `timeout`:
+        seconds, or a function that returns the deadline and is called repeatedly. Raises
+        CommandFailed, OutcomeUnknown after the timeout, ToolMissing, Cancelled.
         """
         command = Command(argv, env or {}, stdin, cwd)
         change = Change(command, what, prefix, quiet=quiet, watch=watch)
@@ -148,7 +149,7 @@ class Runner:
         timeout: Timeout = float("inf"),
         ok: Sequence[int] | None = (0,),
     ) -> list[Result]:
-        """Like `change` for several at once. Each runs to its end, also when another fails."""
+        """Like `change` for several at once. Each runs to its end, even when another fails."""
         announced = [self.change_log.announce(change.what) for change in changes]
         if not all(announced):
             return [Result(tuple(change.command.argv), planned=True) for change in changes]
@@ -175,10 +176,10 @@ class Runner:
         return results
 
     def sift(self, change: Change, sieve: Sieve) -> Result:
-        """Run a program that talks to us in its output: only what `sieve` leaves is shown.
+        """Run a program whose output contains messages for us; only what `sieve` returns is shown.
 
-        Any exit code is returned; `timed_out` when the sieve's deadline has ended it; what it says
-        on stderr is in `err`. Raises ToolMissing, Cancelled.
+        Any exit code is returned; `timed_out` when the sieve's deadline has ended it; its stderr is
+        in `err`. Raises ToolMissing, Cancelled.
         """
         if not self.change_log.announce(change.what):
             return Result(tuple(change.command.argv), planned=True)
@@ -190,9 +191,9 @@ class Runner:
         return result._replace(lines=tuple(relay.tail))
 
     def save(self, command: Command, path: Path, *, what: str) -> Result:
-        """Run a program and write what it prints to a file that only we can read.
+        """Run a program and write its output to a file that only we can read.
 
-        Announced like a change, since it takes its time. Raises CommandFailed.
+        Announced like a change, since it takes time. Raises CommandFailed, ToolMissing, Cancelled.
         """
         if not self.change_log.announce(what):
             return Result(tuple(command.argv), planned=True)
@@ -204,9 +205,9 @@ class Runner:
 
     @contextlib.contextmanager
     def serve(self, command: Command) -> Iterator[Child]:
-        """A program that runs beside the others (ssh master, agent) until the block is left."""
+        """Run a program beside the others (ssh master, agent) until the block is left."""
         child = self._start(command, before_exec=dying_with_parent())
-        self._running.remove(child)  # a cancel leaves it alone: it is needed for the last questions
+        self._running.remove(child)  # a cancel does not stop it: the last questions need it
         try:
             yield child
         finally:
@@ -222,7 +223,8 @@ class Runner:
         merge: bool = False,
         before_exec: Callable[[], None] | None = None,
     ) -> Child:
-        """Start a program; `merge` sends stderr where stdout goes, so that their order is kept."""
+        """Start a program; `merge` sends stderr to stdout, so that the order of the lines is
+        kept."""
         self.debug(f"$ {' '.join(command.argv)}")
         start: Any = sh.Command(self.find(command.argv[0]))  # the overloads know no descriptors
         out, out_write = os.pipe()
@@ -265,7 +267,7 @@ class Runner:
     def _listen(
         self, command: Command, take: Callable[[bytes], object], timeout: Timeout
     ) -> Result:
-        """Run one whose output goes to `take`; what it says on stderr is kept."""
+        """Run a program whose stdout goes to `take`; its stderr is kept."""
         self.cancellation.check()
         errors = bytearray()
         child = self._start(command)
@@ -283,12 +285,13 @@ class Runner:
         return Result(child.argv, code, seconds=seconds, timed_out=child.timed_out, **printed)
 
     def _judge(self, results: Sequence[Result], expected: Sequence[int] | None = ()) -> None:
-        """A code that the caller has `expected` is an answer, and no sign of a cancel."""
+        """Check exit codes for a cancel; a code that the caller has `expected` is an answer, not a
+        sign."""
         codes = {result.exit_code for result in results if not result.timed_out}
         self.cancellation.suspect(codes - set(expected or ()))
 
     def stop(self) -> None:
-        """End whatever still runs; the last line of defence before the process ends."""
+        """End everything that still runs, as the last step before the process ends."""
         stop(self._running)
 
     def _cancelled(self) -> None:

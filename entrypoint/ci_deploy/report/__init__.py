@@ -1,1 +1,1 @@
-"""What people and other jobs are told."""
+"""What a run reports to people and to later jobs."""

@@ -1,4 +1,4 @@
-"""The log of a run: steps, folded sections, children's output, the closing box.
+"""The log of a run: steps, folded sections, children's output, the summary box.
 
 Everything that is printed goes through the redactor; texts from outside also lose their control
 characters and log commands.
@@ -18,30 +18,32 @@ from ci_deploy.output.relay import Relay, clean
 
 BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
 CHILD = "  │ "
-BOX = 96  # columns within the closing box
+BOX = 96  # columns within the summary box
 
 
 class Platform(Protocol):
     """The log commands of a CI platform."""
 
     def annotate(self, level: str, title: str, message: str) -> str:
-        """A line that the platform shows on its overview; empty where it has none."""
+        """The command that shows a message on the platform's overview; empty where there is
+        none."""
 
     def mask(self, values: Iterable[str]) -> Iterable[str]:
-        """Lines that tell the platform what to hide."""
+        """Commands that tell the platform which values to hide."""
 
     def section_start(self, name: str, title: str) -> str:
-        """The line that opens a section of the log."""
+        """The command that opens a section of the log; empty for none."""
 
     def section_end(self, name: str) -> str:
-        """The line that closes it; empty for none."""
+        """The command that closes a section; empty for none."""
 
     def shield(self) -> tuple[str, str]:
-        """Lines before and after a child's output that switch log commands off and on."""
+        """Commands that switch log commands off before a child's output, and on again after it."""
 
 
 class Console:
-    """Writes the log. `fd` is a descriptor: lines of our own and of children share one stream."""
+    """Writes the log. `fd` and `child_fd` are the descriptors for our own lines and for
+    children's."""
 
     def __init__(
         self,
@@ -69,39 +71,39 @@ class Console:
     # --- lines ---
 
     def line(self, text: str = "", style: str = "") -> None:
-        """A line of our own."""
+        """Write a line of our own."""
         safe = self.redactor.text(clean(text))
         if self._colour and style and safe:
             safe = "\n".join(f"\x1b[{style}m{part}\x1b[0m" for part in safe.split("\n"))
         self._write(safe)
 
     def indent(self, text: str, style: str = "") -> None:
-        """A line that belongs to the step above it."""
+        """Write lines that belong to the step above them."""
         self.line("\n".join(f"  {part}" for part in text.split("\n")), style)
 
     def show_debug(self) -> None:
-        """From now on `debug` lines are shown."""
+        """Show `debug` lines from now on."""
         self._debug = True
 
     def debug(self, text: str) -> None:
-        """A line for DEPLOY_LOG_LEVEL=debug."""
+        """Write a line that is shown with DEPLOY_LOG_LEVEL=debug only."""
         if self._debug:
             self.indent(text, DIM)
 
     def warning(self, text: str) -> None:
-        """Something is wrong that does not decide the result; repeated in the summary."""
+        """Warn about something that does not decide the result; the summary repeats it."""
         self.warnings.append(self.redactor.text(clean(text)))
         self.indent(f"! {text}", YELLOW)
         self.annotate("warning", "ci-deploy", text)
 
     def annotate(self, level: str, title: str, text: str) -> None:
-        """Show it on the platform's overview, where there is one."""
+        """Show a message on the platform's overview, where there is one."""
         if command := self.ci.annotate(level, title, self.redactor.text(clean(text))):
             self._write(command)
 
     def box(self, lines: Iterable[str], style: str = "") -> None:
-        """The closing box. A line that is longer than it may be goes over its edge: folded, neither
-        its commands could be copied nor its words be searched."""
+        """Write the summary box. A line that is too long is not folded, so that commands in it can
+        be copied and its words can be searched for."""
         shown = [self.redactor.text(clean(line)) for line in lines]
         width = min(max(map(len, shown), default=0), BOX)
         self.line()
@@ -111,7 +113,7 @@ class Console:
         self.line(f"└─{'─' * width}─┘", style)
 
     def mask(self) -> None:
-        """Register the secrets with the platform; comes before everything else."""
+        """Register the secrets with the platform; called before anything else is written."""
         for command in self.ci.mask(self.redactor.masks()):
             self._raw(f"{command}\n")
 
@@ -121,7 +123,7 @@ class Console:
     def section(self, name: str, title: str) -> Iterator[None]:
         """A section that folds where the platform can fold; sections do not nest.
 
-        It opens with its first line: a section in which nothing happened is only noise.
+        It is opened by its first line: a section without any line is not shown.
         """
         self._opening = self.ci.section_start(name, self.redactor.text(clean(title)))
         try:
@@ -139,8 +141,8 @@ class Console:
         watch: Callable[[str], None] | None = None,
         quiet: bool = False,
     ) -> Iterator[Relay]:
-        """A relay for a child's output: made safe, redacted, and marked as not ours; `watch` sees
-        each line before anything is redacted in it."""
+        """A relay for a child's output: made safe, redacted, and marked as not ours. `watch` gets
+        each line before redaction; `quiet` shows nothing."""
 
         mark = self._mark + prefix
 
@@ -155,7 +157,7 @@ class Console:
 
     @contextlib.contextmanager
     def _shielded(self) -> Iterator[None]:
-        """Switch the platform's log commands off; once for children that run side by side."""
+        """Switch the platform's log commands off; only once for children that run side by side."""
         before, after = ("", "") if self._shields else self.ci.shield()
         self._shields += 1
         if before:
@@ -168,7 +170,7 @@ class Console:
                 self._raw(f"{after}\n")
 
     def silent(self, seconds: float) -> None:
-        """A child has been silent for a while."""
+        """Say that a child has printed nothing for a while; `seconds` is how long it has run."""
         self.indent(f"… still running, {seconds:.0f} s", DIM)
 
     # --- writing ---
@@ -188,7 +190,8 @@ class Console:
 
 
 def _write_some(fd: int, data: bytes) -> int:
-    """Write, also where somebody has made the log's pipe non-blocking."""
+    """Write; wait while the log's pipe is full, which another process may have made
+    non-blocking."""
     while True:
         try:
             return os.write(fd, data)

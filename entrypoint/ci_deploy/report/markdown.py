@@ -1,30 +1,30 @@
-"""Foreign text in Markdown, as GitHub, GitLab, Forgejo and Gitea render it: it stays text."""
+"""Escapes foreign text for Markdown of GitHub, GitLab, Forgejo and Gitea, so that it stays text."""
 
 from __future__ import annotations
 
 import re
 
-# What they make a mention, a reference or a character of: @jane, #1, !1, %milestone, ~label, &#64;
+# What they turn into a mention, reference or character: @jane, #1, !1, %milestone, ~label, &#64;
 REFERENCE = re.compile(r"([@#!%~&^](?=[\w#\"{])|\$(?=\d))")
 SAFE_URL = re.compile(r"https?://[\w.:/?&=%~+,;@-]+")
 
 
 def plain(text: str) -> str:
-    """One line without table, link, mention, reference, HTML or quick action."""
+    """The text on one line, without table, link, mention, reference, HTML or quick action."""
     for character in "\\|`<>[]*_~$":
         text = text.replace(character, f"\\{character}" if character not in "<>" else " ")
     return " ".join(REFERENCE.sub("\\1\u2060", text).split())
 
 
 def link(url: str, text: str = "") -> str:
-    """A link, if it is one: a server has told it, so it may be anything."""
+    """A Markdown link, if `url` is safe (it comes from a server); else the text alone."""
     if not SAFE_URL.fullmatch(url):
         return text or plain(url)
     return f"[{text}]({url})" if text else url
 
 
 def fenced(text: str) -> str:
-    """A block of code that its text cannot end."""
+    """A code block that its text cannot end."""
     fence = "```"
     while fence in text:
         fence += "`"

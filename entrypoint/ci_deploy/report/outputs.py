@@ -1,4 +1,4 @@
-"""What a run leaves behind: outputs, the job summary and `deploy-report.json`."""
+"""The results of a run: outputs, the job summary and `deploy-report.json`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class EventReport:
 
 @dataclass
 class Report:
-    """The facts of one run; `status` is `failed` until the end says otherwise."""
+    """The facts of one run; `status` is `failed` until the end sets another."""
 
     command: str
     status: str = "failed"
@@ -47,7 +47,7 @@ class Report:
     revision: str = ""
     previous_revision: str = ""
     live_revision: str = ""
-    busy: bool = False  # a deploy goes on there, be it this one or somebody else's
+    busy: bool = False  # a deployment is still in progress, this one or another
     release: str = ""
     changed: bool = False
     duration: float = 0.0
@@ -63,14 +63,14 @@ class Report:
     failed_layer: str = ""
     live: str = ""  # the sentence that answers "what is live now?"
     rollback: str = ""  # how to go back
-    client: str = ""  # what a client saw of the switch
+    client: str = ""  # what a client would have noticed of the switch
     events: list[EventReport] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     finished: bool = False
 
     def outputs(self) -> dict[str, str]:
-        """The contract's outputs, one line each."""
+        """The outputs of the contract by name; each value is one line."""
         values: dict[str, object] = {
             "status": self.status,
             "app": self.app,
@@ -85,12 +85,12 @@ class Report:
         return {name: " ".join(str(values[name]).split()) for name in OUTPUTS}
 
     def as_json(self) -> dict[str, Any]:
-        """deploy-report.json."""
+        """The content of deploy-report.json."""
         return {"schema": SCHEMA_VERSION, **asdict(self)}
 
     @property
     def links(self) -> dict[str, str]:
-        """Where to look: label → URL."""
+        """Links to the app, the commit and the comparison: label → URL."""
         named = {
             f"{self.app} ({self.environment})" if self.environment else self.app: self.url,
             "Commit": self.commit_url,

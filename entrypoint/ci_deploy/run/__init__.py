@@ -1,1 +1,1 @@
-"""One run: its events, what layers see of it, how it ends."""
+"""One run: its events, its context for layers, and its outcome."""

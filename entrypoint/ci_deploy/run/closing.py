@@ -1,4 +1,4 @@
-"""The end of every run: outputs, the closing box, and the messages that `plan` shows."""
+"""The end of every run: outputs, the summary box, and the notices that `plan` shows."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ci_deploy.state import Live
 
 
 class Announcing(Subscriber, Protocol):
-    """A layer, which may tell people."""
+    """A layer that may send notices."""
 
     def preview(self, notice: Notice) -> str:
-        """What it would send, as `plan` shows it; empty for nothing."""
+        """The notice as it would be sent, for `plan`; empty for none."""
 
     def tell_plan(self) -> None:
-        """Send what `plan` has found out, where that is wanted."""
+        """Send the result of `plan`, if the user wants that."""
 
 
 def close(ctx: Context) -> None:
-    """Print the box, write the outputs for the last time."""
+    """Print the summary box and write the final outputs."""
     report = ctx.report
     report.compare_url = ctx.facts.compare_url(report.previous_revision, report.live_revision)
     report.changes = [ctx.redactor.text(change) for change in ctx.change_log.changes]
@@ -38,7 +38,7 @@ def close(ctx: Context) -> None:
 
 
 def write(ctx: Context) -> None:
-    """Write the outputs. That must never decide the result: the deploy is what counts."""
+    """Write the outputs. A failure to do so is only a warning and never changes the result."""
     report, facts = ctx.report, ctx.facts
     report.app, report.environment, report.revision = ctx.app, ctx.environment, ctx.revision
     report.provider = ctx.provider.name
@@ -49,13 +49,13 @@ def write(ctx: Context) -> None:
         ctx.ci.write(report)
     except OSError as error:
         warning = f"an output could not be written: {error}"
-        if warning not in ctx.console.warnings:  # they are written at the start and at the end
+        if warning not in ctx.console.warnings:  # written at the start and at the end
             ctx.console.warning(warning)
     if report.finished:
         for warning in report.warnings[known:]:
             ctx.console.indent(f"! {warning}", style.YELLOW)
     else:
-        del report.warnings[known:]  # they are told at the end
+        del report.warnings[known:]  # they are shown at the end
 
 
 def _box(ctx: Context, report: Report) -> None:
@@ -83,7 +83,7 @@ def _facts(ctx: Context, report: Report) -> str:
 
 
 def show_notices(ctx: Context, layers: Sequence[Announcing], events: Sequence[Event]) -> None:
-    """What each notifier would send, in its own form, for `plan`."""
+    """Show what each notifier would send, in its own form, for `plan`."""
     for layer in layers:
         for event in filter(TOLD.__contains__, events):
             if shown := layer.preview(notice(ctx, event)):
@@ -92,7 +92,7 @@ def show_notices(ctx: Context, layers: Sequence[Announcing], events: Sequence[Ev
 
 
 def nothing_changed(ctx: Context, error: Exception) -> str:
-    """What is live after a run that has changed nothing, as far as it had asked."""
+    """What is live after a run that has changed nothing, as far as it is known."""
     before = ctx.before
     if ctx.command == "destroy":
         return "nothing was removed."
@@ -103,8 +103,8 @@ def nothing_changed(ctx: Context, error: Exception) -> str:
 
 
 def what_is_live(ctx: Context, live: Live | None, before: Live | None) -> str:
-    """What is live now, in one sentence that is true; `live` is None when nobody knows, `before`
-    when something else was live in between."""
+    """What is live now, in one sentence. `live` is None when that is unknown, `before` when another
+    release was live in between."""
     app = ctx.app
     if ctx.command == "destroy":
         return f"{app} may be removed in part; `ci-deploy destroy` can be run again."

@@ -1,4 +1,4 @@
-"""What a layer may see of a run: settings, CI, provider, runner, console, clean-up."""
+"""The context of a run, as layers see it: settings, CI, provider, runner, console, clean-up."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 
 GUARDS = ("freeze", "fork", "untrusted")
 SOCKET_ROOM = 60  # bytes of the private directory's path: control sockets have at most 90
-SPARE = 8  # descriptors that removing it takes, whatever has used up all others
+SPARE = 8  # descriptors reserved for removing it, even when all others are in use
 
 
 def guards(text: str) -> tuple[str, ...]:
-    """Names of guards. Raises ValueError for one that does not exist."""
+    """Parse names of guards. Raises ValueError for an unknown one."""
     names = words(text)
     for name in names:
         if name not in GUARDS:
@@ -52,7 +52,7 @@ def guards(text: str) -> tuple[str, ...]:
 
 @settings
 class GuardSettings:
-    """Whether anything is done at all."""
+    """Whether the job may do anything."""
 
     enabled: bool = setting("CI_DEPLOY", "`false` does nothing at all", default=True)
     allow: tuple[str, ...] = setting(
@@ -144,7 +144,7 @@ class CoreSettings(GuardSettings):
 
 @dataclass
 class Context:
-    """One run, as its layers see it. The fields after `planning` are facts that are found out."""
+    """One run, as its layers see it. The fields after `planning` are filled in during the run."""
 
     command: str
     settings: CoreSettings
@@ -160,19 +160,19 @@ class Context:
     repository: Repository
     report: Report
     planning: bool = False
-    arguments: dict[str, Any] = field(default_factory=dict)  # of the command line
+    arguments: dict[str, Any] = field(default_factory=dict)  # from the command line
     ours: frozenset[str] = frozenset()  # names of the variables that may hold our settings
 
     review: ReviewApp | None = None  # for `review` and `destroy`
-    sweeping: bool = False  # `destroy --stale`: the app is known to be there, and to be ours
+    sweeping: bool = False  # `destroy --stale`: the app is known to exist, and to be ours
     before_traffic: list[Step] = field(default_factory=list)
-    event: Event = Event.CONFIGURE  # the one that is happening
+    event: Event = Event.CONFIGURE  # the current one
     started: float = field(default_factory=time.monotonic)
     outbox: Outbox = field(default_factory=Outbox)
-    before: Live | None = None  # what ran when we came
-    live: Live | None = None  # what was verified to run after the deploy
-    revision: str = ""  # full SHA of what is to be deployed
-    url: str = ""  # where the app answers
+    before: Live | None = None  # what ran at the start
+    live: Live | None = None  # what runs after the deploy, verified
+    revision: str = ""  # full SHA of the commit to deploy
+    url: str = ""  # the app's URL
     health_url: str = ""  # HEALTHCHECK_URL
     release: str = ""  # the provider's name for the release
     title: str = ""  # the first line of the commit message
@@ -181,12 +181,12 @@ class Context:
 
     @property
     def app(self) -> str:
-        """The app on the provider: for `review` and `destroy` the review app."""
+        """The app's name on the provider; for `review` and `destroy` the review app's."""
         return self.review.name if self.review else self.settings.app_name
 
     @property
     def app_config(self) -> dict[str, str]:
-        """What is to be set on the app."""
+        """The variables to set on the app."""
         return {**self.settings.app_config, **(self.review.settings.config if self.review else {})}
 
     @property
@@ -196,20 +196,20 @@ class Context:
 
     @property
     def facts(self) -> CIContext:
-        """What the CI says of this job."""
+        """The facts of this CI job."""
         return self.ci.context
 
     @property
     def workspace(self) -> Path:
-        """The checkout that is deployed; outputs are written to the job's own."""
+        """The checkout that is deployed. Outputs are written to the job's own workspace instead."""
         return self.repository.checkout.path
 
     def in_app_dir(self, name: str) -> str:
-        """The path in the repository of what is in the app's directory."""
+        """The path in the repository of a file in the app's directory."""
         return f"{self.settings.app_dir}/{name}" if self.settings.app_dir else name
 
     def texts(self, *names: str) -> list[str]:
-        """The texts of files in the app's directory at this run's revision; empty for none."""
+        """The texts of files in the app's directory at this run's revision; empty for no file."""
         if not self.revision:
             return [""] * len(names)
         return self.repository.files(self.revision, *map(self.in_app_dir, names))
@@ -226,12 +226,12 @@ class Context:
 
     @property
     def has_provider(self) -> bool:
-        """Whether it is known; not while its settings are wrong."""
+        """Whether there is a provider yet; there is none while its settings are invalid."""
         return self._provider is not None
 
     @property
     def http(self) -> Http:
-        """HTTP; its packages are only loaded when something is asked."""
+        """HTTP; its packages are loaded when it is first used."""
         if self._http is None:
             from ci_deploy.net.http import Http
 
@@ -245,7 +245,8 @@ class Context:
 
 
 def private_dir(cleanup: ExitStack) -> Path:
-    """The one directory for what must not be seen: 0700, short, removed on every exit."""
+    """Make the directory for secrets: 0700, short path, removed on every exit. Raises
+    ToolMissing."""
     try:
         base = tempfile.gettempdir()
     except FileNotFoundError:

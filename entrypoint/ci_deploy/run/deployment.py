@@ -1,7 +1,7 @@
 """One run: which events, in which order, and what the outcome is.
 
-Start reading here. A run emits its ordinary events; the first error stops it. Then the truth is
-asked from the provider, the outcome is judged by it, and exactly one outcome event follows.
+Start reading here. A run emits its ordinary events; the first error stops it. Then the provider is
+asked what is live, the outcome is judged by that, and exactly one outcome event follows.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from ci_deploy.run.context import Context
 from ci_deploy.run.events import FLOWS, Event, EventManager, Handler
 from ci_deploy.state import Live
 
-SUCCESS = {"rollback": "is back on", "destroy": "is removed"}  # else: it runs the revision
-NOTICES = 15.0  # seconds that all notices together may hold up a run
+SUCCESS = {"rollback": "is back on", "destroy": "is removed"}  # else: runs the revision
+NOTICES = 15.0  # seconds that a run waits for all notices together
 ROLLBACK_TIMEOUT = 600.0  # seconds for ROLLBACK_ON_FAILURE, even when DEPLOY_TIMEOUT has passed
-AFTER_DEADLINE = 30.0  # seconds for questions, restores and notices when DEPLOY_TIMEOUT has passed
-# These say themselves what happened; "the new revision is not live" would say less.
+AFTER_DEADLINE = 30.0  # seconds for queries, restores and notices after DEPLOY_TIMEOUT
+# Errors that keep their exit code: 20, "the new revision is not live", would say less.
 SAY_IT_THEMSELVES = (SettingsError, ToolMissing, Unauthorized, Locked, Refused, RolledBack)
 
 
@@ -53,10 +53,10 @@ class Deployment:
         self.report = ctx.report
         self.events = EventManager(layers, warn=self._warn)
         self.ordinary, self.outcomes = FLOWS[ctx.command]
-        self._up = True  # what is live has all of its processes
+        self._up = True  # whether all processes of the live release run
 
     def run(self) -> int:
-        """Run it to its end; the exit code. Never raises."""
+        """Run the command to its end; returns the exit code. Never raises."""
         closing.write(self.ctx)
         try:
             for event in self.ordinary:
@@ -71,7 +71,7 @@ class Deployment:
         return self.report.exit_code
 
     def _emit(self, event: Event) -> None:
-        """One ordinary event, as one section of the log."""
+        """Emit one ordinary event, as one section of the log."""
         if not self.events.handlers(event):
             return
         self.ctx.event = event
@@ -90,8 +90,8 @@ class Deployment:
                 record.seconds = time.monotonic() - started
 
     def _believe(self) -> None:
-        """Ask a provider that has not verified the release itself (`ctx.live`): what it does not
-        report is no success. Raises DeployFailed, and what asking raises."""
+        """Ask the provider what is live, unless it has verified the release itself (`ctx.live`).
+        Raises DeployFailed unless the revision is live and up, and the provider's errors."""
         ctx = self.ctx
         if ctx.live is None and not ctx.planning and ctx.command != "destroy":
             live = ctx.provider.live()
@@ -121,7 +121,7 @@ class Deployment:
         return None
 
     def _skip(self, reason: str) -> None:
-        """Nothing to deploy; what an earlier run left unfinished is finished by the handlers."""
+        """There is nothing to deploy; handlers finish what an earlier run left unfinished."""
         self.ctx.console.indent(reason)
         self.report.live = reason
         self._note_live(self.ctx.before or Live())
@@ -130,7 +130,7 @@ class Deployment:
             self._fail_late(handler, error)
 
     def _fail(self, error: Exception) -> None:
-        """Ask what is live, tell it, restore what was changed for the time of the deploy."""
+        """Judge the error by what is live, report it, and restore what the deploy has changed."""
         if isinstance(error, Cancelled):
             self.ctx.cancellation.leave(Phases.LEAVE)
             self._interrupt()
@@ -153,13 +153,13 @@ class Deployment:
                 self._warn(handler, late)
 
     def _fail_late(self, handler: Handler, error: Exception) -> None:
-        """A layer that is not optional failed after everything was said and done."""
+        """The result becomes 22: a layer that is not optional failed after the outcome."""
         self.report.failed_event, self.report.failed_layer = handler.event, handler.layer.name
         self.report.message = self._clean(f"{handler.layer.name}: {error}")
         self._close(LiveButFailed.status, LiveButFailed.exit_code)
 
     def _maybe_roll_back(self, error: Exception) -> Exception:
-        """After a failed health check the release before comes back, when that is wanted."""
+        """Roll back after a failed health check, if ROLLBACK_ON_FAILURE; returns what to report."""
         before = self.ctx.before
         wanted = self.ctx.settings.rollback_on_failure and not self.ctx.planning
         if not (wanted and isinstance(error, Unhealthy) and before and before.revision):
@@ -176,23 +176,23 @@ class Deployment:
                 self.ctx.cancellation.leave(Phases.LEAVE)
                 self._interrupt()
                 return cancelled
-            except Exception as second:  # noqa: BLE001 - then the failed release is what is live
+            except Exception as second:  # noqa: BLE001 - then the failed release stays live
                 self.ctx.console.warning(f"the rollback failed too: {second}")
                 return error
         return RolledBack(error.message, hint=error.hint, lines=error.lines)
 
     def _interrupt(self) -> None:
-        """Stop what this run has started on the other side."""
+        """Stop what this run has started on the server."""
         try:
             with self.ctx.cancellation.reserve(Phases.TRUTH + Phases.RESTORE):
                 self.ctx.provider.interrupted()
-        except Exception as error:  # noqa: BLE001 - the truth and the restores must follow
+        except Exception as error:  # noqa: BLE001 - asking what is live must follow
             self.ctx.console.warning(f"what this run started may still be running there: {error}")
 
     # --- the truth ---
 
     def _judge(self, error: Exception) -> Ending:
-        """What the error means, given what the provider says is live."""
+        """The error to report, with its exit code, given what the provider says is live."""
         known = error if isinstance(error, Ending) else DeployFailed(f"a bug: {error!r}")
         before = self.ctx.before
         if not self.ctx.change_log.changes or self.ctx.planning:
@@ -217,7 +217,7 @@ class Deployment:
         return known if isinstance(known, SAY_IT_THEMSELVES) else _as(DeployFailed, known)
 
     def _ask(self) -> Live | None:
-        """What the provider says is live; None when it cannot be asked."""
+        """Ask the provider what is live; None when it cannot be asked."""
         self._grant_time()
         try:
             with self.ctx.cancellation.reserve(Phases.RESTORE):
@@ -229,8 +229,8 @@ class Deployment:
             return None
 
     def _is_new(self, live: Live) -> bool:
-        """Whether what is live is what this run has brought: it was not there before, or was
-        deployed again and verified."""
+        """Whether this run has made `live` live: another revision was live before, or the same one
+        was deployed again and verified."""
         brought = live.revision != self.report.previous_revision or self.ctx.live is not None
         return live.revision == self.ctx.revision != "" and brought
 
@@ -247,13 +247,13 @@ class Deployment:
         return self.events.emit_all(event, before=self._grant_time)
 
     def _grant_time(self) -> None:
-        """A cancel ends what runs; the restores and notices after it have their seconds."""
+        """After a cancel, give restores and notices their seconds."""
         if self.ctx.cancellation.pending:
             self.ctx.cancellation.leave(Phases.LEAVE)
 
     def _close(self, status: str, code: int) -> None:
-        """Fix the result, before the handlers of the outcome look at it; restores and notices have
-        time even when all of it was needed."""
+        """Set the result before the handlers of the outcome see it, and extend the deadline, so
+        that restores and notices have time."""
         report, ctx = self.report, self.ctx
         if status in {"succeeded", "skipped"}:
             ctx.runner.until = max(ctx.runner.until, time.monotonic() + AFTER_DEADLINE)
@@ -265,7 +265,7 @@ class Deployment:
             report.exit_code = 0
 
     def _finish(self) -> None:
-        """The last things of every run: a late cancel, notices that could not be sent, the end."""
+        """The last steps of every run: unsent notices, a late cancel, the summary."""
         report, ctx = self.report, self.ctx
         ctx.cancellation.finish(Phases.LEAVE)
         ctx.runner.until = max(ctx.runner.until, time.monotonic() + NOTICES)
@@ -278,10 +278,10 @@ class Deployment:
                 report.message = self._clean(f"{layer.name}: {error}")
                 kind = DeployFailed if ctx.planning else LiveButFailed
                 self._close(kind.status, kind.exit_code)
-        if ctx.cancellation.signum:  # wins over all, also when it came this late
+        if ctx.cancellation.signum:  # a cancel wins over all, even one this late
             report.message = report.message or ctx.cancellation.error().message
             self._close(Cancelled.status, ctx.cancellation.error().code)
-        report.duration = time.monotonic() - ctx.started  # with all that came after the outcome
+        report.duration = time.monotonic() - ctx.started  # including what came after the outcome
         closing.close(ctx)
 
     def _warn(self, handler: Handler, error: Exception) -> None:
@@ -292,7 +292,7 @@ class Deployment:
 
 
 def _as(kind: type[DeployError], error: Ending) -> Ending:
-    """The error as another class: its words stay, its exit code changes."""
+    """The error as another class: the same texts with another exit code."""
     if isinstance(error, kind):
         return error
     return kind(error.message, hint=error.hint, lines=error.lines, shown=error.shown)

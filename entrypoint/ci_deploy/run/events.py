@@ -31,7 +31,7 @@ class Event(StrEnum):
     PROMOTE = "promote"
 
 
-# command → its ordinary events; then what follows when they went well, were skipped, went wrong
+# command → its ordinary events, and the outcome events: succeeded, skipped, failed
 DEPLOY = (Event.CONFIGURE, Event.PROVISION, Event.PRE_DEPLOY, Event.DEPLOY, Event.POST_DEPLOY)
 DEPLOYED = (Event.DEPLOY_SUCCEEDED, Event.DEPLOY_SKIPPED, Event.DEPLOY_FAILED)
 ROLLED_BACK = (Event.ROLLBACK_SUCCEEDED, Event.ROLLBACK_SUCCEEDED, Event.ROLLBACK_FAILED)
@@ -43,16 +43,17 @@ FLOWS: dict[str, tuple[tuple[Event, ...], tuple[Event, Event, Event]]] = {
     "destroy": ((Event.CONFIGURE, Event.DESTROY), DESTROYED),
     "promote": ((Event.CONFIGURE, Event.PROMOTE), DEPLOYED),
 }
-# Commands that bring the code of a checkout; those that bring a new release.
+# Commands that deploy the code of a checkout; commands that deploy a release.
 BUILDING = frozenset(name for name, (events, _) in FLOWS.items() if events is DEPLOY)
 RELEASING = frozenset(name for name, (_, outcomes) in FLOWS.items() if outcomes is DEPLOYED)
-# The same with `doctor`, which looks at what they would bring.
+# The same with `doctor`, which checks what they would deploy.
 CHECKED_BUILDING, CHECKED_RELEASING = BUILDING | {"doctor"}, RELEASING | {"doctor"}
 DEFAULT_PRIORITY = 100
 
 
 def on(event: Event, priority: int = DEFAULT_PRIORITY) -> Callable[[Method], Method]:
-    """Mark a layer's method as a handler of `event`; lower priorities run first. It stacks."""
+    """Mark a layer's method as a handler of `event`; lower priorities run first. Can be used
+    repeatedly."""
 
     def mark(method: Method) -> Method:
         marks: list[tuple[Event, int]] = method.__dict__.setdefault("handles", [])
@@ -63,15 +64,15 @@ def on(event: Event, priority: int = DEFAULT_PRIORITY) -> Callable[[Method], Met
 
 
 class Subscriber(Protocol):
-    """What the manager has to know of a layer, beside its marked methods."""
+    """What the manager needs to know about a layer, besides its marked methods."""
 
     @property
     def order(self) -> int:
-        """Of its kind: providers first."""
+        """The order of its kind: providers first."""
 
     @property
     def name(self) -> str:
-        """Among those of its kind."""
+        """Its name, unique within its kind."""
 
     @property
     def optional(self) -> bool:
@@ -99,9 +100,9 @@ def _marked(layer: Subscriber) -> Iterable[Handler]:
 
 
 class EventManager:
-    """Knows every handler and calls them: by priority, then layer kind, name, definition order.
+    """Calls the handlers: by priority, then layer kind, name, definition order.
 
-    `warn` is told of the errors of optional layers (a dead chat never fails a deploy).
+    `warn` is called with the errors of optional layers (a failing chat never fails a deploy).
     """
 
     def __init__(
@@ -117,11 +118,12 @@ class EventManager:
         self.current: Handler | None = None
 
     def handlers(self, event: Event) -> list[Handler]:
-        """The handlers of one event in the order in which they run."""
+        """The handlers of one event, in the order in which they run."""
         return [handler for handler in self._handlers if handler.event is event]
 
     def emit(self, event: Event) -> None:
-        """Run an ordinary event: the first error of a layer that is not optional stops it."""
+        """Run an ordinary event; the first error of a layer that is not optional stops it and is
+        raised."""
         for handler in self.handlers(event):
             self.current = handler
             try:
@@ -137,7 +139,8 @@ class EventManager:
     def emit_all(
         self, event: Event, before: Callable[[], None] = lambda: None
     ) -> list[tuple[Handler, Exception]]:
-        """Run an outcome event: every handler runs, `before` each of them; the errors come back."""
+        """Run an outcome event: every handler runs, after `before` was called; returns the
+        errors."""
         errors: list[tuple[Handler, Exception]] = []
         for handler in self.handlers(event):
             before()

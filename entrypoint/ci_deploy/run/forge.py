@@ -1,6 +1,6 @@
 """The API of the platform that has the code: GitHub, GitLab, Forgejo or Gitea.
 
-Facts: docs.github.com/rest, docs.gitlab.com/api/rest, docs.gitea.com and forgejo.org (their
+Sources: docs.github.com/rest, docs.gitlab.com/api/rest, docs.gitea.com and forgejo.org (their
 GITHUB_API_URL ends with /api/v1; most paths are GitHub's, some lists have no pages).
 """
 
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from ci_deploy.net.http import Response
     from ci_deploy.run.context import Context
 
-PAGE, PAGES = 50, 100  # entries of a page, since answers are cut after 4 MiB; pages at most
+PAGE, PAGES = 50, 100  # entries per page (responses are cut off after 4 MiB); most pages read
 GITHUB, GITLAB, GITEA = "GitHub", "GitLab", "Forgejo or Gitea"
 
 
 class Forge:
-    """Its API, with a token. Redirects are not followed, since they would take the token along."""
+    """The platform's API, with a token. Redirects are not followed, since they would get the
+    token."""
 
     def __init__(self, ctx: Context, token: str) -> None:
         self._ctx = ctx
@@ -39,7 +40,8 @@ class Forge:
             }
 
     def send(self, method: str, path: str, **options: Any) -> Response:
-        """One request. Raises HttpError with the server's reason, Unreachable."""
+        """Send one request. Raises Busy, HttpError with the server's reason, Unreachable,
+        Cancelled."""
         from ci_deploy.net.http import Busy, HttpError
 
         try:
@@ -54,7 +56,8 @@ class Forge:
             raise HttpError(message, error.response) from None
 
     def entries(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
-        """Each entry of a list, from all of its pages."""
+        """Yield each entry of a list, from all of its pages. Raises HttpError, Unreachable,
+        Cancelled."""
         from ci_deploy.net.http import HttpError
 
         for page in range(1, PAGES + 1):
@@ -69,7 +72,8 @@ class Forge:
                 return
 
     def account(self) -> dict[str, Any]:
-        """Whose the token is; empty where a job's own token may not ask."""
+        """The user that the token belongs to; empty when the token may not ask (a job's own
+        token)."""
         from ci_deploy.net.http import HttpError
 
         try:
@@ -82,7 +86,7 @@ class Forge:
 
 
 def _reason(response: Response) -> str:
-    """What an API says of a refusal, in one short line."""
+    """The API's reason for a refusal, in one short line; empty for none."""
     try:
         said = response.json()
     except ValueError:

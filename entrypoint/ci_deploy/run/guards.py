@@ -1,4 +1,4 @@
-"""Guards that look at the job alone, before any setting of a layer is read."""
+"""Guards that look at the job alone, before any layer's settings are read."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ci_deploy.errors import Refused, SkipDeploy
 if TYPE_CHECKING:
     from ci_deploy.git.repository import Repository
 
-# What they tell is what they are for.
+# Commands whose purpose is their output.
 ANSWERS = {"backups", "doctor", "history", "logs", "restore", "run", "status", "unlock"}
 NOT_PRODUCTION = re.compile(r"stag|test|dev|review|preview|qa|demo|sandbox", re.I)
 
 
 def doubts(facts: CIContext) -> list[str]:
-    """What is probably a mistake, but no reason to refuse."""
+    """Warnings about what is probably a mistake, but no reason to refuse."""
     found = []
     if facts.tier == "production" and NOT_PRODUCTION.search(facts.environment):
         found = [f"the tier of `{facts.environment}` is production: set the input `tier` to fit."]
@@ -28,9 +28,9 @@ def doubts(facts: CIContext) -> list[str]:
 
 
 def check(command: str, facts: CIContext, allow: tuple[str, ...], *, review_app: str = "") -> None:
-    """Raise SkipDeploy or Refused when this job must not touch anything.
+    """Raise SkipDeploy or Refused when this job must not change anything.
 
-    `review_app` is the name that REVIEW_APP_NAME gives, empty for none.
+    `review_app` is the value of REVIEW_APP_NAME; empty when it is not set.
     """
     _check_origin(command, facts, allow)
     if facts.freeze and command in {"deploy", "promote"} and "freeze" not in allow:
@@ -47,8 +47,8 @@ def check(command: str, facts: CIContext, allow: tuple[str, ...], *, review_app:
 def check_code(
     facts: CIContext, repository: Repository, revision: str, allow: tuple[str, ...]
 ) -> None:
-    """Where anybody can start the job, only what the default branch has is known to be no
-    stranger's: neither another revision nor another checkout is. Raises Refused."""
+    """Raise Refused for code that may be a stranger's: in a job that anybody can start, a revision
+    or checkout that is not part of the default branch."""
     if not facts.anyones or "untrusted" in allow:
         return
     base = facts.revision
@@ -94,14 +94,14 @@ def _check_origin(command: str, facts: CIContext, allow: tuple[str, ...]) -> Non
         message = "this comes from a fork, which has no secrets to deploy with: nothing was done."
     elif facts.dependabot:
         message = "Dependabot's pull requests get no secrets to deploy with: nothing was done."
-    if message and command in ANSWERS:  # green would say that it was done
+    if message and command in ANSWERS:  # a green job would say that it was done
         raise Refused(message, hint="If this job has them: DEPLOY_ALLOW=fork.")
     if message:
         raise SkipDeploy(message)
 
 
 def _untrusted(facts: CIContext) -> tuple[str, str]:
-    """What is wrong, and what to do."""
+    """The reason to refuse, and what to do."""
     know = "if you know what you are doing, set DEPLOY_ALLOW=untrusted."
     if facts.fork:
         message = f"a `{facts.event}` job runs a stranger's code with this project's secrets."

@@ -1,4 +1,4 @@
-"""What people are told: one look for every notifier."""
+"""Notices: the same content for every notifier."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from ci_deploy.settings.parsers import NOTHING
 if TYPE_CHECKING:
     from ci_deploy.run.context import Context
 
-LINES = 10  # last lines of a failed program that go into a message
-LINE = 300  # characters of each
+LINES = 10  # last lines of a failed program that a notice shows
+LINE = 300  # characters of each line at most
 STARTED, GOOD, NEUTRAL, WARN, BAD = "started", "good", "neutral", "warn", "bad"
 COLOURS = {STARTED: "#2389d7", GOOD: "#2e9e4f", NEUTRAL: "#8a8f98", WARN: "#d18b00", BAD: "#cc3340"}
 
 
 class Notice(NamedTuple):
-    """One message. Texts from outside are already without mentions."""
+    """A message to people. Texts from outside are already without mentions."""
 
     mood: str
     title: str
     fields: tuple[tuple[str, str], ...] = ()
     lines: tuple[str, ...] = ()
-    url: str = ""  # of the job
+    url: str = ""  # the job's URL
     compare_url: str = ""
-    change: str = ""  # `aaaaaaa → bbbbbbb` in the field Revision, to be a link to compare_url
-    facts: Mapping[str, object] = NOTHING  # the same for programs
+    change: str = ""  # `aaaaaaa → bbbbbbb` in the field Revision, for a link to compare_url
+    facts: Mapping[str, object] = NOTHING  # the same as data, for programs
 
     def text(self) -> str:
-        """The message without any markup."""
+        """The message as plain text, without markup."""
         rows = [f"{name}: {value}" for name, value in self.fields]
         return "\n".join([self.title, *rows, *self.lines])
 
 
 def shorten(text: str, limit: int) -> str:
-    """At most `limit` characters, the cut marked."""
+    """Cut the text to `limit` characters, with an ellipsis."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
@@ -48,7 +48,7 @@ def counted(things: Sized, name: str) -> str:
 
 
 def last(lines: Sequence[str], limit: int) -> str:
-    """The last of the lines, which say what went wrong: at most `limit` characters."""
+    """The end of the lines, which says what went wrong: at most `limit` characters."""
     text = "\n".join(lines)
     if len(text) <= limit:
         return text
@@ -58,7 +58,7 @@ def last(lines: Sequence[str], limit: int) -> str:
 
 
 def defuse(text: str) -> str:
-    """A commit message must not call the whole channel: `@here`, `<!channel>`."""
+    """Break mentions, so that a commit message cannot notify a channel: `@here`, `<!channel>`."""
     return re.sub(r"([@!])(?=\w)", "\\1\u2060", text)
 
 
@@ -75,16 +75,16 @@ _WORDS = {
     Event.PROMOTE: (STARTED, "promoting to"),
 }
 DESTROYED = (Event.DESTROY_SUCCEEDED, Event.DESTROY_FAILED)
-TOLD = frozenset(_WORDS)  # events of which people are told
+TOLD = frozenset(_WORDS)  # events that send a notice
 
 
 def notice(ctx: Context, event: Event) -> Notice:
-    """The message for an event of this run."""
+    """The notice about an event of this run."""
     report, facts = ctx.report, ctx.facts
     mood, words = _WORDS[event]
     if mood is BAD and report.status in {"live-but-failed", "rolled-back", "cancelled"}:
         mood, words = WARN, f"{report.status.replace('-', ' ')}:"
-    # a review app's job may run on any commit when it is removed
+    # the job that removes a review app may run on any commit
     revision = "" if event in DESTROYED else ctx.revision
     title = f"{_where(ctx)}: {words} {revision[:7]}".rstrip()
     before, change = _change(ctx, revision)
@@ -111,7 +111,7 @@ def notice(ctx: Context, event: Event) -> Notice:
 
 
 def plan_notice(ctx: Context) -> Notice:
-    """What `plan` has found out; the lines are the changes that would be made."""
+    """The notice about the result of `plan`; its lines are the changes that would be made."""
     report, facts, changes = ctx.report, ctx.facts, ctx.change_log.changes
     bad = report.status not in {"succeeded", "skipped"}
     would = "cannot be made" if bad else f"would make {counted(changes, 'change')}"
@@ -139,7 +139,7 @@ def _where(ctx: Context) -> str:
 
 
 def _change(ctx: Context, revision: str) -> tuple[str, str]:
-    """The revision before, and `aaaaaaa → bbbbbbb`."""
+    """The revision that was live before, and `aaaaaaa → bbbbbbb`."""
     before = ctx.before.revision if ctx.before else ""
     return before, f"{before[:7] or 'nothing'} → {revision[:7]}" if revision else ""
 
@@ -149,7 +149,7 @@ def _with_subject(ctx: Context, change: str) -> str:
 
 
 def _facts(ctx: Context, event: Event, status: str) -> dict[str, object]:
-    """Facts of the run as they are now; the run goes on while they are sent."""
+    """The facts of the run at this moment: the run continues while the notice is sent."""
     report, facts = ctx.report, ctx.facts
     before = ctx.before.revision if ctx.before else ""
     return {

@@ -1,4 +1,4 @@
-"""How the wanted revision relates to the live one, and what that allows."""
+"""Compares the revision to deploy with the live one, and decides whether it may replace it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ci_deploy.run.context import Context
 
 
 class Order(Enum):
-    """Where the wanted revision stands, seen from the live one."""
+    """The relation of the revision to deploy to the live one."""
 
     AFTER = "contains it, or nothing is live"
     BEFORE = "is part of it"
@@ -19,7 +19,7 @@ class Order(Enum):
 
 
 def order(repository: Repository, new: str, live: str) -> Order:
-    """Compare two revisions by the history that is there."""
+    """Compare two revisions by the history in the repository."""
     if live in {"", new}:
         return Order.AFTER
     if not repository.has(live):
@@ -40,12 +40,10 @@ def guard(
     overwrites: bool,
     what: str = "which is live",
 ) -> None:
-    """Warn of going back; raise Refused for what must not replace `live`.
-
-    `what` says what `live` is. `force`: FORCE_PUSH, a diverged history may be replaced.
-    `overwrites`: the way of deploying replaces the history on the server, so not knowing is a
-    reason to refuse.
-    """
+    """Warn when `live` is replaced by an older revision; raise Refused when it must not be
+    replaced. `what` describes `live`. `force`: FORCE_PUSH, a diverged history may be replaced.
+    `overwrites`: the deploy method replaces the history on the server, so an unknown relation is
+    refused."""
     new, old = ctx.revision[:7], f"{live[:7]}, {what}"
     refuse_outdated = ctx.settings.refuse_outdated
     if found is Order.BEFORE:

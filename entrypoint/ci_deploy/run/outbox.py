@@ -1,4 +1,4 @@
-"""Notices on their way: sent in the background, never holding up a deploy."""
+"""Sends notices in the background, so that they never delay a deploy."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any
 
 from ci_deploy.run.events import Subscriber
 
-SLICE = 0.1  # seconds; a join() does not end when a signal comes
+SLICE = 0.1  # seconds; a signal does not end a join()
 
 
 class Outbox:
-    """Sends in the background: in parallel between notifiers, in order for each of them."""
+    """Sends notices in the background: in parallel for several notifiers, in order for each of
+    them."""
 
     def __init__(self) -> None:
         self._queues: dict[Any, queue.SimpleQueue[Callable[[], None] | None]] = {}
@@ -24,7 +25,7 @@ class Outbox:
         self._troubles: dict[threading.Thread, Exception] = {}
 
     def post(self, layer: Subscriber, send: Callable[[], None]) -> None:
-        """Send it as soon as what the layer has posted before is sent."""
+        """Send a notice after those that the same layer has posted before."""
         if layer not in self._queues:
             self._queues[layer] = queue.SimpleQueue()
             arguments = (layer, self._queues[layer])
@@ -33,16 +34,15 @@ class Outbox:
         self._queues[layer].put(send)
 
     def note(self, error: Exception) -> None:
-        """Called while sending: this is why it takes so long."""
+        """Note why sending takes so long; called by the thread that sends."""
         self._troubles[threading.current_thread()] = error
 
     def close(
         self, seconds: float, left: Callable[[], float] = lambda: math.inf
     ) -> list[tuple[Subscriber, Exception]]:
-        """Wait for what is posted, `seconds` at most for all together; the errors come back, one
-        for each layer however many of its messages it could not send.
+        """Wait for all notices, at most `seconds` together; returns the first error of each layer.
 
-        `left` is asked again and again: a cancel while we wait leaves less.
+        `left` returns the seconds that remain and is called repeatedly: a cancel leaves fewer.
         """
         started = time.monotonic()
         until = started + seconds

@@ -1,4 +1,4 @@
-"""Review apps: an app of its own for each branch, made by us, marked by us, removed by us."""
+"""Review apps: a separate app for each branch, which we create, mark and remove."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PORTS = {
 }  # fmt: skip
 ALIASES = {"postgresql": "postgres", "postgis": "postgres", "mysql2": "mysql"}
 HASH = 6  # characters that make a shortened or changed name unique
-MARK = "CI_DEPLOY_REVIEW_APP"  # the variable of an app that marks it as a review app of ours
+MARK = "CI_DEPLOY_REVIEW_APP"  # the app's variable that marks it as our review app
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://")
 WEB = re.compile(r"https?://")
 
@@ -61,7 +61,8 @@ class ReviewSettings:
 
 
 def is_about(command: str, facts: CIContext, *, named: bool) -> bool:
-    """Whether a job is about a review app; a rollback is where its job is, and names it."""
+    """Whether a job is about a review app. A `rollback` is when REVIEW_APP_NAME is set (`named`) in
+    a job of a merge or pull request."""
     if command == "rollback":
         return named and facts.of_a_change
     return command in {"review", "destroy"}
@@ -71,21 +72,19 @@ class ReviewApp(NamedTuple):
     """The review app of a branch."""
 
     name: str
-    base: str  # the app that it is made for
+    base: str  # the app of which it is a review app
     branch: str
     settings: ReviewSettings
 
     @property
     def host(self) -> str:
-        """Its own host name under REVIEW_DOMAIN; empty without one."""
+        """The host name of the review app under REVIEW_DOMAIN; empty without that."""
         label = self.name.partition(".")[0]
         return f"{label}.{self.settings.domain}" if self.settings.domain else ""
 
     def check_branch(self, command: str, facts: CIContext, repository: Repository) -> None:
-        """Whoever runs the job of a change again after its end does not get its review app back.
-
-        Raises SkipDeploy where the branch is known to be gone.
-        """
+        """Raise SkipDeploy when the branch is known to be deleted: a job of a closed change that is
+        run again must not recreate the review app."""
         known = self.branch and not facts.fork and facts.event != "local"
         named = self.settings.name or command != "review"
         if known and not named and repository.is_gone(self.branch):
@@ -93,7 +92,7 @@ class ReviewApp(NamedTuple):
             raise SkipDeploy(message)
 
     def url(self, facts: CIContext) -> str:
-        """REVIEW_URL for this app; empty when it is not set."""
+        """REVIEW_URL with its placeholders replaced; empty when it is not set."""
         known = {"app": self.name, "branch": slug(self.branch), "number": facts.change}
         return re.sub(r"\{(app|branch|number)\}", lambda m: known[m[1]], self.settings.url)
 
@@ -111,12 +110,10 @@ def review_app(base: str, settings: ReviewSettings, facts: CIContext, *, limit: 
 
 
 def app_name(base: str, branch: str, limit: int) -> str:
-    """A name that is valid and unique at any branch name, the same for every pipeline of it.
-
-    `hello` and `feature/x` → `hello-feature-x-3f2a1b`. The hash is there whenever the branch had to
-    be changed or cut, since `feature-x` is another branch, or when its own end looks like one. In a
-    domain it joins the first label, and `limit` (characters) is that label's.
-    """
+    """A name that is valid and unique for any branch name, and the same for every pipeline of the
+    branch. `hello` and `feature/x` → `hello-feature-x-3f2a1b`. The hash is added when the branch
+    had to be changed or cut, since `feature-x` is another branch, or when the branch ends like a
+    hash. In a domain the branch joins the first label, and `limit` (characters) is that label's."""
     label, dot, domain = base.partition(".")
     short = slug(branch)
     name = f"{label}-{short}"
@@ -128,17 +125,17 @@ def app_name(base: str, branch: str, limit: int) -> str:
 
 
 def slug(text: str) -> str:
-    """Lower case, digits and single dashes; never empty."""
+    """The text as lower-case letters, digits and single dashes; never empty."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "branch"
 
 
 def mark(review: ReviewApp | None) -> dict[str, str]:
-    """The variable that makes an app a review app of ours."""
+    """The variable that marks an app as our review app; empty for no review app."""
     return {MARK: json.dumps({"base": review.base, "branch": review.branch})} if review else {}
 
 
 def marked(config: Mapping[str, str], base: str) -> bool:
-    """Whether the app with these variables was made by us as a review app of `base`."""
+    """Whether the app with these variables is a review app of `base` that we created."""
     try:
         found = from_json(config.get(MARK, "{}"))
     except ValueError:
@@ -152,13 +149,13 @@ def addresses(config: Mapping[str, str], web: re.Pattern[str] = WEB) -> dict[str
 
 
 def same_place(one: str, other: str) -> bool:
-    """Whether two addresses lead to the same database: whoever logs in, with whatever driver and
+    """Whether two addresses lead to the same database, whatever their users, drivers and
     parameters."""
     return one == other or _place(one) == _place(other)
 
 
 def _place(address: str) -> tuple[str, str, str]:
-    """Host, port and path in lower case; the text itself where it has no host."""
+    """Host, port and path in lower case; the text itself when it has no host."""
     try:
         parts = urlsplit(address.strip())
         scheme = parts.scheme.partition("+")[0]
@@ -172,7 +169,7 @@ def _place(address: str) -> tuple[str, str, str]:
 def guard_addresses(
     review: ReviewApp, base: Mapping[str, str], wanted: Mapping[str, str], hint: str
 ) -> None:
-    """Raises Refused when a variable of the review app is the address of one of the base app's
+    """Raise Refused when a variable of the review app is the address of one of the base app's
     services: its migrations would run on production's data."""
     for key, value in wanted.items():
         theirs = next((name for name, each in base.items() if same_place(value, each)), "")

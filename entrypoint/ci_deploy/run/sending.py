@@ -1,4 +1,4 @@
-"""Sending a notice over HTTP, again where that may help."""
+"""Sends notices over HTTP, with retries where they may help."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def deliver(
     refusal: Callable[[Response], str] = lambda _response: "",
     **options: Any,
 ) -> Response:
-    """POST to a webhook: three tries of 10 s, again only where that may help.
+    """POST to a webhook: up to three attempts of 10 s each.
 
-    `refusal` finds a no in an answer whose status says yes. Raises DeployError without the URL's
-    path, which is the webhook's password.
+    `refusal` finds an error in a response whose status is 2xx. Raises HttpError or Unreachable,
+    whose texts do not show the URL's path, which is the webhook's password.
     """
     return persist(ctx, lambda: exchange(ctx, service, "POST", url, refusal=refusal, **options))
 
 
 def persist(ctx: Context, send: Callable[[], T]) -> T:
-    """Send a notice: three tries where that may help. Raises DeployError."""
+    """Send a notice; up to three attempts after Unreachable or Busy. Raises what `send` raises."""
     from ci_deploy.errors import Unreachable
     from ci_deploy.net.http import Busy
     from ci_deploy.net.retry import retry
@@ -55,8 +55,8 @@ def exchange(
     refusal: Callable[[Response], str] = lambda _response: "",
     **options: Any,
 ) -> Response:
-    """One request of 10 s to a service that is told something, sent once. Raises Busy and
-    Unreachable, which may pass, and HttpError for a refusal."""
+    """Send one request (10 s, no retry) to a service that is informed of the run. Raises Busy and
+    Unreachable, which may be temporary, HttpError for a refusal, Cancelled."""
     from ci_deploy.net.http import Busy, HttpError
 
     response = ctx.http.tell(method, url, **options)
@@ -70,6 +70,6 @@ def exchange(
 
 
 def _answer(response: Response) -> str:
-    """The first line of a server's answer, short."""
+    """The status and the first line of a response, shortened."""
     first = next(iter(response.text.strip().splitlines()), "")
     return f"{response.status} {first[:120]}".strip()

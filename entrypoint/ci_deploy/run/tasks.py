@@ -1,6 +1,6 @@
-"""What a run that was interrupted owes: tasks, kept on the provider's side for the next run.
+"""Tasks that an interrupted run leaves to the next one; the provider keeps them.
 
-They are kept as keys, and every decision is made on these; only here they become words.
+They are kept as keys, and every decision is made by these; only here they become words.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 from ci_deploy.settings.lines import from_json
 
-VERSION = 1  # of what is kept
+VERSION = 1  # of the format
 
 
 class Key(StrEnum):
-    """The tasks of our own layers; a layer of another package has keys of its own."""
+    """The tasks of our own layers; a layer of another package has its own keys."""
 
     MIGRATE = "migrate"
     PREPARE = "prepare-database"
@@ -29,8 +29,8 @@ class Key(StrEnum):
     SETUP = "set-up-review-app"
     HELD_BACK = "held-back"
     TOOK_OVER = "took-over"
-    RESTORE = "finish-restore"  # has a note of its own: it is kept without a deploy
-    UNREADABLE = "unreadable"  # whoever has written it
+    RESTORE = "finish-restore"  # kept separately, since there may be no deploy
+    UNREADABLE = "unreadable"  # a task that cannot be parsed
 
 
 WORDS = {
@@ -64,20 +64,20 @@ _TOOK_OVER = re.compile(rf"{_SHA} took over in (\S+), recorded is {_SHA}")
 
 
 class Task(NamedTuple):
-    """One task; equal ones are the same task."""
+    """One task; equal tasks are the same task."""
 
     key: str  # a `Key`, or one of another package
-    text: str = ""  # in words, where the key is none of ours
-    revision: str = ""  # that runs, with `containers` as proof
+    text: str = ""  # in words, if the key is not one of ours
+    revision: str = ""  # the one that runs, with `containers` as proof
     containers: tuple[str, ...] = ()  # ids, sorted
     recorded: str = ""  # the revision that the server records meanwhile
-    dump: str = ""  # that is brought back into the database `service`
+    dump: str = ""  # the dump that is being restored into the database `service`
     service: str = ""
-    stopped: tuple[str, ...] = ()  # `NAME=COUNT` of what has to start again
+    stopped: tuple[str, ...] = ()  # `NAME=COUNT` of what has to be started again
 
     @property
     def words(self) -> str:
-        """What is to be done, for people; a task of a newer version has no words here."""
+        """What is to be done, for people; for a task of a newer version only its key."""
         facts = self._asdict()
         for name in ("revision", "recorded"):
             facts[name] = facts[name][:7] or "nothing"
@@ -86,19 +86,19 @@ class Task(NamedTuple):
 
 
 def in_words(tasks: Iterable[Task]) -> str:
-    """All of them in one line."""
+    """All tasks in one line."""
     return "; ".join(task.words for task in tasks)
 
 
 def dumped(tasks: Iterable[Task]) -> str:
-    """One line of JSON; empty for no task."""
+    """The tasks as one line of JSON; empty for none."""
     found = [{name: value for name, value in task._asdict().items() if value} for task in tasks]
     return json.dumps({"version": VERSION, "tasks": found}) if found else ""
 
 
 def loaded(text: str) -> tuple[Task, ...]:
-    """What `dumped` has made, or an earlier version. What cannot be read is a task too: somebody
-    has to look at it."""
+    """Parse what `dumped` has made, or an earlier version. What cannot be parsed becomes a task
+    too, so that somebody looks at it."""
     if not text.startswith("{"):
         return tuple(map(of_sentence, filter(None, text.split("; "))))
     try:
@@ -121,7 +121,7 @@ def _task(found: dict[str, Any]) -> Task:
 
 
 def of_sentence(sentence: str) -> Task:
-    """A task as earlier versions kept it."""
+    """Parse a task in the form of earlier versions, a sentence."""
     if key := _SENTENCES.get(sentence):
         return Task(key)
     if found := _BUILT_OVER.fullmatch(sentence):

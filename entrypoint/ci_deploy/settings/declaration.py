@@ -28,8 +28,8 @@ REQUIRED: Any = object()  # the default of a setting that has none
 SECRET_WORDS = (
     "TOKEN", "PASSWORD", "PASS", "SECRET", "PRIVATE_KEY", "API_KEY", "WEBHOOK_URL", "SMTP_URL",
 )  # fmt: skip
-# In the app's own config we do not choose the names, so the net is wider. But PASSENGER_APP_ENV and
-# KEYCLOAK_REALM hold no secret, and what ends so is something about one: CACHE_KEY_PREFIX.
+# In the app's own config we do not choose the names, so the pattern is wider. But PASSENGER_APP_ENV
+# and KEYCLOAK_REALM hold no secret, nor do names that end like CACHE_KEY_PREFIX.
 SECRET_CONFIG_KEY = re.compile(
     r"^(?!.*_(PREFIX|SUFFIX|NAME|NAMESPACE|TTL|TIMEOUT|LENGTH|SIZE|ALGORITHM|FORMAT|TYPE|ISSUER"
     r"|AUDIENCE|ENABLED|FILE)$)"
@@ -37,7 +37,7 @@ SECRET_CONFIG_KEY = re.compile(
     r"|(DATABASE|REDIS|MONGO|SMTP|AMQP)\w*_URL)",
     re.I,
 )
-# `A: $A` on GitLab and CircleCI, an expression outside of a workflow: the words, not the value.
+# `A: $A` on GitLab and CircleCI, an expression outside of a workflow: passed on unexpanded.
 REFERENCE = re.compile(r"\$\{?[A-Z][A-Z0-9_]+\}?|\$\{\{.*\}\}|<<.*>>|\$\[\[.*\]\]", re.S)
 NOT_REPLACED = (
     "the value is a reference that nothing has replaced, like `$NAME`: that variable is not set in "
@@ -49,7 +49,7 @@ S = TypeVar("S")
 
 
 class Setting(NamedTuple):
-    """The declaration of one setting (everything that is known about it, values excepted)."""
+    """The declaration of one setting: everything about it except its value."""
 
     name: str
     help: str
@@ -70,7 +70,7 @@ class Setting(NamedTuple):
 
     @property
     def required(self) -> bool:
-        """Whether a layer that is active cannot do without it."""
+        """Whether an active layer needs it to be set."""
         return self.default is REQUIRED
 
     @property
@@ -81,7 +81,7 @@ class Setting(NamedTuple):
 
     @property
     def default_text(self) -> str:
-        """The default as one would write it."""
+        """The default as a user would write it; empty for none."""
         if self.required or self.default in ("", None, (), {}):
             return ""
         if isinstance(self.default, bool):
@@ -90,13 +90,13 @@ class Setting(NamedTuple):
 
     @property
     def description(self) -> str:
-        """One line for the platforms' own pages."""
+        """The help in one line for GitHub's and GitLab's own pages."""
         default = self.default_help or self.default_text
         text = self.help.replace("`", "'")
         return f"{text} (default: {default})" if default else text
 
     def convert(self, text: str) -> Any:
-        """Turn text into the value; raises ValueError whose text never shows a secret."""
+        """Convert text to the value. Raises ValueError, whose text never shows a secret."""
         if not self.literal and REFERENCE.fullmatch(text.strip()):
             raise ValueError(NOT_REPLACED)
         value = lines.plain(text).strip("\n") if self.text else text.strip()
@@ -145,11 +145,12 @@ def setting(
     text: bool = False,
     parse: Callable[[str], Any] | None = None,
 ) -> Any:
-    """Declare a setting as a field of a `@settings` class. Without default it is required.
+    """Declare a setting as a field of a `@settings` class; without `default` it is required.
 
-    `text` settings may have several lines, so that their plain name may also hold a path.
-    `literal` settings hold commands: GitLab must not expand `$` in them. `default_help` describes
-    a default that is computed. `parse` turns the text into the value and raises ValueError.
+    `text` settings may have several lines. The variable of a `text` or `secret` setting may also
+    hold the path of a file with the value. `literal` settings hold commands: GitLab must not expand
+    `$` in them. `default_help` describes a computed default. `parse` converts the text and raises
+    ValueError.
     """
     declared = Setting(
         name=name,
@@ -172,9 +173,9 @@ def setting(
 
 @dataclass_transform(field_specifiers=(setting,), kw_only_default=True, frozen_default=True)
 def settings(cls: type[S]) -> type[S]:
-    """Make a class of settings: an immutable dataclass whose fields are made by `setting()`.
+    """Make a class whose fields are made by `setting()` an immutable dataclass.
 
-    Without a repr, since it would show secrets.
+    It has no repr, since that would show secrets.
     """
     return dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)
 
@@ -204,5 +205,5 @@ def _declared(cls: Any) -> tuple[Setting, ...]:
 
 
 def environ() -> Mapping[str, str]:
-    """A copy of the process's environ, made here so that nothing else reads it."""
+    """A copy of the process's environ; nothing else reads that."""
     return dict(os.environ)

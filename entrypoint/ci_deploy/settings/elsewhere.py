@@ -1,7 +1,7 @@
-"""What other tools' pipelines call the things that this image reads: for those who come from one.
+"""The names that other tools' pipelines use for our settings, to help users who migrate.
 
 Collected from public pipelines (dokku/github-action, heroku-deploy, appleboy/ssh-action and so on).
-Names that anything else may have, like HOST or USERNAME, are not among them.
+Names that could be anything, like HOST or USERNAME, are left out.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Settings of several lines, in every spelling in which people put them into CI.
+"""Settings of several lines, in all the forms in which people put them into CI:
 
-Text, base64 of it (also wrapped, url-safe or without padding), CRLF, a byte order mark, and a
+text, base64 of it (also wrapped, url-safe or without padding), CRLF, a byte order mark, and a
 literal `\\n` for each line end. No error shows any of the text.
 """
 
@@ -13,8 +13,8 @@ import re
 from math import isfinite
 from typing import Any
 
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # what every shell, Dokku and Heroku take
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # and what Compose takes
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # names that every shell, Dokku and Heroku accept
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # names that Compose accepts
 LITERAL = re.compile(r"(?:\\r)?\\n")
 # Where a literal \n is a part of a value: within quotes, and in a key that has no quotes.
 _WHOLE = re.compile(
@@ -26,7 +26,7 @@ _PADDED = re.compile(r"[A-Za-z0-9+/_-]+={1,2}")
 
 
 def text_of(data: bytes, errors: str = "replace") -> str:
-    """What a file holds: UTF-8 with or without its mark, or PowerShell's UTF-16.
+    """Decode a file: UTF-8 with or without a byte order mark, or PowerShell's UTF-16.
 
     Raises UnicodeDecodeError when `errors` is `strict`.
     """
@@ -36,8 +36,8 @@ def text_of(data: bytes, errors: str = "replace") -> str:
 
 
 def plain(text: str) -> str:
-    """The text itself: base64 decoded, no byte order mark, line ends as Unix has them."""
-    for _ in range(3):  # base64 of base64 happens where two programs each mean well
+    """The text itself: base64 decoded, no byte order mark, Unix line ends."""
+    for _ in range(3):  # base64 of base64 happens when two programs both encode
         text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
         decoded = _decoded(text)
         if decoded is None:
@@ -47,8 +47,8 @@ def plain(text: str) -> str:
 
 
 def from_json(text: str | bytes) -> Any:
-    """Parse JSON. Raises ValueError, also for what is nested deeper than Python can follow, and for
-    numbers that are none (NaN, 1e999): int() would raise other errors."""
+    """Parse JSON. Raises ValueError, also for JSON nested deeper than Python can parse, and for
+    numbers that are not finite (NaN, 1e999), with which int() would raise other errors."""
     import json
 
     try:
@@ -67,15 +67,15 @@ def _finite(text: str) -> float:
 
 
 def split(text: str) -> str:
-    """The same, and where there is no line end, each literal `\\n` is one."""
+    """Like `plain`; in a text without line ends, each literal `\\n` also becomes one."""
     text = plain(text)
     return text if "\n" in text.strip() else LITERAL.sub("\n", text)
 
 
 def dotenv_text(text: str) -> str:
-    """The same for `NAME=value`: a literal `\\n` inside of a value stays what it is.
+    """Like `split` for `NAME=value` lines, but a literal `\\n` within a value stays as it is.
 
-    Raises ValueError where one cannot tell which of the two is meant.
+    Raises ValueError when it is unclear which of the two is meant.
     """
     text = plain(text)
     if "\n" in text.strip():
@@ -101,7 +101,7 @@ def dotenv_text(text: str) -> str:
 
 
 def dotenv(text: str) -> dict[str, str]:
-    """Parse dotenv lines without expanding `${…}`: it may be part of a password.
+    """Parse dotenv lines without expanding `${…}`, which may be part of a password.
 
     Raises ValueError.
     """
@@ -125,7 +125,8 @@ def dotenv(text: str) -> dict[str, str]:
 
 
 def config(text: str) -> dict[str, str]:
-    """Dotenv lines that become variables of an app. Raises ValueError for impossible names."""
+    """Parse dotenv lines with the variables of an app. Raises ValueError, also for impossible
+    names."""
     found = dotenv(text)
     for number, name in enumerate(found, 1):
         if not _NAME.fullmatch(name):
@@ -138,7 +139,7 @@ def config(text: str) -> dict[str, str]:
 
 
 def _decoded(text: str) -> str | None:
-    """The text that this is base64 of, if it is."""
+    """The text of which this is the base64; None when it does not look like base64 of text."""
     packed = "".join(text.split())
     bare = packed.rstrip("=")
     if len(bare) < 4 or not _BASE64.fullmatch(bare) or len(packed) - len(bare) > 2:

@@ -1,4 +1,4 @@
-"""From text to values: the forms in which settings are written."""
+"""Parsers: from the text of a setting to its value."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from ci_deploy import files
 from ci_deploy.settings import lines
 
-FILE_LIMIT = 16 * 1024 * 1024  # bytes; a bundle of certificates has a quarter of one million
-NOTHING: Mapping[str, Any] = MappingProxyType({})  # a default that nobody can write to
+FILE_LIMIT = 16 * 1024 * 1024  # bytes; a bundle of certificates has about 250,000
+NOTHING: Mapping[str, Any] = MappingProxyType({})  # a default that cannot be modified
 
 NO_BRANCH = re.compile(r"\.\.|@\{|[\x00-\x20\x7f~^:?*\[\\]|\.$")
 JSON_COMMENT = re.compile(r'(?P<string>"(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
@@ -31,7 +31,7 @@ def boolean(text: str) -> bool:
 
 
 def number(text: str) -> int:
-    """A whole number, not negative."""
+    """Parse a whole number that is not negative. Raises ValueError."""
     if not (text.isascii() and text.isdecimal()):
         unit = ": leave out the unit" if re.fullmatch(r"\d+ *[A-Za-z]+", text) else ""
         message = f"`{text}` is not a whole number{unit}."
@@ -40,18 +40,18 @@ def number(text: str) -> int:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Every list takes blanks, commas or newlines."""
+    """Split a list at blanks, commas or newlines."""
     return tuple(word for word in re.split(r"[\s,]+", text) if word)
 
 
 def folder(text: str) -> str:
-    """A directory in the repository, without `.`, `./` and doubled or last slashes; empty is the
-    top."""
+    """Normalise a directory in the repository: without `.`, `./` and doubled or trailing slashes;
+    empty for the repository root."""
     return "/".join(part for part in text.split("/") if part not in {"", "."})
 
 
 def branch(text: str) -> str:
-    """The name of a branch, by git's own rules (git-check-ref-format(1)). Raises ValueError."""
+    """Check a branch's name by git's own rules (git-check-ref-format(1)). Raises ValueError."""
     if text.startswith("refs/"):
         message = f"`{text}` is a ref; a branch is meant, like `{text.rsplit('/', 1)[-1]}`."
         raise ValueError(message)
@@ -64,13 +64,15 @@ def branch(text: str) -> str:
 
 
 def jsonc(text: str) -> Any:
-    """Parse JSON with comments and trailing commas, as Dokku reads app.json since 0.37."""
+    """Parse JSON with comments and trailing commas, as Dokku reads app.json since 0.37. Raises
+    ValueError."""
     text = JSON_COMMENT.sub(lambda found: found["string"] or " ", text.removeprefix("\ufeff"))
     return lines.from_json(JSON_COMMA.sub(lambda found: found["string"] or "", text))
 
 
 def http_url(text: str) -> str:
-    """Check an http(s) URL."""
+    """Check an http(s) URL. Raises ValueError for any other, and for one with a user or
+    password."""
     with contextlib.suppress(ValueError):  # no port, half of an IPv6 address
         _ = urlsplit(text).port
         if re.fullmatch(r"https?://[^\s/?#@]+([/?#]\S*)?", text, re.I):
@@ -82,7 +84,7 @@ def http_url(text: str) -> str:
 
 
 def existing_file(text: str) -> str:
-    """The path of a file that is there and can be read. Raises ValueError."""
+    """Check that a file exists and can be read; returns its path. Raises ValueError."""
     try:
         files.read(text, FILE_LIMIT)
     except FileNotFoundError:
@@ -95,12 +97,12 @@ def existing_file(text: str) -> str:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """`Did you mean …?` for a near miss, else nothing."""
+    """`Did you mean …?` for a near miss, else empty."""
     return "".join(f"Did you mean `{each}`?" for each in nearest(word, known))
 
 
 def nearest(word: str, known: Iterable[str]) -> list[str]:
-    """The word that was meant, if one of them is near enough."""
+    """The known word that was probably meant, as a list of one; empty for none."""
     import difflib
 
     return difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)

@@ -1,4 +1,4 @@
-"""Where values come from: inputs, variables, files; asked in the order of the contract."""
+"""The sources of settings: inputs, variables and files, in their order of precedence."""
 
 from __future__ import annotations
 
@@ -17,23 +17,25 @@ S = TypeVar("S")
 
 
 class Found(NamedTuple):
-    """A value that somebody gave, and where."""
+    """The text of a setting, and where it was found."""
 
     text: str
     origin: str
 
     @property
     def by_input(self) -> bool:
-        """Whether it is an input: given for this very job, not kept on a group of projects."""
+        """Whether it was given as an input: for this job, not for a group of projects."""
         return self.origin.startswith("input `")
 
 
 class Source:
-    """The environ (and the file named by ENV_FILE), asked in the order of the contract."""
+    """Looks settings up. The first that is not empty wins: the input, the variable, the file named
+    by NAME_FILE, the dotenv file named by ENV_FILE. Unreadable files are collected in
+    `problems`."""
 
     def __init__(self, environ: Mapping[str, str], *, inputs: bool = False) -> None:
         self.environ = environ
-        self.inputs = inputs  # the platform passes settings as inputs (GitHub)
+        self.inputs = inputs  # whether the platform passes settings as inputs (GitHub)
         self.problems: list[Problem] = []
         self._file: dict[str, str] = {}
         self._found: dict[tuple[object, ...], Found | None] = {}
@@ -41,13 +43,13 @@ class Source:
             self._file = self._read_env_file(path)
 
     def spell(self, declaration: Setting) -> str:
-        """A setting in the platform's own spelling."""
+        """The setting's name as the user writes it: the input where the platform has inputs."""
         return spelled(declaration.name, inputs=self.inputs)
 
     def find(self, declaration: Setting) -> Found | None:
-        """The text of a setting. Empty means unset."""
+        """Look a setting up; None when it is unset or empty."""
         names = (declaration.name, *declaration.aliases)
-        key = (*names, declaration.text or declaration.secret)  # what the answer depends on
+        key = (*names, declaration.text or declaration.secret)  # all that the result depends on
         if key not in self._found:
             places = (self._find_given, self._find_in_file, self._find_in_env_file)
             candidates = (find(name, declaration) for find in places for name in names)
@@ -55,19 +57,20 @@ class Source:
         return self._found[key]
 
     def peek(self, declaration: Setting) -> Found | None:
-        """The same, but that a file cannot be read is not yet a problem: is it used at all?"""
+        """Like `find`, but an unreadable file is not recorded as a problem yet: for settings that
+        may not be used at all."""
         noted = list(self.problems), dict(self._found)
         found = self.find(declaration)
         self.problems, self._found = noted
         return found
 
     def text(self, name: str) -> str:
-        """The text of a setting by its name, for choosing layers; empty when it is not set."""
+        """The text of the setting `name`, for choosing layers; empty when it is not set."""
         found = self.find(Setting(name=name, help="")) if name else None
         return found.text.strip() if found else ""
 
     def unknown_inputs(self, known: Iterable[Setting]) -> Iterable[Problem]:
-        """Inputs that no setting declares; GitHub passes them on with a mere warning."""
+        """Problems for inputs that no setting declares; GitHub only warns about them."""
         names = {input_name(name) for each in known for name in (each.name, *each.aliases)}
         for key, value in self.environ.items():
             name = input_name(key.removeprefix("INPUT_")).replace(" ", "-")
@@ -79,26 +82,28 @@ class Source:
                     )
 
     def looks_like(self, name: str, *, but: Iterable[str] = (), cutoff: float = 0.8) -> str:
-        """A variable whose name is nearly `name`: perhaps it is misspelt."""
+        """A variable whose name is almost `name`, perhaps a typo; empty for none."""
         import difflib
 
         given = {key for key, value in self.environ.items() if value.strip()} - set(but)
         return next(iter(difflib.get_close_matches(name, given, n=1, cutoff=cutoff)), "")
 
     def elsewhere(self, name: str) -> str:
-        """That a variable is set which another tool's pipeline reads where this image reads `name`,
-        as a sentence; empty for none."""
+        """A sentence when a variable is set that other tools' pipelines use where this image reads
+        `name`; else empty."""
         given = (each for each in OTHERS.get(name, ()) if self.environ.get(each, "").strip())
         return next((f"{other} is set, but this image reads {name}." for other in given), "")
 
     def meant(self, name: str) -> str:
-        """Which variable may hold what `name` does not, as a sentence; empty for none."""
+        """A sentence that names the variable which may have been meant as `name`; empty for
+        none."""
         if near := self.looks_like(name):
             return f"There is a variable {near}: is it misspelt?"
         return self.elsewhere(name)
 
     def advised(self, problem: Problem) -> Problem:
-        """A problem of a setting that nobody gave, with the variable that may hold its value."""
+        """The problem with a hint at the variable that may hold its value, if the setting is not
+        set."""
         name = problem.setting.removeprefix("input `").rstrip("`").upper().replace("-", "_")
         words = self.elsewhere(name)
         if problem.origin or self.text(name) or words in problem.remedy:
@@ -106,7 +111,8 @@ class Source:
         return problem._replace(remedy=f"{problem.remedy} {words}".strip())
 
     def misspelt(self, known: Iterable[Setting]) -> Iterable[tuple[str, str]]:
-        """Variables that look like a misspelt setting which is not set: (variable, setting)."""
+        """Pairs (variable, setting): variables that look like a typo of a setting that is not
+        set."""
         declarations = {name: each for each in known for name in (each.name, *each.aliases)}
         others = {*declarations, *(f"{name}_FILE" for name in declarations)}
         for name, declaration in declarations.items():
@@ -143,13 +149,13 @@ class Source:
         return f"variable {key}" if key == name else spelled(name, inputs=True)
 
     def _maybe_file(self, value: str, origin: str, declaration: Setting) -> Found | None:
-        """GitLab's File variables hold a path where the text is expected."""
+        """A value that is the path of a file stands for its content (GitLab's File variables)."""
         may_be = declaration.text or declaration.secret
         if may_be and "/" in value and "\n" not in value and len(value) < 4096:
             try:
                 if Path(value).is_file():
                     return self._read(value, origin, declaration)
-            except OSError:  # too long a name, say: it is text then
+            except OSError:  # e.g. a name that is too long: it is text then
                 pass
         return Found(value, origin)
 
@@ -174,10 +180,10 @@ class Source:
 
 
 def load(cls: type[S], source: Source, hide: Callable[[str], None], **given: object) -> S | None:
-    """Make a settings object; every problem goes to `source.problems`, and then there is None.
+    """Make a settings object; on problems, add them to `source.problems` and return None.
 
-    `hide` is told of every secret before anything about it can be printed. `given` are fields that
-    the caller already knows.
+    `hide` is called with every secret before anything about it can be printed. `given` are fields
+    that the caller already knows.
     """
     before = len(source.problems)
     fields: dict[str, object] = {}
@@ -200,7 +206,7 @@ def load(cls: type[S], source: Source, hide: Callable[[str], None], **given: obj
         if declaration.type == dict[str, str]:
             _hide_config(value, hide)
         if declaration.secret and hasattr(value, "text"):
-            hide(value.text)  # a key that was given in another form
+            hide(value.text)  # a key that was given in another form than its text
         fields[declaration.field] = value
     return None if len(source.problems) > before else cls(**fields, **given)
 

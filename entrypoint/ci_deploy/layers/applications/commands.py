@@ -1,4 +1,4 @@
-"""Commands of one's own around a deploy, in the app's environment: for any framework."""
+"""The user's own commands around a deploy, in the app's environment: for any framework."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Lines = tuple[tuple[str, ...], ...]
 
 
 def commands(text: str) -> Lines:
-    """One command per line, split into words as a shell does. Raises ValueError."""
+    """Parse one command per line into words, as a shell does. Raises ValueError."""
     found = []
     for line in filter(None, map(str.strip, text.splitlines())):
         try:
@@ -44,7 +44,7 @@ def commands(text: str) -> Lines:
 
 @settings
 class CommandsSettings:
-    """Commands of your own, in the app's environment."""
+    """Your own commands, in the app's environment."""
 
     before: Lines = setting(
         "PRE_DEPLOY_COMMAND",
@@ -79,7 +79,7 @@ class Commands(Application[CommandsSettings]):
     @on(Event.PRE_DEPLOY, Before.COMMAND)
     @on(Event.PROMOTE, Before.COMMAND)
     def before(self) -> None:
-        """In the old release; there is none at the first deploy."""
+        """Run PRE_DEPLOY_COMMAND in the live release; skipped at the first deploy."""
         if self.settings.after:
             self._unfinished.begin(TO_BE_RUN)
         if self.settings.before and not (self.ctx.before and self.ctx.before.revision):
@@ -90,21 +90,21 @@ class Commands(Application[CommandsSettings]):
     @on(Event.POST_DEPLOY, After.COMMAND)
     @on(Event.PROMOTE, Promoted.COMMAND)
     def after(self) -> None:
-        """In the new release, after its migrations."""
+        """Run POST_DEPLOY_COMMAND in the new release, after its migrations."""
         if self.settings.after:
             self._run("POST_DEPLOY_COMMAND", self.settings.after)
             self._unfinished.done(TO_BE_RUN)
 
     @on(Event.DEPLOY_SKIPPED, Outcome.COMMAND)
     def finish(self) -> None:
-        """The revision is live, but a run that was killed or failed did not come so far."""
+        """Run POST_DEPLOY_COMMAND if an earlier run of this revision did not get that far."""
         if self._unfinished.left(TO_BE_RUN):
             self.after()
             self._unfinished.done(TO_BE_RUN)
 
     @on(Event.DEPLOY_FAILED, Outcome.FORGET_COMMAND)
     def forget(self) -> None:
-        """The deploy failed: forget the command that was to follow it."""
+        """Forget the POST_DEPLOY_COMMAND that was to follow the failed deploy."""
         self._unfinished.drop()
 
     def _run(self, name: str, lines: Sequence[Sequence[str]]) -> None:

@@ -1,4 +1,4 @@
-"""Django: migrations when asked, and its own checks of a deployment."""
+"""Django: migrations, if the user wants them, and its own checks for deployments."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ADVICE = {
 
 
 def command(text: str) -> tuple[str, ...]:
-    """The words of a command. Raises ValueError."""
+    """Split a command into words. Raises ValueError."""
     return tuple(shlex.split(text))
 
 
@@ -60,7 +60,7 @@ class Django(Framework[DjangoSettings]):
 
     @classmethod
     def detected(cls, root: Path) -> bool:
-        """The manage.py that Django writes."""
+        """Whether there is the manage.py that Django generates."""
         path = root / "manage.py"
         return path.is_file() and "django" in path.read_text(errors="replace").lower()
 
@@ -84,7 +84,7 @@ class Django(Framework[DjangoSettings]):
         return next((words for sign, words in ADVICE.items() if sign in text), "")
 
     def label(self, path: str) -> str:
-        """`shop.0002_price`."""
+        """The app and the migration: `shop.0002_price`."""
         file = PurePosixPath(path)
         return f"{file.parent.parent.name}.{file.stem}"
 
@@ -96,7 +96,7 @@ class Django(Framework[DjangoSettings]):
 
     @on(Event.CONFIGURE, Configure.CHECKS)
     def check_before_traffic(self) -> None:
-        """Beside the migrations, when they run before the traffic."""
+        """Run `check --deploy` before the traffic too, if migrations run then."""
         if self.settings.check and self._early:
             words = self._manage("check", "--deploy")
             step = Step(words, f"check the deployment of {self.ctx.app}", self._judge_check)
@@ -104,7 +104,7 @@ class Django(Framework[DjangoSettings]):
 
     @on(Event.POST_DEPLOY, After.CHECK)
     def check_after(self) -> None:
-        """`check --deploy` in the new release, where it did not run before the traffic."""
+        """Run `check --deploy` in the new release, if it did not run before the traffic."""
         if self.settings.check and not self._early:
             words = self._manage("check", "--deploy")
             what = f"check the deployment of {self.ctx.app}"

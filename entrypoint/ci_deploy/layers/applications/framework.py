@@ -1,6 +1,6 @@
-"""Frameworks: migrations around a deploy and a rollback, the same for all of them.
+"""Migrations around a deploy and a rollback, the same for all frameworks.
 
-A framework (rails.py, django.py) says which commands it has: layers/applications/migrations.py.
+The commands are a framework's own (rails.py, django.py): layers/applications/migrations.py.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SEED, UNDONE = Task(Key.SEED), Task(Key.UNDONE)
 
 
 class Framework(Migrations[F]):
-    """A framework, named by DEPLOY_APPLICATION or found in the checkout."""
+    """A framework, named by DEPLOY_APPLICATION or detected in the checkout."""
 
     options = frozenset({"migrations"})
 
@@ -34,7 +34,7 @@ class Framework(Migrations[F]):
 
     @on(Event.CONFIGURE, Configure.BEFORE_TRAFFIC)
     def migrate_before_traffic(self) -> None:
-        """Hand the provider what has to run before the new release gets traffic."""
+        """Add the migrations to the commands that run before the release gets traffic."""
         if self.ctx.command not in RELEASING or self.position != "before":
             return
         if self._backs_up:
@@ -45,7 +45,7 @@ class Framework(Migrations[F]):
 
     @property
     def _backs_up(self) -> bool:
-        """Whether there is anything to back up, and that is wanted."""
+        """Whether a backup is wanted and there is anything to back up."""
         return self.settings.backup and not self.first_deploy
 
     def _back_up_if_pending(self, ran: Ran) -> None:
@@ -54,7 +54,7 @@ class Framework(Migrations[F]):
 
     @on(Event.CONFIGURE, Configure.MIGRATIONS)
     def tell_migrations(self) -> None:
-        """Which migrations come or stay; late, when both revisions are at hand."""
+        """List the new migrations, and check that a backup is possible."""
         if self._backs_up and self.position and self.ctx.command in RELEASING:
             self.ctx.provider.check_backup()
         self.tell()
@@ -62,7 +62,11 @@ class Framework(Migrations[F]):
     @on(Event.PRE_DEPLOY, Before.READY)
     @on(Event.PROMOTE, Before.READY)
     def get_ready(self) -> None:
-        """Note what has to follow; back up, so that a failing backup stops everything in time."""
+        """Record the tasks that follow (migrations, seeds), and back up the databases.
+
+        With MIGRATE=after the backup is made if migrations may be pending, so that a failed one
+        stops the run before the deployment; with MIGRATE=before only `plan` makes it here.
+        """
         tasks = []
         if self.position == "after" and self.coming() != ():
             tasks = [PREPARE if self.preparing else MIGRATE]
@@ -83,7 +87,7 @@ class Framework(Migrations[F]):
     @on(Event.POST_DEPLOY, After.MIGRATE)
     @on(Event.PROMOTE, Promoted.MIGRATE)
     def migrate_and_seed(self) -> None:
-        """Migrate in the new release, load the seeds of a review app."""
+        """Run the migrations in the new release, and load the seeds of a review app."""
         if self.position == "after":
             self._migrate(prepare=self.preparing)
         if seed := self._seed_command():
@@ -91,7 +95,7 @@ class Framework(Migrations[F]):
 
     @on(Event.DEPLOY_SKIPPED, Outcome.FINISH)
     def finish(self) -> None:
-        """Do what a killed or failed run of this revision has left undone."""
+        """Run the tasks that an interrupted or failed run of this revision has left."""
         if self.unfinished.left(MIGRATE, PREPARE, UNDONE):
             self._migrate(prepare=self.unfinished.left(PREPARE))
         if self.unfinished.left(SEED) and (seed := self.seeds(prepared=False)):
@@ -99,7 +103,7 @@ class Framework(Migrations[F]):
 
     @on(Event.DEPLOY_FAILED, Outcome.FORGET)
     def forget(self) -> None:
-        """The deploy failed: forget the migrations that were to follow it."""
+        """Forget the tasks that were to follow the failed deploy."""
         self.unfinished.drop()
 
     def _migrate(self, *, prepare: bool) -> None:
@@ -123,7 +127,7 @@ class Framework(Migrations[F]):
             raise DeployFailed(message, hint=hint, lines=ran.lines)
 
     def _seed_command(self) -> tuple[str, ...]:
-        """The command that loads the seeds in this run; empty when it is not to."""
+        """The command that loads the seeds in this run; empty when they are not to be loaded."""
         wanted = self.settings.seed
         if self.ctx.review and (wanted == "always" or (wanted == "once" and self.first_deploy)):
             return self.seeds(prepared=self.preparing and self.position != "")
@@ -140,7 +144,7 @@ class Framework(Migrations[F]):
 
     @on(Event.ROLLBACK, Before.READY)
     def undo_migrations(self) -> None:
-        """`rollback --migrations N`: only when asked, since it may lose data."""
+        """Undo migrations for `rollback --migrations N`; only then, since it may lose data."""
         count = self.ctx.arguments.get("migrations", 0)
         if not count:
             return
@@ -159,5 +163,5 @@ class Framework(Migrations[F]):
 
     @on(Event.ROLLBACK_SUCCEEDED, Outcome.SCHEMA)
     def gone_back(self) -> None:
-        """The rollback is done: forget that migrations were undone for it."""
+        """Forget, after the rollback, that migrations were undone for it."""
         self.unfinished.done(UNDONE)

@@ -1,4 +1,4 @@
-"""Ask the app itself, from outside: HEALTHCHECK_URL has to answer before the deadline."""
+"""Checks the app from outside: HEALTHCHECK_URL must answer with 2xx before the deadline."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ class Healthcheck(Application[HealthcheckSettings]):
 
     @on(Event.CONFIGURE)
     def name_it(self) -> None:
-        """Providers that can ask while they switch ask this."""
+        """Give the URL to providers that request it while they switch releases."""
         self.ctx.health_url = self.settings.url
 
-    # Before the migrations of the application layers nothing can be said, so it comes late.
+    # Late, since the app may answer only after its migrations.
     @on(Event.POST_DEPLOY, After.HEALTH)
     @on(Event.PROMOTE, Promoted.HEALTH)
     @on(Event.DEPLOY_SKIPPED, Outcome.HEALTH)
     def check(self) -> None:
-        """Ask until it answers well; the last answer is in the message."""
+        """Request HEALTHCHECK_URL until it answers with 2xx, or the time is over."""
         hosts = self.ctx.provider.host_names if "{host}" in self.settings.url else [""]
         for host in hosts:
             self._check(self.settings.url.replace("{host}", host))
@@ -67,7 +67,7 @@ class Healthcheck(Application[HealthcheckSettings]):
             return
         until = time.monotonic() + self.settings.timeout
         limit, over = f"{self.settings.timeout} s", self.ctx.runner.until
-        if over < until:  # whatever is asked after that has no time to answer
+        if over < until:  # a request after that would have no time
             until, limit = over, "DEPLOY_TIMEOUT"
         while True:
             answer = self._ask(url, max(1.0, until - time.monotonic()))
@@ -81,7 +81,8 @@ class Healthcheck(Application[HealthcheckSettings]):
         raise Unhealthy(message, hint=_remedy(answer))
 
     def _ask(self, url: str, seconds: float) -> str:
-        """The status, and where it led: the login page of another host says nothing of the app."""
+        """The status of the response, and its final address: another host's page says nothing of
+        the app."""
         try:
             answer = self.ctx.http.read(url, timeout=min(10.0, seconds), within_site=True)
         except Unreachable as error:
@@ -93,12 +94,12 @@ class Healthcheck(Application[HealthcheckSettings]):
 
 
 def _plain(url: str) -> str:
-    """Without a query, which may hold a token."""
+    """The URL without its query, which may contain a token."""
     return urlsplit(url)._replace(query="", fragment="").geturl()
 
 
 def _remedy(answer: str) -> str:
-    """What to do about the last answer."""
+    """A hint for the last answer."""
     if ", to " in answer:
         return (
             "Another host would answer, which proves nothing about the app: set HEALTHCHECK_URL to"

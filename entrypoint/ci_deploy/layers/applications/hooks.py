@@ -1,7 +1,7 @@
-"""Programs of the repository itself: `.ci-deploy/EVENT`, run at that event.
+"""Programs of the repository: `.ci-deploy/EVENT` runs at that event.
 
-They are those of the revision that is deployed. Where the checkout is another one, or has changed
-them, they run in a copy of the revision.
+They are those of the deployed revision. If the checkout is at another one, or has changed them,
+they run in a copy of the revision.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from ci_deploy.settings.parsers import suggestion
 from ci_deploy.settings.sources import Source
 
 FOLDER = ".ci-deploy"
-# Of the official Dokku image, for people who come from there.
+# Names in the official Dokku image, for users who migrate from it.
 OFFICIAL = {Event.PRE_DEPLOY: "bin/ci-pre-deploy", Event.POST_DEPLOY: "bin/ci-post-deploy"}
-# Before the layers act, or after them; after an outcome everything is decided and told.
+# Priorities: before the layers, after them, and in an outcome event.
 FIRST, LAST, AFTERWARDS = 20, 300, 120
 WHEN = {
     Event.CONFIGURE: LAST,
     Event.PROVISION: LAST,
     Event.PRE_DEPLOY: FIRST,
     Event.DEPLOY: LAST,
-    Event.POST_DEPLOY: 190,  # all but the health check is done
+    Event.POST_DEPLOY: 190,  # after everything but the health check
     Event.ROLLBACK: FIRST,
     Event.DESTROY: FIRST,
     Event.PROMOTE: FIRST,
@@ -43,7 +43,7 @@ WHEN = {
 NAMES = [event.value for event in Event]
 OUTCOMES = frozenset(Event) - WHEN.keys()
 
-LINE = 200  # bytes of a first line that are looked at
+LINE = 200  # bytes read of a first line
 
 Method = TypeVar("Method", bound=Callable[..., None])
 
@@ -56,7 +56,7 @@ class HooksSettings:
 
 
 def at_every_event(method: Method) -> Method:
-    """Mark it as a handler of all of them."""
+    """Mark a method as a handler of all events."""
     for event in Event:
         method = on(event, WHEN.get(event, AFTERWARDS))(method)
     return method
@@ -71,12 +71,13 @@ class Hooks(Application[HooksSettings]):
 
     @classmethod
     def wanted(cls, source: Source, root: Path) -> bool:
-        """Another revision may have hooks that the checkout lacks."""
+        """Whether there may be hooks; another revision may have some that the checkout lacks."""
         official = any(os.access(root / name, os.X_OK) for name in OFFICIAL.values())
         return (root / FOLDER).is_dir() or official or bool(source.text("DEPLOY_REVISION"))
 
     def problems(self) -> Iterable[Problem]:
-        """Of the checkout's: the revision is not known yet, and is looked at later."""
+        """Problems of the checkout's hooks; those of another revision are checked later
+        (`look`)."""
         if not self.ctx.settings.revision:
             for path in sorted((self._checkout / FOLDER).glob("*")):
                 executable = path.is_file() and os.access(path, os.X_OK)
@@ -90,7 +91,7 @@ class Hooks(Application[HooksSettings]):
 
     @cached_property
     def _revision(self) -> str:
-        """The commit that has them: the one that is deployed, else the one that CI is about."""
+        """The commit whose hooks run: the deployed one, else the job's."""
         repository, about = self.ctx.repository, self.ctx.facts.revision
         if self.ctx.command in BUILDING:
             return self.ctx.revision
@@ -98,7 +99,7 @@ class Hooks(Application[HooksSettings]):
 
     @cached_property
     def _entries(self) -> dict[str, Entry]:
-        """The hooks, and what lies beside them."""
+        """The files of the hooks' folder at that commit, by path."""
         paths = [FOLDER, *OFFICIAL.values()]
         if not self._revision:
             return {}
@@ -108,7 +109,7 @@ class Hooks(Application[HooksSettings]):
 
     @cached_property
     def _root(self) -> Path:
-        """The directory of the app; there they are, and there they run."""
+        """The app's directory in which the hooks run: the checkout's, or that of a copy."""
         ctx, here = self.ctx, self._checkout
         same = all(entry.unchanged_in(here) for entry in self._entries.values())
         if ctx.planning or (same and committed.is_checked_out(ctx.repository, self._revision)):
@@ -122,7 +123,7 @@ class Hooks(Application[HooksSettings]):
 
     @on(Event.CONFIGURE, Configure.HOOKS)
     def look(self) -> None:
-        """Raises SettingsError for hooks of the revision that could not run."""
+        """Check the hooks of the revision. Raises SettingsError for hooks that could not run."""
         problems: list[Problem] = []
         for path, entry in sorted(self._entries.items()):
             folder, _, name = path.rpartition("/")
@@ -153,13 +154,13 @@ class Hooks(Application[HooksSettings]):
 
     @on(Event.POST_DEPLOY, After.END)
     def plan_the_outcome(self) -> None:
-        """`plan` ends here, and a deploy would not."""
+        """In `plan`, announce the hook of `deploy_succeeded` too."""
         program = self._program(Event.DEPLOY_SUCCEEDED)
         if program and self.ctx.planning:
             self._run(program, Event.DEPLOY_SUCCEEDED)
 
     def _program(self, event: Event) -> str:
-        """Its path in the app's directory; empty for none."""
+        """The path of the event's hook in the app's directory; empty for none."""
         own, official = f"{FOLDER}/{event.value}", OFFICIAL.get(event, "")
         if own in self._entries:
             return own
@@ -187,10 +188,10 @@ class Hooks(Application[HooksSettings]):
         except DeployError as error:
             if event not in OUTCOMES:
                 raise
-            self.ctx.console.warning(str(error))  # the result is what it is
+            self.ctx.console.warning(str(error))  # the result stays as it is
 
     def environ(self, event: Event) -> Mapping[str, str]:
-        """The job's variables without what is ours or secret, and the facts of the run."""
+        """The job's variables without ours and secret ones, and the facts of the run."""
         ctx, report = self.ctx, self.ctx.report
         live = ctx.live or ctx.before
         facts = {
@@ -226,7 +227,7 @@ def _first_line(path: Path) -> bytes:
 
 
 def _problems(name: str, first: bytes, *, executable: bool) -> Iterable[Problem]:
-    """What is wrong with a file in the folder; `first` is its first line."""
+    """Problems of a file in the hooks' folder; `first` is its first line."""
     shown = f"{FOLDER}/{name}"
     if name not in NAMES:
         if executable:

@@ -1,4 +1,4 @@
-"""What is known of an app's migrations: the commands, who runs them and when, their names."""
+"""An app's migrations: the commands for them, when they run, and their names."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ci_deploy.run.events import BUILDING
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.sources import Source
 
-NAMES = 12  # migrations that are listed by name
+NAMES = 12  # most migrations that are listed by name
 
 Commands = tuple[tuple[str, ...], ...]
 
 
 @settings
 class FrameworkSettings:
-    """The framework that the app is written with, and its migrations."""
+    """The framework of the app, and its migrations."""
 
     application: str = setting(
         "DEPLOY_APPLICATION",
@@ -56,23 +56,23 @@ F = TypeVar("F", bound=FrameworkSettings)
 
 
 class Migrations(Application[F]):
-    """The questions; layers/applications/framework.py acts on the answers."""
+    """Answers what to run and when; layers/applications/framework.py acts on it."""
 
     title: ClassVar[str]
     wishes: ClassVar[frozenset[str]] = frozenset(
         {"AUTO_MIGRATE_ON_DEPLOY", "MIGRATE", "BACKUP_BEFORE_MIGRATE", "SEED_ON_REVIEW"}
     )
-    files: ClassVar[tuple[str, ...]]  # where migrations lie, as git's pathspecs
-    migrating: ClassVar[tuple[str, ...]]  # words by which a release task is known to migrate
+    files: ClassVar[tuple[str, ...]]  # the migrations' files, as pathspecs of git
+    migrating: ClassVar[tuple[str, ...]]  # words that show that a release task migrates
 
     def __init__(self, ctx: Context, settings: F) -> None:
         super().__init__(ctx, settings)
-        self._by_platform: dict[str, str] = {}  # revision → where
+        self._by_platform: dict[str, str] = {}  # revision → result of `by_platform`
 
     @classmethod
     @abstractmethod
     def detected(cls, root: Path) -> bool:
-        """Whether the directory holds an app of this framework."""
+        """Whether the directory contains an app of this framework."""
 
     @classmethod
     def wanted(cls, source: Source, root: Path) -> bool:
@@ -92,27 +92,27 @@ class Migrations(Application[F]):
 
     @abstractmethod
     def pending(self) -> tuple[str, ...]:
-        """The command that ends with 0 when no migration is pending."""
+        """The command that exits with 0 when no migration is pending."""
 
     @abstractmethod
     def migration(self, *, prepare: bool) -> Commands:
-        """The commands that migrate and then verify it; `prepare` for an empty database."""
+        """The commands that migrate and verify it; `prepare`: for an empty database."""
 
     def seeds(self, *, prepared: bool) -> tuple[str, ...]:  # noqa: ARG002
         """The command that loads the seeds; empty for none. `prepared`: right after `prepare`."""
         return ()
 
     def undo(self, count: int) -> tuple[str, ...]:  # noqa: ARG002
-        """The command that undoes the last migrations. Raises Refused."""
+        """The command that undoes the last `count` migrations. Raises Refused."""
         message = f"{self.title} cannot undo migrations by their number."
         raise Refused(message)
 
     def advice(self, lines: Sequence[str]) -> str:  # noqa: ARG002
-        """What to do about a migration that has failed so; empty for nothing special."""
+        """A hint for a migration that failed with these lines; empty for none."""
         return ""
 
     def label(self, path: str) -> str:
-        """How people call the migration in a file."""
+        """The name of the migration in a file, as people use it."""
         return PurePosixPath(path).stem
 
     # --- this run ---
@@ -124,11 +124,11 @@ class Migrations(Application[F]):
 
     @property
     def preparing(self) -> bool:
-        """Whether an empty database is prepared: at the first deploy of a review app."""
+        """Whether to prepare an empty database: at the first deploy of a review app."""
         return self.ctx.review is not None and self.first_deploy
 
     def by_platform(self) -> str:
-        """Where it is written that the platform migrates by itself; empty when it does not."""
+        """Where the platform is configured to migrate by itself; empty when it is not."""
         revision = self.ctx.revision
         if revision not in self._by_platform:
             tasks = self.ctx.provider.release_tasks().items()
@@ -138,18 +138,19 @@ class Migrations(Application[F]):
 
     @property
     def position(self) -> str:
-        """`before` or `after` when migrations are ours to run in this run, else empty."""
+        """`before` or `after` when this run has to run migrations, else empty."""
         if not self.settings.migrate or self.by_platform():
             return ""
         promoting = self.ctx.command == "promote" and not self.ctx.provider.promotes_by_deploy
         return "after" if promoting else self.settings.position or self.ctx.provider.migrate
 
     def coming(self) -> tuple[str, ...] | None:
-        """Names of the migrations that the new code brings; None when that cannot be known."""
+        """The migrations that are new in this revision; None when unknown."""
         return self._added(self._old, self.ctx.revision)
 
     def staying(self) -> tuple[str, ...] | None:
-        """Names of those that the new code does not know, since it is older."""
+        """The migrations of the live release that this (older) revision lacks; None when
+        unknown."""
         return self._added(self.ctx.revision, self._old)
 
     @property
@@ -168,7 +169,7 @@ class Migrations(Application[F]):
         return tuple(map(self.label, paths)) if found.exit_code == 0 else None
 
     def tell(self) -> None:
-        """Which migrations come or stay, and who runs them: nobody shall be surprised."""
+        """List the migrations that are new or stay, and say what runs them."""
         if self.ctx.command in BUILDING and (where := self.by_platform()):
             self.ctx.console.indent(f"migrations: {where} runs them, so they are not run again.")
         elif coming := self.coming():
@@ -188,5 +189,5 @@ class Migrations(Application[F]):
 
 
 def _backs_up(provider: Provider[Any]) -> bool:
-    """Whether it can export the databases."""
+    """Whether the provider can export databases."""
     return type(provider).backup is not Provider.backup

@@ -1,4 +1,4 @@
-"""Rails: migrations when asked, Sidekiq quiet during the deploy and never left so."""
+"""Rails: migrations, if the user wants them; Sidekiq is quieted during a deploy, and restarted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ci_deploy.settings.parsers import suggestion, words
 
 QUIETED = Task(Key.WORKERS)
 PENDING = "db:abort_if_pending_migrations"  # exit code 1 and a list, for every database
-SEEDS_ITSELF = (7, 1)  # from then on db:prepare seeds an empty database that was there before
+SEEDS_ITSELF = (7, 1)  # from this version on, db:prepare seeds an existing empty database
 ADVICE = {
     r"ConcurrentMigrationError": "Another migration holds the database's advisory lock: wait for "
     "its end, then deploy again. Behind pgbouncer in transaction mode this happens without one: "
@@ -34,7 +34,8 @@ ADVICE = {
 
 
 def process_names(text: str) -> tuple[str, ...]:
-    """Names of processes. Raises ValueError."""
+    """Parse process names separated by blanks, commas or newlines. Raises ValueError for one that
+    is not `[A-Za-z0-9][\\w-]*`."""
     names = words(text)
     for name in names:
         if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
@@ -78,7 +79,7 @@ class Rails(Framework[RailsSettings]):
 
     @classmethod
     def detected(cls, root: Path) -> bool:
-        """A Gemfile and the file that every Rails application has."""
+        """Whether there is a Gemfile, and the config/application.rb of every Rails application."""
         return (root / "Gemfile").is_file() and (root / "config/application.rb").is_file()
 
     # --- migrations: both tasks in one boot of the application ---
@@ -90,7 +91,7 @@ class Rails(Framework[RailsSettings]):
         return (("bin/rails", "db:prepare" if prepare else "db:migrate", PENDING),)
 
     def seeds(self, *, prepared: bool) -> tuple[str, ...]:
-        """Not twice: a newer `db:prepare` has seeded already."""
+        """Empty also when `db:prepare` has just loaded them (Rails 7.1 or newer)."""
         done = prepared and self._version() >= SEEDS_ITSELF
         return () if done else ("bin/rails", "db:seed")
 
@@ -102,7 +103,7 @@ class Rails(Framework[RailsSettings]):
         return next((words for sign, words in ADVICE.items() if re.search(sign, text, re.I)), "")
 
     def _version(self) -> tuple[int, int]:
-        """Of Rails, from Gemfile.lock; a new one when it is not there."""
+        """The version of Rails in Gemfile.lock; SEEDS_ITSELF when that does not say."""
         [lock] = self.ctx.texts("Gemfile.lock")
         found = re.search(r"(?m)^ +activerecord \((\d+)\.(\d+)", lock)
         return (int(found[1]), int(found[2])) if found else SEEDS_ITSELF
@@ -111,12 +112,12 @@ class Rails(Framework[RailsSettings]):
 
     @property
     def workers(self) -> Sidekiq:
-        """Sidekiq's processes."""
+        """The app's Sidekiq processes."""
         return Sidekiq(self.ctx.provider, self.settings.workers, self.ctx.console)
 
     @on(Event.CONFIGURE, Configure.WORKERS)
     def know_workers(self) -> None:
-        """A worker that nobody would restart would stay quiet for ever."""
+        """Check that the Sidekiq processes exist: others could not be restarted."""
         if not self.settings.quiet or self.first_deploy or self.ctx.command not in RELEASING:
             return
         if missing := self.workers.missing():
@@ -129,9 +130,9 @@ class Rails(Framework[RailsSettings]):
     @on(Event.PRE_DEPLOY, Before.QUIET)
     @on(Event.PROMOTE, Before.QUIET)
     def quiet_workers(self) -> None:
-        """Let running jobs end and start no new ones while the code changes."""
+        """Quiet the workers: running jobs may end, and no new ones start."""
         if self.settings.quiet and not self.first_deploy:
-            # first the note: a kill in between must not be forgotten
+            # recorded first, so that a kill in between leaves no quiet workers
             self.ctx.provider.remember(QUIETED)
             self.workers.quiet(self.settings.quiet_timeout)
 
@@ -142,7 +143,7 @@ class Rails(Framework[RailsSettings]):
     @on(Event.ROLLBACK_SUCCEEDED, Outcome.WAKE)
     @on(Event.ROLLBACK_FAILED, Outcome.WAKE)
     def wake_workers(self) -> None:
-        """Restart workers that this run, or one that was killed, has quieted."""
+        """Restart workers that this run, or an interrupted one, has quieted."""
         if QUIETED in self.ctx.provider.unfinished():
             self.workers.wake()
             self.ctx.provider.forget(QUIETED)

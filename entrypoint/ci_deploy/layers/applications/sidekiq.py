@@ -1,7 +1,7 @@
-"""Sidekiq: quiet before a deploy, by its own API, which works wherever the workers run.
+"""Quiets Sidekiq before a deploy with its own API, wherever the workers run.
 
-Facts, measured with Sidekiq 7.3 and Rails 7.2: a quieted process takes no new jobs, says so with
-its next heartbeat (up to 10 s), and only a restart ends that. An embedded one (since 7) raises.
+Measured with Sidekiq 7.3 and Rails 7.2: a quieted process takes no new jobs, reports that with its
+next heartbeat (up to 10 s), and only a restart ends it. An embedded one (since 7) raises.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from ci_deploy.layers.providers.base import Provider
 from ci_deploy.report.console import Console
 from ci_deploy.state import ProcessAction
 
-BUSY = 75  # exit code of ours: jobs still run (sysexits.h: EX_TEMPFAIL)
+BUSY = 75  # our exit code for "jobs still run" (sysexits.h: EX_TEMPFAIL)
 
-# Run by `rails runner`. One line, for Dokku cannot be sent a newline.
+# Run by `rails runner`. One line, since Dokku's commands cannot contain a newline.
 QUIET = (
     "require 'sidekiq/api'; "
     "now = -> {{ Process.clock_gettime(Process::CLOCK_MONOTONIC) }}; "
@@ -31,7 +31,7 @@ QUIET = (
 
 
 class Sidekiq:
-    """The workers of an app. QUIET reaches every one of them, so that all have to be named."""
+    """The workers of an app. QUIET reaches all Sidekiq processes, so all must be named."""
 
     def __init__(
         self, provider: Provider[object], processes: Sequence[str], console: Console
@@ -41,12 +41,12 @@ class Sidekiq:
         self._console = console
 
     def missing(self) -> tuple[str, ...]:
-        """Which of the processes the app does not have; none when that cannot be known."""
+        """The named processes that the app does not have; empty when that is unknown."""
         known = self._provider.processes()
         return tuple(name for name in self._processes if known and name not in known)
 
     def quiet(self, seconds: int) -> None:
-        """Take no new jobs, and let running ones end for up to `seconds`. Raises DeployFailed."""
+        """Take no new jobs, and wait up to `seconds` for running ones. Raises DeployFailed."""
         ran = self._provider.run(
             ["bin/rails", "runner", QUIET.format(seconds=seconds, busy=BUSY)],
             what=f"put Sidekiq ({', '.join(self._processes)}) into quiet mode",
@@ -62,7 +62,8 @@ class Sidekiq:
             raise DeployFailed(message, hint=hint, lines=ran.lines)
 
     def wake(self) -> None:
-        """Only a restart ends quiet mode; one that fails does not leave the others quiet."""
+        """Restart all processes, which ends quiet mode; then raise the first error, if there was
+        one."""
         errors = []
         for process in self._processes:
             try:

@@ -1,4 +1,4 @@
-"""What has to follow a deploy, noted on the app before it: a kill in between must lose nothing."""
+"""Records the tasks that follow a deploy on the app before it, so that a kill loses none."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from ci_deploy.run.context import Context
 from ci_deploy.run.events import Event
 from ci_deploy.run.tasks import Task
 
-HANDED_OVER = {Event.DEPLOY, Event.PROMOTE, Event.POST_DEPLOY}  # then the server has the code
+HANDED_OVER = {Event.DEPLOY, Event.PROMOTE, Event.POST_DEPLOY}  # by then the server has the code
 
 
 class Unfinished:
-    """Tasks of one layer. The next run finds the note and finishes them, or they are forgotten."""
+    """The tasks of one layer. The next run finds the record and finishes or forgets them."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
-        self._new: list[Task] = []  # noted by this run, and not by one before
+        self._new: list[Task] = []  # recorded by this run, not by an earlier one
 
     def begin(self, *tasks: Task) -> None:
         """Record tasks on the app before the deploy, so that a kill does not lose them."""
@@ -25,7 +25,7 @@ class Unfinished:
         self._ctx.provider.remember(*tasks)
 
     def left(self, *tasks: Task) -> bool:
-        """Whether one of them is still to be done, also from a run that was killed."""
+        """Whether one of the tasks is still due, also from an interrupted run."""
         return bool(set(tasks) & set(self._ctx.provider.unfinished()))
 
     def done(self, *tasks: Task) -> None:
@@ -33,15 +33,15 @@ class Unfinished:
         self._ctx.provider.forget(*tasks)
 
     def drop(self) -> None:
-        """The deploy failed: what this run has noted is void, unless its revision is live or may
-        become so. Keeping a stale task is safe: each may be done twice."""
+        """After a failed deploy, forget the tasks that this run has recorded, unless its revision
+        is live or may become so. Keeping a stale task is safe: each may run twice."""
         report = self._ctx.report
         live = report.live_revision == self._ctx.revision
         if self._new and not live and not self._may_come(report):
             self._ctx.provider.forget(*self._new)
 
     def _may_come(self, report: Report) -> bool:
-        """Whether the server may still bring this revision after the run has ended."""
+        """Whether the server may still make this revision live after the run has ended."""
         if not report.live_revision and report.exit_code != DeployFailed.exit_code:
             return True  # nobody knows what is live
         cut_off = report.status == Cancelled.status or report.exit_code == OutcomeUnknown.exit_code

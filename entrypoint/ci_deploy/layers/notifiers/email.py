@@ -1,4 +1,4 @@
-"""E-mail, by SMTP with STARTTLS or TLS."""
+"""E-mail by SMTP, with STARTTLS or TLS."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BAR = "border-left:4px solid {colour};padding:2px 0 2px 14px;font:14px/1.5 sans-
 
 
 def sender(text: str) -> str:
-    """`x@example.com` or `Name <x@example.com>`. Raises ValueError."""
+    """Check a sender: `x@example.com` or `Name <x@example.com>`. Raises ValueError."""
     if not re.fullmatch(rf"{ADDRESS.pattern}|[^<>@,;:\n]+ <{ADDRESS.pattern}>", text):
         message = f"`{text}` is not a valid e-mail address."
         raise ValueError(message)
@@ -30,7 +30,7 @@ def sender(text: str) -> str:
 
 
 def addresses(text: str) -> tuple[str, ...]:
-    """Bare addresses. Raises ValueError."""
+    """Parse a list of bare addresses. Raises ValueError."""
     found = words(text)
     for each in found:
         if not ADDRESS.fullmatch(each):
@@ -60,7 +60,7 @@ class EmailSettings(NotifierSettings):
 
 
 class Email(Notifier[EmailSettings]):
-    """E-mail; the closing message is an answer to the first, so that they stand together."""
+    """E-mail; the final message is a reply to the first one, so that programs group them."""
 
     name = "email"
     Settings: ClassVar[type[Any]] = EmailSettings
@@ -68,7 +68,7 @@ class Email(Notifier[EmailSettings]):
 
     def __init__(self, ctx: Context, settings: EmailSettings) -> None:
         super().__init__(ctx, settings)
-        self._thread = ""  # Message-ID of the first
+        self._thread = ""  # Message-ID of the first message
 
     def send(self, notice: Notice) -> None:
         from ci_deploy.net import smtp
@@ -83,7 +83,7 @@ class Email(Notifier[EmailSettings]):
         )
 
     def message(self, notice: Notice) -> EmailMessage:
-        """Text and HTML, with all that came from outside made harmless."""
+        """The mail as text and HTML; everything from outside is escaped."""
         from email.message import EmailMessage
         from email.utils import formatdate, make_msgid
 
@@ -104,7 +104,7 @@ class Email(Notifier[EmailSettings]):
         return message
 
     def html(self, notice: Notice) -> str:
-        """The same look as in a chat: colour, title, facts, lines."""
+        """The notice as HTML: colour, title, facts, lines, as in a chat."""
         rows = "".join(
             f'<tr><td style="color:#59636e;padding-right:14px;vertical-align:top">'
             f"{html.escape(name)}</td><td>{_value(value, notice)}</td></tr>"

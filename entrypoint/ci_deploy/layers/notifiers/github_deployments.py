@@ -1,9 +1,9 @@
 """GitHub Deployments: what runs where, on the repository's page and in the pull request.
 
-Facts: docs.github.com/rest/deployments. `required_contexts: []`, or our own job, which has not
-ended, makes a 409; `auto_merge: false`, or the default branch is merged into the ref. GitHub makes
-older deployments inactive for a whole environment, but neither transient ones nor those of
-production; so ours are made inactive here, for each app alone. Only an inactive one can be deleted.
+Source: docs.github.com/rest/deployments. Without `required_contexts: []` our own running job would
+cause a 409; without `auto_merge: false` the default branch would be merged into the ref. GitHub
+makes older deployments inactive for a whole environment, but neither transient ones nor those of
+production; so we make ours inactive, for each app alone. Only an inactive one can be deleted.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ci_deploy.run.sending import persist
 from ci_deploy.settings import setting, settings
 
 DESCRIPTION = 140  # characters
-OLDER = 10  # deployments that are looked at for being active still; the others were before
-REVIEW = "review"  # the one environment of all review apps, or they would pile up
+OLDER = 10  # older deployments checked for being still active; earlier runs have checked the rest
+REVIEW = "review"  # one environment for all review apps, since environments are not deleted
 PRODUCTION = "production"  # GitHub's own default
 ADVICE = "The job needs `permissions: { deployments: write }`."
 NOT_HERE = "only GitHub has deployments, and this job does not say where it is on GitHub"
@@ -41,7 +41,7 @@ class DeploymentsSettings(NotifierSettings):
 
 
 class GitHubDeployments(Notifier[DeploymentsSettings]):
-    """GitHub's record of a deployment, with its address and its log."""
+    """Records deployments on GitHub, with the app's URL and the job's log."""
 
     name = "github-deployments"
     Settings: ClassVar[type[Any]] = DeploymentsSettings
@@ -105,7 +105,7 @@ class GitHubDeployments(Notifier[DeploymentsSettings]):
                 self._supersede()
 
     def _state(self, notice: Notice) -> str:
-        """GitHub's word. What was not verified, or not wholly, is no success."""
+        """GitHub's state for the notice. What was not verified completely is not a success."""
         if notice.mood is STARTED:
             return "in_progress"
         if notice.mood in {GOOD, NEUTRAL}:
@@ -117,13 +117,13 @@ class GitHubDeployments(Notifier[DeploymentsSettings]):
         self._forge.send("POST", f"{self._path}/{number}/statuses", json=body)
 
     def _others(self) -> list[int]:
-        """Ids of this app's deployments, the newest first."""
+        """The ids of this app's other deployments, newest first."""
         query = {"environment": self.environment, "task": self.task}
         found = (int(each["id"]) for each in self._forge.entries(self._path, **query))
         return [number for number in found if number != self._id]
 
     def _supersede(self) -> None:
-        """What ran before is active no more; what had failed stays so."""
+        """Make older deployments inactive; those that failed stay so."""
         for number in self._others()[:OLDER]:
             told = self._forge.send(
                 "GET", f"{self._path}/{number}/statuses", params={"per_page": 1}
@@ -135,7 +135,8 @@ class GitHubDeployments(Notifier[DeploymentsSettings]):
                 self._status(number, "inactive")
 
     def _remove(self) -> None:
-        """Of a removed review app nothing stays. All but the newest are inactive already."""
+        """Delete the deployments of a removed review app. All but the newest are inactive
+        already."""
         from ci_deploy.net.http import HttpError
 
         for number in self._others():
@@ -149,12 +150,12 @@ class GitHubDeployments(Notifier[DeploymentsSettings]):
 
     @property
     def environment(self) -> str:
-        """GitHub's environment."""
+        """The environment's name on GitHub."""
         return REVIEW if self.ctx.review else self.ctx.environment or PRODUCTION
 
     @property
     def task(self) -> str:
-        """What tells the deployments of apps in one environment apart."""
+        """The task name, which tells the apps of one environment apart."""
         return f"{REVIEW if self.ctx.review else 'deploy'}:{self.ctx.app}"
 
     def _description(self, notice: Notice) -> str:

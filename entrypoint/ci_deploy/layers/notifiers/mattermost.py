@@ -1,8 +1,8 @@
 """Mattermost, by an incoming webhook.
 
-Facts: developers.mattermost.com/integrate/webhooks/incoming and /reference/message-attachments; the
-server answers 400 with JSON for a payload that it does not like, splits posts that are longer than
-16383 characters, and refuses attachments of more than about 8000.
+Sources: developers.mattermost.com/integrate/webhooks/incoming and /reference/message-attachments.
+The server answers 400 with JSON for an invalid payload, splits posts of more than 16383 characters,
+and refuses attachments of more than about 8000.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from ci_deploy.run.sending import deliver
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import http_url
 
-TITLE, FIELD, TEXT = 200, 500, 2000  # characters; with nine fields that stays below 8000
-SHORT = 40  # characters of a value that may stand beside another
+TITLE, FIELD, TEXT = 200, 500, 2000  # characters; with nine fields the sum stays below 8000
+SHORT = 40  # characters; shorter values are shown two in a row
 
 
 @settings
@@ -43,9 +43,10 @@ class Mattermost(Notifier[MattermostSettings]):
         deliver(self.ctx, "Mattermost", self.settings.webhook_url, json=self.payload(notice))
 
     def payload(self, notice: Notice) -> dict[str, Any]:
-        """One attachment: colour, title with a link to the job, the facts as fields."""
+        """The webhook's JSON, one attachment: colour, title with a link to the job, facts as
+        fields."""
         lines = last(notice.lines, TEXT - 4 * (LINES + 1))
-        # a title that is a link is shown as it is, another one is Markdown
+        # a title with a link is shown as it is, one without is Markdown
         title = notice.title if notice.url else plain(notice.title)
         attachment = {
             "fallback": shorten(notice.title, TITLE),
@@ -74,7 +75,7 @@ class Mattermost(Notifier[MattermostSettings]):
 
 
 def plain(text: str) -> str:
-    """Text that no Markdown is made of: no link, image or style from a commit message."""
+    """Escape Markdown, so that no link, image or style comes from a commit message."""
     return re.sub(r"([\\`*_\[\]<>|~])", r"\\\1", text)
 
 

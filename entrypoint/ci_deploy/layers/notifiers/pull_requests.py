@@ -1,8 +1,9 @@
-"""One comment on the pull or merge request, edited in place from the first deploy to the end.
+"""One comment on the pull or merge request, edited in place from the first deploy to the last.
 
-Facts: docs.github.com/rest/issues/comments (at most 65,536 characters), docs.gitlab.com/api/notes,
-Forgejo's and Gitea's /api/v1, whose list of comments has no pages. Everybody who may comment can
-write our mark, so only a comment of the token's own account is edited.
+Sources: docs.github.com/rest/issues/comments (at most 65,536 characters),
+docs.gitlab.com/api/notes, and the API of Forgejo and Gitea (/api/v1), whose list of comments has no
+pages. Anybody who may comment can write our mark, so only a comment by the token's own account is
+edited.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ ADVICE = {
     "own may only read.",
 }
 NO_CHANGE = "nothing: this job belongs to no pull or merge request"
-# The account of a job's own token, which may not ask for it; nobody else can have these names.
+# The accounts of jobs' own tokens, which cannot ask for theirs; nobody else can have these names.
 JOB_ACCOUNTS = {"gitea-actions", "forgejo-actions"}
 
 
@@ -72,7 +73,7 @@ class PullRequests(Notifier[PullRequestSettings]):
     def __init__(self, ctx: Context, settings: PullRequestSettings) -> None:
         super().__init__(ctx, settings)
         self._forge = Forge(ctx, settings.token.strip())
-        self._comment: Any = None  # its id, when it is known
+        self._comment: Any = None  # its id, once it is known
         self._refused = False
 
     def send(self, notice: Notice) -> None:
@@ -96,7 +97,7 @@ class PullRequests(Notifier[PullRequestSettings]):
         return facts.discussion if known and facts.discussion.isdecimal() else ""
 
     def _paths(self) -> tuple[str, str]:
-        """Of all comments, and of one without its id."""
+        """The API's paths of all comments, and of one comment without its id."""
         project = self.ctx.facts.project_id
         if self._forge.title == GITLAB:
             notes = f"/projects/{project}/merge_requests/{self._number}/notes"
@@ -105,8 +106,8 @@ class PullRequests(Notifier[PullRequestSettings]):
         return f"{comments}/{self._number}/comments", f"{comments}/comments/"
 
     def _write(self, body: str) -> None:
-        """Edit the comment, or make it. After a lost answer it is looked for again, so that there
-        is one all the same."""
+        """Edit the comment, or create it. After a lost response it is searched for again, so that
+        there is only one. Raises DeployFailed, Busy, Unreachable."""
         from ci_deploy.net.http import Busy, HttpError
 
         every, one = self._paths()
@@ -123,7 +124,7 @@ class PullRequests(Notifier[PullRequestSettings]):
             raise
         except HttpError as error:
             status = error.response.status
-            if status == 404 and self._comment is not None:  # somebody has removed it
+            if status == 404 and self._comment is not None:  # somebody has deleted it
                 self._comment = None
                 self._write(body)
                 return
@@ -154,14 +155,14 @@ class PullRequests(Notifier[PullRequestSettings]):
 
     @property
     def _mark(self) -> str:
-        """What is not shown; `--` would end it early."""
+        """The HTML comment that marks our comment, with the app; `--` would end it early."""
         ctx = self.ctx
         plan = f" plan of {ctx.command} {ctx.environment}".rstrip() if ctx.planning else ""
         return f"<!-- ci-deploy{plan.replace('--', '-%2D')}: {ctx.app.replace('--', '-%2D')} -->"
 
     def body(self, notice: Notice) -> str:
-        """The comment. Each line begins with ours: GitLab takes `/close` at the begin of a line for
-        an order, also where code blocks are nested."""
+        """The comment's Markdown. Each line has our prefix: GitLab would run `/close` at the start
+        of a line as a command, even in nested code blocks."""
         notice, facts = self._redacted(notice), notice.facts
         rows = [(name, self._value(name, value, notice)) for name, value in notice.fields]
         if notice.mood is STARTED and (live := str(facts.get("previous_revision", ""))):
@@ -178,7 +179,8 @@ class PullRequests(Notifier[PullRequestSettings]):
         return "\n".join(parts) + "\n"
 
     def _redacted(self, notice: Notice) -> Notice:
-        """Before anything is escaped: a secret with `_` would not be known any more."""
+        """The notice without secrets. Before anything is escaped, since an escaped secret is not
+        found."""
         clean = self.ctx.redactor.text
         fields = tuple((name, clean(value)) for name, value in notice.fields)
         lines = tuple(map(clean, notice.lines))

@@ -1,9 +1,10 @@
 """Slack, by an incoming webhook.
 
-Facts: docs.slack.dev, "Sending messages using incoming webhooks", "Block Kit" (section: text of
+Sources: docs.slack.dev, "Sending messages using incoming webhooks", "Block Kit" (section: text of
 3000 characters, ten fields of 2000), "Formatting message text" (`&`, `<`, `>` are the only
 characters to escape; mentions and links are written with `<`). A webhook answers 200 `ok`, an error
-with a word like `invalid_payload`, 429 with Retry-After; the Web API says no by 200 `ok: false`.
+with a word like `invalid_payload`, 429 with Retry-After; the Web API reports errors by 200 and `ok:
+false`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ci_deploy.net.http import Response
 
 TITLE, FIELD, TEXT = 300, 2000, 3000  # characters
-FIELDS = 10  # of one section
+FIELDS = 10  # in one section at most
 
 
 @settings
@@ -46,7 +47,8 @@ class Slack(Notifier[SlackSettings]):
         deliver(self.ctx, "Slack", url, refusal=_refusal, json=self.payload(notice))
 
     def payload(self, notice: Notice) -> dict[str, Any]:
-        """The title as text, which notifications show; below it, coloured, the facts."""
+        """The webhook's JSON: the title as text, which notifications show, and the facts below
+        it."""
         title = escape(notice.title, TITLE)
         blocks: list[dict[str, Any]] = []
         for start in range(0, len(notice.fields), FIELDS):
@@ -72,7 +74,7 @@ class Slack(Notifier[SlackSettings]):
 
 
 def escape(text: str, limit: int) -> str:
-    """Text that Slack shows as it is, at most `limit` characters and no half entity."""
+    """Escape text for Slack: at most `limit` characters, without a cut entity at the end."""
     for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(character, entity)
     if len(text) <= limit:
@@ -81,7 +83,7 @@ def escape(text: str, limit: int) -> str:
 
 
 def _shown(text: str) -> str:
-    """What Slack makes of it, roughly, for `plan`."""
+    """The text roughly as Slack shows it, for `plan`."""
     text = re.sub(r"<([^|>]+)\|([^>]*)>", r"\2 (\1)", text)
     text = re.sub(r"^\*(.*?)\*\n", r"\1: ", text).replace("```", "")
     return html.unescape(re.sub(r"^\*(.*)\*$", r"\1", text))

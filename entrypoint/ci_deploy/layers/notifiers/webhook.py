@@ -1,4 +1,4 @@
-"""A signed webhook of one's own: every fact of the run as JSON."""
+"""A signed webhook of the user: every fact of the run as JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCHEMA = 1  # of the body; raised when a field changes its meaning
 
 @settings
 class WebhookSettings(NotifierSettings):
-    """Settings of a webhook of one's own."""
+    """Settings of a custom webhook."""
 
     url: str = setting(
         "NOTIFY_WEBHOOK_URL",
@@ -48,12 +48,13 @@ class Webhook(Notifier[WebhookSettings]):
         deliver(self.ctx, "the webhook", self.settings.url, data=body, headers=headers)
 
     def payload(self, notice: Notice) -> dict[str, Any]:
-        """Names and meanings are documented in docs/webhook.md."""
+        """The body. Names and meanings are documented in docs/webhook.md."""
         told = {"schema": SCHEMA, "text": notice.title, **notice.facts}
         return {name: shorten(v, 2000) if isinstance(v, str) else v for name, v in told.items()}
 
     def headers(self, notice: Notice, body: bytes, at: str) -> dict[str, str]:
-        """The same for each try: a receiver can tell a repetition by its delivery's name."""
+        """The headers, the same for each attempt: a receiver recognises repetitions by the delivery
+        id."""
         headers = {
             "Content-Type": "application/json",
             "X-CI-Deploy-Version": __version__,

@@ -1,4 +1,4 @@
-"""What a provider is: the platform that runs the app, and what the others may ask of it."""
+"""The interface of a provider, the platform that runs the app."""
 
 from __future__ import annotations
 
@@ -19,35 +19,36 @@ S = TypeVar("S")
 class Provider(Layer[S]):
     """The platform that runs the app; exactly one is active.
 
-    Other layers talk to it through `run` and `process` only. The handlers of this class are the
-    same for all providers; what they call is theirs.
+    Other layers use it through `run` and `process` only. The handlers of this class are the same
+    for all providers; the methods that they call are each provider's own.
     """
 
     order: ClassVar[int] = 0
     kind: ClassVar[str] = "provider"
     migrate: ClassVar[str] = "after"  # when migrations run unless MIGRATE says otherwise
-    migrates: ClassVar[frozenset[str]] = frozenset({"after"})  # what it can do
-    promotes_by_deploy: ClassVar[bool] = False  # so that commands before traffic are possible
-    unlocks: ClassVar[bool] = True  # a lock may outlive the deploy that has taken it
+    migrates: ClassVar[frozenset[str]] = frozenset({"after"})  # the values of MIGRATE it supports
+    promotes_by_deploy: ClassVar[bool] = False  # if so, commands can run before the traffic
+    unlocks: ClassVar[bool] = True  # whether a lock may outlive the deploy that took it
     name_limit: ClassVar[int] = 63  # characters of an app's name
 
     @abstractmethod
     def connect(self) -> None:
-        """Wait for the connection that `begin` has started and check that we are let in.
+        """Wait for the connection that `begin` has started, and check that we have access.
 
         Raises Unreachable, Unauthorized, and SettingsError when the app does not exist.
         """
 
     def inspect(self) -> Mapping[str, str]:
-        """What `doctor` shows beside what is live: fact → value."""
+        """Facts that `doctor` shows besides what is live: name → value."""
         return {}
 
     def check_deploy(self) -> None:
-        """What a deploy checks before its first change. Raises SettingsError, Refused."""
+        """Check the revision or images that would be deployed; changes nothing. `doctor` calls it
+        too. Raises SettingsError, Refused, ToolMissing, Unauthorized, DeployFailed."""
 
     @abstractmethod
     def live(self) -> Live:
-        """Ask what runs now; short, for a cancelled run asks it too. Raises DeployErrors."""
+        """Ask what runs now. Must be quick, since a cancelled run asks too. Raises DeployError."""
 
     @abstractmethod
     def run(
@@ -58,43 +59,45 @@ class Provider(Layer[S]):
         env: Mapping[str, str] | None = None,
         timeout: float = float("inf"),
     ) -> Ran:
-        """Run a one-off command in the app's environment, its output in the log.
+        """Run a one-off command in the app's environment, with its output in the log.
 
-        `what` is the change in words. A non-zero exit code is returned, not raised. Raises
+        `what` describes the change. A non-zero exit code is returned, not raised. Raises
         OutcomeUnknown when the connection is lost.
         """
 
     @abstractmethod
     def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
-        """Start, stop, restart or scale one process of the app. Raises CommandFailed."""
+        """Start, stop, restart or scale (to `count`) one process of the app. Raises
+        CommandFailed."""
 
     def processes(self) -> Mapping[str, int]:
-        """The app's processes and how many of each are wanted; empty when it cannot be known."""
+        """The app's processes and how many of each are wanted; empty when unknown."""
         return {}
 
     def release_tasks(self) -> Mapping[str, str]:
-        """What the platform runs by itself at a deploy: where it is written → the command."""
+        """The commands that the platform runs by itself at a deploy: where configured → command."""
         return {}
 
-    # --- notes survive the run on the provider's side: what this one or the next has to finish
+    # --- tasks, kept by the provider: what this run or the next has to finish
     def note(self, tasks: Sequence[Task]) -> None:
-        """Keep these tasks on the app, and no others (run/tasks.py has the form)."""
+        """Replace the tasks that are kept for the app (run/tasks.py has the format)."""
 
     def unfinished(self) -> Sequence[Task]:
-        """The tasks that are kept; those that an earlier run has left were never finished."""
+        """The tasks that are kept: what this run or an interrupted one has yet to finish."""
         return ()
 
     def _noted(self) -> list[Task]:
         return [task for task in self.unfinished() if task.key != Key.RESTORE]
 
     def remember(self, *tasks: Task) -> None:
-        """Note tasks before they are begun."""
+        """Record tasks on the app before they begin."""
         noted = self._noted()
         if new := [task for task in tasks if task not in noted]:
             self.note([*noted, *new])
 
     def forget(self, *tasks: Task) -> None:
-        """Tasks are finished."""
+        """Remove finished `tasks` from the app's record; nothing happens if none of them is in
+        it."""
         noted = self._noted()
         if set(tasks) & set(noted):
             self.note([task for task in noted if task not in tasks])
@@ -104,16 +107,16 @@ class Provider(Layer[S]):
     @property
     @abstractmethod
     def exists(self) -> bool:
-        """Whether the app is there; known after `connect`."""
+        """Whether the app exists; known after `connect`."""
 
     @on(Event.CONFIGURE, Configure.CONNECT)
     def look(self) -> None:
-        """Look at the app and at what runs there."""
+        """Connect, and fetch the app's state."""
         self.connect()
 
     @on(Event.CONFIGURE, Configure.GUARD)
     def guard_review_app(self) -> None:
-        """An app that this tool has not made as a review app is never touched as one."""
+        """Refuse to treat an app as a review app that this tool has not created as one."""
         if (review := self.ctx.review) and not self.exists:
             return review.check_branch(self.ctx.command, self.ctx.facts, self.ctx.repository)
         if not review or self.is_review_app():
@@ -132,7 +135,7 @@ class Provider(Layer[S]):
 
     @on(Event.CONFIGURE, Configure.TARGET)
     def choose_target(self) -> None:
-        """The release to go back to."""
+        """For `rollback`, choose the release to go back to."""
         if self.ctx.command != "rollback":
             return
         self.ctx.revision = self.rollback_target(self.ctx.arguments.get("revision", ""))
@@ -142,7 +145,7 @@ class Provider(Layer[S]):
 
     @on(Event.ROLLBACK)
     def bring_back(self) -> None:
-        """Go back, and verify it."""
+        """Roll back, and verify it."""
         live = self.roll_back(self.ctx.revision)
         self.ctx.live = self.ctx.live if self.ctx.planning else live
 
@@ -153,54 +156,54 @@ class Provider(Layer[S]):
 
     @on(Event.PROMOTE)
     def advance(self) -> None:
-        """Bring the source app's release here; a provider that cannot says so."""
+        """Deploy the source app's release to this app. Raises Refused if the provider cannot."""
         self.promote()
 
     def interrupted(self) -> None:
-        """The user has cancelled: stop what this run has started there, and nothing else's."""
+        """After a cancel, stop what this run has started on the server, and nothing else."""
 
     # --- provision: the app first, then its config, then its services ---
 
     @on(Event.PROVISION, Provision.CONFIG)
     def configure_app(self) -> None:
-        """Set what differs of APP_CONFIG; the values are never shown."""
+        """Set the variables of APP_CONFIG that differ; the values are never shown."""
         if changes := self.config_changes():
             self.set_config(changes)
 
     def config_changes(self) -> dict[str, str]:
-        """What differs between the config that is wanted and the app's."""
+        """The variables to set: those wanted that the app lacks or has with another value."""
         now = self.config() if (wanted := self.wanted_config()) else {}
         return {key: value for key, value in wanted.items() if now.get(key) != value}
 
     def wanted_config(self) -> Mapping[str, str]:
-        """The config that is wanted."""
+        """The variables that the app should have."""
         return self.ctx.app_config
 
     def config(self) -> Mapping[str, str]:
-        """The app's config as it is; the values are hidden from the log at once."""
+        """The app's present variables; their values are hidden from the log at once."""
         self._cannot("set the app's config")
 
     def set_config(self, changes: Mapping[str, str]) -> None:
-        """Set these variables in one release, without their values in any log or argv of ours."""
+        """Set these variables in one release; no log and no argv of ours shows their values."""
         self._cannot("set the app's config")
 
-    # --- what only some providers can ---
+    # --- what only some providers support; here each raises Refused ---
 
     def rollback_target(self, wanted: str) -> str:
-        """The full SHA to go back to: of the release before, or the one `wanted`; or Refused."""
+        """The full SHA to go back to: the release before, or the one `wanted`. Raises Refused."""
         self._cannot("roll back")
 
     def is_back(self) -> bool:
-        """Whether the target of the rollback is what runs already."""
+        """Whether the target of the rollback is live already."""
         live = self.ctx.before or Live()
         return live.up and live.revision == self.ctx.revision
 
     def roll_back(self, revision: str) -> Live:
-        """Go back to a revision that was live before, and verify it. Raises DeployFailed."""
+        """Roll back to a revision that was live before, and verify it. Raises DeployFailed."""
         self._cannot("roll back")
 
     def is_review_app(self) -> bool:
-        """Whether this tool has made the app as a review app (a mark on it, not its name)."""
+        """Whether this tool created the app as a review app (by a mark on it, not by its name)."""
         self._cannot("have review apps")
 
     def adopt(self) -> None:
@@ -208,15 +211,15 @@ class Provider(Layer[S]):
         self._cannot("have review apps")
 
     def destroy(self) -> None:
-        """Remove the review app and its services; one that is not there is as good as removed."""
+        """Remove the review app and its services; one that does not exist counts as removed."""
         self._cannot("have review apps")
 
     def stale_review_apps(self, days: int) -> Sequence[str]:
-        """Review apps of this base app that were not deployed for `days`."""
+        """Review apps of this base app that were not deployed for `days` days."""
         self._cannot("have review apps")
 
     def lock_holder(self) -> str:
-        """Who holds the app's lock and since when, in words; empty when it is free."""
+        """Who holds the app's lock, and since when; empty when it is free."""
         self._cannot("be unlocked")
 
     def unlock(self) -> None:
@@ -224,25 +227,25 @@ class Provider(Layer[S]):
         self._cannot("be unlocked")
 
     def before_undoing(self) -> None:
-        """Migrations are about to be undone: who remembers that they were run has to forget it."""
+        """Called before migrations are undone: forget any record that they ran."""
 
     def check_backup(self) -> None:
-        """Whether `backup` can work, before anything is done. Raises SettingsError."""
+        """Check that `backup` can work, before anything is changed. Raises SettingsError."""
 
     def backup(self) -> None:
         """Export the databases before they are migrated. Raises DeployFailed."""
         self._cannot("export a database")
 
     def backups(self) -> Sequence[Backup]:
-        """The exports that are kept beside the app, newest first."""
+        """The dumps that are kept for the app, newest first."""
         self._cannot("list backups")
 
     def restore(self, name: str) -> None:
-        """Bring one back with the app stopped, and start that again. Raises DeployError."""
+        """Restore a dump while the app is stopped, then start it again. Raises DeployError."""
         self._cannot("restore a backup")
 
     def promote(self) -> None:
-        """Bring the release that the source app runs to this one, without building it."""
+        """Deploy the release that the source app runs to this app, without building it."""
         self._cannot("promote")
 
     def history(self) -> Sequence[Deployed]:
@@ -250,7 +253,7 @@ class Provider(Layer[S]):
         self._cannot("tell its history")
 
     def logs(self, service: str, *, lines: int, follow: bool) -> None:
-        """Show the last `lines` that a service, or each, has written. Raises NoService."""
+        """Show the last `lines` of the log of a service, or of all. Raises NoService."""
         self._cannot("show its log")
 
     def _cannot(self, what: str) -> NoReturn:
@@ -258,15 +261,15 @@ class Provider(Layer[S]):
 
     @property
     def rollback_command(self) -> str:
-        """How a person goes back to the previous release."""
+        """The command by which a person rolls back to the previous release."""
         return "ci-deploy rollback"
 
     @property
     def host_names(self) -> Sequence[str]:
-        """What `{host}` in a URL stands for: each of several hosts."""
+        """The hosts that `{host}` in a URL stands for; empty for a provider without hosts."""
         return ()
 
     @property
     def check_command(self) -> str:
-        """How a person sees what is live."""
+        """The command by which a person sees what is live."""
         return "ci-deploy doctor"

@@ -1,4 +1,4 @@
-"""What providers share: a push or an archive, names of variables, the source of a promotion."""
+"""What providers share: deploy by push or archive, names of variables, sources of promotions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ci_deploy.run.context import Context
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.lines import NAME
 
-SHA256 = 64  # characters of an id
+SHA256 = 64  # characters of a SHA-256 object id
 
 
 @settings
@@ -32,14 +32,15 @@ class GitSettings:
 
 
 def impossible_names(config: Mapping[str, str]) -> Iterable[Problem]:
-    """Variables that they refuse, and Compose takes: with dots and dashes."""
+    """Problems for names of variables that only Compose accepts: with dots and dashes."""
     if names := [name for name in config if not NAME.fullmatch(name)]:
         message = "names may only have letters, digits and `_` there, unlike "
         yield Problem("APP_CONFIG", f"{message}{', '.join(names)}.")
 
 
 def folder(text: str) -> str:
-    """A directory on a host. Raises ValueError for characters that Compose would interpret."""
+    """Parse a directory on a host. Raises ValueError for characters that Compose would
+    interpret."""
     if re.search(r'[\x00-\x1f"\\$:]', text):
         message = f"`{text}` is not a valid directory for Compose."
         raise ValueError(message)
@@ -47,7 +48,7 @@ def folder(text: str) -> str:
 
 
 class Place(NamedTuple):
-    """Where the source of a promotion is; on our own host where `host` is empty."""
+    """The source of a promotion; with an empty `host` it is on our own host."""
 
     host: str
     path: str  # a directory, a stack or an app
@@ -69,7 +70,7 @@ def place(text: str) -> Place:
 
 @settings
 class PromotionSettings:
-    """What `promote` brings."""
+    """The source of `promote`."""
 
     promote_from: Place | None = setting(
         "PROMOTE_FROM",
@@ -82,7 +83,7 @@ class PromotionSettings:
 
 
 def need_source(given: Place | None) -> Place:
-    """PROMOTE_FROM, which a promotion needs. Raises SettingsError."""
+    """Return PROMOTE_FROM, which a promotion needs. Raises SettingsError when it is not set."""
     if given is None:
         remedy = (
             "Like `deploy@staging.example.com:/srv/app`; what is on the same host needs no host."
@@ -92,8 +93,8 @@ def need_source(given: Place | None) -> Place:
 
 
 def take_revision(ctx: Context, revision: str, runs_it: str) -> None:
-    """What the source of a promotion runs is this run's revision from now on. Raises SettingsError
-    when the checkout cannot have it."""
+    """Make the revision that the source of a promotion runs this run's revision. Raises
+    SettingsError when it cannot be fetched."""
     ctx.revision = ctx.repository.obtain(revision)
     if not ctx.revision:
         reason = f"the checkout lacks {revision[:7]}, which {runs_it} runs."
@@ -102,9 +103,9 @@ def take_revision(ctx: Context, revision: str, runs_it: str) -> None:
 
 
 def by_archive(ctx: Context, method: str) -> bool:
-    """Whether the revision goes by archive, given DEPLOY_METHOD; `auto` says why it does not push.
+    """Whether to send the revision as an archive, by DEPLOY_METHOD; `auto` logs its reason.
 
-    Raises SettingsError where it can only go by archive, and a push is asked for.
+    Raises SettingsError when only an archive is possible and DEPLOY_METHOD is `push`.
     """
     if method == "archive":
         return True

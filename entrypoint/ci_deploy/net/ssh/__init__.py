@@ -1,4 +1,4 @@
-"""ssh: the private agent, the keys, who the host is, the connection."""
+"""ssh: the private agent, keys, host keys, and the connection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ci_deploy.report.console import Console
 
 
 class Surroundings(Protocol):
-    """What ssh needs of a run."""
+    """The parts of a run's context that ssh needs."""
 
     @property
     def command(self) -> str:
@@ -19,16 +19,16 @@ class Surroundings(Protocol):
 
     @property
     def runner(self) -> Runner:
-        """Starts the programs, and knows the deadline."""
+        """Starts programs and has the deadline."""
 
     @property
     def console(self) -> Console:
-        """The log, and what is hidden from it."""
+        """The log, with its redactor."""
 
     @property
     def cleanup(self) -> ExitStack:
-        """What happens at every end of the run."""
+        """Callbacks for every end of the run."""
 
     @property
     def private_dir(self) -> Path:
-        """0700, removed at every end of the run."""
+        """A directory with mode 0700, removed at every end of the run."""

@@ -1,4 +1,4 @@
-"""A private ssh-agent with one key: the key goes there through a pipe and is never on disk."""
+"""A private ssh-agent with one key, which it gets through a pipe: the key is never on disk."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ START_TIMEOUT = 20.0  # seconds
 
 
 class Agent:
-    """The agent of a run; it ends with us, however we end (agent.sh)."""
+    """The agent of a run; it ends when we end, in any way (agent.sh)."""
 
     def __init__(self, runner: Runner, cleanup: ExitStack, folder: Path) -> None:
         self.socket = folder / "agent"
@@ -31,11 +31,11 @@ class Agent:
 
     @property
     def alive(self) -> bool:
-        """Whether it answers; GitLab's cancel ends it, or a part of it, before us."""
+        """Whether it answers; GitLab's cancel may end it, or a part of it, before us."""
         return self._child is not None and self._child.alive and listens(self.socket)
 
     def start(self, key: PrivateKey, passphrase: str) -> list[Problem]:
-        """Start it and give it the key. A wrong passphrase is a problem like any other.
+        """Start the agent and add the key. A wrong passphrase or key is returned as a problem.
 
         Raises ToolMissing.
         """
@@ -58,7 +58,7 @@ class Agent:
         )
         if added.exit_code == 0:
             return []
-        if not self.alive:  # that says nothing about the key
+        if not self.alive:  # then the failure says nothing about the key
             message = "ssh-agent was killed on this machine."
             raise ToolMissing(message, hint=limits.MORE_MEMORY)
         if key.encrypted and "invalid format" not in added.errors:
@@ -76,7 +76,8 @@ class Agent:
         return [Problem("SSH_PRIVATE_KEY", f"ssh-add refuses the key: {reason[0]}")]
 
     def _start(self) -> None:
-        """It lives as long as we hold the other end of its stdin."""
+        """Start the process; it lives as long as we hold the other end of its stdin. Raises
+        ToolMissing."""
         for path in (self.socket, self._asked):
             path.unlink(missing_ok=True)
         script = str(Path(__file__).with_name("agent.sh"))
@@ -93,7 +94,8 @@ class Agent:
             time.sleep(0.002)
 
     def key_name(self) -> str:
-        """The fingerprint of the key, for messages; empty when no agent answers that has it."""
+        """The key's fingerprint, for messages; empty when the agent does not answer or has no
+        key."""
         listed = self._runner.read(
             ["ssh-add", "-l"], env={"SSH_AUTH_SOCK": str(self.socket)}, ok=None
         )
@@ -102,7 +104,8 @@ class Agent:
 
 
 def listens(path: Path) -> bool:
-    """Whether somebody answers there. The file alone says less: it is there before that."""
+    """Whether a process listens on the socket. The file alone does not say so: it exists
+    earlier."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))

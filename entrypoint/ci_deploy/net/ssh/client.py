@@ -1,8 +1,8 @@
 """ssh: a private agent, pinned host keys, and one multiplexed connection per server.
 
 The key goes from the setting into the agent through a pipe and is never on disk. Every remote
-command, and git's push, is a session on the one connection. Facts: ssh_config(5) of OpenSSH 9.2
-and 10.0; docs/architecture.md says what was measured.
+command, and git's push, is a session on that connection. Sources: ssh_config(5) of OpenSSH 9.2 and
+10.0; measurements are in docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class SshSettings:
 
 
 class Ssh:
-    """The ssh side of one run. `let_in`: the command that adds a key on a server."""
+    """The ssh side of one run. `let_in`: the command by which a key is added on a server."""
 
     def __init__(self, ctx: Surroundings, settings: SshSettings, let_in: str = "") -> None:
         self._let_in = f" ({let_in})" if let_in else ""
@@ -101,7 +101,7 @@ class Ssh:
     # --- before any connection ---
 
     def prepare(self) -> list[Problem]:
-        """Start the agent; what is wrong with the key comes back."""
+        """Start the agent; returns the problems with the key."""
         self._dir.mkdir(mode=0o700)
         self._write_config()
         return self._agent.start(self._wanted.private_key, self._wanted.passphrase)
@@ -111,7 +111,7 @@ class Ssh:
         write_private(self._dir / "known_hosts", "".join(f"{line}\n" for line in pins.lines))
         write_private(self._dir / "fingerprints", "".join(f"{pin}\n" for pin in pins.fingerprints))
         script = Path(__file__).with_name("known_hosts.sh")
-        pinned = pins != HostKeys()  # what does not fit is refused, also with accept-new
+        pinned = pins != HostKeys()  # then a mismatch is refused, even with accept-new
         strict = "yes" if pinned or self._wanted.host_key_checking == "strict" else "accept-new"
         options = {
             "BatchMode": "yes",
@@ -144,7 +144,7 @@ class Ssh:
     # --- the connection ---
 
     def open(self, server: Server) -> None:
-        """Start connecting; `ready` waits for it, so that there is time for something else."""
+        """Start connecting; `ready` waits for the connection, so other work can be done first."""
         self._socket(server).unlink(missing_ok=True)
         self._masters[server] = self._cleanup.enter_context(
             self._runner.serve(
@@ -155,8 +155,8 @@ class Ssh:
         )
 
     def ready(self, server: Server, *, again: bool = True) -> None:
-        """Wait for the connection; connecting is tried again (not by `doctor`, which tells what is
-        there now), signing on is not. Raises Unreachable, Unauthorized."""
+        """Wait for the connection. Connecting is retried (not by `doctor`); authentication is not.
+        Raises Unreachable, Unauthorized, ToolMissing, SettingsError."""
         from ci_deploy.net.retry import retry
 
         def attempt() -> None:
@@ -192,7 +192,7 @@ class Ssh:
             )
 
     def alive(self, server: Server) -> bool:
-        """Whether the connection stands."""
+        """Whether the connection is up."""
         return server in self._masters and self._masters[server].alive
 
     def _await(self, server: Server) -> None:
@@ -209,14 +209,14 @@ class Ssh:
             self._runner.cancellation.sleep(0.004)
 
     def command(self, server: Server, words: Sequence[str], stdin: Stdin = b"") -> Command:
-        """A remote command as a session on the connection."""
+        """A command on the server, as a session on the connection."""
         return Command([*self._ssh(server, "-T"), server.host, "--", quoted(words)], stdin=stdin)
 
     @contextlib.contextmanager
     def hidden(self, server: Server, words: Sequence[str]) -> Iterator[Command]:
-        """The same for a command that holds values: in a private file instead of in ssh's argv.
+        """Like `command` for words with secrets: they are in a private file instead of ssh's argv.
 
-        The command stands on one line of ssh_config, so the words must not contain newlines.
+        They stand on one line of ssh_config, so they must not contain newlines.
         """
         path = self._dir / f"hidden{len(list(self._dir.iterdir()))}"
         line = quoted(words).replace("%", "%%")
@@ -227,8 +227,8 @@ class Ssh:
             path.unlink()
 
     def git_environ(self, server: Server) -> dict[str, str]:
-        """What makes git use the connection: its shell becomes ssh (one process more costs a second
-        of GitLab's cancel); it has its own stderr, which it makes non-blocking: git loses words."""
+        """Variables for git to use the connection: `exec`, as one process more costs a second of a
+        cancel; stderr reopened, as ssh makes it non-blocking, and git would lose lines."""
         ssh = shlex.join(["ssh", "-F", str(self._config), "-S", str(self._socket(server))])
         return {"GIT_SSH_COMMAND": f"exec {ssh} 2>/dev/fd/2", "GIT_SSH_VARIANT": "ssh"}
 
@@ -241,13 +241,13 @@ class Ssh:
         ]  # fmt: skip
 
     def _socket(self, server: Server) -> Path:
-        """ssh binds this path plus 17 bytes, and a socket's path has at most 107."""
+        """The socket's path. ssh binds it plus 17 bytes, and a socket's path has at most 107."""
         return self._dir / self._sockets.setdefault(server, f"m{len(self._sockets)}")
 
     # --- what went wrong ---
 
     def _failure(self, server: Server, text: str) -> DeployError:
-        """The words of ssh, turned into what the user has to do."""
+        """The error for ssh's own message, with what the user has to do."""
         lines = tuple(line for line in text.splitlines() if line.strip())
         last = lines[-1] if lines else "ssh gave no reason"
         if limit := limits.said([last]):
@@ -260,7 +260,7 @@ class Ssh:
             offers = self._types.offers(server, self._offer(server))
             key, pins, several = self._agent.key_name(), self._wanted.host_keys, self._sockets
             return mismatch(server, offers, pins, self._comes_through, key=key, among=len(several))
-        # What a jump host says stands before the end of the connection that was to go through it.
+        # A jump host's error comes before the one of the connection through it.
         on_the_way = lines[-2] if len(lines) > 1 and lines[-1].startswith(CUT) else ""
         if "Permission denied" in text or "Too many authentication failures" in text:
             message = f"{server} refuses the key for user {server.user or 'of this machine'}."
@@ -280,7 +280,7 @@ class Ssh:
         return Unreachable(f"{server} cannot be reached: {reason}.")
 
     def _offer(self, server: Server) -> Offer | None:
-        """What the server has shown last (written by known_hosts.sh)."""
+        """The host key that the server has shown last (written by known_hosts.sh)."""
         with contextlib.suppress(OSError, ValueError, IndexError):
             shown = [line.split() for line in (self._dir / "offered").read_text().splitlines()]
             named = [line for line in shown if line[0] == server.known_hosts_name]
@@ -290,11 +290,11 @@ class Ssh:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only we can read, in any directory."""
+    """Write a file that only we can read, whatever the mode of its directory."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
 
 
 def quoted(words: Sequence[str]) -> str:
-    """Words as a server's shell reads them: the one place where something is quoted for it."""
+    """Quote words for a server's shell; the one place that does so."""
     return shlex.join(words)

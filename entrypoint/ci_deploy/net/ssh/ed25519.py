@@ -1,6 +1,6 @@
-"""Ed25519 keys in PKCS#8, which OpenSSH reads only since 9.6, as OpenSSH writes them.
+"""Converts Ed25519 keys from PKCS#8, which OpenSSH reads only since 9.6, to OpenSSH's format.
 
-The public half is computed here (RFC 8032, section 5.1.5), since the file need not hold it.
+The public half is computed here (RFC 8032, section 5.1.5), since the file need not contain it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import struct
 
-# What comes before the seed: SEQUENCE, version 0 or 1, the algorithm 1.3.101.112, OCTET STRING.
+# The bytes before the seed: version 0 or 1, the algorithm 1.3.101.112, OCTET STRING.
 PKCS8 = (
     bytes.fromhex("020100300506032b657004220420"),
     bytes.fromhex("020101300506032b657004220420"),
@@ -21,7 +21,7 @@ Point = tuple[int, int, int, int]  # extended coordinates: X, Y, Z, T
 
 
 def seed(pkcs8: bytes) -> bytes | None:
-    """The 32 secret bytes, if it is such a key."""
+    """The 32 secret bytes of an Ed25519 key in PKCS#8; None for another key."""
     for start in PKCS8:
         at = pkcs8.find(start, 0, 16)
         if pkcs8[:1] == b"\x30" and at > 0 and len(pkcs8) >= at + len(start) + 32:
@@ -30,7 +30,8 @@ def seed(pkcs8: bytes) -> bytes | None:
 
 
 def openssh(secret: bytes) -> bytes:
-    """The body of an OpenSSH private key without a passphrase (PROTOCOL.key)."""
+    """The body of an OpenSSH private key without a passphrase (PROTOCOL.key), from the 32 secret
+    bytes."""
     public = public_half(secret)
     named = _field(b"ssh-ed25519") + _field(public)
     private = bytes(8) + named + _field(secret + public) + _field(b"")  # two equal check numbers
@@ -40,7 +41,7 @@ def openssh(secret: bytes) -> bytes:
 
 
 def public_half(secret: bytes) -> bytes:
-    """The public key of 32 secret bytes."""
+    """The public key (32 bytes) of 32 secret bytes."""
     digest = bytearray(hashlib.sha512(secret).digest()[:32])
     digest[0] &= 248
     digest[31] = digest[31] & 127 | 64

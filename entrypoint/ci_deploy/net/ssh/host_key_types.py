@@ -1,4 +1,5 @@
-"""Which types of host keys ssh asks for: a server has several keys, and shows one of them."""
+"""Chooses which types of host keys ssh asks for: a server has several keys, and shows one of
+them."""
 
 from __future__ import annotations
 
@@ -11,29 +12,29 @@ OPTION = "HostKeyAlgorithms"
 
 
 class HostKeyTypes:
-    """A host certificate is asked for only where its authority is pinned; else its plain key is
-    what a pin can name. After a key that is not pinned, one of another type is asked for."""
+    """A host certificate is asked for only if its authority is pinned; else the plain key, which a
+    pin can name. After a key that is not pinned, a key of another type is asked for."""
 
     def __init__(self, pins: HostKeys, ssh_config: str) -> None:
         self._pins = pins
-        self._chosen = OPTION.lower() in ssh_config.lower()  # by the user, then that counts
+        self._chosen = OPTION.lower() in ssh_config.lower()  # the user has chosen the types
         authority = any(marker == AUTHORITY for marker, *_ in pins.known)
         self._never = [] if authority else [f"*{CERTIFICATE}"]
         self._unwanted: defaultdict[Server, list[Offer]] = defaultdict(list)
 
     @property
     def general(self) -> dict[str, str]:
-        """The line of ssh_config for all servers, if there is one."""
+        """The option of ssh_config for all servers; empty for none."""
         return {OPTION: f"-{self._never[0]}"} if self._never and not self._chosen else {}
 
     def option(self, server: Server) -> list[str]:
-        """ssh's option for one server, if it needs one."""
+        """ssh's command-line option for one server; empty for none."""
         unwanted = [name for offer in self._unwanted[server] for name in offer.algorithms]
         return ["-o", f"{OPTION}=-{','.join([*unwanted, *self._never])}"] if unwanted else []
 
     def another(self, server: Server, shown: Offer) -> bool:
-        """Whether to connect again for a key of another type: one may be pinned that the server
-        has beside the one that it has shown."""
+        """Whether to connect again for a key of another type: the server may have a pinned key
+        besides the one that it has shown. If so, that one's type is excluded from now on."""
         types = {offer.kind for offer in self._unwanted[server]}
         left = {kind for _, _, kind, _ in self._pins.known} - {*types, shown.kind}
         if self._chosen or shown.kind in types or self._pins.revokes(shown):
@@ -44,6 +45,6 @@ class HostKeyTypes:
         return True
 
     def offers(self, server: Server, last: Offer | None) -> list[Offer]:
-        """All that it has shown, the preferred one first."""
+        """All host keys that the server has shown, the preferred one first."""
         seen = [*self._unwanted[server], *([last] if last else [])]
         return list({offer.kind: offer for offer in seen}.values())

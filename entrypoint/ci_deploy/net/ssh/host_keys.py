@@ -1,4 +1,4 @@
-"""Pinned host keys: how they are written, and what to say when they do not fit."""
+"""Pinned host keys: their parser, and the errors when a server's key does not match."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ci_deploy.net.ssh.server import Server
 from ci_deploy.settings.lines import split
 
 PIN = re.compile(r"(SHA256:)?(?P<digest>[A-Za-z0-9+/]{43})=?")
-# What `ssh-keygen -lf` prints, also of several keys: bits, fingerprint, comment, type.
+# A line of `ssh-keygen -lf`, also for several keys: bits, fingerprint, comment, type.
 LISTED = re.compile(r"\d{3,5} (SHA256:[A-Za-z0-9+/]{43}) \S.*?\([A-Z0-9-]+\)(?:\s+|$)")
 CERTIFICATE = "-cert-v01@openssh.com"
 REVOKED, AUTHORITY = "@revoked", "@cert-authority"
@@ -29,19 +29,19 @@ class HostKeys(NamedTuple):
 
     @property
     def known(self) -> Iterator[tuple[str, str, str, str]]:
-        """Of each line: marker or nothing, name, type, fingerprint."""
+        """For each line: marker (or empty), name, type, fingerprint."""
         for line in self.lines:
             *marker, name, kind, key = line.split()
             yield "".join(marker), name, kind, fingerprint(key)
 
     def revokes(self, offer: Offer) -> bool:
-        """Whether a key is pinned as revoked, under any name."""
+        """Whether the key is pinned as revoked, under any name."""
         return any(it[0] == REVOKED and it[3] == offer.fingerprint for it in self.known)
 
 
 def host_keys(text: str) -> HostKeys:
-    """Read known_hosts lines (as ssh-keyscan prints them), bare public keys, fingerprints, or what
-    `ssh-keygen -lf` prints. Raises ValueError."""
+    """Parse known_hosts lines (as ssh-keyscan prints them), bare public keys, fingerprints, or the
+    output of `ssh-keygen -lf`. Raises ValueError."""
     pins = HostKeys()
     if "PRIVATE KEY-----" in text:
         message = "this is a private key; it belongs in SSH_PRIVATE_KEY."
@@ -71,11 +71,11 @@ def _fingerprints(words: Sequence[str]) -> tuple[str, ...]:
 
 def _known_hosts_line(words: list[str], number: int) -> str:
     marker = [words.pop(0)] if words[0].startswith("@") else []
-    if marker and marker[0] not in {REVOKED, AUTHORITY}:  # ssh would overlook the whole line
+    if marker and marker[0] not in {REVOKED, AUTHORITY}:  # ssh would ignore the whole line
         message = f"line {number}: {marker[0]} is no marker; there are {REVOKED} and {AUTHORITY}."
         raise ValueError(message)
     if len(words) > 1 and _is_key_of(words[0], words[1]):
-        words.insert(0, "*")  # a bare public key pins every host, that is: ours
+        words.insert(0, "*")  # a bare public key is pinned for every host of this run
     if len(words) < 3 or not _is_key_of(words[1], words[2]):
         message = f"line {number} is neither `host type key` nor `SHA256:fingerprint`."
         if any(re.fullmatch(r"(MD5:)?[0-9a-f]{2}(:[0-9a-f]{2}){15}", word) for word in words):
@@ -92,14 +92,14 @@ def _is_key_of(kind: str, encoded: str) -> bool:
 
 
 def fingerprint(encoded: str) -> str:
-    """`SHA256:…` of a public key in base64, as OpenSSH prints it."""
+    """The `SHA256:…` fingerprint of a public key in base64, as OpenSSH prints it."""
     digest = hashlib.sha256(base64.b64decode(encoded)).digest()
     return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
 
 
 class Offer(NamedTuple):
     """A host key that a server has shown: type, key in base64, fingerprint, and the name under
-    which ssh has looked for it."""
+    which ssh looked for it."""
 
     kind: str
     key: str
@@ -112,13 +112,13 @@ class Offer(NamedTuple):
 
     @property
     def file(self) -> str:
-        """Where the server has it: `ssh-ed25519` is in ssh_host_ed25519_key.pub."""
+        """The key's path on the server: `ssh-ed25519` is in ssh_host_ed25519_key.pub."""
         words = self.kind.split("-")
         return f"/etc/ssh/ssh_host_{words[0] if words[0] == 'ecdsa' else words[1]}_key.pub"
 
     @property
     def algorithms(self) -> tuple[str, ...]:
-        """What ssh calls this type when it negotiates."""
+        """The names of this key type in ssh's negotiation."""
         if self.kind.startswith("ssh-rsa"):
             return (f"rsa-sha2-*{self.kind.removeprefix('ssh-rsa')}", self.kind)
         return (self.kind,)
@@ -137,11 +137,11 @@ def mismatch(
     key: str = "",
     among: int = 1,
 ) -> WrongHostKey:
-    """The server is not, or not yet, who we think it is: what it shows and what to set.
+    """The error for host keys that do not match the pins, with what to set.
 
-    `offers` are the keys that it has shown, the preferred one first. `shown` says whether a text
-    comes through the log as it is, without a part that is hidden. `key` is the fingerprint of our
-    own key; `among` how many servers this run has, since a pin may be another one's.
+    `offers` are the keys that the server has shown, the preferred one first. `shown` says whether a
+    text appears in the log unredacted. `key` is the fingerprint of our own key; `among` is how many
+    servers this run has, since a pin may be for another one.
     """
     if not offers:
         return WrongHostKey(f"the host key of {server} could not be checked.")
@@ -192,7 +192,7 @@ def mismatch(
 
 
 def _remedy(offer: Offer, server: Server, shown: Callable[[str], bool], *, add: bool) -> str:
-    """What to set, as far as it may stand in a log; what is pinned for other hosts stays there."""
+    """What to set, as far as the log may show it; pins of other hosts are kept."""
     line = "" if CERTIFICATE in offer.kind else offer.line(server)
     for pin in (line, offer.fingerprint):
         if pin and shown(pin):

@@ -1,6 +1,6 @@
-"""Private keys in every form in which people put them into CI.
+"""Private keys in all the forms in which people put them into CI.
 
-A key is checked here, before any connection, and no error shows any of it.
+A key is checked here, before any connection, and no error shows any part of it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class PrivateKey(NamedTuple):
 def private_key(text: str) -> PrivateKey:
     """Accept PEM text (CRLF, literal `\\n`, all on one line, no last newline) or base64 of it.
 
-    Raises ValueError with the reason in the words of somebody who has to fix it.
+    Raises ValueError with what is wrong, for the person who has to fix it.
     """
     pem = _unwrapped(text)
     found = list(PEM.finditer(pem))
@@ -62,7 +62,7 @@ def private_key(text: str) -> PrivateKey:
         if secret := ed25519.seed(data):
             label, data = "OPENSSH PRIVATE KEY", ed25519.openssh(secret)
     encoded = base64.b64encode(data).decode()
-    # OpenSSL reads no longer lines after such headers.
+    # OpenSSL does not read longer lines after such headers.
     wrapped = "\n".join(encoded[start : start + 64] for start in range(0, len(encoded), 64))
     whole = f"-----BEGIN {label}-----\n{headers}{wrapped}\n-----END {label}-----\n"
     return PrivateKey(whole, encrypted)
@@ -88,7 +88,8 @@ def _why_no_key(text: str) -> str:
 
 
 def _openssh_encrypted(data: bytes) -> bool:
-    """Walk through the fields of an OpenSSH key, which finds every truncation."""
+    """Whether an OpenSSH key has a passphrase. Reads all fields, which finds every truncation.
+    Raises ValueError."""
     message = "the key is damaged: it is not a whole OpenSSH private key."
     if not data.startswith(OPENSSH_MAGIC):
         raise ValueError(message)
@@ -106,7 +107,8 @@ def _openssh_encrypted(data: bytes) -> bool:
 
 
 def field(data: bytes) -> tuple[bytes, bytes]:
-    """The first field of ssh's wire format, and what follows it (RFC 4251, section 5)."""
+    """Split off the first length-prefixed string of `data` (RFC 4251, section 5): `(field, rest)`.
+    Raises ValueError or struct.error when `data` is too short."""
     (size,) = struct.unpack(">I", data[:4])
     if size > len(data) - 4:
         raise ValueError

@@ -1,4 +1,4 @@
-"""Where to connect to by ssh, in every form in which people write it."""
+"""The address of an ssh server, in all the forms in which people write it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9
 
 
 class Server(NamedTuple):
-    """Where to connect to by ssh. `host` is without the brackets of an IPv6 address."""
+    """The address of an ssh server. `host` has no brackets around an IPv6 address."""
 
     host: str
     user: str = ""
@@ -21,29 +21,29 @@ class Server(NamedTuple):
 
     @property
     def bracketed(self) -> str:
-        """The host as it stands in a URL."""
+        """The host as in a URL: an IPv6 address in brackets."""
         return f"[{self.host}]" if ":" in self.host else self.host
 
     @property
     def known_hosts_name(self) -> str:
-        """The host as it stands in known_hosts."""
+        """The host's name in known_hosts."""
         return self.host if self.port == 22 else f"[{self.host}]:{self.port}"
 
     @property
     def login(self) -> str:
-        """How a person connects: `ssh -p 2222 deploy@www.example.com`."""
+        """The command by which a person connects: `ssh -p 2222 deploy@www.example.com`."""
         port = "" if self.port == 22 else f"-p {self.port} "
         return f"ssh {port}{f'{self.user}@' if self.user else ''}{self.host}"
 
     def url(self, path: str) -> str:
-        """The URL that git takes."""
+        """The URL of `path` on the server for git."""
         return f"ssh://{self.user}@{self.bracketed}:{self.port}/{path}"
 
 
 def server(text: str, *, user: str = "", port: int = 22) -> Server:
     """Parse `host`, `user@host:port`, `ssh://user@host:port`, IPv6 in brackets or bare.
 
-    `user` and `port` are what is meant when the text says nothing of them. Raises ValueError.
+    `user` and `port` are the defaults when the text has none. Raises ValueError.
     """
     scheme, separator, rest = text.partition("://")
     if separator and scheme.lower() != "ssh":

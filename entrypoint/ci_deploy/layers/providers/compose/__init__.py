@@ -1,1 +1,1 @@
-"""Docker Compose on plain hosts: the release, the hosts, and following what they do."""
+"""Docker Compose on plain hosts: releases, the hosts, and following their runs."""

@@ -1,6 +1,7 @@
-"""The members of a tar, found and read in place: nothing of it is unpacked.
+"""Finds the members of a tar and reads them in place; nothing is unpacked.
 
-A member is known by where its bytes stand: no name, no link and no mode of it has any effect.
+Members are returned as byte ranges. Links are followed within the archive only; names that lead
+outside are refused, and modes are ignored.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ci_deploy.settings.lines import from_json
 
 MEMBERS = 50_000
 HEADER = 1024 * 1024  # bytes of a long name or of pax headers, which are read into memory
-JSON_LIMIT = 4 * 1024 * 1024  # bytes; registries take no larger manifest either
+JSON_LIMIT = 4 * 1024 * 1024  # bytes; registries do not accept larger manifests either
 CHUNK = 1024 * 1024  # bytes
 PLAIN = {tarfile.REGTYPE, tarfile.AREGTYPE}
 LINKS = {tarfile.SYMTYPE, tarfile.LNKTYPE}
@@ -30,14 +31,15 @@ LONG = {
 
 
 class BadArchive(Exception):
-    """What is wrong with an archive, in words; what these quote of it is made printable."""
+    """What is wrong with an archive; characters in the message that cannot be printed become
+    `?`."""
 
     def __init__(self, message: str) -> None:
         super().__init__("".join(each if each.isprintable() else "?" for each in message))
 
 
 class Span(NamedTuple):
-    """Bytes within an archive (within what it unpacks to)."""
+    """A range of bytes in an archive, after decompression."""
 
     path: Path
     offset: int
@@ -45,7 +47,7 @@ class Span(NamedTuple):
 
 
 class _Header(tarfile.TarInfo):
-    """A header whose content is not read into memory when there is too much of it."""
+    """A header of a tar; raises BadArchive for one whose content is too large to keep in memory."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
@@ -57,7 +59,7 @@ class _Header(tarfile.TarInfo):
 
 
 def open_archive(path: Path) -> BinaryIO:
-    """What it unpacks to, to be read from anywhere. Raises OSError, BadArchive."""
+    """Open an archive for random access, decompressed. Raises OSError, BadArchive."""
     start = files.first_line(path, 6)
     if start[:4] == b"\x28\xb5\x2f\xfd":
         message = "it is compressed with zstd, which is not supported: use gzip, or none."
@@ -72,10 +74,10 @@ def open_archive(path: Path) -> BinaryIO:
 
 
 class Members:
-    """An open archive, and where everything in it is."""
+    """An open archive and the places of its members."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
-        """Raises BadArchive for names that lead out of it, TarError when it is cut off."""
+        """Raises BadArchive for names that lead outside, TarError when it is cut off."""
         self._path = path
         self._file = file
         self._known: dict[str, tarfile.TarInfo] = {}
@@ -90,8 +92,8 @@ class Members:
                 self._known[posixpath.normpath(member.name)] = member
 
     def find(self, name: str) -> Span | None:
-        """A regular file in it. Old versions of Docker save a layer that two images share as a
-        link: it is followed by name, within the archive. Raises BadArchive for anything else."""
+        """The range of a regular file; None for none. Old versions of Docker save a layer that two
+        images share as a link, so one link is followed. Raises BadArchive for anything else."""
         at = posixpath.normpath(name)
         for _ in range(2):
             member = self._known.get(at)
@@ -109,7 +111,7 @@ class Members:
         raise BadArchive(message)
 
     def content(self, name: str) -> bytes:
-        """All of a small file. Raises BadArchive."""
+        """The content of a small file. Raises BadArchive."""
         span = self.find(name)
         if span is None:
             message = f"`{name[:80]}` is missing in it."
@@ -121,7 +123,7 @@ class Members:
         return self._file.read(span.size)
 
     def json(self, name: str) -> Any:
-        """A small file that is JSON. Raises BadArchive, ValueError."""
+        """The content of a small JSON file. Raises BadArchive, ValueError."""
         return from_json(self.content(name))
 
     def start(self, span: Span) -> bytes:
@@ -130,7 +132,7 @@ class Members:
         return self._file.read(4)
 
     def digest(self, span: Span) -> str:
-        """The digest of a file."""
+        """The digest of a file: `sha256:…`."""
         self._file.seek(span.offset)
         digest, left = hashlib.sha256(), span.size
         while left and (data := self._file.read(min(CHUNK, left))):

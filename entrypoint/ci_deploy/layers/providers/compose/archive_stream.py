@@ -1,8 +1,8 @@
-"""What is sent of images: an archive of our own, made while it is sent, with what a host lacks.
+"""The archive that is sent to a host: our own, made while it is sent, with the layers it lacks.
 
 An engine that keeps layers (overlay2) reads no member whose layer it has on top of the same others;
-one that keeps blobs (the containerd image store) none that it has. The list of all comes last, so
-what was cut off is no image.
+one that keeps blobs (the containerd image store) none that it has. The manifest comes last, so an
+archive that is cut off contains no image.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ci_deploy.layers.providers.compose.archive_members import CHUNK, BadArchive
 from ci_deploy.layers.providers.compose.image_archive import OCI, Image, Layer, blob, full_name
 from ci_deploy.settings.lines import from_json
 
-QUICK = 1  # of zlib: packs faster than most uplinks take it
+QUICK = 1  # zlib's fastest level, faster than most uplinks
 
 
 def missing(images: Sequence[Image], chains: frozenset[tuple[str, ...]]) -> list[Layer]:
-    """Layers that no image there has, each once, in the order of the archives."""
+    """The layers that no image on the host has, each once, in the order of the archives."""
     found: dict[str, Layer] = {}
     for image in images:
         for count, layer in enumerate(image.layers, 1):
@@ -34,12 +34,12 @@ def missing(images: Sequence[Image], chains: frozenset[tuple[str, ...]]) -> list
 
 
 def stream(images: Mapping[str, Image], layers: Sequence[Layer]) -> int:
-    """A descriptor to read an archive from, with these layers of images, each under its new name.
-    It is written by a thread, which ends when nobody reads any more."""
+    """A descriptor from which to read an archive of these layers and images, each under its new
+    name. A thread writes it, and ends when the reader has closed the descriptor."""
     read, write = os.pipe()
 
     def work() -> None:
-        # What cannot be read ends the archive before its list: the engine refuses it.
+        # A read error ends the archive before its manifest: the engine refuses it.
         with suppress(OSError, EOFError, zlib.error, BadArchive), os.fdopen(write, "wb") as pipe:
             pack = zlib.compressobj(QUICK, wbits=31)
             for data in _archive(images, layers):
@@ -77,7 +77,7 @@ def _archive(images: Mapping[str, Image], layers: Sequence[Layer]) -> Iterator[b
 
 
 def _lists(images: Mapping[str, Image]) -> Iterator[tuple[str, bytes]]:
-    """What makes one archive of them that both kinds of engine understand."""
+    """The manifest and its parts, in the formats of both kinds of engine: (name, content)."""
     index, docker = [], []
     for name, image in images.items():
         yield blob(image.id), image.config

@@ -1,4 +1,4 @@
-"""DEPLOY_IMAGE_ARCHIVE: images come from files of the job before, and no registry is needed."""
+"""DEPLOY_IMAGE_ARCHIVE: images come from files of an earlier job, without a registry."""
 
 from __future__ import annotations
 
@@ -25,33 +25,33 @@ from ci_deploy.run.context import Context
 from ci_deploy.settings.parsers import NOTHING
 
 SETTING = "DEPLOY_IMAGE_ARCHIVE"
-TAG = 110  # characters of a tag that stay, of 128
+TAG = 110  # characters of a tag that are kept, of at most 128
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "arm", "i686": "386"}
 
 
 class Store(NamedTuple):
-    """What a host has of images."""
+    """The images that a host has."""
 
     platform: str = ""
-    free: int = 0  # MB where the engine keeps them; 0 where that cannot be known
-    chains: frozenset[tuple[str, ...]] = frozenset()  # of layers, from the lowest to each
+    free: int = 0  # MB on the engine's disk; 0: unknown
+    chains: frozenset[tuple[str, ...]] = frozenset()  # of layers, from the lowest up to each one
     names: Mapping[str, str] = NOTHING  # name → id
 
 
 class Sending(NamedTuple):
-    """The images and layers that one host is sent."""
+    """The images and layers to send to one host."""
 
-    images: Mapping[str, Image]  # by the name that they have there
+    images: Mapping[str, Image]  # by their names on the host
     layers: Sequence[Layer]
 
     @property
     def size(self) -> int:
-        """Bytes, before they are packed."""
+        """The size in bytes, before compression."""
         return sum(layer.span.size for layer in self.layers)
 
 
 class Archives(Images):
-    """The files, and what becomes of them."""
+    """The images of the archives: what each service gets, and what each host lacks."""
 
     def __init__(self, ctx: Context, paths: Sequence[str], hosts: Hosts) -> None:
         self._ctx = ctx
@@ -62,7 +62,7 @@ class Archives(Images):
         self._sending: dict[str, Sending] = {}
 
     def problems(self) -> Iterator[Problem]:
-        """Read the files; what is wrong with them."""
+        """Read the archives; returns what is wrong with them."""
         for path in self._paths:
             try:
                 found = Archive(Path(path)).images()
@@ -105,7 +105,7 @@ class Archives(Images):
         return bool(self._services)
 
     def parts(self) -> dict[str, bytes]:
-        """For the hosts, a line for each service: `NAME IMAGE ID…`, of which it has one."""
+        """For the hosts, a line for each service: `NAME IMAGE ID…`; a host has one of the ids."""
         lines = []
         for service, name in self._services.items():
             known = self._platforms(name)
@@ -114,11 +114,11 @@ class Archives(Images):
         return {"loaded": "".join(f"{line}\n" for line in lines).encode()} if lines else {}
 
     def _platforms(self, name: str) -> list[Image]:
-        """What of its platforms is complete."""
+        """The images with this name, one per platform, that are complete."""
         return [image for image in self._images if name in image.names and not image.lacks]
 
     def _new_name(self, name: str) -> str:
-        """One that will never mean another image, so that nobody takes it away by moving a tag."""
+        """The image's name on the hosts, with a digest, so that no other image ever gets it."""
         repository, _, tag = name.rpartition(":")
         ids = sorted(image.id[7:] for image in self._platforms(name))
         digest = ids[0] if len(ids) == 1 else hashlib.sha256("".join(ids).encode()).hexdigest()
@@ -146,7 +146,7 @@ class Archives(Images):
             sending = Sending(images, missing(list(images.values()), store.chains))
             self._sending[str(host)] = sending
             self._ctx.console.indent(self._what(host, sending))
-            needs = 2 * sending.size // 1_000_000  # it is unpacked beside what was sent
+            needs = 2 * sending.size // 1_000_000  # the archive and the unpacked layers
             if sending.images and store.free and store.free < needs:
                 full.append(
                     f"{store.free} MB are free for images on {host}, and {needs} are needed"
@@ -171,7 +171,7 @@ class Archives(Images):
         if not hosts:
             return
         if not self._ctx.planning:
-            self._hosts.change(hosts, ["true"], lambda _host: "")  # our program is there
+            self._hosts.change(hosts, ["true"], lambda _host: "")  # uploads our program
         refused = self._load(hosts, self._sending)
         if any(self._partial(host) for host, _ in refused):
             names = ", ".join(str(host) for host, _ in refused)
@@ -189,7 +189,7 @@ class Archives(Images):
     def _load(
         self, hosts: Sequence[Host], sending: Mapping[str, Sending]
     ) -> list[tuple[Host, str]]:
-        """Those that refused it, and why."""
+        """Send and load the images; returns the hosts that refused, each with the reason."""
         review, planning = self._ctx.review, self._ctx.planning
         mark = [review.base, review.branch] if review else ["-", "-"]
         stdin: dict[str, bytes | int] = {}

@@ -1,4 +1,4 @@
-"""Databases on Docker hosts: the first host, where the migrations run, has the dumps."""
+"""Database dumps on Docker hosts: on the first host, where migrations run."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from ci_deploy.state import Backup
 
 
 def images(host: Host) -> dict[str, str]:
-    """Of the live release: service → image."""
+    """The images of the live release: service → image."""
     return {each.service: each.image for each in host.facts.images if each.replicas}
 
 
 def backup(ctx: Context, hosts: Hosts, wanted: str) -> None:
-    """Dump each of them on the first host, where the migrations run. Raises DeployFailed."""
+    """Dump the database services of the live release (`wanted`: BACKUP_SERVICE, empty for all that
+    are found) on the first host. Raises SettingsError when there is none, DeployFailed when a dump
+    fails."""
     host = hosts.first
     found = servers(images(host), wanted)
     names = ", ".join(service for service, _ in found)
@@ -34,13 +36,13 @@ def backup(ctx: Context, hosts: Hosts, wanted: str) -> None:
 
 
 def backups(ctx: Context, hosts: Hosts) -> list[Backup]:
-    """What the first host keeps, newest first."""
+    """The dumps on the first host, newest first."""
     return kept(hosts.ask(hosts.first, ["backups", ctx.app]).splitlines())
 
 
 def restore(ctx: Context, hosts: Hosts, name: str) -> None:
-    """Bring a dump back on the first host: what is there is dumped before, the app is stopped for
-    that time. Raises SettingsError, Locked, Refused, DeployFailed, OutcomeUnknown."""
+    """Restore a dump on the first host while the app is stopped; the present data is dumped before.
+    Raises Locked, Refused, DeployFailed, OutcomeUnknown."""
     need(name, backups(ctx, hosts), ctx.app)
     if len(hosts.all) > 1:
         message = "the app runs on several hosts, which cannot all be stopped for a restore."

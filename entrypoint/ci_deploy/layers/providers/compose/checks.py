@@ -1,4 +1,4 @@
-"""What has to be so on every host before anything is changed there, each with its remedy."""
+"""Checks on every host before anything is changed, each with its remedy."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ INSTALL = "Install Docker Engine with its Compose plugin: https://docs.docker.co
 
 
 def check(ctx: Context, hosts: Sequence[Host], project: str, asked: str) -> None:
-    """`asked` is COMPOSE_PROJECT_NAME, from wherever it comes.
+    """Raises ToolMissing, Unauthorized or SettingsError for the first host that cannot be used.
 
-    Raises ToolMissing, Unauthorized or SettingsError for the first host that cannot be used."""
+    `asked`: COMPOSE_PROJECT_NAME, if it is set.
+    """
     for host in hosts:
         if error := trouble(host) or conflict(ctx, host, project, asked):
             raise error
@@ -33,7 +34,7 @@ def check(ctx: Context, hosts: Sequence[Host], project: str, asked: str) -> None
 
 
 def trouble(host: Host) -> DeployError | None:
-    """What makes a host unusable for any app."""
+    """The error when a host cannot be used for any app; None if it can."""
     facts, where = host.facts, f"{host.server.user}@{host}"
     if not facts.docker:
         return ToolMissing(f"there is no Docker on {host}.", hint=INSTALL)
@@ -68,7 +69,7 @@ def _advice(reason: str) -> str:
 
 
 def conflict(ctx: Context, host: Host, project: str, asked: str) -> DeployError | None:
-    """Whether the project's name would reach for something else, or lose sight of what is there."""
+    """The error when the project's name is another app's, or would hide this app's containers."""
     facts, name = host.facts, "COMPOSE_PROJECT_NAME"
     for app, other in facts.apps.items():
         if other == project and app != ctx.app:
@@ -86,7 +87,7 @@ def conflict(ctx: Context, host: Host, project: str, asked: str) -> DeployError 
             Problem(name, reason, "", "Set another name, or deploy to that directory.")
         )
     known = facts.apps.get(ctx.app)
-    if not known:  # run by hand until now?
+    if not known:  # started by hand until now?
         here = [each for each in facts.containers if each.folder in facts.here]
         names = {each.project for each in here}
         known = next(iter(names)) if names and project not in names else None
@@ -101,8 +102,8 @@ def conflict(ctx: Context, host: Host, project: str, asked: str) -> DeployError 
 
 
 def externals(hosts: Sequence[Host], wanted: Model) -> None:
-    """Raises SettingsError for networks and volumes that have to be there before, and are not, and
-    for volumes of images that stand in the way of start-first."""
+    """Raise SettingsError for external networks and volumes that do not exist, and for volumes of
+    images that prevent start-first."""
     check_image_volumes(hosts, wanted)
     problems = [
         Problem(
@@ -146,7 +147,7 @@ def together(hosts: Sequence[Host], app: str) -> Live:
 
 
 def summary(hosts: Iterable[Host]) -> dict[str, str]:
-    """For `doctor`: one line a host."""
+    """The facts that `doctor` shows, one per host."""
     return {
         f"host {host}": f"Compose {host.facts.compose}, in {host.facts.path}"
         + (f", locked: {host.facts.holder}" if host.facts.holder else "")
@@ -161,7 +162,8 @@ def _major(version: str) -> int:
 
 
 def check_image_volumes(hosts: Sequence[Host], model: Model) -> None:
-    """Raises SettingsError for volumes of the images that run, which the file gives no name."""
+    """Raise SettingsError for volumes that the running images declare and the file does not
+    name."""
     problems = {
         (name, path): unnamed_volume(name, path)
         for host in hosts

@@ -1,9 +1,9 @@
-"""Who may do what when, in a deploy to several hosts.
+"""Coordinates a deploy to several hosts.
 
-Each host works by itself and waits at gates; this decides which gate opens. Locks are taken one
-after the other in the order of the names, so that two pipelines cannot block each other. Nothing is
-switched before all hosts are ready, and no host keeps a release before all have verified it: until
-then a host that hears no more of us goes back by itself, and from then on nobody is called back.
+Each host's run waits at barriers ("gates"), which this opens. Locks are taken one after the other
+in the order of the hosts' names, so that two pipelines cannot block each other. Nothing is switched
+before all hosts are ready, and no host keeps a release before all have verified it: until then a
+host that loses contact rolls back by itself, and from then on no host is rolled back.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ci_deploy.layers.providers.compose.watch import Watch
 
 
 class Coordinator:
-    """Opens gates. `send` says a word to a host; it may be said twice without harm."""
+    """Opens the gates. `send` sends a message to a host; it may be sent twice without harm."""
 
     def __init__(
         self, watches: Sequence[Watch], send: Callable[[Watch, str], None], batch: int = 0
@@ -23,15 +23,15 @@ class Coordinator:
         self._send = send
         self._batches = batches(watches, batch)
         self._said: set[tuple[int, str]] = set()
-        self.agreed = False  # all have verified the release, so it stays
+        self.agreed = False  # all hosts have verified the release, so it stays
         self.calling_back = ""
 
     def forget(self) -> None:
-        """After a lost connection: words may be lost, so they are said again."""
+        """Called after a lost connection: messages may be lost, so send them again."""
         self._said.clear()
 
     def advance(self) -> None:
-        """Look at all hosts, and say what can be said now."""
+        """Send the messages that the state of the hosts now allows."""
         if self.agreed:
             return self._keep()
         if failed := next((w for w in self._watches if w.end and not w.end.good), None):
@@ -51,7 +51,7 @@ class Coordinator:
         return None
 
     def _let_lock(self) -> None:
-        """The next one in the order of the names, when all before it have theirs."""
+        """Let the next host take its lock, when all before it have theirs."""
         for watch in sorted(self._watches, key=lambda each: str(each.host)):
             if not watch.end and not watch.locked:
                 if watch.gate == "lock":
@@ -76,7 +76,8 @@ class Coordinator:
                 self._say(watch, "keep")
 
     def call_back(self, reason: str) -> None:
-        """All that have not ended go back to what they ran, or stay there."""
+        """Tell all hosts whose runs have not ended to return to, or stay at, what they ran
+        before."""
         self.calling_back = reason
         for watch in self._watches:
             if not watch.end:
@@ -89,7 +90,7 @@ class Coordinator:
 
 
 def batches(watches: Sequence[Watch], size: int) -> list[list[Watch]]:
-    """`size` at a time; by default the first alone, then all others."""
+    """Groups of `size` hosts; by default the first alone, then all others."""
     if not size:
         return [list(watches[:1]), list(watches[1:])] if len(watches) > 1 else [list(watches)]
     return [list(watches[start : start + size]) for start in range(0, len(watches), size)]

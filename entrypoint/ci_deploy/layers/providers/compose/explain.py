@@ -1,4 +1,4 @@
-"""What users of the app will notice of a deploy, said before it."""
+"""Says what the app's users will notice of a deploy, before it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from ci_deploy.run.context import Context
 
 
 def explain(ctx: Context, hosts: Sequence[Host], model: Model, more: Sequence[str]) -> None:
-    """Tell it, and `more` of it; most of it only when planning: the log of a deploy shows it."""
+    """Log it, with the lines of `more`; most of it only when planning, since a deploy's log shows
+    it."""
     if services := _by_hand(hosts, model.project):
         ctx.console.warning(
             f"{', '.join(services)} of {ctx.app} run already, and were not deployed by ci-deploy: "
@@ -31,7 +32,7 @@ def explain(ctx: Context, hosts: Sequence[Host], model: Model, more: Sequence[st
         )
     for each in ours:
         _beside(ctx, each)
-    # What those need is brought before them, by itself, and they are not stopped.
+    # The services that those need are replaced first, separately, and those are not stopped by it.
     before = {need for each in ours if each.update for need in model.needs(each.name)}
     stopped = [each.name for each in model.ours if not each.update and each.name not in before]
     if dependents := [e for e in model.dependents(stopped) if not model.services[e].update]:
@@ -42,7 +43,7 @@ def explain(ctx: Context, hosts: Sequence[Host], model: Model, more: Sequence[st
 
 
 def _beside(ctx: Context, service: Service) -> None:
-    """A service that is replaced without a gap, and what may leave one all the same."""
+    """Say how a start-first service is replaced, and what may cause a gap nevertheless."""
     if not service.update:
         return
     name = service.name
@@ -58,14 +59,15 @@ def _beside(ctx: Context, service: Service) -> None:
 
 
 def change(release: str, names: Sequence[str], gone: Sequence[str]) -> str:
-    """A deploy in words: the release, the files of the repository and the containers that go."""
+    """Describe a deploy: the release, the repository's files and the containers that are
+    removed."""
     what = f"deploy {release} to {{host}}: pull, switch, verify"
     what += f"; with {', '.join(names)} of the repository" if names else ""
     return what + (f"; remove {', '.join(gone)}" if gone else "")
 
 
 def dropped(hosts: Sequence[Host], app: str, model: Model) -> list[str]:
-    """Containers that an earlier release has started, of services that this one does not have."""
+    """Containers of earlier releases whose services this release does not have."""
     ours = f"/.ci-deploy/apps/{app}/releases/"
     found = {
         each.name

@@ -1,4 +1,4 @@
-"""What a host tells about itself and the app on it: the answers of `probe` and `status`."""
+"""The facts that a host reports about itself and the app: the answers of `probe` and `status`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ci_deploy.run.tasks import Key, Task, in_words
 from ci_deploy.settings.lines import from_json
 from ci_deploy.state import Live
 
-# Facts of one line that are kept as they are.
+# One-line facts that are stored unchanged.
 WORDS = {
     "path", "compose", "standalone", "env", "known_env", "current", "pending", "restoring", "note",
 }  # fmt: skip
@@ -30,35 +30,35 @@ class Container(NamedTuple):
     status: str  # in words, like `Up 2 minutes (healthy)`
     one_off: bool
     project: str
-    folder: str  # where its Compose project lives
+    folder: str  # the directory of its Compose project
     files: str = ""  # the compose files that it was started with
-    review: str = ""  # the app that it is a review app of, says its label
+    review: str = ""  # the base app in its label, if it belongs to a review app
 
     @property
     def up(self) -> bool:
-        """Whether it runs, and its healthcheck has not said otherwise."""
+        """Whether it runs and its healthcheck does not report otherwise."""
         return (
             self.state == "running" and "(un" not in self.status and "starting" not in self.status
         )
 
     @property
     def done(self) -> bool:
-        """Whether it has ended well."""
+        """Whether it has exited with 0."""
         return self.state == "exited" and "(0)" in self.status
 
 
 class Image(NamedTuple):
-    """What a release runs in a service: how many of which image."""
+    """The image of a service in the live release, and its number of containers."""
 
     service: str
     image: str
     replicas: int
     id: str
-    pinned: str = ""  # its name with the digest; `-` where it has none
+    pinned: str = ""  # its name with the digest; `-`: it has none
 
 
 class Known(NamedTuple):
-    """A release that the host has kept; `live`: when it was verified last (Unix time, 0: never)."""
+    """A release that the host keeps; `live`: when it was verified last (Unix time, 0: never)."""
 
     id: str
     live: int
@@ -66,68 +66,66 @@ class Known(NamedTuple):
 
     @property
     def revision(self) -> str:
-        """Full SHA of the code in it."""
+        """The full SHA of its code."""
         return self.facts.get("revision", "")
 
 
 @dataclass
 class HostFacts(Description):
-    """One host's answer. Of a host that never heard of the app most of it is empty."""
+    """One host's answer. For a host that does not know the app, most fields are empty."""
 
     path: str = ""
     docker: bool = False
     compose: str = ""  # version of the plugin
-    standalone: str = ""  # version of a `docker-compose` beside it
+    standalone: str = ""  # version of a separate `docker-compose`
     missing: list[str] = field(default_factory=list)  # programs
-    kills: bool = False  # logind ends everything when we log out
-    engine: list[str] = field(default_factory=list)  # its complaint
-    refused: list[str] = field(default_factory=list)  # Compose's complaint about the files
-    here: set[str] = field(default_factory=set)  # names of DEPLOY_PATH that containers have
+    kills: bool = False  # logind ends all processes when we log out
+    engine: list[str] = field(default_factory=list)  # the engine's error
+    refused: list[str] = field(default_factory=list)  # Compose's error about the files
+    here: set[str] = field(default_factory=set)  # names of DEPLOY_PATH in containers' labels
     there: dict[str, str] = field(
         default_factory=dict
-    )  # path of a mount → `f`, `d`, `r` (`d`, not ours), `-`
+    )  # path of a mount → `f`, `d`, `r` (`d`, not writable for us), `-`
     own: set[str] = field(default_factory=set)  # files in such directories
-    networks: set[str] = field(default_factory=set)  # asked only where external ones are named
+    networks: set[str] = field(default_factory=set)  # only if the files name external ones
     volumes: set[str] = field(default_factory=set)
-    # id of an image that runs → directories that it makes volumes of; asked only for start-first
+    # id of a running image → the volumes that it declares; only for start-first
     image_volumes: dict[str, list[str]] = field(default_factory=dict)
-    env: str = ""  # hash of the .env by hand, now
-    known_env: str = ""  # at the live release
+    env: str = ""  # hash of the user's .env now
+    known_env: str = ""  # its hash at the live release
     current: str = ""
     pending: str = ""
     restoring: str = ""  # the dump of a restore that was not finished
     holder: str = ""
     note: str = ""
-    untold: str = ""  # the last run's end, when no job has seen it
+    untold: str = ""  # the result of the last run, if it was never reported to a job
     apps: dict[str, str] = field(default_factory=dict)  # app → its project
     images: list[Image] = field(default_factory=list)  # of the live release
-    done: set[str] = field(
-        default_factory=set
-    )  # services of it that had ended when it was verified
-    may_end: set[str] = field(default_factory=set)  # those that may do so later
+    done: set[str] = field(default_factory=set)  # its services that had ended when it was verified
+    may_end: set[str] = field(default_factory=set)  # its services that may end later
     containers: list[Container] = field(default_factory=list)
-    # asked for review apps only
+    # only for review apps
     top: list[str] = field(default_factory=list)  # DEPLOY_PATH, in both its names
-    mark: str | None = None  # in the review app's directory; empty when it has none
+    mark: str | None = None  # of the review app's directory; None: it does not exist
     reviews: list[KnownReview] = field(default_factory=list)
     others: list[Other] = field(default_factory=list)
-    routes: set[tuple[str, str]] = field(default_factory=set)  # project, name that a proxy has once
+    routes: set[tuple[str, str]] = field(default_factory=set)  # project, name unique in a proxy
     addresses: dict[str, str] = field(default_factory=dict)  # of the base app's services
     releases: dict[str, Known] = field(default_factory=dict)
     audit: list[dict[str, Any]] = field(default_factory=list)
 
     def revision(self, release: str) -> str:
-        """The code of a release; empty when it is not known."""
+        """The revision of a release; empty when unknown."""
         return self.releases[release].revision if release in self.releases else ""
 
     @property
     def owed(self) -> tuple[Task, ...]:
-        """What the host's program has noted by itself, for whichever run is next."""
+        """The tasks that the host's program has recorded itself, for the next run."""
         left = self.restoring and not self.holder
         return (Task(Key.RESTORE, dump=self.restoring),) if left else ()
 
     def live(self, app: str) -> Live:
-        """What runs, measured at what the live release says."""
+        """What runs, compared with what the live release should run."""
         project = self.apps.get(app, "")
         ours = [each for each in self.containers if each.project == project and not each.one_off]
         down, wanted = [], 0
@@ -153,7 +151,7 @@ class HostFacts(Description):
 
 
 def read_facts(text: str) -> HostFacts:
-    """Read an answer; lines that are not understood are left out."""
+    """Parse an answer; lines that are not understood are ignored."""
     head, found = read_description(text)
     facts = HostFacts(**vars(found))
     for line in head.splitlines():
@@ -212,6 +210,6 @@ def _take(facts: HostFacts, key: str, value: str) -> None:
 
 
 def review_dir(line: str) -> KnownReview:
-    """A review app of the host's list. Raises ValueError."""
+    """Parse a review app of the host's list. Raises ValueError."""
     name, age, base, *branch = line.split(" ", 3)
     return KnownReview(name, int(age), base, *branch or [""])

@@ -1,4 +1,4 @@
-"""Following the runs on the hosts, over lost connections, until all have ended."""
+"""Follows the runs on the hosts, over lost connections, until all have ended."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ci_deploy.layers.providers.compose.watch import Watch
 from ci_deploy.process.program import Change
 from ci_deploy.run.context import Context
 
-PATIENCE = 300.0  # seconds without a word of a host until the outcome is called unknown
-SILENCE = 15.0  # seconds; a host that is listened to says something every 5
+PATIENCE = 300.0  # seconds without contact with a host until the outcome is called unknown
+SILENCE = 15.0  # seconds until a session counts as lost; a host prints something every 5
 
 
 class Following:
-    """The runs with one name on all hosts."""
+    """Follows the runs with one name on all hosts."""
 
     def __init__(
         self,
@@ -31,7 +31,8 @@ class Following:
         token: str,
         judge: Callable[[Watch, int, int], str],
     ) -> None:
-        """`judge` answers how a command before traffic has ended: watch, number, exit code."""
+        """`judge` returns the answer to a finished command before the traffic: watch, number, exit
+        code."""
         self.run = run
         self.watches: list[Watch] = []
         self.coordinator = Coordinator([], self._send)
@@ -40,11 +41,11 @@ class Following:
         self._app = app
         self._token = token
         self._judge = judge
-        self._answers: dict[str, str] = {}  # host → the last answer, said again when it may be lost
+        self._answers: dict[str, str] = {}  # host → the last answer, sent again when it may be lost
         self._pipes: dict[str, int] = {}
 
     def follow(self, hosts: Sequence[Host], batch: int = 0) -> list[Watch]:
-        """Show what happens on the hosts until all runs have ended. Raises OutcomeUnknown."""
+        """Show the runs' logs until all have ended; returns their states. Raises OutcomeUnknown."""
         with contextlib.ExitStack() as stack:
             self.watches = [self._watch(host, stack) for host in hosts]
             self.coordinator = Coordinator(self.watches, self._send, batch)
@@ -73,7 +74,7 @@ class Following:
         self._send(watch, self._answers[str(watch.host)])
 
     def _listen(self, going: Sequence[Watch]) -> None:
-        """One `follow` session for each; comes back when all have ended or one was lost."""
+        """Follow each run in one session; returns when all have ended or one is lost."""
         with contextlib.ExitStack() as stack:
             changes = []
             for watch in going:
@@ -97,7 +98,8 @@ class Following:
 
     @contextlib.contextmanager
     def _pipe(self, watch: Watch) -> Iterator[int]:
-        """A pipe to a host's session; the runner closes our copy of its reading end."""
+        """A pipe to the stdin of a host's session; the runner closes our copy of its reading
+        end."""
         read, write = os.pipe()
         os.set_blocking(write, False)
         self._pipes[str(watch.host)] = write
@@ -109,11 +111,11 @@ class Following:
 
     def _send(self, watch: Watch, word: str) -> None:
         if (pipe := self._pipes.get(str(watch.host))) is not None:
-            with contextlib.suppress(OSError):  # the session has just ended: it is said again
+            with contextlib.suppress(OSError):  # the session has just ended: it is sent again
                 os.write(pipe, f"{' '.join(word.split())}\n".encode())
 
     def _changed(self) -> None:
-        """Something was heard: answer, and see whether gates can be opened."""
+        """Called for each mark of a host: send what is due, and advance the coordinator."""
         for watch in self.watches:
             if watch.end:
                 self._send(watch, "seen")
@@ -121,7 +123,7 @@ class Following:
         now = time.monotonic()
         if any(now - watch.heard > SILENCE for watch in going):
             for watch in going:
-                self._send(watch, "leave")  # one is lost: come back and connect again
+                self._send(watch, "leave")  # one is lost: end all sessions and connect again
             return
         for watch in going:
             self._send(watch, "beat")
@@ -129,7 +131,7 @@ class Following:
             self.coordinator.advance()
 
     def _reconnect(self, going: Sequence[Watch]) -> None:
-        """Connect again where the connection is lost; the hosts go on in the meantime."""
+        """Reconnect where the connection is lost; the hosts continue meanwhile."""
         for watch in going:
             if self._hosts.connected(watch.host):
                 continue
@@ -140,10 +142,10 @@ class Following:
             except Unreachable as error:
                 say(error.message)
         if going:
-            self._ctx.cancellation.sleep(0.5)  # whatever ended the sessions must not make us spin
+            self._ctx.cancellation.sleep(0.5)  # no busy loop, whatever has ended the sessions
 
     @property
     def how_to_follow(self) -> str:
-        """What a person types to see it."""
+        """The commands by which a person follows the runs."""
         commands = [self._hosts.watch_command(watch.host, self._app) for watch in self.watches]
         return "\n".join(f"Follow it with `{command}`." for command in commands)

@@ -1,4 +1,4 @@
-"""What was live when: the hosts' audit logs and the releases that they have kept."""
+"""What was live when, from the hosts' audit logs and the releases that they keep."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ci_deploy.state import Deployed
 
 
 def deployments(hosts: Sequence[Host]) -> list[Deployed]:
-    """The ends of all runs, newest first; of several hosts each one's."""
+    """The results of all runs on all hosts, newest first."""
     lines: list[tuple[str, int, Deployed]] = []
     for host in hosts:
-        latest = ""  # a clock that was set back does not change the order of a log
+        latest = ""  # a clock that was set back must not change the order of a log
         for entry in host.facts.audit:
             if entry.get("outcome") in {"started", "noop"}:
                 continue
@@ -40,8 +40,8 @@ def _deployed(entry: dict[str, Any], where: str) -> Deployed:
 
 
 def last_switch(hosts: Sequence[Host]) -> str:
-    """What a client saw at the last deploy, or for how long a service was stopped; empty when that
-    is not known."""
+    """What a client noticed at the last deploy, or for how long a service was stopped; empty if
+    unknown."""
     for entry in reversed(hosts[0].facts.audit):
         if entry.get("outcome") == "live":
             stopped = float(entry.get("stopped") or 0)
@@ -51,9 +51,9 @@ def last_switch(hosts: Sequence[Host]) -> str:
 
 
 def target(app: str, hosts: Sequence[Host], wanted: str) -> str:
-    """The release to go back to: by id, tag or the beginning of the revision, or the one before.
+    """The release to go back to: by id, tag or the beginning of the revision, or the previous one.
 
-    Only releases that were live count. Raises Refused, and SkipDeploy when it runs already.
+    Only releases that were live count. Raises Refused, and SkipDeploy when it already runs.
     """
     facts = hosts[0].facts
     live = sorted((each for each in facts.releases.values() if each.live), key=lambda e: -e.live)
@@ -69,9 +69,9 @@ def target(app: str, hosts: Sequence[Host], wanted: str) -> str:
 
 
 def guard_order(ctx: Context, hosts: Sequence[Host]) -> None:
-    """An older revision than the live one: told, or refused with REFUSE_OUTDATED."""
+    """Warn when the revision is older than the live one. Raises Refused with REFUSE_OUTDATED."""
     live = hosts[0].facts.revision(hosts[0].facts.current)
     if ctx.settings.refuse_outdated:
         ctx.repository.can_deepen()
-    # An image replaces no history, so one that has diverged is only told.
+    # An image replaces no history, so a diverged one is only a warning.
     guard(ctx, live, order(ctx.repository, ctx.revision, live), force=True, overwrites=False)

@@ -1,4 +1,4 @@
-"""The hosts of an app: asking them, and handing them what they have to do."""
+"""The hosts of an app: queries, and commands that change something."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ START = (
     'cd "${1:-$HOME}" || exit 96; f=.ci-deploy/$2; shift 2; '
     '[ -f "$f" ] || exit 97; exec sh "$f" "$@"'
 )
-# For a question to a host that has no runner yet: it comes with the question, and leaves no trace.
+# For a query to a host without our program: it comes with the query, and is removed after it.
 ONCE = (
     'cd "${1:-$HOME}" || exit 96; d=$(mktemp -d "${TMPDIR:-/tmp}/ci-deploy-probe.XXXXXX") && '
     'tar -x -f - -C "$d" || exit 95; '
@@ -38,12 +38,12 @@ INSTALL = (
     'cd "${1:-$HOME}" || exit 96; umask 077; mkdir -p .ci-deploy && '
     'cat >".ci-deploy/$2.$$" && mv -f ".ci-deploy/$2.$$" ".ci-deploy/$2"'
 )
-STAGE_TIMEOUT = 300.0  # seconds; what is uploaded is small, but a registry may answer slowly
+STAGE_TIMEOUT = 300.0  # seconds; the upload is small, but a registry may be slow
 
 
 @cache
 def host_program() -> tuple[str, bytes]:
-    """What runs on the hosts, and its name there, which says which version it is."""
+    """Our program for the hosts: its name there, which contains its hash, and its text."""
     own = sorted(Path(__file__).with_name("host").glob("*.sh"))
     text = "".join(
         path.read_text(encoding="utf-8")
@@ -64,7 +64,7 @@ class Host:
 
 
 class Hosts:
-    """All hosts of the app, asked side by side: one connection each, every command a session."""
+    """All hosts of the app, used in parallel: one connection each, every command a session."""
 
     def __init__(
         self,
@@ -74,7 +74,8 @@ class Hosts:
         path: str,
         review: Callable[[], str] = str,
     ) -> None:
-        """`review` says the name of the review app whose directory is meant, or nothing."""
+        """`review` returns the name of the review app to whose directory commands apply, or
+        nothing."""
         self.all = [Host(each) for each in hosts]
         self._ssh = ssh
         self._runner = runner
@@ -83,7 +84,7 @@ class Hosts:
 
     @property
     def first(self) -> Host:
-        """Where the migrations run, and where notes are kept."""
+        """The host where migrations run and tasks are kept."""
         return self.all[0]
 
     def open(self) -> None:
@@ -92,8 +93,8 @@ class Hosts:
             self._ssh.open(host.server)
 
     def ready(self) -> None:
-        """Wait for all connections. Raises Unreachable, Unauthorized, which name all hosts that
-        cannot be used; after the first of them no other is tried again."""
+        """Wait for all connections. Raises Unreachable or Unauthorized for all hosts that cannot be
+        used together; after the first failure no connection is retried."""
         failed: list[DeployError] = []
         for host in self.all:
             try:
@@ -104,21 +105,19 @@ class Hosts:
             raise together(failed)
 
     def connected(self, host: Host) -> bool:
-        """Whether the connection stands."""
+        """Whether the connection to the host is up."""
         return self._ssh.alive(host.server)
 
     def reconnect(self, host: Host) -> None:
-        """Connect again after a lost connection. Raises Unreachable."""
+        """Connect again if the connection is lost. Raises Unreachable, Unauthorized."""
         self._ssh.ready(host.server)
 
-    # --- questions ---
+    # --- queries ---
 
     def probe(self, app: str, project: str, parts: Mapping[str, bytes], *, version: bool) -> None:
-        """Ask everything that a run has to know; the answers are in each host's `facts`. The parts
-        of the release are only read where the current one has others, or to know Compose's version.
-
-        Raises Unreachable, SettingsError when there is no DEPLOY_PATH.
-        """
+        """Fetch everything that a run needs to know into each host's `facts`. Compose reads the
+        `parts` of the release only if the current one has others, or for its `version`. Raises
+        Unreachable, and SettingsError when there is no DEPLOY_PATH."""
         words = ["probe", app, project or "-", "-" if version else digest(parts)]
         answers = self._read(self.all, words, tar(parts))
         new = [h for h, a in zip(self.all, answers, strict=True) if a.exit_code == NO_RUNNER]
@@ -131,19 +130,17 @@ class Hosts:
             host.facts = read_facts(answer.text)
 
     def status(self, app: str) -> None:
-        """Ask again what runs; the same errors."""
+        """Fetch what runs again. Raises like `probe`."""
         for host, answer in zip(self.all, self._read(self.all, ["status", app]), strict=True):
             if answer.exit_code == NO_RUNNER:
-                continue  # nothing was ever deployed there
+                continue  # nothing was ever deployed on it
             self._check(host, answer)
             old = host.facts
             host.facts = replace(read_facts(answer.text), path=old.path, top=old.top, mark=old.mark)
 
     def ask(self, host: Host, words: Sequence[str], *, always: bool = False) -> str:
-        """What a function of the host program answers; empty where nothing was ever deployed,
-        unless it is `always` asked.
-
-        Raises Unreachable."""
+        """The output of a function of the host program; empty for a host to which nothing was ever
+        deployed, unless `always` (then the program is sent along). Raises Unreachable."""
         [answer] = self._read([host], words)
         if answer.exit_code == NO_RUNNER:
             if not always:
@@ -161,7 +158,7 @@ class Hosts:
     def _read(
         self, hosts: Sequence[Host], words: Sequence[str], stdin: bytes = b"", *, start: str = START
     ) -> list[Result]:
-        """The answers; of a host to which the connection was lost over it, asked once more."""
+        """The results; a host whose connection was lost meanwhile is asked once more."""
         commands = [self.command(host, words, stdin, start=start) for host in hosts]
         answers = self._runner.read_all(commands, ok=None)
         lost = [
@@ -184,7 +181,7 @@ class Hosts:
         *,
         start: str = START,
     ) -> Command:
-        """A function of the host program, as a command."""
+        """The command that runs a function of the host program."""
         begin = ["sh", "-c", start, "ci-deploy", self._path, host_program()[0]]
         if words and (review := self._review()):
             begin += ["within", review]
@@ -202,11 +199,11 @@ class Hosts:
         timeout: float = STAGE_TIMEOUT,
         quiet: bool = True,
     ) -> list[Result]:
-        """Do the same on several hosts at once; any exit code is an answer.
+        """Run the same function on several hosts in parallel; any exit code is returned.
 
         Uploads the program where it is missing. `words` and `stdin` may differ (host → bytes, or a
-        descriptor, which can be read only once); `stdin` may be a file.
-        Raises Unreachable when a connection is lost.
+        descriptor, which can be read only once); `stdin` may be a file. Raises Unreachable when a
+        connection is lost.
         """
 
         def attempt(some: Sequence[Host], *, again: bool) -> list[Result]:
@@ -235,11 +232,11 @@ class Hosts:
         self._runner.change_all(changes, timeout=STAGE_TIMEOUT)
 
     def prefix(self, host: Host) -> str:
-        """What marks a host's lines in the log, when there are several."""
+        """The prefix of a host's lines in the log, if there are several hosts."""
         return f"{host}: " if len(self.all) > 1 else ""
 
     def watch_command(self, host: Host, app: str) -> str:
-        """What a person types to see the last run on a host."""
+        """The command by which a person watches the last run on a host."""
         folder = quoted([next(iter(host.facts.top), host.facts.path) or self._path or "."])
         within = f"within {review} " if (review := self._review()) else ""
         inner = f"cd {folder} && sh .ci-deploy/{host_program()[0]} {within}watch {app}"
@@ -261,7 +258,7 @@ class Hosts:
 def _renewed(
     hosts: Sequence[Host], results: Sequence[Result], some: Sequence[Host], newer: Sequence[Result]
 ) -> list[Result]:
-    """The results of the hosts, where those of some of them are replaced by newer ones."""
+    """The results of all hosts, with those of `some` replaced by the `newer` ones."""
     later = dict(zip(map(str, some), newer, strict=True))
     return [later.get(str(host), result) for host, result in zip(hosts, results, strict=True)]
 
@@ -271,5 +268,5 @@ def _for(stdin: Mapping[str, bytes | int] | bytes | Path, host: Host) -> Stdin:
 
 
 def safe(text: str) -> str:
-    """A name that may be part of a container's."""
+    """Replace characters that a container's name cannot contain."""
     return re.sub(r"[^A-Za-z0-9_.-]", "-", text)

@@ -1,4 +1,4 @@
-"""Archives of images, as `docker save`, buildx, skopeo, kaniko and jib write them."""
+"""Parses archives of images, as `docker save`, buildx, skopeo, kaniko and jib write them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ci_deploy.settings.lines import from_json
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 NAME = re.compile(r"[a-z0-9][\w.:/-]*", re.ASCII)
 PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+")
-DEPTH = 3  # indexes within indexes
+DEPTH = 3  # levels of nested indexes
 OCI = "application/vnd.oci.image."
 REMEDY = "Write it with `docker save --output image.tar NAME:TAG`."
 BROKEN = (
@@ -35,7 +35,8 @@ BROKEN = (
 
 
 class Layer(NamedTuple):
-    """A layer; `diff_id` is the digest of what it unpacks to, `digest` that of its bytes here."""
+    """A layer; `diff_id` is the digest of its unpacked content, `digest` that of its bytes in the
+    archive."""
 
     diff_id: str
     digest: str
@@ -46,31 +47,31 @@ class Layer(NamedTuple):
 class Image(NamedTuple):
     """An image for one platform."""
 
-    names: tuple[str, ...]  # in full, like docker.io/library/redis:7
+    names: tuple[str, ...]  # full names, like docker.io/library/redis:7
     platform: str  # like linux/amd64
     config: bytes
-    manifest: bytes  # as it was, or made
+    manifest: bytes  # the archive's, or generated
     layers: tuple[Layer, ...]
-    lacks: str = ""  # what of it is not in the archive
+    lacks: str = ""  # the part that is missing in the archive
 
     @property
     def id(self) -> str:
-        """What an engine calls it that keeps layers (overlay2)."""
+        """Its id in an engine that keeps layers (overlay2)."""
         return digest_of(self.config)
 
     @property
     def manifest_id(self) -> str:
-        """What an engine calls it that keeps blobs (the containerd image store)."""
+        """Its id in an engine that keeps blobs (the containerd image store)."""
         return digest_of(self.manifest)
 
 
 def digest_of(data: bytes) -> str:
-    """Its name in a registry."""
+    """The digest of these bytes, as in a registry: `sha256:…`."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def full_name(name: str) -> str:
-    """A name of an image with everything that may be left out."""
+    """An image's name with its registry, namespace and tag."""
     first, slash, _ = name.partition("/")
     if not slash or not ("." in first or ":" in first or first == "localhost"):
         name = f"docker.io/{name if slash else f'library/{name}'}"
@@ -84,13 +85,13 @@ def short_name(name: str) -> str:
 
 
 class Archive:
-    """One file. Raises BadArchive for what cannot be understood or trusted."""
+    """One archive file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def images(self) -> list[Image]:
-        """All images in it, each platform by itself."""
+        """All images in it, each platform separately. Raises BadArchive."""
         if self._path.is_dir():
             message = f"it is a directory: `tar -C {self._path} -cf image.tar .` makes an archive."
             raise BadArchive(message)
@@ -195,7 +196,8 @@ class Archive:
         return image if manifest else image._replace(manifest=_manifest(image))
 
     def _layer(self, diff: str, digest: str, name: str, kind: str, span: Span) -> Layer:
-        """With its digest and its media type, where the archive does not tell them."""
+        """A layer with its digest and media type; both are computed if the archive does not say
+        them."""
         if not kind:
             start = self._members.start(span)
             packed = {b"\x1f\x8b": "+gzip", b"\x28\xb5": "+zstd"}.get(start[:2], "")
@@ -212,7 +214,7 @@ class Archive:
 
 
 def blob(digest: str) -> str:
-    """Where an OCI layout has what this digest names. Raises BadArchive."""
+    """The path of a digest's blob in an OCI layout. Raises BadArchive."""
     if not DIGEST.fullmatch(str(digest)):
         message = f"`{str(digest)[:80]}` in it is not a digest."
         raise BadArchive(message)
@@ -220,7 +222,8 @@ def blob(digest: str) -> str:
 
 
 def _named(notes: Mapping[str, Any]) -> Iterator[str]:
-    """buildx and containerd tell the whole name, skopeo and podman put it where the tag belongs."""
+    """The image's full name from annotations: buildx and containerd have it in one of their own,
+    skopeo and podman in the one for the tag."""
     full = str(notes.get("io.containerd.image.name") or "")
     if not full:
         full = str(notes.get("org.opencontainers.image.ref.name") or "")
@@ -230,7 +233,7 @@ def _named(notes: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _manifest(image: Image) -> bytes:
-    """What a registry would say of it."""
+    """The manifest that a registry would have for the image."""
     config = {
         "mediaType": f"{OCI}config.v1+json", "digest": image.id, "size": len(image.config),
     }  # fmt: skip

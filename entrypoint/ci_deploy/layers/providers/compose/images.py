@@ -1,4 +1,4 @@
-"""Where the images of a release come from: a registry, or DEPLOY_IMAGE_ARCHIVE."""
+"""The source of a release's images: a registry, or DEPLOY_IMAGE_ARCHIVE."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from ci_deploy.layers.providers.docker.model import Model
 
 
 class Images:
-    """All are pulled: the hosts do that."""
+    """All images come from a registry: the hosts pull them."""
 
     @property
     def covers(self) -> bool:
-        """Whether there is any that the hosts are sent."""
+        """Whether any images are sent to the hosts."""
         return False
 
     def problems(self) -> Iterable[Problem]:
-        """What is wrong with the archives."""
+        """Problems of the archives."""
         return ()
 
     def assign(self, model: Model) -> None:
-        """Which service gets which image. Raises SettingsError, with all that does not fit."""
+        """Assign images to services. Raises SettingsError with all mismatches."""
 
     def parts(self) -> dict[str, bytes]:
-        """What a release has to say of it."""
+        """The files that a release needs for this."""
         return {}
 
     def look(self) -> None:
-        """What each host lacks, which it is told. Raises SettingsError for an image of another
-        platform, DeployFailed where there is no room for it."""
+        """Find out and log what each host lacks. Raises SettingsError for an image of another
+        platform, DeployFailed when there is too little space."""
 
     def send(self) -> None:
-        """Bring every host what it lacks; nothing of the app is touched by that. Raises
-        DeployFailed, Unreachable."""
+        """Send every host the images that it lacks; the app is not touched. Raises DeployFailed,
+        Unreachable."""

@@ -1,7 +1,7 @@
-"""Docker Compose on one's own hosts, over ssh. The hosts do the work; the job follows it.
+"""Docker Compose on the user's hosts, over ssh. The hosts do the work; the job follows it.
 
 A `docker compose up` that is cut off in the middle is an outage. So a run is uploaded, started on
-the host apart from the connection, under a lock of the kernel, and only watched from here: a
+the host independently of the connection, under a kernel lock, and only watched from here: a
 cancelled job, a lost network or a killed runner cannot take the site down.
 """
 
@@ -73,7 +73,7 @@ class Compose(OnHosts):
     def begin(self) -> None:
         self.hosts.open()
 
-    # --- what is there ---
+    # --- the state of the app ---
 
     @property
     def exists(self) -> bool:
@@ -83,16 +83,16 @@ class Compose(OnHosts):
 
     @property
     def tag(self) -> str:
-        """What `${DEPLOY_TAG}` means."""
+        """The value of `${DEPLOY_TAG}`."""
         return self.source.tag if self.source else options.image_tag(self.ctx, self.settings)
 
     def _variables(self) -> dict[str, str]:
-        """What the release lays over the .env and APP_CONFIG."""
+        """The variables of the release, which override the .env and APP_CONFIG."""
         variables = options.variables(self.settings, self.tag, self._login.registry)
         return variables | reviewing.variables(self.ctx.review, self.ctx.facts)
 
     def connect(self) -> None:
-        """One question to each host tells all that a run has to know."""
+        """Connect, and fetch all that a run needs by one query to each host."""
         ctx, tree = self.ctx, None
         if ctx.command == "promote":
             self.hosts.ready()
@@ -111,7 +111,7 @@ class Compose(OnHosts):
             self.images.assign(self.model)
             project = self.model.project
         if ctx.review and not self.is_review_app():
-            project = ""  # whose it is, the guard will say
+            project = ""  # the guard reports whose it is
         checks.check(ctx, self.hosts.all, project, asked)
         if tree and ctx.review and project:
             review.check(ctx, self.hosts.all, tree)
@@ -123,7 +123,7 @@ class Compose(OnHosts):
 
     @on(Event.CONFIGURE, Configure.CONNECT)
     def look(self) -> None:
-        """Look at the hosts and at what runs there."""
+        """Connect to the hosts, log their directories, and mention settings without effect."""
         ctx = self.ctx
         self.connect()
         for host in self.hosts.all:
@@ -163,11 +163,11 @@ class Compose(OnHosts):
     # --- the deploy ---
 
     def configure_app(self) -> None:
-        """Nothing beside the release: APP_CONFIG is a part of it."""
+        """Nothing to do: APP_CONFIG is a part of the release."""
 
     @on(Event.DEPLOY)
     def deploy(self) -> None:
-        """Hand the release to the hosts, and follow what they do with it."""
+        """Start the release on the hosts, and follow it to its end."""
         release, ctx = self.release, self.ctx
         assert release is not None, "made at configure"  # noqa: S101
         explain(ctx, self.hosts.all, self.model, self.brought.said)
@@ -204,7 +204,7 @@ class Compose(OnHosts):
 
     @on(Event.CONFIGURE, Configure.TARGET)
     def choose_target(self) -> None:
-        """The release to go back to: several may have the same revision."""
+        """For `rollback`, choose the release: several may have the same revision."""
         if self.ctx.command == "rollback":
             self.ctx.revision = self.rollback_target(self.ctx.arguments.get("revision", ""))
             self.ctx.console.indent(f"going back to {self.target}")
@@ -260,7 +260,8 @@ class Compose(OnHosts):
         return Ran(result.exit_code, result.lines, result.planned)
 
     def before_undoing(self) -> None:
-        """Commands before traffic run once per release; N may reach back over several."""
+        """Let commands before the traffic, which run once per release, run again: N may reach back
+        over several releases."""
         what = "let the commands before traffic run again at the next deploy of a release"
         forget = ["forget_commands", self.ctx.app]
         self.hosts.change(self.hosts.all, forget, lambda host: f"{what} on {host}")

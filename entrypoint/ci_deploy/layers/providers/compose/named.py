@@ -1,10 +1,9 @@
-"""Files of the repository that the compose files name, at the revision that is deployed.
+"""Files of the repository that the compose files name, at the deployed revision.
 
-What Compose itself reads (`env_file`, `include`, `extends`) is needed to understand the compose
-files, and put where Compose looks for it. A file that a container gets (bind mount, `configs`,
-`secrets`) becomes a copy under the hash of its content, so that each release has its own. A
-directory that the host shares with its containers stays the host's: files in it are brought up to
-date.
+Files that Compose itself reads (`env_file`, `include`, `extends`) are needed to understand the
+compose files, and are put where Compose looks for them. A file for a container (bind mount,
+`configs`, `secrets`) becomes a copy under the hash of its content, so that each release has its
+own. A directory that the host shares with its containers stays the host's: files in it are updated.
 """
 
 from __future__ import annotations
@@ -30,15 +29,15 @@ FILE_LIKE = re.compile(r"\.(?!d$)[A-Za-z][A-Za-z0-9]{0,9}$")
 
 
 class Brought(NamedTuple):
-    """What a release brings to the hosts."""
+    """The files that a release brings to the hosts."""
 
-    parts: Mapping[str, bytes]  # of the release
-    names: Sequence[str] = ()  # of the files, as the compose files name them
-    said: Sequence[str] = ()  # what happens on the hosts beside it
+    parts: Mapping[str, bytes]  # files of the release: path → bytes
+    names: Sequence[str] = ()  # the files' names in the compose files
+    said: Sequence[str] = ()  # what else happens on the hosts, for the log
 
 
 class _Bringing:
-    """Collects what is brought, and what is nowhere."""
+    """Collects the files to bring, and the problems of files that are missing."""
 
     def __init__(self, tree: Tree, hosts: Sequence[Host]) -> None:
         self.tree, self.hosts = tree, hosts
@@ -52,10 +51,10 @@ class _Bringing:
         self.problems: dict[str, Problem] = {}
 
     def mount(self, service: str, volume: Mapping[str, Any], path: str) -> dict[str, Any] | None:
-        """A bind mount: what it has to be instead, if anything else."""
+        """What a bind mount is replaced by; None when it stays as it is."""
         source, target = str(volume.get("source")), str(volume.get("target"))
         name = _inside(path, source)
-        if name == ".env":  # by hand, or made of APP_CONFIG
+        if name == ".env":  # the user's, or made from APP_CONFIG
             return None
         if name and self.tree.has(name):
             if not volume.get("read_only") and _is_data(self.tree.content(name)):
@@ -80,7 +79,7 @@ class _Bringing:
         return None
 
     def file(self, name: str) -> str:
-        """A file of the repository as a copy of its own; its path."""
+        """Bring a file as a separate copy; returns its path on the hosts."""
         data = self.tree.content(name)
         digest = _digest({"": data})
         self.parts[f"content/{digest}"] = data
@@ -88,7 +87,8 @@ class _Bringing:
         return f"{self.prefix}{digest}"
 
     def directory(self, name: str, below: Iterable[str]) -> str:
-        """A directory as a copy; nobody writes to it, and the host has nothing of its own there."""
+        """Bring a directory as a copy; nobody writes to it, and the hosts have no own files in
+        it."""
         files = {each: self.tree.content(f"{name}/{each}") for each in sorted(below)}
         digest = _digest(files)
         self.parts |= {f"content/{digest}/{each}": data for each, data in files.items()}
@@ -108,7 +108,7 @@ class _Bringing:
         return host.facts.there.get(f"{host.facts.path}/{name}", "")
 
     def place(self, service: str, name: str, below: Iterable[str]) -> None:
-        """Files of a directory that is the host's too: they are brought up to date there."""
+        """Bring files of a directory that also contains the host's own: they are updated in it."""
         files = {posixpath.join(name, each): each for each in sorted(below)}
         data = {each: self.tree.content(at) for at, each in files.items()}
         self.parts |= {f"place/{at}": data[each] for at, each in files.items()}
@@ -121,7 +121,7 @@ class _Bringing:
                 self.said[f"{at} on {host} has files of its own, which stay."] = None
 
     def _own(self, name: str, below: Iterable[str]) -> bool:
-        """Whether a host has files there that the repository does not have."""
+        """Whether a host has files in a directory that the repository does not have."""
         known = set(below)
         return any(
             at.removeprefix(start) not in known
@@ -132,7 +132,7 @@ class _Bringing:
         )
 
     def need(self, who: str, source: str, name: str, *, missing: bool) -> None:
-        """What only the hosts can have."""
+        """Check that a file which the repository does not have is on the hosts."""
         for host in self.hosts:
             at = f"{host.facts.path}/{name}" if name else source
             if host.facts.there.get(at) != "-":
@@ -148,10 +148,8 @@ class _Bringing:
 
 
 def bring(tree: Tree, hosts: Sequence[Host]) -> Brought:
-    """What the release brings, of what Compose on the first host makes of the compose files.
-
-    Raises SettingsError for what is neither in the repository nor on every host.
-    """
+    """The files that the release brings, by Compose's reading of the compose files on the first
+    host. Raises SettingsError for a file that is neither in the repository nor on every host."""
     facts: HostFacts = hosts[0].facts
     data, made = read_json(facts.model), _Bringing(tree, hosts)
     laid: dict[str, dict[str, Any]] = {"services": {}, "configs": {}, "secrets": {}}
@@ -191,13 +189,13 @@ def bring(tree: Tree, hosts: Sequence[Host]) -> Brought:
 
 
 def _is_data(content: bytes) -> bool:
-    """Whether a file that a container may write to is one that it fills: empty in the repository
-    (the certificates of a proxy), or a database. Such a file is the host's, like a directory."""
+    """Whether a file that a container may write to is filled by it: empty in the repository (a
+    proxy's certificates), or a database. Such a file belongs to the host, like a directory."""
     return not content.strip() or b"\0" in content
 
 
 def _inside(path: str, source: str) -> str:
-    """The path in the repository that a path on a host stands for; empty for none."""
+    """The path in the repository that a path on a host means; empty for none."""
     start = f"{path.rstrip('/')}/"
     return posixpath.normpath(source.removeprefix(start)) if source.startswith(start) else ""
 

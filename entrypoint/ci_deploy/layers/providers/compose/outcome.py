@@ -1,4 +1,4 @@
-"""What the ends of the runs on the hosts mean for the deploy."""
+"""The outcome of a deploy, from the ends of the runs on the hosts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ci_deploy.errors import (
 )
 from ci_deploy.layers.providers.compose.watch import Watch
 
-# What registries and Docker say of an image that cannot be pulled.
+# Errors of registries and Docker about an image that cannot be pulled.
 PULL_HINTS = {
     r"no basic auth|unauthorized|denied|authentication required": (
         "The registry asks for a login, or this one may not pull the image: check DOCKER_REGISTRY, "
@@ -26,11 +26,11 @@ PULL_HINTS = {
         "prints, or DEPLOY_TAG names its tag."
     ),
 }
-BYSTANDERS = {"live", "noop", "unchanged", "recalled"}  # what hosts do when another one fails
+BYSTANDERS = {"live", "noop", "unchanged", "recalled"}  # ends of hosts that did not fail first
 
 
 def failure(watches: Sequence[Watch], how_to_follow: str) -> DeployError | None:
-    """The error that the ends add up to; None when all hosts run the release."""
+    """The error that follows from all ends; None when all hosts run the release."""
     bad = [watch for watch in watches if not (watch.end and watch.end.good)]
     if not bad:
         return None
@@ -62,7 +62,7 @@ def failure(watches: Sequence[Watch], how_to_follow: str) -> DeployError | None:
 
 
 def _others(watches: Sequence[Watch], first: Watch) -> str:
-    """What became of the other hosts."""
+    """A sentence about the other hosts."""
     said = {
         "live": "runs the new release",
         "noop": "runs the new release",

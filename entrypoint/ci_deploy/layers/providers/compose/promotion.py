@@ -1,8 +1,6 @@
-"""`promote`: what another environment runs, verified there, comes here by its images' digests.
-
-Nothing is built, and no tag is pulled: who has moved it meanwhile has no say. The compose files are
-those of the same revision, with this environment's own configuration.
-"""
+"""`promote`: the images that another environment runs, verified, are deployed here by their
+digests. Nothing is built, and no tag is pulled: a tag may have moved meanwhile. The compose files
+are those of the same revision, with this environment's own configuration."""
 
 from __future__ import annotations
 
@@ -22,8 +20,8 @@ from ci_deploy.run.context import Context
 
 
 def look(ctx: Context, ssh: Ssh, where: Place, first: Server) -> Source:
-    """Ask the source, whose revision becomes this run's. Raises Refused for what is not verified
-    there, Locked, Unreachable, SettingsError."""
+    """Ask the source; its revision becomes this run's. Raises Refused for a source that is not
+    verified, Locked, Unreachable, SettingsError."""
     host = server(where.host, user=first.user) if where.host else first
     hosts = Hosts(ssh, ctx.runner, [host], where.path)
     if host != first:

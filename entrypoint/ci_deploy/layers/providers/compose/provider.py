@@ -1,4 +1,4 @@
-"""What a provider of Docker hosts answers of itself: locks, history, logs, review apps."""
+"""A provider of Docker hosts, without the deploy: locks, history, logs, dumps, review apps."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class OnHosts(AboutCompose):
 
 
 def images(ctx: Context, archives: Sequence[str], hosts: Hosts) -> Images:
-    """Where they come from. Reading archives takes modules that no other run needs."""
+    """The source of the images. Reading archives needs modules that no other run loads."""
     if not archives or ctx.command not in CHECKED_BUILDING:
         return Images()
     from ci_deploy.layers.providers.compose.archives import Archives

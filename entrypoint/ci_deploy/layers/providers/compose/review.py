@@ -1,4 +1,4 @@
-"""Review apps on Docker hosts: a Compose project of its own, in a directory of its own, marked."""
+"""Review apps on Docker hosts: each is a Compose project in its own directory, with a mark."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ REMOVING = 600.0  # seconds; containers are stopped, and volumes may be large
 
 
 def exists(hosts: Sequence[Host], name: str) -> bool:
-    """Whether anything of it is on a host: a directory, or containers of its project."""
+    """Whether a host has its directory, or containers of its project."""
     return any(host.facts.mark is not None or _containers(host, name) for host in hosts)
 
 
 def marked(hosts: Sequence[Host], name: str, base: str) -> bool:
-    """Whether all of it was made by us as a review app of `base`."""
+    """Whether everything of it was created by us as a review app of `base`."""
     for host in hosts:
         found = host.facts.mark
         if found != base and (found is not None or any(_containers(host, name, without=base))):
@@ -38,14 +38,15 @@ def marked(hosts: Sequence[Host], name: str, base: str) -> bool:
 
 
 def _containers(host: Host, name: str, without: str | None = None) -> list[str]:
-    """Names of its containers; `without`: only those that have not this mark."""
+    """The names of its containers; `without`: only those that do not have this mark."""
     mine = [each for each in host.facts.containers if each.project == project(name)]
     return [each.name for each in mine if without is None or each.review != without]
 
 
 def check(ctx: Context, hosts: Sequence[Host], tree: Tree) -> None:
-    """Raises SettingsError for all that two projects cannot share or that leads to the base app,
-    and Refused for an address of one of its services."""
+    """Check that the branch's compose files can run beside the base app. Raises SettingsError with
+    every conflict (ports, names, volumes, networks, unset variables), Refused when a variable holds
+    the address of one of the base app's services."""
     review = ctx.review
     assert review is not None, "asked for review apps only"  # noqa: S101
     name = project(review.name)
@@ -61,21 +62,21 @@ def check(ctx: Context, hosts: Sequence[Host], tree: Tree) -> None:
 
 
 def described(facts: HostFacts) -> Mapping[str, Any]:
-    """What the compose files describe; commands may run in a service of a profile."""
+    """The parsed compose files, with the services in profiles, since commands may run in one."""
     data = read_json(facts.model)
     more = read_json(facts.all or "{}").get("services") or {}
     return {**data, "services": {**more, **(data.get("services") or {})}}
 
 
 def check_room(ctx: Context, hosts: Hosts, limit: int) -> None:
-    """Raises Refused when there would be one more than REVIEW_LIMIT."""
+    """Raise Refused when one more review app would exceed REVIEW_LIMIT."""
     if ctx.review and not exists(hosts.all, ctx.review.name):
         for host in hosts.all:
             check_limit(ctx.review, host.facts.reviews, limit, str(host))
 
 
 def adopt(ctx: Context, hosts: Hosts) -> None:
-    """Mark it as a review app of the base app."""
+    """Mark the app as a review app of the base app."""
     review = ctx.review
     assert review is not None, "asked for review apps only"  # noqa: S101
     what = f"mark {review.name} on {{host}} as a review app of {review.base}"
@@ -85,7 +86,7 @@ def adopt(ctx: Context, hosts: Hosts) -> None:
 
 
 def destroy(ctx: Context, hosts: Hosts) -> None:
-    """Remove all of it from the hosts, which look whether anything is left.
+    """Remove everything of it from the hosts, which check that nothing is left.
 
     Raises Locked, Refused, DeployFailed.
     """

@@ -1,4 +1,4 @@
-"""One run on the hosts: upload, start, follow, and what its end means."""
+"""One run on the hosts: uploads, starts and follows it, and judges how it ended."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from ci_deploy.layers.providers.docker.release import deployment_facts, members,
 from ci_deploy.run.context import Context
 from ci_deploy.state import Ran
 
-TIME, NAMED = "%Y%m%dT%H%M%S", re.compile(r"2\d{7}T\d{6}\.\d{3}")  # of a run's name
-KEEP = 5  # releases that were live
+TIME, NAMED = "%Y%m%dT%H%M%S", re.compile(r"2\d{7}T\d{6}\.\d{3}")  # for names of runs
+KEEP = 5  # releases to keep that were live
 URL_TIMEOUT = 60  # seconds for COMPOSE_CHECK_URL, unless COMPOSE_HEALTH_TIMEOUT says otherwise
 
 
 class Assignment(NamedTuple):
-    """What the hosts are to do."""
+    """The task for the hosts."""
 
     action: str  # deploy, rollback or recover
     release: str
     project: str
-    parts: Mapping[str, bytes]  # of the release; empty when the hosts have it
+    parts: Mapping[str, bytes]  # the release's files; empty when the hosts have it
     facts: Mapping[str, str]  # for the audit log
-    needs: Sequence[str] = ()  # services that commands before traffic need
-    migrates: bool = False  # there are commands before traffic
-    reject: bool = False  # what runs until now has failed: nobody shall go back to it
+    needs: Sequence[str] = ()  # services that commands before the traffic need
+    migrates: bool = False  # there are commands before the traffic
+    reject: bool = False  # the present release has failed: never go back to it
 
 
 class HostRun:
-    """A run with one name on all hosts."""
+    """A run with one name, on all hosts."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class HostRun:
         login: Login,
         where: Sequence[Host] = (),
     ) -> None:
-        """`where`: some of the hosts; by default all of them, which then wait for each other."""
+        """`where`: some of the hosts; by default all, which then wait for each other."""
         self.name = f"{next_name([host.facts.audit for host in hosts.all])}-{secrets.token_hex(2)}"
         self.watches: list[Watch] = []
         self.started = False
@@ -64,14 +64,15 @@ class HostRun:
         self._login = login
         self._token = secrets.token_hex(8)
         self._following = Following(ctx, hosts, ctx.app, self.name, self._token, self._judge)
-        self._objection: Exception | None = None  # of a layer, to how its command has ended
+        self._objection: Exception | None = None  # a layer's error about its command
 
     # --- upload and start ---
 
     def start(self, what: str) -> bool:
-        """Upload and start it on all hosts; False when only planning.
+        """Upload and start the run on all hosts; False when only planning.
 
-        Raises Unauthorized when the registry refuses us: then nothing was started anywhere.
+        Raises Unauthorized when the registry refuses the login, DeployFailed when a host rejects
+        the release: then nothing was started anywhere.
         """
         hosts = self._where
         stdin = {str(host): self._upload(host) for host in hosts}
@@ -87,7 +88,7 @@ class HostRun:
         if any(result.planned for result in results):
             return False
         for host, result in zip(hosts, results, strict=True):
-            # (a host's shell may have said something of its own before)
+            # (a host's shell may print lines of its own first)
             if any(line.startswith("started") for line in result.lines):
                 continue
             self._call_off()
@@ -102,7 +103,7 @@ class HostRun:
         return True
 
     def _call_off(self) -> None:
-        with contextlib.suppress(OutcomeUnknown, Unreachable):  # without a word they go back too
+        with contextlib.suppress(OutcomeUnknown, Unreachable):  # without contact they roll back too
             self.tell("another host rejected the release", "back")
 
     def _upload(self, host: Host) -> bytes:
@@ -122,7 +123,7 @@ class HostRun:
         return f"{what}{f' by {by}' if by else ''}\n"
 
     def _settings(self, host: Host) -> str:
-        """`key value` lines; the values stand in one line each and are never run."""
+        """The run's settings as `key value` lines; each value is on one line and is never run."""
         wanted, core = self._wanted, self._ctx.settings
         first = host is self._where[0]
         values = {
@@ -158,7 +159,8 @@ class HostRun:
     # --- follow ---
 
     def follow(self) -> None:
-        """Follow it to its end. Raises what that means, or what a command before traffic does."""
+        """Follow the run to its end. Raises the error that the ends mean, or a layer's about its
+        command."""
         self.watches = self._following.follow(self._where, self._wanted.batch)
         if self._objection:
             raise self._objection
@@ -171,7 +173,7 @@ class HostRun:
             raise error
 
     def _heal(self) -> None:
-        """A run that was killed on its host: let the host clear up, and see what it ends with."""
+        """For runs that were killed on their hosts: let the host clean up, and take the result."""
         dead = [watch for watch in self.watches if watch.end and watch.end.word == "died"]
         if not dead or self._assignment.action == "recover":
             return
@@ -180,7 +182,7 @@ class HostRun:
             f"the run on {names} was killed; cleaning up what it left behind."
         )
         if self._agreed:
-            self.tell("", "keep")  # it may have died before it heard that
+            self.tell("", "keep")  # it may have been killed before it received that
         assignment = self._assignment._replace(action="recover", parts={})
         hosts = [watch.host for watch in dead]
         again = HostRun(self._ctx, self._hosts, self._wanted, assignment, self._login, hosts)
@@ -193,10 +195,8 @@ class HostRun:
             watch.end = _after_healing(watch, end, self._assignment.release, self._ctx.app)
 
     def _judge(self, watch: Watch, number: int, code: int) -> str:
-        """A command before traffic has ended: let its layer look at it, and answer the host.
-
-        Nothing may be raised here, in the middle of reading what the hosts say.
-        """
+        """Let the layer of a finished command before the traffic check its result; returns the
+        answer. Nothing may be raised here, in the middle of reading the hosts' logs."""
         lines = tuple(watch.spoken.get(number, [])[-20:])
         try:
             self._ctx.before_traffic[number - 1].check(Ran(code, lines))
@@ -209,11 +209,11 @@ class HostRun:
 
     @property
     def open(self) -> bool:
-        """It was started, and may still go on."""
+        """Whether it was started and may not have ended."""
         return self.started and not (self.watches and all(watch.end for watch in self.watches))
 
     def cancel(self) -> None:
-        """Say on the hosts what the cancelled job wants; they do the rest."""
+        """Tell the hosts what to do after the cancel; they do the rest."""
         try:
             if self._agreed:
                 self.tell("", "keep")
@@ -225,7 +225,7 @@ class HostRun:
 
     @property
     def _agreed(self) -> bool:
-        """Several hosts that have all verified the release: calling one back would part them."""
+        """Whether all of several hosts have verified the release: then none may roll back alone."""
         return self._following.coordinator.agreed
 
     def _what_now(self) -> str:
@@ -246,7 +246,7 @@ class HostRun:
         )
 
     def tell(self, text: str, *words: str) -> None:
-        """Say words to the run on all hosts."""
+        """Send messages to the run on all hosts."""
         what = f"tell {{host}} to {'go back' if 'back' in words else 'go on'}"
         self._hosts.change(
             self._where,
@@ -257,8 +257,8 @@ class HostRun:
 
 
 def next_name(logs: Iterable[Iterable[Mapping[str, Any]]], now: datetime | None = None) -> str:
-    """The time, but after that of every run that a host has recorded: names of runs are their
-    order, and clocks of runners differ."""
+    """A name from the time, but later than every recorded run: names define the order of runs, and
+    the clocks of runners differ."""
     now = now or datetime.now(UTC)
     names = [str(entry.get("run"))[: len("20261130T093000.000")] for log in logs for entry in log]
     for latest in sorted(filter(NAMED.fullmatch, names))[-1:]:
@@ -268,9 +268,9 @@ def next_name(logs: Iterable[Iterable[Mapping[str, Any]]], now: datetime | None 
 
 
 def _after_healing(watch: Watch, end: End, release: str, app: str) -> End:
-    """What a host whose run was killed runs in the end."""
+    """The end of a run that was killed, by what its host runs after the clean-up."""
     facts, killed = watch.host.facts, "the run on the host was killed"
-    if end.word in {"live", "noop"}:  # noop: it died before its switch, or after all was done
+    if end.word in {"live", "noop"}:  # noop: killed before its switch, or after everything was done
         live = facts.current == release and facts.live(app).up
         return End("live") if live else End("failed", killed)
     if end.word in {"rolled-back", "stopped"}:

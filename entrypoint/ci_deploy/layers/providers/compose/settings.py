@@ -1,4 +1,5 @@
-"""Compose as long as it is not chosen: its settings."""
+"""Compose's settings, and the small class that stands for the layer until it is chosen
+(`layers.load`)."""
 
 from __future__ import annotations
 
@@ -51,4 +52,4 @@ class AboutCompose(Provider[ComposeSettings]):
     loads = "ci_deploy.layers.providers.compose.layer:Compose"
     Settings: ClassVar[type[Any]] = ComposeSettings
     trigger = "SERVER_HOST"
-    unless = "STACK_NAME"  # then the hosts are managers of a swarm
+    unless = "STACK_NAME"  # with it, the hosts are managers of a swarm

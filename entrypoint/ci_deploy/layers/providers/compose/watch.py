@@ -1,4 +1,4 @@
-"""What one host's run says of itself: its log line by line, with marks for us among the lines."""
+"""Parses the log of one host's run, which contains marks for us."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ci_deploy.layers.providers.compose.hosts import Host
 
 NUMBERED = re.compile(r"(\d+)\|(.*)", re.S)
 KEPT = 1000  # lines of one command's output
-MENTION = 30.0  # seconds after which a phase that goes on is mentioned
+MENTION = 30.0  # seconds after which a phase is mentioned again
 
 
 class End(NamedTuple):
-    """How a run ended on a host: one of the words of host/*.sh, and what it says of it."""
+    """How a run ended on a host: one of the words in host/*.sh, and its message."""
 
     word: str
     text: str = ""
 
     @property
     def good(self) -> bool:
-        """The host runs the release that was wanted."""
+        """Whether the host runs the wanted release."""
         return self.word in {"live", "noop"}
 
 
@@ -36,22 +36,22 @@ class Watch:
     show: Callable[[str], None]
     say: Callable[[str], None]
     changed: Callable[[], None]
-    judge: Callable[[Watch, int, int], None]  # a command before traffic: number, exit code
-    seen: int = 0  # lines of the log
+    judge: Callable[[Watch, int, int], None]  # a command before the traffic: number, exit code
+    seen: int = 0  # number of log lines read
     phase: str = "queued"
     since: float = field(default_factory=time.monotonic)
-    heard: float = field(default_factory=time.monotonic)  # or listened to again
-    spoke: float = field(default_factory=time.monotonic)  # the last word of its own, a tick too
-    gate: str = ""  # what it waits for
+    heard: float = field(default_factory=time.monotonic)  # last line, or new session
+    spoke: float = field(default_factory=time.monotonic)  # last line, ticks included
+    gate: str = ""  # the barrier at which it waits
     locked: bool = False
     end: End | None = None
-    spoken: dict[int, list[str]] = field(default_factory=dict)  # output of commands before traffic
+    spoken: dict[int, list[str]] = field(default_factory=dict)  # output of earlier commands
     trouble: list[str] = field(default_factory=list)  # the last words of what failed
     client: str = ""  # what a client saw of the switch
     _into: list[str] | None = None
 
     def line(self, text: str) -> None:
-        """A line of the `follow` session."""
+        """Take a line of the `follow` session."""
         self.heard = self.spoke = time.monotonic()
         mark = f"@{self.token} "
         if text.startswith(mark):
@@ -69,7 +69,7 @@ class Watch:
         return self.show(found[2])
 
     def _mark(self, kind: str, *words: str) -> None:
-        """A mark in the log."""
+        """Take a mark in the log."""
         if kind == "phase":
             self.phase, self.since = words[0], time.monotonic()
         elif kind == "gate":
@@ -90,7 +90,7 @@ class Watch:
         self.changed()
 
     def _live_mark(self, text: str) -> None:
-        """A mark that is not in the log, but sent while we listen."""
+        """Take a mark that is not in the log but sent while we follow it."""
         kind, _, rest = text.partition(" ")
         if kind == "ended":
             word, _, reason = rest.partition(" ")

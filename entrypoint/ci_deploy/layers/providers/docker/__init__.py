@@ -1,1 +1,1 @@
-"""Docker hosts: what Compose and Swarm have in common, from the compose files to a release."""
+"""What Compose and Swarm have in common, from the compose files to a release."""

@@ -1,4 +1,4 @@
-"""Databases on Docker hosts and swarms: which they are, and dumps that stay there."""
+"""Databases on Docker hosts and swarms: which services they are, and their dumps."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def kind(image: str) -> str:
 
 
 def servers(images: Mapping[str, str], wanted: str) -> list[tuple[str, str]]:
-    """The services of the live release (name → image) that are databases, or BACKUP_SERVICE, each
-    with its kind; `unknown` when only its container can tell. Raises SettingsError when there is
-    none."""
+    """The database services (name, kind) of the live release (`images`: name → image), or
+    BACKUP_SERVICE; the kind is `unknown` when only its container can tell. Raises SettingsError
+    when there is none."""
     if wanted:
         if images and wanted not in images:
             reason = f"there is no service `{wanted}` in what runs, only {', '.join(images)}."
@@ -47,7 +47,7 @@ def servers(images: Mapping[str, str], wanted: str) -> list[tuple[str, str]]:
 
 
 def failed(lines: tuple[str, ...]) -> DeployFailed:
-    """A dump that could not be made stops the deploy."""
+    """The error for a dump that failed, which stops the deploy."""
     said = lines[-1] if lines else "no reason given"
     message = f"the backup has failed, so nothing was migrated: {said}."
     hint = "Fix that and deploy again; unset BACKUP_BEFORE_MIGRATE to deploy without a dump."
@@ -55,7 +55,7 @@ def failed(lines: tuple[str, ...]) -> DeployFailed:
 
 
 def kept(lines: Iterable[str]) -> list[Backup]:
-    """What a host says that it keeps, newest first."""
+    """Parse the dumps that a host lists; returns them newest first."""
     found = []
     for line in lines:
         word, *rest = line.split()
@@ -73,7 +73,7 @@ def _at(name: str) -> str:
 
 
 def need(name: str, known: Sequence[Backup], app: str) -> Backup:
-    """The one of this name. Raises Refused when there is none."""
+    """The backup with this name. Raises Refused when there is none."""
     for each in known:
         if each.name == name:
             return each
@@ -82,6 +82,6 @@ def need(name: str, known: Sequence[Backup], app: str) -> Backup:
 
 
 def not_restored(name: str, said: str, cls: type[DeployError]) -> DeployError:
-    """A restore that has failed."""
+    """The error, of class `cls`, for a failed restore."""
     hint = "See above which data is in the database; `ci-deploy status` shows what runs."
     return cls(f"the restore of {name} failed: {said}.", hint=hint)

@@ -1,4 +1,4 @@
-"""What a client sees while an app is switched: a host asks it all the time."""
+"""Requests from the host while it switches releases: what a client would see."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ ASKED = re.compile(r"https?://[\w.:\[\]{}-]+(/[^\s\"'\\?@#]*)?")
 
 
 def client_url(url: str, host: str = "") -> str:
-    """What a host asks while it switches; empty for none. Not a URL with a query, in which there
-    may be a token: the host's other users can see it."""
+    """The URL that a host requests while it switches; empty for none. Not one with a query, which
+    may contain a token: the host's other users could see it."""
     return url.replace("{host}", host) if ASKED.fullmatch(url) else ""

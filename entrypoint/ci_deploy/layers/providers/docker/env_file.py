@@ -1,7 +1,7 @@
 """The env file of a release, in the one form that Compose reads back byte by byte.
 
-Compose replaces `$…` in values, and its quotes are not a shell's. What survives everything is a
-double-quoted value with these five escapes (measured with Compose 2.26).
+Compose expands `$…` in values, and its quotes are not a shell's. A double-quoted value with these
+five escapes is read back unchanged (measured with Compose 2.26).
 """
 
 from __future__ import annotations
@@ -23,5 +23,5 @@ def _escaped(value: str) -> str:
 
 
 def unusable(values: Mapping[str, str]) -> Iterable[str]:
-    """Names that Compose does not accept, and names of values that no variable can hold."""
+    """Variables that Compose cannot set: an invalid name, or a value with a NUL."""
     return [name for name, value in values.items() if not NAME.fullmatch(name) or "\0" in value]

@@ -1,4 +1,4 @@
-"""The compose files, as they are at the revision that is deployed."""
+"""The compose files of the revision that is deployed."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class ComposeFile(NamedTuple):
 
 
 def compose_files(ctx: Context, wanted: Sequence[str]) -> list[ComposeFile]:
-    """Those of COMPOSE_FILE, or the first usual one. From git, else from the checkout, for a file
-    that the job itself has made. Raises SettingsError when one is missing, or when another one
-    beside it is for production."""
+    """The files of COMPOSE_FILE, or the first default that exists. Read from git, else from the
+    checkout, for a file that the job has generated. Raises SettingsError when one is missing, or
+    when there is also another one for production."""
     if wanted:
         return [_file(ctx, name) for name in wanted]
     for name in DEFAULT_FILES:
@@ -44,9 +44,9 @@ def as_parts(
     tag: Mapping[str, str],
     reads: Mapping[str, bytes] = NOTHING,
 ) -> dict[str, bytes]:
-    """What a host is sent to make sense of them, with the app's configuration, the variables of the
-    release and the files that Compose reads beside them: path → bytes. `list` names the last one
-    first, since the host puts each in front of the others."""
+    """What a host needs to read the compose files: path → bytes. These are the files, the app's
+    configuration, the variables of the release and the files that Compose reads with them. `list`
+    names the last file first, since the host prepends each."""
     names = "".join(f"{each.name}\n" for each in reversed(files))
     more = {"reads": "".join(f"{name}\n" for name in reads).encode()} if reads else {}
     return {
@@ -60,7 +60,8 @@ def as_parts(
 
 
 def digest(parts: Mapping[str, bytes]) -> str:
-    """SHA-256 (hex) over the files of a release, as `sum_of` on the host makes it; `-` for none."""
+    """SHA-256 (hex) over the files of a release, as `sum_of` on the host computes it; `-` for
+    none."""
     if not parts:
         return "-"
     names = [f"files/{name}" for name in parts["list"].decode().splitlines()]
@@ -70,7 +71,7 @@ def digest(parts: Mapping[str, bytes]) -> str:
 
 
 def _beside(ctx: Context, name: str) -> None:
-    """Say which file was chosen. Raises SettingsError when that is a guess."""
+    """Log which file was chosen. Raises SettingsError when another one may be meant."""
     folder = ctx.settings.app_dir
     listed = ctx.repository.git(
         "ls-tree", "-z", "--name-only", f"{ctx.revision}:{folder}", ok=None

@@ -1,4 +1,4 @@
-"""Which release to go back to: the same on Docker hosts and on swarms."""
+"""Chooses the release to go back to, for Docker hosts and swarms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PREVIOUS = "previous"
 
 
 class Earlier(NamedTuple):
-    """A release that was live, and that is kept."""
+    """A release that was live and is kept."""
 
     id: str
     tag: str
@@ -20,10 +20,8 @@ class Earlier(NamedTuple):
 
 def choose(kept: Sequence[Earlier], current: str, wanted: str, app: str) -> str:
     """The id of the release that is `wanted`: an id, a tag, or at least seven digits of a revision;
-    nothing or `previous` for the newest but the `current` one. `kept`: the newest first.
-
-    Raises Refused when there is none; `app` says whose, and where.
-    """
+    empty or `previous` for the newest one that is not `current`. `kept`: the newest first. Raises
+    Refused when there is none, with `app` in its message."""
     others = [each for each in kept if each.id != current]
     if wanted in {"", PREVIOUS}:
         found, message = others, f"there is no release of {app} to go back to."

@@ -1,4 +1,4 @@
-"""Input of a program on a host that ends when we do."""
+"""The stdin of a program on a host that must end when we end."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def open_until_we_end(path: Path) -> Iterator[Path]:
-    """A file to read from that ends when we do, however we end: what follows a log on a host, and
-    may have nothing to say for days, learns so that nobody listens."""
+    """A FIFO that ends when our process ends, in any way. A program on a host that follows a log,
+    and may print nothing for days, learns by its stdin that nobody reads it any more."""
     os.mkfifo(path, 0o600)
     writer = os.open(path, os.O_RDWR)
     try:

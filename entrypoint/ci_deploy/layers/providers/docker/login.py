@@ -1,4 +1,4 @@
-"""Who logs in at which registry."""
+"""The login to the image registry."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from typing import NamedTuple
 from ci_deploy.layers.providers.docker.settings import HostSettings
 from ci_deploy.run.context import Context
 
-# Under these names Docker Hub is known; logged in to without a name.
+# The names of Docker Hub, to which one logs in without a name.
 HUB = re.compile(r"(index\.|registry-1\.|registry\.hub\.|hub\.)?docker\.(io|com)")
 
 
 class Login(NamedTuple):
     """Registry, user and password; all empty for none."""
 
-    registry: str = ""  # as names of images begin with it
+    registry: str = ""  # the prefix of image names
     user: str = ""
     password: str = ""
 
     @property
     def host(self) -> str:
-        """Where to log in: a login is for a host, whatever path the images have there. Empty for
+        """The host to log in to (a login is for a host, whatever the images' path); empty for
         Docker Hub."""
         host = self.registry.partition("/")[0]
         return "" if HUB.fullmatch(host) else host
 
 
 def image_prefix(text: str) -> str:
-    """A registry as people write it (an address, with a path), as names of images begin."""
+    """The prefix of image names for a registry as people write it (a URL, perhaps with a path)."""
     prefix = re.sub(r"^https?://", "", text).rstrip("/")
     return re.sub(r"/v[12]$", "", prefix)
 
 
 def login(ctx: Context, settings: HostSettings) -> Login:
-    """What was given, or on GitLab the project's own registry."""
+    """The login from the settings, or on GitLab for the project's own registry."""
     given = image_prefix(settings.registry)
     if settings.registry_user:
         return Login(given, settings.registry_user, settings.registry_password)

@@ -1,4 +1,4 @@
-"""Words of a compose file that may name a file which Compose itself reads."""
+"""Finds words in a compose file that may name a file which Compose itself reads."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ WORD = re.compile(r"[^\s,\[\]{}\"':]+")
 
 
 def mentioned(text: str, variables: Mapping[str, str]) -> Iterator[str]:
-    """Words that may be paths behind the keys that name files. Too many do no harm: only files of
-    the repository count."""
-    inside = -1  # the indent of a key whose values stand in the lines below
+    """Words that may be paths, after keys that name files. Too many do no harm: only files of the
+    repository count."""
+    inside = -1  # the indent of a key whose values are in the lines below
     for raw in text.splitlines():
         line = VARIABLE.sub(lambda m: variables.get(m[1] or m[3]) or m[2] or "", raw)
         line = re.sub(r"(^|\s)#.*", "", line)

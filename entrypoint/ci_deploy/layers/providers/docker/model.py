@@ -13,9 +13,9 @@ from ci_deploy.settings.lines import from_json
 from ci_deploy.settings.parsers import NOTHING
 
 TAG = re.compile(r"\$\{?DEPLOY_TAG\b")
-LOOSE = re.compile(r",(\n\s*[}\]])")  # where the host has left values out
+LOOSE = re.compile(r",(\n\s*[}\]])")  # a comma before values that the host has left out
 SERVICE = re.compile(r"(\s+)[\"']?([\w.-]+)[\"']?:")
-# Pull policies that mean something else than what a deploy does without one; `build` never pulls.
+# Pull policies that change what a deploy does by default; `build` never pulls.
 POLICIES = {
     "always": "always",
     "never": "never",
@@ -27,15 +27,15 @@ POLICIES = {
 
 @dataclass
 class Description:
-    """What Compose on a host says of the files."""
+    """What Compose on a host reads from the files, as JSON texts."""
 
     model: str = ""  # with the release's environment
-    written: str = ""  # the same files before any variable is replaced, where Compose can tell
-    all: str = ""  # else with what is in profiles
+    written: str = ""  # before any variable is replaced, if Compose supports that
+    all: str = ""  # else with the services in profiles
 
 
 def read_description(answer: str) -> tuple[str, Description]:
-    """The lines before it in a host's answer, and the description."""
+    """Split a host's answer: the lines before the description, and the description."""
     head, _, text = answer.partition("\nmodel\n")
     text, _, everything = text.partition("\nall\n")
     text, _, written = text.partition("\nraw\n")
@@ -43,21 +43,21 @@ def read_description(answer: str) -> tuple[str, Description]:
 
 
 class Service(NamedTuple):
-    """One service, with the image that the release would have."""
+    """A service of the release, with its image."""
 
     name: str
     image: str = ""
     policy: str = ""
     takes_config: bool = False  # has an env_file, so it gets APP_CONFIG too
     needs: tuple[str, ...] = ()
-    optional: bool = False  # in a profile, so that it is not started with the others
+    optional: bool = False  # in a profile, so not started with the others
     task: bool = False  # ends when it is done
-    tagged: bool = False  # its image is named by DEPLOY_TAG
-    contents: bool = False  # it has `configs` or `secrets`
-    filled: bool = False  # Compose itself puts some of them into its containers
-    checked: bool = False  # it has a healthcheck
-    mounts: tuple[str, ...] = ()  # directories in its containers that come from elsewhere
-    update: Update | None = None  # its new containers start beside the old ones
+    tagged: bool = False  # DEPLOY_TAG is in its image's name
+    contents: bool = False  # has `configs` or `secrets`
+    filled: bool = False  # Compose itself copies some of them into its containers
+    checked: bool = False  # has a healthcheck
+    mounts: tuple[str, ...] = ()  # paths in its containers on which something is mounted
+    update: Update | None = None  # for start-first: new containers start beside the old ones
 
 
 class Model(NamedTuple):
@@ -65,24 +65,26 @@ class Model(NamedTuple):
 
     project: str = ""
     services: Mapping[str, Service] = NOTHING
-    networks: tuple[str, ...] = ()  # that have to be there before
+    networks: tuple[str, ...] = ()  # external ones, which must exist before
     volumes: tuple[str, ...] = ()
 
     @property
     def mutable(self) -> bool:
-        """No image is named by DEPLOY_TAG: the same names may mean new images at each deploy."""
+        """Whether no image name contains DEPLOY_TAG: a name may then mean a new image at each
+        deploy."""
         return not any(service.tagged for service in self.services.values())
 
     @property
     def ours(self) -> list[Service]:
-        """The services whose images a deploy brings; others (databases) are left as they are."""
+        """The services whose images a deploy replaces; others (databases) are left as they are."""
         services = list(self.services.values())
         if self.mutable:
             return [each for each in services if POLICIES.get(each.policy, "always") == "always"]
         return [each for each in services if each.tagged]
 
     def needs(self, name: str) -> list[str]:
-        """What a service depends on, directly or not, in the order in which it is needed."""
+        """The services on which `name` depends, also indirectly, in the order in which they are
+        needed."""
         found: dict[str, None] = {}
 
         def visit(each: str) -> None:
@@ -95,7 +97,7 @@ class Model(NamedTuple):
         return list(found)
 
     def dependents(self, names: Iterable[str]) -> list[str]:
-        """Other services that depend on these, directly or not: some versions of Compose recreate
+        """Other services that depend on `names`, also indirectly: some versions of Compose recreate
         them with what they depend on."""
         given = set(names)
         return [
@@ -105,8 +107,8 @@ class Model(NamedTuple):
         ]
 
     def flags(self) -> str:
-        """For the host, one line a service: `NAME [tag] [env] [task] [content] [optional]`, and
-        `always`, `missing` or `never` where its image is pulled otherwise than by default."""
+        """A line for each service, for the host: `NAME [tag] [env] [task] [content] [optional]`,
+        then `always`, `missing` or `never` if its image is not pulled by default rules."""
         ours = {service.name for service in self.ours}
         lines = []
         for service in self.services.values():
@@ -124,13 +126,12 @@ class Model(NamedTuple):
 def model(
     facts: Description, files: Sequence[bytes], tag: str, *, start_first: bool = True
 ) -> Model:
-    """What Compose on a host makes of the files.
+    """Parse what Compose on a host reads from the files.
 
-    What is so is told by its description with the release's environment; the one before any
-    variable is replaced names the project wrongly and cannot always be had. It is only asked what
-    the other leaves out: env_file, `${DEPLOY_TAG}`, profiles. `start_first`: it is us who start new
-    containers beside the old ones. Raises SettingsError when the description is not what it looks
-    like.
+    Compose's description with the release's environment counts. The one before any variable is
+    replaced has a wrong project name and is not always available; it is only used for what the
+    other lacks: env_file, `${DEPLOY_TAG}`, profiles. `start_first`: we start new containers beside
+    old ones. Raises SettingsError, also for a description in an unknown form.
     """
     try:
         data = read_json(facts.model)
@@ -165,19 +166,19 @@ def model(
 
 
 def read_json(text: str) -> dict[str, Any]:
-    """A description as the host has handed it over. Raises ValueError."""
+    """Parse a description as the host has sent it. Raises ValueError."""
     data: dict[str, Any] = from_json(LOOSE.sub(r"\1", text))
     return data
 
 
 def _external(data: Mapping[str, Any], kind: str) -> tuple[str, ...]:
-    """The names of what Compose does not create."""
+    """The names of the networks or volumes that Compose does not create."""
     found = (data.get(kind) or {}).items()
     return tuple(str(each.get("name", key)) for key, each in found if (each or {}).get("external"))
 
 
 def _inline(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """`configs` and `secrets` whose content stands in the compose files or in a variable."""
+    """The `configs` and `secrets` whose content is in the compose files or in a variable."""
     for kind in ("configs", "secrets"):
         for key, entry in (data.get(kind) or {}).items():
             if not (entry or {}).get("file") and not (entry or {}).get("external"):
@@ -187,8 +188,9 @@ def _inline(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _as_written(
     files: Sequence[bytes], entries: Mapping[str, Any], tag: str
 ) -> dict[str, dict[str, Any]]:
-    """For files that Compose cannot describe before their variables are replaced: the same two
-    things read from their text. With a merge key anything may come from anywhere."""
+    """`image` and `env_file` of each service from the text of the files, for a Compose that cannot
+    describe them before variables are replaced. With a merge key any service may have an
+    env_file."""
     env_file: set[str] = set()
     for content in files:
         text = content.decode(errors="replace")
@@ -210,7 +212,8 @@ def _as_written(
 
 
 def _tasks(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Services that end when they are done: they say so, or another one waits for that."""
+    """Services that end when they are done: by their own settings, or because another waits for
+    it."""
     for name, entry in entries.items():
         if entry.get("restart") == "no" and not entry.get("ports") and not entry.get("healthcheck"):
             yield name
@@ -261,7 +264,7 @@ def _mounts(entry: Mapping[str, Any]) -> Iterator[str]:
 
 
 def need_service(known: Sequence[str], name: str) -> None:
-    """Raises SettingsError when there is no such service to run commands in."""
+    """Raise SettingsError when there is no service `name` to run commands in."""
     from ci_deploy.settings.parsers import suggestion
 
     if name not in known:

@@ -1,4 +1,4 @@
-"""What is asked of Docker hosts, however an app is run there: tag, variables, mistakes."""
+"""What both kinds of Docker hosts need of the settings: tag, variables, problems."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from ci_deploy.run.context import Context
 
 
 def image_tag(ctx: Context, settings: HostSettings) -> str:
-    """What `${DEPLOY_TAG}` means."""
+    """The value of `${DEPLOY_TAG}`."""
     return settings.tag or ctx.facts.deploy_tag
 
 
 def variables(settings: HostSettings, tag: str, registry: str) -> dict[str, str]:
-    """What the release lays over the .env and APP_CONFIG."""
+    """The variables of the release, which override the .env and APP_CONFIG."""
     env = settings.deploy_env
     found = {"DEPLOY_TAG": tag, "DEPLOY_ENV": env, "RAILS_ENV": env}
     return {**found, "DOCKER_REGISTRY": registry} if registry else found
 
 
 def problems(ctx: Context, settings: HostSettings, *, deploys: bool) -> Iterator[Problem]:
-    """What is wrong with the settings beyond their form."""
+    """Problems of the settings beyond their format."""
     if any(not each.user for each in settings.servers):
         yield Problem("SERVER_USER", "is required: the user to log in as on the hosts.")
     if deploys and not image_tag(ctx, settings):
@@ -40,7 +40,7 @@ def problems(ctx: Context, settings: HostSettings, *, deploys: bool) -> Iterator
 
 
 def no_folder(server: Server, path: str) -> SettingsError:
-    """DEPLOY_PATH does not exist on a host; empty: the user's home."""
+    """The error for a DEPLOY_PATH (`path`; empty: the user's home) that a host does not have."""
     where, remedy = "the user's home", "Set it: that user has no home there."
     if path:
         where, remedy = path, f"Make it: {server.login} mkdir -p {quoted([quoted([path])])}"
@@ -49,6 +49,6 @@ def no_folder(server: Server, path: str) -> SettingsError:
 
 
 def mention(ctx: Context, settings: HostSettings) -> None:
-    """Say which settings have no effect."""
+    """Log which settings have no effect."""
     if settings.email:
         ctx.console.indent("DOCKER_EMAIL is not used: Docker needs none since 17.06.")

@@ -1,4 +1,4 @@
-"""`promote`: what has to be so of the source, and which of its images come here."""
+"""`promote`: checks the source, and chooses the images to take from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ci_deploy.state import Live
 
 
 class Source(NamedTuple):
-    """What runs there; `images`: service → name with digest."""
+    """What the source runs; `images`: service → name with digest."""
 
     name: str = ""
     release: str = ""
@@ -23,7 +23,7 @@ class Source(NamedTuple):
 
 
 def need_verified(live: Live, name: str, holder: str) -> None:
-    """Raises Locked, Refused for a source whose release is not verified."""
+    """Raises Locked when the source is being deployed, Refused when its release is not verified."""
     if live.busy:
         raise Locked(
             f"a deployment of {name} is in progress: {holder}.",
@@ -37,11 +37,9 @@ def need_verified(live: Live, name: str, holder: str) -> None:
 
 
 def chosen(ctx: Context, source: Source, model: Model) -> dict[str, str]:
-    """Which images come from the source: service → name with digest. Says what is brought, and
-    which commits come with it.
-
-    Raises SettingsError for a service that the source does not run, or runs without a digest.
-    """
+    """The images to take from the source: service → name with digest. Logs them and the commits
+    that come with them. Raises SettingsError for a service that the source does not run, or runs
+    without a digest."""
     ctx.console.indent(f"{source.name} runs {source.release}, which is verified there")
     problems: list[Problem] = []
     found: dict[str, str] = {}

@@ -1,7 +1,7 @@
-"""A release: everything that makes one, under one id, as it is kept on the hosts.
+"""A release: all its files under one id, as the hosts keep it.
 
-The id is the tag and six digits of a hash over all that goes into it. So the same input is the same
-release, on every host and at every try, and nothing has to be counted.
+The id is the tag and six digits of a hash over everything in the release. So the same input is the
+same release, on every host and at every attempt, and nothing has to be counted.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def make_release(
     *,
     again: str = "",
 ) -> Release:
-    """Put a release together of what `as_parts` gives; `again` makes it another one
-    although its input is the same."""
+    """Make a release of what `as_parts` returns; another `again` makes another release of the same
+    input."""
     texts = {
         "services": model.flags(),
         **{
@@ -86,12 +86,12 @@ def command_file(command: Sequence[str]) -> str:
 
 
 def members(values: Mapping[str, str]) -> str:
-    """Values as further members of a JSON object that the host writes."""
+    """The values as more members of a JSON object that the host writes."""
     return "".join(f", {json.dumps(key)}: {json.dumps(value)}" for key, value in values.items())
 
 
 def tar(parts: Mapping[str, bytes]) -> bytes:
-    """A tar with these files, for the owner only."""
+    """A tar of these files, readable only by the owner."""
     import tarfile  # takes long to load, and other providers need none
 
     buffer = io.BytesIO()
@@ -109,8 +109,8 @@ def _number(text: str) -> int:
 
 
 def start_first_plan(model: Model) -> str:
-    """What is replaced without a gap, one line a service in the order in which it is done:
-    `NAME PARALLELISM DELAY MONITOR FILL NEED…`, with a plus at what has to be ready before."""
+    """The services to replace with start-first, in order, one line each: `NAME PARALLELISM DELAY
+    MONITOR FILL NEED…`, with a plus at services that must be ready before."""
     wanted = {n: s.update for n, s in model.services.items() if s.update and not s.optional}
     ordered = dict.fromkeys(
         each for name in wanted for each in (*model.needs(name), name) if each in wanted

@@ -1,4 +1,4 @@
-"""Review apps on Docker hosts and swarms: what both ask and refuse, and in which words."""
+"""Review apps on Docker hosts and swarms: the checks that both share."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://([^/@]*@)?([^/:?]*)")
 
 
 class Known(NamedTuple):
-    """A review app that is there."""
+    """A review app that exists."""
 
     name: str
-    age: int  # seconds since it was deployed, by its host's clock: that of a runner may be wrong
+    age: int  # seconds since it was deployed, by its host's clock (a runner's may be wrong)
     base: str
     branch: str
 
 
 def project(app: str) -> str:
-    """The name of its Compose project or stack: that of the app, which may be a domain."""
+    """The app's Compose project or stack: its name with invalid characters (of a domain)
+    replaced."""
     return re.sub(r"[^a-z0-9_-]", "-", app)
 
 
 def url(review: ReviewApp, facts: CIContext) -> str:
-    """Where it answers; empty when neither REVIEW_URL nor REVIEW_DOMAIN says it."""
+    """The review app's URL; empty without REVIEW_URL and REVIEW_DOMAIN."""
     return review.url(facts) or (f"https://{review.host}" if review.host else "")
 
 
 def variables(review: ReviewApp | None, facts: CIContext) -> dict[str, str]:
-    """What the compose files may use; what is not known is not set."""
+    """The variables for the compose files of a review app; one without a value is left out."""
     if review is None:
         return {}
     found = {"REVIEW_HOST": review.host, "REVIEW_URL": url(review, facts)}
@@ -45,7 +46,8 @@ def variables(review: ReviewApp | None, facts: CIContext) -> dict[str, str]:
 
 
 def unset(tree: Tree, known: Mapping[str, str]) -> Iterator[Problem]:
-    """Without a value a default would count, which is the base app's."""
+    """Problems for review variables that the files use but that are not set: a default in the files
+    would be the base app's."""
     texts = [*tree.texts, *tree.reads.values()]
     lines = [line for text in texts for line in text.decode(errors="replace").splitlines()]
     found = (USED.findall(line) for line in lines if not line.lstrip().startswith("#"))
@@ -56,8 +58,8 @@ def unset(tree: Tree, known: Mapping[str, str]) -> Iterator[Problem]:
 
 
 def guard_base(ctx: Context, data: Mapping[str, Any], theirs: Iterable[Mapping[str, str]]) -> None:
-    """Raises Refused for an address of one of the base app's services. `data`: what the compose
-    files describe; `theirs`: the addresses that those have, of each host."""
+    """Raise Refused when a variable is the address of one of the base app's services. `data`: the
+    parsed compose files; `theirs`: the addresses that those services have, for each host."""
     review = ctx.review
     assert review is not None, "asked for review apps only"  # noqa: S101
     wanted, own = addresses({**ctx.app_config, **sharing.variables(data)}), sharing.names(data)
@@ -73,7 +75,7 @@ def _host(address: str) -> str:
 
 
 def check_limit(review: ReviewApp, there: Sequence[Known], limit: int, where: str) -> None:
-    """Raises Refused when one more would be more than REVIEW_LIMIT."""
+    """Raise Refused when one more review app would exceed REVIEW_LIMIT."""
     mine = sorted((e for e in there if e.base == review.base), key=lambda each: -each.age)
     if limit <= 0 or len(mine) < limit:
         return
@@ -94,7 +96,7 @@ def _aged(each: Known) -> str:
 
 
 def stale(there: Iterable[Known], base: str, days: int) -> list[str]:
-    """Review apps of `base` that were not deployed for `days`, on any host."""
+    """Review apps of `base` that were not deployed for `days` days, on any host."""
     ages: dict[str, int] = {}
     for each in there:
         if each.base == base:

@@ -1,4 +1,4 @@
-"""Settings of Docker hosts and of the compose files."""
+"""Settings for Docker hosts and compose files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ci_deploy.net.ssh.server import Server, server
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import words
 
-# The first of these that exists in the checkout: for production, else in the order of Compose.
+# The first of these that exists is the default: for production, then in the order of Compose.
 FOR_PRODUCTION = (
     "docker-compose.production.yml",
     "compose.production.yaml",
@@ -25,7 +25,8 @@ DEFAULT_FILES = (
 
 
 def hosts(text: str) -> tuple[str, ...]:
-    """One or several `[user@]host[:port]`. Raises ValueError for anything else, and for doubles."""
+    """Parse one or several `[user@]host[:port]`. Raises ValueError for others, and for
+    duplicates."""
     found = words(text)
     for each in found:
         server(each)
@@ -36,7 +37,7 @@ def hosts(text: str) -> tuple[str, ...]:
 
 
 def paths(text: str) -> tuple[str, ...]:
-    """Paths inside the repository. Raises ValueError for others."""
+    """Parse paths inside the repository. Raises ValueError for others."""
     found = words(text)
     for each in found:
         if each.startswith(("/", "-")) or ".." in each.split("/"):
@@ -150,5 +151,5 @@ class HostSettings(SshSettings, PromotionSettings):
 
     @property
     def servers(self) -> list[Server]:
-        """The hosts; what one says of user and port wins over SERVER_USER and SERVER_PORT."""
+        """The hosts; user and port in SERVER_HOST win over SERVER_USER and SERVER_PORT."""
         return [server(each, user=self.user, port=self.port) for each in self.hosts]

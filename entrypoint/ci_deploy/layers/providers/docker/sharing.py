@@ -1,5 +1,5 @@
-"""What a review app must not share with other projects of its host, or other stacks of its swarm:
-what only one can have, and what would lead to the base app's data or take over its visitors."""
+"""Finds what a review app must not share with other projects of its host (or stacks of its swarm):
+what can exist only once, and what gives access to the base app's data or takes its visitors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Entry = Mapping[str, Any]
 
 
 class Other(NamedTuple):
-    """Another container, or service of a swarm: what a review app must not share with it."""
+    """Another container (or service of a swarm), with what a review app must not share with it."""
 
     name: str
     project: str  # its Compose project, or its stack
@@ -42,8 +42,9 @@ class Other(NamedTuple):
 
 
 class Beside(NamedTuple):
-    """What is beside a review app. `path`: its own directory, where it has one; `top`: the base
-    app's, in all its names; `routes`: project, and a name that a proxy knows only once."""
+    """The other projects on a review app's host. `path`: the review app's own directory, if it has
+    one; `top`: the base app's, with all its names; `routes`: project, and a name that is unique in
+    a proxy."""
 
     path: str = ""
     top: Sequence[str] = ()
@@ -52,7 +53,7 @@ class Beside(NamedTuple):
 
 
 def take(line: str, others: list[Other], routes: set[tuple[str, str]]) -> None:
-    """Read a line of `beside.sh`: a container, or a name that a proxy has once."""
+    """Parse a line of `beside.sh`: another container, or a name that is unique in a proxy."""
     kind, _, rest = line.partition(" ")
     with suppress(ValueError):
         if kind == "other":
@@ -68,8 +69,8 @@ def _set(text: str) -> frozenset[str]:
 
 
 def problems(data: Entry, project: str, beside: Beside, base: str = "") -> Iterator[Problem]:
-    """All of it, of what the compose files describe. `base`: the project of the base app, where it
-    matters whose something is."""
+    """All problems of the parsed compose files `data`. `base`: the base app's project, if the owner
+    of something matters."""
     services = data.get("services") or {}
     networks, volumes = data.get("networks") or {}, data.get("volumes") or {}
     others = [each for each in beside.others if each.project != project]
@@ -88,7 +89,7 @@ def problems(data: Entry, project: str, beside: Beside, base: str = "") -> Itera
 
 
 def names(data: Entry) -> set[str]:
-    """By which names containers of the project reach each other."""
+    """The names by which the project's containers reach each other."""
     services = data.get("services") or {}
     aliases = (
         alias
@@ -100,7 +101,8 @@ def names(data: Entry) -> set[str]:
 
 
 def variables(data: Entry) -> dict[str, str]:
-    """Variables in the compose files; of addresses the host has left out who logs in."""
+    """The variables in the compose files; in addresses the host has left out the user and
+    password."""
     return {
         key: str(value)
         for entry in (data.get("services") or {}).values()
@@ -109,7 +111,7 @@ def variables(data: Entry) -> dict[str, str]:
 
 
 def is_database(image: str, ports: str = "") -> bool:
-    """Whether an image keeps data, by its name or by a port of such a server."""
+    """Whether an image keeps data, judging by its name or by a port of such a server."""
     name = image.partition("@")[0].rpartition("/")[2]
     named = DATABASES.search(image.partition("@")[0]) and not BESIDE.search(name)
     return bool(named or PORTS.search(ports))
@@ -177,7 +179,7 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def _own(path: str, folder: str) -> bool:
-    """Whether it is in the review app's own directory; it may have none."""
+    """Whether a path is in the review app's own directory, if it has one."""
     return bool(folder) and _in(path, folder)
 
 
@@ -227,7 +229,8 @@ def _networks(networks: Entry, project: str, others: list[Other]) -> Found:
 
 
 def _exposed(services: Entry, networks: Entry) -> Found:
-    """Its own database beside the base app's containers: there its name would be the same."""
+    """A database on an external network, where the base app's containers could find it by its
+    name."""
     outside = {key for key, each in networks.items() if (each or {}).get("external")}
     for name, entry in services.items():
         for key in outside & set(entry.get("networks") or ()):
@@ -238,7 +241,7 @@ def _exposed(services: Entry, networks: Entry) -> Found:
 
 
 def routes(labels: Entry) -> Iterator[tuple[str, str]]:
-    """Of labels those that name something that a proxy knows only once: the label, the name."""
+    """The labels that name something which is unique in a proxy: (label, name)."""
     for label, value in labels.items():
         if found := ROUTE.match(label):
             yield label, found[0]
@@ -258,7 +261,7 @@ def _routes(services: Entry, taken: Collection[str]) -> Found:
 
 
 def _secrets(secrets: Entry, base: Sequence[Other]) -> Found:
-    """The base app's secret may be what lets into its database."""
+    """External secrets of the base app, which may give access to its database."""
     for key, each in secrets.items():
         name = str((each or {}).get("name") or key)
         for other in base if (each or {}).get("external") else ():

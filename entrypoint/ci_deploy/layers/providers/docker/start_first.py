@@ -1,6 +1,6 @@
-"""Services that ask for it in the compose file (`deploy: update_config: order: start-first`) are
-replaced without a gap: the host starts their new containers beside the old ones. Swarm reads the
-same fields; Compose leaves them alone."""
+"""Services that ask for start-first in the compose file (`deploy: update_config: order:
+start-first`): the host starts their new containers beside the old ones, so that there is no gap.
+Swarm reads the same fields; Compose ignores them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ READY = {"service_healthy", "service_completed_successfully"}
 class Update(NamedTuple):
     """`update_config` of a service, with Swarm's defaults."""
 
-    parallelism: int = 1  # 0: all at a time
-    delay: float = 0.0  # seconds between two times
-    monitor: float = MONITOR  # seconds that new ones run before old ones are stopped
+    parallelism: int = 1  # containers per batch; 0: all
+    delay: float = 0.0  # seconds between two batches
+    monitor: float = MONITOR  # seconds that new containers run before old ones are stopped
     ready: tuple[str, ...] = ()  # services that it waits for
-    otherwise: tuple[str, ...] = ()  # what it says that is not done
+    otherwise: tuple[str, ...] = ()  # options that have no effect here
 
 
 def update(entry: Mapping[str, Any]) -> Update | None:
-    """What a service says of it; None where it does not ask for start-first."""
+    """The `update_config` of a service; None when it does not ask for start-first."""
     config = (entry.get("deploy") or {}).get("update_config") or {}
     if config.get("order") != "start-first":
         return None
@@ -50,7 +50,7 @@ def _seconds(text: object) -> float:
 
 
 def clashes(entries: Mapping[str, Mapping[str, Any]], tasks: Set[str]) -> Iterator[Problem]:
-    """Why old and new containers of a service cannot run at the same time."""
+    """Problems of services whose old and new containers cannot run at the same time."""
     for name, entry in entries.items():
         if (wanted := update(entry)) is None:
             continue
@@ -95,7 +95,7 @@ def _own(entry: Mapping[str, Any], *, task: bool) -> Iterator[Clash]:
 
 
 def _ports(entry: Mapping[str, Any], wanted: Update) -> Iterator[Clash]:
-    """A range of ports does where it has room for old and new ones."""
+    """Published ports; a range is fine if it has enough for old and new containers."""
     replicas = int(entry.get("scale") or (entry.get("deploy") or {}).get("replicas") or 1)
     both = replicas + (min(wanted.parallelism, replicas) or replicas)
     for port in entry.get("ports") or ():
@@ -121,7 +121,7 @@ def _lost(path: str) -> Clash:
 
 
 def _sharers(name: str, entries: Mapping[str, Mapping[str, Any]]) -> Iterator[Clash]:
-    """Other services that live in its containers."""
+    """Other services that share the namespaces or volumes of this one's containers."""
     for other, entry in entries.items():
         inside = [k for k in ("network_mode", "ipc", "pid") if entry.get(k) == f"service:{name}"]
         of = [str(each).split(":")[0] for each in entry.get("volumes_from") or ()]
@@ -131,5 +131,6 @@ def _sharers(name: str, entries: Mapping[str, Mapping[str, Any]]) -> Iterator[Cl
 
 
 def unnamed_volume(name: str, path: str) -> Problem:
-    """A volume of the image of a service, which the file gives no name."""
+    """The problem of a volume that the service's image declares and the compose file does not
+    name."""
     return _problem(name, *_lost(path))

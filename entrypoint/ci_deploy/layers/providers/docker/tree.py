@@ -1,4 +1,4 @@
-"""The repository at the revision that is deployed, as the compose files see it."""
+"""The files of the deployed revision, as the compose files refer to them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,10 @@ from ci_deploy.run.context import Context
 
 
 class Tree:
-    """The repository as seen from the directory of the first compose file, as Compose sees it; also
-    from the top, where COMPOSE_FILE is in a sub-directory and means files there.
-
-    `texts`: the compose files; `reads`: name → content of what Compose reads beside them; `parts`:
-    what a host is sent to make sense of them.
-    """
+    """The repository as seen from the directory of the first compose file, as Compose sees it, and
+    from the root, for a COMPOSE_FILE in a sub-directory that refers to files there. `texts`: the
+    compose files; `reads`: name → content of other files that Compose reads; `parts`: what a host
+    needs to read the compose files."""
 
     def __init__(
         self, ctx: Context, files: Sequence[ComposeFile], variables: Mapping[str, str]
@@ -34,7 +32,7 @@ class Tree:
         self.parts = as_parts(files, ctx.app_config, variables, self.reads)
 
     def under(self, folder: str) -> dict[str, Entry]:
-        """The files of a directory, by their path in it."""
+        """The files in a directory, by their path in it."""
         inner = posixpath.join(self._folder, folder)
         return {
             each.path.removeprefix(f"{start}/"): each
@@ -43,7 +41,7 @@ class Tree:
         }
 
     def has(self, name: str) -> bool:
-        """Whether it is a file."""
+        """Whether there is such a file."""
         return self._find(name) is not None
 
     def _find(self, name: str) -> Entry | None:
@@ -51,8 +49,8 @@ class Tree:
         return self._listing.get(inner) or self._listing.get(name)
 
     def content(self, name: str) -> bytes:
-        """What a file holds; a link's is that of its target. Raises SettingsError for an LFS file
-        that is not checked out."""
+        """The content of a file, also through a link. Raises SettingsError for an LFS file that is
+        not checked out."""
         entry, at = self._find(name), name
         assert entry, f"{name} is there"  # noqa: S101
         for _ in range(5):
@@ -78,14 +76,14 @@ class Tree:
     # --- what Compose reads ---
 
     def _read_by_compose(self, variables: Mapping[str, str]) -> dict[str, bytes]:
-        """What the compose files name, and what that names. A `.env` beside them is the host's own:
-        it is never sent."""
+        """The files that the compose files name, and those that these name. A `.env` beside them
+        belongs to the host and is never sent."""
         found: dict[str, bytes] = {}
         waiting = [(text, "") for text in self.texts]
         while waiting:
             text, folder = waiting.pop()
             words = list(mentioned(text.decode(errors="replace"), variables))
-            # Versions of Compose differ in what a path in an included file is relative to.
+            # To what a path in an included file is relative depends on the version of Compose.
             names = [
                 posixpath.normpath(posixpath.join(at, w)) for at in (folder, "") for w in words
             ]

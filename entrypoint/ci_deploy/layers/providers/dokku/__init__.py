@@ -1,1 +1,1 @@
-"""Dokku, spoken to over ssh."""
+"""Dokku, over ssh."""

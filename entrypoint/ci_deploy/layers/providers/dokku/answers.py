@@ -1,6 +1,6 @@
-"""What a Dokku server's answers mean: reports, and the words of a deploy.
+"""Parses a Dokku server's answers: reports, and the messages of a deploy.
 
-Facts: the documentation of Dokku 0.38 (deployment/application-management, deployment/methods/git,
+Sources: the documentation of Dokku 0.38 (deployment/application-management, deployment/methods/git,
 processes/process-management); the messages are explained in docs/dokku-messages.md.
 """
 
@@ -16,14 +16,14 @@ from ci_deploy.settings.lines import from_json
 
 
 def no_such_command(answer: Result) -> bool:
-    """The plugin that the command is of is not there."""
+    """Whether the plugin of the command is not installed."""
     return "is not a dokku command" in answer.errors + answer.text
 
 
 def absent(answer: Result, what: str) -> bool:
     """Whether the server says that an app or a service does not exist.
 
-    Raises DeployFailed when it cannot tell: what exists would be created again, or left behind.
+    Raises DeployFailed when it cannot tell: an existing one would be created again, or left behind.
     """
     said = f"{answer.text}\n{answer.errors}".strip()
     if not answer.exit_code or not said or re.search(r"(?i)(app|service) \S+ does not exist", said):
@@ -34,9 +34,9 @@ def absent(answer: Result, what: str) -> bool:
 
 
 def report(answer: Result) -> dict[str, str]:
-    """`       Git deploy branch:     main` → {"deploy branch": "main"}.
+    """Parse a report: ` Git deploy branch: main` → {"deploy branch": "main"}.
 
-    The text form is the one that all versions have; before 0.38 its keys begin with the plugin.
+    All versions have this text form; before 0.38 its keys begin with the plugin's name.
     """
     lines = answer.text.splitlines()
     heading = re.search(r"\b(\w+) information", lines[0]) if lines else None
@@ -46,7 +46,7 @@ def report(answer: Result) -> dict[str, str]:
 
 
 def builds(answer: Result) -> list[dict[str, str]]:
-    """`builds:list --format json` (0.38): id, source, status, started_at and more."""
+    """Parse `builds:list --format json` (0.38): id, source, status, started_at and more."""
     try:
         found = from_json(answer.out or b"[]")
     except ValueError:
@@ -56,41 +56,41 @@ def builds(answer: Result) -> list[dict[str, str]]:
 
 
 def seconds(duration: str) -> float:
-    """`1m6s`, as Go prints it → 66; infinite for what is no duration."""
+    """Parse a duration as Go prints it: `1m6s` → 66; inf if it cannot be parsed."""
     parts = re.findall(r"(\d{1,9}(?:\.\d{1,9})?)(h|ms|m|s)", duration)
     scale = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
     return sum(float(number) * scale[unit] for number, unit in parts) if parts else float("inf")
 
 
 def version(answer: Result) -> tuple[int, ...]:
-    """`dokku version 0.38.27` → (0, 38, 27)."""
+    """Parse `dokku version 0.38.27` → (0, 38, 27); empty if it cannot be parsed."""
     match = re.search(r"(\d{1,9})\.(\d{1,9})\.(\d{1,9})", answer.text)
     return tuple(map(int, match.groups())) if match else ()
 
 
 def revision(metadata: str) -> str:
-    """The deploy source's metadata, if it is a commit.
+    """The deploy source's metadata if it is a commit, else empty.
 
-    It is written after a deploy has succeeded; GIT_REV and the git plugin's `sha` are not (the one
-    is set before the build, the other is just the repository's HEAD).
+    Dokku writes it after a successful deploy. GIT_REV is set before the build, and the git plugin's
+    `sha` is only the repository's HEAD, so neither can be used.
     """
     return metadata if SHA.fullmatch(metadata) else ""
 
 
 def wants_none(scale: Result) -> bool:
-    """Whether `ps:scale` wants no process at all, or says nothing of any."""
+    """Whether `ps:scale` wants no process at all."""
     counts = re.findall(r"(?m)^[\w-]+: +(\d{1,9})$", scale.text)
     return scale.exit_code == 0 and not any(map(int, counts))
 
 
 def address(urls: Iterable[str]) -> str:
-    """The one to show of an app's URLs; empty when there is none."""
+    """The preferred one of an app's URLs (https); empty for none."""
     found = list(urls)
     return next(iter([url for url in found if url.startswith("https://")] or found), "")
 
 
-# What Dokku says when a deploy does not happen or fails (docs/dokku-messages.md explains them).
-# pattern → message, hint. The first that is found wins.
+# Dokku's messages when a deploy does not happen or fails (docs/dokku-messages.md explains them).
+# pattern → message, hint. The first match wins.
 DEPLOYED = re.compile(r"Application deployed:")
 SKIPPED = re.compile(r"Skipping deployment")
 BUILDING = re.compile(r"-----> (Cleaning up|Building)")
@@ -105,7 +105,7 @@ UNCHANGED = re.compile(r"No changes detected")
 LOCKED = re.compile(r"currently has a deploy lock in place")
 UP_TO_DATE = re.compile(r"Everything up-to-date")
 REJECTED = re.compile(r"\[rejected\].*\((non-fast-forward|fetch first|stale info)\)")
-NOT_MOVED = re.compile(  # by git, after the hook that deploys has ended well
+NOT_MOVED = re.compile(  # by git, after the hook that deploys has succeeded
     r"^ ! \[remote rejected\].*\((?!pre-receive hook declined)(?P<why>[^()]+)\)$"
 )
 WHY_NOT_MOVED = re.compile(r"^remote: error: (.*\bref(s/heads/|\b).*|refusing to update .*)")
@@ -185,7 +185,7 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
 
 
 def reason(lines: Sequence[str], app: str = "APP") -> tuple[str, str]:
-    """Why a deploy failed, and what to do; empty texts when it says no known release."""
+    """Why a deploy failed, and what to do; empty texts for an unknown reason."""
     for pattern, (message, hint) in REASONS.items():
         for line in lines:
             if match := pattern.search(line):
@@ -195,6 +195,6 @@ def reason(lines: Sequence[str], app: str = "APP") -> tuple[str, str]:
 
 
 def patterns() -> list[re.Pattern[str]]:
-    """All patterns of this module: the lines of a long log that are kept."""
+    """All patterns of this module: matching lines of a long log are kept."""
     own = [each for each in globals().values() if isinstance(each, re.Pattern)]
     return [*own, *REASONS]

@@ -1,8 +1,8 @@
-"""An app on a Dokku server: what is known of it, its config, and what we note on it.
+"""An app on a Dokku server: its state, its config, and what we record on it.
 
-Dokku keeps no history of releases and has no place for notes, so four config variables of the app
-hold ours: what is unfinished, what was deployed, that it is a review app, and which directory is
-built since this tool has said so. They are set without a restart and mean nothing to the app.
+Dokku keeps no history of releases and no tasks, so four config variables of the app hold ours:
+pending tasks, the history, the mark of a review app, and the build directory that this tool has
+set. They are set without a restart and mean nothing to the app.
 """
 
 from __future__ import annotations
@@ -31,52 +31,52 @@ UNFINISHED = "CI_DEPLOY_UNFINISHED"
 HISTORY = "CI_DEPLOY_HISTORY"
 BUILD_DIR = "CI_DEPLOY_BUILD_DIR"
 OURS = (UNFINISHED, HISTORY, MARK, BUILD_DIR)
-WAYS = {  # the deploy source → the way
+WAYS = {  # deploy source → deploy method
     "git-push": "push", "docker-image": "image", "tar": "archive", "tar.gz": "archive",
     "zip": "archive",
 }  # fmt: skip
-REMEMBERED = 10  # deployments in the history
+REMEMBERED = 10  # deployments kept in the history
 
 
 class State(NamedTuple):
-    """An app as the server describes it."""
+    """The state of an app, as the server reports it."""
 
     exists: bool = False
     live: Live = Live()
     branch: str = ""
     locked: bool = False
-    skip_deploy: bool = False  # a build is not deployed
+    skip_deploy: bool = False  # whether builds are not deployed
     health: Health = Health()
-    recorded: str = ""  # the revision that Dokku itself says is deployed
-    source: str = ""  # how its code came: git-push, docker-image, …
-    identity: str = ""  # what the server calls that code: a commit or an image
-    folder: str | None = None  # of the repository, that was built; None: not known
-    updated: int = 0  # seconds since 1970 of its last code, or of its creation; 0: not known
+    recorded: str = ""  # the revision that Dokku records as deployed
+    source: str = ""  # its deploy source: git-push, docker-image, …
+    identity: str = ""  # the server's name for its code: a commit or an image
+    folder: str | None = None  # the directory of the repository that was built; None: unknown
+    updated: int = 0  # Unix time of its last code, or of its creation; 0: unknown
     config: Mapping[str, str] = NOTHING
 
     @property
     def containers(self) -> frozenset[str]:
-        """The ids of those that get the traffic."""
+        """The ids of the containers that get the traffic."""
         return self.health.containers
 
     @property
     def settled(self) -> bool:
-        """What Dokku records is what runs."""
+        """Whether Dokku records the revision that runs."""
         return self.recorded == self.live.revision
 
     @property
     def way(self) -> str:
-        """How its code came: push, archive, image, or the server's own word."""
+        """The method by which it was deployed: push, archive, image, or the server's own word."""
         return WAYS.get(self.source, self.source)
 
     @property
     def unfinished(self) -> tuple[Task, ...]:
-        """What earlier runs have not finished."""
+        """The tasks that earlier runs have not finished."""
         return tasks.loaded(self.config.get(UNFINISHED, ""))
 
     @property
     def deployments(self) -> list[dict[str, str]]:
-        """Our history of it, newest first."""
+        """The history that we have recorded, newest first."""
         try:
             found = from_json(self.config.get(HISTORY, "[]"))
         except ValueError:
@@ -86,7 +86,7 @@ class State(NamedTuple):
 
 
 class App:
-    """One app: asks and changes it."""
+    """Queries and changes one app."""
 
     def __init__(self, server: DokkuServer, redactor: Redactor) -> None:
         self._server = server
@@ -95,8 +95,8 @@ class App:
     def survey(
         self, name: str, *more: Sequence[str], urls: bool = True
     ) -> tuple[State, list[Result]]:
-        """Everything about the app in one round, and the answers to `more` questions. Without
-        `urls`, which take the server long, its address is what we have noted at its last deploy."""
+        """The complete state of the app in one round, and the answers to `more` questions. Without
+        `urls`, which are slow on the server, its URL is the one recorded at its last deploy."""
         wanted = [["urls", name]] if urls else []
         apps, git, inspect, skips, config, *rest = self._server.ask(
             ["apps:report", name],
@@ -122,8 +122,8 @@ class App:
         return state, rest[len(wanted) :]
 
     def look(self, name: str, before: State, beside: Change | None = None) -> State:
-        """The short form: what runs now; the rest is what `before` has told."""
-        new = [] if before.exists else [["git:report", name]]  # created meanwhile
+        """What runs now; the rest of the state is taken from `before`."""
+        new = [] if before.exists else [["git:report", name]]  # it was created meanwhile
         apps, inspect, *rest = self._server.ask(
             ["apps:report", name], ["ps:inspect", name], *new, beside=beside
         )
@@ -132,8 +132,8 @@ class App:
         return self._state(name, answers.report(apps), self._health(name, inspect), before)
 
     def glance(self, name: str, before: State) -> State:
-        """The shortest form, with the seconds of a cancelled run: the revision first, which the
-        server tells at once; how its processes are only when that comes in time."""
+        """The fastest query, for the seconds after a cancel: the revision first, which the server
+        knows at once; the state of the processes only if it comes in time."""
         told = self._server.ask(["apps:report", name])[0]
         answers.absent(told, f"the app {name}")
         source = answers.report(told)
@@ -145,7 +145,7 @@ class App:
         return self._state(name, source, health, before, busy=busy)
 
     def url(self, name: str) -> str:
-        """Its address, asked anew; empty when it has none."""
+        """The app's URL, fetched anew; empty for none."""
         return answers.address(_urls(self._server.ask(["urls", name])[0]))
 
     def _noted_url(self, name: str, state: State) -> str:
@@ -153,8 +153,8 @@ class App:
         return self.url(name) if noted is None else noted
 
     def _health(self, name: str, inspect: Result) -> Health:
-        """Asks more only where Docker's answer leaves it open: no process at all is right only
-        where none is wanted."""
+        """The health of the processes. Asks more only if Docker's answer is not enough: an app
+        without processes is healthy only if its scale wants none."""
         if found := processes.inspected(inspect):
             return Health(found)
         ps = self._server.ask(["ps:report", name])[0]
@@ -165,7 +165,8 @@ class App:
         return health
 
     def _busy(self, name: str, source: Mapping[str, str]) -> bool:
-        """Whether a deployment is in progress: a failed build leaves the lock behind."""
+        """Whether a deployment is in progress; the lock alone does not say so, since a failed build
+        leaves it."""
         if source.get("locked") != "true":
             return False
         words = ["builds:list", name, "--format", "json", "--status", "running"]
@@ -173,16 +174,17 @@ class App:
         return listed.exit_code != 0 or bool(answers.builds(listed))  # Dokku < 0.38 has none
 
     def set_config(self, name: str, changes: Mapping[str, str], *, what: str) -> Result:
-        """Set variables without a restart: values byte for byte, and in no argv of ours."""
+        """Set variables without a restart, byte for byte, and in no argv of ours. Raises
+        DeployFailed."""
         pairs = [f"{key}={encoded(value)}" for key, value in changes.items()]
         words = ["config:set", name, "--no-restart", "--encoded", *pairs]
         done = self._server.change_hidden(words, what=what, quiet=True, ok=None)
-        if done.exit_code:  # its words are kept to ourselves: they quote other variables' values
+        if done.exit_code:  # its output is not shown: it quotes other variables' values
             raise refused(f"Dokku refuses to set {', '.join(changes)}", name, done)
         return done
 
     def set_and_check(self, name: str, changes: Mapping[str, str], *, what: str) -> None:
-        """Set variables and read them back. Raises DeployFailed where they differ."""
+        """Set variables and read them back. Raises DeployFailed when they differ."""
         done = self.set_config(name, changes, what=what)
         if done.planned:
             return
@@ -192,21 +194,22 @@ class App:
             raise DeployFailed(message, hint="Dokku cannot store every value: encode these.")
 
     def read_config(self, name: str) -> Mapping[str, str]:
-        """An app's variables, asked anew. Raises DeployFailed when the server cannot read them."""
+        """The app's variables, fetched anew. Raises DeployFailed when the server cannot read
+        them."""
         return self.config(self._server.ask(["config:export", name, "--format", "json"])[0], name)
 
     def unset_config(self, name: str, *keys: str, what: str) -> None:
-        """Remove variables without a restart."""
+        """Remove variables without a restart. Raises DeployFailed."""
         words = ["config:unset", name, "--no-restart", *keys]
         done = self._server.change(words, what=what, quiet=True, ok=None)
         if done.exit_code:
             raise refused(f"Dokku refuses to unset {', '.join(keys)}", name, done)
 
     def config(self, answer: Result, name: str) -> Mapping[str, str]:
-        """The app's variables; those that look like secrets are hidden from now on.
+        """Parse the app's variables; those that look like secrets are hidden from now on.
 
-        Raises DeployFailed when the server cannot read them: to go on as if there were none would
-        lose our notes, and Dokku would deploy the app without any process.
+        Raises DeployFailed when the server cannot read them: treating them as empty would lose our
+        records, and Dokku would deploy the app without any process.
         """
         if answer.exit_code:
             raise refused("Dokku cannot read its config", name, answer)
@@ -230,7 +233,7 @@ class App:
         *,
         busy: bool | None = None,
     ) -> State:
-        """What the reports mean, beside what `base` has told before."""
+        """The state from the reports, with what `base` contains already."""
         metadata, kind = source.get("deploy source metadata", ""), source.get("deploy source", "")
         image = kind == "docker-image"
         commit = base.identity
@@ -260,7 +263,7 @@ class App:
 
 
 def _kept(repository: Mapping[str, str], base: State) -> State:
-    """What the app's repository on the server tells, from `git:report`."""
+    """Add what `git:report` says of the app's repository on the server."""
     kinds = ("computed deploy branch", "deploy branch", "global deploy branch")
     updated = repository.get("last updated at", "")
     return base._replace(
@@ -284,7 +287,7 @@ def with_deployment(
     identity: str = "",
     url: str | None = None,
 ) -> str:
-    """Our history with one deployment more, all that it takes to bring the same again; `identity`
+    """The history with one more deployment, with all that is needed to deploy it again; `identity`
     is the server's name of an upload."""
     new = {"revision": entry.revision, "at": entry.at, "by": entry.by, "way": way, "dir": folder}
     if url is not None:

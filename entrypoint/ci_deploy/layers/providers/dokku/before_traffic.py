@@ -1,8 +1,8 @@
-"""`MIGRATE=before`: build, run the steps in the new release, and only then let it go live.
+"""`MIGRATE=before`: build, run the steps in the new release, and only then release it.
 
-Facts: `ps:set APP skip-deploy true`, the push, `run` (which takes the image that was built last),
+Sources: `ps:set APP skip-deploy true`, the push, `run` (which uses the image that was built last),
 `deploy APP latest`, `ps:set APP skip-deploy` (docs processes/process-management, 0.38). `deploy`
-fails without the tag; with it, it takes no lock, is in no list of builds and says nothing of its
+fails without the tag; with it, it takes no lock, is in no list of builds and does not report its
 success. So skip-deploy stays on until it has ended: what others push meanwhile is only built.
 """
 
@@ -23,20 +23,21 @@ from ci_deploy.run.context import Context
 from ci_deploy.state import Step
 
 SINCE = (0, 38, 0)
-PAUSE = 2.0  # seconds between two questions after another run
-QUIET = 15.0  # seconds without a sign of life of a run, after which it is taken for killed
+PAUSE = 2.0  # seconds between two queries for another run
+QUIET = 15.0  # seconds without a sign of life after which a run counts as killed
 
 
 def check_version(server: DokkuServer) -> None:
-    """Raises ToolMissing before anything is changed."""
+    """Raises ToolMissing when the server cannot build without deploying."""
     if server.version and not server.at_least(*SINCE):
         message = f"Dokku {'.'.join(map(str, server.version))} cannot build without deploying."
         raise ToolMissing(message, hint="MIGRATE=before needs Dokku 0.38; MIGRATE=after does not.")
 
 
 def wait(app: DokkuApp) -> bool:
-    """Wait for another run that holds its build back: something of it is at work on the server, or
-    was a moment ago; else it was killed. Whether there was anything to wait for. Raises Locked."""
+    """Wait for another run that holds its build back, while it works on the server; after QUIET
+    seconds without work it counts as killed. Returns whether there was anything to wait for. Raises
+    Locked."""
     ctx, began = app.ctx, time.monotonic()
     quiet_since = None
     while app.state.skip_deploy and notes.is_held_back(app.unfinished()):
@@ -58,8 +59,8 @@ def wait(app: DokkuApp) -> bool:
 
 
 class BeforeTraffic:
-    """One deploy in three parts. A note on the app says that the old one still runs: Dokku itself
-    reports a built revision as deployed."""
+    """A deploy in three parts. A task on the app records that the old release still runs, since
+    Dokku reports a built revision as deployed."""
 
     def __init__(
         self, ctx: Context, server: DokkuServer, provider: Provider[Any], state: State
@@ -71,7 +72,8 @@ class BeforeTraffic:
         self._note = notes.built_over(state.live.revision, state.containers)
 
     def run(self, code: Code, steps: Sequence[Step], restore: Callable[[], None]) -> bool:
-        """False when it was only planned. Raises DeployFailed and what the steps' checks raise."""
+        """Build, run the steps, release; False when only planning. Raises DeployFailed and what the
+        checks of the steps raise."""
         app = self._ctx.app
         self._provider.remember(self._note)
         words = ["ps:set", app, "skip-deploy", "true"]
@@ -98,7 +100,8 @@ class BeforeTraffic:
         return not result.planned
 
     def _check_built(self) -> None:
-        """`deploy` takes the image that was built last, under no lock: it has to be ours."""
+        """Raise DeployFailed unless the last build is ours: `deploy` takes that one, without a
+        lock."""
         app = self._ctx.app
         built = answers.report(self._server.ask(["apps:report", app])[0])
         revision = answers.revision(built.get("deploy source metadata", ""))
@@ -110,6 +113,6 @@ class BeforeTraffic:
             raise DeployFailed(message, hint="Let only one job at a time deploy an app.")
 
     def _replaced(self) -> bool:
-        """Whether new containers run: `deploy` does not say that it has deployed."""
+        """Whether new containers run, since `deploy` does not report success."""
         now = processes.reported(self._server.ask(["ps:report", self._ctx.app])[0]).containers
         return not now or not now & self._containers

@@ -1,8 +1,8 @@
-"""Which directory of the repository Dokku builds: its property `build-dir`.
+"""Sets the directory of the repository that Dokku builds: its property `build-dir`.
 
-A push brings the whole repository, so Dokku has to know APP_DIR; an archive holds only that
-directory, and an image nothing. What this tool sets it records on the app first, and takes back
-when it is no longer wanted. What a person has set stays.
+A push contains the whole repository, so Dokku has to know APP_DIR; an archive contains only that
+directory, and an image nothing. If this tool sets it, it records that on the app first, and unsets
+it when it is no longer wanted. A value set by a person stays.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ SINCE = (0, 25, 0)
 
 
 class BuildDir:
-    """The property of one app; the server is asked only where it matters."""
+    """The property of one app, fetched only if needed."""
 
     def __init__(self, ctx: Context, server: DokkuServer, apps: App, state: State) -> None:
         self._ctx = ctx
         self._server = server
         self._apps = apps
         self._exists = state.exists
-        self._ours = set(state.config.get(BUILD_DIR, "").split())  # what this tool has set
+        self._ours = set(state.config.get(BUILD_DIR, "").split())  # values that this tool set
         self._found: dict[str, str] | None = None
-        self._before: str | None = None  # what it was before this run has changed it
+        self._before: str | None = None  # its value before this run changed it
 
     def check(self, wanted: str, sent: str) -> None:
-        """Whether the server can build `wanted` of what is brought, which is the directory `sent`
-        of the repository. Raises ToolMissing, and SettingsError where a person has set another.
-        """
+        """Check that the server can build `wanted` of a deploy that contains the directory `sent`
+        of the repository. Raises ToolMissing, and SettingsError when a person has set another
+        directory."""
         app = self._ctx.app
         if not sent and not wanted:
             return
@@ -46,7 +46,7 @@ class BuildDir:
             raise SettingsError(Problem("APP_DIR", f"{reason}`{theirs}`.", "", remedy))
 
     def set(self, wanted: str) -> None:
-        """Make it so, unless a person has set one and none is wanted."""
+        """Set the property to `wanted`; empty: unset it, unless a person has set it."""
         if not (wanted or self._ours) or (wanted and self.now == wanted):
             return
         app, before = self._ctx.app, self.now
@@ -66,13 +66,14 @@ class BuildDir:
         self._ours = {wanted} - {""}
 
     def restore(self) -> None:
-        """The deploy has failed: a rebuild of what runs has to find its directory."""
+        """After a failed deploy, restore the value with which a rebuild of the live release
+        works."""
         if self._before is not None:
             self.set(self._before)
 
     @property
     def now(self) -> str:
-        """The app's own; empty for none."""
+        """The app's own value; empty for none."""
         return self._report.get("build dir", "").strip("/")
 
     @property

@@ -1,7 +1,7 @@
-"""Bringing code to Dokku, in whatever way, and finding out what that really did.
+"""Deploys code to Dokku by any method, and finds out what really happened.
 
 A push that deploys nothing can end with exit code 0 (wrong branch, "Everything up-to-date"), and
-one that has deployed can end with an error: so the words count, and after them the server's report.
+one that has deployed can end with an error: so the messages count, then the server's report.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from ci_deploy.process.program import Result
 from ci_deploy.run.context import Context
 from ci_deploy.state import Live
 
-LOCK_PAUSE = 5.0  # seconds at most between two tries while somebody else deploys
-BUILDS_PAUSE = 2.0  # seconds between two questions after running builds
-LOCK_TOLD = 15.0  # seconds between two lines about it
+LOCK_PAUSE = 5.0  # most seconds between two attempts while another job deploys
+BUILDS_PAUSE = 2.0  # seconds between two queries for running builds
+LOCK_TOLD = 15.0  # seconds between two log lines about the lock
 FOLLOW_TIMEOUT = 120.0  # seconds to follow a deploy to which the connection was lost
 
 
 class Code(ABC):
-    """One way to bring a revision to the app."""
+    """A method to deploy a revision to the app."""
 
     way: ClassVar[str]
-    build_dir = ""  # the directory of what is brought that Dokku has to build
+    build_dir = ""  # the directory, within what is sent, that Dokku has to build
 
     def __init__(
         self,
@@ -44,7 +44,8 @@ class Code(ABC):
         folder: str = "",
         force: bool = False,
     ) -> None:
-        """`folder` of the repository that is the app, `force`: a diverged history is replaced."""
+        """`folder`: the app's directory in the repository; `force`: a diverged history is
+        replaced."""
         self.folder = folder
         self._ctx = ctx
         self._force = force
@@ -52,43 +53,43 @@ class Code(ABC):
         self._state = state
         self._live = live
         self._told = -LOCK_TOLD  # when a line about the lock was last printed
-        self._limit = "LOCK_TIMEOUT"  # what ends the waiting for it
-        self.held_back = False  # it is only to be built
-        self.begun = 0.0  # since when a try is under way, time.monotonic(); 0: none is
-        self._naming = False  # it is doing so
-        self.urls: list[str] = []  # what the server names at the end of a deploy
-        self._followed = False  # the connection was lost, and the server says that it is deployed
-        self._lines = Telling(answers.patterns())
-        self.lines = Telling(answers.patterns())  # of all tries
+        self._limit = "LOCK_TIMEOUT"  # the setting that ends the wait for the lock
+        self.held_back = False  # whether it is only built, not released
+        self.begun = 0.0  # start of the present attempt, time.monotonic(); 0: none
+        self._naming = False  # whether the next lines may be URLs
+        self.urls: list[str] = []  # the URLs that the server prints after a deploy
+        self._followed = False  # the connection was lost, but the revision was found live
+        self._lines = Telling(answers.patterns())  # of the last attempt
+        self.lines = Telling(answers.patterns())  # of all attempts
 
     @property
     def revision(self) -> str:
-        """The full SHA that is deployed."""
+        """The full SHA to deploy."""
         return self._ctx.revision
 
     def is_live(self) -> bool:
-        """Whether that is what the app has already: this revision, by this way, of this folder."""
+        """Whether the app already runs this revision, by this method, of this folder."""
         state = self._state
         same = state.live.revision == self.revision and state.settled
         return same and state.way == self.way and state.folder in {None, self.folder}
 
     def is_kept(self) -> bool:
-        """Whether a rebuild of the live revision on the server would build it."""
+        """Whether a rebuild of the live revision on the server would build this revision."""
         return True
 
     def is_there(self) -> bool:
-        """Whether a rebuild would build it."""
+        """Whether the server has the code already, so that a rebuild deploys it."""
         return self.is_live()
 
     @abstractmethod
     def prepare(self) -> None:
-        """All that can be refused is refused here, before anything is touched.
+        """Refuse whatever has to be refused, before anything is changed.
 
-        Raises Refused, SettingsError.
+        Raises Refused, SettingsError, ToolMissing.
         """
 
     def run(self) -> bool:
-        """Bring it, or build again what is there already; False when it was only planned.
+        """Deploy the code, or rebuild it if the server has it; False when only planning.
 
         Raises DeployFailed, Locked, OutcomeUnknown, Refused.
         """
@@ -103,18 +104,19 @@ class Code(ABC):
 
     @abstractmethod
     def _once(self) -> Result:
-        """Try it once, with any exit code."""
+        """Make one attempt; any exit code is returned."""
 
     def _needs_rebuild(self) -> bool:
-        """Nothing was brought because it is there already, but it was not deployed."""
+        """Whether nothing was sent since the server has the code, which was not deployed."""
         return self.said(answers.UP_TO_DATE)
 
     def _succeeded(self, result: Result) -> bool:
-        """Whether this is no failure."""
+        """Whether the result is not a failure."""
         return result.exit_code == 0
 
     def rebuild(self, why: str) -> bool:
-        """`ps:rebuild` builds what the app's repository holds."""
+        """Build what the app's repository on the server contains (`ps:rebuild`); False when only
+        planning."""
         app = self._ctx.app
         result = self._until_unlocked(
             lambda: self._server.change(
@@ -124,14 +126,15 @@ class Code(ABC):
         return not result.planned and self._deployed(result)
 
     def _deployed(self, result: Result) -> bool:
-        """It is deployed only if the server has said so. Raises DeployFailed."""
+        """Return True if the server has reported the deploy. Raises DeployFailed."""
         told = self.said(answers.SKIPPED if self.held_back else answers.DEPLOYED)
         if not told and not self._followed:
             self._fail(result)
         return True
 
     def _until_unlocked(self, once: Callable[[], Result]) -> Result:
-        """Try until nobody else is in the way; never unlock."""
+        """Try until no other deploy is in the way; never unlock. Raises Locked, DeployFailed,
+        OutcomeUnknown."""
         until = time.monotonic() + self._ctx.settings.lock_timeout
         pause = 1.0
         if self._state.locked and not self._ctx.planning:
@@ -148,7 +151,7 @@ class Code(ABC):
                     self._follow(result)
                     return result
                 self._fail(result)
-            # (in time for another try, and to say that nothing has begun)
+            # (in time for another attempt, and to report that nothing has begun)
             last = self._ctx.runner.until - 2.0 - 2 * result.seconds
             if last < until:
                 until, self._limit = last, "DEPLOY_TIMEOUT"
@@ -157,12 +160,13 @@ class Code(ABC):
             pause = min(LOCK_PAUSE, 2 * pause)
 
     def _again(self) -> bool:
-        """Whether another try may go better: somebody else deploys now."""
+        """Whether another attempt may succeed: another job is deploying now."""
         return self.said(answers.LOCKED)
 
     def _wait_for_builds(self, until: float) -> None:
-        """A refused try empties the lock file, so that the running build could not be cancelled
-        any more, and leaves a failed build in the server's short list: look before trying."""
+        """Wait while a build runs: a refused attempt would empty the lock file, so that the running
+        build could not be cancelled any more, and would add a failed build to the server's short
+        list."""
         while self._server.running_builds(self._ctx.app):
             self._wait_for_lock(until, BUILDS_PAUSE)
 
@@ -178,7 +182,7 @@ class Code(ABC):
         self._ctx.cancellation.sleep(min(pause, left))
 
     def watch(self, line: str) -> None:
-        """Take a line that the server says."""
+        """Take a line of the server's output."""
         self._lines.take(line)
         self.lines.take(line)
         if answers.DEPLOYED.search(line):
@@ -190,18 +194,18 @@ class Code(ABC):
 
     @property
     def building(self) -> bool:
-        """Whether the server has begun to build what we have brought (it holds the lock then)."""
+        """Whether the server has begun to build our code (and holds the lock)."""
         return self.said(answers.BUILDING) and not self.said(answers.DEPLOYED)
 
     @property
     def deploying(self) -> bool:
-        """Whether the server has begun to start what it has built, in any try."""
+        """Whether the server has begun to start the build, in any attempt."""
         return any(answers.DEPLOYING.search(line) for line in self.lines)
 
     @property
     def checked(self) -> str:
-        """The process whose new container is not in its place yet, like `web.1`; empty when there
-        is none. Nobody removes that container when the deploy is cancelled."""
+        """The process (like `web.1`) whose new container was started but has not replaced the old
+        one; empty for none. Nobody removes that container when the deploy is cancelled."""
         found = ""
         for line in self._lines:
             if match := answers.CHECKING.search(line):
@@ -212,15 +216,15 @@ class Code(ABC):
 
     @property
     def was_held_back(self) -> bool:
-        """Whether the server has built it, and not deployed it."""
+        """Whether the server has built the code and not released it."""
         return self.said(answers.SKIPPED) and not self.said(answers.DEPLOYED)
 
     def said(self, pattern: re.Pattern[str]) -> bool:
-        """Whether the server has said it, in the last try."""
+        """Whether a line of the last attempt matches."""
         return any(pattern.search(line) for line in self._lines)
 
     def _fail(self, result: Result) -> NoReturn:
-        """Say why, in the user's words."""
+        """Raise DeployFailed with the reason, for the user."""
         message, hint = answers.reason(self._lines, self._ctx.app)
         if self.was_held_back and not message:
             message = "it was built, but deployments are disabled on the server (skip-deploy)."
@@ -238,13 +242,14 @@ class Code(ABC):
         raise DeployFailed(message, hint=hint, lines=result.lines)
 
     def _lost(self, result: Result) -> bool:
-        """Whether the session was cut before the server gave a reason. That another session on the
-        same connection still lives says nothing: a runner's cancel kills git's ssh before ours."""
+        """Whether the session was cut before the server gave a reason. Another session on the same
+        connection may still be alive: a runner's cancel kills git's ssh before ours."""
         lost = self.said(answers.LOST) or result.exit_code in {255, limits.KILLED}
         return lost and not answers.reason(self._lines)[0]
 
     def _follow(self, result: Result) -> None:
-        """See what becomes of the deploy. Raises OutcomeUnknown unless it ends well."""
+        """Follow a deploy after a lost connection. Raises OutcomeUnknown or DeployFailed unless it
+        succeeds."""
         stands = self._server.connected()
         cut = "git's session was cut" if stands else "the connection was lost"
         self._ctx.console.indent(f"{cut} during the deploy; asking the server")
@@ -260,8 +265,8 @@ class Code(ABC):
             if live.revision == self.revision != before:
                 self._followed = True
                 return
-            quiet = 0 if live.busy else quiet + 1  # it may have ended between two of the questions
+            quiet = 0 if live.busy else quiet + 1  # it may have ended between two of the queries
             self._ctx.cancellation.sleep(3.0 if live.busy else 1.0)
-        if stands and quiet:  # asked over the same connection: nothing of ours goes on there
+        if stands and quiet:  # over the same connection: nothing of ours runs there any more
             self._fail(result)
         raise OutcomeUnknown(f"{cut} during the deploy.", lines=result.lines)

@@ -1,4 +1,4 @@
-"""Values of an app's config as Dokku stores them, and what it says when it cannot."""
+"""Values of an app's config as Dokku stores them, and its errors about them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ci_deploy.process.program import Result
 
 
 def unstorable(values: Mapping[str, str]) -> list[str]:
-    """Names of values that Dokku does not give back as they were: its ENV file loses a `"` at the
-    end, cannot be read after a `\\` at the end, and makes numbers of what looks like one."""
+    """Names of values that Dokku does not return unchanged: its ENV file loses a `"` at the end,
+    cannot be parsed after a `\\` at the end, and normalises numbers."""
     return [name for name, value in values.items() if value.endswith(('"', "\\")) or _odd(value)]
 
 
@@ -22,7 +22,7 @@ def _odd(value: str) -> bool:
 
 
 def refused(message: str, app: str, done: Result) -> DeployFailed:
-    """An error about the config without the server's words, which hold values."""
+    """An error about the config without the server's output, which contains values."""
     words = "\n".join(done.lines) + done.errors
     if re.search(r"unterminated quoted value|unexpected character|zero length string", words):
         hint = (
@@ -36,5 +36,5 @@ def refused(message: str, app: str, done: Result) -> DeployFailed:
 
 
 def encoded(text: str) -> str:
-    """A value as `config:set --encoded` takes it."""
+    """A value in the form for `config:set --encoded`."""
     return base64.b64encode(text.encode()).decode()

@@ -1,4 +1,4 @@
-"""Exporting an app's databases before they are migrated."""
+"""Exports an app's databases before they are migrated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KINDS = ("postgres", "mysql", "mariadb", "mongo")
 
 
 def export(server: DokkuServer, app: str, folder: Path) -> None:
-    """Write `deploy-backup-NAME.dump` for each database that the app is linked to.
+    """Write `deploy-backup-NAME.dump` for each database that is linked to the app.
 
     Raises DeployFailed when one cannot be exported, or when there is none.
     """

@@ -1,8 +1,8 @@
-"""An archive as Dokku has to get it, so that it builds what it would build of a push.
+"""Prepares an archive so that Dokku builds the same from it as from a push.
 
-Facts: `git:from-archive` puts the files into a repository with `git add --all`, which leaves out
-what `.gitignore` matches. To git itself a tracked file is never ignored, so a push has them all.
-Where a directory is all that an archive holds, Dokku takes it for a wrapper and leaves it out.
+Measured: `git:from-archive` adds the files to a repository with `git add --all`, which leaves out
+what `.gitignore` matches. For git a tracked file is never ignored, so a push contains them all. An
+archive that contains only one directory is unpacked without that directory.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ NOTHING = b"\n# by ci-deploy, for this archive only: all of its files are tracke
 
 
 def keep(ctx: Context, path: Path) -> None:
-    """Have Dokku take all files of a tar archive: where one would be left out, the `.gitignore`
-    that does so ends with `!*` in the archive. An empty one keeps a directory that is alone."""
+    """Make Dokku take all files of a tar archive: a `.gitignore` that would leave one out gets `!*`
+    as its last line in the archive. An empty `.gitignore` keeps a directory that is alone."""
     import tarfile  # takes long to load, and most runs need none
 
     tops, names = set[str](), set[str]()
@@ -32,7 +32,7 @@ def keep(ctx: Context, path: Path) -> None:
             if each.isdir():
                 continue
             names.add(each.name)
-            rules.pop(each.name, None)  # later ones win
+            rules.pop(each.name, None)  # later members win
             if posixpath.basename(each.name) != NAME or not each.isfile():
                 continue
             if file := archive.extractfile(each):
@@ -42,7 +42,7 @@ def keep(ctx: Context, path: Path) -> None:
         sources = {source for source, _ in found if source in rules} - changed
         dropped = dropped or len(found)
         if not sources:
-            break  # somebody else's rules
+            break  # another file's rules
         for source in sources:
             rules[source] += NOTHING
         changed |= sources
@@ -66,7 +66,7 @@ def keep(ctx: Context, path: Path) -> None:
 def _matches(
     ctx: Context, folder: Path, rules: dict[str, bytes], names: list[str]
 ) -> list[tuple[str, str]]:
-    """The file with the rule, and the file that it matches."""
+    """Pairs (file with the rule, file that it matches)."""
     if not rules:
         return []
     for name, text in rules.items():

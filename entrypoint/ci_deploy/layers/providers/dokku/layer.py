@@ -1,4 +1,4 @@
-"""Dokku: brings the code to the server, and believes only what the server then reports."""
+"""Dokku: sends the code to the server, and believes only what the server then reports."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from ci_deploy.run.review_app import mark
 from ci_deploy.run.tasks import Task
 from ci_deploy.state import Deployed, Live, Step
 
-BUILD_TIMEOUT = 600.0  # seconds to build again what runs, after MIGRATE=before has failed
+BUILD_TIMEOUT = 600.0  # seconds to rebuild the live release after MIGRATE=before has failed
 
 
 class Dokku(DokkuApp):
-    """Dokku, the app platform on one's own server."""
+    """Dokku, the app platform on the user's own server."""
 
     migrates = frozenset({"after", "before"})
     promotes_by_deploy = True
@@ -46,19 +46,19 @@ class Dokku(DokkuApp):
     def __init__(self, ctx: Context, settings: DokkuSettings) -> None:
         super().__init__(ctx, settings)
         self.code: Code | None = None
-        self._note: Task | None = None  # on what runs although Dokku does not record it
-        self._earlier: Sequence[Mapping[str, str]] = ()  # deployments when we came
+        self._note: Task | None = None  # records what runs although Dokku does not
+        self._earlier: Sequence[Mapping[str, str]] = ()  # the history at the start
 
-    # --- what is there ---
+    # --- the state of the app ---
 
     def connect(self) -> None:
-        """One round of questions over one connection tells all that a run has to know."""
+        """Connect, and fetch all that a run needs in one round of queries."""
         self.ssh.ready(self.settings.host)
         ctx, review = self.ctx, self.ctx.review
         wanted = self.settings.services if ctx.command in CHECKED_BUILDING else ()
         self.services = Services(self.server, ctx.app, wanted, own=review is not None)
         asked = self.services.questions()
-        urls = ctx.command not in {*RELEASING, "rollback"}  # they take the server longest
+        urls = ctx.command not in {*RELEASING, "rollback"}  # they are slow
         self.state, (found, *rest) = self.apps.survey(ctx.app, ["version"], *asked, urls=urls)
         self.server.version = answers.version(found)
         self.services.look(rest, self.state.config)
@@ -68,7 +68,7 @@ class Dokku(DokkuApp):
 
     @on(Event.CONFIGURE, Configure.CONNECT)
     def look(self) -> None:
-        """Look at the server and at the app before any git contact: that would create the app."""
+        """Fetch the state of the server and the app, before any git command creates the app."""
         hints = release_tasks.hints(self.ctx)  # read while the connection is being made
         self.connect()
         command = self.ctx.command
@@ -93,7 +93,7 @@ class Dokku(DokkuApp):
 
     @on(Event.CONFIGURE, Configure.COMPARE)
     def compare(self) -> None:
-        """Decide whether there is anything to deploy; refuse what has to be refused."""
+        """Decide whether there is anything to deploy, and whether it may be deployed."""
         ctx, live = self.ctx, self.state.live
         if ctx.command not in RELEASING:
             return
@@ -132,7 +132,7 @@ class Dokku(DokkuApp):
 
     @on(Event.PROVISION, Provision.CREATE)
     def create(self) -> None:
-        """Create the app (when asked to), and beside it the services."""
+        """Create the app, if the user asked for that, and its services."""
         app = self.ctx.app
         changes = self.services.creations()
         if not self.exists:
@@ -140,14 +140,14 @@ class Dokku(DokkuApp):
             changes.insert(0, self.server.prepared(["apps:create", app], what=what))
         self.server.change_together(changes)
         if self.state.skip_deploy:
-            self._go_live_again()  # what a killed run with MIGRATE=before has left
+            self._go_live_again()  # left by a killed run with MIGRATE=before
 
     @on(Event.PROVISION, Provision.SERVICES)
     def link_services(self) -> None:
-        """After the config: a variable may choose the scheme of a service's URL."""
+        """Link the services; the config is set already, and may choose the scheme of URLs."""
         self.services.link()
         if not self.services.complete and not self.ctx.planning:
-            self.apps.read_config(self.ctx.app)  # hides the addresses that the server has made
+            self.apps.read_config(self.ctx.app)  # hides the URLs that the server has generated
         if self.ctx.review:
             review.set_domain(self.server, self.ctx.app, self.ctx.review)
 
@@ -158,7 +158,7 @@ class Dokku(DokkuApp):
 
     @on(Event.DEPLOY)
     def deploy(self) -> None:
-        """Bring the code there, then believe only what the server reports."""
+        """Deploy the code, then believe only what the server reports."""
         code = self.code
         assert code is not None, "chosen at configure"  # noqa: S101
         self._bring(code, self.ctx.before_traffic)
@@ -174,7 +174,7 @@ class Dokku(DokkuApp):
             done = way.run(code, steps, self._go_live_again)
         else:
             done = code.run()
-        self.forget(*notes.about_what_runs(self.unfinished()))  # else the verification believes it
+        self.forget(*notes.about_what_runs(self.unfinished()))  # else the verification uses them
         if done:
             self.ctx.live = verification.verify(self, code, self._remember)
         else:
@@ -182,14 +182,14 @@ class Dokku(DokkuApp):
 
     @on(Event.DEPLOY_FAILED, Outcome.NOTE)
     def stop_holding_back(self) -> None:
-        """A build that does not go live must not hold back the next one."""
+        """Re-enable releases: a build that was not released must not hold back the next one."""
         if self.ctx.before_traffic and self.ctx.change_log.changes:
             self._go_live_again()
 
     def live(self) -> Live:
-        """What runs. Dokku records a deploy at its very end; when that is not reached, since a
-        later process or task has failed, new containers tell that our revision runs already. And
-        it records a build that is held back: then they are the same."""
+        """What runs. Dokku records a deploy at its very end; when a later process or task fails
+        before that, new containers show that our revision runs already. A build that is held back
+        is recorded too: then the containers are still the old ones."""
         before, ours, code = self.state, self.ctx.revision, self.code
         look = self.apps.glance if self.ctx.cancellation.leaving else self.apps.look
         now = look(self.ctx.app, before)
@@ -210,7 +210,7 @@ class Dokku(DokkuApp):
     @on(Event.DEPLOY_FAILED, Outcome.NOTE)
     @on(Event.ROLLBACK_FAILED, Outcome.NOTE)
     def note_what_runs(self) -> None:
-        """The next run must not believe what Dokku records."""
+        """Record what really runs, if Dokku records another revision."""
         if self._note:
             self.forget(*notes.about_what_runs(self.unfinished()))
             self.remember(self._note)
@@ -218,14 +218,14 @@ class Dokku(DokkuApp):
     @on(Event.DEPLOY_FAILED, Outcome.BUILD_DIR)
     @on(Event.ROLLBACK_FAILED, Outcome.BUILD_DIR)
     def build_dir_of_what_runs(self) -> None:
-        """What runs is rebuilt from the directory that it was built from."""
+        """Restore the build directory of the live release, for later rebuilds."""
         report = self.ctx.report
         if self.ctx.change_log.changes and not (report.changed or report.busy):
             self._build_dir.restore()
 
     @on(Event.DEPLOY_FAILED, Outcome.REBUILD)
     def build_what_runs(self) -> None:
-        """What was built and held back would run after any restart, of the server too."""
+        """Rebuild the live release, so that a restart does not start a build that was held back."""
         if not (self.ctx.before_traffic and notes.is_held_back(self.unfinished())):
             return None
         self.state = self.apps.look(self.ctx.app, self.state)
@@ -248,7 +248,8 @@ class Dokku(DokkuApp):
         self.server.change(words, what=f"re-enable releases of {app}", quiet=True)
 
     def _remember(self, code: Code, identity: str = "") -> Change:
-        """Note in the history that it was deployed; made beside the questions that verify it."""
+        """A change that adds the deployment to the history, made in parallel with the
+        verification."""
         app, facts, revision = self.ctx.app, self.ctx.facts, code.revision
         at = datetime.now(UTC).isoformat(timespec="seconds")
         entry = Deployed(revision, at, by=facts.job_url or facts.actor)
@@ -269,7 +270,7 @@ class Dokku(DokkuApp):
 
     @on(Event.POST_DEPLOY, After.SECURE)
     def secure(self) -> None:
-        """TLS for a review app with a name of its own."""
+        """Enable TLS for a review app with a host name of its own."""
         if self.ctx.review and self.ctx.review.host:
             review.secure(self.server, self.ctx.app, self.ctx.console)
             if self.ctx.live:

@@ -1,8 +1,8 @@
-"""What runs although Dokku records another revision: noted on the app, with its containers.
+"""Tasks on the app that record what runs, with its containers, if Dokku records another revision.
 
 Dokku records what it has built. So a build that is held back (`MIGRATE=before`) counts as deployed,
-and one that took over before a later task has failed does not. The containers are the proof: as
-long as they are the same, so is the code in them.
+and one that took over before a later task failed does not. The containers are the proof: as long as
+they are the same, so is the code in them.
 """
 
 from __future__ import annotations
@@ -13,27 +13,28 @@ from ci_deploy.run.tasks import Key, Task
 
 
 def built_over(live: str, containers: Iterable[str]) -> Task:
-    """A newer build is on the server, and `containers` still run `live`."""
+    """The task for a newer build on the server while `containers` still run `live`."""
     return Task(Key.HELD_BACK, revision=live, containers=tuple(sorted(containers)))
 
 
 def took_over(revision: str, containers: Iterable[str], recorded: str) -> Task:
-    """`revision` runs, but its deploy has failed, and Dokku goes on recording another."""
+    """The task for a `revision` that runs although its deploy failed and Dokku still records
+    another."""
     return Task(Key.TOOK_OVER, "", revision, tuple(sorted(containers)), recorded)
 
 
 def is_held_back(noted: Iterable[Task]) -> bool:
-    """Whether it is this tool that holds the app back."""
+    """Whether this tool holds a build back."""
     return any(task.key == Key.HELD_BACK for task in noted)
 
 
 def about_what_runs(noted: Iterable[Task]) -> list[Task]:
-    """Those of the notes that are of this kind."""
+    """The tasks that record what runs."""
     return [task for task in noted if task.key in {Key.HELD_BACK, Key.TOOK_OVER}]
 
 
 def running(noted: Iterable[Task], recorded: str, containers: Collection[str]) -> str:
-    """The revision that runs; empty when that cannot be known."""
+    """The revision that runs, by the tasks and what Dokku records; empty when unknown."""
     known = {task.key: task for task in noted}
     if (held := known.get(Key.HELD_BACK)) and _same(held, containers):
         return held.revision
@@ -41,7 +42,7 @@ def running(noted: Iterable[Task], recorded: str, containers: Collection[str]) -
         if _same(took, containers):
             return took.revision
         if recorded == took.recorded:
-            return ""  # restarted since, or rebuilt: that makes a difference, and is not recorded
+            return ""  # restarted or rebuilt since; which of them is not recorded
     return recorded
 
 

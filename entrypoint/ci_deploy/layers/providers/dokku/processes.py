@@ -1,7 +1,7 @@
-"""The processes of an app as the server has them: their containers, states and restarts.
+"""The processes of an app on the server: their containers, states and restarts.
 
-`ps:inspect` is Docker's own answer, which tells all of it at once. Where it cannot, since there is
-no container, or one is missing, or another scheduler, the slower `ps:report` has the last word.
+`ps:inspect` is Docker's own answer, with all of it at once. When it is not complete (there is no
+container, one is missing, or another scheduler runs), the slower `ps:report` decides.
 """
 
 from __future__ import annotations
@@ -20,34 +20,35 @@ SHORT = 11  # characters of a container's id, as `ps:report` shows it
 class Process(NamedTuple):
     """One process of the app, in one container."""
 
-    name: str  # as `ps:report` has it: web 1
-    state: str  # Docker's word, or Dokku's: running, exited, restarting, missing, created, paused
+    name: str  # as in `ps:report`: web 1
+    state: str  # Docker's or Dokku's: running, exited, restarting, missing, created, paused
     cid: str = ""
-    started: str = ""  # by Docker's clock; empty when it was not told
-    restarts: int = 0  # how often Docker has started it again
+    started: str = ""  # by Docker's clock; empty: unknown
+    restarts: int = 0  # how often Docker has restarted it
 
 
 class Health(NamedTuple):
     """The health of an app's processes."""
 
     processes: tuple[Process, ...] = ()
-    fine: bool = True  # what Dokku itself says of them, where it was asked
-    lacking: bool = False  # there are none, although the scale wants some
-    known: bool = True
+    fine: bool = True  # whether Dokku itself calls them running, if it was asked
+    lacking: bool = False  # whether there are none although the scale wants some
+    known: bool = True  # False: there was no time to ask
 
     @property
     def up(self) -> bool:
-        """All of them run; Dokku's own `Running: true` counts one that Docker starts again."""
+        """Whether all of them run. (Dokku's own `Running: true` also counts one that Docker
+        restarts.)"""
         return self.known and self.fine and not self.lacking and not self.down
 
     @property
     def down(self) -> list[str]:
-        """Those that do not run."""
+        """The names of processes that do not run."""
         return [each.name for each in self.processes if each.state != "running"]
 
     @property
     def detail(self) -> str:
-        """How many processes are up, and which are down, for people."""
+        """How many processes are up and which are down, in words."""
         if not self.known:
             return ""
         if not self.processes and not self.lacking:
@@ -59,13 +60,14 @@ class Health(NamedTuple):
 
     @property
     def containers(self) -> frozenset[str]:
-        """The ids of those that get the traffic: of `web`, or all when there is none."""
+        """The ids of the containers that get the traffic: those of `web`, or all when there is
+        none."""
         web = [each.cid for each in self.processes if each.name.split()[0] == "web"]
         return frozenset(filter(None, web or [each.cid for each in self.processes]))
 
 
 def inspected(answer: Result) -> tuple[Process, ...]:
-    """What `ps:inspect` tells; empty when it is not all there."""
+    """Parse `ps:inspect`; empty when it is not complete."""
     try:
         found = from_json(answer.out) if answer.exit_code == 0 else []
         return tuple(_process(each) for each in found)
@@ -81,7 +83,8 @@ def _process(raw: Any) -> Process:
 
 
 def reported(ps: Result) -> Health:
-    """What `ps:report` tells; whether no process at all is right, the scale tells."""
+    """Parse `ps:report`. An app without processes counts as fine; whether that is right, its scale
+    says."""
     state = answers.report(ps)
     found = [
         Process(match["name"], match["state"], match["cid"] or "")
@@ -94,7 +97,7 @@ def reported(ps: Result) -> Health:
 
 
 def restarted(before: Sequence[Process], now: Iterable[Process]) -> list[str]:
-    """Those that were started again between two looks."""
+    """The names of processes that were restarted between two queries."""
     was = {each.name: each for each in before}
     return [
         each.name

@@ -1,7 +1,7 @@
-"""`promote`: the image that another app runs, verified, comes to this one by its digest.
+"""`promote`: the image that another app runs, verified, is deployed to this one by its digest.
 
-Only what was deployed by image can be: what Dokku has built from code is an image that no registry
-has, and Dokku has no command that gives it to another app.
+Only an app that was deployed by image can be a source: what Dokku has built from code is in no
+registry, and Dokku has no command that gives it to another app.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BY_IMAGE = "Deploy it by image with its digest: DOKKU_IMAGE=registry.example.com
 
 def source_image(app: DokkuApp) -> str:
     """The image of PROMOTE_FROM, whose revision becomes this run's. Raises SettingsError, Refused
-    for what is not verified there or has no digest, Locked, Unreachable."""
+    for a source that is not verified or has no digest, Locked, Unreachable."""
     ctx = app.ctx
     host, name = need_source(app.settings.promote_from)
     where = server(host, user="dokku") if host else app.settings.host

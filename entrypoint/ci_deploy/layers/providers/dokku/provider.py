@@ -1,4 +1,4 @@
-"""An app on Dokku, as other layers and commands may use it: ask, run, note, lock, history.
+"""An app on Dokku, for other layers and commands: queries, runs, tasks, lock, history.
 
 The events of a deployment are in layers/providers/dokku/layer.py.
 """
@@ -34,7 +34,7 @@ PLAIN = re.compile(r"[\w./:=,@%+-]+")  # a word that needs no quotes
 
 
 class DokkuApp(AboutDokku):
-    """The app and its server; `state` is what was last told of it."""
+    """The app and its server; `state` is its last known state."""
 
     def __init__(self, ctx: Context, settings: DokkuSettings) -> None:
         super().__init__(ctx, settings)
@@ -42,7 +42,7 @@ class DokkuApp(AboutDokku):
         self.server = DokkuServer(self.ssh, settings.host, ctx.runner)
         self.apps = App(self.server, ctx.redactor)
         self.state = State()
-        self.promoted = ""  # the image that `promote` brings
+        self.promoted = ""  # the image that `promote` deploys
 
     def problems(self) -> Iterable[Problem]:
         yield from impossible_names(self.ctx.app_config)
@@ -97,7 +97,7 @@ class DokkuApp(AboutDokku):
         ]
 
     def logs(self, service: str, *, lines: int, follow: bool) -> None:
-        """`logs` says nothing, and that it is well, of a process that the app does not have."""
+        """Show the log. (`dokku logs` prints nothing and exits with 0 for an unknown process.)"""
         app = self.ctx.app
         if not self.exists:
             raise self.no_app()
@@ -127,7 +127,7 @@ class DokkuApp(AboutDokku):
     def is_review_app(self) -> bool:
         assert self.ctx.review is not None, "asked for review apps only"  # noqa: S101
         if self.ctx.command == "review" and review.is_empty(self.state):
-            return True  # made by a run that was killed before it could mark it
+            return True  # created by a run that was killed before it could mark it
         return marked(self.state.config, self.ctx.review.base)
 
     def adopt(self) -> None:
@@ -147,7 +147,7 @@ class DokkuApp(AboutDokku):
     # --- what other layers call ---
 
     def reported(self) -> Live:
-        """What the server and our notes say runs."""
+        """What runs, by the server and our records."""
         return self.apps.look(self.ctx.app, self.state).live
 
     def live(self) -> Live:
@@ -174,7 +174,7 @@ class DokkuApp(AboutDokku):
         return Ran(result.exit_code, result.lines, result.planned)
 
     def _check_words(self, *words: str) -> None:
-        """Raises ToolMissing for what would arrive as something else."""
+        """Raises ToolMissing for words that an old server would split or change."""
         if not self.server.at_least(0, 34) and not all(map(PLAIN.fullmatch, words)):
             message = "Dokku before 0.34 cannot be sent a command with blanks or quotes in a word."
             raise ToolMissing(message, hint="Put the command into a script of the app.")
@@ -189,7 +189,7 @@ class DokkuApp(AboutDokku):
         self.server.change(words, what=f"{action} {name} of {app}{number}", timeout=600.0)
 
     def backup(self) -> None:
-        """Export each database before the migrations; a failure stops them."""
+        """Export each database before the migrations; a failure stops the run."""
         databases.export(self.server, self.ctx.app, self.ctx.facts.workspace)
 
     def release_tasks(self) -> Mapping[str, str]:
@@ -222,7 +222,7 @@ class DokkuApp(AboutDokku):
         return f"{self.settings.host.login} apps:report {self.ctx.app}"
 
     def no_app(self) -> SettingsError:
-        """The app is not there: say which one may be meant."""
+        """The error for an app that does not exist, with a similar name."""
         app = self.ctx.app
         near = suggestion(app, self.server.ask(["apps:list"])[0].text.split())
         reason = f"there is no app `{app}` on {self.settings.host}. {near}".rstrip()

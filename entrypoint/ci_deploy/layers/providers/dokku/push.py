@@ -1,4 +1,4 @@
-"""The usual way: `git push REVISION:refs/heads/BRANCH`."""
+"""Deploys by `git push REVISION:refs/heads/BRANCH`, the default."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from ci_deploy.run.context import Context
 from ci_deploy.run.order import Order, guard, order
 from ci_deploy.state import Live
 
-REMOTE = "remote:"  # begins what the server says, the app's own words among it
+REMOTE = "remote:"  # prefix of the server's lines, which include the app's own output
 
 
 class Push(Code):
-    """A push; over a revision that it does not contain only with a lease."""
+    """Deploys by `git push`. A branch that holds a revision not contained in ours is replaced only
+    with `--force-with-lease`."""
 
     way = "push"
 
@@ -36,17 +37,17 @@ class Push(Code):
         force: bool = False,
         going_back: bool = False,
     ) -> None:
-        """`going_back`: an older revision is wanted."""
+        """`going_back`: an older revision is deployed on purpose."""
         super().__init__(ctx, server, state, live, folder=folder, force=force)
         self.build_dir = folder
         self._branch = branch
         self._back = going_back
         self._url = server.server.url(ctx.app)
         self._may_replace: str | None = None
-        self._there = False  # the branch holds it
+        self._there = False  # whether the branch holds the revision
 
     def is_kept(self) -> bool:
-        if self._state.identity == self.revision:  # HEAD's, which costs nothing
+        if self._state.identity == self.revision:  # HEAD's, which is known already
             return True
         return self._server.ref(self._ctx.app, self._branch) == self.revision
 
@@ -60,7 +61,7 @@ class Push(Code):
             return
         repository.deepen()
         there = live
-        foreign = self._state.way not in {"", self.way}  # a commit of Dokku's own, of an archive
+        foreign = self._state.way not in {"", self.way}  # a commit that Dokku made from an archive
         known = live not in {"", self.revision} and repository.has(live)
         if foreign or not self._state.settled or (live and not known):
             there = self.server_ref()
@@ -89,18 +90,18 @@ class Push(Code):
         return result
 
     def _again(self) -> bool:
-        """Overtaken before or, by a push that ran into ours, after the deploy: the branch has to
-        hold what is deployed, since a rebuild takes it from there. Only where the branch has
-        moved: what git refuses for good, it refuses after every further deploy."""
+        """Whether we were overtaken, before the deploy or after it, by a push that ran into ours:
+        the branch must hold what is deployed, since a rebuild uses it. Only if the branch has
+        moved: what git refuses for good, it would refuse after every further deploy."""
         raced = self._not_moved() is not None and self.said(answers.RACED)
         return super()._again() or raced or any(map(answers.REJECTED.search, self._git_says()))
 
     def _git_says(self) -> Iterator[str]:
-        """What git itself says, and nobody else."""
+        """The lines that are git's own, not the server's."""
         return (line for line in self._lines if not line.startswith(REMOTE))
 
     def _not_moved(self) -> re.Match[str] | None:
-        """Git's refusal to move the branch to what was deployed by then."""
+        """Git's refusal to move the branch after the deploy."""
         return next(filter(None, map(answers.NOT_MOVED.search, self._git_says())), None)
 
     def _fail(self, result: Result) -> NoReturn:
@@ -115,17 +116,19 @@ class Push(Code):
         super()._fail(result)
 
     def _guard(self, live: str, what: str = "which is live") -> None:
-        """Raises Refused."""
+        """Check the order of the revisions. Raises Refused."""
         found = order(self._ctx.repository, self.revision, live)
         if not self._back:
             guard(self._ctx, live, found, force=self._force, overwrites=True, what=what)
 
     def _lease(self, there: str) -> str | None:
-        """None when ours follows what is there, else what is there: that we may replace."""
+        """None when our revision contains `there`, else `there`: the revision that we may
+        replace."""
         found = order(self._ctx.repository, self.revision, there)
         return None if found is Order.AFTER else there
 
     def server_ref(self) -> str:
-        """What the app's own repository holds; fetched, so that histories can be compared."""
+        """The revision that the server's branch holds; fetched, so that histories can be
+        compared."""
         ref = f"refs/heads/{self._branch}"
         return self._ctx.repository.fetch(self._url, ref, self._server.git_environ())

@@ -1,4 +1,4 @@
-"""What an app's own files tell Dokku to do, and what they only seem to."""
+"""The instructions for Dokku in an app's files, and those that Dokku ignores."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROCFILE, APP_JSON, APP_YML = "Procfile", "app.json", "app.yml"
 
 
 def tasks(ctx: Context) -> Mapping[str, str]:
-    """What Dokku runs by itself at a deploy: where it is written → the command."""
+    """The commands that Dokku runs by itself at a deploy: where configured → command."""
     found = {}
     for line in _files(ctx)[PROCFILE].removeprefix(BOM).splitlines():
         name, _, command = line.partition(":")
@@ -27,7 +27,7 @@ def tasks(ctx: Context) -> Mapping[str, str]:
 
 
 def hints(ctx: Context) -> list[str]:
-    """Things that people expect to work and that Dokku ignores."""
+    """Warnings about files or entries that people expect to work and that Dokku ignores."""
     files, found = _files(ctx), []
     if addons := _app_json(ctx).get("addons"):
         names = ", ".join(map(str, addons))
@@ -47,7 +47,7 @@ def hints(ctx: Context) -> list[str]:
 
 
 def _files(ctx: Context) -> Mapping[str, str]:
-    """The texts of those that count here; empty for those that are not there."""
+    """The texts of the files that matter here; empty for missing ones."""
     names = (PROCFILE, APP_JSON, APP_YML)
     return dict(zip(names, ctx.texts(*names), strict=True))
 

@@ -1,4 +1,4 @@
-"""Review apps on Dokku: marked, never joined with the base app's services, removed with theirs."""
+"""Review apps on Dokku: marked, never linked to the base app's services, removed with their own."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ WEB = re.compile(r"https?://(?!(\S*@)?dokku-)")  # `dokku-elasticsearch-hello` i
 
 
 def is_empty(state: State) -> bool:
-    """Created, but nothing was ever set on it or deployed to it: a run that was killed leaves it
-    so before it could be marked."""
+    """Whether the app was created, but nothing was ever set on it or deployed to it: left so by a
+    run that was killed before it could mark the app."""
     return not state.live.revision and not state.source and not state.config
 
 
 def guard_config(
     apps: App, wanted: ReviewApp, config: Mapping[str, str], is_own: Callable[[str], bool]
 ) -> None:
-    """Raises Refused as `guard_addresses` does. The base app is only asked when there is anything
-    that may be an address of its own."""
+    """Raises Refused like `guard_addresses`. The base app is queried only if a variable may be the
+    address of one of its services."""
     found = addresses(config, WEB)
     doubtful = {k: v for k, v in found.items() if k not in OURS and not is_own(v)}
     if doubtful:
@@ -38,7 +38,8 @@ def guard_config(
 
 
 def set_domain(server: DokkuServer, app: str, review: ReviewApp) -> None:
-    """Its own name under REVIEW_DOMAIN; before the first deploy, so that its ports are right."""
+    """Set its host name under REVIEW_DOMAIN; before the first deploy, so that its ports are
+    right."""
     if not review.host:
         return
     now = answers.report(server.ask(["domains:report", app])[0]).get("app vhosts", "")
@@ -48,7 +49,8 @@ def set_domain(server: DokkuServer, app: str, review: ReviewApp) -> None:
 
 
 def secure(server: DokkuServer, app: str, console: Console) -> None:
-    """TLS, where the server has a certificate for it or can get one. No reason to fail."""
+    """Enable TLS if the server has a certificate for it or can get one; a failure is only a
+    warning."""
     plugins, certs, active = server.ask(
         ["plugin:list"], ["certs:report", app], ["letsencrypt:active", app]
     )
@@ -63,8 +65,8 @@ def secure(server: DokkuServer, app: str, console: Console) -> None:
 
 
 def destroy(server: DokkuServer, app: str, console: Console) -> None:
-    """Remove the app's services, then the app: its mark is what says that they are ours, so it goes
-    last, and a run that was killed in between is finished by the next."""
+    """Remove the app's services, then the app. The app's mark says that the services are ours, so
+    it is removed last, and the next run can finish what a killed run began."""
     services.destroy(server, app, services.of_app(server, app))
     try:
         server.change(["apps:destroy", app, "--force"], what=f"destroy the app {app}")
@@ -82,7 +84,8 @@ def destroy(server: DokkuServer, app: str, console: Console) -> None:
 
 
 def stale(apps: App, server: DokkuServer, base: str, days: int) -> list[str]:
-    """Marked review apps of `base` whose code did not change for `days`, whatever their names."""
+    """Marked review apps of `base` whose code has not changed for `days` days, whatever their
+    names."""
     listed = server.ask(["apps:list"])[0].text.split()
     asked = [["config:export", name, "--format", "json"] for name in listed if name != base]
     configs = server.ask(*asked) if asked else []

@@ -1,7 +1,7 @@
-"""Speaking to a Dokku server over ssh: questions, changes, reports, and what its answers mean.
+"""A Dokku server over ssh: queries and changes.
 
-Facts: Dokku 0.38 documentation (deployment/remote-commands, deployment/application-management,
-deployment/methods/git, processes/process-management) and what facts are measured in docs/dokku.md.
+Sources: Dokku 0.38 documentation (deployment/remote-commands, deployment/application-management,
+deployment/methods/git, processes/process-management), and measurements in docs/dokku.md.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from ci_deploy.process import limits
 from ci_deploy.process.program import Change, CommandFailed, Result
 from ci_deploy.process.runner import Runner
 
-QUERY_TIMEOUT = 60.0  # seconds; a loaded server takes its time, a hanging one must not hold us
+QUERY_TIMEOUT = 60.0  # seconds; a loaded server is slow, a hanging one must not block us
 NO_APP = 20  # exit code since 0.24.0
 DENIED = re.compile(r"(?m)^[\s!]*(.*(?:Access denied|does not have permission).*?)\s*$")
 SWALLOWED = {"-e", "-n", "-E", "--version", "--help"}  # by the server's `xargs -n 1`
 
 
 class DokkuServer:
-    """The server: every command is a session on the one connection."""
+    """The server; every command is a session on one connection."""
 
     def __init__(self, ssh: Ssh, server: Server, runner: Runner) -> None:
         self.server = server
@@ -43,11 +43,9 @@ class DokkuServer:
         timeout: float = QUERY_TIMEOUT,
         beside: Change | None = None,
     ) -> list[Result]:
-        """Ask several things at once, and make a change `beside`, which has the last answer. When
-        the connection is lost over it, once more: GitLab's cancel kills it before it tells us.
-
-        Raises Unreachable, Unauthorized; any exit code is an answer.
-        """
+        """Send several queries at once, and make a change `beside` them, whose result comes last.
+        If the connection is lost, ask once more: GitLab's cancel kills it before it signals us.
+        Raises Unreachable, Unauthorized; any exit code is returned."""
         found = self._ask(questions, timeout, beside)
         if not beside and any(each.exit_code == 255 for each in found) and not self.connected():
             found = self._ask(questions, timeout, beside)
@@ -68,13 +66,13 @@ class DokkuServer:
             last = beside if start + size >= len(commands) else None
             found += self._runner.read_all(batch, timeout=timeout, ok=None, beside=last)
         if any("Session open refused" in answer.errors for answer in found):
-            self._serial = True  # MaxSessions: each of them needed a connection of its own
+            self._serial = True  # MaxSessions is 1: each query would need its own connection
         return found
 
     def change(self, words: Sequence[str], *, what: str, **options: Any) -> Result:
         """Run a command that changes something; its output goes into the log.
 
-        Raises CommandFailed, OutcomeUnknown when the connection is lost over it.
+        Raises CommandFailed, OutcomeUnknown when the connection is lost meanwhile.
         """
         self.reconnect()
         command = self._ssh.command(self.server, words)
@@ -83,7 +81,7 @@ class DokkuServer:
 
     @contextlib.contextmanager
     def _losing_it(self) -> Iterator[None]:
-        """The exit code of an ssh whose connection is gone is not that of its command."""
+        """Turn the exit code of an ssh whose connection was lost into OutcomeUnknown."""
         try:
             yield
         except CommandFailed as error:
@@ -95,32 +93,33 @@ class DokkuServer:
             raise OutcomeUnknown(message, lines=error.lines, shown=error.shown) from None
 
     def save(self, words: Sequence[str], path: Path, *, what: str) -> int | None:
-        """Write what a command prints to a file; its size in bytes, None when only planned."""
+        """Write a command's output to a file; returns its size in bytes, None when only
+        planning."""
         result = self._runner.save(self._ssh.command(self.server, words), path, what=what)
         return None if result.planned else path.stat().st_size
 
     def prepared(self, words: Sequence[str], *, what: str, quiet: bool = False) -> Change:
-        """A change to be made side by side with others."""
+        """A change to be made in parallel with others."""
         return Change(self._ssh.command(self.server, words), what, quiet=quiet)
 
     def change_together(self, changes: Sequence[Change]) -> None:
-        """Make several changes at once. Raises what `change` raises, of the first that fails."""
+        """Make several changes at once. Raises what `change` raises, for the first that fails."""
         if changes:
             with self._losing_it():
                 self._runner.change_all(changes)
 
     def change_hidden(self, words: Sequence[str], *, what: str, **options: Any) -> Result:
-        """Like `change` for a command with values: they are not in the argv of our ssh."""
+        """Like `change` for a command with secret values: they are not in the argv of our ssh."""
         with self._ssh.hidden(self.server, words) as command, self._losing_it():
             return self._runner.change(command.argv, what=what, **options)
 
     def git_environ(self) -> dict[str, str]:
-        """For git on the same connection."""
+        """The environ for git on the same connection."""
         return self._ssh.git_environ(self.server)
 
     def ref(self, app: str, branch: str) -> str:
-        """What a branch of the app's repository holds, empty for no such branch; only for apps that
-        exist, since this would create another. Raises Unreachable."""
+        """The commit of a branch of the app's repository, empty for no such branch. Only for apps
+        that exist, since this would create another. Raises Unreachable."""
         argv = ["git", "ls-remote", self.server.url(app), f"refs/heads/{branch}"]
         found = self._runner.read(argv, env={**ENVIRON, **self.git_environ()}, ok=None)
         if found.exit_code:
@@ -129,14 +128,15 @@ class DokkuServer:
         return found.text.split()[0] if found.text else ""
 
     def running_builds(self, app: str) -> list[dict[str, str]]:
-        """The builds and deploys of an app that run now; none where Dokku cannot tell (< 0.38)."""
+        """The builds and deploys of an app that run now; empty before Dokku 0.38, which cannot
+        tell."""
         if not self.at_least(0, 38):
             return []
         words = ["builds:list", app, "--format", "json", "--status", "running"]
         return answers.builds(self.ask(words)[0])
 
     def builds(self, app: str) -> frozenset[str]:
-        """The ids of the builds and deploys that run or went well; none before Dokku 0.38."""
+        """The ids of the builds and deploys that run or succeeded; empty before Dokku 0.38."""
         if not self.at_least(0, 38):
             return frozenset()
         listed = answers.builds(self.ask(["builds:list", app, "--format", "json"])[0])
@@ -154,28 +154,28 @@ class DokkuServer:
 
     def has_begun(self, app: str, seconds: float) -> bool:
         """Whether a build of the app is running that began at most `seconds` ago, by the server's
-        own clock (Dokku 0.38)."""
+        clock (Dokku 0.38)."""
         return any(
             answers.seconds(each.get("duration", "")) <= seconds + 1.0
             for each in self.running_builds(app)
         )
 
     def connected(self) -> bool:
-        """Whether the connection still stands; then an exit code 255 is the command's own."""
+        """Whether the connection is up; then an exit code 255 is the command's own."""
         return self._ssh.alive(self.server)
 
     def reconnect(self) -> None:
-        """If the connection was lost, or killed by a cancel. Raises Unreachable."""
+        """Connect again if the connection was lost, or killed by a cancel. Raises Unreachable."""
         if not self._ssh.alive(self.server):
             self._ssh.ready(self.server)
 
     def at_least(self, *version: int) -> bool:
-        """Whether the server is of this version or newer."""
+        """Whether the server has this version or a newer one."""
         return self.version >= version
 
     def _trouble(self, answer: Result) -> DeployError | None:
-        """What has nothing to do with the question itself. What an answer holds is never quoted:
-        it may be the app's config."""
+        """The error when the answer is about the connection or access, else None. The answer's
+        output is never quoted: it may be the app's config."""
         if answer.exit_code == 0:
             return None
         words = answer.errors
@@ -185,17 +185,17 @@ class DokkuServer:
         if answer.exit_code == 127 and "command not found" in words:
             hint = "Add the key on the server with `dokku ssh-keys:add NAME`, not by hand."
             return Unauthorized("the server does not treat our key as one of Dokku's.", hint=hint)
-        if denied := DENIED.search(words):  # the acl plugin's words, which name the command
+        if denied := DENIED.search(words):  # the acl plugin's message, which names the command
             hint = f"What the key needs to be allowed: {DOCS}dokku.md#a-key-that-may-do-less"
             return Unauthorized(f"Dokku denies access: {denied[1]}", hint=hint)
         return None
 
 
 def one_off(command: Sequence[str]) -> list[str]:
-    """A command in a form that survives the server's parsing.
+    """The command in a form that survives the server's parsing.
 
-    Words that `xargs` would swallow go through `sh -c`; a newline cannot be sent at all, so such a
-    command travels as base64.
+    Words that `xargs` would swallow go through `sh -c`; a newline cannot be sent at all, so a
+    command with one is sent as base64.
     """
     import base64
     import shlex

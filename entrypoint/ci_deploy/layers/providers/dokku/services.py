@@ -1,6 +1,6 @@
 """Services of Dokku's plugins (postgres, mysql, redis …): created and linked when missing.
 
-Facts: dokku-postgres 1.48; the other official plugins come from the same template.
+Source: dokku-postgres 1.48; the other official plugins use the same template.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ class Services:
         self._unlinked: list[Service] = []
 
     def questions(self) -> list[list[str]]:
-        """What to ask about them; `look` takes the answers."""
+        """The queries about the services; `look` takes the answers."""
         return [[f"{service.kind}:exists", name] for service, name in self._names.items()]
 
     def look(self, answers: Sequence[Result], config: Mapping[str, str]) -> None:
-        """Take the answers, and the app's config, which tells what is linked.
+        """Take the answers, and the app's config, which shows what is linked.
 
-        Raises SettingsError when a plugin is missing, Refused for a service of somebody else.
+        Raises SettingsError when a plugin is missing, Refused for another app's service,
+        DeployFailed when the server cannot tell.
         """
         for (service, name), exists in zip(self._names.items(), answers, strict=True):
             if no_such_command(exists):
@@ -57,9 +58,9 @@ class Services:
         self._guard_foreign()
 
     def _guard_foreign(self) -> None:
-        """A service that is there, linked to other apps and not named by the user, is not ours.
+        """Refuse a service that exists, is linked to other apps and was not named by the user.
 
-        Raises Refused.
+        Raises Refused, DeployFailed.
         """
         doubtful = [
             service
@@ -81,7 +82,7 @@ class Services:
                 raise Refused(message, hint=hint)
 
     def is_own(self, value: str) -> bool:
-        """Whether it is the address of one of them."""
+        """Whether a value is the address of one of these services."""
         return any(is_address(value, each.kind, name) for each, name in self._names.items())
 
     @property
@@ -90,7 +91,8 @@ class Services:
         return not self._missing and not self._unlinked
 
     def creations(self) -> list[Change]:
-        """Create the missing ones; they do not depend on each other, nor on the app."""
+        """The changes that create the missing services; they are independent of each other and of
+        the app."""
         return [
             self._server.prepared(
                 [
@@ -99,13 +101,14 @@ class Services:
                     *(["--image-version", service.version] if service.version else []),
                 ],
                 what=f"create the {service.kind} service {self._names[service]}",
-                quiet=True,  # its last lines are the address, with the password
+                quiet=True,  # its last lines are the URL, with the password
             )
             for service in self._missing
         ]
 
     def link(self) -> None:
-        """Link them, which sets DATABASE_URL and the like; no restart, the deploy follows."""
+        """Link the services, which sets DATABASE_URL and the like, without a restart: the deploy
+        follows."""
         for service in self._unlinked:
             name = self._names[service]
             what = f"link {name} to {self._app}"
@@ -116,13 +119,14 @@ class Services:
 
 
 def is_address(value: str, kind: str, name: str) -> bool:
-    """`redis://:secret@dokku-redis-hello:6379` is that of the redis service `hello`."""
+    """Whether `redis://:secret@dokku-redis-hello:6379` is the URL of the service `hello` of type
+    redis."""
     host = re.escape(f"dokku-{kind}-{name}".replace("_", "-"))
     return re.search(rf"://(\S*@)?{host}[:/]", value) is not None
 
 
 def destroy(server: DokkuServer, app: str, found: Sequence[tuple[str, str]]) -> None:
-    """Destroy an app's services (type, name); one that is linked elsewhere is refused by Dokku."""
+    """Destroy an app's services (type, name); Dokku refuses one that is linked to another app."""
     if not found:
         return
     linked = server.ask(*([f"{kind}:links", name] for kind, name in found))
@@ -136,7 +140,8 @@ def destroy(server: DokkuServer, app: str, found: Sequence[tuple[str, str]]) -> 
 
 
 def of_app(server: DokkuServer, app: str) -> list[tuple[str, str]]:
-    """The services that are called as ours for this app, whatever plugin they are of."""
+    """The existing services, of any known plugin, that have the names we give this app's
+    services."""
     listed = server.ask(["plugin:list"])[0]
     if listed.exit_code:
         message = f"the server cannot list its plugins (exit code {listed.exit_code})."

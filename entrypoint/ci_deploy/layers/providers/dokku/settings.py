@@ -1,4 +1,5 @@
-"""Dokku as long as it is not chosen: its settings."""
+"""Dokku's settings, and the small class that stands for the layer until it is chosen
+(`layers.load`)."""
 
 from __future__ import annotations
 
@@ -13,11 +14,11 @@ from ci_deploy.net.ssh.server import Server, server
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import branch, words
 
-NAME_LIMIT = 50  # characters; the container is called dokku.TYPE.NAME, and a DNS label has 63
+NAME_LIMIT = 50  # characters; the container is dokku.TYPE.NAME, and a DNS label has at most 63
 
 
 class Service(NamedTuple):
-    """A service that an app wants: `redis:7=cache` is type, version and name."""
+    """A service that the app needs: `redis:7=cache` is type, version and name."""
 
     kind: str
     version: str = ""
@@ -31,8 +32,8 @@ class Service(NamedTuple):
 
 
 def service_name(app: str, kind: str) -> str:
-    """`hello`, `postgres` → `hello-postgres`. Where the app's name is too long, or has a dot, which
-    a service's name must not have, a digest keeps it apart from that of another app."""
+    """`hello`, `postgres` → `hello-postgres`. If the app's name is too long, or has a dot, which a
+    service's name cannot have, a digest keeps it apart from other apps' services."""
     name = re.sub(r"[^A-Za-z0-9_-]", "-", app)
     if name != app or len(name) > NAME_LIMIT - len(kind) - 1:
         digest = hashlib.sha256(app.encode()).hexdigest()[:6]
@@ -92,7 +93,7 @@ class DokkuSettings(SshSettings, GitSettings, PromotionSettings):
 
 
 class AboutDokku(Provider[DokkuSettings]):
-    """Dokku, the app platform on one's own server."""
+    """Dokku, the app platform on the user's own server."""
 
     name = "dokku"
     loads = "ci_deploy.layers.providers.dokku.layer:Dokku"

@@ -1,4 +1,4 @@
-"""The user has cancelled: what this run has started on the server is stopped, and nothing else."""
+"""After a cancel, stops what this run has started on the server, and nothing else."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from ci_deploy.layers.providers.dokku import answers
 from ci_deploy.layers.providers.dokku.code import Code
 from ci_deploy.layers.providers.dokku.provider import DokkuApp
 
-COMES = 0.3  # seconds that have to be left to stop a build that has begun
+COMES = 0.3  # seconds that are needed to stop a build
 
 
 def stop(app: DokkuApp, code: Code) -> None:
-    """Only one build of an app runs at a time: if ours has begun, it is ours."""
+    """Cancel our build. Only one build of an app runs at a time: if ours has begun, it is the
+    one."""
     if not app.server.at_least(0, 38):
         return
     name = app.ctx.app
@@ -32,7 +33,7 @@ def stop(app: DokkuApp, code: Code) -> None:
 
 
 def _has_begun(app: DokkuApp, code: Code) -> bool:
-    """Whether the server has begun with what we were sending, though it had not said so yet."""
+    """Whether the server has begun to build what we sent, even if it has not printed that yet."""
     if not code.begun or code.said(answers.LOCKED):
         return False
     while not app.server.has_begun(app.ctx.app, time.monotonic() - code.begun):
@@ -42,7 +43,7 @@ def _has_begun(app: DokkuApp, code: Code) -> bool:
 
 
 def _time_left(app: DokkuApp) -> bool:
-    """Wait a moment, if there is time for another try."""
+    """Wait a moment if there is time for another attempt; returns whether there is."""
     if app.ctx.cancellation.left() < COMES:
         return False
     app.ctx.cancellation.sleep(0.1)

@@ -1,4 +1,4 @@
-"""The other ways: an archive of the revision, or an image that CI has built."""
+"""Deploys by an archive of the revision, or by an image that CI has built."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ PULLS_AGAIN = (0, 37, 5)  # git:from-image --force
 
 
 class Upload(Code):
-    """What both have in common: Dokku makes a commit of its own of them."""
+    """What archives and images have in common: Dokku makes a commit of its own from them."""
 
     def prepare(self) -> None:
-        """No history is needed on the server, so only what the checkout tells can be refused."""
+        """Check the order of the revisions and the server's version; the server needs no history.
+        Raises Refused, ToolMissing."""
         if self._ctx.command != "rollback":
             repository, live = self._ctx.repository, self._state.live.revision
             if self._ctx.settings.refuse_outdated:
@@ -37,7 +38,7 @@ class Upload(Code):
             raise ToolMissing(message, hint="It needs Dokku 0.24; DEPLOY_METHOD=push does not.")
 
     def identity(self, state: State) -> str:
-        """What the server calls what it has now. Raises DeployFailed when it has taken nothing, or
+        """The server's name for what it has now. Raises DeployFailed when it took nothing, or got
         something else after it."""
         if not state.identity:
             message = "the server does not say what it has deployed."
@@ -52,11 +53,12 @@ class Upload(Code):
 
 
 class Archive(Upload):
-    """`git archive` into `git:from-archive`: needs no history, and brings LFS and submodules."""
+    """Sends a tar archive to `git:from-archive`: needs no history, includes LFS files and
+    submodules."""
 
     way = "archive"
     _file = Path()
-    _builds: frozenset[str] | None = None  # that were there before the last try
+    _builds: frozenset[str] | None = None  # the builds before the last attempt
 
     def prepare(self) -> None:
         super().prepare()
@@ -67,8 +69,8 @@ class Archive(Upload):
             ignored.keep(self._ctx, self._file)
 
     def identity(self, state: State) -> str:
-        """Dokku's own commit does not name the revision: it is ours only if no other build came
-        after it."""
+        """Dokku's commit does not name the revision: it is ours only if no other build came after
+        ours."""
         if self._builds is not None and len(self._server.builds(self._ctx.app) - self._builds) > 1:
             message = "it was deployed, but another build began right after it."
             raise DeployFailed(message, hint="Let only one job at a time deploy an environment.")
@@ -87,7 +89,7 @@ class Archive(Upload):
 
 
 class Image(Upload):
-    """`git:from-image`: an image that CI has built and pushed."""
+    """Deploys an image that CI has built and pushed, by `git:from-image`."""
 
     way = "image"
 
@@ -106,12 +108,12 @@ class Image(Upload):
 
     @property
     def pinned(self) -> bool:
-        """By a digest; a tag may be another image tomorrow."""
+        """Whether the image is named by a digest; a tag may be another image tomorrow."""
         return "@sha256:" in self.image
 
     @property
     def _same(self) -> bool:
-        """Whether the server has an image of this name already."""
+        """Whether the server already has an image of this name."""
         return self._state.source == "docker-image" and self._state.identity == self.image
 
     def is_live(self) -> bool:

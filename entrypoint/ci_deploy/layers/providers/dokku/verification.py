@@ -1,4 +1,4 @@
-"""A deploy is believed only when the server reports its revision with its processes steadily up."""
+"""Verifies a deploy: the server must report its revision, with its processes steadily up."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from ci_deploy.layers.providers.dokku.upload import Upload
 from ci_deploy.process.program import Change
 from ci_deploy.state import Live
 
-PAUSE = 2.0  # seconds between two looks while not all processes run
-STEADY = 1.0  # seconds between the two looks that have to find all processes up
-UP_TIMEOUT = 60.0  # seconds until all processes of a deployed revision have to run
+PAUSE = 2.0  # seconds between two queries while not all processes run
+STEADY = 1.0  # seconds between the two queries that must find all processes up
+UP_TIMEOUT = 60.0  # seconds within which all processes of a deployed revision must run
 
 
 def verify(app: DokkuApp, code: Code, remember: Callable[..., Change]) -> Live:
-    """What is live then. `remember` prepares the note of the deployment, which is made beside the
-    first look. Raises DeployFailed."""
+    """Wait until the revision is verified; returns what is live. `remember` prepares the record in
+    the history, which is made in parallel with the first query. Raises DeployFailed."""
     ctx, until = app.ctx, time.monotonic() + UP_TIMEOUT
     url = answers.address(code.urls) if code.said(answers.DEPLOYED) else app.apps.url(ctx.app)
     app.state = app.state._replace(live=app.state.live._replace(url=url))
     beside: Change | None = None
-    if isinstance(code, Upload):  # the server has a name of its own for it
+    if isinstance(code, Upload):  # the server has its own name for it
         identity = code.identity(app.apps.look(ctx.app, app.state))
         app.server.change_together([remember(code, identity)])
     else:
         beside = remember(code)
-    seen: State | None = None  # how it was a moment ago, if it was up
+    seen: State | None = None  # the state a moment ago, if it was up
     while True:
         now, beside = app.apps.look(ctx.app, app.state, beside), None
         live = now.live
@@ -56,8 +56,8 @@ def verify(app: DokkuApp, code: Code, remember: Callable[..., Change]) -> Live:
 
 
 def _not_verified(app: DokkuApp, code: Code, live: Live) -> DeployFailed:
-    """The server's report is of another revision, or not all of it is up. When it said that ours is
-    deployed, it recorded ours: another one has come after that, even the one before."""
+    """The error for a report of another revision, or of processes that are not up. If Dokku said
+    that ours is deployed, it recorded ours: another one came after it, even the previous one."""
     before = app.ctx.before.revision if app.ctx.before else ""
     known = live.revision not in {"", app.ctx.revision}
     if known and (live.revision != before or code.said(answers.DEPLOYED)):
@@ -69,7 +69,7 @@ def _not_verified(app: DokkuApp, code: Code, live: Live) -> DeployFailed:
 
 
 def steady(app: DokkuApp) -> bool:
-    """Whether what is up stays up: what Docker has restarted may crash again and again."""
+    """Whether what is up stays up: what Docker has restarted may crash repeatedly."""
     before = app.state.health.processes
     if not any(each.restarts for each in before):
         return True

@@ -1,4 +1,4 @@
-"""Which way the code takes to the app: a push, an archive of the revision, or an image."""
+"""Chooses the deploy method: a push, an archive of the revision, or an image."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def forward(app: DokkuApp) -> Code:
 
 
 def back(app: DokkuApp, revision: str, deployments: Sequence[Mapping[str, str]]) -> Code:
-    """As the revision was deployed before, among `deployments`: by that way, of that folder.
+    """The method and folder by which the revision was deployed before, from `deployments`.
 
-    Raises Refused when its image is not known, or when it has no such folder.
+    Raises Refused when its image is unknown, or when the revision has no such folder.
     """
     was = next((each for each in deployments if each["revision"] == revision), {})
     identity = was.get("as", "")

@@ -1,8 +1,8 @@
 """Heroku's Platform API over our own HTTP: reads are retried, a write is sent once.
 
-Facts (Heroku's Platform API reference): version 3 by the Accept header, the key
-as a bearer token, errors as `{"id", "message"}`, 4,500 requests an hour and 429 beyond that, lists
-in parts by `Range` and `Next-Range`.
+Source (Heroku's Platform API reference): version 3 by the Accept header, the key as a bearer token,
+errors as `{"id", "message"}`, 4,500 requests an hour and 429 beyond that, lists in parts by `Range`
+and `Next-Range`.
 """
 
 from __future__ import annotations
@@ -19,29 +19,30 @@ if TYPE_CHECKING:
     from ci_deploy.net.http import Response
 
 ACCEPT = "application/vnd.heroku+json; version=3"
-TRIES = 5  # of a read
-WRITE_TIMEOUT = 30.0  # seconds until a write has to be answered
-LOOKS = 3  # at what became of a write whose answer was lost; it may still be on its way
+TRIES = 5  # attempts of a read
+WRITE_TIMEOUT = 30.0  # seconds within which a write must be answered
+LOOKS = 3  # queries after a write whose response was lost; it may still be in progress
 
 
 class Lost(OutcomeUnknown):
-    """The answer to a write was lost: it may have been done or not. Look it up."""
+    """The response to a write was lost: whether it was done is unknown and must be looked up."""
 
 
 class NotFound(DeployFailed):
-    """Heroku has no such thing."""
+    """Heroku answers 404."""
 
 
 class ApiRefused(DeployFailed):
-    """Heroku understands the request and says no (409, 422 and others)."""
+    """Heroku understands the request and refuses it (409, 422 and others)."""
 
 
 ABSENT = (NotFound,)
-REFUSED = (NotFound, ApiRefused, Unauthorized)  # not knowing of a build is not the same as none
+REFUSED = (NotFound, ApiRefused, Unauthorized)  # for optional facts, which the key may not read
 
 
 class Question(NamedTuple):
-    """Something to ask for: a path and a Range; `without`: the errors that just mean None."""
+    """A read for `Api.get_all`: a path and a Range; `without`: errors that become the answer
+    None."""
 
     path: str
     span: str = ""
@@ -49,7 +50,7 @@ class Question(NamedTuple):
 
 
 class Unready(Unreachable):
-    """429 or 5xx: worth another try."""
+    """Heroku answers 429 or 5xx: another attempt may help."""
 
     def __init__(self, response: Response) -> None:
         said = _message(response)
@@ -58,27 +59,28 @@ class Unready(Unreachable):
 
 
 class Api:
-    """Asks and changes things on Heroku. The key is in one header and nowhere else."""
+    """Reads and changes things on Heroku. The key is in one header and nowhere else."""
 
     def __init__(self, ctx: Context, url: str, key: str) -> None:
         self._ctx = ctx
         self._url = url.rstrip("/")
         self._key = key
-        self.left = ""  # requests that are left of the hour's, as Heroku has last said
+        self.left = ""  # requests left in this hour, as in Heroku's last response
 
-    # --- asking ---
+    # --- reading ---
 
     def get(self, path: str, *, span: str = "") -> Any:
         """The JSON at a path; `span` is a Range like `version ..; order=desc,max=10`.
 
-        Raises NotFound, Unauthorized, Unreachable (also for 5xx and 429 that do not end).
+        Raises NotFound, ApiRefused, Unauthorized, Unreachable (also after 5xx and 429 that
+        persist).
         """
         return self._json(self._read(path, span), f"GET {path}")
 
     def get_all(self, *questions: Question) -> list[Any]:
-        """Several at once; where something is not there (or may be done without) there is None.
+        """Read several paths at once; the answer is None for an error in the question's `without`.
 
-        Raises the first other error.
+        Raises the first other error, Cancelled.
         """
         found: list[Any] = [None] * len(questions)
 
@@ -101,7 +103,7 @@ class Api:
         return found
 
     def get_list(self, path: str) -> list[Any]:
-        """A whole list, however many parts it comes in."""
+        """A complete list, from all of its parts."""
         span, items = "", []
         while True:
             response = self._read(path, span)
@@ -144,10 +146,10 @@ class Api:
         what: str,
         timeout: float = WRITE_TIMEOUT,
     ) -> Any:
-        """Send a write once; the JSON of the answer, None when planning.
+        """Send a write once; returns the JSON of the response, None when planning.
 
-        429 means that it was not done, so only then is it sent again. Raises Lost when nobody
-        knows whether it was done, NotFound, ApiRefused, Unauthorized.
+        It is sent again only after 429, which means that it was not done. Raises Lost when it is
+        unknown whether it was done, NotFound, ApiRefused, Unauthorized, Unreachable.
         """
         until = time.monotonic() + self._seconds_left()
         announced, pause = what, 1.0
@@ -189,9 +191,9 @@ class Api:
         what: str,
         done: Callable[[], bool],
     ) -> None:
-        """Like `change`; when the response is lost, `done` is asked up to LOOKS times.
+        """Like `change`; when the response is lost, `done` is called up to LOOKS times.
 
-        Raises DeployFailed when it was not, and what `change` raises.
+        Raises DeployFailed when the change was not made, and what `change` raises.
         """
         try:
             self.change(method, path, body, what=what)
@@ -205,7 +207,7 @@ class Api:
             raise DeployFailed(lost.message, hint=hint) from None
 
     def look_again(self) -> None:
-        """Wait a moment before looking up once more what became of a write."""
+        """Wait a moment before looking up again whether a write was done."""
         self._ctx.cancellation.sleep(min(1.0, self._seconds_left()))
 
     # --- answers ---
@@ -220,7 +222,7 @@ class Api:
             raise Unreachable(message) from None
 
     def _refuse(self, response: Response, what: str) -> NoReturn:
-        """Turn an answer that says no into words."""
+        """Raise the error that a response other than 2xx means."""
         status, said = response.status, _message(response)
         if status == 401:
             message = "Heroku refuses the API key."
@@ -240,20 +242,20 @@ class Api:
         self.left = response.headers.get("RateLimit-Remaining", self.left)
 
     def _asked_to_wait(self, error: Exception) -> float | None:
-        """Seconds that Retry-After says."""
+        """Seconds to wait as in Retry-After; None without it."""
         return error.retry_after if isinstance(error, Unready) else None
 
     def _headers(self, **more: str) -> dict[str, str]:
         return {"Accept": ACCEPT, "Authorization": f"Bearer {self._key}", **more}
 
     def _seconds_left(self) -> float:
-        """Until the end of the run, or of the time that a cancelled run has."""
+        """Seconds until the end of the run, or of a cancelled run's time."""
         run = self._ctx.runner.until - time.monotonic()
         return max(0.0, min(run, self._ctx.cancellation.left()))
 
 
 def _message(response: Response) -> str:
-    """What Heroku says, in one line."""
+    """Heroku's error message in one line."""
     try:
         said = response.json().get("message", "")
     except (ValueError, AttributeError):

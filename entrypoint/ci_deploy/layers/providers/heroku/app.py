@@ -1,4 +1,4 @@
-"""An app on Heroku: everything that a run has to know of it, in one round of questions."""
+"""An app on Heroku: all that a run needs to know about it, in one round of queries."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ci_deploy.settings import SECRET_CONFIG_KEY
 from ci_deploy.state import Live
 
 CRASHED = 6.0  # seconds: Heroku restarts a crashed dyno at once, but only the first time
-PAUSE, LONGEST_PAUSE = 1.0, 5.0  # seconds between two looks at dynos that boot
-LOCK_PAUSE = 2.0  # seconds between two looks while somebody else deploys
+PAUSE, LONGEST_PAUSE = 1.0, 5.0  # seconds between two queries while dynos boot
+LOCK_PAUSE = 2.0  # seconds between two queries while another job deploys
 PENDING = "pending"
-# Releases of these stacks have no slug, so nobody could say which commit runs.
+# Releases of these stacks have no slug, so which commit runs cannot be known.
 NO_SLUGS = {
     "cnb": "it is a Fir app (Cloud Native Buildpacks)",
     "container": "it runs Docker images (stack `container`)",
@@ -29,25 +29,25 @@ NO_SLUGS = {
 
 
 class State(NamedTuple):
-    """An app as Heroku describes it."""
+    """The state of an app, as Heroku reports it."""
 
     exists: bool = False
     live: Live = Live()
     release: Release = Release()  # the one that is live
     newest: Release = Release()
-    undone: Release = Release()  # a config change that failed since
+    undone: Release = Release()  # a later release of the same code that failed
     id: str = ""
     team: str = ""
     region: str = ""
     stack: str = ""
     maintenance: bool = False
-    building: str = ""  # the id of a build that is going on
-    crashed: bool = False  # a dyno
-    account: str = ""  # whose key it is, if the key may tell
+    building: str = ""  # the id of a build that is in progress
+    crashed: bool = False  # whether a dyno has crashed
+    account: str = ""  # the key's account, if the key may read it
 
 
 class App:
-    """One app: asks for it, sets its config, waits for its dynos."""
+    """Queries one app, sets its config, and waits for its dynos."""
 
     def __init__(self, ctx: Context, api: Api, name: str) -> None:
         self._ctx = ctx
@@ -57,10 +57,10 @@ class App:
         self.releases = Releases(ctx, api, name)
         self.dynos = Dynos(api, name)
         self._url = ""
-        self.parts: frozenset[str] = frozenset()  # slugs that were built of a directory only
+        self.parts: frozenset[str] = frozenset()  # slugs that were built from a directory only
 
     def look(self) -> State:
-        """Everything at once. Raises Unreachable, Unauthorized."""
+        """The complete state. Raises Unreachable, Unauthorized."""
         app, account, *rest = self.api.get_all(
             Question(self.path), Question("/account", without=(DeployError,)), *self._brief
         )
@@ -77,7 +77,7 @@ class App:
         )
 
     def look_again(self) -> State:
-        """Only what changes: what is live, and whether it runs."""
+        """Only what changes during a run: what is live, and whether its dynos run."""
         return self._state(*self.api.get_all(*self._brief))
 
     @property
@@ -113,16 +113,16 @@ class App:
         )
 
     def check_stack(self, state: State) -> None:
-        """Raises Refused for an app of which nobody could say what it runs."""
+        """Raise Refused for an app of which it cannot be known what it runs."""
         if why := NO_SLUGS.get(state.stack):
             message = f"{self.name} cannot be deployed by ci-deploy: {why}."
             hint = "Its releases name no slug, so which commit runs could not be verified."
             raise Refused(message, hint=hint)
 
     def wait_for_others(self) -> State:
-        """Wait until somebody else's build or release phase is over; what there is then.
+        """Wait for the end of another job's build or release phase; returns the state after it.
 
-        Raises Locked.
+        Raises Locked, Unreachable.
         """
         limit = self._ctx.settings.lock_timeout
         until, told, what = min(time.monotonic() + limit, self._ctx.runner.until), False, ""
@@ -132,11 +132,11 @@ class App:
             except Unreachable:
                 if not told or until < time.monotonic() < self._ctx.runner.until:
                     raise
-                if time.monotonic() >= self._ctx.runner.until:  # there was no time to ask
+                if time.monotonic() >= self._ctx.runner.until:  # too late to ask
                     raise self._locked(what, limit) from None
                 continue  # asking has tried for a while
             if not state.live.busy or self._ctx.planning:
-                # (what has just ended may be in one of the answers, and not yet in another)
+                # (a release that has just ended may be in only one of the responses)
                 return self.look_again() if told else state
             what = f"build {state.building}" if state.building else state.newest.name
             if time.monotonic() > until:
@@ -163,7 +163,8 @@ class App:
         return {str(key): str(value) for key, value in found.items()}
 
     def set_config(self, changes: Mapping[str, str], *, what: str) -> None:
-        """Set variables in one release, and see it through: its release phase may fail."""
+        """Set variables in one release and wait for its end, since its release phase may fail.
+        Raises DeployFailed, OutcomeUnknown."""
         before = self.releases.newest(1)
         after = before[0].version if before else 0
         path = f"{self.path}/config-vars"
@@ -180,7 +181,7 @@ class App:
                 self.releases.follow(release)
 
     def switch_maintenance(self, *, on: bool) -> None:
-        """Switch maintenance mode. Raises DeployFailed."""
+        """Turn maintenance mode on or off. Raises DeployFailed."""
 
         def done() -> bool:
             return bool(self.api.get(self.path).get("maintenance")) is on
@@ -188,18 +189,19 @@ class App:
         what = f"switch maintenance mode of {self.name} {'on' if on else 'off'}"
         self.api.ensure("PATCH", self.path, {"maintenance": on}, what=what, done=done)
 
-    # --- there or not ---
+    # --- creating and removing ---
 
     @property
     def exists(self) -> bool:
-        """Whether it is there; asked each time."""
+        """Whether the app exists; asks Heroku each time."""
         try:
             return bool(self.api.get(self.path))
         except NotFound:
             return False
 
     def create(self, team: str, **facts: str) -> None:
-        """Create it, in a team if there is one; `facts`: region, stack. Raises DeployFailed."""
+        """Create the app, in `team` if that is not empty; `facts`: region, stack. Raises
+        DeployFailed."""
         path = "/teams/apps" if team else "/apps"
         wanted = {"name": self.name, **({"team": team} if team else {}), **facts}
         body = {key: value for key, value in wanted.items() if value}
@@ -207,7 +209,8 @@ class App:
         self.api.ensure("POST", path, body, what=what, done=lambda: self.exists)
 
     def destroy(self) -> None:
-        """Remove it with its add-ons; one that is not there is as good as removed."""
+        """Delete the app and its add-ons; does nothing if it does not exist. Raises
+        DeployFailed."""
         what = f"destroy the app {self.name}"
         with contextlib.suppress(NotFound):
             self.api.ensure("DELETE", self.path, what=what, done=lambda: not self.exists)
@@ -215,10 +218,8 @@ class App:
     # --- what runs ---
 
     def verify(self, revision: str, release: Release, *, timeout: float) -> Live:
-        """Wait until the dynos of a release that is over run this revision.
-
-        Raises DeployFailed with what Heroku reports instead.
-        """
+        """Wait until the dynos of a finished `release` run this revision, at most `timeout`
+        seconds. Raises DeployFailed with what Heroku reports instead, OutcomeUnknown."""
         until = min(time.monotonic() + timeout, self._ctx.runner.until)
         crashed_since, pause = None, PAUSE
         while True:
@@ -244,8 +245,8 @@ class App:
 
 
 def _undone(listed: Sequence[Release], current: Release) -> Release:
-    """The newest release of the code that is live whose release phase has failed since: its config
-    vars are set, but what runs does not have them."""
+    """The newest release of the live code whose release phase has failed since: its config vars are
+    set, but the running dynos do not have them."""
     since = (each for each in listed if each.version > current.version)
     ours = (each for each in since if each.slug and each.slug == current.slug)
     return next((each for each in ours if each.status in {"failed", "expired"}), Release())

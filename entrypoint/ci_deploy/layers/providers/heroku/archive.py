@@ -1,9 +1,8 @@
-"""The other way: an archive of the revision to the Build API. It needs no history.
+"""Deploys by an archive of the revision for the Build API, which needs no history.
 
-Facts: POST /sources gives two addresses that are secrets; the archive goes to `put_url` without the
-key and with an empty Content-Type; the build fetches it from `get_url`. `version` is what Heroku
-remembers as the commit. Files that git tracks only, and LFS files and submodules where they are
-checked out.
+Source: POST /sources returns two URLs that are secrets; the archive goes to `put_url` without the
+key and with an empty Content-Type; the build fetches it from `get_url`. Heroku records `version` as
+the commit. The archive has only tracked files, and LFS files and submodules that are checked out.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ from ci_deploy.run.context import Context
 from ci_deploy.run.order import guard, order
 
 UPLOAD_TIMEOUT = 600.0  # seconds
-TRIES = 3  # of an upload: it goes to a new place each time, and changes nothing
+TRIES = 3  # attempts of an upload: each has a new URL, and changes nothing
 
 
 class Archive(Code):
-    """An archive, built by Heroku."""
+    """Deploys an archive, which Heroku builds."""
 
     def __init__(self, ctx: Context, app: App, state: State, *, force: bool) -> None:
         super().__init__(ctx, app, state)
@@ -69,7 +68,7 @@ class Archive(Code):
         return self.finish(found, "Heroku has built it, but it has made no release of it.")
 
     def _release(self, identity: str, after: int) -> Release | None:
-        """The release of the build; its id may come a moment after the build's end."""
+        """The build's release; its id may appear a moment after the build's end."""
         if not identity:
             return self._app.releases.made(self.revision, after=after)
         path = f"{self._app.path}/releases/{identity}"
@@ -77,7 +76,8 @@ class Archive(Code):
         return read(asked(self._ctx, lambda: self._app.api.get(path), what=what))
 
     def _find(self, known: set[str], lost: Lost) -> Mapping[str, Any]:
-        """The build that was begun although the answer was lost."""
+        """The build that was started although the response was lost. Raises DeployFailed for
+        none."""
         for _ in range(LOOKS):
             for build in self._app.releases.builds(FEW):
                 version = (build.get("source_blob") or {}).get("version")
@@ -90,7 +90,7 @@ class Archive(Code):
 
 
 def packed(ctx: Context, revision: str) -> Path:
-    """A gzipped archive of a revision (of APP_DIR in it) in the private directory."""
+    """Write a gzipped archive of a revision (of APP_DIR in it) into the private directory."""
     plain = write_archive(ctx.repository, ctx.private_dir, revision, ctx.settings.app_dir)
     path = plain.with_suffix(".tar.gz")
     with plain.open("rb") as source, gzip.open(path, "wb", compresslevel=6) as target:
@@ -100,9 +100,9 @@ def packed(ctx: Context, revision: str) -> Path:
 
 
 def upload(ctx: Context, api: Api, file: Path, revision: str) -> dict[str, str] | None:
-    """Put the archive where Heroku can fetch it: the `source_blob` of a build; None when planning.
+    """Upload the archive for Heroku; returns the `source_blob` of a build, None when planning.
 
-    Raises Unreachable.
+    Raises Unreachable, Lost.
     """
     from ci_deploy.net.retry import retry
 
@@ -138,7 +138,8 @@ def upload(ctx: Context, api: Api, file: Path, revision: str) -> dict[str, str] 
 
 
 def follow(ctx: Context, api: Api, path: str, build: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Wait for a build's end; raises DeployFailed when it has failed."""
+    """Wait for a build's end; returns the build. Raises DeployFailed when it fails,
+    OutcomeUnknown."""
     what = f"the build of {ctx.revision[:7]}"
     output = Output(ctx, what)
     found = until_over(

@@ -1,4 +1,4 @@
-"""Bringing a revision to the app, in whatever way, up to the end of the release that it makes."""
+"""Deploys a revision to the app by any method, up to the end of its release."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ci_deploy.layers.providers.heroku.app import App, State
 from ci_deploy.layers.providers.heroku.releases import MANY, Release
 from ci_deploy.run.context import Context
 
-FAR_ENOUGH = 20  # slugs that are looked at; Heroku keeps those of the last 20 releases
+FAR_ENOUGH = 20  # slugs that are checked; Heroku keeps those of the last 20 releases
 
 
 class Code(ABC):
-    """One way to bring the revision."""
+    """A method to deploy the revision."""
 
     def __init__(self, ctx: Context, app: App, state: State) -> None:
         self._ctx = ctx
@@ -23,32 +23,33 @@ class Code(ABC):
 
     @property
     def revision(self) -> str:
-        """The full SHA that is deployed."""
+        """The full SHA to deploy."""
         return self._ctx.revision
 
     @property
     def building(self) -> bool:
-        """Whether Heroku may be building what we have brought."""
+        """Whether Heroku may be building our code."""
         return self._building
 
     @abstractmethod
     def prepare(self) -> None:
-        """All that can be refused is refused here, before anything is touched.
+        """Refuse whatever has to be refused, before anything is changed.
 
         Raises Refused, SettingsError.
         """
 
     @abstractmethod
     def run(self) -> Release | None:
-        """Bring it; the release, when it has succeeded, or None when it was only planned.
+        """Deploy; returns the release when it has succeeded, None when only planning.
 
         Raises DeployFailed, OutcomeUnknown, Unauthorized, Locked.
         """
 
     def finish(self, release: Release | None, why: str) -> Release:
-        """Wait for the release that was made; returns it when it has succeeded.
+        """Wait for the end of the release and return it.
 
-        Raises DeployFailed with `why` when there is none, or when its release phase fails."""
+        Raises DeployFailed with `why` when there is none, or when its release phase fails.
+        """
         if release is None:
             hint = f"`heroku releases -a {self._app.name}` shows what there is."
             raise DeployFailed(why, hint=hint)
@@ -57,8 +58,8 @@ class Code(ABC):
 
 
 class SlugAgain(Code):
-    """The slug of an earlier release once more: its release phase has failed, or something else
-    was released since. Nothing is built."""
+    """Releases the slug of an earlier release again, without a build: its release phase failed, or
+    something else was released since."""
 
     def __init__(self, ctx: Context, app: App, state: State, slug: str, why: str) -> None:
         super().__init__(ctx, app, state)
@@ -66,7 +67,7 @@ class SlugAgain(Code):
         self._why = why
 
     def prepare(self) -> None:
-        """It was compared when it was to be pushed."""
+        """Nothing to do: the revision was compared when a push was prepared."""
 
     def run(self) -> Release | None:
         app, short = self._app, self.revision[:7]
@@ -80,10 +81,11 @@ class SlugAgain(Code):
 
 
 def slug_of(app: App, revision: str) -> Release | None:
-    """The newest release that has a slug of this revision, of all of it, which still exists."""
+    """The newest release whose slug was built from all of this revision and still exists; None for
+    none."""
     listed = (each for each in app.releases.newest(MANY) if each.status != "expired")
     known = [each for each in listed if each.slug and each.slug not in app.parts]
-    known.sort(key=lambda each: revision[:7] not in each.description)  # only a hint
+    known.sort(key=lambda each: revision[:7] not in each.description)  # likely ones first
     for slug in list(dict.fromkeys(each.slug for each in known))[:FAR_ENOUGH]:
         if app.releases.commit(slug) == revision:
             return next(each for each in known if each.slug == slug)

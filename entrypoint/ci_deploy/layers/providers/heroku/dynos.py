@@ -1,8 +1,8 @@
-"""Dynos: whether those of a release run, and what can be done to them.
+"""Dynos: whether those of a release run, and commands for them.
 
-Facts: a dyno has the release that it runs and a state (`starting`, `up`, `crashed`, `idle`: an Eco
-dyno that sleeps and starts when asked); one-off dynos are of the type `run`, the release phase's of
-the type `release`. The formation says how many of each type are wanted.
+Source: a dyno has the release that it runs and a state (`starting`, `up`, `crashed`, `idle`: an Eco
+dyno that sleeps until a request); one-off dynos have the type `run`, the release phase's have the
+type `release`. The formation says how many of each type are wanted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from ci_deploy.errors import DeployError
 from ci_deploy.layers.providers.heroku.api import Api, NotFound, Question
 
-NOT_OURS = {"run", "release"}  # types that come and go by themselves
+NOT_OURS = {"run", "release"}  # types that are not part of the formation
 GOOD = {"up", "idle"}
 CRASHED = "crashed"
 
@@ -22,7 +22,7 @@ Found = Sequence[Mapping[str, Any]]
 
 
 class Health(NamedTuple):
-    """Whether all that is wanted runs, and it in words; whether a dyno has crashed."""
+    """Whether all wanted dynos run, the same in words, and whether a dyno has crashed."""
 
     up: bool
     words: str
@@ -30,7 +30,7 @@ class Health(NamedTuple):
 
 
 def health(dynos: Found | None, formation: Found | None, version: int) -> Health:
-    """Whether all dynos that are wanted run this release (or a later one), and it in words."""
+    """Whether all wanted dynos run this release (or a later one)."""
     wanted = {str(each.get("type")): int(each.get("quantity") or 0) for each in formation or ()}
     wanted.pop("release", None)
     mine = [each for each in dynos or () if each.get("type") not in NOT_OURS]
@@ -67,7 +67,7 @@ class Dynos:
 
     @property
     def questions(self) -> tuple[Question, Question]:
-        """For Api.get_all; `health` reads the answers."""
+        """The reads for Api.get_all whose answers `health` takes."""
         return Question(f"{self._path}/dynos"), Question(f"{self._path}/formation")
 
     def wanted(self) -> dict[str, int]:
@@ -95,7 +95,7 @@ class Dynos:
         self._api.ensure("DELETE", path, what=what, done=lambda: not old & self._running(name))
 
     def _running(self, name: str) -> frozenset[str]:
-        """Identities of the dynos that there are now; a restarted one is another one."""
+        """Identities of the present dynos; a restarted one has another."""
         return frozenset(
             f"{each.get('id')} {each.get('created_at')}"
             for each in self._api.get(f"{self._path}/dynos")
@@ -103,12 +103,12 @@ class Dynos:
         )
 
     def with_word(self, word: str) -> list[str]:
-        """The names of the dynos whose command holds a word."""
+        """The names of the dynos whose command contains a word."""
         found = self._api.get(f"{self._path}/dynos")
         return [str(each["name"]) for each in found if word in str(each.get("command"))]
 
     def stop(self, name: str) -> bool:
-        """Stop one dyno; False when it is not known to have stopped."""
+        """Stop one dyno; False when it may still run."""
         what, path = f"stop the one-off dyno {name}", f"{self._path}/dynos/{name}/actions/stop"
 
         def done() -> bool:
@@ -117,7 +117,7 @@ class Dynos:
         try:
             self._api.ensure("POST", path, what=what, done=done)
         except NotFound:
-            return True  # it has ended by itself
+            return True  # it has already ended
         except DeployError:
             return False
         return True

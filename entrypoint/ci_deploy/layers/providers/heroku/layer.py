@@ -1,4 +1,4 @@
-"""Heroku: brings the code there, and believes only what the Platform API then reports."""
+"""Heroku: deploys the code, and believes only what the Platform API then reports."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class Heroku(ClosedApp):
         self._rollback: Rollback | None = None
         self._promotion: Promotion | None = None
         self._base = review.Base()
-        self._first = Release()  # what ran when we came
-        self._adopted = False  # by this run: it was made by other means
+        self._first = Release()  # what ran at the start
+        self._adopted = False  # whether this run has adopted the app
 
     @on(Event.CONFIGURE, Configure.CONNECT)
     def look(self) -> None:
-        """Look at the account and the app before anything else."""
+        """Fetch the state of the account and the app."""
         self.connect()
         ctx, state = self.ctx, self.state
         self._first = state.release
@@ -53,7 +53,7 @@ class Heroku(ClosedApp):
 
     @on(Event.CONFIGURE, Configure.REVIEW_APP)
     def look_at_review_app(self) -> None:
-        """The mark on it, and what its base app has."""
+        """Check a review app's variables against its base app's services."""
         ctx = self.ctx
         if ctx.review and ctx.command == "review":
             base = App(ctx, self.api, ctx.review.base)
@@ -69,7 +69,7 @@ class Heroku(ClosedApp):
 
     @on(Event.CONFIGURE, Configure.COMPARE)
     def compare(self) -> None:
-        """Decide whether there is anything to deploy; refuse what has to be refused."""
+        """Decide whether there is anything to deploy, and whether it may be deployed."""
         ctx, live = self.ctx, self.state.live
         if ctx.command not in BUILDING:
             return
@@ -81,17 +81,15 @@ class Heroku(ClosedApp):
         self.code = self._choose()
         if not self.code and live.up and not live.busy and not self.config_changes():
             if self.state.maintenance and isinstance(self._unread, Unreachable):
-                raise self._unread  # whether an earlier run has left it closed is not known
+                raise self._unread  # an earlier run may have left it in maintenance mode
             raise SkipDeploy(f"{ctx.app} already runs {ctx.revision[:7]}.")
 
     def check_deploy(self) -> None:
         self._choose()
 
     def _choose(self) -> Code | None:
-        """How the revision gets there, if that is allowed; None when it is there.
-
-        Raises Refused, SettingsError.
-        """
+        """The method to deploy the revision; None when it is live already. Raises Refused,
+        SettingsError."""
         ctx, state = self.ctx, self.state
         if state.live.revision != ctx.revision or ctx.settings.redeploy or self._other_part:
             code = self._code()
@@ -105,12 +103,12 @@ class Heroku(ClosedApp):
 
     @property
     def _other_part(self) -> bool:
-        """Whether what runs is known to be built of another directory."""
+        """Whether the live release is known to be built from another directory."""
         slug, wanted = self.state.release.slug, self.ctx.settings.app_dir
         return self._branches is not None and self.notes.folders.get(slug, "") != wanted
 
     def _code(self) -> Code:
-        """The way in which the code gets there."""
+        """The deploy method."""
         ctx, settings = self.ctx, self.settings
         again = self.state.live.revision == ctx.revision  # a push would change nothing
         known, force = self._branches, settings.force_push
@@ -122,8 +120,8 @@ class Heroku(ClosedApp):
 
     @property
     def _sets_up(self) -> bool:
-        """Whether a review app is to be made from its app.json: it is not there, or nobody has
-        seen its setup succeed."""
+        """Whether a review app has to be set up from its app.json: it does not exist, or its setup
+        was never seen to succeed."""
         if not self.ctx.review or self._adopted or review.manifest(self.ctx) is None:
             return False
         ready = self.state.live.release and review.SETTING_UP not in self.unfinished()
@@ -131,7 +129,7 @@ class Heroku(ClosedApp):
 
     @on(Event.PROVISION, Provision.CREATE)
     def create(self) -> None:
-        """Create the app, when asked to; a review app from its app.json, if it has one."""
+        """Create the app, if the user asked for that; a review app from its app.json."""
         if self._sets_up:
             self._set_up()
         elif not self.exists:
@@ -146,7 +144,7 @@ class Heroku(ClosedApp):
         if self.exists:
             self.app.wait_for_others()
             self.app.destroy()
-            self.notes.read(())  # they went with it
+            self.notes.read(())  # they were deleted with it
         setup = review.SetUp(self.ctx, self.app, self._base, review.manifest(self.ctx) or {})
         asked = setup.begin(self.wanted_config())
         self._config = self.wanted_config()
@@ -157,7 +155,7 @@ class Heroku(ClosedApp):
 
     @on(Event.PROVISION, Provision.SERVICES)
     def couple(self) -> None:
-        """A review app belongs to the pipeline of its base app."""
+        """Add a review app to the pipeline of its base app."""
         if self.ctx.review and self._base.pipeline:
             review.couple(self.api, self.app, self._base.pipeline)
 
@@ -173,7 +171,7 @@ class Heroku(ClosedApp):
 
     @on(Event.DEPLOY)
     def deploy(self) -> None:
-        """Bring the code there, then believe only what Heroku reports."""
+        """Deploy the code, then believe only what Heroku reports."""
         if self.exists and not self.ctx.planning:
             self._look_after_waiting()
         with begun():
@@ -192,8 +190,8 @@ class Heroku(ClosedApp):
             self.notes.built_from(slug, folder)
 
     def _look_after_waiting(self) -> None:
-        """Somebody else's deploy is waited for; what has come of it may change everything: ours
-        may be live by now (a job that was killed and run again), or be outdated."""
+        """Wait for another job's deploy, and compare again: our revision may be live by now (in a
+        job that was killed and run again), or be outdated."""
         state, before = self.app.wait_for_others(), self.state
         same = state.live.revision == before.live.revision
         if same and state.undone.version == before.undone.version:
@@ -210,7 +208,7 @@ class Heroku(ClosedApp):
         self.code = self._choose()
 
     def _wake(self) -> Release:
-        """The revision is there, but perhaps its dynos do not run."""
+        """Restart the dynos of the live revision if they do not run."""
         if not self.exists:  # its setup was only planned
             return Release()
         before = self.ctx.before or Live()
@@ -220,7 +218,7 @@ class Heroku(ClosedApp):
         return Release()
 
     def interrupted(self) -> None:
-        """One-off commands are stopped; a build goes on by itself, and that is said."""
+        """Stop one-off commands; a build continues, which is only reported."""
         super().interrupted()
         if left := self.one_off.stop():
             self.ctx.console.warning(left)
@@ -268,8 +266,8 @@ class Heroku(ClosedApp):
         return bool(self._rollback and self._rollback.is_back)
 
     def roll_back(self, revision: str) -> Live:
-        """Without a target (ROLLBACK_ON_FAILURE): to the very release that ran before this run,
-        since newer ones of its code already have this run's config vars."""
+        """Roll back. For ROLLBACK_ON_FAILURE (no target): to the very release that ran before this
+        run, since newer releases of its code already have this run's config vars."""
         chosen = self._rollback
         with begun():
             if chosen is None:
@@ -278,7 +276,7 @@ class Heroku(ClosedApp):
 
     @on(Event.CONFIGURE, Configure.SOURCE)
     def choose_source(self) -> None:
-        """What is promoted: the release that the source app runs."""
+        """For `promote`, choose the release that the source app runs."""
         if self.ctx.command != "promote":
             return
         ctx, settings, live = self.ctx, self.settings, self.state.live

@@ -1,8 +1,8 @@
 """The app's log, by a log session.
 
-Facts: Platform API, `POST /apps/NAME/log-sessions` with `dyno` (`web.1`, or `web` for all of them),
-`lines`, `source` and `tail` gives `logplex_url`, which is plain text without credentials and whose
-address is the secret. Apps of the generation Fir have no `lines`, and always tail.
+Source: Platform API, `POST /apps/NAME/log-sessions` with `dyno` (`web.1`, or `web` for all of
+them), `lines`, `source` and `tail` returns `logplex_url`: plain text without credentials, so the
+URL itself is secret. Apps of the Fir generation have no `lines`, and always tail.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from ci_deploy.layers.providers.heroku.api import Api
 from ci_deploy.run.context import Context
 
 MOST = 1500  # lines that Heroku keeps
-TICK = 5.0  # seconds of silence after which we look round
-LATEST = 15.0  # seconds of silence that end what does not end by itself
+TICK = 5.0  # seconds of silence after which the deadline is checked
+LATEST = 15.0  # seconds of silence after which a log that is not followed ends
 
 
 def show(ctx: Context, api: Api, service: str, *, lines: int, follow: bool) -> None:
-    """Show it. Raises NoService for a service that is none, Unreachable."""
+    """Show the log. Raises NoService for an unknown service, HttpError, Unreachable."""
     known = ctx.provider.processes()
     if service and known and service.partition(".")[0] not in known:
         raise NoService(ctx.app, service, known)

@@ -1,4 +1,4 @@
-"""Maintenance mode for the time of a deploy; afterwards it is what it was, on every path."""
+"""Turns maintenance mode on during a deploy; its previous state is restored on every path."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ MAINTENANCE = Task(Key.MAINTENANCE)
 
 
 class ClosedApp(HerokuApp):
-    """An app that can be closed while it is deployed."""
+    """An app that can be in maintenance mode while it is deployed."""
 
     def __init__(self, ctx: Context, settings: HerokuSettings) -> None:
         super().__init__(ctx, settings)
-        self._closed = False  # we have switched it on
+        self._closed = False  # whether this run has turned it on
 
     @property
     def left_closed(self) -> bool:
-        """Whether a run of ours has switched it on, and not somebody else."""
+        """Whether a run of ours has turned it on."""
         return MAINTENANCE in self.unfinished()
 
     @on(Event.PRE_DEPLOY, Before.CLOSE)
     def close(self) -> None:
-        """Maintenance mode, when asked for; first the note: a kill must not be forgotten."""
+        """Turn maintenance mode on, if the user wants it; recorded before, in case of a kill."""
         if self.settings.maintenance and not self.state.maintenance:
             self.remember(MAINTENANCE)
             self._closed = True
@@ -40,14 +40,14 @@ class ClosedApp(HerokuApp):
     @on(Event.ROLLBACK_SUCCEEDED, Outcome.OPEN)  # skipped
     @on(Event.ROLLBACK_FAILED, Outcome.OPEN)
     def open(self) -> None:
-        """Back to what it was; also for an earlier run that could not do it."""
+        """Turn maintenance mode off, if this run or an interrupted one has turned it on."""
         if self.left_closed:
             if self._closed or self.state.maintenance:
                 self.app.switch_maintenance(on=False)
             self.forget(MAINTENANCE)
 
     def interrupted(self) -> None:
-        """Opened before anything is asked: a question may take all the time that is left."""
+        """Turn maintenance mode off before any query, which may take all the remaining time."""
         if self._closed:
             self.app.switch_maintenance(on=False)
             self._closed = False

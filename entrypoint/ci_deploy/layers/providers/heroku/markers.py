@@ -1,18 +1,18 @@
-"""Reads what the wrapper of one-off commands says between its markers (one_off.py has it)."""
+"""Reads the markers in the output of one-off commands (the wrapper is in one_off.py)."""
 
 from __future__ import annotations
 
 import re
 import time
 
-START = 180.0  # seconds until a dyno has to be there; it takes 5 to 20
+START = 180.0  # seconds within which a dyno must start; it takes 5 to 20
 SILENCE = 90.0  # seconds without a byte, though the wrapper gives a sign of life each 30
 AFTER_END = 2.0  # seconds for the CLI to end by itself
-LONGEST = 64  # bytes of a marker
+LONGEST = 64  # bytes of a marker at most
 
 
 class Markers:
-    """A sieve for the runner: only the command's own output is for the log."""
+    """A sieve for the runner: only the command's own output goes into the log."""
 
     def __init__(self, word: str, timeout: float = float("inf")) -> None:
         """`timeout`: seconds for the command, from now."""
@@ -26,12 +26,12 @@ class Markers:
         self._heard: float | None = None
         self._started = time.monotonic()
         self._ended = float("inf")
-        self.begun = False  # its beginning was seen
-        self.code: int | None = None  # its exit code, when its end was seen
+        self.begun = False  # whether its beginning was seen
+        self.code: int | None = None  # its exit code, once its end was seen
         self.why = ""  # why the deadline was reached
 
     def feed(self, data: bytes) -> bytes:
-        """Take what has come; what of it is the command's own output."""
+        """Take output; returns the part that is the command's own."""
         self._heard = time.monotonic()
         if self.code is not None:
             return b""
@@ -52,12 +52,12 @@ class Markers:
         return shown
 
     def rest(self) -> bytes:
-        """What was held back, when nothing comes any more."""
+        """The output that was held back, when no more will come."""
         rest, self._buffer = self._buffer, b""
         return rest if self.begun and self.code is None else b""
 
     def deadline(self) -> float:
-        """When to stop waiting; `why` says it in words once it has passed."""
+        """When to stop waiting (time.monotonic()); once it has passed, `why` says the reason."""
         if self.code is not None:
             return self._ended + AFTER_END
         if self._heard is None:
@@ -70,7 +70,8 @@ class Markers:
         return until
 
     def _held(self) -> int:
-        """Where something begins that may yet become a marker; the rest can be shown at once."""
+        """The position from which the buffer may be a marker; what comes before can be shown at
+        once."""
         buffer, word = self._buffer, self._word
         if (at := buffer.find(word, max(0, len(buffer) - LONGEST))) >= 0:
             return at
@@ -78,7 +79,7 @@ class Markers:
         return len(buffer) - next(sizes, 0)
 
     def _without(self, output: bytes) -> bytes:
-        """The last of the output; when its beginning was lost, whatever came."""
+        """The last output without markers; if the beginning was lost, all of it counts."""
         if not self.begun and (start := self._begin.search(output)):
             self.begun, output = True, output[start.end() :]
         return self._tick.sub(b"", output) if self.begun else b""

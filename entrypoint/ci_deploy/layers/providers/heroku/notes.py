@@ -1,10 +1,10 @@
-"""Notes that survive a run: branches of the app's own repository on Heroku.
+"""Records that survive a run: branches of the app's own repository on Heroku.
 
-Heroku has no place for notes that would not make a release and restart the app. But its git keeps
+Heroku has no place for records that would not make a release and restart the app. But its git keeps
 every branch and builds only `main` and `master` ("Pushed to branch other than [main, master],
-skipping build."), so a task that is unfinished is a branch `ci-deploy/unfinished/<version>/<key>`
-with an empty commit. `git ls-remote` shows them to anybody. Of which directory a slug was built
-Heroku does not know: `ci-deploy/built/<slug>/<APP_DIR>` says so.
+skipping build."), so a pending task is a branch `ci-deploy/unfinished/<version>/<key>` with an
+empty commit. `git ls-remote` lists them. From which directory a slug was built Heroku does not
+know: `ci-deploy/built/<slug>/<APP_DIR>` records it.
 """
 
 from __future__ import annotations
@@ -19,28 +19,30 @@ from ci_deploy.run.tasks import VERSION, Task, in_words, of_sentence
 
 FOLDER = "ci-deploy/unfinished/"
 BUILT = "ci-deploy/built/"  # SLUG/DIRECTORY
-REMEMBERED = 10  # slugs of which the directory is noted
+REMEMBERED = 10  # slugs whose directory is recorded
 
 
 class Notes:
-    """The notes on one app. They are a safety net: without them a deploy goes on."""
+    """The records on one app. They are a safety net: failing to write one does not stop a
+    deploy."""
 
     def __init__(self, ctx: Context, app: str, remote: Remote) -> None:
         self._ctx = ctx
         self._app = app
         self._remote = remote
-        self._branches: list[str] = []  # each is a task
-        self.folders: dict[str, str] = {}  # slug → APP_DIR, where that is not the top
+        self._branches: list[str] = []  # each records a task
+        self.folders: dict[str, str] = {}  # slug → APP_DIR, if it is not the repository root
 
     def read(self, branches: Iterable[str]) -> None:
-        """Take them from the branches of the repository."""
+        """Take the records from the names of the repository's branches."""
         names = list(branches)
         self._branches = [name for name in names if name.startswith(FOLDER)]
         built = (name.removeprefix(BUILT) for name in names if name.startswith(BUILT))
         self.folders = {slug: unquote(rest) for slug, _, rest in (b.partition("/") for b in built)}
 
     def built_from(self, slug: str, folder: str) -> None:
-        """Note of which directory a slug was built."""
+        """Record that `slug` was built from `folder` (APP_DIR; empty: the repository root). At most
+        REMEMBERED records are kept. A failure is only a warning."""
         if self.folders.get(slug, "") == folder:
             return
         old = dict(list(self.folders.items())[REMEMBERED - 1 :])
@@ -50,11 +52,11 @@ class Notes:
 
     @property
     def tasks(self) -> Sequence[Task]:
-        """What is unfinished."""
+        """The pending tasks."""
         return list(dict.fromkeys(map(task_of, self._branches)))
 
     def set(self, tasks: Sequence[Task]) -> None:
-        """From now on these are unfinished, and no others."""
+        """Replace the pending tasks. A failure is only a warning."""
         known = self.tasks
         new = [task for task in tasks if task not in known]
         kept = [name for name in self._branches if task_of(name) in tasks]
@@ -77,7 +79,7 @@ class Notes:
 
 
 def branch_of(task: Task) -> str:
-    """The branch that notes a task; readable, and any text can be in it."""
+    """The branch that records a task: readable, with any text quoted."""
     words = f"/{_quoted(task.text)}" if task.text else ""
     return f"{FOLDER}{VERSION}/{_quoted(task.key)}{words}"
 
@@ -91,7 +93,7 @@ def _quoted(text: str) -> str:
 
 
 def task_of(branch: str) -> Task:
-    """The task that a branch notes; earlier versions named it by a sentence, without any `/`."""
+    """The task that a branch records; earlier versions named it by a sentence, without any `/`."""
     first, slash, rest = branch.removeprefix(FOLDER).partition("/")
     if not slash:
         return of_sentence(unquote(first))

@@ -1,9 +1,9 @@
 """One-off commands by the heroku CLI, with the true exit code.
 
-The CLI's own `--exit-code` loses output and invents codes (measured with 11.10.0), so the
-command runs inside a wrapper of ours. It waits for a word that only we know before it begins: a
-dyno to which nobody is attached executes nothing. It ends with a marker that holds the exit code;
-without the whole marker nobody knows how it ended, and its dyno is found by the word and stopped.
+The CLI's own `--exit-code` loses output and invents codes (measured with 11.10.0), so the command
+runs inside a wrapper of ours. It waits for a secret word before it begins: a dyno to which nobody
+is attached runs nothing. It ends with a marker that contains the exit code; without the whole
+marker the result is unknown, and the dyno is found by the word and stopped.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ WRAPPER = (
 )
 TICK = "30"  # seconds
 ENVIRON_LIMIT = 60_000  # bytes: what a pipe holds while nobody reads it
-# What the CLI says when the dyno was never made.
+# The CLI's errors when the dyno was never created.
 REFUSED = re.compile(
     r"Error ID|Couldn't find|Invalid credentials|HEROKU_API_KEY is invalid|HTTP Error"
 )
-ERROR = "Error: "  # with it the CLI begins to tell the reason
+ERROR = "Error: "  # the CLI's prefix of the reason
 
 
 class OneOff:
@@ -59,12 +59,14 @@ class OneOff:
         self._app = app
         self._key = key
         self._url = url
-        self.word = ""  # of the command that runs now
+        self.word = ""  # the secret word of the command that runs now
 
     def run(
         self, command: Sequence[str], *, what: str, env: Mapping[str, str], timeout: float
     ) -> Ran:
-        """Run it; its exit code. Raises OutcomeUnknown when that is not known."""
+        """Run a command; returns its exit code and last lines. Raises OutcomeUnknown when the exit
+        code is unknown, DeployFailed or Unauthorized when Heroku refuses, Refused for unsuitable
+        variables."""
         word = secrets.token_hex(12)
         told = _exports(env)
         arguments = [word, self._line(command), TICK, str(len(told))]
@@ -93,7 +95,7 @@ class OneOff:
         return Ran(markers.code, result.lines)
 
     def _line(self, command: Sequence[str]) -> str:
-        """The command as a line for the shell; a process type stands for its own command."""
+        """The command as a shell line; a process type stands for its own command."""
         first, *rest = command
         if re.fullmatch(r"[\w-]+", first):
             with contextlib.suppress(NotFound):
@@ -103,7 +105,8 @@ class OneOff:
         return shlex.join(command)
 
     def stop(self) -> str:
-        """Stop what is left of the command that was run last; what was left, in words."""
+        """Stop the dyno of the last command if it still runs; returns a sentence about it, or
+        nothing."""
         word, self.word = self.word, ""
         look = f"`heroku ps -a {self._app}` shows it, `heroku ps:stop` stops it."
         try:
@@ -116,7 +119,7 @@ class OneOff:
         return f"Its dyno {', '.join(names)} was stopped." if names else ""
 
     def _unknown(self, what: str, result: Result, markers: Markers, left: str) -> Exception:
-        """Why there is no exit code."""
+        """The error when there is no exit code."""
         said = [line for line in map(_plain, result.errors.splitlines()) if line]
         lines = tuple(said[-5:])
         if not markers.begun and not left and (reason := _refusal(said)):
@@ -129,7 +132,7 @@ class OneOff:
         return OutcomeUnknown(message, lines=(*result.lines, *lines))
 
     def _environ(self) -> dict[str, str]:
-        """For the CLI: the key, and a home of its own."""
+        """The environ for the CLI: the key, and a separate home directory."""
         home = self._ctx.private_dir / "heroku"
         home.mkdir(mode=0o700, exist_ok=True)
         return {
@@ -141,7 +144,8 @@ class OneOff:
 
 
 def _exports(env: Mapping[str, str]) -> bytes:
-    """What the wrapper evaluates: values are in no argv, neither here nor there. Raises Refused."""
+    """The text that the wrapper evaluates: values are in no argv, here or on the dyno. Raises
+    Refused."""
     told = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in env.items()).encode()
     if len(told) > ENVIRON_LIMIT or not all(re.fullmatch(r"[A-Za-z_]\w*", key) for key in env):
         message = "these variables cannot be given to a one-off command: their names are odd, or "
@@ -150,7 +154,8 @@ def _exports(env: Mapping[str, str]) -> bytes:
 
 
 def _refusal(said: Sequence[str]) -> str:
-    """The CLI's reason for not even starting; it breaks long ones into lines."""
+    """The CLI's reason for not starting the command, with its broken lines joined; empty for
+    none."""
     begins = next((at for at, line in enumerate(said) if line.startswith(ERROR)), None)
     if begins is None or not any(REFUSED.search(line) for line in said):
         return ""

@@ -1,8 +1,8 @@
 """Output that Heroku streams: of builds and of the release phase.
 
-Facts: `output_stream_url` is plain text without credentials, the address itself is the secret; 404
-until the command has started; `heroku releases:output` shows that it can be asked for again later,
-and then begins from its start.
+Source: `output_stream_url` is plain text without credentials, so the URL itself is secret; 404
+until the command has started; as `heroku releases:output` shows, it can be read again later, from
+its start.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from ci_deploy.errors import Unreachable
 from ci_deploy.run.context import Context
 
 STARTS = 30.0  # seconds that a stream may be 404
-TICK = 5.0  # seconds of silence after which the caller looks round
-TRIES = 2  # to show all of an output that has ended
-LINES = 20  # the last ones are kept
+TICK = 5.0  # seconds of silence after which `leave` is called
+TRIES = 2  # attempts to show all of an output that has ended
+LINES = 20  # last lines that are kept
 
 
 class Output:
-    """One output in the log: what is shown once is not shown again."""
+    """One output in the log; each byte is shown only once."""
 
     def __init__(self, ctx: Context, what: str) -> None:
         self._ctx = ctx
@@ -37,10 +37,8 @@ class Output:
         return tuple(self._tail)
 
     def follow(self, url: str, *, leave: Callable[[], bool]) -> None:
-        """Show it until it ends or breaks off, `leave` says so in a silence, or the run has to end.
-
-        Nothing is raised: output is not the truth. Raises only Cancelled.
-        """
+        """Show the output until it ends or breaks off, `leave` returns True in a silence, or the
+        deadline. Errors are not raised, since the output decides nothing. Raises only Cancelled."""
         from ci_deploy.net.http import HttpError
 
         if self._whole:
@@ -58,8 +56,8 @@ class Output:
             )
 
     def complete(self, url: str) -> None:
-        """Show what is missing of an output that has ended."""
-        self._begun = 0.0  # if it is not there by now, it will not be
+        """Show the part that is missing of an output that has ended."""
+        self._begun = 0.0  # a 404 is final by now
         for _ in range(TRIES if url else 0):
             self.follow(url, leave=lambda: True)
 
@@ -79,6 +77,6 @@ class Output:
                 if position > self._shown:
                     relay.feed(fresh)
                     self._shown = position
-                if time.monotonic() >= self._ctx.runner.until:  # it may never be silent
+                if time.monotonic() >= self._ctx.runner.until:  # it may never fall silent
                     return
         self._whole = True

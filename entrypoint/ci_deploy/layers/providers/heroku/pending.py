@@ -1,4 +1,4 @@
-"""Waiting for something on Heroku that is `pending`: a build, a release phase, a setup."""
+"""Waits for something on Heroku that is `pending`: a build, a release phase, a setup."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ci_deploy.errors import OutcomeUnknown, Unreachable
 from ci_deploy.layers.providers.heroku.output import Output
 from ci_deploy.run.context import Context
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0  # seconds between two looks
-OUTAGE = 300.0  # seconds for which Heroku may be away meanwhile
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0  # seconds between two queries
+OUTAGE = 300.0  # seconds for which Heroku may be unreachable meanwhile
 FINAL = {"succeeded", "failed", "expired"}
 
 Found = Mapping[str, Any]
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def begun() -> Iterator[None]:
-    """Turn Unreachable into OutcomeUnknown, for a change has started: its end is not known."""
+    """Turn Unreachable into OutcomeUnknown: a change has started, so its result is unknown."""
     try:
         yield
     except Unreachable as error:
@@ -29,9 +29,9 @@ def begun() -> Iterator[None]:
 
 
 def asked(ctx: Context, look: Callable[[], T], *, what: str) -> T:
-    """Ask while `what` is under way, again and again when Heroku is away.
+    """Call `look` while `what` is in progress, repeatedly while Heroku is unreachable.
 
-    Raises OutcomeUnknown when it is away for too long, or until the end of the run.
+    Raises OutcomeUnknown after OUTAGE seconds, or at the end of the run.
     """
     since = time.monotonic()
     while True:
@@ -55,15 +55,15 @@ def until_over(
     stream: Callable[[Found], str] = lambda found: str(found.get("output_stream_url") or ""),
     over: Callable[[Found], bool] = lambda found: found.get("status") in FINAL,
 ) -> Found:
-    """Look again and again until it is over, its output in the log; the last look.
+    """Call `look` until the result is final, and show the output; returns the last result.
 
-    What its output says, or that it ends, means nothing: only the status counts. Raises
-    OutcomeUnknown when the end of the run comes first, or Heroku is away for too long.
+    Nothing in the output decides anything: only the status counts. Raises OutcomeUnknown at the end
+    of the run, or when Heroku is unreachable for too long.
     """
     pause = FIRST_PAUSE
 
     def ended() -> bool:
-        """For an output that has gone silent."""
+        """Called while the output is silent."""
         try:
             return time.monotonic() >= ctx.runner.until or over(look())
         except Unreachable:

@@ -1,8 +1,8 @@
-"""Promotions: the slug that one app of a pipeline runs goes to others, without a build.
+"""Promotions: the slug that one app of a pipeline runs is released to others, without a build.
 
-Facts: POST /pipeline-promotions, then its promotion-targets until none is pending; a target's
-release has a release phase of its own. `heroku pipelines:promote` ended with 0 on failure until
-11.9, and never looks at what runs.
+Source: POST /pipeline-promotions, then its promotion-targets until none is pending; a target's
+release has its own release phase. `heroku pipelines:promote` ended with 0 on failure until 11.9,
+and never checks what runs.
 """
 
 from __future__ import annotations
@@ -25,20 +25,21 @@ STAGES = ("development", "staging", "production")
 
 
 class Promotion:
-    """One promotion: to this app, and to others that are to get the same."""
+    """One promotion: to this app, and to others that receive the same release."""
 
     def __init__(self, ctx: Context, api: Api, app: App) -> None:
         self._ctx = ctx
         self._api = api
         self._app = app
         self._pipeline = ""
-        self._names: dict[str, str] = {}  # app id → name, of the pipeline's apps
+        self._names: dict[str, str] = {}  # the pipeline's apps: id → name
         self._source_id = ""
         self._others: list[App] = []
-        self.source = ""  # name of the app from which it comes
+        self.source = ""  # name of the source app
 
     def prepare(self, *, pipeline: str, source: str, others: Sequence[str]) -> State:
-        """Find the pipeline and the apps; what the source runs. Raises SettingsError, Refused."""
+        """Find the pipeline and the apps; returns the source's state. Raises SettingsError,
+        Refused."""
         try:
             coupling = self._api.get(f"{self._app.path}/pipeline-couplings")
         except NotFound:
@@ -77,7 +78,8 @@ class Promotion:
         raise SettingsError(Problem("HEROKU_PROMOTE_TO", reason))
 
     def _choose(self, wanted: str, stages: Mapping[str, str], stage: str) -> str:
-        """The id of the source app: the one that is named, or the only one a stage before."""
+        """The id of the source app: the named one, or the only one at the previous stage. Raises
+        SettingsError."""
         before = STAGES[STAGES.index(stage) - 1] if stage in STAGES[1:] else ""
         near = {
             identity: name
@@ -97,12 +99,12 @@ class Promotion:
 
     @property
     def complete(self) -> bool:
-        """Whether the other targets run it already."""
+        """Whether the other targets already run the revision."""
         states = (other.look() for other in self._others)
         return all(s.live.revision == self._ctx.revision and s.live.up for s in states)
 
     def run(self, *, timeout: float) -> Live | None:
-        """Promote and verify each target; what this app runs then, None when planning.
+        """Promote and verify each target; returns what this app runs then, None when planning.
 
         Raises DeployFailed, OutcomeUnknown.
         """
@@ -134,7 +136,7 @@ class Promotion:
     def _released(
         self, targets: Sequence[App], ids: Mapping[str, str], found: Mapping[str, Any]
     ) -> dict[str, Release | DeployError]:
-        """The release of each target, as soon as there is one; or why there is none."""
+        """The release of each target, as soon as it exists, or the error why there is none."""
         path = f"/pipeline-promotions/{found['id']}/promotion-targets"
 
         def look() -> Mapping[str, Any]:
@@ -160,7 +162,7 @@ class Promotion:
     def _made_all_the_same(
         self, targets: Sequence[App], before: Mapping[str, int], lost: Lost
     ) -> dict[str, Release | DeployError]:
-        """The answer was lost: look whether the releases have come."""
+        """Like `_released` after a lost response: look whether the releases were made."""
         releases: dict[str, Release | DeployError] = {}
         for app in targets:
             for _ in range(LOOKS):
@@ -180,7 +182,7 @@ class Promotion:
         releases: Mapping[str, Release | DeployError],
         timeout: float,
     ) -> dict[str, Live]:
-        """All are looked at; the first error is raised at the end, that of this app first."""
+        """Verify all targets, then raise the first error, this app's first."""
         lives, errors = {}, []
         for app in targets:
             made = releases[app.name]
@@ -205,6 +207,6 @@ class Promotion:
         return lives
 
     def _never_a_warning(self) -> None:
-        """LIVE_BUT_FAILED=warn is for a revision that is live; on this app nobody knows that it is,
-        and the result only tells of the other."""
+        """Disable LIVE_BUT_FAILED=warn, which is for this app's revision: the failure is about
+        another app, and would be hidden."""
         self._ctx.settings = replace(self._ctx.settings, live_but_failed="fail")

@@ -1,4 +1,4 @@
-"""An app on Heroku, as other layers and commands may use it: ask, run, note, history.
+"""An app on Heroku, for other layers and commands: queries, runs, tasks, history.
 
 The events of a deployment are in layers/providers/heroku/layer.py.
 """
@@ -23,7 +23,7 @@ from ci_deploy.settings.parsers import suggestion
 from ci_deploy.state import Deployed, Live, ProcessAction, Ran
 
 HISTORY = 20  # releases that `history` shows
-WITHOUT_NOTES = {"run", "history", "logs"}  # commands that need to know nothing of earlier runs
+WITHOUT_NOTES = {"run", "history", "logs"}  # commands that do not need the records of earlier runs
 
 
 class HerokuApp(AboutHeroku):
@@ -36,7 +36,7 @@ class HerokuApp(AboutHeroku):
         self.api = Api(ctx, settings.api, settings.key)
         self.state = State()
         self._branches: Mapping[str, str] | None = None
-        self._unread: DeployError | None = None  # why the notes of earlier runs are not known
+        self._unread: DeployError | None = None  # why the records could not be read
         self._config: Mapping[str, str] | None = None
 
     def problems(self) -> Iterable[Problem]:
@@ -53,21 +53,21 @@ class HerokuApp(AboutHeroku):
             yield Problem("DEPLOY_METHOD", reason, "", "Unset it, or set `archive`.")
 
     def begin(self) -> None:
-        """Nothing takes long enough; but what belongs to one app is made here."""
+        """Make the objects of this run's app; there is no connection to start."""
         ctx, settings, app = self.ctx, self.settings, self.ctx.app
         self.app = App(ctx, self.api, app)
         self.remote = Remote(ctx, settings.git, settings.key, app)
         self.notes = Notes(ctx, app, self.remote)
         self.one_off = OneOff(ctx, self.app.dynos, app, url=settings.api, key=settings.key)
 
-    # --- what is there ---
+    # --- the state of the app ---
 
     @property
     def exists(self) -> bool:
         return self.state.exists
 
     def connect(self) -> None:
-        """One round of questions; then the branches, among them what an earlier run has noted."""
+        """Fetch the app's state, then the branches, which include the records of earlier runs."""
         ctx = self.ctx
         self.state = self.app.look()
         ctx.before, ctx.url = self.state.live, self.state.live.url
@@ -80,7 +80,7 @@ class HerokuApp(AboutHeroku):
         if ctx.command not in {*WITHOUT_NOTES, "destroy"}:
             try:
                 self._branches = self.remote.branches()
-            except DeployError as error:  # an archive does not need them; a push asks again
+            except DeployError as error:  # an archive does not need the branches; a push asks again
                 ctx.console.warning(
                     f"pending tasks of earlier runs cannot be read: {error.message}"
                 )
@@ -125,7 +125,8 @@ class HerokuApp(AboutHeroku):
         return self.one_off.run(command, what=what, env=env or {}, timeout=timeout)
 
     def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
-        """Heroku starts again what is stopped, so stopping is scaling to nothing."""
+        """Restart or scale a process; Heroku restarts stopped dynos, so stopping means scaling to
+        0."""
         app, dynos = self.ctx.app, self.app.dynos
         if action is ProcessAction.RESTART:
             dynos.restart(name, what=f"restart {name} of {app}")
@@ -167,7 +168,7 @@ class HerokuApp(AboutHeroku):
         return f"heroku releases -a {self.ctx.app}"
 
     def no_app(self) -> SettingsError:
-        """The error for an app that is not there."""
+        """The error for an app that does not exist, with a similar name."""
         app = self.ctx.app
         try:
             near = suggestion(app, (str(each["name"]) for each in self.api.get_list("/apps")))

@@ -1,8 +1,8 @@
-"""The usual way: `git push REVISION:refs/heads/main`.
+"""Deploys by `git push REVISION:refs/heads/main`, the default.
 
-Facts: Heroku builds `main` and `master` and no other branch; it refuses shallow clones; the push
-ends well although the release phase fails; "Everything up-to-date" makes no release; a build goes
-on when its client leaves, and its release comes all the same.
+Measured: Heroku builds `main` and `master` and no other branch; it refuses shallow clones; the push
+succeeds even if the release phase fails; "Everything up-to-date" makes no release; a build
+continues when its client leaves, and makes its release.
 """
 
 from __future__ import annotations
@@ -38,13 +38,14 @@ LOST = re.compile(
 )
 PATTERNS = (UP_TO_DATE, SKIPPED, MOVED, DECLINED, LOST, MARKED, AUTH, MISSING)
 FOLLOW_TIMEOUT = 900.0  # seconds to follow a build to which the connection was lost
-SILENT = 15.0  # seconds without a word from git after which Heroku is asked instead
-UPLOAD = 1800.0  # seconds that git may take, without a word, to bring the code there
-SETTLED = 6.0  # seconds without build and release after which none comes any more
+SILENT = 15.0  # seconds without output of git after which Heroku is asked instead
+UPLOAD = 1800.0  # seconds that git may take, without output, to upload the code
+SETTLED = 6.0  # seconds without build and release after which none is expected any more
 
 
 class Push(Code):
-    """A push; over what the revision does not contain only with a lease."""
+    """Deploys by `git push`. A branch that holds a revision not contained in ours is replaced only
+    with `--force-with-lease`."""
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class Push(Code):
         self._lease: str | None = None
         self._instead: Code | None = None
         self._lines = Telling(PATTERNS)
-        self._heard = 0.0  # when git has said something, or was looked after
+        self._heard = 0.0  # time of git's last output, or of the last query
         self._seen_building = False
 
     def prepare(self) -> None:
@@ -92,7 +93,7 @@ class Push(Code):
         return self._building or bool(self._instead and self._instead.building)
 
     def _refuse(self, there: str) -> NoReturn:
-        """It would replace what somebody has pushed, though it never went live."""
+        """Refuse to replace a pushed revision that never went live."""
         message = f"{self.revision[:7]} does not contain {there[:7]}, which was pushed last."
         hint = "Deploy a revision that contains it, or set FORCE_PUSH=true to replace it."
         raise Refused(message, hint=hint)
@@ -109,7 +110,7 @@ class Push(Code):
         except OutcomeUnknown as stopped:
             if time.monotonic() >= self._ctx.runner.until:
                 raise self._late(stopped.lines) from None
-            return self.finish(self._follow(stopped.lines, after), "")  # it has hung
+            return self.finish(self._follow(stopped.lines, after), "")  # git hung
         if result.planned:
             return None
         if result.exit_code:
@@ -125,8 +126,8 @@ class Push(Code):
         return self.finish(made, "Heroku has taken the push, but it has made no release of it.")
 
     def _patience(self, after: int, started: float) -> float:
-        """When git has to end. After a lost connection it can hang for ever (seen with 2.39), so
-        when it is silent Heroku is asked: it is waited for as long as something is built."""
+        """The deadline for git. After a lost connection it can hang for ever (seen with 2.39), so
+        when it prints nothing Heroku is asked: git may go on as long as something is built."""
         now = time.monotonic()
         if now - self._heard < SILENT:
             return float("inf")
@@ -160,7 +161,8 @@ class Push(Code):
         )
 
     def _again(self, why: str) -> Code:
-        """What to do when git has it already: release its slug again, or build it anew."""
+        """The method when git has the revision already: release its slug again, or build it
+        again."""
         if found := slug_of(self._app, self.revision):
             if found.status == "failed":
                 why = f"the release phase of {found.name} has failed"
@@ -170,14 +172,15 @@ class Push(Code):
         return archive
 
     def _made_all_the_same(self, result: Result, after: int) -> Release | None:
-        """The push has failed, or only its connection: the release if there is one."""
+        """The release after a failed push, if only its connection failed. Raises DeployFailed
+        else."""
         if (self._said(LOST) or result.killed) and not self._said(DECLINED):
             return self._follow(result.lines, after, result.killed)
         self._building = False
         return self._fail(result)
 
     def _follow(self, lines: tuple[str, ...], after: int, killed: str = "") -> Release:
-        """The connection was lost, or git was killed: see what becomes of the build."""
+        """Follow the build after a lost connection or a killed git. Raises OutcomeUnknown."""
         why = killed.rstrip(".") or "the connection was lost"
         self._ctx.console.indent(f"{why}; asking Heroku for the result")
         until, quiet_since = time.monotonic() + FOLLOW_TIMEOUT, time.monotonic()
@@ -187,7 +190,7 @@ class Push(Code):
                 busy = self._app.look_again().live.busy
             except Unreachable:
                 quiet_since = time.monotonic()
-                continue  # asking has tried for a while
+                continue  # (this took a while, with retries)
             if ours:
                 return ours
             if busy:
@@ -206,11 +209,11 @@ class Push(Code):
         return OutcomeUnknown(message, hint=hint, lines=lines)
 
     def _said(self, pattern: re.Pattern[str]) -> bool:
-        """Whether git says it, and not the build."""
+        """Whether a line of git itself, not of the build, matches."""
         return any(pattern.search(line) for line in own_words(self._lines))
 
     def _fail(self, result: Result) -> NoReturn:
-        """Say why, in the user's words."""
+        """Raise the error with the reason, for the user."""
         if self._said(MOVED):
             message = f"someone else has pushed to {self._app.name} at the same time."
             raise DeployFailed(message, hint="Deploy again.", lines=result.lines)

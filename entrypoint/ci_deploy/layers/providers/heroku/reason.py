@@ -1,8 +1,8 @@
-"""Why a build has failed, in the words that Heroku or the buildpack itself has for it.
+"""Finds the reason of a failed build in the output of Heroku or the buildpack.
 
-Facts: lines of errors and warnings begin with ` !`. The last of them close every failure in the
-same way ("Push failed", over git also "Push rejected to APP."), and what has gone wrong stands
-right before them; where nothing does, "failed to compile Ruby app" is all that is known.
+Measured: lines of errors and warnings begin with ` !`. The last of them are the same for every
+failure ("Push failed", over git also "Push rejected to APP."), and the reason is right before them;
+without one, "failed to compile Ruby app" is all that is known.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ ERROR = re.compile(r"error: ", re.IGNORECASE)
 
 
 def reason(lines: Iterable[str]) -> str:
-    """The reason as a sentence; empty where the lines give none."""
+    """The reason as a sentence; empty when the lines contain none."""
     every = list(lines)
-    build = [line for line in every if line.startswith(REMOTE)] or every  # without git's own words
+    build = [line for line in every if line.startswith(REMOTE)] or every  # without git's own lines
     vague, block, before = "", list[str](), ""
     for line in reversed(build):
         marked = MARKED.match(line)
@@ -45,8 +45,8 @@ def reason(lines: Iterable[str]) -> str:
 
 
 def _told(block: list[str]) -> str:
-    """Of lines that stand together the first that calls itself an error, else the first of their
-    last paragraph that is not about where to read more."""
+    """The first line that calls itself an error, else the first line of the last paragraph that is
+    not about where to read more."""
     if named := next((line for line in block if ERROR.match(line)), ""):
         return ERROR.sub("", named, count=1)
     paragraphs = "\n".join(block).strip().split("\n\n")

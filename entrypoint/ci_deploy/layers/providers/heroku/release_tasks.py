@@ -1,4 +1,4 @@
-"""What Heroku runs by itself at a deploy."""
+"""The commands that Heroku runs by itself at a deploy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ci_deploy.run.context import Context
 
 
 def tasks(ctx: Context) -> Mapping[str, str]:
-    """Where it is written → the command: the release phase of the Procfile.
+    """The Procfile's release phase: where configured → command.
 
     app.json's postdeploy is left out: it runs once, when a review app is set up.
     """

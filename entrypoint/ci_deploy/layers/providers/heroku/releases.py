@@ -1,8 +1,8 @@
 """Releases: what is live, which one a deploy has made, and how it ends.
 
-Facts: the release that is `current` is what runs; its slug names the commit. With a release phase a
-new release is `pending` until the command has ended, and only then current, if it succeeded. `git
-push` and builds end well all the same.
+Source: the release that is `current` is the live one; its slug names the commit. With a release
+phase a new release is `pending` until the command has ended, and becomes current only if it
+succeeded. `git push` and builds succeed in any case.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ci_deploy.run.context import Context
 
 NEWEST = "version ..; order=desc,max={}"
 NEWEST_BUILDS = "created_at ..; order=desc,max={}"
-FEW, MANY = 20, 1000  # releases that are asked for; a part of a list has 1,000 at most
-APPEARS = 10  # looks, a second apart, until the release of a push has to be in the list
+FEW, MANY = 20, 1000  # releases to read; a part of a list has 1,000 at most
+APPEARS = 10  # queries, a second apart, until the release of a push must be in the list
 
 
 class Release(NamedTuple):
@@ -30,21 +30,21 @@ class Release(NamedTuple):
     version: int = 0
     status: str = ""  # pending, succeeded, failed, expired
     current: bool = False
-    slug: str = ""  # its id; empty before the first deploy
-    output: str = ""  # where the release phase's output is, if it has one
+    slug: str = ""  # the slug's id; empty before the first deploy
+    output: str = ""  # the URL of the release phase's output, if it has one
     description: str = ""
     at: str = ""
     by: str = ""
-    eligible: bool = True  # Heroku still has what it needs to go back to it
+    eligible: bool = True  # whether Heroku still has its slug, for a rollback
 
     @property
     def name(self) -> str:
-        """Like `v42`."""
+        """Its name, like `v42`."""
         return f"v{self.version}"
 
 
 def read(found: Mapping[str, Any]) -> Release:
-    """A release from the API's JSON."""
+    """Parse the API's JSON of a release."""
     return Release(
         id=str(found.get("id", "")),
         version=int(found.get("version") or 0),
@@ -71,11 +71,11 @@ class Releases:
 
     @property
     def question(self) -> Question:
-        """The newest ones, for Api.get_all; `known` reads the answer."""
+        """The read of the newest releases for Api.get_all; `known` takes the answer."""
         return Question(f"{self._path}/releases", NEWEST.format(FEW))
 
     def newest(self, count: int = FEW) -> list[Release]:
-        """The newest ones, newest first; none when there is no such app."""
+        """The newest releases, newest first; empty when there is no such app."""
         try:
             found = self._api.get(f"{self._path}/releases", span=NEWEST.format(count))
         except NotFound:
@@ -83,11 +83,11 @@ class Releases:
         return self.known(found)
 
     def known(self, found: Sequence[Mapping[str, Any]] | None) -> list[Release]:
-        """Releases from the API's JSON."""
+        """Parse the API's JSON of releases; the newest comes first."""
         return sorted(map(read, found or ()), key=lambda each: -each.version)
 
     def live(self, listed: Sequence[Release]) -> Release:
-        """The one that is live, asked for further back if it is not among those; else an empty
+        """The live release, searched for further back if it is not in `listed`; else an empty
         one."""
         current = next((each for each in listed if each.current), None)
         if current is None and len(listed) >= FEW:
@@ -95,9 +95,9 @@ class Releases:
         return current or Release()
 
     def commit(self, slug: str) -> str:
-        """The commit that a slug was built from: full SHA, empty when Heroku cannot say.
+        """The commit from which a slug was built: full SHA, empty when Heroku does not know it.
 
-        The slug's own word; else that of the build which has made it.
+        As the slug says it, else as the build that made the slug.
         """
         if slug and slug not in self._commits:
             found = ""
@@ -112,12 +112,12 @@ class Releases:
         return self._commits.get(slug, "")
 
     def learn(self, slug: str, commit: str) -> None:
-        """What a slug was built from, when we know it: we have sent it ourselves."""
+        """Remember the commit of a slug that we have sent ourselves."""
         if slug and not self._commits.get(slug):
             self._commits[slug] = commit
 
     def builds(self, count: int) -> list[Mapping[str, Any]]:
-        """The newest builds; without a range Heroku would give some by their ids."""
+        """The newest builds; without a range Heroku would return some, ordered by their ids."""
         span = NEWEST_BUILDS.format(count)
         found: list[Mapping[str, Any]] = self._api.get(f"{self._path}/builds", span=span)
         return found
@@ -131,12 +131,12 @@ class Releases:
     # --- which release, and how it ends ---
 
     def since(self, after: int, revision: str) -> Release | None:
-        """The first release after a version that has this revision."""
+        """The first release after version `after` that has this revision; None for none."""
         newer = (each for each in reversed(self.newest()) if each.version > after)
         return next((each for each in newer if self.commit(each.slug) == revision), None)
 
     def made(self, revision: str, *, after: int) -> Release | None:
-        """Like `since`, but wait for it: APPEARS looks, a second apart; None after that."""
+        """Like `since`, but wait for it: APPEARS queries, a second apart; None after that."""
         what = f"the release of {revision[:7]}"
         for _ in range(APPEARS):
             if found := asked(self._ctx, lambda: self.since(after, revision), what=what):
@@ -145,8 +145,8 @@ class Releases:
         return None
 
     def change(self, body: Mapping[str, str], *, what: str, same: str) -> Release | None:
-        """Make a release; None when planning. `same` is the slug that it will have: after a lost
-        answer a new release with it is taken for ours. Raises DeployFailed, Lost."""
+        """Make a release; None when planning. `same` is the slug it will have: after a lost
+        response, a new release with that slug counts as ours. Raises DeployFailed."""
         before = self.newest(1)
         after = before[0].version if before else 0
         try:
@@ -163,7 +163,7 @@ class Releases:
         return None if found is None else read(found)
 
     def follow(self, release: Release) -> Release:
-        """Wait for a release's end, its output in the log; returns it when it has succeeded.
+        """Wait for a release's end, with its output in the log; returns it when it has succeeded.
 
         Raises DeployFailed when it has failed, OutcomeUnknown when the end is not seen in time.
         """

@@ -1,7 +1,7 @@
-"""The app's own repository on Heroku: being let in, its branches, and why git is refused.
+"""The app's own repository on Heroku: login, branches, and git's errors.
 
-Git runs in a bare repository of its own here, not in the one that borrows the checkout: nothing of
-the checkout is needed, and a shallow one would be refused by Heroku.
+Git runs in a separate bare repository, not in the one that borrows the checkout: nothing of the
+checkout is needed, and Heroku would refuse a shallow one.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from ci_deploy.errors import DOCS, DeployError, DeployFailed, Unauthorized, Unre
 from ci_deploy.git.repository import ENVIRON, make, reason
 from ci_deploy.run.context import Context
 
-TIMEOUT = 60.0  # seconds for a question
+TIMEOUT = 60.0  # seconds for a query
 HEADS = "refs/heads/"
 AUTH = re.compile(r"Authentication failed|could not read (Username|Password)|error: 40[13]\b")
 MISSING = re.compile(r"repository '[^']*' not found|error: 404\b")
 
 
 class Remote:
-    """One app's repository."""
+    """The repository of one app."""
 
     def __init__(self, ctx: Context, host: str, key: str, app: str) -> None:
         self._ctx = ctx
@@ -31,7 +31,7 @@ class Remote:
         self.env = git_environ(host, key)
 
     def branches(self) -> dict[str, str]:
-        """Name → SHA. Raises Unauthorized, Unreachable."""
+        """The branches: name → SHA. Raises Unauthorized, Unreachable, DeployFailed."""
         from ci_deploy.net.retry import retry
 
         sleep, within = self._ctx.cancellation.sleep, self._ctx.runner.until - time.monotonic()
@@ -52,7 +52,7 @@ class Remote:
         return {ref.removeprefix(HEADS): sha for sha, ref in pairs}
 
     def mark(self, new: Iterable[str], old: Iterable[str], *, what: str) -> None:
-        """Make branches that only have a name, and remove others. Raises DeployError."""
+        """Create branches that only have a name, and remove others. Raises DeployError."""
         refs = [f":{HEADS}{name}" for name in old]
         if names := list(new):
             commit = self._empty_commit()
@@ -82,9 +82,9 @@ class Remote:
 
 
 def git_environ(host: str, key: str) -> dict[str, str]:
-    """What git needs to be let in: the key goes from its environ to its helper, and nowhere else.
+    """The environ for git to log in: the key goes to git's credential helper by the environ only.
 
-    Heroku looks at the password only. Inherited helpers are switched off.
+    Heroku checks only the password. Inherited helpers are switched off.
     """
     config = {"credential.helper": "", f"credential.{host}.helper": HELPER}
     return {
@@ -96,12 +96,12 @@ def git_environ(host: str, key: str) -> dict[str, str]:
 
 
 def own_words(lines: Iterable[str]) -> list[str]:
-    """What git says itself; behind `remote:` is what Heroku says, a build's output too."""
+    """The lines of git itself; after `remote:` comes Heroku's output, including the build's."""
     return [line for line in lines if not line.startswith("remote:")]
 
 
 def refusal(lines: Sequence[str], url: str) -> DeployError | None:
-    """What git says when it is not let in."""
+    """The error when git's lines say that access was denied; None if they do not."""
     lines = own_words(lines)
     if any(AUTH.search(line) for line in lines):
         message = "git.heroku.com refuses the API key."

@@ -1,7 +1,7 @@
 """Review apps on Heroku: marked, in the base app's team and pipeline, set up from app.json.
 
-Facts: POST /app-setups makes an app from a source with an app.json: its add-ons, env and
-postdeploy; it goes on without us. Heroku's own review apps need a pipeline that is connected to
+Source: POST /app-setups creates an app from a source with an app.json: its add-ons, env and
+postdeploy; it continues without us. Heroku's own review apps need a pipeline that is connected to
 GitHub, so they are not used: this works from GitLab too.
 """
 
@@ -35,7 +35,7 @@ STAGE = "review"  # of the pipeline
 
 
 class Base(NamedTuple):
-    """What a review app takes over from the app that it is made for."""
+    """The facts that a review app takes from its base app."""
 
     team: str = ""
     region: str = ""
@@ -46,7 +46,8 @@ class Base(NamedTuple):
 
 
 def base_of(api: Api, app: App, *, team: str, pipeline: str) -> Base:
-    """Ask the base app; `team` and `pipeline` (name or id) are what the settings say."""
+    """Fetch the base app's facts; `team` and `pipeline` (name or id) are from the settings. Raises
+    SettingsError for an unknown pipeline."""
     found, coupling, named = api.get_all(
         Question(app.path, without=REFUSED),
         Question(f"{app.path}/pipeline-couplings", without=REFUSED),
@@ -73,8 +74,8 @@ def base_of(api: Api, app: App, *, team: str, pipeline: str) -> Base:
 
 
 def guard_urls(review: ReviewApp, base: Mapping[str, str], wanted: Mapping[str, str]) -> None:
-    """Raises Refused when a variable of the review app is the address of a service of the base
-    app: its migrations would run on production's data."""
+    """Raise Refused when a variable of the review app is the address of one of the base app's
+    services: its migrations would run on production's data."""
     hint = "Take it out of APP_CONFIG or REVIEW_CONFIG; add-ons of app.json are its own."
     guard_addresses(review, addresses(base), wanted, hint)
 
@@ -93,7 +94,7 @@ def manifest(ctx: Context) -> dict[str, Any] | None:
 
 
 def review_env(found: Mapping[str, Any]) -> dict[str, str]:
-    """The values that app.json has for review apps alone (`environments.review.env`)."""
+    """The values in app.json for review apps alone (`environments.review.env`)."""
     env = ((found.get("environments") or {}).get("review") or {}).get("env") or {}
     given = {key: value.get("value") if isinstance(value, dict) else value
              for key, value in env.items()}  # fmt: skip
@@ -101,7 +102,7 @@ def review_env(found: Mapping[str, Any]) -> dict[str, str]:
 
 
 class SetUp:
-    """Makes a review app from the revision and its app.json."""
+    """Sets a review app up from the revision and its app.json."""
 
     def __init__(self, ctx: Context, app: App, base: Base, found: Mapping[str, Any]) -> None:
         self._ctx = ctx
@@ -110,7 +111,7 @@ class SetUp:
         self._manifest = found
 
     def begin(self, env: Mapping[str, str]) -> Mapping[str, Any] | None:
-        """Ask for it; None when planning. Raises DeployFailed."""
+        """Start the setup; returns the API's JSON, None when planning. Raises DeployFailed."""
         ctx, app, base = self._ctx, self._app, self._base
         file = packed(ctx, ctx.revision)
         blob = upload(ctx, app.api, file, ctx.revision)
@@ -132,7 +133,8 @@ class SetUp:
         return found
 
     def _lost(self, lost: Lost) -> NoReturn:
-        """Its id is lost with the answer, so its end could never be seen: begin anew next time."""
+        """Remove what a setup without a known id may have made, since its end could not be seen.
+        Raises DeployFailed."""
         self._app.api.look_again()
         if self._app.exists and MARK in self._app.config():
             self._app.destroy()
@@ -140,7 +142,8 @@ class SetUp:
         raise DeployFailed(lost.message, hint=hint)
 
     def finish(self, setup: Mapping[str, Any]) -> None:
-        """Wait for the setup to end, its output in the log. Raises DeployFailed, OutcomeUnknown."""
+        """Wait for the end of the setup, with its output in the log. Raises DeployFailed,
+        OutcomeUnknown."""
         ctx, what = self._ctx, f"the setup of {self._app.name}"
         output = Output(ctx, what)
         found = until_over(
@@ -166,7 +169,7 @@ class SetUp:
 
 
 def couple(api: Api, app: App, pipeline: str) -> None:
-    """Put it into the pipeline, where it is not there yet."""
+    """Add the app to the pipeline if it is not in one. Raises DeployFailed."""
 
     def done() -> bool:
         try:
@@ -182,8 +185,8 @@ def couple(api: Api, app: App, pipeline: str) -> None:
 
 
 def stale(ctx: Context, api: Api, base: str, *, team: str, days: int) -> list[str]:
-    """Marked review apps of `base` to which nothing was deployed for `days`, whatever they are
-    called: long names are cut, and REVIEW_APP_NAME is anything."""
+    """Marked review apps of `base` to which nothing was deployed for `days` days, whatever their
+    names: long names are cut, and REVIEW_APP_NAME can be anything."""
     since = time.time() - days * 86400
     found = []
     for each in api.get_list(f"/teams/{team}/apps" if team else "/apps"):
@@ -202,5 +205,5 @@ def stale(ctx: Context, api: Api, base: str, *, team: str, days: int) -> list[st
 
 
 def _seconds(timestamp: str) -> float:
-    """Since 1970, of ISO 8601."""
+    """Unix time of an ISO 8601 timestamp."""
     return datetime.fromisoformat(timestamp).timestamp()

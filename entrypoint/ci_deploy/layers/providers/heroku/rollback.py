@@ -1,8 +1,8 @@
-"""Going back to a release that was live before.
+"""Rolls back to a release that was live before.
 
-Facts: POST /apps/A/releases {release} makes a new release of the old slug and the old config vars
+Source: POST /apps/A/releases {release} makes a new release of the old slug and the old config vars
 (the database and the add-ons stay as they are); slugs older than 30 days and not among the last 20
-releases are gone; a release phase may run again.
+releases are deleted; a release phase may run again.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from ci_deploy.layers.providers.heroku.remote import Remote
 from ci_deploy.run.context import Context
 from ci_deploy.state import Live
 
-FAR_ENOUGH = 50  # releases with a slug that are looked at
+FAR_ENOUGH = 50  # releases with a slug that are checked
 
 
 class Rollback:
     """Finds the release to go back to, and goes back to it."""
 
     def __init__(self, ctx: Context, app: App, state: State, to: Release | None = None) -> None:
-        """`to`: the release to go back to, where it is known; else `target` finds it."""
+        """`to`: the release to go back to, if it is known; else `target` finds it."""
         self._ctx = ctx
         self._app = app
         self._state = state
@@ -32,9 +32,9 @@ class Rollback:
         self._named = False
 
     def target(self, wanted: str) -> str:
-        """The commit of the release before, or of the one that is wanted: `v42`, or a commit.
+        """The commit of the previous release, or of the one that is wanted: `v42`, or a commit.
 
-        Raises Refused when there is none, or when its slug is gone.
+        Raises Refused when there is none, or when its slug is deleted.
         """
         earlier = self._earlier()
         self._named = bool(re.fullmatch(r"v\d+", wanted))
@@ -63,23 +63,23 @@ class Rollback:
 
     @property
     def is_back(self) -> bool:
-        """Whether what runs is the target already: the same code, and where a release was named,
-        that very release, since the same code may have had other config vars."""
+        """Whether the target is live already: the same code, and if a release was named, that very
+        release, since the same code may have had other config vars."""
         live, chosen = self._state.live, self._chosen
         if chosen is None or not live.up or live.revision != self._app.releases.commit(chosen.slug):
             return False
         return not self._named or self._state.release.description == f"Rollback to {chosen.name}"
 
     def _is_another(self, release: Release) -> bool:
-        """Whether it was live with other code than what is live now; when its slug is gone it is
-        taken for that. One whose release phase has expired was never live: its slug is there."""
+        """Whether the release was live with other code than the live one (assumed when its slug is
+        deleted). One whose release phase expired was never live: its slug still exists."""
         if release.slug == self._state.release.slug:
             return False
         commit = self._app.releases.commit(release.slug)
         return commit != self._state.live.revision and not (release.status == "expired" and commit)
 
     def _earlier(self) -> list[Release]:
-        """Releases that were live once, newest first, without the present one."""
+        """Releases that were live before the present one, newest first."""
         listed = [
             each
             for each in self._app.releases.newest(MANY)
@@ -89,21 +89,22 @@ class Rollback:
 
     def _of_revision(self, wanted: str, earlier: list[Release]) -> Release | None:
         try:
-            wanted = self._ctx.repository.resolve(wanted)  # a tag's own id too
+            wanted = self._ctx.repository.resolve(wanted)  # also a tag's own id
         except SettingsError:
             if not re.fullmatch(r"[0-9a-f]{7,64}", wanted):
                 raise
         for each in earlier:
             if available(each):
                 matches = self._app.releases.commit(each.slug).startswith(wanted)
-            else:  # its description is all that is left: `Deploy 1234abcd`
+            else:  # only its description is left: `Deploy 1234abcd`
                 matches = any(word.startswith(wanted[:7]) for word in each.description.split())
             if matches:
                 return each
         return None
 
     def run(self, revision: str, *, timeout: float) -> Live:
-        """Go back to it and verify it. Raises DeployFailed, Refused."""
+        """Roll back and verify; returns what is live. Raises DeployFailed, OutcomeUnknown,
+        Refused."""
         chosen = self._chosen or self._of_revision(revision, self._earlier())
         if chosen is None:
             message = f"no release of {revision[:7]} is left to go back to."
@@ -121,25 +122,25 @@ class Rollback:
         return app.verify(revision, release, timeout=timeout)
 
     def bring_history(self, target: str, remote: Remote) -> None:
-        """Have both revisions at hand: a framework layer names the migrations in between."""
+        """Fetch both revisions, so that a framework layer can name the migrations between them."""
         repository, live = self._ctx.repository, self._state.live.revision
 
         def known() -> bool:
             return bool(live) and repository.has(live) and repository.has(target)
 
         if live and not known() and repository.can_deepen() and not known():
-            with contextlib.suppress(Unreachable):  # it is only to tell more
+            with contextlib.suppress(Unreachable):  # only needed to say more
                 repository.fetch(remote.url, "refs/heads/main", remote.env)
         if not known():
             self._ctx.console.indent("cannot tell whether there are migrations in between.")
 
 
 def available(release: Release) -> bool:
-    """Whether Heroku still has what it needs to go back to it."""
+    """Whether Heroku still has what a rollback to the release needs."""
     return release.eligible and release.status == "succeeded"
 
 
 def deploy_instead(wanted: str) -> str:
-    """What to do without the slug."""
+    """A hint for a release without its slug; empty if `wanted` is not a commit."""
     named = bool(re.fullmatch(r"[0-9a-f]{7,64}", wanted))
     return f"Deploy it instead: DEPLOY_REVISION={wanted}." if named else ""

@@ -1,4 +1,5 @@
-"""Heroku as long as it is not chosen: its settings."""
+"""Heroku's settings, and the small class that stands for the layer until it is chosen
+(`layers.load`)."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from ci_deploy.settings.parsers import words
 
 API = "https://api.heroku.com"
 
-# The CLI sends the key to these hosts and to no others: whatever else is named, it asks heroku.com.
+# The CLI sends the key to these hosts only; for any other host it uses heroku.com.
 HOSTS = r"https://([a-z0-9-]+\.)*hero(ku|kai|kuspace|kudev)\.com|https?://(localhost|127\.0\.0\.1)"
 URL = rf"({HOSTS})(:\d+)?/?"
 NAME = r"[a-z][a-z0-9-]{1,28}[a-z0-9]"

@@ -1,1 +1,1 @@
-"""Docker Swarm: several hosts that Docker itself makes one of."""
+"""Docker Swarm: several hosts that Docker manages as one."""

@@ -1,4 +1,4 @@
-"""Databases in a swarm: dumped on the node that runs them, with the programs of their own image."""
+"""Database dumps in a swarm: made on the node that runs the database, with its image's programs."""
 
 from __future__ import annotations
 
@@ -31,29 +31,28 @@ from ci_deploy.run.context import Context
 from ci_deploy.run.tasks import Key, Task, loaded
 from ci_deploy.state import Backup
 
-STOPPING = 120  # seconds until tasks have ended
-EVERY = "every"  # in place of a count: a task on each node
+STOPPING = 120  # seconds within which tasks must end
+EVERY = "every"  # instead of a count: a task on each node
 
 
 class Databases:
-    """Dumps of the databases of a stack."""
+    """Dumps and restores the databases of a stack."""
 
     def __init__(self, ctx: Context, manager: Manager, settings: SwarmSettings) -> None:
         self.ctx, self.manager, self.settings = ctx, manager, settings
         self.store = Store(manager)
-        self._nodes: dict[str, Manager] = {}  # id of a node → how it is asked
+        self._nodes: dict[str, Manager] = {}  # id of a node → its connection
 
-    # --- where ---
+    # --- nodes ---
 
     def chosen(self, stack: Stack) -> list[tuple[str, str, Manager]]:
-        """Each database with its kind and its node. Raises SettingsError for one that cannot be
-        reached."""
+        """The databases (name, kind, node). Raises SettingsError for one that cannot be reached."""
         images = {e.name: e.image for e in stack.services.values() if e.replicas != 0}
         found = servers(images, self.settings.backup_service)
         return [(name, kind, self.node_of(stack, name)) for name, kind in found]
 
     def node_of(self, stack: Stack, name: str) -> Manager:
-        """The node that runs a service, as one of SERVER_HOST. Raises SettingsError."""
+        """The node of SERVER_HOST that runs a service. Raises SettingsError."""
         service = stack.services.get(name)
         tasks = stack.of(service) if service else []
         running = [task for task in tasks if task.state == "running"]
@@ -68,7 +67,8 @@ class Databases:
         raise SettingsError(Problem("SERVER_HOST", reason, "", remedy))
 
     def _node(self, number: str) -> Manager | None:
-        """One of SERVER_HOST by its id; asked until it is found."""
+        """The node of SERVER_HOST with this id; None for none. The nodes are asked until it is
+        found."""
         for server in self.manager.all:
             if number in self._nodes:
                 break
@@ -86,7 +86,7 @@ class Databases:
     # --- dumps ---
 
     def backup(self, stack: Stack) -> None:
-        """Dump each of them. Raises DeployFailed, SettingsError."""
+        """Dump each database. Raises DeployFailed, SettingsError."""
         release = (self.ctx.before and self.ctx.before.release) or "-"
         for name, kind, node in self.chosen(stack):
             place = f"{self.settings.path or '~'}/.ci-deploy/backups/{stack.name}"
@@ -99,7 +99,7 @@ class Databases:
                 raise failed(done.lines)
 
     def found(self) -> list[tuple[Backup, Manager]]:
-        """All that the nodes of SERVER_HOST keep, newest first, each with its node."""
+        """All dumps on the nodes of SERVER_HOST, newest first, each with its node."""
         self._node("")
         every = [
             (each, node)
@@ -110,10 +110,10 @@ class Databases:
         ]
         return sorted(every, key=lambda pair: pair[0].name, reverse=True)
 
-    # --- and back ---
+    # --- restoring ---
 
     def restore(self, name: str) -> None:
-        """Bring a dump back: what is there is dumped before, the app is stopped for that time.
+        """Restore a dump while the app is stopped; the present data is dumped before.
 
         Raises Refused, Locked, SettingsError, DeployFailed, OutcomeUnknown.
         """
@@ -132,8 +132,8 @@ class Databases:
             self._restore(stack, name, wanted.service, node)
 
     def finish(self, stack: Stack) -> Stack:
-        """A restore whose job was killed: done again from its beginning, which is safe. The stack
-        then. Raises DeployFailed."""
+        """Repeat a restore whose job was killed, from its beginning, which is safe. Returns the
+        stack after it. Raises DeployFailed, SettingsError, OutcomeUnknown, Refused."""
         if not (pending := _readable(stack)):
             return stack
         task = pending[0]
@@ -174,7 +174,7 @@ class Databases:
             raise not_restored(name, said, DeployFailed)
 
     def _scale(self, counts: Mapping[str, str], what: str) -> None:
-        """Waited for where they are stopped."""
+        """Scale services (name → count), and wait where they are stopped. Raises DeployFailed."""
         if not counts:
             return
         words = [f"{self.manager.stack}_{name}={count}" for name, count in counts.items()]
@@ -200,7 +200,7 @@ def _notes(stack: Stack) -> list[Kept]:
 
 
 def restores(stack: Stack) -> list[Task]:
-    """Restores that were begun and not finished, the newest first."""
+    """Tasks of restores that were begun and not finished, newest first."""
     return [task for each in _notes(stack) for task in _tasks(each)]
 
 
@@ -223,8 +223,8 @@ def _readable(stack: Stack) -> list[Task]:
 
 
 def to_stop(stack: Stack, database: str) -> dict[str, str]:
-    """What runs beside the databases, and how many of each; also what an earlier one has stopped.
-    Raises Refused for what cannot be stopped."""
+    """The services other than databases, with their counts, and those that an interrupted restore
+    has stopped. Raises Refused for one that cannot be stopped."""
     known: dict[str, str] = {}
     for task in reversed(_readable(stack)):
         pairs = (word.rpartition("=") for word in task.stopped)
@@ -237,7 +237,8 @@ def to_stop(stack: Stack, database: str) -> dict[str, str]:
 
 
 def _runs(stack: Stack, service: Service) -> bool:
-    """A service that has done its task would do it again when it is started."""
+    """Whether a service runs. One that has done its task does not count: a start would repeat
+    it."""
     done = service.ends and not stack.busy(service)
     return service.stopped or (service.replicas != 0 and not done)
 
@@ -247,7 +248,7 @@ def _count(service: Service) -> str:
 
 
 def _check(stack: Stack, services: Collection[Service]) -> None:
-    """Nobody can stop a job in the middle, or what is on a node that does not answer."""
+    """Raise Refused for a job that has not ended, and for tasks on a node that does not answer."""
     if jobs := [each.name for each in services if each.job]:
         message = f"{', '.join(jobs)} is a job that has not ended: wait for its end first."
         raise Refused(message)

@@ -1,4 +1,4 @@
-"""What a client sees while the engine updates a stack: the manager asks HEALTHCHECK_URL."""
+"""Requests HEALTHCHECK_URL from the manager during an update: what a client would see."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ci_deploy.layers.providers.swarm.manager import Manager
 from ci_deploy.process.child import Child, drain
 from ci_deploy.run.context import Context
 
-FIRST = 15.0  # seconds for the first answer
-LAST = 5.0  # and for what was seen
+FIRST = 15.0  # seconds for the first response
+LAST = 5.0  # seconds for the result
 
 
 @contextmanager
 def asking(ctx: Context, manager: Manager) -> Iterator[None]:
-    """While the block runs a manager asks the app; what was seen is in log and report, whether
-    the block fails or not. A cancel has no time for it."""
+    """While the block runs, a manager requests the URL; the result goes into the log and the
+    report, even if the block fails (but not after a cancel, which leaves no time)."""
     url = client_url(ctx.health_url)
     if ctx.planning or not url:
         yield
@@ -51,7 +51,7 @@ def _tell(ctx: Context, url: str, child: Child) -> None:
 
 
 def _until(ctx: Context, child: Child, seconds: float, word: str = "") -> list[str]:
-    """The lines that it says, until one is `word` or it ends."""
+    """The lines that the program prints, until one is `word` or it ends, for at most `seconds`."""
     said, until = "", time.monotonic() + seconds
     while time.monotonic() < until:
         alive = child.alive

@@ -1,7 +1,7 @@
 """Configs and secrets, each under a name with the hash of its content.
 
-The engine never changes one that exists, so a changed content has to be another one, and the
-services that use it are updated because its name has changed.
+The engine cannot change an existing one, so a changed content gets another name, and the services
+that use it are updated because of that.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from ci_deploy.errors import Problem
 from ci_deploy.layers.providers.swarm.state import Stack
 
 LIMITS = {"configs": 1_024_000, "secrets": 512_000}  # bytes (swarmkit)
-NAME = 64  # characters of a name
+NAME = 64  # characters of a name at most
 
 
 class Content(NamedTuple):
-    """What is to be created."""
+    """A config or secret to be created."""
 
     kind: str  # `config` or `secret`
     name: str
@@ -27,16 +27,16 @@ class Content(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """All of a release, and what is wrong with some."""
+    """The contents of a release, and the problems with them."""
 
     made: list[Content]
     problems: list[Problem]
 
 
 class Given(NamedTuple):
-    """Where contents come from: files of the repository and of the host, and variables."""
+    """The sources of contents: files of the repository and of the host, and variables."""
 
-    tree: str  # where the host has laid the files out
+    tree: str  # the directory in which the host has unpacked the files
     repository: Mapping[str, bytes]  # path → content
     host: Mapping[str, bytes]
     variables: Mapping[str, str]
@@ -44,7 +44,8 @@ class Given(NamedTuple):
 
 
 def contents(data: dict[str, Any], stack: Stack, given: Given) -> Contents:
-    """Take the contents out of a stack file, which then names what has to be there."""
+    """Take the contents out of a stack file (`data` is changed), which then refers to them by
+    name."""
     made: list[Content] = []
     problems: list[Problem] = []
     for kind in ("configs", "secrets"):
@@ -73,7 +74,7 @@ def contents(data: dict[str, Any], stack: Stack, given: Given) -> Contents:
 
 
 def hashed(stack: str, kind: str, key: str, name: str, content: bytes) -> str:
-    """The name under which the swarm has a config or secret: it ends with a hash of the content."""
+    """The name of a config or secret in the swarm, which ends with a hash of the content."""
     text = f"{stack}\0{kind}\0{key}\0".encode() + content
     return f"{name or f'{stack}_{key}'}"[: NAME - 13] + f"-{hashlib.sha256(text).hexdigest()[:12]}"
 

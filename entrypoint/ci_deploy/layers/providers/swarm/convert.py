@@ -1,7 +1,7 @@
-"""What Compose makes of the compose files, as a file that `docker stack deploy` understands.
+"""Converts Compose's reading of the compose files to a file for `docker stack deploy`.
 
-Both descend from one format and have grown apart: the one refuses what the other puts out. What
-Swarm has no word for is named, never dropped in silence.
+Both formats have one origin and have diverged: Docker refuses some of what Compose prints. What
+Swarm does not support is reported, never dropped silently.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SERVICE = {
     "stop_grace_period", "stop_signal", "sysctls", "tmpfs", "tty", "ulimits", "user", "volumes",
     "working_dir",
 }  # fmt: skip
-# What has no meaning there, and would have none if it had: nobody wishes anything by it.
+# Fields that have no meaning in a swarm, and whose loss changes nothing.
 NOTHING_LOST = {"scale", "pull_policy", "expose", "profiles", "develop", "attach", "env_file"}
 INSTEAD = {
     "build": "the image comes from a registry",
@@ -38,7 +38,7 @@ VOLUME = {"driver", "driver_opts", "external", "labels", "name"}
 
 
 class Converted(NamedTuple):
-    """A stack file; `ignored`: field → the services that have it; what stands in the way."""
+    """A stack file; `ignored`: field → the services that have it; and the problems."""
 
     data: dict[str, Any]
     ignored: Mapping[str, list[str]]
@@ -47,8 +47,9 @@ class Converted(NamedTuple):
 
 
 def convert(model: Mapping[str, Any], stack: str, tree: str, path: str, *, new: bool) -> Converted:
-    """Convert what Compose describes. `tree` is where the host has laid the files out, which means
-    `path`. `new`: the Docker there knows the newest version of the format (25 and later)."""
+    """Convert Compose's model. `tree` is the directory in which the host has unpacked the files; it
+    stands for `path`. `new`: the Docker there supports the newest version of the format (25 and
+    later)."""
     return _Converting(model, stack, tree, path, new=new).converted()
 
 
@@ -63,7 +64,7 @@ class _Converting:
         self.problems: list[Problem] = []
 
     def converted(self) -> Converted:
-        """The stack file, and what has no effect or stands in the way."""
+        """The stack file, the ignored fields and the problems."""
         found = self.model.get("services") or {}
         data: dict[str, Any] = {"version": "3.12" if self.new else "3.8"}
         data["services"] = {name: self.service(name, entry or {}) for name, entry in found.items()}
@@ -74,17 +75,17 @@ class _Converting:
         return Converted(data, self.ignored, self.problems, self.binds)
 
     def ignore(self, field: str, name: str) -> None:
-        """A field of a service that has no effect."""
+        """Note a field of a service that has no effect."""
         self.ignored.setdefault(field, []).append(name)
 
     def refuse(self, reason: str, remedy: str = "") -> None:
-        """Something that Swarm would do otherwise, or not at all."""
+        """Add a problem: something that Swarm would do differently, or not at all."""
         self.problems.append(Problem("COMPOSE_FILE", reason, "", remedy))
 
     # --- one service ---
 
     def service(self, name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """One service."""
+        """Convert one service."""
         made: dict[str, Any] = {}
         for field, value in entry.items():
             if value is None or value in ({}, []) or field in NOTHING_LOST:
@@ -101,7 +102,7 @@ class _Converting:
 
     @staticmethod
     def _environment(_name: str, value: Mapping[str, Any]) -> dict[str, Any]:
-        """Without what is to come from a shell that is not there."""
+        """Without variables that would come from the user's shell, which does not exist here."""
         return {key: str(each) for key, each in value.items() if each is not None}
 
     @staticmethod
@@ -156,7 +157,7 @@ class _Converting:
         return made
 
     def place(self, source: str) -> str:
-        """A path as it is on the hosts."""
+        """The path on the hosts for a path in the unpacked files."""
         inside = source == self.tree or source.startswith(f"{self.tree}/")
         return self.path + source.removeprefix(self.tree) if inside else source
 
@@ -200,7 +201,7 @@ class _Converting:
     # --- what services share ---
 
     def top(self, kind: str, known: set[str]) -> dict[str, Any]:
-        """Networks or volumes."""
+        """Convert the top-level networks or volumes."""
         made = {}
         for key, entry in (self.model.get(kind) or {}).items():
             given = {k: v for k, v in (entry or {}).items() if v not in (None, {}, [], False)}
@@ -223,7 +224,7 @@ def _mode(value: Any) -> int:
 
 
 def warnings(converted: Converted) -> Iterator[str]:
-    """A warning for each field of the compose file that has no effect in a swarm."""
+    """Warnings for fields that have no effect in a swarm, and for paths that nodes must have."""
     for field, names in sorted(converted.ignored.items()):
         instead = INSTEAD.get(field, "")
         yield f"Swarm ignores `{field}` ({', '.join(names)})" + (
@@ -236,8 +237,8 @@ def warnings(converted: Converted) -> Iterator[str]:
 def marked(
     data: Mapping[str, Any], release: str, revision: str, images: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The file of a release: each service says which one it belongs to, in a label of the service,
-    since that restarts no container; `images` are names that are pinned already."""
+    """The file of a release: each service has the release in a label of the service, which restarts
+    no container. `images`: service → an image's name that is already pinned."""
     services = {}
     for name, entry in data["services"].items():
         deploy = dict(entry.get("deploy") or {})
@@ -254,8 +255,9 @@ def marked(
 def one_off(
     data: Mapping[str, Any], service: str, name: str, command: list[str], env: Mapping[str, str]
 ) -> dict[str, Any]:
-    """A file with one service more, that runs a command once in the environment of another one:
-    same image, networks, volumes, configs and secrets, nothing that leads anybody to it."""
+    """A stack file with a service that runs a command once in the environment of another one: same
+    image, networks, volumes, configs and secrets, but no ports or names that would attract
+    requests."""
     entry = data["services"][service]
     kept = {
         key: value
@@ -286,5 +288,5 @@ def one_off(
 
 
 def literal(text: str) -> str:
-    """A text in which nothing is replaced."""
+    """Escape `$`, so that nothing in the text is replaced."""
     return text.replace("$", "$$")

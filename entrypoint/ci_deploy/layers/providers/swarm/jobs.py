@@ -1,4 +1,4 @@
-"""Commands in the environment of a release, and what can be done to its services by hand."""
+"""Commands in the environment of a release, and manual actions on its services."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from ci_deploy.state import ProcessAction, Ran
 
 
 class Jobs:
-    """One-off commands, scaling, logs."""
+    """One-off commands, process actions, logs."""
 
     def __init__(
         self, ctx: Context, manager: Manager, login: Login, settings: SwarmSettings
     ) -> None:
         self.ctx, self.manager, self.login, self.settings = ctx, manager, login, settings
-        self.running = ""  # a command that has not ended, as the engine calls it
+        self.running = ""  # the service name of a command that has not ended
 
     def run(
         self,
@@ -35,7 +35,8 @@ class Jobs:
         env: Mapping[str, str],
         timeout: float = float("inf"),
     ) -> Ran:
-        """Run a command once as a job of the swarm, its output in the log."""
+        """Run a command once as a job of the swarm, with its output in the log. Raises
+        OutcomeUnknown when the connection is lost or `timeout` (seconds) is over."""
         name = f"ci-run-{secrets.token_hex(4)}"
         variables = {"RAILS_ENV": self.settings.deploy_env, **env}
         service = self.settings.run_service
@@ -58,10 +59,8 @@ class Jobs:
     def process(
         self, service: Service, action: ProcessAction, count: int | None, what: str
     ) -> None:
-        """Start, stop, restart or scale (to `count`) a service; wait up to 600 s. `what`: in words.
-
-        Raises OutcomeUnknown when the command fails or the connection is lost.
-        """
+        """Start, stop, restart or scale (to `count`) a service; wait up to 600 s. `what` describes
+        it. Raises OutcomeUnknown when the command fails or the connection is lost."""
         name = f"{self.manager.stack}_{service.name}"
         before = (service.previous.get("Mode") or {}).get("Replicated") or {}
         wanted = {
@@ -79,7 +78,7 @@ class Jobs:
             raise OutcomeUnknown(message, hint=hint, lines=result.lines)
 
     def logs(self, stack: Stack, service: str, *, lines: int, follow: bool) -> None:
-        """Show what services have written. Raises NoService, DeployFailed."""
+        """Show the logs of a service or of all. Raises NoService, Refused, DeployFailed."""
         if service and service not in stack.services:
             raise NoService(self.ctx.app, service, stack.services)
         names = [f"{stack.name}_{name}" for name in ([service] if service else stack.services)]

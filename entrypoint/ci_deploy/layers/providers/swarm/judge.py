@@ -1,7 +1,8 @@
-"""What the engine has made of a release, judged service by service.
+"""Judges, service by service, what the engine has made of a release.
 
-Docker itself is content with a rollback. Here a service runs a release when it has that release's
-specification, no update of it goes on, and all of its tasks are of that specification and run.
+Docker itself accepts a rollback as success. Here a service runs a release when it has that
+release's specification, no update of it is in progress, and all of its tasks have that
+specification and run.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ class State(Enum):
 
     GOOD = "runs it"
     WAITING = "not yet"
-    PAUSED = "paused"  # the engine has stopped in the middle, and waits for a person
+    PAUSED = "paused"  # the engine has stopped the update, and waits for a person
     ROLLING_BACK = "is being rolled back"
     ROLLED_BACK = "was rolled back"
-    BROKEN = "neither"  # the way back is paused too
+    BROKEN = "neither"  # the rollback is paused too
     OVERTAKEN = "was given another release"
     GONE = "was removed"
 
@@ -41,25 +42,25 @@ DONE = {State.GOOD, State.PAUSED, State.ROLLED_BACK, State.BROKEN, State.OVERTAK
 
 
 class Judged(NamedTuple):
-    """One service, judged."""
+    """The judgement of one service."""
 
     name: str
     state: State
-    text: str  # in words, how far it is
-    new: int = 0  # tasks of the release that run, or have ended well
+    text: str  # its progress, in words
+    new: int = 0  # tasks of the release that run, or have succeeded
     wanted: int = 0
     old: int = 0  # tasks that run something else
-    ids: frozenset[str] = frozenset()  # of those tasks
-    trouble: tuple[str, ...] = ()  # what the engine says of tasks that failed
+    ids: frozenset[str] = frozenset()  # ids of the `new` tasks
+    trouble: tuple[str, ...] = ()  # the engine's errors about tasks
     why: str = ""  # the engine's reason for what it did
-    going: bool = False  # an update, or a rollback, is in progress
+    going: bool = False  # whether an update or a rollback is in progress
 
     def __str__(self) -> str:
         return f"{self.name}: {self.text}{f': {self.why}' if self.why else ''}"
 
 
 def judge(stack: Stack, name: str, release: str) -> Judged:
-    """Compare a service, by its name in the compose file, with the id of a release."""
+    """Compare a service, by its name in the compose file, with the release `release` (an id)."""
     service = stack.services.get(name)
     if service is None:
         return Judged(name, State.GONE, "there is no such service")
@@ -71,7 +72,7 @@ def judge(stack: Stack, name: str, release: str) -> Judged:
     good = [task for task in mine if _good(service, task)]
     slots = {task.slot for task in good}
     wanted = service.replicas
-    if wanted is None:  # one on each node that may have it
+    if wanted is None:  # one on each eligible node
         wanted = len({task.slot for task in tasks if _kept(task)})
     trouble = _trouble(stack, mine)
     state = State.WAITING
@@ -100,7 +101,8 @@ def judge(stack: Stack, name: str, release: str) -> Judged:
 
 
 def _another(stack: Stack, service: Service, tasks: Sequence[Task]) -> Judged:
-    """A service that has another release's specification: by a rollback, or by somebody else."""
+    """Judge a service that has another release's specification: by a rollback, or by another
+    deploy."""
     had = [task for task in tasks if not service.made(task)]
     runs = f"it runs {service.release or 'what ci-deploy has not deployed'} now"
     state, text = {
@@ -124,19 +126,19 @@ def _kept(task: Task) -> bool:
 
 
 def _good(service: Service, task: Task) -> bool:
-    """Whether a task runs (the engine says so only when it is healthy), or has ended well where
-    that is its purpose."""
+    """Whether a task runs (the engine says so only when it is healthy), or has succeeded if it is
+    meant to end."""
     running = task.state == "running" and task.desired == "running"
     return running or (service.ends and task.state == "complete")
 
 
 def _trouble(stack: Stack, tasks: Iterable[Task]) -> tuple[str, ...]:
-    """What the engine says of tasks that do not run, the newest first; each thing once."""
+    """The engine's errors about these tasks, each once, the newest first."""
     return tuple(dict.fromkeys(filter(None, (complaint(stack, task) for task in tasks))))
 
 
 def complaint(stack: Stack, task: Task) -> str:
-    """What is wrong with a task; empty when nothing is known."""
+    """The engine's error about a task; empty for none."""
     if task.state == "complete" and task.desired == "shutdown" and not task.error:
         return f"a task ended with exit code {task.exit_code} on {stack.node(task)}"
     if not task.error or (task.state not in TROUBLE and task.state != "pending"):
@@ -148,8 +150,7 @@ def complaint(stack: Stack, task: Task) -> str:
 
 
 def live(stack: Stack, proven: Sequence[Kept]) -> Live:
-    """What the services of ours run. `proven`: records of releases that were live, the newest
-    first."""
+    """What our services run. `proven`: records of releases that were live, newest first."""
     if not stack.ours:
         return Live()
     runs: dict[str, tuple[str, str]] = {}  # service → release and revision that its tasks have
@@ -177,8 +178,8 @@ def live(stack: Stack, proven: Sequence[Kept]) -> Live:
 def _running(
     stack: Stack, service: Service, judged: Judged, proven: Sequence[Kept]
 ) -> tuple[str, str]:
-    """The release, and its revision, that all tasks of a service have; where it is only partly new,
-    and was never verified, the one before: by the digest of what still runs."""
+    """The release and its revision that all tasks of a service have. If it is only partly new and
+    was never verified: the previous one, by the digest of what still runs."""
     known = {each.label("release") for each in proven}
     settled = service.release in known and not judged.going and judged.state is not State.PAUSED
     if judged.state is State.GOOD or (settled and not judged.old):
@@ -195,5 +196,5 @@ def _running(
 
 
 def digest(image: str) -> str:
-    """The digest that an image is pinned by, or its name."""
+    """The digest in a pinned image name, else the name."""
     return image.rpartition("@")[2]

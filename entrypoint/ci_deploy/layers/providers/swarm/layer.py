@@ -1,7 +1,7 @@
-"""Docker Swarm: several hosts that Docker itself makes one of, and that finishes what was begun.
+"""Docker Swarm: several hosts that Docker manages as one, and that finishes what was begun.
 
-The engine is what switches, heals and rolls back; so there is no program of ours on the hosts. The
-job tells a manager what is wanted, watches what becomes of it and judges that itself.
+The engine switches, heals and rolls back; so there is no program of ours on the hosts. The job
+tells a manager what is wanted, watches the result and judges it itself.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Swarm(OnSwarm):
         self.stack = Stack()
         self.wanted_release = Wanted()
         self.release: Release | None = None
-        self.source: Source | None = None  # what `promote` brings
+        self.source: Source | None = None  # the source of `promote`
         self.databases = Databases(ctx, self.manager, settings)
         self.switch = Switch(ctx, self.manager, self.login, settings, self.databases.finish)
         self._target: Kept | None = None
@@ -75,7 +75,7 @@ class Swarm(OnSwarm):
 
     @property
     def name_of_stack(self) -> str:
-        """What the engine calls it; of a review app as its project is called on a single host."""
+        """The stack's name in the engine; a review app's is the name of its project."""
         if self.ctx.review:
             return reviewing.project(self.ctx.review.name)
         return self.settings.stack or self.ctx.app
@@ -83,10 +83,10 @@ class Swarm(OnSwarm):
     def begin(self) -> None:
         self.manager.open()
 
-    # --- what is there ---
+    # --- the state of the stack ---
 
     def connect(self) -> None:
-        """Choose a manager, and understand what is to be deployed."""
+        """Choose a manager, fetch the stack's state, and read the compose files for a deploy."""
         ctx, tree = self.ctx, None
         if ctx.command == "promote":
             self._saw(self.manager.choose())
@@ -130,7 +130,8 @@ class Swarm(OnSwarm):
         self.stack = stack
 
     def check_deploy(self) -> None:
-        """No image is missing, where a registry can tell."""
+        """Check in the registry that the images to deploy exist. Raises DeployFailed when one is
+        missing, Unauthorized when the login is rejected."""
         services = self.wanted_release.data["services"]
         ours = [each.name for each in self.wanted_release.model.ours if each.name in services]
         images = [str(services[name]["image"]) for name in ours]
@@ -145,7 +146,7 @@ class Swarm(OnSwarm):
 
     @on(Event.CONFIGURE, Configure.CONNECT)
     def look(self) -> None:
-        """Look at the stack."""
+        """Connect to a manager, and fetch the stack's state."""
         ctx = self.ctx
         self.connect()
         ctx.console.indent(f"{self.manager}: stack {self.name_of_stack}")
@@ -180,11 +181,11 @@ class Swarm(OnSwarm):
     # --- the deploy ---
 
     def configure_app(self) -> None:
-        """Nothing beside the release: APP_CONFIG is a part of it."""
+        """Nothing to do: APP_CONFIG is a part of the release."""
 
     @on(Event.DEPLOY)
     def deploy(self) -> None:
-        """Hand the release to the engine, and follow what it does with it."""
+        """Give the release to the engine, and follow it until it is verified."""
         release, wanted = self.release, self.wanted_release
         assert release is not None, "made at configure"  # noqa: S101
         data = marked(wanted.data, release.id, release.revision, self._pinned())
@@ -194,7 +195,7 @@ class Swarm(OnSwarm):
         self.deploy()
 
     def _pinned(self) -> dict[str, str]:
-        """Images that a deploy leaves as they are (databases), by the digest that runs."""
+        """The images that a deploy leaves as they are (databases), with the digest that runs."""
         ours = {each.name for each in self.wanted_release.model.ours}
         return {
             name: running.image
@@ -210,7 +211,7 @@ class Swarm(OnSwarm):
 
     @on(Event.CONFIGURE, Configure.TARGET)
     def choose_target(self) -> None:
-        """The release to go back to: several may have the same revision."""
+        """For `rollback`, choose the release: several may have the same revision."""
         if self.ctx.command == "rollback":
             self.ctx.revision = self.rollback_target(self.ctx.arguments.get("revision", ""))
             assert self._target is not None, "or it was refused"  # noqa: S101

@@ -1,4 +1,4 @@
-"""The manager that is asked and told: the first of SERVER_HOST that can be used."""
+"""The manager to which queries and changes go: the first of SERVER_HOST that can be used."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ from ci_deploy.process.child import Child, drain
 from ci_deploy.process.program import Change, Command, Result
 from ci_deploy.run.context import Context
 
-OLDEST = 20  # the first Docker that knows jobs
-# Scripts that take the folder and the stack before their own words.
+OLDEST = 20  # the first version of Docker with jobs
+# Scripts that take the folder and the stack before their own arguments.
 PLACED = {"look", "read", "lock", "database", "remove", "forget", "volumes", "back", "scale"}
 NO_FOLDER, REFUSED = 96, 77  # exit codes of the scripts
-TIMEOUT = 300.0  # seconds for a change that the engine only takes note of
+TIMEOUT = 300.0  # seconds for a change that the engine only has to accept
 
 
 @cache
 def script(*names: str) -> str:
-    """What runs on the manager."""
+    """The text of scripts that run on the manager."""
     folder = Path(__file__).with_name("host")
     shared = {path.stem: path for path in (ASKING, BESIDE_HERE, DATABASES)}
     paths = (shared.get(name, folder / f"{name}.sh") for name in names)
@@ -52,7 +52,7 @@ def script(*names: str) -> str:
 
 
 class Manager:
-    """One of several managers: whichever answers knows the same."""
+    """One of several managers: each of them knows the same."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Manager:
         path: str,
         stack: Callable[[], str],
     ) -> None:
-        """`stack` says which one is meant: a review app is known only later."""
+        """`stack` returns the stack's name, since a review app is known only later."""
         self.all = list(where)
         self.server = self.all[0]
         self._ctx, self._ssh = ctx, ssh
@@ -78,8 +78,8 @@ class Manager:
         return self._stack()
 
     def at(self, server: Server) -> Manager:
-        """A node of SERVER_HOST, which need not be a manager, to be asked and told. Raises
-        Unreachable, Unauthorized."""
+        """The same for a node of SERVER_HOST, which need not be a manager. Raises Unreachable,
+        Unauthorized."""
         if server == self.server:
             return self
         found = copy(self)
@@ -92,8 +92,8 @@ class Manager:
         self._ssh.open(self.server)
 
     def choose(self) -> Stack:
-        """Take the first that can be used; what it tells. Raises Unreachable, Unauthorized,
-        ToolMissing, SettingsError for all when there is none."""
+        """Choose the first manager that can be used; returns the stack. If there is none, raises
+        Unreachable, Unauthorized, ToolMissing or SettingsError for all together."""
         failed: list[DeployError] = []
         for server in self.all:
             self.server = server
@@ -138,10 +138,10 @@ class Manager:
             return None
         return SettingsError(Problem("SERVER_HOST", reason, "", remedy))
 
-    # --- questions ---
+    # --- queries ---
 
     def look(self, *, brief: bool = False) -> Stack:
-        """All that is there of the stack; `brief`: only services and tasks. Raises Unreachable."""
+        """The state of the stack; `brief`: only services and tasks. Raises Unreachable."""
         words = ["brief"] if brief else []
         stack = read_stack(self.stack, self.read(["look"], words).text.splitlines())
         self._nodes = stack.nodes = stack.nodes or self._nodes
@@ -150,7 +150,8 @@ class Manager:
     def read(
         self, names: Sequence[str], words: Sequence[str], stdin: bytes = b"", *, timeout: float = 60
     ) -> Result:
-        """Ask; a question over which the connection was lost is asked once more."""
+        """Run a script that changes nothing; once more after a lost connection. Raises
+        Unreachable."""
         for again in (True, False):
             command = self._command(names, words, stdin)
             result = self._ctx.runner.read_all([command], ok=None, timeout=timeout)[0]
@@ -174,7 +175,7 @@ class Manager:
     # --- changes ---
 
     def warn(self, text: str) -> None:
-        """Say what went wrong beside the result."""
+        """Warn about something that does not decide the result."""
         self._ctx.console.warning(text)
 
     def change(
@@ -187,8 +188,8 @@ class Manager:
         quiet: bool = True,
         timeout: float = TIMEOUT,
     ) -> Result:
-        """Change something; any exit code is an answer. Raises OutcomeUnknown when the connection
-        is lost over it."""
+        """Run a script that changes something; any exit code is returned. Raises OutcomeUnknown
+        when the connection is lost meanwhile."""
         change = Change(self._command(names, words, stdin), what, quiet=quiet)
         result = self._ctx.runner.change_all([change], ok=None, timeout=timeout)[0]
         if result.exit_code == 255 and not self._ssh.alive(self.server):
@@ -197,9 +198,9 @@ class Manager:
         return result
 
     def apply(self, content: bytes, login: Login, what: str, *, quiet: bool = False) -> bool:
-        """Hand a stack file to the engine; False when only planning.
+        """Give a stack file to the engine; False when only planning.
 
-        Raises Unauthorized, DeployFailed when it is refused.
+        Raises Unauthorized when the registry refuses the login, DeployFailed, OutcomeUnknown.
         """
         stdin = f"{login.password}\n".encode() + content
         words = [login.host, login.user, self.stack, self._path]
@@ -215,7 +216,7 @@ class Manager:
         return True
 
     def refused(self, login: Login, lines: Sequence[str]) -> Unauthorized:
-        """The registry does not let us in."""
+        """The error for a login that the registry refuses."""
         said = next((e.removeprefix("login ") for e in lines if e.startswith("login ")), "")
         registry = login.host or "Docker Hub"
         message = f"{registry} refuses the user {login.user} on {self}: {said}"
@@ -223,7 +224,7 @@ class Manager:
 
     @contextmanager
     def alone(self, what: str) -> Iterator[None]:
-        """Nobody else changes the stack meanwhile. Raises Locked."""
+        """While the block runs, no other job changes the stack. Raises Locked, DeployFailed."""
         facts, settings = self._ctx.facts, self._ctx.settings
         by = facts.job_url or facts.actor
         who = f"{what}{f' by {by}' if by else ''}"
@@ -233,7 +234,7 @@ class Manager:
 
     @contextmanager
     def lock(self, seconds: int, who: str) -> Iterator[None]:
-        """Hold the kernel's lock there; it ends with our connection, however we end.
+        """Hold a kernel lock on the manager; it ends with our connection, however we end.
 
         Raises Locked, DeployFailed.
         """
@@ -257,8 +258,8 @@ class Manager:
     def beside(
         self, names: Sequence[str], words: Sequence[str] = ()
     ) -> Iterator[tuple[Child, BinaryIO]]:
-        """A program that runs there beside the others, and what it reads: that ends with us,
-        however we end."""
+        """Run a program on the manager beside other commands; yields it and its stdin, which ends
+        with us, however we end."""
         read, write = os.pipe()
         with (
             os.fdopen(write, "wb", buffering=0) as stdin,

@@ -1,4 +1,4 @@
-"""`promote`: what another stack runs, verified there, comes here by the digests of its images."""
+"""`promote`: the images that another stack runs, verified, are deployed here by their digests."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ci_deploy.run.context import Context
 
 
 def look(ctx: Context, ssh: Ssh, settings: SwarmSettings, ours: Manager) -> Source:
-    """Ask the source, whose revision becomes this run's. Raises Refused for what is not verified
-    there, Locked, Unreachable, SettingsError."""
+    """Ask the source; its revision becomes this run's. Raises Refused for a source that is not
+    verified, Locked, Unreachable, SettingsError."""
     host, name = need_source(settings.promote_from)
     where = [server(host, user=ours.server.user)] if host else ours.all
     if name == ours.stack and where[0] in ours.all:

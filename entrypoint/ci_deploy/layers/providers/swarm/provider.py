@@ -1,4 +1,4 @@
-"""What a provider of swarms answers of itself: locks, history, logs, review apps."""
+"""A provider of swarms, without the deploy: locks, history, logs, dumps, review apps."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class OnSwarm(AboutSwarm):
     databases: Databases
 
     def _live(self) -> Live:
-        """What runs; nothing is well as long as a restore is unfinished."""
+        """What runs; not up as long as a restore is unfinished."""
         found, left = live(self.stack, records.proven(self.stack)), restores(self.stack)
         detail = f"{found.detail}; unfinished: {in_words(left)}"
         return found._replace(up=False, detail=detail) if left else found
@@ -86,7 +86,7 @@ class OnSwarm(AboutSwarm):
         return review.marked(self.stack, wanted.base)
 
     def check_room(self) -> None:
-        """Raises Refused when there would be one more than REVIEW_LIMIT."""
+        """Raises Refused when one more review app would exceed REVIEW_LIMIT."""
         if self.ctx.review and not self.exists:
             limit = self.settings.review_limit
             check_limit(self.ctx.review, self.stack.reviews, limit, "the swarm")

@@ -1,4 +1,4 @@
-"""What a release is to be: the compose files, as the manager's Compose reads them."""
+"""Reads the compose files by the manager's Compose, into a release to deploy."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ci_deploy.settings.parsers import NOTHING
 
 
 class Wanted(NamedTuple):
-    """A release before it has a name: its services, its stack file, what that needs."""
+    """A release before it has an id: its services, its stack file, its contents."""
 
     model: Model = Model()
     data: Mapping[str, Any] = NOTHING
@@ -52,8 +52,8 @@ def read(
     tag: str,
     further: Further | None = None,
 ) -> Wanted:
-    """Ask the manager what the files mean. `further`: what else is wrong with a stack file, whose
-    relative paths mean a directory. Raises ToolMissing, SettingsError with all problems."""
+    """Let the manager read the files. `further` yields more problems of a stack file whose relative
+    paths are relative to a directory. Raises ToolMissing, SettingsError with all problems."""
     alone = ["alone"] if ctx.review else []
     answer = manager.read(["read"], alone, tar(tree.parts), timeout=120.0)
     if answer.exit_code == NO_FOLDER:
@@ -92,7 +92,8 @@ def read(
 
 
 def _parts(text: str) -> tuple[Description, dict[str, str], dict[str, bytes]]:
-    """The answer of `read`: what Compose says, single facts, files that only the host has."""
+    """The parts of the answer: Compose's description, single facts, files that only the host
+    has."""
     head, described = read_description(text)
     said: dict[str, str] = {}
     host: dict[str, bytes] = {}
@@ -107,7 +108,7 @@ def _parts(text: str) -> tuple[Description, dict[str, str], dict[str, bytes]]:
 
 
 def _files(data: Mapping[str, Any], place: str, tree: Tree) -> list[str]:
-    """Files of the repository that configs and secrets are made of."""
+    """The repository's files from which configs and secrets are made."""
     found = []
     for kind in ("configs", "secrets"):
         for entry in (data.get(kind) or {}).values():
@@ -117,7 +118,8 @@ def _files(data: Mapping[str, Any], place: str, tree: Tree) -> list[str]:
 
 
 def _from_repository(binds: Mapping[str, Sequence[str]], path: str, tree: Tree) -> list[Problem]:
-    """Mounts of what only the repository has: the nodes of a swarm have no checkout."""
+    """Problems for mounts of files that only the repository has: nodes of a swarm have no
+    checkout."""
     problems = []
     for source, services in binds.items():
         name = source.removeprefix(f"{path.rstrip('/')}/")
@@ -129,7 +131,7 @@ def _from_repository(binds: Mapping[str, Sequence[str]], path: str, tree: Tree) 
 
 
 def _networks(data: Mapping[str, Any], stack: Stack) -> list[Problem]:
-    """Networks that have to be there before."""
+    """Problems for external networks that do not exist."""
     problems = []
     for key, entry in (data.get("networks") or {}).items():
         name = str(entry.get("name") or key)
@@ -141,5 +143,5 @@ def _networks(data: Mapping[str, Any], stack: Stack) -> list[Problem]:
 
 
 def as_bytes(data: Mapping[str, Any]) -> bytes:
-    """A stack file: JSON is YAML."""
+    """A stack file as text (JSON is valid YAML)."""
     return json.dumps(data, sort_keys=True).encode()

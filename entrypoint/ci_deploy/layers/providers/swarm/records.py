@@ -1,5 +1,6 @@
-"""What we keep in the swarm, so that every manager can tell it: one config for each run that began,
-one for each that ended. A release that was live is kept with its stack file, its images pinned."""
+"""Records of runs in the swarm, so that every manager has them: a config for each run that began,
+and one for each that ended. For a release that was live it contains the stack file, with pinned
+images."""
 
 from __future__ import annotations
 
@@ -14,25 +15,25 @@ from ci_deploy.layers.providers.swarm.judge import digest
 from ci_deploy.layers.providers.swarm.state import OURS, Kept, Stack
 from ci_deploy.state import Deployed, Live
 
-KEEP = 5  # releases that were live
+KEEP = 5  # releases to keep that were live
 LIVE, STARTED = "live", "started"
 
 
 class Run(NamedTuple):
-    """One run: a deploy or a rollback."""
+    """A run: a deploy or a rollback."""
 
-    name: str  # of its records
+    name: str  # the name of its records
     facts: Mapping[str, str]
 
     def record(self, outcome: str, **more: str) -> tuple[str, list[str]]:
-        """The name and labels of the config that records this `outcome`; `more` are labels too."""
+        """The name and labels of the config that records `outcome`; `more` are labels too."""
         labels = {**self.facts, "outcome": outcome, "at": now(), "run": self.name, **more}
         name = self.name if outcome == STARTED else f"{self.name}.end"
         return name, [f"{OURS}{key}={value}" for key, value in labels.items() if value]
 
 
 def begin(stack: str, action: str, facts: Mapping[str, str], release: str) -> Run:
-    """A run that begins now."""
+    """A run that begins now. `facts`: for the record."""
     began = datetime.now(UTC)
     stamp = f"{began:%Y%m%dT%H%M%S}{began.microsecond // 1000:03}{secrets.token_hex(1)}"
     keys = ("revision", "tag", "pipeline", "actor")
@@ -42,18 +43,18 @@ def begin(stack: str, action: str, facts: Mapping[str, str], release: str) -> Ru
 
 
 def now() -> str:
-    """The time as records have it."""
+    """The present time in the form of the records."""
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def records(stack: Stack) -> list[Kept]:
-    """All records, the newest first, as the swarm has counted them: clocks of runners differ."""
+    """All records, newest first by the swarm's own count: clocks of runners differ."""
     found = (each for each in stack.kept if each.label("kind") == "record")
     return sorted(found, key=lambda each: each.version, reverse=True)
 
 
 def proven(stack: Stack) -> list[Kept]:
-    """Records of releases that were live, the newest first; of each its newest."""
+    """The newest record of each release that was live, newest first."""
     first: dict[str, Kept] = {}
     for each in records(stack):
         if each.label("outcome") == LIVE:
@@ -62,7 +63,7 @@ def proven(stack: Stack) -> list[Kept]:
 
 
 def deployments(stack: Stack) -> list[Deployed]:
-    """The ends of all runs that are kept, newest first; of one that has none, its beginning."""
+    """The results of all recorded runs, newest first; for a run without a result, its start."""
     found = records(stack)
     ended = {each.label("run") for each in found if each.label("outcome") != STARTED}
     return [
@@ -85,7 +86,7 @@ def _status(record: Kept) -> str:
 
 def target(app: str, stack: Stack, live: Live, wanted: str) -> Kept:
     """The record of the release to go back to: by id, tag or the beginning of the revision, or the
-    one before. Raises Refused, and SkipDeploy when it runs already."""
+    previous one. Raises Refused, and SkipDeploy when it already runs."""
     known = {each.label("release"): each for each in proven(stack)}
     current = live.release if live.up else ""
     kept = [Earlier(name, e.label("tag"), e.label("revision")) for name, e in known.items()]
@@ -96,8 +97,8 @@ def target(app: str, stack: Stack, live: Live, wanted: str) -> Kept:
 
 
 def superfluous(stack: Stack, data: Mapping[str, Any], release: str) -> list[str]:
-    """What can go when a release is live, as `kind:name`: records older than the releases that are
-    kept, and contents that neither those nor the services use."""
+    """What can be removed once a release is live, as `kind:name`: records older than those of the
+    kept releases, and contents that neither those nor the services use."""
     kept = [each for each in proven(stack) if each.label("release") != release][: KEEP - 1]
     found = records(stack)
     older = found[found.index(kept[-1]) + 1 :] if len(kept) == KEEP - 1 else []
@@ -115,7 +116,7 @@ def superfluous(stack: Stack, data: Mapping[str, Any], release: str) -> list[str
 
 
 def images(data: Mapping[str, Any]) -> str:
-    """The digest of each service's image, as a label of a record."""
+    """The image digests of all services, for a label of a record."""
     found = (
         (name, str(entry.get("image"))) for name, entry in (data.get("services") or {}).items()
     )
@@ -129,5 +130,5 @@ def used(data: Mapping[str, Any]) -> Iterable[str]:
 
 
 def label_lines(values: Mapping[str, str]) -> Sequence[str]:
-    """Labels as arguments."""
+    """Labels as `name=value` arguments."""
     return [f"{OURS}{key}={value}" for key, value in values.items()]

@@ -1,5 +1,5 @@
-"""Review apps in a swarm: a stack of its own for each branch, marked, and removed from every node
-that we can reach."""
+"""Review apps in a swarm: a stack for each branch, marked, and removed from every node that we can
+reach."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from ci_deploy.run.review_app import ReviewApp, addresses
 from ci_deploy.settings.lines import from_json
 
 LONGEST = 40  # characters of a stack's name: `STACK_SERVICE` may have 63
-REMOVING = 120  # seconds: until the engine has stopped everything, on each node
+REMOVING = 120  # seconds within which the engine must stop everything, on each node
 NAMESPACE = "com.docker.stack.namespace"
 
 
 def exists(stack: Stack) -> bool:
-    """Whether anything of it is in the swarm."""
+    """Whether anything of the review app is in the swarm."""
     return bool(stack.services or stack.jobs or stack.networks or stack.kept)
 
 
 def marked(stack: Stack, base: str) -> bool:
-    """Whether all of it was made by us as a review app of `base`."""
+    """Whether everything of it was created by us as a review app of `base`."""
     if marks := [each for each in stack.kept if each.label("kind") == MARK]:
         return marks[0].label("review") == base
     mine = [each.labels.get(REVIEW) == base for each in stack.services.values()]
@@ -39,7 +39,7 @@ def marked(stack: Stack, base: str) -> bool:
 
 
 def labelled(data: Mapping[str, Any], base: str) -> dict[str, Any]:
-    """The stack file with the mark on all that the engine makes of it."""
+    """The stack file with the mark on everything that the engine creates from it."""
     mark = {REVIEW: base}
 
     def owned(kind: str) -> dict[str, Any]:
@@ -63,11 +63,11 @@ def labelled(data: Mapping[str, Any], base: str) -> dict[str, Any]:
     }
 
 
-# --- what it must not have ---
+# --- conflicts with other stacks ---
 
 
 class Guard:
-    """What a review app must not share with other stacks. `base`: the stack of the base app."""
+    """Finds what a review app must not share with other stacks. `base`: the base app's stack."""
 
     def __init__(self, ctx: Context, manager: Manager, tree: Tree, base: str) -> None:
         assert ctx.review is not None, "asked for review apps only"  # noqa: S101
@@ -76,7 +76,7 @@ class Guard:
         self.specs: list[Mapping[str, Any]] = []
 
     def problems(self, data: Mapping[str, Any], path: str) -> Iterator[Problem]:
-        """All of it, of a stack file whose relative paths mean `path`."""
+        """All problems of a stack file whose relative paths are relative to `path`."""
         yield from unset(self.tree, variables(self.review, self.ctx.facts))
         lines = self.manager.read(["beside", "neighbours"], []).text.splitlines()
         others, known = neighbours(lines, self.specs)
@@ -84,7 +84,7 @@ class Guard:
         yield from problems(data, project(self.review.name), beside, self.base)
 
     def addresses(self, data: Mapping[str, Any]) -> None:
-        """Raises Refused for an address of one of the base app's services."""
+        """Raise Refused for the address of one of the base app's services."""
         ours = [e for e in self.specs if (e.get("Labels") or {}).get(NAMESPACE) == self.base]
         guard_base(self.ctx, data, [addresses(_environment(spec)) for spec in ours])
 
@@ -92,8 +92,8 @@ class Guard:
 def neighbours(
     lines: Sequence[str], specs: list[Mapping[str, Any]]
 ) -> tuple[list[Other], set[tuple[str, str]]]:
-    """What `neighbours.sh` tells: others in the swarm and on the manager, and the routes that they
-    have. The specifications of services are added to `specs`."""
+    """Parse the output of `neighbours.sh`: other services in the swarm and containers on the
+    manager, and their routes. The specifications of services are added to `specs`."""
     others: list[Other] = []
     known: set[tuple[str, str]] = set()
     networks: dict[str, str] = {}
@@ -137,14 +137,14 @@ def _environment(spec: Mapping[str, Any]) -> dict[str, str]:
 
 
 def check_name(review: ReviewApp) -> None:
-    """Raises SettingsError for one that is too long."""
+    """Raise SettingsError for a name that is too long."""
     if len(project(review.name)) > LONGEST:
         reason = f"{review.name} is longer than {LONGEST} characters, too long for a stack."
         raise SettingsError(Problem("REVIEW_APP_NAME", reason, "", "Give it a shorter one."))
 
 
 def warn_of_volumes(ctx: Context, manager: Manager, stack: Stack, data: Mapping[str, Any]) -> None:
-    """Volumes are on the nodes, and not all of them can be asked to remove theirs."""
+    """Warn if volumes may be on nodes that are not in SERVER_HOST, where they cannot be removed."""
     own = [key for key, each in (data.get("volumes") or {}).items() if not each.get("external")]
     if own and len(stack.nodes) > len(manager.all):
         ctx.console.warning(
@@ -157,8 +157,8 @@ def warn_of_volumes(ctx: Context, manager: Manager, stack: Stack, data: Mapping[
 
 
 def destroy(ctx: Context, manager: Manager) -> None:
-    """Remove all of it from the swarm, and its volumes from the nodes of SERVER_HOST, each of which
-    looks whether anything is left. Raises Locked, DeployFailed."""
+    """Remove everything of it from the swarm, and its volumes from the nodes of SERVER_HOST, each
+    of which checks that nothing is left. Raises Locked, DeployFailed, OutcomeUnknown."""
     review = ctx.review
     assert review is not None, "asked for review apps only"  # noqa: S101
     stack = manager.look()
@@ -187,7 +187,7 @@ def destroy(ctx: Context, manager: Manager) -> None:
 
 
 def _volumes(name: str, manager: Manager, server: Server) -> str:
-    """Remove them on one of SERVER_HOST; the id of that node."""
+    """Remove the volumes on one node of SERVER_HOST; returns the node's id. Raises DeployFailed."""
     try:
         node = manager.at(server)
         done = node.change(["volumes"], [str(REMOVING)], "", quiet=False, timeout=600.0)

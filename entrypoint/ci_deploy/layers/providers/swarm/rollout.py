@@ -1,6 +1,6 @@
-"""Following what the engine does with a release, until it is verified or it is known why not.
+"""Follows a release in the engine until it is verified, or it is known why it is not.
 
-The engine goes on whether we look or not; nothing here changes anything.
+The engine continues whether we look or not; nothing here changes anything.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from ci_deploy.layers.providers.swarm.state import Service, Stack, Task
 from ci_deploy.run.context import Context
 
 BASE = 60.0  # seconds without any progress, beyond what healthchecks and delays take
-EVERY = (0.5, 2.0)  # seconds between two looks: at first, and later
+EVERY = (0.5, 2.0)  # seconds between two queries: at first, and later
 ENDED = {"failed", "complete", "shutdown"}  # states of tasks that have run
-LAST_WORDS = 15  # lines of a task that failed
+LAST_WORDS = 15  # last lines that are shown of a failed task
 
 
 @dataclass
 class Rollout:
-    """One release on its way into some services. `before`: tasks that were there already."""
+    """The rollout of one release to some services. `before`: ids of tasks that existed already."""
 
     ctx: Context
     manager: Manager
@@ -37,10 +37,8 @@ class Rollout:
     _why: dict[str, str] = field(default_factory=dict)
 
     def follow(self) -> list[Judged]:
-        """Look until nothing more is to come, or nothing has moved for too long.
-
-        Raises Cancelled; Unreachable when the manager is lost.
-        """
+        """Query until the state is final, or nothing has changed for too long; returns the
+        judgements. Raises Cancelled; Unreachable when the manager is lost."""
         best, since, pause = -1, time.monotonic(), EVERY[0]
         while True:
             self.stack = self.manager.look(brief=True)
@@ -61,7 +59,7 @@ class Rollout:
         return [self._reasons(each) for each in found]
 
     def _steady(self, judged: Judged) -> bool:
-        """Whether the same tasks have run for as long as the service wants its new ones watched."""
+        """Whether the same tasks have run for the service's `monitor` seconds."""
         if judged.state is not State.GOOD or judged.ids <= set(self.before):
             return True
         now, service = time.monotonic(), self.stack.services[judged.name]
@@ -70,14 +68,14 @@ class Rollout:
         return now - self._seen[judged.name][1] >= service.monitor
 
     def fresh(self, service: Service) -> list[Task]:
-        """The tasks of a service that were not there before, the newest first; of those that are
-        what it has now only when it is still the release's."""
+        """The tasks of a service that are not in `before`, newest first. After a rollback, without
+        those of the specification to which the engine has returned."""
         tasks = [t for t in self.stack.of(service) if t.id not in self.before]
         back = service.release != self.release
         return [t for t in tasks if not (back and service.made(t))]
 
     def _reasons(self, each: Judged) -> Judged:
-        """With what the engine has said on the way, and of tasks of this release only."""
+        """Add the engine's messages during the rollout, and errors of this release's tasks."""
         service = self.stack.services.get(each.name)
         if each.state is State.GOOD or service is None:
             return each
@@ -111,7 +109,7 @@ def patience(service: Service | None) -> float:
 
 
 def failure(found: Sequence[Judged], release: str) -> DeployError | None:
-    """The error that all services add up to; None when all of them run the release."""
+    """The error that follows from all services; None when all of them run the release."""
     bad = [each for each in found if each.state is not State.GOOD]
     if not bad:
         return None
@@ -147,7 +145,7 @@ def failure(found: Sequence[Judged], release: str) -> DeployError | None:
 
 
 def last_words(manager: Manager, rollout: Rollout, found: Sequence[Judged]) -> list[str]:
-    """The last lines of output of the newest failed task, for each service that does not run."""
+    """The last output of the newest failed task, for each service that does not run."""
     said: list[str] = []
     for each in found:
         service = rollout.stack.services.get(each.name)

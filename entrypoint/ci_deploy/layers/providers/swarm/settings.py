@@ -1,4 +1,5 @@
-"""Swarm as long as it is not chosen: the settings of Docker hosts, and the stack."""
+"""Swarm's settings, and the small class that stands for the layer until it is chosen
+(`layers.load`)."""
 
 from __future__ import annotations
 

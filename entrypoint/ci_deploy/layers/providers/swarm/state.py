@@ -1,4 +1,4 @@
-"""What a manager tells of a stack: its services, their tasks, and what we have kept there."""
+"""The state of a stack as a manager reports it: services, tasks, and what we keep in the swarm."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ci_deploy.layers.providers.docker.review import Known
 from ci_deploy.settings.lines import from_json
 from ci_deploy.settings.parsers import NOTHING
 
-OURS = "com.ci-deploy."  # what our labels begin with
+OURS = "com.ci-deploy."  # prefix of our labels
 RELEASE, REVISION, RUN = f"{OURS}release", f"{OURS}revision", f"{OURS}run"
-REVIEW = f"{OURS}review"  # of a review app: its base app
-# Of a container's specification, what makes another one. (The engine fills in more in a service
-# than in its tasks, so the whole cannot be compared.)
+REVIEW = f"{OURS}review"  # a review app's base app
+# The fields of a container's specification that are compared. (The engine fills in more in a
+# service than in its tasks, so the whole cannot be compared.)
 COMPARED = (
     "Image", "Env", "Command", "Args", "Labels", "Mounts", "Secrets", "Configs", "Healthcheck",
     "User", "Dir", "Hostname", "Hosts", "Groups", "TTY", "ReadOnly", "StopSignal", "Init",
@@ -28,14 +28,14 @@ LABELS = (
 )  # fmt: skip
 """What configs and secrets of ours say of themselves, in the order in which look.sh asks."""
 MARK = "review"  # the kind of config that marks a review app
-RESTORE = "restore"  # of one that says which restore was begun, and what it has stopped
+RESTORE = "restore"  # the kind of config that records a restore and what it has stopped
 GOING = {"updating", "rollback_started"}
-NOWHERE = "node.id==stopped-by-ci-deploy"  # a constraint that no node fulfils
+NOWHERE = "node.id==stopped-by-ci-deploy"  # a constraint that no node meets
 OVER = {"complete", "shutdown", "failed", "rejected", "remove", "orphaned"}  # states of tasks
 
 
 class Task(NamedTuple):
-    """One task of a service: a container on a node, running, ended or to be started."""
+    """A task of a service: a container on a node, running, ended or to be started."""
 
     id: str
     service: str  # its id
@@ -50,44 +50,44 @@ class Task(NamedTuple):
 
     @property
     def image(self) -> str:
-        """Its image as it is pinned."""
+        """Its image, with the digest if it is pinned."""
         return str((self.spec.get("ContainerSpec") or {}).get("Image", ""))
 
 
 class Service(NamedTuple):
-    """One service of the stack; `name` as in the compose file."""
+    """A service of the stack; `name` as in the compose file."""
 
     id: str
     name: str
     spec: Mapping[str, Any]
     previous: Mapping[str, Any] = NOTHING  # its specification before the last update
-    update: str = ""  # state of the last update, as long as the engine knows it
+    update: str = ""  # state of the last update, if the engine still has it
     message: str = ""
 
     @property
     def labels(self) -> Mapping[str, str]:
-        """Labels of the service, not of its containers."""
+        """The labels of the service, not of its containers."""
         return self.spec.get("Labels") or {}
 
     @property
     def release(self) -> str:
-        """The release that has given it its specification; empty when it was not us."""
+        """The release in its labels; empty when we did not deploy it."""
         return self.labels.get(RELEASE, "")
 
     @property
     def image(self) -> str:
-        """Its image as it is pinned."""
+        """Its image, with the digest if it is pinned."""
         return str(self.template.get("ContainerSpec", {}).get("Image", ""))
 
     @property
     def template(self) -> Mapping[str, Any]:
-        """What its tasks are made of."""
+        """The specification of its tasks."""
         found: Mapping[str, Any] = self.spec.get("TaskTemplate") or {}
         return found
 
     @property
     def replicas(self) -> int | None:
-        """How many tasks are wanted; None for one on each node."""
+        """The number of tasks that are wanted; None: one on each node."""
         mode = self.spec.get("Mode") or {}
         if "Replicated" in mode:
             return int(mode["Replicated"].get("Replicas") or 0)
@@ -97,28 +97,28 @@ class Service(NamedTuple):
 
     @property
     def job(self) -> bool:
-        """Whether it runs to its end, and again at each change of it."""
+        """Whether it is a job: runs to its end, and again at each change."""
         return any("Job" in each for each in self.spec.get("Mode") or {})
 
     @property
     def ends(self) -> bool:
-        """Whether its containers may end when they are done."""
+        """Whether its containers may end."""
         condition = (self.template.get("RestartPolicy") or {}).get("Condition", "any")
         return condition in {"none", "on-failure"} or self.job
 
     @property
     def stopped(self) -> bool:
-        """Whether a restore keeps it from all nodes."""
+        """Whether a restore has stopped it, by a constraint that no node meets."""
         placement = self.template.get("Placement") or {}
         return NOWHERE in (placement.get("Constraints") or ())
 
     @property
     def monitor(self) -> float:
-        """Seconds that a new task has to run before it counts."""
+        """Seconds that a new task must run before it counts as up."""
         return float((self.spec.get("UpdateConfig") or {}).get("Monitor") or 5e9) / 1e9
 
     def made(self, task: Task) -> bool:
-        """Whether a task has the specification that the service has now."""
+        """Whether a task has the present specification of the service."""
         mine, its = self.template, task.spec
         ours, theirs = mine.get("ContainerSpec") or {}, its.get("ContainerSpec") or {}
         same = all((ours.get(key) or None) == (theirs.get(key) or None) for key in COMPARED)
@@ -127,44 +127,44 @@ class Service(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """A config or secret of ours in the swarm; records and notes are configs too."""
+    """A config or secret of ours in the swarm; records and tasks are configs too."""
 
     name: str
-    labels: Mapping[str, str]  # ours, without what they begin with
+    labels: Mapping[str, str]  # ours, without their prefix
     kind: str = "config"
-    version: int = 0  # of the swarm's own log: what was made later has a greater one
+    version: int = 0  # index in the swarm's log: later ones are greater
 
     def label(self, key: str) -> str:
-        """A label of ours, without what they begin with; empty when it has none."""
+        """A label of ours, by its name without the prefix; empty when it is missing."""
         return self.labels.get(key, "")
 
 
 @dataclass
 class Stack:
-    """A manager's answer."""
+    """The state of a stack, from a manager's answer."""
 
     name: str = ""
     docker: str = ""  # version of the engine
-    client: str = ""  # and of its command line
-    complaint: str = ""  # of a Docker that does not answer
-    swarm: str = ""  # `active` when the host is part of one
+    client: str = ""  # version of the docker CLI
+    complaint: str = ""  # the error of a Docker that does not answer
+    swarm: str = ""  # `active`: the host is part of a swarm
     manager: bool = False
     nodes: dict[str, str] = field(default_factory=dict)  # id → name
     managers: int = 0
     now: int = 0  # Unix time, by the manager's clock
     down: list[str] = field(default_factory=list)  # nodes that are not ready
-    missing: list[str] = field(default_factory=list)  # programs
+    missing: list[str] = field(default_factory=list)  # programs that are not installed
     folder: bool = True
-    holder: str | None = None  # of the lock
+    holder: str | None = None  # who holds the lock; None: nobody
     services: dict[str, Service] = field(default_factory=dict)
     tasks: list[Task] = field(default_factory=list)
     jobs: dict[str, str] = field(default_factory=dict)  # one-off commands: id → name
     kept: list[Kept] = field(default_factory=list)
     there: dict[str, set[str]] = field(default_factory=dict)  # kind → names
     indices: dict[str, int] = field(default_factory=dict)  # name of a config of ours → its index
-    networks: list[str] = field(default_factory=list)  # of the stack itself
-    marks: list[Kept] = field(default_factory=list)  # of all review apps in the swarm
-    latest: dict[str, str] = field(default_factory=dict)  # stack → when it was deployed last
+    networks: list[str] = field(default_factory=list)  # the stack's own
+    marks: list[Kept] = field(default_factory=list)  # the marks of all review apps in the swarm
+    latest: dict[str, str] = field(default_factory=dict)  # stack → time of its last deploy
 
     def of(self, service: Service) -> list[Task]:
         """The tasks of a service, newest first."""
@@ -172,12 +172,12 @@ class Stack:
         return sorted(mine, key=lambda task: task.created, reverse=True)
 
     def busy(self, service: Service) -> list[Task]:
-        """Those that run, or will."""
+        """The tasks of a service that run or will run."""
         return [t for t in self.of(service) if t.state not in OVER and t.desired != "shutdown"]
 
     @property
     def ended_jobs(self) -> list[str]:
-        """One-off commands that have ended and that nobody has removed: their job was killed."""
+        """One-off commands that have ended but were not removed, since their CI job was killed."""
         going = {t.service for t in self.tasks if t.desired != "shutdown" and t.state != "complete"}
         known = {task.service for task in self.tasks}
         return [name for job, name in self.jobs.items() if job in known and job not in going]
@@ -197,16 +197,16 @@ class Stack:
 
     @property
     def ours(self) -> list[Service]:
-        """The services that a release of ours has made."""
+        """The services that we have deployed."""
         return [each for each in self.services.values() if each.release]
 
     def node(self, task: Task) -> str:
-        """The name of the node that a task was given to."""
+        """The name of a task's node."""
         return self.nodes.get(task.node, task.node)
 
 
 def read_stack(name: str, lines: Iterable[str]) -> Stack:
-    """Read an answer; lines that are not understood are left out."""
+    """Parse an answer; lines that are not understood are ignored."""
     stack = Stack(name)
     for line in lines:
         kind, separator, rest = line.partition("\t")
@@ -248,7 +248,7 @@ def read_stack(name: str, lines: Iterable[str]) -> Stack:
 
 
 def _keep(stack: Stack, kind: str, name: str, *labels: str) -> None:
-    """A config or a secret; those of this stack that are ours are kept in mind."""
+    """Add a config or secret; those of ours that belong to this stack also go into `kept`."""
     stack.there.setdefault(kind, set()).add(name)
     if not labels or not labels[0]:
         return
@@ -260,7 +260,7 @@ def _keep(stack: Stack, kind: str, name: str, *labels: str) -> None:
 
 
 def _time(at: str) -> int:
-    """Unix time."""
+    """Unix time of an ISO 8601 timestamp."""
     return int(datetime.fromisoformat(at).timestamp())
 
 

@@ -1,7 +1,7 @@
-"""What we keep in a swarm: records of runs, contents of releases, a note.
+"""What we keep in a swarm: records of runs, contents of releases, tasks.
 
-All of them are configs and secrets of the swarm itself, so every manager has them, whatever becomes
-of one.
+All of them are configs and secrets of the swarm itself, so every manager has them, whatever happens
+to one of them.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from ci_deploy.settings.lines import from_json
 
 
 def mark_name(stack: str) -> str:
-    """The config that marks a review app."""
+    """The name of the config that marks a review app."""
     return f"ci-deploy.{stack}.{MARK}"
 
 
 class Store:
-    """Reads and writes it through a manager."""
+    """Reads and writes these configs and secrets through a manager."""
 
     def __init__(self, manager: Manager) -> None:
         self.manager = manager
 
     def data(self, record: Kept) -> dict[str, Any]:
-        """The stack file of a release that is kept."""
+        """The stack file of a recorded release. Raises DeployFailed."""
         answer = self.manager.read(["data"], [record.name])
         try:
             data: dict[str, Any] = from_json(base64.b64decode(from_json(answer.text)))
@@ -52,13 +52,14 @@ class Store:
         *,
         client: str = "",
     ) -> None:
-        """Write down that a run began, or how it ended. Raises DeployFailed."""
+        """Record that a run began, or how it ended. Raises DeployFailed, OutcomeUnknown."""
         uses, images = " ".join(records.used(data)), records.images(data)
         name, labels = run.record(outcome, uses=uses, images=images, client=client)
         self._make("config", name, labels, as_bytes(data), what)
 
     def create(self, stack: Stack, contents: Sequence[Content]) -> None:
-        """Create the configs and secrets of a release that are not there. Raises DeployFailed."""
+        """Create the missing configs and secrets of a release. Raises DeployFailed,
+        OutcomeUnknown."""
         there = {(each.kind, each.name) for each in stack.kept}
         labels = records.label_lines({"stack": stack.name, "kind": "content"})
         for each in contents:
@@ -67,7 +68,8 @@ class Store:
                 self._make(each.kind, each.name, labels, each.data, what)
 
     def mark(self, review: ReviewApp) -> None:
-        """Make the stack a review app: before anything else of it is there. Raises DeployFailed."""
+        """Mark the stack as a review app, before anything else of it exists. Raises
+        DeployFailed."""
         at = records.now()
         labels = {"stack": self.manager.stack, "kind": MARK, "review": review.base, "at": at}
         labels |= {"branch": review.branch, "app": review.name}
@@ -76,7 +78,8 @@ class Store:
         self._make("config", mark_name(self.manager.stack), given, b"-", what)
 
     def note(self, old: Sequence[str], text: str, what: str) -> None:
-        """Leave a note in place of the old ones; an empty text only removes those."""
+        """Replace the task records `old` by `text`; an empty text only removes them. Raises
+        DeployFailed."""
         if text:
             self._note("note", "note", text, what)
         self.drop(old, "" if text else what)
@@ -88,8 +91,8 @@ class Store:
         self._make("config", name, labels, b"-", what)
 
     def restoring(self, old: Sequence[str], task: Task) -> None:
-        """Write down, in place of the old ones, that a dump is brought back, and what has to start
-        again. Raises DeployFailed."""
+        """Replace the records `old` by the task of a restore, with what has to be started again.
+        Raises DeployFailed."""
         self._note(RESTORE, "restoring", dumped([task]), "")
         self.drop(old)
 
@@ -107,7 +110,7 @@ class Store:
     def tidy(
         self, stack: Stack, data: Mapping[str, Any], release: str, gone: Sequence[str]
     ) -> None:
-        """Remove what earlier releases of ours had, and this one has not."""
+        """Remove services and contents of earlier releases that this one does not have."""
         named = [f"service:{stack.name}_{name}" for name in gone]
         jobs = [f"service:{name}" for name in stack.ended_jobs]
         if named:
@@ -117,7 +120,8 @@ class Store:
             self._remove(old, "")
 
     def _remove(self, named: Sequence[str], what: str) -> None:
-        """A service that stays still runs: the release is live all the same, so it is a warning."""
+        """Remove objects. A service that cannot be removed is a warning: the release is live
+        anyway."""
         for line in self.manager.change(["tidy"], named, what).lines:
             if line.startswith("left "):
                 _, name, reason = [*line.split(" ", 2), ""][:3]

@@ -1,4 +1,4 @@
-"""What is changed on a swarm: releases, one-off commands, and what we keep there."""
+"""Changes on a swarm: releases, rollbacks, and their records."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ci_deploy.state import Live
 
 
 class Switch:
-    """The changes that one run makes to a swarm. `finish` ends what a killed run has left."""
+    """The changes that one run makes to a swarm. `finish` completes an interrupted restore."""
 
     def __init__(
         self,
@@ -44,10 +44,10 @@ class Switch:
     ) -> None:
         self.ctx, self.manager, self.login, self.settings = ctx, manager, login, settings
         self.finish = finish
-        self.file: Mapping[str, Any] | None = None  # of the release that this run has brought
-        self._run: records.Run | None = None  # as long as its end is not known
-        self._before: tuple[str, bytes] | None = None  # what a cancel goes back to: its stack file
-        self._handed_over = False  # the engine has been told
+        self.file: Mapping[str, Any] | None = None  # the stack file that this run has deployed
+        self._run: records.Run | None = None  # until its result is known
+        self._before: tuple[str, bytes] | None = None  # for a cancel: release and its stack file
+        self._handed_over = False  # whether the engine has got the release
         self.store = Store(manager)
         self.jobs = Jobs(ctx, manager, login, settings)
 
@@ -56,7 +56,8 @@ class Switch:
     def deploy(
         self, stack: Stack, release: Release, data: Mapping[str, Any], wanted: Wanted
     ) -> None:
-        """Bring it, and verify it. Raises the DeployErrors of its end."""
+        """Deploy `release`, whose stack file is `data`, and wait until every service is verified.
+        Raises Locked, RolledBack, DeployFailed or OutcomeUnknown."""
         run = records.begin(stack.name, "deploy", release.facts, release.id)
         with self.manager.alone(f"deploy of {release.id}"):
             stack = self.finish(self.manager.look())
@@ -74,7 +75,7 @@ class Switch:
             self.store.tidy(stack, data, release.id, gone)
 
     def go_back(self, stack: Stack, target: Kept) -> None:
-        """Bring a release that was live once."""
+        """Deploy a release that was live before. Raises like `deploy`."""
         release, revision = target.label("release"), target.label("revision")
         facts = {**deployment_facts(self.ctx), "revision": revision, "tag": target.label("tag")}
         run = records.begin(stack.name, "rollback", facts, release)
@@ -89,7 +90,7 @@ class Switch:
             self.store.tidy(stack, data, release, gone)
 
     def _remember(self, stack: Stack, release: str) -> None:
-        """There is no time to ask for it after a cancel."""
+        """Fetch the release to go back to after a cancel, which leaves no time for that."""
         before = next((e for e in records.proven(stack) if e.label("release") != release), None)
         if before is None:
             self.ctx.console.warning("ON_CANCEL=rollback: there is no release to go back to yet.")
@@ -98,7 +99,7 @@ class Switch:
 
     @contextmanager
     def _recorded(self, run: records.Run, data: Mapping[str, Any]) -> Iterator[None]:
-        """Write down that a run begins, and how it ends unless it ends well."""
+        """Record that a run begins, and its result if it fails."""
         self.store.record(run, records.STARTED, data, "")
         self._run = run
         try:
@@ -132,7 +133,8 @@ class Switch:
     def _prove(
         self, stack: Stack, release: str, data: Mapping[str, Any], what: str
     ) -> Stack | None:
-        """Hand it to the engine, and judge; the stack then, or None when only planning."""
+        """Deploy and judge; returns the stack after it, None when only planning. Raises like
+        `deploy`."""
         done = self._apply(stack, release, data, what)
         if done is None:
             return None
@@ -154,7 +156,7 @@ class Switch:
         what: str,
         names: Sequence[str] = (),
     ) -> tuple[list[Judged], Rollout] | None:
-        """Hand it to the engine and follow; None when only planning."""
+        """Give the stack file to the engine and follow it; None when only planning."""
         self._handed_over = True
         if not self.manager.apply(as_bytes(data), self.login, what):
             return None
@@ -167,7 +169,7 @@ class Switch:
     def _all_back(
         self, stack: Stack, failed: str, found: Sequence[Judged], error: RolledBack
     ) -> None:
-        """The engine rolls back one service at a time: bring the others back too. Raises
+        """Roll back the other services too: the engine does so service by service. Raises
         DeployFailed when that cannot be verified."""
         others = [each.name for each in found if each.state is not State.ROLLED_BACK]
         before = next((e for e in records.proven(stack) if e.label("release") != failed), None)
@@ -184,7 +186,7 @@ class Switch:
             raise DeployFailed(message, lines=error.lines)
 
     def interrupted(self) -> None:
-        """The user has cancelled: the engine finishes what it has, or goes back."""
+        """After a cancel, go back if ON_CANCEL=rollback; else the engine finishes the release."""
         if self.jobs.running:
             self.ctx.console.indent(
                 f"the command continues: docker service logs -f {self.jobs.running}"
@@ -217,7 +219,7 @@ class Switch:
     def _before_traffic(
         self, stack: Stack, release: Release, data: Mapping[str, Any], wanted: Wanted
     ) -> None:
-        """The commands that layers want before the switch, in the new release's image."""
+        """Run the commands before the traffic in the new release's image."""
         steps = self.ctx.before_traffic
         needs = [n for n in wanted.model.needs(self.settings.run_service) if n in data["services"]]
         if steps and (lacking := [name for name in needs if name not in stack.services]):
@@ -232,7 +234,7 @@ class Switch:
                 step.check(ran)
 
     def file_of(self, stack: Stack, live: Live) -> Mapping[str, Any]:
-        """The stack file of what is live. Raises Refused when no release of ours is."""
+        """The stack file of the live release. Raises Refused when it is not one of ours."""
         if self.file is not None:
             return self.file
         for each in records.proven(stack):
@@ -242,7 +244,7 @@ class Switch:
         raise Refused(message, hint="Deploy one.")
 
     def settle(self, stack: Stack, live: Live) -> None:
-        """A run whose job was killed has ended well: note that."""
+        """Record that the run before, whose job was killed, has succeeded."""
         last = next(iter(records.records(stack)), None)
         if last is None or self.ctx.planning or not live.up:
             return
@@ -267,7 +269,7 @@ def _in_words(stack: Stack, release: str, data: Mapping[str, Any]) -> str:
 
 
 def _pinned(stack: Stack, data: Mapping[str, Any]) -> dict[str, Any]:
-    """The file with the digests that the engine has found."""
+    """The stack file with the digests that the engine has found."""
     labels = {n: each.labels for n, each in stack.services.items()}
     found = next((labels[n] for n in data["services"] if n in labels), {})
     images = {n: stack.services[n].image for n in data["services"] if n in stack.services}

@@ -1,4 +1,4 @@
-"""Waiting for the lock, which is held by a program that goes on beside us."""
+"""Waits for the lock, which a separate program on the manager holds."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from collections.abc import Callable
 from ci_deploy.process.child import Child
 from ci_deploy.run.context import Context
 
-PATIENCE = 30.0  # seconds for an answer beyond the time that the host itself waits
+PATIENCE = 30.0  # seconds to wait beyond the time that the host itself waits
 
 
 def has(said: str, word: str) -> bool:
-    """Whether the program says it: a line of its own, since others hold names from outside."""
+    """Whether the program has printed `word` as a line of its own (others contain names from
+    outside)."""
     return word in said.splitlines()
 
 
 def wait_for(child: Child, drain: Callable[[int], str], ctx: Context, seconds: int) -> str:
-    """What it says until it holds the lock, or ends. Raises Cancelled."""
+    """Wait until the program holds the lock or ends; returns what it printed. Raises Cancelled."""
     said, told = "", False
     until = min(time.monotonic() + seconds + PATIENCE, ctx.runner.until)
     while not has(said, "locked") and time.monotonic() < until:

@@ -1,1 +1,1 @@
-"""Sentry: whose account, its program, its API, the commits that it is told of."""
+"""Sentry: the account, sentry-cli, the API, and the commits of a release."""

@@ -1,4 +1,4 @@
-"""Which Sentry, which organization, which token."""
+"""The Sentry account: server, organization and token."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ PREFIX = "sntrys_"  # an organization token: `sntrys_<base64 of JSON>_<secret>`
 
 
 class Account(NamedTuple):
-    """Where and as whom to speak. `url` has no slash at its end."""
+    """The account. `url` has no slash at its end."""
 
     url: str
     org: str
     token: str
     projects: tuple[str, ...] = ()
-    other_url: str = ""  # what the token says, where it overrules the setting
+    other_url: str = ""  # the token's URL, if it overrides the setting
 
     def __repr__(self) -> str:  # without the token
         return f"Account({self.url}, {self.org})"
 
     @classmethod
     def of(cls, url: str, org: str, token: str, projects: tuple[str, ...]) -> Account:
-        """An organization token names its server and organization; sentry-cli lets that win."""
+        """Make the account. An organization token names its server, which wins, as in sentry-cli,
+        and its organization."""
         told = embedded(token)
         said = str(told.get("url") or "").rstrip("/")
         wanted = url.rstrip("/")
@@ -34,7 +35,7 @@ class Account(NamedTuple):
 
 
 def embedded(token: str) -> dict[str, object]:
-    """What an organization token says of itself; nothing for other tokens."""
+    """The data in an organization token; empty for other tokens."""
     if not token.startswith(PREFIX):
         return {}
     code = token.removeprefix(PREFIX).rpartition("_")[0]

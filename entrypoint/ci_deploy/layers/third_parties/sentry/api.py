@@ -1,4 +1,4 @@
-"""Sentry's API, for what sentry-cli cannot: look before anything is made, and an exact range."""
+"""Sentry's API, for what sentry-cli cannot do: read before any change, and set an exact range."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ci_deploy.layers.third_parties.sentry.patience import Patience
 if TYPE_CHECKING:
     from ci_deploy.net.http import Http, Response
 
-PAGES = 5  # of the list of repositories, 100 each
+PAGES = 5  # most pages read of the list of repositories, 100 entries each
 NEXT = re.compile(r'<([^>]+)>; rel="next"; results="true"')
 
 
@@ -30,7 +30,7 @@ class SentryApi:
     def linked(self, ours: str, patience: Patience) -> str:
         """Sentry's name of our repository (`acme/web`, lower case) if it is linked, else empty.
 
-        Raises Unauthorized, Unreachable, DeployFailed.
+        Raises Unauthorized, Unreachable, DeployFailed, like all methods here.
         """
         return next(
             (str(each["name"]) for each in self._repositories(patience) if _is(ours, each)), ""
@@ -49,7 +49,7 @@ class SentryApi:
         return found
 
     def recorded(self, version: str, environment: str, started: int, patience: Patience) -> bool:
-        """Whether a deploy that began then (Unix time) is recorded."""
+        """Whether a deploy that started at `started` (Unix time) is recorded."""
         at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(started))
         return any(
             each.get("environment") == environment
@@ -58,13 +58,13 @@ class SentryApi:
         )
 
     def deploys(self, version: str, patience: Patience) -> list[dict[str, Any]] | None:
-        """The deploys of a release; None when Sentry does not know it."""
+        """The deploys of a release; None when Sentry does not know the release."""
         url = f"{self._base}/releases/{quote(version, safe='')}/deploys/"
         answer = self._read(url, "read the deploys", patience, missing=404)
         return None if answer.status == 404 else _list(answer)
 
     def set_commits(self, version: str, commits: list[dict[str, Any]], patience: Patience) -> None:
-        """Replace the commits of a release; the same twice does no harm."""
+        """Replace the commits of a release; can be repeated without harm."""
         url = f"{self._base}/releases/{quote(version, safe='')}/"
         said = f"Sentry: set the commits of {version}: {len(commits)} from git"
 
@@ -80,7 +80,7 @@ class SentryApi:
         patience.call("set the commits", put)
 
     def _read(self, url: str, what: str, patience: Patience, missing: int = 0) -> Response:
-        """`missing` is the status that is an answer too."""
+        """GET a page; the status `missing` is returned instead of raised."""
 
         def get(seconds: float) -> Response:
             answer = self._http.read(url, headers=self._headers, timeout=seconds)
@@ -90,7 +90,7 @@ class SentryApi:
 
 
 def _good(answer: Response, what: str) -> Response:
-    """The answer, if it is one. Raises what it says."""
+    """Return a successful response; raise the error that another one means."""
     if answer.ok:
         return answer
     try:
@@ -102,7 +102,8 @@ def _good(answer: Response, what: str) -> Response:
 
 
 def _is(ours: str, repository: dict[str, Any]) -> bool:
-    """GitLab's are called `acme / web`; one without a provider is only a name."""
+    """Whether a repository in Sentry is ours and linked. GitLab's are called `acme / web`; one
+    without a provider is only a name."""
     provider, name = repository.get("provider"), str(repository.get("name") or "")
     linked = isinstance(provider, dict) and provider.get("id") not in {None, "unknown"}
     path = urlsplit(str(repository.get("url") or "")).path.strip("/").lower()

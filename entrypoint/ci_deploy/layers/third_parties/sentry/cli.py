@@ -1,8 +1,8 @@
-"""`sentry-cli`: the program, with nothing from the workspace and with its token in the environ.
+"""`sentry-cli`, run without config of the workspace and with its token in the environ.
 
-Facts, measured with 3.8.2: a call takes about 40 ms and its requests; it retries 502 to 504 only,
-so that is switched off and done here; exit code 1 and prose for every failure; `.sentryclirc` is
-looked for from the working directory upwards and can name a proxy, so it runs in one of ours.
+Measured with 3.8.2: a call takes about 40 ms and its requests; it retries only 502 to 504, so its
+retries are off and ours cover more; every failure is exit code 1 and prose; `.sentryclirc` is
+searched from the working directory upwards and can name a proxy, so it runs in a private one.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from ci_deploy.process.runner import Runner
 
 
 class SentryCli:
-    """The releases of some projects of an organization."""
+    """Manages the releases of the account's projects. All methods raise DeployError."""
 
     def __init__(self, account: Account, runner: Runner, folder: Path) -> None:
         self._runner = runner
         self._folder = folder
         self._projects = [word for name in account.projects for word in ("-p", name)]
-        self.seconds = 0.0  # that the program itself took
+        self.seconds = 0.0  # that the program has run so far
         self._environ = {
             "SENTRY_AUTH_TOKEN": account.token,
             "SENTRY_URL": account.url,
@@ -35,12 +35,12 @@ class SentryCli:
         }
 
     def create(self, version: str, patience: Patience) -> None:
-        """Create the release; one that is there is as good."""
+        """Create the release; one that exists is fine."""
         words = ["releases", "new", *self._projects, version]
         self._change(words, "create the release", patience, f"create the release {version}")
 
     def set_commits(self, version: str, name: str, old: str, new: str, patience: Patience) -> None:
-        """The commits by reference: Sentry asks the linked repository itself."""
+        """Set the commits by reference: Sentry reads them from the linked repository."""
         spec = f"{name}@{old}..{new}" if old else f"{name}@{new}"
         words = ["releases", "set-commits", *self._projects, version, "--commit", spec]
         said = f"set the commits of {version}: {spec}"
@@ -69,8 +69,8 @@ class SentryCli:
     ) -> None:
         """Record a deploy from `span[0]` to `span[1]` (Unix time).
 
-        The same twice would be two: before another try, `recorded` tells whether the one before has
-        arrived in spite of its error.
+        A repetition would be a second deploy: before another attempt, `recorded` tells whether the
+        failed one has arrived.
         """
         words = ["deploys", "new", *self._projects, "-r", version, "-e", environment]
         words += ["--started", str(span[0]), "--finished", str(span[1])]
@@ -93,7 +93,8 @@ class SentryCli:
         longest: float = ONE_TRY,
         arrived: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Announced once, tried as often as is sensible. Raises DeployError in plain words."""
+        """Announce the change once, and run sentry-cli up to the number of attempts of `patience`.
+        `arrived` tells, before another attempt, whether it is still needed. Raises DeployError."""
         if not self._runner.change_log.announce(f"Sentry: {said}"):
             return
         command = Command(["sentry-cli", *words], self._environ, cwd=self._folder)

@@ -1,4 +1,4 @@
-"""The commits of a release, as Sentry wants them: what ran before until what runs now."""
+"""The commits of a release in Sentry's format: from the release before to this one."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ from typing import Any
 
 from ci_deploy.git.repository import Repository
 
-MOST = 200  # commits that are told
-FIRST = 20  # commits of the first release, as sentry-cli does it
-BODY = 4000  # characters of a message
+MOST = 200  # commits that are sent at most
+FIRST = 20  # commits of the first release, as in sentry-cli
+BODY = 4000  # characters of a message at most
 FORMAT = "%x01%H%x02%an%x02%ae%x02%aI%x02%B%x02"
 
 
 def commits(repository: Repository, old: str, new: str, name: str) -> list[dict[str, Any]]:
-    """The commits after `old` (of this environment) up to `new`, newest first, with their files.
-
-    Only those that the clone has: a shallow one may lack some, then the newest are told.
-    """
+    """The commits after `old` (live in this environment) up to `new`, newest first, with their
+    files. Only those in the clone: when a shallow one lacks some, the newest ones."""
     known = bool(old) and repository.has(old)
     which = [f"{old}..{new}"] if known else [new]
     most = MOST if known else FIRST

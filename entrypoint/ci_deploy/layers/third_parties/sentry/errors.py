@@ -1,4 +1,4 @@
-"""What Sentry's refusals mean for the person who reads the log."""
+"""Turns Sentry's errors into errors for the person who reads the log."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from ci_deploy.errors import DeployError, DeployFailed, Unauthorized, Unreachabl
 from ci_deploy.process.program import Result
 
 SCOPES = "project:releases and org:read, or make it an organization token (scope org:ci)"
-# What curl puts around OpenSSL's reason, differing by version.
+# Curl's texts around OpenSSL's reason, in several versions.
 CERTIFICATE = re.compile(
     r"^(SSL certificate OpenSSL verify result|SSL certificate problem|SSL): | \(\d+\)$"
 )
-UNREACHABLE = {6, 7, 16, 18, 28, 35, 52, 55, 56, 92}  # curl's codes for what may be otherwise soon
+UNREACHABLE = {6, 7, 16, 18, 28, 35, 52, 55, 56, 92}  # curl's codes for temporary errors
 
 
 class Busy(Unreachable):
-    """Sentry cannot now: 429 or 5xx. `retry_after` is what it asks for, in seconds."""
+    """Sentry answers 429 or 5xx. `retry_after` is what it asks for, in seconds."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -24,7 +24,7 @@ class Busy(Unreachable):
 
 
 def refusal(status: int, words: str, what: str, *, retry_after: float | None = None) -> DeployError:
-    """An HTTP status in plain words; `words` are Sentry's own."""
+    """The error for an HTTP status; `words` are Sentry's own."""
     said = f": {words[:200]}" if words else ""
     if status == 401:
         return Unauthorized(f"Sentry refuses SENTRY_AUTH_TOKEN (401). Skipped: {what}.")
@@ -41,7 +41,7 @@ def refusal(status: int, words: str, what: str, *, retry_after: float | None = N
 
 
 def failure(result: Result, what: str) -> DeployError:
-    """Why sentry-cli has failed, from its prose."""
+    """The error for a failed sentry-cli, from its output."""
     text = result.errors or result.text
     if found := re.search(r"sentry reported an error: (.*?) \(http status: (\d+)\)", text, re.S):
         return refusal(int(found[2]), found[1].strip(), what)

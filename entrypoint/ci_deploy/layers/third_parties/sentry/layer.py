@@ -1,4 +1,4 @@
-"""Sentry: which release runs where since when, and which commits it brought."""
+"""Sentry: records releases, their commits, and where they were deployed."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from ci_deploy.layers.third_parties.sentry.settings import (
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import Event, on
 
-BEFORE = 2 / 3  # of the time that Sentry may take; the rest is for the end
+BEFORE = 2 / 3  # share of Sentry's time before the deployment; the rest is for the end
 
 
 class Sentry(AboutSentry):
-    """Sentry."""
+    """The layer for Sentry."""
 
     def __init__(self, ctx: Context, settings: SentrySettings) -> None:
         super().__init__(ctx, settings)
@@ -34,7 +34,7 @@ class Sentry(AboutSentry):
         seconds, sleep = float(settings.timeout), ctx.cancellation.sleep
         self._before = Patience(seconds * BEFORE, sleep)
         self._after = Patience(seconds * (1 - BEFORE), sleep)
-        self._off = False  # after a failure the deploy goes on without it
+        self._off = False  # after a failure the deploy continues without Sentry
         self._linked = ""  # Sentry's name of our repository
 
     @property
@@ -47,26 +47,26 @@ class Sentry(AboutSentry):
 
     @cached_property
     def cli(self) -> SentryCli:
-        """The program."""
+        """sentry-cli, for most changes."""
         folder = self.ctx.private_dir / "sentry"
         folder.mkdir(exist_ok=True)
         return SentryCli(self.account, self.ctx.runner, folder)
 
     @cached_property
     def api(self) -> SentryApi:
-        """The API, for what the program cannot."""
+        """The API, for what sentry-cli cannot do."""
         return SentryApi(self.account, self.ctx.http)
 
     @property
     def version(self) -> str:
-        """The release's name; the same in every environment."""
+        """The release's name, the same in every environment."""
         return self.settings.release or self.ctx.revision
 
     # --- before ---
 
     @on(Event.CONFIGURE, Configure.THIRD_PARTIES)
     def look(self) -> None:
-        """Ask before anything is changed: does the token work, is our repository linked?"""
+        """Check the token, and whether our repository is linked in Sentry."""
         if self.ctx.command == "destroy":
             return
         if not self.ctx.environment:  # GitHub gives a container none
@@ -84,23 +84,23 @@ class Sentry(AboutSentry):
 
     @property
     def _repository(self) -> str:
-        """`acme/web`, as the CI calls the project."""
+        """The project's path on the CI platform, like `acme/web`, in lower case."""
         return urlsplit(self.ctx.facts.project_url).path.strip("/").lower()
 
     @on(Event.PRE_DEPLOY, Before.RELEASE)
     @on(Event.PROMOTE, Before.RELEASE)
     def create(self) -> None:
-        """The release and its commits are there before it gets traffic, and with it errors."""
+        """Create the release with its commits, before it gets traffic and can have errors."""
         self._do(partial(self.cli.create, self.version, self._before))
         self._do(self._set_commits, vital=False)
         if self.settings.sourcemaps:
             self._do(self._upload, vital=False)
 
     def _set_commits(self) -> None:
-        """Since what ran in this environment, not since the last release of any."""
+        """Set the commits since the release that was live in this environment."""
         ctx = self.ctx
         old, new = (ctx.before.revision if ctx.before else ""), ctx.revision
-        if self._linked and old != new:  # else it would lose those that it has
+        if self._linked and old != new:  # else the release would lose its commits
             return self.cli.set_commits(self.version, self._linked, old, new, self._before)
         found = commits(ctx.repository, old, new, self._repository or ctx.app)
         if not found:
@@ -124,21 +124,20 @@ class Sentry(AboutSentry):
 
     @on(Event.DEPLOY_SUCCEEDED)
     def succeeded(self) -> None:
-        """Verified live: that is what the record says, with its true start and end. It comes last:
-        what is recorded was told in full."""
+        """Finalize the release and record the deployment, with its start and end."""
         self._do(partial(self.cli.finalize, self.version, self._after))
         self._do(self._record)
 
     @on(Event.DEPLOY_FAILED)
     def live_all_the_same(self) -> None:
-        """A later step failed or the job was cancelled, but the revision is live."""
+        """Record the deployment if the revision is live although a later step failed."""
         if self.ctx.report.changed:
             self.succeeded()
 
     @on(Event.DEPLOY_SKIPPED)
     def catch_up(self) -> None:
-        """A run that was killed, or that left before the server had finished, could not tell. To
-        ask Sentry now costs less than a note on the app would at every deploy."""
+        """Record the deployment if an interrupted run has not done so.
+        Asking Sentry now is cheaper than a task on the app would be at every deploy."""
         self._do(self._tell_late)
 
     def _tell_late(self) -> None:
@@ -153,14 +152,14 @@ class Sentry(AboutSentry):
 
     @on(Event.ROLLBACK_SUCCEEDED)
     def rolled_back(self) -> None:
-        """An earlier release runs again; what SENTRY_RELEASE was then, nobody knows."""
+        """Record the rollback; not with SENTRY_RELEASE, whose value for that release is unknown."""
         if not self.settings.release:
             self._do(partial(self.cli.create, self.version, self._after))
             self._do(self._record)
 
     @on(Event.POST_DEPLOY, After.END)
     def plan_the_end(self) -> None:
-        """`plan` ends here, and a deploy would not."""
+        """In `plan`, announce the changes of `deploy_succeeded` too."""
         if self.ctx.planning:
             self.succeeded()
 
@@ -180,8 +179,9 @@ class Sentry(AboutSentry):
         )
 
     def _do(self, step: Callable[[], None], *, vital: bool = True) -> None:
-        """A step whose failure is one warning. Without a `vital` one the others make no sense, and
-        a Sentry that is dead is so for all of them."""
+        """Run a step; its failure is one warning. After the failure of a `vital` step, or when
+        Sentry is unreachable, all later steps are skipped. Raises DeployError with
+        SENTRY_STRICT."""
         if self._off:
             return
         try:

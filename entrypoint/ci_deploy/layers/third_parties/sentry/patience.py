@@ -1,4 +1,4 @@
-"""The seconds that Sentry may take in all: tries, waits and hanging included."""
+"""Limits the seconds that Sentry may take in all, with retries, waits and hanging."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ T = TypeVar("T")
 
 TRIES = 4
 ONE_TRY = 10.0  # seconds
-LEAST = 0.2  # seconds in which nothing can be asked
+LEAST = 0.2  # seconds that are too few for a request
 
 
 class Patience:
-    """Time that is used up by calls; `sleep` wakes up on cancel."""
+    """A number of seconds that calls use up; `sleep` must wake up on cancel."""
 
     def __init__(self, seconds: float, sleep: Callable[[float], None]) -> None:
         self.total = seconds
@@ -24,9 +24,10 @@ class Patience:
         self._sleep = sleep
 
     def call(self, what: str, call: Callable[[float], T], *, longest: float = ONE_TRY) -> T:
-        """Call with the seconds that one try may take, again where that may help.
+        """Call `call` with the seconds that one attempt may take; retry after Unreachable.
 
-        `longest` limits one try. Raises what the last try raised, Unreachable when no time is left.
+        `longest` limits one attempt. Raises the last attempt's error, Unreachable when no time is
+        left.
         """
         from ci_deploy.net.retry import retry
 

@@ -1,4 +1,4 @@
-"""The settings of Sentry, and names in the form that Sentry takes."""
+"""Sentry's settings, and names in the form that Sentry accepts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from ci_deploy.settings.parsers import http_url
 
 
 def release_name(text: str) -> str:
-    """A name that Sentry takes: any tag, with `/` and what else it refuses turned into `-`."""
+    """A name that Sentry accepts: any tag, with `/` and other invalid characters replaced by
+    `-`."""
     name = re.sub(r"[/\\\s]+", "-", text.strip())[:200]
     return f"release-{name}" if name in {"", ".", "..", "latest"} else name
 
 
 def environment_name(text: str) -> str:
-    """The same for an environment; `production` where there is none."""
+    """A name that Sentry accepts for an environment; `production` for an empty one."""
     name = re.sub(r"[/\s]+", "-", text.strip())[:64]
     return name if name not in {"", "None"} else "production"
 
@@ -61,7 +62,7 @@ class SentrySettings:
 
 
 class AboutSentry(ThirdParty[SentrySettings]):
-    """Sentry."""
+    """Describes the layer until it is chosen (`layers.load`)."""
 
     name = "sentry"
     loads = "ci_deploy.layers.third_parties.sentry.layer:Sentry"
