@@ -14,6 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from ci_deploy import __version__
+from ci_deploy.commands.composed import Image
 from ci_deploy.commands.first_steps import first_steps
 from ci_deploy.commands.pipelines import ON_DOCKER, PIPELINES, Wish
 from tests.contract.test_docs import OURS, _uses
@@ -28,9 +29,14 @@ HOSTS = {
 }
 IMAGES = {
     "none": (),
-    "one": ("${DOCKER_REGISTRY}/acme/shop",),
-    "two": ("registry.example.com/acme/shop/app", "registry.example.com/acme/shop/web"),
+    "one": (Image("${DOCKER_REGISTRY}/acme/shop"),),
+    "two": (
+        Image("registry.example.com/acme/shop/app", "api", "docker/app.Dockerfile"),
+        Image("registry.example.com/acme/shop/web", ".", target="web"),
+    ),
 }
+COMPOSE = {"none": (), "one": ("compose.yaml",), "two": ("compose.yaml", "prod/compose.yaml")}
+FETCHED = re.compile(r"https://gitlab\.com/ci-deploy/ci-deploy/-/raw/(.+)/templates/(.+)\.yml")
 SCHEMAS = {
     "gitlab": ("--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci"),
     "github": ("--builtin-schema", "vendor.github-workflows"),
@@ -56,11 +62,14 @@ def wishes(ci: str) -> dict[str, Wish]:
             environments=environments,
             review=review,
             branch="main",
-            web="https://git.example.com/acme/shop",
-            framework="rails" if environments[1:] else "",
+            web=f"https://{'git.example.com' if environments[2:] else f'{ci}.com'}/acme/shop",
+            framework="django" if environments[2:] else "rails" if environments[1:] else "",
+            named=len(environments) > 2,
+            manage="poetry run python src/manage.py" if environments[2:] else "",
             images=IMAGES[images],
             folder="apps/shop" if environments[2:] else "",
-            compose="compose.yaml" if images != "none" else "",
+            compose=COMPOSE[images],
+            run_service="web" if images == "two" else "",
             services=("postgres", "redis") if provider == "dokku" and environments[1:] else (),
         )
     return made
@@ -104,9 +113,12 @@ def test_it_uses_what_there_is_and_pins_it(name: str) -> None:
     text, found = text_of(wish), read(wish)
     ours = 0
     for what, inputs in _uses(found):
+        if fetched := FETCHED.fullmatch(what):  # from another GitLab than the one it is on
+            what = f"ci-deploy/ci-deploy/{fetched[2]}@{fetched[1]}"
         if not (match := OURS.search(what)):
             continue
         ours += 1
+        assert bool(fetched) is (wish.ci == "gitlab" and "git.example.com" in wish.web)
         known = inputs_of(match[1] or "")
         if wish.ci == "gitlab":
             for key, value in inputs.items():

@@ -9,6 +9,7 @@ import re
 import select
 import subprocess
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -59,7 +60,9 @@ def test_the_ci_is_found_from_remote_and_files(
     assert done.code == 0, done.output
     assert f"wrote {FILES[ci]}: " in done.output
     assert "x:y@" not in done.output
-    assert (checkout.path / FILES[ci]).is_file()
+    text = (checkout.path / FILES[ci]).read_text()
+    fetched = "- remote: https://gitlab.com/ci-deploy/ci-deploy/-/raw/"  # another GitLab has none
+    assert (fetched in text) is ("gitlab.example.com" in url)
 
 
 def test_where_nothing_tells_the_ci_it_is_asked_for_by_its_option(checkout: Checkout) -> None:
@@ -124,7 +127,7 @@ def test_several_hosts_an_app_in_a_folder_and_its_services_are_taken(checkout: C
     assert done.code == 0, done.output
     text = (checkout.path / ".gitlab-ci.yml").read_text()
     assert 'server-host: "deploy@10.0.0.1 deploy@[2001:db8::2]:2222"' in text
-    assert "compose-file: web/compose.yaml" in text
+    assert "app-dir: web" in text
     assert '--tag "$CI_REGISTRY/acme/shop:$TAG" web' in text
     assert "ssh -p 2222 deploy@2001:db8::2 '" in done.output, "ssh takes no brackets there"
     assert "the fingerprints of all" in done.output
@@ -149,6 +152,88 @@ def test_a_compose_file_that_only_builds_is_what_is_to_be_mended_first(checkout:
     assert done.code == 0, done.output
     assert "1. Name the image that you build, in docker-compose.yml" in done.output
     assert "image: ${DOCKER_REGISTRY}/acme/shop:${DEPLOY_TAG}" in done.output
+
+
+MANAGE = "os.environ['DJANGO_SETTINGS_MODULE'] = 'shop.settings'\n"
+
+
+def test_a_django_app_below_the_top_is_found_and_what_is_made_of_it_said(
+    checkout: Checkout,
+) -> None:
+    """manage.py was looked for in the directory of the run alone (issue 18)."""
+    remote(checkout, "git@gitlab.com:acme/shop.git")
+    files = {"src/manage.py": MANAGE, "pyproject.toml": "", ".venv/lib/manage.py": MANAGE}
+    checkout.commit("Django", files)
+    done = init(checkout, *FLAGS)
+    assert done.code == 0, done.output
+    assert "found: Django (src/manage.py)\n" in done.output
+    assert (
+        "call `python src/manage.py migrate` in the release (DJANGO_MANAGE_COMMAND)" in done.output
+    )
+    text = (checkout.path / FILES["gitlab"]).read_text()
+    assert "deploy-application: django" in text
+    assert 'django-manage-command: "python src/manage.py"' in text
+    assert "app-dir" not in text
+    checkout.git("rm", "--quiet", "Procfile")
+    done = init(checkout, *FLAGS, "--print")
+    assert "Nothing says what is to run: a Procfile does" in done.errors
+    checkout.commit("Procfile", {"Procfile": "web: cd src; uv run python manage.py runserver\n"})
+    done = init(checkout, *FLAGS, "--print")
+    assert 'django-manage-command: "uv run python manage.py"' in done.output, "as the app calls it"
+
+
+def test_which_of_several_apps_is_meant_is_asked_and_never_guessed(checkout: Checkout) -> None:
+    remote(checkout, "git@gitlab.com:acme/shop.git")
+    rails = {"api/Gemfile": "", "api/config/application.rb": ""}
+    checkout.commit("Two", {**rails, "ml/manage.py": MANAGE, "ml/requirements.txt": "django\n"})
+    checkout.git("rm", "--quiet", "Procfile")
+    done = init(checkout, *FLAGS)
+    assert done.code == 2
+    assert "The app's directory (api or ml) is not known: add --folder" in done.output
+    for wrong in ("x", "../api", "/", ""):
+        done = init(checkout, *FLAGS, "--folder", wrong)
+        assert done.code == 2, wrong
+        assert f"--folder: `{wrong}` is no directory of the repository" in done.output
+    done = init(checkout, *FLAGS, "--folder", "./ml/")
+    assert done.code == 0, done.output
+    assert "found: the app in ml, Django (manage.py)\n" in done.output
+    text = (checkout.path / FILES["gitlab"]).read_text()
+    assert "app-dir: ml" in text
+    assert "django-manage-command" not in text
+    done = init(checkout, *FLAGS, "--folder", ".", "--print")
+    assert done.code == 0, done.output
+    assert "this could be api (Rails) or ml (Django)" in done.errors
+    assert "auto-migrate" not in done.output
+
+
+def test_a_compose_file_elsewhere_is_found_and_of_several_one_is_named(checkout: Checkout) -> None:
+    remote(checkout, "git@github.com:acme/shop.git")
+    image = "    image: acme/shop:${DEPLOY_TAG}\n    build: { context: .. }\n"
+    app = f"services:\n  web:\n{image}"
+    checkout.commit("Compose", {"deploy/compose.yml": app, "manage.py": MANAGE})
+    host = ("--yes", "--host", "deploy@www.example.com")
+    done = init(checkout, *host)
+    assert done.code == 0, done.output
+    assert "compose file deploy/compose.yml, image acme/shop (built from .)" in done.output
+    text = (checkout.path / FILES["github"]).read_text()
+    assert "compose-file: deploy/compose.yml" in text
+    assert "compose-run-service: web" in text
+    assert 'docker build --push --tag "docker.io/acme/shop:$TAG" .' in text, "Docker's own registry"
+    assert "docker-user: ${{ secrets.DOCKER_USER }}" in text
+    assert "DOCKER_USER, DOCKER_PASS: for docker.io" in done.output
+    checkout.commit("Another", {"ops/compose.yml": app})
+    done = init(checkout, *host, "--provider", "compose", "--force")
+    assert done.code == 2
+    asked = "The compose file (deploy/compose.yml or ops/compose.yml) is not known: add --compose"
+    assert asked in done.output
+    done = init(checkout, *host, "--force", "--compose", "ops/x.yml")
+    assert "--compose: `ops/x.yml` is no file in" in done.output
+    done = init(checkout, *host, "--force", "--compose", "ops/compose.yml")
+    assert done.code == 0, done.output
+    assert "compose-file: ops/compose.yml" in (checkout.path / FILES["github"]).read_text()
+    done = init(checkout, *FLAGS, "--print", "--compose", "ops/compose.yml")
+    assert done.code == 2
+    assert "--compose is of no use with the provider dokku" in done.errors
 
 
 # --- what it leaves alone ---
@@ -247,6 +332,27 @@ def test_on_a_terminal_it_asks_five_things_and_again_after_nonsense(checkout: Ch
     assert "app-name: shop-staging" in (checkout.path / FILES["github"]).read_text()
 
 
+def test_it_ends_with_doctor_where_the_key_is_at_hand(
+    dokku: DokkuStandIn, naive: Client, checkout: Checkout
+) -> None:
+    """What doctor finds is no failure of `init`: the file is written."""
+    remote(checkout, "git@gitlab.com:acme/shop.git")
+    secrets = settings_for(dokku)
+    host = secrets.pop("DOKKU_HOST")
+    del secrets["APP_NAME"]
+    flags = ("--yes", "--provider", "dokku", "--host", host, "--app", "shop")
+    done = run("ci-deploy", "init", *flags, cwd=checkout.path, env=secrets)
+    assert done.code == 0, done.output
+    assert "doctor: shop on dokku" in done.output
+    assert "! doctor: " in done.output
+    assert "apps:create shop" in done.output
+    assert secrets["SSH_PRIVATE_KEY"].splitlines()[2] not in done.output
+    naive.dokku("apps:create shop")
+    done = run("ci-deploy", "init", *flags, "--force", cwd=checkout.path, env=secrets)
+    assert done.code == 0, done.output
+    assert done.output.endswith("All checks passed.\n")
+
+
 # --- that it deploys ---
 
 
@@ -294,24 +400,61 @@ def test_what_is_written_deploys_with_the_secrets_alone(
     assert done.code == 0, done.output
     assert (done.report["app"], done.report["environment"]) == ("hello", "production")
 
-    found = jobs(checkout, "circleci", host)
-    [use] = [
+
+def circleci(checkout: Checkout, found: Any, name: str, env: Mapping[str, str]) -> Done:
+    """Run a job of the file as CircleCI does: its parameters filled in, with a context's variables.
+
+    There is no runner of theirs that needs no account."""
+    used = [
         each["ci-deploy"]
-        for each in found["workflows"]["deploy"]["jobs"]
-        if each.get("ci-deploy", {}).get("name") == "deploy-production"
+        for workflow in found["workflows"].values()
+        for each in workflow["jobs"]
+        if isinstance(each, dict) and each.get("ci-deploy", {}).get("name") == name
     ]
+    assert len(used) == 1, name
     job = found["jobs"]["ci-deploy"]
+    defaults = {key: each.get("default", "") for key, each in job["parameters"].items()}
 
     def expand(text: str) -> str:
-        return re.sub(r"<< parameters\.(\w+) >>", lambda match: str(use[match[1]]), text)
+        values = {**defaults, **used[0]}
+        return re.sub(r"<< parameters\.(\w+) >>", lambda match: str(values[match[1]]), text)
 
     [command] = [step["run"] for step in job["steps"] if "run" in step]
     facts = {
         "CIRCLECI": "true",
-        "CIRCLE_SHA1": head,
+        "CIRCLE_SHA1": checkout.head,
         "CIRCLE_WORKING_DIRECTORY": str(checkout.path),
+        "CIRCLE_BRANCH": checkout.git("branch", "--show-current"),
     }
-    given = {name: expand(value) for name, value in job["environment"].items()}
-    done = run(*expand(command).split(), cwd=checkout.path, env={**facts, **given, **secrets})
+    given = {key: expand(value) for key, value in job["environment"].items()}
+    done = run(*expand(command).split(), cwd=checkout.path, env={**facts, **given, **env})
     assert done.code == 0, done.output
-    assert (done.report["app"], done.report["status"]) == ("hello", "skipped")
+    return done
+
+
+def test_every_job_for_circleci_runs(
+    dokku: DokkuStandIn, naive: Client, checkout: Checkout
+) -> None:
+    """The other CIs' jobs run on their runners (tests/runners/test_what_init_writes.py)."""
+    naive.dokku("apps:create hello-staging")
+    secrets = settings_for(dokku)
+    options = ("--yes", "--ci", "circleci", "--provider", "dokku", "--app", "hello", "--review")
+    host = ("--host", secrets.pop("DOKKU_HOST"), "--environments", "staging production")
+    del secrets["APP_NAME"]
+    assert init(checkout, *options, *host).code == 0
+    found = YAML(typ="safe", pure=True).load((checkout.path / FILES["circleci"]).read_text())
+    first = checkout.commit("The pipeline")
+    done = circleci(checkout, found, "deploy-staging", secrets)
+    assert (done.report["app"], done.report["environment"]) == ("hello-staging", "staging")
+    circleci(checkout, found, "deploy-production", secrets)
+    checkout.commit("Next")
+    circleci(checkout, found, "deploy-production", secrets)
+    assert circleci(checkout, found, "rollback", secrets).report["status"] == "succeeded"
+    assert dokku.app("hello").running_revision == first
+    checkout.git("checkout", "--quiet", "-b", "feature/$(id)")
+    head = checkout.commit("Change")
+    assert circleci(checkout, found, "plan", secrets).report["app"] == "hello-staging"
+    review = circleci(checkout, found, "review", secrets).report["app"]
+    assert re.fullmatch(r"hello-feature-id-\w+", review)
+    assert dokku.app(review).running_revision == head
+    assert "0 review apps of hello" in circleci(checkout, found, "sweep", secrets).output

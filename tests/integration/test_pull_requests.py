@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -142,18 +143,22 @@ def test_a_deployment_follows_the_review_app_to_its_end(
             **settings_for(dokku, DEPLOYMENTS_TOKEN=TOKEN),
             "REVIEW_URL": "http://{app}.review.example.com",
             **server.environ(),
-            "GITHUB_REF_NAME": "feature",
+            "GITHUB_REF_NAME": 'feature/"},$(id)&task=x/@all-`y`',
             "GITHUB_SHA": checkout.head,
             "GITHUB_WORKSPACE": str(checkout.path),
         }
         done = run("ci-deploy", "review", cwd=checkout.path, env=env)
         assert (done.code, done.report["warnings"]) == (0, []), done.output
         [made] = server.deployments
+        app = done.report["app"]
         assert (made["ref"], made["environment"]) == (checkout.head, "review")
+        assert made["task"] == f"review:{app}"
+        assert re.fullmatch(r"hello-feature[a-z0-9-]+", app)
         assert [each["state"] for each in made["statuses"]] == ["in_progress", "success"]
-        address = "http://hello-feature.review.example.com"
+        address = f"http://{app}.review.example.com"
         assert made["statuses"][-1]["environment_url"] == address
 
+        good = checkout.head
         checkout.commit("Broken", {"Procfile": "release: sh -c 'exit 3'\nworker: sleep 9\n"})
         failed = run(
             "ci-deploy", "review", cwd=checkout.path, env={**env, "GITHUB_SHA": checkout.head}
@@ -165,4 +170,12 @@ def test_a_deployment_follows_the_review_app_to_its_end(
         removed = run("ci-deploy", "destroy", cwd=checkout.path, env=env)
         assert (removed.code, removed.report["warnings"]) == (0, []), removed.output
         assert server.deployments == []
+
+        server.rights = "read"
+        checkout.git("reset", "--hard", "--quiet", good)
+        warned = run("ci-deploy", "review", cwd=checkout.path, env=env)
+        assert warned.code == 0, warned.output
+        [warning] = warned.report["warnings"]
+        assert warning.startswith("github-deployments: ")
+        assert "deployments: write" in warning
         assert server.wrong == []

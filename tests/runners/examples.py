@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from ci_deploy import __version__
 from tests.containers import Container
@@ -48,20 +49,32 @@ def refresh(made: Checkout) -> None:
     made.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main")
 
 
-def _reached(server: Container | HerokuStandIn) -> tuple[str, dict[str, str], dict[str, str]]:
+class Reached(NamedTuple):
     """How a server is reached: the network, the secrets and the variables of the project."""
+
+    network: str
+    secrets: Mapping[str, str]
+    settings: Mapping[str, str]
+
+
+Server = Container | HerokuStandIn | Reached
+
+
+def _reached(server: Server) -> Reached:
+    if isinstance(server, Reached):
+        return server
     if isinstance(server, HerokuStandIn):
         where = {"HEROKU_API_URL": server.url, "HEROKU_GIT_URL": server.url}
         where |= {"HEROKU_BOOT_TIMEOUT": "3", "CA_BUNDLE": "ca.pem"}
-        return "host", {"HEROKU_API_KEY": server.key}, where
+        return Reached("host", {"HEROKU_API_KEY": server.key}, where)
     settings = server.settings()
     key, hosts = settings["SSH_PRIVATE_KEY"], settings["SSH_SERVER_HOSTKEYS"]
-    return server.network, {"SSH_PRIVATE_KEY": key}, {"SSH_SERVER_HOSTKEYS": hosts}
+    return Reached(server.network, {"SSH_PRIVATE_KEY": key}, {"SSH_SERVER_HOSTKEYS": hosts})
 
 
 def gitlab_ci_local(
     made: Checkout,
-    server: Container | HerokuStandIn,
+    server: Server,
     *arguments: str,
     scoped: Mapping[str, Mapping[str, str]] | None = None,
     git: Mapping[str, str] | None = None,
@@ -101,13 +114,13 @@ def gitlab_ci_local(
     )
 
 
-def action(folder: Path, image: str) -> Path:
-    """Our action in the form of a release: with an image instead of a Dockerfile."""
-    folder.mkdir()
-    text = (ROOT / "action.yml").read_text()
-    (folder / "action.yml").write_text(
-        text.replace("image: Dockerfile", f"image: docker://{image}")
-    )
+def action(folder: Path, image: str, provider: str = "") -> Path:
+    """Our action in the form of a release, with an image instead of a Dockerfile: the one of a
+    provider, or the general one. Returns the folder of all of them."""
+    path = folder / provider / "action.yml"
+    path.parent.mkdir(parents=True)
+    text = (ROOT / provider / "action.yml").read_text()
+    path.write_text(re.sub(r"image: (\.\./)?Dockerfile", f"image: docker://{image}", text))
     return folder
 
 
@@ -124,7 +137,7 @@ def _checkout(folder: Path) -> Path:
 
 def act(
     made: Checkout,
-    server: Container | HerokuStandIn,
+    server: Server,
     released: Path,
     event: str,
     *arguments: str,

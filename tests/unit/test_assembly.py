@@ -163,6 +163,17 @@ def test_wish_by_an_input_is_refused_where_no_framework_is_found(
     assert "Set DEPLOY_APPLICATION to `" in told
 
 
+def test_a_framework_below_is_named_to_whom_it_was_not_found(
+    assembled: Assembled, workspace: Path
+) -> None:
+    """With APP_DIR or DJANGO_MANAGE_COMMAND it is found (issue 18)."""
+    path = workspace / "src/manage.py"
+    path.parent.mkdir()
+    path.write_text("os.environ['DJANGO_SETTINGS_MODULE'] = 'shop.settings'\n")
+    told = assembled.problems(**HEROKU, INPUT_AUTO_MIGRATE_ON_DEPLOY="true")
+    assert 'with DJANGO_MANAGE_COMMAND="python src/manage.py", or APP_DIR to src, or unset' in told
+
+
 @pytest.mark.parametrize(("name", "value"), WISHES)
 def test_wish_by_a_variable_is_a_warning_where_no_framework_is_found(
     assembled: Assembled, log: Log, name: str, value: str

@@ -213,7 +213,7 @@ LINES = (
 
 
 def test_foreign_text_makes_no_markup_mention_order_or_end(
-    github: ForgeStandIn, comment: Comment
+    server: ForgeStandIn, comment: Comment
 ) -> None:
     evil = DONE._replace(
         mood=BAD,
@@ -226,8 +226,8 @@ def test_foreign_text_makes_no_markup_mention_order_or_end(
         ),
         lines=LINES,
     )
-    comment(github).send(evil)
-    [body] = github.bodies
+    comment(server).send(evil)
+    [body] = server.bodies
     outside, fence, *_ = re.split(r"^(`{3,})$", body, maxsplit=1, flags=re.M)
     for line in body.splitlines():
         assert line == "" or line[0] in "<#|`┃["

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ci_deploy.commands import layout
 from ci_deploy.errors import Problem
 from ci_deploy.layers import LayerClass
 from ci_deploy.run.events import CHECKED_RELEASING
@@ -63,8 +64,11 @@ class Dropped(NamedTuple):
     def _remedy(self, wish: Setting) -> str:
         choices = " or ".join(f"`{cls.name}`" for cls in self._able(wish))
         name = self.source.spell(wish)
-        where = "or APP_DIR to the app's folder"
-        return f"Set DEPLOY_APPLICATION to {choices}, {where}, or unset {name}."
+        below = layout.framework(self.root)
+        folder = below.at or " or ".join(below.rivals) or "the app's folder"
+        if below.name == "django" and below.at:
+            choices = f'{choices} with DJANGO_MANAGE_COMMAND="python {below.at}/manage.py"'
+        return f"Set DEPLOY_APPLICATION to {choices}, or APP_DIR to {folder}, or unset {name}."
 
 
 def _asks(wish: Setting, text: str) -> bool:

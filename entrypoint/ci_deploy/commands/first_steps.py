@@ -6,7 +6,7 @@ import shlex
 from urllib.parse import urlsplit
 
 from ci_deploy import __version__
-from ci_deploy.commands.pipelines import ON_DOCKER, Wish
+from ci_deploy.commands.pipelines import ON_DOCKER, PIPELINES, Wish
 from ci_deploy.commands.published import IMAGES
 from ci_deploy.layers.providers.dokku.settings import service_name
 from ci_deploy.net.ssh.server import server
@@ -21,7 +21,7 @@ def first_steps(wish: Wish) -> list[str]:
     steps = [_heroku(wish)] if wish.provider == "heroku" else [_key(wish), _server(wish)]
     if wish.provider in ON_DOCKER and not wish.images:
         steps = [_image(wish), *steps]
-    steps += [_secrets(wish), _doctor(wish)]
+    steps += [_secrets(wish), _doctor(wish), _push(wish)]
     lines: list[str] = []
     for number, (title, *commands) in enumerate(steps, 1):
         lines += ["", f"{number}. {title}", *(f"     {line}" for line in commands)]
@@ -40,7 +40,7 @@ def _image(wish: Wish) -> list[str]:
     """Nothing is built on the hosts."""
     path = urlsplit(wish.web).path.strip("/").lower() or wish.app
     return [
-        f"Name the image that you build, in {wish.compose or 'docker-compose.yml'}:",
+        f"Name the image that you build, in {' or '.join(wish.compose) or 'docker-compose.yml'}:",
         f"image: ${{DOCKER_REGISTRY}}/{path}:${{DEPLOY_TAG}}",
         "Hosts build nothing. Then run `ci-deploy init --force`: it adds the job that does.",
     ]
@@ -170,6 +170,21 @@ def _registry(wish: Wish, own: str) -> list[str]:
     if wish.images and wish.registry not in {"", own}:
         return [f"DOCKER_USER, DOCKER_PASS: for {wish.registry}"]
     return []
+
+
+def _push(wish: Wish) -> list[str]:
+    """The commit that starts the first deploy."""
+    path, last = PIPELINES[wish.ci][0], wish.environments[-1]
+    lines = [f"git add {path} && git commit -m 'Deploy by ci-deploy'"]
+    lines += [f"git push  # to {wish.branch}: deploys to {wish.environments[0]}"]
+    if wish.environments[1:]:
+        how = {
+            "github": f"git tag v1 && git push origin v1  # deploys to {last}",
+            "gitlab": f"({last} is deployed when somebody starts its job in that pipeline)",
+            "circleci": f"({last} is deployed when somebody approves it in that pipeline)",
+        }
+        lines += [how[wish.ci]]
+    return ["Commit the file; the pipeline of that commit is the first deploy:", *lines]
 
 
 def _doctor(wish: Wish) -> list[str]:

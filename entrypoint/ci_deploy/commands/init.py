@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from ci_deploy import files
+from ci_deploy.commands import layout
 from ci_deploy.commands.assembly import Assembly
+from ci_deploy.commands.doctor import doctor
+from ci_deploy.commands.findings import findings
 from ci_deploy.commands.first_steps import first_steps
 from ci_deploy.commands.pipelines import ON_DOCKER, PIPELINES, Wish
+from ci_deploy.commands.questions import Questions
 from ci_deploy.commands.shared import answer
 from ci_deploy.commands.surroundings import Found, look
-from ci_deploy.errors import UsageError
+from ci_deploy.errors import DeployError, UsageError
+from ci_deploy.layers.providers.docker.settings import paths as compose_paths
 from ci_deploy.net.ssh.server import server
 from ci_deploy.report import console as style
-from ci_deploy.settings.parsers import boolean, suggestion, words
+from ci_deploy.settings.parsers import boolean, folder, suggestion, words
 
 PROVIDERS = ("dokku", "heroku", "compose", "swarm")
 HOSTS = {
@@ -25,6 +29,8 @@ HOSTS = {
     "compose": "Docker host, or several (user@host)",
     "swarm": "Manager of the swarm (user@host)",
 }
+# The credentials that `doctor` needs: for Heroku, and for the other providers.
+CREDENTIALS = (("HEROKU_API_KEY",), ("SSH_PRIVATE_KEY", "SSH_SERVER_HOSTKEYS"))
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]*")
 
@@ -33,11 +39,16 @@ def init(assembly: Assembly, options: argparse.Namespace) -> int:
     """Ask what cannot be seen, write the file, say the rest. Raises UsageError."""
     ctx = assembly.bare_context()
     root = assembly.checkout.path
-    folder = _folder(root)
-    found = look(ctx, root, folder)
     questions = Questions(assembly, options)
-    wish = _wish(questions, options, found)._replace(folder=folder)
+    here = _here(root)
+    provider = _ask_provider(questions, look(ctx, root, here))
+    where = here or _ask_folder(questions, root, on_docker=provider in ON_DOCKER)
+    named = _ask_compose(questions, root / where, look(ctx, root, where), provider)
+    found = look(ctx, root, where, named)
+    wish = _wish(questions, found, provider)._replace(folder=where)
     questions.check()
+    for line, is_warning in findings(found, wish):
+        assembly.console.line(line, style.YELLOW if is_warning else "")
     path, pipeline = PIPELINES[wish.ci]
     text, target = pipeline(wish), root / path
     if options.print:
@@ -47,11 +58,30 @@ def init(assembly: Assembly, options: argparse.Namespace) -> int:
         assembly.console.line(f"wrote {path}: {_contents(wish)}", style.GREEN)
     for line in first_steps(wish):
         assembly.console.line(line, style.BOLD if line[:1].isdigit() else "")
+    if not options.print and all(map(assembly.source.text, CREDENTIALS[wish.provider != "heroku"])):
+        _look_there(assembly, options, wish)
     return 0
 
 
-def _folder(root: Path) -> str:
-    """Where in the repository we were started: that is the app's directory."""
+def _look_there(assembly: Assembly, options: argparse.Namespace, wish: Wish) -> None:
+    """Run `doctor` with the settings of the file. A failed check is a warning, not an error."""
+    known = {**assembly.environ, **wish.settings(wish.environments[-1])}
+    again = Assembly(
+        known,
+        assembly.ci,
+        assembly.console,
+        assembly.redactor,
+        assembly.cancellation,
+        assembly.cleanup,
+    )
+    try:
+        doctor(again, options)
+    except DeployError as error:
+        assembly.console.warning(f"doctor: {error}")
+
+
+def _here(root: Path) -> str:
+    """The current directory, relative to the repository; empty at its top."""
     here = Path.cwd().resolve()
     return here.relative_to(root.resolve()).as_posix() if root.resolve() in here.parents else ""
 
@@ -72,74 +102,68 @@ def _contents(wish: Wish) -> str:
     return ", ".join([*parts, "review apps"] if wish.review else parts)
 
 
-class Questions:
-    """Asks on a terminal what no option says; with --yes what was found is the answer."""
-
-    def __init__(self, assembly: Assembly, options: argparse.Namespace) -> None:
-        self._console = assembly.console
-        self._silent = options.yes
-        self._options = options
-        self._unknown: dict[str, str] = {}  # option → question
-
-    def check(self) -> None:
-        """Say at once what no option and no file tells. Raises UsageError."""
-        if not self._unknown:
-            return
-        which, options = " and ".join(self._unknown.values()), ", ".join(self._unknown)
-        verb = "are" if len(self._unknown) > 1 else "is"
-        more = "" if self._silent else ", or run it on a terminal (`docker run -it …`)"
-        raise UsageError(f"{which} {verb} not known: add {options}{more}.")
-
-    @property
-    def on_terminal(self) -> bool:
-        """Whether somebody can be asked."""
-        return not self._silent and sys.stdin.isatty()
-
-    def ask(self, name: str, question: str, default: str, check: Callable[[str], str]) -> str:
-        """The answer, checked. Raises UsageError where nobody can be asked."""
-        given = getattr(self._options, name)
-        if given is None and self._silent and default:
-            given = default
-        if given is not None:
-            try:
-                return check(str(given))
-            except ValueError as error:
-                raise UsageError(f"--{name}: {str(error).replace('APP_NAME', '--app')}") from None
-        if not self.on_terminal:
-            self._unknown |= {} if default else {f"--{name}": question}
-            return default
-        while True:
-            self._console.line(f"{question}{f' [{default}]' if default else ''}:")
-            line = sys.stdin.readline()
-            if not line:
-                raise UsageError(f"{question} was not answered; nothing was written.")
-            try:
-                return check(line.strip() or default)
-            except ValueError as error:
-                self._console.line(f"  {error}", style.YELLOW)
+def _ask_provider(questions: Questions, found: Found) -> str:
+    which = f"Provider ({_or(PROVIDERS)})"
+    usual = "dokku" if questions.on_terminal else ""
+    return questions.ask("provider", which, found.provider or usual, _provider)
 
 
-def _wish(questions: Questions, options: argparse.Namespace, found: Found) -> Wish:
-    ci = options.ci or found.ci
+def _ask_folder(questions: Questions, root: Path, *, on_docker: bool) -> str:
+    """The app's directory; asks if there are several apps."""
+    choices = [each or "." for each in layout.folders(root, on_docker=on_docker)]
+    if questions.given("folder") is None and len(choices) == 1:
+        return folder(choices[0])
+
+    def check(text: str) -> str:
+        inside = ".." not in text.split("/") and not text.startswith("/")
+        if not (text and inside and (root / text).is_dir()):
+            message = f"`{text}` is no directory of the repository; the top is `.`."
+            raise ValueError(message)
+        return text
+
+    which = f"The app's directory ({_or(choices)})"
+    return folder(questions.ask("folder", which, "", check))
+
+
+def _ask_compose(questions: Questions, root: Path, found: Found, provider: str) -> str:
+    """The compose files to use; asks if there are several candidates."""
+    rivals, given = found.composed.rivals, questions.given("compose")
+    if given and provider not in ON_DOCKER:
+        message = f"--compose is of no use with the provider {provider or 'that is not known'}."
+        raise UsageError(message)
+    if provider not in ON_DOCKER or not (rivals or given):
+        return ""
+
+    def check(text: str) -> str:
+        names = compose_paths(text)
+        missing = [each for each in names if not (root / each).is_file()]
+        if missing or not names:
+            message = f"`{' '.join(missing)}` is no file in {root}."
+            raise ValueError(message)
+        return " ".join(names)
+
+    return questions.ask("compose", f"The compose file ({_or(rivals)})", "", check)
+
+
+def _wish(questions: Questions, found: Found, provider: str) -> Wish:
+    ci = questions.given("ci") or found.ci
     if not ci:
         message = f"neither remote nor files say which CI this is: add --ci {_or(PIPELINES)}"
         message += " (Gitea and Forgejo: github)."
         raise UsageError(message)
-    which = f"Provider ({_or(PROVIDERS)})"
-    usual = "dokku" if questions.on_terminal else ""
-    provider = questions.ask("provider", which, found.provider or usual, _provider)
+    on_docker = provider in ON_DOCKER
     host = ""
     if provider != "heroku":
         known = found.host if provider == found.provider else ""
         what = HOSTS.get(provider, "Server")
-        check = _docker_hosts if provider in ON_DOCKER else _host if provider else str
+        check = _docker_hosts if on_docker else _host if provider else str
         host = questions.ask("host", what, known, check)
     app = questions.ask("app", "App", found.app, _app)
     environments = questions.ask(
         "environments", "Environments, the last one by hand", "production", _environments
     )
     review = questions.ask("review", "A review app for each change", "no", _review) == "yes"
-    migrate = bool(found.framework) and not (found.migrates and provider not in ON_DOCKER)
+    framework = found.to_migrate(on_docker=on_docker)
     return Wish(
         ci=ci,
         provider=provider,
@@ -149,9 +173,12 @@ def _wish(questions: Questions, options: argparse.Namespace, found: Found) -> Wi
         review=review,
         branch=found.branch,
         web=found.web,
-        framework=found.framework if migrate else "",
-        images=found.images if provider in ON_DOCKER else (),
-        compose=found.compose if provider in ON_DOCKER else "",
+        framework=framework,
+        named=bool(framework and found.framework.at),
+        manage=found.manage if framework else "",
+        images=found.composed.images if on_docker else (),
+        compose=found.composed.files if on_docker else (),
+        run_service=found.composed.run_service if on_docker and framework else "",
         services=found.services if provider == "dokku" else (),
     )
 

@@ -36,6 +36,8 @@ INIT: dict[str, dict[str, Any]] = {
     "--app": {"metavar": "NAME", "help": "the app on the provider"},
     "--environments": {"metavar": "NAMES", "help": "like `staging production`; the last by hand"},
     "--review": {"action": BooleanOptionalAction, "help": "a review app for each change"},
+    "--folder": {"metavar": "DIR", "help": "the app's directory, where there are several apps"},
+    "--compose": {"metavar": "FILES", "help": "the compose file, where there are several"},
     "--print": {"action": "store_true", "help": "print the file, and write none"},
     "--force": {"action": "store_true", "help": "replace a file that is there"},
 }

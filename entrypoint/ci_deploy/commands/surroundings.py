@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from ci_deploy.ci.origin import SAFE, configured
-from ci_deploy.layers.applications.django import Django
-from ci_deploy.layers.applications.rails import Rails
-from ci_deploy.layers.providers.docker.settings import DEFAULT_FILES
+from ci_deploy.commands import layout
+from ci_deploy.commands.composed import Composed, composed
 from ci_deploy.run.context import Context
 from ci_deploy.settings.lines import from_json
 
 REMOTE = re.compile(r"(?:\w+://)?(?:[^@/]+@)?([\w.-]+)(?::(\d+))?[:/](.+?)(?:\.git)?/?")
-IMAGE = re.compile(r"^\s*image:\s*[\"']?(\S+?):\$\{?DEPLOY_TAG", re.M)
 MAIN = ("main", "master")
+# A call of manage.py in a Procfile, Dockerfile or compose file.
+MANAGE = re.compile(
+    r"((?:(?:poetry|pipenv|uv|pdm) run )?python3?(?: -\w+)*) ([\w./-]*manage\.py)\b"
+)
+DJANGO = re.compile(r"(?im)^[\s\"']*django\b(?!-)")
 # Services that the app's libraries use, by the names of Dokku's plugins.
 LIBRARIES = {
     "postgres": r"\bpg\b|psycopg|asyncpg|\bpgx\b|lib/pq|postgrex",
@@ -43,24 +46,34 @@ class Found(NamedTuple):
     provider: str = ""
     host: str = ""
     app: str = ""
-    framework: str = ""
+    framework: layout.Framework = layout.Framework()
+    manage: str = ""  # DJANGO_MANAGE_COMMAND, where it is not the default
+    lacks_manage: bool = False  # Django is in the list of packages, but there is no manage.py
+    says_what_runs: bool = False  # a Procfile or Dockerfile
     migrates: bool = False  # the Procfile has a release task, which may migrate
-    images: tuple[str, ...] = ()  # images of the compose file with the tag DEPLOY_TAG
-    compose: str = ""  # the compose file's name
+    composed: Composed = Composed()
     services: tuple[str, ...] = ()  # services that its libraries need: postgres, redis
 
+    def to_migrate(self, *, on_docker: bool) -> str:
+        """The framework whose migrations a deploy has to run, or empty. `bin/rails` works only in
+        the directory of the Rails app, which an image may have as its working directory."""
+        if self.framework.name == "rails" and self.framework.at and not on_docker:
+            return ""
+        return "" if self.migrates and not on_docker else self.framework.name
 
-def look(ctx: Context, root: Path, folder: str = "") -> Found:
-    """The facts in the checkout at `root`, about the app in its `folder`. Nothing is changed, and
-    the network is not used."""
-    top, root = root, root / folder
+
+def look(ctx: Context, top: Path, folder: str = "", files: str = "") -> Found:
+    """The facts in the checkout at `top`, about the app in its `folder`; `files`: the compose files
+    given by --compose. Nothing is changed, and the network is not used."""
+    root = top / folder
     remotes = _remotes(ctx, top)
     host, _, path = _parts(remotes.get("origin", ""))
-    compose = next((root / name for name in DEFAULT_FILES if (root / name).is_file()), None)
-    text = compose.read_text(errors="replace") if compose else ""
-    provider, server, app = _provider(remotes, has_compose=bool(compose))
-    procfile = root / "Procfile"
-    layers = [cls.name for cls in (Rails, Django) if cls.detected(root)]
+    listed = layout.files(root)
+    compose = composed(top, folder, listed, files.split())
+    has_compose = bool(compose.files or compose.rivals)
+    provider, server, app = _provider(remotes, has_compose=has_compose)
+    found = layout.framework(root)
+    procfile = _text(root / "Procfile")
     return Found(
         ci=_ci(top, host),
         web=f"https://{host}/{path}" if path else "",
@@ -68,12 +81,27 @@ def look(ctx: Context, root: Path, folder: str = "") -> Found:
         provider=provider,
         host=server,
         app=app or _slug(f"{path.rpartition('/')[2] or top.name} {Path(folder).name}"),
-        framework=next(iter(layers), ""),
-        migrates=procfile.is_file() and "release:" in procfile.read_text(errors="replace"),
-        images=tuple(dict.fromkeys(IMAGE.findall(text))),
-        compose=compose.name if compose else "",
+        framework=found,
+        manage=_manage(root, found, compose.files) if found.name == "django" else "",
+        lacks_manage=not (found.name or found.rivals) and bool(DJANGO.search(_packages(root))),
+        says_what_runs=any((root / name).is_file() for name in ("Procfile", "Dockerfile")),
+        migrates="release:" in procfile,
+        composed=compose,
         services=_services(root),
     )
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace") if path.is_file() else ""
+
+
+def _manage(root: Path, found: layout.Framework, compose: Iterable[str]) -> str:
+    """The command for manage.py: as Procfile, Dockerfile or compose file call it, else its path
+    from the app's directory; empty for the default of DJANGO_MANAGE_COMMAND."""
+    for name in ("Procfile", "Dockerfile", *compose):
+        if match := MANAGE.search(_text(root / name)):
+            return "" if match[0] == "python manage.py" else match[0]
+    return f"python {found.at}/manage.py" if found.at else ""
 
 
 def _git(ctx: Context, root: Path, *arguments: str) -> str:
@@ -95,18 +123,20 @@ def _parts(url: str) -> tuple[str, str, str]:
 
 
 def _services(root: Path) -> tuple[str, ...]:
-    files = sorted({path for name in LISTS for path in root.glob(name)})
-    texts = [each.read_text(errors="replace") for each in files if each.is_file()]
-    text = "\n".join([*texts, *_locked(root)])
+    text = _packages(root)
     return tuple(name for name, pattern in LIBRARIES.items() if re.search(pattern, text))
+
+
+def _packages(root: Path) -> str:
+    """The text of the lists of packages, and the packages of lock files."""
+    files = sorted({path for name in LISTS for path in root.glob(name)})
+    return "\n".join([*map(_text, files), *_locked(root)])
 
 
 def _locked(root: Path) -> Iterator[str]:
     """The packages named in lock files. (The full text also names what packages could use.)"""
     for name in LOCKS:
-        path = root / name
-        text = path.read_text(errors="replace") if path.is_file() else ""
-        for package, about in PACKAGE.findall(text.replace("\r\n", "\n")):
+        for package, about in PACKAGE.findall(_text(root / name).replace("\r\n", "\n")):
             if not OTHER_GROUPS.search(about):
                 yield package
     path = root / "Pipfile.lock"

@@ -112,7 +112,8 @@ def dotenv(text: str) -> dict[str, str]:
     if _PADDED.fullmatch(text.strip()):
         message = (
             "it is one name without a value, as base64 of something else looks too. Make base64 of "
-            "`NAME=value` lines with `base64 -w0 FILE`, or write `NAME=''` for an empty value."
+            "`NAME=value` lines with `base64 <FILE | tr -d '\\n'`, or write `NAME=''` for an "
+            "empty value."
         )
         raise ValueError(message)
     bindings = list(parse_stream(io.StringIO(text)))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ci_deploy.commands.composed import Image
 from ci_deploy.commands.published import GITHUB
 
 PLAIN = re.compile(r"[A-Za-z][\w.@:/-]*")
@@ -27,9 +29,12 @@ class Wish(NamedTuple):
     branch: str
     web: str = ""
     framework: str = ""  # whose migrations a deploy has to run
-    images: tuple[str, ...] = ()  # to be built and tagged before the deploy
+    named: bool = False  # whether DEPLOY_APPLICATION is needed: its files are in a sub-directory
+    manage: str = ""  # DJANGO_MANAGE_COMMAND
+    images: tuple[Image, ...] = ()  # to be built and tagged before the deploy
     folder: str = ""  # of the app in the repository; empty for the top
-    compose: str = ""  # the compose file's name
+    compose: tuple[str, ...] = ()  # the compose files, relative to it
+    run_service: str = ""  # COMPOSE_RUN_SERVICE
     services: tuple[str, ...] = ()  # of Dokku's plugins, that a review app needs too
 
     @property
@@ -54,27 +59,36 @@ class Wish(NamedTuple):
             given["DEPLOY_PROVIDER"] = self.provider
         if self.provider == "compose" and len(self.environments) > 1:
             given["DEPLOY_PATH"] = app
-        if self.folder and self.provider not in ON_DOCKER:
-            given["APP_DIR"] = self.folder
-        elif self.folder and self.compose:
-            given["COMPOSE_FILE"] = f"{self.folder}/{self.compose}"
-        if self.framework:
-            given["AUTO_MIGRATE_ON_DEPLOY"] = "true"
-        return given
+        more = {
+            "APP_DIR": self.folder,
+            "COMPOSE_FILE": " ".join(self.compose),
+            "AUTO_MIGRATE_ON_DEPLOY": "true" if self.framework else "",
+            "DEPLOY_APPLICATION": self.framework if self.named else "",
+            "DJANGO_MANAGE_COMMAND": self.manage,
+            "COMPOSE_RUN_SERVICE": self.run_service,
+        }
+        return {**given, **{name: text for name, text in more.items() if text}}
 
     @property
     def registry(self) -> str:
         """Where the images are, as the compose file says; empty where a variable does."""
-        first = self.images[0].partition("/")[0] if self.images else ""
-        return first if "." in first and "$" not in first else ""
+        return self.images[0].registry if self.images else ""
 
     def builds(self, registry: str) -> list[str]:
         """One `docker build` for each image, in a shell in which TAG is set."""
         lines = []
         for image in self.images:
-            name = f"{registry}/{image.partition('/')[2]}"
-            target = f" --target {name.rpartition('/')[2]}" if self.images[1:] else ""
-            lines.append(f'docker build --push{target} --tag "{name}:$TAG" {self.folder or "."}')
+            name = f"{registry}/{image.path}"
+            stage = image.target
+            if self.images[1:] and not image.context:  # not in the compose file
+                stage = name.rpartition("/")[2]
+            context = image.context or self.folder or "."
+            words = ["docker build --push"]
+            if image.dockerfile:
+                words.append(f"--file {posixpath.join(context, image.dockerfile)}")
+            if stage:
+                words.append(f"--target {stage}")
+            lines.append(f'{" ".join(words)} --tag "{name}:$TAG" {context}')
         return lines
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from ci_deploy import __version__
 from ci_deploy.commands.pipelines.common import (
@@ -17,6 +18,8 @@ from ci_deploy.commands.pipelines.common import (
 )
 from ci_deploy.commands.published import GITLAB, IMAGES
 
+HOST = "gitlab.com"  # where the components are published
+
 
 def gitlab(wish: Wish) -> str:
     """Components: each makes one job, `review` two."""
@@ -25,32 +28,40 @@ def gitlab(wish: Wish) -> str:
     if wish.images:
         lines += _gitlab_build(wish)
     lines += ["include:", "  # in merge requests: what a deploy would change; nothing is changed"]
-    lines += _component("plan", wish.settings(first), {"environment": first})
+    lines += _component(wish, "plan", wish.settings(first), {"environment": first})
     for name in wish.environments:
         manual = name == last and len(wish.environments) > 1
         given = {"job-name": f"deploy:{name}", "environment": name}
         given |= {} if manual or name == last else {"tier": _tier(name)}
         given |= {"when": "manual", "allow-failure": "true"} if manual else {}
         lines += ["", f"  # {_when(wish, name)}"]
-        lines += _component(f"deploy-{wish.provider}", own(wish.settings(name)), given)
+        lines += _component(wish, f"deploy-{wish.provider}", own(wish.settings(name)), given)
     lines += ["", "  # back to the release before, when somebody starts it"]
-    lines += _component("rollback", quiet(wish.settings(last)), {"environment": last})
+    lines += _component(wish, "rollback", quiet(wish.settings(last)), {"environment": last})
     if wish.review:
         lines += [
             "",
             "  # an app of its own for each merge request, removed with it or after a week",
         ]
-        lines += _component("review", reviewed(wish), {"auto-stop-in": "1 week"})
+        lines += _component(wish, "review", reviewed(wish), {"auto-stop-in": "1 week"})
     for before, name in zip(wish.environments, wish.environments[1:], strict=False):
         lines += ["", f'"deploy:{name}":', f'  needs: ["deploy:{before}"]']
     return "\n".join(lines) + "\n"
 
 
-def _component(job: str, settings: Mapping[str, str], job_inputs: Mapping[str, str]) -> list[str]:
+def _component(
+    wish: Wish, job: str, settings: Mapping[str, str], job_inputs: Mapping[str, str]
+) -> list[str]:
     booleans = {"allow-failure"}
     given = {name: text if name in booleans else scalar(text) for name, text in job_inputs.items()}
-    lines = [f"  - component: $CI_SERVER_FQDN/{GITLAB}/{job}@{__version__}", "    inputs:"]
-    return [*lines, *mapping({**given, **inputs(settings)}, "      ")]
+    return [_include(wish, job), "    inputs:", *mapping({**given, **inputs(settings)}, "      ")]
+
+
+def _include(wish: Wish, job: str) -> str:
+    """The component, or on another instance than gitlab.com the template by its URL."""
+    if (urlsplit(wish.web).hostname or HOST) == HOST:
+        return f"  - component: $CI_SERVER_FQDN/{GITLAB}/{job}@{__version__}"
+    return f"  - remote: https://{HOST}/{GITLAB}/-/raw/{__version__}/templates/{job}.yml"
 
 
 def _tier(environment: str) -> str:

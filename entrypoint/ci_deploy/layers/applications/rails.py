@@ -74,7 +74,7 @@ class Rails(Framework[RailsSettings]):
     title = "Rails"
     Settings: ClassVar[type[Any]] = RailsSettings
     wishes = Framework.wishes | {"SIDEKIQ_QUIET_ON_DEPLOY"}
-    files = ("db/migrate/*.rb", "db/*_migrate/*.rb")
+    files = ("*db/migrate/*.rb", "*db/*_migrate/*.rb")
     migrating = ("db:migrate", "db:prepare", "db:setup", "db:schema:load")
 
     @classmethod

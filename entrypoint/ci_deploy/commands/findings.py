@@ -1,0 +1,63 @@
+"""Reports what `init` has detected, and what it could not decide."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+
+from ci_deploy.commands.pipelines import ON_DOCKER, Wish
+from ci_deploy.commands.surroundings import Found
+
+
+def findings(found: Found, wish: Wish) -> Iterator[tuple[str, bool]]:
+    """Yield each line, and whether it is a warning."""
+    parts = [*_app(found, wish), *_compose(wish)]
+    yield f"found: {', '.join(parts) or 'no framework, no compose file'}", False
+    yield from ((line, True) for line in _doubts(found, wish))
+
+
+def _app(found: Found, wish: Wish) -> Iterator[str]:
+    name, at = found.framework.name, found.framework.at
+    if wish.folder:
+        yield f"the app in {wish.folder}"
+    if name:
+        file = "manage.py" if name == "django" else "config/application.rb"
+        yield f"{name.capitalize()} ({posixpath.join(at, file)})"
+    if found.migrates:
+        yield "a Procfile with a release task"
+    if wish.services:
+        yield f"packages that need {' and '.join(wish.services)}"
+
+
+def _compose(wish: Wish) -> Iterator[str]:
+    if wish.compose:
+        yield f"compose file {' and '.join(wish.compose)}"
+    for image in wish.images:
+        yield f"image {image.name} (built from {image.context or wish.folder or 'the top'})"
+
+
+def _doubts(found: Found, wish: Wish) -> Iterator[str]:
+    framework, on_docker = found.framework, wish.provider in ON_DOCKER
+    if framework.rivals:
+        yield (
+            f"No migrations are run: this could be {' or '.join(framework.rivals)}. "
+            "`--folder` names the directory of the app."
+        )
+    if found.lacks_manage:
+        yield (
+            "No migrations are run: Django is among the packages, but there is no manage.py. "
+            "If it has models: DEPLOY_APPLICATION=django and DJANGO_MANAGE_COMMAND."
+        )
+    if framework.name == "rails" and framework.at and not on_docker:
+        yield (
+            f"No migrations are run: the top of the repository is what is deployed, and Rails is "
+            f"in {framework.at}. `--folder {framework.at}` deploys that directory."
+        )
+    if (framework.name == "django" or found.lacks_manage) and not (
+        on_docker or found.says_what_runs
+    ):
+        yield "Nothing says what is to run: a Procfile does, like `web: gunicorn mysite.wsgi`."
+    if wish.manage:
+        yield f"Migrations call `{wish.manage} migrate` in the release (DJANGO_MANAGE_COMMAND)."
+    if wish.run_service:
+        yield f"Migrations run in the service {wish.run_service} (COMPOSE_RUN_SERVICE)."
