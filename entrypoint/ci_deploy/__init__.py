@@ -1,3 +1,3 @@
-"""ci-deploy: deploys an app from CI and knows the truth about it."""
+"""ci-deploy: deploys an app from CI, and reports what is really live."""
 
 __version__ = "0.1.0"

@@ -17,7 +17,7 @@ def main() -> None:
 
 
 def deploy() -> None:
-    """`deploy`, the script of a GitLab job."""
+    """Run `deploy`, the script of a GitLab job."""
     _leave(_run(["deploy", *sys.argv[1:]]))
 
 
@@ -44,8 +44,8 @@ def _run(argv: list[str]) -> int:
 
 
 def _open_all() -> None:
-    """Open standard streams that are closed on /dev/null; else the next file would get their
-    number, and with it the log."""
+    """Open /dev/null in place of standard streams that are closed; else the next file would get
+    their number, and with it the log."""
     for fd, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(fd)

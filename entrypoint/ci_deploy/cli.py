@@ -67,7 +67,7 @@ def run(argv: Sequence[str]) -> int:
             assembly = Assembly(given, platform, console, redactor, cancellation, cleanup)
             if assembly.source.text("DEPLOY_LOG_LEVEL") == "debug":
                 console.show_debug()
-            gc.freeze()  # all is imported: what there is stays
+            gc.freeze()  # everything is imported by now, and stays
             gc.enable()
             console.mask()
             if platform.context.traced:
@@ -176,7 +176,7 @@ def _end_early(platform: ci.CI, console: Console, error: Ending) -> int:
     report = Report(command="", status=error.status, exit_code=error.code, finished=True)
     report.message, report.hint = map(console.redactor.text, (error.message, error.hint))
     if isinstance(error, UsageError) and platform.name == Local.name:
-        return error.code  # nobody reads a report of that, and it would lie in the checkout
+        return error.code  # nobody needs a report of that, and it would stay in the checkout
     with contextlib.suppress(OSError):
         platform.write(report)
     return error.code

@@ -74,7 +74,7 @@ class Problem(NamedTuple):
         return self._replace(setting=spelled(self.setting, inputs=inputs)) if known else self
 
     def __str__(self) -> str:
-        known = {"", self.setting, f"variable {self.setting}"}  # then it adds nothing
+        known = {"", self.setting, f"variable {self.setting}"}  # the origin then adds nothing
         origin = "" if self.origin in known else f" ({self.origin})"
         remedy = f" {self.remedy}" if self.remedy else ""
         return f"{self.setting}{origin}: {self.message}{remedy}"

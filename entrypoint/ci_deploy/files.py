@@ -1,8 +1,6 @@
-"""Files named by others: only regular files of a sensible size; writing follows no link.
-
-A FIFO would block us, a device would fill the memory, and a link in the workspace, which a pull
-request can contain, would redirect what we write.
-"""
+"""Reads and writes files that others name: only regular ones of a sensible size, and no links to
+write to. A FIFO would block us, a device would fill the memory, and a link in the workspace, which
+a pull request can contain, would redirect what we write."""
 
 from __future__ import annotations
 

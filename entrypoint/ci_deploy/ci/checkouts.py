@@ -51,8 +51,8 @@ class Checkout(NamedTuple):
 
 
 def find(workspace: Path, named: str) -> Checkout:
-    """The checkout that CHECKOUT_DIR names, else the workspace's. If the workspace is none: the one
-    of the current directory, if that is in the workspace or the workspace does not exist."""
+    """The checkout that CHECKOUT_DIR names, else the workspace's. If the workspace is in none: the
+    current directory's, provided it is inside the workspace or the workspace does not exist."""
     if named:
         return Checkout(workspace / named, named)
     here, there = top(_cwd()), top(workspace)

@@ -154,7 +154,7 @@ def _payload(path: str) -> dict[str, Any]:
 def _ref(
     event: str, payload: Mapping[str, Any], run: Mapping[str, Any], environ: Mapping[str, str]
 ) -> tuple[str, str]:
-    """The branch or tag of the event, and the same if it is a tag (else empty)."""
+    """The branch or tag that the event is about, and its name again if it is a tag (else empty)."""
     name, kind = environ.get("GITHUB_REF_NAME", ""), environ.get("GITHUB_REF_TYPE", "")
     if event == "delete":  # GITHUB_REF is the default branch then
         name, kind = str(payload.get("ref", "")), str(payload.get("ref_type", ""))
@@ -166,8 +166,7 @@ def _ref(
 
 
 def _doubt(event: str, pull: Mapping[str, Any], run: Mapping[str, Any]) -> str:
-    """Why it is unknown whether this code was pushed by somebody with write access; empty if it
-    was."""
+    """Why it is unknown whose code this is; empty when it is known."""
     known = not event or event in OWN | ANYONES
     if event in PULLS:
         known = bool(pull)

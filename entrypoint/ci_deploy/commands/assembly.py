@@ -160,8 +160,8 @@ class Assembly:
         return [*self._provider(), *(cls for cls in others if cls.wanted(self.source, self.root))]
 
     def _provider(self) -> list[LayerClass]:
-        """The named provider, or the one whose trigger is set, as a list; records a problem for
-        none."""
+        """The named provider, or those whose trigger is set; records a problem unless it is exactly
+        one."""
         providers = {cls.name: cls for cls in self.classes if issubclass(cls, Provider)}
         choice = load(ChoiceSettings, self.source, self.redactor.add)
         name = choice.provider if choice else ""

@@ -25,7 +25,8 @@ class Entry(NamedTuple):
     path: str
 
     def unchanged_in(self, folder: Path) -> bool:
-        """Whether the checkout `folder` has the same content and mode."""
+        """Whether the file in `folder`, a directory of the checkout, has the same content and
+        mode."""
         path = folder / self.path
         try:
             data = os.fsencode(path.readlink()) if self.mode == LINK else path.read_bytes()

@@ -63,8 +63,8 @@ class Repository:
         self._git_dir = self._common = self._dir  # the checkout's, once `open` has found it
 
     def open(self, *, optional: bool = False) -> None:
-        """Make the private repository. Raises SettingsError when there is no checkout, unless that
-        is `optional`."""
+        """Make the private repository. Raises ToolMissing for a full disk, SettingsError when there
+        is no checkout (unless `optional`)."""
         found = self.runner.read(  # of the checkout's objects only, whoever owns it
             ["git", "-C", str(self.checkout.path), "rev-parse", "--git-common-dir",
              "--absolute-git-dir", "--show-object-format", "--verify", "--quiet", "HEAD^{commit}"],
@@ -235,7 +235,7 @@ class Repository:
         lease: str | None = None,
         **options: object,
     ) -> Result:
-        """Push `sha` to a branch; `lease`: its present SHA, for a push that may go back."""
+        """Push `sha` to a branch; `lease`: the branch's SHA, if it may be replaced."""
         ref = f"refs/heads/{branch}"
         force = [] if lease is None else [f"--force-with-lease={ref}:{lease}"]
         return self.runner.change(

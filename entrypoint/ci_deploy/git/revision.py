@@ -27,7 +27,7 @@ def resolve(repository: Repository, ci: CI, wanted: str) -> str:
     if head and meant and not _agree(repository, ci, head):
         other = repository.other_origin()
         if other and repository.checkout.named:
-            return head  # CHECKOUT_DIR says that it is meant
+            return head  # the user has named this checkout
         whose = f" of {other}" if other else ""
         reason = (
             f"the checkout's HEAD is {head[:7]}{whose}, but {ci.title} runs this job for "

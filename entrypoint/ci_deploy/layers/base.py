@@ -117,7 +117,7 @@ class NotifierSettings:
 
 
 class Notifier(Layer[S]):
-    """Sends notices to people. A subclass implements `send`; when and what to send is the same for
+    """Sends notices to people. A subclass implements `send`; when to send what is the same for
     all."""
 
     order: ClassVar[int] = 3

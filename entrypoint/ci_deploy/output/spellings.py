@@ -59,7 +59,8 @@ def _beyond_ascii(text: str, data: bytes) -> set[str]:
 
 
 def _base64(data: bytes) -> Iterator[bytes]:
-    """The parts of data's base64 that are the same wherever in a longer text data begins."""
+    """The forms of data's base64 within a longer text: the part that does not depend on what is
+    around it, and the whole for data at the end."""
     for shift, unstable in enumerate((0, 2, 3)):
         code = b64encode(bytes(shift) + data)
         forms = {code[unstable:]}

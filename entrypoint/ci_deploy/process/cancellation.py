@@ -123,7 +123,7 @@ class Cancellation:
 
     def suspect(self, codes: set[int]) -> None:
         """Check the exit `codes` of children for a cancel: GitLab kills them before it signals us.
-        After a code that looks so, wait up to 1.0 s for our own signal. Raises Cancelled."""
+        If one may come from that, wait up to 1.0 s for our own signal. Raises Cancelled."""
         self.check()
         if self.leaving or not codes & (KILLED | CUT):
             return

@@ -135,8 +135,8 @@ class Pump:
         *,
         talk: bool = False,
     ) -> None:
-        """Stop children that run beyond `timeout` or `until` and mark them as timed out; stop them
-        on a cancel. `talk`: mention children that are silent."""
+        """Read until all have ended. Children that run beyond `timeout` or `until` are stopped and
+        marked as timed out; a cancel stops all. `talk`: mention children that are silent."""
         if not callable(timeout):
             until = min(until, time.monotonic() + timeout)
         with selectors.DefaultSelector() as selector:

@@ -30,7 +30,7 @@ class Command:
     limit: int = READ_LIMIT
 
     def __post_init__(self) -> None:
-        arguments: Sequence[object] = self.argv  # `sh` drops None and False without a word
+        arguments: Sequence[object] = self.argv  # `sh` drops None and False silently
         if not all(isinstance(each, str) and "\0" not in each for each in arguments):
             message = f"{self.argv[0]}: every argument has to be a text without NUL"
             raise TypeError(message)
@@ -57,7 +57,7 @@ class Change(NamedTuple):
 
 
 class Sieve(Protocol):
-    """Takes a program's output apart when that contains messages for us."""
+    """Separates messages for us from the rest of a program's output."""
 
     def feed(self, data: bytes) -> bytes:
         """Take output of the program; returns the part that is for the log."""

@@ -9,7 +9,7 @@ from ci_deploy.report.markdown import fenced, link, plain
 
 SCHEMA_VERSION = 1  # of deploy-report.json; raised when a field changes its meaning
 
-# The outputs of the contract (DESIGN.md, section 7): name and what it holds.
+# The public outputs (DESIGN.md, section 7): name and content.
 OUTPUTS = {
     "status": "`succeeded`, `skipped`, `disabled`, `failed`, `live-but-failed`, `rolled-back` "
     "or `cancelled`",
@@ -70,7 +70,7 @@ class Report:
     finished: bool = False
 
     def outputs(self) -> dict[str, str]:
-        """The outputs of the contract by name; each value is one line."""
+        """The public outputs by name; each value is one line."""
         values: dict[str, object] = {
             "status": self.status,
             "app": self.app,

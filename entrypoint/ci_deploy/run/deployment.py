@@ -153,7 +153,7 @@ class Deployment:
                 self._warn(handler, late)
 
     def _fail_late(self, handler: Handler, error: Exception) -> None:
-        """The result becomes 22: a layer that is not optional failed after the outcome."""
+        """Set the result to 22 after a layer that is not optional failed in the outcome event."""
         self.report.failed_event, self.report.failed_layer = handler.event, handler.layer.name
         self.report.message = self._clean(f"{handler.layer.name}: {error}")
         self._close(LiveButFailed.status, LiveButFailed.exit_code)

@@ -61,8 +61,8 @@ class ReviewSettings:
 
 
 def is_about(command: str, facts: CIContext, *, named: bool) -> bool:
-    """Whether a job is about a review app. A `rollback` is when REVIEW_APP_NAME is set (`named`) in
-    a job of a merge or pull request."""
+    """Whether a job is about a review app. A `rollback` is about one if REVIEW_APP_NAME is set
+    (`named`) in a job of a merge or pull request."""
     if command == "rollback":
         return named and facts.of_a_change
     return command in {"review", "destroy"}

@@ -205,5 +205,5 @@ def _declared(cls: Any) -> tuple[Setting, ...]:
 
 
 def environ() -> Mapping[str, str]:
-    """A copy of the process's environ; nothing else reads that."""
+    """A copy of the process's environ, which nothing else reads."""
     return dict(os.environ)

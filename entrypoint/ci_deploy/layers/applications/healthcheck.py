@@ -81,8 +81,7 @@ class Healthcheck(Application[HealthcheckSettings]):
         raise Unhealthy(message, hint=_remedy(answer))
 
     def _ask(self, url: str, seconds: float) -> str:
-        """The status of the response, and its final address: another host's page says nothing of
-        the app."""
+        """The status, and the final address: a page of another host says nothing of the app."""
         try:
             answer = self.ctx.http.read(url, timeout=min(10.0, seconds), within_site=True)
         except Unreachable as error:

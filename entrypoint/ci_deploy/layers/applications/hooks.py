@@ -76,8 +76,7 @@ class Hooks(Application[HooksSettings]):
         return (root / FOLDER).is_dir() or official or bool(source.text("DEPLOY_REVISION"))
 
     def problems(self) -> Iterable[Problem]:
-        """Problems of the checkout's hooks; those of another revision are checked later
-        (`look`)."""
+        """Problems of the checkout's hooks; `look` checks those of another revision."""
         if not self.ctx.settings.revision:
             for path in sorted((self._checkout / FOLDER).glob("*")):
                 executable = path.is_file() and os.access(path, os.X_OK)
@@ -191,7 +190,7 @@ class Hooks(Application[HooksSettings]):
             self.ctx.console.warning(str(error))  # the result stays as it is
 
     def environ(self, event: Event) -> Mapping[str, str]:
-        """The job's variables without ours and secret ones, and the facts of the run."""
+        """The job's variables, without our settings and secrets, and the facts of the run."""
         ctx, report = self.ctx, self.ctx.report
         live = ctx.live or ctx.before
         facts = {

@@ -149,7 +149,7 @@ class Migrations(Application[F]):
         return self._added(self._old, self.ctx.revision)
 
     def staying(self) -> tuple[str, ...] | None:
-        """The migrations of the live release that this (older) revision lacks; None when
+        """The migrations that this (older) revision lacks but the database has; None when
         unknown."""
         return self._added(self.ctx.revision, self._old)
 

@@ -91,7 +91,8 @@ class Rails(Framework[RailsSettings]):
         return (("bin/rails", "db:prepare" if prepare else "db:migrate", PENDING),)
 
     def seeds(self, *, prepared: bool) -> tuple[str, ...]:
-        """Empty also when `db:prepare` has just loaded them (Rails 7.1 or newer)."""
+        """The command that loads the seeds; empty when `db:prepare` has just done so (Rails 7.1 or
+        newer)."""
         done = prepared and self._version() >= SEEDS_ITSELF
         return () if done else ("bin/rails", "db:seed")
 

@@ -1,4 +1,4 @@
-"""Quiets Sidekiq before a deploy with its own API, wherever the workers run.
+"""Quiets Sidekiq before a deploy through Sidekiq's own API, wherever the workers run.
 
 Measured with Sidekiq 7.3 and Rails 7.2: a quieted process takes no new jobs, reports that with its
 next heartbeat (up to 10 s), and only a restart ends it. An embedded one (since 7) raises.
@@ -46,7 +46,8 @@ class Sidekiq:
         return tuple(name for name in self._processes if known and name not in known)
 
     def quiet(self, seconds: int) -> None:
-        """Take no new jobs, and wait up to `seconds` for running ones. Raises DeployFailed."""
+        """Let the workers take no new jobs, and wait up to `seconds` for running ones. Raises
+        DeployFailed."""
         ran = self._provider.run(
             ["bin/rails", "runner", QUIET.format(seconds=seconds, busy=BUSY)],
             what=f"put Sidekiq ({', '.join(self._processes)}) into quiet mode",
@@ -62,8 +63,7 @@ class Sidekiq:
             raise DeployFailed(message, hint=hint, lines=ran.lines)
 
     def wake(self) -> None:
-        """Restart all processes, which ends quiet mode; then raise the first error, if there was
-        one."""
+        """Restart all processes, which ends quiet mode. Raises the first error after trying all."""
         errors = []
         for process in self._processes:
             try:

@@ -1,4 +1,4 @@
-"""Records the tasks that follow a deploy on the app before it, so that a kill loses none."""
+"""Records on the app, before a deploy, the tasks that follow it, so that a kill loses none."""
 
 from __future__ import annotations
 
@@ -43,6 +43,6 @@ class Unfinished:
     def _may_come(self, report: Report) -> bool:
         """Whether the server may still make this revision live after the run has ended."""
         if not report.live_revision and report.exit_code != DeployFailed.exit_code:
-            return True  # nobody knows what is live
+            return True  # what is live is unknown
         cut_off = report.status == Cancelled.status or report.exit_code == OutcomeUnknown.exit_code
         return report.failed_event in HANDED_OVER and (report.busy or cut_off)

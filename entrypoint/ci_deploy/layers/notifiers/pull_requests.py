@@ -179,7 +179,7 @@ class PullRequests(Notifier[PullRequestSettings]):
         return "\n".join(parts) + "\n"
 
     def _redacted(self, notice: Notice) -> Notice:
-        """The notice without secrets. Before anything is escaped, since an escaped secret is not
+        """The notice without secrets; before the text is escaped, since escaped secrets are not
         found."""
         clean = self.ctx.redactor.text
         fields = tuple((name, clean(value)) for name, value in notice.fields)

@@ -35,7 +35,8 @@ class Provider(Layer[S]):
     def connect(self) -> None:
         """Wait for the connection that `begin` has started, and check that we have access.
 
-        Raises Unreachable, Unauthorized, and SettingsError when the app does not exist.
+        Raises Unreachable, Unauthorized, ToolMissing, Refused, and SettingsError when the app does
+        not exist.
         """
 
     def inspect(self) -> Mapping[str, str]:
@@ -62,13 +63,14 @@ class Provider(Layer[S]):
         """Run a one-off command in the app's environment, with its output in the log.
 
         `what` describes the change. A non-zero exit code is returned, not raised. Raises
-        OutcomeUnknown when the connection is lost.
+        OutcomeUnknown when the connection is lost, another DeployError when the command cannot
+        start.
         """
 
     @abstractmethod
     def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
-        """Start, stop, restart or scale (to `count`) one process of the app. Raises
-        CommandFailed."""
+        """Start, stop, restart or scale (to `count`) one process of the app. Raises NoService,
+        DeployFailed, OutcomeUnknown."""
 
     def processes(self) -> Mapping[str, int]:
         """The app's processes and how many of each are wanted; empty when unknown."""
@@ -96,8 +98,7 @@ class Provider(Layer[S]):
             self.note([*noted, *new])
 
     def forget(self, *tasks: Task) -> None:
-        """Remove finished `tasks` from the app's record; nothing happens if none of them is in
-        it."""
+        """Remove finished `tasks` from the app's record; does nothing if it has none of them."""
         noted = self._noted()
         if set(tasks) & set(noted):
             self.note([task for task in noted if task not in tasks])
@@ -190,7 +191,8 @@ class Provider(Layer[S]):
     # --- what only some providers support; here each raises Refused ---
 
     def rollback_target(self, wanted: str) -> str:
-        """The full SHA to go back to: the release before, or the one `wanted`. Raises Refused."""
+        """The full SHA to go back to: the previous release's, or that of the one `wanted`. Raises
+        Refused, SettingsError, SkipDeploy."""
         self._cannot("roll back")
 
     def is_back(self) -> bool:
@@ -199,7 +201,8 @@ class Provider(Layer[S]):
         return live.up and live.revision == self.ctx.revision
 
     def roll_back(self, revision: str) -> Live:
-        """Roll back to a revision that was live before, and verify it. Raises DeployFailed."""
+        """Roll back to a revision that was live before, and verify it. Raises DeployFailed,
+        OutcomeUnknown, Refused."""
         self._cannot("roll back")
 
     def is_review_app(self) -> bool:
@@ -233,7 +236,8 @@ class Provider(Layer[S]):
         """Check that `backup` can work, before anything is changed. Raises SettingsError."""
 
     def backup(self) -> None:
-        """Export the databases before they are migrated. Raises DeployFailed."""
+        """Dump the databases before they are migrated. Raises DeployFailed, SettingsError,
+        Refused."""
         self._cannot("export a database")
 
     def backups(self) -> Sequence[Backup]:
@@ -253,7 +257,8 @@ class Provider(Layer[S]):
         self._cannot("tell its history")
 
     def logs(self, service: str, *, lines: int, follow: bool) -> None:
-        """Show the last `lines` of the log of a service, or of all. Raises NoService."""
+        """Show the last `lines` lines of a service's log, or of all. Raises NoService,
+        DeployFailed, Unreachable."""
         self._cannot("show its log")
 
     def _cannot(self, what: str) -> NoReturn:

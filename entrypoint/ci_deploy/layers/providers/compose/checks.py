@@ -162,8 +162,7 @@ def _major(version: str) -> int:
 
 
 def check_image_volumes(hosts: Sequence[Host], model: Model) -> None:
-    """Raise SettingsError for volumes that the running images declare and the file does not
-    name."""
+    """Raise SettingsError for volumes of the running images that the file does not name."""
     problems = {
         (name, path): unnamed_volume(name, path)
         for host in hosts

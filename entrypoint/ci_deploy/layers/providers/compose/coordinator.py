@@ -1,9 +1,9 @@
 """Coordinates a deploy to several hosts.
 
-Each host's run waits at barriers ("gates"), which this opens. Locks are taken one after the other
-in the order of the hosts' names, so that two pipelines cannot block each other. Nothing is switched
-before all hosts are ready, and no host keeps a release before all have verified it: until then a
-host that loses contact rolls back by itself, and from then on no host is rolled back.
+Each host's run waits at barriers ("gates") that are opened from here. Locks are taken one after the
+other in the order of the hosts' names, so that two pipelines cannot block each other. Nothing is
+switched before all hosts are ready, and no host keeps a release before all have verified it: until
+then a host that loses contact rolls back by itself, and from then on no host is rolled back.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Coordinator:
                 self._say(watch, "keep")
 
     def call_back(self, reason: str) -> None:
-        """Tell all hosts whose runs have not ended to return to, or stay at, what they ran
+        """Tell all hosts whose runs have not ended to go back to, or stay at, what they ran
         before."""
         self.calling_back = reason
         for watch in self._watches:

@@ -11,8 +11,8 @@ from ci_deploy.run.context import Context
 
 
 def explain(ctx: Context, hosts: Sequence[Host], model: Model, more: Sequence[str]) -> None:
-    """Log it, with the lines of `more`; most of it only when planning, since a deploy's log shows
-    it."""
+    """Log what the app's users will notice, and the lines of `more`. Most of it only when planning,
+    since the log of a deploy shows it."""
     if services := _by_hand(hosts, model.project):
         ctx.console.warning(
             f"{', '.join(services)} of {ctx.app} run already, and were not deployed by ci-deploy: "
@@ -59,8 +59,7 @@ def _beside(ctx: Context, service: Service) -> None:
 
 
 def change(release: str, names: Sequence[str], gone: Sequence[str]) -> str:
-    """Describe a deploy: the release, the repository's files and the containers that are
-    removed."""
+    """Describe a deploy: the release, files of the repository, and containers that go."""
     what = f"deploy {release} to {{host}}: pull, switch, verify"
     what += f"; with {', '.join(names)} of the repository" if names else ""
     return what + (f"; remove {', '.join(gone)}" if gone else "")

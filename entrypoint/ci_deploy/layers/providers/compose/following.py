@@ -31,8 +31,8 @@ class Following:
         token: str,
         judge: Callable[[Watch, int, int], str],
     ) -> None:
-        """`judge` returns the answer to a finished command before the traffic: watch, number, exit
-        code."""
+        """`judge(watch, number, code)` returns the answer for a command before the traffic that has
+        ended."""
         self.run = run
         self.watches: list[Watch] = []
         self.coordinator = Coordinator([], self._send)
@@ -98,8 +98,8 @@ class Following:
 
     @contextlib.contextmanager
     def _pipe(self, watch: Watch) -> Iterator[int]:
-        """A pipe to the stdin of a host's session; the runner closes our copy of its reading
-        end."""
+        """A pipe to the stdin of a host's session. (The runner closes our copy of the reading
+        end.)"""
         read, write = os.pipe()
         os.set_blocking(write, False)
         self._pipes[str(watch.host)] = write

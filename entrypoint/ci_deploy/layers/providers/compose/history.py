@@ -40,7 +40,7 @@ def _deployed(entry: dict[str, Any], where: str) -> Deployed:
 
 
 def last_switch(hosts: Sequence[Host]) -> str:
-    """What a client noticed at the last deploy, or for how long a service was stopped; empty if
+    """What a client noticed at the last deploy, or how long a service was stopped; empty if
     unknown."""
     for entry in reversed(hosts[0].facts.audit):
         if entry.get("outcome") == "live":

@@ -74,7 +74,7 @@ class Hosts:
         path: str,
         review: Callable[[], str] = str,
     ) -> None:
-        """`review` returns the name of the review app to whose directory commands apply, or
+        """`review` returns the name of the review app in whose directory commands run, or
         nothing."""
         self.all = [Host(each) for each in hosts]
         self._ssh = ssh
@@ -93,8 +93,8 @@ class Hosts:
             self._ssh.open(host.server)
 
     def ready(self) -> None:
-        """Wait for all connections. Raises Unreachable or Unauthorized for all hosts that cannot be
-        used together; after the first failure no connection is retried."""
+        """Wait for all connections. Raises the errors of all hosts that cannot be used, as one;
+        after the first failure no connection is retried."""
         failed: list[DeployError] = []
         for host in self.all:
             try:
@@ -130,7 +130,7 @@ class Hosts:
             host.facts = read_facts(answer.text)
 
     def status(self, app: str) -> None:
-        """Fetch what runs again. Raises like `probe`."""
+        """Fetch again what runs. Raises like `probe`."""
         for host, answer in zip(self.all, self._read(self.all, ["status", app]), strict=True):
             if answer.exit_code == NO_RUNNER:
                 continue  # nothing was ever deployed on it

@@ -35,8 +35,7 @@ BROKEN = (
 
 
 class Layer(NamedTuple):
-    """A layer; `diff_id` is the digest of its unpacked content, `digest` that of its bytes in the
-    archive."""
+    """A layer; `diff_id` is the digest of its unpacked content, `digest` that of the bytes here."""
 
     diff_id: str
     digest: str
@@ -196,8 +195,7 @@ class Archive:
         return image if manifest else image._replace(manifest=_manifest(image))
 
     def _layer(self, diff: str, digest: str, name: str, kind: str, span: Span) -> Layer:
-        """A layer with its digest and media type; both are computed if the archive does not say
-        them."""
+        """A layer with its digest and media type, which are computed if the archive lacks them."""
         if not kind:
             start = self._members.start(span)
             packed = {b"\x1f\x8b": "+gzip", b"\x28\xb5": "+zstd"}.get(start[:2], "")

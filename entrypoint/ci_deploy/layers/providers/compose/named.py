@@ -87,7 +87,7 @@ class _Bringing:
         return f"{self.prefix}{digest}"
 
     def directory(self, name: str, below: Iterable[str]) -> str:
-        """Bring a directory as a copy; nobody writes to it, and the hosts have no own files in
+        """Bring a directory as a copy, which nobody writes to; the hosts have no own files in
         it."""
         files = {each: self.tree.content(f"{name}/{each}") for each in sorted(below)}
         digest = _digest(files)

@@ -24,12 +24,12 @@ REMOVING = 600.0  # seconds; containers are stopped, and volumes may be large
 
 
 def exists(hosts: Sequence[Host], name: str) -> bool:
-    """Whether a host has its directory, or containers of its project."""
+    """Whether a host has the review app's directory, or containers of its project."""
     return any(host.facts.mark is not None or _containers(host, name) for host in hosts)
 
 
 def marked(hosts: Sequence[Host], name: str, base: str) -> bool:
-    """Whether everything of it was created by us as a review app of `base`."""
+    """Whether everything of the review app was created by us for `base`."""
     for host in hosts:
         found = host.facts.mark
         if found != base and (found is not None or any(_containers(host, name, without=base))):
@@ -38,7 +38,8 @@ def marked(hosts: Sequence[Host], name: str, base: str) -> bool:
 
 
 def _containers(host: Host, name: str, without: str | None = None) -> list[str]:
-    """The names of its containers; `without`: only those that do not have this mark."""
+    """The names of the review app's containers on a host; `without`: only those without this
+    mark."""
     mine = [each for each in host.facts.containers if each.project == project(name)]
     return [each.name for each in mine if without is None or each.review != without]
 
@@ -86,7 +87,7 @@ def adopt(ctx: Context, hosts: Hosts) -> None:
 
 
 def destroy(ctx: Context, hosts: Hosts) -> None:
-    """Remove everything of it from the hosts, which check that nothing is left.
+    """Remove everything of the review app from the hosts, which check that nothing is left.
 
     Raises Locked, Refused, DeployFailed.
     """

@@ -159,8 +159,7 @@ class HostRun:
     # --- follow ---
 
     def follow(self) -> None:
-        """Follow the run to its end. Raises the error that the ends mean, or a layer's about its
-        command."""
+        """Follow the run to its end. Raises the error that follows from its ends, or a layer's."""
         self.watches = self._following.follow(self._where, self._wanted.batch)
         if self._objection:
             raise self._objection

@@ -70,8 +70,8 @@ class Model(NamedTuple):
 
     @property
     def mutable(self) -> bool:
-        """Whether no image name contains DEPLOY_TAG: a name may then mean a new image at each
-        deploy."""
+        """Whether no image name contains DEPLOY_TAG: each deploy may then find a new image under a
+        name."""
         return not any(service.tagged for service in self.services.values())
 
     @property
@@ -108,7 +108,7 @@ class Model(NamedTuple):
 
     def flags(self) -> str:
         """A line for each service, for the host: `NAME [tag] [env] [task] [content] [optional]`,
-        then `always`, `missing` or `never` if its image is not pulled by default rules."""
+        then `always`, `missing` or `never` if it has such a pull policy."""
         ours = {service.name for service in self.ours}
         lines = []
         for service in self.services.values():
@@ -212,8 +212,7 @@ def _as_written(
 
 
 def _tasks(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Services that end when they are done: by their own settings, or because another waits for
-    it."""
+    """Services that end when they are done, by their settings or since another waits for it."""
     for name, entry in entries.items():
         if entry.get("restart") == "no" and not entry.get("ports") and not entry.get("healthcheck"):
             yield name

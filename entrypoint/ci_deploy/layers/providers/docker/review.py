@@ -27,8 +27,8 @@ class Known(NamedTuple):
 
 
 def project(app: str) -> str:
-    """The app's Compose project or stack: its name with invalid characters (of a domain)
-    replaced."""
+    """The app's Compose project or stack: its name without invalid characters (it may be a
+    domain)."""
     return re.sub(r"[^a-z0-9_-]", "-", app)
 
 

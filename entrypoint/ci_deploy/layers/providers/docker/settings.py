@@ -25,8 +25,7 @@ DEFAULT_FILES = (
 
 
 def hosts(text: str) -> tuple[str, ...]:
-    """Parse one or several `[user@]host[:port]`. Raises ValueError for others, and for
-    duplicates."""
+    """Parse one or several `[user@]host[:port]`. Raises ValueError for others and duplicates."""
     found = words(text)
     for each in found:
         server(each)

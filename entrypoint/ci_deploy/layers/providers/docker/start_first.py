@@ -131,6 +131,5 @@ def _sharers(name: str, entries: Mapping[str, Mapping[str, Any]]) -> Iterator[Cl
 
 
 def unnamed_volume(name: str, path: str) -> Problem:
-    """The problem of a volume that the service's image declares and the compose file does not
-    name."""
+    """The problem of a volume of the service's image that the compose file does not name."""
     return _problem(name, *_lost(path))

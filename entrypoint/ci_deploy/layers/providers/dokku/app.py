@@ -165,8 +165,8 @@ class App:
         return health
 
     def _busy(self, name: str, source: Mapping[str, str]) -> bool:
-        """Whether a deployment is in progress; the lock alone does not say so, since a failed build
-        leaves it."""
+        """Whether a deployment is in progress. (The lock is not enough: a failed build leaves
+        it.)"""
         if source.get("locked") != "true":
             return False
         words = ["builds:list", name, "--format", "json", "--status", "running"]
@@ -174,7 +174,7 @@ class App:
         return listed.exit_code != 0 or bool(answers.builds(listed))  # Dokku < 0.38 has none
 
     def set_config(self, name: str, changes: Mapping[str, str], *, what: str) -> Result:
-        """Set variables without a restart, byte for byte, and in no argv of ours. Raises
+        """Set variables without a restart, byte for byte, in no argv of ours. Raises
         DeployFailed."""
         pairs = [f"{key}={encoded(value)}" for key, value in changes.items()]
         words = ["config:set", name, "--no-restart", "--encoded", *pairs]
@@ -194,8 +194,7 @@ class App:
             raise DeployFailed(message, hint="Dokku cannot store every value: encode these.")
 
     def read_config(self, name: str) -> Mapping[str, str]:
-        """The app's variables, fetched anew. Raises DeployFailed when the server cannot read
-        them."""
+        """The app's variables, fetched anew. Raises DeployFailed when they cannot be read."""
         return self.config(self._server.ask(["config:export", name, "--format", "json"])[0], name)
 
     def unset_config(self, name: str, *keys: str, what: str) -> None:
@@ -247,7 +246,7 @@ class App:
         )
         revision = "" if image else answers.revision(metadata)
         last = next(iter(state.deployments), {})
-        if not revision:  # an archive or an image: what we have noted of it, if it is still that
+        if not revision:  # an archive or an image: what we recorded, if it is still the same
             revision = last.get("revision", "") if last.get("as") == state.identity else ""
         ours = last.get("revision") == revision and last.get("way") == state.way
         folder = last.get("dir") if ours else None

@@ -100,8 +100,7 @@ class BeforeTraffic:
         return not result.planned
 
     def _check_built(self) -> None:
-        """Raise DeployFailed unless the last build is ours: `deploy` takes that one, without a
-        lock."""
+        """Raise DeployFailed unless the last build is ours: `deploy` takes it, without a lock."""
         app = self._ctx.app
         built = answers.report(self._server.ask(["apps:report", app])[0])
         revision = answers.revision(built.get("deploy source metadata", ""))

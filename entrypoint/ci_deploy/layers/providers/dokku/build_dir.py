@@ -66,8 +66,7 @@ class BuildDir:
         self._ours = {wanted} - {""}
 
     def restore(self) -> None:
-        """After a failed deploy, restore the value with which a rebuild of the live release
-        works."""
+        """After a failed deploy, restore the value with which the live release was built."""
         if self._before is not None:
             self.set(self._before)
 

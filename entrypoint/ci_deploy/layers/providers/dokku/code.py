@@ -115,8 +115,7 @@ class Code(ABC):
         return result.exit_code == 0
 
     def rebuild(self, why: str) -> bool:
-        """Build what the app's repository on the server contains (`ps:rebuild`); False when only
-        planning."""
+        """Build what the app's repository contains (`ps:rebuild`); False when only planning."""
         app = self._ctx.app
         result = self._until_unlocked(
             lambda: self._server.change(
@@ -248,8 +247,8 @@ class Code(ABC):
         return lost and not answers.reason(self._lines)[0]
 
     def _follow(self, result: Result) -> None:
-        """Follow a deploy after a lost connection. Raises OutcomeUnknown or DeployFailed unless it
-        succeeds."""
+        """Follow a deploy after a lost connection. Raises OutcomeUnknown or DeployFailed on
+        failure."""
         stands = self._server.connected()
         cut = "git's session was cut" if stands else "the connection was lost"
         self._ctx.console.indent(f"{cut} during the deploy; asking the server")

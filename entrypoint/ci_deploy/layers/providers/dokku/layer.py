@@ -68,7 +68,7 @@ class Dokku(DokkuApp):
 
     @on(Event.CONFIGURE, Configure.CONNECT)
     def look(self) -> None:
-        """Fetch the state of the server and the app, before any git command creates the app."""
+        """Fetch the state of the server and the app before git is used, which may create it."""
         hints = release_tasks.hints(self.ctx)  # read while the connection is being made
         self.connect()
         command = self.ctx.command
@@ -248,8 +248,7 @@ class Dokku(DokkuApp):
         self.server.change(words, what=f"re-enable releases of {app}", quiet=True)
 
     def _remember(self, code: Code, identity: str = "") -> Change:
-        """A change that adds the deployment to the history, made in parallel with the
-        verification."""
+        """A change that adds the deployment to the history; made in parallel with verifying it."""
         app, facts, revision = self.ctx.app, self.ctx.facts, code.revision
         at = datetime.now(UTC).isoformat(timespec="seconds")
         entry = Deployed(revision, at, by=facts.job_url or facts.actor)

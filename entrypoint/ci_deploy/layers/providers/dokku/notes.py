@@ -18,8 +18,7 @@ def built_over(live: str, containers: Iterable[str]) -> Task:
 
 
 def took_over(revision: str, containers: Iterable[str], recorded: str) -> Task:
-    """The task for a `revision` that runs although its deploy failed and Dokku still records
-    another."""
+    """The task for a `revision` that runs although its deploy failed and Dokku records another."""
     return Task(Key.TOOK_OVER, "", revision, tuple(sorted(containers)), recorded)
 
 

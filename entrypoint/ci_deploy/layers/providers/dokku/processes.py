@@ -37,7 +37,7 @@ class Health(NamedTuple):
 
     @property
     def up(self) -> bool:
-        """Whether all of them run. (Dokku's own `Running: true` also counts one that Docker
+        """Whether all of them run. (Dokku's `Running: true` also counts one that Docker
         restarts.)"""
         return self.known and self.fine and not self.lacking and not self.down
 
@@ -60,7 +60,7 @@ class Health(NamedTuple):
 
     @property
     def containers(self) -> frozenset[str]:
-        """The ids of the containers that get the traffic: those of `web`, or all when there is
+        """The ids of the containers that get the traffic: those of `web`, or all if there is
         none."""
         web = [each.cid for each in self.processes if each.name.split()[0] == "web"]
         return frozenset(filter(None, web or [each.cid for each in self.processes]))
@@ -83,7 +83,7 @@ def _process(raw: Any) -> Process:
 
 
 def reported(ps: Result) -> Health:
-    """Parse `ps:report`. An app without processes counts as fine; whether that is right, its scale
+    """Parse `ps:report`. Without processes it counts as fine; whether that is right, the scale
     says."""
     state = answers.report(ps)
     found = [

@@ -90,9 +90,9 @@ class Push(Code):
         return result
 
     def _again(self) -> bool:
-        """Whether we were overtaken, before the deploy or after it, by a push that ran into ours:
-        the branch must hold what is deployed, since a rebuild uses it. Only if the branch has
-        moved: what git refuses for good, it would refuse after every further deploy."""
+        """Whether another push has moved the branch, before our deploy or after it: the branch must
+        hold what is deployed, since a rebuild uses it. Other refusals of git do not count: they
+        would be the same after every attempt."""
         raced = self._not_moved() is not None and self.said(answers.RACED)
         return super()._again() or raced or any(map(answers.REJECTED.search, self._git_says()))
 
@@ -122,13 +122,11 @@ class Push(Code):
             guard(self._ctx, live, found, force=self._force, overwrites=True, what=what)
 
     def _lease(self, there: str) -> str | None:
-        """None when our revision contains `there`, else `there`: the revision that we may
-        replace."""
+        """None when our revision contains `there`, else `there`, which we may replace."""
         found = order(self._ctx.repository, self.revision, there)
         return None if found is Order.AFTER else there
 
     def server_ref(self) -> str:
-        """The revision that the server's branch holds; fetched, so that histories can be
-        compared."""
+        """The revision that the server's branch holds; fetched, for comparing histories."""
         ref = f"refs/heads/{self._branch}"
         return self._ctx.repository.fetch(self._url, ref, self._server.git_environ())

@@ -93,8 +93,7 @@ class DokkuServer:
             raise OutcomeUnknown(message, lines=error.lines, shown=error.shown) from None
 
     def save(self, words: Sequence[str], path: Path, *, what: str) -> int | None:
-        """Write a command's output to a file; returns its size in bytes, None when only
-        planning."""
+        """Write a command's output to a file; its size in bytes, None when only planning."""
         result = self._runner.save(self._ssh.command(self.server, words), path, what=what)
         return None if result.planned else path.stat().st_size
 
@@ -128,8 +127,7 @@ class DokkuServer:
         return found.text.split()[0] if found.text else ""
 
     def running_builds(self, app: str) -> list[dict[str, str]]:
-        """The builds and deploys of an app that run now; empty before Dokku 0.38, which cannot
-        tell."""
+        """The builds and deploys of an app that run now; empty before Dokku 0.38."""
         if not self.at_least(0, 38):
             return []
         words = ["builds:list", app, "--format", "json", "--status", "running"]

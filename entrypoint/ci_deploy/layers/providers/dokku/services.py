@@ -119,8 +119,7 @@ class Services:
 
 
 def is_address(value: str, kind: str, name: str) -> bool:
-    """Whether `redis://:secret@dokku-redis-hello:6379` is the URL of the service `hello` of type
-    redis."""
+    """Whether a value like `redis://:secret@dokku-redis-hello:6379` is the URL of the service."""
     host = re.escape(f"dokku-{kind}-{name}".replace("_", "-"))
     return re.search(rf"://(\S*@)?{host}[:/]", value) is not None
 
@@ -140,8 +139,7 @@ def destroy(server: DokkuServer, app: str, found: Sequence[tuple[str, str]]) -> 
 
 
 def of_app(server: DokkuServer, app: str) -> list[tuple[str, str]]:
-    """The existing services, of any known plugin, that have the names we give this app's
-    services."""
+    """The existing services, of any known plugin, that are named as ours for this app."""
     listed = server.ask(["plugin:list"])[0]
     if listed.exit_code:
         message = f"the server cannot list its plugins (exit code {listed.exit_code})."

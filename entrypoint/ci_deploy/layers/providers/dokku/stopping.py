@@ -12,8 +12,7 @@ COMES = 0.3  # seconds that are needed to stop a build
 
 
 def stop(app: DokkuApp, code: Code) -> None:
-    """Cancel our build. Only one build of an app runs at a time: if ours has begun, it is the
-    one."""
+    """Cancel our build. Only one build of an app runs at a time: if ours has begun, it is that."""
     if not app.server.at_least(0, 38):
         return
     name = app.ctx.app

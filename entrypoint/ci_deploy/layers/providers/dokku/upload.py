@@ -53,8 +53,7 @@ class Upload(Code):
 
 
 class Archive(Upload):
-    """Sends a tar archive to `git:from-archive`: needs no history, includes LFS files and
-    submodules."""
+    """Sends a tar archive to `git:from-archive`: needs no history, has LFS files and submodules."""
 
     way = "archive"
     _file = Path()
@@ -69,8 +68,7 @@ class Archive(Upload):
             ignored.keep(self._ctx, self._file)
 
     def identity(self, state: State) -> str:
-        """Dokku's commit does not name the revision: it is ours only if no other build came after
-        ours."""
+        """Dokku's commit does not name the revision: it is ours if no other build came after it."""
         if self._builds is not None and len(self._server.builds(self._ctx.app) - self._builds) > 1:
             message = "it was deployed, but another build began right after it."
             raise DeployFailed(message, hint="Let only one job at a time deploy an environment.")

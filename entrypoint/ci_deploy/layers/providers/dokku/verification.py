@@ -57,7 +57,7 @@ def verify(app: DokkuApp, code: Code, remember: Callable[..., Change]) -> Live:
 
 def _not_verified(app: DokkuApp, code: Code, live: Live) -> DeployFailed:
     """The error for a report of another revision, or of processes that are not up. If Dokku said
-    that ours is deployed, it recorded ours: another one came after it, even the previous one."""
+    that ours is deployed, another one was deployed after it, perhaps the previous one again."""
     before = app.ctx.before.revision if app.ctx.before else ""
     known = live.revision not in {"", app.ctx.revision}
     if known and (live.revision != before or code.said(answers.DEPLOYED)):

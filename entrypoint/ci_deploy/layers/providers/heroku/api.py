@@ -41,8 +41,7 @@ REFUSED = (NotFound, ApiRefused, Unauthorized)  # for optional facts, which the 
 
 
 class Question(NamedTuple):
-    """A read for `Api.get_all`: a path and a Range; `without`: errors that become the answer
-    None."""
+    """A read for `Api.get_all`: path and Range; `without`: errors that give None as the answer."""
 
     path: str
     span: str = ""

@@ -134,7 +134,7 @@ class App:
                     raise
                 if time.monotonic() >= self._ctx.runner.until:  # too late to ask
                     raise self._locked(what, limit) from None
-                continue  # asking has tried for a while
+                continue  # (this took a while, with retries)
             if not state.live.busy or self._ctx.planning:
                 # (a release that has just ended may be in only one of the responses)
                 return self.look_again() if told else state
@@ -200,7 +200,7 @@ class App:
             return False
 
     def create(self, team: str, **facts: str) -> None:
-        """Create the app, in `team` if that is not empty; `facts`: region, stack. Raises
+        """Create the app; `team` may be empty, `facts` are region and stack. Raises
         DeployFailed."""
         path = "/teams/apps" if team else "/apps"
         wanted = {"name": self.name, **({"team": team} if team else {}), **facts}
@@ -209,8 +209,7 @@ class App:
         self.api.ensure("POST", path, body, what=what, done=lambda: self.exists)
 
     def destroy(self) -> None:
-        """Delete the app and its add-ons; does nothing if it does not exist. Raises
-        DeployFailed."""
+        """Delete the app and its add-ons, if it exists. Raises DeployFailed."""
         what = f"destroy the app {self.name}"
         with contextlib.suppress(NotFound):
             self.api.ensure("DELETE", self.path, what=what, done=lambda: not self.exists)

@@ -76,8 +76,7 @@ class Archive(Code):
         return read(asked(self._ctx, lambda: self._app.api.get(path), what=what))
 
     def _find(self, known: set[str], lost: Lost) -> Mapping[str, Any]:
-        """The build that was started although the response was lost. Raises DeployFailed for
-        none."""
+        """The build that was started although the response was lost. Raises DeployFailed."""
         for _ in range(LOOKS):
             for build in self._app.releases.builds(FEW):
                 version = (build.get("source_blob") or {}).get("version")

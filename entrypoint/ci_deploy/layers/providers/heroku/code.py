@@ -81,8 +81,7 @@ class SlugAgain(Code):
 
 
 def slug_of(app: App, revision: str) -> Release | None:
-    """The newest release whose slug was built from all of this revision and still exists; None for
-    none."""
+    """The newest release whose slug was built from all of this revision and still exists."""
     listed = (each for each in app.releases.newest(MANY) if each.status != "expired")
     known = [each for each in listed if each.slug and each.slug not in app.parts]
     known.sort(key=lambda each: revision[:7] not in each.description)  # likely ones first

@@ -26,7 +26,7 @@ class ClosedApp(HerokuApp):
 
     @on(Event.PRE_DEPLOY, Before.CLOSE)
     def close(self) -> None:
-        """Turn maintenance mode on, if the user wants it; recorded before, in case of a kill."""
+        """Turn maintenance mode on, if the user wants it; recorded first, in case of a kill."""
         if self.settings.maintenance and not self.state.maintenance:
             self.remember(MAINTENANCE)
             self._closed = True

@@ -70,8 +70,7 @@ class Markers:
         return until
 
     def _held(self) -> int:
-        """The position from which the buffer may be a marker; what comes before can be shown at
-        once."""
+        """The position from which the buffer may be a marker; what is before can be shown."""
         buffer, word = self._buffer, self._word
         if (at := buffer.find(word, max(0, len(buffer) - LONGEST))) >= 0:
             return at

@@ -105,8 +105,7 @@ class OneOff:
         return shlex.join(command)
 
     def stop(self) -> str:
-        """Stop the dyno of the last command if it still runs; returns a sentence about it, or
-        nothing."""
+        """Stop the dyno of the last command if it still runs; a sentence about it, or empty."""
         word, self.word = self.word, ""
         look = f"`heroku ps -a {self._app}` shows it, `heroku ps:stop` stops it."
         try:

@@ -37,8 +37,9 @@ class Output:
         return tuple(self._tail)
 
     def follow(self, url: str, *, leave: Callable[[], bool]) -> None:
-        """Show the output until it ends or breaks off, `leave` returns True in a silence, or the
-        deadline. Errors are not raised, since the output decides nothing. Raises only Cancelled."""
+        """Show the output until it ends or breaks off, until `leave` returns True in a silence, or
+        until the deadline. Errors are not raised, since the output decides nothing. Raises only
+        Cancelled."""
         from ci_deploy.net.http import HttpError
 
         if self._whole:

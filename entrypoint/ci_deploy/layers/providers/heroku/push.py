@@ -57,8 +57,7 @@ class Push(Code):
         branches: Mapping[str, str] | None,
         force: bool,
     ) -> None:
-        """`branches` of the remote, if they are known; `force`: a diverged history may be
-        replaced."""
+        """`branches` of the remote, if known; `force`: a diverged history may be replaced."""
         super().__init__(ctx, app, state)
         self._remote = remote
         self._branches = branches
@@ -161,8 +160,7 @@ class Push(Code):
         )
 
     def _again(self, why: str) -> Code:
-        """The method when git has the revision already: release its slug again, or build it
-        again."""
+        """The method if git has the revision: release its slug again, or build it again."""
         if found := slug_of(self._app, self.revision):
             if found.status == "failed":
                 why = f"the release phase of {found.name} has failed"
@@ -172,8 +170,8 @@ class Push(Code):
         return archive
 
     def _made_all_the_same(self, result: Result, after: int) -> Release | None:
-        """The release after a failed push, if only its connection failed. Raises DeployFailed
-        else."""
+        """The release after a push of which only the connection failed. Else raises
+        DeployFailed."""
         if (self._said(LOST) or result.killed) and not self._said(DECLINED):
             return self._follow(result.lines, after, result.killed)
         self._building = False

@@ -87,8 +87,7 @@ class Releases:
         return sorted(map(read, found or ()), key=lambda each: -each.version)
 
     def live(self, listed: Sequence[Release]) -> Release:
-        """The live release, searched for further back if it is not in `listed`; else an empty
-        one."""
+        """The live release, searched for further back if `listed` lacks it; else an empty one."""
         current = next((each for each in listed if each.current), None)
         if current is None and len(listed) >= FEW:
             current = next((each for each in self.newest(MANY) if each.current), None)
@@ -97,7 +96,7 @@ class Releases:
     def commit(self, slug: str) -> str:
         """The commit from which a slug was built: full SHA, empty when Heroku does not know it.
 
-        As the slug says it, else as the build that made the slug.
+        It is taken from the slug, else from the build that made the slug.
         """
         if slug and slug not in self._commits:
             found = ""

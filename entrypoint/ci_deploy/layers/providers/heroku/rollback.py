@@ -103,8 +103,7 @@ class Rollback:
         return None
 
     def run(self, revision: str, *, timeout: float) -> Live:
-        """Roll back and verify; returns what is live. Raises DeployFailed, OutcomeUnknown,
-        Refused."""
+        """Roll back and verify; the live state. Raises DeployFailed, OutcomeUnknown, Refused."""
         chosen = self._chosen or self._of_revision(revision, self._earlier())
         if chosen is None:
             message = f"no release of {revision[:7]} is left to go back to."

@@ -67,8 +67,7 @@ class Databases:
         raise SettingsError(Problem("SERVER_HOST", reason, "", remedy))
 
     def _node(self, number: str) -> Manager | None:
-        """The node of SERVER_HOST with this id; None for none. The nodes are asked until it is
-        found."""
+        """The node of SERVER_HOST with this id, or None. The nodes are asked until it is found."""
         for server in self.manager.all:
             if number in self._nodes:
                 break
@@ -237,8 +236,8 @@ def to_stop(stack: Stack, database: str) -> dict[str, str]:
 
 
 def _runs(stack: Stack, service: Service) -> bool:
-    """Whether a service runs. One that has done its task does not count: a start would repeat
-    it."""
+    """Whether a service runs, or would if it were not done: a start would repeat a finished
+    task."""
     done = service.ends and not stack.busy(service)
     return service.stopped or (service.replicas != 0 and not done)
 

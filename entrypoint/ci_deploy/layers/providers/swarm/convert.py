@@ -102,7 +102,7 @@ class _Converting:
 
     @staticmethod
     def _environment(_name: str, value: Mapping[str, Any]) -> dict[str, Any]:
-        """Without variables that would come from the user's shell, which does not exist here."""
+        """The variables, without those from the user's shell, which does not exist here."""
         return {key: str(each) for key, each in value.items() if each is not None}
 
     @staticmethod

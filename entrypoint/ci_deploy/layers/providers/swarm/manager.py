@@ -78,8 +78,8 @@ class Manager:
         return self._stack()
 
     def at(self, server: Server) -> Manager:
-        """The same for a node of SERVER_HOST, which need not be a manager. Raises Unreachable,
-        Unauthorized."""
+        """A Manager for another node of SERVER_HOST, which need not be a manager of the swarm.
+        Raises Unreachable, Unauthorized."""
         if server == self.server:
             return self
         found = copy(self)
@@ -150,8 +150,7 @@ class Manager:
     def read(
         self, names: Sequence[str], words: Sequence[str], stdin: bytes = b"", *, timeout: float = 60
     ) -> Result:
-        """Run a script that changes nothing; once more after a lost connection. Raises
-        Unreachable."""
+        """Run a script that changes nothing, again after a lost connection. Raises Unreachable."""
         for again in (True, False):
             command = self._command(names, words, stdin)
             result = self._ctx.runner.read_all([command], ok=None, timeout=timeout)[0]

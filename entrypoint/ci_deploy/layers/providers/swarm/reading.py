@@ -52,8 +52,8 @@ def read(
     tag: str,
     further: Further | None = None,
 ) -> Wanted:
-    """Let the manager read the files. `further` yields more problems of a stack file whose relative
-    paths are relative to a directory. Raises ToolMissing, SettingsError with all problems."""
+    """Let the manager read the files. `further(data, path)` yields more problems of a stack file
+    whose relative paths start at `path`. Raises ToolMissing, SettingsError with all problems."""
     alone = ["alone"] if ctx.review else []
     answer = manager.read(["read"], alone, tar(tree.parts), timeout=120.0)
     if answer.exit_code == NO_FOLDER:

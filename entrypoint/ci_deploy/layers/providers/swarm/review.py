@@ -31,7 +31,7 @@ def exists(stack: Stack) -> bool:
 
 
 def marked(stack: Stack, base: str) -> bool:
-    """Whether everything of it was created by us as a review app of `base`."""
+    """Whether everything in the review app's stack was created by us for `base`."""
     if marks := [each for each in stack.kept if each.label("kind") == MARK]:
         return marks[0].label("review") == base
     mine = [each.labels.get(REVIEW) == base for each in stack.services.values()]
@@ -76,7 +76,7 @@ class Guard:
         self.specs: list[Mapping[str, Any]] = []
 
     def problems(self, data: Mapping[str, Any], path: str) -> Iterator[Problem]:
-        """All problems of a stack file whose relative paths are relative to `path`."""
+        """All problems of a stack file whose relative paths start at `path`."""
         yield from unset(self.tree, variables(self.review, self.ctx.facts))
         lines = self.manager.read(["beside", "neighbours"], []).text.splitlines()
         others, known = neighbours(lines, self.specs)
@@ -157,8 +157,8 @@ def warn_of_volumes(ctx: Context, manager: Manager, stack: Stack, data: Mapping[
 
 
 def destroy(ctx: Context, manager: Manager) -> None:
-    """Remove everything of it from the swarm, and its volumes from the nodes of SERVER_HOST, each
-    of which checks that nothing is left. Raises Locked, DeployFailed, OutcomeUnknown."""
+    """Remove the review app from the swarm, and its volumes from the nodes of SERVER_HOST, each of
+    which checks that nothing is left. Raises Locked, DeployFailed, OutcomeUnknown."""
     review = ctx.review
     assert review is not None, "asked for review apps only"  # noqa: S101
     stack = manager.look()

@@ -206,7 +206,7 @@ class Stack:
 
 
 def read_stack(name: str, lines: Iterable[str]) -> Stack:
-    """Parse an answer; lines that are not understood are ignored."""
+    """Parse an answer; services and tasks that are not understood are ignored."""
     stack = Stack(name)
     for line in lines:
         kind, separator, rest = line.partition("\t")

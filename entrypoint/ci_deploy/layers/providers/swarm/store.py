@@ -68,8 +68,7 @@ class Store:
                 self._make(each.kind, each.name, labels, each.data, what)
 
     def mark(self, review: ReviewApp) -> None:
-        """Mark the stack as a review app, before anything else of it exists. Raises
-        DeployFailed."""
+        """Mark the stack as a review app before anything else of it exists. Raises DeployFailed."""
         at = records.now()
         labels = {"stack": self.manager.stack, "kind": MARK, "review": review.base, "at": at}
         labels |= {"branch": review.branch, "app": review.name}
@@ -78,7 +77,7 @@ class Store:
         self._make("config", mark_name(self.manager.stack), given, b"-", what)
 
     def note(self, old: Sequence[str], text: str, what: str) -> None:
-        """Replace the task records `old` by `text`; an empty text only removes them. Raises
+        """Replace the task records `old` by `text`; if that is empty, only remove them. Raises
         DeployFailed."""
         if text:
             self._note("note", "note", text, what)
@@ -120,8 +119,7 @@ class Store:
             self._remove(old, "")
 
     def _remove(self, named: Sequence[str], what: str) -> None:
-        """Remove objects. A service that cannot be removed is a warning: the release is live
-        anyway."""
+        """Remove objects. A failure is a warning: the release is live anyway."""
         for line in self.manager.change(["tidy"], named, what).lines:
             if line.startswith("left "):
                 _, name, reason = [*line.split(" ", 2), ""][:3]

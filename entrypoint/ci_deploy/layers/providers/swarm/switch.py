@@ -90,7 +90,8 @@ class Switch:
             self.store.tidy(stack, data, release, gone)
 
     def _remember(self, stack: Stack, release: str) -> None:
-        """Fetch the release to go back to after a cancel, which leaves no time for that."""
+        """Fetch, in advance, the release to go back to after a cancel, which leaves no time for
+        it."""
         before = next((e for e in records.proven(stack) if e.label("release") != release), None)
         if before is None:
             self.ctx.console.warning("ON_CANCEL=rollback: there is no release to go back to yet.")
@@ -133,8 +134,7 @@ class Switch:
     def _prove(
         self, stack: Stack, release: str, data: Mapping[str, Any], what: str
     ) -> Stack | None:
-        """Deploy and judge; returns the stack after it, None when only planning. Raises like
-        `deploy`."""
+        """Deploy and judge; the stack after it, None when only planning. Raises like `deploy`."""
         done = self._apply(stack, release, data, what)
         if done is None:
             return None

@@ -12,8 +12,7 @@ PATIENCE = 30.0  # seconds to wait beyond the time that the host itself waits
 
 
 def has(said: str, word: str) -> bool:
-    """Whether the program has printed `word` as a line of its own (others contain names from
-    outside)."""
+    """Whether the program has printed `word` as a line of its own; others may contain any name."""
     return word in said.splitlines()
 
 
