@@ -50,7 +50,7 @@ class Layer(ABC, Generic[S]):
 
     @property
     def optional(self) -> bool:
-        """Whether its failure is only a warning."""
+        """Whether a failure of this layer is only a warning."""
         return False
 
     @classmethod

@@ -150,8 +150,8 @@ class Cancellation:
                 self._leaving_until = until
 
     def finish(self, seconds: float) -> None:
-        """Only notices remain: a cancel, also one that has already come, no longer interrupts them
-        but limits them to `seconds`."""
+        """Called when only notices remain: a cancel, even one that has already come, does not
+        interrupt them, but limits them to `seconds`."""
         self._grace = seconds
         if self.pending:
             self.leave(seconds)

@@ -285,8 +285,8 @@ class Runner:
         return Result(child.argv, code, seconds=seconds, timed_out=child.timed_out, **printed)
 
     def _judge(self, results: Sequence[Result], expected: Sequence[int] | None = ()) -> None:
-        """Check exit codes for a cancel; a code that the caller has `expected` is an answer, not a
-        sign."""
+        """Check whether an exit code is a sign of a cancel; one that the caller has `expected` is
+        not."""
         codes = {result.exit_code for result in results if not result.timed_out}
         self.cancellation.suspect(codes - set(expected or ()))
 

@@ -76,7 +76,7 @@ class Subscriber(Protocol):
 
     @property
     def optional(self) -> bool:
-        """Whether its failure is only a warning."""
+        """Whether a failure of this layer is only a warning."""
 
 
 class Handler(NamedTuple):

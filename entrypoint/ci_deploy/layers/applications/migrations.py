@@ -169,7 +169,8 @@ class Migrations(Application[F]):
         return tuple(map(self.label, paths)) if found.exit_code == 0 else None
 
     def tell(self) -> None:
-        """List the migrations that are new or stay, and say what runs them."""
+        """List new migrations, and those that a rollback leaves in place, and say what runs
+        them."""
         if self.ctx.command in BUILDING and (where := self.by_platform()):
             self.ctx.console.indent(f"migrations: {where} runs them, so they are not run again.")
         elif coming := self.coming():

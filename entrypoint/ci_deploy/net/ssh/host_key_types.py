@@ -12,8 +12,8 @@ OPTION = "HostKeyAlgorithms"
 
 
 class HostKeyTypes:
-    """A host certificate is asked for only if its authority is pinned; else the plain key, which a
-    pin can name. After a key that is not pinned, a key of another type is asked for."""
+    """Asks for a host certificate only if its authority is pinned, else for a plain key, which a
+    pin can name. After a key that is not pinned, it asks for one of another type."""
 
     def __init__(self, pins: HostKeys, ssh_config: str) -> None:
         self._pins = pins

@@ -77,7 +77,8 @@ def _archive(images: Mapping[str, Image], layers: Sequence[Layer]) -> Iterator[b
 
 
 def _lists(images: Mapping[str, Image]) -> Iterator[tuple[str, bytes]]:
-    """The manifest and its parts, in the formats of both kinds of engine: (name, content)."""
+    """Yield the manifests and configurations of the images, and the lists of them in the formats of
+    both kinds of engine: (name, content)."""
     index, docker = [], []
     for name, image in images.items():
         yield blob(image.id), image.config

@@ -14,7 +14,8 @@ from ci_deploy.layers.providers.compose.watch import Watch
 
 
 class Coordinator:
-    """Opens the gates. `send` sends a message to a host; it may be sent twice without harm."""
+    """Opens the hosts' gates. `send` sends a message to a host; it may be sent twice without
+    harm."""
 
     def __init__(
         self, watches: Sequence[Watch], send: Callable[[Watch, str], None], batch: int = 0

@@ -210,6 +210,6 @@ def _take(facts: HostFacts, key: str, value: str) -> None:
 
 
 def review_dir(line: str) -> KnownReview:
-    """Parse a review app of the host's list. Raises ValueError."""
+    """Parse one line of a host's list of review apps. Raises ValueError."""
     name, age, base, *branch = line.split(" ", 3)
     return KnownReview(name, int(age), base, *branch or [""])

@@ -84,7 +84,7 @@ class Hosts:
 
     @property
     def first(self) -> Host:
-        """The host where migrations run and tasks are kept."""
+        """The host where migrations run and the record of unfinished tasks is kept."""
         return self.all[0]
 
     def open(self) -> None:

@@ -69,7 +69,7 @@ class Watch:
         return self.show(found[2])
 
     def _mark(self, kind: str, *words: str) -> None:
-        """Take a mark in the log."""
+        """Process a mark of the host's log."""
         if kind == "phase":
             self.phase, self.since = words[0], time.monotonic()
         elif kind == "gate":

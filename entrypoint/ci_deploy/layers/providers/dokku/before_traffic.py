@@ -112,6 +112,6 @@ class BeforeTraffic:
             raise DeployFailed(message, hint="Let only one job at a time deploy an app.")
 
     def _replaced(self) -> bool:
-        """Whether new containers run, since `deploy` does not report success."""
+        """Whether new containers run: the exit code of `deploy` does not tell."""
         now = processes.reported(self._server.ask(["ps:report", self._ctx.app])[0]).containers
         return not now or not now & self._containers

@@ -17,7 +17,7 @@ SINCE = (0, 25, 0)
 
 
 class BuildDir:
-    """The property of one app, fetched only if needed."""
+    """The app's `build-dir`, fetched only if needed."""
 
     def __init__(self, ctx: Context, server: DokkuServer, apps: App, state: State) -> None:
         self._ctx = ctx

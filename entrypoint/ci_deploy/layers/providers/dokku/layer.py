@@ -68,7 +68,7 @@ class Dokku(DokkuApp):
 
     @on(Event.CONFIGURE, Configure.CONNECT)
     def look(self) -> None:
-        """Fetch the state of the server and the app before git is used, which may create it."""
+        """Fetch the state of the server and the app before a git command can create the app."""
         hints = release_tasks.hints(self.ctx)  # read while the connection is being made
         self.connect()
         command = self.ctx.command

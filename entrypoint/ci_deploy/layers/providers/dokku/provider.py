@@ -147,7 +147,7 @@ class DokkuApp(AboutDokku):
     # --- what other layers call ---
 
     def reported(self) -> Live:
-        """What runs, by the server and our records."""
+        """What runs, according to the server and our records."""
         return self.apps.look(self.ctx.app, self.state).live
 
     def live(self) -> Live:

@@ -113,7 +113,7 @@ class DokkuServer:
             return self._runner.change(command.argv, what=what, **options)
 
     def git_environ(self) -> dict[str, str]:
-        """The environ for git on the same connection."""
+        """Variables for git to use the same connection."""
         return self._ssh.git_environ(self.server)
 
     def ref(self, app: str, branch: str) -> str:

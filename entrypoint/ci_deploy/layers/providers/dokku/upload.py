@@ -68,7 +68,8 @@ class Archive(Upload):
             ignored.keep(self._ctx, self._file)
 
     def identity(self, state: State) -> str:
-        """Dokku's commit does not name the revision: it is ours if no other build came after it."""
+        """Check that the live build is ours, since Dokku's own commit does not name the revision:
+        no other build may have begun since. Raises DeployFailed."""
         if self._builds is not None and len(self._server.builds(self._ctx.app) - self._builds) > 1:
             message = "it was deployed, but another build began right after it."
             raise DeployFailed(message, hint="Let only one job at a time deploy an environment.")

@@ -58,7 +58,7 @@ class Unready(Unreachable):
 
 
 class Api:
-    """Reads and changes things on Heroku. The key is in one header and nowhere else."""
+    """A client of Heroku's API. The key is sent in one header and appears nowhere else."""
 
     def __init__(self, ctx: Context, url: str, key: str) -> None:
         self._ctx = ctx

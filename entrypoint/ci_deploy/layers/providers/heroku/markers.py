@@ -15,7 +15,7 @@ class Markers:
     """A sieve for the runner: only the command's own output goes into the log."""
 
     def __init__(self, word: str, timeout: float = float("inf")) -> None:
-        """`timeout`: seconds for the command, from now."""
+        """`word`: the secret word in the markers; `timeout`: seconds for the command, from now."""
         self._word = word.encode()
         mark = re.escape(self._word)
         self._begin = re.compile(mark + rb":begin\r?\n")

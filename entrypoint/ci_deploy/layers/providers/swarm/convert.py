@@ -38,7 +38,7 @@ VOLUME = {"driver", "driver_opts", "external", "labels", "name"}
 
 
 class Converted(NamedTuple):
-    """A stack file; `ignored`: field → the services that have it; and the problems."""
+    """A converted stack file and its problems; `ignored`: field → the services that have it."""
 
     data: dict[str, Any]
     ignored: Mapping[str, list[str]]

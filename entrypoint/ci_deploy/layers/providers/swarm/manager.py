@@ -52,7 +52,7 @@ def script(*names: str) -> str:
 
 
 class Manager:
-    """One of several managers: each of them knows the same."""
+    """The manager that is used: the first of SERVER_HOST that can be."""
 
     def __init__(
         self,

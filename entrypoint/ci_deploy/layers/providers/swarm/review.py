@@ -84,7 +84,7 @@ class Guard:
         yield from problems(data, project(self.review.name), beside, self.base)
 
     def addresses(self, data: Mapping[str, Any]) -> None:
-        """Raise Refused for the address of one of the base app's services."""
+        """Raise Refused when a variable holds the address of one of the base app's services."""
         ours = [e for e in self.specs if (e.get("Labels") or {}).get(NAMESPACE) == self.base]
         guard_base(self.ctx, data, [addresses(_environment(spec)) for spec in ours])
 
