@@ -97,7 +97,8 @@ class DokkuApp(AboutDokku):
         ]
 
     def logs(self, service: str, *, lines: int, follow: bool) -> None:
-        """Show the log. (`dokku logs` prints nothing and exits with 0 for an unknown process.)"""
+        """Show the log. Raises NoService (`dokku logs` prints nothing and exits with 0 for an
+        unknown process), DeployFailed."""
         app = self.ctx.app
         if not self.exists:
             raise self.no_app()

@@ -63,7 +63,8 @@ def until_over(
     pause = FIRST_PAUSE
 
     def ended() -> bool:
-        """Called while the output is silent."""
+        """Whether to stop reading the output, asked while it is silent: the result is final, or the
+        run's time is over."""
         try:
             return time.monotonic() >= ctx.runner.until or over(look())
         except Unreachable:

@@ -160,7 +160,8 @@ class Push(Code):
         )
 
     def _again(self, why: str) -> Code:
-        """The method if git has the revision: release its slug again, or build it again."""
+        """The method when Heroku's repository has the revision already: release its slug again, or
+        build it again."""
         if found := slug_of(self._app, self.revision):
             if found.status == "failed":
                 why = f"the release phase of {found.name} has failed"

@@ -236,8 +236,8 @@ def to_stop(stack: Stack, database: str) -> dict[str, str]:
 
 
 def _runs(stack: Stack, service: Service) -> bool:
-    """Whether a service runs, or would if it were not done: a start would repeat a finished
-    task."""
+    """Whether a restore must stop a service and start it again. A task that has finished is left
+    alone: a start would repeat it."""
     done = service.ends and not stack.busy(service)
     return service.stopped or (service.replicas != 0 and not done)
 

@@ -237,8 +237,8 @@ def warnings(converted: Converted) -> Iterator[str]:
 def marked(
     data: Mapping[str, Any], release: str, revision: str, images: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The file of a release: each service has the release in a label of the service, which restarts
-    no container. `images`: service → an image's name that is already pinned."""
+    """The stack file of a release, with the release in a label of each service (which restarts no
+    container). `images`: service → an image's name that is already pinned."""
     services = {}
     for name, entry in data["services"].items():
         deploy = dict(entry.get("deploy") or {})
