@@ -210,6 +210,17 @@ def test_names_that_yaml_takes_for_something_else_stay_texts() -> None:
             assert '"on"' in found
 
 
+def test_a_registry_of_their_own_is_named_to_every_job_that_logs_in_there() -> None:
+    """Without it the hosts logged in at Docker Hub, with the user and password of another."""
+    for wish in ALL:
+        if wish.images and wish.registry:
+            text = text_of(wish)
+            named = re.findall(r"(?i)docker.registry: registry\.example\.com$", text, re.M)
+            jobs = text.count("    inputs:\n") if wish.ci == "gitlab" else 1
+            assert len(named) >= jobs
+            assert '--tag "registry.example.com/acme/shop/app:$TAG"' in text
+
+
 def test_images_are_built_before_whatever_deploys_them() -> None:
     """With the revision that the deploy takes: GITHUB_SHA of a pull request is another one."""
     for wish in ALL:

@@ -60,7 +60,7 @@ class Reached(NamedTuple):
 Server = Container | HerokuStandIn | Reached
 
 
-def _reached(server: Server) -> Reached:
+def reached(server: Server) -> Reached:
     if isinstance(server, Reached):
         return server
     if isinstance(server, HerokuStandIn):
@@ -83,7 +83,7 @@ def gitlab_ci_local(
 
     `scoped` variables have a value for each environment scope; `git` is for the runner's own git.
     """
-    network, secrets, settings = _reached(server)
+    network, secrets, settings = reached(server)
     home = made.path.parent / "home"
     home.mkdir(exist_ok=True)
     variables = home / "variables.yml"
@@ -144,7 +144,7 @@ def act(
     payload: Mapping[str, object] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run the workflows of a project with act."""
-    network, secrets, settings = _reached(server)
+    network, secrets, settings = reached(server)
     home = made.path.parent / "home"
     home.mkdir(exist_ok=True)
     (home / "event.json").write_text(json.dumps(payload or {}))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ci_deploy import __version__
-from tests.runners.examples import OURS, Server, act, action, gitlab_ci_local, refresh
+from tests.runners.examples import OURS, Server, act, action, gitlab_ci_local, reached, refresh
 from tests.support import ROOT, Checkout, run
 
 # In place of docker, which no job has here: what a build would call is shown.
@@ -137,8 +137,7 @@ class GitHubJobs(Jobs):
     @property
     def server_settings(self) -> list[str]:
         """Variables of the project beside those that the file hands on by itself."""
-        given = getattr(self.server, "settings", {})
-        return [] if callable(given) else [name for name in given if name != "SSH_SERVER_HOSTKEYS"]
+        return [name for name in reached(self.server).settings if name != "SSH_SERVER_HOSTKEYS"]
 
     def _act(self, event: str, **payload: object) -> str:
         return _output(act(self.made, self.server, self.released, event, payload=payload))

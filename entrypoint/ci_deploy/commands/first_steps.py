@@ -118,7 +118,9 @@ def _gitlab(wish: Wish) -> list[str]:
             f"  {encoded}",
             f"SSH_SERVER_HOSTKEYS: {_pins(wish)}; it is no secret",
         ]
-    rows += _registry(wish, "registry.gitlab.com")
+    rows += _registry(wish)
+    if wish.foreign:
+        rows += ["  (a `$` in it stays one without `Expand variable reference`)"]
     rows += ["COMMENT_TOKEN: a project token (Reporter, `api`), for a comment; masked"]
     open_to = "`plan` and `review`" if wish.review else "`plan`"
     return [
@@ -139,7 +141,7 @@ def _github(wish: Wish) -> list[str]:
             f"variable SSH_SERVER_HOSTKEYS: {_pins(wish)}, under",
             f"  {_web(wish, '/settings/variables/actions')}",
         ]
-    rows += _registry(wish, "ghcr.io")
+    rows += _registry(wish)
     names = ", ".join(wish.environments)
     return [
         title,
@@ -161,15 +163,14 @@ def _circleci(wish: Wish) -> list[str]:
             f"  {BASE64.format(key=_key_file(wish))}",
             f"SSH_SERVER_HOSTKEYS: {_pins(wish)}",
         ]
-    if wish.images:
-        rows += ["DOCKER_REGISTRY, DOCKER_USER, DOCKER_PASS: where the images are pushed"]
+    if wish.images and not wish.registry:
+        rows += ["DOCKER_REGISTRY: where the images are pushed"]
+    rows += [f"DOCKER_USER, DOCKER_PASS: for {wish.registry or 'it'}"] if wish.images else []
     return [f"Make the context `{wish.provider}` with these variables: {page}", *rows]
 
 
-def _registry(wish: Wish, own: str) -> list[str]:
-    if wish.images and wish.registry not in {"", own}:
-        return [f"DOCKER_USER, DOCKER_PASS: for {wish.registry}"]
-    return []
+def _registry(wish: Wish) -> list[str]:
+    return [f"DOCKER_USER, DOCKER_PASS: for {wish.foreign}"] if wish.foreign else []
 
 
 def _push(wish: Wish) -> list[str]:

@@ -148,6 +148,7 @@ def _context(wish: Wish) -> str:
 
 
 def _build(wish: Wish) -> list[str]:
+    registry = wish.registry or "$DOCKER_REGISTRY"
     return [
         "  build: # the images, under the tag that the deploys take",
         "    machine:",
@@ -160,8 +161,8 @@ def _build(wish: Wish) -> list[str]:
         f"            {IMAGES}/compose:{__version__} ci-deploy tag >build/tag",
         "          TAG=$(cat build/tag)",
         '          echo "$DOCKER_PASS" |',
-        '            docker login --username "$DOCKER_USER" --password-stdin "$DOCKER_REGISTRY"',
-        *(f"          {line}" for line in wish.builds("$DOCKER_REGISTRY")),
+        f'            docker login --username "$DOCKER_USER" --password-stdin "{registry}"',
+        *(f"          {line}" for line in wish.builds(registry)),
         "      - persist_to_workspace: { root: build, paths: [tag] }",
         "",
     ]

@@ -14,6 +14,7 @@ from ci_deploy.commands.published import GITHUB
 PLAIN = re.compile(r"[A-Za-z][\w.@:/-]*")
 ON_DOCKER = {"compose", "swarm"}  # providers that run images which the pipeline builds
 NOT_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}  # in some YAML
+OWN = {"gitlab": "registry.gitlab.com", "github": "ghcr.io"}  # registries
 DOCS = f"https://github.com/{GITHUB}/tree/main/docs"
 
 
@@ -60,6 +61,7 @@ class Wish(NamedTuple):
         if self.provider == "compose" and len(self.environments) > 1:
             given["DEPLOY_PATH"] = app
         more = {
+            "DOCKER_REGISTRY": self.foreign,
             "APP_DIR": self.folder,
             "COMPOSE_FILE": " ".join(self.compose),
             "AUTO_MIGRATE_ON_DEPLOY": "true" if self.framework else "",
@@ -73,6 +75,11 @@ class Wish(NamedTuple):
     def registry(self) -> str:
         """Where the images are, as the compose file says; empty where a variable does."""
         return self.images[0].registry if self.images else ""
+
+    @property
+    def foreign(self) -> str:
+        """The registry, if it is not the CI's own, whose login a job knows."""
+        return "" if self.registry == OWN.get(self.ci) else self.registry
 
     def builds(self, registry: str) -> list[str]:
         """One `docker build` for each image, in a shell in which TAG is set."""

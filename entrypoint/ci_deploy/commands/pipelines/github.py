@@ -181,7 +181,7 @@ def _step(
 
 
 def _github_registry(wish: Wish) -> tuple[str, str, str]:
-    if wish.registry in {"", "ghcr.io"}:
+    if not wish.foreign:
         return "ghcr.io", "${{ github.actor }}", "${{ github.token }}"
     return wish.registry, "${{ secrets.DOCKER_USER }}", "${{ secrets.DOCKER_PASS }}"
 

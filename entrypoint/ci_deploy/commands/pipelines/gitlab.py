@@ -76,10 +76,9 @@ def _when(wish: Wish, name: str) -> str:
 
 
 def _gitlab_build(wish: Wish) -> list[str]:
-    own = not wish.registry or wish.registry == "registry.gitlab.com"
     registry, user, password = (
         ("$CI_REGISTRY", "$CI_REGISTRY_USER", "$CI_REGISTRY_PASSWORD")
-        if own
+        if not wish.foreign
         else (wish.registry, "$DOCKER_USER", "$DOCKER_PASS")
     )
     builds = wish.builds(registry)
