@@ -7,11 +7,14 @@ in tests/compose/test_clocks.py.
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from tests.hostile.clocks import ALL, Jump, disturb
-from tests.hostile.tally import Kind, Record
-from tests.hostile.worlds import Dokku, Heroku, Trial
+from tests.hostile.clocks import ALL, Jump, disturb, sweep
+from tests.hostile.tally import Kind, Record, tried
+from tests.hostile.worlds import REVIEW, Dokku, Heroku, Trial
+from tests.standins.heroku.model import timestamp
 
 OTHERS = ("rollback", "plan", "history", "review", "destroy")
 
@@ -24,6 +27,36 @@ def _disturb(trial: Trial, record: Record, jumps: list[Jump]) -> None:
 
 def test_clock_that_is_set_years_back(dokku_world: Dokku, record_property: Record) -> None:
     _disturb(Trial(dokku_world, "deploy"), record_property, [ALL[2]])
+
+
+def test_sweep_of_dokku_goes_by_the_servers_clock(
+    dokku_world: Dokku, record_property: Record
+) -> None:
+    """A process of the base app says what time it is there."""
+    formation = '{"formation": {"worker": {"quantity": 1}}}\n'
+    dokku_world.checkout.commit("Run it", {"app.json": formation})
+    trial = Trial(dokku_world, "destroy")
+    trial.sure("deploy")
+    tried(record_property, Kind.CLOCKS, 2)
+    done = sweep(trial, 20)
+    assert done.code == 0, done.output
+    assert dokku_world.state(REVIEW).exists
+    assert f"{REVIEW}: by the clock of this runner not deployed for 14 days" in done.output
+    ref = dokku_world.server.app(REVIEW).repo / "refs/heads/master"
+    os.utime(ref, (ref.stat().st_mtime - 15 * 86_400,) * 2)
+    done = sweep(trial, -20)
+    assert done.code == 0, done.output
+    assert not dokku_world.state(REVIEW).exists
+
+
+def test_sweep_of_heroku_goes_by_its_clock(heroku_world: Heroku, record_property: Record) -> None:
+    trial = Trial(heroku_world, "destroy")
+    tried(record_property, Kind.CLOCKS, 2)
+    assert sweep(trial, 20).code == 0
+    assert heroku_world.state(REVIEW).exists
+    heroku_world.server.apps[REVIEW].released_at = timestamp(0)
+    assert sweep(trial, -20).code == 0
+    assert not heroku_world.state(REVIEW).exists
 
 
 @pytest.mark.hostile

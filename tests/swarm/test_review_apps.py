@@ -15,6 +15,9 @@ from tests.support import ROOT, run
 from tests.swarm.app import App
 from tests.swarm.reviewed import ReviewedStack
 
+DATE = "/usr/local/bin/date"  # before the host's own
+SAYS = "#!/bin/sh\necho $(({0} + 7 * 86400))\n"
+
 
 @pytest.fixture
 def branch(app: App) -> Iterator[ReviewedStack]:
@@ -167,13 +170,14 @@ def test_only_what_is_marked_is_touched(branch: ReviewedStack) -> None:
 
 
 def test_stale_ones_and_those_beyond_the_limit_are_listed_and_only_removed_when_told(
-    branch: ReviewedStack,
+    branch: ReviewedStack, request: pytest.FixtureRequest
 ) -> None:
-    """REVIEW_LIMIT says which to remove; what time a review app was deployed its records say."""
+    """REVIEW_LIMIT says which to remove. The age is by the swarm's clock, whatever a runner
+    has written into its records: here a time in the future."""
     app = branch.app
     old = ReviewedStack(app, "old")
     labels = {"stack": old.name, "kind": "review", "review": app.name, "branch": "old"}
-    labels |= {"app": old.name, "at": "2026-01-01T00:00:00Z"}
+    labels |= {"app": old.name, "at": "2099-01-01T00:00:00Z"}
     words = [
         w for key, value in labels.items() for w in ("--label", f"com.ci-deploy.{key}={value}")
     ]
@@ -188,6 +192,10 @@ def test_stale_ones_and_those_beyond_the_limit_are_listed_and_only_removed_when_
     assert branch.review("good2", REVIEW_LIMIT="2").code == 0
     assert branch.review("good2", REVIEW_LIMIT="1").report["status"] == "skipped"
     settings = app.settings()
+    created = f"ci-deploy.{old.name}.review"
+    between = int(app.docker("config", "inspect", "-f", "{{.CreatedAt.Unix}}", created)) + 1
+    app.hosts[0].root("sh", "-c", f"cat >{DATE}; chmod 755 {DATE}", stdin=SAYS.format(between))
+    request.addfinalizer(lambda: app.hosts[0].root("rm", "-f", DATE))
     listed = run("ci-deploy", "destroy", "--stale", "7", cwd=app.checkout.path, env=settings)
     assert listed.code == 0, listed.output
     assert old.name in listed.output

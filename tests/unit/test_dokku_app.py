@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from ci_deploy.errors import DeployFailed, Locked, ToolMissing
+from ci_deploy.errors import DeployFailed, Locked, ToolMissing, Unauthorized
 from ci_deploy.layers.providers.dokku import code, databases, review, verification
 from ci_deploy.layers.providers.dokku.app import HISTORY, OURS, App, State, with_deployment
 from ci_deploy.layers.providers.dokku.config_values import unstorable
@@ -42,6 +42,8 @@ class FakeServer:
         if question[-1].startswith("--ps-"):
             return Result(("ssh",), 0, out=b"\n")
         text = self.answers.get(question[0].replace(":", "_"))
+        if text == "denied":
+            raise Unauthorized(text)
         return Result(("ssh",), 20 if text is None else 0, out=(text or "").encode())
 
     def ref(self, _app: str, _branch: str) -> str:
@@ -335,23 +337,72 @@ def test_only_our_mark_makes_a_review_app(text: str) -> None:
     assert review_app.marked(json.loads(marked()), "hello")
 
 
+NOW, DAY, YEAR = 1_795_132_800, 86_400, 365 * 86_400
+RUNS = json.dumps(
+    [{"Id": "c" * 12, "RestartCount": 0, "Config": {"Labels": {"com.dokku.dyno": "worker.1"}},
+      "State": {"Status": "running", "StartedAt": "x"}}]
+)  # fmt: skip
+
+
+def swept(updated: object, *, base: str = "hello", **more: str) -> tuple[list[str], list[str]]:
+    """Which are old, and what is said of others, on a server where all was changed at a time."""
+    git = report("git", Deploy_branch="main", Last_updated_at=str(updated))
+    names = "hello\nhello-x\nby-hand\n"
+    app, server = apps(None, config=marked(base), git_report=git, apps_list=names, **more)
+    said: list[str] = []
+    return review.stale(app, server, "hello", 7, said.append), said
+
+
+@pytest.mark.parametrize("runner", [0, -20 * YEAR, 20 * YEAR], ids=["right", "behind", "ahead"])
 @pytest.mark.parametrize(
     ("updated", "base", "expected"),
     [
-        (lambda: int(time.time()) - 9 * 86400, "hello", ["hello-x", "by-hand"]),
-        (lambda: int(time.time()) - 3 * 86400, "hello", []),
-        (lambda: int(time.time()) - 9 * 86400, "other", []),
-        (lambda: "", "hello", []),
-        (lambda: "HEAD", "hello", []),
+        (NOW - 9 * DAY, "hello", ["hello-x", "by-hand"]),
+        (NOW - 3 * DAY, "hello", []),
+        (NOW + YEAR, "hello", []),
+        (NOW - 9 * DAY, "other", []),
+        ("", "hello", []),
+        ("HEAD", "hello", []),
     ],
-    ids=["old", "young", "of another app", "never deployed", "age unknown"],
+    ids=["old", "young", "of the future", "of another app", "never deployed", "age unknown"],
 )
-def test_only_what_is_known_to_be_old_is_stale(
-    updated: Any, base: str, expected: list[str]
+def test_only_what_is_old_by_the_servers_clock_is_stale(
+    updated: object, base: str, expected: list[str], runner: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    git = report("git", Deploy_branch="main", Last_updated_at=str(updated()))
-    app, server = apps(config=marked(base), git_report=git, apps_list="hello\nhello-x\nby-hand\n")
-    assert review.stale(app, server, "hello", 7) == expected
+    """Whatever the runner's clock says: one that is ahead made each review app look old."""
+    monkeypatch.setattr(time, "time", lambda: float(NOW + runner))
+    assert swept(updated, base=base, ps_inspect=RUNS, enter=f"{NOW}\r\n")[0] == expected
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"ps_inspect": RUNS}, {"ps_inspect": RUNS, "enter": "date: not found\n"},
+     {"ps_inspect": RUNS, "enter": "denied"},
+     {"ps_inspect": RUNS.replace("running", "exited"), "enter": f"{NOW}\n"}],
+    ids=["base app does not run", "fails", "no such program", "refused", "process is down"],
+)  # fmt: skip
+@pytest.mark.parametrize("runner", [0, 20 * YEAR])
+def test_without_the_servers_clock_nothing_is_removed_by_that_of_the_runner(
+    more: dict[str, str], runner: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All was changed at the same time, so nothing on the server says how long ago that is."""
+    monkeypatch.setattr(time, "time", lambda: float(NOW + runner))
+    found, said = swept(NOW - 9 * DAY, **more)
+    assert found == []
+    [words] = said
+    assert "hello-x, by-hand: by the clock of this runner not deployed for 7 days" in words
+
+
+def test_newest_change_on_the_server_is_as_late_as_it_is_for_sure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the clock cannot be asked; neither it nor the runner's alone removes anything."""
+    old, main = State(updated=NOW - 9 * DAY, config=json.loads(marked())), State(updated=NOW)
+    app, server = apps(config=marked(), apps_list="hello\nhello-x\n")
+    monkeypatch.setattr(app, "survey", lambda name, **_: (main if name == "hello" else old, []))
+    for runner, expected in ((NOW + YEAR, ["hello-x"]), (NOW - YEAR, [])):
+        monkeypatch.setattr(time, "time", lambda at=runner: float(at))
+        assert review.stale(app, server, "hello", 7, print) == expected
 
 
 def test_variables_of_ours_are_few_and_named_alike() -> None:

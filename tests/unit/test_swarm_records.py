@@ -56,7 +56,7 @@ def test_what_was_never_live_or_runs_already_is_no_target() -> None:
 
 def test_order_is_the_one_of_the_swarm_whatever_the_clocks_of_runners_say() -> None:
     lines = [
-        "version 26.1", "index 90 late", "index 210 early", "index 150 middle",
+        "version 26.1", "index 90 1 late", "index 210 1 early", "index 150 1 middle",
         *(
             f"config\t{name}\tst\trecord\t{name}-r\tf00\t\t2026-01-0{day}T00:00:00Z\t{name}\t\tlive"
             for name, day in (("early", 1), ("late", 9), ("middle", 5))

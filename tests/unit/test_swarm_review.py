@@ -28,18 +28,31 @@ def _config(stack: str, kind: str, at: str, **labels: str) -> str:
     return "\t".join(["config", f"ci-deploy.{stack}.{kind}{at[-3:]}", *found])
 
 
+DEPLOYED = 1_795_132_800
 MARKED = _config(NAME, "review", "2026-11-01T00:00:00Z", review="shop", branch="login", app=NAME)
 RECORD = _config(NAME, "record", "2026-11-20T00:00:00Z", release="1-a")
 
 
 def test_review_apps_of_the_swarm_with_the_time_of_their_last_deploy() -> None:
-    """Its records say it; those of other stacks are not taken for this one's."""
-    lines = [MARKED, RECORD, _config("other", "record", "2026-11-30T00:00:00Z"), "now 1795132860"]
+    """The engine's times of its records say it, whatever the clocks of runners did; those of other
+    stacks are not taken for this one's."""
+    lines = [
+        "now 1795132860",
+        f"index 7 {DEPLOYED - 9} ci-deploy.{NAME}.review00Z",
+        f"index 8 {DEPLOYED} ci-deploy.{NAME}.record00Z",
+        f"index 9 {DEPLOYED + 30} ci-deploy.other.record00Z",
+        MARKED, RECORD, _config("other", "record", "2026-11-30T00:00:00Z"),
+    ]  # fmt: skip
     stack = read_stack("shop", lines)
     [found] = stack.reviews
     assert found == (NAME, 60, "shop", "login")
     assert stack.kept == []
     assert len(read_stack(NAME, [MARKED, RECORD]).kept) == 2
+
+
+def test_review_app_whose_time_the_engine_does_not_tell_is_not_old() -> None:
+    lines = ["now 1795132860", MARKED, RECORD]
+    assert [each.age for each in read_stack("shop", lines).reviews] == [0]
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ class DokkuApp(AboutDokku):
             self.ctx.console.indent(f"{app} does not exist: nothing to remove.")
 
     def stale_review_apps(self, days: int) -> Sequence[str]:
-        return review.stale(self.apps, self.server, self.ctx.app, days)
+        return review.stale(self.apps, self.server, self.ctx.app, days, self.ctx.console.warning)
 
     # --- what other layers call ---
 

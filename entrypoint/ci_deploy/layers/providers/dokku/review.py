@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 
-from ci_deploy.errors import DeployError, DeployFailed, OutcomeUnknown
+from ci_deploy.errors import DeployError, DeployFailed, OutcomeUnknown, Unauthorized
 from ci_deploy.layers.providers.dokku import answers, services
 from ci_deploy.layers.providers.dokku.answers import absent
 from ci_deploy.layers.providers.dokku.app import OURS, App, State
@@ -83,19 +83,55 @@ def destroy(server: DokkuServer, app: str, console: Console) -> None:
         console.indent("no response, but the change was applied.")
 
 
-def stale(apps: App, server: DokkuServer, base: str, days: int) -> list[str]:
+def stale(
+    apps: App, server: DokkuServer, base: str, days: int, warn: Callable[[str], None]
+) -> list[str]:
     """Marked review apps of `base` whose code has not changed for `days` days, whatever their
-    names."""
+    names.
+
+    The server's clock counts: with that of a runner that is ahead every app would be old. Where the
+    server's cannot be read, the newest time on the server is the lower bound of now; apps that only
+    the runner's clock calls old are kept, and `warn` gets a message that names them."""
+    updated = _updated(apps, server, base)
+    if not updated:
+        return []
+    main, _ = apps.survey(base, urls=False)
+    sure = min(time.time(), max(main.updated, *updated.values()))
+    now = _clock(server, base, main) or sure
+    age = days * 86400
+    if doubtful := [name for name, at in updated.items() if now - at < age <= time.time() - at]:
+        warn(
+            f"{', '.join(doubtful)}: by the clock of this runner not deployed for {days} days, but "
+            f"the server's clock does not confirm it. Kept; `ci-deploy destroy` removes one."
+        )
+    return [name for name, at in updated.items() if now - at >= age]
+
+
+def _updated(apps: App, server: DokkuServer, base: str) -> dict[str, int]:
+    """Name → time of the last change, of marked review apps of `base`; without a known time they
+    are left out."""
     listed = server.ask(["apps:list"])[0].text.split()
     asked = [["config:export", name, "--format", "json"] for name in listed if name != base]
     configs = server.ask(*asked) if asked else []
-    since = time.time() - days * 86400
-    found = []
+    found = {}
     for (_, name, *_), config in zip(asked, configs, strict=True):
         if MARK in config.text:
             state, _ = apps.survey(name, urls=False)
-            if (
-                marked(state.config, base) and 0 < state.updated < since
-            ):  # never when it is not known
-                found.append(name)
+            if marked(state.config, base) and state.updated:
+                found[name] = state.updated
     return found
+
+
+def _clock(server: DokkuServer, base: str, state: State) -> int:
+    """The server's time in seconds since 1970; 0 when no process of the base app can tell it.
+    Dokku has no command for it. Review apps are not asked: anybody may write their code."""
+    running = [each for each in state.health.processes if each.state == "running"]
+    if not running:
+        return 0
+    process = running[0].name.replace(" ", ".")
+    try:
+        answer = server.ask(["enter", base, process, "date", "+%s"])[0]
+    except Unauthorized:  # dokku-acl may leave `enter` to others
+        return 0
+    last = answer.text.split()[-1:] if answer.exit_code == 0 else []
+    return int(last[0]) if last and last[0].isdecimal() else 0

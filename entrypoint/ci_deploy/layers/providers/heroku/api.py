@@ -7,9 +7,11 @@ and `Next-Range`.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ci_deploy.errors import DOCS, DeployFailed, OutcomeUnknown, Unauthorized, Unreachable
@@ -64,6 +66,7 @@ class Api:
         self._ctx = ctx
         self._url = url.rstrip("/")
         self._key = key
+        self.now = 0.0  # Heroku's time (seconds since 1970) in its last response; 0: unknown
         self.left = ""  # requests left in this hour, as in Heroku's last response
 
     # --- reading ---
@@ -239,6 +242,8 @@ class Api:
 
     def _note(self, response: Response) -> None:
         self.left = response.headers.get("RateLimit-Remaining", self.left)
+        with contextlib.suppress(ValueError):
+            self.now = parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
 
     def _asked_to_wait(self, error: Exception) -> float | None:
         """Seconds to wait as in Retry-After; None without it."""

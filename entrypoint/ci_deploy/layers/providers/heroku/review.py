@@ -7,7 +7,6 @@ GitHub, so they are not used: this works from GitLab too.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, NoReturn
@@ -16,6 +15,7 @@ from ci_deploy.errors import (
     DeployError,
     DeployFailed,
     Problem,
+    Refused,
     SettingsError,
     Unauthorized,
 )
@@ -186,10 +186,15 @@ def couple(api: Api, app: App, pipeline: str) -> None:
 
 def stale(ctx: Context, api: Api, base: str, *, team: str, days: int) -> list[str]:
     """Marked review apps of `base` to which nothing was deployed for `days` days, whatever their
-    names: long names are cut, and REVIEW_APP_NAME can be anything."""
-    since = time.time() - days * 86400
+    names: long names are cut, and REVIEW_APP_NAME can be anything. Heroku's clock counts, since a
+    runner's may be wrong. Raises Refused when Heroku's responses have no date."""
+    there = api.get_list(f"/teams/{team}/apps" if team else "/apps")
+    if not api.now:
+        message = "Heroku's responses have no date, so the age of review apps is unknown."
+        raise Refused(message, hint="A proxy in between may remove it. Nothing was removed.")
+    since = api.now - days * 86400
     found = []
-    for each in api.get_list(f"/teams/{team}/apps" if team else "/apps"):
+    for each in there:
         name = str(each.get("name"))
         last = str(each.get("released_at") or each.get("created_at") or "")
         if name == base or not last or _seconds(last) >= since:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from ci_deploy.layers.providers.docker.review import Known
@@ -162,9 +161,10 @@ class Stack:
     kept: list[Kept] = field(default_factory=list)
     there: dict[str, set[str]] = field(default_factory=dict)  # kind → names
     indices: dict[str, int] = field(default_factory=dict)  # name of a config of ours → its index
+    created: dict[str, int] = field(default_factory=dict)  # and its time, by the swarm's clock
     networks: list[str] = field(default_factory=list)  # the stack's own
     marks: list[Kept] = field(default_factory=list)  # the marks of all review apps in the swarm
-    latest: dict[str, str] = field(default_factory=dict)  # stack → time of its last deploy
+    latest: dict[str, int] = field(default_factory=dict)  # stack → time of its last deploy
 
     def of(self, service: Service) -> list[Task]:
         """The tasks of a service, newest first."""
@@ -184,11 +184,11 @@ class Stack:
 
     @property
     def reviews(self) -> list[Known]:
-        """All review apps in the swarm."""
+        """All review apps in the swarm; one whose time is not known is as good as new."""
         return [
             Known(
                 e.label("app"),
-                self.now - _time(self.latest[e.label("stack")]),
+                self.now - (self.latest[e.label("stack")] or self.now),
                 e.label("review"),
                 e.label("branch"),
             )
@@ -226,8 +226,9 @@ def read_stack(name: str, lines: Iterable[str]) -> Stack:
             stack.nodes[number] = host
             stack.down += [host] if status != "Ready" else []
         elif kind == "index":
-            number, _, config = rest.partition(" ")
+            number, created, config = [*rest.split(" ", 2), "", ""][:3]
             stack.indices[config] = int(number) if number.isdecimal() else 0
+            stack.created[config] = int(created) if created.isdecimal() else 0
         elif kind == "network":
             network, _, owner = rest.partition(" ")
             stack.there.setdefault(kind, set()).add(network)
@@ -254,14 +255,9 @@ def _keep(stack: Stack, kind: str, name: str, *labels: str) -> None:
         return
     found = Kept(name, dict(zip(LABELS, labels, strict=False)), kind, stack.indices.get(name, 0))
     owner = found.label("stack")
-    stack.latest[owner] = max(found.label("at"), stack.latest.get(owner, ""))
+    stack.latest[owner] = max(stack.created.get(name, 0), stack.latest.get(owner, 0))
     stack.marks += [found] if found.label("kind") == MARK else []
     stack.kept += [found] if owner == stack.name else []
-
-
-def _time(at: str) -> int:
-    """Unix time of an ISO 8601 timestamp."""
-    return int(datetime.fromisoformat(at).timestamp())
 
 
 def _take(stack: Stack, kind: str, data: dict[str, Any]) -> None:

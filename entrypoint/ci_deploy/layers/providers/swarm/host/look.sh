@@ -23,9 +23,12 @@ for key in stack kind release revision tag at run action outcome pipeline actor 
     labels="$labels\t{{.Label \"com.ci-deploy.$key\"}}"
 done
 format=$(printf '{{.Name}}%b' "$labels")
-docker config ls -q --filter "label=com.ci-deploy.stack=$stack" |
-    xargs -r docker config inspect --format 'index {{.Version.Index}} {{.Spec.Name}}' 2>/dev/null
-docker config ls --format "config	$format"
+configs=$(docker config ls --format "config	$format")
+of=com.ci-deploy.stack=$stack
+case $configs in *"	review	"*) of=com.ci-deploy.stack ;; esac # how old review apps are
+docker config ls -q --filter "label=$of" | xargs -r docker config inspect \
+    --format 'index {{.Version.Index}} {{.CreatedAt.Unix}} {{.Spec.Name}}' 2>/dev/null
+[ -z "$configs" ] || printf '%s\n' "$configs"
 docker secret ls --format "secret	$format"
 docker network ls --filter scope=swarm --format 'network {{.Name}} {{.Label "com.docker.stack.namespace"}}'
 cd "${folder:-$HOME}" 2>/dev/null || { echo nofolder; exit 0; }
