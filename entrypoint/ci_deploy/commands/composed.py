@@ -50,7 +50,8 @@ class Composed(NamedTuple):
 
 
 def composed(root: Path, folder: str, paths: Iterable[str], wanted: Sequence[str] = ()) -> Composed:
-    """For the app in a folder; `paths`: its files; `wanted`: the files given by --compose."""
+    """What the compose files of the app in `folder` say; `paths`: the app's files; `wanted`: the
+    files given by --compose."""
     files, rivals = (tuple(wanted), ()) if wanted else _choose(root / folder, list(paths))
     texts = [(root / folder / name).read_text(errors="replace") for name in files]
     images: dict[str, Image] = {}

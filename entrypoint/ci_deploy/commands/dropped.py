@@ -26,14 +26,14 @@ class Dropped(NamedTuple):
     root: Path
 
     def problems(self) -> Iterable[Problem]:
-        """Problems for those that are inputs, which are meant for this very job."""
+        """Problems for such settings that are inputs: these are meant for this very job."""
         for wish, found in self._wishes():
             if found.by_input:
                 reason = f"it has no effect: {self._why(wish)}"
                 yield Problem(self.source.spell(wish), reason, found.origin, self._remedy(wish))
 
     def warnings(self) -> Iterable[str]:
-        """Warnings for those that are variables, which teams set for all projects of a group."""
+        """Warnings for such settings that are variables: teams set these for all projects."""
         if self.source.text("DEPLOY_APPLICATION") == "none":
             return
         for wish, found in self._wishes():

@@ -25,7 +25,7 @@ class Questions:
         return getattr(self._options, name)  # type: ignore[no-any-return]
 
     def check(self) -> None:
-        """Say at once what no option and no file tells. Raises UsageError."""
+        """Raise UsageError for all that neither an option nor a file tells."""
         if not self._unknown:
             return
         which, options = " and ".join(self._unknown.values()), ", ".join(self._unknown)
@@ -39,7 +39,9 @@ class Questions:
         return not self._silent and sys.stdin.isatty()
 
     def ask(self, name: str, question: str, default: str, check: Callable[[str], str]) -> str:
-        """The answer, checked. Raises UsageError where nobody can be asked."""
+        """The option's value, or what is answered on the terminal, each checked by `check`, or the
+        default. What is still unknown is kept for `Questions.check`. Raises UsageError for a bad
+        option or at the end of the input."""
         given = self.given(name)
         if given is None and self._silent and default:
             given = default

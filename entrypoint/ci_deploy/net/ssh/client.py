@@ -241,7 +241,7 @@ class Ssh:
         ]  # fmt: skip
 
     def _socket(self, server: Server) -> Path:
-        """The socket's path. ssh binds it plus 17 bytes, and a socket's path has at most 107."""
+        """The socket's path, kept short: of the 107 bytes that it may have, ssh needs 17 itself."""
         return self._dir / self._sockets.setdefault(server, f"m{len(self._sockets)}")
 
     # --- what went wrong ---

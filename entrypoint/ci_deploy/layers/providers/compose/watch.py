@@ -90,7 +90,7 @@ class Watch:
         self.changed()
 
     def _live_mark(self, text: str) -> None:
-        """Take a mark that is not in the log but sent while we follow it."""
+        """Process a mark that is not in the log, but sent while we follow it."""
         kind, _, rest = text.partition(" ")
         if kind == "ended":
             word, _, reason = rest.partition(" ")

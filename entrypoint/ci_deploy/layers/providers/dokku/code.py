@@ -107,7 +107,7 @@ class Code(ABC):
         """Make one attempt; any exit code is returned."""
 
     def _needs_rebuild(self) -> bool:
-        """Whether nothing was sent since the server has the code, which was not deployed."""
+        """Whether git sent nothing: the server has the code already, but has not deployed it."""
         return self.said(answers.UP_TO_DATE)
 
     def _succeeded(self, result: Result) -> bool:

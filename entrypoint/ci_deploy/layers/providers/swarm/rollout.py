@@ -37,8 +37,8 @@ class Rollout:
     _why: dict[str, str] = field(default_factory=dict)
 
     def follow(self) -> list[Judged]:
-        """Query until the state is final, or nothing has changed for too long; returns the
-        judgements. Raises Cancelled; Unreachable when the manager is lost."""
+        """Query the manager until the state is final, or nothing has changed for too long; returns
+        the judgements. Raises Cancelled; Unreachable when the manager is lost."""
         best, since, pause = -1, time.monotonic(), EVERY[0]
         while True:
             self.stack = self.manager.look(brief=True)
