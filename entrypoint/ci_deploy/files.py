@@ -4,10 +4,13 @@ a pull request can contain, would redirect what we write."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 SETTING_LIMIT = 1024 * 1024  # bytes; the limit for a setting or a file of variables
 EVENT_LIMIT = 64 * 1024 * 1024  # bytes of GitHub's event payload, which is at most 25 MB
@@ -54,6 +57,21 @@ def append(path: str | Path, data: bytes) -> None:
         except OSError:
             file.truncate(before)  # a partial entry would make the whole file invalid
             raise
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file that only we can read; a file or link at `path` is removed before.
+
+    After an error the incomplete file is removed. Raises OSError.
+    """
+    path.unlink(missing_ok=True)
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            yield file
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -7,6 +7,7 @@ understand, every link leads somewhere, every setting that is named exists.
 from __future__ import annotations
 
 import ast
+import fnmatch
 import inspect
 import itertools
 import json
@@ -134,6 +135,33 @@ def _uses(node: Any) -> Iterator[tuple[str, dict[str, str]]]:
 def examples() -> Iterator[Block]:
     for path in sorted((ROOT / "examples").glob("*/*.yml")):
         yield Block(path, 1, "yaml", path.read_text())
+
+
+def _kept(node: Any) -> Iterator[str]:
+    """Every path that a job keeps, as an artifact or in a cache."""
+    if isinstance(node, list):
+        for each in node:
+            yield from _kept(each)
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            if key in {"path", "paths", "untracked"}:
+                given = value if isinstance(value, list) else str(value).split()
+                yield from map(str, given)
+            else:
+                yield from _kept(value)
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted([*(ROOT / "examples").rglob("*.yml"), *(ROOT / "templates").glob("*.yml")]),
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_no_job_that_people_copy_keeps_the_dumps_of_a_database(path: Path) -> None:
+    """They lie in the checkout (Dokku), and artifacts are read by everybody in the project."""
+    for document in YAML(typ="safe", pure=True).load_all(path.read_text(encoding="utf-8")):
+        for pattern in _kept(document):
+            assert not fnmatch.fnmatch("deploy-backup-shop-db.dump", pattern), pattern
+            assert pattern not in {".", "./", "True"}, pattern
 
 
 @pytest.mark.parametrize("block", [*blocks("yaml"), *examples()], ids=str)

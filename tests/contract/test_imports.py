@@ -30,7 +30,7 @@ git
 run
 layers.priorities
 layers.base
-layers.providers.base layers.providers.methods
+layers.providers.base layers.providers.methods layers.providers.backups
 layers.providers.docker
 layers.providers.compose layers.providers.dokku layers.providers.heroku layers.providers.swarm
 layers.applications layers.third_parties layers.notifiers

@@ -247,6 +247,21 @@ def test_failing_backup_stops_the_deploy_with_nothing_changed(
     assert UNFINISHED not in dokku.app("hello").config
 
 
+def test_backup_is_made_when_dokku_itself_migrates(
+    dokku: DokkuStandIn, naive: Client, shop: Shop
+) -> None:
+    naive.dokku("postgres:create shop-db")
+    naive.dokku("postgres:link shop-db hello --no-restart")
+    procfile = "release: bin/rails db:migrate\nworker: sleep 600\n"
+    shop.app.migration("20260101_prices", Procfile=procfile)
+    done = shop.deploy(BACKUP_BEFORE_MIGRATE="true")
+    assert done.code == 0, done.output
+    order = ["export the postgres service shop-db", "→ push", "Executing release task"]
+    assert sorted(order, key=done.output.index) == order
+    kept = "deploy-backup-shop-db.dump, in the checkout of this job only"
+    assert f"backup before the migrations: {kept}" in done.output
+
+
 def test_before_traffic_the_backup_comes_right_before_the_migration(
     dokku: DokkuStandIn, naive: Client, shop: Shop
 ) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import random
+import signal
+import sys
+import time
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
 from tests.dockerhosts import PASSWORD, USER
-from tests.support import Done
+from tests.support import Done, Run
 from tests.swarm.app import App
 
 
@@ -18,10 +23,23 @@ class Production:
         self.name = f"{app.name}p"
         self._app = app
 
+        self._settings = {"STACK_NAME": self.name, "PROMOTE_FROM": app.name, "DEPLOY_TAG": ""}
+
     def run(self, *words: str, **more: str) -> Done:
         """A command there; PROMOTE_FROM is staging."""
-        wanted = {"STACK_NAME": self.name, "PROMOTE_FROM": self._app.name, "DEPLOY_TAG": ""}
-        return self._app.run(*words, **{**wanted, **more})
+        return self._app.run(*words, **{**self._settings, **more})
+
+    def start(self) -> Run:
+        """Begin a promotion."""
+        return self._app.start_command("promote", **self._settings)
+
+    @property
+    def running(self) -> list[str]:
+        """The image of each task that runs and is meant to, by its digest."""
+        form = ["--filter", "desired-state=running", "--format", "{{.CurrentState}}|{{.Image}}"]
+        listing = ["service", "ps", "--no-trunc", *form, f"{self.name}_app"]
+        lines = self._app.docker(*listing, check=False).splitlines()
+        return [line.rpartition("|")[2] for line in lines if line.startswith("Running")]
 
     @property
     def image(self) -> str:
@@ -110,3 +128,27 @@ def test_source_that_is_not_proven_or_not_there_is_refused(
     assert done.code == 14, done.output
     assert "not all of it" in done.output
     assert production.image == ""
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_kills_at_random_moments_end_in_the_right_state(live: App, production: Production) -> None:
+    """The next promotion brings what staging runs, and staging is not touched."""
+    choose, ends = random.Random(20261130), Counter[str]()
+    whole = production.run("promote")
+    assert whole.code == 0, whole.output
+    for number in range(30):
+        tag = f"good{2 - number % 2}"
+        assert live.deploy(tag).code == 0
+        staged = live.service()["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"]
+        running = production.start()
+        time.sleep(choose.uniform(0.1, whole.seconds))
+        running.signal(signal.SIGKILL)
+        running.done()
+        ends["new" if production.image == staged else "old"] += 1
+        done = production.run("promote")
+        assert done.code == 0, done.output
+        assert production.running == [staged]
+        assert production.image == staged
+        assert live.tags() == [tag]
+    print(f"30 kills of promotions on a swarm: {dict(ends)} wanted; all healed", file=sys.stderr)

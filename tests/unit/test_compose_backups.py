@@ -49,6 +49,15 @@ def test_all_databases_that_run_or_the_one_that_is_named() -> None:
     assert backups.servers(found, "own") == [("own", "unknown")]
 
 
+def test_dumps_that_were_made_are_known_by_their_names() -> None:
+    lines = [
+        "20261129T164200Z-db: 12 tables, 4711 bytes, 1 s",
+        "a.example.com: 20261129T164201Z-shop.db: 0 tables, 3 bytes, 0 s",
+        "the dump of 20261129T164200Z-db failed (exit code 1): no",
+    ]
+    assert backups.made(lines) == ["20261129T164200Z-db", "20261129T164201Z-shop.db"]
+
+
 @pytest.mark.parametrize(("wanted", "words"), [("", "no service has an image"), ("nope", "nope")])
 def test_none_is_an_error_of_the_settings(wanted: str, words: str) -> None:
     with pytest.raises(SettingsError, match=words) as found:

@@ -329,7 +329,22 @@ def test_saved_output_is_for_our_eyes_only(runner: Runner, tmp_path: Path) -> No
     assert path.stat().st_size == 3_000_000
     assert path.stat().st_mode & 0o777 == 0o600
     with pytest.raises(CommandFailed, match="save it failed with exit code 5"):
-        runner.save(Command(sh("echo why >&2; exit 5")), path, what="save it")
+        runner.save(Command(sh("echo part; echo why >&2; exit 5")), path, what="save it")
+    assert not path.exists(), "no part is left, which might be taken for the whole"
+
+
+def test_saved_output_replaces_what_the_repository_has_there(
+    runner: Runner, tmp_path: Path
+) -> None:
+    """A file that everybody may read, or a link that leads elsewhere."""
+    path, elsewhere = tmp_path / "saved", tmp_path / "elsewhere"
+    elsewhere.write_text("theirs")
+    path.symlink_to(elsewhere)
+    runner.save(Command(["echo", "ours"]), path, what="save it")
+    assert (path.is_symlink(), elsewhere.read_text()) == (False, "theirs")
+    path.chmod(0o644)
+    runner.save(Command(["echo", "again"]), path, what="save it")
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("again\n", 0o600)
 
 
 # --- cancelling ---

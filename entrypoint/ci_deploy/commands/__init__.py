@@ -102,7 +102,7 @@ COMMANDS = {
     ),
     "backups": CommandSpec(
         "backups.backups",
-        "own hosts: dumps made before migrations",
+        "own hosts: dumps made before migrations; Heroku: its backups",
         options=("--json",),
         piped=True,
     ),

@@ -41,6 +41,8 @@ def examine(ctx: Context, layers: Sequence[Layer[Any]]) -> dict[str, Any]:
     provider, live = ctx.provider.inspect(), ctx.provider.live()
     _show(ctx, {**provider, "live": _state(live)})
     allowed = not checked or _check_deploy(ctx)
+    for layer in layers if live.revision else ():
+        layer.check()
     if tasks := ctx.provider.unfinished():
         left = in_words(tasks)
         ctx.console.warning(f"an earlier run has left something unfinished: {left}. Deploy again.")

@@ -75,6 +75,12 @@ class Layer(ABC, Generic[S]):
     def begin(self) -> None:
         """Called at the start of the run: begin what takes time (connections), without waiting."""
 
+    def check(self) -> None:
+        """Check what a deploy needs; called by `doctor` when the app runs a release.
+
+        Raises DeployError.
+        """
+
     def preview(self, notice: Notice) -> str:  # noqa: ARG002
         """The notice as it would be sent, for `plan`; empty for none."""
         return ""

@@ -19,6 +19,7 @@ from typing import Any
 import sh
 
 from ci_deploy.errors import DeployFailed, ToolMissing
+from ci_deploy.files import replaced
 from ci_deploy.process import programs
 from ci_deploy.process.cancellation import Cancellation
 from ci_deploy.process.change_log import ChangeLog
@@ -191,16 +192,14 @@ class Runner:
         return result._replace(lines=tuple(relay.tail))
 
     def save(self, command: Command, path: Path, *, what: str) -> Result:
-        """Run a program and write its output to a file that only we can read.
-
-        Announced like a change, since it takes time. Raises CommandFailed, ToolMissing, Cancelled.
-        """
+        """Run a program and write its output to a new private file (`replaced`), announced like a
+        change, since it takes time. Raises CommandFailed, ToolMissing, Cancelled."""
         if not self.change_log.announce(what):
             return Result(tuple(command.argv), planned=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        with replaced(path) as file:
             result = self._listen(command, file.write, float("inf"))
-        if result.exit_code or result.timed_out:
-            raise CommandFailed(result, what)
+            if result.exit_code or result.timed_out:
+                raise CommandFailed(result, what)
         return result
 
     @contextlib.contextmanager

@@ -64,6 +64,7 @@ class Report:
     live: str = ""  # the sentence that answers "what is live now?"
     rollback: str = ""  # how to go back
     client: str = ""  # what a client would have noticed of the switch
+    backups: list[str] = field(default_factory=list)  # made before the migrations, by name
     events: list[EventReport] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -109,6 +110,7 @@ class Report:
             ("URL", link(self.url)),
             ("Before → after", self._change()),
             ("For clients", plain(self.client)),
+            ("Backup", plain(", ".join(self.backups))),
             ("Deployed by", plain(self.actor)),
             ("Duration", f"{self.duration:.1f} s"),
             ("Roll back", f"`{self.rollback}`" if self.rollback else ""),

@@ -63,6 +63,7 @@ def _box(ctx: Context, report: Report) -> None:
     result = "planned" if ctx.planning and good else report.status.replace("-", " ")
     rows = [f"{result}: {report.live}" if report.live else result]
     rows += [report.url] if report.url else []
+    rows += [f"backup before the migrations: {each}" for each in report.backups]
     rows += [_facts(ctx, report)]
     if report.message:
         at = " · ".join(filter(None, (report.failed_event, report.failed_layer)))

@@ -79,6 +79,11 @@ class Behaviour:
     boot_seconds: float = 0.0
     names_commit: bool = True  # a slug tells its commit
     postdeploy: int = 0  # exit code of app.json's postdeploy
+    transfer: str = "succeed"  # a backup or a restore: or fail, empty
+    transfer_seconds: float = 0.0
+    transfer_ends: threading.Event | None = None  # then, and not before
+    transfer_log: tuple[str, ...] = ("pg_dump: reading schemas",)
+    transfer_warnings: int = 0
 
 
 @dataclass
@@ -149,6 +154,44 @@ class Scale:
     quantity: int
     size: str = "Basic"
     id: str = field(default_factory=new_id)
+
+
+@dataclass
+class Addon:
+    """A database of Heroku Postgres: attached to apps under names, each with a config var."""
+
+    name: str
+    app: str  # that pays for it
+    plan: str = "heroku-postgresql:standard-0"
+    attachments: list[tuple[str, str]] = field(default_factory=list)  # app, name
+    id: str = field(default_factory=new_id)
+    url: str = field(default_factory=lambda: f"postgres://u:{new_id()}@db.example.com/{new_id()}")
+
+
+@dataclass
+class Transfer:
+    """A backup or a restore; what has become of it follows from the time."""
+
+    addon: Addon
+    num: int
+    kind: str  # backup, restore
+    how: Behaviour
+    from_name: str = "DATABASE"
+    schedule: bool = False
+    began: float = field(default_factory=time.time)
+    uuid: str = field(default_factory=new_id)
+    to_url: str = field(default_factory=lambda: f"https://backups.example.com/{new_id()}")
+
+    @property
+    def over(self) -> bool:
+        """Whether it has come to its end."""
+        held = self.how.transfer_ends
+        return (held is None or held.is_set()) and time.time() >= self.ends
+
+    @property
+    def ends(self) -> float:
+        """When it does, at the earliest."""
+        return self.began + self.how.transfer_seconds
 
 
 @dataclass

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.standins.heroku.model import (
+    Addon,
     App,
     Behaviour,
     Build,
@@ -21,6 +22,7 @@ from tests.standins.heroku.model import (
     Scale,
     Slug,
     Stream,
+    Transfer,
     timestamp,
 )
 
@@ -40,6 +42,8 @@ class Platform:
         self.own = ""  # that of the server itself, which its hooks use
         self.apps: dict[str, App] = {}
         self.pipelines: dict[str, Pipeline] = {}
+        self.databases: dict[str, Addon] = {}
+        self.transfers: list[Transfer] = []
         self.streams: dict[str, Stream] = {}
         self.lock = threading.RLock()
         self.ended = threading.Event()

@@ -10,12 +10,13 @@ from typing import Any, Self
 from tests.standins.heroku import (  # noqa: F401 - the routes register themselves
     certificates,
     routes_apps,
+    routes_data,
     routes_pipelines,
     routes_releases,
 )
 from tests.standins.heroku.faults import Fault, Faults
 from tests.standins.heroku.handler import Handler
-from tests.standins.heroku.model import App, Behaviour, Call, Pipeline, Release
+from tests.standins.heroku.model import Addon, App, Behaviour, Call, Pipeline, Release
 from tests.standins.heroku.platform import Platform
 from tests.standins.heroku.rendezvous import Rendezvous
 
@@ -77,6 +78,7 @@ class HerokuStandIn:
             "APP_NAME": "hello",
             "HEROKU_API_KEY": self.key,
             "HEROKU_API_URL": url or self.url,
+            "HEROKU_DATA_URL": url or self.url,
             "HEROKU_GIT_URL": url or self.url,
             "HEROKU_BOOT_TIMEOUT": "3",
             "CA_BUNDLE": str(self.ca),
@@ -91,6 +93,14 @@ class HerokuStandIn:
         found = Pipeline(name, {self.apps[app].id: stage for stage, app in stages.items()})
         self.platform.pipelines[found.id] = found
         return found
+
+    def database(self, app: str, name: str = "DATABASE", *, payer: str = "") -> Addon:
+        """A database, attached to an app."""
+        number = len(self.platform.databases)
+        made = Addon(f"postgresql-round-{number}", payer or app, attachments=[(app, name)])
+        self.platform.databases[made.id] = made
+        self.apps[app].config[f"{name}_URL"] = made.url
+        return made
 
     @property
     def apps(self) -> dict[str, App]:

@@ -52,10 +52,14 @@ class Framework(Migrations[F]):
         if ran.exit_code:
             self.ctx.provider.backup()
 
+    def check(self) -> None:
+        if self.settings.backup:
+            self.ctx.provider.check_backup()
+
     @on(Event.CONFIGURE, Configure.MIGRATIONS)
     def tell_migrations(self) -> None:
         """List the new migrations, and check that a backup is possible."""
-        if self._backs_up and self.position and self.ctx.command in RELEASING:
+        if self._backs_up and self.ctx.command in RELEASING:
             self.ctx.provider.check_backup()
         self.tell()
 
@@ -64,14 +68,14 @@ class Framework(Migrations[F]):
     def get_ready(self) -> None:
         """Record the tasks that follow (migrations, seeds), and back up the databases.
 
-        With MIGRATE=after the backup is made if migrations may be pending, so that a failed one
+        The backup is made if there may be new migrations, whoever runs them, so that a failed one
         stops the run before the deployment; with MIGRATE=before only `plan` makes it here.
         """
-        tasks = []
-        if self.position == "after" and self.coming() != ():
+        tasks, coming, position = [], self.coming() != (), self.position
+        if coming and position == "after":
             tasks = [PREPARE if self.preparing else MIGRATE]
-            self._back_up()
-        if self.position == "before" and self.ctx.planning:
+        # Whoever runs them, be it a script of the app; with `before` it is a step of its own.
+        if self.ctx.planning if position == "before" else coming:
             self._back_up()
         if self._seed_command():
             tasks.append(SEED)

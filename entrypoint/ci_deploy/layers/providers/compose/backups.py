@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from ci_deploy.errors import DeployError, DeployFailed, Locked, OutcomeUnknown, Refused
+from ci_deploy.layers.providers.backups import failed, need, not_restored
 from ci_deploy.layers.providers.compose.hosts import Host, Hosts
-from ci_deploy.layers.providers.docker.backups import (
-    RESTORING,
-    failed,
-    kept,
-    need,
-    not_restored,
-    servers,
-)
+from ci_deploy.layers.providers.docker.backups import RESTORING, kept, made, servers
 from ci_deploy.run.context import Context
 from ci_deploy.state import Backup
 
@@ -33,6 +27,7 @@ def backup(ctx: Context, hosts: Hosts, wanted: str) -> None:
     [result] = hosts.change([host], words, lambda _host: what, timeout=float("inf"), quiet=False)
     if result.exit_code:
         raise failed(result.lines)
+    ctx.report.backups += made(result.lines)
 
 
 def backups(ctx: Context, hosts: Hosts) -> list[Backup]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ci_deploy.errors import DeployError, DeployFailed, Problem, Refused, SettingsError
+from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.layers.providers.docker.sharing import BESIDE
 from ci_deploy.state import Backup
 
@@ -16,6 +16,7 @@ POSTGRES = re.compile(r"postg(res|is)|pgvector|timescale")
 MYSQL = re.compile(r"mysql|mariadb|percona")
 RESTORING = 3600.0  # seconds
 NAME = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-[\w.-]+")
+MADE = re.compile(NAME.pattern + r"(?=: \d+ tables, )")
 
 
 def kind(image: str) -> str:
@@ -46,12 +47,9 @@ def servers(images: Mapping[str, str], wanted: str) -> list[tuple[str, str]]:
     return found
 
 
-def failed(lines: tuple[str, ...]) -> DeployFailed:
-    """The error for a dump that failed, which stops the deploy."""
-    said = lines[-1] if lines else "no reason given"
-    message = f"the backup has failed, so nothing was migrated: {said}."
-    hint = "Fix that and deploy again; unset BACKUP_BEFORE_MIGRATE to deploy without a dump."
-    return DeployFailed(message, hint=hint, lines=lines, shown=True)
+def made(lines: Iterable[str]) -> list[str]:
+    """Parse the names of the dumps that a host reports as made."""
+    return [found[0] for line in lines if (found := MADE.search(line))]
 
 
 def kept(lines: Iterable[str]) -> list[Backup]:
@@ -70,18 +68,3 @@ def _at(name: str) -> str:
     if not found:
         return ""
     return datetime(*map(int, found.groups()), tzinfo=UTC).isoformat()  # type: ignore[misc,arg-type]
-
-
-def need(name: str, known: Sequence[Backup], app: str) -> Backup:
-    """The backup with this name. Raises Refused when there is none."""
-    for each in known:
-        if each.name == name:
-            return each
-    listed = ", ".join(each.name for each in known) or "none"
-    raise Refused(f"there is no backup `{name}` of {app}.", hint=f"There are: {listed}.")
-
-
-def not_restored(name: str, said: str, cls: type[DeployError]) -> DeployError:
-    """The error, of class `cls`, for a failed restore."""
-    hint = "See above which data is in the database; `ci-deploy status` shows what runs."
-    return cls(f"the restore of {name} failed: {said}.", hint=hint)

@@ -12,8 +12,8 @@ from ci_deploy.layers.providers.dokku.server import DokkuServer
 KINDS = ("postgres", "mysql", "mariadb", "mongo")
 
 
-def export(server: DokkuServer, app: str, folder: Path) -> None:
-    """Write `deploy-backup-NAME.dump` for each database that is linked to the app.
+def export(server: DokkuServer, app: str, folder: Path) -> list[str]:
+    """Write `deploy-backup-NAME.dump` for each database linked to the app. Returns their names.
 
     Raises DeployFailed when one cannot be exported, or when there is none.
     """
@@ -30,10 +30,17 @@ def export(server: DokkuServer, app: str, folder: Path) -> None:
     if not found:
         message = f"BACKUP_BEFORE_MIGRATE: no database is linked to {app}."
         raise DeployFailed(message, hint="Unset it, or link the database as a Dokku service.")
+    made: list[str] = []
     for kind, name in found:
         path = folder / f"deploy-backup-{name}.dump"
         what = f"export the {kind} service {name} to {path.name}"
-        size = server.save([f"{kind}:export", name], path, what=what)
+        try:
+            size = server.save([f"{kind}:export", name], path, what=what)
+        except OSError as error:
+            message = f"{path.name} cannot be written in the checkout: {error.strerror}."
+            raise DeployFailed(f"{message} Nothing was migrated.") from None
         if size == 0:
             message = f"the export of {name} is empty, so nothing was migrated."
             raise DeployFailed(message)
+        made += [path.name] if size else []
+    return made

@@ -191,7 +191,9 @@ class DokkuApp(AboutDokku):
 
     def backup(self) -> None:
         """Export each database before the migrations; a failure stops the run."""
-        databases.export(self.server, self.ctx.app, self.ctx.facts.workspace)
+        ctx = self.ctx
+        made = databases.export(self.server, ctx.app, ctx.facts.workspace)
+        ctx.report.backups += [f"{name}, in the checkout of this job only" for name in made]
 
     def release_tasks(self) -> Mapping[str, str]:
         return release_tasks.tasks(self.ctx)

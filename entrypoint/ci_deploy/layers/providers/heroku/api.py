@@ -71,13 +71,14 @@ class Api:
 
     # --- reading ---
 
-    def get(self, path: str, *, span: str = "") -> Any:
-        """The JSON at a path; `span` is a Range like `version ..; order=desc,max=10`.
+    def get(self, path: str, *, span: str = "", include: str = "") -> Any:
+        """The JSON at a path; `span` is a Range like `version ..; order=desc,max=10`, `include`
+        what else is to be told of each (Accept-Inclusion).
 
         Raises NotFound, ApiRefused, Unauthorized, Unreachable (also after 5xx and 429 that
         persist).
         """
-        return self._json(self._read(path, span), f"GET {path}")
+        return self._json(self._read(path, span, include), f"GET {path}")
 
     def get_all(self, *questions: Question) -> list[Any]:
         """Read several paths at once; the answer is None for an error in the question's `without`.
@@ -114,12 +115,14 @@ class Api:
             if response.status != 206 or not span:
                 return items
 
-    def _read(self, path: str, span: str = "") -> Response:
+    def _read(self, path: str, span: str = "", include: str = "") -> Response:
         from ci_deploy.net.retry import retry
 
+        asked = {"Range": span, "Accept-Inclusion": include}
+        headers = self._headers(**{name: value for name, value in asked.items() if value})
+
         def once() -> Response:
-            headers = {"Range": span} if span else {}
-            response = self._ctx.http.read(self._url + path, headers=self._headers(**headers))
+            response = self._ctx.http.read(self._url + path, headers=headers)
             self._note(response)
             if response.status == 429 or response.status >= 500:
                 raise Unready(response)

@@ -218,10 +218,12 @@ class Heroku(ClosedApp):
         return Release()
 
     def interrupted(self) -> None:
-        """Stop one-off commands; a build continues, which is only reported."""
+        """Stop one-off commands; a build or a backup continues, which is only reported."""
         super().interrupted()
         if left := self.one_off.stop():
             self.ctx.console.warning(left)
+        if self.capture.left:
+            self.ctx.console.warning(self.capture.left)
         if self.code and self.code.building:
             short = self.ctx.revision[:7]
             self.ctx.console.warning(f"Heroku continues to build {short}: it may still go live.")

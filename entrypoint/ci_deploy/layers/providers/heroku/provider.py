@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 
 from ci_deploy.errors import DeployError, Problem, Refused, SettingsError
+from ci_deploy.layers.providers.backups import need
 from ci_deploy.layers.providers.heroku import logs, release_tasks
 from ci_deploy.layers.providers.heroku.api import Api
 from ci_deploy.layers.providers.heroku.app import App, State
+from ci_deploy.layers.providers.heroku.backups import Capture
+from ci_deploy.layers.providers.heroku.databases import Database, Databases
 from ci_deploy.layers.providers.heroku.notes import Notes
 from ci_deploy.layers.providers.heroku.one_off import OneOff
 from ci_deploy.layers.providers.heroku.remote import Remote
@@ -20,10 +24,11 @@ from ci_deploy.layers.providers.methods import impossible_names
 from ci_deploy.run.context import Context
 from ci_deploy.run.tasks import Task
 from ci_deploy.settings.parsers import suggestion
-from ci_deploy.state import Deployed, Live, ProcessAction, Ran
+from ci_deploy.state import Backup, Deployed, Live, ProcessAction, Ran
 
 HISTORY = 20  # releases that `history` shows
-WITHOUT_NOTES = {"run", "history", "logs"}  # commands that do not need the records of earlier runs
+# Commands that do not need the records of earlier runs.
+WITHOUT_NOTES = {"run", "history", "logs", "backups", "restore"}
 
 
 class HerokuApp(AboutHeroku):
@@ -38,6 +43,7 @@ class HerokuApp(AboutHeroku):
         self._branches: Mapping[str, str] | None = None
         self._unread: DeployError | None = None  # why the records could not be read
         self._config: Mapping[str, str] | None = None
+        self._backed_up: Sequence[Database] | None = None  # once they are chosen
 
     def problems(self) -> Iterable[Problem]:
         yield from impossible_names(self.ctx.app_config)
@@ -58,6 +64,8 @@ class HerokuApp(AboutHeroku):
         self.app = App(ctx, self.api, app)
         self.remote = Remote(ctx, settings.git, settings.key, app)
         self.notes = Notes(ctx, app, self.remote)
+        data = Api(ctx, settings.data, settings.key)
+        self.databases = Databases(self.api, data, app)
         self.one_off = OneOff(ctx, self.app.dynos, app, url=settings.api, key=settings.key)
 
     # --- the state of the app ---
@@ -140,9 +148,38 @@ class HerokuApp(AboutHeroku):
     def release_tasks(self) -> Mapping[str, str]:
         return release_tasks.tasks(self.ctx)
 
+    def check_backup(self) -> None:
+        self._backed_up = self.capture.choose(self.settings.databases, self.config)
+
     def backup(self) -> None:
-        message = "Heroku's databases cannot be exported from here."
-        hint = "`heroku pg:backups:schedule` makes regular backups, `pg:backups:capture` one now."
+        if self._backed_up is None:
+            self.check_backup()
+        for each in self._backed_up or ():
+            self.capture.take(each)
+
+    @cached_property
+    def capture(self) -> Capture:
+        """Makes the backups of this run; first used when the live release is known."""
+        return Capture(self.ctx, self.databases, since=self.state.release.at)
+
+    def backups(self) -> Sequence[Backup]:
+        return self.databases.kept()
+
+    def restore(self, name: str) -> None:
+        """Refuse, and show the commands: on Heroku a failed restore leaves the database incomplete,
+        and the data before it could not be brought back, as on other providers."""
+        app = self.ctx.app
+        wanted = need(name, self.databases.kept(), app)
+        target = "DATABASE_URL" if "::" in name else wanted.service or "DATABASE_URL"
+        restore = f"heroku pg:backups:restore {name} {target} -a {app}"
+        message = f"{name} is not restored: on Heroku a restore that fails could not be undone."
+        steps = (
+            f"heroku maintenance:on -a {app}",
+            f"heroku ps:scale -a {app} PROCESS=0   (each that writes)",
+            f"heroku pg:backups:capture -a {app}",
+            restore,
+        )
+        hint = "By hand, with the app stopped:\n" + "\n".join(f"  {step}" for step in steps)
         raise Refused(message, hint=hint)
 
     def note(self, tasks: Sequence[Task]) -> None:

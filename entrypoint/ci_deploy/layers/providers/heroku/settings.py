@@ -11,6 +11,7 @@ from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import words
 
 API = "https://api.heroku.com"
+DATA = "https://api.data.heroku.com"
 
 # The CLI sends the key to these hosts only; for any other host it uses heroku.com.
 HOSTS = r"https://([a-z0-9-]+\.)*hero(ku|kai|kuspace|kudev)\.com|https?://(localhost|127\.0\.0\.1)"
@@ -60,6 +61,12 @@ class HerokuSettings(GitSettings):
         default=(),
         parse=words,
     )
+    databases: tuple[str, ...] = setting(
+        "HEROKU_BACKUP_DATABASES",
+        "For BACKUP_BEFORE_MIGRATE: the config vars with the addresses of the databases",
+        default=("DATABASE_URL",),
+        parse=words,
+    )
     boot_timeout: int = setting(
         "HEROKU_BOOT_TIMEOUT", "Seconds until all dynos of a release have to run", default=300
     )
@@ -67,6 +74,13 @@ class HerokuSettings(GitSettings):
         "HEROKU_API_URL",
         "The Platform API, for tests: a host of Heroku's own or this machine",
         default=API,
+        pattern=URL,
+        parse=lambda text: text.rstrip("/"),
+    )
+    data: str = setting(
+        "HEROKU_DATA_URL",
+        "The API of Heroku Postgres, for tests: a host of Heroku's own or this machine",
+        default=DATA,
         pattern=URL,
         parse=lambda text: text.rstrip("/"),
     )

@@ -12,15 +12,8 @@ from ci_deploy.errors import (
     Refused,
     SettingsError,
 )
-from ci_deploy.layers.providers.docker.backups import (
-    DATABASES,
-    RESTORING,
-    failed,
-    kept,
-    need,
-    not_restored,
-    servers,
-)
+from ci_deploy.layers.providers.backups import failed, need, not_restored
+from ci_deploy.layers.providers.docker.backups import DATABASES, RESTORING, kept, made, servers
 from ci_deploy.layers.providers.docker.sharing import is_database
 from ci_deploy.layers.providers.swarm.manager import Manager
 from ci_deploy.layers.providers.swarm.rollout import Rollout, failure
@@ -96,6 +89,7 @@ class Databases:
             )
             if done.exit_code:
                 raise failed(done.lines)
+            self.ctx.report.backups += made(done.lines)
 
     def found(self) -> list[tuple[Backup, Manager]]:
         """All dumps on the nodes of SERVER_HOST, newest first, each with its node."""

@@ -1,0 +1,34 @@
+"""The errors of backups and restores, for all providers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ci_deploy.errors import DeployError, DeployFailed, Refused
+from ci_deploy.state import Backup
+
+
+def failed(lines: tuple[str, ...], *, shown: bool = True) -> DeployFailed:
+    """The error for a failed backup, which stops the deploy.
+
+    `shown`: whether these lines are in the log already.
+    """
+    said = (lines[-1] if lines else "no reason given").rstrip(".")
+    message = f"the backup has failed, so nothing was migrated: {said}."
+    hint = "Fix that and deploy again; unset BACKUP_BEFORE_MIGRATE to deploy without a backup."
+    return DeployFailed(message, hint=hint, lines=lines, shown=shown)
+
+
+def need(name: str, known: Sequence[Backup], app: str) -> Backup:
+    """The backup with this name. Raises Refused when there is none."""
+    for each in known:
+        if each.name == name:
+            return each
+    listed = ", ".join(each.name for each in known) or "none"
+    raise Refused(f"there is no backup `{name}` of {app}.", hint=f"There are: {listed}.")
+
+
+def not_restored(name: str, said: str, cls: type[DeployError]) -> DeployError:
+    """The error, of class `cls`, for a failed restore."""
+    hint = "See above which data is in the database; `ci-deploy status` shows what runs."
+    return cls(f"the restore of {name} failed: {said}.", hint=hint)

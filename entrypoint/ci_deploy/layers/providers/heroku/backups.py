@@ -1,0 +1,140 @@
+"""Backups before migrations: started once, then followed until they have succeeded."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ci_deploy.errors import DeployError, DeployFailed, OutcomeUnknown
+from ci_deploy.layers.providers.backups import failed
+from ci_deploy.layers.providers.heroku.api import LOOKS, ApiRefused, Lost, NotFound
+from ci_deploy.layers.providers.heroku.databases import (
+    Database,
+    Databases,
+    Transfer,
+    iso,
+    transfer,
+)
+from ci_deploy.layers.providers.heroku.output import Output
+from ci_deploy.layers.providers.heroku.pending import until_over
+from ci_deploy.run.context import Context
+
+LINES = 5  # of the log of a failed backup, as many as the CLI shows
+
+
+class Capture:
+    """Makes the backups of one run."""
+
+    def __init__(self, ctx: Context, databases: Databases, *, since: str) -> None:
+        """`since` is the time of the live release, as ISO 8601."""
+        self._ctx, self._databases, self._since = ctx, databases, iso(since)
+        self.left = ""  # the backup that Heroku continues after a cancel, in words
+
+    def choose(
+        self, wanted: Sequence[str], config: Callable[[], Mapping[str, str]]
+    ) -> list[Database]:
+        """Return the databases to back up, and log the others.
+
+        Raises SettingsError, Unauthorized.
+        """
+        chosen = self._databases.chosen(wanted, config)
+        for each in chosen:
+            self._databases.check(each)
+        if others := ", ".join(map(str, self._databases.others(chosen))):
+            message = f"not backed up: {others} (HEROKU_BACKUP_DATABASES names what is)"
+            self._ctx.console.indent(message)
+        return chosen
+
+    def take(self, database: Database) -> None:
+        """Back up a database, and wait until that has succeeded. Raises DeployFailed."""
+        began = time.monotonic()
+        begun = self._begin(database, ()) if self._ctx.planning else self._begun(database)
+        if begun is None:
+            return
+        end = self._end_of(begun, database)
+        if not end.good:
+            raise failed(self._log(end, database), shown=False)
+        if not end.bytes:
+            raise failed((f"{end.name} of {database} is empty",))
+        if end.warnings:
+            self._ctx.console.warning(f"{end.name} of {database} has {end.warnings} warnings.")
+        took = f"{end.bytes} bytes, {time.monotonic() - began:.0f} s"
+        self._ctx.console.indent(f"{end.name} of {database}: {took}")
+        self._ctx.report.backups.append(f"{end.name} of {database}")
+
+    def _begun(self, database: Database) -> Transfer | None:
+        """Return a backup in progress that can be used, or start one."""
+        known = self._databases.transfers(database.app)
+        going = next((each for each in known if each.of(database) and not each.over), None)
+        if going is None:
+            return self._begin(database, known)
+        said = f"{going.name} of {database} has been running since {going.at}"
+        if self._ours(going, database):
+            self._ctx.console.indent(f"{said}: using it.")
+            return going
+        self._ctx.console.indent(f"{said}; waiting for its end")
+        self._end_of(going, database)
+        return self._begin(database, self._databases.transfers(database.app))
+
+    def _ours(self, going: Transfer, database: Database) -> bool:
+        """Whether a backup in progress (of a killed job, say) is as good as a new one.
+
+        It is if nothing was released since its start; a scheduled one may have waited long.
+        """
+        known = bool(database.names) and going.name.startswith("b")
+        return known and bool(self._since) and going.at > self._since
+
+    def _begin(self, database: Database, known: Sequence[Transfer]) -> Transfer | None:
+        """Start a backup; None when planning. After a lost response it is looked up."""
+        path, what = f"/client/v11/databases/{database.id}/backups", f"back up {database}"
+        if not self._ctx.planning:
+            look = f"`heroku pg:backups -a {database.app}` shows it"
+            self.left = f"Heroku may have started a backup of {database}: {look}."
+        try:
+            found = self._databases.data.change("POST", path, what=what)
+        except (ApiRefused, NotFound) as error:
+            raise failed((error.message,)) from None
+        except Lost as lost:
+            old = {each.uuid for each in known}
+            for _ in range(LOOKS):
+                for each in self._databases.transfers(database.app):
+                    if each.uuid not in old and each.of(database):
+                        self._ctx.console.indent(f"no response, but {each.name} was started.")
+                        return each
+                self._databases.data.look_again()
+            raise failed((f"{lost.message.rstrip('.')}, and Heroku lists none",)) from None
+        return None if found is None else transfer(found)
+
+    def _end_of(self, begun: Transfer, database: Database) -> Transfer:
+        """Wait for the end of a backup, until that of the run. Raises DeployFailed."""
+        what = f"the backup {begun.name} of {database}"
+        stop = f"`heroku pg:backups:cancel {begun.name} -a {database.app}` stops it"
+        self.left = f"Heroku continues the backup {begun.name}: {stop}."
+
+        def look() -> Mapping[str, Any]:
+            return self._databases.look(database.app, begun.uuid)
+
+        try:
+            found = until_over(
+                self._ctx,
+                {},
+                look,
+                what=what,
+                output=Output(self._ctx, what),
+                over=lambda each: bool(each.get("finished_at")),
+            )
+        except OutcomeUnknown as error:
+            hint = f"It may go on: `heroku pg:backups:info {begun.name} -a {database.app}`."
+            message = f"{error.message.rstrip('.')}, so nothing was migrated."
+            raise DeployFailed(message, hint=hint) from None
+        self.left = ""
+        return transfer(found)
+
+    def _log(self, end: Transfer, database: Database) -> tuple[str, ...]:
+        """Return the last lines of the log of a failed backup."""
+        found: tuple[str, ...] = ()
+        with contextlib.suppress(DeployError):
+            found = transfer(self._databases.look(database.app, end.uuid, verbose=True)).log
+        return found[-LINES:] or (f"{end.name} of {database} has failed at Heroku",)
