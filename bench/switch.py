@@ -167,7 +167,7 @@ def section(times: int, traefik: Path | None = None) -> str:
     names = {name: NAMES[name] for name in next(iter(found.values())).seen}
     text = f"""## What a client sees of a deploy
 
-Failed of all requests, and in brackets the longest time in which none was answered. Eight
+Failed requests out of all requests; in brackets, the longest period without any answer. Eight
 connections through each of the [proxies](zero-downtime.md#the-proxy), kept and not, GET and POST,
 fast and slow, each with its next request 50 ms after an answer, all the time, while an app with two
 replicas is deployed again and again. It boots for 5 s and needs 3 s to end its requests after

@@ -152,6 +152,10 @@ class DeployFailed(DeployError):
     exit_code = 20
 
 
+class ImageMissing(DeployFailed):
+    """An image of the revision is not in the registry; nothing was changed."""
+
+
 class Unhealthy(DeployFailed):
     """The health check failed; with ROLLBACK_ON_FAILURE the run then rolls back."""
 

@@ -91,7 +91,9 @@ def test_lock_that_is_held_too_long_ends_the_job_with_its_holder(live: App) -> N
     second = live.deploy("good3", LOCK_TIMEOUT="1")
     assert second.code == 13, second.output
     assert "held by deploy of good2-" in second.output
-    assert live.run("unlock", "--yes").code == 14, "there is nothing that could be unlocked"
+    unlocked = live.run("unlock", "--yes")
+    assert unlocked.code == 14, unlocked.output
+    assert "it is released when that deployment ends" in unlocked.output + unlocked.errors
     live.hosts[0].release()
     assert first.done().code == 0
     live.runs("good2")

@@ -138,7 +138,7 @@ networks: {{shared: {{external: true, name: {shared}}}}}
         assert "9000" not in done.output, "Docker chooses the port"
         done = branch.review("good2", REVIEW_DOMAIN="")
         assert done.code == 2
-        assert "REVIEW_DOMAIN: it is not set, and the compose file uses ${REVIEW_HOST}" in (
+        assert "REVIEW_DOMAIN: not set, but the compose file uses ${REVIEW_HOST}" in (
             " ".join(done.output.split())
         )
         assert branch.left() == ""

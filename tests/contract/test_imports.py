@@ -1,4 +1,4 @@
-"""Who may import whom: always from a higher room down to a lower one, and nowhere in a circle.
+"""Which package may import which: always from a higher one down to a lower, never in a circle.
 
 Imports inside functions and those for types alone count too.
 """
@@ -17,7 +17,7 @@ import pytest
 from tests.support import ROOT
 
 SOURCE = ROOT / "entrypoint"
-# From the ground up; the rooms of a line do not know each other.
+# From the bottom up; the packages on one line do not import each other.
 HOUSE = """
 errors files state
 output process
@@ -40,7 +40,7 @@ cli
 __main__
 """
 FLOORS = [line.split() for line in HOUSE.split("\n")]
-FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+FLOOR = {each: number for number, packages in enumerate(FLOORS) for each in packages}
 # docs/architecture.md gives the reason for each of these, which are for types alone.
 UPWARDS = {("run.context", "layers.providers.base")}
 TOGETHER = {("git.revision", "git.repository")}
@@ -73,30 +73,30 @@ def imports(text: str, known: Mapping[str, Path]) -> Iterator[str]:
             )
 
 
-def room(module: str) -> str:
-    """The longest name of a room that the module is in."""
+def package(module: str) -> str:
+    """The longest name of a package of HOUSE that the module is in."""
     parts = module.split(".")
     names = [".".join(parts[:end]) for end in range(len(parts), 0, -1)]
     return next((name for name in names if name in FLOOR), "")
 
 
 def upwards(module: str, text: str) -> list[str]:
-    """What a module imports that is not below its room, nor in it."""
-    here = room(module)
+    """What a module imports that is neither below its package nor in it."""
+    here = package(module)
     return [
         f"{module} imports {there}"
         for there in imports(text, modules())
         if there
-        and room(there) != here
-        and FLOOR[room(there)] >= FLOOR[here]
+        and package(there) != here
+        and FLOOR[package(there)] >= FLOOR[here]
         and (module, there) not in UPWARDS
     ]
 
 
 @pytest.mark.parametrize("module", sorted(modules()))
 def test_imports_lead_down(module: str) -> None:
-    assert room(module), f"{module} is in no room of HOUSE"
-    named = room(module) != "layers" or module in {"layers", "layers.providers"}
+    assert package(module), f"{module} is in no package of HOUSE"
+    named = package(module) != "layers" or module in {"layers", "layers.providers"}
     assert named, f"{module} needs a line in HOUSE"
     assert upwards(module, modules()[module].read_text(encoding="utf-8")) == []
 
@@ -149,7 +149,7 @@ def test_exceptions_are_still_needed_and_explained() -> None:
         assert f"`{module}` names `{there}`" in text
 
 
-def test_architecture_lists_the_rooms_in_their_order() -> None:
+def test_architecture_lists_the_packages_in_their_order() -> None:
     text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     listed = [line for line in HOUSE.split("\n") if line]
     places = [text.find(f"\n{line}\n") for line in listed]

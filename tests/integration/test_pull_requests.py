@@ -131,7 +131,7 @@ def test_plan_keeps_a_comment_of_its_own_where_that_is_asked_for(
         unlike = ("CI_MERGE_", "GITHUB_EVENT_", "GITHUB_HEAD_")
         nobody = {name: text for name, text in env.items() if not name.startswith(unlike)}
         said = run("ci-deploy", "plan", cwd=checkout.path, env=nobody)
-        assert "belongs to no pull or merge request" in said.output
+        assert "does not belong to a pull or merge request" in said.output
         assert server.wrong == []
 
 

@@ -135,10 +135,13 @@ def test_sha256_repository_goes_as_an_archive(dokku: DokkuStandIn, tmp_path: Pat
     made.path = path
     made.git("init", "--quiet", "--initial-branch=main", "--object-format=sha256")
     made.commit("SHA-256", {"Procfile": "worker: sleep 600\n"})
-    words = ("DEPLOY_METHOD", "the repository has SHA-256 ids")
+    words = ("DEPLOY_METHOD", "the repository uses SHA-256 object IDs")
     _refused(dokku, path, settings_for(dokku, DEPLOY_METHOD="push"), *words)
     done = _deployed(dokku, path, settings_for(dokku))
-    assert "sent as an archive instead of a push: the repository has SHA-256 ids" in done.output
+    assert (
+        "sent as an archive instead of a push: the repository uses SHA-256 object IDs"
+        in done.output
+    )
     assert done.report["live_revision"] == made.head
 
 

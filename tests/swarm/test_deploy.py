@@ -58,6 +58,10 @@ def test_what_the_engine_takes_back_or_pauses_is_no_success(live: App, golden: G
     assert missing.code == 20, missing.output
     golden("swarm/image is missing", missing.output, live.places)
     assert "not in the registry: " in missing.output
+    warned = live.run("doctor", DEPLOY_TAG="nope")
+    assert warned.code == 0, "before the first image is pushed, all else can be checked"
+    assert " would fail: not in the registry: " in warned.output
+    assert "All checks passed" not in warned.output
     assert live.service()["Version"] == version, "refused before anything"
     live.write(live.file(action="pause"))
     paused = live.deploy("bad1")

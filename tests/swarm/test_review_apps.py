@@ -135,7 +135,7 @@ secrets: {{url: {{external: true, name: {secret}}}, file: {{file: ./of-productio
             f"`traefik.http.routers.{app.name}.rule` of app is another project's too",
             f"the secret `{secret}` is external, and {app.name}_db has it too",
             "of-production`, which is not in the repository",
-            "REVIEW_DOMAIN: it is not set, and the compose file uses ${REVIEW_HOST}",
+            "REVIEW_DOMAIN: not set, but the compose file uses ${REVIEW_HOST}",
         ):
             assert words in said, words
         assert "has the `container_name`" not in said, "Swarm ignores it"

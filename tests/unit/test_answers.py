@@ -355,8 +355,18 @@ SAID = {
         "DEPLOY_METHOD=push brings them.",
     ),
     " !     Archive contains 12000 entries which exceeds the maximum of 10000": (
-        "the archive is bigger than Dokku takes (limit: 10000).",
-        "DEPLOY_METHOD=push has none; on the server: `dokku git:set --global archive-max-files N`.",
+        "the archive has too many files for Dokku (limit: 10000).",
+        (
+            "Raise the limit on the server: `dokku git:set --global archive-max-files N`; or set "
+            "DEPLOY_METHOD=push, which has no limit."
+        ),
+    ),
+    " !     Archive exceeds maximum allowed size of 1073741824 bytes": (
+        "the archive is too large for Dokku (limit: 1073741824 bytes).",
+        (
+            "Raise the limit on the server: `dokku git:set --global archive-max-size N`; or set "
+            "DEPLOY_METHOD=push, which has no limit."
+        ),
     ),
     "remote: fatal: clone of 'git@x:a/lib' into submodule path '/tmp/dokku/lib' failed": (
         "the server cannot clone the submodule /tmp/dokku/lib from git@x:a/lib.",
@@ -372,8 +382,11 @@ SAID = {
         "Create it, or set DOKKU_CREATE_APP=true.",
     ),
     "error: cannot lock ref 'refs/heads/main': 'refs/heads/main/old' exists; cannot create": (
-        "the branch `refs/heads/main` cannot be made beside `refs/heads/main/old`.",
-        "On the server, in the app's repository: `git update-ref -d refs/heads/main/old`.",
+        "git cannot create `refs/heads/main` while `refs/heads/main/old` exists.",
+        (
+            "On the server, in the app's repository, delete that branch: "
+            "`git update-ref -d refs/heads/main/old`."
+        ),
     ),
     " ! [remote rejected] 1234 -> main (branch is currently checked out)": (
         "the app's repository on the server has a work tree, and git does not move its branch.",

@@ -30,7 +30,7 @@ def decide(
     ("why", "facts"),
     [
         ("it has LFS files", {"lfs": True}),
-        ("the repository has SHA-256 ids", {"revision": SHA256}),
+        ("the repository uses SHA-256 object IDs", {"revision": SHA256}),
         ("the checkout lacks history or files that cannot be fetched", {"whole": False}),
     ],
 )
@@ -53,5 +53,7 @@ def test_push_that_cannot_work_or_lacks_something_says_so() -> None:
     archive, [warning] = decide("push", lfs=True)
     assert not archive
     assert "pointers of LFS files" in warning
-    with pytest.raises(SettingsError, match="DEPLOY_METHOD: the repository has SHA-256 ids"):
+    with pytest.raises(
+        SettingsError, match="DEPLOY_METHOD: the repository uses SHA-256 object IDs"
+    ):
         decide("push", revision=SHA256)

@@ -17,9 +17,15 @@ from ci_deploy.net.ssh.server import server
     ("count", "on_cancel", "agreed", "word", "said"),
     [
         (1, "finish", False, "", "host1 finishes 75-a without this job"),
-        (1, "rollback", False, "back", "host1 goes back to what ran before"),
+        (
+            1,
+            "rollback",
+            False,
+            "back",
+            "host1 rolls back to the previous release",
+        ),
         (3, "finish", False, "back", "those that were switched roll back, the others stay"),
-        (3, "rollback", False, "back", "the hosts go back to what ran before"),
+        (3, "rollback", False, "back", "those that were switched roll back, the others stay"),
         (3, "finish", True, "keep", "all hosts have verified 75-a, so they keep it"),
         (3, "rollback", True, "keep", "all hosts have verified 75-a, so they keep it"),
     ],

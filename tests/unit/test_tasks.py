@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from ci_deploy.errors import Unauthorized, Unreachable
 from ci_deploy.layers.providers.dokku import notes
-from ci_deploy.layers.providers.heroku.notes import Notes, branch_of, task_of
+from ci_deploy.layers.providers.heroku.notes import REMEMBERED, Notes, branch_of, task_of
 from ci_deploy.run.tasks import VERSION, WORDS, Key, Task, dumped, in_words, loaded
 
 OLD, NEW = "a" * 40, "b" * 40
@@ -116,3 +118,46 @@ def test_branch_of_an_earlier_version_is_a_task(branch: str, task: Task) -> None
     assert not new
     assert branch in old
     assert task not in kept.tasks
+
+
+@pytest.mark.parametrize("count", [1, 9, 10, 12])
+def test_directories_of_the_slugs_released_last_are_kept(count: int) -> None:
+    """git lists branches by name, and a slug's name says nothing of its age."""
+    slugs = [f"slug-{'zyxwvutsrqpo'[number]}" for number in range(count)]  # the newest comes first
+    marked: list[tuple[list[str], list[str]]] = []
+
+    class Remote:
+        def mark(self, new: object, old: object, *, what: str) -> None:  # noqa: ARG002
+            marked.append((list(new), list(old)))  # type: ignore[call-overload]
+
+    def released() -> list[str]:
+        assert count >= REMEMBERED, "one question less where nothing has to go"
+        return [slugs[0], "slug-of-the-top", *slugs[:-1]]  # the oldest is not listed any more
+
+    kept = Notes(None, "hello", Remote())  # type: ignore[arg-type]
+    kept.read(sorted(f"ci-deploy/built/{slug}/w%2Fapi" for slug in slugs))
+    kept.built_from("slug-new", "w/api", released)
+    gone = [f"ci-deploy/built/{slug}/w%2Fapi" for slug in slugs[REMEMBERED - 1 :]]
+    [(new, old)] = marked
+    assert new == ["ci-deploy/built/slug-new/w%2Fapi"]
+    assert sorted(old) == sorted(gone)
+    assert set(kept.folders) == {"slug-new", *slugs[: REMEMBERED - 1]}
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_directory_that_cannot_be_recorded_is_named_in_a_warning(asked: bool) -> None:
+    warned: list[str] = []
+
+    class Remote:
+        def mark(self, *_: object, what: str) -> None:  # noqa: ARG002
+            raise Unauthorized("git.heroku.com refuses the API key.")
+
+    def released() -> list[str]:
+        raise Unreachable("no answer.")
+
+    ctx = SimpleNamespace(console=SimpleNamespace(warning=warned.append))
+    kept = Notes(ctx, "hello", Remote())  # type: ignore[arg-type]
+    kept.read([f"ci-deploy/built/slug-{n}/w" for n in range(REMEMBERED if asked else 0)])
+    kept.built_from("slug-new", "w", released)
+    why = "no answer." if asked else "git.heroku.com refuses the API key."
+    assert warned == [f"could not record on hello that it was built from w: {why}"]

@@ -11,7 +11,7 @@ from ci_deploy.ci.local import Local
 from ci_deploy.commands.assembly import Assembly
 from ci_deploy.commands.shared import open_checkout, print_json, ready
 from ci_deploy.commands.version import TOOL_OF, tool_versions
-from ci_deploy.errors import Refused
+from ci_deploy.errors import ImageMissing, Refused
 from ci_deploy.layers.base import Layer
 from ci_deploy.report import console as style
 from ci_deploy.run import guards
@@ -82,13 +82,15 @@ def _check_checkout(ctx: Context) -> bool:
 
 
 def _check_deploy(ctx: Context) -> bool:
-    """Run the checks of a deploy before its first change. A refusal of this revision is only a
-    warning and returns False; any other error is raised."""
+    """Check what would stop a deploy before its first change. False, after a warning, when that is
+    this revision only: it is refused, or its image is not in the registry yet."""
     try:
         guards.check_code(ctx.facts, ctx.repository, ctx.revision, ctx.settings.allow)
         ctx.provider.check_deploy()
-    except Refused as refused:
-        ctx.console.warning(f"a deploy of {ctx.revision[:7]} would be refused: {refused}")
+    except (Refused, ImageMissing) as error:
+        end = "be refused" if isinstance(error, Refused) else "fail"
+        what = f"a deployment of {ctx.revision[:7]} would {end}"
+        ctx.console.warning(f"{what}: {error.message} {error.hint}".rstrip())
         return False
     return True
 

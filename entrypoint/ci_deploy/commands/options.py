@@ -14,7 +14,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--stale": {
         "type": number,
         "metavar": "DAYS",
-        "help": "all review apps that were not deployed for DAYS; shown, removed with --yes",
+        "help": "list the review apps not deployed for DAYS days; with --yes, remove them",
     },
     "--json": {"action": "store_true", "help": "as JSON, for programs"},
     "--follow": {"action": "store_true", "help": "go on until it is stopped"},
@@ -30,16 +30,19 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
 }
 INIT: dict[str, dict[str, Any]] = {
-    "--ci": {"choices": ("gitlab", "github", "circleci"), "help": "seen by the remote, else named"},
+    "--ci": {"choices": ("gitlab", "github", "circleci"), "help": "detected from the git remote"},
     "--provider": {"metavar": "NAME", "help": "dokku, heroku, compose or swarm"},
     "--host": {"metavar": "[USER@]HOST", "help": "the Dokku server or the Docker host"},
     "--app": {"metavar": "NAME", "help": "the app on the provider"},
-    "--environments": {"metavar": "NAMES", "help": "like `staging production`; the last by hand"},
+    "--environments": {
+        "metavar": "NAMES",
+        "help": "like `staging production`; the last is deployed manually",
+    },
     "--review": {"action": BooleanOptionalAction, "help": "a review app for each change"},
     "--folder": {"metavar": "DIR", "help": "the app's directory, where there are several apps"},
     "--compose": {"metavar": "FILES", "help": "the compose file, where there are several"},
     "--print": {"action": "store_true", "help": "print the file, and write none"},
-    "--force": {"action": "store_true", "help": "replace a file that is there"},
+    "--force": {"action": "store_true", "help": "replace an existing file"},
 }
 OPTIONS |= INIT
 DEFAULTS: dict[str, Any] = {

@@ -40,7 +40,10 @@ class Layer(ABC, Generic[S]):
     also: ClassVar[tuple[str, ...]] = ()  # other settings that switch it on as well
     wishes: ClassVar[frozenset[str]] = frozenset()  # settings that are lost if no layer is active
     options: ClassVar[frozenset[str]] = frozenset()  # command-line options that it supports
-    absent: ClassVar[str] = "no such app was found"  # why it is off, if it has no trigger
+    # why it is off, if it has no trigger
+    absent: ClassVar[str] = (
+        "no app of this kind was found in the checkout (check `DEPLOY_APPLICATION` and `APP_DIR`)"
+    )
     # `module:Class` of the layer if this class only describes it; loaded when it is chosen
     loads: ClassVar[str] = ""
 

@@ -87,7 +87,7 @@ class CoreSettings(GuardSettings):
     )
     timeout: int = setting("DEPLOY_TIMEOUT", "Seconds after which the run is stopped", default=3600)
     redeploy: bool = setting(
-        "REDEPLOY", "Deploy the revision again although it is live", default=False
+        "REDEPLOY", "Deploy the revision even if it is already live", default=False
     )
     refuse_outdated: bool = setting(
         "REFUSE_OUTDATED", "Refuse a revision that is older than the live one", default=False

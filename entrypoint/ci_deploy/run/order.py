@@ -66,8 +66,15 @@ def guard(
         ctx.console.indent(
             f"cannot tell whether this goes back: the checkout lacks the history of {old}."
         )
-    elif found in {Order.DIVERGED, Order.UNKNOWN}:
+    elif found is Order.UNKNOWN:
+        ctx.console.warning(
+            f"{new} replaces {old}; the checkout lacks the history to compare them."
+        )
+    elif found is Order.DIVERGED:
         if not force:
             hint = "Deploy a revision that contains it, or set FORCE_PUSH=true to replace it."
             raise Refused(f"{new} has diverged from {old}.", hint=hint)
-        ctx.console.warning(f"{new} replaces {old}, and does not contain it.")
+        ctx.console.warning(
+            f"{new} replaces {old}, but does not contain it: commits that only {live[:7]} has are "
+            "no longer deployed."
+        )

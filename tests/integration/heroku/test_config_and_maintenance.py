@@ -172,7 +172,7 @@ def test_note_that_cannot_be_taken_does_not_stop_a_deploy(heroku: HerokuStandIn,
     heroku.faults(Fault(r"/hello\.git/", 403, times=99))
     done = job.run(settings={**CLOSED, "DEPLOY_METHOD": "archive"})
     assert done.code == 0, done.output
-    assert "a pending task could not be recorded on Heroku" in done.output
+    assert "could not record a pending task on hello: " in done.output
     assert _switches(heroku) == [True, False]
 
 

@@ -48,7 +48,8 @@ class CommandsSettings:
 
     before: Lines = setting(
         "PRE_DEPLOY_COMMAND",
-        "Command (or one per line) to run before the deploy, in the release that runs then",
+        "Command (or one per line) to run before the deployment, in the release that is "
+        "live at that time",
         default=(),
         example="bin/maintenance on",
         literal=True,

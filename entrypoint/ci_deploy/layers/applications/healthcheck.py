@@ -24,13 +24,13 @@ class HealthcheckSettings:
 
     url: str = setting(
         "HEALTHCHECK_URL",
-        "URL of the app that has to answer with 2xx after the deploy; `{host}`: on each host",
+        "URL of the app that must answer with 2xx after the deployment; `{host}`: on each host",
         default="",
         example="https://my-project.example.com/health",
         parse=http_url,
     )
     timeout: int = setting(
-        "HEALTHCHECK_TIMEOUT", "Seconds until the app has to be healthy", default=60
+        "HEALTHCHECK_TIMEOUT", "Seconds to wait for the app to become healthy", default=60
     )
 
 
@@ -44,7 +44,11 @@ class Healthcheck(Application[HealthcheckSettings]):
     def problems(self) -> Iterable[Problem]:
         ctx = self.ctx
         if "{host}" in self.settings.url and ctx.has_provider and not ctx.provider.host_names:
-            yield self.problem("HEALTHCHECK_URL", f"{ctx.provider.name} has no list of hosts.")
+            message = (
+                f"`{{host}}` is not supported by {ctx.provider.name}: only Compose has a list "
+                "of hosts."
+            )
+            yield self.problem("HEALTHCHECK_URL", message, "Write the app's host name instead.")
 
     @on(Event.CONFIGURE)
     def name_it(self) -> None:

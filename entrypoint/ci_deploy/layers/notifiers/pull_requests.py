@@ -35,13 +35,13 @@ TITLE, CELL, TEXT = 300, 1000, 8000  # characters; all together stay far below 6
 ICONS = {STARTED: "⏳", GOOD: "✅", NEUTRAL: "ℹ️", WARN: "⚠️", BAD: "❌"}
 ADVICE = {
     GITHUB: "The job needs `permissions: { pull-requests: write }`; for pull requests of forks and "
-    "of Dependabot the token may only read.",
-    GITLAB: "COMMENT_TOKEN has to be an access token of the project with the scope `api` and the "
-    "role Reporter or higher; GitLab takes no CI_JOB_TOKEN here.",
-    GITEA: "The token needs to write issues (`write:issue`); for pull requests of forks the job's "
-    "own may only read.",
+    "of Dependabot the token can only read.",
+    GITLAB: "COMMENT_TOKEN must be a project access token with the scope `api` and at least the "
+    "role Reporter; GitLab does not accept CI_JOB_TOKEN here.",
+    GITEA: "The token must be able to write issues (`write:issue`); for pull requests of forks the "
+    "job's own token can only read.",
 }
-NO_CHANGE = "nothing: this job belongs to no pull or merge request"
+NO_CHANGE = "no comment: this job does not belong to a pull or merge request"
 # The accounts of jobs' own tokens, which cannot ask for theirs; nobody else can have these names.
 JOB_ACCOUNTS = {"gitea-actions", "forgejo-actions"}
 

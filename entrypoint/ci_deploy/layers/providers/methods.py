@@ -21,13 +21,16 @@ class GitSettings:
 
     method: str = setting(
         "DEPLOY_METHOD",
-        "How the code gets there; `auto` takes a push, or an archive where the revision has LFS "
-        "files, or the clone is shallow and cannot be deepened",
+        "How the code gets there; `auto` pushes, or sends an archive if the revision has "
+        "LFS files, "
+        "the repository uses SHA-256 object IDs, or the clone is shallow and cannot be deepened",
         default="auto",
         choices=("auto", "push", "archive", "image"),
     )
     force_push: bool = setting(
-        "FORCE_PUSH", "Replace a history that has diverged (always with a lease)", default=False
+        "FORCE_PUSH",
+        "Overwrite a diverged history on the server (always with `--force-with-lease`)",
+        default=False,
     )
 
 
@@ -113,13 +116,18 @@ def by_archive(ctx: Context, method: str) -> bool:
     lfs, sha256 = repository.uses_lfs(ctx.revision), len(ctx.revision) == SHA256
     if method == "push":
         if sha256:
-            reason = "the repository has SHA-256 ids, which the server's does not take by a push."
-            raise SettingsError(Problem("DEPLOY_METHOD", reason, "", "Set `archive`, or unset it."))
+            reason = (
+                "the repository uses SHA-256 object IDs, and the server cannot receive those "
+                "by push."
+            )
+            raise SettingsError(
+                Problem("DEPLOY_METHOD", reason, "", "Set it to `archive`, or unset it.")
+            )
         if lfs:
             warning = "a push brings the pointers of LFS files, not the files"
             ctx.console.warning(f"{warning}: DEPLOY_METHOD=archive brings them.")
         return False
-    why = "the repository has SHA-256 ids" if sha256 else "it has LFS files" if lfs else ""
+    why = "the repository uses SHA-256 object IDs" if sha256 else "it has LFS files" if lfs else ""
     if not why and not repository.can_deepen():
         why = "the checkout lacks history or files that cannot be fetched from here"
     if why:

@@ -32,9 +32,11 @@ class OnHosts(AboutCompose):
         return "; ".join(f"{h}: {h.facts.holder}" for h in self.hosts.all if h.facts.holder)
 
     def unlock(self) -> None:
-        message = "there is nothing to unlock: the lock ends with the deploy that holds it."
         watch = self.hosts.watch_command(self.hosts.first, self.ctx.app)
-        raise Refused(message, hint=f"See what that deploy does with `{watch}`.")
+        raise Refused(
+            "the lock cannot be removed by hand: it is released when that deployment ends.",
+            hint=f"To follow that deployment: `{watch}`.",
+        )
 
     def inspect(self) -> Mapping[str, str]:
         return checks.summary(self.hosts.all)

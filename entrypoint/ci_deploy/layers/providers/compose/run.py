@@ -219,7 +219,9 @@ class HostRun:
             elif self._several or self._wanted.on_cancel == "rollback":
                 self.tell("the job was cancelled", "back")
         except (OutcomeUnknown, Unreachable) as error:
-            self._ctx.console.warning(f"the hosts may not have received it: {error}")
+            self._ctx.console.warning(
+                f"the hosts may not have been notified of the cancellation: {error}"
+            )
         self._ctx.console.indent(f"{self._what_now()}\n{self._following.how_to_follow}")
 
     @property
@@ -231,16 +233,15 @@ class HostRun:
         release = self._assignment.release
         if self._agreed:
             return f"all hosts have verified {release}, so they keep it."
-        if self._wanted.on_cancel == "rollback":
-            subject = "the hosts go" if self._several else f"{self._where[0]} goes"
-            return f"{subject} back to what ran before (ON_CANCEL=rollback)."
         if self._several:
             return (
                 f"not all hosts have verified {release}: those that were switched roll back, the "
                 "others stay as they are."
             )
+        if self._wanted.on_cancel == "rollback":
+            return f"{self._where[0]} rolls back to the previous release (ON_CANCEL=rollback)."
         return (
-            f"{self._where[0]} finishes {release} without this job, or goes back when it is not "
+            f"{self._where[0]} finishes {release} without this job, or rolls back if it is not "
             "healthy."
         )
 

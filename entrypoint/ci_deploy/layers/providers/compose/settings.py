@@ -18,7 +18,8 @@ class ComposeSettings(HostSettings):
         "COMPOSE_PROJECT_NAME",
         "Name of the Compose project; another name means new, empty volumes",
         default="",
-        default_help="what Compose itself takes in DEPLOY_PATH",
+        default_help="the name Compose uses in DEPLOY_PATH: `name:` of the compose file, else the "
+        "directory's name",
         pattern=r"[a-z0-9][a-z0-9_-]*",
     )
     batch: int = setting(

@@ -54,7 +54,7 @@ def unset(tree: Tree, known: Mapping[str, str]) -> Iterator[Problem]:
     used = {f"REVIEW_{name}" for names in found for name in names}
     for name in sorted(used - set(known)):
         setting = "REVIEW_DOMAIN" if name == "REVIEW_HOST" else name
-        yield Problem(setting, f"it is not set, and the compose file uses ${{{name}}}.")
+        yield Problem(setting, f"not set, but the compose file uses ${{{name}}}.")
 
 
 def guard_base(ctx: Context, data: Mapping[str, Any], theirs: Iterable[Mapping[str, str]]) -> None:

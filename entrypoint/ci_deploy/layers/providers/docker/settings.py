@@ -128,8 +128,9 @@ class HostSettings(SshSettings, PromotionSettings):
     )
     on_cancel: str = setting(
         "ON_CANCEL",
-        "What the host does when the job is cancelled: `finish` the deployment, or "
-        "`rollback`; several hosts finish only what all have verified",
+        "What happens on the server when the job is cancelled: `finish` the deployment, or "
+        "`rollback`. With several Compose hosts it has no effect: a release that all hosts have "
+        "verified stays, any other is rolled back",
         default="finish",
         choices=("finish", "rollback"),
     )

@@ -153,9 +153,19 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
         "Dokku takes no archive with symbolic links that have `..` or a `/` at the start.",
         "DEPLOY_METHOD=push brings them.",
     ),
-    re.compile(r"Archive (exceeds maximum|contains \d+ entries).*?(?P<a>\d+)( bytes)?$"): (
-        "the archive is bigger than Dokku takes (limit: {a}).",
-        "DEPLOY_METHOD=push has none; on the server: `dokku git:set --global archive-max-files N`.",
+    re.compile(r"Archive contains \d+ entries which exceeds the maximum of (?P<a>\d+)"): (
+        "the archive has too many files for Dokku (limit: {a}).",
+        (
+            "Raise the limit on the server: `dokku git:set --global archive-max-files N`; or set "
+            "DEPLOY_METHOD=push, which has no limit."
+        ),
+    ),
+    re.compile(r"Archive exceeds maximum allowed size of (?P<a>\d+)"): (
+        "the archive is too large for Dokku (limit: {a} bytes).",
+        (
+            "Raise the limit on the server: `dokku git:set --global archive-max-size N`; or set "
+            "DEPLOY_METHOD=push, which has no limit."
+        ),
     ),
     re.compile(r"Failed to pull image: (?P<a>\S+)"): (
         "the server cannot pull the image {a}.",
@@ -166,8 +176,8 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
         "Create it, or set DOKKU_CREATE_APP=true.",
     ),
     re.compile(r"cannot lock ref '(?P<a>[^']*)': '(?P<b>[^']*)' exists"): (
-        "the branch `{a}` cannot be made beside `{b}`.",
-        "On the server, in the app's repository: `git update-ref -d {b}`.",
+        "git cannot create `{a}` while `{b}` exists.",
+        "On the server, in the app's repository, delete that branch: `git update-ref -d {b}`.",
     ),
     re.compile(r"refusing to update checked out branch|branch is currently checked out"): (
         "the app's repository on the server has a work tree, and git does not move its branch.",

@@ -30,7 +30,7 @@ def refused(message: str, app: str, done: Result) -> DeployFailed:
             f' correct the value that ends in `"` or a backslash in /home/dokku/{app}/ENV, until '
             f"`dokku config:export {app}` works again."
         )
-        return DeployFailed(f"{message}: that of {app} cannot be parsed.", hint=hint)
+        return DeployFailed(f"{message}: the stored config of {app} is corrupt.", hint=hint)
     hint = "Dokku's output is not shown: it may contain values of variables."
     return DeployFailed(f"{message} of {app} (exit code {done.exit_code}).", hint=hint)
 

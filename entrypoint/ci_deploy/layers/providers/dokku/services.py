@@ -143,7 +143,11 @@ def of_app(server: DokkuServer, app: str) -> list[tuple[str, str]]:
     listed = server.ask(["plugin:list"])[0]
     if listed.exit_code:
         message = f"the server cannot list its plugins (exit code {listed.exit_code})."
-        raise DeployFailed(message, hint=f"So the services of {app} are not known.")
+        hint = (
+            f"Nothing of {app} was removed. Run `dokku plugin:list` on the server, fix the error "
+            "that it shows, then run `ci-deploy destroy` again."
+        )
+        raise DeployFailed(message, hint=hint)
     kinds = [kind for kind in KNOWN if re.search(rf"(?m)^\s*{kind}\s", listed.text)]
     names = [(kind, service_name(app, kind)) for kind in kinds]
     if not names:

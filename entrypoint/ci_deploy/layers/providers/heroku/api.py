@@ -235,7 +235,7 @@ class Api:
             raise Unauthorized(message, hint=hint)
         if status in {402, 403}:
             hint = f"What the key and its account need to be allowed: {DOCS}heroku.md"
-            raise Unauthorized(f"Heroku does not allow it ({what}): {said}", hint=hint)
+            raise Unauthorized(f"Heroku denied permission to {what}: {said}", hint=hint)
         if status == 404:
             raise NotFound(f"{what}: {said}")
         if status == 429:

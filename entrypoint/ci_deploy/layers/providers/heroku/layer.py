@@ -14,7 +14,7 @@ from ci_deploy.layers.providers.heroku.maintenance import ClosedApp
 from ci_deploy.layers.providers.heroku.pending import begun
 from ci_deploy.layers.providers.heroku.promotion import Promotion
 from ci_deploy.layers.providers.heroku.push import Push
-from ci_deploy.layers.providers.heroku.releases import Release
+from ci_deploy.layers.providers.heroku.releases import MANY, Release
 from ci_deploy.layers.providers.heroku.rollback import Rollback
 from ci_deploy.layers.providers.heroku.settings import HerokuSettings
 from ci_deploy.layers.providers.methods import by_archive
@@ -187,7 +187,8 @@ class Heroku(ClosedApp):
 
     def _note_part(self, slug: str) -> None:
         if folder := self.ctx.settings.app_dir:
-            self.notes.built_from(slug, folder)
+            releases = self.app.releases
+            self.notes.built_from(slug, folder, lambda: [e.slug for e in releases.newest(MANY)])
 
     def _look_after_waiting(self) -> None:
         """Wait for another job's deploy, and compare again: our revision may be live by now (in a

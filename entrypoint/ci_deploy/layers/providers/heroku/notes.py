@@ -9,7 +9,9 @@ know: `ci-deploy/built/<slug>/<APP_DIR>` records it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from math import inf
 from urllib.parse import quote, unquote
 
 from ci_deploy.errors import DeployError
@@ -40,15 +42,23 @@ class Notes:
         built = (name.removeprefix(BUILT) for name in names if name.startswith(BUILT))
         self.folders = {slug: unquote(rest) for slug, _, rest in (b.partition("/") for b in built)}
 
-    def built_from(self, slug: str, folder: str) -> None:
-        """Record that `slug` was built from `folder` (APP_DIR; empty: the repository root). At most
-        REMEMBERED records are kept. A failure is only a warning."""
+    def built_from(self, slug: str, folder: str, released: Callable[[], Sequence[str]]) -> None:
+        """Record that `slug` was built from `folder`. At most REMEMBERED records are kept: those of
+        the slugs that come first in `released()`, which is asked only when there are more. A
+        failure is only a warning.
+        """
         if self.folders.get(slug, "") == folder:
             return
-        old = dict(list(self.folders.items())[REMEMBERED - 1 :])
-        self.folders[slug] = folder
-        self._mark([_built(slug, folder)], [_built(*each) for each in old.items()],
-                   what=f"record on {self._app} that it was built from {folder}")  # fmt: skip
+        what = f"record on {self._app} that it was built from {folder}"
+        with self._only_a_warning(what):
+            old: Sequence[str] = ()
+            if len(self.folders) >= REMEMBERED:
+                ages = {each: age for age, each in reversed([*enumerate(released(), 1)])}
+                listed = sorted(self.folders, key=lambda each: ages.get(each, inf))
+                old = listed[REMEMBERED - 1 :]
+            gone = [_built(each, self.folders.pop(each)) for each in old]
+            self.folders[slug] = folder
+            self._remote.mark([_built(slug, folder)], gone, what=what)
 
     @property
     def tasks(self) -> Sequence[Task]:
@@ -67,15 +77,15 @@ class Notes:
         what = f"remove a pending task of {self._app}: {in_words(map(task_of, old))}"
         if new:
             what = f"record a pending task on {self._app}: {in_words(new)}"
-        self._mark(map(branch_of, new), old, what=what)
+        with self._only_a_warning(what):
+            self._remote.mark(map(branch_of, new), old, what=what)
 
-    def _mark(self, new: Iterable[str], old: Iterable[str], *, what: str) -> None:
+    @contextmanager
+    def _only_a_warning(self, what: str) -> Iterator[None]:
         try:
-            self._remote.mark(new, old, what=what)
+            yield
         except DeployError as error:
-            self._ctx.console.warning(
-                f"a pending task could not be recorded on Heroku: {error.message}"
-            )
+            self._ctx.console.warning(f"could not {what}: {error.message}")
 
 
 def branch_of(task: Task) -> str:

@@ -155,7 +155,7 @@ class Promotion:
             if release := each.get("release"):
                 releases[app.name] = read(self._api.get(f"{app.path}/releases/{release['id']}"))
             else:
-                why = each.get("error_message") or "Heroku says nothing of it"
+                why = each.get("error_message") or "Heroku gave no reason"
                 releases[app.name] = DeployFailed(f"{app.name} received no release: {why}.")
         return releases
 

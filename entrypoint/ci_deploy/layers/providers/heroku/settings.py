@@ -42,7 +42,7 @@ class HerokuSettings(GitSettings):
     )
     maintenance: bool = setting(
         "HEROKU_MAINTENANCE",
-        "Maintenance mode for the time of the deploy; then it is what it was before",
+        "Turn maintenance mode on during the deployment; its previous state is restored afterwards",
         default=False,
     )
     create_app: bool = setting(
@@ -57,7 +57,7 @@ class HerokuSettings(GitSettings):
     )
     promote_to: tuple[str, ...] = setting(
         "HEROKU_PROMOTE_TO",
-        "More apps of the pipeline that get the same release",
+        "Other apps of the pipeline to promote the same release to",
         default=(),
         parse=words,
     )
@@ -68,7 +68,7 @@ class HerokuSettings(GitSettings):
         parse=words,
     )
     boot_timeout: int = setting(
-        "HEROKU_BOOT_TIMEOUT", "Seconds until all dynos of a release have to run", default=300
+        "HEROKU_BOOT_TIMEOUT", "Seconds to wait for all dynos of a release to be up", default=300
     )
     api: str = setting(
         "HEROKU_API_URL",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 
-from ci_deploy.errors import DeployFailed, NoService, Problem, SkipDeploy
+from ci_deploy.errors import ImageMissing, NoService, Problem, SkipDeploy
 from ci_deploy.layers.priorities import Configure
 from ci_deploy.layers.providers.docker import options
 from ci_deploy.layers.providers.docker import review as reviewing
@@ -130,8 +130,8 @@ class Swarm(OnSwarm):
         self.stack = stack
 
     def check_deploy(self) -> None:
-        """Check in the registry that the images to deploy exist. Raises DeployFailed when one is
-        missing, Unauthorized when the login is rejected."""
+        """Check in the registry that the images to deploy exist. Raises ImageMissing, and
+        Unauthorized when the login is rejected."""
         services = self.wanted_release.data["services"]
         ours = [each.name for each in self.wanted_release.model.ours if each.name in services]
         images = [str(services[name]["image"]) for name in ours]
@@ -142,7 +142,7 @@ class Swarm(OnSwarm):
             raise self.manager.refused(self.login, lines)
         if missing := [e.removeprefix("missing ") for e in lines if e.startswith("missing ")]:
             message = f"not in the registry: {', '.join(missing)}."
-            raise DeployFailed(message, hint="Push it in an earlier job, or check DEPLOY_TAG.")
+            raise ImageMissing(message, hint="Push it in an earlier job, or check DEPLOY_TAG.")
 
     @on(Event.CONFIGURE, Configure.CONNECT)
     def look(self) -> None:

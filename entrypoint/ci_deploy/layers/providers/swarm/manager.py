@@ -246,10 +246,14 @@ class Manager:
                 over = bool(holder) and time.monotonic() >= self._ctx.runner.until
                 if over or has(said, "busy"):
                     by = holder or "another job"
-                    long = "until DEPLOY_TIMEOUT" if over else f"for {seconds} s"
-                    message = f"{self.stack} is locked, and was {long}: {by}."
-                    raise Locked(message, hint="LOCK_TIMEOUT is the wait in seconds.")
-                message = f"the lock on {self} cannot be taken: {said.strip() or 'no answer'}"
+                    long = "DEPLOY_TIMEOUT" if over else f"{seconds} s"
+                    raise Locked(
+                        f"timed out waiting for the lock on {self.stack} ({long}); it is held by "
+                        f"{by}.",
+                        hint="Run the job again when that one has ended, or raise LOCK_TIMEOUT "
+                        "(seconds).",
+                    )
+                message = f"could not acquire the lock on {self}: {said.strip() or 'no answer'}"
                 raise DeployFailed(message)
             yield
 

@@ -44,8 +44,8 @@ class OnSwarm(AboutSwarm):
 
     def unlock(self) -> None:
         raise Refused(
-            "there is nothing to unlock: the lock ends with the job that holds it.",
-            hint=f"It is held by {self.stack.holder}." if self.stack.holder else "",
+            "the lock cannot be removed by hand: it is released when its job ends.",
+            hint=f"Held by {self.stack.holder}. Cancel that job to release it.",
         )
 
     def inspect(self) -> Mapping[str, str]:

@@ -58,7 +58,9 @@ class SentrySettings:
     timeout: int = setting(
         "SENTRY_TIMEOUT", "Seconds that Sentry may hold up a deploy in all", default=30
     )
-    strict: bool = setting("SENTRY_STRICT", "Sentry's failure fails the run", default=False)
+    strict: bool = setting(
+        "SENTRY_STRICT", "Fail the run when Sentry fails (otherwise a warning)", default=False
+    )
 
 
 class AboutSentry(ThirdParty[SentrySettings]):
