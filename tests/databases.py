@@ -177,7 +177,7 @@ class Shop(ABC):
         for trouble, settings, words in (
             ("", {"BACKUP_SERVICE": "app"}, "the dump of app failed"),
             ("drop table users", {}, "the dump of db is empty"),
-            ("create table users (name text)", {}, "is not whole"),
+            ("create table users (name text)", {}, "is incomplete"),
         ):
             if trouble:
                 self.sql(trouble)

@@ -71,7 +71,7 @@ def _too_early(signum: int, _frame: object) -> None:
     """Handle a signal that comes during the imports: nothing has begun, so exit at once. (As PID 1,
     the kernel would ignore the signal without a handler.)"""
     name = signal.Signals(signum).name
-    os.write(2, f"cancelled ({name}) before anything was begun.\n".encode())
+    os.write(2, f"cancelled ({name}) before anything was started.\n".encode())
     os._exit(128 + (signal.SIGTERM if signum == signal.SIGHUP else signum))
 
 

@@ -145,7 +145,7 @@ def _parse_one(name: str, rest: Sequence[str], *, command: str) -> argparse.Name
     options.after = list(rest[end + 1 :])
     too_many = unknown or (end < len(rest) and (spec.words != "*" or options.words) and ["--"])
     if too_many:
-        hint = " What is to be run comes after `--`." if spec.words == "*" else ""
+        hint = " The command to run comes after `--`." if spec.words == "*" else ""
         raise UsageError(f"`{command}` does not take `{too_many[0]}`.{hint}")
     options.command, options.target = command, name
     return options

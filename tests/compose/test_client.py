@@ -66,7 +66,7 @@ def test_time_in_which_nobody_was_answered_is_told_as_a_client_saw_it(
     until(lambda: live.file(f"runs/{run}/client").count(" 200") > known + 1)
     live.release()
     assert live.end(run) == "live good2-1"
-    said = re.search(r"not answered for ([\d.]+) s during the switch: (\d+) of \d+", live.log(run))
+    said = re.search(r"no answer for ([\d.]+) s during the switch: (\d+) of \d+", live.log(run))
     assert said, live.log(run)
     assert float(said[1]) >= 1
     assert int(said[2]) >= 1

@@ -119,7 +119,7 @@ def test_killed_host_program_does_not_end_a_command_and_the_next_run_takes_its_r
     app.hosts[0].sh(f"touch {app.name}/data/go")
     done = app.deploy("good1", **env)
     assert done.code == 0, done.output
-    assert "is there already: waiting for its end" in done.output
+    assert "is running already: waiting until it ends" in done.output
     assert "finished" in done.output
     assert len(_started(app)) == 1
     app.runs("good1")
@@ -135,7 +135,7 @@ def test_other_release_waits_for_a_command_that_a_killed_one_has_left_running(ap
     running.done()
     app.hosts[0].kill_runs()
     second = app.start("good3", **steps("echo b >>/data/order"))
-    until(lambda: "which a run that was killed has left" in app.newest("log"))
+    until(lambda: "which a killed run left behind" in app.newest("log"))
     app.hosts[0].sh(f"touch {app.name}/data/go")
     done = second.done()
     assert done.code == 0, done.output

@@ -182,7 +182,7 @@ def test_settings_that_only_make_sense_together_are_explained(app: App) -> None:
     done = app.deploy(SERVER_USER="", DOCKER_USER="", DEPLOY_TAG="", APP_CONFIG="1A=x")
     assert done.code == 2
     assert "SERVER_USER: is required: the user to log in as on the hosts." in done.output
-    assert "DEPLOY_TAG: this CI gives no build number" in done.output
+    assert "DEPLOY_TAG: this CI provides no build number" in done.output
     assert "DOCKER_USER: must be set together with DOCKER_PASS." in done.output
     assert "APP_CONFIG: the name of variable 1 is not valid" in done.output
 
@@ -220,7 +220,7 @@ def test_project_name_with_a_variable_is_what_the_release_says(app: App) -> None
         done = app.deploy("good3", **staging)
         assert done.code == 2, done.output
         assert f"`{app.name}-production` on" in done.output
-        assert "is that of another directory" in done.output
+        assert "belongs to another directory" in done.output
         assert _running(app, "production") == production
     finally:
         for name in ("production", "staging"):
@@ -245,7 +245,7 @@ def test_variables_are_understood_wherever_compose_takes_them(app: App) -> None:
     try:
         done = app.deploy("good1", APP_CONFIG="KEPT=$1")
         assert done.code == 0, done.output
-        assert "no image is named by" not in done.output
+        assert "no image uses" not in done.output
         assert app.environ()["KEPT"] == "$1"
         assert app.deploy("good1", APP_CONFIG="KEPT=$1").report["status"] == "skipped"
         app.runs("good1")

@@ -94,7 +94,7 @@ def test_tag_that_moved_without_deploy_tag_in_the_file_is_pulled_and_noticed(app
     _move(app, "good2")
     done = app.deploy()
     assert done.code == 0, done.output
-    assert "no image is named by ${DEPLOY_TAG}" in done.output
+    assert "no image uses ${DEPLOY_TAG}" in done.output
     assert app.versions() == ["good2"]
     app.hosts[0].root("docker", "rmi", "-f", f"{image}:moving", check=False)
 

@@ -285,7 +285,7 @@ def _with_job(host: Alone, tag: str) -> dict[str, bytes]:
 def test_task_that_still_runs_proves_nothing(live: Alone) -> None:
     live.push("job", "runs")
     end = live.deploy("good2", _with_job(live, "good2"), health_timeout=1)
-    assert end.startswith("rolled-back shop-job-1: not done within 1 s")
+    assert end.startswith("rolled-back shop-job-1: not finished within 1 s")
     assert live.current == "good1"
 
 
@@ -406,7 +406,7 @@ def test_what_cannot_be_healed_is_said_to_be_broken(live: Alone, action: str) ->
     live.fault("* up -d *", says="no space left")
     end = live.deploy("nothere", action=action)
     assert end.startswith("broken ")
-    assert "could not be healed: `docker compose up` failed" in end
+    assert "could not be repaired: `docker compose up` failed" in end
     live.release()
     assert live.deploy("good3") == "live good3-1"
     live.runs_only("good3")

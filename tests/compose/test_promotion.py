@@ -89,7 +89,7 @@ def test_what_staging_has_proven_runs_in_production_whatever_its_tag_means_now(l
     [
         ({"PROMOTE_FROM": ""}, 2, "PROMOTE_FROM: is required"),
         ({"PROMOTE_FROM": "host:22"}, 2, "does not end with a directory, stack or app"),
-        ({"PROMOTE_FROM": "/home/deploy"}, 2, "no app is there"),
+        ({"PROMOTE_FROM": "/home/deploy"}, 2, "it has no app"),
     ],
 )
 def test_source_that_cannot_be_meant_is_refused(

@@ -127,10 +127,10 @@ networks: {{shared: {{external: true, name: {shared}}}}}
             "app publishes the port 8080",
             "`container_name` shop",
             f"mounts {app.folder}/data, which is in or above the base app's DEPLOY_PATH",
-            f"mounts {data}, which containers of other projects have too",
+            f"mounts {data}, which containers of other projects mount too",
             "the volume `x` is external",
             "`name` shop-data",
-            f"`{shared}` there is {app.name}-db, a database",
+            f"the database {app.name}-db is on the external network `{shared}`",
             f"`traefik.http.routers.{app.name}.rule` of app is another project's too",
             "job is on the host's own network",
         ):
@@ -172,7 +172,7 @@ def test_only_what_is_marked_is_touched(branch: Reviewed) -> None:
     for command in ("review", "destroy"):
         done = branch.run(command)
         assert done.code == 14, done.output
-        assert "this tool has not made it as a review app" in " ".join(done.output.split())
+        assert "ci-deploy did not create it as a review app" in " ".join(done.output.split())
     assert len(branch.containers()) == 1
     done = branch.run("destroy", "--adopt", "--yes")
     assert done.code == 0, done.output

@@ -64,7 +64,7 @@ def test_host_that_cannot_pull_keeps_all_hosts_as_they_are(live: App) -> None:
     done = live.deploy("good2")
     assert done.code == 20, done.output
     assert "Nothing that runs was touched." in done.output
-    assert f"{live.hosts[0].address} is as it was" in done.output
+    assert f"{live.hosts[0].address} is unchanged" in done.output
     assert "Recreate" not in done.output
     _run(live, "good1")
 
@@ -83,7 +83,7 @@ def test_host_that_fails_to_switch_takes_those_that_were_switched_back(live: App
     done = live.deploy("good2", COMPOSE_BATCH="2")
     assert done.code == 23, done.output
     assert f"{live.hosts[1].address}: `docker compose up` failed" in done.output
-    assert f"{live.hosts[0].address} went back" in done.output
+    assert f"{live.hosts[0].address} rolled back" in done.output
     _run(live, "good1")
 
 

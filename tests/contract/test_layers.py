@@ -286,7 +286,7 @@ def test_entry_point_that_is_no_layer_is_named(
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ToolMissing, match=r"json:loads of the group .* is not a Layer") as caught:
         discover()
-    assert f"{other} 1.0 brings it" in caught.value.hint
+    assert f"It comes from {other} 1.0" in caught.value.hint
 
 
 def test_layer_that_cannot_be_imported_is_named(

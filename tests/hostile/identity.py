@@ -204,8 +204,8 @@ FORMS = (
     Form("commented out", lambda k: f"# {k.line}", 2, "neither a known_hosts line nor"),
     Form("a letter is damaged", _damaged, 2, NEITHER),
     Form("cut off", lambda k: k.line[: len(k.name) + 20], 2, NEITHER),
-    Form("another marker", lambda k: f"@trusted {k.line}", 2, "@trusted is no marker"),
-    Form("marker in capitals", lambda k: f"{k.line}\n@REVOKED * {k.ours}", 2, "is no marker"),
+    Form("another marker", lambda k: f"@trusted {k.line}", 2, "@trusted is not a marker"),
+    Form("marker in capitals", lambda k: f"{k.line}\n@REVOKED * {k.ours}", 2, "is not a marker"),
     Form(
         "of another type than it says",
         lambda k: f"{k.name} ssh-dss {k.ours.split()[1]}",

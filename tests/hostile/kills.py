@@ -110,7 +110,7 @@ def _judged(kill: Kill, done: Done, struck: float) -> list[str]:
     said = done.output + done.errors
     if "no time was left to end in order" in said and os.getloadavg()[0] > BUSY:
         return found
-    if done.code in CANCELS.values() and "before anything was begun" not in said:
+    if done.code in CANCELS.values() and "before anything was started" not in said:
         if not done.report.get("finished"):
             found.append(f"no report of its end\n{said}")
         elif not done.report.get("live") and "cancelled" not in done.report.get("message", ""):

@@ -74,7 +74,7 @@ def test_what_only_a_shell_understands_is_refused_with_what_to_write(
     env = settings_for(dokku, POST_DEPLOY_COMMAND="bin/a && bin/b", PRE_DEPLOY_COMMAND="echo 'x")
     done = run("deploy", cwd=checkout.path, env=env)
     assert done.code == 2
-    assert "`&&` means nothing. Write sh -c 'bin/a && bin/b'" in done.output
+    assert "`&&` has no effect. Write sh -c 'bin/a && bin/b'" in done.output
     assert "PRE_DEPLOY_COMMAND: `echo 'x`: no closing" in done.output
 
 

@@ -148,4 +148,4 @@ def test_undoing_by_number_is_refused_with_the_way_to_go(dokku: DokkuStandIn, sh
     assert "ci-deploy run -- python manage.py migrate APP NAME" in done.output
     done = run("ci-deploy", "rollback", cwd=shop.path, env=env)
     assert done.code == 0
-    assert "(they stay): shop.0002_price" in done.output
+    assert "(not undone): shop.0002_price" in done.output

@@ -97,4 +97,4 @@ def test_what_was_pushed_or_has_only_a_tag_is_refused_with_the_remedy(
     _staging(dokku, checkout, tmp_path, _image(dokku, tmp_path, 3, tag=":v3"))
     done = _promote(dokku, checkout)
     assert done.code == 14, done.output
-    assert "was deployed by the tag registry.example.com/hello:v3" in done.output
+    assert "was deployed by tag, not by digest: registry.example.com/hello:v3" in done.output

@@ -149,7 +149,7 @@ def test_destroy_never_hits_an_app_that_was_not_made_as_a_review_app(
     done = run("ci-deploy", "destroy", cwd=checkout.path, env={**env, "REVIEW_APP_NAME": "other"})
     assert done.code == 14
     golden("dokku/destroy of what is no review app", done.output)
-    assert "has not made it as a review app" in done.output
+    assert "did not create it as a review app" in done.output
     assert "other" in dokku.apps()
     done = run("ci-deploy", "destroy", cwd=checkout.path, env={**env, "REVIEW_APP_NAME": "hello"})
     assert done.code == 2

@@ -150,7 +150,7 @@ def test_hook_that_hangs_is_stopped_with_all_that_it_started(
     done = _deploy(dokku, hooked, HOOK_TIMEOUT="1")
     assert time.monotonic() - started < 20
     assert done.code == 20, done.output
-    told = r"run \.ci-deploy/pre_deploy: no end after \d+ s, so it was stopped\."
+    told = r"run \.ci-deploy/pre_deploy: not finished after \d+ s, so it was stopped\."
     assert re.search(told, done.output)
 
 
@@ -177,7 +177,7 @@ def test_hooks_that_cannot_run_are_told_all_at_once_with_what_to_do(
     assert done.code == 2
     assert "4 settings are missing or wrong" in done.output
     assert "git update-index --chmod=+x .ci-deploy/configure" in done.output
-    assert ".ci-deploy/pre_deploy: its lines end as on Windows" in done.output
+    assert ".ci-deploy/pre_deploy: it has Windows line endings" in done.output
     assert ".ci-deploy/post_deploy: it has no first line like `#!/bin/sh`" in done.output
     assert (
         ".ci-deploy/pre-deploi: there is no such event. Did you mean `pre_deploy`?" in done.output
@@ -201,7 +201,7 @@ def test_names_of_the_official_image_are_honoured_with_a_hint(
     done = _deploy(dokku, hooked)
     assert done.code == 0, done.output
     assert hooked.seen == ["ci-pre-deploy", "ci-post-deploy"]
-    assert "bin/ci-pre-deploy is run; here it is called .ci-deploy/pre_deploy." in done.output
+    assert "bin/ci-pre-deploy runs as the hook .ci-deploy/pre_deploy." in done.output
     assert "review: false" in done.output
 
 
@@ -230,7 +230,10 @@ def test_hooks_are_those_of_the_revision_and_not_of_the_checkout(
     assert hooked.seen == ["pre_deploy"]
     assert "from the revision" in done.output
     assert "a stranger" not in done.output
-    assert f"hooks are those of {good[:7]}, and run in a copy of it" in done.output
+    assert (
+        f"the checkout differs from {good[:7]}: the hooks of {good[:7]} run, in a copy"
+        in done.output
+    )
 
 
 def test_hook_that_the_job_has_changed_is_not_run_but_the_committed_one_is(
@@ -247,7 +250,10 @@ def test_hook_that_the_job_has_changed_is_not_run_but_the_committed_one_is(
     assert "as committed" in done.output
     assert "made by the job" not in done.output
     assert done.report["warnings"] == [
-        f".ci-deploy/post_deploy is not run: it is not part of {hooked.head[:7]}. Commit it."
+        (
+            f".ci-deploy/post_deploy is not run, because it is not part of {hooked.head[:7]}. "
+            "Commit it."
+        )
     ]
 
 

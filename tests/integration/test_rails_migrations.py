@@ -65,7 +65,9 @@ def test_migrations_that_nobody_runs_are_told(shop: Shop) -> None:
     shop.app.migration("20260101_prices")
     done = shop.deploy(AUTO_MIGRATE_ON_DEPLOY="false")
     assert done.code == 0
-    line = "new migrations (nobody runs them: AUTO_MIGRATE_ON_DEPLOY is not true): 20260101_prices"
+    line = (
+        "new migrations (not run by ci-deploy: AUTO_MIGRATE_ON_DEPLOY is not true): 20260101_prices"
+    )
     assert line in done.output
     assert shop.app.calls == []
 
@@ -302,7 +304,7 @@ def test_rollback_names_the_migrations_that_stay(dokku: DokkuStandIn, shop: Shop
     _ = shop.app.calls
     done = run("ci-deploy", "rollback", cwd=shop.app.path, env=shop.env)
     assert done.code == 0, done.output
-    assert "the older code does not know (they stay): 20260101_prices" in done.output
+    assert "the older code does not know (not undone): 20260101_prices" in done.output
     assert dokku.app("hello").running_revision == good
     assert shop.app.calls == []
 
@@ -358,4 +360,4 @@ def test_undoing_needs_a_framework(dokku: DokkuStandIn, shop: Shop) -> None:
     env = {**shop.env, "DEPLOY_APPLICATION": "none"}
     done = run("ci-deploy", "rollback", "--migrations", "1", cwd=shop.app.path, env=env)
     assert done.code == 2
-    assert "name it by DEPLOY_APPLICATION" in done.output
+    assert "set DEPLOY_APPLICATION" in done.output

@@ -352,7 +352,7 @@ def test_failing_sentry_is_one_warning_and_nothing_else(
     assert (done.code, done.report["status"]) == (0, "succeeded"), done.output
     [warning] = done.report["warnings"]
     assert words in warning, warning
-    assert warning.endswith("The deploy goes on without it.")
+    assert warning.endswith("The deployment continues without it.")
     assert TOKEN not in done.output
     assert done.seconds < 9 + 15  # the rest is a deploy on a busy machine
 

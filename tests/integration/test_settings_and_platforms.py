@@ -67,7 +67,7 @@ def test_missing_secret_on_github_names_the_jobs_environment(
     assert done.code == 2
     golden("settings/a secret is missing on GitHub", done.output)
     assert "input `ssh-private-key`: is required" in done.output
-    assert "only a job with `environment: NAME` gets those" in done.output
+    assert "only a job with `environment: NAME` gets it" in done.output
     assert done.report["hint"].startswith("If the secret exists")
 
 

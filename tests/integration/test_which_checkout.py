@@ -92,7 +92,7 @@ def test_worktree_without_its_repository_is_explained(
     checkout.git("worktree", "add", "--quiet", "--detach", str(tree))
     checkout.path.rename(tmp_path / "away")
     gone = f"{checkout.path}/.git/worktrees/tree"
-    _refused(dokku, tree, settings_for(dokku), gone, "the repository that it names is needed")
+    _refused(dokku, tree, settings_for(dokku), gone, "the repository that it points to must be")
 
 
 def test_doctor_by_hand_without_a_checkout_says_what_it_has_not_checked(
@@ -103,7 +103,7 @@ def test_doctor_by_hand_without_a_checkout_says_what_it_has_not_checked(
     empty.mkdir()
     done = run("ci-deploy", "doctor", cwd=empty, env=settings_for(dokku))
     assert done.code == 0, done.output
-    assert "what a deploy brings is not checked" in done.output
+    assert "the revision to deploy is not checked" in done.output
 
 
 def test_directory_that_is_missing_is_met_by_plan_and_doctor(

@@ -68,7 +68,7 @@ def test_what_the_engine_takes_back_or_pauses_is_no_success(live: App, golden: G
     assert paused.code == 20, paused.output
     assert "the engine has paused the update" in paused.output
     assert "0 of 1 tasks run bad1-" in paused.output
-    assert "1 still run the one before" in paused.output
+    assert "1 still run the previous one" in paused.output
     assert "waiting for Godot" in paused.output
     assert "runs good1-" in live.run("status").output
     back = live.run("rollback")
@@ -219,7 +219,7 @@ def test_log_and_report_say_what_a_client_saw_of_the_update(app: App) -> None:
     second = app.deploy("good2", HEALTHCHECK_URL=url)
     assert second.code == 0, second.output
     seen = second.report["client"]
-    assert re.match(r"not answered for [\d.]+ s during the switch: \d+ of \d+ requests", seen)
+    assert re.match(r"no answer for [\d.]+ s during the switch: \d+ of \d+ requests", seen)
     assert f"{url}: {seen}" in second.output
     app.checkout.commit("One more")
     planned = app.run("plan", DEPLOY_TAG="good3", HEALTHCHECK_URL=url)

@@ -18,7 +18,7 @@ def test_the_first_manager_is_used_and_tasks_on_other_nodes_count(
     app.write(app.file().replace("endpoint_mode", f"{place}\n      endpoint_mode"))
     done = app.deploy(SERVER_HOST=both)
     assert done.code == 0, done.output
-    assert "another manager is used" in done.output
+    assert "using another manager" in done.output
     running = worker.root("docker", "ps", "-q", "-f", f"name={app.name}_app").split()
     assert len(running) == 1
     app.checkout.commit("Next")

@@ -128,12 +128,12 @@ secrets: {{url: {{external: true, name: {secret}}}, file: {{file: ./of-productio
         for words in (
             "app publishes the port 8080",
             "mounts /home/deploy/data, which is in or above the base app's DEPLOY_PATH",
-            f"mounts /srv/{app.name}, which containers of other projects have too",
+            f"mounts /srv/{app.name}, which containers of other projects mount too",
             "the volume `x` is external",
             "`name` shop-data",
-            f"`{shared}` there is {app.name}_db, a database",
+            f"the database {app.name}_db is on the external network `{shared}`",
             f"`traefik.http.routers.{app.name}.rule` of app is another project's too",
-            f"the secret `{secret}` is external, and {app.name}_db has it too",
+            f"the secret `{secret}` is external, and {app.name}_db uses it too",
             "of-production`, which is not in the repository",
             "REVIEW_DOMAIN: not set, but the compose file uses ${REVIEW_HOST}",
         ):
@@ -162,7 +162,7 @@ def test_only_what_is_marked_is_touched(branch: ReviewedStack) -> None:
     for command in ("review", "destroy"):
         done = branch.run(command)
         assert done.code == 14, done.output
-        assert "this tool has not made it as a review app" in " ".join(done.output.split())
+        assert "ci-deploy did not create it as a review app" in " ".join(done.output.split())
     assert branch.of("service") == [f"{branch.name}_app"]
     done = branch.run("destroy", "--adopt", "--yes")
     assert done.code == 0, done.output

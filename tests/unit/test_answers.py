@@ -198,7 +198,7 @@ def test_no_process_is_right_only_where_the_scale_wants_none(scale: str, none: b
     assert answers.wants_none(result(scale)) == none
     found = health(processes=0, running="false")._replace(lacking=not none)
     assert found.up == none
-    assert ("wants some" in found.detail) != none
+    assert ("should have some" in found.detail) != none
 
 
 def test_hints_name_the_app() -> None:
@@ -347,12 +347,15 @@ SAID = {
         "On the server, `dokku logs:failed APP` shows its output.",
     ),
     " !     Specified build-dir not found in sourcecode working directory: web": (
-        "Dokku builds the directory web (its `build-dir`), which is not in what it was sent.",
+        (
+            "Dokku builds the directory web (its `build-dir`), which does not exist in the "
+            "code that was sent."
+        ),
         "On the server, `dokku builder:set APP build-dir` unsets it; APP_DIR sets it.",
     ),
     " !     Archive contains symlinks pointing outside extraction directory": (
-        "Dokku takes no archive with symbolic links that have `..` or a `/` at the start.",
-        "DEPLOY_METHOD=push brings them.",
+        "Dokku rejects archives with symbolic links that contain `..` or start with `/`.",
+        "Set DEPLOY_METHOD=push, which allows them.",
     ),
     " !     Archive contains 12000 entries which exceeds the maximum of 10000": (
         "the archive has too many files for Dokku (limit: 10000).",
@@ -370,7 +373,10 @@ SAID = {
     ),
     "remote: fatal: clone of 'git@x:a/lib' into submodule path '/tmp/dokku/lib' failed": (
         "the server cannot clone the submodule /tmp/dokku/lib from git@x:a/lib.",
-        "DEPLOY_METHOD=archive brings it from the checkout; `dokku git:auth` lets the server in.",
+        (
+            "DEPLOY_METHOD=archive sends it from the checkout; `dokku git:auth` gives the "
+            "server access."
+        ),
     ),
     "remote:  !     App build failed": ("the build failed.", REPAIR),
     " !     Failed to pull image: registry.example.com/hello:1": (
@@ -389,15 +395,15 @@ SAID = {
         ),
     ),
     " ! [remote rejected] 1234 -> main (branch is currently checked out)": (
-        "the app's repository on the server has a work tree, and git does not move its branch.",
+        "the app's repository on the server has a work tree, so git does not update its branch.",
         "On the server, in the app's repository: `git config core.bare true`.",
     ),
     " ! [remote rejected] 1234 -> main (non-fast-forward)": (
-        "the app's repository on the server denies going back (receive.denyNonFastForwards).",
+        "the app's repository on the server rejects older revisions (receive.denyNonFastForwards).",
         "On the server, in the app's repository: `git config receive.denyNonFastForwards false`.",
     ),
     " ! [remote rejected] main -> main (shallow update not allowed)": (
-        "the clone is shallow, and git refuses that (after having deployed it).",
+        "git rejects the push of a shallow clone (after Dokku has deployed it).",
         "Fetch the whole history.",
     ),
 }

@@ -327,7 +327,7 @@ def test_unreadable_payload_is_no_reason_to_trust_it(job: Job, event: str, paylo
         ("merge_group", {}, "not merged yet"),
         ("workflow_run", {"workflow_run": {"event": "merge_group"}}, "follows a `merge_group` run"),
         ("workflow_run", {"workflow_run": {"event": "push"}}, ""),
-        ("image_version", {}, "is no event of which"),
+        ("image_version", {}, "does not know whose code"),
         ("schedule", {}, ""),
         ("issue_comment", {}, ""),
     ],

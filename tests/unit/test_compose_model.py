@@ -47,7 +47,7 @@ def test_server_is_none_that_ends_although_nothing_restarts_it(told: dict[str, A
 
 
 def test_service_that_would_have_to_be_built_on_the_hosts_is_refused() -> None:
-    with pytest.raises(SettingsError, match="nothing is built on the hosts, and web has `build`"):
+    with pytest.raises(SettingsError, match="nothing is built on the hosts, but web has `build`"):
         _flags(app={"image": "shop"}, web={"build": {"context": "."}})
     _flags(app={"image": "shop", "build": {}}, dev={"build": {}, "profiles": ["dev"]})
 
@@ -57,7 +57,7 @@ def test_service_that_would_have_to_be_built_on_the_hosts_is_refused() -> None:
 def test_description_in_another_form_is_refused_and_no_bug(kind: str, wrong: object) -> None:
     """Whatever part of it. (faults J6)"""
     told = json.dumps({"name": "shop", "services": {"app": {"image": "shop"}}, kind: wrong})
-    with pytest.raises(SettingsError, match="form that is not understood"):
+    with pytest.raises(SettingsError, match="cannot parse the output of `docker compose config`"):
         model(HostFacts(model=told, written=told), [], "1")
 
 

@@ -154,7 +154,7 @@ def test_file_that_is_nowhere_is_refused_and_a_directory_is_made_by_docker(
     """(faults H4)"""
     volume, there = {"source": source, "target": target}, f"there - {PATH}/{source}"
     if not refused:
-        assert "Docker makes an empty directory" in _bring(_Tree(), volume, there).said[0]
+        assert "Docker creates an empty directory" in _bring(_Tree(), volume, there).said[0]
         return
     with pytest.raises(SettingsError, match="neither in the repository at 1111111 nor on"):
         _bring(_Tree(), volume, there)
@@ -201,7 +201,7 @@ def test_directory_that_is_somebody_elses_is_left_alone_with_a_warning() -> None
     tree.ctx.console = SimpleNamespace(warning=warned.append)
     brought = _bring(tree, {"source": "d", "target": "/d"}, f"there r {PATH}/d")
     assert not brought.parts
-    assert "may not be written to by us" in warned[0]
+    assert "is not writable for us" in warned[0]
 
 
 def _tree(checkout: Checkout, folder: str = "") -> Tree:

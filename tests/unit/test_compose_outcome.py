@@ -52,7 +52,7 @@ def test_killed_run_is_judged_by_what_its_host_found_when_it_cleared_up(
 @pytest.mark.parametrize(
     ("said", "hint"),
     [
-        ("manifest for reg:5000/app:1_abc not found: manifest unknown", "has to push it"),
+        ("manifest for reg:5000/app:1_abc not found: manifest unknown", "must push it"),
         ('Head "https://ghcr.io/v2/acme/app": no basic auth credentials', "DOCKER_PASS"),
         ("pull access denied for acme/app, repository does not exist", "DOCKER_PASS"),
         ("no space left on device", ""),

@@ -81,7 +81,7 @@ def test_plan_says_what_is_stopped_and_what_is_not() -> None:
     assert said[3].startswith("app has `order: start-first` and no healthcheck")
     assert said[4:] == [
         "Compose may recreate proxy too: they depend on these.",
-        f"At the last deploy: {seen}.",
+        f"Measured at the last deployment: {seen}.",
     ]
 
 
@@ -91,11 +91,11 @@ def test_plan_says_what_is_stopped_and_what_is_not() -> None:
         ({"ports": [{"target": 80, "published": "80"}]}, {}, "it publishes the port 80"),
         ({"ports": [{"target": 80, "published": "81-82"}]}, {}, "81-82 are too few: it needs 3"),
         ({"container_name": "shop"}, {}, "only one container can be called shop"),
-        ({"network_mode": "host"}, {}, "`network_mode: host` lets old and new ones"),
-        ({"network_mode": "service:db"}, {}, "`network_mode: service:db` lets"),
-        ({"networks": {"a": {"ipv4_address": "10.0.0.2"}}}, {}, "`ipv4_address` is fixed"),
-        ({"networks": {"a": {"ipv6_address": "fd00::2"}}}, {}, "`ipv6_address` is fixed"),
-        ({"mac_address": "02:42:ac:11:00:02"}, {}, "`mac_address` is fixed"),
+        ({"network_mode": "host"}, {}, "`network_mode: host` makes old and new containers"),
+        ({"network_mode": "service:db"}, {}, "`network_mode: service:db` makes"),
+        ({"networks": {"a": {"ipv4_address": "10.0.0.2"}}}, {}, "`ipv4_address` is set"),
+        ({"networks": {"a": {"ipv6_address": "fd00::2"}}}, {}, "`ipv6_address` is set"),
+        ({"mac_address": "02:42:ac:11:00:02"}, {}, "`mac_address` is set"),
         ({"volumes": [{"type": "volume", "target": "/data"}]}, {}, "/data is a volume without"),
         ({"restart": "no"}, {}, "it is a task that ends"),
         ({"pre_stop": True}, {}, "`pre_stop` hooks are not run"),
@@ -112,7 +112,7 @@ def test_service_of_which_two_cannot_run_at_once_is_refused_by_name(
     assert problem.setting == "COMPOSE_FILE"
     assert problem.message.startswith("app has `order: start-first`, but ")
     assert says in problem.message
-    assert "take `order: start-first` away" in problem.remedy
+    assert "remove `order: start-first`" in problem.remedy
 
 
 @pytest.mark.parametrize(

@@ -385,7 +385,7 @@ def test_another_host_key_at_the_last_question_is_told(scene: Scene) -> None:
     said = Unauthorized("web shows another host key. Somebody may be in between.")
     report = scene.fail("deploy", Unreachable("lost."), said)
     assert report.exit_code == 21
-    assert report.warnings == [f"what is live cannot be asked: {said}"]
+    assert report.warnings == [f"what is live could not be determined: {said}"]
 
 
 def test_deploy_that_still_goes_on_there_is_unknown_and_not_failed(scene: Scene) -> None:
@@ -441,7 +441,7 @@ def test_never_green_while_its_processes_are_down(scene: Scene) -> None:
     scene.set(live_but_failed="warn")
     report = scene.fail("post_deploy", DeployFailed("x."), DOWN)
     assert report.exit_code == 22
-    assert "web runs bbbbbbb, but is not all up: 0 of 1 processes up" in report.live
+    assert "web runs bbbbbbb, but is not fully up: 0 of 1 processes up" in report.live
 
 
 def test_same_revision_deployed_again_and_verified_is_live_when_a_later_step_fails(

@@ -191,7 +191,7 @@ def test_where_there_are_no_deployments_one_warning_says_so(kind: str, layer: La
         job = layer(server)
         [warning] = job.ctx.console.warnings
         assert "DEPLOYMENTS_TOKEN" in warning or "deployments-token" in warning
-        assert "only GitHub has deployments" in warning
+        assert "nothing is recorded: this job does not belong" in warning
         job.send(BEGUN)
         assert server.calls == []
         assert job.preview(BEGUN).startswith("nothing: ")

@@ -104,7 +104,9 @@ def test_wrong_lines_are_named_by_number(text: str, number: int) -> None:
 @pytest.mark.parametrize("marker", ["@revoke", "@Revoked", "@cert-authorities", "@"])
 def test_marker_that_ssh_does_not_know_is_refused(marker: str) -> None:
     """It overlooks such a line: what was to be revoked would be let in (faults J6)."""
-    with pytest.raises(ValueError, match=f"line 2: {marker} is no marker; there are @revoked"):
+    with pytest.raises(
+        ValueError, match=f"line 2: {marker} is not a marker; the markers are @revoked"
+    ):
         host_keys(f"{PIN}\n{marker} * ssh-ed25519 {ED25519}")
 
 

@@ -250,7 +250,7 @@ def test_mail_servers_are_read(url: str, expected: tuple[str | int, ...]) -> Non
 
 @pytest.mark.parametrize("url", ["mail.example.com", "http://x", "smtp://", "smtp://u:a/b@h"])
 def test_wrong_mail_servers_are_refused_without_the_password(url: str) -> None:
-    with pytest.raises(ValueError, match="this is no `smtp://") as caught:
+    with pytest.raises(ValueError, match="this is not `smtp://") as caught:
         mail_server(url)
     assert "a/b" not in str(caught.value)
 

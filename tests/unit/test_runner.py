@@ -212,7 +212,7 @@ def once_heard(log: Log, seconds: float = 0.2) -> Callable[[], float]:
 def test_timeout_of_a_change_is_an_unknown_outcome_with_its_last_lines(
     runner: Runner, log: Log
 ) -> None:
-    with pytest.raises(OutcomeUnknown, match=r"^push it: no end after \d s") as caught:
+    with pytest.raises(OutcomeUnknown, match=r"^push it: not finished after \d s") as caught:
         runner.change(sh("echo half; sleep 20"), what="push it", timeout=once_heard(log))
     assert caught.value.lines == ("half",)
     assert caught.value.shown

@@ -235,7 +235,7 @@ def test_wrong_values_are_told_with_the_reason(name: str, value: str, reason: st
 def test_a_reference_that_nothing_has_replaced_is_told_as_such(text: str) -> None:
     """`A: $A` in a pipeline file: the value looked like a typing error. (faults E4)"""
     (found,) = problems({"APP_NAME": text})
-    assert "is a reference that nothing has replaced" in str(found)
+    assert "is an unexpanded reference" in str(found)
 
 
 def test_quotes_that_docker_has_kept_are_named() -> None:

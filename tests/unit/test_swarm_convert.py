@@ -118,8 +118,12 @@ def test_an_older_docker_does_not_get_what_it_does_not_know() -> None:
             {},
             "127.0.0.1",
         ),
-        ({"ports": [{"target": 80, "published": "8000-8010"}]}, {}, "one each"),
-        ({}, {"networks": {"n": {"name": "st_n", "driver": "bridge"}}}, "one host's own"),
+        ({"ports": [{"target": 80, "published": "8000-8010"}]}, {}, "one entry for each"),
+        (
+            {},
+            {"networks": {"n": {"name": "st_n", "driver": "bridge"}}},
+            "on a single host only",
+        ),
     ],
 )
 def test_what_swarm_would_do_otherwise_is_refused(
@@ -217,5 +221,5 @@ def test_every_content_that_is_nowhere_is_told() -> None:
     assert "the config `empty` has 0 bytes" in said
     assert "the config `big` has 1024000 bytes" in said
     assert "comes from the variable UNSET, which is not known here" in said
-    assert "the secret `out` is external, and there is none" in said
+    assert "the secret `out` is external, but does not exist" in said
     assert "docker secret create out" in said

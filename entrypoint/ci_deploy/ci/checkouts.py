@@ -23,8 +23,8 @@ class Checkout(NamedTuple):
         set and the workspace and the current directory are two checkouts."""
         name, ours = spelled("CHECKOUT_DIR", inputs=inputs), top(self.path)
         if self.named and (not ours or ours != self.path.resolve()):
-            reason = f"`{self.named}` is not the top of a git checkout."
-            remedy = "A directory of the repository is named by APP_DIR." if ours else ""
+            reason = f"`{self.named}` is not the root of a git checkout."
+            remedy = "To deploy a directory of the repository, set APP_DIR." if ours else ""
             raise SettingsError(Problem(name, reason, "", remedy or _nested(self.path)))
         here = top(_cwd())
         if not self.named and ours and here and here != ours:
@@ -40,11 +40,15 @@ class Checkout(NamedTuple):
         why = said.rpartition("\n")[2].removeprefix("fatal: ")
         reason = f"there is no git checkout in {self.path} ({why})."
         remedy = (
-            "Check the code out before deploying (GitLab: no GIT_STRATEGY none or empty; "
+            "Check the code out before deploying (GitLab: GIT_STRATEGY must not be `none` "
+            "or `empty`; "
             '`docker run`: -v "$PWD:/w" -w /w).'
         )
         if (self.path / MARK).is_file():
-            remedy = "It is a worktree or submodule: the repository that it names is needed too."
+            remedy = (
+                "It is a worktree or submodule: the repository that it points to must be "
+                "available too."
+            )
         if found := _nested(self.path):
             remedy = f"{found} Set {spelled('CHECKOUT_DIR', inputs=inputs)} to it."
         return SettingsError(Problem("the workspace", reason, "", remedy))

@@ -57,8 +57,8 @@ class GitHub(CI):
     )
 
     missing_hint: ClassVar[str] = (
-        "If the secret exists, it may be one of an environment: only a job with "
-        "`environment: NAME` gets those (private repositories: only on plans that have "
+        "If the secret exists, it may belong to an environment: only a job with "
+        "`environment: NAME` gets it (in private repositories only on plans that have "
         "environments)."
     )
 
@@ -181,15 +181,15 @@ def _doubt(event: str, pull: Mapping[str, Any], run: Mapping[str, Any]) -> str:
         return ""
     if event in PULLS or event == "workflow_run":
         return (
-            f"the payload of this `{event}` event (GITHUB_EVENT_PATH) cannot be read, so whose "
-            "code this is cannot be known."
+            f"the payload of this `{event}` event (GITHUB_EVENT_PATH) cannot be read, so "
+            "it is unknown whose code this is."
         )
-    return f"`{event}` is no event of which ci-deploy knows whose code it runs."
+    return f"ci-deploy does not know whose code a job of the event `{event}` runs."
 
 
 def _astray(event: str) -> str:
     if event in ASTRAY:
-        return f"a `{event}` job runs on the default branch, not on that of a pull request"
+        return f"a `{event}` job runs on the default branch, not on the branch of a pull request"
     return {
         "merge_group": "a `merge_group` job runs on a branch of the merge queue",
         "delete": "the branch of this `delete` event is gone",

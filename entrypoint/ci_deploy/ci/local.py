@@ -19,7 +19,7 @@ SLUGS = {
 }
 PULLS = ("DRONE_PULL_REQUEST", "CI_COMMIT_PULL_REQUEST", "CIRRUS_PR")  # unknown whether of a fork
 
-DOUBT = "this is the job of a pull request ({}), and whether of a fork cannot be known."
+DOUBT = "this job belongs to a pull request ({}), and it is unknown whether that comes from a fork."
 
 
 class Local(CI):

@@ -56,11 +56,11 @@ COMMANDS = {
         options=("--stale", "--adopt", "--yes"),
     ),
     "promote": CommandSpec(
-        "flows.flow", "bring what the source app runs to the next app, verified"
+        "flows.flow", "deploy the verified release of the source app to the next app"
     ),
     "init": CommandSpec(
         "init.init",
-        "write the pipeline file, say which secrets it needs in which form",
+        "write the pipeline file, and list the secrets that it needs",
         options=("--yes", *INIT),
     ),
     "doctor": CommandSpec(

@@ -215,8 +215,8 @@ class Assembly:
             self.console.indent(f"{who}: {why}, although {given}", style.DIM)
         for name in self.plain_words:
             self.console.warning(
-                f"{name} is an ordinary word: in the log it is hidden only where it stands alone. "
-                "Use a longer secret."
+                f"the value of {name} is an ordinary word: the log hides it only where it "
+                "stands alone. Use a longer secret."
             )
         for variable, name in self.source.misspelt(every_setting(self.classes)):
             self.console.warning(f"the variable {variable} looks like {name}, which is not set.")

@@ -28,7 +28,9 @@ def restore(assembly: Assembly, options: argparse.Namespace) -> int:
     """Restore a dump with --yes; without it, say what would be done. Returns the exit code."""
     name = next(iter(options.words), "")
     if not name:
-        raise UsageError("say which: `ci-deploy restore NAME`; `ci-deploy backups` lists them.")
+        raise UsageError(
+            "name the backup: `ci-deploy restore NAME`; `ci-deploy backups` lists them."
+        )
     ctx, _ = ready(assembly, options, planning=not options.yes)
     ctx.provider.connect()
     ctx.provider.restore(name)

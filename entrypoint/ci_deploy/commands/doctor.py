@@ -72,7 +72,7 @@ def _check_checkout(ctx: Context) -> bool:
     CI."""
     if ctx.ci.name == Local.name and not top(ctx.repository.checkout.path):
         ctx.console.warning(
-            "there is no git checkout here, so what a deploy brings is not checked."
+            "there is no git checkout here, so the revision to deploy is not checked."
         )
         ctx.repository.open(optional=True)
         return False

@@ -75,9 +75,7 @@ def _check_migrations(count: int, layers: Sequence[Layer[Any]]) -> None:
     if count < 0:
         raise UsageError("--migrations takes the number of migrations to undo.")
     if count and not any("migrations" in layer.options for layer in layers):
-        raise UsageError(
-            "--migrations: no framework was found here; name it by DEPLOY_APPLICATION."
-        )
+        raise UsageError("--migrations: no framework was found here; set DEPLOY_APPLICATION.")
 
 
 def _headline(ctx: Context) -> None:

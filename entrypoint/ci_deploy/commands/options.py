@@ -9,19 +9,25 @@ from ci_deploy.settings.parsers import number
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "--short": {"action": "store_true", "help": "only this tool's version"},
-    "--yes": {"action": "store_true", "help": "do it, instead of only showing it or asking"},
-    "--adopt": {"action": "store_true", "help": "take an app that was made by other means"},
+    "--yes": {
+        "action": "store_true",
+        "help": "make the change; without this option it is only shown",
+    },
+    "--adopt": {
+        "action": "store_true",
+        "help": "adopt an existing app that ci-deploy did not create",
+    },
     "--stale": {
         "type": number,
         "metavar": "DAYS",
         "help": "list the review apps not deployed for DAYS days; with --yes, remove them",
     },
-    "--json": {"action": "store_true", "help": "as JSON, for programs"},
-    "--follow": {"action": "store_true", "help": "go on until it is stopped"},
+    "--json": {"action": "store_true", "help": "print JSON, for programs"},
+    "--follow": {"action": "store_true", "help": "keep printing new lines until stopped"},
     "--lines": {
         "type": number,
         "metavar": "N",
-        "help": "of each process the last N lines (100)",
+        "help": "the last N lines of each process (default: 100)",
     },
     "--migrations": {
         "type": number,
@@ -39,9 +45,9 @@ INIT: dict[str, dict[str, Any]] = {
         "help": "like `staging production`; the last is deployed manually",
     },
     "--review": {"action": BooleanOptionalAction, "help": "a review app for each change"},
-    "--folder": {"metavar": "DIR", "help": "the app's directory, where there are several apps"},
-    "--compose": {"metavar": "FILES", "help": "the compose file, where there are several"},
-    "--print": {"action": "store_true", "help": "print the file, and write none"},
+    "--folder": {"metavar": "DIR", "help": "the app's directory, if there are several apps"},
+    "--compose": {"metavar": "FILES", "help": "the compose file, if there are several"},
+    "--print": {"action": "store_true", "help": "print the file instead of writing it"},
     "--force": {"action": "store_true", "help": "replace an existing file"},
 }
 OPTIONS |= INIT

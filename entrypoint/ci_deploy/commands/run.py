@@ -14,7 +14,7 @@ def run(assembly: Assembly, options: argparse.Namespace) -> int:
     """Run a one-off command; its output goes to stdout, its exit code is returned."""
     command = options.after or options.words
     if not command:
-        raise UsageError("say what to run: `ci-deploy run -- CMD…`.")
+        raise UsageError("no command was given: `ci-deploy run -- CMD…`.")
     ctx, _ = ready(assembly, options)
     ctx.provider.connect()
     try:
@@ -24,5 +24,5 @@ def run(assembly: Assembly, options: argparse.Namespace) -> int:
         try:
             ctx.provider.interrupted()
         except DeployError as error:  # the run stays cancelled
-            ctx.console.warning(f"the command may still run: {error}")
+            ctx.console.warning(f"the command may still be running: {error}")
         raise

@@ -26,6 +26,6 @@ def deploy_tag(assembly: Assembly) -> str:
         except ValueError as error:
             raise SettingsError(Problem(tag.name, str(error), given.origin)) from None
     if not (facts.build and facts.revision):
-        reason = "this CI gives no build number and revision to make one of."
+        reason = "this CI provides no build number and revision to derive it from."
         raise SettingsError(Problem("DEPLOY_TAG", reason, "", "Set it."))
     return f"{facts.build}_{facts.revision[:7]}"

@@ -20,5 +20,5 @@ def unlock(assembly: Assembly, options: argparse.Namespace) -> int:
     elif holder and not ctx.provider.unlocks:
         ctx.console.line("The lock is released when that deployment ends.")
     elif holder:
-        ctx.console.line("If that deploy is dead, `ci-deploy unlock --yes` releases its lock.")
+        ctx.console.line("If that deployment is dead, `ci-deploy unlock --yes` releases its lock.")
     return 0

@@ -220,7 +220,7 @@ class Repository:
         if done.exit_code:
             if "couldn't find remote ref" in done.errors:
                 return ""
-            message = f"git cannot fetch {ref} of the app's repository: {reason(done)}"
+            message = f"git cannot fetch {ref} from the app's repository: {reason(done)}"
             raise limits.full(self._dir) or Unreachable(message)
         return self.git("rev-parse", "--verify", "--quiet", "refs/app/live").text
 

@@ -89,4 +89,4 @@ def _names_layers(place: str) -> bool:
 
 def _hint(entry: EntryPoint) -> str:
     package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "a package"
-    return f"{package} brings it; docs/writing-a-layer.md says what a layer needs."
+    return f"It comes from {package}; docs/writing-a-layer.md says what a layer needs."

@@ -121,7 +121,9 @@ class NotifierSettings:
     """Settings of all notifiers."""
 
     strict: bool = setting(
-        "NOTIFY_STRICT", "A notice that cannot be sent fails the run", default=False
+        "NOTIFY_STRICT",
+        "Fail the run when a notification cannot be sent (otherwise a warning)",
+        default=False,
     )
 
 

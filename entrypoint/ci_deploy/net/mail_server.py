@@ -36,7 +36,7 @@ def mail_server(text: str) -> MailServer:
             user, password = unquote(parts.username or ""), unquote(parts.password or "")
             return MailServer(parts.scheme, parts.hostname, port, user, password, text)
     message = (
-        "this is no `smtp://user:password@host:587` or `smtps://…`; `@`, `/`, `?` and `#` in the "
-        "password have to be written as %40, %2F, %3F and %23."
+        "this is not `smtp://user:password@host:587` or `smtps://…`; `@`, `/`, `?` and `#` "
+        "in the password must be written as %40, %2F, %3F and %23."
     )
     raise ValueError(message)

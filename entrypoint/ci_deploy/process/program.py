@@ -50,7 +50,7 @@ class Change(NamedTuple):
         """Raises OutcomeUnknown after a timeout, CommandFailed for an exit code that is not in
         `ok`."""
         if result.timed_out:
-            message = f"{self.what}: no end after {result.seconds:.0f} s, so it was stopped."
+            message = f"{self.what}: not finished after {result.seconds:.0f} s, so it was stopped."
             raise OutcomeUnknown(message, lines=result.lines, shown=not self.quiet)
         if ok is not None and result.exit_code not in ok:
             raise CommandFailed(result, self.what, shown=not self.quiet)

@@ -13,9 +13,9 @@ SCHEMA_VERSION = 1  # of deploy-report.json; raised when a field changes its mea
 OUTPUTS = {
     "status": "`succeeded`, `skipped`, `disabled`, `failed`, `live-but-failed`, `rolled-back` "
     "or `cancelled`",
-    "app": "The app on the provider",
+    "app": "Name of the app on the provider",
     "environment": "The environment, like `staging`",
-    "url": "Where the app answers",
+    "url": "URL of the app",
     "revision": "The full SHA that was to be deployed",
     "previous-revision": "The full SHA that was live before",
     "release": "The provider's name of the release that is live now",

@@ -108,13 +108,13 @@ def what_is_live(ctx: Context, live: Live | None, before: Live | None) -> str:
     release was live in between."""
     app = ctx.app
     if ctx.command == "destroy":
-        return f"{app} may be removed in part; `ci-deploy destroy` can be run again."
+        return f"{app} may be partly removed; run `ci-deploy destroy` again."
     if live is None:
         return f"What {app} runs is unknown; check with `{ctx.provider.check_command}`."
     if not live.revision:
         return f"{app} runs no known release."
     same = before is not None and before.revision == live.revision
-    state = "" if live.up else f", but is not all up: {live.detail}".rstrip(": ")
+    state = "" if live.up else f", but is not fully up: {live.detail}".rstrip(": ")
     if live.unchecked:
         state = f" (whether its processes are up: `{ctx.provider.check_command}`)"
     busy = "; a deployment is in progress" if live.busy else ""

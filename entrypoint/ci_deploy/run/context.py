@@ -100,21 +100,22 @@ class CoreSettings(GuardSettings):
     )
     rollback_on_failure: bool = setting(
         "ROLLBACK_ON_FAILURE",
-        "Go back to the release before when the health check fails",
+        "Roll back to the previous release when the health check fails",
         default=False,
     )
     lock_timeout: int = setting(
-        "LOCK_TIMEOUT", "Seconds to wait for somebody else's deploy", default=900
+        "LOCK_TIMEOUT", "Seconds to wait for another deployment of the app", default=900
     )
     app_config: dict[str, str] = setting(
         "APP_CONFIG",
-        "dotenv lines to set on the app; what differs is changed, the rest is left alone",
+        "Variables to set on the app, as dotenv lines; what differs is changed, other "
+        "variables stay",
         default={},
         text=True,
     )
     checkout_dir: str = setting(
         "CHECKOUT_DIR",
-        "The checkout to deploy, where it is not the job's own: a directory in the workspace",
+        "The checkout to deploy, if it is not the job's own: a directory in the workspace",
         default="",
         default_help="the job's workspace",
         pattern=r"(?!-)[\w./ -]+",
@@ -123,7 +124,7 @@ class CoreSettings(GuardSettings):
         "APP_DIR",
         "The app's directory in the repository",
         default="",
-        default_help="the top",
+        default_help="the root",
         pattern=r"(?!/)(?!.*\.\.)[\w./-]+",
         parse=values.folder,
     )

@@ -225,7 +225,7 @@ class Deployment:
         except Exception as error:  # noqa: BLE001 - not knowing is an answer here
             console = self.ctx.console
             say = console.warning if isinstance(error, Unauthorized) else console.debug
-            say(f"what is live cannot be asked: {error}")
+            say(f"what is live could not be determined: {error}")
             return None
 
     def _is_new(self, live: Live) -> bool:

@@ -65,7 +65,7 @@ class Forge:
             try:
                 found = response.json()
             except ValueError:
-                message = f"{self.title} answers with what is no JSON, or too long."
+                message = f"the response of {self.title} is not JSON, or is too long."
                 raise HttpError(message, response) from None
             yield from (each for each in found if isinstance(each, dict))
             if 'rel="next"' not in response.headers.get("Link", ""):

@@ -20,7 +20,12 @@ def doubts(facts: CIContext) -> list[str]:
     """Warnings about what is probably a mistake, but no reason to refuse."""
     found = []
     if facts.tier == "production" and NOT_PRODUCTION.search(facts.environment):
-        found = [f"the tier of `{facts.environment}` is production: set the input `tier` to fit."]
+        found = [
+            (
+                f"the tier of `{facts.environment}` is production: set the input `tier` "
+                "to match the environment."
+            )
+        ]
     if facts.tests not in {"", "success"}:
         fit = "`if: github.event.workflow_run.conclusion == 'success'`"
         found += [f"the workflow run that this one follows ended as {facts.tests}: add {fit}."]
@@ -37,7 +42,9 @@ def check(command: str, facts: CIContext, allow: tuple[str, ...], *, review_app:
         message = "a deploy freeze is in force (CI_DEPLOY_FREEZE)."
         raise Refused(message, hint="Wait for its end, or set DEPLOY_ALLOW=freeze for this job.")
     if facts.unasked and command == "destroy":
-        message = "this job, which removes a review app, has started by itself."
+        message = (
+            "this job removes a review app, but nobody asked for that: it started automatically."
+        )
         hint = "The input `rules` has a `when`, which the stop job then has too: leave it out, or "
         raise Refused(message, hint=hint + "write `when: manual`.")
     if not review_app:
@@ -70,7 +77,7 @@ def _check_which_app(command: str, facts: CIContext) -> None:
         raise SkipDeploy(message)
     away = facts.astray if command == "review" or facts.event != "delete" else ""
     if command in {"review", "destroy"} and away:
-        message = f"{away}, so which review app is meant cannot be known."
+        message = f"{away}, so it is unknown which review app is meant."
         raise Refused(message, hint=name)
     if command == "rollback" and facts.of_a_change:
         message = "this is the job of a review app, and `rollback` would roll back the app itself."
@@ -95,7 +102,7 @@ def _check_origin(command: str, facts: CIContext, allow: tuple[str, ...]) -> Non
     elif facts.dependabot:
         message = "Dependabot's pull requests get no secrets to deploy with: nothing was done."
     if message and command in ANSWERS:  # a green job would say that it was done
-        raise Refused(message, hint="If this job has them: DEPLOY_ALLOW=fork.")
+        raise Refused(message, hint="If this job does have them, set DEPLOY_ALLOW=fork.")
     if message:
         raise SkipDeploy(message)
 

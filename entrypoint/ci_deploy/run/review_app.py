@@ -41,7 +41,7 @@ class ReviewSettings:
     )
     domain: str = setting(
         "REVIEW_DOMAIN",
-        "Domain under which the review app gets a name of its own",
+        "Domain under which each review app gets its own host name",
         default="",
         example="review.example.com",
         pattern=r"[a-z0-9][a-z0-9.-]*",
@@ -50,11 +50,11 @@ class ReviewSettings:
         "REVIEW_URL",
         "URL of the review app; `{app}`, `{branch}` and `{number}` are replaced",
         default="",
-        default_help="what the provider says",
+        default_help="the URL that the provider reports",
     )
     config: dict[str, str] = setting(
         "REVIEW_CONFIG",
-        "dotenv lines to set on the review app, on top of APP_CONFIG",
+        "Variables to set on the review app on top of APP_CONFIG, as dotenv lines",
         default={},
         text=True,
     )
@@ -100,7 +100,7 @@ class ReviewApp(NamedTuple):
 def review_app(base: str, settings: ReviewSettings, facts: CIContext, *, limit: int) -> ReviewApp:
     """The review app of this job's branch. Raises SettingsError."""
     if not (facts.branch or settings.name):
-        reason = "a review app is made for a branch, and this job has none."
+        reason = "a review app belongs to a branch, but this job has none."
         raise SettingsError(Problem("REVIEW_APP_NAME", reason, "", "Name the app."))
     name = settings.name or app_name(base, facts.branch, limit)
     if name == base:
@@ -175,7 +175,7 @@ def guard_addresses(
         theirs = next((name for name, each in base.items() if same_place(value, each)), "")
         if theirs:
             message = (
-                f"{key} of {review.name} would be {theirs} of {review.base}: it must not reach "
-                "the base app's services."
+                f"{key} of {review.name} would be {theirs} of {review.base}: a review app "
+                "must not reach the base app's services."
             )
             raise Refused(message, hint=hint)

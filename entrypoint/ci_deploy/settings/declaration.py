@@ -40,8 +40,8 @@ SECRET_CONFIG_KEY = re.compile(
 # `A: $A` on GitLab and CircleCI, an expression outside of a workflow: passed on unexpanded.
 REFERENCE = re.compile(r"\$\{?[A-Z][A-Z0-9_]+\}?|\$\{\{.*\}\}|<<.*>>|\$\[\[.*\]\]", re.S)
 NOT_REPLACED = (
-    "the value is a reference that nothing has replaced, like `$NAME`: that variable is not set in "
-    "this job (protected? another environment?), or no references are replaced in this place."
+    "the value is an unexpanded reference like `$NAME`: that variable is not set in this "
+    "job (protected? another environment?), or references are not expanded in this place."
 )
 QUOTED = re.compile(r"([\"']).*\1", re.S)
 QUOTES = "The quotes are part of the value (`docker run --env-file` keeps them): leave them out."

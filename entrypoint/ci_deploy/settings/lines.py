@@ -61,7 +61,7 @@ def from_json(text: str | bytes) -> Any:
 def _finite(text: str) -> float:
     number = float(text)
     if not isfinite(number):
-        message = f"`{text}` is not a number that JSON has."
+        message = f"`{text}` is not a JSON number."
         raise ValueError(message)
     return number
 
@@ -91,8 +91,9 @@ def dotenv_text(text: str) -> str:
         return text
     if not all(new):
         message = (
-            r"some `\n` in it begin a new `NAME=value` and others do not. Put values that hold "
-            "one into quotes, or give base64 of the lines."
+            r"some `\n` in it start a new `NAME=value` and others do not. Quote values "
+            "that contain "
+            r"`\n`, or pass the lines as base64."
         )
         raise ValueError(message)
     for match in reversed(ends):
@@ -111,9 +112,8 @@ def dotenv(text: str) -> dict[str, str]:
     text = dotenv_text(text)
     if _PADDED.fullmatch(text.strip()):
         message = (
-            "it is one name without a value, as base64 of something else looks too. Make base64 of "
-            "`NAME=value` lines with `base64 <FILE | tr -d '\\n'`, or write `NAME=''` for an "
-            "empty value."
+            "it is one name without a value, or base64 of something else. Encode `NAME=value` "
+            "lines with `base64 <FILE | tr -d '\\n'`, or write `NAME=''` for an empty value."
         )
         raise ValueError(message)
     bindings = list(parse_stream(io.StringIO(text)))
@@ -132,8 +132,8 @@ def config(text: str) -> dict[str, str]:
     for number, name in enumerate(found, 1):
         if not _NAME.fullmatch(name):
             message = (
-                f"the name of variable {number} is not valid: it has to begin with a letter or "
-                "`_`, and may have letters, digits and `_`."
+                f"the name of variable {number} is not valid: it must begin with a letter "
+                "or `_`, and may contain letters, digits and `_`."
             )
             raise ValueError(message)
     return found

@@ -79,7 +79,7 @@ def http_url(text: str) -> str:
             return text
     message = "this is not an http:// or https:// URL."
     if re.match(r"https?://[^/?#]*@", text, re.I):
-        message = "this is not an http:// or https:// URL without a user or a password in it."
+        message = "this is not an http:// or https:// URL, or it contains a user or a password."
     raise ValueError(message)
 
 

@@ -379,7 +379,7 @@ def test_backups_are_listed_and_a_restore_says_how(heroku: HerokuStandIn, job: J
     assert done.code == 14, done.output
     assert "heroku pg:backups:restore b002 DATABASE -a hello" in done.output + done.errors
     unknown = job.run("restore", "b009", "--yes")
-    assert "There are: b00" in unknown.output + unknown.errors
+    assert "Available: b00" in unknown.output + unknown.errors
     assert heroku.writes() == []
 
 

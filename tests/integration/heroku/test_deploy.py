@@ -271,7 +271,7 @@ def test_doctor_tells_what_there_is_and_changes_nothing(heroku: HerokuStandIn, j
 def test_doctor_names_a_key_that_is_refused(job: Jobs) -> None:
     done = job.run("doctor", HEROKU_API_KEY="HRKU-not-a-key")
     assert done.code == 12
-    assert "HEROKU_API_KEY has to be a token that is still valid" in done.output + done.errors
+    assert "HEROKU_API_KEY must be a valid token" in done.output + done.errors
 
 
 def test_history_tells_each_release_with_its_commit(heroku: HerokuStandIn, job: Jobs) -> None:

@@ -78,5 +78,5 @@ def test_rollback_names_the_migrations_that_stay(
     checkout.git("clone", "--quiet", "--depth=1", f"file://{checkout.path}", f"{tmp_path}/shallow")
     done = job.run("rollback", cwd=tmp_path / "shallow")
     assert done.code == 0, done.output
-    words = "migrations that the older code does not know (they stay): 20260101_add_names"
+    words = "migrations that the older code does not know (not undone): 20260101_add_names"
     assert words in done.output

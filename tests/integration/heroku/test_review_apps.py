@@ -148,7 +148,7 @@ def test_failed_setup_is_told_and_made_anew(
     words = {
         "build": "app did not build",
         "postdeploy": "postdeploy exit code was not 0",
-        "env": "env LICENCE is required. REVIEW_CONFIG can give",
+        "env": "env LICENCE is required. REVIEW_CONFIG can set",
     }
     done = job.run("review", settings=env)
     assert done.code in {20, 22}, done.output
@@ -194,7 +194,7 @@ def test_app_that_is_no_review_app_of_ours_is_never_touched(
     for command in ("review", "destroy"):
         done = job.run(command, settings=env)
         assert done.code == 14, done.output
-        assert "this tool has not made it" in done.output
+        assert "ci-deploy did not create it" in done.output
     assert heroku.writes() == []
     done = job.run("destroy", "--adopt", "--yes", settings=env)
     assert done.code == 0, done.output
@@ -208,7 +208,7 @@ def test_empty_app_that_was_never_marked_is_not_made_anew(
     theirs = heroku.create(NAME)
     done = job.run("review", settings=env)
     assert done.code == 14, done.output
-    assert "this tool has not made it" in done.output
+    assert "ci-deploy did not create it" in done.output
     assert heroku.writes() == []
     assert heroku.apps[NAME] is theirs
 

@@ -144,7 +144,7 @@ SITUATIONS = [
     ),
     Situation(
         "build goes on at the end of the run", 21, OLD,
-        ("the time of the run (DEPLOY_TIMEOUT) was over during the push",
+        ("timed out (DEPLOY_TIMEOUT) during the push",
          "a deployment is in progress"),
         behaviour={"build_seconds": 90.0}, settings={"DEPLOY_TIMEOUT": "15"}, within=45.0,
         silent=("connection was lost",),
@@ -245,7 +245,7 @@ SITUATIONS = [
     ),
     Situation(
         "connection is lost before the push has come there", 20, OLD,
-        ("the connection was lost during the push, and no release has come of it",),
+        ("the connection was lost during the push, and no release was created",),
         faults=(Fault("POST /hello.git/git-receive-pack", "reset", times=5),),
     ),
     Situation(
@@ -322,11 +322,11 @@ SITUATIONS = [
         faults=(Fault("GET /apps/hello/releases", 503, times=99),),
     ),
     Situation(
-        "a proxy answers instead", 11, OLD, ("is not Heroku's", "proxy"),
+        "a proxy answers instead", 11, OLD, ("is not from Heroku", "proxy"),
         faults=(Fault("GET /apps/hello$", 200, body="<html>Please log in</html>", times=9),),
     ),
     Situation(
-        "somebody else deploys", 0, NEW, ("another deploy of hello runs", "verified"),
+        "somebody else deploys", 0, NEW, ("another deploy of hello is running", "verified"),
         _other_build(ends=True),
     ),
     Situation(
@@ -345,7 +345,7 @@ SITUATIONS = [
     ),
     Situation(
         "somebody else brings the old one back", 20, OLD,
-        ("Heroku reports", "Another release may have been made"), _somebody_else,
+        ("Heroku reports", "Another release may have been created"), _somebody_else,
     ),
     # --- dynos, maintenance ---
     Situation(
@@ -363,7 +363,7 @@ SITUATIONS = [
         "dynos take a while", 0, NEW, ("1 of 1 dynos up",), behaviour={"boot_seconds": 1.5},
     ),
     Situation(
-        "app is in maintenance before", 0, NEW, ("it is in maintenance mode; it stays on",),
+        "app is in maintenance before", 0, NEW, ("it was on before and stays on",),
         _maintenance, settings={"HEROKU_MAINTENANCE": "true"},
         silent=("switch maintenance mode",),
     ),

@@ -85,7 +85,7 @@ def test_own_release_phase_of_a_job_that_was_killed_is_not_run_twice(
     _ends_when_waited_for(heroku, over)
     done = job.run(DEPLOY_METHOD=method)
     assert done.code == 0, done.output
-    assert f"another deploy of hello runs (v{len(app.releases)}); waiting" in done.output
+    assert f"another deploy of hello is running (v{len(app.releases)}); waiting" in done.output
     assert f"verified: hello runs {new[:7]}, 1 of 1 dynos up" in done.output
     assert done.report["previous_revision"] == old
     assert len(app.releases) == 3

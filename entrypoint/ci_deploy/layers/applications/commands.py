@@ -33,8 +33,8 @@ def commands(text: str) -> Lines:
             raise ValueError(message) from None
         if operators := SHELL & set(words):
             message = (
-                f"`{line}`: no shell runs this, so `{operators.pop()}` means nothing. "
-                f"Write {shlex.join(['sh', '-c', line])}"
+                f"`{line}`: this is not run by a shell, so `{operators.pop()}` has no "
+                f"effect. Write {shlex.join(['sh', '-c', line])}"
             )
             raise ValueError(message)
         assigns = re.match(r"[A-Za-z_]\w*=", words[0])
@@ -57,7 +57,7 @@ class CommandsSettings:
     )
     after: Lines = setting(
         "POST_DEPLOY_COMMAND",
-        "Command (or one per line) to run after the deploy, in the new release",
+        "Command (or one per line) to run after the deployment, in the new release",
         default=(),
         example="sh -c 'bin/warm-cache && bin/smoke-test'",
         literal=True,

@@ -44,7 +44,8 @@ class DjangoSettings(FrameworkSettings):
     )
     check: bool = setting(
         "DJANGO_CHECK_DEPLOY",
-        "Run `check --deploy` in the new release, before it gets traffic if the migrations do too",
+        "Run `check --deploy` in the new release; before it gets traffic if the migrations "
+        "run then",
         default=False,
     )
 

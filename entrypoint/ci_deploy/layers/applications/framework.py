@@ -127,7 +127,7 @@ class Framework(Migrations[F]):
     def _judge(self, ran: Ran) -> None:
         if ran.exit_code:
             message = f"the migrations failed (exit code {ran.exit_code})."
-            hint = self.advice(ran.lines) or "Correct them and deploy again; the log shows more."
+            hint = self.advice(ran.lines) or "Fix them and deploy again; the log shows more."
             raise DeployFailed(message, hint=hint, lines=ran.lines)
 
     def _seed_command(self) -> tuple[str, ...]:
@@ -155,7 +155,7 @@ class Framework(Migrations[F]):
         if self.unfinished.left(UNDONE):
             message = "a rollback that was interrupted may have undone migrations already."
             look = f"`ci-deploy run -- {' '.join(self.pending())}`"
-            raise Refused(message, hint=f"Look with {look}, then roll back without --migrations.")
+            raise Refused(message, hint=f"Check with {look}, then roll back without --migrations.")
         command = self.undo(count)
         self._back_up()
         self.unfinished.begin(UNDONE)

@@ -67,7 +67,7 @@ class Healthcheck(Application[HealthcheckSettings]):
 
     def _check(self, url: str) -> None:
         if self.ctx.planning:
-            self.ctx.console.indent(f"{url} would have to answer with 2xx")
+            self.ctx.console.indent(f"{url} must then answer with 2xx")
             return
         until = time.monotonic() + self.settings.timeout
         limit, over = f"{self.settings.timeout} s", self.ctx.runner.until
@@ -105,19 +105,20 @@ def _remedy(answer: str) -> str:
     """A hint for the last answer."""
     if ", to " in answer:
         return (
-            "Another host would answer, which proves nothing about the app: set HEALTHCHECK_URL to"
-            " an address that the app answers itself."
+            "It redirects to another host, which proves nothing about the app: set "
+            "HEALTHCHECK_URL to an address that the app answers itself."
         )
     if answer[:3] in {"401", "403"}:
-        return "It asks for a login: set HEALTHCHECK_URL to a path that is open to everybody."
+        return "It requires a login: set HEALTHCHECK_URL to a public path."
     if answer.startswith("404"):
         return "The app has no such path (HEALTHCHECK_URL), or does not serve this host name."
     if "expired" in answer:
         return "Renew its certificate."
     if "certificate" in answer:
         return (
-            "Set CA_BUNDLE for an authority of your own; a new domain may have no certificate yet."
+            "For a private certificate authority set CA_BUNDLE; a new domain may have no "
+            "certificate yet."
         )
     if "redirects" in answer:
-        return "It redirects in circles: does the app know that it is served by https?"
+        return "It redirects in a loop: does the app know that it is served over HTTPS?"
     return "Look at the app's log; raise HEALTHCHECK_TIMEOUT if it is slow."

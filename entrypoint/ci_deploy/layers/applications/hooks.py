@@ -115,7 +115,7 @@ class Hooks(Application[HooksSettings]):
             return here
         short = self._revision[:7]
         ctx.console.indent(
-            f"hooks are those of {short}, and run in a copy of it: the checkout differs."
+            f"the checkout differs from {short}: the hooks of {short} run, in a copy of it."
         )
         files = committed.export(ctx.repository, ctx.private_dir, self._revision)
         return files / ctx.settings.app_dir
@@ -140,7 +140,7 @@ class Hooks(Application[HooksSettings]):
             if path not in self._entries and (self._checkout / path).is_file():
                 short = self._revision[:7]
                 self.ctx.console.warning(
-                    f"{path} is not run: it is not part of {short}. Commit it."
+                    f"{path} is not run, because it is not part of {short}. Commit it."
                 )
 
     # --- running them ---
@@ -164,7 +164,7 @@ class Hooks(Application[HooksSettings]):
         if own in self._entries:
             return own
         if official in self._entries and self._entries[official].mode == committed.EXECUTABLE:
-            self.ctx.console.indent(f"{official} is run; here it is called {own}.")
+            self.ctx.console.indent(f"{official} runs as the hook {own}.")
             return official
         return ""
 
@@ -238,6 +238,6 @@ def _problems(name: str, first: bytes, *, executable: bool) -> Iterable[Problem]
     elif not first.startswith((b"#!", b"\x7fELF")):
         yield Problem(shown, "it has no first line like `#!/bin/sh`, so it cannot be started.")
     elif first.startswith(b"#!") and first.endswith(b"\r\n"):
-        remedy = "Save it with Unix line ends (.gitattributes: `.ci-deploy/* text eol=lf`)."
-        reason = "its lines end as on Windows, so it cannot be started."
+        remedy = "Save it with Unix line endings (.gitattributes: `.ci-deploy/* text eol=lf`)."
+        reason = "it has Windows line endings, so it cannot be started."
         yield Problem(shown, reason, "", remedy)

@@ -28,11 +28,11 @@ class FrameworkSettings:
         "DEPLOY_APPLICATION",
         "The framework of the app",
         default="auto",
-        default_help="looked for in the checkout",
+        default_help="detected from the checkout",
         choices=("auto", "rails", "django", "none"),
     )
     migrate: bool = setting(
-        "AUTO_MIGRATE_ON_DEPLOY", "Run the database migrations at a deploy", default=False
+        "AUTO_MIGRATE_ON_DEPLOY", "Run the database migrations when deploying", default=False
     )
     position: str = setting(
         "MIGRATE",
@@ -83,7 +83,9 @@ class Migrations(Application[F]):
         wanted, ctx = self.settings.position, self.ctx
         if ctx.has_provider and wanted and wanted not in ctx.provider.migrates:
             can = " or ".join(f"`{each}`" for each in sorted(ctx.provider.migrates))
-            yield self.problem("MIGRATE", f"{ctx.provider.name} cannot do `{wanted}`, only {can}.")
+            yield self.problem(
+                "MIGRATE", f"{ctx.provider.name} supports only {can}, not `{wanted}`."
+            )
         if self.settings.backup and ctx.has_provider and not _backs_up(ctx.provider):
             message = f"{ctx.provider.name} cannot export a database."
             yield self.problem("BACKUP_BEFORE_MIGRATE", message, "Export it in another way.")
@@ -177,12 +179,12 @@ class Migrations(Application[F]):
             self._list("new migrations", coming, self._who())
         if staying := self.staying():
             undone = self.ctx.arguments.get("migrations", 0)
-            how = f"the last {undone} of them are undone first" if undone else "they stay"
+            how = f"the last {undone} of them are undone first" if undone else "not undone"
             self._list("migrations that the older code does not know", staying, how)
 
     def _who(self) -> str:
         names = {"before": "run before the release gets traffic", "after": "run after the deploy"}
-        return names.get(self.position, "nobody runs them: AUTO_MIGRATE_ON_DEPLOY is not true")
+        return names.get(self.position, "not run by ci-deploy: AUTO_MIGRATE_ON_DEPLOY is not true")
 
     def _list(self, heading: str, names: Sequence[str], then: str) -> None:
         more = [f"and {len(names) - NAMES} more"] if len(names) > NAMES else []

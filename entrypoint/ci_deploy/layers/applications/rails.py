@@ -21,13 +21,14 @@ QUIETED = Task(Key.WORKERS)
 PENDING = "db:abort_if_pending_migrations"  # exit code 1 and a list, for every database
 SEEDS_ITSELF = (7, 1)  # from this version on, db:prepare seeds an existing empty database
 ADVICE = {
-    r"ConcurrentMigrationError": "Another migration holds the database's advisory lock: wait for "
-    "its end, then deploy again. Behind pgbouncer in transaction mode this happens without one: "
-    "give the migrations a direct DATABASE_URL, or set `advisory_locks: false` in database.yml.",
-    r"multiple database application": "With several databases Rails wants to know which: "
+    r"ConcurrentMigrationError": "Another migration holds the database's advisory lock: wait until "
+    "it has ended, then deploy again. Behind pgbouncer in transaction mode this happens even "
+    "without another migration: give the migrations a direct DATABASE_URL, or set "
+    "`advisory_locks: false` in database.yml.",
+    r"multiple database application": "With several databases Rails must be told which one: "
     "`ci-deploy run -- bin/rails db:rollback:NAME`, then roll back without --migrations.",
-    r"IrreversibleMigration": "It cannot be undone: roll back without --migrations; the older code "
-    "then runs on the newer schema.",
+    r"IrreversibleMigration": "This migration cannot be undone: roll back without --migrations; "
+    "the older code then runs on the newer schema.",
     r"migrations are pending|pending migrations?:": "They are still pending after db:migrate: do "
     "they belong to a database with `database_tasks: false`?",
 }
@@ -55,12 +56,12 @@ class RailsSettings(FrameworkSettings):
     )
     quiet_timeout: int = setting(
         "SIDEKIQ_QUIET_TIMEOUT",
-        "Seconds to wait for jobs that are running; then the deploy goes on",
+        "Seconds to wait for running jobs before the deployment continues",
         default=30,
     )
     workers: tuple[str, ...] = setting(
         "SIDEKIQ_PROCESS",
-        "The process that runs Sidekiq; all of them, if there are several",
+        "The process that runs Sidekiq, or several",
         default=("worker",),
         example="worker mailers",
         parse=process_names,
@@ -124,7 +125,10 @@ class Rails(Framework[RailsSettings]):
         if missing := self.workers.missing():
             known = sorted(self.ctx.provider.processes())
             has = suggestion(missing[0], known) or f"It has {', '.join(known)}."
-            remedy = f"{has} One that this deploy brings can be named from the next one on."
+            remedy = (
+                f"{has} A process that this deployment adds can be named from the next "
+                "deployment on."
+            )
             message = f"{self.ctx.app} has no process `{missing[0]}`."
             raise SettingsError(self.problem("SIDEKIQ_PROCESS", message, remedy))
 

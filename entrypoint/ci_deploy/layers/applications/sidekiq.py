@@ -55,11 +55,12 @@ class Sidekiq:
         if ran.exit_code == BUSY:
             told = ran.lines[-1].strip() if ran.lines else "Sidekiq"
             self._console.warning(
-                f"{told} after {seconds} s: the deploy goes on, Sidekiq starts them again."
+                f"{told} after {seconds} s: the deployment continues, and Sidekiq restarts "
+                "these jobs afterwards."
             )
         elif ran.exit_code:
             message = f"Sidekiq could not be put into quiet mode (exit code {ran.exit_code})."
-            hint = "`bin/rails runner` has to work in the release that runs now."
+            hint = "`bin/rails runner` must work in the live release."
             raise DeployFailed(message, hint=hint, lines=ran.lines)
 
     def wake(self) -> None:

@@ -55,7 +55,10 @@ class EmailSettings(NotifierSettings):
         "NOTIFY_EMAIL_FROM", "Sender", example="deploys@example.com", parse=sender
     )
     to: tuple[str, ...] = setting(
-        "NOTIFY_EMAIL_TO", "Addresses to write to", example="team@example.com", parse=addresses
+        "NOTIFY_EMAIL_TO",
+        "Addresses of the recipients",
+        example="team@example.com",
+        parse=addresses,
     )
 
 

@@ -24,7 +24,7 @@ OLDER = 10  # older deployments checked for being still active; earlier runs hav
 REVIEW = "review"  # one environment for all review apps, since environments are not deleted
 PRODUCTION = "production"  # GitHub's own default
 ADVICE = "The job needs `permissions: { deployments: write }`."
-NOT_HERE = "only GitHub has deployments, and this job does not say where it is on GitHub"
+NOT_HERE = "nothing is recorded: this job does not belong to a repository on GitHub"
 
 
 @settings
@@ -33,8 +33,8 @@ class DeploymentsSettings(NotifierSettings):
 
     token: str = setting(
         "DEPLOYMENTS_TOKEN",
-        "Token that may write deployments: `github.token`; not in a job that has an "
-        "`environment:`, since GitHub makes one itself",
+        "Token that may write deployments: `github.token`; not for a job with an "
+        "`environment:`, for which GitHub creates the deployment itself",
         default="",
         secret=True,
     )

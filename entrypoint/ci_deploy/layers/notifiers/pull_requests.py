@@ -58,7 +58,7 @@ class PullRequestSettings(NotifierSettings):
     )
     plan: bool = setting(
         "PLAN_COMMENT",
-        "`plan` keeps a comment of its own there: what a deploy would change",
+        "`plan` keeps its own comment on the pull or merge request: what a deployment would change",
         default=False,
     )
 

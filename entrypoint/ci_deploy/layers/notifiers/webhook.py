@@ -25,13 +25,16 @@ class WebhookSettings(NotifierSettings):
 
     url: str = setting(
         "NOTIFY_WEBHOOK_URL",
-        "URL that gets every fact as JSON",
+        "URL that receives every fact of the run as JSON",
         default="",
         secret=True,
         parse=http_url,
     )
     secret: str = setting(
-        "NOTIFY_WEBHOOK_SECRET", "Secret that signs it (HMAC-SHA256)", default="", secret=True
+        "NOTIFY_WEBHOOK_SECRET",
+        "Secret that the JSON is signed with (HMAC-SHA256)",
+        default="",
+        secret=True,
     )
 
 

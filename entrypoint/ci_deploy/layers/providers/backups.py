@@ -25,7 +25,7 @@ def need(name: str, known: Sequence[Backup], app: str) -> Backup:
         if each.name == name:
             return each
     listed = ", ".join(each.name for each in known) or "none"
-    raise Refused(f"there is no backup `{name}` of {app}.", hint=f"There are: {listed}.")
+    raise Refused(f"there is no backup `{name}` of {app}.", hint=f"Available: {listed}.")
 
 
 def not_restored(name: str, said: str, cls: type[DeployError]) -> DeployError:

@@ -124,11 +124,11 @@ class Provider(Layer[S]):
             return None
         app, yes = self.ctx.app, self.ctx.arguments.get("yes")
         if self.ctx.arguments.get("adopt") and yes:
-            self.ctx.console.indent(f"taken as a review app: {self._what()}")
+            self.ctx.console.indent(f"adopted as a review app: {self._what()}")
             return self.adopt()
-        message = f"{app} exists, but this tool has not made it as a review app of {review.base}."
+        message = f"{app} exists, but ci-deploy did not create it as a review app of {review.base}."
         again = f"`ci-deploy {self.ctx.command} --adopt --yes`"
-        raise Refused(message, hint=f"It is {self._what()}. If it is a review app: {again}.")
+        raise Refused(message, hint=f"It is {self._what()}. To adopt it as a review app: {again}.")
 
     def _what(self) -> str:
         runs = (self.ctx.before or Live()).revision[:7] or "no known release"
@@ -254,7 +254,7 @@ class Provider(Layer[S]):
 
     def history(self) -> Sequence[Deployed]:
         """What was live when, newest first, as far as the platform records it."""
-        self._cannot("tell its history")
+        self._cannot("list its history")
 
     def logs(self, service: str, *, lines: int, follow: bool) -> None:
         """Show the last `lines` lines of a service's log, or of all. Raises NoService,

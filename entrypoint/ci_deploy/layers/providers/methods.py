@@ -37,7 +37,7 @@ class GitSettings:
 def impossible_names(config: Mapping[str, str]) -> Iterable[Problem]:
     """Problems for names of variables that only Compose accepts: with dots and dashes."""
     if names := [name for name in config if not NAME.fullmatch(name)]:
-        message = "names may only have letters, digits and `_` there, unlike "
+        message = "names may contain only letters, digits and `_` there, unlike "
         yield Problem("APP_CONFIG", f"{message}{', '.join(names)}.")
 
 
@@ -77,8 +77,8 @@ class PromotionSettings:
 
     promote_from: Place | None = setting(
         "PROMOTE_FROM",
-        "Where what `promote` brings runs: `[[user@]host:]` and its DEPLOY_PATH, on a swarm its "
-        "stack, on Dokku its app",
+        "Where the release to promote runs: `[[user@]host:]` and its DEPLOY_PATH, on a "
+        "swarm its stack, on Dokku its app",
         default=None,
         parse=place,
         default_help="none",
@@ -88,9 +88,7 @@ class PromotionSettings:
 def need_source(given: Place | None) -> Place:
     """Return PROMOTE_FROM, which a promotion needs. Raises SettingsError when it is not set."""
     if given is None:
-        remedy = (
-            "Like `deploy@staging.example.com:/srv/app`; what is on the same host needs no host."
-        )
+        remedy = "Like `deploy@staging.example.com:/srv/app`; on the same host leave out the host."
         raise SettingsError(Problem("PROMOTE_FROM", "is required.", "", remedy, missing=True))
     return given
 
@@ -124,8 +122,8 @@ def by_archive(ctx: Context, method: str) -> bool:
                 Problem("DEPLOY_METHOD", reason, "", "Set it to `archive`, or unset it.")
             )
         if lfs:
-            warning = "a push brings the pointers of LFS files, not the files"
-            ctx.console.warning(f"{warning}: DEPLOY_METHOD=archive brings them.")
+            warning = "a push sends the pointers of LFS files, not the files"
+            ctx.console.warning(f"{warning}: DEPLOY_METHOD=archive sends the files.")
         return False
     why = "the repository uses SHA-256 object IDs" if sha256 else "it has LFS files" if lfs else ""
     if not why and not repository.can_deepen():

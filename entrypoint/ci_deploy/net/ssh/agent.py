@@ -68,8 +68,8 @@ class Agent:
                 "ssh cannot read a key of this type in PKCS#8 (`BEGIN ENCRYPTED PRIVATE KEY`)."
             )
             remedy = (
-                "Make one that it can read with `ssh-keygen -t ed25519`, or take the passphrase "
-                "off with `openssl pkey`."
+                "Create a key that ssh can read with `ssh-keygen -t ed25519`, or remove "
+                "the passphrase with `openssl pkey`."
             )
             return [Problem("SSH_PRIVATE_KEY", message, "", remedy)]
         reason = added.errors.splitlines()[-1:] or ["no reason given"]

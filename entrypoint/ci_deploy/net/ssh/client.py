@@ -204,7 +204,7 @@ class Ssh:
                 raise self._failure(server, drain(master.err))
             if time.monotonic() > until or left() <= 0:
                 seconds = time.monotonic() - started
-                message = f"{server} did not let us in within {seconds:.0f} s."
+                message = f"{server} did not complete the login within {seconds:.0f} s."
                 raise Unreachable(message)
             self._runner.cancellation.sleep(0.004)
 

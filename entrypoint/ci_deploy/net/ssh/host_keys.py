@@ -72,7 +72,10 @@ def _fingerprints(words: Sequence[str]) -> tuple[str, ...]:
 def _known_hosts_line(words: list[str], number: int) -> str:
     marker = [words.pop(0)] if words[0].startswith("@") else []
     if marker and marker[0] not in {REVOKED, AUTHORITY}:  # ssh would ignore the whole line
-        message = f"line {number}: {marker[0]} is no marker; there are {REVOKED} and {AUTHORITY}."
+        message = (
+            f"line {number}: {marker[0]} is not a marker; the markers are {REVOKED} and "
+            f"{AUTHORITY}."
+        )
         raise ValueError(message)
     if len(words) > 1 and _is_key_of(words[0], words[1]):
         words.insert(0, "*")  # a bare public key is pinned for every host of this run

@@ -84,7 +84,7 @@ class Members:
         with tarfile.open(fileobj=file, mode="r:", tarinfo=_Header) as tar:
             for member in tar:
                 if member.name.startswith("/") or ".." in member.name.split("/"):
-                    message = f"`{member.name[:80]}` in it is a path outside of it."
+                    message = f"its member `{member.name[:80]}` is a path outside the archive."
                     raise BadArchive(message)
                 if len(self._known) >= MEMBERS:
                     message = f"it has more than {MEMBERS} members."
@@ -107,17 +107,17 @@ class Members:
             at = posixpath.normpath(posixpath.join(folder, member.linkname))
             if at.startswith(("/", "..")):
                 break
-        message = f"`{name[:80]}` in it is neither a file nor a link to one in it."
+        message = f"its member `{name[:80]}` is neither a file nor a link to one in the archive."
         raise BadArchive(message)
 
     def content(self, name: str) -> bytes:
         """The content of a small file. Raises BadArchive."""
         span = self.find(name)
         if span is None:
-            message = f"`{name[:80]}` is missing in it."
+            message = f"it lacks `{name[:80]}`."
             raise BadArchive(message)
         if span.size > JSON_LIMIT:
-            message = f"`{name[:80]}` in it is larger than {JSON_LIMIT // 1024 // 1024} MB."
+            message = f"its member `{name[:80]}` is larger than {JSON_LIMIT // 1024 // 1024} MB."
             raise BadArchive(message)
         self._file.seek(span.offset)
         return self._file.read(span.size)

@@ -71,7 +71,7 @@ class Archives(Images):
                 continue
             self._images += found
             if not any(image.names for image in found):
-                yield Problem(SETTING, f"{path}: no image in it has a name.", "", REMEDY)
+                yield Problem(SETTING, f"{path}: none of its images has a name.", "", REMEDY)
 
     def assign(self, model: Model) -> None:
         there = {name for image in self._images for name in image.names}
@@ -84,16 +84,19 @@ class Archives(Images):
                 self._services[name] = image
                 problems += _incomplete(image, self._images)
             elif name in ours and not model.mutable:
-                reason = f"{name} needs {short_name(image)}, and in it is {listed or 'nothing'}."
+                reason = (
+                    f"{name} needs {short_name(image)}, but the archive contains "
+                    f"{listed or 'no image'}."
+                )
                 remedy = "Save it under the name that the compose file gives it, or set DEPLOY_TAG."
                 problems.append(Problem(SETTING, reason, "", remedy))
             elif image in there:
-                reason = f"{short_name(image)} of {name} is not named by DEPLOY_TAG."
-                remedy = "Such images stay as they are on the hosts: leave it out."
+                reason = f"the tag of {short_name(image)}, the image of {name}, is not DEPLOY_TAG."
+                remedy = "Such images are not replaced on the hosts: leave it out of the archive."
                 problems.append(Problem(SETTING, reason, "", remedy))
         used = set(self._services.values()) | {wanted[name] for name in wanted}
         problems += [
-            Problem(SETTING, f"no service has the image {short_name(name)}, which is in it.")
+            Problem(SETTING, f"no service uses the image {short_name(name)} in the archive.")
             for name in sorted(there - used)
             if not problems
         ]
@@ -137,7 +140,7 @@ class Archives(Images):
                 image = next((e for e in known if e.platform == store.platform), None)
                 if image is None:
                     has = ", ".join(sorted({each.platform for each in known}))
-                    reason = f"{short_name(name)} is for {has}, and {host} is {store.platform}."
+                    reason = f"{short_name(name)} is for {has}, but {host} is {store.platform}."
                     problems.append(Problem(SETTING, reason, "", "Build it with `--platform`."))
                 elif store.names.get(new := self._new_name(name)) not in {
                     image.id, image.manifest_id,
@@ -155,7 +158,9 @@ class Archives(Images):
             raise SettingsError(*problems)
         if full:
             message = f"{'; '.join(full)}."
-            raise DeployFailed(message, hint="Remove what is not needed: docker system df")
+            raise DeployFailed(
+                message, hint="Free some space there: `docker system df` shows what uses it."
+            )
 
     def _what(self, host: Host, sending: Sending) -> str:
         if not sending.images:
@@ -175,7 +180,9 @@ class Archives(Images):
         refused = self._load(hosts, self._sending)
         if any(self._partial(host) for host, _ in refused):
             names = ", ".join(str(host) for host, _ in refused)
-            self._ctx.console.warning(f"{names}: not all layers were there, so all are sent.")
+            self._ctx.console.warning(
+                f"{names}: some layers were missing on the host, so all are sent."
+            )
             again = {str(host): _whole(self._sending[str(host)]) for host, _ in refused}
             refused = self._load([host for host, _ in refused], again)
         if refused:
@@ -220,7 +227,7 @@ class Archives(Images):
 def _incomplete(name: str, images: Sequence[Image]) -> Iterator[Problem]:
     named = [image for image in images if name in image.names]
     if all(image.lacks for image in named):
-        reason = f"{named[0].lacks} of {short_name(name)} is missing in it."
+        reason = f"it lacks {named[0].lacks} of {short_name(name)}."
         yield Problem(SETTING, reason, "", REMEDY)
 
 

@@ -41,7 +41,11 @@ def restore(ctx: Context, hosts: Hosts, name: str) -> None:
     need(name, backups(ctx, hosts), ctx.app)
     if len(hosts.all) > 1:
         message = "the app runs on several hosts, which cannot all be stopped for a restore."
-        raise Refused(message, hint="Stop them, then restore with SERVER_HOST set to the first.")
+        raise Refused(
+            message,
+            hint="Stop the app on the other hosts, then restore with "
+            "SERVER_HOST set to the first one.",
+        )
     host = hosts.first
     patience = ctx.settings.lock_timeout
     words = ["restore", ctx.app, name, str(patience)]

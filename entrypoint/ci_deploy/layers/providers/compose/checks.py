@@ -24,8 +24,8 @@ def check(ctx: Context, hosts: Sequence[Host], project: str, asked: str) -> None
             raise error
         if host.facts.kills:
             ctx.console.warning(
-                f"{host} has KillUserProcesses=yes in logind.conf: if the connection is cut, it "
-                "ends the deploy too. The next run repairs that; set it to `no`."
+                f"{host} has KillUserProcesses=yes in logind.conf: if the connection is "
+                "lost, systemd ends the deployment too. The next run repairs that; set it to `no`."
             )
         if host.facts.untold:
             ctx.console.warning(
@@ -65,7 +65,7 @@ def _advice(reason: str) -> str:
     if "neither an image nor a build context" not in reason:
         return ""
     both = 'COMPOSE_FILE="docker-compose.yml docker-compose.production.yml"'
-    return f"If the file only adds to another one, name both in their order, like {both}."
+    return f"If the file only extends another one, name both in order, like {both}."
 
 
 def conflict(ctx: Context, host: Host, project: str, asked: str) -> DeployError | None:
@@ -75,13 +75,16 @@ def conflict(ctx: Context, host: Host, project: str, asked: str) -> DeployError 
         if other == project and app != ctx.app:
             reason = f"the project `{project}` on {host} belongs to the app `{app}`."
             return SettingsError(
-                Problem(name, reason, "", "Give each app a DEPLOY_PATH or a name.")
+                Problem(
+                    name, reason, "", "Give each app its own DEPLOY_PATH or COMPOSE_PROJECT_NAME."
+                )
             )
     theirs = [e for e in facts.containers if e.project == project and e.folder not in facts.here]
     if other := next((each.folder for each in theirs if each.folder), ""):
         reason = (
-            f"the project `{project}` on {host} is that of another directory: {theirs[0].name} was "
-            f"started in {other}. A deploy to {facts.path} would replace it, on its volumes."
+            f"the project `{project}` on {host} belongs to another directory: "
+            f"{theirs[0].name} was started in {other}. A deployment to {facts.path} would "
+            "replace its containers and use its volumes."
         )
         return SettingsError(
             Problem(name, reason, "", "Set another name, or deploy to that directory.")
@@ -93,8 +96,8 @@ def conflict(ctx: Context, host: Host, project: str, asked: str) -> DeployError 
         known = next(iter(names)) if names and project not in names else None
     if known and known != project and not asked:
         reason = (
-            f"the containers in {facts.path} on {host} belong to the project `{known}`, but now "
-            f"Compose would take `{project}`, with new and empty volumes."
+            f"the containers in {facts.path} on {host} belong to the project `{known}`, "
+            f"but Compose would now use `{project}`, with new and empty volumes."
         )
         remedy = f"Set {name}={known}, or {name}={project} if that is wanted."
         return SettingsError(Problem(name, reason, "", remedy))
@@ -108,7 +111,7 @@ def externals(hosts: Sequence[Host], wanted: Model) -> None:
     problems = [
         Problem(
             "COMPOSE_FILE",
-            f"the {kind} `{each}` is external, and there is none on {host}.",
+            f"the {kind} `{each}` is external, but does not exist on {host}.",
             "",
             f"On {host}: docker {kind} create {each}",
         )

@@ -16,8 +16,8 @@ def explain(ctx: Context, hosts: Sequence[Host], model: Model, more: Sequence[st
     if services := _by_hand(hosts, model.project):
         ctx.console.warning(
             f"{', '.join(services)} of {ctx.app} run already, and were not deployed by ci-deploy: "
-            "if verification fails, there is no previous release to roll back to. What this one "
-            "replaces is stopped then, the rest keeps running."
+            "if verification fails, there is no previous release to roll back to. What "
+            "this deployment has replaced is then stopped; the rest keeps running."
         )
     if not ctx.planning:
         return
@@ -39,7 +39,7 @@ def explain(ctx: Context, hosts: Sequence[Host], model: Model, more: Sequence[st
         also = ", ".join(dependents)
         ctx.console.indent(f"Compose may recreate {also} too: they depend on these.")
     if seen := last_switch(hosts):
-        ctx.console.indent(f"At the last deploy: {seen}.")
+        ctx.console.indent(f"Measured at the last deployment: {seen}.")
 
 
 def _beside(ctx: Context, service: Service) -> None:
@@ -49,12 +49,14 @@ def _beside(ctx: Context, service: Service) -> None:
     name = service.name
     ctx.console.indent(f"{name}: new containers start beside the old ones (start-first).")
     for each in service.update.otherwise:
-        ctx.console.indent(f"{name}: `{each}` has no effect, a release that fails is rolled back.")
+        ctx.console.indent(
+            f"{name}: `{each}` has no effect: a failed release is always rolled back."
+        )
     if not service.checked:
         ctx.console.warning(
             f"{name} has `order: start-first` and no healthcheck in the compose file: unless its "
-            "image has one, old containers are stopped when new ones run, whether these answer "
-            "or not."
+            "image has one, old containers are stopped as soon as new ones run, even if "
+            "those do not answer yet."
         )
 
 

@@ -91,7 +91,7 @@ class Following:
                 then = "but the deployment continues on the host."
                 if len(self.watches) > 1 and not self.coordinator.agreed:
                     then = (
-                        "and not all hosts have verified the release: they roll back by themselves."
+                        "and not all hosts have verified the release: they roll back on their own."
                     )
                 message = f"timed out (DEPLOY_TIMEOUT), {then}"
                 raise OutcomeUnknown(message, hint=self.how_to_follow) from error

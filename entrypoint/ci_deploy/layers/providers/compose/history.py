@@ -45,7 +45,7 @@ def last_switch(hosts: Sequence[Host]) -> str:
     for entry in reversed(hosts[0].facts.audit):
         if entry.get("outcome") == "live":
             stopped = float(entry.get("stopped") or 0)
-            away = f"they were away for {stopped:.1f} s" if stopped else ""
+            away = f"the services were down for {stopped:.1f} s" if stopped else ""
             return str(entry.get("client") or away)
     return ""
 
@@ -61,7 +61,7 @@ def target(app: str, hosts: Sequence[Host], wanted: str) -> str:
     chosen = choose(kept, facts.current, wanted, f"{app} on {hosts[0]}")
     lacking = [str(host) for host in hosts if chosen not in host.facts.releases]
     if lacking:
-        message = f"{chosen} was never on {', '.join(lacking)}."
+        message = f"{chosen} was never deployed to {', '.join(lacking)}."
         raise Refused(message, hint="Deploy that revision instead.")
     if all(host.facts.current == chosen and host.facts.live(app).up for host in hosts):
         raise SkipDeploy(f"{app} already runs {chosen}.")

@@ -251,7 +251,7 @@ class Hosts:
         if answer.exit_code == NO_FOLDER:
             raise no_folder(host.server, self._path)
         if ok is not None and answer.exit_code != ok:
-            message = f"{host} cannot be asked (exit code {answer.exit_code}): {last}"
+            message = f"{host} could not be queried (exit code {answer.exit_code}): {last}"
             raise DeployError(message)
 
 

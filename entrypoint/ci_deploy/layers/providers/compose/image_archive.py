@@ -92,14 +92,16 @@ class Archive:
     def images(self) -> list[Image]:
         """All images in it, each platform separately. Raises BadArchive."""
         if self._path.is_dir():
-            message = f"it is a directory: `tar -C {self._path} -cf image.tar .` makes an archive."
+            message = (
+                f"it is a directory: `tar -C {self._path} -cf image.tar .` makes an archive of it."
+            )
             raise BadArchive(message)
         try:
             with closing(open_archive(self._path)) as file:
                 self._members = Members(self._path, file)
                 return self._read()
         except FileNotFoundError:
-            message = "there is no such file: is the artifact of the job before downloaded?"
+            message = "there is no such file: was the artifact of the previous job downloaded?"
             raise BadArchive(message) from None
         except BROKEN as error:
             message = f"it cannot be read ({error or type(error).__name__}): is it complete?"
@@ -116,8 +118,8 @@ class Archive:
         if self._members.find("index.json"):
             return list(self._of_index(self._members.json("index.json"), (), 0))
         message = (
-            "it has neither `manifest.json` nor `index.json`, so it is not an archive of images "
-            "(nor is what `docker export` writes)."
+            "it has neither `manifest.json` nor `index.json`, so it is not an image "
+            "archive (`docker export` does not write one)."
         )
         raise BadArchive(message)
 
@@ -136,7 +138,7 @@ class Archive:
                 continue
             data = self._members.content(name)
             if digest_of(data) != entry["digest"]:
-                message = f"{entry['digest'][:19]} in it is something else."
+                message = f"its blob {entry['digest'][:19]} does not have that digest."
                 raise BadArchive(message)
             found = from_json(data)
             if "manifests" in found or "index" in kind or "list" in kind:
@@ -152,7 +154,10 @@ class Archive:
         ]
         config = self._members.content(blob(found["config"]["digest"]))
         if digest_of(config) != found["config"]["digest"]:
-            message = f"the configuration of {', '.join(names) or 'an image'} is another one."
+            message = (
+                f"the configuration of {', '.join(names) or 'an image'} does not have the "
+                "digest that the manifest names."
+            )
             raise BadArchive(message)
         return self._image(names, config, layers, data)
 
@@ -179,11 +184,14 @@ class Archive:
         if any(not DIGEST.fullmatch(each) for each in diffs) or (
             layers and len(diffs) != len(layers)
         ):
-            message = f"{', '.join(map(short_name, names)) or 'an image'} in it contradicts itself."
+            message = (
+                f"{', '.join(map(short_name, names)) or 'an image'} is damaged: its layers do "
+                "not match its configuration."
+            )
             raise BadArchive(message)
         platform = f"{told.get('os') or 'linux'}/{told.get('architecture') or 'amd64'}"
         if not PLATFORM.fullmatch(platform):
-            message = f"an image in it is for `{platform[:80]}`, which is no platform."
+            message = f"one of its images is for `{platform[:80]}`, which is not a platform."
             raise BadArchive(message)
         found, lacks = [], "" if len(layers) == len(diffs) else "its layers"
         for diff, (digest, name, kind) in zip(diffs, layers, strict=False):

@@ -146,8 +146,8 @@ class Compose(OnHosts):
             parts = {**parts, "promoted": promotion.pins(ctx, self.source, self.model)}
         elif self.model.mutable and not self.images.covers:
             ctx.console.warning(
-                "no image is named by ${DEPLOY_TAG}, so it cannot be known what they will be: all "
-                "are pulled at each deploy."
+                "no image uses ${DEPLOY_TAG}, so it is unknown whether they have changed: "
+                "all are pulled at each deployment."
             )
             again = secrets.token_hex(4)
         if ctx.settings.redeploy:
@@ -262,7 +262,7 @@ class Compose(OnHosts):
     def before_undoing(self) -> None:
         """Let commands before the traffic, which run once per release, run again: N may reach back
         over several releases."""
-        what = "let the commands before traffic run again at the next deploy of a release"
+        what = "run the commands before traffic again at the next deployment of a release"
         forget = ["forget_commands", self.ctx.app]
         self.hosts.change(self.hosts.all, forget, lambda host: f"{what} on {host}")
 

@@ -66,10 +66,8 @@ class _Bringing:
             if volume.get("read_only") and not self._own(name, below):
                 return {**volume, "source": self.directory(name, below)}
             if locked := [h for h in self.hosts if self._there(h, name) == "r"]:
-                message = (
-                    f"{name} on {', '.join(map(str, locked))} may not be written to by us, so "
-                )
-                message += "the repository's files are not brought there."
+                message = f"{name} on {', '.join(map(str, locked))} is not writable for us, so "
+                message += "the repository's files are not copied there."
                 self.tree.ctx.console.warning(message)
             else:
                 self.place(service, name, below)
@@ -118,7 +116,7 @@ class _Bringing:
         for host in self.hosts:
             if self._own(name, below):
                 at = f"{host.facts.path}/{name}"
-                self.said[f"{at} on {host} has files of its own, which stay."] = None
+                self.said[f"{at} on {host} has other files too, which are kept."] = None
 
     def _own(self, name: str, below: Iterable[str]) -> bool:
         """Whether a host has files in a directory that the repository does not have."""
@@ -138,7 +136,9 @@ class _Bringing:
             if host.facts.there.get(at) != "-":
                 continue
             if not missing:
-                self.said[f"Docker makes an empty directory {at} on {host}."] = None
+                self.said[
+                    f"{at} does not exist on {host}: Docker creates an empty directory there."
+                ] = None
                 continue
             where = f"in the repository at {self.tree.ctx.revision[:7]} nor " if name else ""
             which = "which is neither " if where else "which is not "
@@ -173,7 +173,7 @@ def bring(tree: Tree, hosts: Sequence[Host]) -> Brought:
         raise SettingsError(*made.problems.values())
     if (size := sum(map(len, made.parts.values()))) > LIMIT:
         reason = (
-            f"it names {size // 1_000_000} MB of the repository, more than {LIMIT // 1_000_000}."
+            f"it uses {size // 1_000_000} MB of the repository, more than {LIMIT // 1_000_000}."
         )
         raise SettingsError(Problem("COMPOSE_FILE", reason, "", "Put them into an image."))
     texts = {

@@ -18,12 +18,13 @@ from ci_deploy.layers.providers.compose.watch import Watch
 # Errors of registries and Docker about an image that cannot be pulled.
 PULL_HINTS = {
     r"no basic auth|unauthorized|denied|authentication required": (
-        "The registry asks for a login, or this one may not pull the image: check DOCKER_REGISTRY, "
+        "The registry requires a login, or this login may not pull the image: check "
+        "DOCKER_REGISTRY, "
         "DOCKER_USER and DOCKER_PASS, and the image's name."
     ),
     r"manifest unknown|manifest for|not found|no such manifest": (
-        "No such image: the job that builds it has to push it with the tag that `ci-deploy tag` "
-        "prints, or DEPLOY_TAG names its tag."
+        "No such image: the job that builds it must push it with the tag that `ci-deploy "
+        "tag` prints, or DEPLOY_TAG must name its tag."
     ),
 }
 BYSTANDERS = {"live", "noop", "unchanged", "recalled"}  # ends of hosts that did not fail first
@@ -66,9 +67,9 @@ def _others(watches: Sequence[Watch], first: Watch) -> str:
     said = {
         "live": "runs the new release",
         "noop": "runs the new release",
-        "unchanged": "is as it was",
-        "recalled": "went back",
-        "rolled-back": "went back",
+        "unchanged": "is unchanged",
+        "recalled": "rolled back",
+        "rolled-back": "rolled back",
         "stopped": "was stopped",
         "died": "is unknown",
     }

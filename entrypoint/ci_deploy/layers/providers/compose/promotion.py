@@ -31,7 +31,7 @@ def look(ctx: Context, ssh: Ssh, where: Place, first: Server) -> Source:
     app = ctx.app
     if app not in (apps := list(hosts.first.facts.apps)):
         if len(apps) != 1:
-            listed = f"these apps are there: {', '.join(apps)}" if apps else "no app is there"
+            listed = f"it has {', '.join(apps)}" if apps else "it has no app"
             reason = f"{where.path} on {host} has no app {app}; {listed}."
             raise SettingsError(Problem("PROMOTE_FROM", reason))
         [app] = apps

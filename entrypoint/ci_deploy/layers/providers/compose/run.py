@@ -185,7 +185,7 @@ class HostRun:
         assignment = self._assignment._replace(action="recover", parts={})
         hosts = [watch.host for watch in dead]
         again = HostRun(self._ctx, self._hosts, self._wanted, assignment, self._login, hosts)
-        again.start("clear up on {host}")
+        again.start("clean up on {host}")
         ends = again._following.follow(hosts)
         self._hosts.status(self._ctx.app)
         for watch, healed in zip(dead, ends, strict=True):
@@ -247,7 +247,7 @@ class HostRun:
 
     def tell(self, text: str, *words: str) -> None:
         """Send messages to the run on all hosts."""
-        what = f"tell {{host}} to {'go back' if 'back' in words else 'go on'}"
+        what = f"tell {{host}} to {'roll back' if 'back' in words else 'continue'}"
         self._hosts.change(
             self._where,
             ["tell", self._ctx.app, self.name, text, *words],

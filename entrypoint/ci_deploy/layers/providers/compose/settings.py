@@ -30,19 +30,19 @@ class ComposeSettings(HostSettings):
     )
     steady: int = setting(
         "COMPOSE_STEADY_TIME",
-        "Seconds that a container without healthcheck has to run without a restart",
+        "Seconds that a container without a healthcheck must run without restarting",
         default=10,
     )
     check_url: str = setting(
         "COMPOSE_CHECK_URL",
-        "URL that each host itself asks, and that has to answer with 2xx, before a release counts "
-        "as verified",
+        "URL that each host requests itself; it must answer with 2xx before a release "
+        "counts as verified",
         default="",
         example="http://localhost:8080/health",
         pattern=r"https?://[\w.:\[\]-]+(/[^\s\"'\\]*)?",
     )
     min_free: int = setting(
-        "COMPOSE_MIN_FREE", "Megabytes that have to be free on each host", default=500
+        "COMPOSE_MIN_FREE", "Megabytes that must be free on each host", default=500
     )
 
 

@@ -33,12 +33,12 @@ def servers(images: Mapping[str, str], wanted: str) -> list[tuple[str, str]]:
     when there is none."""
     if wanted:
         if images and wanted not in images:
-            reason = f"there is no service `{wanted}` in what runs, only {', '.join(images)}."
+            reason = f"the running release has no service `{wanted}`, only {', '.join(images)}."
             raise SettingsError(Problem("BACKUP_SERVICE", reason))
         return [(wanted, kind(images.get(wanted, "")) or "unknown")]
     found = [(service, named) for service, image in images.items() if (named := kind(image))]
     if not found:
-        reason = "it is not set, and no service has an image of Postgres, MySQL or MariaDB."
+        reason = "not set, and no service has an image of Postgres, MySQL or MariaDB."
         remedy = (
             "Name the service, or unset BACKUP_BEFORE_MIGRATE: a database elsewhere can be "
             "exported in PRE_DEPLOY_COMMAND."

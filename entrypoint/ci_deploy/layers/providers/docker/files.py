@@ -34,7 +34,7 @@ def compose_files(ctx: Context, wanted: Sequence[str]) -> list[ComposeFile]:
             _beside(ctx, name)
             return [found]
     where = f"in {ctx.settings.app_dir}" if ctx.settings.app_dir else "at the top of the repository"
-    reason = f"it is not set, and there is none of {', '.join(DEFAULT_FILES)} {where}."
+    reason = f"not set, and there is none of {', '.join(DEFAULT_FILES)} {where}."
     raise SettingsError(Problem("COMPOSE_FILE", reason))
 
 
@@ -78,9 +78,9 @@ def _beside(ctx: Context, name: str) -> None:
     ).out.decode(errors="replace")
     others = [e for e in listed.split("\0") if COMPOSE.fullmatch(e) and e != name]
     if name not in FOR_PRODUCTION and (meant := [e for e in others if "prod" in e]):
-        reason = f"it is not set, and there are both {name} and {', '.join(meant)}."
+        reason = f"not set, and there are both {name} and {', '.join(meant)}."
         remedy = (
-            f'Set it: to "{meant[0]}", or to "{name} {meant[0]}" if that only adds to the other.'
+            f'Set it: to "{meant[0]}", or to "{name} {meant[0]}" if that only extends the other.'
         )
         raise SettingsError(Problem("COMPOSE_FILE", reason, "", remedy))
     beside = f" (not {', '.join(others)})" if others else ""
@@ -103,7 +103,7 @@ def _look(ctx: Context, name: str) -> ComposeFile | None:
     made = ctx.workspace / path
     if not made.is_file():
         return None
-    ctx.console.indent(f"{path} is not committed: the one in the checkout is taken.")
+    ctx.console.indent(f"{path} is not committed: the one in the checkout is used.")
     return ComposeFile(name, made.read_bytes())
 
 

@@ -150,13 +150,13 @@ def model(
         problems = list(clashes(active, tasks)) if start_first else []
         networks, volumes = _external(data, "networks"), _external(data, "volumes")
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        reason = f"Compose describes it in a form that is not understood ({error!r})."
+        reason = f"ci-deploy cannot parse the output of `docker compose config` for it ({error!r})."
         raise SettingsError(Problem("COMPOSE_FILE", reason)) from None
     if not services:
-        raise SettingsError(Problem("COMPOSE_FILE", "there is no service in it."))
+        raise SettingsError(Problem("COMPOSE_FILE", "it defines no service."))
     if unnamed:
         reason = (
-            f"nothing is built on the hosts, and {', '.join(unnamed)} has `build` and no `image`."
+            f"nothing is built on the hosts, but {', '.join(unnamed)} has `build` without `image`."
         )
         remedy = "Build and push it in an earlier job, and name it: image: …:${DEPLOY_TAG}"
         raise SettingsError(Problem("COMPOSE_FILE", reason, "", remedy))

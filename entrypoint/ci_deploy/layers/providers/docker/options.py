@@ -29,7 +29,7 @@ def problems(ctx: Context, settings: HostSettings, *, deploys: bool) -> Iterator
     if any(not each.user for each in settings.servers):
         yield Problem("SERVER_USER", "is required: the user to log in as on the hosts.")
     if deploys and not image_tag(ctx, settings):
-        reason = "this CI gives no build number and revision to make one of."
+        reason = "this CI provides no build number and revision to derive it from."
         yield Problem("DEPLOY_TAG", reason, "", "Set it.")
     if bool(settings.registry_user) != bool(settings.registry_password):
         yield Problem("DOCKER_USER", "must be set together with DOCKER_PASS.")
@@ -43,7 +43,7 @@ def no_folder(server: Server, path: str) -> SettingsError:
     """The error for a DEPLOY_PATH (`path`; empty: the user's home) that a host does not have."""
     where, remedy = "the user's home", "Set it: that user has no home there."
     if path:
-        where, remedy = path, f"Make it: {server.login} mkdir -p {quoted([quoted([path])])}"
+        where, remedy = path, f"Create it: {server.login} mkdir -p {quoted([quoted([path])])}"
     reason = f"there is no directory {where} on {server}."
     return SettingsError(Problem("DEPLOY_PATH", reason, "", remedy))
 

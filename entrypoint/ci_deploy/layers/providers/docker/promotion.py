@@ -27,7 +27,7 @@ def need_verified(live: Live, name: str, holder: str) -> None:
     if live.busy:
         raise Locked(
             f"a deployment of {name} is in progress: {holder}.",
-            hint="Promote it when that has ended.",
+            hint="Promote when that deployment has ended.",
         )
     if not live.release or not live.revision:
         raise Refused(f"{name} runs nothing that ci-deploy has deployed.")
@@ -50,7 +50,7 @@ def chosen(ctx: Context, source: Source, model: Model) -> dict[str, str]:
             ctx.console.indent(f"{service.name}: {image}")
         elif image or not service.optional:
             why = "its image is in no registry" if image else "it does not run there"
-            reason = f"{service.name} cannot come from {source.name}: {why}."
+            reason = f"{service.name} cannot be promoted from {source.name}: {why}."
             problems.append(Problem("PROMOTE_FROM", reason))
     if problems:
         raise SettingsError(*problems)

@@ -64,7 +64,10 @@ def guard_base(ctx: Context, data: Mapping[str, Any], theirs: Iterable[Mapping[s
     assert review is not None, "asked for review apps only"  # noqa: S101
     wanted, own = addresses({**ctx.app_config, **sharing.variables(data)}), sharing.names(data)
     doubtful = {k: v for k, v in wanted.items() if _host(v) not in own}
-    hint = "Take it out of APP_CONFIG, REVIEW_CONFIG and the compose file; give it a service there."
+    hint = (
+        "Remove it from APP_CONFIG, REVIEW_CONFIG and the compose file; define a service of "
+        "the review app's own there."
+    )
     for base in theirs:
         guard_addresses(review, base, doubtful, hint)
 

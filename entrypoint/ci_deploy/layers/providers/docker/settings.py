@@ -55,7 +55,7 @@ class HostSettings(SshSettings, PromotionSettings):
         example="deploy@www.example.com",
         parse=hosts,
     )
-    port: int = setting("SERVER_PORT", "Port of ssh on the hosts", default=22)
+    port: int = setting("SERVER_PORT", "SSH port of the hosts", default=22)
     user: str = setting(
         "SERVER_USER",
         "SSH user on the hosts; must have access to Docker",
@@ -65,8 +65,8 @@ class HostSettings(SshSettings, PromotionSettings):
     )
     path: str = setting(
         "DEPLOY_PATH",
-        "The app's directory on the hosts: where a `.env` made by hand is, and what relative paths "
-        "in the compose files mean",
+        "The app's directory on the hosts: it may hold a `.env` made by hand, and relative "
+        "paths in the compose files start there",
         default="",
         default_help="the user's home, `/home/$SERVER_USER`",
         parse=folder,
@@ -93,8 +93,8 @@ class HostSettings(SshSettings, PromotionSettings):
     )
     archives: tuple[str, ...] = setting(
         "DEPLOY_IMAGE_ARCHIVE",
-        "Archives of the images (`docker save`, OCI layout) from the job before, one or several "
-        "files: they are sent to the hosts, and no registry is needed",
+        "One or several image archives from the previous job (`docker save`, OCI layout); "
+        "they are sent to the hosts, so no registry is needed",
         default=(),
         default_help="images are pulled",
         parse=words,
@@ -122,7 +122,8 @@ class HostSettings(SshSettings, PromotionSettings):
     )
     health_timeout: int = setting(
         "COMPOSE_HEALTH_TIMEOUT",
-        "Seconds until all containers have to be healthy; `unhealthy` is no failure before",
+        "Seconds to wait for all containers to become healthy; until then `unhealthy` is "
+        "not a failure",
         default=0,
         default_help="computed from each healthcheck; `unhealthy` fails at once",
     )
@@ -139,14 +140,14 @@ class HostSettings(SshSettings, PromotionSettings):
         "BACKUP_SERVICE",
         "The service with the database, for BACKUP_BEFORE_MIGRATE",
         default="",
-        default_help="each whose image is Postgres, MySQL or MariaDB",
+        default_help="every service whose image is Postgres, MySQL or MariaDB",
         pattern=r"[A-Za-z0-9][\w.-]*",
     )
     review_limit: int = setting(
         "REVIEW_LIMIT",
-        "How many review apps of the app there may be on a host, or in a swarm",
+        "Maximum number of review apps of the app on a host, or in a swarm",
         default=0,
-        default_help="any number",
+        default_help="unlimited",
     )
 
     @property

@@ -23,7 +23,7 @@ BESIDE = re.compile(  # pgadmin, postgrest, mongo-express and others
 PORTS = re.compile(r"\b(5432|3306|27017|6379|5672|9200|11211)/tcp")
 ROUTE = re.compile(r"traefik\.[a-z]+\.(routers|services)\.[^.=]+")
 CADDY = re.compile(r"caddy(_\d+)?")
-USE_PROJECT = "Begin it with ${COMPOSE_PROJECT_NAME}, or leave it out."
+USE_PROJECT = "Start the name with ${COMPOSE_PROJECT_NAME}, or leave it out."
 BESIDE_HERE = Path(__file__).parent / "host/beside.sh"  # runs on the host
 
 Entry = Mapping[str, Any]
@@ -127,7 +127,7 @@ def _singular(services: Entry, project: str) -> Found:
             if published and "-" not in published:
                 yield (
                     f"{name} publishes the port {published}.",
-                    "Let a proxy reach it by its network, or leave the number to Docker.",
+                    "Let a proxy reach it through a network, or let Docker choose the port.",
                 )
         if entry.get("network_mode") == "host":
             yield (f"{name} is on the host's own network.", "Give it a network of its own.")
@@ -146,7 +146,10 @@ def _joined(services: Entry) -> Found:
             if str(each).startswith("container:")
         ]
         for each in joined:
-            yield (f"{name} is joined to `{each}`, of another project.", "Give it one of its own.")
+            yield (
+                f"{name} uses `{each}`, which belongs to another project.",
+                "Give it one of its own.",
+            )
 
 
 def _listed(value: Any) -> list[Any]:
@@ -161,16 +164,16 @@ def _mounts(services: Entry, beside: Beside, others: list[Other]) -> Found:
             if volume.get("type") != "bind" or _own(source, beside.path):
                 continue
             if any(_in(source, top) or _in(top, source) for top in beside.top):
-                relative = "Use a relative path: it means the review app's own directory."
+                relative = "Use a relative path: it starts in the review app's own directory."
                 yield (
                     f"{name} mounts {source}, which is in or above the base app's DEPLOY_PATH.",
-                    relative if beside.path else "Take a volume; `configs` for single files.",
+                    relative if beside.path else "Use a volume, or `configs` for single files.",
                 )
             elif not volume.get("read_only") and any(_overlap(source, each) for each in used):
                 instead = "a volume or a relative path" if beside.path else "a volume"
                 yield (
-                    f"{name} mounts {source}, which containers of other projects have too.",
-                    f"Take {instead}, or mount it with `:ro`.",
+                    f"{name} mounts {source}, which containers of other projects mount too.",
+                    f"Use {instead}, or mount it with `:ro`.",
                 )
 
 
@@ -194,7 +197,7 @@ def _volumes(volumes: Entry, project: str, path: str) -> Found:
         if entry.get("external"):
             yield (
                 f"the volume `{name or key}` is external.",
-                "Let each project make its own: leave out `external` and `name`.",
+                "Let each project create its own: leave out `external` and `name`.",
             )
         elif name and project not in name:
             yield (f"the volume {key} has the `name` {name}.", USE_PROJECT)
@@ -203,8 +206,8 @@ def _volumes(volumes: Entry, project: str, path: str) -> Found:
         inside = _own(posixpath.normpath(device), path) or project in device
         if device and device != options.get("type") and not inside:
             yield (
-                f"the volume {key} is {device} of the host.",
-                "A volume without `device` is its own.",
+                f"the volume {key} is the host's {device}.",
+                "Leave out `device`, so that each project has its own volume.",
             )
 
 
@@ -219,13 +222,16 @@ def _networks(networks: Entry, project: str, others: list[Other]) -> Found:
             for other in others:
                 if name in other.networks and is_database(other.image, other.ports):
                     yield (
-                        f"on the external network `{name}` there is {other.name}, a database.",
+                        f"the database {other.name} is on the external network `{name}`.",
                         "An external network is for the proxy; give the branch its own database.",
                     )
         elif given and project not in given:
             yield (f"the network {key} has the `name` {name}.", USE_PROJECT)
         if subnet := re.search(r'"subnet": "([^"]+)"', json.dumps(entry.get("ipam") or {})):
-            yield (f"the network {key} has the subnet {subnet[1]}.", "Leave the subnet to Docker.")
+            yield (
+                f"the network {key} has the subnet {subnet[1]}.",
+                "Let Docker choose the subnet.",
+            )
 
 
 def _exposed(services: Entry, networks: Entry) -> Found:
@@ -235,8 +241,8 @@ def _exposed(services: Entry, networks: Entry) -> Found:
     for name, entry in services.items():
         for key in outside & set(entry.get("networks") or ()):
             if is_database(str(entry.get("image") or "")):
-                reason = f"{name} is a database, and on the external network `{key}`: other "
-                reason += f"projects there would find it by the name {name}."
+                reason = f"{name} is a database on the external network `{key}`: other "
+                reason += f"projects there would reach it by the name {name}."
                 yield (reason, "Leave it on the default network.")
 
 
@@ -256,7 +262,7 @@ def _routes(services: Entry, taken: Collection[str]) -> Found:
             if route in taken:
                 reason = f"the label `{label}` of {name} is another project's too, so the proxy "
                 reason += "would mix them up."
-                remedy = "Name it by ${COMPOSE_PROJECT_NAME}, and its host by ${REVIEW_HOST}."
+                remedy = "Use ${COMPOSE_PROJECT_NAME} in its name, and ${REVIEW_HOST} as its host."
                 yield (reason, remedy)
 
 
@@ -266,7 +272,7 @@ def _secrets(secrets: Entry, base: Sequence[Other]) -> Found:
         name = str((each or {}).get("name") or key)
         for other in base if (each or {}).get("external") else ():
             if name in other.secrets:
-                reason = f"the secret `{name}` is external, and {other.name} has it too."
+                reason = f"the secret `{name}` is external, and {other.name} uses it too."
                 remedy = "Give it another `name` by a variable that REVIEW_CONFIG sets."
                 yield (reason, remedy)
                 break

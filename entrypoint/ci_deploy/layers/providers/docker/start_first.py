@@ -64,7 +64,7 @@ def clashes(entries: Mapping[str, Mapping[str, Any]], tasks: Set[str]) -> Iterat
 
 
 def _problem(name: str, reason: str, remedy: str) -> Problem:
-    stop_first = "or take `order: start-first` away: it is stopped first then."
+    stop_first = "or remove `order: start-first`: then the old container is stopped first."
     reason = f"{name} has `order: start-first`, but {reason}."
     return Problem("COMPOSE_FILE", reason, "", f"{remedy}, {stop_first}")
 
@@ -74,24 +74,24 @@ Clash = tuple[str, str]  # reason and remedy
 
 def _own(entry: Mapping[str, Any], *, task: bool) -> Iterator[Clash]:
     if task:
-        yield "it is a task that ends, so nothing is to be kept up", "Let it be `restart: always`"
+        yield "it is a task that ends, so there is nothing to keep up", "Set `restart: always`"
     if entry.get("container_name"):
         only = f"only one container can be called {entry['container_name']}"
         yield f"`container_name` is set: {only}", "Remove `container_name`"
     mode = str(entry.get("network_mode") or "")
     if mode == "host" or mode.startswith(("service:", "container:")):
-        reason = f"`network_mode: {mode}` lets old and new ones listen on the same ports"
+        reason = f"`network_mode: {mode}` makes old and new containers listen on the same ports"
         yield reason, "Give it a network of its own, with a proxy in front"
     networks = (entry.get("networks") or {}).values()
     addresses = ("ipv4_address", "ipv6_address", "mac_address")
     found = [key for each in networks for key in addresses if (each or {}).get(key)]
     found += ["mac_address"] if entry.get("mac_address") and not found else []
     if found:
-        reason = f"`{found[0]}` is fixed: only one container can have it"
-        yield reason, "Let Docker choose, and use the service's name"
+        reason = f"`{found[0]}` is set: only one container can have it"
+        yield reason, "Let Docker choose the address, and use the service's name"
     for hook in ("pre_stop", "post_start"):
         if entry.get(hook):
-            yield f"`{hook}` hooks are not run for it", f"Remove `{hook}`"
+            yield f"`{hook}` hooks are not run with it", f"Remove `{hook}`"
 
 
 def _ports(entry: Mapping[str, Any], wanted: Update) -> Iterator[Clash]:
@@ -116,7 +116,7 @@ def _volumes(entry: Mapping[str, Any]) -> Iterator[Clash]:
 
 
 def _lost(path: str) -> Clash:
-    reason = f"{path} is a volume without a name: new containers begin with an empty one"
+    reason = f"{path} is a volume without a name: new containers start with an empty one"
     return reason, f"Name it (`volumes: [data:{path}]`), or make it a `tmpfs`"
 
 
@@ -127,7 +127,7 @@ def _sharers(name: str, entries: Mapping[str, Mapping[str, Any]]) -> Iterator[Cl
         of = [str(each).split(":")[0] for each in entry.get("volumes_from") or ()]
         inside += ["volumes_from"] if name in of else []
         if inside:
-            yield f"{other} shares its container (`{inside[0]}`)", f"Give {other} its own"
+            yield f"{other} shares its container (`{inside[0]}`)", f"Remove that from {other}"
 
 
 def unnamed_volume(name: str, path: str) -> Problem:

@@ -30,7 +30,7 @@ def absent(answer: Result, what: str) -> bool:
         return answer.exit_code != 0
     last = said.splitlines()[-1].strip(" !")
     message = f"the server cannot tell whether {what} exists (exit code {answer.exit_code}): {last}"
-    raise DeployFailed(message, hint="Correct that on the server, and run the job again.")
+    raise DeployFailed(message, hint="Fix that on the server, then run the job again.")
 
 
 def report(answer: Result) -> dict[str, str]:
@@ -138,20 +138,26 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
         "On the server, `dokku logs:failed {app}` shows its output.",
     ),
     re.compile(r"Specified build-dir not found in sourcecode working directory: (?P<a>.*)"): (
-        "Dokku builds the directory {a} (its `build-dir`), which is not in what it was sent.",
+        (
+            "Dokku builds the directory {a} (its `build-dir`), which does not exist in the "
+            "code that was sent."
+        ),
         "On the server, `dokku builder:set {app} build-dir` unsets it; APP_DIR sets it.",
     ),
     re.compile(r"clone of '(?P<a>[^']*)' into submodule path '(?P<b>[^']*)' failed"): (
         "the server cannot clone the submodule {b} from {a}.",
-        "DEPLOY_METHOD=archive brings it from the checkout; `dokku git:auth` lets the server in.",
+        (
+            "DEPLOY_METHOD=archive sends it from the checkout; `dokku git:auth` gives the "
+            "server access."
+        ),
     ),
     re.compile(r"App build failed"): (
         "the build failed.",
         REPAIR,
     ),
     re.compile(r"Archive contains symlinks (with absolute targets|pointing outside)"): (
-        "Dokku takes no archive with symbolic links that have `..` or a `/` at the start.",
-        "DEPLOY_METHOD=push brings them.",
+        "Dokku rejects archives with symbolic links that contain `..` or start with `/`.",
+        "Set DEPLOY_METHOD=push, which allows them.",
     ),
     re.compile(r"Archive contains \d+ entries which exceeds the maximum of (?P<a>\d+)"): (
         "the archive has too many files for Dokku (limit: {a}).",
@@ -180,15 +186,15 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
         "On the server, in the app's repository, delete that branch: `git update-ref -d {b}`.",
     ),
     re.compile(r"refusing to update checked out branch|branch is currently checked out"): (
-        "the app's repository on the server has a work tree, and git does not move its branch.",
+        "the app's repository on the server has a work tree, so git does not update its branch.",
         "On the server, in the app's repository: `git config core.bare true`.",
     ),
     re.compile(r"denying non-fast-forward|remote rejected.*\(non-fast-forward\)"): (
-        "the app's repository on the server denies going back (receive.denyNonFastForwards).",
+        "the app's repository on the server rejects older revisions (receive.denyNonFastForwards).",
         "On the server, in the app's repository: `git config receive.denyNonFastForwards false`.",
     ),
     re.compile(r"shallow update not allowed"): (
-        "the clone is shallow, and git refuses that (after having deployed it).",
+        "git rejects the push of a shallow clone (after Dokku has deployed it).",
         "Fetch the whole history.",
     ),
 }

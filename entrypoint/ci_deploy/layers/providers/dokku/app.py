@@ -190,8 +190,10 @@ class App:
             return
         now = self.read_config(name)
         if wrong := [key for key, value in changes.items() if now.get(key) != value]:
-            message = f"the server holds other values than it was given: {', '.join(wrong)}."
-            raise DeployFailed(message, hint="Dokku cannot store every value: encode these.")
+            message = f"the server stored other values than were sent: {', '.join(wrong)}."
+            raise DeployFailed(
+                message, hint="Dokku cannot store these values as they are: encode them."
+            )
 
     def read_config(self, name: str) -> Mapping[str, str]:
         """The app's variables, fetched anew. Raises DeployFailed when they cannot be read."""

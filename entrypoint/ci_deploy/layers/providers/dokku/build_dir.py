@@ -36,13 +36,16 @@ class BuildDir:
         if not sent and not wanted:
             return
         if wanted and self._server.version and not self._server.at_least(*SINCE):
-            message = "this Dokku cannot build a directory of a repository."
-            hint = "It needs 0.25; DEPLOY_METHOD=archive sends only APP_DIR."
+            message = "this version of Dokku cannot build a directory of a repository."
+            hint = "That needs Dokku 0.25; DEPLOY_METHOD=archive sends only APP_DIR."
             raise ToolMissing(message, hint=hint)
         theirs = self.now if wanted else self._report.get("computed build dir") or self.now
         if theirs.strip("/") not in {"", *self._ours, wanted}:
             reason = f"it is `{wanted or sent}`, but on the server `build-dir` of {app} is "
-            remedy = f"On the server: `dokku builder:set {app} build-dir`, then APP_DIR decides."
+            remedy = (
+                f"On the server, unset it with `dokku builder:set {app} build-dir`; then "
+                "APP_DIR decides."
+            )
             raise SettingsError(Problem("APP_DIR", f"{reason}`{theirs}`.", "", remedy))
 
     def set(self, wanted: str) -> None:

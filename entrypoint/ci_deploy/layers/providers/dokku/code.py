@@ -94,12 +94,12 @@ class Code(ABC):
         Raises DeployFailed, Locked, OutcomeUnknown, Refused.
         """
         if self.is_there():
-            return self.rebuild("deploy again what is there")
+            return self.rebuild("deploy again what is on the server")
         result = self._until_unlocked(self._once)
         if result.planned:
             return False
         if self._needs_rebuild():
-            return self.rebuild("deploy what an earlier run has brought")
+            return self.rebuild("deploy what an earlier run has sent")
         return self._deployed(result)
 
     @abstractmethod
@@ -232,7 +232,7 @@ class Code(ABC):
             message, hint = result.killed, limits.MORE_MEMORY
         if not message and self._lost(result):
             message, hint = (
-                "git's session was cut, and Dokku has deployed nothing.",
+                "git's connection was lost, and Dokku deployed nothing.",
                 "Deploy again.",
             )
         if not message and result.exit_code == 0:
@@ -250,7 +250,7 @@ class Code(ABC):
         """Follow a deploy after a lost connection. Raises OutcomeUnknown or DeployFailed on
         failure."""
         stands = self._server.connected()
-        cut = "git's session was cut" if stands else "the connection was lost"
+        cut = "git's connection was lost" if stands else "the connection was lost"
         self._ctx.console.indent(f"{cut} during the deploy; asking the server")
         until = min(time.monotonic() + FOLLOW_TIMEOUT, self._ctx.runner.until)
         before, quiet = self._state.live.revision, 0

@@ -26,8 +26,8 @@ def refused(message: str, app: str, done: Result) -> DeployFailed:
     words = "\n".join(done.lines) + done.errors
     if re.search(r"unterminated quoted value|unexpected character|zero length string", words):
         hint = (
-            "The app's file of variables is broken, and Dokku cannot repair it: as root there,"
-            f' correct the value that ends in `"` or a backslash in /home/dokku/{app}/ENV, until '
+            "Dokku cannot repair the app's file of variables: on the server, as root, correct the "
+            f'value in /home/dokku/{app}/ENV that ends in `"` or a backslash, until '
             f"`dokku config:export {app}` works again."
         )
         return DeployFailed(f"{message}: the stored config of {app} is corrupt.", hint=hint)

@@ -58,8 +58,8 @@ def keep(ctx: Context, path: Path) -> None:
             archive.addfile(member, io.BytesIO(rules[name]))
     files = "1 tracked file is" if dropped == 1 else f"{dropped} tracked files are"
     ctx.console.indent(
-        f"{files} matched by {', '.join(sorted(changed))}, and Dokku would leave them out of an "
-        "archive: there that file ends with `!*`."
+        f"{files} matched by {', '.join(sorted(changed))}, and Dokku would leave them out "
+        "of an archive: in the archive that file ends with `!*`."
     )
 
 

@@ -195,7 +195,7 @@ class Dokku(DokkuApp):
         now = look(self.ctx.app, before)
         told = code and (code.deploying or code.was_held_back)
         if now.live.unchecked and (told or notes.about_what_runs(self.unfinished())):
-            raise OutcomeUnknown("there was no time to see which containers run.")
+            raise OutcomeUnknown("there was no time to check which containers run.")
         replaced = bool(now.containers) and not now.containers & before.containers
         if code and code.was_held_back and now.live.revision == ours and not replaced:
             self._note = notes.built_over(before.live.revision, before.containers)

@@ -55,7 +55,7 @@ class Health(NamedTuple):
             return "no process is scaled up"
         there, down = len(self.processes), self.down
         named = f" (down: {', '.join(down)})" if down else ""
-        wanted = ", although its scale wants some" if self.lacking else ""
+        wanted = ", although it should have some" if self.lacking else ""
         return f"{there - len(down)} of {there} processes up{named}{wanted}"
 
     @property

@@ -14,7 +14,7 @@ from ci_deploy.layers.providers.dokku.upload import Image
 from ci_deploy.layers.providers.methods import need_source, take_revision
 from ci_deploy.net.ssh.server import server
 
-BY_IMAGE = "Deploy it by image with its digest: DOKKU_IMAGE=registry.example.com/app@sha256:…"
+BY_IMAGE = "Deploy the source app by image digest: DOKKU_IMAGE=registry.example.com/app@sha256:…"
 
 
 def source_image(app: DokkuApp) -> str:
@@ -34,16 +34,19 @@ def source_image(app: DokkuApp) -> str:
         raise SettingsError(Problem("PROMOTE_FROM", f"there is no app {said}."))
     if state.live.busy:
         raise Locked(
-            f"a deployment of {said} is in progress.", hint="Promote it when that has ended."
+            f"a deployment of {said} is in progress.",
+            hint="Promote when that deployment has ended.",
         )
     if not (state.live.up and state.settled):
         message = f"{said} is not fully up: {state.live.detail}."
         raise Refused(message, hint="Only a verified release can be promoted.")
     if state.way != Image.way:
-        way = state.way or "in a way that is not known"
+        way = state.way or "in an unknown way"
         raise Refused(f"{said} was not deployed by image, but by {way}.", hint=BY_IMAGE)
     if "@sha256:" not in state.identity:
-        raise Refused(f"{said} was deployed by the tag {state.identity}.", hint=BY_IMAGE)
+        raise Refused(
+            f"{said} was deployed by tag, not by digest: {state.identity}.", hint=BY_IMAGE
+        )
     if not state.live.revision:
         raise Refused(f"it is not known which revision {said} runs.", hint="Deploy it again.")
     take_revision(ctx, state.live.revision, said)

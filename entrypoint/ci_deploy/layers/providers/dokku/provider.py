@@ -49,7 +49,7 @@ class DokkuApp(AboutDokku):
         yield from self.ssh.prepare()
         by_image = self.settings.method == "image" and self.ctx.command != "promote"
         if by_image and not self.settings.image:
-            yield Problem("DOKKU_IMAGE", "DEPLOY_METHOD=image needs it.")
+            yield Problem("DOKKU_IMAGE", "It is required with DEPLOY_METHOD=image.")
         if names := unstorable(self.ctx.app_config):
             reason = f"Dokku cannot store the value of {', '.join(names)} as it is."
             remedy = 'No value may end in `"` or a backslash, or be a number like 0123: encode it.'
@@ -77,7 +77,7 @@ class DokkuApp(AboutDokku):
     def lock_holder(self) -> str:
         app = self.ctx.app
         if not self.server.at_least(0, 38):
-            return "locked; this Dokku cannot tell by whom" if self.state.locked else ""
+            return "locked; this version of Dokku cannot tell by whom" if self.state.locked else ""
         if running := self.server.running_builds(app):
             return "; ".join(
                 f"{b.get('source', 'a build')} since {b.get('started_at', 'an unknown time')}"
@@ -170,14 +170,16 @@ class DokkuApp(AboutDokku):
         what = what or f"run {' '.join(command)} in {app}"
         result = change(words, what=what, ok=None, timeout=timeout)
         if result.exit_code == 255 and not self.server.connected():
-            message = f"{what}: the connection was lost, so its end is unknown."
+            message = f"{what}: the connection was lost, so its result is unknown."
             raise OutcomeUnknown(message, lines=result.lines)
         return Ran(result.exit_code, result.lines, result.planned)
 
     def _check_words(self, *words: str) -> None:
         """Raises ToolMissing for words that an old server would split or change."""
         if not self.server.at_least(0, 34) and not all(map(PLAIN.fullmatch, words)):
-            message = "Dokku before 0.34 cannot be sent a command with blanks or quotes in a word."
+            message = (
+                "Dokku before 0.34 does not accept a command with blanks or quotes in an argument."
+            )
             raise ToolMissing(message, hint="Put the command into a script of the app.")
 
     def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:

@@ -85,7 +85,7 @@ class Push(Code):
             if self._back:
                 message = f"{there[:7]} was deployed meanwhile: it stays."
                 raise Refused(message, hint="Roll back again if that is still wanted.")
-            self._guard(there, f"which the branch {self._branch} on the server holds by now")
+            self._guard(there, f"which the branch {self._branch} on the server now contains")
             self._may_replace = self._lease(there)
         return result
 

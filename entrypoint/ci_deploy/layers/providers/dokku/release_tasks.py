@@ -35,9 +35,12 @@ def hints(ctx: Context) -> list[str]:
     try:
         values.jsonc(files[APP_JSON] or "{}")
     except ValueError as error:
-        found.append(f"app.json is not valid JSON: {error}. What it asks for is not known.")
+        found.append(
+            f"app.json is not valid JSON: {error}. Its scripts and variables could not be checked."
+        )
     found += [
-        f"{name} begins with a byte order mark, which Dokku may not understand: save it without."
+        f"{name} begins with a byte order mark, which Dokku may not understand: save it "
+        "without that."
         for name in (PROCFILE, APP_JSON)
         if files[name].startswith(BOM)
     ]

@@ -31,7 +31,10 @@ def guard_config(
     found = addresses(config, WEB)
     doubtful = {k: v for k, v in found.items() if k not in OURS and not is_own(v)}
     if doubtful:
-        hint = "Take it out of APP_CONFIG or REVIEW_CONFIG; DOKKU_SERVICES gives it its own."
+        hint = (
+            "Remove it from APP_CONFIG or REVIEW_CONFIG; DOKKU_SERVICES creates a service for "
+            "the review app."
+        )
         theirs = addresses(apps.read_config(wanted.base), WEB)
         base = {key: value for key, value in theirs.items() if key not in OURS}
         guard_addresses(wanted, base, doubtful, hint)
@@ -61,7 +64,7 @@ def secure(server: DokkuServer, app: str, console: Console) -> None:
     try:
         server.change(["letsencrypt:enable", app], what=f"get a certificate for {app}")
     except DeployError as error:
-        console.warning(f"{app} goes on without a certificate: {error}")
+        console.warning(f"{app} has no certificate yet: {error}")
 
 
 def destroy(server: DokkuServer, app: str, console: Console) -> None:

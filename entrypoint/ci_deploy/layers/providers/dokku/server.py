@@ -123,7 +123,7 @@ class DokkuServer:
         found = self._runner.read(argv, env={**ENVIRON, **self.git_environ()}, ok=None)
         if found.exit_code:
             where = f"the repository of {app} on {self.server}"
-            raise Unreachable(f"git cannot ask {where}: {reason(found)}")
+            raise Unreachable(f"git cannot read {where}: {reason(found)}")
         return found.text.split()[0] if found.text else ""
 
     def running_builds(self, app: str) -> list[dict[str, str]]:
@@ -184,7 +184,7 @@ class DokkuServer:
             hint = "Add the key on the server with `dokku ssh-keys:add NAME`, not by hand."
             return Unauthorized("the server does not treat our key as one of Dokku's.", hint=hint)
         if denied := DENIED.search(words):  # the acl plugin's message, which names the command
-            hint = f"What the key needs to be allowed: {DOCS}dokku.md#a-key-that-may-do-less"
+            hint = f"Permissions that the key needs: {DOCS}dokku.md#a-key-that-may-do-less"
             return Unauthorized(f"Dokku denies access: {denied[1]}", hint=hint)
         return None
 

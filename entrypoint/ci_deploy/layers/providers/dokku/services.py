@@ -47,7 +47,7 @@ class Services:
             if no_such_command(exists):
                 meant = [] if service.kind in KNOWN else nearest(service.kind, KNOWN)
                 url = f"https://github.com/dokku/dokku-{service.kind}.git"
-                remedy = f"There: `sudo dokku plugin:install {url}`."
+                remedy = f"On the server: `sudo dokku plugin:install {url}`."
                 remedy = f"It is called `{meant[0]}` there." if meant else remedy
                 reason = f"the server has no plugin for {service.kind}."
                 raise SettingsError(Problem("DOKKU_SERVICES", reason, "", remedy))

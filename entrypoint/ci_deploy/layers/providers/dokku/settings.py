@@ -70,7 +70,7 @@ class DokkuSettings(SshSettings, GitSettings, PromotionSettings):
         "DOKKU_DEPLOY_BRANCH",
         "The branch that Dokku deploys",
         default="",
-        default_help="what the server says",
+        default_help="the app's `deploy-branch` on the server",
         parse=branch,
     )
     create_app: bool = setting(
@@ -85,7 +85,7 @@ class DokkuSettings(SshSettings, GitSettings, PromotionSettings):
     )
     image: str = setting(
         "DOKKU_IMAGE",
-        "Deploy this image instead of code, best with its digest",
+        "Deploy this image instead of code, preferably by digest",
         default="",
         example="registry.example.com/hello@sha256:…",
         pattern=r"[\w][\w./:@-]*",

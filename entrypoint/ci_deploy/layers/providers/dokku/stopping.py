@@ -22,7 +22,8 @@ def stop(app: DokkuApp, code: Code) -> None:
         upcoming = f"{name}.{process}.upcoming"
         app.ctx.console.warning(
             f"Dokku may leave a container {upcoming}-… of the cancelled revision running, without "
-            f"traffic. On the server: `docker ps --filter name={upcoming}`, and `docker rm -f` it."
+            f"traffic. On the server, find it with `docker ps --filter name={upcoming}` "
+            "and remove it with `docker rm -f`."
         )
     words, what = ["builds:cancel", name], f"cancel our build of {name}"
     while True:

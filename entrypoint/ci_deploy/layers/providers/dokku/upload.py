@@ -35,13 +35,15 @@ class Upload(Code):
         if self._server.version and not self._server.at_least(*SINCE):
             version = ".".join(map(str, self._server.version))
             message = f"Dokku {version} does not support this DEPLOY_METHOD."
-            raise ToolMissing(message, hint="It needs Dokku 0.24; DEPLOY_METHOD=push does not.")
+            raise ToolMissing(
+                message, hint="It needs Dokku 0.24; DEPLOY_METHOD=push works with older versions."
+            )
 
     def identity(self, state: State) -> str:
         """The server's name for what it has now. Raises DeployFailed when it took nothing, or got
         something else after it."""
         if not state.identity:
-            message = "the server does not say what it has deployed."
+            message = "the server does not report what it deployed."
             raise DeployFailed(message)
         return state.identity
 
@@ -127,15 +129,15 @@ class Image(Upload):
         if self.pinned:
             return
         self._ctx.console.warning(
-            f"{self.image} has no digest: the same tag may be another image tomorrow."
+            f"{self.image} has no digest: its tag may point to another image later."
         )
         if self._same and not self._server.at_least(*PULLS_AGAIN):
-            message = "this Dokku does not pull an image again whose tag it knows."
+            message = "this version of Dokku does not pull an image again whose tag it already has."
             raise ToolMissing(message, hint="Name it by its digest, or update Dokku to 0.37.5.")
 
     def identity(self, state: State) -> str:
         if state.identity != self.image:
-            message = f"the server names {state.identity or 'nothing'} as its image."
+            message = f"the server reports {state.identity or 'nothing'} as its image."
             raise DeployFailed(message)
         return state.identity
 

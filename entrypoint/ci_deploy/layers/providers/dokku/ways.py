@@ -32,13 +32,13 @@ def back(app: DokkuApp, revision: str, deployments: Sequence[Mapping[str, str]])
         return _image(app, identity)
     if not was and app.state.way == Image.way:
         message = f"it is not known from which image {revision[:7]} was deployed."
-        raise Refused(message, hint="Deploy that image: DOKKU_IMAGE names it.")
+        raise Refused(message, hint="Set DOKKU_IMAGE to that image.")
     ctx, wanted = app.ctx, app.ctx.settings.app_dir
     folder = was.get("dir", wanted)
     known = "dir" in was or not (folder and ctx.repository.has(revision))
     if not known and not ctx.repository.is_folder(revision, folder):
         message = f"{revision[:7]} has no directory {folder}, and it is not known from which "
-        hint = "Set APP_DIR to the one that it had then."
+        hint = "Set APP_DIR to the directory that it was deployed from."
         raise Refused(f"{message}it was deployed.", hint=hint)
     way = was.get("way", Archive.way if identity else "")
     if way == Push.way and ctx.repository.can_deepen():

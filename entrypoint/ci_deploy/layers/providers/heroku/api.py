@@ -182,7 +182,8 @@ class Api:
             announced = ""  # it is still the same change
         if response.status >= 500:
             message = (
-                f"{what}: Heroku answers {response.status}, so whether it was done is unknown."
+                f"{what}: Heroku answered {response.status}, so it is unknown whether the "
+                "change was made."
             )
             raise Lost(message)
         return self._json(response, what)
@@ -223,7 +224,7 @@ class Api:
         try:
             return response.json()
         except ValueError:
-            message = f"{what}: the answer is not Heroku's (is there a proxy in between?)."
+            message = f"{what}: the response is not from Heroku (is there a proxy in between?)."
             raise Unreachable(message) from None
 
     def _refuse(self, response: Response, what: str) -> NoReturn:
@@ -231,17 +232,17 @@ class Api:
         status, said = response.status, _message(response)
         if status == 401:
             message = "Heroku refuses the API key."
-            hint = "HEROKU_API_KEY has to be a token that is still valid: `heroku authorizations`."
+            hint = "HEROKU_API_KEY must be a valid token; `heroku authorizations` lists them."
             raise Unauthorized(message, hint=hint)
         if status in {402, 403}:
-            hint = f"What the key and its account need to be allowed: {DOCS}heroku.md"
+            hint = f"Permissions that the key and its account need: {DOCS}heroku.md"
             raise Unauthorized(f"Heroku denied permission to {what}: {said}", hint=hint)
         if status == 404:
             raise NotFound(f"{what}: {said}")
         if status == 429:
-            message = "Heroku's request limit for this account is reached, and stays so."
+            message = "Heroku's request limit for this account is still reached after waiting."
             raise Unreachable(message, hint="Other jobs may use the same key. Try again later.")
-        raise ApiRefused(f"Heroku refuses ({what}): {said}")
+        raise ApiRefused(f"Heroku rejected the request to {what}: {said}")
 
     def _note(self, response: Response) -> None:
         self.left = response.headers.get("RateLimit-Remaining", self.left)

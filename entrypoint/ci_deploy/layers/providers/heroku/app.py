@@ -142,7 +142,9 @@ class App:
             if time.monotonic() > until:
                 raise self._locked(what, limit)
             if not told:
-                self._ctx.console.indent(f"another deploy of {self.name} runs ({what}); waiting")
+                self._ctx.console.indent(
+                    f"another deploy of {self.name} is running ({what}); waiting"
+                )
                 told = True
             self._ctx.cancellation.sleep(min(LOCK_PAUSE, max(0.1, until - time.monotonic())))
 
@@ -228,7 +230,7 @@ class App:
                 runs = live.revision[:7] or "no known revision"
                 message = f"Heroku reports {runs} ({state.release.name}) as what {self.name} runs."
                 raise DeployFailed(
-                    message, hint="Another release may have been made at the same time."
+                    message, hint="Another release may have been created at the same time."
                 )
             if live.up:
                 return live

@@ -65,7 +65,7 @@ class Archive(Code):
         identity = str((build.get("release") or {}).get("id") or "")
         app.releases.learn(str((build.get("slug") or {}).get("id") or ""), self.revision)
         found = self._release(identity, after)
-        return self.finish(found, "Heroku has built it, but it has made no release of it.")
+        return self.finish(found, "Heroku built it, but created no release.")
 
     def _release(self, identity: str, after: int) -> Release | None:
         """The build's release; its id may appear a moment after the build's end."""

@@ -36,7 +36,7 @@ def health(dynos: Found | None, formation: Found | None, version: int) -> Health
     mine = [each for each in dynos or () if each.get("type") not in NOT_OURS]
     good = [each for each in mine if each.get("state") in GOOD and _version(each) >= version]
     if not mine and not any(wanted.values()):
-        return Health(up=True, words="no dyno is wanted")
+        return Health(up=True, words="scaled to 0 dynos")
     there = Counter(str(each.get("type")) for each in mine)
     trouble = [f"{each.get('name')} {_trouble(each, version)}" for each in mine if each not in good]
     for kind, count in wanted.items():

@@ -14,7 +14,7 @@ from ci_deploy.layers.providers.heroku.maintenance import ClosedApp
 from ci_deploy.layers.providers.heroku.pending import begun
 from ci_deploy.layers.providers.heroku.promotion import Promotion
 from ci_deploy.layers.providers.heroku.push import Push
-from ci_deploy.layers.providers.heroku.releases import MANY, Release
+from ci_deploy.layers.providers.heroku.releases import Release
 from ci_deploy.layers.providers.heroku.rollback import Rollback
 from ci_deploy.layers.providers.heroku.settings import HerokuSettings
 from ci_deploy.layers.providers.methods import by_archive
@@ -48,7 +48,8 @@ class Heroku(ClosedApp):
         what = f": {state.region}, {state.stack}" if self.exists else ", which does not exist"
         ctx.console.indent(f"Heroku{who}; {ctx.app}{what}")
         if state.maintenance:
-            stays = "an earlier run left it on: switched off" if self.left_closed else "it stays on"
+            left = "an earlier run left it on: switched off"
+            stays = left if self.left_closed else "it was on before and stays on"
             ctx.console.indent(f"it is in maintenance mode; {stays}.")
 
     @on(Event.CONFIGURE, Configure.REVIEW_APP)
@@ -61,8 +62,8 @@ class Heroku(ClosedApp):
             self._base = review.base_of(self.api, base, team=team, pipeline=pipeline)
             if not self._base.readable:
                 ctx.console.warning(
-                    f"the config of {ctx.review.base} cannot be read with this key, so whether "
-                    f"{ctx.review.name} would use its services is not checked."
+                    f"the config of {ctx.review.base} cannot be read with this key, so it "
+                    f"is not checked whether {ctx.review.name} would use its services."
                 )
             wanted = {**self.config(), **ctx.app_config}
             review.guard_urls(ctx.review, self._base.config, wanted)
@@ -187,8 +188,7 @@ class Heroku(ClosedApp):
 
     def _note_part(self, slug: str) -> None:
         if folder := self.ctx.settings.app_dir:
-            releases = self.app.releases
-            self.notes.built_from(slug, folder, lambda: [e.slug for e in releases.newest(MANY)])
+            self.notes.built_from(slug, folder, self.app.releases.newest_slugs)
 
     def _look_after_waiting(self) -> None:
         """Wait for another job's deploy, and compare again: our revision may be live by now (in a

@@ -63,7 +63,7 @@ class Markers:
         if self._heard is None:
             until, why = self._started + START, f"its dyno did not start within {START:.0f} s"
         else:
-            until, why = self._heard + SILENCE, f"nothing was heard of it for {SILENCE:.0f} s"
+            until, why = self._heard + SILENCE, f"nothing was received from it for {SILENCE:.0f} s"
         if self._until < until:
             until, why = self._until, "it took too long"
         self.why = why if time.monotonic() >= until else ""

@@ -90,7 +90,7 @@ class OneOff:
             raise self._unknown(what, result, markers, left)
         if not markers.begun:
             self._ctx.console.warning(
-                "the connection was bad: the beginning of the output is lost."
+                "the connection was unreliable: the beginning of the output is lost."
             )
         return Ran(markers.code, result.lines)
 
@@ -124,10 +124,10 @@ class OneOff:
         if not markers.begun and not left and (reason := _refusal(said)):
             if re.search(r"credentials|HEROKU_API_KEY", reason):
                 return Unauthorized(f"Heroku refuses the API key ({what}): {reason}", lines=lines)
-            return DeployFailed(f"{what}: Heroku refuses it: {reason}", lines=lines)
-        late = "the time of the run was over" if result.timed_out else "the connection was lost"
+            return DeployFailed(f"{what}: Heroku rejected it: {reason}", lines=lines)
+        late = "timed out (DEPLOY_TIMEOUT)" if result.timed_out else "the connection was lost"
         why = markers.why or late
-        message = f"{what}: {why}, so its end is unknown. {left}".rstrip()
+        message = f"{what}: {why}, so its result is unknown. {left}".rstrip()
         return OutcomeUnknown(message, lines=(*result.lines, *lines))
 
     def _environ(self) -> dict[str, str]:
@@ -147,7 +147,9 @@ def _exports(env: Mapping[str, str]) -> bytes:
     Refused."""
     told = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in env.items()).encode()
     if len(told) > ENVIRON_LIMIT or not all(re.fullmatch(r"[A-Za-z_]\w*", key) for key in env):
-        message = "these variables cannot be given to a one-off command: their names are odd, or "
+        message = (
+            "these variables cannot be passed to a one-off command: their names are not valid, or "
+        )
         raise Refused(f"{message}they have more than {ENVIRON_LIMIT} bytes.")
     return told
 

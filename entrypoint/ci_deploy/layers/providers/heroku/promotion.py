@@ -66,7 +66,7 @@ class Promotion:
         if found.newest.version > found.release.version:
             runs, newest = found.release.name, f"{found.newest.name} is {found.newest.status}"
             message = f"{self.source} runs {runs}, but its newest release {newest}."
-            hint = f"Promote when {self.source} runs what it is meant to run."
+            hint = f"Promote when {self.source} runs its newest release."
             raise Refused(message, hint=hint)
         return found
 

@@ -55,7 +55,7 @@ class HerokuApp(AboutHeroku):
             reason = "`image` is not possible on Heroku."
             yield Problem("DEPLOY_METHOD", reason, "", "It takes `push` and `archive`.")
         if self.settings.method == "push" and self.ctx.settings.app_dir:
-            reason = "Heroku builds the top of what is pushed, so APP_DIR needs an archive."
+            reason = "Heroku builds the root of what is pushed, so APP_DIR needs an archive."
             yield Problem("DEPLOY_METHOD", reason, "", "Unset it, or set `archive`.")
 
     def begin(self) -> None:
@@ -192,7 +192,7 @@ class HerokuApp(AboutHeroku):
         state = self.state
         team = f", team {state.team}" if state.team else ""
         return {
-            "account": state.account or "not told (the key lacks the scope `identity`)",
+            "account": state.account or "unknown (the key lacks the scope `identity`)",
             "app": f"{state.region}, {state.stack}{team}",
             "git": "reachable" if self._branches is not None else "not reachable",
             "maintenance mode": "on" if state.maintenance else "off",

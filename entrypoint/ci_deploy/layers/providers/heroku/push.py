@@ -122,7 +122,7 @@ class Push(Code):
         else:
             made = self._app.releases.made(self.revision, after=after)
         self._building = False
-        return self.finish(made, "Heroku has taken the push, but it has made no release of it.")
+        return self.finish(made, "Heroku accepted the push but created no release.")
 
     def _patience(self, after: int, started: float) -> float:
         """The deadline for git. After a lost connection it can hang for ever (seen with 2.39), so
@@ -199,12 +199,12 @@ class Push(Code):
             self._ctx.cancellation.sleep(1.0)
         if time.monotonic() >= self._ctx.runner.until:
             raise self._late(lines)
-        message = f"{why} during the push, and no release has come of it."
+        message = f"{why} during the push, and no release was created."
         raise OutcomeUnknown(message, hint="Deploy again.", lines=lines)
 
     def _late(self, lines: tuple[str, ...]) -> OutcomeUnknown:
-        message = "the time of the run (DEPLOY_TIMEOUT) was over during the push and its build."
-        hint = "A build that has begun goes on; the next run finds its result."
+        message = "timed out (DEPLOY_TIMEOUT) during the push and its build."
+        hint = "A build that has started continues; the next run finds its result."
         return OutcomeUnknown(message, hint=hint, lines=lines)
 
     def _said(self, pattern: re.Pattern[str]) -> bool:

@@ -82,6 +82,10 @@ class Releases:
             return []
         return self.known(found)
 
+    def newest_slugs(self) -> list[str]:
+        """What was released, the latest first."""
+        return [each.slug for each in self.newest(MANY)]
+
     def known(self, found: Sequence[Mapping[str, Any]] | None) -> list[Release]:
         """Parse the API's JSON of releases; the newest comes first."""
         return sorted(map(read, found or ()), key=lambda each: -each.version)

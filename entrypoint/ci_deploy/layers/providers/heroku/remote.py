@@ -105,7 +105,7 @@ def refusal(lines: Sequence[str], url: str) -> DeployError | None:
     lines = own_words(lines)
     if any(AUTH.search(line) for line in lines):
         message = "git.heroku.com refuses the API key."
-        hint = f"What the key and its account need to be allowed: {DOCS}heroku.md"
+        hint = f"Permissions that the key and its account need: {DOCS}heroku.md"
         return Unauthorized(message, hint=hint, lines=tuple(lines[-5:]))
     if any(MISSING.search(line) for line in lines):
         return DeployFailed(f"Heroku has no repository {url}.", lines=tuple(lines[-5:]))

@@ -76,7 +76,9 @@ def base_of(api: Api, app: App, *, team: str, pipeline: str) -> Base:
 def guard_urls(review: ReviewApp, base: Mapping[str, str], wanted: Mapping[str, str]) -> None:
     """Raise Refused when a variable of the review app is the address of one of the base app's
     services: its migrations would run on production's data."""
-    hint = "Take it out of APP_CONFIG or REVIEW_CONFIG; add-ons of app.json are its own."
+    hint = (
+        "Remove it from APP_CONFIG or REVIEW_CONFIG; add-ons in app.json belong to the review app."
+    )
     guard_addresses(review, addresses(base), wanted, hint)
 
 
@@ -164,7 +166,7 @@ class SetUp:
         why = "; ".join([str(found.get("failure_message") or "no reason given"), *problems])
         hint = "The next run recreates it."
         if problems:
-            hint = f"REVIEW_CONFIG can give what app.json leaves open. {hint}"
+            hint = f"REVIEW_CONFIG can set the variables that app.json leaves open. {hint}"
         raise DeployFailed(f"{what} has failed: {why}.", hint=hint, lines=output.tail)
 
 

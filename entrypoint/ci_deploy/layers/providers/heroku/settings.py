@@ -50,9 +50,9 @@ class HerokuSettings(GitSettings):
     )
     promote_from: str = setting(
         "HEROKU_PROMOTE_FROM",
-        "The app whose release `promote` brings here",
+        "The app whose release `promote` takes",
         default="",
-        default_help="the one at the stage before",
+        default_help="the app at the previous stage of the pipeline",
         pattern=NAME,
     )
     promote_to: tuple[str, ...] = setting(
@@ -72,7 +72,7 @@ class HerokuSettings(GitSettings):
     )
     api: str = setting(
         "HEROKU_API_URL",
-        "The Platform API, for tests: a host of Heroku's own or this machine",
+        "URL of the Platform API, for tests: on a host of Heroku or on this machine",
         default=API,
         pattern=URL,
         parse=lambda text: text.rstrip("/"),
@@ -86,7 +86,7 @@ class HerokuSettings(GitSettings):
     )
     git: str = setting(
         "HEROKU_GIT_URL",
-        "Heroku's git, for tests: a host of Heroku's own or this machine",
+        "URL of Heroku's git, for tests: on a host of Heroku or on this machine",
         default="https://git.heroku.com",
         pattern=URL,
         parse=lambda text: text.rstrip("/"),

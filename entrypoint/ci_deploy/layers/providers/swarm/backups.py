@@ -55,8 +55,8 @@ class Databases:
         if not running:
             raise SettingsError(Problem("BACKUP_SERVICE", f"{name} is not running."))
         where = stack.node(running[0])
-        reason = f"{name} runs on the node {where}, and is dumped and restored there only."
-        remedy = f"Name {where} too, after the managers: the same user and key have to be good."
+        reason = f"{name} runs on the node {where}, and can be dumped and restored only there."
+        remedy = f"Add {where} after the managers; the same user and key must work there."
         raise SettingsError(Problem("SERVER_HOST", reason, "", remedy))
 
     def _node(self, number: str) -> Manager | None:
@@ -70,7 +70,7 @@ class Databases:
                 node = self.manager.at(server)
                 said = node.read(["node"], []).text
             except DeployError as error:
-                self.ctx.console.warning(f"{server} cannot be asked: {error.message}")
+                self.ctx.console.warning(f"{server} could not be queried: {error.message}")
                 continue
             self._nodes[said.partition("node ")[2].strip()] = node
         return self._nodes.get(number)
@@ -116,12 +116,16 @@ class Databases:
         with self.manager.alone(f"restore of {name}"):
             stack = self.manager.look()
             if going := [each.name for each in stack.services.values() if each.update in GOING]:
-                message = f"an update of {', '.join(going)} goes on: wait for its end first."
+                message = (
+                    f"an update of {', '.join(going)} is in progress: wait until it has ended."
+                )
                 raise Refused(message)
             node = self.node_of(stack, wanted.service)
             if node.server != at.server:
-                message = f"{name} is on {at}, and {wanted.service} runs on {node} now."
-                raise Refused(message, hint="Copy it there: both its files in .ci-deploy/backups.")
+                message = f"{name} is on {at}, but {wanted.service} now runs on {node}."
+                raise Refused(
+                    message, hint="Copy both of its files in .ci-deploy/backups to that node."
+                )
             self._restore(stack, name, wanted.service, node)
 
     def finish(self, stack: Stack) -> Stack:
@@ -155,7 +159,10 @@ class Databases:
             )
         except OutcomeUnknown as error:
             message = "the connection was lost; the restore continues on the node."
-            hint = f"Restore it again, or deploy: that waits for its end. {app} is stopped."
+            hint = (
+                f"{app} is stopped. Restore again, or deploy: either waits until this restore "
+                "has ended."
+            )
             raise OutcomeUnknown(message, hint=hint) from error
         said = done.lines[-1] if done.lines else "no reason given"
         if done.exit_code not in {0, 1}:
@@ -209,8 +216,10 @@ def _readable(stack: Stack) -> list[Task]:
     found = restores(stack)
     for task in found:
         if task.key != Key.RESTORE:
-            message = f"{stack.name} may be stopped for a restore, whose note cannot be read"
-            hint = "Deploy with the version of ci-deploy that has written it."
+            message = (
+                f"{stack.name} may be stopped for a restore, but the record of it cannot be read"
+            )
+            hint = "Deploy with the version of ci-deploy that wrote it."
             raise Refused(f"{message}: {task.words}.", hint=hint)
     return found
 
@@ -243,7 +252,7 @@ def _count(service: Service) -> str:
 def _check(stack: Stack, services: Collection[Service]) -> None:
     """Raise Refused for a job that has not ended, and for tasks on a node that does not answer."""
     if jobs := [each.name for each in services if each.job]:
-        message = f"{', '.join(jobs)} is a job that has not ended: wait for its end first."
+        message = f"{', '.join(jobs)} is a job that has not ended: wait until it has."
         raise Refused(message)
     for each in services:
         where = {stack.node(task) for task in stack.of(each) if task.state == "running"}

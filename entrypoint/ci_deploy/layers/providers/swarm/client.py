@@ -30,7 +30,7 @@ def asking(ctx: Context, manager: Manager) -> Iterator[None]:
             stdin.write(f"{url}\n".encode())
         said = _until(ctx, child, FIRST, "asking")
         if "asking" not in said:
-            ctx.console.indent(said[-1] if said else f"{url}: {manager} cannot ask it")
+            ctx.console.indent(said[-1] if said else f"{url}: {manager} cannot request it")
             yield
             return
         try:

@@ -55,7 +55,7 @@ def contents(data: dict[str, Any], stack: Stack, given: Given) -> Contents:
                 name = str(entry.get("name") or key)
                 data[kind][key] = {"external": True, "name": name}
                 if name not in stack.there.get(one, set()):
-                    reason = f"the {one} `{name}` is external, and there is none in the swarm."
+                    reason = f"the {one} `{name}` is external, but does not exist in the swarm."
                     remedy = f"Create it: docker {one} create {name} FILE"
                     problems.append(Problem("COMPOSE_FILE", reason, "", remedy))
                 continue
@@ -64,7 +64,7 @@ def contents(data: dict[str, Any], stack: Stack, given: Given) -> Contents:
                 problems.append(found)
                 continue
             if not found or len(found) >= LIMITS[kind]:
-                size = f"{len(found)} bytes, and has to have between 1 and {LIMITS[kind] - 1}"
+                size = f"{len(found)} bytes, but must have between 1 and {LIMITS[kind] - 1}"
                 problems.append(Problem("COMPOSE_FILE", f"the {one} `{key}` has {size}."))
                 continue
             name = hashed(stack.name, one, key, str(entry.get("name") or ""), found)
@@ -99,5 +99,5 @@ def _content(kind: str, key: str, entry: Mapping[str, Any], given: Given) -> byt
     if given.alone:
         reason = f"the {one} `{key}` is `{name}`, which is not in the repository, and a review app "
         reason += "gets no files of the hosts, which are the base app's."
-        remedy = f"Let it be the `environment` variable of a {one}, and set that in REVIEW_CONFIG."
+        remedy = f"Use `environment: NAME` for that {one}, and set the variable in REVIEW_CONFIG."
     return Problem("COMPOSE_FILE", reason, "", remedy)

@@ -23,8 +23,8 @@ SERVICE = {
 NOTHING_LOST = {"scale", "pull_policy", "expose", "profiles", "develop", "attach", "env_file"}
 INSTEAD = {
     "build": "the image comes from a registry",
-    "container_name": "containers are named by Swarm",
-    "depends_on": "all services start at the same time, so each has to wait for what it needs",
+    "container_name": "Swarm names the containers itself",
+    "depends_on": "all services start at the same time, so each must wait for what it needs",
     "restart": "Swarm restarts whatever ends, unless `deploy.restart_policy` says otherwise",
     "network_mode": "use `networks`, with the external network `host` for the host's own",
     "links": "services find each other by name in their networks",
@@ -123,12 +123,15 @@ class _Converting:
             published = str(port.get("published") or "")
             if ip := port.get("host_ip"):
                 self.refuse(
-                    f"{name} publishes port {published or port['target']} on {ip} only, and Swarm "
-                    "would open it on all addresses.",
-                    "Leave out the address, or the port: other services reach it without.",
+                    f"{name} publishes port {published or port['target']} on {ip} only, "
+                    "but Swarm would open it on all addresses.",
+                    "Leave out the address, or the port: other services reach it without a "
+                    "published port.",
                 )
             if published and not published.isdecimal():
-                self.refuse(f"{name} publishes the ports {published}: Swarm needs one each.")
+                self.refuse(
+                    f"{name} publishes the range {published}: Swarm needs one entry for each port."
+                )
                 continue
             keys = ("target", "protocol", "mode")
             each = {key: port[key] for key in keys if port.get(key)}
@@ -212,7 +215,8 @@ class _Converting:
                 del each["name"]
             if kind == "networks" and each.get("driver") in {"bridge", "host", "none"}:
                 self.refuse(
-                    f"the network {key} has the driver `{each['driver']}`, one host's own.",
+                    f"the network {key} has the driver `{each['driver']}`, which works on "
+                    "a single host only.",
                     "Leave the driver out, or use `overlay`.",
                 )
             made[key] = each
@@ -231,7 +235,7 @@ def warnings(converted: Converted) -> Iterator[str]:
             f": {instead}." if instead else "."
         )
     for path, names in converted.binds.items():
-        yield f"{', '.join(names)} mounts {path}, which has to be on every node that may run it."
+        yield f"{', '.join(names)} mounts {path}, which must exist on every node that may run it."
 
 
 def marked(

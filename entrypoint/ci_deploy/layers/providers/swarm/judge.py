@@ -85,7 +85,7 @@ def judge(stack: Stack, name: str, release: str) -> Judged:
         state = State.GOOD
     text = f"{len(slots)} of {wanted} tasks run {release}"
     if old:
-        text += f", {len(old)} still run the one before"
+        text += f", {len(old)} still run the previous one"
     if state is State.PAUSED:
         text += "; the engine has paused the update"
     elif state is State.BROKEN:
@@ -104,7 +104,7 @@ def _another(stack: Stack, service: Service, tasks: Sequence[Task]) -> Judged:
     """Judge a service that has another release's specification: by a rollback, or by another
     deploy."""
     had = [task for task in tasks if not service.made(task)]
-    runs = f"it runs {service.release or 'what ci-deploy has not deployed'} now"
+    runs = f"it runs {service.release or 'a release that ci-deploy did not deploy'} now"
     state, text = {
         "rollback_started": (State.ROLLING_BACK, "is being rolled back"),
         "rollback_completed": (State.ROLLED_BACK, "was rolled back"),

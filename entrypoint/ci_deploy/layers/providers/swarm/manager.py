@@ -106,7 +106,7 @@ class Manager:
                 failed.append(error)
                 continue
             for each in failed:
-                self._ctx.console.warning(f"another manager is used: {each.message}")
+                self._ctx.console.warning(f"using another manager: {each.message}")
             return stack
         raise together(failed)
 
@@ -130,7 +130,7 @@ class Manager:
             remedy = "Name a manager (docker node ls), or make it one: docker node promote."
             reason = f"{self} is a worker of the swarm, and only managers can deploy."
         elif not stack.nodes:
-            remedy = "More than half of its managers have to be reachable."
+            remedy = "More than half of its managers must be reachable."
             reason = f"the swarm of {self} has no leader."
         elif not stack.folder:
             return no_folder(self.server, self._path)

@@ -136,7 +136,7 @@ def _networks(data: Mapping[str, Any], stack: Stack) -> list[Problem]:
     for key, entry in (data.get("networks") or {}).items():
         name = str(entry.get("name") or key)
         if entry.get("external") and name not in stack.there.get("network", set()) | {"host"}:
-            reason = f"the network `{name}` is external, and the swarm has none of that name."
+            reason = f"the network `{name}` is external, but the swarm has none of that name."
             remedy = f"Create it: docker network create --driver overlay --attachable {name}"
             problems.append(Problem("COMPOSE_FILE", reason, "", remedy))
     return problems

@@ -148,8 +148,9 @@ def warn_of_volumes(ctx: Context, manager: Manager, stack: Stack, data: Mapping[
     own = [key for key, each in (data.get("volumes") or {}).items() if not each.get("external")]
     if own and len(stack.nodes) > len(manager.all):
         ctx.console.warning(
-            f"`destroy` removes volumes ({', '.join(own)}) on the nodes of SERVER_HOST only: it "
-            f"names {len(manager.all)} of {len(stack.nodes)}. Others may come after the managers."
+            f"`destroy` removes volumes ({', '.join(own)}) only on the nodes that "
+            f"SERVER_HOST names: {len(manager.all)} of {len(stack.nodes)}. Add the other "
+            "nodes after the managers."
         )
 
 
@@ -192,7 +193,7 @@ def _volumes(name: str, manager: Manager, server: Server) -> str:
         node = manager.at(server)
         done = node.change(["volumes"], [str(REMOVING)], "", quiet=False, timeout=600.0)
     except DeployError as error:
-        message = f"{name} is removed but for its volumes on {server}: {error.message}"
+        message = f"{name} is removed, except its volumes on {server}: {error.message}"
         raise DeployFailed(message, hint=LEFT) from error
     _need(name, node, done)
     found = (line.removeprefix("node ") for line in done.lines if line.startswith("node "))

@@ -138,7 +138,7 @@ def failure(found: Sequence[Judged], release: str) -> DeployError | None:
     if any(each.trouble for each in bad) and not any(each.going for each in bad):
         hint = "The engine keeps trying. Deploy a release that works, or `ci-deploy rollback`."
         return DeployFailed(f"{release} does not come up:\n{text}", hint=hint, lines=lines)
-    hint = "The engine goes on; `ci-deploy status` tells how far it is."
+    hint = "The engine continues; `ci-deploy status` shows its progress."
     return OutcomeUnknown(
         f"timed out before {release} was verified:\n{text}", hint=hint, lines=lines
     )

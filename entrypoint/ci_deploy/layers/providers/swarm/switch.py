@@ -176,7 +176,10 @@ class Switch:
         if not others:
             return
         if before is None:
-            message = f"{error.message}\nOf what was before no release is kept, so the others stay."
+            message = (
+                f"{error.message}\nNo previous release is kept, so the other services stay as "
+                "they are."
+            )
             raise DeployFailed(message, lines=error.lines)
         release = before.label("release")
         what = f"bring {', '.join(others)} back to {release} too"
@@ -240,7 +243,7 @@ class Switch:
         for each in records.proven(stack):
             if each.label("release") == live.release:
                 return self.store.data(each)
-        message = f"no release of {self.ctx.app} is known in the swarm that a command could run in."
+        message = f"the swarm has no release of {self.ctx.app} in which a command could run."
         raise Refused(message, hint="Deploy one.")
 
     def settle(self, stack: Stack, live: Live) -> None:

@@ -29,7 +29,7 @@ def refusal(status: int, words: str, what: str, *, retry_after: float | None = N
     if status == 401:
         return Unauthorized(f"Sentry refuses SENTRY_AUTH_TOKEN (401). Skipped: {what}.")
     if status == 403:
-        return Unauthorized(f"SENTRY_AUTH_TOKEN may not {what} (403): it needs {SCOPES}.")
+        return Unauthorized(f"SENTRY_AUTH_TOKEN is not allowed to {what} (403): it needs {SCOPES}.")
     if status == 404:
         return DeployFailed(
             f"cannot {what}: Sentry does not know this organization or project, or the token does "

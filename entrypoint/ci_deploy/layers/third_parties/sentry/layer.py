@@ -190,7 +190,7 @@ class Sentry(AboutSentry):
             self._off = vital or isinstance(error, Unreachable)
             if self.settings.strict:
                 raise
-            end = " The deploy goes on without it." if self._off else ""
+            end = " The deployment continues without it." if self._off else ""
             self.ctx.console.warning(f"sentry: {error}{end}")
         finally:
             self.ctx.console.debug(f"sentry-cli took {self.cli.seconds:.2f} s so far")

@@ -39,7 +39,10 @@ class Patience:
             nonlocal why
             left = until - time.monotonic()
             if left < LEAST:
-                message = f"cannot {what}: Sentry has used up its {self.total:.0f} s."
+                message = (
+                    f"cannot {what}: the {self.total:.0f} s for Sentry (SENTRY_TIMEOUT) are "
+                    "used up."
+                )
                 raise why or Unreachable(message)
             try:
                 return call(min(left, longest))

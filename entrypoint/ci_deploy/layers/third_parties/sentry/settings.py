@@ -56,7 +56,7 @@ class SentrySettings:
         example="~/assets",
     )
     timeout: int = setting(
-        "SENTRY_TIMEOUT", "Seconds that Sentry may hold up a deploy in all", default=30
+        "SENTRY_TIMEOUT", "Seconds that Sentry may delay a deployment in total", default=30
     )
     strict: bool = setting(
         "SENTRY_STRICT", "Fail the run when Sentry fails (otherwise a warning)", default=False

@@ -114,7 +114,7 @@ finish() {
 
 # cancelled: everything has to be as it was, and why.
 cancelled() { [ -f "$run/word.back" ]; }
-reason() { cat "$run/word.back" 2>/dev/null || echo "nothing was heard of the CI job"; }
+reason() { cat "$run/word.back" 2>/dev/null || echo "lost contact with the CI job"; }
 
 # gate WORD: in a deploy to several hosts, wait until the job lets this one go on. The job says `keep`
 # when all have proven the release, and nothing else makes it stay: whoever hears nothing for too long
@@ -138,7 +138,7 @@ wait_for() {
         read -r heard _ <"$run/beat" # empty at the very moment of being written
         clock && waited "${heard:-$clock}"
         if [ "$waited" -gt "$patience" ] || { [ "$waited" -gt $((patience / 5)) ] && somebody_waits; }; then
-            say "! nothing was heard of the CI job for $waited s"
+            say "! no contact with the CI job for $waited s"
             return 1
         fi
         pause

@@ -66,7 +66,7 @@ remove_leftovers() {
     containers '{{.ID}} {{.Names}}' --filter status=created |
         awk 'index($2, "_") == 13 && $2 ~ /^[0-9a-f]+_/' |
         while read -r id left; do
-            say "removing $left, which an interrupted \`docker compose up\` has left"
+            say "removing $left, which an interrupted \`docker compose up\` left behind"
             docker rm "$id" >/dev/null
         done
 }
@@ -126,7 +126,7 @@ pull() (
         $limited docker pull -q "$image" >/dev/null 2>"$errors"
         case $? in
         0) return ;;
-        124 | 137) echo "$image: the pull was not done after $limit s" >>"$errors" ;;
+        124 | 137) echo "$image: the pull did not finish within $limit s" >>"$errors" ;;
         esac
         tries=$((tries + 1))
         [ "$tries" -lt 4 ] && grep -Eqi "$TRY_AGAIN" "$errors" || return 1

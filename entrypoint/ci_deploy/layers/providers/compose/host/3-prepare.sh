@@ -77,7 +77,7 @@ check_disk() {
     for place in "$path" "${root:-/var/lib/docker}"; do
         free=$(df -Pk "$place" 2>/dev/null | awk 'NR == 2 { print int($4 / 1024) }')
         [ "${free:-$min_free}" -ge "$min_free" ] || {
-            why="only $free MB are free in $place, and $min_free have to be (COMPOSE_MIN_FREE)"
+            why="only $free MB are free in $place, but $min_free are required (COMPOSE_MIN_FREE)"
             return 1
         }
     done
@@ -209,7 +209,7 @@ run_step() {
     if [ -f "$result" ]; then rm -f "$result" && docker rm -f "$name" >/dev/null 2>&1; fi
     mark begin "${command##*/}"
     if state=$(docker inspect -f '{{.State.Status}}' "$name" 2>/dev/null); then
-        say "$name is there already: waiting for its end"
+        say "$name is running already: waiting until it ends"
         [ "$state" != created ] || docker start "$name" >/dev/null
     else
         # shellcheck source=/dev/null

@@ -27,7 +27,7 @@ lay() {
     [ -f "$1/reads" ] || return 0
     while IFS= read -r name; do
         if [ -e "$path/$name" ] && ! cmp -s "$1/read/$name" "$path/$name" && ! ours "$name"; then
-            say "$path/$name is the repository's now; what was there is kept in $home/replaced"
+            say "$path/$name now comes from the repository; what was there before is kept in $home/replaced"
             at=$home/replaced/$name
             mkdir -p "${at%/*}" && cp -p "$path/$name" "$at" || return
         fi

@@ -16,7 +16,7 @@ verify() {
         if ! look; then
             blind=$((blind + 1))
             engine_is_back && [ "$blind" -lt 300 ] && continue
-            why="Docker does not tell what runs"
+            why="Docker does not report what runs"
             return 1
         fi
         blind=0
@@ -110,10 +110,10 @@ judge() {
             if ($3 != wanted[service]) say("bad", "it runs " $3 " instead of " wanted[service])
             else if (restarts >= 3 && elapsed > patience()) say("bad", "it ends again and again (exit code " code ")")
             else if (task && status == "running" && elapsed <= limit()) say("wait", "running none")
-            else if (task && status == "running") say("bad", "not done within " limit() " s")
+            else if (task && status == "running") say("bad", "not finished within " limit() " s")
             else if (status == "running" && state == "healthy") say("good", "healthy after " elapsed " s")
             else if (status == "running" && state == "none" && elapsed - since[key] >= steady)
-                say("good", "runs steadily for " steady " s (it has no healthcheck)")
+                say("good", "has been running for " steady " s (it has no healthcheck)")
             else if (status == "running" && state == "unhealthy" && health == 0)
                 say("bad", "unhealthy after " elapsed " s")
             else if (status == "exited" && code == 0 && !server) say("good", "ended with exit code 0: taken as a task")

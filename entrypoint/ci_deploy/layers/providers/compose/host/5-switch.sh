@@ -93,7 +93,7 @@ remove_dropped() {
 # accept RELEASE-ID: $made is proven. Links are renamed over the old ones, so there is always one or
 # the other; all that is asked of a current release is there before.
 accept() {
-    rel=$home/releases/$1 why="it could not be written down: is the disk full?"
+    rel=$home/releases/$1 why="its state could not be saved: is the disk full?"
     # Services that have ended well are tasks that are done: they need not run.
     {
         awk -F '|' '$4 == "exited" { print $2, "done" }' "$run/containers"
@@ -126,19 +126,19 @@ go_back() {
     going_back=1
     phase rolling-back
     if [ -z "$back" ]; then
-        say "! $because; there is no release to go back to, so what it has brought is stopped"
+        say "! $because; there is no release to roll back to, so the containers of this one are stopped"
         stop_new "$run"
         rm -f "$home/pending"
         finish stopped "$because"
     fi
-    say "! $because: going back to $back"
+    say "! $because: rolling back to $back"
     if activate "$home/releases/$back/proven"; then
         rm -f "$home/pending"
         [ -z "$recalled" ] || finish recalled "$because"
         [ "$release" = "$back" ] || reject "$release"
         finish rolled-back "$because"
     fi
-    finish broken "$because; and going back to $back failed: $why"
+    finish broken "$because; rolling back to $back failed too: $why"
 }
 
 # note_before: at a first deploy, what runs already because somebody has started it by hand.
@@ -218,12 +218,12 @@ recover() {
     elif [ -z "$from" ]; then
         stop_new "$left"
         rm -f "$home/pending"
-        healed="is stopped, for there is nothing to go back to"
+        healed="is stopped, because there is no release to roll back to"
     elif going_back=1 && ensure_images "$home/releases/$from/proven" && activate "$made"; then
         rm -f "$home/pending"
         healed="was rolled back to $from"
     else
-        unhealed="what an earlier run has left could not be healed: $why"
+        unhealed="what an earlier run left unfinished could not be repaired: $why"
         say "! $unhealed"
     fi
     audit_for "$open_run" "$open_id"
@@ -244,7 +244,7 @@ was_to_go_back() {
 wait_for_commands() {
     for each in $(docker ps --filter "name=^$project-migrate-" --format '{{.Names}}'); do
         case $each in "$project-migrate-$release-"*) continue ;; esac
-        say "waiting for $each, which a run that was killed has left"
+        say "waiting for $each, which a killed run left behind"
         docker wait "$each" 9>&- 8>&- >/dev/null
     done
 }

@@ -93,7 +93,7 @@ drop_some() {
     say "$rolled: stopping $(number "$leaving") of before"
     # shellcheck disable=SC2086  # words; each gets its own stop signal and grace period
     if ! $limited docker stop $leaving >/dev/null || ! docker rm $leaving >/dev/null; then
-        why="$rolled: the containers of before cannot be stopped"
+        why="$rolled: the previous containers cannot be stopped"
         return 1
     fi
     old=$(echo "$old" | grep -vxF "$leaving") || : # none is left
@@ -121,7 +121,7 @@ start_new() {
     lost=$(docker inspect -f '{{range .Mounts}}{{if eq .Type "volume"}}{{.Name}} {{.Destination}}
 {{end}}{{end}}' $new | awk 'length($1) == 64 && $1 ~ /^[0-9a-f]+$/ { print $2 }' | sort -u | tr '\n' ' ')
     if [ -n "$lost" ]; then
-        why="$rolled: its image has a volume (${lost% }) that the compose file gives no name, so what is in it would be lost (start-first)"
+        why="$rolled: its image has a volume (${lost% }) that the compose file does not name, so its contents would be lost (start-first)"
         return 1
     fi
     lines=$(wc -l <"$run/log")

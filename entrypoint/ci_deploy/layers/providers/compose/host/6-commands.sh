@@ -422,7 +422,7 @@ recover_one() {
     left=$home/runs/$open_run run=$home/runs/$(date -u +%Y%m%dT%H%M%S).000-boot
     mkdir "$run" || return
     sed 's/^action .*/action recover/; s/^gates .*/gates no/' "$left/settings" >"$run/settings"
-    echo "clearing up after a restart" >"$run/title"
+    echo "cleaning up after a restart" >"$run/title"
     put "$run/state" queued
     exec 8>>"$run/alive" && flock 8
     sh "$me" ${review:+within "$review"} run "$app" "${run##*/}" >>"$run/log" 2>&1 </dev/null

@@ -52,7 +52,7 @@ destroy() {
         foreign=$(echo "$foreign" | awk -v base="$3" 'NF && $2 != base { print $1 }')
         [ ! -e "$path" ] || foreign="$path $foreign"
         if [ -n "$foreign" ]; then
-            say "$foreign: there is no mark of a review app of $3"
+            say "$foreign: not marked as a review app of $3"
             exit 14
         fi
     fi

@@ -110,5 +110,5 @@ start_app() {
     made=$home/releases/$(current)/proven token=- going_back=1 among='' run_service='' url=''
     steady=2 health_timeout=0 limit=300
     [ -f "$made/images" ] || return 0
-    verify || { why="the app is not well after it: $why" && return 1; }
+    verify || { why="the app is not healthy after it: $why" && return 1; }
 }

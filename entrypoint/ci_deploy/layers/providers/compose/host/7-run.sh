@@ -70,7 +70,7 @@ unpack() {
     why="$release is not kept here any more"
     [ -d "$rel" ] || [ ! -d "$run/release" ] ||
         { take_content "$run/release" && mv -T "$run/release" "$rel"; } ||
-        why="it could not be written down: is the disk full?"
+        why="its state could not be saved: is the disk full?"
     rm -rf "$run/release"
     [ -d "$rel" ]
 }
@@ -89,7 +89,7 @@ run_deploy() {
         say "$release was verified here before: it runs the same images again"
         take_proven "$rel" || finish failed "$why"
     else
-        prepare "$rel" || finish failed "${why:-it could not be written down: is the disk full?}"
+        prepare "$rel" || finish failed "${why:-its state could not be saved: is the disk full?}"
     fi
     if [ "$migrates" = yes ]; then
         gate migrate || finish_untouched

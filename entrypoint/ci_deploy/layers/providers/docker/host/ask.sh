@@ -78,7 +78,7 @@ as_seen() {
     END {
         if (asked && now - last > 2 && down == "") { down = last; failed++; asked++ }
         if (down != "") away += now - down
-        if (failed) printf "not answered for %.1f s during the switch: %d of %d requests failed", away, failed, asked
+        if (failed) printf "no answer for %.1f s during the switch: %d of %d requests failed", away, failed, asked
         else if (asked) printf "%d requests during the switch, 0 failed", asked
         if (slowest >= 1) printf ", the slowest answer took %.1f s", slowest
     }' "$1"

@@ -35,7 +35,7 @@ DUMP_POSTGRES=$POSTGRES'
     of_its_own="select 1 from pg_extension where extname = \$\$timescaledb\$\$"
     printf "%s\n" "$names" | while IFS= read -r name; do
         if [ -n "$(psql -wXAtq -U "$user" -d "$name" -c "$of_its_own" </dev/null)" ]; then
-            echo "$name has TimescaleDB, which needs a restore of its own: dump it in PRE_DEPLOY_COMMAND" >&2
+            echo "$name has TimescaleDB, which needs another way to restore: dump it in PRE_DEPLOY_COMMAND" >&2
             exit 3
         fi
         pg_dump -w -U "$user" --create --clean --if-exists -d "$name" || exit
@@ -82,8 +82,8 @@ dump_whole() {
     gzip -dc "$to.gz.part" 2>/dev/null | LC_ALL=C sed -n '/^CREATE TABLE/p; /^-- .*[Dd]ump complete/p' |
         awk '/^CREATE/ { tables++; next } { end = 1 } END { print tables + 0, end + 0 }' >"$to.seen.part"
     read -r tables whole <"$to.seen.part"
-    [ "$whole" = 1 ] || { say "the dump of $svc is not whole" && return 1; }
-    [ "$tables" != 0 ] || { say "the dump of $svc is empty: there is no table in it" && return 1; }
+    [ "$whole" = 1 ] || { say "the dump of $svc is incomplete" && return 1; }
+    [ "$tables" != 0 ] || { say "the dump of $svc contains no table" && return 1; }
     printf '%s\n' "$kind $svc $(current) $tables" >"$to.about" && mv "$to.gz.part" "$to.sql.gz" || return
     sync -f "$to.sql.gz" 2>/dev/null || :
 }
@@ -140,7 +140,7 @@ bring_back() {
     before=$(sed -n 's/^before //p' "$1")
     if [ -z "$before" ]; then
         before=$(new_name "$svc")
-        if dump "$svc" "$kind" "$before"; then say "what was there is in $before"; else before=-; fi
+        if dump "$svc" "$kind" "$before"; then say "the data from before is saved as $before"; else before=-; fi
         echo "before $before" >>"$1"
     fi
     fill "$base/backups/$app/$name" && say "$name is restored" && return
@@ -150,7 +150,7 @@ bring_back() {
         say "! $svc is only partly restored, so the app stays stopped"
         return 2
     fi
-    say "! what was there before ($before) is there again"
+    say "! the data from before ($before) is restored again"
     return 1
 }
 

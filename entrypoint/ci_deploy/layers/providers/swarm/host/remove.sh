@@ -5,7 +5,7 @@ cd "${1:-$HOME}" && mkdir -p .ci-deploy || exit 96
 read -r now _ </proc/uptime # a clock that nobody sets
 label=label=com.docker.stack.namespace=$2 until=$((${now%.*} + $3))
 exec 8>>".ci-deploy/$2.apply"
-flock -w "$3" 8 || { echo "left: a \`docker stack deploy\` of it goes on"; exit 1; }
+flock -w "$3" 8 || { echo "left: a \`docker stack deploy\` of it is still running"; exit 1; }
 left() {
     docker service ls --filter "$label" --format 'service {{.Name}}' || echo "(Docker does not answer)"
     docker network ls --filter "$label" --format 'network {{.Name}}' || echo "(Docker does not answer)"

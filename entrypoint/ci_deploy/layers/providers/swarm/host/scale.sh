@@ -5,7 +5,7 @@
 seconds=$3 nowhere=$4 counted=
 cd "${1:-$HOME}" && mkdir -p .ci-deploy || exit 96
 exec 8>>".ci-deploy/$2.apply"
-flock -w "$seconds" 8 || { echo "a \`docker stack deploy\` of $2 does not end" && exit 1; }
+flock -w "$seconds" 8 || { echo "a \`docker stack deploy\` of $2 is still running" && exit 1; }
 shift 4
 for each in "$@"; do
     case ${each##*=} in
