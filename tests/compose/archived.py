@@ -34,6 +34,7 @@ done
 for tag in {tags}; do docker save {image}:$tag -o /tmp/{name}-$tag.tar; done
 for tag in {tags}; do docker rmi {image}:$tag >/dev/null; done
 docker rmi {image}:base >/dev/null
+docker image prune -f >/dev/null # the containerd image store keeps what was built in between
 """
 
 
