@@ -6,21 +6,27 @@ A plugin of pytest: tests/conftest.py names it. Each test gets a project of its 
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import random
 import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.message import Message
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.docker import LABEL, MACHINE, docker, inside, need_docker
 from tests.support import Run
 
+OCI = "application/vnd.oci.image."
 USER, PASSWORD = "robot", "s3ntinel-r3gistry pa$s'word"
 HOST_FLAGS = [
     "--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--device-cgroup-rule=a *:* rwm",
@@ -77,6 +83,34 @@ class Registry:
     def image(self) -> str:
         """The app's image, without a tag."""
         return f"{self.address}/app"
+
+    def push_index(self, tag: str, of: str) -> None:
+        """Name an image by an index, as images for several platforms are; `crash1` is for arm64."""
+        kind = f"{OCI}index.v1+json"
+        entries = [
+            {**self._entry(each), "platform": {"os": "linux", "architecture": machine}}
+            for machine, each in (("amd64", of), ("arm64", "crash1"))
+        ]
+        index = {"schemaVersion": 2, "mediaType": kind, "manifests": entries}
+        self._call("PUT", tag, {"Content-Type": kind}, json.dumps(index).encode())
+
+    def _entry(self, tag: str) -> dict[str, Any]:
+        kinds = "application/vnd.docker.distribution.manifest.v2+json", f"{OCI}manifest.v1+json"
+        headers, content = self._call("GET", tag, {"Accept": ", ".join(kinds)})
+        digest, kind = headers["Docker-Content-Digest"], headers["Content-Type"]
+        return {"mediaType": kind, "digest": digest, "size": len(content)}
+
+    def _call(
+        self, method: str, tag: str, headers: dict[str, str], content: bytes | None = None
+    ) -> tuple[Message, bytes]:
+        """Of the registry's API: the head of its answer, and the manifest."""
+        login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        request = urllib.request.Request(
+            f"http://{self.address}/v2/app/manifests/{tag}",
+            method=method, data=content, headers={"Authorization": f"Basic {login}", **headers},
+        )  # fmt: skip
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.headers, answer.read()
 
 
 @dataclass

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.compose.app import FILE, App
 from tests.golden import Golden
 
@@ -138,6 +140,33 @@ def test_database_is_not_touched_by_a_deploy_of_the_app(app: App) -> None:
     assert done.code == 0, done.output
     assert database in app.ids()
     assert "good3" not in done.output, "it is not even pulled"
+
+
+@pytest.mark.parametrize("order", ["stop-first", "start-first"])
+def test_images_for_several_platforms_are_verified_and_replaced_only_when_they_change(
+    app: App, order: str
+) -> None:
+    """An index has another digest than what runs of it. Which of them engines and Compose tell has
+    changed with both (docker/compose#13998, #14011, #14036; the containerd image store)."""
+    for number in (1, 2):
+        app.registry.push_index(f"many{number}", f"good{number}")
+    app.registry.push_index("beside", "good3")
+    small = app.small.replace(
+        "    image:", f"    deploy: {{update_config: {{order: {order}}}}}\n    image:"
+    )
+    beside = app.small.partition("services:")[2].replace("  app:", "  beside:")
+    app.write(small + beside.replace("${DEPLOY_TAG}", "beside"))
+    assert app.deploy("many1").code == 0
+    (other,) = app.containers(0, "beside")
+    done = app.deploy("many2")
+    assert done.code == 0, done.output
+    assert (app.versions(), app.versions(0, "beside")) == (["good2"], ["good3"])
+    again = app.deploy("many2")
+    assert again.report["status"] == "skipped", again.output
+    back = app.run("rollback")
+    assert back.code == 0, back.output
+    assert app.versions() == ["good1"]
+    assert [each["Id"] for each in app.containers(0, "beside")] == [other["Id"]]
 
 
 def test_git_deepens_nothing_for_an_image(app: App) -> None:

@@ -181,6 +181,8 @@ def inspect(words: list[str]) -> None:
                 each.get("restarts", 0), "2026-01-01T00:00:00Z", health, each["policy"], 0, "null",
             ]  # fmt: skip
             say("|".join(map(str, fields)))
+        elif form == "{{.Id}}|{{.Image}}":
+            say(f"{each['id']}|{each['image']}")
         elif form and not form.startswith("{{if .State.Health}}"):
             unknown("inspect", form)
 

@@ -2,7 +2,7 @@
 # Questions and small changes; ci-deploy calls each of these functions over ssh by its name.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154
 
-ROW='{{.Names}}|{{.Label "com.docker.compose.service"}}|{{.Label "com.docker.compose.image"}}|{{.State}}|{{.Status}}|{{.Label "com.docker.compose.oneoff"}}|{{.Label "com.docker.compose.project"}}|{{.Label "com.docker.compose.project.working_dir"}}|{{.Label "com.docker.compose.project.config_files"}}|{{.Label "ci-deploy.review"}}'
+ROW='{{.Names}}|{{.Label "com.docker.compose.service"}}|{{.ID}}|{{.State}}|{{.Status}}|{{.Label "com.docker.compose.oneoff"}}|{{.Label "com.docker.compose.project"}}|{{.Label "com.docker.compose.project.working_dir"}}|{{.Label "com.docker.compose.project.config_files"}}|{{.Label "ci-deploy.review"}}'
 
 # probe APP PROJECT SUM: what a deploy has to know, changing nothing. On stdin a tar with the compose
 # files (`list`, `files/`, the environment), or nothing; PROJECT is `-` unless somebody has chosen it. To read stdin
@@ -21,8 +21,7 @@ probe() {
         [ -n "${4:-}" ] || tar -x -f - -C "$tmp" 2>/dev/null
     fi
     # The slow questions at the same time.
-    docker ps -a --no-trunc --filter label=com.docker.compose.project --format "$ROW" \
-        >"$tmp/ps" 2>"$tmp/ps.errors" &
+    rows >"$tmp/ps" 2>"$tmp/ps.errors" &
     if [ -f "$dir/list" ]; then
         if [ "$2" = - ]; then set --; else set -- -p "$2"; fi
         describe "$@" &
@@ -65,6 +64,18 @@ probe() {
     fi
     [ ! -f "$tmp/model" ] ||
         sed "/level=warning/d; s|$dir/files/||g; s/^/refused /" "$tmp/model.errors" | really | tail -n 5
+}
+
+# rows: ROW of each container that Compose has made, with the id of its image instead of its own. The label of Compose
+# is another digest where an image is an index (the containerd image store).
+rows() {
+    docker ps -a --no-trunc --filter label=com.docker.compose.project --format "$ROW" >"$tmp/listed" || return
+    [ -s "$tmp/listed" ] || return 0
+    # shellcheck disable=SC2046  # words
+    docker inspect -f '{{.Id}}|{{.Image}}' $(cut -d '|' -f 3 "$tmp/listed") >"$tmp/ids" 2>"$tmp/gone" ||
+        grep -v 'No such' "$tmp/gone" >&2 # one that has just been removed is no error
+    awk -F '|' -v OFS='|' 'FILENAME == ARGV[1] { image[$1] = $2; next } { $3 = image[$3]; print }' \
+        "$tmp/ids" "$tmp/listed"
 }
 
 # forget_old_probes: what those that were killed have left; there is configuration in it.
