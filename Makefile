@@ -42,11 +42,11 @@ test: $(VENV)/.dev machine image ## everything, from setting itself up to real r
 bench: $(VENV)/.dev ## measure, and write docs/performance.md: an hour on a quiet machine
 	@$(BIN)/python -m bench
 
-soak: $(VENV)/.dev machine image ## long forms of property tests: hours, with their figures
-	@$(PYTEST) -q -n 2 --dist worksteal -m soak -s --durations=0 tests
+soak: $(VENV)/.dev machine image ## long forms of property tests: hours, with their figures; some go into docs/reliability.md
+	@$(PYTEST) -q -n 2 --dist worksteal -p tests.hostile.tally -m soak --reliability -s --durations=0 tests
 
 hostile: $(VENV)/.dev ## faults, secrets and damaged texts by the thousand, and write docs/reliability.md: half an hour
-	@$(PYTEST) -q -n 8 --dist worksteal -p tests.hostile.tally -m "hostile or not hostile" --reliability tests/hostile
+	@$(PYTEST) -q -n 8 --dist worksteal -p tests.hostile.tally -m "not soak" --reliability tests/hostile
 
 mutants: $(VENV)/.dev machine ## break the product in many small ways: the tests have to notice each
 	@$(BIN)/python -m tests.mutants

@@ -280,6 +280,17 @@ def fleet(folder: Path, count: int = 2) -> Iterator[Fleet]:
             docker("rm", "-fv", *started, check=False)
 
 
+@contextmanager
+def swarm_of(fleet: Fleet) -> Iterator[None]:
+    """The first host is a swarm of its own."""
+    manager = fleet[0][0]
+    manager.root("docker", "swarm", "init", f"--advertise-addr={manager.address}")
+    try:
+        yield
+    finally:
+        manager.root("docker", "swarm", "leave", "--force", check=False)
+
+
 def places(app: str, hosts: Sequence[DockerHost], registry: Registry) -> dict[str, str]:
     """What varies in a log of a deploy to them → what a golden page shows."""
     shown = {host.address: f"host-{at}" for at, host in enumerate(hosts, 1)}

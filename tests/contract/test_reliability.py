@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.hostile.tally import Kind, read
+from tests.hostile.tally import WRONG, Kind, Table, Way, read
 from tests.support import ROOT
 
 
@@ -20,3 +20,16 @@ def test_each_kind_of_attack_is_made_by_a_test() -> None:
 def test_all_was_tried_and_nothing_was_lost() -> None:
     """The page is the word of the last run. (faults J)"""
     assert [row for row, (tried, lost) in read().items() if not tried or lost] == []
+
+
+def test_page_compares_everybody_by_as_many_cases() -> None:
+    """`make soak` writes that table."""
+    found = read(Table.PEERS)
+    assert [*found] == [way.value for way in Way]
+    assert len({tried for tried, *_ in found.values()}) == 1
+
+
+def test_nothing_but_what_is_unknown_is_wrong_with_us() -> None:
+    found = read(Table.PEERS)
+    ours = [zip(WRONG, found[way.value][1:], strict=True) for way in Way if "OURS" in way.name]
+    assert {key for each in ours for key, count in each if count} <= {"unknown"}

@@ -9,12 +9,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.compose.app import App
-from tests.dockerhosts import DockerHost, Registry
+from tests.dockerhosts import DockerHost, Fleet, Registry, swarm_of
+from tests.hostile.engines import Compose, Swarm
 from tests.hostile.proxy import FaultProxy
-from tests.hostile.worlds import Compose, Dokku, Heroku
+from tests.hostile.worlds import Dokku, Heroku
 from tests.standins.dokku.server import DokkuStandIn
 from tests.standins.heroku.server import HerokuStandIn
 from tests.support import Checkout
+from tests.swarm.app import App as Stack
 
 
 @pytest.fixture
@@ -42,3 +44,19 @@ def compose_world(
     with FaultProxy(app.hosts[0].address, 22) as proxy:
         yield Compose(app, proxy)
     app.remove()
+
+
+@pytest.fixture(scope="module")
+def swarm(docker_fleet: Fleet) -> Iterator[Fleet]:
+    """The first host is a swarm as long as these tests run."""
+    with swarm_of(docker_fleet):
+        yield docker_fleet
+
+
+@pytest.fixture
+def swarm_world(swarm: Fleet, tmp_path: Path) -> Iterator[Swarm]:
+    app = Stack(*swarm, tmp_path)
+    with FaultProxy(app.hosts[0].address, 22) as proxy:
+        world = Swarm(app, proxy)
+        yield world
+    world.remove()

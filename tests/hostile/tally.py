@@ -1,4 +1,5 @@
 """How often each kind of attack was tried, and how often something was lost: docs/reliability.md.
+Beside it, how the same went for scripts that people write by hand.
 
 A plugin of pytest; with `--reliability` the run writes its figures into the page.
 """
@@ -14,9 +15,8 @@ from pathlib import Path
 import pytest
 
 PAGE = Path(__file__).parents[2] / "docs/reliability.md"
-TABLE = re.compile(r"(?<=<!-- figures -->\n).*?(?=<!-- end -->)", re.S)
-HEAD = "| what | tried | lost |\n|---|---:|---:|\n"
 Record = Callable[[str, object], None]
+Row = tuple[int, ...]
 
 
 class Kind(enum.Enum):
@@ -25,6 +25,7 @@ class Kind(enum.Enum):
     SSH = "Faults of an ssh connection (Dokku)"
     HTTP = "Faults of HTTP (Heroku)"
     HOST = "Faults of an ssh connection (Docker host)"
+    SWARM = "Faults of an ssh connection (swarm)"
     MACHINES = "Full disks, missing directories, limits of the machine, logs that nobody reads"
     CLOCKS = "Clocks of runners that are set while a run goes on"
     KILLS_DOKKU = "Signals at random moments (Dokku)"
@@ -45,39 +46,84 @@ class Kind(enum.Enum):
     STRANGERS = "Connections of deploys, to targets only"
 
 
+class Way(enum.Enum):
+    """Who deploys, when we are compared with others; the value is the row of the page."""
+
+    OURS_DOKKU = "Dokku: `ci-deploy deploy`"
+    OFFICIAL = "Dokku: the steps of its official image"
+    OURS_COMPOSE = "Docker host: `ci-deploy deploy`"
+    COMPOSE = "Docker host: `docker compose up --wait`"
+    OURS_SWARM = "swarm: `ci-deploy deploy`"
+    STACK = "swarm: `docker stack deploy`"
+
+
+WRONG = {  # what may go wrong with each → the column of the page
+    "green": "success, not live",
+    "red": "failure, though live",
+    "unknown": "outcome unknown",
+    "hung": "had to be ended",
+    "between": "no whole release",
+    "unhealed": "next run fails",
+}
+
+
+class Table(enum.Enum):
+    """A table of the page: its mark, its rows and its columns of figures."""
+
+    FIGURES = ("figures", Kind, ("what", "tried", "lost"))
+    PEERS = ("peers", Way, ("who", "tried", *WRONG.values()))
+
+    @property
+    def place(self) -> re.Pattern[str]:
+        """Where it stands."""
+        return re.compile(rf"(?<=<!-- {self.value[0]} -->\n).*?(?=<!-- end -->)", re.S)
+
+    @property
+    def rows(self) -> list[str]:
+        """The words that its rows begin with."""
+        return [str(each.value) for each in self.value[1]]
+
+    def shown(self, figures: dict[str, Row]) -> str:
+        """These rows, in their order."""
+        first, *rest = self.value[2]
+        lines = [f"| {' | '.join([first, *rest])} |", f"|---{'|---:' * len(rest)}|"]
+        lines += [
+            f"| {row} | {' | '.join(f'{each:,}' for each in figures[row])} |"
+            for row in self.rows
+            if row in figures
+        ]
+        return "\n".join(lines) + "\n"
+
+
 def tried(record: Record, kind: Kind, count: int = 1) -> None:
     """So many attacks of a kind begin; they are lost unless the test passes."""
     record("hostile", [kind.name, count])
 
 
-def read() -> dict[str, tuple[int, int]]:
+def read(table: Table = Table.FIGURES) -> dict[str, Row]:
     """What the page has: row → tried, lost."""
-    table = TABLE.search(PAGE.read_text(encoding="utf-8"))
-    found = re.findall(r"(?m)^\| (.+) \| ([\d,]+) \| ([\d,]+) \|$", table[0] if table else "")
-    number = [
-        (row, int(tried.replace(",", "")), int(lost.replace(",", ""))) for row, tried, lost in found
-    ]
-    return {row: (tried, lost) for row, tried, lost in number}
+    text = table.place.search(PAGE.read_text(encoding="utf-8"))
+    found = re.findall(r"(?m)^\| (.+?) \|((?: [\d,]+ \|)+)$", text[0] if text else "")
+    return {
+        row: tuple(int(each) for each in figures.replace(",", "").split("|") if each.strip())
+        for row, figures in found
+    }
 
 
-def write(figures: dict[str, tuple[int, int]]) -> str:
+def write(table: Table, figures: dict[str, Row]) -> str:
     """Put these rows into the page, those that are not there as they were; the table."""
-    every = {**read(), **figures}
-    table = HEAD + "".join(
-        f"| {kind.value} | {every[kind.value][0]:,} | {every[kind.value][1]:,} |\n"
-        for kind in Kind
-        if kind.value in every
-    )
-    PAGE.write_text(TABLE.sub(lambda _: table, PAGE.read_text(encoding="utf-8")), encoding="utf-8")
-    return table
+    shown, page = table.shown({**read(table), **figures}), PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(table.place.sub(lambda _: shown, page), encoding="utf-8")
+    return shown
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`make hostile` gives it."""
+    """`make hostile` and `make soak` give it."""
     parser.addoption("--reliability", action="store_true", help="write docs/reliability.md")
 
 
 _tried, _lost = Counter[Kind](), Counter[Kind]()
+_compared: dict[Way, Counter[str]] = {}
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -89,12 +135,20 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
             kind = Kind[value[0]]
             _tried[kind] += value[1]
             _lost[kind] += value[2] if len(value) > 2 else value[1] * report.failed
+        if name == "peers" and isinstance(value, list):
+            _compared.setdefault(Way[value[0]], Counter()).update(value[1])
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Show the figures; write them, too."""
-    if not _tried or not config.getoption("--reliability", default=False):
+    if not config.getoption("--reliability", default=False):
         return
-    terminalreporter.write_line(write({kind.value: (_tried[kind], _lost[kind]) for kind in _tried}))
+    figures: dict[str, Row] = {kind.value: (_tried[kind], _lost[kind]) for kind in _tried}
+    if figures:
+        terminalreporter.write_line(write(Table.FIGURES, figures))
+    keys = ("tried", *WRONG)
+    compared = {way.value: tuple(each[key] for key in keys) for way, each in _compared.items()}
+    if compared:
+        terminalreporter.write_line(write(Table.PEERS, compared))

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.hostile.engines import Compose, Swarm
 from tests.hostile.proxy import Effect
 from tests.hostile.tally import Kind, Record
-from tests.hostile.worlds import COMMANDS, Compose, Dokku, Heroku, Trial
+from tests.hostile.worlds import COMMANDS, Dokku, Heroku, Trial
 
 EACH = 4  # effects at each step
 PARTS = 3  # of them, which may run at the same time
@@ -81,6 +82,23 @@ def test_faults_of_ssh_to_a_docker_host(
 ) -> None:
     trial = Trial(compose_world, command)
     _disturb(trial, record_property, Kind.HOST, _every(trial, each=1))
+
+
+def test_few_faults_of_ssh_to_a_swarm(swarm_world: Swarm, record_property: Record) -> None:
+    """(faults J2)"""
+    disturbances = [("key exchange", Effect.RESET, False), ("50% of its words", Effect.CUT, False)]
+    _disturb(Trial(swarm_world, "deploy"), record_property, Kind.SWARM, disturbances)
+
+
+@pytest.mark.hostile
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_faults_of_ssh_to_a_swarm(
+    swarm_world: Swarm, record_property: Record, command: str
+) -> None:
+    trial = Trial(swarm_world, command)
+    few = _every(trial, each=1)[:: 1 if command in {"deploy", "rollback"} else 2]
+    _disturb(trial, record_property, Kind.SWARM, few)
 
 
 @pytest.mark.hostile

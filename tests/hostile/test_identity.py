@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.hostile import identity
+from tests.hostile.engines import Compose
 from tests.hostile.identity import BAD_CERTIFICATES, CERTIFIED, FORMS, KEYGEN, Form, Keys
 from tests.hostile.proxy import FaultProxy
 from tests.hostile.tally import Kind, Record
-from tests.hostile.worlds import COMMANDS, Compose, Dokku, Trial
+from tests.hostile.worlds import COMMANDS, Dokku, Trial
 from tests.standins.dokku.server import DokkuStandIn
 from tests.standins.dokku.sshd import KEY_TYPES
 from tests.support import Checkout, run, settings_for

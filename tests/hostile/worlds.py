@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from tests.compose.app import App
 from tests.hostile import steps
 from tests.hostile.identity import BETWEEN
 from tests.hostile.judge import CODES, LONG, READS, Case, State, fault, problems
@@ -66,6 +65,16 @@ class Dokku:
 
     def busy(self) -> bool:
         return any(self.server.app(name).locked for name in self.server.apps())
+
+    def runs(self) -> str:
+        """The commit that runs, empty when it has no process."""
+        view = self.server.app("hello")
+        return view.running_revision if view.running else ""
+
+    @property
+    def release(self) -> str:
+        """The commit that is to run."""
+        return self.checkout.head
 
     def calls(self) -> int:
         return len(self.server.calls())
@@ -135,49 +144,6 @@ class Heroku:
             found[f"call {number}, head"] = web.head(number)
             found[f"call {number}, body"] = web.body(number)
         return found
-
-
-class Compose:
-    """A real engine on a host with a real sshd. Its calls are the bytes that it has said."""
-
-    SHARES = (0.1, 0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
-
-    def __init__(self, app: App, proxy: FaultProxy) -> None:
-        self.app, self.proxy, self.checkout = app, proxy, app.checkout
-        self._tags: dict[str, str] = {}
-
-    def env(self) -> dict[str, str]:
-        # The same image for a commit, another one for the next.
-        tag = self._tags.setdefault(self.checkout.head, f"good{1 + len(self._tags) % 4}")
-        keys = self.app.hosts[0].known_hosts.split(maxsplit=1)[1]
-        return self.app.settings(
-            tag,
-            PATH="/usr/local/bin:/usr/bin:/bin",
-            SERVER_HOST=f"127.0.0.1:{self.proxy.port}",
-            SSH_SERVER_HOSTKEYS=f"[127.0.0.1]:{self.proxy.port} {keys}",
-        )
-
-    def state(self, _app: str) -> State:
-        current = self.app.current()
-        revisions = [each["revision"] for each in self.app.audit() if each["release"] == current]
-        rest = [sorted(self.app.ids()), current, self.app.read("pending")]
-        return State(revisions[-1] if revisions else "", rest)
-
-    def busy(self) -> bool:
-        return self.app.locked()
-
-    def calls(self) -> int:
-        return self.proxy.sent
-
-    def steps(self, _command: str, calls: int) -> dict[str, Step]:
-        told = steps.Told(self.calls, calls)
-        found = {
-            "accept": steps.accept,
-            "banner": steps.banner,
-            "key exchange": steps.key_exchange,
-            "auth": steps.auth,
-        }
-        return {**found, **{f"{share:.0%} of its words": told.part(share) for share in self.SHARES}}
 
 
 def _few(calls: int) -> list[int]:

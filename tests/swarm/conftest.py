@@ -7,19 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.dockerhosts import DockerHost, Fleet
+from tests.dockerhosts import DockerHost, Fleet, swarm_of
 from tests.swarm.app import App
 
 
 @pytest.fixture(scope="package")
 def swarm(docker_fleet: Fleet) -> Iterator[Fleet]:
     """The hosts and their registry; the first is a swarm of its own."""
-    manager = docker_fleet[0][0]
-    manager.root("docker", "swarm", "init", f"--advertise-addr={manager.address}")
-    try:
+    with swarm_of(docker_fleet):
         yield docker_fleet
-    finally:
-        manager.root("docker", "swarm", "leave", "--force", check=False)
 
 
 @pytest.fixture
