@@ -221,6 +221,12 @@ def test_a_compose_file_elsewhere_is_found_and_of_several_one_is_named(checkout:
     assert 'docker build --push --tag "docker.io/acme/shop:$TAG" .' in text, "Docker's own registry"
     assert "docker-user: ${{ secrets.DOCKER_USER }}" in text
     assert "DOCKER_USER, DOCKER_PASS: for docker.io" in done.output
+    two = app + "  api:\n    image: acme/api:${DEPLOY_TAG}\n    build: ../backend\n"
+    checkout.commit("Two", {"deploy/compose.yml": two, "backend/src/manage.py": MANAGE})
+    checkout.git("rm", "--quiet", "manage.py")
+    text = init(checkout, *host, "--print").output
+    assert "compose-run-service: api" in text, "whose image has manage.py"
+    assert 'django-manage-command: "python src/manage.py"' in text, "from that image's directory"
     checkout.commit("Another", {"ops/compose.yml": app})
     done = init(checkout, *host, "--provider", "compose", "--force")
     assert done.code == 2

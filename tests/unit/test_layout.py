@@ -179,13 +179,16 @@ def test_images_are_built_as_the_compose_file_says(tmp_path: Path) -> None:
         Image(f"{APP}/worker", "shop/worker", "", "run"),
         Image(f"{APP}/other"),
     }
-    assert found(tmp_path, "shop").run_service == "web"
+    services = found(tmp_path, "shop")
+    assert services.service_of("shop/src") == ("web", "shop")
+    assert services.service_of("shop/worker/src") == ("worker", "shop/worker")
+    assert services.service_of("elsewhere") == ("web", ""), "built from nothing that holds it"
 
 
 @pytest.mark.parametrize(
     ("text", "service"),
     [
-        (ONE, ""),
+        (ONE, "app"),
         (ONE.replace("app:", "web:"), "web"),
         (ONE.replace("app:", "rails: # ours") + "  db:\n    image: postgres\n", "rails"),
         ("services: { app: {\n  image: 'x:${DEPLOY_TAG}' } }\n", ""),
@@ -195,4 +198,4 @@ def test_images_are_built_as_the_compose_file_says(tmp_path: Path) -> None:
 )
 def test_commands_run_in_the_apps_own_service(tmp_path: Path, text: str, service: str) -> None:
     (tmp_path / "compose.yaml").write_text(text)
-    assert found(tmp_path).run_service == service
+    assert found(tmp_path).service_of("")[0] == service

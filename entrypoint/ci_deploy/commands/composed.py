@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,7 +46,16 @@ class Composed(NamedTuple):
     files: tuple[str, ...] = ()  # relative to the app's directory
     rivals: tuple[str, ...] = ()  # several candidates: none was chosen
     images: tuple[Image, ...] = ()  # those with the tag DEPLOY_TAG
-    run_service: str = ""  # COMPOSE_RUN_SERVICE, if no service is called `app`
+    services: tuple[tuple[str, str], ...] = ()  # the app's own, each with its build context
+
+    def service_of(self, path: str) -> tuple[str, str]:
+        """The service whose image is built from what holds a path of the repository, and its build
+        context; empty if no service is known."""
+        holding = [each for each in self.services if _holds(each[1], path)]
+        nearest = max((len(context) for _, context in holding), default=0)
+        found = dict([each for each in holding if len(each[1]) == nearest] or self.services)
+        name = next((usual for usual in ("app", "web") if usual in found), next(iter(found), ""))
+        return name, found.get(name, "") if holding else ""
 
 
 def composed(root: Path, folder: str, paths: Iterable[str], wanted: Sequence[str] = ()) -> Composed:
@@ -65,7 +74,12 @@ def composed(root: Path, folder: str, paths: Iterable[str], wanted: Sequence[str
         blocks |= {key: blocks.get(key, "") + block for key, block in _services(text).items()}
         for found in IMAGE.findall(text):
             images.setdefault(found, Image(found))
-    return Composed(files, rivals, tuple(images.values()), _run_service(blocks))
+    where = posixpath.join(folder, posixpath.dirname(files[0])) if files else ""
+    return Composed(files, rivals, tuple(images.values()), tuple(_own(blocks, where)))
+
+
+def _holds(context: str, path: str) -> bool:
+    return context == "." or f"{path}/".startswith(f"{context}/")
 
 
 def _choose(root: Path, paths: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -148,9 +162,8 @@ def _image(name: str, block: str, where: str) -> Image:
     return Image(name, context, said.get("dockerfile", ""), said.get("target", ""))
 
 
-def _run_service(blocks: dict[str, str]) -> str:
-    """The app's service, if none is called `app`."""
-    own = [name for name, block in blocks.items() if IMAGE.search(block) or "build:" in block]
-    if "app" in blocks or not own:
-        return ""
-    return "web" if "web" in own else own[0]
+def _own(blocks: Mapping[str, str], where: str) -> Iterator[tuple[str, str]]:
+    """The services with an image of the app or a build, each with its build context."""
+    for name, block in blocks.items():
+        if IMAGE.search(block) or "build:" in block:
+            yield name, _image(name, block, where).context

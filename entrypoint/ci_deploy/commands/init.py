@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import posixpath
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -45,7 +46,7 @@ def init(assembly: Assembly, options: argparse.Namespace) -> int:
     where = here or _ask_folder(questions, root, on_docker=provider in ON_DOCKER)
     named = _ask_compose(questions, root / where, look(ctx, root, where), provider)
     found = look(ctx, root, where, named)
-    wish = _wish(questions, found, provider)._replace(folder=where)
+    wish = _wish(questions, found, provider, where)
     questions.check()
     for line, is_warning in findings(found, wish):
         assembly.console.line(line, style.YELLOW if is_warning else "")
@@ -145,7 +146,7 @@ def _ask_compose(questions: Questions, root: Path, found: Found, provider: str) 
     return questions.ask("compose", f"The compose file ({_or(rivals)})", "", check)
 
 
-def _wish(questions: Questions, found: Found, provider: str) -> Wish:
+def _wish(questions: Questions, found: Found, provider: str, where: str) -> Wish:
     ci = questions.given("ci") or found.ci
     if not ci:
         message = f"neither remote nor files say which CI this is: add --ci {_or(PIPELINES)}"
@@ -164,6 +165,8 @@ def _wish(questions: Questions, found: Found, provider: str) -> Wish:
     )
     review = questions.ask("review", "A review app for each change", "no", _review) == "yes"
     framework = found.to_migrate(on_docker=on_docker)
+    place = posixpath.join(where, found.framework.at).rstrip("/")
+    service, context = found.composed.service_of(place) if on_docker and framework else ("", "")
     return Wish(
         ci=ci,
         provider=provider,
@@ -174,11 +177,12 @@ def _wish(questions: Questions, found: Found, provider: str) -> Wish:
         branch=found.branch,
         web=found.web,
         framework=framework,
+        folder=where,
         named=bool(framework and found.framework.at),
-        manage=found.manage if framework else "",
+        manage=found.manage_in(context, place) if framework == "django" else "",
         images=found.composed.images if on_docker else (),
         compose=found.composed.files if on_docker else (),
-        run_service=found.composed.run_service if on_docker and framework else "",
+        run_service="" if service == "app" else service,
         services=found.services if provider == "dokku" else (),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -47,7 +48,7 @@ class Found(NamedTuple):
     host: str = ""
     app: str = ""
     framework: layout.Framework = layout.Framework()
-    manage: str = ""  # DJANGO_MANAGE_COMMAND, where it is not the default
+    called: str = ""  # the call of manage.py in a Procfile, Dockerfile or compose file
     lacks_manage: bool = False  # Django is in the list of packages, but there is no manage.py
     says_what_runs: bool = False  # a Procfile or Dockerfile
     migrates: bool = False  # the Procfile has a release task, which may migrate
@@ -60,6 +61,15 @@ class Found(NamedTuple):
         if self.framework.name == "rails" and self.framework.at and not on_docker:
             return ""
         return "" if self.migrates and not on_docker else self.framework.name
+
+    def manage_in(self, context: str, place: str) -> str:
+        """DJANGO_MANAGE_COMMAND: from the build context of an image, else from the app's directory;
+        as the app's own files call it, if they do. Empty for the default."""
+        path = posixpath.join(self.framework.at, "manage.py")
+        if context:
+            path = posixpath.relpath(posixpath.join(place, "manage.py"), context)
+        command = self.called or f"python {path}"
+        return "" if command == "python manage.py" else command
 
 
 def look(ctx: Context, top: Path, folder: str = "", files: str = "") -> Found:
@@ -82,7 +92,7 @@ def look(ctx: Context, top: Path, folder: str = "", files: str = "") -> Found:
         host=server,
         app=app or _slug(f"{path.rpartition('/')[2] or top.name} {Path(folder).name}"),
         framework=found,
-        manage=_manage(root, found, compose.files) if found.name == "django" else "",
+        called=_called(root, compose.files) if found.name == "django" else "",
         lacks_manage=not (found.name or found.rivals) and bool(DJANGO.search(_packages(root))),
         says_what_runs=any((root / name).is_file() for name in ("Procfile", "Dockerfile")),
         migrates="release:" in procfile,
@@ -95,13 +105,10 @@ def _text(path: Path) -> str:
     return path.read_text(errors="replace") if path.is_file() else ""
 
 
-def _manage(root: Path, found: layout.Framework, compose: Iterable[str]) -> str:
-    """The command for manage.py: as Procfile, Dockerfile or compose file call it, else its path
-    from the app's directory; empty for the default of DJANGO_MANAGE_COMMAND."""
-    for name in ("Procfile", "Dockerfile", *compose):
-        if match := MANAGE.search(_text(root / name)):
-            return "" if match[0] == "python manage.py" else match[0]
-    return f"python {found.at}/manage.py" if found.at else ""
+def _called(root: Path, compose: Iterable[str]) -> str:
+    """The first call of manage.py in Procfile, Dockerfile or compose file; empty for none."""
+    texts = (_text(root / name) for name in ("Procfile", "Dockerfile", *compose))
+    return next((match[0] for text in texts if (match := MANAGE.search(text))), "")
 
 
 def _git(ctx: Context, root: Path, *arguments: str) -> str:
