@@ -59,7 +59,7 @@ def test_first_release_that_fails_is_stopped_and_said_to_have_no_way_back(
     done = app.deploy("bad1")
     assert done.code == 20, done.output
     golden("compose/first release fails", done.output, app.places)
-    assert "there is no release to go back to" in done.output
+    assert "there is no release to roll back to" in done.output
     assert [each["State"]["Running"] for each in app.containers()] == [False]
     assert app.current() == ""
     assert app.read("pending") == ""

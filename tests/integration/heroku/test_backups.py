@@ -180,7 +180,11 @@ def _away(heroku: HerokuStandIn) -> None:
     [
         (_none, 2, "no Heroku Postgres database of hello, which has none. Attach one"),
         (_elsewhere, 2, "which has HEROKU_POSTGRESQL_PINK_URL. Name another"),
-        (_forbidden, 12, "this key may not back up DATABASE_URL (postgresql-round-0): Heroku does"),
+        (
+            _forbidden,
+            12,
+            "this key may not back up DATABASE_URL (postgresql-round-0): Heroku denied",
+        ),
         (_no_scope, 12, "Try a key with more scopes"),
         (_unknown, 2, "data API does not know DATABASE_URL (postgresql-round-0)"),
         (_away, 11, "Heroku API error 503"),
@@ -219,7 +223,7 @@ def test_refusal_of_the_api_itself_stops_it_too(heroku: HerokuStandIn, job: Jobs
     heroku.faults(Fault(CAPTURE, 422, body={"id": "x", "message": "Backups are not possible."}))
     done = job.run(settings=SETTINGS)
     assert done.code == 20, done.output
-    assert "so nothing was migrated: Heroku refuses" in done.output
+    assert "so nothing was migrated: Heroku rejected" in done.output
     assert "Backups are not possible." in done.output
     assert heroku.pushes() == 0
 
