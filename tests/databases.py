@@ -145,6 +145,8 @@ class Shop(ABC):
         self.runs("good2")
         [name] = self.kept()
         assert f"{name}: 1 tables" in done.output
+        assert done.report["backups"] == [name]
+        assert f"backup before the migrations: {name}" in done.output
         folder = self.folder()
         modes = self.host.root("stat", "-c", "%a", folder, f"{folder}/{name}.sql.gz").split()
         assert modes == ["700", "600"]
