@@ -217,11 +217,16 @@ def exit_codes() -> list[tuple[str, str, str]]:
 
 
 def together(errors: Sequence[DeployError]) -> DeployError:
-    """Combine errors into one, of the first one's class; a SettingsError that comes first is
-    returned alone."""
+    """Combine errors into one, of the first one's class; if some are SettingsErrors, one of all
+    their problems, which have to be mended first; its hint names the other errors."""
     first, *others = errors
     if not others:
         return first
+    wrong = [error for error in errors if isinstance(error, SettingsError)]
+    if wrong:
+        problems = dict.fromkeys(each for error in wrong for each in error.problems)
+        rest = "\n".join(error.message for error in errors if not isinstance(error, SettingsError))
+        return SettingsError(*problems, hint=rest)
     message = "\n".join(error.message for error in errors)
     hint = "\n".join(dict.fromkeys(error.hint for error in errors if error.hint))
-    return type(first)(message, hint=hint) if not isinstance(first, SettingsError) else first
+    return type(first)(message, hint=hint)

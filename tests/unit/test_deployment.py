@@ -376,7 +376,7 @@ def test_old_revision_is_live(scene: Scene, error: DeployError, code: int) -> No
 def test_what_is_live_cannot_be_known(scene: Scene, error: DeployError, answer: Exception) -> None:
     report = scene.fail("deploy", error, answer)
     assert scene.ended() == (21, "failed")
-    assert report.live == "What web runs is unknown; check with `ci-deploy doctor`."
+    assert report.live == "What web runs is unknown; check with `ci-deploy status`."
     assert report.live_revision == ""
 
 
@@ -528,7 +528,7 @@ def test_unhealthy_release_stays_when_no_rollback_is_wanted(scene: Scene) -> Non
         (
             "deploy",
             Unreachable("gone."),
-            "What web runs is unknown; check with `ci-deploy doctor`.",
+            "What web runs is unknown; check with `ci-deploy status`.",
             False,
         ),
     ],

@@ -75,7 +75,7 @@ def _limit(error: Exception) -> tuple[str, str] | None:
     size = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     no_thread = "can't start new thread" in str(error)  # it needs memory, too
     if code in {errno.EMFILE, errno.ENFILE}:
-        return _allowed(f"more than {files} open files", "`ulimit -n 1024`")
+        return _allowed(f"more than {files} open files", f"`ulimit -n {max(1024, 2 * files)}`")
     if no_thread and memory != resource.RLIM_INFINITY:
         return _allowed(f"more memory than {memory // 1024} KiB", "`ulimit -v unlimited`")
     if code == errno.EAGAIN or no_thread:

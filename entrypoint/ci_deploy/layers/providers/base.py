@@ -277,4 +277,4 @@ class Provider(Layer[S]):
     @property
     def check_command(self) -> str:
         """The command by which a person sees what is live."""
-        return "ci-deploy doctor"
+        return "ci-deploy status"

@@ -45,10 +45,6 @@ class OnHosts(AboutCompose):
     def host_names(self) -> Sequence[str]:
         return [host.server.bracketed for host in self.hosts.all]
 
-    @property
-    def check_command(self) -> str:
-        return "ci-deploy doctor"
-
     # --- databases ---
 
     def check_backup(self) -> None:

@@ -54,10 +54,6 @@ class OnSwarm(AboutSwarm):
         locked = f", locked: {stack.holder}" if stack.holder else ""
         return {f"manager {self.manager}": f"Docker {stack.docker}, {nodes}{locked}"}
 
-    @property
-    def check_command(self) -> str:
-        return "ci-deploy status"
-
     # --- databases ---
 
     def check_backup(self) -> None:
