@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -85,4 +88,55 @@ def test_ten_thousand_lines_a_second(
     memory = _deploy(dokku, checkout, tmp_path / "log")
     shown = re.findall(rb"this is line (\d+)\s", (tmp_path / "log").read_bytes())
     assert [int(each) for each in shown] == list(range(1, lines + 1))
+    assert memory < LIMIT
+
+
+# Reads a log from a pipe, as a runner does: which lines came, in which order, and how many bytes.
+COUNTING = """
+import re, sys
+line, wrong, seen, size = re.compile(rb"line (\\d{12}) of a build"), 0, 0, 0
+for each in sys.stdin.buffer:
+    size += len(each)
+    if found := line.search(each):
+        seen += 1
+        wrong += int(found[1]) != seen or not each.rstrip().endswith(b"speaking")
+print(seen, wrong, size)
+"""
+WORDS = (
+    "line %012.0f of a build that never tires of speaking, and that has to tell us one thing more: "
+)
+WIDTH = 128  # bytes of a line, with its end
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(
+    ("size", "method"),
+    [
+        (8 * MIB, "push"),
+        *(pytest.param(2048 * MIB, way, marks=pytest.mark.soak) for way in ("push", "archive")),
+    ],
+)
+def test_log_of_a_build_that_never_ends(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path, size: int, method: str
+) -> None:
+    """Every line, once and in its order, while our own memory stays as small (faults J3)."""
+    lines, log = size // WIDTH, tmp_path / "log"
+    words = WORDS + "x" * (WIDTH - len(WORDS % 0) - len("speaking") - 2) + " speaking"
+    checkout.commit("Talk", {"Procfile": f"release: seq -f '{words}' {lines}\n"})
+    os.mkfifo(log)
+    counting = f"exec {shlex.join([sys.executable, '-c', COUNTING])} <{shlex.quote(str(log))}"
+    with subprocess.Popen(["sh", "-c", counting], stdout=subprocess.PIPE) as counter:
+        env = settings_for(dokku, DEPLOY_TIMEOUT="3500", DEPLOY_METHOD=method, LOG=str(log))
+        run = Run("deploy", cwd=checkout.path, env=env, through=LOGGED)
+        memory, done = most(run), run.done()
+        assert counter.stdout
+        seen, wrong, shown = map(int, counter.stdout.read().split())
+    print(
+        f"{method}: {size // MIB} MB of {lines:,} lines in {done.seconds:.0f} s, {shown // MIB} MB "
+        f"of log, {memory // 1024} MiB of memory",
+        file=sys.stderr,
+    )
+    assert done.code == 0, done.errors
+    assert done.report["live_revision"] == checkout.head
+    assert (seen, wrong) == (lines, 0)
     assert memory < LIMIT
