@@ -32,6 +32,7 @@ class Kind(enum.Enum):
     KILLS_HEROKU = "Signals at random moments (Heroku)"
     MEMORY = "Jobs whose memory ends: SIGKILL to git, to ssh, or to what is largest"
     LOAD = "Endless lines and floods of them, with at most 64 MiB of memory"
+    LOGS = "Build logs of 2 GB, with at most 64 MiB of memory"
     HUGE = "Repositories of 100,000 commits or 50,000 files, with at most 64 MiB of memory"
     FORMS = "Secrets: forms and splits, into the log"
     SINKS = "Secrets: forms that a server prints, into all that a run writes"

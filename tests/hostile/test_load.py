@@ -117,12 +117,15 @@ WIDTH = 128  # bytes of a line, with its end
     ],
 )
 def test_log_of_a_build_that_never_ends(
-    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path, size: int, method: str
-) -> None:
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path, record_property: Record, size: int,
+    method: str,
+) -> None:  # fmt: skip
     """Every line, once and in its order, while our own memory stays as small (faults J3)."""
     lines, log = size // WIDTH, tmp_path / "log"
     words = WORDS + "x" * (WIDTH - len(WORDS % 0) - len("speaking") - 2) + " speaking"
     checkout.commit("Talk", {"Procfile": f"release: seq -f '{words}' {lines}\n"})
+    if size > 1024 * MIB:
+        tried(record_property, Kind.LOGS)
     os.mkfifo(log)
     counting = f"exec {shlex.join([sys.executable, '-c', COUNTING])} <{shlex.quote(str(log))}"
     with subprocess.Popen(["sh", "-c", counting], stdout=subprocess.PIPE) as counter:
