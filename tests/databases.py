@@ -183,7 +183,7 @@ class Shop(ABC):
         ):
             if trouble:
                 self.sql(trouble)
-            if "whole" in words:
+            if trouble.startswith("create"):
                 cut = "/usr/bin/docker exec \"$2\" sh -c 'pg_dump -U owner shop' | head -n 5"
                 self.host.fault(f'case "$*" in exec*pg_dump*--create*) {cut}; exit 0;; esac')
             done = self.deployed.deploy("good2", **MIGRATING, **settings)

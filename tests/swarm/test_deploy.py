@@ -185,7 +185,7 @@ def test_one_deploy_at_a_time_and_one_that_is_killed_is_finished(live: App) -> N
     host.until(f"! flock -n /home/deploy/{lock} true")
     locked = live.deploy("good3", LOCK_TIMEOUT="0")
     assert locked.code == 13, locked.output
-    assert "s: job 7." in locked.output
+    assert "it is held by job 7." in locked.output
     assert live.tags() == ["good1"]
     host.sh(f"rm {lock}.held")
     killed = live.start("good2")
