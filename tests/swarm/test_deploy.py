@@ -175,6 +175,25 @@ def test_commands_run_in_the_environment_of_a_release(app: App, tmp_path: Path) 
     assert app.services() == {"app"}
 
 
+def test_command_that_a_node_rejects_is_tried_again_and_runs_once(app: App, tmp_path: Path) -> None:
+    """(Docker 29: "Pool overlaps with other one on this address space", after a removed stack.)"""
+    app.program = program_with_steps(tmp_path / "packages")
+    folder = f"/tmp/{app.name}"
+    app.write(app.file().replace("stop_grace", f"volumes: ['{folder}:/late']\n    stop_grace"))
+    running = app.start("good1", **steps("echo ran >>/late/ran"))
+    running.wait_for("the node did not start it: ")
+    app.hosts[0].root("mkdir", "-m", "777", folder)
+    done = running.done()
+    assert done.code == 0, done.output
+    assert "bind source path does not exist" in done.output
+    assert app.hosts[0].root("cat", f"{folder}/ran") == "ran\n"
+    app.hosts[0].root("rm", "-r", folder)
+    app.checkout.commit("Next")
+    never = app.deploy("good2", **steps("true"))
+    assert never.code == 20, never.output
+    assert never.output.count("│ the node did not start it: ") == 3
+
+
 def test_one_deploy_at_a_time_and_one_that_is_killed_is_finished(live: App) -> None:
     """The lock is the kernel's and ends with who holds it. The engine finishes what it was given;
     the next run sees that, and notes what is live."""

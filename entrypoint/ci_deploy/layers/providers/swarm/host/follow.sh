@@ -1,7 +1,8 @@
 # shellcheck shell=sh
-# follow SERVICE: what a job prints, until it has ended; then its exit code, and the job is removed.
+# follow SERVICE: what a job prints, until it has ended; then its exit code, and the job is removed. What a node has
+# rejected has not begun (a registry or a network that was busy), so it is tried three times more.
 umask 077
-service=$1 at=0 said=
+service=$1 at=0 said= tries=0 refused=
 d=$(mktemp -d "${TMPDIR:-/tmp}/ci-deploy-job.XXXXXX") || exit 95
 trap 'kill "$logs" 2>/dev/null; rm -rf "$d"' EXIT
 trap 'exit 143' HUP INT TERM
@@ -19,7 +20,18 @@ while :; do
 $(docker inspect --type task --format '{{.Status.State}}|{{with .Status.ContainerStatus}}{{.ExitCode}}{{end}}|{{.Status.Err}}' "$task")
 END
     show "$d/shown"
-    case $state in complete | failed | rejected | orphaned | remove | shutdown) break ;; esac
+    case $state in
+    complete | failed | orphaned | remove | shutdown) break ;;
+    rejected)
+        if [ "$task" != "$refused" ]; then
+            tries=$((tries + 1)) refused=$task
+            [ "$tries" -le 3 ] || break
+            echo "the node did not start it: $error; trying again" && sleep "$tries"
+            docker service update --force --detach "$service" >/dev/null 2>&1 || break
+        fi
+        error=
+        ;;
+    esac
     [ -z "$error" ] || [ "$error" = "$said" ] || { said=$error && echo "waiting: $error"; }
     sleep 0.5
 done
