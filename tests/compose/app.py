@@ -12,6 +12,7 @@ from tests.support import Checkout, Done, Run, run
 
 FILE = "docker-compose.production.yml"
 LABEL = "label=com.docker.compose"
+VERIFYING = "'inspect -f {{.Name}}|'*"  # what `docker` is called with then, for DockerHost.hold
 # A look at its health costs a host 30 ms of its processors: often at first, then seldom.
 SMALL = """
 services:

@@ -9,14 +9,14 @@ import time
 
 import pytest
 
-from tests.compose.app import App
+from tests.compose.app import VERIFYING, App
 from tests.support import until
 
 
 @pytest.fixture
 def slow(live: App) -> App:
     """With a host that takes its time to look at what it has started."""
-    live.hosts[0].hold("inspect*")
+    live.hosts[0].hold(VERIFYING)
     return live
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import signal
 import time
 
-from tests.compose.app import App
+from tests.compose.app import VERIFYING, App
 from tests.support import until
 
-VERIFYING, PULLING = "inspect*", "pull*"  # what `docker` is called with at these moments
+PULLING = "pull*"  # what `docker` is called with at this moment
 
 
 def _lose(app: App, tag: str, words: str, first: str = ":") -> None:

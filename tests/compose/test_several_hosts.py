@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.app import App
+from tests.compose.app import VERIFYING, App
 from tests.compose.steps import program_with_steps, steps
 from tests.support import until
 
@@ -163,7 +163,7 @@ def test_job_killed_before_all_are_ready_leaves_both_as_they_are(live: App) -> N
 def test_job_killed_after_the_first_was_switched_takes_it_back(live: App) -> None:
     """Nobody could tell the second what the first has found out."""
     before = live.ids(1)
-    live.hosts[0].hold("inspect*")
+    live.hosts[0].hold(VERIFYING)
     running = live.start("good2")
     live.hosts[0].held()
     running.signal(signal.SIGKILL)
@@ -192,7 +192,7 @@ def test_job_cancelled_before_all_are_ready_tells_them_to_stay(live: App) -> Non
 
 def test_job_cancelled_after_the_first_was_switched_takes_it_back(live: App) -> None:
     before = live.ids(1)
-    live.hosts[0].hold("inspect*")
+    live.hosts[0].hold(VERIFYING)
     running = live.start("good2")
     live.hosts[0].held()
     running.signal(signal.SIGTERM)
@@ -207,7 +207,7 @@ def test_job_cancelled_after_the_first_was_switched_takes_it_back(live: App) -> 
 
 
 def test_program_killed_on_one_host_takes_the_other_back_too(live: App) -> None:
-    live.hosts[0].hold("inspect*")
+    live.hosts[0].hold(VERIFYING)
     running = live.start("good2")
     live.hosts[0].held()
     live.hosts[0].kill_runs()

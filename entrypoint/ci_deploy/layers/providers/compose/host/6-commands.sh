@@ -21,7 +21,7 @@ probe() {
         [ -n "${4:-}" ] || tar -x -f - -C "$tmp" 2>/dev/null
     fi
     # The slow questions at the same time.
-    rows >"$tmp/ps" 2>"$tmp/ps.errors" &
+    rows com.docker.compose.project >"$tmp/ps" 2>"$tmp/ps.errors" &
     if [ -f "$dir/list" ]; then
         if [ "$2" = - ]; then set --; else set -- -p "$2"; fi
         describe "$@" &
@@ -66,16 +66,17 @@ probe() {
         sed "/level=warning/d; s|$dir/files/||g; s/^/refused /" "$tmp/model.errors" | really | tail -n 5
 }
 
-# rows: ROW of each container that Compose has made, with the id of its image instead of its own. The label of Compose
-# is another digest where an image is an index (the containerd image store).
+# rows LABEL: ROW of each container with this label, with the id of its image instead of its own. The label that Compose
+# gives is another digest where an image is an index (the containerd image store).
 rows() {
-    docker ps -a --no-trunc --filter label=com.docker.compose.project --format "$ROW" >"$tmp/listed" || return
-    [ -s "$tmp/listed" ] || return 0
+    listed=$(docker ps -a --no-trunc --filter "label=$1" --format "$ROW") || return
+    [ -n "$listed" ] || return 0
     # shellcheck disable=SC2046  # words
-    docker inspect -f '{{.Id}}|{{.Image}}' $(cut -d '|' -f 3 "$tmp/listed") >"$tmp/ids" 2>"$tmp/gone" ||
-        grep -v 'No such' "$tmp/gone" >&2 # one that has just been removed is no error
-    awk -F '|' -v OFS='|' 'FILENAME == ARGV[1] { image[$1] = $2; next } { $3 = image[$3]; print }' \
-        "$tmp/ids" "$tmp/listed"
+    ids=$(docker inspect -f '{{.Id}}|{{.Image}}' $(printf '%s\n' "$listed" | cut -d '|' -f 3) 2>&1)
+    printf '%s\n' "$ids" "$listed" | awk -F '|' -v OFS='|' '
+        NF < 2 { if (!/No such/) print | "cat >&2"; next } # one that has just been removed is no error
+        NF == 2 { image[$1] = $2; next }
+        { $3 = image[$3]; print }'
 }
 
 # forget_old_probes: what those that were killed have left; there is configuration in it.
@@ -204,7 +205,7 @@ sum_of() {
 status() {
     enter "$1"
     echo "path $path"
-    docker ps -a --no-trunc --filter "label=com.docker.compose.project=$project" --format "$ROW" |
+    rows "com.docker.compose.project=$project" |
         sed 's/^/container /'
     state_of_app
 }
