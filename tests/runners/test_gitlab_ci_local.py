@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -16,7 +17,7 @@ import pytest
 from ci_deploy import __version__
 from ci_deploy.commands.pipelines.gitlab import gitlab
 from tests.containers import Container
-from tests.contract.test_init_files import wishes
+from tests.contract.test_init_files import FETCHED, wishes
 from tests.docker import build_image
 from tests.loopback import serving
 from tests.runners.examples import OURS, TOOLS, gitlab_ci_local, pipeline, project, refresh
@@ -357,7 +358,9 @@ def test_the_runner_takes_every_kind_of_file_that_init_writes(tmp_path: Path) ->
     ):
         wish = wishes("gitlab")[f"gitlab-{name}"]
         text = gitlab(wish).replace(f"@{__version__}", "@$CI_COMMIT_SHA")
-        made = project(tmp_path / name, text.replace(OURS, "$CI_SERVER_FQDN/$CI_PROJECT_PATH/"))
+        here = "$CI_SERVER_FQDN/$CI_PROJECT_PATH/"
+        text = re.sub(f"remote: {FETCHED.pattern}", rf"component: {here}\2@$CI_COMMIT_SHA", text)
+        made = project(tmp_path / name, text.replace(OURS, here))
         done = subprocess.run(
             [TOOLS / "gitlab-ci-local", "--list-csv-all", "--no-color"],
             cwd=made.path,

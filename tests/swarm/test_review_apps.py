@@ -255,7 +255,7 @@ def test_volumes_are_removed_on_each_node_that_is_named_and_the_others_are_told(
     app.write(text.replace("endpoint_mode", f"{place}\n      endpoint_mode"))
     done = branch.review("good2")
     assert done.code == 0, done.output
-    assert "names 1 of 2" in " ".join(done.output.split())
+    assert "SERVER_HOST names: 1 of 2" in " ".join(done.output.split())
     assert branch.of("volume", worker) == [f"{branch.name}_log"]
     both = f"{app.hosts[0].address} {worker.address}"
     worker.fault('case "$*" in "volume rm"*) exit 1;; esac')

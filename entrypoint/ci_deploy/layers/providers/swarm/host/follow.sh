@@ -2,7 +2,7 @@
 # follow SERVICE: what a job prints, until it has ended; then its exit code, and the job is removed. What a node has
 # rejected has not begun (a registry or a network that was busy), so it is tried three times more.
 umask 077
-service=$1 at=0 said= tries=0 refused=
+service=$1 at=0 said='' tries=0 refused=''
 d=$(mktemp -d "${TMPDIR:-/tmp}/ci-deploy-job.XXXXXX") || exit 95
 trap 'kill "$logs" 2>/dev/null; rm -rf "$d"' EXIT
 trap 'exit 143' HUP INT TERM
