@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def environ(host: Host, app: App, directory: str, dyno: str, port: str = "") -> dict[str, str]:
     """Return what a container of the app sees: its config, not the server's environment."""
     # our own first: a `python3` of pyenv or asdf is a script of scripts, of 0.1 s
-    path = f"{Path(sys.executable).resolve().parent}:{os.environ.get('PATH', os.defpath)}"
+    path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
     base = {"PATH": path, "HOME": directory, "LANG": "C.UTF-8"}
     config = {**host.store.globals().config, **app.config}
     return {**base, **config, "DYNO": dyno, **({"PORT": port} if port else {})}
