@@ -128,7 +128,8 @@ class Unauthorized(DeployError):
 
 
 class Locked(DeployError):
-    """The lock was held by another deployment for longer than `LOCK_TIMEOUT`."""
+    """Another deployment held the lock until `LOCK_TIMEOUT` or `DEPLOY_TIMEOUT` was over, or is
+    changing the source of a promotion."""
 
     exit_code = 13
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from ci_deploy.errors import SettingsError
+from ci_deploy.errors import DeployFailed, SettingsError
 from ci_deploy.report import console as style
 from ci_deploy.report.outputs import Report
 from ci_deploy.run.context import Context
@@ -119,3 +119,13 @@ def what_is_live(ctx: Context, live: Live | None, before: Live | None) -> str:
         state = f" (whether its processes are up: `{ctx.provider.check_command}`)"
     busy = "; a deployment is in progress" if live.busy else ""
     return f"{app} {'still ' if same else ''}runs {live.revision[:7]}{state}{busy}."
+
+
+def not_live(ctx: Context, live: Live) -> DeployFailed:
+    """The error for a deployment after which the revision is not live, or not up."""
+    found = live.revision[:7] or "no known revision"
+    state = f"is not live: {ctx.provider.name} reports {found} instead"
+    if live.revision == ctx.revision:
+        state = f"is live, but not fully up: {live.detail}".rstrip(": ")
+    hint = f"`{ctx.provider.check_command}` shows more."
+    return DeployFailed(f"{ctx.revision[:7]} {state}.", hint=hint)

@@ -145,7 +145,8 @@ class CoreSettings(GuardSettings):
 
 @dataclass
 class Context:
-    """One run, as its layers see it. The fields after `planning` are filled in during the run."""
+    """One run, as its layers see it. The fields from `review` on are filled in later; empty: not
+    known yet."""
 
     command: str
     settings: CoreSettings

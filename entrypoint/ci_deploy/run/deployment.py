@@ -96,8 +96,7 @@ class Deployment:
         if ctx.live is None and not ctx.planning and ctx.command != "destroy":
             live = ctx.provider.live()
             if not live.up or live.revision != ctx.revision:
-                runs = f"{live.revision[:7] or 'no known revision'} {live.detail}".rstrip()
-                raise DeployFailed(f"{ctx.provider.name} reports {runs} as live.")
+                raise closing.not_live(ctx, live)
             ctx.live = live
 
     # --- the three outcomes ---

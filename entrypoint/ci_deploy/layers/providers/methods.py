@@ -88,7 +88,10 @@ class PromotionSettings:
 def need_source(given: Place | None) -> Place:
     """Return PROMOTE_FROM, which a promotion needs. Raises SettingsError when it is not set."""
     if given is None:
-        remedy = "Like `deploy@staging.example.com:/srv/app`; on the same host leave out the host."
+        remedy = (
+            "Name what runs the release, as [[user@]host:]place: `staging.example.com:/srv/app` on "
+            "Compose, `staging.example.com:STACK` on a swarm, `staging.example.com:APP` on Dokku."
+        )
         raise SettingsError(Problem("PROMOTE_FROM", "is required.", "", remedy, missing=True))
     return given
 

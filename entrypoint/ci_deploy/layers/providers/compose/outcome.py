@@ -53,8 +53,9 @@ def failure(watches: Sequence[Watch], how_to_follow: str) -> DeployError | None:
         hint = "The next deploy begins with another attempt to repair it."
         return DeployFailed(f"{where}{text}. {others}".rstrip(), hint=hint, lines=lines)
     if word == "stopped":
-        message = f"{where}{text}. It was stopped: there is no release to roll back to. {others}"
-        return DeployFailed(message.rstrip(), lines=lines)
+        why = "The new containers were stopped, since there is no earlier release to roll back to."
+        hint = "Fix the cause and deploy again."
+        return DeployFailed(f"{where}{text}. {why} {others}".rstrip(), hint=hint, lines=lines)
     if word in {"rolled-back", "recalled"} or back:
         return RolledBack(f"{where}{text}. {others}".rstrip(), lines=lines)
     message = f"{where}{text}. Nothing that runs was touched. {others}".rstrip()

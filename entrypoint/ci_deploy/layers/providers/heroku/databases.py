@@ -2,9 +2,9 @@
 
 Facts (the CLI's source): backups belong to the data API, on a host of its own that takes the same
 key. `POST /client/v11/databases/ADDON/backups` starts one, which continues without a client; it is
-listed among the transfers of the app that pays for the add-on, and has ended when it has
-`finished_at`. Its name is `b` or, of a schedule, `a` with its number. A transfer contains URLs with
-passwords: nothing else of it is ever shown.
+listed among the transfers of the app that pays for the add-on, and has ended when `finished_at` is
+set. Its name is `b` and its number, or `a` and its number if a schedule made it. A transfer also
+contains URLs with passwords: only the fields of `Transfer` are ever read or shown.
 """
 
 from __future__ import annotations

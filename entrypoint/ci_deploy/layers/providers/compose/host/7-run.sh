@@ -119,8 +119,8 @@ run_recover() {
     case $healed in
     '') finish noop "nothing was left unfinished" ;;
     "is live") finish live "it was finished" ;;
-    "is stopped"*) finish stopped "it was interrupted" ;;
-    *) finish rolled-back "it was interrupted" ;;
+    "is stopped"*) finish stopped "the run was interrupted" ;;
+    *) finish rolled-back "the run was interrupted" ;;
     esac
 }
 
