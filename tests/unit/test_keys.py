@@ -6,13 +6,15 @@ import base64
 import socket
 import subprocess
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
-from ci_deploy.net.ssh.agent import listens
+from ci_deploy.net.ssh.agent import Agent, listens
 from ci_deploy.net.ssh.keys import PrivateKey, private_key
+from ci_deploy.process.runner import Runner
 
 KINDS = {
     "ed25519": ("-t", "ed25519"),
@@ -145,6 +147,20 @@ def test_agent_is_only_asked_when_it_listens() -> None:
         assert not listens(path)
         it.listen()
         assert listens(path)
+
+
+def test_private_directory_is_gone_before_the_agent_that_would_remove_it_for_us(
+    runner: Runner, keys: dict[str, tuple[str, str]]
+) -> None:
+    """A SIGKILL between the two left it behind: four of two hundred runs that had had a SIGTERM."""
+    with TemporaryDirectory(prefix="t", dir="/tmp") as folder, ExitStack() as cleanup:
+        private = Path(folder, "private")
+        (private / "ssh").mkdir(parents=True)
+        agent = Agent(runner, cleanup, private / "ssh")
+        assert agent.start(private_key(keys["ed25519"][0]), "") == []
+        cleanup.close()
+        assert not agent.alive
+        assert not private.exists()
 
 
 def test_two_keys_in_one_setting_are_refused(keys: dict[str, tuple[str, str]]) -> None:

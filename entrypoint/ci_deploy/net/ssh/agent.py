@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import time
 from contextlib import ExitStack
@@ -86,6 +87,8 @@ class Agent:
         private = str(self._private)
         command = Command(["/bin/sh", script, str(self.socket), private], stdin=read)
         self._child = self._cleanup.enter_context(self._runner.serve(command))
+        # Before the agent ends: who kills us in between finds it still there to do it (agent.sh).
+        self._cleanup.callback(shutil.rmtree, private, ignore_errors=True)
         until = time.monotonic() + START_TIMEOUT
         while not listens(self.socket):
             if time.monotonic() > until or not self._child.alive:
