@@ -812,6 +812,24 @@ def test_what_a_provider_does_not_report_is_no_success(
     assert (scene.ctx.report.exit_code, scene.provider.asked) == (code, asked)
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (BEFORE, f"{NEW[:7]} is not live: fake reports {OLD[:7]} instead."),
+        (Live(), f"{NEW[:7]} is not live: fake reports no known revision instead."),
+        (DOWN, f"{NEW[:7]} is live, but not fully up: 0 of 1 processes up."),
+        (DOWN._replace(detail=""), f"{NEW[:7]} is live, but not fully up."),
+    ],
+    ids=["old", "nothing", "down", "down without a detail"],
+)
+def test_revision_that_is_not_live_or_not_up_is_told_apart(
+    scene: Scene, answer: Live, said: str
+) -> None:
+    scene.provider = scene.ctx.provider = Silent(scene.ctx, scene.calls)
+    scene.provider.answer = answer
+    assert scene.run().message == said
+
+
 def test_what_cannot_be_stopped_after_a_cancel_is_said(scene: Scene) -> None:
     """It may still go live, and the log is all that anybody has (faults D1)."""
     scene.app.steps["deploy"] = cancel(scene)

@@ -15,6 +15,7 @@ from ci_deploy.layers.providers.docker.settings import DEFAULT_FILES, FOR_PRODUC
 OTHERWISE = re.compile(r"dev|test|local|override|example|sample|debug|e2e|docs|\bci\b")
 # Images that can be pushed: with a registry or a Docker Hub account in the name.
 IMAGE = re.compile(r"^\s*image:\s*[\"']?(\S+?/\S+?):\$\{?DEPLOY_TAG", re.M)
+EXTENSION = re.compile(r"^x-[\w-]+:.*\n(?:(?: +.*)?\n)*", re.M)  # `x-app: &app` and its text
 SERVICE = re.compile(r"([\w.-]+):(?:\s+&[\w-]+)?\s*(?:#.*)?")
 SAFE = re.compile(r"[\w./-]+")
 
@@ -63,18 +64,18 @@ def composed(root: Path, folder: str, paths: Iterable[str], wanted: Sequence[str
     files given by --compose."""
     files, rivals = (tuple(wanted), ()) if wanted else _choose(root / folder, list(paths))
     texts = [(root / folder / name).read_text(errors="replace") for name in files]
+    where = posixpath.join(folder, posixpath.dirname(files[0])) if files else ""
     images: dict[str, Image] = {}
     blocks: dict[str, str] = {}
     for text in texts:
-        where = posixpath.join(folder, posixpath.dirname(files[0]))
-        for block in _blocks(text):
+        services = _services(text)
+        for block in (*services.values(), *EXTENSION.findall(text)):
             for found in IMAGE.findall(block):
                 image = _image(found, block, where)
                 images[found] = images[found] if found in images and not image.context else image
-        blocks |= {key: blocks.get(key, "") + block for key, block in _services(text).items()}
+        blocks |= {key: blocks.get(key, "") + block for key, block in services.items()}
         for found in IMAGE.findall(text):
             images.setdefault(found, Image(found))
-    where = posixpath.join(folder, posixpath.dirname(files[0])) if files else ""
     return Composed(files, rivals, tuple(images.values()), tuple(_own(blocks, where)))
 
 
@@ -118,11 +119,6 @@ def _adds(path: Path) -> bool:
 
 def _indent(line: str) -> int:
     return len(line) - len(line.lstrip(" "))
-
-
-def _blocks(text: str) -> list[str]:
-    """The text of each service and of each extension (`x-app: &app`)."""
-    return [*_services(text).values(), *re.findall(r"^x-[\w-]+:.*\n(?:(?: +.*)?\n)*", text, re.M)]
 
 
 def _services(text: str) -> dict[str, str]:

@@ -114,7 +114,7 @@ def what_is_live(ctx: Context, live: Live | None, before: Live | None) -> str:
     if not live.revision:
         return f"{app} runs no known release."
     same = before is not None and before.revision == live.revision
-    state = "" if live.up else f", but is not fully up: {live.detail}".rstrip(": ")
+    state = "" if live.up else f", but is {_not_up(live)}"
     if live.unchecked:
         state = f" (whether its processes are up: `{ctx.provider.check_command}`)"
     busy = "; a deployment is in progress" if live.busy else ""
@@ -126,6 +126,10 @@ def not_live(ctx: Context, live: Live) -> DeployFailed:
     found = live.revision[:7] or "no known revision"
     state = f"is not live: {ctx.provider.name} reports {found} instead"
     if live.revision == ctx.revision:
-        state = f"is live, but not fully up: {live.detail}".rstrip(": ")
+        state = f"is live, but {_not_up(live)}"
     hint = f"`{ctx.provider.check_command}` shows more."
     return DeployFailed(f"{ctx.revision[:7]} {state}.", hint=hint)
+
+
+def _not_up(live: Live) -> str:
+    return f"not fully up: {live.detail}".rstrip(": ")
