@@ -586,7 +586,7 @@ def test_following_a_run_costs_little_more_than_to_sleep_between_the_looks(live:
 
 
 def test_followed_log_is_whole_from_any_line_on(live: Alone) -> None:
-    """Backslashes, blanks and a last line that is still being written, too. (faults H14)"""
+    """Backslashes, spaces and a last line that is still being written, too. (faults H14)"""
     run = live.start("good2")
     live.end(run)
     log = live.state / "runs" / run / "log"

@@ -233,7 +233,7 @@ def test_a_compose_file_elsewhere_is_found_and_of_several_one_is_named(checkout:
     asked = "The compose file (deploy/compose.yml or ops/compose.yml) is not known: add --compose"
     assert asked in done.output
     done = init(checkout, *host, "--force", "--compose", "ops/x.yml")
-    assert "--compose: `ops/x.yml` is no file in" in done.output
+    assert "--compose: `ops/x.yml` is not a file in" in done.output
     done = init(checkout, *host, "--force", "--compose", "ops/compose.yml")
     assert done.code == 0, done.output
     assert "compose-file: ops/compose.yml" in (checkout.path / FILES["github"]).read_text()
@@ -267,9 +267,9 @@ def test_a_file_that_is_there_is_replaced_only_by_force(checkout: Checkout) -> N
     [
         (("--yes", "--provider", "docker"), "`docker` is not one of dokku, heroku, compose, swarm"),
         (("--yes", "--provider", "dokku"), "Dokku server is not known: add --host"),
-        ((*FLAGS[:-1], "My App"), "--app: `My App` is no name of an app"),
-        ((*FLAGS, "--environments", "a a"), "--environments: name each environment once"),
-        ((*FLAGS, "--environments", "a/$(id)"), "--environments: `a/$(id)` is no name"),
+        ((*FLAGS[:-1], "My App"), "--app: `My App` is not a valid app name"),
+        ((*FLAGS, "--environments", "a a"), "--environments: give each environment once"),
+        ((*FLAGS, "--environments", "a/$(id)"), "--environments: `a/$(id)` is not a valid environment name"),
         ((*FLAGS, "--host", "a b"), "--host: "),
         ((), "are not known: add --provider, --host, or run it on a terminal"),
         (("--yes",), "Server are not known: add --provider, --host."),
@@ -331,7 +331,7 @@ def test_on_a_terminal_it_asks_five_things_and_again_after_nonsense(checkout: Ch
         "Dokku server",
         "App [shop]",
         "App [shop]",
-        "Environments, the last one by hand [production]",
+        "Environments (the last one is deployed manually) [production]",
         "A review app for each change [no]",
     ]
     assert "deploy to staging and production, plan for changes, rollback, review apps" in output

@@ -36,6 +36,13 @@ SERVICE = """
 """
 
 
+def stack_file(image: str, *names: str, action: str = "rollback") -> str:
+    """A compose file with services; by default one that is called `app`."""
+    service = SERVICE.replace("IMAGE", image)
+    services = (service.replace("NAME", name) for name in names or ("app",))
+    return HEAD.replace("ACTION", action) + "".join(services)
+
+
 class App:
     """One app on the swarm of the tests."""
 
@@ -50,9 +57,7 @@ class App:
 
     def file(self, *names: str, action: str = "rollback") -> str:
         """A compose file with services; by default one that is called `app`."""
-        service = SERVICE.replace("IMAGE", self.registry.image)
-        services = (service.replace("NAME", name) for name in names or ("app",))
-        return HEAD.replace("ACTION", action) + "".join(services)
+        return stack_file(self.registry.image, *names, action=action)
 
     @property
     def places(self) -> dict[str, str]:

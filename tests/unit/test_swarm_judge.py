@@ -227,3 +227,13 @@ def test_lines_that_are_not_understood_are_left_out() -> None:
     assert stack.there == {"config": {"c", "theirs"}, "secret": {"s"}, "network": {"n"}}
     [kept] = stack.kept
     assert (kept.name, kept.label("kind"), kept.label("release")) == ("c", "record", "r1")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["now", "now soon", "node", "node 1", "index", "index x y z", "swarm active true many",
+     "config\t", "secret\t\t\t", "service []", "task {", "network", "holder"],
+)  # fmt: skip
+def test_a_line_that_no_manager_sends_hides_nothing_of_the_rest(line: str) -> None:
+    known = read_stack("st", ["version 26.1", line, "nofolder", "now 1700000000"])
+    assert (known.docker, known.folder, known.now) == ("26.1", False, 1_700_000_000)

@@ -11,7 +11,7 @@ from ci_deploy.commands.published import IMAGES
 from ci_deploy.layers.providers.dokku.settings import service_name
 from ci_deploy.net.ssh.server import server
 
-KEY = "a key for this purpose only, outside of the checkout"
+KEY = "a key for this purpose only, outside the checkout"
 FINGERPRINT = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
 BASE64 = "base64 <{key} | tr -d '\\n'"  # one line, on Linux and on macOS
 
@@ -48,7 +48,7 @@ def _image(wish: Wish) -> list[str]:
 
 def _server(wish: Wish) -> list[str]:
     of = "server's fingerprint" if len(wish.hosts) == 1 else "servers' fingerprints"
-    lines = [f"Let it in, and note the {of} (SHA256:…):"]
+    lines = [f"Authorize the key, and note the {of} (SHA256:…):"]
     for host in wish.hosts:
         lines += _dokku(wish, host) if wish.provider == "dokku" else _docker(wish, host)
     return lines
@@ -62,7 +62,7 @@ def _dokku(wish: Wish, host: str) -> list[str]:
     lines += [f"{root} dokku apps:create {app}" for app in apps]
     for kind in wish.services:
         url = f"https://github.com/dokku/dokku-{kind}.git"
-        lines += [f"{root} dokku plugin:install {url}  # unless it is there"]
+        lines += [f"{root} dokku plugin:install {url}  # unless installed"]
         for app in apps:
             name = service_name(app, kind)
             lines += [
@@ -70,8 +70,8 @@ def _dokku(wish: Wish, host: str) -> list[str]:
                 f"{root} dokku {kind}:link {name} {app}",
             ]
     if wish.services:
-        lines += ["(each app gets their addresses, like DATABASE_URL; what else it needs, like its"]
-        lines += ["secret key, is set there by `dokku config:set`, or by APP_CONFIG)"]
+        lines += ["(linking sets their URLs, like DATABASE_URL; what else the app needs, like its"]
+        lines += ["secret key, is set with `dokku config:set`, or by APP_CONFIG)"]
     return [*lines, f"{root} {FINGERPRINT}"]
 
 
@@ -90,7 +90,11 @@ def _docker(wish: Wish, host: str) -> list[str]:
 
 
 def _pins(wish: Wish) -> str:
-    return "the fingerprint" if len(wish.hosts) == 1 else "the fingerprints of all, with blanks"
+    return (
+        "the fingerprint"
+        if len(wish.hosts) == 1
+        else "the fingerprints of all hosts, separated by spaces"
+    )
 
 
 def _heroku(wish: Wish) -> list[str]:
@@ -108,26 +112,26 @@ def _web(wish: Wish, path: str) -> str:
 
 
 def _gitlab(wish: Wish) -> list[str]:
-    """GitLab masks one line of at least eight characters without blanks, and nothing else."""
+    """GitLab masks one line of at least eight characters without spaces, and nothing else."""
     title = f"Add the variables: {_web(wish, '/-/settings/ci_cd')} (Variables)"
     rows = ["HEROKU_API_KEY: the token; masked"]
     if wish.provider != "heroku":
         encoded = BASE64.format(key=_key_file(wish))
         rows = [
-            "SSH_PRIVATE_KEY: in base64, since GitLab masks no text of several lines; masked",
+            "SSH_PRIVATE_KEY: in base64, since GitLab masks single lines only; masked",
             f"  {encoded}",
-            f"SSH_SERVER_HOSTKEYS: {_pins(wish)}; it is no secret",
+            f"SSH_SERVER_HOSTKEYS: {_pins(wish)}; not a secret",
         ]
     rows += _registry(wish)
     if wish.foreign:
-        rows += ["  (a `$` in it stays one without `Expand variable reference`)"]
+        rows += ["  (without `Expand variable reference`, or a `$` in the password is lost)"]
     rows += ["COMMENT_TOKEN: a project token (Reporter, `api`), for a comment; masked"]
     open_to = "`plan` and `review`" if wish.review else "`plan`"
     return [
         title,
         *rows,
-        f"Protected variables do not reach {open_to} in merge requests. Unprotected ones",
-        "reach every branch: whoever may push can use them; a second key for those is safer.",
+        f"Protected variables are not available to {open_to} in merge requests. Unprotected",
+        "ones are, in every branch: whoever may push can use them; a second key is safer.",
     ]
 
 
@@ -137,7 +141,7 @@ def _github(wish: Wish) -> list[str]:
         rows = ["secret HEROKU_API_KEY: the token"]
     else:
         rows = [
-            f"secret SSH_PRIVATE_KEY: the text of {_key_file(wish)}, all of its lines",
+            f"secret SSH_PRIVATE_KEY: the whole content of {_key_file(wish)}",
             f"variable SSH_SERVER_HOSTKEYS: {_pins(wish)}, under",
             f"  {_web(wish, '/settings/variables/actions')}",
         ]
@@ -146,7 +150,7 @@ def _github(wish: Wish) -> list[str]:
     return [
         title,
         *rows,
-        f"Approvals, and secrets of its own, of each environment ({names}):",
+        f"Approvals and separate secrets for each environment ({names}):",
         f"  {_web(wish, '/settings/environments')}",
     ]
 
@@ -159,7 +163,7 @@ def _circleci(wish: Wish) -> list[str]:
     rows = ["HEROKU_API_KEY: the token"]
     if wish.provider != "heroku":
         rows = [
-            "SSH_PRIVATE_KEY: in base64, since a variable there has one line",
+            "SSH_PRIVATE_KEY: in base64, since a variable there is a single line",
             f"  {BASE64.format(key=_key_file(wish))}",
             f"SSH_SERVER_HOSTKEYS: {_pins(wish)}",
         ]
@@ -181,8 +185,8 @@ def _push(wish: Wish) -> list[str]:
     if wish.environments[1:]:
         how = {
             "github": f"git tag v1 && git push origin v1  # deploys to {last}",
-            "gitlab": f"({last} is deployed when somebody starts its job in that pipeline)",
-            "circleci": f"({last} is deployed when somebody approves it in that pipeline)",
+            "gitlab": f"({last} is deployed when somebody starts its job in the pipeline)",
+            "circleci": f"({last} is deployed when somebody approves it in the pipeline)",
         }
         lines += [how[wish.ci]]
     return ["Commit the file; the pipeline of that commit is the first deploy:", *lines]
@@ -201,7 +205,7 @@ def _doctor(wish: Wish) -> list[str]:
     paste = ["read -rs HEROKU_API_KEY; export HEROKU_API_KEY  # paste the token"]
     checkout = "$(git rev-parse --show-toplevel)" if wish.folder else "$PWD"
     return [
-        "Check all of it before the first push; it changes nothing:",
+        "Check everything before the first push (this changes nothing):",
         *(paste if wish.provider == "heroku" else []),
         f'docker run --rm -v "{checkout}:/w" -w /w {key}{given} \\',
         f"  {IMAGES}/{wish.provider}:{__version__} ci-deploy doctor",

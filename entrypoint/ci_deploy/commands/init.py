@@ -118,7 +118,7 @@ def _ask_folder(questions: Questions, root: Path, *, on_docker: bool) -> str:
     def check(text: str) -> str:
         inside = ".." not in text.split("/") and not text.startswith("/")
         if not (text and inside and (root / text).is_dir()):
-            message = f"`{text}` is no directory of the repository; the top is `.`."
+            message = f"`{text}` is not a directory of the repository; the top is `.`."
             raise ValueError(message)
         return text
 
@@ -139,7 +139,7 @@ def _ask_compose(questions: Questions, root: Path, found: Found, provider: str) 
         names = compose_paths(text)
         missing = [each for each in names if not (root / each).is_file()]
         if missing or not names:
-            message = f"`{' '.join(missing)}` is no file in {root}."
+            message = f"`{' '.join(missing)}` is not a file in {root}."
             raise ValueError(message)
         return " ".join(names)
 
@@ -149,7 +149,9 @@ def _ask_compose(questions: Questions, root: Path, found: Found, provider: str) 
 def _wish(questions: Questions, found: Found, provider: str, where: str) -> Wish:
     ci = questions.given("ci") or found.ci
     if not ci:
-        message = f"neither remote nor files say which CI this is: add --ci {_or(PIPELINES)}"
+        message = (
+            f"neither the git remote nor the files say which CI this is: add --ci {_or(PIPELINES)}"
+        )
         message += " (Gitea and Forgejo: github)."
         raise UsageError(message)
     on_docker = provider in ON_DOCKER
@@ -161,7 +163,10 @@ def _wish(questions: Questions, found: Found, provider: str, where: str) -> Wish
         host = questions.ask("host", what, known, check)
     app = questions.ask("app", "App", found.app, _app)
     environments = questions.ask(
-        "environments", "Environments, the last one by hand", "production", _environments
+        "environments",
+        "Environments (the last one is deployed manually)",
+        "production",
+        _environments,
     )
     review = questions.ask("review", "A review app for each change", "no", _review) == "yes"
     framework = found.to_migrate(on_docker=on_docker)
@@ -207,14 +212,14 @@ def _docker_hosts(text: str) -> str:
     """One or several."""
     for each in words(text):
         if not server(each).user:
-            message = f"`{each}` does not say who logs in there: `deploy@{each}`."
+            message = f"`{each}` has no user: write it like `deploy@{each}`."
             raise ValueError(message)
     return " ".join(words(text))
 
 
 def _app(text: str) -> str:
     if not NAME.fullmatch(text):
-        message = f"`{text}` is no name of an app: a-z or 0-9 first, then `-`, `.` and `_` too."
+        message = f"`{text}` is not a valid app name: a-z or 0-9 first, then also `-`, `.` and `_`."
         raise ValueError(message)
     return text
 
@@ -223,10 +228,10 @@ def _environments(text: str) -> str:
     found = words(text)
     for name in found:
         if not ENVIRONMENT.fullmatch(name):
-            message = f"`{name}` is no name of an environment: a-z first, then a-z, 0-9 and `-`."
+            message = f"`{name}` is not a valid environment name: a-z first, then a-z, 0-9 and `-`."
             raise ValueError(message)
     if not found or len(set(found)) < len(found):
-        message = "name each environment once, like `staging production`."
+        message = "give each environment once, like `staging production`."
         raise ValueError(message)
     return " ".join(found)
 

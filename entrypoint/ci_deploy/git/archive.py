@@ -87,12 +87,19 @@ def _add_lfs(path: Path, where: Path) -> None:
     with adding(path) as archive:
         for name, digest in pointers.items():
             real = where / name
-            data = real.read_bytes() if real.is_file() and not real.is_symlink() else b""
-            if hashlib.sha256(data).hexdigest() != digest:
+            if _digest(real) != digest:
                 reason = f"the LFS file {name} is not in the checkout, only its pointer is."
                 remedy = "Let CI fetch LFS files (GitHub: `lfs: true`), or set DEPLOY_METHOD=push."
                 raise SettingsError(Problem("the workspace", reason, "", remedy))
             archive.add(real, name, filter=_anonymous)
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a regular file as 64 hexadecimal digits; empty when it is none."""
+    if path.is_symlink() or not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

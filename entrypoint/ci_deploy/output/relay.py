@@ -38,7 +38,7 @@ _UNFINISHED = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[PX\]^_][^\x07\x1b\n]*\x1b?|[ -
 _PAYLOAD = re.compile(r"(?<=\A\x1b[PX\]^_])[^\x1b]*")
 _COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 _PIECE = re.compile(rf"(?:\x1b\[[0-9;:]*m|.){{1,{_LONGEST}}}")
-# GitHub obeys `::name` after any blanks, and `##[name]` anywhere (Azure too, and `##vso[`);
+# GitHub obeys `::name` after any spaces, and `##[name]` anywhere (Azure too, and `##vso[`);
 # TeamCity, GitLab and Travis have their own words.
 _COMMAND = re.compile(
     r"^[\s\u180e\u200b-\u200d\u2060\ufeff]*:(?=:)|#(?=#(?:vso|teamcity)?\[)"
@@ -64,7 +64,7 @@ def _last_state(line: str) -> str:
 
 
 def _harmless(line: str) -> str:
-    """Defuse commands for a CI system by a word joiner: invisible, but not a blank for any parser.
+    """Defuse commands for a CI system by a word joiner: invisible, but not a space for any parser.
 
     A line with a command loses its colours, which may hide it. No colour stays open at a line's
     end.

@@ -40,7 +40,7 @@ def number(text: str) -> int:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Split a list at blanks, commas or newlines."""
+    """Split a list at spaces, commas or newlines."""
     return tuple(word for word in re.split(r"[\s,]+", text) if word)
 
 

@@ -35,7 +35,7 @@ ADVICE = {
 
 
 def process_names(text: str) -> tuple[str, ...]:
-    """Parse process names separated by blanks, commas or newlines. Raises ValueError for one that
+    """Parse process names separated by spaces, commas or newlines. Raises ValueError for one that
     is not `[A-Za-z0-9][\\w-]*`."""
     names = words(text)
     for name in names:

@@ -250,7 +250,10 @@ def read_store(text: str) -> Store:
         if kind == "engine":
             where, _, megabytes = rest.partition(" ")
             system, _, machine = where.partition("/")
-            platform, free = f"{system}/{MACHINES.get(machine, machine)}", int(megabytes or 0)
+            platform, free = (
+                f"{system}/{MACHINES.get(machine, machine)}",
+                int(megabytes) if megabytes.isdecimal() else 0,
+            )
         elif kind == "image":
             known, _, layers = rest.partition("|")
             sum_, *tags = known.split()

@@ -178,7 +178,7 @@ class DokkuApp(AboutDokku):
         """Raises ToolMissing for words that an old server would split or change."""
         if not self.server.at_least(0, 34) and not all(map(PLAIN.fullmatch, words)):
             message = (
-                "Dokku before 0.34 does not accept a command with blanks or quotes in an argument."
+                "Dokku before 0.34 does not accept a command with spaces or quotes in an argument."
             )
             raise ToolMissing(message, hint="Put the command into a script of the app.")
 

@@ -206,46 +206,49 @@ class Stack:
 
 
 def read_stack(name: str, lines: Iterable[str]) -> Stack:
-    """Parse an answer; services and tasks that are not understood are ignored."""
+    """Parse an answer; lines that are not understood are ignored."""
     stack = Stack(name)
     for line in lines:
-        kind, separator, rest = line.partition("\t")
-        if separator and kind in {"config", "secret"}:
-            _keep(stack, kind, *rest.split("\t"))
-            continue
-        kind, _, rest = line.partition(" ")
-        if kind in {"service", "task"}:
-            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
-                _take(stack, kind, from_json(rest))
-        elif kind == "swarm":
-            state, control, managers = [*rest.split(), "", "", "0"][:3]
-            stack.swarm, stack.manager = state, control == "true"
-            stack.managers = int(managers) if managers.isdecimal() else 0
-        elif kind == "node":
-            number, host, status = rest.split()[:3]
-            stack.nodes[number] = host
-            stack.down += [host] if status != "Ready" else []
-        elif kind == "index":
-            number, created, config = [*rest.split(" ", 2), "", ""][:3]
-            stack.indices[config] = int(number) if number.isdecimal() else 0
-            stack.created[config] = int(created) if created.isdecimal() else 0
-        elif kind == "network":
-            network, _, owner = rest.partition(" ")
-            stack.there.setdefault(kind, set()).add(network)
-            stack.networks += [network] if owner == name else []
-        elif kind in {"version", "client"}:
-            setattr(stack, "docker" if kind == "version" else kind, rest)
-        elif kind == "now":
-            stack.now = int(rest)
-        elif kind == "missing":
-            stack.missing.append(rest)
-        elif kind == "holder":
-            stack.holder = rest or "another job"
-        elif kind == "nofolder":
-            stack.folder = False
-        elif not stack.docker:
-            stack.complaint = line
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+            _line(stack, line)
     return stack
+
+
+def _line(stack: Stack, line: str) -> None:
+    kind, separator, rest = line.partition("\t")
+    if separator and kind in {"config", "secret"}:
+        return _keep(stack, kind, *rest.split("\t"))
+    kind, _, rest = line.partition(" ")
+    if kind in {"service", "task"}:
+        _take(stack, kind, from_json(rest))
+    elif kind == "swarm":
+        state, control, managers = [*rest.split(), "", "", "0"][:3]
+        stack.swarm, stack.manager = state, control == "true"
+        stack.managers = int(managers)
+    elif kind == "node":
+        number, host, status = rest.split()[:3]
+        stack.nodes[number] = host
+        stack.down += [host] if status != "Ready" else []
+    elif kind == "index":
+        number, created, config = rest.split(" ", 2)
+        stack.indices[config], stack.created[config] = int(number), int(created)
+    elif kind == "network":
+        network, _, owner = rest.partition(" ")
+        stack.there.setdefault(kind, set()).add(network)
+        stack.networks += [network] if owner == stack.name else []
+    elif kind in {"version", "client"}:
+        setattr(stack, "docker" if kind == "version" else kind, rest)
+    elif kind == "now":
+        stack.now = int(rest)
+    elif kind == "missing":
+        stack.missing.append(rest)
+    elif kind == "holder":
+        stack.holder = rest or "another job"
+    elif kind == "nofolder":
+        stack.folder = False
+    elif not stack.docker:
+        stack.complaint = line
+    return None
 
 
 def _keep(stack: Stack, kind: str, name: str, *labels: str) -> None:
