@@ -193,7 +193,7 @@ def test_which_of_several_apps_is_meant_is_asked_and_never_guessed(checkout: Che
     for wrong in ("x", "../api", "/", ""):
         done = init(checkout, *FLAGS, "--folder", wrong)
         assert done.code == 2, wrong
-        assert f"--folder: `{wrong}` is no directory of the repository" in done.output
+        assert f"--folder: `{wrong}` is not a directory of the repository" in done.output
     done = init(checkout, *FLAGS, "--folder", "./ml/")
     assert done.code == 0, done.output
     assert "found: the app in ml, Django (manage.py)\n" in done.output
