@@ -192,7 +192,11 @@ def _common(job: str, image: str, rule: Mapping[str, str]) -> Inputs:
             "default": image,
             "description": "Image; /dokku and others are smaller than /full",
         },
-        "rules": {"type": "array", "default": [rule], "description": "When the job is there"},
+        "rules": {
+            "type": "array",
+            "default": [rule],
+            "description": "When the job is added to the pipeline",
+        },
     }
 
 

@@ -81,7 +81,7 @@ def test_command_that_was_done_does_not_run_again_when_the_switch_is_tried_again
     app.hosts[0].fault("")
     done = app.deploy("good2", **env)
     assert done.code == 0, done.output
-    assert "done before, so not run again" in done.output
+    assert "already done, so not run again" in done.output
     assert len(_started(app)) == 1
 
 
@@ -155,7 +155,7 @@ def test_database_is_started_for_the_first_command_and_left_alone_afterwards(app
     env = {**steps("echo it is $STATE"), "COMPOSE_RUN_SERVICE": "console", "APP_CONFIG": "STATE=up"}
     done = app.deploy("good1", **env)
     assert done.code == 0, done.output
-    assert "starting db for the commands before traffic" in done.output
+    assert "starting db for the pre-release commands" in done.output
     assert done.output.index("db-1: healthy") < done.output.index("it is up")
     [database] = [each["Id"] for each in app.containers(service="db")]
     done = app.deploy("good2", **env)

@@ -76,7 +76,7 @@ def test_what_staging_has_proven_runs_in_production_whatever_its_tag_means_now(l
         assert live.deploy("good2").code == 0
         brought = production.run("promote")
         assert brought.code == 0, brought.output
-        assert "comes: " in brought.output
+        assert "commit: " in brought.output
         assert production.versions == ["good2"]
         assert production.run("rollback").code == 0
         assert production.versions == ["good1"]

@@ -131,8 +131,8 @@ networks: {{shared: {{external: true, name: {shared}}}}}
             "the volume `x` is external",
             "`name` shop-data",
             f"the database {app.name}-db is on the external network `{shared}`",
-            f"`traefik.http.routers.{app.name}.rule` of app is another project's too",
-            "job is on the host's own network",
+            f"`traefik.http.routers.{app.name}.rule` of app belongs to another project too",
+            "job uses the host's network",
         ):
             assert words in " ".join(done.output.split()), words
         assert "9000" not in done.output, "Docker chooses the port"

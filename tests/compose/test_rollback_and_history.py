@@ -72,7 +72,7 @@ def test_nothing_to_go_back_to_is_refused(live: App, golden: Golden) -> None:
     assert done.code == 14, done.output
     golden("compose/rollback without history", done.output, live.places)
     assert (
-        f"there is no release of {live.name} on {live.hosts[0].address} to go back to"
+        f"there is no release of {live.name} on {live.hosts[0].address} to roll back to"
         in done.output
     )
 

@@ -268,7 +268,7 @@ def test_tag_that_has_moved_is_deployed_again(
     checkout.commit("Third")
     done = run("deploy", cwd=checkout.path, env=env)
     assert done.code == 10, done.output
-    assert "does not pull an image again" in done.output
+    assert "does not pull a tag again" in done.output
 
 
 def test_rollback_to_a_push_with_the_settings_of_an_image_brings_the_push_back(

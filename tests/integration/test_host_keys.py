@@ -68,7 +68,7 @@ def test_right_key_under_another_name(
     assert done.code == 12
     assert f"{said}" in done.output
     assert f"but we connect to {ours}." in done.output
-    assert "in between" not in done.output
+    assert "intercepting" not in done.output
     assert f"SSH_SERVER_HOSTKEYS='{ours} {algorithm} {key}'" in done.output
 
 

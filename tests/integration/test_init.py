@@ -176,7 +176,7 @@ def test_a_django_app_below_the_top_is_found_and_what_is_made_of_it_said(
     assert "app-dir" not in text
     checkout.git("rm", "--quiet", "Procfile")
     done = init(checkout, *FLAGS, "--print")
-    assert "Nothing says what is to run: a Procfile does" in done.errors
+    assert "Nothing says which process to run: add a Procfile" in done.errors
     checkout.commit("Procfile", {"Procfile": "web: cd src; uv run python manage.py runserver\n"})
     done = init(checkout, *FLAGS, "--print")
     assert 'django-manage-command: "uv run python manage.py"' in done.output, "as the app calls it"
@@ -273,7 +273,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(checkout: Checkout) -> N
         ((*FLAGS, "--host", "a b"), "--host: "),
         ((), "are not known: add --provider, --host, or run it on a terminal"),
         (("--yes",), "Server are not known: add --provider, --host."),
-        ((*FLAGS[:-2], "--host", "dokku@x:shop"), "the name of the app belongs in --app"),
+        ((*FLAGS[:-2], "--host", "dokku@x:shop"), "the app's name belongs in --app"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_written(

@@ -89,7 +89,7 @@ def test_host_key_of_a_jump_host_is_pinned_beside_that_of_the_server(
     own, _, rest = env["SSH_SERVER_HOSTKEYS"].partition("\n")
     done = run("ci-deploy", "doctor", cwd=checkout.path, env={**env, "SSH_SERVER_HOSTKEYS": rest})
     assert done.code == 12, done.output
-    assert f"behind (as [127.0.0.1]:{jump.port}) shows the host key" in done.output
+    assert f"behind (as [127.0.0.1]:{jump.port}) presents the host key" in done.output
     assert f"add to SSH_SERVER_HOSTKEYS the line:\n  {own}" in done.output
 
     lost = {**env, "SSH_SERVER_HOSTKEYS": own}

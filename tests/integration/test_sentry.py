@@ -200,7 +200,7 @@ def test_missing_sourcemaps_are_a_warning_and_the_rest_is_told(
     done = deploy(SENTRY_SOURCEMAPS="dist")
     assert done.code == 0
     [warning] = done.report["warnings"]
-    assert "dist is not there; was it built in this job?" in warning
+    assert "dist does not exist; was it built in this job?" in warning
     assert len(server.deploys) == 1
 
 

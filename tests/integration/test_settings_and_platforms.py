@@ -370,7 +370,7 @@ def test_accept_new_does_not_accept_another_key_than_the_pinned_one(
     env = settings_for(dokku, SSH_SERVER_HOSTKEYS=other, SSH_HOST_KEY_CHECKING="accept-new")
     done = run("deploy", cwd=checkout.path, env=env)
     assert done.code == 12, done.output
-    assert f"but pinned is {other}" in done.output
+    assert f"but the pinned key is {other}" in done.output
 
 
 def test_unpinned_host_key_is_refused_with_the_line_to_set(
@@ -395,7 +395,7 @@ def test_changed_host_key_is_refused_naming_both(
     done = run("deploy", cwd=checkout.path, env=settings_for(dokku, SSH_SERVER_HOSTKEYS=other))
     assert done.code == 12
     golden("ssh/another host key", done.output)
-    assert f"but pinned is {other}" in done.output
+    assert f"but the pinned key is {other}" in done.output
 
 
 def test_key_that_the_server_does_not_know_is_refused_with_its_fingerprint(

@@ -118,7 +118,7 @@ def test_no_suitable_node_is_no_end_and_a_cancel_goes_back(live: App) -> None:
     cancelled.process.terminate()
     ended = cancelled.done()
     assert ended.code == 143, ended.output
-    assert "go back to good1-" in ended.output
+    assert "roll back to good1-" in ended.output
     label = '{{index .Spec.Labels "com.ci-deploy.release"}}'
     look = f"docker service inspect -f '{label}' {live.name}_app | grep -q ^good1-"
     live.hosts[0].until(look, 60)

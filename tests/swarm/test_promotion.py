@@ -103,7 +103,7 @@ def test_what_staging_has_proven_runs_in_production_whatever_its_tag_means_now(
     assert app.deploy("good2").code == 0
     brought = production.run("promote")
     assert brought.code == 0, brought.output
-    assert "comes: " in brought.output
+    assert "commit: " in brought.output
     assert production.image != staged
     back = production.run("rollback")
     assert back.code == 0, back.output

@@ -49,7 +49,7 @@ EXTERNAL = {"proxy": {"name": "proxy", "external": True}}
     ("service", "more", "words"),
     [
         ({"ports": [{"target": 80, "published": "8080"}]}, {}, "publishes the port 8080"),
-        ({"network_mode": "host"}, {}, "the host's own network"),
+        ({"network_mode": "host"}, {}, "uses the host's network"),
         ({"container_name": "shop-web"}, {}, "`container_name` shop-web"),
         ({"network_mode": "container:shop-db-1"}, {}, "uses `container:shop-db-1`"),
         ({"external_links": ["shop-db-1:db"]}, {}, "uses `shop-db-1:db`"),
@@ -80,12 +80,12 @@ EXTERNAL = {"proxy": {"name": "proxy", "external": True}}
         (
             {"labels": {"traefik.http.routers.web.rule": "Host(`a`)"}},
             {"host": ROUTES},
-            "`traefik.http.routers.web.rule` of web is another project's too",
+            "`traefik.http.routers.web.rule` of web belongs to another project too",
         ),
         (
             {"labels": {"caddy": "www.example.com"}},
             {"host": ROUTES},
-            "`caddy` of web is another project's too",
+            "`caddy` of web belongs to another project too",
         ),
     ],
 )

@@ -836,4 +836,6 @@ def test_what_cannot_be_stopped_after_a_cancel_is_said(scene: Scene) -> None:
     scene.provider.interrupted = raising(Unreachable("no answer."))  # type: ignore[assignment,method-assign]
     report = scene.run()
     assert report.status == "cancelled"
-    assert report.warnings == ["what this run started may still be running there: no answer."]
+    assert report.warnings == [
+        "what this run started may still be running on the server: no answer."
+    ]

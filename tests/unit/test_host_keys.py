@@ -133,7 +133,7 @@ def test_unpinned_host_key_is_told_with_what_to_compare_and_what_to_set() -> Non
     error = mismatch(SERVER, [OFFER], None)
     assert error.code == 12
     assert error.message == (
-        f"dokku.example.com shows the host key {PIN} (ssh-ed25519), and no host key is pinned."
+        f"dokku.example.com presents the host key {PIN} (ssh-ed25519), and no host key is pinned."
     )
     assert "`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`" in error.hint
     assert f"SSH_SERVER_HOSTKEYS='dokku.example.com ssh-ed25519 {ED25519}'" in error.hint
@@ -142,15 +142,18 @@ def test_unpinned_host_key_is_told_with_what_to_compare_and_what_to_set() -> Non
 def test_another_key_of_the_same_type_may_be_an_attack() -> None:
     other = "SHA256:" + "A" * 43
     error = mismatch(SERVER, [OFFER], HostKeys(fingerprints=(other,)))
-    assert f"but pinned is {other}. Somebody may be in between." in error.message
+    assert (
+        f"but the pinned key is {other}. Somebody may be intercepting the connection."
+        in error.message
+    )
 
 
 def test_our_own_key_as_the_servers_is_told_as_such() -> None:
     """dokku/github-action#8: the deploy key's public half in place of the host key. (faults E4)"""
     own = "SHA256:" + "A" * 43
     error = mismatch(SERVER, [OFFER], HostKeys(fingerprints=(own,)), key=own)
-    assert "pinned is our own key: SSH_SERVER_HOSTKEYS is for the server's." in error.message
-    assert "in between" not in error.message
+    assert "the pinned key is our own: SSH_SERVER_HOSTKEYS is for the server's." in error.message
+    assert "intercepting" not in error.message
 
 
 def test_a_pin_of_another_server_of_the_run_is_not_to_be_replaced() -> None:
@@ -170,14 +173,14 @@ def test_a_fingerprint_without_its_prefix_is_taken_and_a_private_key_is_not() ->
 def test_another_type_is_told_as_such() -> None:
     pins = host_keys(f"a ecdsa-sha2-nistp256 {ECDSA}")
     error = mismatch(SERVER, [OFFER], pins)
-    assert "but pinned is another type (ecdsa-sha2-nistp256)." in error.message
-    assert "in between" not in error.message
+    assert "but a key of another type is pinned (ecdsa-sha2-nistp256)." in error.message
+    assert "intercepting" not in error.message
 
 
 def test_fingerprints_of_pinned_lines_are_shown() -> None:
     offer = Offer("ssh-ed25519", ECDSA, "SHA256:x")
     error = mismatch(SERVER, [offer], host_keys(f"a ssh-ed25519 {ED25519}"))
-    assert f"but pinned is {PIN}." in error.message
+    assert f"but the pinned key is {PIN}." in error.message
 
 
 def test_a_key_that_was_not_seen_is_told_without_inventing_one() -> None:
@@ -198,7 +201,7 @@ def test_right_key_under_another_name_is_told_as_such(name: str, said: str) -> N
     """It is no sign of an attack, so nothing of the kind is said (faults F1)."""
     error = mismatch(SERVER, [OFFER], host_keys(f"{name} ssh-ed25519 {ED25519}"))
     assert said in error.message
-    assert "in between" not in error.message
+    assert "intercepting" not in error.message
     assert f"SSH_SERVER_HOSTKEYS='dokku.example.com ssh-ed25519 {ED25519}'" in error.hint
 
 
@@ -222,7 +225,7 @@ def test_remedy_has_nothing_that_the_log_would_hide() -> None:
 def test_name_under_which_ssh_looks_is_the_one_to_pin() -> None:
     """SSH_CONFIG may give a host another name and port (faults F1)."""
     error = mismatch(Server("shop", "dokku"), [OFFER._replace(host="[192.0.2.7]:2222")], None)
-    assert error.message.startswith("shop (as [192.0.2.7]:2222) shows the host key")
+    assert error.message.startswith("shop (as [192.0.2.7]:2222) presents the host key")
     assert f"SSH_SERVER_HOSTKEYS='[192.0.2.7]:2222 ssh-ed25519 {ED25519}'" in error.hint
 
 

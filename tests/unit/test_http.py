@@ -333,7 +333,7 @@ def test_when_leaving_only_the_time_that_is_left_is_used(
         http.read(f"{server.base}/hang", timeout=20)
     assert time.monotonic() - started < 5
     time.sleep(cancellation.left())
-    with pytest.raises(Unreachable, match=r"there is no time left to ask 127\.0\.0\.1"):
+    with pytest.raises(Unreachable, match=r"there is no time left to query 127\.0\.0\.1"):
         http.read(f"{server.base}/200")
 
 

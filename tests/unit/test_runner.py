@@ -96,7 +96,7 @@ def test_output_that_is_no_utf8_is_text_all_the_same(runner: Runner) -> None:
 @pytest.mark.parametrize("wrong", [None, False, 7, b"x", "a\0b", ["x"]])
 def test_arguments_that_are_no_text_are_refused(runner: Runner, wrong: Any) -> None:
     """`sh` would drop None and False without a word: `run --app None x` became `run --app x`."""
-    with pytest.raises(TypeError, match="echo: every argument has to be a text"):
+    with pytest.raises(TypeError, match="echo: every argument must be text"):
         runner.read(["echo", wrong, "x"])
 
 

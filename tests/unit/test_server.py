@@ -38,9 +38,9 @@ def test_forms_that_are_taken(text: str, expected: Server) -> None:
         ("http://example.com", "this is a http:// address"),
         ("https://example.com:22", "this is a https:// address"),
         ("ssh+git://example.com", "this is a ssh+git:// address"),
-        ("example.com/app", "there is a path in it"),
-        ("ssh://dokku@example.com/app", "there is a path in it"),
-        ("dokku@example.com:app", "the name of the app belongs in APP_NAME"),
+        ("example.com/app", "it contains a path"),
+        ("ssh://dokku@example.com/app", "it contains a path"),
+        ("dokku@example.com:app", "the app's name belongs in APP_NAME"),
         ("example.com:0", "is not a port"),
         ("example.com:65536", "is not a port"),
         ("example.com:-1", "is not a port"),
@@ -70,7 +70,7 @@ def test_forms_that_are_refused(text: str, reason: str) -> None:
 
 @pytest.mark.parametrize("text", ["ssh://dokku:hunter2@example.com", "dokku:hunter2@example.com"])
 def test_password_is_refused_without_showing_it(text: str) -> None:
-    with pytest.raises(ValueError, match="there is a password in it") as caught:
+    with pytest.raises(ValueError, match="it contains a password") as caught:
         server(text)
     assert "hunter2" not in str(caught.value)
 

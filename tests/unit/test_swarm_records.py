@@ -49,7 +49,7 @@ def test_what_was_never_live_or_runs_already_is_no_target() -> None:
         records.target("st", known, Live("f", True, "t1-abc"), "v1")
     with pytest.raises(Refused, match="no release t2-abc of st that was live is kept"):
         records.target("st", known, Live("f", True, "t1-abc"), "t2-abc")
-    with pytest.raises(Refused, match="no release of st to go back to"):
+    with pytest.raises(Refused, match="no release of st to roll back to"):
         records.target("st", known, Live("f", True, "t1-abc"), "previous")
     assert records.target("st", known, Live(), "fffffff").label("tag") == "v1"
 

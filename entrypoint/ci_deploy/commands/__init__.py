@@ -35,7 +35,7 @@ COMMANDS = {
     "deploy": CommandSpec("flows.flow", "deploy the revision to the app of this environment"),
     "plan": CommandSpec(
         "flows.plan",
-        "say what a deploy (or `plan rollback` …) would change",
+        "show what a deploy (or `plan rollback` …) would change",
         options=("--json",),
         word="COMMAND",
     ),
@@ -65,7 +65,7 @@ COMMANDS = {
     ),
     "doctor": CommandSpec(
         "doctor.doctor",
-        "check settings, key, host, access, tools; changes nothing",
+        "check settings, key, host, access and tools; change nothing",
         options=("--json",),
     ),
     "run": CommandSpec(
@@ -83,13 +83,13 @@ COMMANDS = {
     ),
     "history": CommandSpec(
         "history.history",
-        "what was live when, from which pipeline",
+        "show what was live when, and from which pipeline",
         options=("--json",),
         piped=True,
     ),
     "status": CommandSpec(
         "status.status",
-        "what runs, since when, deployed by whom, its health",
+        "show the running release, who deployed it when, its health",
         options=("--json",),
         piped=True,
     ),
@@ -102,19 +102,19 @@ COMMANDS = {
     ),
     "backups": CommandSpec(
         "backups.backups",
-        "own hosts: dumps made before migrations; Heroku: its backups",
+        "list database dumps (own hosts) or Heroku's backups",
         options=("--json",),
         piped=True,
     ),
     "restore": CommandSpec(
         "backups.restore",
-        "own hosts: restore a dump, with the app stopped; needs --yes",
+        "stop the app and restore a dump (own hosts); needs --yes",
         options=("--yes",),
         word="NAME",
     ),
     "version": CommandSpec(
         "version.version",
-        "print the versions of this tool and of what it calls",
+        "print the versions of ci-deploy and the programs it calls",
         options=("--short",),
         piped=True,
     ),

@@ -35,7 +35,7 @@ def restore(assembly: Assembly, options: argparse.Namespace) -> int:
     ctx.provider.connect()
     ctx.provider.restore(name)
     if options.yes:
-        ctx.console.line(f"{ctx.app} runs again, on the data of {name}.", style.BOLD)
+        ctx.console.line(f"{ctx.app} is running again with the data of {name}.", style.BOLD)
     else:
         ctx.console.line("Nothing was changed: add --yes to restore it.")
     return 0

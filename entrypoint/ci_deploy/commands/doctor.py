@@ -45,7 +45,7 @@ def examine(ctx: Context, layers: Sequence[Layer[Any]]) -> dict[str, Any]:
         layer.check()
     if tasks := ctx.provider.unfinished():
         left = in_words(tasks)
-        ctx.console.warning(f"an earlier run has left something unfinished: {left}. Deploy again.")
+        ctx.console.warning(f"an earlier run left tasks unfinished: {left}. Deploy again.")
     if allowed:
         ctx.console.line("All checks passed.", style.GREEN)
     else:
@@ -98,4 +98,6 @@ def _check_deploy(ctx: Context) -> bool:
 def _state(live: Live) -> str:
     if not live.revision:
         return "no known release"
-    return f"{live.revision} ({'up' if live.up else live.detail or 'not all processes run'})"
+    return (
+        f"{live.revision} ({'up' if live.up else live.detail or 'not all processes are running'})"
+    )

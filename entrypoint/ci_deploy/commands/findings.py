@@ -56,7 +56,7 @@ def _doubts(found: Found, wish: Wish) -> Iterator[str]:
     if (framework.name == "django" or found.lacks_manage) and not (
         on_docker or found.says_what_runs
     ):
-        yield "Nothing says what is to run: a Procfile does, like `web: gunicorn mysite.wsgi`."
+        yield "Nothing says which process to run: add a Procfile, like `web: gunicorn mysite.wsgi`."
     if wish.manage:
         yield f"Migrations call `{wish.manage} migrate` in the release (DJANGO_MANAGE_COMMAND)."
     if wish.run_service:

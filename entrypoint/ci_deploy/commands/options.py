@@ -8,7 +8,7 @@ from typing import Any
 from ci_deploy.settings.parsers import number
 
 OPTIONS: dict[str, dict[str, Any]] = {
-    "--short": {"action": "store_true", "help": "only this tool's version"},
+    "--short": {"action": "store_true", "help": "print only the version of ci-deploy"},
     "--yes": {
         "action": "store_true",
         "help": "make the change; without this option it is only shown",

@@ -142,7 +142,7 @@ class Http:
         self._cancellation.check()  # before the thread starts: nothing is sent after a cancel
         timeout = min(timeout, self._cancellation.left())
         if timeout <= 0:
-            message = f"there is no time left to ask {_host(url)}."
+            message = f"there is no time left to query {_host(url)}."
             raise Unreachable(message)
         deadline = time.monotonic() + timeout
         return _in_thread(

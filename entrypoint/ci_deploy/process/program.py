@@ -32,7 +32,7 @@ class Command:
     def __post_init__(self) -> None:
         arguments: Sequence[object] = self.argv  # `sh` drops None and False silently
         if not all(isinstance(each, str) and "\0" not in each for each in arguments):
-            message = f"{self.argv[0]}: every argument has to be a text without NUL"
+            message = f"{self.argv[0]}: every argument must be text without NUL"
             raise TypeError(message)
 
 

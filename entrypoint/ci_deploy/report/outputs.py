@@ -16,9 +16,9 @@ OUTPUTS = {
     "app": "Name of the app on the provider",
     "environment": "The environment, like `staging`",
     "url": "URL of the app",
-    "revision": "The full SHA that was to be deployed",
+    "revision": "The full SHA to be deployed",
     "previous-revision": "The full SHA that was live before",
-    "release": "The provider's name of the release that is live now",
+    "release": "The provider's name for the release that is live now",
     "changed": "`true` when this run changed what is live",
     "duration": "Seconds from start to end",
 }

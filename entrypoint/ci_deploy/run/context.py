@@ -52,9 +52,9 @@ def guards(text: str) -> tuple[str, ...]:
 
 @settings
 class GuardSettings:
-    """Whether the job may do anything."""
+    """Switching deployments off, and guards."""
 
-    enabled: bool = setting("CI_DEPLOY", "`false` does nothing at all", default=True)
+    enabled: bool = setting("CI_DEPLOY", "`false` makes the job do nothing", default=True)
     allow: tuple[str, ...] = setting(
         "DEPLOY_ALLOW",
         "Guards to switch off: `freeze`, `fork`, `untrusted`",
@@ -108,7 +108,7 @@ class CoreSettings(GuardSettings):
     )
     app_config: dict[str, str] = setting(
         "APP_CONFIG",
-        "Variables to set on the app, as dotenv lines; what differs is changed, other "
+        "Variables to set on the app, as dotenv lines; those that differ are changed, other "
         "variables stay",
         default={},
         text=True,
@@ -136,10 +136,13 @@ class CoreSettings(GuardSettings):
         default_help="the system's",
     )
     log_level: str = setting(
-        "DEPLOY_LOG_LEVEL", "`debug` shows more", default="info", choices=("info", "debug")
+        "DEPLOY_LOG_LEVEL",
+        "`debug` also shows the programs that run",
+        default="info",
+        choices=("info", "debug"),
     )
     env_file: str = setting(
-        "ENV_FILE", "A dotenv file with settings; variables win over it", default=""
+        "ENV_FILE", "A dotenv file with settings; variables take precedence", default=""
     )
 
 

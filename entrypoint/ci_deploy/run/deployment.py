@@ -186,7 +186,9 @@ class Deployment:
             with self.ctx.cancellation.reserve(Phases.TRUTH + Phases.RESTORE):
                 self.ctx.provider.interrupted()
         except Exception as error:  # noqa: BLE001 - asking what is live must follow
-            self.ctx.console.warning(f"what this run started may still be running there: {error}")
+            self.ctx.console.warning(
+                f"what this run started may still be running on the server: {error}"
+            )
 
     # --- the truth ---
 

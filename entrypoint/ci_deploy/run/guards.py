@@ -45,7 +45,9 @@ def check(command: str, facts: CIContext, allow: tuple[str, ...], *, review_app:
         message = (
             "this job removes a review app, but nobody asked for that: it started automatically."
         )
-        hint = "The input `rules` has a `when`, which the stop job then has too: leave it out, or "
+        hint = (
+            "The input `rules` has a `when`, which also applies to the stop job: leave it out, or "
+        )
         raise Refused(message, hint=hint + "write `when: manual`.")
     if not review_app:
         _check_which_app(command, facts)

@@ -48,9 +48,9 @@ def guard(
     refuse_outdated = ctx.settings.refuse_outdated
     if found is Order.BEFORE:
         if refuse_outdated:
-            hint = "Unset REFUSE_OUTDATED to go back on purpose."
+            hint = "Unset REFUSE_OUTDATED to deploy an older revision on purpose."
             raise Refused(f"{new} is older than {old}.", hint=hint)
-        ctx.console.warning(f"{new} is older than {old}: going back.")
+        ctx.console.warning(f"{new} is older than {old}: the older revision replaces it.")
     elif found is Order.UNKNOWN and (refuse_outdated or (overwrites and not force)):
         lacking, hint = "for lack of history", ctx.ci.shallow_hint
         if not ctx.repository.shallow:
@@ -64,7 +64,7 @@ def guard(
         raise Refused(f"{new} cannot be compared with {old}, {lacking}.", hint=hint)
     elif found is Order.UNKNOWN and not overwrites:
         ctx.console.indent(
-            f"cannot tell whether this goes back: the checkout lacks the history of {old}."
+            f"cannot tell whether this revision is older: the checkout lacks the history of {old}."
         )
     elif found is Order.UNKNOWN:
         ctx.console.warning(

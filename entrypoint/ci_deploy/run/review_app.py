@@ -30,7 +30,7 @@ WEB = re.compile(r"https?://")
 
 @settings
 class ReviewSettings:
-    """Review apps: an app of its own for each branch."""
+    """Review apps: a separate app for each branch."""
 
     name: str = setting(
         "REVIEW_APP_NAME",

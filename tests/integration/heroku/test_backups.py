@@ -104,7 +104,7 @@ def test_migrations_that_are_undone_are_backed_up_too(
     job.deployed()
     done = job.run("rollback", "--migrations", "1", settings=SETTINGS)
     assert done.code == 0, done.output
-    order = ["b001 of DATABASE_URL", "→ undo the last 1 migrations", "→ go back to"]
+    order = ["b001 of DATABASE_URL", "→ undo the last 1 migrations", "→ roll back hello to"]
     assert sorted(order, key=done.output.index) == order
 
 
@@ -178,7 +178,11 @@ def _away(heroku: HerokuStandIn) -> None:
 @pytest.mark.parametrize(
     ("arrange", "code", "words"),
     [
-        (_none, 2, "no Heroku Postgres database of hello, which has none. Attach one"),
+        (
+            _none,
+            2,
+            "not the address of a Heroku Postgres database of hello, which has none. Attach one",
+        ),
         (_elsewhere, 2, "which has HEROKU_POSTGRESQL_PINK_URL. Name another"),
         (
             _forbidden,

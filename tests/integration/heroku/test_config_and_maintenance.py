@@ -157,7 +157,7 @@ def test_kill_leaves_a_note_and_the_next_run_opens_it(heroku: HerokuStandIn, job
     assert closed
     doctor = job.run("doctor")
     assert "maintenance mode: on" in doctor.output
-    assert "left something unfinished: switch maintenance mode off" in doctor.output
+    assert "left tasks unfinished: switch maintenance mode off" in doctor.output
     heroku.platform.ended.set()  # that build is over
     until(lambda: app.running_revision != head)
     heroku.platform.ended.clear()

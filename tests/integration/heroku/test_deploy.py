@@ -83,7 +83,7 @@ def test_shallow_clone_that_cannot_be_deepened_goes_as_an_archive(
     done = job.run(cwd=clone)
     assert done.code == 0, done.output
     assert heroku.pushes() == 0
-    assert "cannot tell whether this goes back" in done.output
+    assert "cannot tell whether this revision is older" in done.output
     assert heroku.apps["hello"].running_revision == job.checkout.head
     [files] = heroku.uploads.values()
     assert set(files) == {"Procfile", "lib/code.rb"}
@@ -205,7 +205,10 @@ def test_older_revision_goes_back_with_a_warning_or_is_refused(
     assert heroku.apps["hello"].running_revision == new
     done = job.run(DEPLOY_REVISION=old, settings=settings)
     assert done.code == 0, done.output
-    assert f"{old[:7]} is older than {new[:7]}, which is live: going back." in done.output
+    assert (
+        f"{old[:7]} is older than {new[:7]}, which is live: the older revision replaces it."
+        in done.output
+    )
     assert heroku.apps["hello"].running_revision == old
 
 

@@ -275,7 +275,7 @@ def test_review_app_gets_a_release_too(heroku: HerokuStandIn, job: Jobs, pipelin
         ({"HEROKU_PIPELINE": "other"}, "is in the pipeline `pipe`, not `other`"),
         ({"HEROKU_PROMOTE_TO": "nobody"}, "`nobody` is not in this pipeline"),
         ({"APP_NAME": "hello-staging"}, "no apps of the pipeline could be meant"),
-        ({"APP_NAME": "alone"}, "alone is in no pipeline"),
+        ({"APP_NAME": "alone"}, "alone is not in a pipeline"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )
@@ -300,5 +300,5 @@ def test_plan_of_a_promotion_and_of_a_rollback(
     job.deployed()
     done = job.run("plan", "rollback")
     assert done.code == 0, done.output
-    assert "go back to v2 of hello" in done.output
+    assert "roll back hello to v2" in done.output
     assert heroku.writes() == []

@@ -17,7 +17,7 @@ def circleci(wish: Wish) -> str:
     commands = ["deploy", "rollback", *(["sweep"] if wish.review else [])]
     lines = [*head(wish), "version: 2.1", "", "parameters:"]
     lines += [
-        "  command: # of a pipeline that is started by hand, or by a schedule",
+        "  command: # for a pipeline that is started manually, or by a schedule",
         "    type: enum",
     ]
     lines += [f"    enum: [{', '.join(commands)}]", "    default: deploy", "", "jobs:"]
@@ -91,7 +91,7 @@ def _deploys(wish: Wish) -> list[str]:
         lines += [] if wish.review else [f"          filters: {{ branches: {{ {only} }} }}"]
         before = ["build"]
     if wish.review:
-        lines += ["      # an app of its own for each of these branches"]
+        lines += ["      # a separate app for each of these branches"]
         lines += _use(wish, "review", "review", "review", branches=others, requires=before, tag=tag)
     for name in wish.environments:
         if name == wish.environments[-1] and len(wish.environments) > 1:
@@ -150,7 +150,7 @@ def _context(wish: Wish) -> str:
 def _build(wish: Wish) -> list[str]:
     registry = wish.registry or "$DOCKER_REGISTRY"
     return [
-        "  build: # the images, under the tag that the deploys take",
+        "  build: # the images, with the tag that the deploys use",
         "    machine:",
         "      image: ubuntu-2404:current",
         "    steps:",

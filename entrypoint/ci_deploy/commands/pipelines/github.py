@@ -36,7 +36,7 @@ def github(wish: Wish) -> str:
     lines += [f"    branches: [{json.dumps(wish.branch)}]"]
     lines += ['    tags: ["v*"]'] if tags else []
     lines += ["  pull_request:", *([f"    types: {types}"] if types else [])]
-    lines += ["  workflow_dispatch: # by hand, from the page Actions", "    inputs:"]
+    lines += ["  workflow_dispatch: # manually, from the Actions page", "    inputs:"]
     lines += ["      command:", "        type: choice"]
     lines += ["        options: [rollback, status, history, doctor]", "        required: true"]
     lines += [*(choice if tags else []), "", "permissions:", "  contents: read", "", "jobs:"]
@@ -96,7 +96,7 @@ def _github_by_hand(wish: Wish, *, tags: bool) -> list[str]:
                 settings[name] = _chosen_app(wish)
     given = {"command": "${{ inputs.command }}", "deploy-environment": chosen}
     return [
-        "  by-hand: # rollback goes back to the release that was live before, and verifies it",
+        "  by-hand: # rollback returns to the previous release, and verifies it",
         "    if: github.event_name == 'workflow_dispatch'",
         "    runs-on: ubuntu-latest",
         f"    environment: {chosen if tags else scalar(last)}",
@@ -119,7 +119,7 @@ def _github_review(wish: Wish) -> list[str]:
     given = {"command": "${{ github.event.action == 'closed' && 'destroy' || 'review' }}"}
     tokens = {"comment-token": "${{ github.token }}", "deployments-token": "${{ github.token }}"}
     return [
-        "  review: # an app of its own for each pull request, removed when that is closed",
+        "  review: # a separate app for each pull request, removed when it is closed",
         "    if: github.event_name == 'pull_request'",
         "    runs-on: ubuntu-latest",
         "    permissions: # the comment and the deployment that the pull request shows",
@@ -189,7 +189,7 @@ def _github_registry(wish: Wish) -> tuple[str, str, str]:
 def _github_build(wish: Wish, *, unless_closed: bool = False) -> list[str]:
     registry, user, password = _github_registry(wish)
     return [
-        "      - name: Build and push, under the tag that the deploy takes",
+        "      - name: Build and push, with the tag that the deploy uses",
         *([f"        if: {OPEN_AND_OURS}"] if unless_closed else []),
         "        env:",
         "          SHA: ${{ github.event.pull_request.head.sha || github.sha }}",

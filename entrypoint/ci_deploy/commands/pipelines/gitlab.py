@@ -36,12 +36,12 @@ def gitlab(wish: Wish) -> str:
         given |= {"when": "manual", "allow-failure": "true"} if manual else {}
         lines += ["", f"  # {_when(wish, name)}"]
         lines += _component(wish, f"deploy-{wish.provider}", own(wish.settings(name)), given)
-    lines += ["", "  # back to the release before, when somebody starts it"]
+    lines += ["", "  # back to the previous release, when somebody starts it"]
     lines += _component(wish, "rollback", quiet(wish.settings(last)), {"environment": last})
     if wish.review:
         lines += [
             "",
-            "  # an app of its own for each merge request, removed with it or after a week",
+            "  # a separate app for each merge request, removed with it or after a week",
         ]
         lines += _component(wish, "review", reviewed(wish), {"auto-stop-in": "1 week"})
     for before, name in zip(wish.environments, wish.environments[1:], strict=False):
@@ -91,7 +91,7 @@ def _gitlab_build(wish: Wish) -> list[str]:
         "    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH",
         *(["    - if: $CI_PIPELINE_SOURCE == 'merge_request_event'"] if wish.review else []),
         "  script:",
-        "    # the tag that the deploy of this pipeline takes",
+        "    # the tag that the deploy of this pipeline uses",
         "    - TAG=$(docker run --rm -e GITLAB_CI -e CI_PIPELINE_IID -e CI_COMMIT_SHA",
         "      -e CI_MERGE_REQUEST_EVENT_TYPE -e CI_MERGE_REQUEST_SOURCE_BRANCH_SHA",
         f"      {IMAGES}/compose:{__version__} ci-deploy tag) || exit $?",

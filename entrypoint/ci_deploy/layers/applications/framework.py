@@ -38,7 +38,7 @@ class Framework(Migrations[F]):
         if self.ctx.command not in RELEASING or self.position != "before":
             return
         if self._backs_up:
-            what = "see whether migrations are pending"
+            what = "check whether migrations are pending"
             self.ctx.before_traffic.append(Step(self.pending(), what, self._back_up_if_pending))
         for command in self.migration(prepare=self.preparing):
             self.ctx.before_traffic.append(Step(command, self._what(command), self._judge))
@@ -112,7 +112,7 @@ class Framework(Migrations[F]):
 
     def _migrate(self, *, prepare: bool) -> None:
         if self.settings.backup and not self._backed_up and not prepare:
-            ran = self.ctx.provider.run(self.pending(), what="see whether migrations are pending")
+            ran = self.ctx.provider.run(self.pending(), what="check whether migrations are pending")
             if ran.exit_code == 0 and not ran.planned:
                 return self.unfinished.done(MIGRATE, UNDONE)
             self._back_up()

@@ -50,7 +50,7 @@ Method = TypeVar("Method", bound=Callable[..., None])
 
 @settings
 class HooksSettings:
-    """Programs of the repository that run at the events."""
+    """Repository hooks: your programs that run at events."""
 
     timeout: int = setting("HOOK_TIMEOUT", "Seconds that a repository hook may take", default=600)
 

@@ -36,9 +36,9 @@ class FrameworkSettings:
     )
     position: str = setting(
         "MIGRATE",
-        "When they run: `after` the new release is live, or `before` it gets traffic",
+        "When migrations run: `after` the new release is live, or `before` it gets traffic",
         default="",
-        default_help="what suits the provider",
+        default_help="`before` on Compose and Swarm, `after` on Dokku and Heroku",
         choices=("after", "before"),
     )
     backup: bool = setting(

@@ -25,7 +25,7 @@ class WebhookSettings(NotifierSettings):
 
     url: str = setting(
         "NOTIFY_WEBHOOK_URL",
-        "URL that receives every fact of the run as JSON",
+        "URL that receives the facts of each run as JSON",
         default="",
         secret=True,
         parse=http_url,

@@ -142,7 +142,7 @@ class Provider(Layer[S]):
         self.ctx.revision = self.rollback_target(self.ctx.arguments.get("revision", ""))
         if self.is_back():
             raise SkipDeploy(f"{self.ctx.app} already runs {self.ctx.revision[:7]}.")
-        self.ctx.console.indent(f"going back to {self.ctx.revision[:7]}")
+        self.ctx.console.indent(f"rolling back to {self.ctx.revision[:7]}")
 
     @on(Event.ROLLBACK)
     def bring_back(self) -> None:

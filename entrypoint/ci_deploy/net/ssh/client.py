@@ -254,7 +254,7 @@ class Ssh:
             return limit
         if "KnownHostsCommand failed" in text:
             hint = "With `--cap-drop ALL` run as another user than root: `docker run --user 1000`."
-            return ToolMissing(f"ssh cannot run its check of host keys here: {last}", hint=hint)
+            return ToolMissing(f"ssh cannot run the host key check here: {last}", hint=hint)
         # A server without any other type of host key may just close the connection.
         if re.search(REFUSED_HOST_KEY, text) or (not lines and self._types.option(server)):
             offers = self._types.offers(server, self._offer(server))

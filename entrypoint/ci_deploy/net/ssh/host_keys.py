@@ -55,7 +55,7 @@ def host_keys(text: str) -> HostKeys:
         else:
             pins = pins._replace(lines=(*pins.lines, _known_hosts_line(words, number)))
     if not pins.lines and not pins.fingerprints:
-        message = "there is neither a known_hosts line nor a SHA256 fingerprint in it."
+        message = "it contains neither a known_hosts line nor a SHA256 fingerprint."
         raise ValueError(message)
     return pins
 
@@ -153,7 +153,7 @@ def mismatch(
     offer = next(iter(fitting), offers[0])
     name = offer.host or server.known_hosts_name
     who = str(server) if name == server.known_hosts_name else f"{server} (as {name})"
-    said = f"{who} shows the host key {offer.fingerprint} ({offer.kind})"
+    said = f"{who} presents the host key {offer.fingerprint} ({offer.kind})"
     there = f"the server's own fingerprint (there: `ssh-keygen -lf {offer.file}`)"
     others = any(
         not marker and host not in {name, "*"} and pin != offer.fingerprint
@@ -167,7 +167,7 @@ def mismatch(
     ours = [each for each in known if each[3] == offer.fingerprint]
     if pins.revokes(offer):
         hint = (
-            "Whoever has the old key can pretend to be this server. Make new host keys on it "
+            "Whoever has the old key can pretend to be this server. Create new host keys on it "
             "(`ssh-keygen -A`, after the old ones are removed), and pin those instead."
         )
         return WrongHostKey(f"{said}, which is pinned as revoked (@revoked).", hint=hint)
@@ -184,12 +184,16 @@ def mismatch(
     ]
     kinds = sorted(set(plain.values()))
     if kinds and not pins.fingerprints and not {each.kind for each in offers} & set(kinds):
-        return WrongHostKey(f"{said}, but pinned is another type ({', '.join(kinds)}).", hint=hint)
+        return WrongHostKey(
+            f"{said}, but a key of another type is pinned ({', '.join(kinds)}).", hint=hint
+        )
     if key and {*plain, *pins.fingerprints} == {key}:
-        message = f"{said}, but pinned is our own key: SSH_SERVER_HOSTKEYS is for the server's."
+        message = f"{said}, but the pinned key is our own: SSH_SERVER_HOSTKEYS is for the server's."
         return WrongHostKey(message, hint=hint)
     if pinned := ", ".join([*plain, *pins.fingerprints, *authorities]):
-        message = f"{said}, but pinned is {pinned}. Somebody may be in between."
+        message = (
+            f"{said}, but the pinned key is {pinned}. Somebody may be intercepting the connection."
+        )
         return WrongHostKey(message, hint=hint)
     return WrongHostKey(f"{said}, and only other keys are pinned, as revoked.", hint=hint)
 

@@ -51,7 +51,7 @@ def private_key(text: str) -> PrivateKey:
     try:
         data = base64.b64decode("".join(body.split()), validate=True)
     except ValueError:
-        message = "the key is damaged: what stands between BEGIN and END is not base64."
+        message = "the key is damaged: the text between BEGIN and END is not base64."
         raise ValueError(message) from None
     encrypted = "ENCRYPTED" in label or "ENCRYPTED" in headers
     if label.startswith("OPENSSH"):

@@ -52,11 +52,11 @@ def server(text: str, *, user: str = "", port: int = 22) -> Server:
     rest = rest if separator else text
     rest = rest.removesuffix("/")
     if "/" in rest:
-        message = "there is a path in it; the name of the app belongs in APP_NAME."
+        message = "it contains a path; the app's name belongs in APP_NAME."
         raise ValueError(message)
     name, _, address = rest.rpartition("@")
     if ":" in name:
-        message = "there is a password in it; the server is reached with a key."
+        message = "it contains a password; ci-deploy connects with a key."
         raise ValueError(message)
     host, given = _host_and_port(address)
     if not HOST.fullmatch(host) or (
@@ -77,6 +77,6 @@ def _host_and_port(address: str) -> tuple[str, int | None]:
     if port is None:
         return host, None
     if not port.isdecimal() or not 0 < int(port) < 65536:
-        message = f"`{port}` is not a port; the name of the app belongs in APP_NAME."
+        message = f"`{port}` is not a port; the app's name belongs in APP_NAME."
         raise ValueError(message)
     return host, int(port)

@@ -164,7 +164,7 @@ class Archives(Images):
 
     def _what(self, host: Host, sending: Sending) -> str:
         if not sending.images:
-            return f"{host} has the images already"
+            return f"{host} already has the images"
         whole = _whole(sending)
         return (
             f"{host} lacks {len(sending.layers)} of {len(whole.layers)} layers: "

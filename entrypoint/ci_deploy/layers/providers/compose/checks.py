@@ -37,7 +37,7 @@ def trouble(host: Host) -> DeployError | None:
     """The error when a host cannot be used for any app; None if it can."""
     facts, where = host.facts, f"{host.server.user}@{host}"
     if not facts.docker:
-        return ToolMissing(f"there is no Docker on {host}.", hint=INSTALL)
+        return ToolMissing(f"Docker is not installed on {host}.", hint=INSTALL)
     if facts.engine:
         said = facts.engine[0]
         if "permission denied" in said:

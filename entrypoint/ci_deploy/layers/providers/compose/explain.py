@@ -16,8 +16,8 @@ def explain(ctx: Context, hosts: Sequence[Host], model: Model, more: Sequence[st
     if services := _by_hand(hosts, model.project):
         ctx.console.warning(
             f"{', '.join(services)} of {ctx.app} run already, and were not deployed by ci-deploy: "
-            "if verification fails, there is no previous release to roll back to. What "
-            "this deployment has replaced is then stopped; the rest keeps running."
+            "if verification fails, there is no previous release to roll back to. The "
+            "containers that this deployment replaced are then stopped; the rest keep running."
         )
     if not ctx.planning:
         return

@@ -207,7 +207,7 @@ class Compose(OnHosts):
         """For `rollback`, choose the release: several may have the same revision."""
         if self.ctx.command == "rollback":
             self.ctx.revision = self.rollback_target(self.ctx.arguments.get("revision", ""))
-            self.ctx.console.indent(f"going back to {self.target}")
+            self.ctx.console.indent(f"rolling back to {self.target}")
 
     def rollback_target(self, wanted: str) -> str:
         self.target = history.target(self.ctx.app, self.hosts.all, wanted)
@@ -228,7 +228,7 @@ class Compose(OnHosts):
             {"revision": revision, "tag": facts.releases[self.target].facts.get("tag", "")},
             reject=by_itself,
         )
-        self._run(assignment, f"go back to {self.target} on {{host}}")
+        self._run(assignment, f"roll back to {self.target} on {{host}}")
         return self.ctx.live or Live()
 
     # --- what other layers and other commands call ---
@@ -262,7 +262,7 @@ class Compose(OnHosts):
     def before_undoing(self) -> None:
         """Let commands before the traffic, which run once per release, run again: N may reach back
         over several releases."""
-        what = "run the commands before traffic again at the next deployment of a release"
+        what = "run the pre-release commands again at the next deployment"
         forget = ["forget_commands", self.ctx.app]
         self.hosts.change(self.hosts.all, forget, lambda host: f"{what} on {host}")
 

@@ -99,7 +99,7 @@ class _Bringing:
         for host in self.hosts:
             if self._there(host, name.rstrip("/")) not in {"", "-"}:
                 at = f"{host.facts.path}/{name}"
-                self.said[f"{at} on {host} is not used: the release has its own."] = None
+                self.said[f"{at} on {host} is not used: the release has its own copy."] = None
 
     @staticmethod
     def _there(host: Host, name: str) -> str:

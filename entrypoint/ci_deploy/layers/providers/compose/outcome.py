@@ -58,7 +58,7 @@ def failure(watches: Sequence[Watch], how_to_follow: str) -> DeployError | None:
         return DeployFailed(f"{where}{text}. {why} {others}".rstrip(), hint=hint, lines=lines)
     if word in {"rolled-back", "recalled"} or back:
         return RolledBack(f"{where}{text}. {others}".rstrip(), lines=lines)
-    message = f"{where}{text}. Nothing that runs was touched. {others}".rstrip()
+    message = f"{where}{text}. No running container was touched. {others}".rstrip()
     hints = (hint for said, hint in PULL_HINTS.items() if re.search(said, text, re.I))
     return DeployFailed(message, hint=next(hints, ""), lines=lines)
 

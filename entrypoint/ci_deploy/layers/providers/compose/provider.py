@@ -34,7 +34,7 @@ class OnHosts(AboutCompose):
     def unlock(self) -> None:
         watch = self.hosts.watch_command(self.hosts.first, self.ctx.app)
         raise Refused(
-            "the lock cannot be removed by hand: it is released when that deployment ends.",
+            "the lock cannot be removed manually: it is released when that deployment ends.",
             hint=f"To follow that deployment: `{watch}`.",
         )
 

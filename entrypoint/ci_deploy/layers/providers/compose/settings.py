@@ -12,7 +12,7 @@ from ci_deploy.settings import setting, settings
 
 @settings
 class ComposeSettings(HostSettings):
-    """Settings of an app that Compose runs on each of the hosts."""
+    """Settings of an app on Docker Compose."""
 
     project: str = setting(
         "COMPOSE_PROJECT_NAME",

@@ -24,7 +24,7 @@ def choose(kept: Sequence[Earlier], current: str, wanted: str, app: str) -> str:
     Refused when there is none, with `app` in its message."""
     others = [each for each in kept if each.id != current]
     if wanted in {"", PREVIOUS}:
-        found, message = others, f"there is no release of {app} to go back to."
+        found, message = others, f"there is no release of {app} to roll back to."
     else:
         found = [each for each in kept if _is(each, wanted)]
         message = f"no release {wanted} of {app} that was live is kept."

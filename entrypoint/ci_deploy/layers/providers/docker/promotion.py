@@ -30,7 +30,7 @@ def need_verified(live: Live, name: str, holder: str) -> None:
             hint="Promote when that deployment has ended.",
         )
     if not live.release or not live.revision:
-        raise Refused(f"{name} runs nothing that ci-deploy has deployed.")
+        raise Refused(f"{name} runs no release that ci-deploy deployed.")
     if not live.up:
         message = f"{name} runs {live.release}, but not all of it: {live.detail}."
         raise Refused(message, hint="Only a verified release can be promoted.")
@@ -49,7 +49,7 @@ def chosen(ctx: Context, source: Source, model: Model) -> dict[str, str]:
             found[service.name] = image
             ctx.console.indent(f"{service.name}: {image}")
         elif image or not service.optional:
-            why = "its image is in no registry" if image else "it does not run there"
+            why = "its image is not in a registry" if image else "it is not running there"
             reason = f"{service.name} cannot be promoted from {source.name}: {why}."
             problems.append(Problem("PROMOTE_FROM", reason))
     if problems:
@@ -64,6 +64,6 @@ def _commits(ctx: Context, old: str, new: str, most: int = 10) -> None:
     argv = ["log", "--no-merges", "--format=%h %s", f"--max-count={most + 1}", f"{old}..{new}"]
     listed = ctx.repository.git(*argv, ok=None).text.splitlines()
     for line in listed[:most]:
-        ctx.console.indent(f"comes: {line}")
+        ctx.console.indent(f"commit: {line}")
     if len(listed) > most:
-        ctx.console.indent("comes: and more")
+        ctx.console.indent("and more commits")

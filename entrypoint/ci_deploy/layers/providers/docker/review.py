@@ -65,8 +65,8 @@ def guard_base(ctx: Context, data: Mapping[str, Any], theirs: Iterable[Mapping[s
     wanted, own = addresses({**ctx.app_config, **sharing.variables(data)}), sharing.names(data)
     doubtful = {k: v for k, v in wanted.items() if _host(v) not in own}
     hint = (
-        "Remove it from APP_CONFIG, REVIEW_CONFIG and the compose file; define a service of "
-        "the review app's own there."
+        "Remove it from APP_CONFIG, REVIEW_CONFIG and the compose file; define the "
+        "review app's own service there."
     )
     for base in theirs:
         guard_addresses(review, base, doubtful, hint)

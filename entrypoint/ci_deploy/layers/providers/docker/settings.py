@@ -47,7 +47,7 @@ def paths(text: str) -> tuple[str, ...]:
 
 @settings
 class HostSettings(SshSettings, PromotionSettings):
-    """Settings of Docker hosts and of an app on them, however it is run there."""
+    """Settings of Docker hosts, for Compose and Swarm."""
 
     hosts: tuple[str, ...] = setting(
         "SERVER_HOST",
@@ -65,7 +65,7 @@ class HostSettings(SshSettings, PromotionSettings):
     )
     path: str = setting(
         "DEPLOY_PATH",
-        "The app's directory on the hosts: it may hold a `.env` made by hand, and relative "
+        "The app's directory on the hosts: it may hold your own `.env`, and relative "
         "paths in the compose files start there",
         default="",
         default_help="the user's home, `/home/$SERVER_USER`",

@@ -130,7 +130,7 @@ def _singular(services: Entry, project: str) -> Found:
                     "Let a proxy reach it through a network, or let Docker choose the port.",
                 )
         if entry.get("network_mode") == "host":
-            yield (f"{name} is on the host's own network.", "Give it a network of its own.")
+            yield (f"{name} uses the host's network.", "Give it its own network.")
         own = entry.get("container_name") or ""
         if own and project not in own:
             yield (f"{name} has the `container_name` {own}.", USE_PROJECT)
@@ -148,7 +148,7 @@ def _joined(services: Entry) -> Found:
         for each in joined:
             yield (
                 f"{name} uses `{each}`, which belongs to another project.",
-                "Give it one of its own.",
+                "Give it its own.",
             )
 
 
@@ -217,7 +217,7 @@ def _networks(networks: Entry, project: str, others: list[Other]) -> Found:
         given = str(entry.get("name") or "")
         name = given or key
         if entry.get("external") and name == "host":
-            yield (f"the network {key} is the host's own.", "Give it a network of its own.")
+            yield (f"the network {key} is the host's network.", "Give it its own network.")
         elif entry.get("external"):
             for other in others:
                 if name in other.networks and is_database(other.image, other.ports):
@@ -260,7 +260,9 @@ def _routes(services: Entry, taken: Collection[str]) -> Found:
         given = {**(entry.get("labels") or {}), **((entry.get("deploy") or {}).get("labels") or {})}
         for label, route in routes(given):
             if route in taken:
-                reason = f"the label `{label}` of {name} is another project's too, so the proxy "
+                reason = (
+                    f"the label `{label}` of {name} belongs to another project too, so the proxy "
+                )
                 reason += "would mix them up."
                 remedy = "Use ${COMPOSE_PROJECT_NAME} in its name, and ${REVIEW_HOST} as its host."
                 yield (reason, remedy)

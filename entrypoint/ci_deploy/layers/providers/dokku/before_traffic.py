@@ -52,7 +52,9 @@ def wait(app: DokkuApp) -> bool:
         elif now - quiet_since > QUIET:
             break
         if now - began < PAUSE:
-            ctx.console.indent(f"another deployment of {ctx.app} runs its migrations; waiting")
+            ctx.console.indent(
+                f"another deployment of {ctx.app} is running its migrations; waiting"
+            )
         ctx.cancellation.sleep(PAUSE)
         app.state = app.apps.survey(ctx.app, urls=False)[0]
     return time.monotonic() - began >= PAUSE

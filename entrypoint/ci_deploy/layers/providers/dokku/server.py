@@ -181,7 +181,9 @@ class DokkuServer:
         if answer.exit_code == 255 and not self.connected():
             return Unreachable(f"the connection to {self.server} was lost: {last}")
         if answer.exit_code == 127 and "command not found" in words:
-            hint = "Add the key on the server with `dokku ssh-keys:add NAME`, not by hand."
+            hint = (
+                "Add the key with `dokku ssh-keys:add NAME` on the server, not in authorized_keys."
+            )
             return Unauthorized("the server does not treat our key as one of Dokku's.", hint=hint)
         if denied := DENIED.search(words):  # the acl plugin's message, which names the command
             hint = f"Permissions that the key needs: {DOCS}dokku.md#a-key-that-may-do-less"

@@ -132,7 +132,7 @@ class Image(Upload):
             f"{self.image} has no digest: its tag may point to another image later."
         )
         if self._same and not self._server.at_least(*PULLS_AGAIN):
-            message = "this version of Dokku does not pull an image again whose tag it already has."
+            message = "this version of Dokku does not pull a tag again that it already has."
             raise ToolMissing(message, hint="Name it by its digest, or update Dokku to 0.37.5.")
 
     def identity(self, state: State) -> str:

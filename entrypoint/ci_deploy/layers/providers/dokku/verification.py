@@ -15,7 +15,7 @@ from ci_deploy.layers.providers.dokku.upload import Upload
 from ci_deploy.process.program import Change
 from ci_deploy.state import Live
 
-PAUSE = 2.0  # seconds between two queries while not all processes run
+PAUSE = 2.0  # seconds between two queries while not all processes are running
 STEADY = 1.0  # seconds between the two queries that must find all processes up
 UP_TIMEOUT = 60.0  # seconds within which all processes of a deployed revision must run
 

@@ -228,7 +228,7 @@ class App:
             live, now = state.live, time.monotonic()
             if live.revision != revision or state.release.version < release.version:
                 runs = live.revision[:7] or "no known revision"
-                message = f"Heroku reports {runs} ({state.release.name}) as what {self.name} runs."
+                message = f"Heroku reports that {self.name} runs {runs} ({state.release.name})."
                 raise DeployFailed(
                     message, hint="Another release may have been created at the same time."
                 )

@@ -43,7 +43,7 @@ class Capture:
         for each in chosen:
             self._databases.check(each)
         if others := ", ".join(map(str, self._databases.others(chosen))):
-            message = f"not backed up: {others} (HEROKU_BACKUP_DATABASES names what is)"
+            message = f"not backed up: {others} (HEROKU_BACKUP_DATABASES names those that are)"
             self._ctx.console.indent(message)
         return chosen
 
@@ -126,7 +126,7 @@ class Capture:
                 over=lambda each: bool(each.get("finished_at")),
             )
         except OutcomeUnknown as error:
-            hint = f"It may go on: `heroku pg:backups:info {begun.name} -a {database.app}`."
+            hint = f"It may continue: `heroku pg:backups:info {begun.name} -a {database.app}`."
             message = f"{error.message.rstrip('.')}, so nothing was migrated."
             raise DeployFailed(message, hint=hint) from None
         self.left = ""

@@ -51,7 +51,7 @@ class Code(ABC):
         Raises DeployFailed with `why` when there is none, or when its release phase fails.
         """
         if release is None:
-            hint = f"`heroku releases -a {self._app.name}` shows what there is."
+            hint = f"`heroku releases -a {self._app.name}` lists the releases."
             raise DeployFailed(why, hint=hint)
         self._ctx.release = release.name
         return self._app.releases.follow(release)

@@ -188,7 +188,7 @@ def _named(
 
 def _missing(app: str, word: str, known: Sequence[Database]) -> Problem:
     has = ", ".join(dict.fromkeys(each.var for each in known))
-    reason = f"{word} is the address of no Heroku Postgres database of {app}"
+    reason = f"{word} is not the address of a Heroku Postgres database of {app}"
     reason += f", which has {has}." if has else ", which has none."
     remedy = "Name another" if has else "Attach one"
     remedy += ", or unset BACKUP_BEFORE_MIGRATE: a database elsewhere can be exported in "

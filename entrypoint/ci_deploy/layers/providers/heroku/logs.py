@@ -24,7 +24,7 @@ def show(ctx: Context, api: Api, service: str, *, lines: int, follow: bool) -> N
     if service and known and service.partition(".")[0] not in known:
         raise NoService(ctx.app, service, known)
     if lines > MOST:
-        ctx.console.warning(f"Heroku keeps {MOST} lines only.")
+        ctx.console.warning(f"Heroku keeps only {MOST} lines.")
     wanted = {"lines": min(lines, MOST), "tail": follow, **({"dyno": service} if service else {})}
     session = api.change("POST", f"/apps/{ctx.app}/log-sessions", wanted, what="")
     url, heard = str(session["logplex_url"]), time.monotonic()

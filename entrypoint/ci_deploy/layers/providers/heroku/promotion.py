@@ -43,8 +43,8 @@ class Promotion:
         try:
             coupling = self._api.get(f"{self._app.path}/pipeline-couplings")
         except NotFound:
-            reason = f"{self._app.name} is in no pipeline."
-            remedy = "`heroku pipelines:add` puts it into one."
+            reason = f"{self._app.name} is not in a pipeline."
+            remedy = "Add it with `heroku pipelines:add`."
             raise SettingsError(Problem("HEROKU_PIPELINE", reason, "", remedy)) from None
         own = coupling["pipeline"]
         if pipeline and pipeline not in {own.get("id"), own.get("name")}:

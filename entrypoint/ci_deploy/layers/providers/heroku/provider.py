@@ -179,7 +179,9 @@ class HerokuApp(AboutHeroku):
             f"heroku pg:backups:capture -a {app}",
             restore,
         )
-        hint = "By hand, with the app stopped:\n" + "\n".join(f"  {step}" for step in steps)
+        hint = "Restore it yourself, with the app stopped:\n" + "\n".join(
+            f"  {step}" for step in steps
+        )
         raise Refused(message, hint=hint)
 
     def note(self, tasks: Sequence[Task]) -> None:

@@ -48,12 +48,12 @@ class Rollback:
             what = f"{self._app.name} has no release {wanted}" if wanted else (
                 f"no release of {self._app.name} before the live one is recorded"
             )  # fmt: skip
-            hint = f"`ci-deploy history` lists what there is. {deploy_instead(wanted)}".rstrip()
+            hint = f"`ci-deploy history` lists the releases. {deploy_instead(wanted)}".rstrip()
             raise Refused(f"{what}.", hint=hint)
         revision = self._app.releases.commit(found.slug) if available(found) else ""
         if found.status == "expired" and self._app.releases.commit(found.slug):
             message = f"{found.name} was never live: its release phase took too long."
-            raise Refused(message, hint="`ci-deploy history` lists what there is.")
+            raise Refused(message, hint="`ci-deploy history` lists the releases.")
         if not revision:
             message = f"the slug of {found.name} ({found.description}) has expired: "
             message += "Heroku keeps those of the last 30 days and of the last 20 releases."
@@ -106,13 +106,13 @@ class Rollback:
         """Roll back and verify; the live state. Raises DeployFailed, OutcomeUnknown, Refused."""
         chosen = self._chosen or self._of_revision(revision, self._earlier())
         if chosen is None:
-            message = f"no release of {revision[:7]} is left to go back to."
+            message = f"no release of {revision[:7]} is left to roll back to."
             raise Refused(message, hint=deploy_instead(revision))
         app = self._app
         self._ctx.console.indent(
             f"{chosen.name} also restores its config vars; the database is unchanged."
         )
-        what = f"go back to {chosen.name} of {app.name}"
+        what = f"roll back {app.name} to {chosen.name}"
         made = app.releases.change({"release": chosen.id}, what=what, same=chosen.slug)
         if made is None:
             return Live()

@@ -79,7 +79,7 @@ class HerokuSettings(GitSettings):
     )
     data: str = setting(
         "HEROKU_DATA_URL",
-        "The API of Heroku Postgres, for tests: a host of Heroku's own or this machine",
+        "URL of the Heroku Postgres API, for tests: on a host of Heroku or on this machine",
         default=DATA,
         pattern=URL,
         parse=lambda text: text.rstrip("/"),

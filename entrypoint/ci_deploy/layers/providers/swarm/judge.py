@@ -167,7 +167,9 @@ def live(stack: Stack, proven: Sequence[Kept]) -> Live:
     found = dict(runs.values())
     detail = "; ".join(down) or f"{good} of {wanted} tasks run"
     if len(found) > 1:
-        which = ", ".join(f"{name} {rel or 'nothing of ours'}" for name, (rel, _) in runs.items())
+        which = ", ".join(
+            f"{name} {rel or 'no release of ci-deploy'}" for name, (rel, _) in runs.items()
+        )
         detail = f"services run different releases ({which}); {detail}"
     names = [each.label("release") for each in proven]
     release = next((each for each in names if each in found), next(iter(found)))

@@ -215,7 +215,7 @@ class Swarm(OnSwarm):
         if self.ctx.command == "rollback":
             self.ctx.revision = self.rollback_target(self.ctx.arguments.get("revision", ""))
             assert self._target is not None, "or it was refused"  # noqa: S101
-            self.ctx.console.indent(f"going back to {self._target.label('release')}")
+            self.ctx.console.indent(f"rolling back to {self._target.label('release')}")
 
     def rollback_target(self, wanted: str) -> str:
         now = self.ctx.before or Live()

@@ -44,7 +44,7 @@ class OnSwarm(AboutSwarm):
 
     def unlock(self) -> None:
         raise Refused(
-            "the lock cannot be removed by hand: it is released when its job ends.",
+            "the lock cannot be removed manually: it is released when its job ends.",
             hint=f"Held by {self.stack.holder}. Cancel that job to release it.",
         )
 

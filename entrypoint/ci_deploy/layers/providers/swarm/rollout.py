@@ -117,7 +117,7 @@ def failure(found: Sequence[Judged], release: str) -> DeployError | None:
     text = "\n".join(str(each) for each in found)
     lines = tuple(dict.fromkeys(line for each in bad for line in each.trouble))
     if State.BROKEN in states:
-        hint = "Deploy a release that works, or look on a manager: `docker stack ps NAME`."
+        hint = "Deploy a release that works, or check on a manager: `docker stack ps NAME`."
         return DeployFailed(
             f"neither {release} nor the previous release runs:\n{text}", hint=hint, lines=lines
         )
@@ -127,8 +127,8 @@ def failure(found: Sequence[Judged], release: str) -> DeployError | None:
         )
     if State.PAUSED in states:
         hint = (
-            "`ci-deploy rollback` goes back. The engine does so by itself with "
-            "`deploy.update_config.failure_action: rollback` in the compose file."
+            "Run `ci-deploy rollback`. With `deploy.update_config.failure_action: rollback` in the "
+            "compose file the engine rolls back by itself."
         )
         return DeployFailed(f"the engine has paused the update:\n{text}", hint=hint, lines=lines)
     if states & {State.OVERTAKEN, State.GONE}:

@@ -85,7 +85,7 @@ class Switch:
             gone = [each.name for each in stack.ours if each.name not in data["services"]]
             with self._recorded(run, data):
                 self._bring(
-                    stack, run, release, data, f"go back to {release} in the stack {stack.name}"
+                    stack, run, release, data, f"roll back the stack {stack.name} to {release}"
                 )
             self.store.tidy(stack, data, release, gone)
 
@@ -94,7 +94,7 @@ class Switch:
         it."""
         before = next((e for e in records.proven(stack) if e.label("release") != release), None)
         if before is None:
-            self.ctx.console.warning("ON_CANCEL=rollback: there is no release to go back to yet.")
+            self.ctx.console.warning("ON_CANCEL=rollback: there is no release to roll back to yet.")
         else:
             self._before = (before.label("release"), as_bytes(self.store.data(before)))
 
@@ -185,7 +185,7 @@ class Switch:
         what = f"bring {', '.join(others)} back to {release} too"
         done = self._apply(stack, release, self.store.data(before), what)
         if done and (second := failure(done[0], release)):
-            message = f"{error.message}\nBringing the others back failed: {second.message}"
+            message = f"{error.message}\nRolling back the others failed: {second.message}"
             raise DeployFailed(message, lines=error.lines)
 
     def interrupted(self) -> None:
@@ -198,7 +198,7 @@ class Switch:
         if run is None or before is None or not self._handed_over:
             return
         name, labels = run.record("cancelled")
-        what = f"go back to {before[0]}, since the job was cancelled"
+        what = f"roll back to {before[0]}, since the job was cancelled"
         words = [self.login.host, self.login.user, name, *labels]
         stdin = f"{self.login.password}\n".encode() + before[1]
         self.manager.change(["back"], words, what, stdin)
@@ -227,7 +227,7 @@ class Switch:
         needs = [n for n in wanted.model.needs(self.settings.run_service) if n in data["services"]]
         if steps and (lacking := [name for name in needs if name not in stack.services]):
             some = {**data, "services": {name: data["services"][name] for name in lacking}}
-            what = f"start {', '.join(lacking)}, which the commands before the switch need"
+            what = f"start {', '.join(lacking)}, which the pre-release commands need"
             done = self._apply(stack, release.id, some, what)
             if done and (error := failure(done[0], release.id)):
                 raise error

@@ -115,7 +115,7 @@ class Sentry(AboutSentry):
         root = self.ctx.workspace / self.ctx.settings.app_dir
         paths = [(root / path).resolve() for path in self.settings.sourcemaps]
         if missing := [path for path in paths if not path.exists()]:
-            message = f"SENTRY_SOURCEMAPS: {missing[0]} is not there; was it built in this job?"
+            message = f"SENTRY_SOURCEMAPS: {missing[0]} does not exist; was it built in this job?"
             raise DeployFailed(message)
         for project in self.account.projects:
             self.cli.upload(self.version, project, paths, self.settings.prefix, self._before)

@@ -34,7 +34,7 @@ class SentrySettings:
         "SENTRY_AUTH_TOKEN", "Token with project:releases and org:read, or org:ci", secret=True
     )
     org: str = setting(
-        "SENTRY_ORG", "Organization", default="", default_help="what an organization token says"
+        "SENTRY_ORG", "Organization", default="", default_help="the organization of the token"
     )
     url: str = setting(
         "SENTRY_URL", "Sentry's address", default="https://sentry.io", parse=http_url
@@ -51,7 +51,7 @@ class SentrySettings:
     )
     prefix: str = setting(
         "SENTRY_URL_PREFIX",
-        "What the URLs of these files begin with",
+        "Prefix of the URLs of these files",
         default="",
         example="~/assets",
     )

@@ -202,7 +202,7 @@ run_steps() {
 run_step() {
     name=$1 command=$2 result=$3
     if [ "$(cat "$result" 2>/dev/null)" = 0 ]; then
-        say "done before, so not run again: $(sed -n 's/^# //p' "$command")"
+        say "already done, so not run again: $(sed -n 's/^# //p' "$command")"
         return
     fi
     # A failure that was told to somebody: this run is their second try.
@@ -234,7 +234,7 @@ start_needed() {
             missing="$missing $svc"
     done
     [ -n "$missing" ] || return 0
-    say "starting$missing for the commands before traffic"
+    say "starting$missing for the pre-release commands"
     # shellcheck disable=SC2086  # words
     up -d --no-build --no-recreate $missing || {
         why="could not start$missing${said:+: $said}"

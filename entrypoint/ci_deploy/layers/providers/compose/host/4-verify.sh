@@ -172,5 +172,5 @@ check_url() {
         fi
         pause
     done
-    say "$url answers ${answer:-well}"
+    say "$url answers ${answer:-OK}"
 }

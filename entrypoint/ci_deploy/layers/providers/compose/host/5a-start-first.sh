@@ -70,7 +70,7 @@ add_some() {
         if [ "$parallelism" -gt 0 ] && [ "$lacking" -gt "$parallelism" ]; then lacking=$parallelism; fi
         more=$((lacking - $(number "$new")))
         [ "$more" = 0 ] || create "$more" || return
-        say "$rolled: starting $lacking beside $(number "$old") of before"
+        say "$rolled: starting $lacking beside $(number "$old") old ones"
         clock
         begun=$clock
         start_new || return
@@ -90,7 +90,7 @@ add_some() {
 drop_some() {
     count=$(($(number "$good") + $(number "$old") - want))
     leaving=$(echo "$old" | tail -n "$count")
-    say "$rolled: stopping $(number "$leaving") of before"
+    say "$rolled: stopping $(number "$leaving") old ones"
     # shellcheck disable=SC2086  # words; each gets its own stop signal and grace period
     if ! $limited docker stop $leaving >/dev/null || ! docker rm $leaving >/dev/null; then
         why="$rolled: the previous containers cannot be stopped"

@@ -35,7 +35,7 @@ DUMP_POSTGRES=$POSTGRES'
     of_its_own="select 1 from pg_extension where extname = \$\$timescaledb\$\$"
     printf "%s\n" "$names" | while IFS= read -r name; do
         if [ -n "$(psql -wXAtq -U "$user" -d "$name" -c "$of_its_own" </dev/null)" ]; then
-            echo "$name has TimescaleDB, which needs another way to restore: dump it in PRE_DEPLOY_COMMAND" >&2
+            echo "$name has TimescaleDB, which needs a different restore: dump it in PRE_DEPLOY_COMMAND" >&2
             exit 3
         fi
         pg_dump -w -U "$user" --create --clean --if-exists -d "$name" || exit
@@ -140,7 +140,7 @@ bring_back() {
     before=$(sed -n 's/^before //p' "$1")
     if [ -z "$before" ]; then
         before=$(new_name "$svc")
-        if dump "$svc" "$kind" "$before"; then say "the data from before is saved as $before"; else before=-; fi
+        if dump "$svc" "$kind" "$before"; then say "the previous data is saved as $before"; else before=-; fi
         echo "before $before" >>"$1"
     fi
     fill "$base/backups/$app/$name" && say "$name is restored" && return
