@@ -60,7 +60,7 @@ class Code(ABC):
         self.urls: list[str] = []  # the URLs that the server prints after a deploy
         self._followed = False  # the connection was lost, but the revision was found live
         self._lines = Telling(answers.patterns())  # of the last attempt
-        self.lines = Telling(answers.patterns())  # of all attempts
+        self.deploying = False  # the server has begun to start the build, in any attempt
 
     @property
     def revision(self) -> str:
@@ -183,7 +183,7 @@ class Code(ABC):
     def watch(self, line: str) -> None:
         """Take a line of the server's output."""
         self._lines.take(line)
-        self.lines.take(line)
+        self.deploying = self.deploying or answers.DEPLOYING.search(line) is not None
         if answers.DEPLOYED.search(line):
             self.urls, self._naming = [], True
         elif self._naming:
@@ -195,11 +195,6 @@ class Code(ABC):
     def building(self) -> bool:
         """Whether the server has begun to build our code (and holds the lock)."""
         return self.said(answers.BUILDING) and not self.said(answers.DEPLOYED)
-
-    @property
-    def deploying(self) -> bool:
-        """Whether the server has begun to start the build, in any attempt."""
-        return any(answers.DEPLOYING.search(line) for line in self.lines)
 
     @property
     def checked(self) -> str:
