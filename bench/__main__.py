@@ -22,16 +22,16 @@ RELAY_GOAL, MEMORY_GOAL, START_GOAL = 3.0, 64.0, 5.0
 
 HEAD = """# Performance
 
-Written by `make bench`: do not edit. Ratios of medians, measured alternately in one run, since
-machines are noisy; this one has {machine}.
+`make bench` writes this page: do not edit it. The ratios are of medians that were measured
+alternately in one run, since machines are noisy; this one has {machine}.
 
 ## Deploying to Dokku
 
-Against what people do by hand, which the same run does itself: a bare `git push` with a pinned
-key; the script of the articles (host key asked for, key on disk, push), and its review script with
-five connections; the steps of the official image in its order. Each remote command costs what it
-does on a real server; how long the builds take is left out. Unlike all of them, ci-deploy asks what
-is there before, and verifies afterwards what runs.
+ci-deploy is compared with what people do without it, in the same run: a bare `git push` with a
+pinned key; a typical script (host key fetched, key on disk, push) and its review script with five
+connections; the steps of the official image in their order. Each remote command takes as long as on
+a real server; build times are left out. Unlike the others, ci-deploy queries the server before the
+push, and verifies the running release afterwards.
 
 ![Seconds of each way at a round trip of 100 ms](pictures/performance.svg)
 
@@ -110,7 +110,7 @@ def others(quick: bool) -> str:
     text += table(["commits", *grown[sizes[0]]], rows)
 
     rows = [[name, f"{size:.0f} MB"] for name, size in history.memory().items()]
-    text += "## Memory\n\nThe most that was resident during a whole deploy.\n\n"
+    text += "## Memory\n\nPeak resident memory during a whole deploy.\n\n"
     text += table(["process", "resident"], rows)
 
     megabytes = 20 if quick else 1000
@@ -119,7 +119,7 @@ def others(quick: bool) -> str:
     relay = json.loads(done.stdout)
     text += "## Making a log safe\n\n"
     text += (
-        f"{megabytes} MB of log lines, 20 secrets in all spellings ({relay['needles']} needles); "
+        f"{megabytes} MB of log lines, 20 secrets in all encodings ({relay['needles']} needles); "
     )
     text += "`grep -vFf` looks for the same needles in the same file.\n\n"
     ratio = relay["relay"] / relay["grep"]

@@ -167,11 +167,12 @@ def section(times: int, traefik: Path | None = None) -> str:
     names = {name: NAMES[name] for name in next(iter(found.values())).seen}
     text = f"""## What a client sees of a deploy
 
-Failed requests out of all requests; in brackets, the longest period without any answer. Eight
-connections through each of the [proxies](zero-downtime.md#the-proxy), kept and not, GET and POST,
-fast and slow, each with its next request 50 ms after an answer, all the time, while an app with two
-replicas is deployed again and again. It boots for 5 s and needs 3 s to end its requests after
-SIGTERM. Without `order: start-first` Compose recreates the proxies too, since they depend on it.
+The table shows failed requests out of all requests and, in brackets, the longest period without any
+answer. An app with two replicas is deployed repeatedly; it takes 5 s to boot, and 3 s to finish its
+requests after SIGTERM. Meanwhile eight connections go through each of the
+[proxies](zero-downtime.md#the-proxy), kept open and not, GET and POST, fast and slow; each sends
+its next request 50 ms after an answer. Without `order: start-first` Compose recreates the proxies
+too, since they depend on the app.
 Caddy is {caddy or "Debian's"}, the others are Debian's.
 
 | | deploys | seconds of one | {" | ".join(names.values())} |
