@@ -111,7 +111,7 @@ def test_what_is_not_up_in_staging_is_not_promoted(live: App) -> None:
     try:
         done = production.run("promote")
         assert done.code == 14, done.output
-        assert "not all of it" in done.output
+        assert "is not fully up" in done.output
         assert production.versions == []
     finally:
         production.remove()

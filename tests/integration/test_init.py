@@ -269,7 +269,10 @@ def test_a_file_that_is_there_is_replaced_only_by_force(checkout: Checkout) -> N
         (("--yes", "--provider", "dokku"), "Dokku server is not known: add --host"),
         ((*FLAGS[:-1], "My App"), "--app: `My App` is not a valid app name"),
         ((*FLAGS, "--environments", "a a"), "--environments: give each environment once"),
-        ((*FLAGS, "--environments", "a/$(id)"), "--environments: `a/$(id)` is not a valid environment name"),
+        (
+            (*FLAGS, "--environments", "a/$(id)"),
+            "--environments: `a/$(id)` is not a valid environment name",
+        ),
         ((*FLAGS, "--host", "a b"), "--host: "),
         ((), "are not known: add --provider, --host, or run it on a terminal"),
         (("--yes",), "Server are not known: add --provider, --host."),

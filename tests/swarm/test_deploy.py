@@ -91,7 +91,7 @@ def test_services_go_back_together_and_only_ours_are_removed(app: App) -> None:
     assert done.code == 23, done.output
     assert app.tags("app") == ["good1"]
     assert app.tags("other") == ["good1"]
-    assert "bring app back to good1-" in done.output
+    assert "roll back app to good1-" in done.output
     label = f"--label=com.docker.stack.namespace={app.name}"
     words = [label, f"--name={app.name}_theirs", "--endpoint-mode=dnsrr"]
     app.docker(

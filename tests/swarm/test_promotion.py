@@ -126,7 +126,7 @@ def test_source_that_is_not_proven_or_not_there_is_refused(
     assert live.deploy("bad1").code == 20
     done = production.run("promote")
     assert done.code == 14, done.output
-    assert "not all of it" in done.output
+    assert "is not fully up" in done.output
     assert production.image == ""
 
 

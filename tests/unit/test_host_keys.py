@@ -219,7 +219,7 @@ def test_remedy_has_nothing_that_the_log_would_hide() -> None:
     hidden = mismatch(SERVER, [OFFER], None, lambda text: "dokku" not in text)
     assert f"SSH_SERVER_HOSTKEYS='{PIN}'" in hidden.hint
     nothing = mismatch(SERVER, [OFFER], None, lambda _text: False)
-    assert nothing.hint.endswith("set SSH_SERVER_HOSTKEYS to what that prints.")
+    assert nothing.hint.endswith("set SSH_SERVER_HOSTKEYS to the output of that command.")
 
 
 def test_name_under_which_ssh_looks_is_the_one_to_pin() -> None:

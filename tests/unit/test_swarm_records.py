@@ -47,7 +47,7 @@ def test_what_was_never_live_or_runs_already_is_no_target() -> None:
     known = stack(record(1, tag="v1", revision="f" * 40), record(2, "failed"))
     with pytest.raises(SkipDeploy):
         records.target("st", known, Live("f", True, "t1-abc"), "v1")
-    with pytest.raises(Refused, match="no release t2-abc of st that was live is kept"):
+    with pytest.raises(Refused, match="there is no release t2-abc of st to roll back to"):
         records.target("st", known, Live("f", True, "t1-abc"), "t2-abc")
     with pytest.raises(Refused, match="no release of st to roll back to"):
         records.target("st", known, Live("f", True, "t1-abc"), "previous")
@@ -80,7 +80,7 @@ def test_history_tells_each_run_once() -> None:
     assert told == [
         ("t4-abc", "rolled-back"),
         ("t3-abc", "live by rollback"),
-        ("t2-abc", "started, its end was not seen"),
+        ("t2-abc", "started; its end was not recorded"),
         ("t1-abc", "live"),
     ]
     assert records.deployments(known)[0].by == "url"

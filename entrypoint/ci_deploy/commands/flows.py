@@ -29,7 +29,7 @@ def plan(assembly: Assembly, options: argparse.Namespace) -> int:
     if options.target not in FLOWS:
         word = next(iter(options.words), "")
         if word:
-            raise UsageError(f"`{word}` cannot be planned; it is one of {', '.join(FLOWS)}.")
+            raise UsageError(f"`{word}` cannot be planned; choose one of {', '.join(FLOWS)}.")
         options.target = "deploy"
     return _run_events(assembly, options.target, options, options.words, planning=True)
 

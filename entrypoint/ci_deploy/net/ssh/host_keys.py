@@ -207,4 +207,4 @@ def _remedy(offer: Offer, server: Server, shown: Callable[[str], bool], *, add: 
                 return f"add to SSH_SERVER_HOSTKEYS the line:\n{pin}"
             return f"set:\nSSH_SERVER_HOSTKEYS='{pin}'"
     verb = "add to SSH_SERVER_HOSTKEYS" if add else "set SSH_SERVER_HOSTKEYS to"
-    return f"{verb} what that prints."
+    return f"{verb} the output of that command."

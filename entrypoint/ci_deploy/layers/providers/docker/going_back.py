@@ -27,7 +27,7 @@ def choose(kept: Sequence[Earlier], current: str, wanted: str, app: str) -> str:
         found, message = others, f"there is no release of {app} to roll back to."
     else:
         found = [each for each in kept if _is(each, wanted)]
-        message = f"no release {wanted} of {app} that was live is kept."
+        message = f"there is no release {wanted} of {app} to roll back to."
     if not found:
         raise Refused(message, hint=f"Kept: {', '.join(each.id for each in others) or 'none'}.")
     return found[0].id

@@ -32,7 +32,7 @@ def need_verified(live: Live, name: str, holder: str) -> None:
     if not live.release or not live.revision:
         raise Refused(f"{name} runs no release that ci-deploy deployed.")
     if not live.up:
-        message = f"{name} runs {live.release}, but not all of it: {live.detail}."
+        message = f"{name} runs {live.release}, but is not fully up: {live.detail}."
         raise Refused(message, hint="Only a verified release can be promoted.")
 
 

@@ -118,7 +118,7 @@ class Dokku(DokkuApp):
             warning = f"{ctx.revision[:7]} is live, but the branch {self.branch} on the server does"
             ctx.console.warning(f"{warning} not contain it: a rebuild would replace it.")
         if self.code.is_live() and not up:
-            ctx.console.indent("the revision is live, but not all of its processes run.")
+            ctx.console.indent("the revision is live, but not all of its processes are running.")
         self._check(self.code)
 
     def check_deploy(self) -> None:

@@ -79,7 +79,7 @@ def deployments(stack: Stack) -> list[Deployed]:
 def _status(record: Kept) -> str:
     outcome = record.label("outcome")
     if outcome == STARTED:
-        return "started, its end was not seen"
+        return "started; its end was not recorded"
     back = record.label("action") == "rollback" and outcome == LIVE
     return f"{outcome}{' by rollback' if back else ''}"
 

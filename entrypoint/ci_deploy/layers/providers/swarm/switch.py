@@ -182,7 +182,7 @@ class Switch:
             )
             raise DeployFailed(message, lines=error.lines)
         release = before.label("release")
-        what = f"bring {', '.join(others)} back to {release} too"
+        what = f"roll back {', '.join(others)} to {release} too"
         done = self._apply(stack, release, self.store.data(before), what)
         if done and (second := failure(done[0], release)):
             message = f"{error.message}\nRolling back the others failed: {second.message}"
