@@ -16,8 +16,8 @@ for task in "$@"; do
   case $task in
     db:migrate | db:prepare)
       if [ -f broken ]; then cat broken; exit 1; fi
-      rm -f pending
-      echo "== $task: migrated" ;;
+      if [ -f pending ]; then echo "== 20260101 Prices: migrated (0.0012s) ======"; fi
+      rm -f pending ;;
     db:abort_if_pending_migrations)
       if [ -f pending ]; then
         echo 'Run `bin/rails db:migrate` to update your database then try again.'

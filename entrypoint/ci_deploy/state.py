@@ -26,6 +26,7 @@ class Live(NamedTuple):
     detail: str = ""  # in words, like "1 of 2 processes up (down: web 2)"
     busy: bool = False  # a deployment of the app is in progress
     unchecked: bool = False  # there was no time to check whether its processes run
+    idle: bool = False  # all of its processes are scaled to 0: there is nothing that could be down
 
     @property
     def words(self) -> str:

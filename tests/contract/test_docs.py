@@ -328,6 +328,7 @@ OTHERS = {
     "SECRET_KEY", "ALLOWED_HOSTS", "REGISTRY_TOKEN",  # of an app, and of a workflow
     "TS_AUTHKEY", "WIREGUARD_CONFIG", "HEROKU_EMAIL",  # of VPNs and of another action
     *(name for names in elsewhere.OTHERS.values() for name in names),
+    "PROJECT_PATH", "APP_BASE", "DOKKU_SCALE",  # of buildpacks, and a file of old apps
     "NO_COLOR", "DOKKU_ACL_USER_COMMANDS", "DOKKU_ACL_PER_SERVICE_COMMANDS",
 }  # fmt: skip
 

@@ -15,6 +15,7 @@ from tests.support import Done, Run, run, settings_for, until
 MIGRATE = "db:migrate db:abort_if_pending_migrations"
 CHECK = "db:abort_if_pending_migrations"
 UNFINISHED = "CI_DEPLOY_UNFINISHED"
+RESTART = "→ restart hello: its processes have started before the migrations"
 
 
 @pytest.fixture
@@ -59,6 +60,58 @@ def test_new_migrations_are_named_and_run_in_one_boot_with_their_verification(
     assert "new migrations (run after the deploy): 20260101_prices, 20260102_stock" in done.output
     assert shop.app.calls == [MIGRATE]
     assert UNFINISHED not in dokku.app("hello").config
+
+
+def test_processes_that_started_before_the_migrations_are_restarted(
+    dokku: DokkuStandIn, naive: Client, shop: Shop
+) -> None:
+    """Rails keeps the columns that it has read: the new code would not know the new ones."""
+    naive.dokku("ps:scale hello worker=1")
+    shop.app.migration("20260101_prices")
+    done = shop.deploy()
+    assert done.code == 0, done.output
+    order = ["→ push", "run the migrations of hello", RESTART]
+    assert sorted(order, key=done.output.index) == order
+
+    shop.app.commit("No migration", {"README": "x"})
+    shop.app.tell("pending", "  20260101_of_an_engine\n")  # which git does not show
+    assert RESTART in shop.deploy().output
+
+    shop.app.commit("None at all", {"README": "y"})
+    before = dokku.app("hello").running
+    assert RESTART not in shop.deploy(REDEPLOY="true").output
+    shop.app.tell("pending", "  20260102_of_an_engine\n")
+    done = shop.deploy(REDEPLOY="true", MIGRATE="before")
+    assert RESTART not in done.output, "they start after the migrations"
+    assert list(dokku.app("hello").running) == list(before) == ["worker.1"]
+
+
+def test_app_that_does_not_come_up_after_its_migrations_is_22(
+    dokku: DokkuStandIn, naive: Client, shop: Shop
+) -> None:
+    """The next run restarts it, although nothing is left to deploy or to migrate."""
+    shop.app.migration("20260101_prices")
+    dokku.faults(Fault("ps:restart", "refuse", text="! it crashes", times=1))
+    done = shop.deploy()
+    assert (done.code, done.report["failed_layer"]) == (22, "rails"), done.output
+    done = shop.deploy()
+    assert (done.code, done.report["status"]) == (0, "skipped"), done.output
+    assert RESTART in done.output
+    assert RESTART not in shop.deploy().output
+
+
+def test_release_task_counts_only_in_the_procfile_that_the_server_uses(
+    dokku: DokkuStandIn, naive: Client, shop: Shop
+) -> None:
+    """The one at the top is of another app of the repository."""
+    naive.dokku("ps:set hello procfile-path deploy/Procfile")
+    worker = "worker: sleep 600\n"
+    procfiles = {"Procfile": f"release: bin/rails db:migrate\n{worker}", "deploy/Procfile": worker}
+    shop.app.migration("20260101_prices", **procfiles)
+    done = shop.deploy()
+    assert done.code == 0, done.output
+    assert "so they are not run again" not in done.output
+    assert shop.app.calls == [MIGRATE]
 
 
 def test_migrations_that_nobody_runs_are_told(shop: Shop) -> None:

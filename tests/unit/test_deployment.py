@@ -107,7 +107,12 @@ class FakeProvider(Acting, Provider[Any]):
     exists = True
     before: Live | None = BEFORE
     answer: Live | Exception = AFTER
+    start = ""
     asked = 0
+
+    @property
+    def scale_command(self) -> str:
+        return self.start
 
     @on(Event.CONFIGURE)
     def on_configure(self) -> None:
@@ -262,6 +267,29 @@ def test_success(scene: Scene) -> None:
     ]
     assert "succeeded: web runs bbbbbbb" in scene.log.text
     assert "before: aaaaaaa" in scene.log.text
+
+
+@pytest.mark.parametrize("skipped", [False, True])
+@pytest.mark.parametrize("command", ["", "dokku ps:scale web NAME=1"])
+def test_deploy_of_which_nothing_runs_says_so(scene: Scene, skipped: bool, command: str) -> None:
+    """A bot with nothing but a worker, which nobody has scaled up after the first deploy."""
+    scene.provider.before = AFTER._replace(idle=skipped)
+    scene.provider.answer = AFTER._replace(idle=True)
+    scene.provider.start = command
+    if skipped:
+        scene.app.steps["configure"] = raising(SkipDeploy("web already runs bbbbbbb."))
+    report = scene.run()
+    assert report.exit_code == 0
+    starts = f": `{command}` starts one" if command else ""
+    told = f"nothing of web runs, since all of its processes are scaled to 0{starts}"
+    assert report.idle == told
+    assert f"│ {told}" in scene.log.text
+    assert "nothing of web runs" in report.summary()
+
+
+def test_deploy_that_runs_says_nothing_of_its_scale(scene: Scene) -> None:
+    assert scene.run().idle == ""
+    assert "scaled" not in scene.log.text
 
 
 def test_events_of_a_deploy_come_in_order_provider_first(scene: Scene) -> None:

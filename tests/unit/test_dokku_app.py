@@ -19,6 +19,7 @@ from ci_deploy.layers.providers.dokku.config_values import unstorable
 from ci_deploy.layers.providers.dokku.layer import Dokku
 from ci_deploy.layers.providers.dokku.provider import DokkuApp
 from ci_deploy.layers.providers.dokku.server import DokkuServer
+from ci_deploy.layers.providers.dokku.upload import Image
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.process.program import Result
 from ci_deploy.run import review_app
@@ -82,9 +83,44 @@ def test_app_that_is_there() -> None:
     assert state.config == {"A": "1"}
 
 
+@pytest.mark.parametrize(("scale", "idle"), [("worker:  0", True), ("worker:  1", False)])
+def test_app_that_is_scaled_to_nothing_is_told_from_one_that_is_down(
+    scale: str, idle: bool
+) -> None:
+    """A Procfile without `web`: Dokku scales a new `worker` to 0."""
+    ps = report("ps", Running="false", Processes="0", Deployed="true")
+    live = survey(ps_report=ps, ps_scale=f"-----> Scaling for hello\n{scale}\n").live
+    assert (live.idle, live.up) == (idle, idle)
+
+
 def test_app_that_is_not_there() -> None:
     app = App(cast("Any", FakeServer()), Redactor())
     assert app.survey("hello")[0] == State()
+
+
+@pytest.mark.parametrize(
+    ("image", "version", "told"),
+    [
+        (
+            "acme/web:latest",
+            (0, 38, 0),
+            "If its tag has moved since, REDEPLOY=true pulls it again.",
+        ),
+        ("acme/web", (0, 36, 0), "If its tag has moved since, name the image by its digest."),
+        (f"acme/web:{SHA[:7]}", (0, 38, 0), ""),
+        (f"acme/web:v1-{SHA}", (0, 38, 0), ""),
+        (f"acme/web@sha256:{'0' * 64}", (0, 38, 0), ""),
+    ],
+)
+def test_image_that_is_skipped_may_be_another_one_by_now(
+    image: str, version: tuple[int, ...], told: str
+) -> None:
+    """A job that deploys `latest` of another repository always has the same commit."""
+    server = DokkuServer(cast("Any", None), cast("Any", None), cast("Any", None))
+    server.version = version
+    ctx = cast("Any", SimpleNamespace(revision=SHA))
+    assert Image(ctx, server, State(), Live, image=image).doubt.endswith(told)
+    assert bool(Image(ctx, server, State(), Live, image=image).doubt) == bool(told)
 
 
 @pytest.mark.parametrize("config", ["", "null", "{}", '{"A": null}'])

@@ -62,6 +62,7 @@ class Report:
     failed_event: str = ""
     failed_layer: str = ""
     live: str = ""  # the sentence that answers "what is live now?"
+    idle: str = ""  # that nothing of it runs, since it is scaled to 0, and what starts it
     rollback: str = ""  # how to go back
     client: str = ""  # what a client would have noticed of the switch
     backups: list[str] = field(default_factory=list)  # made before the migrations, by name
@@ -109,6 +110,7 @@ class Report:
             ("Environment", plain(self.environment)),
             ("URL", link(self.url)),
             ("Before → after", self._change()),
+            ("Processes", plain(self.idle)),
             ("For clients", plain(self.client)),
             ("Backup", plain(", ".join(self.backups))),
             ("Deployed by", plain(self.actor)),

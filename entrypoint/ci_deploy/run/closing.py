@@ -62,6 +62,7 @@ def _box(ctx: Context, report: Report) -> None:
     good = report.exit_code == 0
     result = "planned" if ctx.planning and good else report.status.replace("-", " ")
     rows = [f"{result}: {report.live}" if report.live else result]
+    rows += [report.idle] if report.idle else []
     rows += [report.url] if report.url else []
     rows += [f"backup before the migrations: {each}" for each in report.backups]
     rows += [_facts(ctx, report)]
@@ -119,6 +120,16 @@ def what_is_live(ctx: Context, live: Live | None, before: Live | None) -> str:
         state = f" (whether its processes are up: `{ctx.provider.check_command}`)"
     busy = "; a deployment is in progress" if live.busy else ""
     return f"{app} {'still ' if same else ''}runs {live.revision[:7]}{state}{busy}."
+
+
+def idle(ctx: Context, live: Live) -> str:
+    """That nothing of the app runs, since all of it is scaled to 0; empty otherwise. A process that
+    a first deployment brings is often scaled up by nobody."""
+    if not live.idle:
+        return ""
+    command = ctx.provider.scale_command
+    starts = f": `{command}` starts one" if command else ""
+    return f"nothing of {ctx.app} runs, since all of its processes are scaled to 0{starts}"
 
 
 def not_live(ctx: Context, live: Live) -> DeployFailed:

@@ -238,7 +238,7 @@ class Deployment:
     def _note_live(self, live: Live) -> None:
         report, ctx = self.report, self.ctx
         report.live_revision, report.release = live.revision, live.release or ctx.release
-        report.busy = live.busy
+        report.busy, report.idle = live.busy, closing.idle(ctx, live)
         wanted = ctx.review.url(ctx.facts) if ctx.review else ""
         report.url = ctx.url = wanted or live.url or ctx.url
         report.previous_revision = ctx.before.revision if ctx.before else ""

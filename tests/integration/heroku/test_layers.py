@@ -43,7 +43,9 @@ def test_rails_migrates_in_one_off_dynos_and_restarts_its_worker(
     calls = checkout.calls
     assert calls[0] == "runner"
     assert any("db:migrate" in call for call in calls[1:])
-    assert "DELETE /apps/hello/formations/worker" in heroku.writes()
+    writes = heroku.writes()
+    assert "DELETE /apps/hello/dynos" in writes, "they have started before the migrations"
+    assert "DELETE /apps/hello/formations/worker" not in writes, "it was restarted with the others"
     assert heroku.rendezvous.alive == []
     assert set(heroku.platform.references("hello")) == {"refs/heads/main"}, "no note is left"
 

@@ -64,6 +64,20 @@ for _plugin in PROPERTIES:
     command(f"{_plugin}:set")(setter(_plugin))
 
 
+@command("app-json:report")
+def app_json_report(host: Host, words: Sequence[str]) -> None:
+    """Print where an app's app.json is."""
+    name, flag, as_json = parse_report(words)
+    app = host.app(name)
+    values = {
+        "--app-json-appjson-path": app.properties.get("app-json.appjson-path", ""),
+        "--app-json-computed-appjson-path": host.property(app, "app-json.appjson-path")
+        or "app.json",
+    }
+    trim = host.since(versions.TRIMMED_REPORT_KEYS)
+    report(host.console, "app json", app.name, values, flag=flag, as_json=as_json, trim=trim)
+
+
 @command("builder:report")
 def builder_report(host: Host, words: Sequence[str]) -> None:
     """Print how an app is built."""

@@ -29,6 +29,7 @@ class Framework(Migrations[F]):
         super().__init__(ctx, settings)
         self.unfinished = Unfinished(ctx)
         self._backed_up = False
+        self.restarted = False  # whether this run has restarted all processes
 
     # --- before the deploy ---
 
@@ -101,7 +102,7 @@ class Framework(Migrations[F]):
     def finish(self) -> None:
         """Run the tasks that an interrupted or failed run of this revision has left."""
         if self.unfinished.left(MIGRATE, PREPARE, UNDONE):
-            self._migrate(prepare=self.unfinished.left(PREPARE))
+            self._migrate(prepare=self.unfinished.left(PREPARE), left=True)
         if self.unfinished.left(SEED) and (seed := self.seeds(prepared=False)):
             self._seed(seed)
 
@@ -110,15 +111,26 @@ class Framework(Migrations[F]):
         """Forget the tasks that were to follow the failed deploy."""
         self.unfinished.drop()
 
-    def _migrate(self, *, prepare: bool) -> None:
+    def _migrate(self, *, prepare: bool, left: bool = False) -> None:
+        """Migrate, then restart what has started before it. `left`: an earlier run may have
+        migrated, but not restarted."""
         if self.settings.backup and not self._backed_up and not prepare:
             ran = self.ctx.provider.run(self.pending(), what="check whether migrations are pending")
             if ran.exit_code == 0 and not ran.planned:
-                return self.unfinished.done(MIGRATE, UNDONE)
+                return self._migrated(ran.lines, left=left)
             self._back_up()
+        lines = list[str]()
         for command in self.migration(prepare=prepare):
-            self._judge(self.ctx.provider.run(command, what=self._what(command)))
-        return self.unfinished.done(MIGRATE, PREPARE, UNDONE)
+            ran = self.ctx.provider.run(command, what=self._what(command))
+            self._judge(ran)
+            lines += ran.lines
+        return self._migrated(lines, left=left)
+
+    def _migrated(self, lines: Sequence[str], *, left: bool) -> None:
+        if not self.first_deploy and (left or self.applied(lines)) and self.keeps_schema:
+            why = "its processes have started before the migrations"
+            self.restarted = self.ctx.provider.restart(why=why)
+        self.unfinished.done(MIGRATE, PREPARE, UNDONE)
 
     def _what(self, command: Sequence[str]) -> str:
         words = "verify the migrations" if command == self.pending() else "run the migrations"

@@ -64,6 +64,7 @@ class Migrations(Application[F]):
     )
     files: ClassVar[tuple[str, ...]]  # the migrations' files, as pathspecs of git
     migrating: ClassVar[tuple[str, ...]]  # words that show that a release task migrates
+    keeps_schema: ClassVar[bool] = False  # whether a process keeps what it has read of the schema
 
     def __init__(self, ctx: Context, settings: F) -> None:
         super().__init__(ctx, settings)
@@ -112,6 +113,10 @@ class Migrations(Application[F]):
     def advice(self, lines: Sequence[str]) -> str:  # noqa: ARG002
         """A hint for a migration that failed with these lines; empty for none."""
         return ""
+
+    def applied(self, lines: Sequence[str]) -> bool:  # noqa: ARG002
+        """Whether a run of the migrations with this output has applied any."""
+        return self.coming() != ()
 
     def label(self, path: str) -> str:
         """The name of the migration in a file, as people use it."""

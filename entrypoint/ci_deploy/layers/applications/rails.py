@@ -18,6 +18,7 @@ from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import suggestion, words
 
 QUIETED = Task(Key.WORKERS)
+APPLIED = re.compile(r"\s*== .*: migrated\b")  # db:migrate, of each migration
 PENDING = "db:abort_if_pending_migrations"  # exit code 1 and a list, for every database
 SEEDS_ITSELF = (7, 1)  # from this version on, db:prepare seeds an existing empty database
 ADVICE = {
@@ -74,6 +75,7 @@ class Rails(Framework[RailsSettings]):
     name = "rails"
     title = "Rails"
     Settings: ClassVar[type[Any]] = RailsSettings
+    keeps_schema = True  # the columns of a model, from its first use on
     wishes = Framework.wishes | {"SIDEKIQ_QUIET_ON_DEPLOY"}
     files = ("*db/migrate/*.rb", "*db/*_migrate/*.rb")
     migrating = ("db:migrate", "db:prepare", "db:setup", "db:schema:load")
@@ -96,6 +98,11 @@ class Rails(Framework[RailsSettings]):
         newer)."""
         done = prepared and self._version() >= SEEDS_ITSELF
         return () if done else ("bin/rails", "db:seed")
+
+    def applied(self, lines: Sequence[str]) -> bool:
+        """Git does not show all of them (an engine's), and VERBOSE=false hides them here."""
+        unknown = self.ctx.planning and self.coming() is None
+        return unknown or bool(self.coming()) or any(map(APPLIED.match, lines))
 
     def undo(self, count: int) -> tuple[str, ...]:
         return ("bin/rails", "db:rollback", f"STEP={count}")
@@ -150,5 +157,6 @@ class Rails(Framework[RailsSettings]):
     def wake_workers(self) -> None:
         """Restart workers that this run, or an interrupted one, has quieted."""
         if QUIETED in self.ctx.provider.unfinished():
-            self.workers.wake()
+            if not self.restarted:
+                self.workers.wake()
             self.ctx.provider.forget(QUIETED)

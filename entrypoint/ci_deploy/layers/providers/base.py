@@ -72,6 +72,14 @@ class Provider(Layer[S]):
         """Start, stop, restart or scale (to `count`) one process of the app. Raises NoService,
         DeployFailed, OutcomeUnknown."""
 
+    def restart(self, *, why: str) -> bool:
+        """Restart all processes of the app, and wait until they are up; False when the provider
+        has only warned: its hosts also run databases, and migrate before the switch unless told
+        otherwise. Raises DeployFailed, OutcomeUnknown."""
+        advice = "Restart them, or unset MIGRATE: then the migrations run before."
+        self.ctx.console.warning(f"{why}, and may use the old schema. {advice}")
+        return False
+
     def processes(self) -> Mapping[str, int]:
         """The app's processes and how many of each are wanted; empty when unknown."""
         return {}
@@ -273,6 +281,11 @@ class Provider(Layer[S]):
     def host_names(self) -> Sequence[str]:
         """The hosts that `{host}` in a URL stands for; empty for a provider without hosts."""
         return ()
+
+    @property
+    def scale_command(self) -> str:
+        """The command by which a person starts a process that is scaled to 0; empty for none."""
+        return ""
 
     @property
     def check_command(self) -> str:

@@ -13,6 +13,9 @@ from ci_deploy.settings import setting, settings
 from ci_deploy.settings.lines import NAME
 
 SHA256 = 64  # characters of a SHA-256 object id
+PROCFILE = "Procfile"
+BOM = "\ufeff"
+PATH = re.compile(r"(?!.*\.\.)[\w./-]+")  # of a file or directory in a repository
 
 
 @settings
@@ -32,6 +35,23 @@ class GitSettings:
         "Overwrite a diverged history on the server (always with `--force-with-lease`)",
         default=False,
     )
+
+
+def in_repository(path: str) -> str:
+    """A path that was set on the platform, relative to the app's directory in the repository; empty
+    for what cannot be one."""
+    return path.strip("/") if PATH.fullmatch(path) else ""
+
+
+def release_phase(procfile: str, path: str) -> dict[str, str]:
+    """The command that the platform runs before a release gets traffic, by the text of the Procfile
+    at `path`: where configured → command."""
+    for line in procfile.removeprefix(BOM).splitlines():
+        name, _, command = line.partition(":")
+        if name.strip() == "release":
+            whose = "the Procfile" if path == PROCFILE else path
+            return {f"{whose}'s `release:`": command.strip()}
+    return {}
 
 
 def impossible_names(config: Mapping[str, str]) -> Iterable[Problem]:

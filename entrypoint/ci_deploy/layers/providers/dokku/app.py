@@ -161,7 +161,8 @@ class App:
         health, state = processes.reported(ps), answers.report(ps)
         if state.get("processes") == "0" and state.get("deployed") == "true":
             scale = self._server.ask(["ps:scale", name])[0]
-            return health._replace(lacking=not answers.wants_none(scale))
+            none = answers.wants_none(scale)
+            return health._replace(lacking=not none, idle=none)
         return health
 
     def _busy(self, name: str, source: Mapping[str, str]) -> bool:
@@ -259,6 +260,7 @@ class App:
             detail=health.detail,
             busy=self._busy(name, source) if busy is None else busy,
             unchecked=not health.known,
+            idle=health.idle,
         )
         return state._replace(live=live, recorded=revision, folder=folder)
 

@@ -77,6 +77,11 @@ class Code(ABC):
         """Whether a rebuild of the live revision on the server would build this revision."""
         return True
 
+    @property
+    def doubt(self) -> str:
+        """Why something else may be meant than what is live; empty for no doubt."""
+        return ""
+
     def is_there(self) -> bool:
         """Whether the server has the code already, so that a rebuild deploys it."""
         return self.is_live()

@@ -113,6 +113,8 @@ class Dokku(DokkuApp):
         up = live.up and (not self.code.is_live() or verification.steady(self))
         if self.code.is_live() and up and complete and not ctx.settings.redeploy:
             if self.code.is_kept():
+                if doubt := self.code.doubt:
+                    ctx.console.warning(doubt)
                 message = f"{ctx.app} already runs {ctx.revision[:7]}."
                 raise SkipDeploy(message)
             warning = f"{ctx.revision[:7]} is live, but the branch {self.branch} on the server does"

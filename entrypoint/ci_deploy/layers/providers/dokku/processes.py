@@ -33,6 +33,7 @@ class Health(NamedTuple):
     processes: tuple[Process, ...] = ()
     fine: bool = True  # whether Dokku itself calls them running, if it was asked
     lacking: bool = False  # whether there are none although the scale wants some
+    idle: bool = False  # there are none, and the scale wants none
     known: bool = True  # False: there was no time to ask
 
     @property

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 
 from ci_deploy.errors import (
     DeployFailed,
@@ -18,12 +19,14 @@ from ci_deploy.errors import (
     ToolMissing,
 )
 from ci_deploy.layers.providers.dokku import databases, release_tasks, review
-from ci_deploy.layers.providers.dokku.app import UNFINISHED, App, State
+from ci_deploy.layers.providers.dokku.app import BUILD_DIR, UNFINISHED, App, State
 from ci_deploy.layers.providers.dokku.config_values import unstorable
+from ci_deploy.layers.providers.dokku.release_tasks import USUAL, Places, places
 from ci_deploy.layers.providers.dokku.server import DokkuServer, one_off
 from ci_deploy.layers.providers.dokku.settings import AboutDokku, DokkuSettings
 from ci_deploy.layers.providers.methods import impossible_names
 from ci_deploy.net.ssh.client import Ssh
+from ci_deploy.run.closing import not_live
 from ci_deploy.run.context import Context
 from ci_deploy.run.review_app import mark, marked
 from ci_deploy.run.tasks import Task, dumped, in_words
@@ -191,6 +194,13 @@ class DokkuApp(AboutDokku):
             words, number = ["ps:scale", app, f"{name}={count}"], f" ({count})"
         self.server.change(words, what=f"{action} {name} of {app}{number}", timeout=600.0)
 
+    def restart(self, *, why: str) -> bool:
+        app = self.ctx.app
+        self.server.change(["ps:restart", app], what=f"restart {app}: {why}", timeout=600.0)
+        if not self.ctx.planning and not (live := self.reported()).up:
+            raise not_live(self.ctx, live)
+        return True
+
     def backup(self) -> None:
         """Export each database before the migrations; a failure stops the run."""
         ctx = self.ctx
@@ -198,7 +208,14 @@ class DokkuApp(AboutDokku):
         ctx.report.backups += [f"{name}, in the checkout of this job only" for name in made]
 
     def release_tasks(self) -> Mapping[str, str]:
-        return release_tasks.tasks(self.ctx)
+        return release_tasks.tasks(self.ctx, self._places)
+
+    @cached_property
+    def _places(self) -> Places:
+        if not self.exists:
+            return USUAL
+        ours, folder = self.state.config.get(BUILD_DIR, "").split(), self.ctx.settings.app_dir
+        return places(self.server, self.ctx.app, ours=ours, folder=folder)
 
     def note(self, tasks: Sequence[Task]) -> None:
         app, text = self.ctx.app, dumped(tasks)
@@ -221,6 +238,10 @@ class DokkuApp(AboutDokku):
             "deploy branch": self.branch,
             "url": self.ctx.url,
         }
+
+    @property
+    def scale_command(self) -> str:
+        return f"{self.settings.host.login} ps:scale {self.ctx.app} NAME=1"
 
     @property
     def check_command(self) -> str:

@@ -2,34 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import contextlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
+from ci_deploy.errors import Unauthorized
+from ci_deploy.layers.providers.dokku.server import DokkuServer
+from ci_deploy.layers.providers.methods import BOM, PROCFILE, in_repository, release_phase
 from ci_deploy.run.context import Context
 from ci_deploy.settings import parsers as values
 
-BOM = "\ufeff"
-PROCFILE, APP_JSON, APP_YML = "Procfile", "app.json", "app.yml"
+APP_JSON, APP_YML, SCALE = "app.json", "app.yml", "DOKKU_SCALE"
 
 
-def tasks(ctx: Context) -> Mapping[str, str]:
+class Places(NamedTuple):
+    """Where Dokku finds the files of an app, in the repository (in APP_DIR)."""
+
+    procfile: str = PROCFILE
+    app_json: str = APP_JSON
+
+
+USUAL = Places()
+
+
+def places(server: DokkuServer, app: str, *, ours: Collection[str], folder: str) -> Places:
+    """The places that somebody may have set on the server: `procfile-path`, `appjson-path`, and,
+    without APP_DIR (`folder`), a `build-dir` that is none of `ours`. For what an old version does
+    not know, or the key may not ask, they are the usual ones."""
+    found = _set(
+        server,
+        ["ps:report", app, "--ps-computed-procfile-path"],
+        ["builder:report", app, "--builder-computed-build-dir"],
+    )
+    procfile, built = found or ("", "")
+    [app_json] = _set(server, ["app-json:report", app, "--app-json-computed-appjson-path"]) or [""]
+    above = f"{built}/" if built and not folder and built not in ours else ""
+    return Places(f"{above}{procfile or PROCFILE}", f"{above}{app_json or APP_JSON}")
+
+
+def _set(server: DokkuServer, *questions: Sequence[str]) -> list[str]:
+    """The paths that reports answer; an empty list if the key may not ask for one of them."""
+    with contextlib.suppress(Unauthorized):
+        told = server.ask(*questions)
+        return ["" if each.exit_code else in_repository(each.text.strip()) for each in told]
+    return []
+
+
+def tasks(ctx: Context, where: Places = USUAL) -> Mapping[str, str]:
     """The commands that Dokku runs by itself at a deploy: where configured → command."""
-    found = {}
-    for line in _files(ctx)[PROCFILE].removeprefix(BOM).splitlines():
-        name, _, command = line.partition(":")
-        if name.strip() == "release":
-            found["the Procfile's `release:`"] = command.strip()
-    scripts = _app_json(ctx).get("scripts")
+    procfile, app_json = ctx.texts(where.procfile, where.app_json)
+    found = release_phase(procfile, where.procfile)
+    scripts = _parsed(app_json).get("scripts")
     own = scripts.get("dokku") if isinstance(scripts, dict) else None
     for name, command in own.items() if isinstance(own, dict) else ():
-        found[f"app.json's `scripts.dokku.{name}`"] = str(command)
+        found[f"{where.app_json}'s `scripts.dokku.{name}`"] = str(command)
     return found
 
 
 def hints(ctx: Context) -> list[str]:
     """Warnings about files or entries that people expect to work and that Dokku ignores."""
     files, found = _files(ctx), []
-    if addons := _app_json(ctx).get("addons"):
+    if addons := _parsed(files[APP_JSON]).get("addons"):
         names = ", ".join(map(str, addons))
         found.append(f"app.json names addons ({names}), which Dokku ignores: use DOKKU_SERVICES.")
     try:
@@ -46,18 +79,22 @@ def hints(ctx: Context) -> list[str]:
     ]
     if files[APP_YML]:
         found.append("there is an app.yml, which Dokku ignores: it reads app.json.")
+    if files[SCALE]:
+        found.append(
+            "there is a DOKKU_SCALE, which Dokku ignores since 0.30: use `formation` in app.json."
+        )
     return found
 
 
 def _files(ctx: Context) -> Mapping[str, str]:
     """The texts of the files that matter here; empty for missing ones."""
-    names = (PROCFILE, APP_JSON, APP_YML)
+    names = (PROCFILE, APP_JSON, APP_YML, SCALE)
     return dict(zip(names, ctx.texts(*names), strict=True))
 
 
-def _app_json(ctx: Context) -> dict[str, Any]:
+def _parsed(app_json: str) -> dict[str, Any]:
     try:
-        found = values.jsonc(_files(ctx)[APP_JSON] or "{}")
+        found = values.jsonc(app_json or "{}")
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -113,6 +113,14 @@ class Image(Upload):
         return "@sha256:" in self.image
 
     @property
+    def doubt(self) -> str:
+        if self.pinned or self.revision[:7] in self.image:
+            return ""
+        pulls = self._server.at_least(*PULLS_AGAIN)
+        advice = "REDEPLOY=true pulls it again" if pulls else "name the image by its digest"
+        return f"{self.image} was not pulled again. If its tag has moved since, {advice}."
+
+    @property
     def _same(self) -> bool:
         """Whether the server already has an image of this name."""
         return self._state.source == "docker-image" and self._state.identity == self.image

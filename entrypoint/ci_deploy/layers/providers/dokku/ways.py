@@ -24,7 +24,7 @@ def forward(app: DokkuApp) -> Code:
 def back(app: DokkuApp, revision: str, deployments: Sequence[Mapping[str, str]]) -> Code:
     """The method and folder by which the revision was deployed before, from `deployments`.
 
-    Raises Refused when its image is unknown, or when the revision has no such folder.
+    Raises Refused when its image or its commit is unknown, or when it has no such folder.
     """
     was = next((each for each in deployments if each["revision"] == revision), {})
     identity = was.get("as", "")
@@ -34,6 +34,10 @@ def back(app: DokkuApp, revision: str, deployments: Sequence[Mapping[str, str]])
         message = f"it is not known from which image {revision[:7]} was deployed."
         raise Refused(message, hint="Set DOKKU_IMAGE to that image.")
     ctx, wanted = app.ctx, app.ctx.settings.app_dir
+    if not ctx.repository.obtain(revision):
+        message = f"neither the checkout nor its origin has {revision[:7]}, which was deployed."
+        hint = "If its job has made that commit itself, run the job again; else fetch the history."
+        raise Refused(message, hint=hint)
     folder = was.get("dir", wanted)
     known = "dir" in was or not (folder and ctx.repository.has(revision))
     if not known and not ctx.repository.is_folder(revision, folder):

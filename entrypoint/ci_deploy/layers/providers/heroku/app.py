@@ -100,6 +100,7 @@ class App:
             url=self._url,
             detail=now.words,
             busy=newest.status == PENDING or bool(pending),
+            idle=now.idle,
         )
         building = next(iter(pending), "")
         return State(
@@ -116,7 +117,11 @@ class App:
         """Raise Refused for an app of which it cannot be known what it runs."""
         if why := NO_SLUGS.get(state.stack):
             message = f"{self.name} cannot be deployed by ci-deploy: {why}."
-            hint = "Its releases name no slug, so which commit runs could not be verified."
+            hint = (
+                "Its releases name no slug, so which commit runs could not be verified. Apps with "
+                "buildpacks can be deployed (`heroku stack:set heroku-24`), and images to Dokku or "
+                "to Docker hosts."
+            )
             raise Refused(message, hint=hint)
 
     def wait_for_others(self) -> State:

@@ -27,6 +27,7 @@ class Health(NamedTuple):
     up: bool
     words: str
     crashed: bool = False
+    idle: bool = False  # no dyno is wanted
 
 
 def health(dynos: Found | None, formation: Found | None, version: int) -> Health:
@@ -36,7 +37,7 @@ def health(dynos: Found | None, formation: Found | None, version: int) -> Health
     mine = [each for each in dynos or () if each.get("type") not in NOT_OURS]
     good = [each for each in mine if each.get("state") in GOOD and _version(each) >= version]
     if not mine and not any(wanted.values()):
-        return Health(up=True, words="scaled to 0 dynos")
+        return Health(up=True, words="scaled to 0 dynos", idle=True)
     there = Counter(str(each.get("type")) for each in mine)
     trouble = [f"{each.get('name')} {_trouble(each, version)}" for each in mine if each not in good]
     for kind, count in wanted.items():

@@ -5,14 +5,15 @@ The events of a deployment are in layers/providers/heroku/layer.py.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
-from ci_deploy.errors import DeployError, Problem, Refused, SettingsError
+from ci_deploy.errors import DeployError, Problem, Refused, SettingsError, Unauthorized
 from ci_deploy.layers.providers.backups import need
 from ci_deploy.layers.providers.heroku import logs, release_tasks
-from ci_deploy.layers.providers.heroku.api import Api
+from ci_deploy.layers.providers.heroku.api import Api, NotFound
 from ci_deploy.layers.providers.heroku.app import App, State
 from ci_deploy.layers.providers.heroku.backups import Capture
 from ci_deploy.layers.providers.heroku.databases import Database, Databases
@@ -142,11 +143,22 @@ class HerokuApp(AboutHeroku):
         number = {ProcessAction.STOP: 0, ProcessAction.START: count or 1}.get(action, count or 0)
         dynos.scale(name, number, what=f"{action} {name} of {app}: {number} wanted")
 
+    def restart(self, *, why: str) -> bool:
+        app = self.app
+        app.dynos.restart(what=f"restart the dynos of {app.name}: {why}")
+        if not self.ctx.planning:
+            now = app.look_again()
+            app.verify(now.live.revision, now.release, timeout=self.settings.boot_timeout)
+        return True
+
     def processes(self) -> Mapping[str, int]:
         return self.app.dynos.wanted()
 
     def release_tasks(self) -> Mapping[str, str]:
-        return release_tasks.tasks(self.ctx)
+        config: Mapping[str, str] = {}
+        with contextlib.suppress(Unauthorized, NotFound):  # a key that may not read it
+            config = self.config()
+        return release_tasks.tasks(self.ctx, config)
 
     def check_backup(self) -> None:
         self._backed_up = self.capture.choose(self.settings.databases, self.config)
@@ -201,6 +213,10 @@ class HerokuApp(AboutHeroku):
             "requests left this hour": self.api.left or "not told",
             "url": self.ctx.url,
         }
+
+    @property
+    def scale_command(self) -> str:
+        return f"heroku ps:scale NAME=1 -a {self.ctx.app}"
 
     @property
     def check_command(self) -> str:
