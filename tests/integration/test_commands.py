@@ -88,3 +88,21 @@ def test_what_only_a_shell_understands_is_refused_with_what_to_write(
 )
 def test_lines_become_commands(text: str, words: tuple[tuple[str, ...], ...]) -> None:
     assert commands(text) == words
+
+
+def test_command_of_a_release_runs_in_it_before_it_serves(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    """For migrations of any framework."""
+    assert run("deploy", cwd=checkout.path, env=settings_for(dokku)).code == 0
+    good = checkout.head
+    checkout.commit("New", {"which": "the new one\n"})
+    env = settings_for(dokku, RELEASE_COMMAND="cat which\nsh -c 'exit 9'")
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert done.code == 20, done.output
+    assert "the new one" in done.output
+    assert "RELEASE_COMMAND failed with exit code 9: sh -c 'exit 9'" in done.output
+    assert dokku.app("hello").running_revision == good
+    done = run("deploy", cwd=checkout.path, env={**env, "RELEASE_COMMAND": "cat which"})
+    assert done.code == 0, done.output
+    assert dokku.app("hello").running_revision == checkout.head

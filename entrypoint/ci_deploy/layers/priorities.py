@@ -16,6 +16,7 @@ class Configure(IntEnum):
     REVIEW_APP = 55  # its mark
     GUARD = 60  # refuse to treat another app as a review app
     BEFORE_TRAFFIC = 150  # commands for the new release before it gets traffic
+    COMMAND = 155  # RELEASE_COMMAND, after a framework's migrations
     CHECKS = 160  # with the migrations
     COMPARE = 200  # decide whether there is anything to deploy, and whether it may be deployed
     SOURCE = 205  # the release to promote

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
-from ci_deploy.errors import DeployFailed
+from ci_deploy.errors import DeployFailed, Problem
 from ci_deploy.layers.applications.unfinished import Unfinished
 from ci_deploy.layers.base import Application
-from ci_deploy.layers.priorities import After, Before, Outcome, Promoted
+from ci_deploy.layers.priorities import After, Before, Configure, Outcome, Promoted
 from ci_deploy.run.context import Context
-from ci_deploy.run.events import Event, on
+from ci_deploy.run.events import RELEASING, Event, on
 from ci_deploy.run.tasks import Key, Task
 from ci_deploy.settings import setting, settings
+from ci_deploy.state import Ran, Step
 
 TO_BE_RUN = Task(Key.COMMAND)
 SHELL = {"&&", "||", "|", ";", ">", ">>", "<", "&", "2>&1"}
@@ -55,6 +57,15 @@ class CommandsSettings:
         literal=True,
         parse=commands,
     )
+    release: Lines = setting(
+        "RELEASE_COMMAND",
+        "Command (or one per line) to run once in the new release before it gets traffic, like "
+        "migrations",
+        default=(),
+        example="npx prisma migrate deploy",
+        literal=True,
+        parse=commands,
+    )
     after: Lines = setting(
         "POST_DEPLOY_COMMAND",
         "Command (or one per line) to run after the deployment, in the new release",
@@ -66,16 +77,30 @@ class CommandsSettings:
 
 
 class Commands(Application[CommandsSettings]):
-    """Commands around a deploy. Either setting switches it on."""
+    """Commands around a deploy. Any of the settings switches it on."""
 
     name = "commands"
     Settings: ClassVar[type[Any]] = CommandsSettings
     trigger = "POST_DEPLOY_COMMAND"
-    also = ("PRE_DEPLOY_COMMAND",)
+    also = ("PRE_DEPLOY_COMMAND", "RELEASE_COMMAND")
 
     def __init__(self, ctx: Context, settings: CommandsSettings) -> None:
         super().__init__(ctx, settings)
         self._unfinished = Unfinished(ctx)
+
+    def problems(self) -> Iterable[Problem]:
+        ctx = self.ctx
+        if self.settings.release and ctx.has_provider and "before" not in ctx.provider.migrates:
+            reason = f"{ctx.provider.name} runs no command in a release before its traffic."
+            yield self.problem("RELEASE_COMMAND", reason, "Write a `release` task in the Procfile.")
+
+    @on(Event.CONFIGURE, Configure.COMMAND)
+    def before_traffic(self) -> None:
+        """Add RELEASE_COMMAND to the commands that run before the release gets traffic."""
+        for words in self.settings.release if self.ctx.command in RELEASING else ():
+            shown = shlex.join(words)
+            check = partial(_check, "RELEASE_COMMAND", shown)
+            self.ctx.before_traffic.append(Step(words, f"run {shown}", check))
 
     @on(Event.PRE_DEPLOY, Before.COMMAND)
     @on(Event.PROMOTE, Before.COMMAND)
@@ -112,6 +137,10 @@ class Commands(Application[CommandsSettings]):
         for words in lines:
             shown = shlex.join(words)
             ran = self.ctx.provider.run(words, what=f"run {shown} in {self.ctx.app}")
-            if ran.exit_code:
-                message = f"{name} failed with exit code {ran.exit_code}: {shown}"
-                raise DeployFailed(message, lines=ran.lines)
+            _check(name, shown, ran)
+
+
+def _check(name: str, shown: str, ran: Ran) -> None:
+    if ran.exit_code:
+        message = f"{name} failed with exit code {ran.exit_code}: {shown}"
+        raise DeployFailed(message, lines=ran.lines)
