@@ -207,6 +207,37 @@ def test_contents_get_names_by_what_they_hold() -> None:
     assert len(hashed("st", "config", "k", "x" * 90, b"two")) == 64
 
 
+def test_template_driver_and_labels_of_a_content_count() -> None:
+    """A config with `template_driver: golang` is filled in for each task; dropped, the containers
+    would get the template itself."""
+    data: dict[str, Any] = {
+        "configs": {
+            "plain": {"name": "st_c", "content": "a"},
+            "made": {"name": "st_c", "content": "a", "template_driver": "golang"},
+            "labelled": {"name": "st_c", "content": "a", "labels": {"a": "b c"}},
+        }
+    }
+    plain, made, labelled = contents(data, Stack("st"), GIVEN).made
+    assert (plain.options, made.options) == ((), ("--template-driver=golang",))
+    assert labelled.options == ("--label=a=b c",)
+    assert plain.name == hashed("st", "config", "plain", "st_c", b"a"), "as before"
+    assert hashed("st", "config", "made", "st_c", b"a") != made.name
+
+
+def test_content_above_the_compose_file_is_the_repositorys() -> None:
+    """`COMPOSE_FILE=deploy/stack.yml` with `../nginx.conf`."""
+    data: dict[str, Any] = {
+        "configs": {"up": {"file": "/tmp/made/nginx.conf"}, "gone": {"file": "/tmp/made/gone"}},
+        "secrets": {"lost": {"file": "/etc/lost"}},
+    }
+    given = Given("/tmp/made/tree", {"../nginx.conf": b"one"}, {}, {})
+    found = contents(data, Stack("st"), given)
+    assert [each.data for each in found.made] == [b"one"]
+    said = "\n".join(map(str, found.problems))
+    assert "`gone` is `../gone`, which" in said
+    assert "`lost` is `/etc/lost`, which" in said
+
+
 def test_every_content_that_is_nowhere_is_told() -> None:
     data: dict[str, Any] = {
         "configs": {

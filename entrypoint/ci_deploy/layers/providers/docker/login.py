@@ -33,11 +33,18 @@ def image_prefix(text: str) -> str:
     return re.sub(r"/v[12]$", "", prefix)
 
 
+def on_one_line(password: str) -> str:
+    """The password as it goes to a host. In a key of Google's (JSON) line ends mean nothing."""
+    return " ".join(password.splitlines()) if password.lstrip().startswith("{") else password
+
+
 def login(ctx: Context, settings: HostSettings) -> Login:
     """The login from the settings, or on GitLab for the project's own registry."""
     given = image_prefix(settings.registry)
     if settings.registry_user:
-        return Login(given, settings.registry_user, settings.registry_password)
+        password = on_one_line(settings.registry_password)
+        ctx.redactor.add(password)
+        return Login(given, settings.registry_user, password)
     environ = ctx.environ
     registry, password = environ.get("CI_REGISTRY", ""), environ.get("CI_REGISTRY_PASSWORD", "")
     if not (registry and password) or given.partition("/")[0] not in {"", registry}:

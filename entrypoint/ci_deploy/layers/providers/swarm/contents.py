@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ci_deploy.errors import Problem
@@ -24,6 +24,7 @@ class Content(NamedTuple):
     kind: str  # `config` or `secret`
     name: str
     data: bytes
+    options: tuple[str, ...] = ()  # of `docker config create`
 
 
 class Contents(NamedTuple):
@@ -67,16 +68,32 @@ def contents(data: dict[str, Any], stack: Stack, given: Given) -> Contents:
                 size = f"{len(found)} bytes, but must have between 1 and {LIMITS[kind] - 1}"
                 problems.append(Problem("COMPOSE_FILE", f"the {one} `{key}` has {size}."))
                 continue
-            name = hashed(stack.name, one, key, str(entry.get("name") or ""), found)
-            made.append(Content(one, name, found))
+            options = tuple(_options(entry))
+            name = hashed(
+                stack.name, one, key, str(entry.get("name") or ""), found, " ".join(options)
+            )
+            made.append(Content(one, name, found, options))
             data[kind][key] = {"external": True, "name": name}
     return Contents(made, problems)
 
 
-def hashed(stack: str, kind: str, key: str, name: str, content: bytes) -> str:
+def _options(entry: Mapping[str, Any]) -> Iterator[str]:
+    """What the file says of a config or secret besides its content."""
+    if driver := entry.get("template_driver"):
+        yield f"--template-driver={driver}"
+    for key, value in sorted((entry.get("labels") or {}).items()):
+        yield f"--label={key}={value}"
+
+
+def hashed(stack: str, kind: str, key: str, name: str, content: bytes, options: str = "") -> str:
     """The name of a config or secret in the swarm, which ends with a hash of the content."""
-    text = f"{stack}\0{kind}\0{key}\0".encode() + content
+    text = f"{stack}\0{kind}\0{key}\0".encode() + content + options.encode()
     return f"{name or f'{stack}_{key}'}"[: NAME - 13] + f"-{hashlib.sha256(text).hexdigest()[:12]}"
+
+
+def named(path: str, tree: str) -> str:
+    """The path in the repository that a path on the host may mean."""
+    return posixpath.relpath(path, tree) if path.startswith("/") else path
 
 
 def _content(kind: str, key: str, entry: Mapping[str, Any], given: Given) -> bytes | Problem:
@@ -89,11 +106,12 @@ def _content(kind: str, key: str, entry: Mapping[str, Any], given: Given) -> byt
         reason = f"the {one} `{key}` comes from the variable {variable}, which is not known here."
         return Problem("COMPOSE_FILE", reason, "", "Set it in APP_CONFIG.")
     path = str(entry.get("file") or "")
-    name = posixpath.normpath(path.removeprefix(f"{given.tree}/"))
+    name = named(path, given.tree)
     if name in given.repository:
         return given.repository[name]
     if path in given.host:
         return given.host[path]
+    name = min(name, path, key=len)  # a path of the host is not one of the repository
     reason = f"the {one} `{key}` is `{name}`, which is neither in the repository nor on the host."
     remedy = "Commit it, or put it into DEPLOY_PATH."
     if given.alone:

@@ -1,9 +1,9 @@
 # shellcheck shell=sh
-# create KIND NAME LABEL…: a config or a secret with what comes on stdin, unless it is there.
+# create KIND NAME LABEL|OPTION…: a config or a secret with what comes on stdin, unless it is there.
 kind=$1 name=$2
 shift 2
 for label in "$@"; do
-    set -- "$@" --label "$label"
+    case $label in --*) set -- "$@" "$label" ;; *) set -- "$@" --label "$label" ;; esac
     shift
 done
 said=$(docker "$kind" create "$@" "$name" - 2>&1) && exit 0
