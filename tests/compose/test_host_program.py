@@ -19,7 +19,7 @@ from ci_deploy.layers.providers.compose.facts import read_facts
 from ci_deploy.layers.providers.compose.hosts import host_program
 from ci_deploy.layers.providers.docker.files import digest
 from tests.compose.alone import APP, REPOSITORY, SERVICES, Alone
-from tests.support import until
+from tests.support import Checkout, until
 
 
 @pytest.fixture
@@ -643,6 +643,37 @@ def test_what_somebody_has_changed_in_a_shared_directory_stays(host: Alone) -> N
     assert host.deploy("good1", action="rollback") == "live good1-1"
     shown = {each.name: each.read_text() for each in folder.iterdir()}
     assert shown == {"a": "1", "b": "mine", "c": "1", "own": "own"}
+
+
+def test_file_of_a_checkout_that_nobody_has_changed_is_brought_up_to_date(host: Alone) -> None:
+    """DEPLOY_PATH was pulled by hand until now: old code would stay, and the deploy be green."""
+    folder = host.path / "d"
+    folder.mkdir()
+    for name in ("same", "changed"):
+        (folder / name).write_text("0")
+    Checkout(host.path, {})
+    (folder / "changed").write_text("mine")
+    (folder / "added").write_text("mine")
+    files = {f"place_d__{name}": "1" for name in ("same", "changed", "added")}
+    run = host.start("good1", _with(host, "good1", **files))
+    assert host.end(run) == "live good1-1"
+    shown = {each.name: each.read_text() for each in folder.iterdir()}
+    assert shown == {"same": "1", "changed": "mine", "added": "mine"}
+    assert "d/same" not in host.log(run)
+    again = {name: text.replace("1", "2") for name, text in files.items()}
+    assert host.deploy("good2", _with(host, "good2", **again)) == "live good2-1"
+    assert (folder / "same").read_text() == "2"
+
+
+def test_variables_without_a_value_are_named_from_what_compose_warns_of(host: Alone) -> None:
+    """As it prints them for a file, and for a terminal."""
+    warned = 'level=warning msg="The \\"{}\\" variable is not set. Defaulting to a blank string."'
+    lines = [warned.format("B_2"), 'WARN[0000] The "A" variable is not set. …', warned.format("A")]
+    (host.path / "model.errors").write_text("".join(f"{each}\n" for each in (*lines, "other")))
+    done = host.call("unset_variables", env={"tmp": str(host.path)})
+    assert done.stdout.decode() == "unset A\nunset B_2\n"
+    (host.path / "model.errors").unlink()
+    assert not host.call("unset_variables", env={"tmp": str(host.path)}).stdout
 
 
 def test_what_compose_reads_is_that_of_the_release_that_runs(host: Alone) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.compose.steps import program_with_steps, steps
 from tests.golden import Golden
-from tests.swarm.app import App
+from tests.swarm.app import FILE, App
 
 
 @pytest.mark.long
@@ -147,10 +147,30 @@ def test_changed_contents_are_applied_and_come_back(app: App) -> None:
     assert _contents(app) == f"$HOME is productionone\n{secret}"
 
 
-def _contents(app: App) -> str:
+def _contents(app: App, *paths: str) -> str:
     find = f"docker ps -q -f name={app.name}_app -f health=healthy | head -n 1"
-    script = f"docker exec $({find}) cat /inline /file /run/secrets/key"
-    return app.hosts[0].root("sh", "-c", script)
+    names = " ".join(paths or ("/inline", "/file", "/run/secrets/key"))
+    return app.hosts[0].root("sh", "-c", f"docker exec $({find}) cat {names}")
+
+
+def test_stack_file_with_a_template_and_variables_of_the_job_is_what_it_was(app: App) -> None:
+    """`docker config create --template-driver golang` of a script, and its exported variables."""
+    parts = '\n    configs: [made]\n    environment: {A: "${NOT_SET}"}\n    image:'
+    service = app.file().replace("\n    image:", parts, 1)
+    options = "template_driver: golang, labels: {who: me}"
+    text = f"{service}\nconfigs: {{made: {{file: ./app.tmpl, {options}}}}}\n"
+    app.checkout.commit("One", {FILE: text, "app.tmpl": "{{.Service.Name}}\n", ".env": "X=1\n"})
+    done = app.deploy("good1", RELEASE_COMMAND="sh -c 'echo migrated by $VERSION'")
+    assert done.code == 0, done.output
+    assert _contents(app, "/made") == f"{app.name}_app\n"
+    assert "No value for ${NOT_SET}: empty in the compose files." in done.output
+    assert done.output.index("migrated by good1") < done.output.index("of 1 tasks run good1-")
+    [made] = [each for each in app.kept() if "_made-" in each]
+    assert "who:me" in app.docker("config", "inspect", "--format", "{{.Spec.Labels}}", made)
+    app.write(text.replace("NOT_SET", "TAG:?none"))
+    done = app.run("plan")
+    assert done.code == 2, done.output
+    assert "Set it in APP_CONFIG or in the .env in DEPLOY_PATH" in done.output
 
 
 def test_commands_run_in_the_environment_of_a_release(app: App, tmp_path: Path) -> None:

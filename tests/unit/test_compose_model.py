@@ -11,6 +11,7 @@ import pytest
 from ci_deploy.errors import SettingsError
 from ci_deploy.layers.providers.compose.explain import dropped
 from ci_deploy.layers.providers.compose.facts import HostFacts, read_facts
+from ci_deploy.layers.providers.docker.built import invalid, left, unpushed
 from ci_deploy.layers.providers.docker.model import Model, Service, model
 
 DONE = "service_completed_successfully"
@@ -50,6 +51,106 @@ def test_service_that_would_have_to_be_built_on_the_hosts_is_refused() -> None:
     with pytest.raises(SettingsError, match="nothing is built on the hosts, but web has `build`"):
         _flags(app={"image": "shop"}, web={"build": {"context": "."}})
     _flags(app={"image": "shop", "build": {}}, dev={"build": {}, "profiles": ["dev"]})
+
+
+def test_service_without_an_image_that_nobody_builds_is_refused_in_its_own_words() -> None:
+    """`provider` (Compose 2.36) starts something else than a container."""
+    with pytest.raises(SettingsError, match="db has no image: only containers are deployed"):
+        _flags(app={"image": "shop"}, db={"restart": "always"})
+
+
+BUILD: dict[str, Any] = {"build": True}
+TAGGED = {"image": "registry.test/shop:${DEPLOY_TAG}"}
+
+
+def _read(**services: dict[str, Any]) -> Model:
+    text = json.dumps({"name": "shop", "services": services})
+    return model(HostFacts(model=text, written=text), [], "1", "0b1c2d3" + "e" * 33)
+
+
+@pytest.mark.parametrize(
+    ("image", "ours"),
+    [
+        ("ghcr.io/acme/shop:0b1c2d3", True),
+        ("ghcr.io/acme/shop:0b1c2d3" + "e" * 33, True),
+        ("registry.test:5000/shop:sha-0b1c2d3-amd64", True),
+        ("registry.test/0b1c2d3/shop:latest", False),
+        ("registry.test:5000/0b1c2d3", False),
+        ("ghcr.io/acme/shop@sha256:0b1c2d3", False),
+        ("ghcr.io/acme/shop:1b1c2d3", False),
+    ],
+)
+def test_image_that_a_variable_of_the_pipeline_names_is_this_releases(
+    image: str, *, ours: bool
+) -> None:
+    """`image: shop:${IMAGE_TAG:-latest}` with `IMAGE_TAG=$CI_COMMIT_SHA` in APP_CONFIG: the
+    database beside it is not pulled with each deploy."""
+    found = _read(app={"image": image}, db={"image": "postgres:17"})
+    assert [each.name for each in found.ours] == (["app"] if ours else ["app", "db"])
+
+
+@pytest.mark.parametrize(
+    ("services", "names"),
+    [
+        ({"web": {"image": "nginx", **BUILD}}, ["nginx"]),
+        ({"web": {"image": "shop:${DEPLOY_TAG}", **BUILD}}, ["shop:${DEPLOY_TAG}"]),
+        ({"web": {"image": "acme/web", **BUILD}}, []),
+        ({"web": {"image": "nginx"}}, []),
+        ({"web": {"image": "nginx", "pull_policy": "missing", **BUILD}}, []),
+        ({"app": TAGGED, "db": {"image": "shop_db", **BUILD}}, []),
+    ],
+)
+def test_own_image_that_would_be_pulled_from_docker_hubs_official_ones_is_refused(
+    services: dict[str, Any], names: list[str]
+) -> None:
+    """By hand `up --build` makes it on the host; a pull of `nginx` is green with another site."""
+    found = [str(each) for each in unpushed(_read(**services))]
+    assert len(found) == len(names)
+    assert all(
+        f"its image `{name}` cannot be pushed" in said
+        for name, said in zip(names, found, strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    "image",
+    [":", "registry.test/shop:", "/shop:1", "ghcr.io/Acme/shop:1", "a//b", "shop:a:b", "-a"],
+)
+def test_image_name_that_docker_would_refuse_in_the_middle_is_refused_before(image: str) -> None:
+    """`${CI_REGISTRY_IMAGE}:${CI_COMMIT_SHA}` without values; GitHub's repository in upper case."""
+    [problem] = invalid(_read(app={"image": image}))
+    assert f"the image of app, `{image}`, is not a valid name." in str(problem)
+    assert ("lower case" in str(problem)) == ("Acme" in image)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "nginx",
+        "acme/shop_web.x:v1.2-rc_3",
+        "localhost:5000/a/b/c:1",
+        "registry.example.com/a@sha256:0123456789abcdef",
+        "r:5000/a:1@sha256:0123456789abcdef",
+        "sha256:0123456789abcdef",
+        "a--b/c__d",
+    ],
+)
+def test_names_that_docker_knows_are_valid(image: str) -> None:
+    assert not [*invalid(_read(app={"image": image}))]
+
+
+def test_own_image_that_no_deploy_replaces_is_told() -> None:
+    """One service is named by DEPLOY_TAG, another one is forgotten and runs old code for ever."""
+    worker = {"image": "registry.test/worker:latest", **BUILD}
+    assert left(_read(app=TAGGED, worker=worker, db={"image": "postgres"})).startswith("worker: ")
+    assert not left(_read(app=TAGGED, worker={**worker, "pull_policy": "always"}))
+    assert not left(_read(worker=worker)), "without any DEPLOY_TAG all are pulled"
+
+
+def test_variables_without_a_value_are_read_from_the_answer() -> None:
+    facts = read_facts("path /srv\nunset DB_PASSWORD\nunset HOST\nmodel\n{}\nraw\n{}\n")
+    assert facts.unset == ["DB_PASSWORD", "HOST"]
+    assert read_facts("path /srv\nrefused no\nunset TAG\n").unset == ["TAG"]
 
 
 @pytest.mark.parametrize("kind", ["services", "networks", "volumes", "configs", "secrets"])

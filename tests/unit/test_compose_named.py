@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -70,15 +72,25 @@ class _Tree:
         return {
             path.removeprefix(f"{folder}/"): text
             for path, text in self.files.items()
-            if path.startswith(f"{folder}/")
+            if path.startswith(f"{folder}/") or folder == "."
         }
 
     def content(self, name: str) -> bytes:
         return self.files[name].encode()
 
+    def contents(self, names: Iterable[str]) -> dict[str, bytes]:
+        return {name: self.content(name) for name in names}
+
+    def submodules(self, _name: str) -> list[str]:
+        return []
+
+    def made(self, _name: str) -> None:
+        """Nothing."""
+
 
 def _bring(tree: _Tree, volume: dict[str, Any], there: str = "") -> Any:
-    mount = {"type": "bind", **volume, "source": f"{PATH}/{volume['source']}"}
+    source = posixpath.normpath(f"{PATH}/{volume['source']}")
+    mount = {"type": "bind", **volume, "source": source}
     model = json.dumps({"services": {"app": {"volumes": [mount]}}})
     facts = read_facts(f"path {PATH}\n{there}\nmodel\n{model}")
     host: Any = SimpleNamespace(facts=facts)
@@ -175,7 +187,8 @@ def test_files_of_included_files_are_looked_for_beside_them_and_at_the_top(tmp_p
         },
     )
     ctx: Any = SimpleNamespace(
-        app_config={}, revision=checkout.head, settings=SimpleNamespace(app_dir=""),
+        facts=SimpleNamespace(build=""), app_config={}, revision=checkout.head,
+        settings=SimpleNamespace(app_dir=""),
         repository=_repository(checkout.path),
     )  # fmt: skip
     tree = Tree(ctx, [ComposeFile("compose.yml", b"include: [app/compose.yml]\n")], {})
@@ -187,7 +200,15 @@ def _repository(folder: Path) -> Any:
     """Git in a checkout, as a program that the runner starts."""
 
     def read_all(commands: list[Command], **_: object) -> list[Result]:
-        done = [subprocess.run(e.argv, cwd=folder, capture_output=True) for e in commands]
+        done = [
+            subprocess.run(
+                e.argv,
+                cwd=folder,
+                capture_output=True,
+                input=e.stdin if isinstance(e.stdin, bytes) else b"",
+            )
+            for e in commands
+        ]
         return [Result((), each.returncode, each.stdout) for each in done]
 
     runner = SimpleNamespace(read_all=read_all)
@@ -204,10 +225,11 @@ def test_directory_that_is_somebody_elses_is_left_alone_with_a_warning() -> None
     assert "is not writable for us" in warned[0]
 
 
-def _tree(checkout: Checkout, folder: str = "") -> Tree:
+def _tree(checkout: Checkout, folder: str = "", build: str = "") -> Tree:
     ctx: Any = SimpleNamespace(
         app_config={}, revision=checkout.head, settings=SimpleNamespace(app_dir=folder),
         repository=_repository(checkout.path), workspace=checkout.path,
+        facts=SimpleNamespace(build=build), console=SimpleNamespace(indent=print),
     )  # fmt: skip
     return Tree(ctx, [ComposeFile("deploy/compose.yml", b"services: {}\n")], {})
 
@@ -225,3 +247,92 @@ def test_names_mean_files_beside_the_compose_file_and_at_the_top(tmp_path: Path)
         b"deploy/nginx/a\n",
         b"nginx/b\n",
     ]
+
+
+def test_names_above_the_compose_file_mean_files_of_the_repository(tmp_path: Path) -> None:
+    """And no name means what is outside of it."""
+    files = {"nginx/a": "a\n", "nginx/b": "b\n", "shop/x": "x\n", "top": "t\n"}
+    tree = _tree(Checkout(tmp_path / "checkout", files))
+    assert {each: tree.has(each) for each in ("../top", "../../top", "../nginx")} == {
+        "../top": True, "../../top": False, "../nginx": False,
+    }  # fmt: skip
+    assert sorted(tree.under("../nginx")) == ["a", "b"]
+    assert tree.contents(["../nginx/a", "../top"]) == {"../nginx/a": b"a\n", "../top": b"t\n"}
+    assert tree.under(".") == {}, "it is the directory of the compose file, where nothing is"
+
+
+def test_all_files_of_a_directory_are_read_by_one_call(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path / "checkout", {f"d/{n}": f"{n}\n" for n in range(40)})
+    (checkout.path / "d/link").symlink_to("7")
+    checkout.commit("Link")
+    tree = _tree(checkout)
+    repository: Any = tree.ctx.repository
+    asked, git = [], repository.runner.read_all
+
+    def counted(commands: list[Command], **more: object) -> Any:
+        asked.extend(commands)
+        return git(commands, **more)
+
+    repository.runner.read_all = counted
+    found = tree.contents(f"d/{name}" for name in tree.under("d"))
+    assert found["d/39"] == b"39\n"
+    assert found["d/link"] == b"7\n", "what it refers to"
+    assert len(asked) == 1
+
+
+def test_submodules_are_no_files(tmp_path: Path) -> None:
+    """They were taken for empty ones."""
+    checkout = Checkout(tmp_path / "checkout", {"d/a": "a"})
+    checkout.git("update-index", "--add", "--cacheinfo", f"160000,{checkout.head},d/module")
+    checkout.git("commit", "--quiet", "--message", "Module")
+    checkout.head = checkout.git("rev-parse", "HEAD")
+    tree = _tree(checkout)
+    assert not tree.has("d/module")
+    assert list(tree.under("d")) == ["a"]
+    assert tree.submodules("d") == tree.submodules("d/module") == ["d/module"]
+
+
+def test_directory_of_the_app_itself_gets_the_files_of_the_repository() -> None:
+    """`.:/app`, but neither the user's .env nor what is ours there."""
+    tree = _Tree(src__app_py="1", _env="A=1", README="r")
+    tree.files[".ci-deploy/pre"] = ""
+    brought = _bring(tree, {"source": ".", "target": "/app"}, f"there d {PATH}")
+    assert sorted(name for name in brought.parts if "/" in name) == [
+        "place/README", "place/src/app.py",
+    ]  # fmt: skip
+    same = _bring(tree, {"source": ".", "target": "/app", "read_only": True}, f"there d {PATH}")
+    assert sorted(same.parts) == sorted(brought.parts), "the host has files of its own there"
+
+
+def test_what_is_above_deploy_path_comes_only_as_a_copy() -> None:
+    tree = _Tree()
+    tree.files = {"../conf/a": "1", "../a.conf": "2"}
+    warned: list[str] = []
+    tree.ctx.console = SimpleNamespace(warning=warned.append)
+    assert _source(_bring(tree, {"source": "../a.conf", "target": "/a"})).startswith("./.ci-deploy")
+    fixed = {"source": "../conf", "target": "/c", "read_only": True}
+    assert _source(_bring(tree, fixed)).startswith("./.ci-deploy")
+    assert not warned
+    assert not _bring(tree, {"source": "../conf", "target": "/c"}).parts
+    assert "../conf is above DEPLOY_PATH" in warned[0]
+
+
+def test_file_that_the_job_has_made_counts_in_ci(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """But no other way to what is beside the checkout, or to its credentials."""
+    files = {"shop/deploy/a.conf": "old", "shop/out": ""}
+    checkout = Checkout(tmp_path / "checkout", files)
+    top = checkout.path / "shop"
+    (tmp_path / "secret").write_text("s")
+    (top / "link").symlink_to(tmp_path)
+    (top / "git").symlink_to(checkout.path / ".git")
+    (top / "deploy/key.json").write_text("{}")
+    (top / "deploy/a.conf").write_text("changed")
+    names = ("key.json", "a.conf", "link/secret", "git/config", "../../.git/config", "gone")
+    assert [each for each in names if _tree(checkout, "shop", "7").has(each)] == list(names[:2])
+    assert [each for each in names if _tree(checkout, "shop").has(each)] == ["a.conf"], "by hand"
+    tree = _tree(checkout, "shop", "7")
+    assert tree.content("key.json") == tree.content("key.json") == b"{}"
+    assert tree.content("a.conf") == b"old", "what is committed counts"
+    assert capsys.readouterr().out.count("key.json is not committed") == 1

@@ -10,22 +10,26 @@ def question(names: Sequence[str]) -> bytes:
     return "".join(f"{_on_one_line(name)}\n" for name in names).encode(errors="surrogateescape")
 
 
-def answers(printed: bytes, names: Sequence[str]) -> Iterator[str]:
-    """Yield the texts of the objects, in the order of `names`; empty for what is not a file.
+def answers(printed: bytes, names: Sequence[str]) -> Iterator[bytes]:
+    """Yield the contents of the objects, in the order of `names`; empty for what is not a file.
 
     For each of them git prints `ID KIND SIZE`, a newline, the content and a newline; or the name,
     and that it is missing.
     """
-    for name in names:
+    for _ in names:
         line, _, rest = printed.partition(b"\n")
-        missing = line.startswith(_on_one_line(name).encode(errors="surrogateescape"))
-        if missing or not line:
+        if not line or not line[-1:].isdigit():
             printed = rest
-            yield ""
+            yield b""
             continue
         _, kind, size = line.split()
         content, printed = rest[: int(size)], rest[int(size) + 1 :]
-        yield content.decode(errors="replace").rstrip("\n") if kind == b"blob" else ""
+        yield content if kind == b"blob" else b""
+
+
+def texts(printed: bytes, names: Sequence[str]) -> Iterator[str]:
+    """The same as texts, without newlines at their ends."""
+    return (data.decode(errors="replace").rstrip("\n") for data in answers(printed, names))
 
 
 def _on_one_line(name: str) -> str:

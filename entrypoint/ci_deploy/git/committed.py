@@ -13,7 +13,7 @@ from typing import NamedTuple
 from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.git.repository import Repository
 
-EXECUTABLE, LINK = "100755", "120000"
+EXECUTABLE, LINK, SUBMODULE = "100755", "120000", "160000"
 LIMIT = 64 * 2**20  # bytes that git may print about a commit: a list of half a million files
 
 
@@ -39,10 +39,10 @@ class Entry(NamedTuple):
         return found.hexdigest() == self.blob and executable
 
 
-def whole(repository: Repository, *arguments: str) -> bytes:
+def whole(repository: Repository, *arguments: str, stdin: bytes = b"") -> bytes:
     """The complete output of git about a commit; empty when git fails. Raises SettingsError when it
     is too long: a truncated list would be taken for all of it."""
-    command = replace(repository.command(*arguments), limit=LIMIT)
+    command = replace(repository.command(*arguments), stdin=stdin, limit=LIMIT)
     [found] = repository.runner.read_all([command], ok=None)
     if len(found.out) >= LIMIT:
         reason = f"`git {' '.join(arguments)}` prints more than {LIMIT // 2**20} MiB."
@@ -62,8 +62,8 @@ class Listing:
         return next((each for each in self._found(f"{path}\0") if each.path == path), None)
 
     def under(self, folder: str) -> Iterator[Entry]:
-        """All files below a directory."""
-        start = f"{folder}/"
+        """All files below a directory; of all, if it is empty."""
+        start = f"{folder}/" if folder else ""
         return (each for each in self._found(start) if each.path.startswith(start))
 
     def _found(self, text: str) -> Iterator[Entry]:

@@ -172,7 +172,7 @@ class Repository:
         names = [f"{sha}:{path}" for path in paths]
         if new := [name for name in names if name not in self._texts]:
             listed = self.git("cat-file", "--batch", stdin=blobs.question(new), ok=NO_OBJECT).out
-            self._texts.update(zip(new, blobs.answers(listed, new), strict=True))
+            self._texts.update(zip(new, blobs.texts(listed, new), strict=True))
         return [self._texts[name] for name in names]
 
     def uses_lfs(self, sha: str) -> bool:

@@ -22,9 +22,10 @@ from ci_deploy.layers.providers.compose.run import Assignment, HostRun
 from ci_deploy.layers.providers.compose.settings import ComposeSettings
 from ci_deploy.layers.providers.docker import options
 from ci_deploy.layers.providers.docker import review as reviewing
+from ci_deploy.layers.providers.docker.built import check_images
 from ci_deploy.layers.providers.docker.files import compose_files
 from ci_deploy.layers.providers.docker.login import login
-from ci_deploy.layers.providers.docker.model import Model, model, need_service
+from ci_deploy.layers.providers.docker.model import Model, model
 from ci_deploy.layers.providers.docker.promotion import Source
 from ci_deploy.layers.providers.docker.release import Release, command_file, make_release
 from ci_deploy.layers.providers.docker.tree import Tree
@@ -107,9 +108,11 @@ class Compose(OnHosts):
         first = self.hosts.first.facts
         project = asked or first.apps.get(ctx.app, "")
         if tree and not checks.trouble(self.hosts.first):
-            self.model = model(first, tree.texts, self.tag)
+            self.model = model(first, tree.texts, self.tag, ctx.revision)
             self.images.assign(self.model)
             project = self.model.project
+        if tree:
+            checks.tell(ctx, self.hosts.all, tree, self._variables())
         if ctx.review and not self.is_review_app():
             project = ""  # the guard reports whose it is
         checks.check(ctx, self.hosts.all, project, asked)
@@ -117,6 +120,7 @@ class Compose(OnHosts):
             review.check(ctx, self.hosts.all, tree)
             ctx.url = reviewing.url(ctx.review, ctx.facts)
         checks.externals(self.hosts.all, self.model)
+        check_images(ctx, self.model, sent=self.images.covers)
         if tree:
             self.brought = bring(tree, self.hosts.all)
         ctx.before = checks.together(self.hosts.all, ctx.app)
@@ -140,7 +144,7 @@ class Compose(OnHosts):
         live = ctx.before or Live()
         ctx.console.indent(f"live now: {live.words}")
         if ctx.before_traffic:
-            need_service(list(self.model.services), self.settings.run_service)
+            options.need_service(list(self.model.services), self.settings.run_service)
         again, parts = "", {**self.brought.parts, **self.images.parts()}
         if self.source:
             parts = {**parts, "promoted": promotion.pins(ctx, self.source, self.model)}

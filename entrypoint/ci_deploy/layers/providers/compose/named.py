@@ -23,7 +23,9 @@ from ci_deploy.layers.providers.docker.release import Program
 from ci_deploy.layers.providers.docker.tree import Tree
 
 PLACEHOLDERS = {".gitkeep", ".keep", ".gitignore", ".gitattributes"}
+TOP = {".env", ".ci-deploy"}  # of DEPLOY_PATH: the user's, and ours
 KINDS = ("configs", "secrets")
+MANY = 5000  # files of a whole repository
 LIMIT = 50_000_000  # bytes of all files together
 FILE_LIKE = re.compile(r"\.(?!d$)[A-Za-z][A-Za-z0-9]{0,9}$")
 
@@ -41,6 +43,7 @@ class _Bringing:
 
     def __init__(self, tree: Tree, hosts: Sequence[Host]) -> None:
         self.tree, self.hosts = tree, hosts
+        self.path = hosts[0].facts.path.rstrip("/")
         self.prefix = f"./.ci-deploy/apps/{tree.ctx.app}/content/"
         self.parts: dict[str, bytes] = {}
         self.contents: set[str] = set()
@@ -50,31 +53,53 @@ class _Bringing:
         self.said: dict[str, None] = {}
         self.problems: dict[str, Problem] = {}
 
-    def mount(self, service: str, volume: Mapping[str, Any], path: str) -> dict[str, Any] | None:
+    def named(self, source: str) -> str:
+        """The path in the repository that a path on the hosts means; empty for none. Above
+        DEPLOY_PATH (`..`), only what the repository has."""
+        name = posixpath.relpath(source, self.path or "/") if source.startswith("/") else ""
+        known = not above(name) or self.tree.has(name) or self.tree.under(name)
+        return name if known else ""
+
+    def mount(self, service: str, volume: Mapping[str, Any]) -> dict[str, Any] | None:
         """What a bind mount is replaced by; None when it stays as it is."""
         source, target = str(volume.get("source")), str(volume.get("target"))
-        name = _inside(path, source)
+        name, fixed = self.named(source), bool(volume.get("read_only"))
         if name == ".env":  # the user's, or made from APP_CONFIG
             return None
         if name and self.tree.has(name):
-            if not volume.get("read_only") and _is_data(self.tree.content(name)):
-                self.place(service, posixpath.dirname(name), [posixpath.basename(name)])
-                return None
-            return {**volume, "source": self.file(name)}
+            if fixed or not _is_data(self.tree.content(name)):
+                return {**volume, "source": self.file(name)}
+            self.share(service, posixpath.dirname(name), [posixpath.basename(name)])
+            return None
         below = self.tree.under(name) if name else {}
+        if modules := self.tree.submodules(name) if name else []:
+            message = f"{service} mounts the submodule {modules[0]}: its files are not copied to "
+            self.tree.ctx.console.warning(f"{message}the hosts. Put them into an image.")
+        if name == ".":
+            below = {k: v for k, v in below.items() if k.split("/")[0] not in TOP}
         if {posixpath.basename(each) for each in below} - PLACEHOLDERS:
-            if volume.get("read_only") and not self._own(name, below):
+            if fixed and name != "." and not self._own(name, below):
                 return {**volume, "source": self.directory(name, below)}
-            if locked := [h for h in self.hosts if self._there(h, name) == "r"]:
-                message = f"{name} on {', '.join(map(str, locked))} is not writable for us, so "
-                message += "the repository's files are not copied there."
-                self.tree.ctx.console.warning(message)
-            else:
-                self.place(service, name, below)
+            self.share(service, name, list(below))
         else:
             looks = FILE_LIKE.search(source) and FILE_LIKE.search(target)
             self.need(f"{service} mounts", source, name, missing=bool(looks))
         return None
+
+    def share(self, service: str, name: str, below: Sequence[str]) -> None:
+        """Update files in a directory of the hosts, where that is possible."""
+        reason = ""
+        if name == "." and len(below) > MANY:
+            reason = f"(DEPLOY_PATH) would get {len(below)} files, more than {MANY}"
+        elif above(name):
+            reason = "is above DEPLOY_PATH (with `:ro` the release brings its own copy)"
+        elif locked := [h for h in self.hosts if self._there(h, name) == "r"]:
+            reason = f"on {', '.join(map(str, locked))} is not writable for us"
+        if reason:
+            message = f"{name} {reason}, so the repository's files are not copied there."
+            self.tree.ctx.console.warning(message)
+        else:
+            self.place(service, name, below)
 
     def file(self, name: str) -> str:
         """Bring a file as a separate copy; returns its path on the hosts."""
@@ -87,7 +112,8 @@ class _Bringing:
     def directory(self, name: str, below: Iterable[str]) -> str:
         """Bring a directory as a copy, which nobody writes to; the hosts have no own files in
         it."""
-        files = {each: self.tree.content(f"{name}/{each}") for each in sorted(below)}
+        data = self.tree.contents(f"{name}/{each}" for each in sorted(below))
+        files = {at.removeprefix(f"{name}/"): content for at, content in data.items()}
         digest = _digest(files)
         self.parts |= {f"content/{digest}/{each}": data for each, data in files.items()}
         self._bring(f"{name}/", digest)
@@ -103,15 +129,16 @@ class _Bringing:
 
     @staticmethod
     def _there(host: Host, name: str) -> str:
-        return host.facts.there.get(f"{host.facts.path}/{name}", "")
+        return host.facts.there.get(posixpath.normpath(f"{host.facts.path}/{name}"), "")
 
     def place(self, service: str, name: str, below: Iterable[str]) -> None:
         """Bring files of a directory that also contains the host's own: they are updated in it."""
-        files = {posixpath.join(name, each): each for each in sorted(below)}
-        data = {each: self.tree.content(at) for at, each in files.items()}
-        self.parts |= {f"place/{at}": data[each] for at, each in files.items()}
+        files = {posixpath.normpath(posixpath.join(name, each)): each for each in sorted(below)}
+        data = self.tree.contents(files)
+        self.parts |= {f"place/{at}": content for at, content in data.items()}
         self.places |= set(files)
-        self.marks.setdefault(service, []).append(_digest(data))
+        marked = {files[at]: content for at, content in data.items()}
+        self.marks.setdefault(service, []).append(_digest(marked))
         self.names |= dict.fromkeys([f"{name}/"] if len(files) > 1 else files)
         for host in self.hosts:
             if self._own(name, below):
@@ -132,7 +159,7 @@ class _Bringing:
     def need(self, who: str, source: str, name: str, *, missing: bool) -> None:
         """Check that a file which the repository does not have is on the hosts."""
         for host in self.hosts:
-            at = f"{host.facts.path}/{name}" if name else source
+            at = posixpath.normpath(f"{host.facts.path}/{name}") if name else source
             if host.facts.there.get(at) != "-":
                 continue
             if not missing:
@@ -157,14 +184,14 @@ def bring(tree: Tree, hosts: Sequence[Host]) -> Brought:
     for service, entry in (data.get("services") or {}).items():
         used |= {(k, str(e.get("source"))) for k in KINDS for e in (entry or {}).get(k) or ()}
         volumes = [v for v in (entry or {}).get("volumes") or () if v.get("type") == "bind"]
-        if changed := [new for each in volumes if (new := made.mount(service, each, facts.path))]:
+        if changed := [new for each in volumes if (new := made.mount(service, each))]:
             laid["services"][service] = {"volumes": changed}
     for kind in KINDS:
         for key, entry in (data.get(kind) or {}).items():
             source = str((entry or {}).get("file") or "")
             if not source or (kind, key) not in used:
                 continue
-            name = _inside(facts.path, source)
+            name = made.named(source)
             if tree.has(name):
                 laid[kind][key] = {"file": made.file(name)}
             else:
@@ -194,10 +221,9 @@ def _is_data(content: bytes) -> bool:
     return not content.strip() or b"\0" in content
 
 
-def _inside(path: str, source: str) -> str:
-    """The path in the repository that a path on a host means; empty for none."""
-    start = f"{path.rstrip('/')}/"
-    return posixpath.normpath(source.removeprefix(start)) if source.startswith(start) else ""
+def above(name: str) -> bool:
+    """Whether a path begins with `..`."""
+    return name.split("/")[0] == ".."
 
 
 def _digest(files: Mapping[str, bytes]) -> str:

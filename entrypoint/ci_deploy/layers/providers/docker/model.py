@@ -32,6 +32,7 @@ class Description:
     model: str = ""  # with the release's environment
     written: str = ""  # before any variable is replaced, if Compose supports that
     all: str = ""  # else with the services in profiles
+    unset: Sequence[str] = ()  # variables that the files use and that have no value
 
 
 def read_description(answer: str) -> tuple[str, Description]:
@@ -39,7 +40,9 @@ def read_description(answer: str) -> tuple[str, Description]:
     head, _, text = answer.partition("\nmodel\n")
     text, _, everything = text.partition("\nall\n")
     text, _, written = text.partition("\nraw\n")
-    return head, Description(text, written, everything)
+    lines = [line.partition(" ") for line in head.splitlines()]
+    unset = [value for key, _, value in lines if key == "unset"]
+    return head, Description(text, written, everything, unset)
 
 
 class Service(NamedTuple):
@@ -52,10 +55,11 @@ class Service(NamedTuple):
     needs: tuple[str, ...] = ()
     optional: bool = False  # in a profile, so not started with the others
     task: bool = False  # ends when it is done
-    tagged: bool = False  # DEPLOY_TAG is in its image's name
+    tagged: bool = False  # its image's name has DEPLOY_TAG, or the revision
     contents: bool = False  # has `configs` or `secrets`
     filled: bool = False  # Compose itself copies some of them into its containers
     checked: bool = False  # has a healthcheck
+    built: bool = False  # has `build`, so its image is made from the repository
     mounts: tuple[str, ...] = ()  # paths in its containers on which something is mounted
     update: Update | None = None  # for start-first: new containers start beside the old ones
 
@@ -70,8 +74,8 @@ class Model(NamedTuple):
 
     @property
     def mutable(self) -> bool:
-        """Whether no image name contains DEPLOY_TAG: each deploy may then find a new image under a
-        name."""
+        """Whether no image is named for this release: each deploy may then find a new image under
+        a name."""
         return not any(service.tagged for service in self.services.values())
 
     @property
@@ -124,14 +128,20 @@ class Model(NamedTuple):
 
 
 def model(
-    facts: Description, files: Sequence[bytes], tag: str, *, start_first: bool = True
+    facts: Description,
+    files: Sequence[bytes],
+    tag: str,
+    revision: str = "",
+    *,
+    start_first: bool = True,
 ) -> Model:
     """Parse what Compose on a host reads from the files.
 
     Compose's description with the release's environment counts. The one before any variable is
     replaced has a wrong project name and is not always available; it is only used for what the
-    other lacks: env_file, `${DEPLOY_TAG}`, profiles. `start_first`: we start new containers beside
-    old ones. Raises SettingsError, also for a description in an unknown form.
+    other lacks: env_file, `${DEPLOY_TAG}`, profiles. An image whose tag contains the first seven of
+    `revision` (by a variable of APP_CONFIG) is this release's too. `start_first`: we start new
+    containers beside old ones. Raises SettingsError, also for a description in an unknown form.
     """
     try:
         data = read_json(facts.model)
@@ -142,24 +152,23 @@ def model(
         tasks, inline = set(_tasks(entries)), set(_inline(data))
         services = {
             name: _service(
-                name, entry, written.get(name) or {}, tasks, inline, optional=name not in active
+                name,
+                entry,
+                written.get(name) or {},
+                tasks,
+                inline,
+                optional=name not in active,
+                revision=revision[:7],
             )
             for name, entry in entries.items()
         }
-        unnamed = [name for name, entry in active.items() if not entry.get("image")]
-        problems = list(clashes(active, tasks)) if start_first else []
+        problems = [*_unnamed(active), *(clashes(active, tasks) if start_first else ())]
         networks, volumes = _external(data, "networks"), _external(data, "volumes")
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         reason = f"ci-deploy cannot parse the output of `docker compose config` for it ({error!r})."
         raise SettingsError(Problem("COMPOSE_FILE", reason)) from None
     if not services:
         raise SettingsError(Problem("COMPOSE_FILE", "it defines no service."))
-    if unnamed:
-        reason = (
-            f"nothing is built on the hosts, but {', '.join(unnamed)} has `build` without `image`."
-        )
-        remedy = "Build and push it in an earlier job, and name it: image: …:${DEPLOY_TAG}"
-        raise SettingsError(Problem("COMPOSE_FILE", reason, "", remedy))
     if problems:
         raise SettingsError(*problems)
     return Model(str(data.get("name", "")), services, networks, volumes)
@@ -169,6 +178,19 @@ def read_json(text: str) -> dict[str, Any]:
     """Parse a description as the host has sent it. Raises ValueError."""
     data: dict[str, Any] = from_json(LOOSE.sub(r"\1", text))
     return data
+
+
+def _unnamed(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
+    """Problems of services without an image."""
+    unnamed = {name: entry for name, entry in entries.items() if not entry.get("image")}
+    if built := ", ".join(name for name, entry in unnamed.items() if entry.get("build")):
+        reason = f"nothing is built on the hosts, but {built} has `build` without `image`."
+        remedy = "Build and push it in an earlier job, and name it: image: …:${DEPLOY_TAG}"
+        yield Problem("COMPOSE_FILE", reason, "", remedy)
+    if others := ", ".join(name for name, entry in unnamed.items() if not entry.get("build")):
+        reason = f"{others} has no image: only containers are deployed and verified."
+        remedy = "Start what a `provider` gives by other means."
+        yield Problem("COMPOSE_FILE", reason, "", remedy)
 
 
 def _external(data: Mapping[str, Any], kind: str) -> tuple[str, ...]:
@@ -230,6 +252,7 @@ def _service(
     inline: Set[tuple[str, str]],
     *,
     optional: bool,
+    revision: str,
 ) -> Service:
     depends, links = entry.get("depends_on") or (), entry.get("links") or ()
     needs = [*depends, *(link.split(":")[0] for link in links)]
@@ -248,10 +271,18 @@ def _service(
             for each in entry.get(kind) or ()
         ),
         checked=bool(entry.get("healthcheck")),
+        built=bool(entry.get("build")),
         mounts=tuple(_mounts(entry)),
         update=update(entry),
-        tagged=bool(TAG.search(str(written.get("image") or ""))),
+        tagged=_tagged(entry, written, revision),
     )
+
+
+def _tagged(entry: Mapping[str, Any], written: Mapping[str, Any], revision: str) -> bool:
+    name = str(entry.get("image") or "").partition("@")[0]
+    tag = name.rpartition("/")[2].partition(":")[2]
+    by_variable = bool(revision) and revision in tag
+    return by_variable or bool(TAG.search(str(written.get("image") or "")))
 
 
 def _mounts(entry: Mapping[str, Any]) -> Iterator[str]:
@@ -260,12 +291,3 @@ def _mounts(entry: Mapping[str, Any]) -> Iterator[str]:
     tmpfs = entry.get("tmpfs") or ()
     for path in [tmpfs] if isinstance(tmpfs, str) else tmpfs:
         yield path.split(":")[0]
-
-
-def need_service(known: Sequence[str], name: str) -> None:
-    """Raise SettingsError when there is no service `name` to run commands in."""
-    from ci_deploy.settings.parsers import suggestion
-
-    if name not in known:
-        reason = f"there is no service `{name}`, only {', '.join(known)}."
-        raise SettingsError(Problem("COMPOSE_RUN_SERVICE", reason, "", suggestion(name, known)))

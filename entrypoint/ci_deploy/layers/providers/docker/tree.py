@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.git.archive import POINTER
-from ci_deploy.git.committed import EXECUTABLE, LINK, Entry, Listing, whole
+from ci_deploy.git.blobs import answers, question
+from ci_deploy.git.committed import EXECUTABLE, LINK, SUBMODULE, Entry, Listing, whole
 from ci_deploy.layers.providers.docker.files import ComposeFile, as_parts
 from ci_deploy.layers.providers.docker.mentioned import mentioned
 from ci_deploy.layers.providers.docker.release import Program
@@ -28,30 +30,62 @@ class Tree:
         self.texts = [each.content for each in files]
         self._listing = Listing(ctx.repository, ctx.revision, ctx.settings.app_dir)
         self._folder = posixpath.dirname(files[0].name)
+        self._blobs: dict[str, bytes] = {}
+        self._said: set[str] = set()
         self.reads = self._read_by_compose({**ctx.app_config, **variables})
         self.parts = as_parts(files, ctx.app_config, variables, self.reads)
 
     def under(self, folder: str) -> dict[str, Entry]:
-        """The files in a directory, by their path in it."""
-        inner = posixpath.join(self._folder, folder)
+        """The files in a directory, by their path in it; `.` is that of the first compose file."""
+        starts = self._paths(folder)[:1] if folder == "." else reversed(self._paths(folder))
         return {
             each.path.removeprefix(f"{start}/"): each
-            for start in dict.fromkeys((folder, inner))
+            for start in starts
             for each in self._listing.under(start)
+            if each.mode != SUBMODULE
         }
 
+    def submodules(self, name: str) -> list[str]:
+        """The submodules at a path or below it, whose files the repository does not have."""
+        found = [
+            e for at in self._paths(name) for e in (self._listing.get(at), *self._listing.under(at))
+        ]
+        return [each.path for each in found if each and each.mode == SUBMODULE]
+
     def has(self, name: str) -> bool:
-        """Whether there is such a file."""
-        return self._find(name) is not None
+        """Whether there is such a file, in the commit or made by the job."""
+        return self._find(name) is not None or self.made(name) is not None
+
+    def made(self, name: str) -> Path | None:
+        """The file that the job has made in the checkout (from its secrets), if the commit has none
+        of that name. Outside of CI a checkout has other files that nobody has meant."""
+        if not self.ctx.facts.build or self._find(name):
+            return None
+        root = (self.ctx.workspace / self.ctx.settings.app_dir).resolve()
+        for path in ((root / at).resolve() for at in self._paths(name)):
+            inside = path.is_relative_to(root) and ".git" not in path.parts  # its credentials
+            if inside and path.is_file():
+                return path
+        return None
 
     def _find(self, name: str) -> Entry | None:
-        inner = posixpath.join(self._folder, name)
-        return self._listing.get(inner) or self._listing.get(name)
+        found = filter(None, map(self._listing.get, self._paths(name)))
+        return next((each for each in found if each.mode != SUBMODULE), None)
+
+    def _paths(self, name: str) -> list[str]:
+        """What a name in the compose files may mean in the repository; empty for its top."""
+        paths = (posixpath.normpath(posixpath.join(at, name)) for at in (self._folder, ""))
+        known = [each for each in dict.fromkeys(paths) if each.split("/")[0] != ".."]
+        return ["" if each == "." else each for each in known]
 
     def content(self, name: str) -> bytes:
         """The content of a file, also through a link. Raises SettingsError for an LFS file that is
         not checked out."""
         entry, at = self._find(name), name
+        if made := self.made(name):
+            self._say(f"{name} is not committed: the one in the checkout is used.")
+            data = made.read_bytes()
+            return Program(data) if made.stat().st_mode & 0o100 else data
         assert entry, f"{name} is there"  # noqa: S101
         for _ in range(5):
             if entry.mode != LINK:
@@ -70,8 +104,24 @@ class Tree:
                 raise SettingsError(Problem("the workspace", reason, "", remedy))
         return Program(data) if entry.mode == EXECUTABLE else data
 
+    def _say(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self.ctx.console.indent(text)
+
+    def contents(self, names: Iterable[str]) -> dict[str, bytes]:
+        """The contents of several files, read by one call of git."""
+        wanted = list(names)
+        new = list({each.blob: 0 for each in map(self._find, wanted) if each})
+        printed = whole(self.ctx.repository, "cat-file", "--batch", stdin=question(new))
+        self._blobs |= zip(new, answers(printed, new), strict=True)
+        return {name: self.content(name) for name in wanted}
+
     def _blob(self, entry: Entry) -> bytes:
-        return whole(self.ctx.repository, "cat-file", "blob", entry.blob)
+        if entry.blob not in self._blobs:
+            data = whole(self.ctx.repository, "cat-file", "blob", entry.blob)
+            self._blobs[entry.blob] = data
+        return self._blobs[entry.blob]
 
     # --- what Compose reads ---
 
@@ -88,7 +138,8 @@ class Tree:
                 posixpath.normpath(posixpath.join(at, w)) for at in (folder, "") for w in words
             ]
             for name in names:
-                if name in found or name == ".env" or not self.has(name):
+                outside = name.split("/")[0] == ".."  # it would be put outside of DEPLOY_PATH
+                if name in found or name == ".env" or outside or not self.has(name):
                     continue
                 found[name] = self.content(name)
                 if name.endswith((".yml", ".yaml", ".json")):

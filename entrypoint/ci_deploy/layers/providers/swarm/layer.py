@@ -15,7 +15,6 @@ from ci_deploy.layers.providers.docker import options
 from ci_deploy.layers.providers.docker import review as reviewing
 from ci_deploy.layers.providers.docker.files import compose_files
 from ci_deploy.layers.providers.docker.login import login
-from ci_deploy.layers.providers.docker.model import need_service
 from ci_deploy.layers.providers.docker.promotion import Source, chosen
 from ci_deploy.layers.providers.docker.release import Release, make_release
 from ci_deploy.layers.providers.docker.tree import Tree
@@ -162,7 +161,7 @@ class Swarm(OnSwarm):
         now = ctx.before or Live()
         ctx.console.indent(f"live now: {now.words}")
         if ctx.before_traffic:
-            need_service(wanted.names, self.settings.run_service)
+            options.need_service(wanted.names, self.settings.run_service)
         ctx.release = self.release.id
         if by_hand := [n for n, each in self.stack.services.items() if not each.release]:
             ctx.console.warning(
@@ -247,7 +246,7 @@ class Swarm(OnSwarm):
     ) -> Ran:
         service = self.settings.run_service
         data = self.switch.file_of(self.stack, self.ctx.live or self.ctx.before or Live())
-        need_service(list(data["services"]), service)
+        options.need_service(list(data["services"]), service)
         what = what or f"run {' '.join(command)} in {service} of {self.name_of_stack}"
         return self.switch.jobs.run(data, command, what, env or {}, timeout)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-import posixpath
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ci_deploy.errors import Problem, SettingsError, ToolMissing
+from ci_deploy.layers.providers.docker.built import invalid, left, unpushed
 from ci_deploy.layers.providers.docker.model import (
     Description,
     Model,
@@ -16,9 +16,10 @@ from ci_deploy.layers.providers.docker.model import (
     read_description,
     read_json,
 )
+from ci_deploy.layers.providers.docker.options import advice, unsent, unset
 from ci_deploy.layers.providers.docker.release import tar
 from ci_deploy.layers.providers.docker.tree import Tree
-from ci_deploy.layers.providers.swarm.contents import Content, Given, contents
+from ci_deploy.layers.providers.swarm.contents import Content, Given, contents, named
 from ci_deploy.layers.providers.swarm.convert import convert, warnings
 from ci_deploy.layers.providers.swarm.manager import NO_FOLDER, Manager
 from ci_deploy.layers.providers.swarm.state import Stack
@@ -59,6 +60,9 @@ def read(
     if answer.exit_code == NO_FOLDER:
         raise SettingsError(Problem("DEPLOY_PATH", f"there is no such directory on {manager}."))
     facts, said, host = _parts(answer.text)
+    known = {**ctx.app_config, **variables}
+    if not said.get("env") and (text := unsent(tree, known, review=bool(ctx.review))):
+        ctx.console.warning(text)
     if not said.get("compose"):
         message = f"there is no `docker compose` (version 2 or newer) on {manager}."
         hint = "Install the Compose plugin: https://docs.docker.com/compose/install/linux/"
@@ -66,8 +70,11 @@ def read(
     if not facts.model:
         reason = said.get("refused") or answer.errors or "it gives no reason"
         message = f"Compose on {manager} does not accept it: {reason}"
-        raise SettingsError(Problem("COMPOSE_FILE", message))
-    found = model(facts, tree.texts, tag, start_first=False)
+        remedy = advice(reason, facts.unset, review=bool(ctx.review))
+        raise SettingsError(Problem("COMPOSE_FILE", message, "", remedy))
+    if empty := unset(facts.unset, review=bool(ctx.review)):
+        ctx.console.warning(empty)
+    found = model(facts, tree.texts, tag, ctx.revision, start_first=False)
     major = stack.client.split(".")[0]
     new = major.isdecimal() and int(major) >= 25
     made = convert(read_json(facts.model), stack.name, said["tree"], said["path"], new=new)
@@ -75,11 +82,11 @@ def read(
         said["tree"],
         {name: tree.content(name) for name in _files(made.data, said["tree"], tree)},
         host,
-        {**ctx.app_config, **variables},
+        known,
         bool(alone),
     )
     more = further(made.data, said["path"]) if further else ()
-    problems = [*made.problems, *more]
+    problems = [*made.problems, *invalid(found), *unpushed(found), *more]
     inside = contents(made.data, stack, given)
     for each in inside.made:
         if each.kind == "secret":
@@ -88,7 +95,8 @@ def read(
     problems += _networks(made.data, stack)
     if problems:
         raise SettingsError(*problems)
-    return Wanted(found, made.data, inside.made, list(warnings(made)))
+    told = [*filter(None, [left(found)]), *warnings(made)]
+    return Wanted(found, made.data, inside.made, told)
 
 
 def _parts(text: str) -> tuple[Description, dict[str, str], dict[str, bytes]]:
@@ -112,7 +120,7 @@ def _files(data: Mapping[str, Any], place: str, tree: Tree) -> list[str]:
     found = []
     for kind in ("configs", "secrets"):
         for entry in (data.get(kind) or {}).values():
-            name = posixpath.normpath(str(entry.get("file") or "").removeprefix(f"{place}/"))
+            name = named(str(entry.get("file") or ""), place)
             found += [name] if tree.has(name) else []
     return found
 

@@ -41,7 +41,7 @@ place() (
     umask 022
     if [ -f "$1/places" ]; then
         while IFS= read -r name; do
-            if [ -e "$path/$name" ] && ! cmp -s "$1/place/$name" "$path/$name" && ! ours "$name"; then
+            if [ -e "$path/$name" ] && ! cmp -s "$1/place/$name" "$path/$name" && ! ours "$name" && ! as_pulled "$name"; then
                 say "! $path/$name was changed on this host, so it stays as it is"
             else
                 copy "$1/place/$name" "$name" || return
@@ -58,6 +58,14 @@ place() (
 
 # ours NAME: whether the file is as a release has left it.
 ours() { [ -f "$path/$1" ] && grep -qsxF "$(sum "$path/$1") $1" "$home/laid"; }
+
+# as_pulled NAME: whether DEPLOY_PATH is a checkout (of `git pull` by hand, until now), and the file is as
+# its commit has it: nobody has changed it.
+as_pulled() {
+    checkout ls-files --error-unmatch -- "$1" && checkout diff --quiet --no-ext-diff HEAD -- "$1"
+} >/dev/null 2>&1
+
+checkout() { git -c safe.directory='*' -c core.fsmonitor=false -C "$path" "$@"; }
 
 sum() { sha256sum <"$1" | cut -d ' ' -f 1; }
 

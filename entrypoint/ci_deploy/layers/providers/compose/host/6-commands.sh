@@ -39,6 +39,7 @@ probe() {
     wait
     if [ -s "$tmp/model" ]; then really <"$tmp/model" >"$tmp/real" && mv "$tmp/real" "$tmp/model"; fi
     sources
+    unset_variables
     sed 's/^/engine /' "$tmp/ps.errors" | head -n 3
     sed 's/^/container /' "$tmp/ps"
     cut -d '|' -f 8 "$tmp/ps" | sort -u | while IFS= read -r folder; do
@@ -160,6 +161,11 @@ sources() {
         done
 }
 
+# unset_variables: those that the files use and that nothing sets: Compose takes them as empty.
+unset_variables() {
+    sed -n 's/.*The \\*"\([A-Za-z_][A-Za-z0-9_]*\)\\*" variable is not set.*/unset \1/p' "$tmp/model.errors" 2>/dev/null | sort -u
+}
+
 # without_values: of Compose's description only what a deploy has to know: not what the app is told.
 without_values() {
     awk -v told="$TOLD${review:+|labels|external_links|environment}" -v review="$review" '
@@ -171,7 +177,7 @@ without_values() {
             part = $1
             if (section == "\"services\":") keep = $1 ~ "^\"(" told ")\":"
             else keep = $1 ~ /^"(name|external|file)":/ || (review && $1 ~ /^"(ipam|driver_opts)":/)
-            if ($1 ~ /^"(healthcheck|pre_stop|post_start)":/) print "      " $1 " true," # how is not told
+            if ($1 ~ /^"(healthcheck|pre_stop|post_start|build)":/) print "      " $1 " true," # how is not told
         }
         /^        "labels": \{$/ { hidden = 1 } # of `deploy`
         hidden { if (/^        }/) hidden = 0; next }

@@ -20,6 +20,7 @@ done
 rm -f "$d/tree/.env"
 { [ -n "$alone" ] || [ ! -f "$path/.env" ] || { cat "$path/.env" && echo; }; cat "$d/app.env"; } >"$d/tree/.env"
 cat "$d/tree/.env" "$d/tag.env" >"$d/variables"
+[ -n "$alone" ] || [ ! -s "$path/.env" ] || echo "env yes"
 echo "tree $d/tree"
 echo "path $path"
 files=$(cat "$d/list")
@@ -28,13 +29,19 @@ compose() { # the last in the list comes first
     env -i PATH="$PATH" HOME="$HOME" docker compose -p "$stack" --project-directory "$d/tree" \
         --env-file "$d/variables" "$@"
 }
+# those that the files use and that nothing sets: Compose takes them as empty
+unset_variables() {
+    sed -n 's/.*The \\*"\([A-Za-z_][A-Za-z0-9_]*\)\\*" variable is not set.*/unset \1/p' "$d/errors" | sort -u
+}
 compose --profile '*' config --no-interpolate --format json >"$d/raw" 2>/dev/null &
 compose config --format json >"$d/model" 2>"$d/errors" || {
     sed "/level=warning/d; s|$d/tree/||g; s/^/refused /" "$d/errors" | tail -n 5
+    unset_variables
     wait
     exit 0
 }
 wait
+unset_variables
 # the values that configs and secrets take from files that only this host has
 sed -n 's/^ *"file": "\(\/[^"]*\)",*$/\1/p' "$d/model" | sort -u | while IFS= read -r file; do
     [ -n "$alone" ] || [ ! -f "$file" ] || { printf 'file %s ' "$file" && base64 "$file" | tr -d '\n' && echo; }

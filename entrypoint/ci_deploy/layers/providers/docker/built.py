@@ -1,0 +1,67 @@
+"""The names of images, and images that are made from the repository (`build`): whether a deployment
+brings them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.layers.providers.docker.model import POLICIES, Model
+from ci_deploy.run.context import Context
+
+PART = r"[a-z0-9]+([._-]+[a-z0-9]+)*"
+# The format of the registries (distribution/reference); a variable without a value breaks it.
+NAME = re.compile(
+    rf"([A-Za-z0-9.-]+(:\d+)?/)?{PART}(/{PART})*(:\w[\w.-]{{0,127}})?(@\w+:[0-9a-f]+)?"
+)
+
+
+def check_images(ctx: Context, model: Model, *, sent: bool) -> None:
+    """Raise SettingsError for images that cannot be pulled, and warn of those that no deployment
+    replaces. `sent`: they come from an archive."""
+    if problems := [*invalid(model), *(() if sent else unpushed(model))]:
+        raise SettingsError(*problems)
+    if text := left(model):
+        ctx.console.warning(text)
+
+
+def invalid(model: Model) -> Iterator[Problem]:
+    """Problems of image names that Docker would not accept, after the deployment has begun."""
+    for each in model.services.values():
+        if not each.optional and not NAME.fullmatch(each.image):
+            reason = f"the image of {each.name}, `{each.image}`, is not a valid name."
+            upper = "Registries want lower case." if each.image != each.image.lower() else ""
+            yield Problem("COMPOSE_FILE", reason, "", upper)
+
+
+def unpushed(model: Model) -> Iterator[Problem]:
+    """Problems of images that would be pulled although nobody can have pushed them: on Docker Hub a
+    name without a user is an official image (a `build` with `image: nginx` would run that one)."""
+    for each in model.ours:
+        pulled = POLICIES.get(each.policy, "always") == "always"
+        if each.built and pulled and not each.optional and "/" not in each.image:
+            name = each.image.partition(":")[0]
+            reason = f"{each.name} has `build`, but its image `{each.image}` cannot be pushed: "
+            reason += "on Docker Hub that name is an official image."
+            remedy = "Push it in an earlier job, and name it with its registry: "
+            remedy += f"image: registry.example.com/acme/{name}:${{DEPLOY_TAG}}"
+            yield Problem("COMPOSE_FILE", reason, "", remedy)
+
+
+def left(model: Model) -> str:
+    """What to know of services that have `build` and are left as they are, like a database; empty
+    for none. A pull policy says that this is meant."""
+    ours = {each.name for each in model.ours}
+    names = [
+        each.name
+        for each in model.services.values()
+        if each.built and not each.policy and not each.optional and each.name not in ours
+    ]
+    if not names:
+        return ""
+    return (
+        f"{', '.join(names)}: made from the repository (`build`), but left as it is, since its "
+        "image is not named by ${DEPLOY_TAG}. If each release has a new one, name it so; if not, "
+        "write `pull_policy: missing`."
+    )
