@@ -37,7 +37,7 @@ def test_six_mistakes_get_one_answer_and_no_connection(
         "APP_NAME: is required",
         "`docku` is not one of compose, dokku, heroku, swarm. Did you mean `dokku`?",
         "SSH_PRIVATE_KEY: this is not a private key",
-        "DOKKU_HOST: this is a http:// address",
+        "DOKKU_HOST: the address begins with http://",
         "DEPLOY_TIMEOUT: `ten` is not a whole number",
         "HEALTHCHECK_URL: this is not an http:// or https:// URL",
     ):
@@ -53,7 +53,7 @@ def test_mistakes_are_spelled_as_inputs_on_github(
     assert done.code == 2
     golden("settings/six mistakes on GitHub", done.output)
     assert "input `app-name`: is required" in done.output
-    assert "input `dokku-host`: this is a http:// address" in done.output
+    assert "input `dokku-host`: the address begins with http://" in done.output
     assert "::error title=ci-deploy::" in done.output
 
 

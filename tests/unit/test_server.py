@@ -35,9 +35,9 @@ def test_forms_that_are_taken(text: str, expected: Server) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("http://example.com", "this is a http:// address"),
-        ("https://example.com:22", "this is a https:// address"),
-        ("ssh+git://example.com", "this is a ssh+git:// address"),
+        ("http://example.com", "the address begins with http://"),
+        ("https://example.com:22", "the address begins with https://"),
+        ("ssh+git://example.com", "the address begins with ssh+git://"),
         ("example.com/app", "it contains a path"),
         ("ssh://dokku@example.com/app", "it contains a path"),
         ("dokku@example.com:app", "the app's name belongs in APP_NAME"),

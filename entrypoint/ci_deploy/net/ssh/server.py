@@ -47,7 +47,9 @@ def server(text: str, *, user: str = "", port: int = 22) -> Server:
     """
     scheme, separator, rest = text.partition("://")
     if separator and scheme.lower() != "ssh":
-        message = f"this is a {scheme}:// address, but the server is reached by ssh: `user@host`."
+        message = (
+            f"the address begins with {scheme}://, but the server is reached by ssh: `user@host`."
+        )
         raise ValueError(message)
     rest = rest if separator else text
     rest = rest.removesuffix("/")

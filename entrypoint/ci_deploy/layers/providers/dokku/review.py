@@ -48,7 +48,7 @@ def set_domain(server: DokkuServer, app: str, review: ReviewApp) -> None:
     now = answers.report(server.ask(["domains:report", app])[0]).get("app vhosts", "")
     if review.host not in now.split():
         words = ["domains:set", app, review.host]
-        server.change(words, what=f"name {app} {review.host}", quiet=True)
+        server.change(words, what=f"set the domain of {app} to {review.host}", quiet=True)
 
 
 def secure(server: DokkuServer, app: str, console: Console) -> None:
