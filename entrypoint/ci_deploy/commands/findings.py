@@ -40,18 +40,18 @@ def _doubts(found: Found, wish: Wish) -> Iterator[str]:
     framework, on_docker = found.framework, wish.provider in ON_DOCKER
     if framework.rivals:
         yield (
-            f"No migrations are run: this could be {' or '.join(framework.rivals)}. "
-            "`--folder` names the directory of the app."
+            f"Migrations will not run: this could be {' or '.join(framework.rivals)}. "
+            "Name the app's directory with `--folder`."
         )
     if found.lacks_manage:
         yield (
-            "No migrations are run: Django is among the packages, but there is no manage.py. "
-            "If it has models: DEPLOY_APPLICATION=django and DJANGO_MANAGE_COMMAND."
+            "Migrations will not run: Django is among the packages, but there is no manage.py. "
+            "If it has models, set DEPLOY_APPLICATION=django and DJANGO_MANAGE_COMMAND."
         )
     if framework.name == "rails" and framework.at and not on_docker:
         yield (
-            f"No migrations are run: the top of the repository is what is deployed, and Rails is "
-            f"in {framework.at}. `--folder {framework.at}` deploys that directory."
+            f"Migrations will not run: the top of the repository is deployed, but Rails is in "
+            f"{framework.at}. `--folder {framework.at}` deploys that directory instead."
         )
     if (framework.name == "django" or found.lacks_manage) and not (
         on_docker or found.says_what_runs
