@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from ci_deploy import __version__, ci, commands
 from ci_deploy.ci.local import Local
-from ci_deploy.commands.options import DEFAULTS, OPTIONS
+from ci_deploy.commands.options import DEFAULTS, described
 from ci_deploy.commands.published import GITHUB
 from ci_deploy.errors import Ending, SettingsError, UsageError
 from ci_deploy.output.redaction import Redactor
@@ -136,7 +136,7 @@ def _parse_one(name: str, rest: Sequence[str], *, command: str) -> argparse.Name
     parser = _Parser(prog=prog, description=f"{spec.help}.", allow_abbrev=False)
     parser.set_defaults(**DEFAULTS)
     for option in dict.fromkeys((*spec.options, *commands.COMMANDS[command].options)):
-        parser.add_argument(option, **OPTIONS[option])
+        parser.add_argument(option, **described(option, name))
     if spec.word:
         parser.add_argument("words", nargs=spec.words, metavar=spec.word, default=[])
     end = rest.index("--") if "--" in rest else len(rest)

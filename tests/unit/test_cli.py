@@ -105,6 +105,22 @@ def test_every_command_has_its_own_help(run: Cli, command: str) -> None:
     assert run("plan", "rollback", "--help").out.startswith("usage: ci-deploy plan rollback ")
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("init", "accept what was detected, without asking"),
+        ("destroy", "with --stale or --adopt: make the change;"),
+        ("review", "with --adopt: make the change;"),
+        ("unlock", "--yes make the change; without this option it is only shown"),
+    ],
+)
+def test_help_does_not_promise_to_wait_for_yes_where_nothing_waits(
+    run: Cli, command: str, words: str
+) -> None:
+    """`destroy` removes the branch's app without it, and `init` writes the file."""
+    assert words in " ".join(run(command, "--help").out.split())
+
+
 def test_version_may_be_asked_for_as_an_option(run: Cli) -> None:
     """As every program answers it. (faults G1)"""
     ended = run("--version")

@@ -51,6 +51,11 @@ INIT: dict[str, dict[str, Any]] = {
     "--force": {"action": "store_true", "help": "replace an existing file"},
 }
 OPTIONS |= INIT
+YES = {  # what it means for commands that do not wait for it
+    "init": "accept what was detected, without asking",
+    "review": "with --adopt: make the change; without this option it is only shown",
+    "destroy": "with --stale or --adopt: make the change; without this option it is only shown",
+}
 DEFAULTS: dict[str, Any] = {
     "short": False,
     "yes": False,
@@ -64,3 +69,9 @@ DEFAULTS: dict[str, Any] = {
     "print": False,
     "force": False,
 }
+
+
+def described(option: str, command: str) -> dict[str, Any]:
+    """An option as argparse takes it, with its meaning for this command."""
+    found = OPTIONS[option]
+    return {**found, "help": YES[command]} if option == "--yes" and command in YES else found
