@@ -92,6 +92,61 @@ def test_whom_somebody_has_pushed_to_is_what_is_suggested(
     assert expected[1] in text
 
 
+ACTION = """jobs:
+  deploy:
+    steps:
+      - uses: {uses}
+        with:
+          {target}
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "expected"),
+    [
+        (
+            ".github/workflows/old.yml",
+            ACTION.format(
+                uses="dokku/github-action@master",
+                target="git_remote_url: ssh://dokku@d.example.com:22/shop-1",
+            ),
+            ["app-name: shop-1", "dokku-host: dokku@d.example.com:22"],
+        ),
+        (
+            ".github/workflows/old.yml",
+            ACTION.format(uses="akhileshns/heroku-deploy@v3", target='heroku_app_name: "shop-1"'),
+            ["app-name: shop-1", "heroku-api-key"],
+        ),
+        (
+            ".travis.yml",
+            "script: dpl --provider=heroku --app=shop-1 --api-key=$KEY\n",
+            ["app-name: shop-1", "heroku-api-key"],
+        ),
+        (
+            ".github/workflows/old.yml",
+            "run: git push dokku@d.example.com:shop-1 && git push dokku@d.example.com:shop-2\n",
+            ["app-name: shop\n", "dokku-host: dokku@given.example.com"],
+        ),
+        (
+            ".github/workflows/old.yml",
+            'heroku_app_name: "shop-1"\nusedocker: true\n',
+            ["app-name: shop\n", "dokku-host: dokku@given.example.com"],
+        ),
+    ],
+    ids=["Dokku's action", "Heroku action", "dpl", "several", "images, which Heroku cannot verify"],
+)
+def test_pipeline_of_another_tool_says_where_the_app_is(
+    checkout: Checkout, file: str, text: str, expected: list[str]
+) -> None:
+    checkout.commit("Old", {file: text})
+    remote(checkout, "git@github.com:acme/shop.git")
+    flags = ("--host", "dokku@given.example.com") if "given" in str(expected) else ()
+    done = init(checkout, "--yes", *(("--provider", "dokku") if flags else ()), *flags)
+    assert done.code == 0, done.output
+    written = (checkout.path / FILES["github"]).read_text()
+    assert [part for part in expected if part not in written] == []
+
+
 def test_framework_compose_file_and_branch_are_found(checkout: Checkout) -> None:
     rails = {"Gemfile": "", "config/application.rb": "", "Procfile": "web: bin/rails s\n"}
     image = "services: { app: {\n  image: '${DOCKER_REGISTRY}/acme/shop:${DEPLOY_TAG}' } }\n"

@@ -111,7 +111,11 @@ def test_directory_that_is_missing_is_met_by_plan_and_doctor(
 ) -> None:
     """Each check that a deploy makes before its first change (faults B3)."""
     words = f"there is no directory nothing at {checkout.head[:7]}"
-    _refused(dokku, checkout.path, settings_for(dokku, APP_DIR="nothing"), words)
+    env = settings_for(dokku, APP_DIR="nothing")
+    _refused(dokku, checkout.path, env, words)
+    assert "commit it" not in run("ci-deploy", "plan", cwd=checkout.path, env=env).output
+    (checkout.path / "nothing").mkdir()
+    _refused(dokku, checkout.path, env, words, "It is in the checkout, but not committed")
 
 
 def test_revision_that_is_no_commit_is_met_by_plan_and_doctor(

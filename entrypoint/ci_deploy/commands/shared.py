@@ -36,7 +36,13 @@ def open_checkout(ctx: Context) -> None:
     wanted = ctx.settings.app_dir
     if wanted and not ctx.repository.is_folder(ctx.revision, wanted):
         reason = f"there is no directory {wanted} at {ctx.revision[:7]}."
-        raise SettingsError(Problem("APP_DIR", reason))
+        remedy = ""
+        if (ctx.repository.checkout.path / wanted).is_dir():
+            remedy = (
+                "It is in the checkout, but not committed: commit it in the job, and set "
+                "DEPLOY_REVISION=HEAD."
+            )
+        raise SettingsError(Problem("APP_DIR", reason, "", remedy))
 
 
 def answer(text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +17,18 @@ from ci_deploy.settings.lines import from_json
 
 REMOTE = re.compile(r"(?:\w+://)?(?:[^@/]+@)?([\w.-]+)(?::(\d+))?[:/](.+?)(?:\.git)?/?")
 MAIN = ("main", "master")
+PIPELINES = (
+    *(".github/workflows/*.yml", ".github/workflows/*.yaml", ".gitea/workflows/*.yml"),
+    *(".forgejo/workflows/*.yml", ".gitlab-ci.yml", ".circleci/config.yml", ".travis.yml"),
+    *(".woodpecker.yml", ".woodpecker/*.yml", "Jenkinsfile"),
+)
+# Where other tools' pipelines push: an app on Dokku, and one on Heroku.
+DOKKU = re.compile(r"(?:ssh://)?dokku@\w[\w.-]*(?::\d+/|[:/])(?!\d+(?![\w.-]))\w[\w.-]*")
+HEROKU = re.compile(
+    r"(?:git\.heroku\.com[/:]|heroku[_-]app[_-]name: *[\"']?|--provider=heroku\b.*--app[= ])"
+    r"([a-z][a-z0-9-]+[a-z0-9])(?![\w$-])"
+)
+IMAGES = re.compile(r"container:(push|release)|registry\.heroku\.com|usedocker: *[\"']?true")
 # A call of manage.py in a Procfile, Dockerfile or compose file.
 MANAGE = re.compile(
     r"((?:(?:poetry|pipenv|uv|pdm) run )?python3?(?: -\w+)*) ([\w./-]*manage\.py)\b"
@@ -81,7 +93,7 @@ def look(ctx: Context, top: Path, folder: str = "", files: str = "") -> Found:
     listed = layout.files(root)
     compose = composed(top, folder, listed, files.split())
     has_compose = bool(compose.files or compose.rivals)
-    provider, server, app = _provider(remotes, has_compose=has_compose)
+    provider, server, app = _provider([*remotes.values(), *_pushed(top)], has_compose=has_compose)
     found = layout.framework(root)
     procfile = _text(root / "Procfile")
     return Found(
@@ -163,10 +175,20 @@ def _ci(root: Path, host: str) -> str:
     return "github" if (root / ".github/workflows").is_dir() else ""
 
 
-def _provider(remotes: Mapping[str, str], *, has_compose: bool) -> tuple[str, str, str]:
-    """The provider, its host and the app, by the remotes; else Compose if there is a compose
+def _pushed(root: Path) -> list[str]:
+    """The URL to which the pipeline of another tool pushes; empty if there are several, of which
+    nobody can tell which one is meant."""
+    texts = [_text(path) for name in PIPELINES for path in sorted(root.glob(name))]
+    urls = [url.removesuffix(".git") for text in texts for url in DOKKU.findall(text)]
+    if not any(map(IMAGES.search, texts)):  # those apps cannot be deployed
+        urls += [f"https://git.heroku.com/{app}" for text in texts for app in HEROKU.findall(text)]
+    return urls[:1] if len({_parts(url) for url in urls}) == 1 else []
+
+
+def _provider(urls: Iterable[str], *, has_compose: bool) -> tuple[str, str, str]:
+    """The provider, its host and the app, by what was pushed to; else Compose if there is a compose
     file."""
-    for url in remotes.values():
+    for url in urls:
         host, port, path = _parts(url)
         if re.search(r"(^|/)dokku@", url):
             return "dokku", f"dokku@{host}{f':{port}' if port else ''}", path
