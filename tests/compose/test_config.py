@@ -141,7 +141,7 @@ def test_other_project_name_than_the_running_one_is_refused_until_it_is_meant(ap
         assert app.containers() == []
         done = app.run("plan", COMPOSE_PROJECT_NAME=old)
         assert "app of" in done.output
-        assert "run already, and were not deployed by ci-deploy" in done.output
+        assert "already run, and were not deployed by ci-deploy" in done.output
         assert app.deploy("good1", COMPOSE_PROJECT_NAME=app.name).code == 0
     finally:
         app.hosts[0].sh(f"docker rm -f {old}-app-1")

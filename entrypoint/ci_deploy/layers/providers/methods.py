@@ -24,7 +24,7 @@ class GitSettings:
 
     method: str = setting(
         "DEPLOY_METHOD",
-        "How the code gets there; `auto` pushes, or sends an archive if the revision has "
+        "How the code is sent; `auto` pushes, or sends an archive if the revision has "
         "LFS files, "
         "the repository uses SHA-256 object IDs, or the clone is shallow and cannot be deepened",
         default="auto",

@@ -15,7 +15,7 @@ def explain(ctx: Context, hosts: Sequence[Host], model: Model, more: Sequence[st
     since the log of a deploy shows it."""
     if services := _by_hand(hosts, model.project):
         ctx.console.warning(
-            f"{', '.join(services)} of {ctx.app} run already, and were not deployed by ci-deploy: "
+            f"{', '.join(services)} of {ctx.app} already run, and were not deployed by ci-deploy: "
             "if verification fails, there is no previous release to roll back to. The "
             "containers that this deployment replaced are then stopped; the rest keep running."
         )

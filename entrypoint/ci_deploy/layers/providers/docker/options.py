@@ -95,11 +95,11 @@ def advice(reason: str, names: Sequence[str], *, review: bool) -> str:
         found = f"If the file only extends another one, name both in order, like {both}."
     elif "env file" in reason and "/.env not found" in reason:
         found = (
-            "Put it there by hand, or set APP_CONFIG (the text, or `APP_CONFIG_FILE=.env` for the "
+            "Put it there yourself, or set APP_CONFIG (the text, or `APP_CONFIG_FILE=.env` for the "
         )
         found += "job's own): the .env of a checkout is not sent."
     elif "env file" in reason and "not found" in reason:
-        found = "Commit it, let the job make it in the checkout, or put it there by hand."
+        found = "Commit it, let the job create it in the checkout, or put it there yourself."
     elif "is missing a value" in reason:
         found = f"Set it {_where(review=review)}."
     return f"{found} {unset(names, review=review)}".strip()
