@@ -224,6 +224,23 @@ def test_killed_while_held_back_the_next_run_knows_what_runs(
     assert "CI_DEPLOY_UNFINISHED" not in dokku.app("hello").config
 
 
+@pytest.mark.parametrize("method", ["push", "archive"])
+def test_process_that_nobody_has_scaled_up_is_named(
+    dokku: DokkuStandIn, checkout: Checkout, naive: Client, method: str
+) -> None:
+    """A new type of process does not start; the deploy was green with all processes up."""
+    both = f"{WEB['Procfile']}worker: sleep 600\n"
+    env = settings_for(dokku, DEPLOY_METHOD=method)
+    checkout.commit("Web", {**WEB, "Procfile": both})
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert done.code == 0, done.output
+    assert "1 of 1 processes up; scaled to 0: worker\n" in done.output
+    naive.dokku("ps:scale hello worker=1")
+    checkout.commit("Next")
+    done = run("deploy", cwd=checkout.path, env=env)
+    assert "2 of 2 processes up\n" in done.output
+
+
 # --- containers that are new, but not ours ---
 
 

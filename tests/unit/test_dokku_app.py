@@ -280,7 +280,7 @@ def test_what_was_set_is_read_back(held: str, wrong: str) -> None:
     server.change_hidden = change_hidden
     values = {"A": "1", "B": "0123"}
     if wrong:
-        with pytest.raises(DeployFailed, match=f"than were sent: {wrong}\\.") as caught:
+        with pytest.raises(DeployFailed, match=f"differ from those sent: {wrong}\\.") as caught:
             app.set_and_check("hello", values, what="set them")
         assert "0123" not in f"{caught.value} {caught.value.hint} {caught.value.lines}"
     else:

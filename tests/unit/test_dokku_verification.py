@@ -63,7 +63,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def verified(app: App, clock: list[float], *, said: Sequence[Any] = (answers.DEPLOYED,)) -> Live:
     app.now = clock
-    code = SimpleNamespace(urls=["http://a", "https://b"], said=lambda each: each in said)
+    code = SimpleNamespace(
+        urls=["http://a", "https://b"], said=lambda each: each in said, unstarted={}
+    )
     return verify(cast("Any", app), cast("Any", code), lambda _code: cast("Any", None))
 
 

@@ -7,6 +7,14 @@ import pytest
 from ci_deploy.layers.providers.heroku import dynos
 
 
+def test_types_that_nobody_has_scaled_up_are_named() -> None:
+    """Not those that a buildpack adds for one-off dynos."""
+    web = {"type": "web", "name": "web.1", "state": "up", "release": {"version": 3}}
+    counts = {"web": 1, "worker": 0, "beat": 0, "console": 0, "rake": 0, "release": 0}
+    formation = [{"type": kind, "quantity": count} for kind, count in counts.items()]
+    assert dynos.health([web], formation, 3).words == "1 of 1 dynos up; scaled to 0: beat, worker"
+
+
 @pytest.mark.parametrize(
     ("listed", "formation", "up", "idle"),
     [

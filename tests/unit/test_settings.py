@@ -220,7 +220,11 @@ def test_booleans_are_everybodys_words(text: str, value: bool) -> None:
         ("METHOD", "pusch", "`pusch` is not one of auto, push, image. Did you mean `push`?"),
         ("METHOD", "x", "`x` is not one of auto, push, image."),
         ("APP_NAME", "My App", "`My App` is not valid; an example: `my-app`."),
-        ("CONFIG", "A=1\nB", "line 2 is not `NAME=value`."),
+        (
+            "CONFIG",
+            "A=1\nB",
+            "line 2 is not `NAME=value`. A value of several lines needs quotes.",
+        ),
         ("SECONDS", "10m", "`10m` is not a whole number: leave out the unit."),
     ],
 )

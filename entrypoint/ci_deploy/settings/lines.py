@@ -119,7 +119,8 @@ def dotenv(text: str) -> dict[str, str]:
     bindings = list(parse_stream(io.StringIO(text)))
     for binding in bindings:
         if binding.error or (binding.key is not None and binding.value is None):
-            message = f"line {binding.original.line} is not `NAME=value`."
+            line = binding.original.line
+            message = f"line {line} is not `NAME=value`. A value of several lines needs quotes."
             raise ValueError(message)
     values = DotEnv(None, stream=io.StringIO(text), interpolate=False, override=True).dict()
     return {key: value or "" for key, value in values.items()}

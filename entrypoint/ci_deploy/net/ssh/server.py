@@ -78,6 +78,9 @@ def _host_and_port(address: str) -> tuple[str, int | None]:
         host, port = address, None  # a name, or a bare IPv6 address
     if port is None:
         return host, None
+    if not port:
+        message = f"`{address}` ends with a colon: the port is missing."
+        raise ValueError(message)
     if not port.isdecimal() or not 0 < int(port) < 65536:
         message = f"`{port}` is not a port; the app's name belongs in APP_NAME."
         raise ValueError(message)

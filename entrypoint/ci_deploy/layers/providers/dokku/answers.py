@@ -95,6 +95,7 @@ DEPLOYED = re.compile(r"Application deployed:")
 SKIPPED = re.compile(r"Skipping deployment")
 BUILDING = re.compile(r"-----> (Cleaning up|Building)")
 DEPLOYING = re.compile(r"-----> Deploying ")
+UNSTARTED = re.compile(r"-----> Deploying (?P<process>[\w-]+) \(count=0\)")
 CHECKING = re.compile(r"Attempting pre-flight checks \((?P<dyno>[\w.-]+)\)")
 RENAMING = re.compile(r"-----> Renaming containers")
 URL = re.compile(  # after "Application deployed:"

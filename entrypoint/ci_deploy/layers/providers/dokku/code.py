@@ -57,6 +57,7 @@ class Code(ABC):
         self.held_back = False  # whether it is only built, not released
         self.begun = 0.0  # start of the present attempt, time.monotonic(); 0: none
         self._naming = False  # whether the next lines may be URLs
+        self.unstarted: dict[str, None] = {}  # the process types that are scaled to 0, in order
         self.urls: list[str] = []  # the URLs that the server prints after a deploy
         self._followed = False  # the connection was lost, but the revision was found live
         self._lines = Telling(answers.patterns())  # of the last attempt
@@ -189,6 +190,8 @@ class Code(ABC):
         """Take a line of the server's output."""
         self._lines.take(line)
         self.deploying = self.deploying or answers.DEPLOYING.search(line) is not None
+        if "(count=0)" in line and (off := answers.UNSTARTED.search(line)):
+            self.unstarted[off["process"]] = None
         if answers.DEPLOYED.search(line):
             self.urls, self._naming = [], True
         elif self._naming:

@@ -51,7 +51,8 @@ def verify(app: DokkuApp, code: Code, remember: Callable[..., Change]) -> Live:
             raise _not_verified(app, code, live._replace(detail=looping) if again else live)
         seen = now if live.up else None
         ctx.cancellation.sleep(STEADY if live.up else PAUSE)
-    ctx.console.indent(f"verified: {ctx.app} runs {live.revision[:7]}, {live.detail}")
+    off = f"; scaled to 0: {', '.join(code.unstarted)}" if code.unstarted else ""
+    ctx.console.indent(f"verified: {ctx.app} runs {live.revision[:7]}, {live.detail}{off}")
     return live
 
 

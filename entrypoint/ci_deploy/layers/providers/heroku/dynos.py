@@ -17,6 +17,7 @@ from ci_deploy.layers.providers.heroku.api import Api, NotFound, Question
 NOT_OURS = {"run", "release"}  # types that are not part of the formation
 GOOD = {"up", "idle"}
 CRASHED = "crashed"
+BY_HAND = {"release", "console", "rake"}  # types that buildpacks add for one-off dynos
 
 Found = Sequence[Mapping[str, Any]]
 
@@ -45,6 +46,8 @@ def health(dynos: Found | None, formation: Found | None, version: int) -> Health
             trouble.append(f"{count - there[kind]} of {kind} missing")
     words = f"{len(good)} of {max(sum(wanted.values()), len(mine))} dynos up"
     words += f" ({', '.join(sorted(trouble))})" if trouble else ""
+    off = sorted(kind for kind in wanted.keys() - there - BY_HAND if not wanted[kind])
+    words += f"; scaled to 0: {', '.join(off)}" if off else ""
     crashed = any(each.get("state") == CRASHED for each in mine)
     return Health(up=not trouble, words=words, crashed=crashed)
 
