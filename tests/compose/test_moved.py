@@ -21,18 +21,28 @@ def test_variables_that_only_the_job_had_are_told(app: App) -> None:
     app.write(f"{app.small}    {given}\n")
     for done in (app.run("plan", APP_CONFIG="GIVEN=1"), app.deploy("good1", APP_CONFIG="GIVEN=1")):
         assert done.code == 0, done.output
-        assert "No value for ${DB_PASSWORD}: empty in the compose files." in done.output
+        assert "no value for ${DB_PASSWORD}, so Compose uses an empty one." in done.output
         assert "GIVEN}" not in done.output
     assert app.environ()["A"] == ""
     app.hosts[0].sh(f"echo DB_PASSWORD=by-hand >>{app.name}/.env")
     done = app.deploy("good1", APP_CONFIG="GIVEN=1")
-    assert "No value for" not in done.output
+    assert "no value for" not in done.output
     assert app.environ()["A"] == "by-hand"
     app.write(app.small.replace("${DEPLOY_TAG}", "${CI_COMMIT_SHA}"))
     done = app.run("plan")
     assert done.code == 2, done.output
-    assert "No value for ${CI_COMMIT_SHA}" in done.output
+    assert "no value for ${CI_COMMIT_SHA}" in done.output
     assert f"the image of app, `{app.registry.image}:`, is not a valid name." in done.output
+
+
+def test_all_variables_that_a_file_insists_on_are_named_at_once(app: App) -> None:
+    """Compose names only the first, so each job would end with the next one."""
+    wanted = "{A: '${A_1:?no}', B: '${B?no}', C: '${C:?no}', D: '${D:?no}'}"
+    app.write(f"{app.small}    # ${{X:?}}\n    environment: {wanted}\n")
+    app.hosts[0].sh(f"echo C=1 >>{app.name}/.env")
+    done = app.run("plan", APP_CONFIG="D=1")
+    assert done.code == 2, done.output
+    assert "Set ${A_1}, ${B} in APP_CONFIG or in the .env in DEPLOY_PATH" in done.output
 
 
 def test_profile_is_chosen_by_a_variable(app: App) -> None:
@@ -121,7 +131,7 @@ def test_file_that_the_job_has_made_from_its_secrets_comes_too(app: App) -> None
     (app.checkout.path / "key.json").write_text('{"key": 1}\n')
     done = app.deploy("good1")  # by hand: what is not committed is not meant
     assert done.code == 2
-    assert "Commit it, let the job make it in the checkout, or put it there" in done.output
+    assert "let the job create it in the checkout" in done.output
     done = app.deploy("good1", **CI)
     assert done.code == 0, done.output
     assert "key.json is not committed: the one in the checkout is used." in done.output
@@ -153,8 +163,8 @@ def test_env_of_the_checkout_is_not_sent_unless_it_is_named(app: App) -> None:
     done = app.run("plan")
     assert done.code == 2
     assert "The .env of the checkout is not sent to the hosts" in done.output
-    assert "no value for ${VERSION}" in done.output
-    assert "set APP_CONFIG (the text, or `APP_CONFIG_FILE=.env` for the job's own)" in done.output
+    assert "Missing from it: ${VERSION}. Set" in done.output
+    assert "set APP_CONFIG (the text, or `APP_CONFIG_FILE=.env` for that of the" in done.output
     done = app.deploy("good1", APP_CONFIG_FILE=".env")
     assert done.code == 0, done.output
     assert "is not sent" not in done.output

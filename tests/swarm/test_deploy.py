@@ -163,14 +163,14 @@ def test_stack_file_with_a_template_and_variables_of_the_job_is_what_it_was(app:
     done = app.deploy("good1", RELEASE_COMMAND="sh -c 'echo migrated by $VERSION'")
     assert done.code == 0, done.output
     assert _contents(app, "/made") == f"{app.name}_app\n"
-    assert "No value for ${NOT_SET}: empty in the compose files." in done.output
+    assert "no value for ${NOT_SET}, so Compose uses an empty one." in done.output
     assert done.output.index("migrated by good1") < done.output.index("of 1 tasks run good1-")
     [made] = [each for each in app.kept() if "_made-" in each]
     assert "who:me" in app.docker("config", "inspect", "--format", "{{.Spec.Labels}}", made)
     app.write(text.replace("NOT_SET", "TAG:?none"))
     done = app.run("plan")
     assert done.code == 2, done.output
-    assert "Set it in APP_CONFIG or in the .env in DEPLOY_PATH" in done.output
+    assert "Set ${TAG} in APP_CONFIG or in the .env in DEPLOY_PATH" in done.output
 
 
 def test_commands_run_in_the_environment_of_a_release(app: App, tmp_path: Path) -> None:

@@ -36,10 +36,16 @@ def test_file_that_compose_refuses_for_a_variable_without_a_value_names_it() -> 
     """`image: ${IMAGE}:${TAG}` with neither is `:`, of which Compose says only that."""
     error = trouble(_refusing("invalid reference format", "IMAGE", "TAG"))
     assert isinstance(error, SettingsError)
-    assert "No value for ${IMAGE}, ${TAG}" in str(error.problems[0])
-    review = trouble(_refusing("invalid reference format", "TAG"), review=True)
-    assert isinstance(review, SettingsError)
-    assert "Set it in APP_CONFIG or REVIEW_CONFIG" in str(review.problems[0])
+    assert "format. Set the variables without a value (see above)." in str(error.problems[0])
+
+
+def test_all_variables_that_must_have_a_value_are_named_at_once() -> None:
+    """Compose names only the first."""
+    refused = _refusing("required variable A is missing a value: Variable not set")
+    refused.facts.required = ["A", "B"]
+    error = trouble(refused)
+    assert isinstance(error, SettingsError)
+    assert "not set. Set ${A}, ${B} in APP_CONFIG or in the .env" in str(error.problems[0])
 
 
 def test_variables_without_a_value_are_told_once_for_hosts_that_lack_the_same() -> None:
@@ -63,9 +69,8 @@ def test_variables_without_a_value_are_told_once_for_hosts_that_lack_the_same() 
 @pytest.mark.parametrize(
     ("said", "advice"),
     [
-        ("env file /srv/.env not found: stat …", "`APP_CONFIG_FILE=.env` for the job's own"),
-        ("env file /srv/prod.env not found: stat …", "let the job make it in the checkout"),
-        ("required variable DOMAIN is missing a value: no", "Set it in APP_CONFIG or in the .env"),
+        ("env file /srv/.env not found: stat …", "`APP_CONFIG_FILE=.env` for that of the checkout"),
+        ("env file /srv/prod.env not found: stat …", "let the job create it in the checkout"),
     ],
 )
 def test_what_compose_refuses_gets_the_remedy_that_a_team_has(said: str, advice: str) -> None:
@@ -87,7 +92,10 @@ def test_env_of_a_checkout_is_told_where_its_values_are_missed() -> None:
     assert not told, "the host has its own"
     ready.facts.env = NO_ENV
     tell(ctx, [ready], tree, {"TAG": "1"})
-    assert "it gives no value for ${HOST}, ${VERSION}." in told[0]
+    assert "Missing from it: ${HOST}, ${VERSION}. Set" in told[0]
+    ready.facts.unset = ["HOST", "MORE"]
+    tell(ctx, [ready], tree, {"TAG": "1"})
+    assert told[2].startswith("one: no value for ${MORE}, so"), "the other one is told already"
 
 
 class _Checkout:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
 from ci_deploy.errors import DeployError, Problem, SettingsError, ToolMissing, Unauthorized
 from ci_deploy.layers.providers.compose.hosts import Host
+from ci_deploy.layers.providers.docker import variables as of_files
 from ci_deploy.layers.providers.docker.model import Model
-from ci_deploy.layers.providers.docker.options import advice, unsent, unset
 from ci_deploy.layers.providers.docker.start_first import unnamed_volume
 from ci_deploy.layers.providers.docker.tree import Tree
 from ci_deploy.run.context import Context
@@ -24,7 +24,7 @@ def check(ctx: Context, hosts: Sequence[Host], project: str, asked: str) -> None
     `asked`: COMPOSE_PROJECT_NAME, if it is set.
     """
     for host in hosts:
-        if error := trouble(host, review=bool(ctx.review)) or conflict(ctx, host, project, asked):
+        if error := trouble(host) or conflict(ctx, host, project, asked):
             raise error
         if host.facts.kills:
             ctx.console.warning(
@@ -37,19 +37,14 @@ def check(ctx: Context, hosts: Sequence[Host], project: str, asked: str) -> None
             )
 
 
-def tell(ctx: Context, hosts: Sequence[Host], tree: Tree, variables: Mapping[str, str]) -> None:
-    """Warn of variables of the compose files that have no value, or not the one of the checkout."""
-    known, review = {**ctx.app_config, **variables}, bool(ctx.review)
+def tell(ctx: Context, hosts: Sequence[Host], tree: Tree, variables: Iterable[str]) -> None:
+    """Warn of variables of the compose files that have no value."""
+    unset = {str(host): host.facts.unset for host in hosts}
     lacking = any(host.facts.env == NO_ENV for host in hosts)
-    if text := unsent(tree, known, review=review) if lacking else "":
-        ctx.console.warning(text)
-    for names in dict.fromkeys(tuple(host.facts.unset) for host in hosts):
-        if names:
-            some = ", ".join(str(host) for host in hosts if tuple(host.facts.unset) == names)
-            ctx.console.warning(f"{some}: {unset(names, review=review)}")
+    of_files.tell(ctx, tree, variables, unset, lacking=lacking)
 
 
-def trouble(host: Host, *, review: bool = False) -> DeployError | None:
+def trouble(host: Host) -> DeployError | None:
     """The error when a host cannot be used for any app; None if it can."""
     facts, where = host.facts, f"{host.server.user}@{host}"
     if not facts.docker:
@@ -72,8 +67,8 @@ def trouble(host: Host, *, review: bool = False) -> DeployError | None:
         hint = "flock and setsid are in the package util-linux, sha256sum in coreutils."
         return ToolMissing(message, hint=hint)
     if facts.refused:
-        reason = f"Compose on {host} does not accept it: {facts.refused[-1]}"
-        remedy = advice(reason, facts.unset, review=review)
+        reason = f"Compose on {host} does not accept it: {facts.refused[-1].rstrip('.')}."
+        remedy = of_files.advice(reason, facts)
         return SettingsError(Problem("COMPOSE_FILE", reason, "", remedy))
     return None
 

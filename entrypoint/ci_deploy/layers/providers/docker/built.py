@@ -43,7 +43,7 @@ def unpushed(model: Model) -> Iterator[Problem]:
         if each.built and pulled and not each.optional and "/" not in each.image:
             name = each.image.partition(":")[0]
             reason = f"{each.name} has `build`, but its image `{each.image}` cannot be pushed: "
-            reason += "on Docker Hub that name is an official image."
+            reason += "names without a user are Docker Hub's official images."
             remedy = "Push it in an earlier job, and name it with its registry: "
             remedy += f"image: registry.example.com/acme/{name}:${{DEPLOY_TAG}}"
             yield Problem("COMPOSE_FILE", reason, "", remedy)

@@ -33,6 +33,7 @@ class Description:
     written: str = ""  # before any variable is replaced, if Compose supports that
     all: str = ""  # else with the services in profiles
     unset: Sequence[str] = ()  # variables that the files use and that have no value
+    required: Sequence[str] = ()  # those that must have one
 
 
 def read_description(answer: str) -> tuple[str, Description]:
@@ -41,8 +42,10 @@ def read_description(answer: str) -> tuple[str, Description]:
     text, _, everything = text.partition("\nall\n")
     text, _, written = text.partition("\nraw\n")
     lines = [line.partition(" ") for line in head.splitlines()]
-    unset = [value for key, _, value in lines if key == "unset"]
-    return head, Description(text, written, everything, unset)
+    unset, required = (
+        [value for key, _, value in lines if key == kind] for kind in ("unset", "required")
+    )
+    return head, Description(text, written, everything, unset, required)
 
 
 class Service(NamedTuple):

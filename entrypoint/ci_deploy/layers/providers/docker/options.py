@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.layers.providers.docker.env_file import unusable
 from ci_deploy.layers.providers.docker.login import on_one_line
-from ci_deploy.layers.providers.docker.mentioned import VARIABLE
 from ci_deploy.layers.providers.docker.settings import HostSettings
-from ci_deploy.layers.providers.docker.tree import Tree
 from ci_deploy.net.ssh.client import quoted
 from ci_deploy.net.ssh.server import Server
 from ci_deploy.run.context import Context
@@ -49,60 +47,6 @@ def no_folder(server: Server, path: str) -> SettingsError:
         where, remedy = path, f"Create it: {server.login} mkdir -p {quoted([quoted([path])])}"
     reason = f"there is no directory {where} on {server}."
     return SettingsError(Problem("DEPLOY_PATH", reason, "", remedy))
-
-
-def _where(*, review: bool) -> str:
-    return f"in APP_CONFIG or {'REVIEW_CONFIG' if review else 'in the .env in DEPLOY_PATH'}"
-
-
-def unset(names: Sequence[str], *, review: bool) -> str:
-    """What to know of variables that the compose files use and that have no value; empty for
-    none."""
-    if not names:
-        return ""
-    listed = ", ".join(f"${{{each}}}" for each in names)
-    it = "it" if len(names) == 1 else "them"
-    return (
-        f"No value for {listed}: empty in the compose files. Set {it} {_where(review=review)}; if "
-        f"empty is meant, write ${{{names[0]}:-}} (and $$ for a dollar sign)."
-    )
-
-
-def unsent(tree: Tree, known: Iterable[str], *, review: bool) -> str:
-    """What to know of a .env in the checkout, where the hosts have none; empty if the compose files
-    use no variable of it."""
-    if not tree.has(".env"):
-        return ""
-    made = tree.made(".env")
-    data = made.read_bytes() if made else tree.content(".env")
-    lines = data.decode(errors="replace").splitlines()
-    text = b"\n".join((*tree.texts, *tree.reads.values())).decode(errors="replace")
-    names = {line.partition("=")[0].removeprefix("export ").strip() for line in lines}
-    used = {each[1] or each[3] for each in VARIABLE.finditer(text)}
-    listed = ", ".join(f"${{{each}}}" for each in sorted(names & used - set(known)))
-    return listed and (
-        f"The .env of the checkout is not sent to the hosts, so it gives no value for {listed}. "
-        f"Set what is needed {_where(review=review)} (`APP_CONFIG_FILE=.env` sets all of it)."
-    )
-
-
-def advice(reason: str, names: Sequence[str], *, review: bool) -> str:
-    """A remedy where Compose does not accept the files, for `reason`; `names`: variables without a
-    value."""
-    found = ""
-    if "neither an image nor a build context" in reason:
-        both = 'COMPOSE_FILE="docker-compose.yml docker-compose.production.yml"'
-        found = f"If the file only extends another one, name both in order, like {both}."
-    elif "env file" in reason and "/.env not found" in reason:
-        found = (
-            "Put it there yourself, or set APP_CONFIG (the text, or `APP_CONFIG_FILE=.env` for the "
-        )
-        found += "job's own): the .env of a checkout is not sent."
-    elif "env file" in reason and "not found" in reason:
-        found = "Commit it, let the job create it in the checkout, or put it there yourself."
-    elif "is missing a value" in reason:
-        found = f"Set it {_where(review=review)}."
-    return f"{found} {unset(names, review=review)}".strip()
 
 
 def mention(ctx: Context, settings: HostSettings) -> None:

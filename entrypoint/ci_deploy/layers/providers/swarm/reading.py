@@ -16,9 +16,9 @@ from ci_deploy.layers.providers.docker.model import (
     read_description,
     read_json,
 )
-from ci_deploy.layers.providers.docker.options import advice, unsent, unset
 from ci_deploy.layers.providers.docker.release import tar
 from ci_deploy.layers.providers.docker.tree import Tree
+from ci_deploy.layers.providers.docker.variables import advice, tell
 from ci_deploy.layers.providers.swarm.contents import Content, Given, contents, named
 from ci_deploy.layers.providers.swarm.convert import convert, warnings
 from ci_deploy.layers.providers.swarm.manager import NO_FOLDER, Manager
@@ -61,19 +61,15 @@ def read(
         raise SettingsError(Problem("DEPLOY_PATH", f"there is no such directory on {manager}."))
     facts, said, host = _parts(answer.text)
     known = {**ctx.app_config, **variables}
-    if not said.get("env") and (text := unsent(tree, known, review=bool(ctx.review))):
-        ctx.console.warning(text)
+    tell(ctx, tree, variables, {str(manager): facts.unset}, lacking=not said.get("env"))
     if not said.get("compose"):
         message = f"there is no `docker compose` (version 2 or newer) on {manager}."
         hint = "Install the Compose plugin: https://docs.docker.com/compose/install/linux/"
         raise ToolMissing(message, hint=hint)
     if not facts.model:
         reason = said.get("refused") or answer.errors or "it gives no reason"
-        message = f"Compose on {manager} does not accept it: {reason}"
-        remedy = advice(reason, facts.unset, review=bool(ctx.review))
-        raise SettingsError(Problem("COMPOSE_FILE", message, "", remedy))
-    if empty := unset(facts.unset, review=bool(ctx.review)):
-        ctx.console.warning(empty)
+        message = f"Compose on {manager} does not accept it: {reason.rstrip('.')}."
+        raise SettingsError(Problem("COMPOSE_FILE", message, "", advice(reason, facts)))
     found = model(facts, tree.texts, tag, ctx.revision, start_first=False)
     major = stack.client.split(".")[0]
     new = major.isdecimal() and int(major) >= 25

@@ -31,6 +31,10 @@ compose() { # the last in the list comes first
 }
 # those that the files use and that nothing sets: Compose takes them as empty
 unset_variables() {
+    ! grep -q 'is missing a value' "$d/errors" || for name in $(for file in $files; do cat "$d/files/$file"; done |
+        grep -v '^ *#' | grep -o '[$]{[A-Za-z_][A-Za-z0-9_]*:\{0,1\}?' | tr -d '{$:?' | sort -u); do
+        grep -q "^\(export \)\{0,1\}$name=." "$d/variables" || echo "required $name"
+    done
     sed -n 's/.*The \\*"\([A-Za-z_][A-Za-z0-9_]*\)\\*" variable is not set.*/unset \1/p' "$d/errors" | sort -u
 }
 compose --profile '*' config --no-interpolate --format json >"$d/raw" 2>/dev/null &
