@@ -111,3 +111,20 @@ def build_image(target: str) -> str:
             capture_output=True,
         )
     return tag
+
+
+@contextmanager
+def loopback_registry(*options: str) -> Iterator[str]:
+    """An empty registry that engines use without TLS; its address. Images of it that are here are
+    removed with it. `options`: of `docker run`."""
+    started = ["run", "--detach", f"--label={LABEL}", "--publish=127.0.0.1::5000", *options]
+    name = docker(*started, "ci-deploy-test/registry").stdout.strip()
+    address = "localhost:" + docker("port", name, "5000/tcp").stdout.strip().rpartition(":")[2]
+    try:
+        yield address
+    finally:
+        docker("rm", "--force", "--volumes", name)
+        form = ("--format", "{{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}")
+        listed = docker("image", "ls", "--digests", *form).stdout.split()
+        left = [each for each in listed if each.startswith(f"{address}/") and "<none>" not in each]
+        docker("image", "rm", "--force", *left, check=False)
