@@ -21,7 +21,7 @@ from tests.standins.dokku.sshd import BITS, KEY_TYPES
 KEYGEN = ["ssh-keygen", "-q"]
 # What sshd notes once a client has named its user or shown a key; an impostor gets neither.
 SIGNED_ON = re.compile(r"publickey|authenticating user|invalid user|userauth", re.I)
-BETWEEN = "Somebody may be in between"
+BETWEEN = "Somebody may be intercepting the connection"
 
 
 def make_keys(folder: Path, kinds: tuple[str, ...] = KEY_TYPES) -> None:
