@@ -791,6 +791,7 @@ def test_plan_that_would_be_refused_fails_like_the_deploy(plan: Scene) -> None:
     assert plan.ended() == (14, "failed")
     assert plan.outcomes == []
     assert plan.provider.asked == 0
+    assert "would be made" not in plan.log.text, "how much it would change is not known"
 
 
 def test_plan_of_a_skip_is_one(plan: Scene) -> None:

@@ -77,7 +77,7 @@ def _box(ctx: Context, report: Report) -> None:
 
 
 def _facts(ctx: Context, report: Report) -> str:
-    if ctx.planning:
+    if ctx.planning and report.exit_code == 0:  # of a plan that failed they are not known
         return f"{counted(ctx.change_log.changes, 'change')} would be made"
     before = f"before: {report.previous_revision[:7] or 'no known release'}"
     took = f"{report.duration:.1f} s"
