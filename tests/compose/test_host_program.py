@@ -645,6 +645,17 @@ def test_what_somebody_has_changed_in_a_shared_directory_stays(host: Alone) -> N
     assert shown == {"a": "1", "b": "mine", "c": "1", "own": "own"}
 
 
+def test_only_files_that_differ_are_looked_at_one_by_one(host: Alone) -> None:
+    """A whole repository may be mounted (`.:/app`): a program for each file would take long."""
+    files = {"place_d__a b": "1", "place_d__c": "1", "place_d__e": "1"}
+    assert host.deploy("good1", _with(host, "good1", **files)) == "live good1-1"
+    (host.path / "d/e").unlink()
+    run = host.start("good2", _with(host, "good2", **{**files, "place_d__c": "2"}))
+    assert host.end(run) == "live good2-1"
+    assert sorted((host.state / "runs" / run / "places").read_text().splitlines()) == ["d/c", "d/e"]
+    assert [(host.path / "d" / name).read_text() for name in ("a b", "c", "e")] == ["1", "2", "1"]
+
+
 def test_file_of_a_checkout_that_nobody_has_changed_is_brought_up_to_date(host: Alone) -> None:
     """DEPLOY_PATH was pulled by hand until now: old code would stay, and the deploy be green."""
     folder = host.path / "d"

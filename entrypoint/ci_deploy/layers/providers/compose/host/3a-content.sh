@@ -40,21 +40,44 @@ lay() {
 place() (
     umask 022
     if [ -f "$1/places" ]; then
+        changed "$1" >"$run/places"
         while IFS= read -r name; do
             if [ -e "$path/$name" ] && ! cmp -s "$1/place/$name" "$path/$name" && ! ours "$name" && ! as_pulled "$name"; then
                 say "! $path/$name was changed on this host, so it stays as it is"
             else
                 copy "$1/place/$name" "$name" || return
             fi
-        done <"$1/places"
+        done <"$run/places"
     fi
     if [ -f "$home/placed" ]; then
-        while IFS= read -r name; do
-            grep -qsxF "$name" "$1/places" || ! ours "$name" || rm -f "$path/$name"
-        done <"$home/placed"
+        kept=$1/places
+        [ -f "$kept" ] || kept=/dev/null
+        awk 'FILENAME ~ /placed$/ { if (!($0 in kept)) print; next } { kept[$0] = 1 }' "$kept" "$home/placed" |
+            while IFS= read -r name; do ! ours "$name" || rm -f "$path/$name"; done
     fi
     if [ -f "$1/places" ]; then cp "$1/places" "$home/placed"; else rm -f "$home/placed"; fi
 )
+
+# changed RELEASE: those of its files that are not there as it has them and as a release has left them. All are
+# compared in one go, since a program for each file of a whole repository takes long.
+changed() {
+    : >>"$home/laid"
+    sums "$1/place" "$1/places" >"$run/places.wanted"
+    sums "$path" "$1/places" >"$run/places.there"
+    awk '
+        FILENAME ~ /laid$/ { laid[$0] = 1; next }
+        FILENAME ~ /there$/ { there[$0] = 1; next }
+        FILENAME ~ /wanted$/ {
+            name = substr($0, 67) # after the sum and two spaces; names with a backslash are not found
+            if (($0 in there) && ((substr($0, 1, 64) " " name) in laid)) same[name] = 1
+            next
+        }
+        !($0 in same)' "$home/laid" "$run/places.there" "$run/places.wanted" "$1/places"
+    rm -f "$run/places.there" "$run/places.wanted"
+}
+
+# sums DIR LIST: of the files that a list names; nothing of one that is missing.
+sums() (cd "$1" && tr '\n' '\0' <"$2" | xargs -0 sha256sum 2>/dev/null)
 
 # ours NAME: whether the file is as a release has left it.
 ours() { [ -f "$path/$1" ] && grep -qsxF "$(sum "$path/$1") $1" "$home/laid"; }
