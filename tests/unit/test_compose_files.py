@@ -19,8 +19,9 @@ class _Ctx:
         self.names, self.workspace, self.revision = names, path, "1" * 40
         self.settings = SimpleNamespace(app_dir="")
         self.said: list[str] = []
-        self.console = SimpleNamespace(indent=self.said.append)
-        self.repository = SimpleNamespace(git=self._git)
+        self.console = SimpleNamespace(indent=self.said.append, warning=self.said.append)
+        self.repository = SimpleNamespace(git=self._git, head=self.revision)
+        self.facts = SimpleNamespace(build="7")
 
     def _git(self, command: str, *words: str, **_: object) -> Any:
         if command == "ls-tree":
@@ -66,3 +67,18 @@ def test_file_for_production_beside_a_usual_one_is_asked_for(tmp_path: Path, oth
     text = str(raised.value.problems[0])
     assert f"there are both docker-compose.yml and {other}" in text
     assert f'Set it: to "{other}", or to "docker-compose.yml {other}"' in text
+
+
+def test_committed_file_that_the_job_has_edited_is_told(tmp_path: Path) -> None:
+    """`sed -i s/__PASSWORD__/…/ compose.yml`: the committed one has the placeholder."""
+    (tmp_path / "compose.yml").write_text("services: {}")
+    assert len(_chosen(tmp_path, "compose.yml")[1]) == 1
+    (tmp_path / "compose.yml").write_text("services: {a: {}}")
+    assert "compose.yml was changed in the checkout" in _chosen(tmp_path, "compose.yml")[1][0]
+    ctx: Any = _Ctx(tmp_path, "compose.yml")
+    ctx.facts.build = ""
+    compose_files(ctx, ("compose.yml",))
+    assert not ctx.said, "by hand, what is committed is meant"
+    ctx.facts.build, ctx.repository.head = "7", "2" * 40
+    compose_files(ctx, ("compose.yml",))
+    assert not ctx.said, "another commit is checked out"

@@ -212,7 +212,11 @@ def _repository(folder: Path) -> Any:
         return [Result((), each.returncode, each.stdout) for each in done]
 
     runner = SimpleNamespace(read_all=read_all)
-    return SimpleNamespace(runner=runner, command=lambda *words: Command(["git", *words]))
+    argv = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+    head = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+    return SimpleNamespace(
+        runner=runner, command=lambda *words: Command(["git", *words]), head=head
+    )
 
 
 def test_directory_that_is_somebody_elses_is_left_alone_with_a_warning() -> None:
@@ -229,7 +233,7 @@ def _tree(checkout: Checkout, folder: str = "", build: str = "") -> Tree:
     ctx: Any = SimpleNamespace(
         app_config={}, revision=checkout.head, settings=SimpleNamespace(app_dir=folder),
         repository=_repository(checkout.path), workspace=checkout.path,
-        facts=SimpleNamespace(build=build), console=SimpleNamespace(indent=print),
+        facts=SimpleNamespace(build=build), console=SimpleNamespace(indent=print, warning=print),
     )  # fmt: skip
     return Tree(ctx, [ComposeFile("deploy/compose.yml", b"services: {}\n")], {})
 
@@ -335,4 +339,6 @@ def test_file_that_the_job_has_made_counts_in_ci(
     tree = _tree(checkout, "shop", "7")
     assert tree.content("key.json") == tree.content("key.json") == b"{}"
     assert tree.content("a.conf") == b"old", "what is committed counts"
-    assert capsys.readouterr().out.count("key.json is not committed") == 1
+    said = capsys.readouterr().out
+    assert said.count("key.json is not committed") == 1
+    assert "shop/deploy/a.conf was changed in the checkout, but the committed one is used" in said

@@ -99,12 +99,25 @@ def _look(ctx: Context, name: str) -> ComposeFile | None:
     path = _path(ctx, name)
     shown = ctx.repository.git("cat-file", "blob", f"{ctx.revision}:{path}", ok=None)
     if shown.exit_code == 0:
+        warn_if_changed(ctx, path, shown.out)
         return ComposeFile(name, shown.out)
     made = ctx.workspace / path
     if not made.is_file():
         return None
     ctx.console.indent(f"{path} is not committed: the one in the checkout is used.")
     return ComposeFile(name, made.read_bytes())
+
+
+def warn_if_changed(ctx: Context, path: str, content: bytes) -> None:
+    """Warn of a committed file that the job has changed in the checkout (`sed -i`)."""
+    if not ctx.facts.build or ctx.repository.head != ctx.revision:
+        return
+    made = ctx.workspace / path
+    if made.is_file() and made.read_bytes() != content:
+        ctx.console.warning(
+            f"{path} was changed in the checkout, but the committed one is used. Let the job write "
+            "it to a file that is not committed, and name that one."
+        )
 
 
 def _path(ctx: Context, name: str) -> str:

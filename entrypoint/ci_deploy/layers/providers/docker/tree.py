@@ -11,7 +11,7 @@ from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.git.archive import POINTER
 from ci_deploy.git.blobs import answers, question
 from ci_deploy.git.committed import EXECUTABLE, LINK, SUBMODULE, Entry, Listing, whole
-from ci_deploy.layers.providers.docker.files import ComposeFile, as_parts
+from ci_deploy.layers.providers.docker.files import ComposeFile, as_parts, warn_if_changed
 from ci_deploy.layers.providers.docker.mentioned import mentioned
 from ci_deploy.layers.providers.docker.release import Program
 from ci_deploy.run.context import Context
@@ -102,6 +102,9 @@ class Tree:
                 reason = f"the LFS file {name} is not in the checkout, only its pointer is."
                 remedy = "Let CI fetch LFS files (GitHub: `lfs: true`)."
                 raise SettingsError(Problem("the workspace", reason, "", remedy))
+        if entry.path not in self._said:
+            self._said.add(entry.path)
+            warn_if_changed(self.ctx, posixpath.join(self.ctx.settings.app_dir, entry.path), data)
         return Program(data) if entry.mode == EXECUTABLE else data
 
     def _say(self, text: str) -> None:
