@@ -110,6 +110,7 @@ class Rendezvous:
             if each.dyno.name == name and each.dyno in app.dynos:
                 self.stopped.append(name)
                 _kill(each.process)
+                each.process.wait()  # the reaper may notice late on a busy machine
                 return True
         return False
 
