@@ -89,18 +89,14 @@ def test_command_of_a_release_runs_before_anything_is_switched(app: App) -> None
 
 
 def test_whole_checkout_is_mounted(app: App) -> None:
-    """`.:/srv` of those who have pulled on the host; what the host has there stays."""
-    app.hosts[0].sh(f"echo up >{app.name}/upload")
+    """`.:/srv` of those who have pulled on the host: it is told that nothing of it is updated."""
+    app.hosts[0].sh(f"mkdir {app.name}/src; echo old >{app.name}/src/a.php")
     mounted = f'{app.small}    volumes: [".:/srv"]\n'
-    app.checkout.commit("One", {FILE: mounted, "src/a.php": "one\n", ".env": "A=committed\n"})
-    done = app.deploy("good1")
-    assert done.code == 0, done.output
-    assert [_shown(app, f"/srv/{n}") for n in ("src/a.php", "upload", ".env")] == ["one", "up", ""]
-    app.checkout.commit("Two", {"src/a.php": "two\n"})
-    assert app.deploy("good1").code == 0
-    assert _shown(app, "/srv/src/a.php") == "two"
-    assert app.run("rollback").code == 0
-    assert _shown(app, "/srv/src/a.php") == "one"
+    app.checkout.commit("One", {FILE: mounted, "src/a.php": "new\n"})
+    for done in (app.run("plan"), app.deploy("good1")):
+        assert done.code == 0, done.output
+        assert "app mounts DEPLOY_PATH itself: a deployment does not update" in done.output
+    assert _shown(app, "/srv/src/a.php") == "old"
 
 
 def test_compose_file_in_a_directory_names_files_above_it(app: App) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import posixpath
 import subprocess
 from collections.abc import Iterable
@@ -17,7 +18,7 @@ from ci_deploy.layers.providers.compose.facts import read_facts
 from ci_deploy.layers.providers.compose.named import bring
 from ci_deploy.layers.providers.docker.files import ComposeFile
 from ci_deploy.layers.providers.docker.mentioned import mentioned
-from ci_deploy.layers.providers.docker.tree import Tree
+from ci_deploy.layers.providers.docker.tree import BIG, Tree
 from ci_deploy.process.program import Command, Result
 from tests.support import Checkout
 
@@ -64,6 +65,7 @@ class _Tree:
         self.ctx: Any = SimpleNamespace(app="shop", revision="1" * 40)
         self.reads: dict[str, bytes] = {}
         self.parts: dict[str, bytes] = {}
+        self.texts: list[bytes] = []
 
     def has(self, name: str) -> bool:
         return name in self.files
@@ -262,7 +264,6 @@ def test_names_above_the_compose_file_mean_files_of_the_repository(tmp_path: Pat
     }  # fmt: skip
     assert sorted(tree.under("../nginx")) == ["a", "b"]
     assert tree.contents(["../nginx/a", "../top"]) == {"../nginx/a": b"a\n", "../top": b"t\n"}
-    assert tree.under(".") == {}, "it is the directory of the compose file, where nothing is"
 
 
 def test_all_files_of_a_directory_are_read_by_one_call(tmp_path: Path) -> None:
@@ -281,7 +282,7 @@ def test_all_files_of_a_directory_are_read_by_one_call(tmp_path: Path) -> None:
     found = tree.contents(f"d/{name}" for name in tree.under("d"))
     assert found["d/39"] == b"39\n"
     assert found["d/link"] == b"7\n", "what it refers to"
-    assert len(asked) == 1
+    assert len(asked) == 2, "one is of the link"
 
 
 def test_submodules_are_no_files(tmp_path: Path) -> None:
@@ -296,21 +297,76 @@ def test_submodules_are_no_files(tmp_path: Path) -> None:
     assert tree.submodules("d") == tree.submodules("d/module") == ["d/module"]
 
 
-def test_directory_of_the_app_itself_gets_the_files_of_the_repository() -> None:
-    """`.:/app`, but neither the user's .env nor what is ours there."""
-    tree = _Tree(src__app_py="1", _env="A=1", README="r")
-    tree.files[".ci-deploy/pre"] = ""
-    brought = _bring(tree, {"source": ".", "target": "/app"}, f"there d {PATH}")
-    assert sorted(name for name in brought.parts if "/" in name) == [
-        "place/README", "place/src/app.py",
-    ]  # fmt: skip
-    same = _bring(tree, {"source": ".", "target": "/app", "read_only": True}, f"there d {PATH}")
-    assert sorted(same.parts) == sorted(brought.parts), "the host has files of its own there"
+def test_file_of_the_commit_in_the_checkout_is_not_one_that_the_job_has_made(
+    tmp_path: Path,
+) -> None:
+    """An older revision is deployed, which has left that file to the host."""
+    checkout = Checkout(tmp_path / "checkout", {"README": ""})
+    older = checkout.head
+    checkout.commit("Later", {"deploy/nginx.conf": "new"})
+    (checkout.path / "deploy/key.json").write_text("{}")
+    checkout.head = older
+    tree = _tree(checkout, build="7")
+    assert not tree.has("nginx.conf")
+    assert tree.has("key.json")
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_directory_of_the_app_itself_is_left_alone_with_a_warning(fixed: bool) -> None:
+    """`.:/app`: it may have another copy of the code, which would become a mix of two revisions."""
+    tree = _Tree(src__app_py="1", README="r")
+    warned: list[str] = []
+    tree.ctx.console = SimpleNamespace(warning=warned.append)
+    volume = {"source": ".", "target": "/app", "read_only": fixed}
+    assert not _bring(tree, volume, f"there d {PATH}").parts
+    assert "does not update the files in it" in warned[0]
+
+
+def test_path_of_the_host_above_deploy_path_is_not_one_of_the_repository() -> None:
+    """The root of the host for a monitor, or a directory beside DEPLOY_PATH."""
+    tree = _Tree()
+    tree.files = {"../config/a": "1", "../x": "2"}
+    tree.texts = [b"volumes: ['/:/rootfs:ro', '/srv/config:/config:ro', '..:/all:ro']"]
+    for source in ("..", "../config", "../../.."):
+        volume = {"source": source, "target": "/c", "read_only": True}
+        assert not _bring(tree, volume).parts, source
+
+
+def test_partial_clone_is_completed_before_files_are_taken_for_empty(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path / "checkout", {"d/a": "1\n", "d/empty": ""})
+    tree = _tree(checkout)
+    repository: Any = tree.ctx.repository
+    asked: list[Command] = []
+    completed: list[str] = []
+    git = repository.runner.read_all
+
+    def lacking(commands: list[Command], **more: object) -> Any:
+        asked.extend(commands)
+        found = git(commands, **more)
+        return found if completed else [each._replace(out=b"", exit_code=128) for each in found]
+
+    repository.runner.read_all, repository.complete = lacking, completed.append
+    assert tree.contents(["d/a", "d/empty"]) == {"d/a": b"1\n", "d/empty": b""}
+    assert completed == [tree.ctx.revision]
+
+
+def test_link_that_leads_to_a_directory_is_not_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would become a file with the name of the directory in it."""
+    checkout = Checkout(tmp_path / "checkout", {"d/v2/a": "a"})
+    for name, to in (("current", "v2"), ("outside", "/etc/passwd"), ("again", "again")):
+        (checkout.path / "d" / name).symlink_to(to)
+    checkout.commit("Links")
+    tree = _tree(checkout)
+    assert list(tree.under("d")) == ["v2/a"]
+    assert "the link d/current does not lead to a file" in capsys.readouterr().out
 
 
 def test_what_is_above_deploy_path_comes_only_as_a_copy() -> None:
     tree = _Tree()
     tree.files = {"../conf/a": "1", "../a.conf": "2"}
+    tree.texts = [b"volumes: [../a.conf:/a, './../a.conf', '../conf:/c']"]
     warned: list[str] = []
     tree.ctx.console = SimpleNamespace(warning=warned.append)
     assert _source(_bring(tree, {"source": "../a.conf", "target": "/a"})).startswith("./.ci-deploy")
@@ -339,6 +395,9 @@ def test_file_that_the_job_has_made_counts_in_ci(
     tree = _tree(checkout, "shop", "7")
     assert tree.content("key.json") == tree.content("key.json") == b"{}"
     assert tree.content("a.conf") == b"old", "what is committed counts"
+    (top / "deploy/big.sql").touch()
+    os.truncate(top / "deploy/big.sql", BIG + 1)
+    assert not tree.has("big.sql")
     said = capsys.readouterr().out
     assert said.count("key.json is not committed") == 1
     assert "shop/deploy/a.conf was changed in the checkout, but the committed one is used" in said

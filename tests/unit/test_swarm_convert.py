@@ -224,6 +224,16 @@ def test_template_driver_and_labels_of_a_content_count() -> None:
     assert hashed("st", "config", "made", "st_c", b"a") != made.name
 
 
+def test_labels_of_ours_are_refused() -> None:
+    """A review app's branch could forge a record of the base app with them."""
+    labels = {"com.ci-deploy.stack": "web", "com.ci-deploy.kind": "record"}
+    for kind in ("configs", "secrets"):
+        data: dict[str, Any] = {kind: {"x": {"name": "st_x", "content": "a", "labels": labels}}}
+        found = contents(data, Stack("st"), GIVEN)
+        assert not found.made
+        assert "has the label `com.ci-deploy.stack`" in str(found.problems[0])
+
+
 def test_content_above_the_compose_file_is_the_repositorys() -> None:
     """`COMPOSE_FILE=deploy/stack.yml` with `../nginx.conf`."""
     data: dict[str, Any] = {

@@ -127,7 +127,7 @@ class Framework(Migrations[F]):
         return self._migrated(lines, left=left)
 
     def _migrated(self, lines: Sequence[str], *, left: bool) -> None:
-        if not self.first_deploy and (left or self.applied(lines)) and self.keeps_schema:
+        if not self.first_deploy and self.keeps_schema and (left or self.applied(lines)):
             why = "its processes have started before the migrations"
             self.restarted = self.ctx.provider.restart(why=why)
         self.unfinished.done(MIGRATE, PREPARE, UNDONE)

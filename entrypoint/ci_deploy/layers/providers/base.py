@@ -76,7 +76,9 @@ class Provider(Layer[S]):
         """Restart all processes of the app, and wait until they are up; False when the provider
         has only warned: its hosts also run databases, and migrate before the switch unless told
         otherwise. Raises DeployFailed, OutcomeUnknown."""
-        advice = "Restart them, or unset MIGRATE: then the migrations run before."
+        advice = "Restart them."
+        if "before" in self.migrates:
+            advice += " With MIGRATE=before, migrations run before the release starts."
         self.ctx.console.warning(f"{why}, and may use the old schema. {advice}")
         return False
 

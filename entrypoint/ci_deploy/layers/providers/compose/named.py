@@ -23,9 +23,7 @@ from ci_deploy.layers.providers.docker.release import Program
 from ci_deploy.layers.providers.docker.tree import Tree
 
 PLACEHOLDERS = {".gitkeep", ".keep", ".gitignore", ".gitattributes"}
-TOP = {".env", ".ci-deploy"}  # of DEPLOY_PATH: the user's, and ours
 KINDS = ("configs", "secrets")
-MANY = 5000  # files of a whole repository
 LIMIT = 50_000_000  # bytes of all files together
 FILE_LIKE = re.compile(r"\.(?!d$)[A-Za-z][A-Za-z0-9]{0,9}$")
 
@@ -55,10 +53,14 @@ class _Bringing:
 
     def named(self, source: str) -> str:
         """The path in the repository that a path on the hosts means; empty for none. Above
-        DEPLOY_PATH (`..`), only what the repository has."""
+        DEPLOY_PATH, only what the files write as `../x` and the repository has: another path
+        is the host's own."""
         name = posixpath.relpath(source, self.path or "/") if source.startswith("/") else ""
-        known = not above(name) or self.tree.has(name) or self.tree.under(name)
-        return name if known else ""
+        if not above(name):
+            return name
+        written = re.compile(rf"(?<![\w./-]){re.escape(name)}(?![\w.-])".encode())
+        known = name.strip("./") and any(map(written.search, self.tree.texts))
+        return name if known and (self.tree.has(name) or self.tree.under(name)) else ""
 
     def mount(self, service: str, volume: Mapping[str, Any]) -> dict[str, Any] | None:
         """What a bind mount is replaced by; None when it stays as it is."""
@@ -67,18 +69,21 @@ class _Bringing:
         if name == ".env":  # the user's, or made from APP_CONFIG
             return None
         if name and self.tree.has(name):
-            if fixed or not _is_data(self.tree.content(name)):
+            if fixed or self.tree.made(name) or not _is_data(self.tree.content(name)):
                 return {**volume, "source": self.file(name)}
             self.share(service, posixpath.dirname(name), [posixpath.basename(name)])
+            return None
+        if name == ".":
+            message = f"{service} mounts DEPLOY_PATH itself: a deployment does not update the files"
+            message += " in it. Put them into an image, or mount directories of it, like `./src`."
+            self.tree.ctx.console.warning(message)
             return None
         below = self.tree.under(name) if name else {}
         if modules := self.tree.submodules(name) if name else []:
             message = f"{service} mounts the submodule {modules[0]}: its files are not copied to "
             self.tree.ctx.console.warning(f"{message}the hosts. Put them into an image.")
-        if name == ".":
-            below = {k: v for k, v in below.items() if k.split("/")[0] not in TOP}
         if {posixpath.basename(each) for each in below} - PLACEHOLDERS:
-            if fixed and name != "." and not self._own(name, below):
+            if fixed and not self._own(name, below):
                 return {**volume, "source": self.directory(name, below)}
             self.share(service, name, list(below))
         else:
@@ -89,9 +94,7 @@ class _Bringing:
     def share(self, service: str, name: str, below: Sequence[str]) -> None:
         """Update files in a directory of the hosts, where that is possible."""
         reason = ""
-        if name == "." and len(below) > MANY:
-            reason = f"(DEPLOY_PATH) would get {len(below)} files, more than {MANY}"
-        elif above(name):
+        if above(name):
             reason = "is above DEPLOY_PATH (with `:ro` the release brings its own copy)"
         elif locked := [h for h in self.hosts if self._there(h, name) == "r"]:
             reason = f"on {', '.join(map(str, locked))} is not writable for us"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from ci_deploy.errors import Problem, SettingsError
@@ -15,6 +16,12 @@ from ci_deploy.layers.providers.docker.files import ComposeFile, as_parts, warn_
 from ci_deploy.layers.providers.docker.mentioned import mentioned
 from ci_deploy.layers.providers.docker.release import Program
 from ci_deploy.run.context import Context
+
+BIG = 50_000_000  # bytes; a larger file of the checkout is not taken for one that the job has made
+EMPTY = {  # the IDs of an empty file
+    "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+    "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
+}
 
 
 class Tree:
@@ -36,13 +43,12 @@ class Tree:
         self.parts = as_parts(files, ctx.app_config, variables, self.reads)
 
     def under(self, folder: str) -> dict[str, Entry]:
-        """The files in a directory, by their path in it; `.` is that of the first compose file."""
-        starts = self._paths(folder)[:1] if folder == "." else reversed(self._paths(folder))
+        """The files in a directory, by their path in it, without links to what is no file."""
         return {
             each.path.removeprefix(f"{start}/"): each
-            for start in starts
+            for start in reversed(self._paths(folder))
             for each in self._listing.under(start)
-            if each.mode != SUBMODULE
+            if each.mode != SUBMODULE and self._is_file(each)
         }
 
     def submodules(self, name: str) -> list[str]:
@@ -56,17 +62,30 @@ class Tree:
         """Whether there is such a file, in the commit or made by the job."""
         return self._find(name) is not None or self.made(name) is not None
 
+    def committed(self, name: str) -> bool:
+        """Whether the commit has such a file."""
+        return self._find(name) is not None
+
     def made(self, name: str) -> Path | None:
         """The file that the job has made in the checkout (from its secrets), if the commit has none
         of that name. Outside of CI a checkout has other files that nobody has meant."""
         if not self.ctx.facts.build or self._find(name):
             return None
+        if self._checked_out and any(map(self._checked_out.get, self._paths(name))):
+            return None  # it belongs to the commit that is checked out, not to this one
         root = (self.ctx.workspace / self.ctx.settings.app_dir).resolve()
         for path in ((root / at).resolve() for at in self._paths(name)):
             inside = path.is_relative_to(root) and ".git" not in path.parts  # its credentials
-            if inside and path.is_file():
+            if inside and path.is_file() and path.stat().st_size <= BIG:
                 return path
         return None
+
+    @cached_property
+    def _checked_out(self) -> Listing | None:
+        """The files of the commit in the checkout; None when that is the one to deploy."""
+        repository, head = self.ctx.repository, self.ctx.repository.head
+        same = head in {"", self.ctx.revision}
+        return None if same else Listing(repository, head, self.ctx.settings.app_dir)
 
     def _find(self, name: str) -> Entry | None:
         found = filter(None, map(self._listing.get, self._paths(name)))
@@ -81,19 +100,13 @@ class Tree:
     def content(self, name: str) -> bytes:
         """The content of a file, also through a link. Raises SettingsError for an LFS file that is
         not checked out."""
-        entry, at = self._find(name), name
+        entry = self._find(name)
         if made := self.made(name):
             self._say(f"{name} is not committed: the one in the checkout is used.")
             data = made.read_bytes()
             return Program(data) if made.stat().st_mode & 0o100 else data
         assert entry, f"{name} is there"  # noqa: S101
-        for _ in range(5):
-            if entry.mode != LINK:
-                break
-            at = posixpath.normpath(
-                posixpath.join(posixpath.dirname(at), self._blob(entry).decode())
-            )
-            entry = self._find(at) or entry
+        entry = self._target(entry, name) or entry
         data = self._blob(entry)
         if pointer := POINTER.match(data[:200]):
             real = self.ctx.workspace / self.ctx.settings.app_dir / entry.path
@@ -107,6 +120,24 @@ class Tree:
             warn_if_changed(self.ctx, posixpath.join(self.ctx.settings.app_dir, entry.path), data)
         return Program(data) if entry.mode == EXECUTABLE else data
 
+    def _is_file(self, entry: Entry) -> bool:
+        if self._target(entry, entry.path):
+            return True
+        self._say(f"the link {entry.path} does not lead to a file of the repository: not copied.")
+        return False
+
+    def _target(self, entry: Entry, at: str) -> Entry | None:
+        """The file itself, or the one to which a link at a path leads; None for none."""
+        for _ in range(5):
+            if entry.mode != LINK:
+                return entry
+            to = self._blob(entry).decode(errors="surrogateescape")
+            at = posixpath.normpath(posixpath.join(posixpath.dirname(at), to))
+            if not (found := self._find(at)):
+                return None
+            entry = found
+        return None
+
     def _say(self, text: str) -> None:
         if text not in self._said:
             self._said.add(text)
@@ -116,15 +147,23 @@ class Tree:
         """The contents of several files, read by one call of git."""
         wanted = list(names)
         new = list({each.blob: 0 for each in map(self._find, wanted) if each})
-        printed = whole(self.ctx.repository, "cat-file", "--batch", stdin=question(new))
+        try:
+            printed = whole(self.ctx.repository, "cat-file", "--batch", stdin=question(new))
+        except SettingsError:
+            reason = f"the {len(new)} mounted files beside {wanted[0]} are too large."
+            remedy = "Put them into an image."
+            raise SettingsError(Problem("COMPOSE_FILE", reason, "", remedy)) from None
         self._blobs |= zip(new, answers(printed, new), strict=True)
         return {name: self.content(name) for name in wanted}
 
     def _blob(self, entry: Entry) -> bytes:
-        if entry.blob not in self._blobs:
-            data = whole(self.ctx.repository, "cat-file", "blob", entry.blob)
-            self._blobs[entry.blob] = data
-        return self._blobs[entry.blob]
+        repository, words = self.ctx.repository, ("cat-file", "blob", entry.blob)
+        data = self._blobs.get(entry.blob) or whole(repository, *words)
+        if not data and entry.blob not in EMPTY:  # git failed: a partial clone lacks the file
+            repository.complete(self.ctx.revision)
+            data = whole(repository, *words)
+        self._blobs[entry.blob] = data
+        return data
 
     # --- what Compose reads ---
 

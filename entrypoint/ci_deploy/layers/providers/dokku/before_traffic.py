@@ -31,7 +31,8 @@ def check_version(server: DokkuServer) -> None:
     """Raises ToolMissing when the server cannot build without deploying."""
     if server.version and not server.at_least(*SINCE):
         message = f"Dokku {'.'.join(map(str, server.version))} cannot build without deploying."
-        raise ToolMissing(message, hint="MIGRATE=before needs Dokku 0.38; MIGRATE=after does not.")
+        hint = "MIGRATE=before and RELEASE_COMMAND need Dokku 0.38. Unset them, or update Dokku."
+        raise ToolMissing(message, hint=hint)
 
 
 def wait(app: DokkuApp) -> bool:

@@ -182,6 +182,13 @@ class Dokku(DokkuApp):
         else:
             self.server.change_together([self._remember(code)])  # planned
 
+    def restart(self, *, why: str) -> bool:
+        app = self.ctx.app
+        self.server.change(["ps:restart", app], what=f"restart {app}: {why}", timeout=600.0)
+        if not self.ctx.planning:
+            verification.verify_restart(self)
+        return True
+
     @on(Event.DEPLOY_FAILED, Outcome.NOTE)
     def stop_holding_back(self) -> None:
         """Re-enable releases: a build that was not released must not hold back the next one."""

@@ -26,7 +26,6 @@ from ci_deploy.layers.providers.dokku.server import DokkuServer, one_off
 from ci_deploy.layers.providers.dokku.settings import AboutDokku, DokkuSettings
 from ci_deploy.layers.providers.methods import impossible_names
 from ci_deploy.net.ssh.client import Ssh
-from ci_deploy.run.closing import not_live
 from ci_deploy.run.context import Context
 from ci_deploy.run.review_app import mark, marked
 from ci_deploy.run.tasks import Task, dumped, in_words
@@ -193,13 +192,6 @@ class DokkuApp(AboutDokku):
             count = count if count is not None else int(action is ProcessAction.START)
             words, number = ["ps:scale", app, f"{name}={count}"], f" ({count})"
         self.server.change(words, what=f"{action} {name} of {app}{number}", timeout=600.0)
-
-    def restart(self, *, why: str) -> bool:
-        app = self.ctx.app
-        self.server.change(["ps:restart", app], what=f"restart {app}: {why}", timeout=600.0)
-        if not self.ctx.planning and not (live := self.reported()).up:
-            raise not_live(self.ctx, live)
-        return True
 
     def backup(self) -> None:
         """Export each database before the migrations; a failure stops the run."""

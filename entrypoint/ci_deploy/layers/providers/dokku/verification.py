@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 from ci_deploy.errors import DeployFailed
 from ci_deploy.layers.providers.dokku import answers
@@ -13,6 +13,7 @@ from ci_deploy.layers.providers.dokku.processes import restarted
 from ci_deploy.layers.providers.dokku.provider import DokkuApp
 from ci_deploy.layers.providers.dokku.upload import Upload
 from ci_deploy.process.program import Change
+from ci_deploy.run.closing import not_live
 from ci_deploy.state import Live
 
 PAUSE = 2.0  # seconds between two queries while not all processes are running
@@ -32,11 +33,7 @@ def verify(app: DokkuApp, code: Code, remember: Callable[..., Change]) -> Live:
         app.server.change_together([remember(code, identity)])
     else:
         beside = remember(code)
-    seen: State | None = None  # the state a moment ago, if it was up
-    while True:
-        now, beside = app.apps.look(ctx.app, app.state, beside), None
-        live = now.live
-        again = restarted(seen.health.processes, now.health.processes) if seen else []
+    for live, again, seen in _looks(app, beside):
         if live.revision != ctx.revision:
             if not seen:
                 raise _not_verified(app, code, live)
@@ -49,11 +46,33 @@ def verify(app: DokkuApp, code: Code, remember: Callable[..., Change]) -> Live:
         if time.monotonic() > until:
             looping = f"{live.detail}; Docker restarts {', '.join(again)} again and again"
             raise _not_verified(app, code, live._replace(detail=looping) if again else live)
-        seen = now if live.up else None
-        ctx.cancellation.sleep(STEADY if live.up else PAUSE)
     off = f"; scaled to 0: {', '.join(code.unstarted)}" if code.unstarted else ""
     ctx.console.indent(f"verified: {ctx.app} runs {live.revision[:7]}, {live.detail}{off}")
     return live
+
+
+def verify_restart(app: DokkuApp) -> None:
+    """Wait until all processes are up again, and stay so. Raises DeployFailed."""
+    until = time.monotonic() + UP_TIMEOUT
+    for live, again, seen in _looks(app):
+        if live.up and seen and not again:
+            return
+        if time.monotonic() > until:
+            raise not_live(app.ctx, live)
+
+
+def _looks(
+    app: DokkuApp, beside: Change | None = None
+) -> Iterator[tuple[Live, Sequence[str], bool]]:
+    """Ask again and again. Yields what is live, the processes that Docker has restarted since the
+    last query, and whether that query has found all of them up."""
+    seen: State | None = None  # the state a moment ago, if it was up
+    while True:
+        now, beside = app.apps.look(app.ctx.app, app.state, beside), None
+        again = restarted(seen.health.processes, now.health.processes) if seen else []
+        yield now.live, again, seen is not None
+        seen = now if now.live.up else None
+        app.ctx.cancellation.sleep(STEADY if now.live.up else PAUSE)
 
 
 def _not_verified(app: DokkuApp, code: Code, live: Live) -> DeployFailed:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ci_deploy.errors import Problem
-from ci_deploy.layers.providers.swarm.state import Stack
+from ci_deploy.layers.providers.swarm.state import OURS, Stack
 
 LIMITS = {"configs": 1_024_000, "secrets": 512_000}  # bytes (swarmkit)
 NAME = 64  # characters of a name at most
@@ -59,6 +59,10 @@ def contents(data: dict[str, Any], stack: Stack, given: Given) -> Contents:
                     reason = f"the {one} `{name}` is external, but does not exist in the swarm."
                     remedy = f"Create it: docker {one} create {name} FILE"
                     problems.append(Problem("COMPOSE_FILE", reason, "", remedy))
+                continue
+            if ours := [name for name in entry.get("labels") or {} if name.startswith(OURS)]:
+                reason = f"the {one} `{key}` has the label `{ours[0]}`, but `{OURS}` is ours."
+                problems.append(Problem("COMPOSE_FILE", reason, "", "Remove it."))
                 continue
             found = _content(kind, key, entry, given)
             if isinstance(found, Problem):

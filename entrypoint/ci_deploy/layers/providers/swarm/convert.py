@@ -6,6 +6,7 @@ Swarm does not support is reported, never dropped silently.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -161,8 +162,11 @@ class _Converting:
 
     def place(self, source: str) -> str:
         """The path on the hosts for a path in the unpacked files."""
-        inside = source == self.tree or source.startswith(f"{self.tree}/")
-        return self.path + source.removeprefix(self.tree) if inside else source
+        above = posixpath.dirname(self.tree)  # `..` in the file
+        if not self.tree or not source.startswith(f"{above}/"):
+            return source
+        name = posixpath.relpath(source, self.tree)
+        return posixpath.normpath(posixpath.join(self.path, name))
 
     def _networks(self, name: str, value: Any) -> dict[str, Any]:
         made: dict[str, Any] = {}

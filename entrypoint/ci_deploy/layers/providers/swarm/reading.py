@@ -127,7 +127,7 @@ def _from_repository(binds: Mapping[str, Sequence[str]], path: str, tree: Tree) 
     problems = []
     for source, services in binds.items():
         name = source.removeprefix(f"{path.rstrip('/')}/")
-        if name != ".env" and (tree.has(name) or tree.under(name)):
+        if name != ".env" and (tree.committed(name) or tree.under(name)):
             reason = f"{', '.join(services)} mounts {name} of the repository, which no node has."
             remedy = "Name it under `configs`, which every node gets, or build it into the image."
             problems.append(Problem("COMPOSE_FILE", reason, "", remedy))

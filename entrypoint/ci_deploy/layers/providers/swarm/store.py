@@ -65,7 +65,7 @@ class Store:
         for each in contents:
             if (each.kind, each.name) not in there:
                 what = f"create the {each.kind} {each.name}"
-                self._make(each.kind, each.name, [*labels, *each.options], each.data, what)
+                self._make(each.kind, each.name, [*each.options, *labels], each.data, what)
 
     def mark(self, review: ReviewApp) -> None:
         """Mark the stack as a review app before anything else of it exists. Raises DeployFailed."""
