@@ -95,7 +95,10 @@ DEPLOYED = re.compile(r"Application deployed:")
 SKIPPED = re.compile(r"Skipping deployment")
 BUILDING = re.compile(r"-----> (Cleaning up|Building)")
 DEPLOYING = re.compile(r"-----> Deploying ")
-UNSTARTED = re.compile(r"-----> Deploying (?P<process>[\w-]+) \(count=0\)")
+# Not tasks, which are never scaled up: of the Procfile, and those that buildpacks add for `run`.
+UNSTARTED = re.compile(
+    r"-----> Deploying (?!(?:release|console|rake) )(?P<process>[\w-]+) \(count=0\)"
+)
 CHECKING = re.compile(r"Attempting pre-flight checks \((?P<dyno>[\w.-]+)\)")
 RENAMING = re.compile(r"-----> Renaming containers")
 URL = re.compile(  # after "Application deployed:"
