@@ -10,6 +10,7 @@ from tests.integration.heroku.conftest import Jobs
 from tests.rails import RailsApp
 from tests.standins.heroku.server import HerokuStandIn
 from tests.standins.sentry import ORG, TOKEN, sentry
+from tests.support import until
 
 PROCFILE = "web: sleep 600\nworker: sleep 600\n"
 SETTINGS = {"AUTO_MIGRATE_ON_DEPLOY": "true", "SIDEKIQ_QUIET_ON_DEPLOY": "true"}
@@ -48,6 +49,22 @@ def test_rails_migrates_in_one_off_dynos_and_restarts_its_worker(
     assert "DELETE /apps/hello/formations/worker" not in writes, "it was restarted with the others"
     assert heroku.rendezvous.alive == []
     assert set(heroku.platform.references("hello")) == {"refs/heads/main"}, "no note is left"
+
+
+def test_restart_is_verified_by_the_dynos_that_it_has_started(
+    heroku: HerokuStandIn, job: Jobs, checkout: RailsApp
+) -> None:
+    """The old ones may be listed as up for a while after Heroku's answer."""
+    job.deployed()
+    checkout.migration("20260101_add_names")
+    behaviour = heroku.apps["hello"].behaviour
+    behaviour.restart_lag = 2.0
+    started = job.start(settings=SETTINGS)
+    until(lambda: "DELETE /apps/hello/dynos" in heroku.writes(), 60)
+    behaviour.boot = "crash"
+    done = job.seen(started.done())
+    assert done.code == 22, done.output
+    assert "0 of 1 dynos up (web.1 crashed" in done.output
 
 
 def test_release_phase_that_migrates_is_not_followed_by_a_second_migration(

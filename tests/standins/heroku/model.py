@@ -77,6 +77,7 @@ class Behaviour:
     lag: float = 0.0  # seconds from the end of its output to its final status
     boot: str = "up"  # or crash, starting (for ever)
     boot_seconds: float = 0.0
+    restart_lag: float = 0.0  # seconds that old dynos are still listed after the answer
     names_commit: bool = True  # a slug tells its commit
     postdeploy: int = 0  # exit code of app.json's postdeploy
     transfer: str = "succeed"  # a backup or a restore: or fail, empty

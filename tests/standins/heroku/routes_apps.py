@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from tests.standins.heroku import answers
@@ -137,7 +138,13 @@ def run(server: HerokuStandIn, request: Request, name: str) -> Answer:
 
 @route("DELETE /apps/{name}/dynos")
 def restart_all(server: HerokuStandIn, request: Request, name: str) -> Answer:
-    server.platform.restart(app_of(server, name))
+    app = app_of(server, name)
+    if lag := app.behaviour.restart_lag:
+        timer = threading.Timer(lag, server.platform.restart, [app])
+        timer.daemon = True
+        timer.start()
+    else:
+        server.platform.restart(app)
     return Answer({}, 202)
 
 

@@ -8,7 +8,7 @@ type `release`. The formation says how many of each type are wanted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ci_deploy.errors import DeployError
@@ -92,11 +92,17 @@ class Dynos:
             "PATCH", path, body, what=what, done=lambda: self.wanted().get(name) == count
         )
 
-    def restart(self, name: str = "", *, what: str) -> None:
-        """Restart the dynos of a process type, or all. Raises DeployFailed."""
+    def restart(self, name: str = "", *, what: str) -> Callable[[], bool]:
+        """Restart the dynos of a process type, or all; returns a function that asks whether Heroku
+        has replaced all of them. Raises DeployFailed."""
         old = self._running(name)
+
+        def replaced() -> bool:
+            return not old & self._running(name)
+
         path = f"{self._path}/formations/{name}" if name else f"{self._path}/dynos"
-        self._api.ensure("DELETE", path, what=what, done=lambda: not old & self._running(name))
+        self._api.ensure("DELETE", path, what=what, done=replaced)
+        return replaced
 
     def _running(self, name: str) -> frozenset[str]:
         """Identities of the present dynos; a restarted one has another."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 
@@ -14,7 +15,7 @@ from ci_deploy.errors import DeployError, Problem, Refused, SettingsError, Unaut
 from ci_deploy.layers.providers.backups import need
 from ci_deploy.layers.providers.heroku import logs, release_tasks
 from ci_deploy.layers.providers.heroku.api import Api, NotFound
-from ci_deploy.layers.providers.heroku.app import App, State
+from ci_deploy.layers.providers.heroku.app import PAUSE, App, State
 from ci_deploy.layers.providers.heroku.backups import Capture
 from ci_deploy.layers.providers.heroku.databases import Database, Databases
 from ci_deploy.layers.providers.heroku.notes import Notes
@@ -145,8 +146,11 @@ class HerokuApp(AboutHeroku):
 
     def restart(self, *, why: str) -> bool:
         app = self.app
-        app.dynos.restart(what=f"restart the dynos of {app.name}: {why}")
+        replaced = app.dynos.restart(what=f"restart the dynos of {app.name}: {why}")
         if not self.ctx.planning:
+            until = time.monotonic() + self.settings.boot_timeout
+            while not replaced() and time.monotonic() < until:
+                self.ctx.cancellation.sleep(PAUSE)
             now = app.look_again()
             app.verify(now.live.revision, now.release, timeout=self.settings.boot_timeout)
         return True
