@@ -59,7 +59,8 @@ class _Bringing:
         if not above(name):
             return name
         written = re.compile(rf"(?<![\w./-]){re.escape(name)}(?![\w.-])".encode())
-        known = name.strip("./") and any(map(written.search, self.tree.texts))
+        texts = (*self.tree.texts, *self.tree.reads.values())
+        known = name.strip("./") and any(map(written.search, texts))
         return name if known and (self.tree.has(name) or self.tree.under(name)) else ""
 
     def mount(self, service: str, volume: Mapping[str, Any]) -> dict[str, Any] | None:
