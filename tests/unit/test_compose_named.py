@@ -268,8 +268,9 @@ def test_names_above_the_compose_file_mean_files_of_the_repository(tmp_path: Pat
 
 def test_all_files_of_a_directory_are_read_by_one_call(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path / "checkout", {f"d/{n}": f"{n}\n" for n in range(40)})
-    (checkout.path / "d/link").symlink_to("7")
-    checkout.commit("Link")
+    for name, to in (("link", "7"), ("other", "8"), ("third", "9")):
+        (checkout.path / "d" / name).symlink_to(to)
+    checkout.commit("Links")
     tree = _tree(checkout)
     repository: Any = tree.ctx.repository
     asked, git = [], repository.runner.read_all
@@ -282,7 +283,7 @@ def test_all_files_of_a_directory_are_read_by_one_call(tmp_path: Path) -> None:
     found = tree.contents(f"d/{name}" for name in tree.under("d"))
     assert found["d/39"] == b"39\n"
     assert found["d/link"] == b"7\n", "what it refers to"
-    assert len(asked) == 2, "one is of the link"
+    assert len(asked) == 2, "one is of the links"
 
 
 def test_submodules_are_no_files(tmp_path: Path) -> None:

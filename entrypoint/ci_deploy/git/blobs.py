@@ -28,7 +28,7 @@ def answers(printed: bytes, names: Sequence[str]) -> Iterator[bytes]:
 
 
 def texts(printed: bytes, names: Sequence[str]) -> Iterator[str]:
-    """The same as texts, without newlines at their ends."""
+    """Yield the same, decoded and without newlines at the end."""
     return (data.decode(errors="replace").rstrip("\n") for data in answers(printed, names))
 
 

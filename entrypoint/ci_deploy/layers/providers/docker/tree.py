@@ -44,12 +44,14 @@ class Tree:
 
     def under(self, folder: str) -> dict[str, Entry]:
         """The files in a directory, by their path in it, without links to what is no file."""
-        return {
-            each.path.removeprefix(f"{start}/"): each
+        found = [
+            (each.path.removeprefix(f"{start}/"), each)
             for start in reversed(self._paths(folder))
             for each in self._listing.under(start)
-            if each.mode != SUBMODULE and self._is_file(each)
-        }
+            if each.mode != SUBMODULE
+        ]
+        self._load(each for _, each in found if each.mode == LINK)
+        return {name: each for name, each in found if self._is_file(each)}
 
     def submodules(self, name: str) -> list[str]:
         """The submodules at a path or below it, whose files the repository does not have."""
@@ -60,7 +62,7 @@ class Tree:
 
     def has(self, name: str) -> bool:
         """Whether there is such a file, in the commit or made by the job."""
-        return self._find(name) is not None or self.made(name) is not None
+        return self.committed(name) or self.made(name) is not None
 
     def committed(self, name: str) -> bool:
         """Whether the commit has such a file."""
@@ -146,15 +148,23 @@ class Tree:
     def contents(self, names: Iterable[str]) -> dict[str, bytes]:
         """The contents of several files, read by one call of git."""
         wanted = list(names)
-        new = list({each.blob: 0 for each in map(self._find, wanted) if each})
+        self._load(filter(None, map(self._find, wanted)))
+        return {name: self.content(name) for name in wanted}
+
+    def _load(self, entries: Iterable[Entry]) -> None:
+        """Read what `_blob` has not read yet."""
+        new = {each.blob: each.path for each in entries if each.blob not in self._blobs}
+        if not new:
+            return
         try:
-            printed = whole(self.ctx.repository, "cat-file", "--batch", stdin=question(new))
+            printed = whole(self.ctx.repository, "cat-file", "--batch", stdin=question([*new]))
         except SettingsError:
-            reason = f"the {len(new)} mounted files beside {wanted[0]} are too large."
+            reason = (
+                f"the {len(new)} mounted files beside {next(iter(new.values()))} are too large."
+            )
             remedy = "Put them into an image."
             raise SettingsError(Problem("COMPOSE_FILE", reason, "", remedy)) from None
-        self._blobs |= zip(new, answers(printed, new), strict=True)
-        return {name: self.content(name) for name in wanted}
+        self._blobs |= zip(new, answers(printed, [*new]), strict=True)
 
     def _blob(self, entry: Entry) -> bytes:
         repository, words = self.ctx.repository, ("cat-file", "blob", entry.blob)

@@ -61,7 +61,7 @@ def contents(data: dict[str, Any], stack: Stack, given: Given) -> Contents:
                     problems.append(Problem("COMPOSE_FILE", reason, "", remedy))
                 continue
             if ours := [name for name in entry.get("labels") or {} if name.startswith(OURS)]:
-                reason = f"the {one} `{key}` has the label `{ours[0]}`, but `{OURS}` is ours."
+                reason = f"the {one} `{key}` has the label `{ours[0]}`, but `{OURS}` is reserved."
                 problems.append(Problem("COMPOSE_FILE", reason, "", "Remove it."))
                 continue
             found = _content(kind, key, entry, given)
