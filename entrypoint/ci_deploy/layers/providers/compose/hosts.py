@@ -18,6 +18,7 @@ from ci_deploy.layers.providers.docker.options import no_folder
 from ci_deploy.layers.providers.docker.release import tar
 from ci_deploy.layers.providers.docker.review import Known
 from ci_deploy.layers.providers.docker.sharing import BESIDE_HERE
+from ci_deploy.layers.providers.docker.variables import UNSET_HERE
 from ci_deploy.net.ssh.client import Ssh, quoted
 from ci_deploy.net.ssh.server import Server
 from ci_deploy.process.program import Change, Command, Result, Stdin
@@ -47,7 +48,7 @@ def host_program() -> tuple[str, bytes]:
     own = sorted(Path(__file__).with_name("host").glob("*.sh"))
     text = "".join(
         path.read_text(encoding="utf-8")
-        for path in (own[0], ASKING, BESIDE_HERE, DATABASES, *own[1:])
+        for path in (own[0], ASKING, BESIDE_HERE, DATABASES, UNSET_HERE, *own[1:])
     )
     return f"runner-{hashlib.sha256(text.encode()).hexdigest()[:12]}.sh", text.encode()
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from ci_deploy.layers.providers.docker.mentioned import VARIABLE
 from ci_deploy.layers.providers.docker.model import Description
 from ci_deploy.layers.providers.docker.tree import Tree
 from ci_deploy.run.context import Context
+
+UNSET_HERE = Path(__file__).parent / "host/variables.sh"  # runs on the host
 
 
 def tell(

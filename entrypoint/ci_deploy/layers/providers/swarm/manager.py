@@ -28,6 +28,7 @@ from ci_deploy.layers.providers.docker.client import ASKING
 from ci_deploy.layers.providers.docker.login import Login
 from ci_deploy.layers.providers.docker.options import no_folder
 from ci_deploy.layers.providers.docker.sharing import BESIDE_HERE
+from ci_deploy.layers.providers.docker.variables import UNSET_HERE
 from ci_deploy.layers.providers.swarm.state import Stack, read_stack
 from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.net.ssh.server import Server
@@ -46,7 +47,7 @@ TIMEOUT = 300.0  # seconds for a change that the engine only has to accept
 def script(*names: str) -> str:
     """The text of scripts that run on the manager."""
     folder = Path(__file__).with_name("host")
-    shared = {path.stem: path for path in (ASKING, BESIDE_HERE, DATABASES)}
+    shared = {path.stem: path for path in (ASKING, BESIDE_HERE, DATABASES, UNSET_HERE)}
     paths = (shared.get(name, folder / f"{name}.sh") for name in names)
     return "".join(path.read_text(encoding="utf-8") for path in paths)
 

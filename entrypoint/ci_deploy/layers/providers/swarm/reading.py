@@ -18,7 +18,7 @@ from ci_deploy.layers.providers.docker.model import (
 )
 from ci_deploy.layers.providers.docker.release import tar
 from ci_deploy.layers.providers.docker.tree import Tree
-from ci_deploy.layers.providers.docker.variables import advice, tell
+from ci_deploy.layers.providers.docker.variables import UNSET_HERE, advice, tell
 from ci_deploy.layers.providers.swarm.contents import Content, Given, contents, named
 from ci_deploy.layers.providers.swarm.convert import convert, warnings
 from ci_deploy.layers.providers.swarm.manager import NO_FOLDER, Manager
@@ -56,7 +56,7 @@ def read(
     """Let the manager read the files. `further(data, path)` yields more problems of a stack file
     whose relative paths start at `path`. Raises ToolMissing, SettingsError with all problems."""
     alone = ["alone"] if ctx.review else []
-    answer = manager.read(["read"], alone, tar(tree.parts), timeout=120.0)
+    answer = manager.read([UNSET_HERE.stem, "read"], alone, tar(tree.parts), timeout=120.0)
     if answer.exit_code == NO_FOLDER:
         raise SettingsError(Problem("DEPLOY_PATH", f"there is no such directory on {manager}."))
     facts, said, host = _parts(answer.text)

@@ -39,7 +39,8 @@ probe() {
     wait
     if [ -s "$tmp/model" ]; then really <"$tmp/model" >"$tmp/real" && mv "$tmp/real" "$tmp/model"; fi
     sources
-    unset_variables
+    { while read -r file; do cat "$dir/files/$file"; done <"$dir/list"; } 2>/dev/null |
+        unset_variables "$tmp/model.errors" "$tmp/made/env"
     sed 's/^/engine /' "$tmp/ps.errors" | head -n 3
     sed 's/^/container /' "$tmp/ps"
     cut -d '|' -f 8 "$tmp/ps" | sort -u | while IFS= read -r folder; do
@@ -159,19 +160,6 @@ sources() {
                 [ ! -x "$up/" ] || echo "there - $each"
             fi
         done
-}
-
-# unset_variables: those that the files use and that have no value: Compose takes them as empty.
-unset_variables() {
-    ! grep -qs 'is missing a value' "$tmp/model.errors" || required
-    sed -n 's/.*The \\*"\([A-Za-z_][A-Za-z0-9_]*\)\\*" variable is not set.*/unset \1/p' "$tmp/model.errors" 2>/dev/null | sort -u
-}
-
-# required: the variables that must have a value (`${NAME:?}`) and have none; Compose names the first only.
-required() {
-    while read -r file; do cat "$dir/files/$file"; done <"$dir/list" | grep -v '^ *#' |
-        grep -o '[$]{[A-Za-z_][A-Za-z0-9_]*:\{0,1\}?' | tr -d '{$:?' | sort -u |
-        while read -r name; do grep -q "^\(export \)\{0,1\}$name=." "$tmp/made/env" || echo "required $name"; done
 }
 
 # without_values: of Compose's description only what a deploy has to know: not what the app is told.

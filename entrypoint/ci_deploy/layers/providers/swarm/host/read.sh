@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# read FOLDER STACK [alone], a tar on stdin: what Compose makes of the files of a release. They are laid
-# out in a directory of their own, beside links to what is in FOLDER, where only the .env is looked for.
+# read FOLDER STACK [alone], after variables.sh, a tar on stdin: what Compose makes of the files of a release.
+# They are laid out in a directory of their own, beside links to what is in FOLDER, where only the .env is looked for.
 # alone: for a review app, which gets none of that: it is the base app's.
 umask 077
 cd "${1:-$HOME}" || exit 96
@@ -29,23 +29,16 @@ compose() { # the last in the list comes first
     env -i PATH="$PATH" HOME="$HOME" docker compose -p "$stack" --project-directory "$d/tree" \
         --env-file "$d/variables" "$@"
 }
-# those that the files use and that nothing sets: Compose takes them as empty
-unset_variables() {
-    ! grep -q 'is missing a value' "$d/errors" || for name in $(for file in $files; do cat "$d/files/$file"; done |
-        grep -v '^ *#' | grep -o '[$]{[A-Za-z_][A-Za-z0-9_]*:\{0,1\}?' | tr -d '{$:?' | sort -u); do
-        grep -q "^\(export \)\{0,1\}$name=." "$d/variables" || echo "required $name"
-    done
-    sed -n 's/.*The \\*"\([A-Za-z_][A-Za-z0-9_]*\)\\*" variable is not set.*/unset \1/p' "$d/errors" | sort -u
-}
+lacking() { for name in $files; do cat "$d/files/$name"; done | unset_variables "$d/errors" "$d/variables"; }
 compose --profile '*' config --no-interpolate --format json >"$d/raw" 2>/dev/null &
 compose config --format json >"$d/model" 2>"$d/errors" || {
     sed "/level=warning/d; s|$d/tree/||g; s/^/refused /" "$d/errors" | tail -n 5
-    unset_variables
+    lacking
     wait
     exit 0
 }
 wait
-unset_variables
+lacking
 # the values that configs and secrets take from files that only this host has
 sed -n 's/^ *"file": "\(\/[^"]*\)",*$/\1/p' "$d/model" | sort -u | while IFS= read -r file; do
     [ -n "$alone" ] || [ ! -f "$file" ] || { printf 'file %s ' "$file" && base64 "$file" | tr -d '\n' && echo; }
