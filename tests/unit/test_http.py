@@ -29,6 +29,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
+        self.connections = 0
         self.seen: list[tuple[str, str, dict[str, str]]] = []
         self.ended = threading.Event()
         self.base = f"http://127.0.0.1:{self.server_port}"
@@ -43,6 +44,10 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server: Server
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections += 1
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
@@ -64,6 +69,16 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(key.replace("_", "-"), value)
         self.end_headers()
         self.wfile.write(body)
+
+    def stay(self) -> None:
+        """Answer as an API does: the connection stays open."""
+        self.close_connection = False
+        self.answer(200, b"", connection="keep-alive", set_cookie="session=1")
+
+    def leave(self) -> None:
+        """Close the connection without having said so, as one does that has been idle."""
+        self.stay()
+        self.close_connection = True
 
     def big(self) -> None:
         self.answer(200, b"x" * 10_000_000)
@@ -268,6 +283,53 @@ def test_proxies_of_the_machine_are_used(
     assert server.seen[0][1] == "http://app.invalid/200"
     with pytest.raises(Unreachable):
         http.read("http://other.invalid/200")
+
+
+# --- connections ---
+
+
+def test_queries_of_an_api_share_a_connection(http: Http, server: Server) -> None:
+    for _ in range(5):
+        assert http.read(f"{server.base}/stay", keep=True).ok
+    assert server.connections == 1
+    assert not any("Cookie" in headers for _, _, headers in server.seen)
+    http.read(f"{server.base}/stay")
+    assert server.connections == 2, "a health check asks as a new client does"
+
+
+def test_a_change_has_a_connection_of_its_own(http: Http, server: Server) -> None:
+    http.read(f"{server.base}/stay", keep=True)
+    assert http.change("POST", f"{server.base}/stay", what="").ok
+    assert server.connections == 2
+
+
+def test_queries_at_once_do_not_wait_for_each_other(http: Http, server: Server) -> None:
+    def hang() -> None:
+        with pytest.raises(Unreachable):
+            http.read(f"{server.base}/hang", timeout=3, keep=True)
+
+    slow = threading.Thread(target=hang)
+    slow.start()
+    started = time.monotonic()
+    assert http.read(f"{server.base}/stay", keep=True).ok
+    assert time.monotonic() - started < 2
+    slow.join()
+
+
+def test_a_kept_connection_that_the_server_has_closed_is_replaced(
+    http: Http, server: Server
+) -> None:
+    for _ in range(3):
+        assert http.read(f"{server.base}/leave", keep=True).ok
+    assert server.connections == 3
+    assert len(server.seen) == 3
+
+
+def test_a_query_whose_connection_ends_is_sent_again_once(http: Http, server: Server) -> None:
+    http.read(f"{server.base}/stay", keep=True)
+    with pytest.raises(Unreachable, match=r"cannot be reached: the connection failed\.$"):
+        http.read(f"{server.base}/drop", keep=True)
+    assert [path for _, path, _ in server.seen] == ["/stay", "/drop", "/drop"]
 
 
 # --- changes ---

@@ -2,32 +2,38 @@
 
 A request runs in its own thread, so that a server that hangs or trickles blocks us no longer than
 `timeout`, and not at all after a cancel. Errors name the host, never the path: a webhook's path is
-its password.
+its password. Queries of an API keep their connections; a change has one of its own, since on a kept
+one that the server closes at that moment nobody could say whether the change was made.
 """
 
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError as UrllibError
+from urllib3.util import Retry
 
 from ci_deploy import __version__
 from ci_deploy.errors import DeployError, Unreachable
 from ci_deploy.net import tls
-from ci_deploy.net.streaming import as_it_comes
+from ci_deploy.net.streaming import as_it_comes, in_thread
 from ci_deploy.process.cancellation import Cancellation
 from ci_deploy.process.change_log import ChangeLog
 from ci_deploy.settings.lines import from_json
 from ci_deploy.settings.parsers import NOTHING
 
 CONNECT = 10.0  # seconds within which a stream must be connected
+# The server may close a kept connection at any time; a GET is then sent again on a new one.
+CLOSED = Retry(total=1, read=1, connect=0, redirect=0, status=0, other=0, allowed_methods={"GET"})
+NO_COOKIES = DefaultCookiePolicy(allowed_domains=[])
 BODY_LIMIT = 4 * 2**20  # bytes read of a response at most; servers are not trusted
 SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
@@ -92,10 +98,12 @@ class Http:
         given = (ca, *(environ.get(name, "") for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")))
         system = SYSTEM_BUNDLE if Path(SYSTEM_BUNDLE).is_file() else True
         self._verify: str | bool = next(filter(None, given), system)
+        self._sessions: dict[tuple[str, str], requests.Session] = {}  # by scheme and address
 
     def read(self, url: str, *, timeout: float = 10.0, **options: Any) -> Response:
         """Send a GET; any status is returned. With `within_site=True` a redirect to another site is
-        returned instead of followed. Raises Unreachable, Cancelled."""
+        returned instead of followed; with `keep=True` the connection is kept for the next one.
+        Raises Unreachable, Cancelled."""
         return self._request("GET", url, timeout, **options)
 
     def change(
@@ -145,7 +153,7 @@ class Http:
             message = f"there is no time left to query {_host(url)}."
             raise Unreachable(message)
         deadline = time.monotonic() + timeout
-        return _in_thread(
+        return in_thread(
             lambda: self._send(method, url, timeout, deadline, **options),
             until=deadline + 0.5,
             interrupt=self._cancellation.check,
@@ -173,10 +181,21 @@ class Http:
 
     @contextlib.contextmanager
     def _open(
-        self, method: str, url: str, *, timeout: Any, within_site: bool = False, **options: Any
+        self,
+        method: str,
+        url: str,
+        *,
+        timeout: Any,
+        keep: bool = False,
+        within_site: bool = False,
+        **options: Any,
     ) -> Iterator[requests.Response]:
         headers = {"User-Agent": f"ci-deploy/{__version__}", **options.pop("headers", {})}
-        with _WithinSite() if within_site else requests.Session() as session:
+        with contextlib.ExitStack() as ends:
+            if keep:
+                session = self._kept(url)
+            else:
+                session = ends.enter_context(_WithinSite() if within_site else requests.Session())
             session.trust_env = False  # no netrc, but proxies:
             session.max_redirects = 5
             with session.request(
@@ -190,6 +209,18 @@ class Http:
                 **options,
             ) as response:
                 yield response
+
+    def _kept(self, url: str) -> requests.Session:
+        """The session of the server, which several threads may use: its only state, cookies, is
+        off."""
+        site = urlsplit(url)[:2]
+        if site not in self._sessions:
+            session = requests.Session()
+            session.cookies.set_policy(NO_COOKIES)
+            for scheme in ("https://", "http://"):
+                session.mount(scheme, HTTPAdapter(max_retries=CLOSED))
+            self._sessions[site] = session
+        return self._sessions[site]
 
 
 class _WithinSite(requests.Session):
@@ -207,33 +238,6 @@ def site(url: str) -> str:
         return (urlsplit(url).hostname or "").rstrip(".").removeprefix("www.")
     except ValueError:
         return ""
-
-
-def _in_thread(
-    call: Callable[[], Response],
-    *,
-    until: float,
-    interrupt: Callable[[], None],
-    late: Callable[[], Exception],
-) -> Response:
-    done: list[Response | Exception] = []
-
-    def work() -> None:
-        try:
-            done.append(call())
-        except Exception as error:  # noqa: BLE001 - handed to the caller below
-            done.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    while thread.is_alive() and time.monotonic() < until:
-        thread.join(0.05)
-        interrupt()
-    if not done:
-        raise late()
-    if isinstance(done[0], Exception):
-        raise done[0]
-    return done[0]
 
 
 def _unreachable(url: str, error: Exception) -> Unreachable:

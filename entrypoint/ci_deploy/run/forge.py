@@ -44,10 +44,9 @@ class Forge:
         Cancelled."""
         from ci_deploy.net.http import Busy, HttpError
 
+        options |= {"headers": self._headers, "keep": method == "GET"}
         try:
-            return exchange(
-                self._ctx, self.title, method, self.url + path, headers=self._headers, **options
-            )
+            return exchange(self._ctx, self.title, method, self.url + path, **options)
         except Busy:
             raise
         except HttpError as error:

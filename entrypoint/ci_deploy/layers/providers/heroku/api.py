@@ -122,7 +122,7 @@ class Api:
         headers = self._headers(**{name: value for name, value in asked.items() if value})
 
         def once() -> Response:
-            response = self._ctx.http.read(self._url + path, headers=headers)
+            response = self._ctx.http.read(self._url + path, headers=headers, keep=True)
             self._note(response)
             if response.status == 429 or response.status >= 500:
                 raise Unready(response)

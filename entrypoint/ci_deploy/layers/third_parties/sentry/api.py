@@ -83,7 +83,7 @@ class SentryApi:
         """GET a page; the status `missing` is returned instead of raised."""
 
         def get(seconds: float) -> Response:
-            answer = self._http.read(url, headers=self._headers, timeout=seconds)
+            answer = self._http.read(url, headers=self._headers, timeout=seconds, keep=True)
             return answer if answer.status == missing else _good(answer, what)
 
         return patience.call(what, get)
