@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.standins.dokku.faults import Fault
 from tests.standins.dokku.server import DokkuStandIn
 from tests.standins.forge import GITEA, GITHUB, GITLAB, TOKEN, forge
 from tests.support import Checkout, run, settings_for
+from tests.webhooks import webhooks
 
 
 @pytest.mark.parametrize("kind", [GITHUB, GITLAB, GITEA])
@@ -58,6 +60,19 @@ def test_one_comment_follows_the_review_app_to_its_end(
             "POST",
             "PUT" if kind == GITLAB else "PATCH",
         ]
+
+        checkout.commit("Broken", {"Procfile": "release: sh -c 'exit 3'\nworker: sleep 9\n"})
+        broken = {**env, "GITHUB_SHA": checkout.head, "CI_COMMIT_SHA": checkout.head}
+        event.write_text(event.read_text().replace(env["GITHUB_SHA"], checkout.head))
+        failed = run("ci-deploy", "review", cwd=checkout.path, env=broken)
+        assert failed.code == 20, failed.output
+        [body] = server.bodies
+        assert f"{app}: deploy failed: {checkout.head[:7]}" in body
+        assert f"| Live now | {failed.report['live']} |" in body
+        assert done.report["revision"][:7] in failed.report["live"]
+        assert "| Reason | " in body
+        event.write_text(event.read_text().replace(checkout.head, env["GITHUB_SHA"]))
+        checkout.git("reset", "--hard", "--quiet", env["GITHUB_SHA"])
 
         removed = run("ci-deploy", "destroy", cwd=checkout.path, env=env)
         assert (removed.code, removed.report["warnings"]) == (0, []), removed.output
@@ -178,4 +193,39 @@ def test_a_deployment_follows_the_review_app_to_its_end(
         [warning] = warned.report["warnings"]
         assert warning.startswith("github-deployments: ")
         assert "deployments: write" in warning
+        assert server.wrong == []
+
+
+def test_swept_review_apps_leave_no_deployment_and_are_told_one_by_one(
+    dokku: DokkuStandIn, checkout: Checkout
+) -> None:
+    main = {"GITHUB_REF_NAME": "main"}
+    with forge(GITHUB) as server, webhooks() as chat:
+        env = {
+            **settings_for(dokku, DEPLOYMENTS_TOKEN=TOKEN),
+            **server.environ(),
+            "GITHUB_SHA": checkout.head,
+            "GITHUB_WORKSPACE": str(checkout.path),
+        }
+        for branch in ("one", "two"):
+            there = {**env, "GITHUB_REF_NAME": branch}
+            assert run("ci-deploy", "review", cwd=checkout.path, env=there).code == 0
+        deployed = run("ci-deploy", "deploy", cwd=checkout.path, env={**env, **main})
+        assert deployed.code == 0, deployed.output
+        assert len(server.deployments) == 3
+
+        env |= {**main, "MATTERMOST_WEBHOOK_URL": f"{chat.url}/hooks/x"}
+        dokku.faults(Fault("apps:destroy", "refuse", times=1))
+        swept = run("ci-deploy", "destroy", "--stale", "0", "--yes", cwd=checkout.path, env=env)
+        assert swept.code == 20, swept.output
+        assert len(dokku.apps()) == 2, "one could not be removed, the other was"
+        assert sorted(each["task"].partition(":")[0] for each in server.deployments) == [
+            "deploy",
+            "review",
+        ]
+        kept, removed = (title.partition(": ")[2] for title in chat.titles)
+        assert (kept, removed) == ("could not be destroyed", "destroyed")
+        swept = run("ci-deploy", "destroy", "--stale", "0", "--yes", cwd=checkout.path, env=env)
+        assert swept.code == 0, swept.output
+        assert [each["task"] for each in server.deployments] == ["deploy:hello"]
         assert server.wrong == []

@@ -29,6 +29,8 @@ DEPLOYMENT = {
     "ref", "task", "auto_merge", "required_contexts", "payload", "environment", "description",
     "transient_environment", "production_environment",
 }  # fmt: skip
+PERMISSIONS = ("pull-requests", "deployments")  # as in a job's `permissions:`
+VERSION = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 Answer = tuple[int, Any]
 
 
@@ -39,6 +41,7 @@ class ForgeStandIn:
     kind: str
     url: str = ""
     rights: str = "write"  # `read`: only that; empty: the token is not known
+    lacks: str = ""  # GitHub's permission that the token does not have: one of PERMISSIONS
     personal: bool = False  # the token is a person's (jane) and not the job's
     lose: int = 0  # answers to the next POSTs that get lost after all is done
     comments: list[dict[str, Any]] = field(default_factory=list)
@@ -104,7 +107,9 @@ class ForgeStandIn:
             return 401, {
                 "message": "401 Unauthorized" if self.kind == GITLAB else "Bad credentials"
             }
-        if method in {"POST", "PUT", "PATCH", "DELETE"} and self.rights == "read":
+        if self.kind == GITHUB and any(headers.get(name) != VERSION[name] for name in VERSION):
+            return self._refuse(f"{method} {path}: no version of the API")
+        if method != "GET" and (self.rights == "read" or self.lacks == self._permission(path)):
             told = (
                 "403 Forbidden" if self.kind == GITLAB else "Resource not accessible by integration"
             )
@@ -118,6 +123,9 @@ class ForgeStandIn:
                 method, path.removeprefix("/repos/acme/web/deployments"), query, body
             )
         return self._comment(method, path, query, body)
+
+    def _permission(self, path: str) -> str:
+        return PERMISSIONS[path.startswith("/repos/acme/web/deployments")]
 
     def _user(self) -> Answer:
         if self.kind != GITLAB and not self.personal:
@@ -152,6 +160,8 @@ class ForgeStandIn:
         if edited and method == ("PUT" if gitlab else "PATCH"):
             for comment in self.comments:
                 if comment["id"] == int(edited[1]):
+                    if gitlab and comment["author"]["username"] != self.me:
+                        return 403, {"message": "403 Forbidden"}
                     comment["body"] = body["body"]
                     return 200, comment
             return 404, {"message": "404 Not found" if gitlab else "Not Found"}
@@ -173,6 +183,8 @@ class ForgeStandIn:
         if match[2] and method == "POST":
             return self._status(found[0], body)
         if match[2] and method == "GET":
+            if set(query) - {"per_page", "page"}:
+                return self._refuse(f"query {query}")
             return 200, found[0]["statuses"][::-1]
         if not match[2] and method == "DELETE":
             states = [each["state"] for each in found[0]["statuses"]]

@@ -84,6 +84,7 @@ def test_a_deploy_is_in_progress_and_a_success_once_it_is_verified(
     assert (made["ref"], made["environment"], made["task"]) == ("b" * 40, "staging", "deploy:web")
     assert (made["transient_environment"], made["production_environment"]) == (False, False)
     assert states(server) == [["in_progress", "success"]]
+    assert [each["auto_inactive"] for each in made["statuses"]] == [False, False]
     assert (made["statuses"][1]["environment_url"], made["statuses"][1]["log_url"]) == (URL, LOG)
     assert "environment_url" not in made["statuses"][0]
 
@@ -183,6 +184,15 @@ def test_a_token_that_may_not_write_is_told_once_with_what_it_needs(
     assert "`permissions: { deployments: write }`" in str(caught.value)
     job.send(DONE)
     assert len(server.calls) == 1
+
+
+def test_the_permission_for_comments_is_not_enough(server: ForgeStandIn, layer: Layer) -> None:
+    server.lacks = "deployments"
+    with pytest.raises(DeployFailed, match=r"403 .*`permissions: \{ deployments: write \}`"):
+        layer(server).send(BEGUN)
+    server.lacks = "pull-requests"
+    layer(server).send(BEGUN)
+    assert states(server) == [["in_progress"]]
 
 
 @pytest.mark.parametrize("kind", [GITLAB, GITEA])

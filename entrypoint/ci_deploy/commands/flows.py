@@ -54,12 +54,12 @@ def _run_events(
     _check_migrations(options.migrations, layers)
     for layer in layers:
         layer.begin()
-    if command == "destroy" and options.stale is not None:
-        return sweep(ctx, options)
     if command in BUILDING:
         open_checkout(ctx)
     else:
         ctx.repository.open(optional=True)
+    if command == "destroy" and options.stale is not None:
+        return sweep(ctx, layers, options)
     guards.check_code(ctx.facts, ctx.repository, ctx.revision, wanted.allow)
     _headline(ctx)
     for doubt in guards.doubts(ctx.facts):

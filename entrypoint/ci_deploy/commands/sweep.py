@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
-from ci_deploy.errors import DeployError
+from ci_deploy.errors import DeployError, LiveButFailed
 from ci_deploy.report import console as style
+from ci_deploy.run.closing import Announcing
 from ci_deploy.run.context import Context
+from ci_deploy.run.deployment import NOTICES
+from ci_deploy.run.events import FLOWS, Event, EventManager, Handler
 from ci_deploy.run.review_app import ReviewApp, ReviewSettings
 
 
-def sweep(ctx: Context, options: argparse.Namespace) -> int:
+def sweep(ctx: Context, layers: Sequence[Announcing], options: argparse.Namespace) -> int:
     """List the review apps not deployed for `options.stale` days; with --yes, remove them. Returns
     the exit code."""
     base, code = ctx.settings.app_name, 0
@@ -23,11 +27,34 @@ def sweep(ctx: Context, options: argparse.Namespace) -> int:
         ctx.console.indent(name)
     if names and not options.yes:
         ctx.console.line("Nothing was removed: add --yes to remove them.")
-    for name in names if options.yes else ():
-        ctx.review, ctx.sweeping = ReviewApp(name, base, "", ReviewSettings()), True
-        try:
-            ctx.provider.destroy()
-        except DeployError as error:  # the others are still removed
-            ctx.console.warning(f"{name}: {error}")
-            code = error.code
+    ctx.sweeping = True
+    for name in names if options.yes else ():  # after an error the others are still removed
+        ctx.review = ReviewApp(name, base, "", ReviewSettings())
+        code = _remove(ctx, layers) or code
+    return code
+
+
+def _remove(ctx: Context, layers: Sequence[Announcing]) -> int:
+    """Remove the review app with the events of `destroy`; returns the exit code."""
+
+    def warn(handler: Handler, error: Exception) -> None:
+        ctx.console.warning(f"{handler.layer.name}: {error}")
+
+    report, events = ctx.report, EventManager(layers, warn=warn)
+    succeeded, _, failed = FLOWS["destroy"][1]
+    ctx.event = Event.DESTROY
+    try:
+        events.emit(ctx.event)
+    except DeployError as error:
+        ctx.console.warning(f"{ctx.app}: {error}")
+        report.status, report.message, report.hint = error.status, str(error), error.hint
+        report.live, ctx.event, code = "", failed, error.code
+    else:
+        report.status, report.message, report.hint = "succeeded", "", ""
+        report.live, ctx.event, code = f"{ctx.app} is removed", succeeded, 0
+    late = events.emit_all(ctx.event)
+    unsent = ctx.outbox.close(NOTICES, ctx.cancellation.left)
+    for layer, trouble in [*((handler.layer, error) for handler, error in late), *unsent]:
+        ctx.console.warning(f"{layer.name}: {trouble}")
+        code = code or (0 if layer.optional else LiveButFailed.exit_code)
     return code

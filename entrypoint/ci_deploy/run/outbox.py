@@ -59,8 +59,9 @@ class Outbox:
                 self._errors.append((layer, late))
         self._queues.clear()
         self._threads.clear()
+        errors, self._errors = self._errors, []
         first: dict[Subscriber, Exception] = {}
-        for layer, error in self._errors:
+        for layer, error in errors:
             first.setdefault(layer, error)
         return list(first.items())
 
