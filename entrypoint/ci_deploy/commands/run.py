@@ -7,7 +7,6 @@ import argparse
 from ci_deploy.commands.assembly import Assembly
 from ci_deploy.commands.shared import ready
 from ci_deploy.errors import Cancelled, DeployError, UsageError
-from ci_deploy.process.cancellation import Phases
 
 
 def run(assembly: Assembly, options: argparse.Namespace) -> int:
@@ -20,7 +19,7 @@ def run(assembly: Assembly, options: argparse.Namespace) -> int:
     try:
         return ctx.provider.run(command).exit_code
     except Cancelled:
-        ctx.cancellation.leave(Phases.LEAVE)
+        ctx.cancellation.leave()
         try:
             ctx.provider.interrupted()
         except DeployError as error:  # the run stays cancelled

@@ -26,14 +26,15 @@ CUT = {128, 255}  # exit codes of git and ssh when their connection is killed
 
 
 class Phases:
-    """The seconds after the signal: first STOP, then LEAVE, whose last parts are reserved for TRUTH
-    and RESTORE. GONE is the limit of all, counted from the signal. GitLab's and GitHub's runners
-    send KILL ten seconds (some 7.5) after their first signal."""
+    """The seconds around the signal: OURS or PERHAPS before it, if our children got theirs first;
+    then STOP, then LEAVE, whose last parts are reserved for TRUTH and RESTORE. GONE is the limit of
+    all, counted from the signal. GitLab's and GitHub's runners send KILL ten seconds (some 7.5)
+    after their first signal."""
 
+    OURS = 1.0  # until our own signal, after a signal has ended a child
+    PERHAPS = 0.5  # the same, after a child whose connection was cut
     STOP = 1.0  # between TERM and KILL for our children
-    LEAVE = (
-        3.0  # for all that follows; it begins with `interrupted`, which stops work on the server
-    )
+    LEAVE = 3.0  # for all that follows, first of all `interrupted`: stopping work on the server
     TRUTH = 1.0  # of LEAVE: reserved for asking what is live, whatever hangs before it
     RESTORE = 1.0  # of LEAVE: reserved for restores and notices
     GONE = 4.8  # by then the process and its private directory are gone, whatever hangs
@@ -123,15 +124,15 @@ class Cancellation:
 
     def suspect(self, codes: set[int]) -> None:
         """Check the exit `codes` of children for a cancel: GitLab kills them before it signals us.
-        If one may come from that, wait up to 1.0 s for our own signal. Raises Cancelled."""
+        If one may come from that, wait for our own signal. Raises Cancelled."""
         self.check()
         if self.leaving or not codes & (KILLED | CUT):
             return
-        if not self.awaited(1.0 if codes & KILLED else 0.5) and codes & KILLED:
+        if not self.awaited(Phases.OURS if codes & KILLED else Phases.PERHAPS) and codes & KILLED:
             self.cancel(signal.SIGTERM)
         self.check()
 
-    def leave(self, seconds: float) -> None:
+    def leave(self, seconds: float = Phases.LEAVE) -> None:
         """Begin the last phase of a run that is ending: at most `seconds` remain for restores, for
         asking what is live and for notices."""
         self._leaving_until = time.monotonic() + seconds
@@ -149,7 +150,7 @@ class Cancellation:
             if until is not None:
                 self._leaving_until = until
 
-    def finish(self, seconds: float) -> None:
+    def finish(self, seconds: float = Phases.LEAVE) -> None:
         """Called when only notices remain: a cancel, even one that has already come, does not
         interrupt them, but limits them to `seconds`."""
         self._grace = seconds

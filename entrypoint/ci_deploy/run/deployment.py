@@ -131,7 +131,7 @@ class Deployment:
     def _fail(self, error: Exception) -> None:
         """Judge the error by what is live, report it, and restore what the deploy has changed."""
         if isinstance(error, Cancelled):
-            self.ctx.cancellation.leave(Phases.LEAVE)
+            self.ctx.cancellation.leave()
             self._interrupt()
         self.ctx.runner.until = time.monotonic() + AFTER_DEADLINE
         failed = self.events.current
@@ -172,7 +172,7 @@ class Deployment:
                     return error
                 self.ctx.provider.roll_back(before.revision)
             except Cancelled as cancelled:
-                self.ctx.cancellation.leave(Phases.LEAVE)
+                self.ctx.cancellation.leave()
                 self._interrupt()
                 return cancelled
             except Exception as second:  # noqa: BLE001 - then the failed release stays live
@@ -250,7 +250,7 @@ class Deployment:
     def _grant_time(self) -> None:
         """After a cancel, give restores and notices their seconds."""
         if self.ctx.cancellation.pending:
-            self.ctx.cancellation.leave(Phases.LEAVE)
+            self.ctx.cancellation.leave()
 
     def _close(self, status: str, code: int) -> None:
         """Set the result before the handlers of the outcome see it, and extend the deadline, so
@@ -268,7 +268,7 @@ class Deployment:
     def _finish(self) -> None:
         """The last steps of every run: unsent notices, a late cancel, the summary."""
         report, ctx = self.report, self.ctx
-        ctx.cancellation.finish(Phases.LEAVE)
+        ctx.cancellation.finish()
         ctx.runner.until = max(ctx.runner.until, time.monotonic() + NOTICES)
         for each in self.layers if ctx.planning else ():
             each.tell_plan()
