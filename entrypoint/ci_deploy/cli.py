@@ -10,6 +10,7 @@ import os
 import select
 import shlex
 import shutil
+import sys
 import threading
 import traceback
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from ci_deploy import __version__, ci, commands
 from ci_deploy.ci.local import Local
 from ci_deploy.commands.options import DEFAULTS, described
 from ci_deploy.commands.published import GITHUB
-from ci_deploy.errors import Ending, SettingsError, UsageError
+from ci_deploy.errors import Ending, SettingsError, ToolMissing, UsageError
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.process import limits
 from ci_deploy.process.cancellation import Cancellation, Phases
@@ -41,6 +42,10 @@ TRACED = (
 TIME_IS_OVER = (
     b"Cancelled; no time was left to end in order. `ci-deploy status` tells what is live.\n"
 )
+NO_MEMORY = (
+    b"This machine does not allow us more memory. Raise the limit: `docker run --memory 256m`, "
+    b"`ulimit -v unlimited`. `ci-deploy status` tells what is live.\n"
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -60,6 +65,7 @@ def run(argv: Sequence[str]) -> int:
     cancellation = Cancellation()
     cancellation.install(lambda code: _last_moment(code, cancellation.private))
     with contextlib.ExitStack() as cleanup:
+        _heed_lost_threads(cancellation.private, cleanup)
         try:
             options = _parse(asked)
             from ci_deploy.commands.assembly import Assembly  # half of all that is imported
@@ -183,17 +189,31 @@ def _end_early(platform: ci.CI, console: Console, error: Ending) -> int:
 
 
 def _last_moment(code: int, private: Sequence[Path]) -> None:
-    """Start a timer that removes the private directories and ends the process Phases.GONE seconds
-    after a cancel, whatever hangs."""
-
-    def end() -> None:
-        for folder in private:
-            shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            if select.select([], [2], [], 0)[1]:  # a log that nobody reads must not block us
-                os.write(2, TIME_IS_OVER)
-        os._exit(code)
-
-    timer = threading.Timer(Phases.GONE, end)
+    """Start a timer that ends the process Phases.GONE seconds after a cancel, whatever hangs."""
+    timer = threading.Timer(Phases.GONE, _end_at_once, (code, private, TIME_IS_OVER))
     timer.daemon = True
     timer.start()
+
+
+def _heed_lost_threads(private: Sequence[Path], cleanup: contextlib.ExitStack) -> None:
+    """End the process when a thread finds no memory for its first step: `Thread.start` waits for
+    that step for ever."""
+    before = sys.unraisablehook
+
+    def hook(lost: sys.UnraisableHookArgs) -> None:
+        if lost.exc_type is MemoryError and "thread" in (lost.err_msg or "thread"):
+            _end_at_once(ToolMissing.exit_code, private, NO_MEMORY)
+        before(lost)
+
+    sys.unraisablehook = hook
+    cleanup.callback(setattr, sys, "unraisablehook", before)
+
+
+def _end_at_once(code: int, private: Sequence[Path], words: bytes) -> None:
+    """Remove the private directories and end the process."""
+    for folder in private:
+        shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        if select.select([], [2], [], 0)[1]:  # a log that nobody reads must not block us
+            os.write(2, words)
+    os._exit(code)
