@@ -173,14 +173,15 @@ def _end_early(platform: ci.CI, console: Console, error: Ending) -> int:
     """Report an error that came before a run began (nothing was changed); returns the exit code."""
     if isinstance(error, SettingsError):
         error = error.spelled(inputs=platform.inputs)
-    console.line(f"✗ {error.message}", style.RED)
+    message, hint = console.message(error.message), console.message(error.hint)
+    console.line(f"✗ {message}", style.RED)
     if error.lines and not error.shown:
         console.indent("\n".join(error.lines))
-    if error.hint:
-        console.indent(error.hint)
-    console.annotate("error", "ci-deploy", f"{error.message}\n{error.hint}".strip())
+    if hint:
+        console.indent(hint)
+    console.annotate("error", "ci-deploy", f"{message}\n{hint}".strip())
     report = Report(command="", status=error.status, exit_code=error.code, finished=True)
-    report.message, report.hint = map(console.redactor.text, (error.message, error.hint))
+    report.message, report.hint = message, hint
     if isinstance(error, UsageError) and platform.name == Local.name:
         return error.code  # nobody needs a report of that, and it would stay in the checkout
     with contextlib.suppress(OSError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import ClassVar, NamedTuple
 
 
@@ -57,6 +57,27 @@ def input_name(name: str) -> str:
 def spelled(name: str, *, inputs: bool) -> str:
     """A setting's name as the user writes it: the input where the platform has inputs."""
     return f"input `{input_name(name)}`" if inputs else name
+
+
+# A name in running text, perhaps with a value: not in a code span or quotes, not after `$`, and not
+# what a message calls a variable.
+NAMED = re.compile(
+    r"`[^`]*`|(?<![\w$/{\"'.-])(?<!variable )(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*)(?![\w/'\"])"
+    r"(?:=(?P<value>\"[^\"]*\"|'[^']*'|[^\s,;()'\"]*[^\s,:;().'\"]))?"
+)
+
+
+def as_inputs(text: str, names: Collection[str]) -> str:
+    """A message with the settings `names` as a workflow writes them: "set REDEPLOY=true" becomes
+    "set `redeploy: true`"."""
+
+    def put(found: re.Match[str]) -> str:
+        if found["name"] not in names:
+            return found[0]
+        value = f": {found['value']}" if found["value"] else ""
+        return f"`{input_name(found['name'])}{value}`"
+
+    return NAMED.sub(put, text) if names else text
 
 
 class Problem(NamedTuple):

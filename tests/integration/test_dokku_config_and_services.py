@@ -116,7 +116,7 @@ def test_values_that_dokku_cannot_store_are_refused_before_anything_is_touched(
     config = 'GREETING="say \\"hi\\""\nPIN=0123\nGOOD=1\n'
     done = run("deploy", cwd=checkout.path, env=settings_for(dokku, APP_CONFIG=config))
     assert done.code == 2, done.output
-    assert "Dokku cannot store the value of GREETING, PIN as it is" in done.output
+    assert "Dokku cannot store the value of `GREETING`, `PIN` as it is" in done.output
     assert not [call for call in dokku.calls() if call.raw.startswith(("config:", "git-"))]
 
 

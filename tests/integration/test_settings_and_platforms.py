@@ -71,6 +71,27 @@ def test_missing_secret_on_github_names_the_jobs_environment(
     assert done.report["hint"].startswith("If the secret exists")
 
 
+def test_hints_name_inputs_on_github(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+) -> None:
+    """Before the run begins and in it; in the log, the annotation, the report and the summary."""
+    variables = _github(checkout, tmp_path)
+    given = {**settings_for(dokku, APP_NAME="new"), **variables}
+    done = run("ci-deploy", cwd=checkout.path, env=given)
+    assert done.code == 20, done.output
+    says = "or set `dokku-create-app: true`."
+    assert says in done.report["hint"]
+    assert done.output.count(says) == 2
+    assert says in Path(variables["GITHUB_STEP_SUMMARY"]).read_text()
+    assert "DOKKU_CREATE_APP" not in done.output
+    (tmp_path / "event.json").write_text('{"pull_request": {"head": {"repo": {"fork": true}}}}')
+    done = run(
+        "ci-deploy", cwd=checkout.path, env={**given, "GITHUB_EVENT_NAME": "pull_request_target"}
+    )
+    assert done.code == 14, done.output
+    assert done.report["hint"].endswith("set `deploy-allow: untrusted`.")
+
+
 @pytest.mark.parametrize(
     ("given", "name"),
     [
@@ -307,6 +328,23 @@ def test_github_gets_a_summary_that_says_what_is_live(
     assert "Roll back" in summary
     assert "| deploy |" in summary
     assert "::group::" in done.output
+
+
+def test_summary_of_a_review_app_offers_no_rollback(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+) -> None:
+    """Its branch decides what it runs, and the command would roll back the base app. (faults E3)"""
+    variables = _github(checkout, tmp_path)
+    for _ in range(2):
+        checkout.commit("More")
+        variables |= {"GITHUB_SHA": checkout.head, "GITHUB_REF_NAME": "feature"}
+        env = {**settings_for(dokku), **variables}
+        done = run("ci-deploy", "review", cwd=checkout.path, env=env)
+        assert done.code == 0, done.output
+    summary = Path(variables["GITHUB_STEP_SUMMARY"]).read_text()
+    assert summary.count("hello-feature") >= 2
+    assert f"→ `{checkout.head[:7]}`" in summary
+    assert "Roll back" not in summary
 
 
 @pytest.mark.parametrize("form", ["crlf", "no newline", "literal", "base64", "path", "one line"])

@@ -167,7 +167,7 @@ def test_strangers_code_with_secrets_is_refused(
     inputs = inputs_for(dokku_container, APP_NAME="twin-stranger")
     step = runner.start(inputs, event=event, variables=variables).done()
     assert step.code == 14, step.raw
-    assert "DEPLOY_ALLOW=untrusted" in step.raw
+    assert "`deploy-allow: untrusted`" in step.raw
 
 
 @pytest.mark.parametrize(

@@ -262,10 +262,10 @@ def test_values_that_dokku_keeps_are_accepted(value: str) -> None:
 @pytest.mark.parametrize(
     ("held", "wrong"),
     [
-        ('{"A": "1", "B": "123"}', "B"),
-        ('{"A": "1"}', "B"),
+        ('{"A": "1", "B": "123"}', "`B`"),
+        ('{"A": "1"}', "`B`"),
         ('{"A": "1", "B": "0123"}', ""),
-        ('{"A": "2", "B": "123", "C": "kept"}', "A, B"),
+        ('{"A": "2", "B": "123", "C": "kept"}', "`A`, `B`"),
     ],
 )
 def test_what_was_set_is_read_back(held: str, wrong: str) -> None:

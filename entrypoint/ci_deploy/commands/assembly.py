@@ -74,6 +74,9 @@ class Assembly:
         self.checkout = checkouts.find(ci.context.workspace, self.source.text("CHECKOUT_DIR"))
         self.root = self.checkout.path / self.source.text("APP_DIR")
         self.classes = discover()
+        every = every_setting(self.classes)
+        self.names = frozenset(name for each in every for name in (each.name, *each.aliases))
+        console.inputs = self.names if ci.inputs else frozenset()
         self.plain_words: list[str] = []  # settings whose secret value is an ordinary word
         self.hide_all()
 
@@ -212,7 +215,8 @@ class Assembly:
             missing = dict.fromkeys(cls.trigger for cls in classes if cls.trigger)
             why = f"{' or '.join(missing)} is not set" if missing else classes[0].absent
             given = f"{', '.join(shared)} {'are' if shared[1:] else 'is'} set"
-            self.console.indent(f"{who}: {why}, although {given}", style.DIM)
+            said = self.console.message(f"{who}: {why}, although {given}")
+            self.console.indent(said, style.DIM)
         for name in self.plain_words:
             self.console.warning(
                 f"the value of {name} is an ordinary word: the log hides it only where it "
@@ -271,10 +275,7 @@ class Assembly:
 
     def _ours(self) -> frozenset[str]:
         """The names of the variables that may contain our settings."""
-        every = [
-            name for each in every_setting(self.classes) for name in (each.name, *each.aliases)
-        ]
-        return frozenset([*every, *(f"{name}_FILE" for name in every)])
+        return self.names | {f"{name}_FILE" for name in self.names}
 
     def _announce(self, what: str) -> None:
         self.console.indent(f"→ {what}")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ci_deploy.errors import ToolMissing
+from ci_deploy.errors import DOCS, ToolMissing
 from ci_deploy.layers.base import Layer
 
 if TYPE_CHECKING:
@@ -89,4 +89,4 @@ def _names_layers(place: str) -> bool:
 
 def _hint(entry: EntryPoint) -> str:
     package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "a package"
-    return f"It comes from {package}; docs/writing-a-layer.md says what a layer needs."
+    return f"It comes from {package}. What a layer needs: {DOCS}writing-a-layer.md"

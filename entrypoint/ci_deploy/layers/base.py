@@ -42,7 +42,7 @@ class Layer(ABC, Generic[S]):
     options: ClassVar[frozenset[str]] = frozenset()  # command-line options that it supports
     # why it is off, if it has no trigger
     absent: ClassVar[str] = (
-        "no app of this kind was found in the checkout (check `DEPLOY_APPLICATION` and `APP_DIR`)"
+        "no app of this kind was found in the checkout (check DEPLOY_APPLICATION and APP_DIR)"
     )
     # `module:Class` of the layer if this class only describes it; loaded when it is chosen
     loads: ClassVar[str] = ""

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
+from ci_deploy.errors import as_inputs
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.output.relay import Relay, clean
 
@@ -58,6 +59,7 @@ class Console:
         self.ci = ci
         self.redactor = redactor
         self.warnings: list[str] = []
+        self.inputs: frozenset[str] = frozenset()  # settings that users write as inputs here
         self._fd = fd
         self._child_fd = child_fd
         self._mark = CHILD if fd == child_fd else ""
@@ -92,9 +94,15 @@ class Console:
 
     def warning(self, text: str) -> None:
         """Warn about something that does not decide the result; the summary repeats it."""
-        self.warnings.append(self.redactor.text(clean(text)))
-        self.indent(f"! {text}", YELLOW)
-        self.annotate("warning", "ci-deploy", text)
+        shown = self.message(clean(text))
+        self.warnings.append(shown)
+        self.indent(f"! {shown}", YELLOW)
+        self.annotate("warning", "ci-deploy", shown)
+
+    def message(self, text: str) -> str:
+        """A message or hint as it is shown: without secrets, and with each setting's name as the
+        user writes it."""
+        return as_inputs(self.redactor.text(text), self.inputs)
 
     def annotate(self, level: str, title: str, text: str) -> None:
         """Show a message on the platform's overview, where there is one."""

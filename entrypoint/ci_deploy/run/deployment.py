@@ -140,8 +140,9 @@ class Deployment:
             known = known.spelled(inputs=self.ctx.ci.inputs)
         self.report.failed_event = self.ctx.event.value
         self.report.failed_layer = failed.layer.name if failed else ""
-        self.report.message, self.report.hint = self._clean(known.message), self._clean(known.hint)
-        self.report.lines = tuple(map(self._clean, known.lines))
+        say = self.ctx.console.message
+        self.report.message, self.report.hint = say(known.message), say(known.hint)
+        self.report.lines = tuple(map(self.ctx.redactor.text, known.lines))
         if not isinstance(error, Ending):
             self.ctx.console.line("".join(traceback.format_exception(error)), style.DIM)
         elif known.lines and not known.shown:
@@ -154,7 +155,7 @@ class Deployment:
     def _fail_late(self, handler: Handler, error: Exception) -> None:
         """Set the result to 22 after a layer that is not optional failed in the outcome event."""
         self.report.failed_event, self.report.failed_layer = handler.event, handler.layer.name
-        self.report.message = self._clean(f"{handler.layer.name}: {error}")
+        self.report.message = self.ctx.console.message(f"{handler.layer.name}: {error}")
         self._close(LiveButFailed.status, LiveButFailed.exit_code)
 
     def _maybe_roll_back(self, error: Exception) -> Exception:
@@ -276,7 +277,7 @@ class Deployment:
             if layer.optional or report.status not in {"succeeded", "skipped"}:
                 ctx.console.warning(f"{layer.name}: {error}")
             else:
-                report.message = self._clean(f"{layer.name}: {error}")
+                report.message = self.ctx.console.message(f"{layer.name}: {error}")
                 kind = DeployFailed if ctx.planning else LiveButFailed
                 self._close(kind.status, kind.exit_code)
         if ctx.cancellation.signum:  # a cancel wins over all, even one this late
@@ -287,9 +288,6 @@ class Deployment:
 
     def _warn(self, handler: Handler, error: Exception) -> None:
         self.ctx.console.warning(f"{handler.layer.name}: {error}")
-
-    def _clean(self, text: str) -> str:
-        return self.ctx.redactor.text(text)
 
 
 def _as(kind: type[DeployError], error: Ending) -> Ending:

@@ -190,7 +190,7 @@ class App:
         if done.planned:
             return
         now = self.read_config(name)
-        if wrong := [key for key, value in changes.items() if now.get(key) != value]:
+        if wrong := [f"`{key}`" for key, value in changes.items() if now.get(key) != value]:
             message = f"the server stored values that differ from those sent: {', '.join(wrong)}."
             raise DeployFailed(
                 message, hint="Dokku cannot store these values as they are: encode them."

@@ -53,7 +53,8 @@ class DokkuApp(AboutDokku):
         if by_image and not self.settings.image:
             yield Problem("DOKKU_IMAGE", "It is required with DEPLOY_METHOD=image.")
         if names := unstorable(self.ctx.app_config):
-            reason = f"Dokku cannot store the value of {', '.join(names)} as it is."
+            listed = ", ".join(f"`{name}`" for name in names)
+            reason = f"Dokku cannot store the value of {listed} as it is."
             remedy = 'No value may end in `"` or a backslash, or be a number like 0123: encode it.'
             yield Problem("APP_CONFIG", reason, "", remedy)
 
