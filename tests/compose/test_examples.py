@@ -63,8 +63,8 @@ def test_inputs_and_versions_exist(name: str) -> None:
             "image": "",
             "environment": "",
         }
-        [included] = _load(ROOT / "examples" / name)["include"]
-        assert set(included["inputs"]) <= set(known)
+        for included in _load(ROOT / "examples" / name)["include"]:
+            assert set(included["inputs"]) <= set(known)
     for step in re.findall(r"uses: ci-deploy/.*\n +with:\n((?: {10}\S.*\n)+)", text):
         inputs = _load(ROOT / "action.yml")["inputs"]
         assert {line.split(":")[0].strip() for line in step.splitlines()} <= set(inputs)

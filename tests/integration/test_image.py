@@ -153,14 +153,26 @@ def test_circleci_way_the_example_with_the_image_as_executor(
         "CIRCLE_WORKING_DIRECTORY": "/w",
     }
     [script] = [step["run"] for step in job["steps"] if "run" in step]
-    shell = ("bash", "-eo", "pipefail", "-c")
-    network = dokku_container.network
-    code, output = _run(image, *shell, script, env=env, network=network, workspace=app.path)
-    assert code == 0, output
+    choice, network = example["parameters"]["command"], dokku_container.network
+
+    def pipeline(command: str) -> None:
+        assert command in choice["enum"]
+        line = script.replace("<< pipeline.parameters.command >>", command)
+        argv = ("bash", "-eo", "pipefail", "-c", line)
+        env["CIRCLE_SHA1"] = app.head
+        code, output = _run(image, *argv, env=env, network=network, workspace=app.path)
+        assert code == 0, output
+
+    pipeline(choice["default"])
     report = json.loads((app.path / "deploy-report.json").read_text())
     assert report["commit_url"] == f"https://github.com/acme/hello/commit/{app.head}"
-    code, output = _run(image, "ci-deploy", "tag", env=env, workspace=app.path)
+    _, output = _run(image, "ci-deploy", "tag", env=env, workspace=app.path)
     assert output == f"75_{app.head[:7]}\n"
+    first, second = app.head, app.commit("More")
+    pipeline("deploy")
+    assert dokku_container.running("circleci-way") == second
+    pipeline("rollback")
+    assert dokku_container.running("circleci-way") == first
 
 
 @pytest.mark.parametrize("target", ["dokku", "heroku", "full"])

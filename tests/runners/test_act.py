@@ -21,24 +21,28 @@ from tests.support import BIN, ROOT, Checkout
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
 
 
-def _project(path: Path, workflow: str, app: str) -> Checkout:
+def _project(path: Path, app: str, *workflows: str) -> Checkout:
     made = Checkout(path, {"Procfile": "worker: sleep 600\n"})
-    text = (EXAMPLES / "github" / workflow).read_text()
+    texts = {f".github/workflows/{name}": _workflow(name, app) for name in workflows}
+    made.commit("Workflows", texts)
+    made.git("remote", "add", "origin", "https://github.com/acme/hello.git")
+    return made
+
+
+def _workflow(name: str, app: str) -> str:
+    text = (EXAMPLES / "github" / name).read_text()
     text = text.replace("dokku@dokku.example.com", "root@dokku")
     text = text.replace(
         "          dokku-host", "          dokku-create-app: true\n          dokku-host"
     )
     text = text.replace("hello", app)
-    text = text.replace("name: ", f"name: {app} ", 1)  # act calls its containers after it
-    made.commit("Workflow", {f".github/workflows/{workflow}": text})
-    made.git("remote", "add", "origin", "https://github.com/acme/hello.git")
-    return made
+    return text.replace("name: ", f"name: {app} ", 1)  # act calls its containers after it
 
 
 def test_push_to_main_deploys_to_staging(
     image: str, dokku_container: Container, tmp_path: Path
 ) -> None:
-    made = _project(tmp_path / "project", "deploy.yml", "act")
+    made = _project(tmp_path / "project", "act", "deploy.yml")
     released = action(tmp_path / "action", image)
     payload = {"ref": "refs/heads/main", "after": made.head}
     done = act(made, dokku_container, released, "push", payload=payload)
@@ -47,20 +51,38 @@ def test_push_to_main_deploys_to_staging(
     assert "deploy act-staging to staging" in done.stdout
 
 
-def test_tag_deploys_to_production(image: str, dokku_container: Container, tmp_path: Path) -> None:
-    made = _project(tmp_path / "project", "deploy.yml", "acttag")
-    made.git("tag", "v1.0.0")
+@pytest.mark.long
+def test_tag_deploys_to_production_and_one_click_rolls_back(
+    image: str, dokku_container: Container, tmp_path: Path
+) -> None:
+    """Takes half a minute on a busy machine: act starts containers for each of four jobs."""
+    made = _project(tmp_path / "project", "acttag", "deploy.yml", "by-hand.yml")
     released = action(tmp_path / "action", image)
-    payload = {"ref": "refs/tags/v1.0.0", "after": made.head}
-    done = act(made, dokku_container, released, "push", payload=payload)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert dokku_container.running("acttag") == made.head
+    revisions = [made.head, made.commit("More")]
+    for number, revision in enumerate(revisions, 1):
+        made.git("tag", f"v{number}.0.0", revision)
+        made.git("checkout", "--quiet", "--detach", revision)
+        payload: dict[str, object] = {"ref": f"refs/tags/v{number}.0.0", "after": revision}
+        done = act(made, dokku_container, released, "push", payload=payload)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert dokku_container.running("acttag") == revision
+
+    def by_hand(name: str, **chosen: str) -> str:
+        payload = {"ref": "refs/heads/main", "inputs": chosen}
+        one = ("--workflows", f".github/workflows/{name}.yml")
+        done = act(made, dokku_container, released, "workflow_dispatch", *one, payload=payload)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    by_hand("deploy", environment="production")
+    assert dokku_container.running("acttag") == revisions[0]
+    assert f"acttag runs {revisions[0][:7]}" in by_hand("by-hand", command="status")
 
 
 def test_pull_request_makes_a_review_app_and_closing_it_removes_it(
     image: str, dokku_container: Container, tmp_path: Path
 ) -> None:
-    made = _project(tmp_path / "project", "review-apps.yml", "actpull")
+    made = _project(tmp_path / "project", "actpull", "review-apps.yml")
     released = action(tmp_path / "action", image)
     pull = {
         "number": 7,

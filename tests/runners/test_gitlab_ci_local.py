@@ -295,7 +295,7 @@ def test_review_app_is_started_and_stopped_without_a_checkout(
 
 
 @pytest.mark.parametrize(
-    "name", ["staging-and-production", "production-on-tags", "review-apps", "rails"]
+    "name", ["staging-and-production", "production-on-tags", "review-apps", "rails", "many-apps"]
 )
 def test_rendered_pipeline_follows_the_published_schema(
     image: str, dokku_container: Container, tmp_path: Path, name: str
