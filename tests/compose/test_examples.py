@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from ci_deploy import __version__
 from tests.compose.app import FILE, App
+from tests.contract.test_docs import Block, blocks
 from tests.contract.test_manifest import check_schema
 from tests.dockerhosts import PASSWORD, USER
 from tests.support import BIN, ROOT
@@ -45,7 +46,11 @@ echo "$*" >>"$CALLS"
 
 
 def _load(path: Path) -> Any:
-    return YAML(typ="safe", pure=True).load(path)
+    return _load_text(path.read_text(encoding="utf-8"))
+
+
+def _load_text(text: str) -> Any:
+    return YAML(typ="safe", pure=True).load(text)
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -70,12 +75,18 @@ def test_inputs_and_versions_exist(name: str) -> None:
         assert {line.split(":")[0].strip() for line in step.splitlines()} <= set(inputs)
 
 
-def _script(name: str) -> str:
+SNIPPETS = [
+    block
+    for block in blocks("yaml")
+    if block.page.stem in {"gitlab", "github", "circleci"} and "docker build" in block.text
+]
+
+
+def _script(found: Any) -> str:
     """The shell text that builds and pushes."""
-    found = _load(EXAMPLE / name)
-    if name == "gitlab-ci.yml":
+    if "include" in found:
         return "\n".join(found["build"]["script"])
-    job = found["jobs"]["deploy" if name == "github-workflow.yml" else "build"]
+    job = found["jobs"].get("build") or found["jobs"]["deploy"]
     [text] = [
         run
         for step in job["steps"]
@@ -88,23 +99,7 @@ def _script(name: str) -> str:
 def test_pipeline_builds_and_pushes_the_images_of_the_compose_file(
     name: str, tmp_path: Path
 ) -> None:
-    program = tmp_path / "bin/docker"
-    program.parent.mkdir()
-    program.write_text(DOCKER.format(bin=BIN))
-    program.chmod(0o755)
-    registry = "ghcr.io" if name == "github-workflow.yml" else "registry.example.com"
-    env = {
-        "PATH": f"{program.parent}:/usr/bin:/bin", "CALLS": str(tmp_path / "calls"),
-        "CI_REGISTRY": registry, "CI_REGISTRY_IMAGE": f"{registry}/acme/shop",
-        "CI_REGISTRY_USER": "u", "CI_REGISTRY_PASSWORD": "p", "DOCKER_REGISTRY": registry,
-        "DOCKER_USER": "u", "DOCKER_PASS": "p", "GITHUB_ACTOR": "u", "TOKEN": "p",
-        "IMAGES": "ghcr.io/acme/shop", **PLATFORMS[name],
-    }  # fmt: skip
-    done = subprocess.run(
-        ["sh", "-euc", _script(name)], cwd=tmp_path, env=env, capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    calls = (tmp_path / "calls").read_text()
+    registry, calls = _pushed(name, _load(EXAMPLE / name), tmp_path)
     pushed = set(re.findall(r"--target (\w+) --tag (\S+)", calls))
     images = {
         service: entry["image"]
@@ -114,6 +109,52 @@ def test_pipeline_builds_and_pushes_the_images_of_the_compose_file(
         if "DEPLOY_TAG" in entry["image"]
     }
     assert pushed == set(images.items())
+
+
+def test_pages_have_a_snippet_for_compose_and_one_for_swarm() -> None:
+    pages = [block.page.stem for block in SNIPPETS]
+    assert sorted(pages) == ["circleci"] * 2 + ["github"] * 2 + ["gitlab"] * 2
+
+
+@pytest.mark.parametrize("block", SNIPPETS, ids=str)
+def test_snippet_of_a_page_pushes_the_image_that_the_page_names(
+    block: Block, tmp_path: Path
+) -> None:
+    """`${DOCKER_REGISTRY}/acme/my-project:${DEPLOY_TAG}` in the compose file."""
+    [platform] = [name for name in PLATFORMS if name.startswith(block.page.stem)]
+    registry, calls = _pushed(platform, _load_text(block.text), tmp_path, "my-project")
+    [pushed] = re.findall(r"--push --tag (\S+)", calls)
+    assert pushed == f"{registry}/acme/my-project:75_{REVISION[:7]}"
+    assert "${DOCKER_REGISTRY}/acme/my-project:${DEPLOY_TAG}" in block.page.read_text()
+
+
+def _pushed(name: str, found: Any, tmp_path: Path, project: str = "shop") -> tuple[str, str]:
+    """Run the build of a pipeline with a docker that only notes what it is asked: the registry,
+    and the calls."""
+    program = tmp_path / "bin/docker"
+    program.parent.mkdir()
+    program.write_text(DOCKER.format(bin=BIN))
+    program.chmod(0o755)
+    registry = "ghcr.io" if name == "github-workflow.yml" else "registry.example.com"
+    env = {
+        "PATH": f"{program.parent}:/usr/bin:/bin", "CALLS": str(tmp_path / "calls"),
+        "CI_REGISTRY": registry, "CI_REGISTRY_IMAGE": f"{registry}/acme/{project}",
+        "CI_REGISTRY_USER": "u", "CI_REGISTRY_PASSWORD": "p", "DOCKER_REGISTRY": registry,
+        "DOCKER_USER": "u", "DOCKER_PASS": "p", "GITHUB_ACTOR": "u", "TOKEN": "p",
+        **_env(found), **PLATFORMS[name],
+    }  # fmt: skip
+    done = subprocess.run(
+        ["sh", "-euc", _script(found)], cwd=tmp_path, env=env, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return registry, (tmp_path / "calls").read_text()
+
+
+def _env(found: Any) -> dict[str, str]:
+    """The environment of a workflow's step, but for expressions."""
+    steps = found.get("jobs", {}).get("deploy", {}).get("steps", ())
+    envs = [step.get("env", {}) for step in steps if isinstance(step, dict)]
+    return {key: text for env in envs for key, text in env.items() if "${{" not in text}
 
 
 def test_dockerfile_has_a_target_for_each_image() -> None:

@@ -217,6 +217,24 @@ def test_inputs_that_a_sentence_shows_for_gitlab_are_strings_too() -> None:
     assert bare.findall((ROOT / "docs/gitlab.md").read_text()) == []
 
 
+RUN = {  # what a page says of examples that tests run, and the tests
+    "github": ROOT / "tests/runners/test_act.py",
+    "gitlab": ROOT / "tests/runners/test_gitlab_ci_local.py",
+}
+
+
+@pytest.mark.parametrize("platform", RUN)
+def test_examples_that_a_page_calls_tested_are_run(platform: str) -> None:
+    """All but the one that needs several hosts, which the page names."""
+    tests = RUN[platform].read_text()
+    text = " ".join((ROOT / f"docs/{platform}.md").read_text().split())
+    for path in (ROOT / "examples" / platform).glob("*.yml"):
+        if path.name.startswith("many-apps"):
+            assert f"of `{path.name}`, which needs several hosts, they check" in text
+        else:
+            assert f'"{path.name.partition(".")[0]}' in tests or f"{platform}/{path.name}" in tests
+
+
 # --- commands ---
 
 
@@ -358,12 +376,34 @@ EXPLAINED = {
         SOURCES / "run/review_app.py",
         *(SOURCES / "layers/providers/dokku").glob("*.py"),
     ],
+    "heroku-messages": [*(SOURCES / "layers/providers/heroku").glob("*.py")],
+    "docker-messages": [
+        SOURCES / "layers/providers/backups.py",
+        *(SOURCES / "net/ssh").glob("*.py"),
+        *(SOURCES / "layers/providers/docker").glob("*.py"),
+        *(SOURCES / "layers/providers/compose").glob("*.py"),
+        *(SOURCES / "layers/providers/compose/host").glob("*.sh"),
+        *(SOURCES / "layers/providers/swarm").glob("*.py"),
+    ],
 }
+# How the program on a Docker host says why a run has failed.
+REASONS = re.compile(
+    r'\b(?:why|because|unhealed)="([^"]+)"|say\("bad", "([^"]+)"'
+    r'|finish (?:failed|refused|locked|stopped) "([^"]+)"'
+)
+VALUE = re.compile(r"\$\(.*|\$\{[^}]*\}|\$\w+|\\")  # of a shell's variable or command
 RAISED = {Cancelled.__name__, *(each.__name__ for each in DeployError.__subclasses__())}
 
 
 def _told(path: Path) -> Iterator[str]:
     """The longest part without variables of each message that a module raises or maps."""
+    if path.suffix == ".sh":
+        for found in REASONS.finditer(path.read_text(encoding="utf-8")):
+            reason = next(filter(None, found.groups()))
+            longest = max(VALUE.split(reason), key=len).strip(" :;,(")
+            if " " in longest:
+                yield longest
+        return
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         match node:
             case ast.Assign(targets=[ast.Name(id="message" | "reason")], value=value):

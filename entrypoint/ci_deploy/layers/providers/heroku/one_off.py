@@ -160,8 +160,8 @@ def _refusal(said: Sequence[str]) -> str:
     begins = next((at for at, line in enumerate(said) if line.startswith(ERROR)), None)
     if begins is None or not any(REFUSED.search(line) for line in said):
         return ""
-    reason = takewhile(lambda line: not line.startswith("Error ID"), said[begins:])
-    return " ".join(reason).removeprefix(ERROR)
+    its_own = takewhile(lambda line: not line.startswith("Error ID"), said[begins:])
+    return " ".join(its_own).removeprefix(ERROR)
 
 
 def _plain(line: str) -> str:
