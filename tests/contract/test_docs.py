@@ -66,8 +66,17 @@ def blocks(*languages: str) -> Iterator[Block]:
                 yield Block(page, at, language, "\n".join(lines) + "\n")
 
 
+def changes() -> Iterator[Block]:
+    """The YAML before and after each change that a page shows as a diff."""
+    for block in blocks("diff"):
+        for sign, other in ("-+", "+-"):
+            lines = [line for line in block.text.splitlines(keepends=True) if line[:1] != other]
+            assert all(line[:1] in {" ", sign} for line in lines), str(block)
+            yield Block(block.page, block.line, sign, "".join(line[1:] for line in lines))
+
+
 def test_every_block_says_what_it_is() -> None:
-    known = {"yaml", "sh", "text", "json", "python", "dockerfile", "toml", "ruby", "env"}
+    known = {"yaml", "sh", "text", "json", "python", "dockerfile", "toml", "ruby", "env", "diff"}
     for page in PAGES:
         for match in FENCE.finditer(page.read_text(encoding="utf-8")):
             assert match[3] in known, f"{page.name}: ```{match[3]}"
@@ -109,7 +118,7 @@ def _schema(found: Any) -> tuple[str, Any]:
     return "gitlab-ci", None
 
 
-@pytest.mark.parametrize("block", [*blocks("yaml")], ids=str)
+@pytest.mark.parametrize("block", [*blocks("yaml"), *changes()], ids=str)
 def test_yaml_follows_its_schema(block: Block, tmp_path: Path) -> None:
     schema, document = _schema(_load(block.text))
     path = tmp_path / "block.yml"
@@ -164,7 +173,7 @@ def test_no_job_that_people_copy_keeps_the_dumps_of_a_database(path: Path) -> No
             assert pattern not in {".", "./", "True"}, pattern
 
 
-@pytest.mark.parametrize("block", [*blocks("yaml"), *examples()], ids=str)
+@pytest.mark.parametrize("block", [*blocks("yaml"), *changes(), *examples()], ids=str)
 def test_yaml_uses_inputs_and_versions_that_exist(block: Block) -> None:
     for what, inputs in _uses(_load(block.text)):
         action = _load((ROOT / "action.yml").read_text())["inputs"]
@@ -341,7 +350,7 @@ OTHERS = {
     "CI_DEPLOY_BUILD_DIR",
     "REVIEW_HOST",  # for compose files
     "POSTGRES_USER", "MYSQL_ROOT_PASSWORD",  # of databases' images
-    "DATABASE_URL", "REDIS_URL", "HEROKU_BUILD_COMMIT", "SSH_REMOTE", "HTTP_PROXY",
+    "DATABASE_URL", "REDIS_URL", "REDIS_TLS_URL", "HEROKU_BUILD_COMMIT", "SSH_REMOTE", "HTTP_PROXY",
     "HTTPS_PROXY", "NO_PROXY", "DISCORD_WEBHOOK_URL",
     "SECRET_KEY", "ALLOWED_HOSTS", "REGISTRY_TOKEN",  # of an app, and of a workflow
     "TS_AUTHKEY", "WIREGUARD_CONFIG", "HEROKU_EMAIL",  # of VPNs and of another action
