@@ -216,7 +216,7 @@ class Switch:
             ctx.console.warning(
                 "the nodes get this job's registry token, which ends with the job: a task that "
                 "moves to another node later cannot fetch its image. Use a deploy token "
-                "(DOCKER_USER, DOCKER_PASS)."
+                f"(DOCKER_USER, DOCKER_PASS, DOCKER_REGISTRY={self.login.host})."
             )
 
     def _before_traffic(
