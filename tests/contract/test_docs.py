@@ -24,7 +24,7 @@ from ruamel.yaml import YAML
 
 from ci_deploy import __version__, cli
 from ci_deploy.commands.assembly import COMMAND, every_setting
-from ci_deploy.errors import Cancelled, DeployError
+from ci_deploy.errors import Ending
 from ci_deploy.layers.applications.hooks import Hooks
 from ci_deploy.report.outputs import OUTPUTS
 from ci_deploy.settings import elsewhere
@@ -401,7 +401,19 @@ REASONS = re.compile(
     r'|finish (?:failed|refused|locked|stopped) "([^"]+)"'
 )
 VALUE = re.compile(r"\$\(.*|\$\{[^}]*\}|\$\w+|\\")  # of a shell's variable or command
-RAISED = {Cancelled.__name__, *(each.__name__ for each in DeployError.__subclasses__())}
+
+
+def _errors() -> set[str]:
+    """The names of all classes of errors in the package."""
+    pattern = re.compile(r"^class (\w+)\((\w+)\)", re.M)
+    found = [pair for path in SOURCES.rglob("*.py") for pair in pattern.findall(path.read_text())]
+    names = {Ending.__name__}
+    while more := {name for name, base in found if base in names} - names:
+        names |= more
+    return names
+
+
+RAISED = _errors()
 
 
 def _told(path: Path) -> Iterator[str]:
