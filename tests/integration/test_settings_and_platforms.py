@@ -78,12 +78,12 @@ def test_hints_name_inputs_on_github(
     variables = _github(checkout, tmp_path)
     given = {**settings_for(dokku, APP_NAME="new"), **variables}
     done = run("ci-deploy", cwd=checkout.path, env=given)
-    assert done.code == 20, done.output
+    assert done.code == 2, done.output
     says = "or set `dokku-create-app: true`."
-    assert says in done.report["hint"]
+    assert says in done.report["message"]
     assert done.output.count(says) == 2
     assert says in Path(variables["GITHUB_STEP_SUMMARY"]).read_text()
-    assert "DOKKU_CREATE_APP" not in done.output
+    assert "DOKKU_CREATE_APP" not in done.output + str(done.report)
     (tmp_path / "event.json").write_text('{"pull_request": {"head": {"repo": {"fork": true}}}}')
     done = run(
         "ci-deploy", cwd=checkout.path, env={**given, "GITHUB_EVENT_NAME": "pull_request_target"}

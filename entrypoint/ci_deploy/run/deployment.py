@@ -84,7 +84,7 @@ class Deployment:
             except SkipDeploy:
                 raise
             except Exception as error:
-                record.error = self.ctx.redactor.text(str(error)) or type(error).__name__
+                record.error = self.ctx.console.message(str(error)) or type(error).__name__
                 raise
             finally:
                 record.seconds = time.monotonic() - started
