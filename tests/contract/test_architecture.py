@@ -27,6 +27,7 @@ OWNERS = {
     "requests": {"net/http.py"},
     "tenacity": {"net/retry.py"},
     "dotenv": {"settings/lines.py"},
+    "yaml": {"commands/compose_yaml.py"},
     "tempfile": {"run/context.py"},
     "os.system": set(),
     "os.environ": {"settings/declaration.py"},
@@ -62,10 +63,10 @@ def _used(name: str) -> Iterator[str]:
 
 def test_what_only_some_runs_need_is_not_loaded_by_all() -> None:
     """A deploy without HTTP does not wait for `requests`: it costs as much as the rest of us.
-    `tenacity` is loaded while the connection is made."""
-    code = "import sys; from ci_deploy import cli; from ci_deploy.commands import assembly; "
+    `tenacity` is loaded while the connection is made, `yaml` by `init` alone."""
+    code = "import sys; from ci_deploy import cli; from ci_deploy.commands import assembly, init; "
     code += "assembly.every_setting(); "
-    code += "print({'requests', 'tenacity', 'smtplib', 'tarfile'} & {*sys.modules}, "
+    code += "print({'requests', 'tenacity', 'yaml', 'smtplib', 'tarfile'} & {*sys.modules}, "
     code += "[name for name in sys.modules if name.endswith('.layer')])"
     assert _printed(code) == "set() []"
 

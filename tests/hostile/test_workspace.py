@@ -49,7 +49,8 @@ def test_modules_of_the_workspace_are_never_imported(
     dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
 ) -> None:
     pwned = tmp_path / "pwned"
-    for name in ("requests", "sh", "tenacity", "dotenv", "json", "sitecustomize", "ci_deploy"):
+    ours = ("requests", "sh", "tenacity", "dotenv", "yaml", "ci_deploy")
+    for name in (*ours, "json", "sitecustomize"):
         (checkout.path / f"{name}.py").write_text(f"open({str(pwned)!r}, 'w')\nraise SystemExit(9)")
     env = settings_for(dokku, PYTHONPATH=str(checkout.path), PYTHONSTARTUP="sitecustomize.py")
     done = run("deploy", cwd=checkout.path, env=env)

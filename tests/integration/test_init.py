@@ -9,7 +9,6 @@ import re
 import select
 import subprocess
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -77,7 +76,7 @@ def test_where_nothing_tells_the_ci_it_is_asked_for_by_its_option(checkout: Chec
     ("url", "name", "expected"),
     [
         ("dokku@dokku.example.com:web", "dokku", ("web", "dokku-host: dokku@dokku.example.com")),
-        ("https://git.heroku.com/hello-42.git", "heroku", ("hello-42", "deploy-provider: heroku")),
+        ("https://git.heroku.com/hello-42.git", "heroku", ("hello-42", "/deploy-heroku@")),
     ],
 )
 def test_whom_somebody_has_pushed_to_is_what_is_suggested(
@@ -297,6 +296,48 @@ def test_a_compose_file_elsewhere_is_found_and_of_several_one_is_named(checkout:
     assert "--compose is of no use with the provider dokku" in done.errors
 
 
+def test_what_the_pipeline_may_build_otherwise_is_said_with_its_line(checkout: Checkout) -> None:
+    """Of each image that it could not read, the top of the repository was built."""
+    remote(checkout, "git@gitlab.com:acme/shop.git")
+    app = "services: {app: {image: 'acme/shop:${DEPLOY_TAG}', build: {BUILD}}}\n"
+    flags = ("--yes", "--host", "deploy@h.example.com", "--force")
+    build = "context: 'the api', args: {A: 'x: #1', B: \"it's\"}, secrets: [npm]"
+    checkout.commit("Args", {"compose.yml": app.replace("BUILD", build), "the api/Dockerfile": ""})
+    done = init(checkout, *flags)
+    assert done.code == 0, done.output
+    text = (checkout.path / FILES["gitlab"]).read_text()
+    [line] = YAML(typ="safe", pure=True).load(text)["build"]["script"][-1:]
+    quoted = """--build-arg 'A=x: #1' --build-arg 'B=it'"'"'s'"""
+    assert line == f"docker build --push {quoted} --tag \"docker.io/acme/shop:$TAG\" 'the api'"
+    [number] = [at for at, each in enumerate(text.splitlines(), 1) if "docker build" in each]
+    where = f"line {number} of .gitlab-ci.yml"
+    assert (
+        f"The image of app needs a look at {where}: the line leaves out `secrets`.\n" in done.output
+    )
+
+
+def test_a_compose_file_that_is_no_yaml_is_told_where_it_is_needed(checkout: Checkout) -> None:
+    remote(checkout, "git@gitlab.com:acme/shop.git")
+    checkout.commit("Template", {"compose.yml": "services:\n  app: {{ image }}\n"})
+    done = init(checkout, "--yes", "--host", "deploy@h.example.com")
+    assert done.code == 2
+    assert "COMPOSE_FILE" in done.output
+    assert "compose.yml is not valid YAML: line 2: found unhashable key." in done.output
+    assert not (checkout.path / FILES["gitlab"]).exists()
+    assert init(checkout, *FLAGS).code == 0, "Dokku reads none"
+
+
+def test_gitea_and_forgejo_get_the_file_where_they_look_for_it(checkout: Checkout) -> None:
+    """If they have a directory of their own, they read no other one."""
+    remote(checkout, "git@git.example.com:acme/shop.git")
+    checkout.commit("Old", {".gitea/workflows/old.yml": ""})
+    done = init(checkout, *FLAGS)
+    assert done.code == 0, done.output
+    assert "wrote .gitea/workflows/deploy.yml" in done.output
+    checkout.git("remote", "set-url", "origin", "git@github.com:acme/shop.git")
+    assert "wrote .github/workflows/deploy.yml" in init(checkout, *FLAGS).output
+
+
 # --- what it leaves alone ---
 
 
@@ -358,9 +399,8 @@ def test_it_does_not_write_through_a_link_out_of_the_checkout(
 # --- what it asks ---
 
 
-def test_on_a_terminal_it_asks_five_things_and_again_after_nonsense(checkout: Checkout) -> None:
-    remote(checkout, "git@github.com:acme/shop.git")
-    answers = ["", "dokku@dokku.example.com", "Bad Name", "", "staging production", "y"]
+def on_terminal(checkout: Checkout, *answers: str) -> tuple[str, list[str]]:
+    """The output of `init` with somebody who answers, and the questions."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [BIN / "ci-deploy", "init"],
@@ -383,7 +423,13 @@ def test_on_a_terminal_it_asks_five_things_and_again_after_nonsense(checkout: Ch
     output = re.sub(r"\x1b\[\d*m", "", seen.decode())
     assert process.returncode == 0, output
     os.close(ours)
-    questions = re.findall(r"^(\w[^\n]*):$", output.partition("wrote ")[0], re.M)
+    return output, re.findall(r"^(\w[^\n]*):$", output.partition("wrote ")[0], re.M)
+
+
+def test_on_a_terminal_it_asks_five_things_and_again_after_nonsense(checkout: Checkout) -> None:
+    remote(checkout, "git@github.com:acme/shop.git")
+    answers = ["", "dokku@dokku.example.com", "Bad Name", "", "staging production", "y"]
+    output, questions = on_terminal(checkout, *answers)
     assert questions == [
         "Provider (dokku or heroku or compose or swarm) [dokku]",
         "Dokku server",
@@ -394,6 +440,41 @@ def test_on_a_terminal_it_asks_five_things_and_again_after_nonsense(checkout: Ch
     ]
     assert "deploy to staging and production, plan for changes, rollback, review apps" in output
     assert "app-name: shop-staging" in (checkout.path / FILES["github"]).read_text()
+
+
+RIVALS = dict.fromkeys(("compose.a.yml", "compose.b.yml"), "services: {app: {image: x}}\n")
+MONOREPO = {
+    **{f"{folder}/{name}": text for folder in ("api", "jobs") for name, text in RIVALS.items()},
+    **{f"{folder}/Procfile": "web: true\n" for folder in ("api", "jobs", "site")},
+}
+
+
+@pytest.mark.parametrize(
+    ("provider", "place", "found", "written"),
+    [
+        ("compose", "api/compose.b.yml", "api/compose.a.yml or api/compose.b.yml or jobs/compose.a",
+         ["app-dir: api", "compose-file: compose.b.yml", "app-name: shop-api-staging"]),
+        ("compose", "jobs/compose.a.yml jobs/compose.b.yml", "or jobs/compose.b.yml or site)",
+         ["app-dir: jobs", 'compose-file: "compose.a.yml compose.b.yml"', "app-name: shop-jobs"]),
+        ("compose", "site", "or site)", ["app-dir: site", "app-name: shop-site"]),
+        ("dokku", "site/", "(api or jobs or site)", ["app-dir: site", "app-name: shop-site"]),
+    ],
+)  # fmt: skip
+def test_in_a_repository_of_several_apps_it_asks_five_things_too(
+    checkout: Checkout, provider: str, place: str, found: str, written: list[str]
+) -> None:
+    """It asked for directory, compose file and name besides: seven things."""
+    remote(checkout, "git@github.com:acme/shop.git")
+    checkout.git("rm", "--quiet", "Procfile")
+    checkout.commit("Apps", MONOREPO)
+    nonsense = "api" if provider == "compose" else "gone"
+    answers = [provider, nonsense, place, "deploy@h.example.com", "staging production", "y"]
+    output, asked = on_terminal(checkout, *answers)
+    assert len(set(asked)) == 5, asked
+    assert found in asked[1] == asked[2], "asked again after nonsense"
+    text = (checkout.path / FILES["github"]).read_text()
+    assert [each for each in written if each not in text] == []
+    assert re.search(r"^The app is called shop-\w+; `--app` gives it another name\.$", output, re.M)
 
 
 def test_it_ends_with_doctor_where_the_key_is_at_hand(
@@ -431,7 +512,8 @@ def jobs(checkout: Checkout, ci: str, host: str) -> Any:
 def test_what_is_written_deploys_with_the_secrets_alone(
     dokku: DokkuStandIn, naive: Client, checkout: Checkout
 ) -> None:
-    """What each file hands to ci-deploy, with no other setting."""
+    """What each file hands to ci-deploy, with no other setting. All jobs of all CIs run in
+    tests/runners/test_what_init_writes.py."""
     naive.dokku("apps:create hello-staging")
     secrets = settings_for(dokku)
     host = secrets.pop("DOKKU_HOST")
@@ -463,62 +545,3 @@ def test_what_is_written_deploys_with_the_secrets_alone(
     done = run("deploy", cwd=checkout.path, env={**facts, **inputs})
     assert done.code == 0, done.output
     assert (done.report["app"], done.report["environment"]) == ("hello", "production")
-
-
-def circleci(checkout: Checkout, found: Any, name: str, env: Mapping[str, str]) -> Done:
-    """Run a job of the file as CircleCI does: its parameters filled in, with a context's variables.
-
-    There is no runner of theirs that needs no account."""
-    used = [
-        each["ci-deploy"]
-        for workflow in found["workflows"].values()
-        for each in workflow["jobs"]
-        if isinstance(each, dict) and each.get("ci-deploy", {}).get("name") == name
-    ]
-    assert len(used) == 1, name
-    job = found["jobs"]["ci-deploy"]
-    defaults = {key: each.get("default", "") for key, each in job["parameters"].items()}
-
-    def expand(text: str) -> str:
-        values = {**defaults, **used[0]}
-        return re.sub(r"<< parameters\.(\w+) >>", lambda match: str(values[match[1]]), text)
-
-    [command] = [step["run"] for step in job["steps"] if "run" in step]
-    facts = {
-        "CIRCLECI": "true",
-        "CIRCLE_SHA1": checkout.head,
-        "CIRCLE_WORKING_DIRECTORY": str(checkout.path),
-        "CIRCLE_BRANCH": checkout.git("branch", "--show-current"),
-    }
-    given = {key: expand(value) for key, value in job["environment"].items()}
-    done = run(*expand(command).split(), cwd=checkout.path, env={**facts, **given, **env})
-    assert done.code == 0, done.output
-    return done
-
-
-def test_every_job_for_circleci_runs(
-    dokku: DokkuStandIn, naive: Client, checkout: Checkout
-) -> None:
-    """The other CIs' jobs run on their runners (tests/runners/test_what_init_writes.py)."""
-    naive.dokku("apps:create hello-staging")
-    secrets = settings_for(dokku)
-    options = ("--yes", "--ci", "circleci", "--provider", "dokku", "--app", "hello", "--review")
-    host = ("--host", secrets.pop("DOKKU_HOST"), "--environments", "staging production")
-    del secrets["APP_NAME"]
-    assert init(checkout, *options, *host).code == 0
-    found = YAML(typ="safe", pure=True).load((checkout.path / FILES["circleci"]).read_text())
-    first = checkout.commit("The pipeline")
-    done = circleci(checkout, found, "deploy-staging", secrets)
-    assert (done.report["app"], done.report["environment"]) == ("hello-staging", "staging")
-    circleci(checkout, found, "deploy-production", secrets)
-    checkout.commit("Next")
-    circleci(checkout, found, "deploy-production", secrets)
-    assert circleci(checkout, found, "rollback", secrets).report["status"] == "succeeded"
-    assert dokku.app("hello").running_revision == first
-    checkout.git("checkout", "--quiet", "-b", "feature/$(id)")
-    head = checkout.commit("Change")
-    assert circleci(checkout, found, "plan", secrets).report["app"] == "hello-staging"
-    review = circleci(checkout, found, "review", secrets).report["app"]
-    assert re.fullmatch(r"hello-feature-id-\w+", review)
-    assert dokku.app(review).running_revision == head
-    assert "0 review apps of hello" in circleci(checkout, found, "sweep", secrets).output

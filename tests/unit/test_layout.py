@@ -1,4 +1,4 @@
-"""Where in a repository its apps are, and which compose file and images they have."""
+"""Where in a repository its apps are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from ci_deploy.commands import layout
-from ci_deploy.commands.composed import Composed, Image, composed
 from ci_deploy.commands.layout import Framework
 
 MANAGE = "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n"
@@ -98,104 +97,3 @@ def test_a_manage_py_of_something_else_is_not_djangos(tmp_path: Path) -> None:
     (root / "real.py").write_text(MANAGE)
     (root / "src/manage.py").symlink_to("../real.py")
     assert layout.framework(root) == Framework("django", "src")
-
-
-# --- compose files ---
-
-APP = "${DOCKER_REGISTRY}/acme/shop"
-ONE = f"services:\n  app:\n    build: .\n    image: {APP}:${{DEPLOY_TAG}}\n"
-
-
-def found(root: Path, folder: str = "", *wanted: str) -> Composed:
-    return composed(root, folder, layout.files(root / folder), wanted)
-
-
-@pytest.mark.parametrize(
-    ("paths", "files", "rivals"),
-    [
-        (("compose.yaml",), ("compose.yaml",), ()),
-        (("docker-compose.yml", "docker-compose.override.yml"), ("docker-compose.yml",), ()),
-        (("docker-compose.yml", "docker-compose.production.yml"), 1, ()),
-        (("docker-compose.prod.yml",), ("docker-compose.prod.yml",), ()),
-        (("docker-compose.yml", "docker-compose.prod.yml"), 1, ()),
-        (("docker-compose.dev.yml", "docker-compose.prod.yaml"), 1, ()),
-        (("docker-compose.dev.yml", "compose.yml", "dev/compose.yml"), ("compose.yml",), ()),
-        (("deploy/compose.yml",), ("deploy/compose.yml",), ()),
-        (("deploy/compose.yml", "deploy/compose.test.yml"), ("deploy/compose.yml",), ()),
-        (("deploy/compose.yml", ".devcontainer/compose.yml"), ("deploy/compose.yml",), ()),
-        (("compose.a.yml", "compose.b.yml"), (), ("compose.a.yml", "compose.b.yml")),
-        (("a/compose.yml", "b/compose.yml"), (), ("a/compose.yml", "b/compose.yml")),
-        (("x.yml", "README.md"), (), ()),
-    ],
-)
-def test_the_compose_file_is_the_one_for_production_and_none_of_several(
-    tmp_path: Path, paths: tuple[str, ...], files: tuple[str, ...] | int, rivals: tuple[str, ...]
-) -> None:
-    for path in paths:
-        (tmp_path / path).parent.mkdir(exist_ok=True)
-        (tmp_path / path).write_text(ONE)
-    expected = (paths[files],) if isinstance(files, int) else files
-    assert found(tmp_path)[:2] == (expected, rivals)
-
-
-def test_a_file_that_only_adds_to_the_usual_one_comes_with_it(tmp_path: Path) -> None:
-    adding = "services:\n  app:\n    restart: always\n    ports: [ '80:3000' ]\n"
-    repository(tmp_path, **{"docker-compose.yml": ONE, "docker-compose.prod.yml": adding})
-    assert found(tmp_path).files == ("docker-compose.yml", "docker-compose.prod.yml")
-    assert found(tmp_path).images == (Image(APP, "."),)
-    assert found(tmp_path, "", "docker-compose.yml").files == ("docker-compose.yml",)
-
-
-BLOCK = f"""
-x-web: &web
-  build:
-    context: ..
-    dockerfile: docker/Dockerfile
-    target: web
-  image: "{APP}/web:${{DEPLOY_TAG:-latest}}"
-
-services:
-  # of the app
-  web:
-    <<: *web
-    ports:
-      - "80:80"
-  worker:
-    image: {APP}/worker:$DEPLOY_TAG
-    build: {{ context: ../worker, target: run }}
-  other:
-    image: {APP}/other:${{DEPLOY_TAG}}
-    build: https://git.example.com/acme/other.git
-  db:
-    image: postgres:17
-"""
-
-
-def test_images_are_built_as_the_compose_file_says(tmp_path: Path) -> None:
-    (tmp_path / "shop/deploy").mkdir(parents=True)
-    (tmp_path / "shop/deploy/compose.yml").write_text(BLOCK)
-    assert set(found(tmp_path, "shop").images) == {
-        Image(f"{APP}/web", "shop", "docker/Dockerfile", "web"),
-        Image(f"{APP}/worker", "shop/worker", "", "run"),
-        Image(f"{APP}/other"),
-    }
-    services = found(tmp_path, "shop")
-    assert services.service_of("shop/src") == ("web", "shop")
-    assert services.service_of("shop/worker/src") == ("worker", "shop/worker")
-    assert services.service_of("elsewhere") == ("web", ""), "built from nothing that holds it"
-
-
-@pytest.mark.parametrize(
-    ("text", "service"),
-    [
-        (ONE, "app"),
-        (ONE.replace("app:", "web:"), "web"),
-        (ONE.replace("app:", "rails: # ours") + "  db:\n    image: postgres\n", "rails"),
-        ("services: { app: {\n  image: 'x:${DEPLOY_TAG}' } }\n", ""),
-        ("services:\n  db:\n    image: postgres\n", ""),
-        ("", ""),
-    ],
-)
-def test_commands_run_in_the_apps_own_service(tmp_path: Path, text: str, service: str) -> None:
-    (tmp_path / "compose.yaml").write_text(text)
-    assert found(tmp_path).service_of("")[0] == service

@@ -1,5 +1,4 @@
-"""Chooses the compose file, and reads from its text which images the pipeline has to build and how.
-(The image has no YAML parser.)"""
+"""Chooses the compose files, and says which images the pipeline has to build and how."""
 
 from __future__ import annotations
 
@@ -9,36 +8,29 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ci_deploy.commands.builds import Image, Tagged, image_of, not_pushable, tagged
+from ci_deploy.commands.compose_yaml import (
+    REMOTE,
+    NotReadable,
+    Reader,
+    Services,
+    join,
+    mapping,
+    outside,
+)
 from ci_deploy.layers.providers.docker.files import COMPOSE
 from ci_deploy.layers.providers.docker.settings import DEFAULT_FILES, FOR_PRODUCTION
+from ci_deploy.settings.lines import text_of
 
 OTHERWISE = re.compile(r"dev|test|local|override|example|sample|debug|e2e|docs|\bci\b")
-# Images that can be pushed: with a registry or a Docker Hub account in the name.
-IMAGE = re.compile(r"^\s*image:\s*[\"']?(\S+?/\S+?):\$\{?DEPLOY_TAG", re.M)
-EXTENSION = re.compile(r"^x-[\w-]+:.*\n(?:(?: +.*)?\n)*", re.M)  # `x-app: &app` and its text
-SERVICE = re.compile(r"([\w.-]+):(?:\s+&[\w-]+)?\s*(?:#.*)?")
-SAFE = re.compile(r"[\w./-]+")
 
 
-class Image(NamedTuple):
-    """An image to build. Fields that the compose file does not set are empty."""
+class Doubt(NamedTuple):
+    """Why an image may come out differently than by Compose, or what was not found."""
 
-    name: str  # without its tag
-    context: str = ""  # a directory of the repository
-    dockerfile: str = ""
-    target: str = ""
-
-    @property
-    def registry(self) -> str:
-        """The registry; empty if it is a variable."""
-        first = self.name.partition("/")[0]
-        return "" if "$" in first else first if re.search(r"[.:]", first) else "docker.io"
-
-    @property
-    def path(self) -> str:
-        """The name in the registry."""
-        first, _, rest = self.name.partition("/")
-        return rest if re.search(r"[$.:]", first) else self.name
+    service: str
+    reason: str
+    image: Image | None = None  # None: no line of the pipeline builds it
 
 
 class Composed(NamedTuple):
@@ -48,6 +40,8 @@ class Composed(NamedTuple):
     rivals: tuple[str, ...] = ()  # several candidates: none was chosen
     images: tuple[Image, ...] = ()  # those with the tag DEPLOY_TAG
     services: tuple[tuple[str, str], ...] = ()  # the app's own, each with its build context
+    doubts: tuple[Doubt, ...] = ()
+    unread: str = ""  # why the files could not be read
 
     def service_of(self, path: str) -> tuple[str, str]:
         """The service whose image is built from what holds a path of the repository, and its build
@@ -59,32 +53,9 @@ class Composed(NamedTuple):
         return name, found.get(name, "") if holding else ""
 
 
-def composed(root: Path, folder: str, paths: Iterable[str], wanted: Sequence[str] = ()) -> Composed:
-    """What the compose files of the app in `folder` say; `paths`: the app's files; `wanted`: the
-    files given by --compose."""
-    files, rivals = (tuple(wanted), ()) if wanted else _choose(root / folder, list(paths))
-    texts = [(root / folder / name).read_text(errors="replace") for name in files]
-    where = posixpath.join(folder, posixpath.dirname(files[0])) if files else ""
-    images: dict[str, Image] = {}
-    blocks: dict[str, str] = {}
-    for text in texts:
-        services = _services(text)
-        for block in (*services.values(), *EXTENSION.findall(text)):
-            for found in IMAGE.findall(block):
-                image = _image(found, block, where)
-                images[found] = images[found] if found in images and not image.context else image
-        blocks |= {key: blocks.get(key, "") + block for key, block in services.items()}
-        for found in IMAGE.findall(text):
-            images.setdefault(found, Image(found))
-    return Composed(files, rivals, tuple(images.values()), tuple(_own(blocks, where)))
-
-
-def _holds(context: str, path: str) -> bool:
-    return context == "." or f"{path}/".startswith(f"{context}/")
-
-
-def _choose(root: Path, paths: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The chosen files, and the candidates if there are several."""
+def candidates(root: Path, paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The chosen compose files of the app in `root`, and the candidates if there are several;
+    `paths`: the app's files."""
     names = [path for path in paths if COMPOSE.fullmatch(posixpath.basename(path))]
     folders = sorted({posixpath.dirname(path) for path in names}, key=lambda f: (bool(f), f))
     found = [_of_folder(root, [p for p in names if posixpath.dirname(p) == f]) for f in folders]
@@ -93,6 +64,81 @@ def _choose(root: Path, paths: list[str]) -> tuple[tuple[str, ...], tuple[str, .
         return (found[0][0], ()) if len(found[0]) == 1 else ((), _flat(found[0]))
     choices = [choice for each in found for choice in each]
     return (choices[0], ()) if len(choices) == 1 else ((), _flat(choices))
+
+
+def composed(top: Path, folder: str, paths: Sequence[str], wanted: Sequence[str] = ()) -> Composed:
+    """What the compose files of the app in `folder` say; `paths`: the app's files; `wanted`: the
+    files given by --compose."""
+    files, rivals = (tuple(wanted), ()) if wanted else candidates(top / folder, paths)
+    names = [join(folder, name) for name in files]
+    reader = Reader(top)
+    try:
+        services = reader.project(names, posixpath.dirname(names[0]) if names else "")
+    except NotReadable as error:
+        return Composed(files, rivals, unread=str(error))
+    images, doubts = _images(services, top, folder)
+    doubts += [Doubt("", reason) for reason in reader.unread]
+    return Composed(
+        files, rivals, tuple(images.values()), tuple(_own(services, images)), tuple(doubts)
+    )
+
+
+def _images(services: Services, top: Path, folder: str) -> tuple[dict[Tagged, Image], list[Doubt]]:
+    """The images by their name and tag, and the doubts about them."""
+    users: dict[Tagged, list[str]] = {}
+    for key, service in services.items():
+        if known := tagged(service):
+            users.setdefault(known, []).append(key)
+    images: dict[Tagged, Image] = {}
+    doubts = []
+    for (name, tag), keys in users.items():
+        if why := not_pushable(name):
+            doubts.append(Doubt(keys[0], f"{why}, so that nothing builds it"))
+            continue
+        builds = {key: services[key]["build"] for key in keys if "build" in services[key]}
+        found = [image_of(name, tag, build, top) for build in builds.values()]
+        image, reasons = found[0] if found else _unbuilt(name, tag, top / folder, len(users) == 1)
+        if len({each for each, _ in found}) > 1:
+            reasons += (f"{' and '.join(builds)} build it differently",)
+        if not image.path:
+            reasons += (f"the job needs the variables of its name, {name}",)
+        first = next(iter(images.values()), image)
+        if image.registry != first.registry:
+            reasons += (f"the job does not log in to {image.registry or 'its registry'}",)
+        images[name, tag] = image
+        if reasons:
+            doubts.append(Doubt(" and ".join(builds or keys), "; ".join(reasons), image))
+    return images, doubts
+
+
+def _unbuilt(name: str, tag: str, root: Path, is_only: bool) -> tuple[Image, tuple[str, ...]]:
+    """An image of which no service says how it is built: by the app's Dockerfile. Each of several
+    images has a stage of its name there."""
+    path = root / "Dockerfile"
+    if not path.is_file():
+        return Image(name, tag=tag), (
+            "the compose file has no `build` for it, and there is no Dockerfile",
+        )
+    stage = name.rpartition("/")[2]
+    text = text_of(path.read_bytes())
+    if is_only:
+        return Image(name, tag=tag), ()
+    if re.search(rf"(?im)^\s*FROM\s.*\sAS\s+{re.escape(stage)}\s*$", text):
+        return Image(name, target=stage, tag=tag), ()
+    return Image(name, tag=tag), ("the compose file has no `build` for it",)
+
+
+def _own(services: Services, images: Mapping[Tagged, Image]) -> Iterator[tuple[str, str]]:
+    """The services with an image of the app or a build, each with its build context."""
+    for name, service in services.items():
+        if (known := tagged(service)) and known in images:
+            yield name, images[known].context
+        elif context := service.get("build", {}).get("context"):
+            yield name, "" if REMOTE.match(context) or outside(context) else context
+
+
+def _holds(context: str, path: str) -> bool:
+    return context == "." or f"{path}/".startswith(f"{context}/")
 
 
 def _flat(choices: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
@@ -106,60 +152,16 @@ def _of_folder(root: Path, paths: list[str]) -> list[tuple[str, ...]]:
     if posixpath.basename(usual) in FOR_PRODUCTION:
         return [(usual,)]
     if prod := [path for name, path in by_name.items() if "prod" in name]:
-        return [(usual, each) if usual and _adds(root / each) else (each,) for each in prod]
+        return [(usual, each) if usual and _adds(root, each) else (each,) for each in prod]
     others = [path for name, path in by_name.items() if not OTHERWISE.search(name)]
     return [(usual,)] if usual else [(each,) for each in others]
 
 
-def _adds(path: Path) -> bool:
+def _adds(root: Path, name: str) -> bool:
     """Whether a file is an override: one of its services has neither image nor build."""
-    blocks = _services(path.read_text(errors="replace"))
-    return any(not re.search(r"\b(image|build|extends):|<<:", each) for each in blocks.values())
-
-
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip(" "))
-
-
-def _services(text: str) -> dict[str, str]:
-    """The text of each service, with the text of merged aliases (`<<: *app`)."""
-    shared = dict(re.findall(r"^x-[\w-]+:\s*&([\w-]+).*\n((?:(?: +.*)?\n)*)", f"{text}\n", re.M))
-    found: dict[str, str] = {}
-    inside, indent, name = False, -1, ""
-    for line in text.splitlines():
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        if _indent(line) == 0:
-            inside, indent, name = line.startswith("services:"), -1, ""
-        elif inside:
-            indent = _indent(line) if indent < 0 else indent
-            if _indent(line) == indent and (match := SERVICE.fullmatch(line.strip())):
-                name = match[1]
-                found[name] = ""
-            elif name:
-                found[name] += f"{line}\n"
-                for alias in re.findall(r"<<:\s*\[?\s*\*([\w-]+)", line):
-                    found[name] += shared.get(alias, "")
-    return found
-
-
-def _image(name: str, block: str, where: str) -> Image:
-    """The image with the `build` settings of its service."""
-    build = re.search(r"^( *)build:[ \t]*(\S.*)?\n((?:\1 +.*\n)*)", f"{block}\n", re.M)
-    if not build:
-        return Image(name)
-    inline = (build[2] or "").strip()
-    said = dict(re.findall(r"\b(context|dockerfile|target):\s*[\"']?([^\s,}\"']+)", build[0]))
-    if inline and not inline.startswith(("{", "&", "#")):
-        said["context"] = inline.strip("\"'")
-    context = posixpath.normpath(posixpath.join(where, said.get("context", ".")))
-    if context.startswith("..") or not all(map(SAFE.fullmatch, (context, *said.values()))):
-        return Image(name)
-    return Image(name, context, said.get("dockerfile", ""), said.get("target", ""))
-
-
-def _own(blocks: Mapping[str, str], where: str) -> Iterator[tuple[str, str]]:
-    """The services with an image of the app or a build, each with its build context."""
-    for name, block in blocks.items():
-        if IMAGE.search(block) or "build:" in block:
-            yield name, _image(name, block, where).context
+    try:
+        documents = Reader(root).documents(name)
+    except NotReadable:
+        return False
+    services = [each for text in documents for each in mapping(text.get("services")).values()]
+    return any(not {"image", "build", "extends"} & set(mapping(each)) for each in services)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator
 
 from ci_deploy.commands.pipelines import ON_DOCKER, Wish
 from ci_deploy.commands.surroundings import Found
 
 
-def findings(found: Found, wish: Wish) -> Iterator[tuple[str, bool]]:
-    """Yield each line, and whether it is a warning."""
+def findings(found: Found, wish: Wish, path: str, text: str) -> Iterator[tuple[str, bool]]:
+    """Yield each line, and whether it is a warning; `text` is the pipeline file at `path`."""
     parts = [*_app(found, wish), *_compose(wish)]
     yield f"found: {', '.join(parts) or 'no framework, no compose file'}", False
     yield from ((line, True) for line in _doubts(found, wish))
+    if wish.provider in ON_DOCKER:
+        yield from ((line, True) for line in _builds(found, path, text))
 
 
 def _app(found: Found, wish: Wish) -> Iterator[str]:
@@ -61,3 +64,15 @@ def _doubts(found: Found, wish: Wish) -> Iterator[str]:
         yield f"Migrations call `{wish.manage} migrate` in the release (DJANGO_MANAGE_COMMAND)."
     if wish.run_service:
         yield f"Migrations run in the service {wish.run_service} (COMPOSE_RUN_SERVICE)."
+
+
+def _builds(found: Found, path: str, text: str) -> Iterator[str]:
+    """What the pipeline may build otherwise than Compose, with the lines to check."""
+    for doubt in found.composed.doubts:
+        if not doubt.image:
+            yield f"{doubt.service}: {doubt.reason}." if doubt.service else doubt.reason
+            continue
+        build = re.compile(rf"docker build .*/?{re.escape(doubt.image.ending)}\\?\"")
+        lines = [str(at) for at, line in enumerate(text.splitlines(), 1) if build.search(line)]
+        which = f"line{'s' if lines[1:] else ''} {' and '.join(lines)} of {path}"
+        yield f"The image of {doubt.service} needs a look at {which}: {doubt.reason}."

@@ -9,20 +9,19 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ci_deploy import files
-from ci_deploy.commands import layout
 from ci_deploy.commands.assembly import Assembly
 from ci_deploy.commands.doctor import doctor
 from ci_deploy.commands.findings import findings
 from ci_deploy.commands.first_steps import first_steps
-from ci_deploy.commands.pipelines import ON_DOCKER, PIPELINES, Wish
+from ci_deploy.commands.pipelines import ON_DOCKER, PIPELINES, Wish, path_of
+from ci_deploy.commands.place import ask_place
 from ci_deploy.commands.questions import Questions
 from ci_deploy.commands.shared import answer
 from ci_deploy.commands.surroundings import Found, look
-from ci_deploy.errors import DeployError, UsageError
-from ci_deploy.layers.providers.docker.settings import paths as compose_paths
+from ci_deploy.errors import DeployError, Problem, SettingsError, UsageError
 from ci_deploy.net.ssh.server import server
 from ci_deploy.report import console as style
-from ci_deploy.settings.parsers import boolean, folder, suggestion, words
+from ci_deploy.settings.parsers import boolean, suggestion, words
 
 PROVIDERS = ("dokku", "heroku", "compose", "swarm")
 HOSTS = {
@@ -37,25 +36,25 @@ ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]*")
 
 
 def init(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Ask what cannot be seen, write the file, say the rest. Raises UsageError."""
+    """Ask what cannot be seen, write the file, say the rest. Raises SettingsError."""
     ctx = assembly.bare_context()
     root = assembly.checkout.path
     questions = Questions(assembly, options)
     here = _here(root)
     provider = _ask_provider(questions, look(ctx, root, here))
-    where = here or _ask_folder(questions, root, on_docker=provider in ON_DOCKER)
-    named = _ask_compose(questions, root / where, look(ctx, root, where), provider)
-    found = look(ctx, root, where, named)
-    wish = _wish(questions, found, provider, where)
+    place = ask_place(questions, root, here, provider)
+    found = look(ctx, root, place.folder, place.compose)
+    if found.composed.unread and provider in ON_DOCKER:
+        raise SettingsError(Problem("COMPOSE_FILE", found.composed.unread))
+    wish = _wish(questions, found, provider, place.folder)
     questions.check()
-    for line, is_warning in findings(found, wish):
+    path, text = path_of(wish), PIPELINES[wish.ci][1](wish)
+    for line, is_warning in findings(found, wish, path, text):
         assembly.console.line(line, style.YELLOW if is_warning else "")
-    path, pipeline = PIPELINES[wish.ci]
-    text, target = pipeline(wish), root / path
     if options.print:
         answer(text)
     else:
-        _write(target, path, text, force=options.force)
+        _write(root / path, path, text, force=options.force)
         assembly.console.line(f"wrote {path}: {_contents(wish)}", style.GREEN)
     for line in first_steps(wish):
         assembly.console.line(line, style.BOLD if line[:1].isdigit() else "")
@@ -109,43 +108,6 @@ def _ask_provider(questions: Questions, found: Found) -> str:
     return questions.ask("provider", which, found.provider or usual, _provider)
 
 
-def _ask_folder(questions: Questions, root: Path, *, on_docker: bool) -> str:
-    """The app's directory; asks if there are several apps."""
-    choices = [each or "." for each in layout.folders(root, on_docker=on_docker)]
-    if questions.given("folder") is None and len(choices) == 1:
-        return folder(choices[0])
-
-    def check(text: str) -> str:
-        inside = ".." not in text.split("/") and not text.startswith("/")
-        if not (text and inside and (root / text).is_dir()):
-            message = f"`{text}` is not a directory of the repository; the top is `.`."
-            raise ValueError(message)
-        return text
-
-    which = f"The app's directory ({_or(choices)})"
-    return folder(questions.ask("folder", which, "", check))
-
-
-def _ask_compose(questions: Questions, root: Path, found: Found, provider: str) -> str:
-    """The compose files to use; asks if there are several candidates."""
-    rivals, given = found.composed.rivals, questions.given("compose")
-    if given and provider not in ON_DOCKER:
-        message = f"--compose is of no use with the provider {provider or 'that is not known'}."
-        raise UsageError(message)
-    if provider not in ON_DOCKER or not (rivals or given):
-        return ""
-
-    def check(text: str) -> str:
-        names = compose_paths(text)
-        missing = [each for each in names if not (root / each).is_file()]
-        if missing or not names:
-            message = f"`{' '.join(missing)}` is not a file in {root}."
-            raise ValueError(message)
-        return " ".join(names)
-
-    return questions.ask("compose", f"The compose file ({_or(rivals)})", "", check)
-
-
 def _wish(questions: Questions, found: Found, provider: str, where: str) -> Wish:
     ci = questions.given("ci") or found.ci
     if not ci:
@@ -161,7 +123,11 @@ def _wish(questions: Questions, found: Found, provider: str, where: str) -> Wish
         what = HOSTS.get(provider, "Server")
         check = _docker_hosts if on_docker else _host if provider else str
         host = questions.ask("host", what, known, check)
-    app = questions.ask("app", "App", found.app, _app)
+    # Five questions at most: the name follows from the directory if that was asked for.
+    infer = bool(questions.asked & {"folder", "compose"})
+    app = questions.ask("app", "App", found.app, _app, infer=infer)
+    if infer and not questions.given("app"):
+        questions.tell(f"The app is called {app}; `--app` gives it another name.")
     environments = questions.ask(
         "environments",
         "Environments (the last one is deployed manually)",
@@ -189,6 +155,7 @@ def _wish(questions: Questions, found: Found, provider: str, where: str) -> Wish
         compose=found.composed.files if on_docker else (),
         run_service="" if service == "app" else service,
         services=found.services if provider == "dokku" else (),
+        workflows=found.workflows,
     )
 
 

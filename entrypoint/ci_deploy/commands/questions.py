@@ -19,6 +19,7 @@ class Questions:
         self._silent = options.yes
         self._options = options
         self._unknown: dict[str, str] = {}  # option → question
+        self.asked: set[str] = set()  # the options in place of which somebody was asked
 
     def given(self, name: str) -> str | None:
         """The value of the option; None if it was not given."""
@@ -33,17 +34,29 @@ class Questions:
         more = "" if self._silent else ", or run it on a terminal (`docker run -it …`)"
         raise UsageError(f"{which} {verb} not known: add {options}{more}.")
 
+    def tell(self, line: str) -> None:
+        """What is not asked for, but may be wrong."""
+        self._console.line(line)
+
     @property
     def on_terminal(self) -> bool:
         """Whether somebody can be asked."""
         return not self._silent and sys.stdin.isatty()
 
-    def ask(self, name: str, question: str, default: str, check: Callable[[str], str]) -> str:
+    def ask(
+        self,
+        name: str,
+        question: str,
+        default: str,
+        check: Callable[[str], str],
+        *,
+        infer: bool = False,
+    ) -> str:
         """The option's value, or what is answered on the terminal, each checked by `check`, or the
-        default. What is still unknown is kept for `Questions.check`. Raises UsageError for a bad
-        option or at the end of the input."""
+        default; with `infer` nobody is asked if there is a default. What is still unknown is kept
+        for `Questions.check`. Raises UsageError for a bad option or at the end of the input."""
         given = self.given(name)
-        if given is None and self._silent and default:
+        if given is None and default and (self._silent or infer):
             given = default
         if given is not None:
             try:
@@ -53,6 +66,7 @@ class Questions:
         if not self.on_terminal:
             self._unknown |= {} if default else {f"--{name}": question}
             return default
+        self.asked.add(name)
         while True:
             self._console.line(f"{question}{f' [{default}]' if default else ''}:")
             line = sys.stdin.readline()

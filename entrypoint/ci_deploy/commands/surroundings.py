@@ -12,11 +12,14 @@ from typing import NamedTuple
 from ci_deploy.ci.origin import SAFE, configured
 from ci_deploy.commands import layout
 from ci_deploy.commands.composed import Composed, composed
+from ci_deploy.commands.pipelines.common import WORKFLOWS
 from ci_deploy.run.context import Context
 from ci_deploy.settings.lines import from_json
 
 REMOTE = re.compile(r"(?:\w+://)?(?:[^@/]+@)?([\w.-]+)(?::(\d+))?[:/](.+?)(?:\.git)?/?")
 MAIN = ("main", "master")
+# Forgejo and Gitea look into the first of these that exists.
+ELSEWHERE = (".forgejo/workflows", ".gitea/workflows")
 PIPELINES = (
     *(".github/workflows/*.yml", ".github/workflows/*.yaml", ".gitea/workflows/*.yml"),
     *(".forgejo/workflows/*.yml", ".gitlab-ci.yml", ".circleci/config.yml", ".travis.yml"),
@@ -66,6 +69,7 @@ class Found(NamedTuple):
     migrates: bool = False  # the Procfile has a release task, which may migrate
     composed: Composed = Composed()
     services: tuple[str, ...] = ()  # services that its libraries need: postgres, redis
+    workflows: str = WORKFLOWS
 
     def to_migrate(self, *, on_docker: bool) -> str:
         """The framework whose migrations a deploy has to run, or empty. `bin/rails` works only in
@@ -110,6 +114,7 @@ def look(ctx: Context, top: Path, folder: str = "", files: str = "") -> Found:
         migrates="release:" in procfile,
         composed=compose,
         services=_services(root),
+        workflows=_workflows(top, host),
     )
 
 
@@ -172,7 +177,12 @@ def _ci(root: Path, host: str) -> str:
             return name
     if (root / ".gitlab-ci.yml").is_file():
         return "gitlab"
-    return "github" if (root / ".github/workflows").is_dir() else ""
+    return "github" if (root / _workflows(root, host)).is_dir() else ""
+
+
+def _workflows(root: Path, host: str) -> str:
+    own = (each for each in ELSEWHERE if (root / each).is_dir() and "github" not in host)
+    return next(own, WORKFLOWS)
 
 
 def _pushed(root: Path) -> list[str]:

@@ -15,4 +15,10 @@ PIPELINES: dict[str, tuple[str, Callable[[Wish], str]]] = {
     "circleci": (".circleci/config.yml", circleci),
 }
 
-__all__ = ["ON_DOCKER", "PIPELINES", "Wish"]
+
+def path_of(wish: Wish) -> str:
+    """Where the pipeline file is, in the repository."""
+    return f"{wish.workflows}/deploy.yml" if wish.ci == "github" else PIPELINES[wish.ci][0]
+
+
+__all__ = ["ON_DOCKER", "PIPELINES", "Wish", "path_of"]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import posixpath
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ci_deploy.commands.composed import Image
+from ci_deploy.commands.builds import Image
 from ci_deploy.commands.published import GITHUB
 
 PLAIN = re.compile(r"[A-Za-z][\w.@:/-]*")
 ON_DOCKER = {"compose", "swarm"}  # providers that run images which the pipeline builds
 NOT_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}  # in some YAML
 OWN = {"gitlab": "registry.gitlab.com", "github": "ghcr.io"}  # registries
+WORKFLOWS = ".github/workflows"
 DOCS = f"https://github.com/{GITHUB}/tree/main/docs"
 
 
@@ -37,6 +37,7 @@ class Wish(NamedTuple):
     compose: tuple[str, ...] = ()  # the compose files, relative to it
     run_service: str = ""  # COMPOSE_RUN_SERVICE
     services: tuple[str, ...] = ()  # of Dokku's plugins, that a review app needs too
+    workflows: str = WORKFLOWS  # Gitea and Forgejo may have their own directory
 
     @property
     def hosts(self) -> list[str]:
@@ -83,20 +84,7 @@ class Wish(NamedTuple):
 
     def builds(self, registry: str) -> list[str]:
         """One `docker build` for each image, in a shell in which TAG is set."""
-        lines = []
-        for image in self.images:
-            name = f"{registry}/{image.path}"
-            stage = image.target
-            if self.images[1:] and not image.context:  # not in the compose file
-                stage = name.rpartition("/")[2]
-            context = image.context or self.folder or "."
-            words = ["docker build --push"]
-            if image.dockerfile:
-                words.append(f"--file {posixpath.join(context, image.dockerfile)}")
-            if stage:
-                words.append(f"--target {stage}")
-            lines.append(f'{" ".join(words)} --tag "{name}:$TAG" {context}')
-        return lines
+        return [image.build(registry, self.folder) for image in self.images]
 
 
 def scalar(text: str) -> str:
