@@ -93,6 +93,7 @@ def _published(project: Mapping[str, Any]) -> str:
     """Names for the files that `ci-deploy init` writes."""
     github, gitlab = (urlsplit(project[key]).path.strip("/") for key in ("repository", "gitlab"))
     names = {"GITHUB": github, "GITLAB": gitlab, "IMAGES": project["images"]}
+    names["GITLAB_IMAGES"] = project["gitlab-images"]
     note = NOTE.replace("the settings", "pyproject.toml")
     head = [f"# {note}", '"""Where this project is published."""', ""]
     return "\n".join([*head, *(f"{name} = {yaml(text)}" for name, text in names.items())]) + "\n"

@@ -14,11 +14,12 @@ import pytest
 from ruamel.yaml import YAML
 
 from ci_deploy import __version__
-from ci_deploy.commands.composed import Image
+from ci_deploy.commands.builds import Image
 from ci_deploy.commands.first_steps import first_steps
 from ci_deploy.commands.pipelines import ON_DOCKER, PIPELINES, Wish
 from tests.contract.test_docs import OURS, _uses
 from tests.contract.test_manifest import check_schema
+from tests.golden import Golden
 from tests.support import ROOT
 
 HOSTS = {
@@ -36,6 +37,10 @@ IMAGES = {
     ),
 }
 COMPOSE = {"none": (), "one": ("compose.yaml",), "two": ("compose.yaml", "prod/compose.yaml")}
+PUBLISHED = "ghcr.io/ci-deploy/ci-deploy"
+IMAGES_OF_CI = dict.fromkeys(PIPELINES, PUBLISHED) | {
+    "gitlab": "registry.gitlab.com/ci-deploy/ci-deploy"
+}
 FETCHED = re.compile(r"https://gitlab\.com/ci-deploy/ci-deploy/-/raw/(.+)/templates/(.+)\.yml")
 SCHEMAS = {
     "gitlab": ("--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci"),
@@ -128,8 +133,11 @@ def test_it_uses_what_there_is_and_pins_it(name: str) -> None:
         assert set(inputs) <= set(known)
         assert match[2].removeprefix("v") == __version__
     assert ours >= (0 if wish.ci == "circleci" else 3)
-    for image in re.findall(r"ghcr\.io/ci-deploy/\S+", text):
+    for image in re.findall(r"(?:ghcr\.io|registry\.gitlab\.com)/ci-deploy/\S+", text):
         assert image.endswith(f":{__version__}")
+        assert image.startswith(
+            (f"{IMAGES_OF_CI[wish.ci]}/{wish.provider}:", f"{PUBLISHED}/compose:")
+        )
     for value in re.findall(r"\$\{\{ (secrets|vars)\.(\w+) }}", text):
         assert value[1] in "\n".join(first_steps(wish)), value
     assert re.search(r"^# Written by `ci-deploy init`", text)
@@ -167,6 +175,69 @@ def test_what_is_left_to_do_is_told_in_the_form_that_the_ci_takes(name: str) -> 
     for environment in wish.environments:
         if wish.provider not in ON_DOCKER:
             assert f"apps:create {wish.app_of(environment)}" in told
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_token_is_asked_for_where_something_uses_it(name: str) -> None:
+    """GitLab's plan never got `plan-comment`: the token was asked for, and nothing was posted."""
+    wish = EVERY[name]
+    text, told = text_of(wish), "\n".join(first_steps(wish))
+    asked = set(
+        re.findall(r"\b(?:SSH|HEROKU|DOCKER|COMMENT)_[A-Z_]+\b", told.partition("Check every")[0])
+    )
+    if wish.ci == "gitlab":
+        [plan] = [each for each in read(wish)["include"] if "/plan" in str(each)]
+        assert plan["inputs"]["plan-comment"] == "true"
+        assert "COMMENT_TOKEN" in asked
+    else:
+        assert "COMMENT_TOKEN" not in asked, "GitHub's own token will do; CircleCI's plan is a log"
+        assert ("comment-token: ${{ github.token }}" in text) is (wish.ci == "github")
+    server = {"SSH_PRIVATE_KEY", "SSH_SERVER_HOSTKEYS"}
+    assert asked & {*server, "HEROKU_API_KEY"} == (
+        {"HEROKU_API_KEY"} if wish.provider == "heroku" else server
+    )
+    login = "DOCKER_PASS" in text if wish.ci != "gitlab" else '"$DOCKER_USER"' in text
+    if wish.ci == "github":
+        login = "secrets.DOCKER_PASS" in text
+    assert ({"DOCKER_USER", "DOCKER_PASS"} <= asked) is login
+
+
+@pytest.mark.parametrize("ci", PIPELINES)
+@pytest.mark.parametrize("provider", HOSTS)
+def test_first_steps_as_they_are_read(ci: str, provider: str, golden: Golden) -> None:
+    images = "two" if provider in ON_DOCKER else "none"
+    wish = EVERY[f"{ci}-{provider}-2-true-{images}"]
+    wish = wish._replace(web="https://github.com/acme/shop") if ci == "circleci" else wish
+    golden(f"init/{ci} {provider}", "\n".join(first_steps(wish)))
+
+
+@pytest.mark.parametrize(
+    ("ci", "web", "line"),
+    [
+        ("github", "https://github.com/a/b", "https://github.com/a/b/settings/secrets/actions"),
+        ("github", "https://ghe.example.com/a/b", "(On Gitea and Forgejo, these pages are"),
+        ("github", "https://codeberg.org/a/b", "https://codeberg.org/a/b/settings/actions/secrets"),
+        ("github", "https://gitea.acme.org/a/b", "gitea.acme.org/a/b/settings/actions/variables"),
+        ("github", "", "Add the secrets: the project/settings/secrets/actions"),
+        ("circleci", "https://github.com/acme/b", "organization/github/acme/contexts"),
+        ("circleci", "https://bitbucket.org/acme/b", "organization/bitbucket/acme/contexts"),
+        (
+            "circleci",
+            "https://gitlab.com/acme/b",
+            ": Organization Settings > Contexts, at https://",
+        ),
+        ("circleci", "", ": Organization Settings > Contexts, at https://app.circleci.com"),
+        ("gitlab", "https://gitlab.com/a/b", "https://gitlab.com/a/b/-/settings/access_tokens"),
+        ("gitlab", "https://git.acme.org/a/b", "https://git.acme.org/a/b/-/settings/access_tokens"),
+    ],
+)
+def test_pages_for_secrets_are_where_the_platform_has_them(ci: str, web: str, line: str) -> None:
+    wish = EVERY[f"{ci}-dokku-1-false-none"]._replace(web=web)
+    told = "\n".join(first_steps(wish))
+    assert line in told
+    others = ("codeberg", "gitea")  # which have no environments
+    assert ("settings/environments" in told) is (ci == "github" and not any(map(web.count, others)))
+    assert ("personal_access_tokens" in told) is ("gitlab.com" in web and ci == "gitlab")
 
 
 @pytest.mark.parametrize("ci", PIPELINES)

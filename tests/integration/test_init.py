@@ -334,6 +334,8 @@ def test_gitea_and_forgejo_get_the_file_where_they_look_for_it(checkout: Checkou
     done = init(checkout, *FLAGS)
     assert done.code == 0, done.output
     assert "wrote .gitea/workflows/deploy.yml" in done.output
+    assert "https://git.example.com/acme/shop/settings/actions/secrets\n" in done.output
+    assert "git add .gitea/workflows/deploy.yml" in done.output
     checkout.git("remote", "set-url", "origin", "git@github.com:acme/shop.git")
     assert "wrote .github/workflows/deploy.yml" in init(checkout, *FLAGS).output
 

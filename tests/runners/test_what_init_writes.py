@@ -15,13 +15,13 @@ from tests.containers import Container
 from tests.docker import build_image, docker
 from tests.dockerhosts import PASSWORD, USER, Fleet, swarm_of
 from tests.runners.examples import Reached
-from tests.runners.written import GitHubJobs, GitLabJobs, Jobs, live_through
+from tests.runners.written import CircleCIJobs, GitHubJobs, GitLabJobs, Jobs, live_through
 from tests.standins.heroku.server import HerokuStandIn
 from tests.swarm.app import stack_file
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
-RUNNERS: list[type[Jobs]] = [GitLabJobs, GitHubJobs]
+RUNNERS: list[type[Jobs]] = [GitLabJobs, GitHubJobs, CircleCIJobs]
 WISHES = ("--environments", "staging production", "--review")
 
 

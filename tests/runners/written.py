@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
 import subprocess
@@ -9,7 +10,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
 from ci_deploy import __version__
+from tests.docker import LABEL, docker
 from tests.runners.examples import OURS, Server, act, action, gitlab_ci_local, reached, refresh
 from tests.support import ROOT, Checkout, run
 
@@ -25,6 +29,7 @@ class Jobs(ABC):
     ci: str
     url: str
     file: str
+    removes = True  # whether a review app goes when its change is closed
 
     def __init__(self, path: Path, server: Server, image: str, *options: str, **files: str) -> None:
         self.server = server
@@ -86,6 +91,7 @@ class GitLabJobs(Jobs):
         shutil.copytree(ROOT / "templates", self.made.path / "templates")
         text = text.replace(f"@{__version__}", "@$CI_COMMIT_SHA")
         text = text.replace(OURS, "$CI_SERVER_FQDN/$CI_PROJECT_PATH/")
+        text = re.sub(r" +image: registry\.gitlab\.com/.*\n", "", text)
         text = text.replace("    inputs:\n", f"    inputs:\n      image: {self.image}\n")
         text = re.sub(r"  image: docker:\d+\n  services: .*\n", f"  image: {self.image}\n", text)
         return text.replace("  script:\n", f"  script:\n    - '{NO_DOCKER}'\n")
@@ -172,6 +178,69 @@ class GitHubJobs(Jobs):
         return self._act("pull_request", action=action, number=7, pull_request=pull)
 
 
+class CircleCIJobs(Jobs):
+    """In containers of our own: there is no runner of theirs that needs no account."""
+
+    ci = "circleci"
+    url = "git@github.com:acme/hello.git"
+    file = ".circleci/config.yml"
+    removes = False  # CircleCI says nothing of the end of a branch: a schedule does it
+
+    def __init__(self, path: Path, server: Server, image: str, *options: str, **files: str) -> None:
+        (path / ".circleci").mkdir(parents=True)
+        super().__init__(path, server, image, *options, **files)
+        (path / "build").mkdir()
+
+    def patched(self, text: str) -> str:
+        return text
+
+    def _run(self, name: str, branch: str = "main") -> str:
+        """A job of a workflow with its parameters filled in, and the variables of its context."""
+        found = YAML(typ="safe", pure=True).load((self.made.path / self.file).read_text())
+        uses = [
+            each["ci-deploy"]
+            for workflow in found["workflows"].values()
+            for each in workflow["jobs"]
+            if isinstance(each, dict) and each.get("ci-deploy", {}).get("name") == name
+        ]
+        assert len(uses) == 1, name
+        job = found["jobs"]["ci-deploy"]
+        values = {key: each.get("default", "") for key, each in job["parameters"].items()} | uses[0]
+
+        def expand(text: str) -> str:
+            return re.sub(r"<< parameters\.(\w+) >>", lambda match: str(values[match[1]]), text)
+
+        network, secrets, settings = reached(self.server)
+        given = {key: expand(text) for key, text in job["environment"].items()} | {**settings}
+        (self.made.path / "build/tag").write_text(given.pop("DEPLOY_TAG", ""))
+        given |= {key: text for key, text in secrets.items() if key != "SSH_PRIVATE_KEY"}
+        if key := secrets.get("SSH_PRIVATE_KEY"):  # in the form that the first steps say
+            given["SSH_PRIVATE_KEY"] = base64.b64encode(key.encode()).decode()
+        facts = {"CIRCLECI": "true", "CIRCLE_SHA1": self.made.head, "CIRCLE_BRANCH": branch}
+        env = [f"--env={key}={text}" for key, text in {**given, **facts}.items()]
+        [command] = [step["run"] for step in job["steps"] if "run" in step]
+        where = [f"--network={network}", f"--volume={self.made.path}:/w", "--workdir=/w"]
+        shell = ["bash", "-eo", "pipefail", "-c", expand(command)]
+        return _output(
+            docker("run", "--rm", f"--label={LABEL}", *where, *env, self.image, *shell, check=False)
+        )
+
+    def staging(self) -> str:
+        return self._run("deploy-staging")
+
+    def production(self) -> str:
+        return self._run("deploy-production")
+
+    def rollback(self) -> str:
+        return self._run("rollback")
+
+    def change(self) -> str:
+        return self._run("plan", BRANCH) + self._run("review", BRANCH)
+
+    def closed(self) -> str:
+        return self._run("sweep")
+
+
 def live_through(
     jobs: Jobs, app: str, running: Callable[[str], str], revision: Callable[[], str]
 ) -> None:
@@ -194,5 +263,5 @@ def live_through(
     assert running(review[0]) == second
     assert (running(f"{app}-staging"), running(app)) == (first, first), "the plan changes nothing"
     jobs.closed()
-    assert running(review[0]) == ""
+    assert running(review[0]) == ("" if jobs.removes else second)
     assert running(app) == first

@@ -6,13 +6,17 @@ import shlex
 from urllib.parse import urlsplit
 
 from ci_deploy import __version__
-from ci_deploy.commands.pipelines import ON_DOCKER, PIPELINES, Wish
+from ci_deploy.commands.pipelines import ON_DOCKER, Wish, path_of
+from ci_deploy.commands.pipelines.common import DOCS, WORKFLOWS
 from ci_deploy.commands.published import IMAGES
 from ci_deploy.layers.providers.dokku.settings import service_name
 from ci_deploy.net.ssh.server import server
 
 KEY = "a key for this purpose only, outside the checkout"
 FINGERPRINT = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
+GITEAS = ("gitea", "forgejo", "codeberg")  # parts of their hosts' names
+# The organizations of CircleCI whose pages have the owner's name; others have an ID.
+CIRCLECI = {"github.com": "github", "bitbucket.org": "bitbucket"}
 BASE64 = "base64 <{key} | tr -d '\\n'"  # one line, on Linux and on macOS
 
 
@@ -122,30 +126,54 @@ def _gitlab(wish: Wish) -> list[str]:
             f"  {encoded}",
             f"SSH_SERVER_HOSTKEYS: {_pins(wish)}; not a secret",
         ]
-    rows += _registry(wish)
     if wish.foreign:
-        rows += ["  (without `Expand variable reference`, or a `$` in the password is lost)"]
-    rows += ["COMMENT_TOKEN: a project token (Reporter, `api`), for a comment; masked"]
+        rows += [f"DOCKER_USER, DOCKER_PASS: for {wish.foreign}; DOCKER_PASS masked, and without"]
+        rows += ["  `Expand variable reference`, or a `$` in it is lost"]
     open_to = "`plan` and `review`" if wish.review else "`plan`"
+    secret = "token" if wish.provider == "heroku" else "key"
     return [
         title,
         *rows,
+        *_comment_token(wish),
         f"Protected variables are not available to {open_to} in merge requests. Unprotected",
-        "ones are, in every branch: whoever may push can use them; a second key is safer.",
+        "ones are, in every branch: whoever may push can use them. To be safe, give these jobs",
+        f"a second {secret}: {DOCS}/gitlab.md#a-second-key-for-merge-requests",
     ]
 
 
+def _comment_token(wish: Wish) -> list[str]:
+    rows = [
+        "COMMENT_TOKEN, if you want the plan as a comment: a project access token with the role",
+        f"  Reporter and the scope `api`; masked: {_web(wish, '/-/settings/access_tokens')}",
+    ]
+    if urlsplit(wish.web).hostname == "gitlab.com":
+        page = "https://gitlab.com/-/user_settings/personal_access_tokens"
+        rows += [f"  (GitLab.com Free has none; a personal access token works too: {page})"]
+    return rows
+
+
 def _github(wish: Wish) -> list[str]:
-    title = f"Add the secrets: {_web(wish, '/settings/secrets/actions')}"
+    host = urlsplit(wish.web).hostname or ""
+    own = wish.workflows != WORKFLOWS or any(each in host for each in GITEAS)
+    secrets, variables = "/settings/secrets/actions", "/settings/variables/actions"
+    if own:
+        secrets, variables = "/settings/actions/secrets", "/settings/actions/variables"
+    title = f"Add the secrets: {_web(wish, secrets)}"
     if wish.provider == "heroku":
         rows = ["secret HEROKU_API_KEY: the token"]
     else:
         rows = [
             f"secret SSH_PRIVATE_KEY: the whole content of {_key_file(wish)}",
             f"variable SSH_SERVER_HOSTKEYS: {_pins(wish)}, under",
-            f"  {_web(wish, '/settings/variables/actions')}",
+            f"  {_web(wish, variables)}",
         ]
-    rows += _registry(wish)
+    rows += [f"secrets DOCKER_USER, DOCKER_PASS: for {wish.foreign}"] if wish.foreign else []
+    if own:
+        return [title, *rows]
+    if host and "github" not in host:
+        rows += [
+            "(On Gitea and Forgejo, these pages are /settings/actions/secrets and …/variables.)"
+        ]
     names = ", ".join(wish.environments)
     return [
         title,
@@ -156,10 +184,12 @@ def _github(wish: Wish) -> list[str]:
 
 
 def _circleci(wish: Wish) -> list[str]:
-    owner = urlsplit(wish.web).path.strip("/").partition("/")[0]
-    page = (
-        f"https://app.circleci.com/settings/organization/github/{owner or 'ORGANIZATION'}/contexts"
-    )
+    where = urlsplit(wish.web)
+    owner = where.path.strip("/").partition("/")[0]
+    kind = CIRCLECI.get(where.hostname or "")
+    page = "Organization Settings > Contexts, at https://app.circleci.com"
+    if kind:
+        page = f"https://app.circleci.com/settings/organization/{kind}/{owner}/contexts"
     rows = ["HEROKU_API_KEY: the token"]
     if wish.provider != "heroku":
         rows = [
@@ -170,16 +200,14 @@ def _circleci(wish: Wish) -> list[str]:
     if wish.images and not wish.registry:
         rows += ["DOCKER_REGISTRY: where the images are pushed"]
     rows += [f"DOCKER_USER, DOCKER_PASS: for {wish.registry or 'it'}"] if wish.images else []
+    if kind == "github":  # one that is connected by CircleCI's GitHub App
+        rows += ["(If there is no such page: Organization Settings > Contexts.)"]
     return [f"Make the context `{wish.provider}` with these variables: {page}", *rows]
-
-
-def _registry(wish: Wish) -> list[str]:
-    return [f"DOCKER_USER, DOCKER_PASS: for {wish.foreign}"] if wish.foreign else []
 
 
 def _push(wish: Wish) -> list[str]:
     """The commit that starts the first deploy."""
-    path, last = PIPELINES[wish.ci][0], wish.environments[-1]
+    path, last = path_of(wish), wish.environments[-1]
     lines = [f"git add {path} && git commit -m 'Deploy by ci-deploy'"]
     lines += [f"git push  # to {wish.branch}: deploys to {wish.environments[0]}"]
     if wish.environments[1:]:

@@ -4,3 +4,4 @@
 GITHUB = "ci-deploy/ci-deploy"
 GITLAB = "ci-deploy/ci-deploy"
 IMAGES = "ghcr.io/ci-deploy/ci-deploy"
+GITLAB_IMAGES = "registry.gitlab.com/ci-deploy/ci-deploy"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -16,8 +18,10 @@ from ci_deploy.commands.pipelines.common import (
     reviewed,
     scalar,
 )
-from ci_deploy.commands.published import GITLAB, IMAGES
+from ci_deploy.commands.published import GITLAB, GITLAB_IMAGES, IMAGES
 
+# A line that is the same text in YAML; a `:` or `#` beside a blank is not.
+SAFE_LINE = re.compile(r"(?:[^:#]|:(?=\S)|(?<=\S)#)+")
 HOST = "gitlab.com"  # where the components are published
 
 
@@ -28,14 +32,16 @@ def gitlab(wish: Wish) -> str:
     if wish.images:
         lines += _gitlab_build(wish)
     lines += ["include:", "  # in merge requests: what a deploy would change; nothing is changed"]
-    lines += _component(wish, "plan", wish.settings(first), {"environment": first})
+    lines += _component(
+        wish, "plan", wish.settings(first), {"environment": first, "plan-comment": "true"}
+    )
     for name in wish.environments:
         manual = name == last and len(wish.environments) > 1
         given = {"job-name": f"deploy:{name}", "environment": name}
         given |= {} if manual or name == last else {"tier": _tier(name)}
         given |= {"when": "manual", "allow-failure": "true"} if manual else {}
         lines += ["", f"  # {_when(wish, name)}"]
-        lines += _component(wish, f"deploy-{wish.provider}", own(wish.settings(name)), given)
+        lines += _component(wish, f"deploy-{wish.provider}", wish.settings(name), given)
     lines += ["", "  # back to the previous release, when somebody starts it"]
     lines += _component(wish, "rollback", quiet(wish.settings(last)), {"environment": last})
     if wish.review:
@@ -54,7 +60,10 @@ def _component(
 ) -> list[str]:
     booleans = {"allow-failure"}
     given = {name: text if name in booleans else scalar(text) for name, text in job_inputs.items()}
-    return [_include(wish, job), "    inputs:", *mapping({**given, **inputs(settings)}, "      ")]
+    if job != f"deploy-{wish.provider}":  # which has the small image already
+        given["image"] = f"{GITLAB_IMAGES}/{wish.provider}:{__version__}"
+    given |= inputs(own(settings))
+    return [_include(wish, job), "    inputs:", *mapping(given, "      ")]
 
 
 def _include(wish: Wish, job: str) -> str:
@@ -96,6 +105,9 @@ def _gitlab_build(wish: Wish) -> list[str]:
         "      -e CI_MERGE_REQUEST_EVENT_TYPE -e CI_MERGE_REQUEST_SOURCE_BRANCH_SHA",
         f"      {IMAGES}/compose:{__version__} ci-deploy tag) || exit $?",
         f'    - echo "{password}" | docker login --username "{user}" --password-stdin "{registry}"',
-        *(f"    - {line}" for line in builds),
+        *(
+            f"    - {line if SAFE_LINE.fullmatch(line) else json.dumps(line, ensure_ascii=False)}"
+            for line in builds
+        ),
         "",
     ]
