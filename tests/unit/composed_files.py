@@ -38,7 +38,7 @@ BUILDS: list[tuple[str, Image]] = [
     ("x-b: &b {context: api}\nservices: {web: {build: *b, %s}}", web("api")),
     ("x-a: {b: {c: [&b {build: api}]}}\nservices: {web: {<<: *b, %s}}", web("api")),
     (
-        "a: &a {build: {target: a}}\nb: &b {build: api, %s}\nservices: {web: {<<: [*b, *a]}}",
+        "x-a: [&a {build: lib}, &b {build: api, %s}]\nservices: {web: {<<: [*b, *a]}}",
         web("api"),
     ),
     (
@@ -172,7 +172,7 @@ services:
         BASE_IMAGE: "altinity/clickhouse-server:23.8.11.29.altinitystable"
   web:
     <<: *sentry_defaults-feature-complete
-    ulimits: {nofile: {soft: 4096}}
+    ulimits: {nofile: {soft: 4096, hard: 4096}}
   worker:
     <<: *sentry_defaults
 """
@@ -289,15 +289,14 @@ x-depends-on-configurator: &depends_on_configurator
       condition: service_completed_successfully
 
 x-backend-defaults: &backend_defaults
-  <<: *depends_on_configurator
-  <<: *customizable_image
+  <<: [*depends_on_configurator, *customizable_image]
   volumes:
     - sites:/home/frappe/frappe-bench/sites
 
 services:
   backend:
     <<: *backend_defaults
-    build: { context: images/custom, dockerfile: Containerfile, args: { PYTHON_VERSION: 3.10 } }
+    build: { context: images/custom, dockerfile: Containerfile, args: { PYTHON_VERSION: "3.10" } }
   frontend:
     <<: [*customizable_image]
 """
