@@ -59,6 +59,11 @@ def spelled(name: str, *, inputs: bool) -> str:
     return f"input `{input_name(name)}`" if inputs else name
 
 
+def setting_name(text: str) -> str:
+    """The inverse of `spelled`: the name of the setting."""
+    return text.removeprefix("input `").rstrip("`").upper().replace("-", "_")
+
+
 # A name in running text, perhaps with a value: not in a code span or quotes, not after `$`, and not
 # what a message calls a variable.
 NAMED = re.compile(

@@ -69,3 +69,4 @@ class Deployed(NamedTuple):
     status: str = ""
     release: str = ""
     by: str = ""  # the pipeline or the person
+    succeeded: bool = True  # whether the revision was live then

@@ -209,11 +209,33 @@ def test_host_that_loses_its_power_during_a_deploy_is_healed_in_the_same_job(liv
     live.runs("good2")
 
 
+def test_job_that_was_away_reports_how_another_run_has_repaired_its_own(live: App) -> None:
+    """It took the other run's sentence for an end in which no container was touched."""
+    host = live.hosts[0]
+    host.hold(VERIFYING)
+    running = live.start("bad1")
+    host.held()
+    running.signal(signal.SIGSTOP)
+    host.kill_runs("[r]unner-[0-9a-f]*.sh follow")
+    host.release()
+    _recover_all(live)
+    running.signal(signal.SIGCONT)
+    done = running.done()
+    assert done.code == 23, done.output
+    assert "the run was killed; bad1-" in done.output
+    assert "was rolled back to good1-" in done.output
+    live.runs("good1")
+
+
+def _recover_all(app: App) -> None:
+    line = "for f in .ci-deploy/runner-*.sh; do sh $f recover_all; done"
+    app.hosts[0].sh(f"cd {app.name} && {line}")
+
+
 def test_recover_can_be_run_by_hand_after_a_reboot(live: App) -> None:
     """For an @reboot line in the host's crontab: no next deploy is needed to come up again."""
     _lose(live, "good2", VERIFYING)
     live.hosts[0].root("docker", "stop", f"{live.name}-app-1")
-    line = "for f in .ci-deploy/runner-*.sh; do sh $f recover_all; done"
-    live.hosts[0].sh(f"cd {live.name} && {line}")
+    _recover_all(live)
     live.runs("good2")
     assert "interrupted, is live" in live.outcomes()

@@ -8,23 +8,27 @@ from typing import Any, cast
 
 import pytest
 
-from ci_deploy.layers.providers.swarm.waiting import has, wait_for
+from ci_deploy.layers.providers.swarm.waiting import has, holder, wait_for
 
 
 @pytest.mark.parametrize(
-    ("said", "locked", "busy"),
+    ("said", "locked", "busy", "by"),
     [
-        ("locked\n", True, False),
-        ("waiting for job 7\nlocked\n", True, False),
-        ("waiting for deploy of unlocked-1 by https://ci.example.com/locked/busy\n", False, False),
-        ("waiting for locked\nbusy\n", False, True),
-        ("", False, False),
+        ("locked\n", True, False, ""),
+        ("waiting\tjob 7\nlocked\n", True, False, "job 7"),
+        ("waiting\tdeploy of unlocked-1 by https://x/locked/busy\n", False, False,
+         "deploy of unlocked-1 by https://x/locked/busy"),
+        ("waiting\tlocked\nbusy\n", False, True, "locked"),
+        ("waiting\tdeploy by A\u2028locked\n", False, False, "deploy by A\u2028locked"),
+        ("waiting\t\n", False, False, "another job"),
+        ("waiting\tdeploy of we", False, False, ""),
+        ("", False, False, ""),
     ],
-)
+)  # fmt: skip
 def test_lock_is_held_when_a_line_says_so_and_no_name_in_it(
-    said: str, locked: bool, busy: bool
+    said: str, locked: bool, busy: bool, by: str
 ) -> None:
-    assert (has(said, "locked"), has(said, "busy")) == (locked, busy)
+    assert (has(said, "locked"), has(said, "busy"), holder(said)) == (locked, busy, by)
 
 
 def test_waiting_for_the_lock_ends_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +47,7 @@ def test_waiting_for_the_lock_ends_with_the_run(monkeypatch: pytest.MonkeyPatch)
         console=SimpleNamespace(indent=lambda _text: None),
     )
     child = SimpleNamespace(alive=True, out=0)
-    said = wait_for(cast("Any", child), lambda _out: "waiting for job 7\n", cast("Any", ctx), 900)
-    assert "waiting for job 7" in said
+    said = wait_for(cast("Any", child), lambda _out: "waiting\tjob 7\n", cast("Any", ctx), 900)
+    assert holder(said) == "job 7"
     assert now[0] == pytest.approx(1005.0, abs=0.1)
     assert len(naps) < 200

@@ -37,6 +37,6 @@ def newest_of(entries: Sequence[Deployed], live: Live) -> int | None:
 
     def unlike(number: int) -> tuple[bool, bool]:
         each = entries[number]
-        return each.release != live.release, not each.status.startswith("live")
+        return each.release != live.release, not each.succeeded
 
     return min(same, key=unlike, default=None)

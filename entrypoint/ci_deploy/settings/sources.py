@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from ci_deploy import files
-from ci_deploy.errors import Problem, input_name, spelled
+from ci_deploy.errors import Problem, input_name, setting_name, spelled
 from ci_deploy.settings import lines
 from ci_deploy.settings.declaration import SECRET_CONFIG_KEY, Setting, declared
 from ci_deploy.settings.elsewhere import OTHERS
@@ -21,11 +21,7 @@ class Found(NamedTuple):
 
     text: str
     origin: str
-
-    @property
-    def by_input(self) -> bool:
-        """Whether it was given as an input: for this job, not for a group of projects."""
-        return self.origin.startswith("input `")
+    by_input: bool = False  # given as an input: for this job, not for a group of projects
 
 
 class Source:
@@ -104,7 +100,7 @@ class Source:
     def advised(self, problem: Problem) -> Problem:
         """The problem with a hint at the variable that may hold its value, if the setting is not
         set."""
-        name = problem.setting.removeprefix("input `").rstrip("`").upper().replace("-", "_")
+        name = setting_name(problem.setting)
         words = self.elsewhere(name)
         if problem.origin or self.text(name) or words in problem.remedy:
             return problem
@@ -132,7 +128,8 @@ class Source:
         dashed = name.replace("_", "-")
         for key in (f"INPUT_{dashed}", f"INPUT_{name}", name):
             if value := self.environ.get(key, "").strip():
-                return self._maybe_file(value, self._origin(key, name), declaration)
+                found = self._maybe_file(value, self._origin(key, name), declaration)
+                return found and found._replace(by_input=key != name)
         return None
 
     def _find_in_file(self, name: str, declaration: Setting) -> Found | None:

@@ -36,6 +36,7 @@ def _deployed(entry: dict[str, Any], where: str) -> Deployed:
         f"{status}{where}",
         str(entry.get("release", "")),
         str(entry.get("pipeline") or entry.get("actor") or ""),
+        outcome == "live",
     )
 
 

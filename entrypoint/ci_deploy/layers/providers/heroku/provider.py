@@ -111,6 +111,7 @@ class HerokuApp(AboutHeroku):
                 each.status,
                 each.name,
                 f"{each.by}: {each.description}".strip(": "),
+                each.status == "succeeded",
             )
             for each in self.app.releases.newest(HISTORY)
         ]

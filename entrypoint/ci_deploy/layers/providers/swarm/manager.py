@@ -30,6 +30,7 @@ from ci_deploy.layers.providers.docker.options import no_folder
 from ci_deploy.layers.providers.docker.sharing import BESIDE_HERE
 from ci_deploy.layers.providers.docker.variables import UNSET_HERE
 from ci_deploy.layers.providers.swarm.state import Stack, read_stack
+from ci_deploy.layers.providers.swarm.waiting import WAITING, has, holder, wait_for
 from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.net.ssh.server import Server
 from ci_deploy.process.child import Child, drain
@@ -238,15 +239,12 @@ class Manager:
 
         Raises Locked, DeployFailed.
         """
-        from ci_deploy.layers.providers.swarm.waiting import has, wait_for
-
         with self.beside(["lock"], [str(seconds), who]) as (child, _):
             said = wait_for(child, drain, self._ctx, seconds)
             if not has(said, "locked"):
-                holder = [*said.partition("waiting for ")[2].splitlines(), ""][0]
-                over = bool(holder) and time.monotonic() >= self._ctx.runner.until
+                by = holder(said)
+                over = bool(by) and time.monotonic() >= self._ctx.runner.until
                 if over or has(said, "busy"):
-                    by = holder or "another job"
                     long = "DEPLOY_TIMEOUT" if over else f"{seconds} s"
                     raise Locked(
                         f"timed out waiting for the lock on {self.stack} ({long}); it is held by "
@@ -254,7 +252,8 @@ class Manager:
                         hint="Run the job again when that one has ended, or raise LOCK_TIMEOUT "
                         "(seconds).",
                     )
-                message = f"could not acquire the lock on {self}: {said.strip() or 'no answer'}"
+                words = said.replace(WAITING, "waiting for ").strip() or "no answer"
+                message = f"could not acquire the lock on {self}: {words}"
                 raise DeployFailed(message)
             yield
 

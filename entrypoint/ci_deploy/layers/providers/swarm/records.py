@@ -69,7 +69,7 @@ def deployments(stack: Stack) -> list[Deployed]:
     return [
         Deployed(
             each.label("revision"), each.label("at"), _status(each), each.label("release"),
-            each.label("pipeline") or each.label("actor"),
+            each.label("pipeline") or each.label("actor"), each.label("outcome") == LIVE,
         )
         for each in found
         if each.label("outcome") != STARTED or each.label("run") not in ended

@@ -9,11 +9,18 @@ from ci_deploy.process.child import Child
 from ci_deploy.run.context import Context
 
 PATIENCE = 30.0  # seconds to wait beyond the time that the host itself waits
+WAITING = "waiting\t"  # before the name of the job that has the lock
 
 
 def has(said: str, word: str) -> bool:
     """Whether the program has printed `word` as a line of its own; others may contain any name."""
-    return word in said.splitlines()
+    return word in said.split("\n")
+
+
+def holder(said: str) -> str:
+    """The job that has the lock, by a complete line of the program; empty if there is none."""
+    names = (line.removeprefix(WAITING) for line in said.split("\n")[:-1] if line[:8] == WAITING)
+    return next((name or "another job" for name in names), "")
 
 
 def wait_for(child: Child, drain: Callable[[int], str], ctx: Context, seconds: int) -> str:
@@ -23,9 +30,9 @@ def wait_for(child: Child, drain: Callable[[int], str], ctx: Context, seconds: i
     while not has(said, "locked") and time.monotonic() < until:
         alive = child.alive
         said += drain(child.out)
-        if "waiting for " in said and not told:
+        if (by := holder(said)) and not told:
             told = True
-            ctx.console.indent(said.strip().splitlines()[0])
+            ctx.console.indent(f"waiting for {by}")
         if not alive:
             break
         if not has(said, "locked"):

@@ -214,21 +214,31 @@ recover() {
     say "! release $open_id was left unfinished ($was)"
     from=$(current)
     if ! was_to_go_back && ensure_images "$tried" && activate "$tried" && accept "$open_id"; then
-        healed="is live"
+        healed=live
     elif [ -z "$from" ]; then
         stop_new "$left"
         rm -f "$home/pending"
-        healed="is stopped, because there is no release to roll back to"
+        healed=stopped
     elif going_back=1 && ensure_images "$home/releases/$from/proven" && activate "$made"; then
         rm -f "$home/pending"
-        healed="was rolled back to $from"
+        healed=rolled-back
     else
         unhealed="what an earlier run left unfinished could not be repaired: $why"
         say "! $unhealed"
     fi
     audit_for "$open_run" "$open_id"
-    say "release $open_id ${healed:-is still unfinished}"
+    say "release $open_id $(what_became)"
     why='' going_back=
+}
+
+# what_became: of the release that an earlier run left unfinished ($healed), in words.
+what_became() {
+    case $healed in
+    live) echo "is live" ;;
+    stopped) echo "is stopped, because there is no release to roll back to" ;;
+    rolled-back) echo "was rolled back to $from" ;;
+    *) echo "is still unfinished" ;;
+    esac
 }
 
 # was_to_go_back: the run in $left had begun to, was told to, or was one of several hosts and never
@@ -253,7 +263,8 @@ wait_for_commands() {
 audit_for() {
     mine=$run was_release=$release
     run=$home/runs/$1 release=$2
-    audit "interrupted${healed:+, $healed}"
-    [ -f "$run/outcome" ] || put "$run/outcome" "interrupted ${healed:-}"
+    audit "interrupted${healed:+, $(what_became)}"
+    # Its job may still be there, and reads from this how it has ended.
+    [ -f "$run/outcome" ] || put "$run/outcome" "${healed:-broken} the run was killed; $2 $(what_became)"
     run=$mine release=$was_release
 }

@@ -118,9 +118,8 @@ run_recover() {
     [ -z "$unhealed" ] || finish broken "$unhealed"
     case $healed in
     '') finish noop "nothing was left unfinished" ;;
-    "is live") finish live "it was finished" ;;
-    "is stopped"*) finish stopped "the run was interrupted" ;;
-    *) finish rolled-back "the run was interrupted" ;;
+    live) finish live "it was finished" ;;
+    *) finish "$healed" "the run was interrupted" ;;
     esac
 }
 

@@ -1,12 +1,13 @@
 # shellcheck shell=sh
 # lock FOLDER STACK SECONDS WHO: hold the lock for as long as stdin is open, so it ends with the job.
+# Prints `waiting TAB HOLDER` while another job has it, then `locked` or `busy`.
 umask 077
 cd "${1:-$HOME}" && mkdir -p .ci-deploy || exit 96
 lock=.ci-deploy/$2.lock
 while :; do
     exec 9>>"$lock"
     flock -n 9 || {
-        echo "waiting for $(cat "$lock.by" 2>/dev/null)"
+        printf 'waiting\t%s\n' "$(head -n 1 "$lock.by" 2>/dev/null)"
         flock -w "$3" 9 || { echo busy; exit 75; }
     }
     # Whoever held it may have removed the stack, and with it this file.
