@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 import signal
 from collections.abc import Collection, Iterable, Sequence
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 
 class Ending(Exception):
@@ -39,6 +41,15 @@ class Ending(Exception):
     def code(self) -> int:
         """The exit code of the process."""
         return self.exit_code
+
+
+def expect(value: T | None, what: str) -> T:
+    """A value that an earlier step of the run has found. Raises RuntimeError, a bug, if none
+    has."""
+    if value is None:
+        message = f"{what} is not known yet"
+        raise RuntimeError(message)
+    return value
 
 
 # In a CI job nobody has the docs at hand.

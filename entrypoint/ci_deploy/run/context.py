@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ci_deploy.errors import ToolMissing
+from ci_deploy.errors import ToolMissing, expect
 from ci_deploy.process.child import close
 from ci_deploy.run.events import Event
 from ci_deploy.run.outbox import Outbox
@@ -190,6 +190,11 @@ class Context:
         return self.review.name if self.review else self.settings.app_name
 
     @property
+    def reviewed(self) -> ReviewApp:
+        """The review app, for what only `review` and `destroy` do."""
+        return expect(self.review, "the review app")
+
+    @property
     def app_config(self) -> dict[str, str]:
         """The variables to set on the app."""
         return {**self.settings.app_config, **(self.review.settings.config if self.review else {})}
@@ -222,8 +227,7 @@ class Context:
     @property
     def provider(self) -> Provider[Any]:
         """The one active provider."""
-        assert self._provider is not None, "set before any layer runs"  # noqa: S101
-        return self._provider
+        return expect(self._provider, "the provider")
 
     @provider.setter
     def provider(self, provider: Provider[Any]) -> None:

@@ -6,6 +6,7 @@ import html
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ci_deploy.errors import expect
 from ci_deploy.layers.base import Notifier, NotifierSettings
 from ci_deploy.net.mail_server import MailServer, mail_server
 from ci_deploy.run.context import Context
@@ -76,9 +77,8 @@ class Email(Notifier[EmailSettings]):
     def send(self, notice: Notice) -> None:
         from ci_deploy.net import smtp
 
-        assert self.settings.server is not None, "the trigger"  # noqa: S101
         smtp.send(
-            self.settings.server,
+            expect(self.settings.server, "the mail server"),
             self.message(notice),
             ca=self.ctx.settings.ca_bundle,
             sleep=self.ctx.cancellation.sleep,

@@ -11,7 +11,7 @@ import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 
-from ci_deploy.errors import NoService, OutcomeUnknown, Problem, SkipDeploy
+from ci_deploy.errors import NoService, OutcomeUnknown, Problem, SkipDeploy, expect
 from ci_deploy.layers.priorities import Configure
 from ci_deploy.layers.providers.compose import checks, history, promotion, review
 from ci_deploy.layers.providers.compose.explain import change, dropped, explain
@@ -172,8 +172,7 @@ class Compose(OnHosts):
     @on(Event.DEPLOY)
     def deploy(self) -> None:
         """Start the release on the hosts, and follow it to its end."""
-        release, ctx = self.release, self.ctx
-        assert release is not None, "made at configure"  # noqa: S101
+        release, ctx = expect(self.release, "the release"), self.ctx
         explain(ctx, self.hosts.all, self.model, self.brought.said)
         assignment = Assignment(
             "deploy",

@@ -48,8 +48,7 @@ def check(ctx: Context, hosts: Sequence[Host], tree: Tree) -> None:
     """Check that the branch's compose files can run beside the base app. Raises SettingsError with
     every conflict (ports, names, volumes, networks, unset variables), Refused when a variable holds
     the address of one of the base app's services."""
-    review = ctx.review
-    assert review is not None, "asked for review apps only"  # noqa: S101
+    review = ctx.reviewed
     name = project(review.name)
     problems = [*unset(tree, variables(review, ctx.facts))]
     for host in hosts:
@@ -78,8 +77,7 @@ def check_room(ctx: Context, hosts: Hosts, limit: int) -> None:
 
 def adopt(ctx: Context, hosts: Hosts) -> None:
     """Mark the app as a review app of the base app."""
-    review = ctx.review
-    assert review is not None, "asked for review apps only"  # noqa: S101
+    review = ctx.reviewed
     what = f"mark {review.name} on {{host}} as a review app of {review.base}"
     hosts.change(hosts.all, ["adopt", review.base], lambda host: what.format(host=host))
     for host in hosts.all:
@@ -91,8 +89,7 @@ def destroy(ctx: Context, hosts: Hosts) -> None:
 
     Raises Locked, Refused, DeployFailed.
     """
-    review = ctx.review
-    assert review is not None, "asked for review apps only"  # noqa: S101
+    review = ctx.reviewed
     if not ctx.sweeping and not exists(hosts.all, review.name):
         ctx.console.indent(f"{review.name} does not exist: nothing to remove.")
         return

@@ -60,8 +60,6 @@ def unset(tree: Tree, known: Mapping[str, str]) -> Iterator[Problem]:
 def guard_base(ctx: Context, data: Mapping[str, Any], theirs: Iterable[Mapping[str, str]]) -> None:
     """Raise Refused when a variable is the address of one of the base app's services. `data`: the
     parsed compose files; `theirs`: the addresses that those services have, for each host."""
-    review = ctx.review
-    assert review is not None, "asked for review apps only"  # noqa: S101
     wanted, own = addresses({**ctx.app_config, **sharing.variables(data)}), sharing.names(data)
     doubtful = {k: v for k, v in wanted.items() if _host(v) not in own}
     hint = (
@@ -69,7 +67,7 @@ def guard_base(ctx: Context, data: Mapping[str, Any], theirs: Iterable[Mapping[s
         "review app's own service there."
     )
     for base in theirs:
-        guard_addresses(review, base, doubtful, hint)
+        guard_addresses(ctx.reviewed, base, doubtful, hint)
 
 
 def _host(address: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.errors import Problem, SettingsError, expect
 from ci_deploy.git.archive import POINTER
 from ci_deploy.git.blobs import answers, question
 from ci_deploy.git.committed import EXECUTABLE, LINK, SUBMODULE, Entry, Listing, whole
@@ -102,12 +102,11 @@ class Tree:
     def content(self, name: str) -> bytes:
         """The content of a file, also through a link. Raises SettingsError for an LFS file that is
         not checked out."""
-        entry = self._find(name)
         if made := self.made(name):
             self._say(f"{name} is not committed: the one in the checkout is used.")
             data = made.read_bytes()
             return Program(data) if made.stat().st_mode & 0o100 else data
-        assert entry, f"{name} is there"  # noqa: S101
+        entry = expect(self._find(name), name)
         entry = self._target(entry, name) or entry
         data = self._blob(entry)
         if pointer := POINTER.match(data[:200]):

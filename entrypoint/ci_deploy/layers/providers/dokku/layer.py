@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from ci_deploy.errors import DeployFailed, OutcomeUnknown, Refused, SkipDeploy
+from ci_deploy.errors import DeployFailed, OutcomeUnknown, Refused, SkipDeploy, expect
 from ci_deploy.layers.priorities import After, Configure, Outcome, Provision
 from ci_deploy.layers.providers.dokku import (
     answers,
@@ -161,9 +161,7 @@ class Dokku(DokkuApp):
     @on(Event.DEPLOY)
     def deploy(self) -> None:
         """Deploy the code, then believe only what the server reports."""
-        code = self.code
-        assert code is not None, "chosen at configure"  # noqa: S101
-        self._bring(code, self.ctx.before_traffic)
+        self._bring(expect(self.code, "the deploy method"), self.ctx.before_traffic)
 
     def promote(self) -> None:
         self.configure_app()

@@ -129,10 +129,9 @@ class DokkuApp(AboutDokku):
     # --- review apps ---
 
     def is_review_app(self) -> bool:
-        assert self.ctx.review is not None, "asked for review apps only"  # noqa: S101
         if self.ctx.command == "review" and review.is_empty(self.state):
             return True  # created by a run that was killed before it could mark it
-        return marked(self.state.config, self.ctx.review.base)
+        return marked(self.state.config, self.ctx.reviewed.base)
 
     def adopt(self) -> None:
         app = self.ctx.app

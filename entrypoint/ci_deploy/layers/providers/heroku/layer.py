@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ci_deploy.errors import SkipDeploy, Unreachable
+from ci_deploy.errors import SkipDeploy, Unreachable, expect
 from ci_deploy.layers.priorities import Configure, Provision
 from ci_deploy.layers.providers.heroku import review
 from ci_deploy.layers.providers.heroku.app import App
@@ -233,11 +233,10 @@ class Heroku(ClosedApp):
 
     def is_review_app(self) -> bool:
         ctx = self.ctx
-        assert ctx.review is not None, "asked for review apps only"  # noqa: S101
         empty = not self.state.live.release and not self.config()
         if ctx.command == "review" and empty and review.manifest(ctx) is None:
             return True  # created by a run that was killed before it could mark it
-        return marked(self.config(), ctx.review.base)
+        return marked(self.config(), ctx.reviewed.base)
 
     def adopt(self) -> None:
         ours, app = mark(self.ctx.review), self.ctx.app
@@ -294,6 +293,6 @@ class Heroku(ClosedApp):
             raise SkipDeploy(f"{ctx.app} already runs {ctx.revision[:7]}.")
 
     def promote(self) -> None:
-        assert self._promotion is not None, "prepared at configure"  # noqa: S101
+        promotion = expect(self._promotion, "the release to promote")
         with begun():
-            self.ctx.live = self._promotion.run(timeout=self.settings.boot_timeout)
+            self.ctx.live = promotion.run(timeout=self.settings.boot_timeout)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 
-from ci_deploy.errors import ImageMissing, NoService, Problem, SkipDeploy
+from ci_deploy.errors import ImageMissing, NoService, Problem, SkipDeploy, expect
 from ci_deploy.layers.priorities import Configure
 from ci_deploy.layers.providers.docker import options
 from ci_deploy.layers.providers.docker import review as reviewing
@@ -185,8 +185,7 @@ class Swarm(OnSwarm):
     @on(Event.DEPLOY)
     def deploy(self) -> None:
         """Give the release to the engine, and follow it until it is verified."""
-        release, wanted = self.release, self.wanted_release
-        assert release is not None, "made at configure"  # noqa: S101
+        release, wanted = expect(self.release, "the release"), self.wanted_release
         data = marked(wanted.data, release.id, release.revision, self._pinned())
         self.switch.deploy(self.stack, release, data, wanted)
 

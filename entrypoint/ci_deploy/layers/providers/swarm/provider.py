@@ -77,9 +77,7 @@ class OnSwarm(AboutSwarm):
         return bool(self.stack.ours or records.records(self.stack))
 
     def is_review_app(self) -> bool:
-        wanted = self.ctx.review
-        assert wanted is not None, "asked for review apps only"  # noqa: S101
-        return review.marked(self.stack, wanted.base)
+        return review.marked(self.stack, self.ctx.reviewed.base)
 
     def check_room(self) -> None:
         """Raises Refused when one more review app would exceed REVIEW_LIMIT."""
@@ -88,8 +86,7 @@ class OnSwarm(AboutSwarm):
             check_limit(self.ctx.review, self.stack.reviews, limit, "the swarm")
 
     def adopt(self) -> None:
-        assert self.ctx.review is not None, "asked for review apps only"  # noqa: S101
-        self.switch.store.mark(self.ctx.review)
+        self.switch.store.mark(self.ctx.reviewed)
 
     def destroy(self) -> None:
         review.destroy(self.ctx, self.manager)

@@ -70,9 +70,8 @@ class Guard:
     """Finds what a review app must not share with other stacks. `base`: the base app's stack."""
 
     def __init__(self, ctx: Context, manager: Manager, tree: Tree, base: str) -> None:
-        assert ctx.review is not None, "asked for review apps only"  # noqa: S101
         self.ctx, self.manager, self.tree, self.base = ctx, manager, tree, base
-        self.review = ctx.review
+        self.review = ctx.reviewed
         self.specs: list[Mapping[str, Any]] = []
 
     def problems(self, data: Mapping[str, Any], path: str) -> Iterator[Problem]:
@@ -160,8 +159,7 @@ def warn_of_volumes(ctx: Context, manager: Manager, stack: Stack, data: Mapping[
 def destroy(ctx: Context, manager: Manager) -> None:
     """Remove the review app from the swarm, and its volumes from the nodes of SERVER_HOST, each of
     which checks that nothing is left. Raises Locked, DeployFailed, OutcomeUnknown."""
-    review = ctx.review
-    assert review is not None, "asked for review apps only"  # noqa: S101
+    review = ctx.reviewed
     stack = manager.look()
     if not exists(stack):
         ctx.console.indent(f"{review.name} does not exist: nothing to remove.")
