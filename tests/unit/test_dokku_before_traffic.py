@@ -95,6 +95,7 @@ class Holder:
         self.ctx = SimpleNamespace(
             app="hello",
             settings=settings,
+            runner=SimpleNamespace(until=float("inf")),
             console=SimpleNamespace(indent=lambda _text: None),
             cancellation=SimpleNamespace(sleep=self._sleep),
         )
@@ -132,6 +133,15 @@ def test_run_whose_migrations_never_end_is_a_lock(monkeypatch: pytest.MonkeyPatc
     app = Holder(monkeypatch, held=1000, working=1000)
     with pytest.raises(Locked, match="LOCK_TIMEOUT"):
         before_traffic.wait(cast("Any", app))
+
+
+def test_run_that_has_no_time_left_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sleep then returns at once, and the server was asked again and again."""
+    app = Holder(monkeypatch, held=1000, working=1000)
+    app.ctx.runner.until = 1030.0
+    with pytest.raises(Locked, match="DEPLOY_TIMEOUT"):
+        before_traffic.wait(cast("Any", app))
+    assert app.looks == 15
 
 
 def test_nothing_is_waited_for_where_nothing_is_held_back(

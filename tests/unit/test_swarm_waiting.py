@@ -42,12 +42,13 @@ def test_waiting_for_the_lock_ends_with_the_run(monkeypatch: pytest.MonkeyPatch)
         now[0] += min(seconds, max(0.0, 1005.0 - now[0])) or 0.001
 
     ctx = SimpleNamespace(
+        settings=SimpleNamespace(lock_timeout=900),
         runner=SimpleNamespace(until=1005.0),
         cancellation=SimpleNamespace(sleep=sleep),
         console=SimpleNamespace(indent=lambda _text: None),
     )
     child = SimpleNamespace(alive=True, out=0)
-    said = wait_for(cast("Any", child), lambda _out: "waiting\tjob 7\n", cast("Any", ctx), 900)
+    said = wait_for(cast("Any", child), lambda _out: "waiting\tjob 7\n", cast("Any", ctx))
     assert holder(said) == "job 7"
     assert now[0] == pytest.approx(1005.0, abs=0.1)
     assert len(naps) < 200

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from ci_deploy.errors import DeployFailed, Locked, ToolMissing
@@ -20,6 +21,7 @@ from ci_deploy.layers.providers.dokku.code import Code
 from ci_deploy.layers.providers.dokku.provider import DokkuApp
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.run.context import Context
+from ci_deploy.run.lock_wait import LockWait
 from ci_deploy.state import Step
 
 SINCE = (0, 38, 0)
@@ -39,26 +41,21 @@ def wait(app: DokkuApp) -> bool:
     """Wait for another run that holds its build back, while it works on the server; after QUIET
     seconds without work it counts as killed. Returns whether there was anything to wait for. Raises
     Locked."""
-    ctx, began = app.ctx, time.monotonic()
+    ctx, wait = app.ctx, LockWait(app.ctx)
     quiet_since = None
     while app.state.skip_deploy and notes.is_held_back(app.unfinished()):
         now = time.monotonic()
-        if now - began > ctx.settings.lock_timeout:
-            message = f"another deploy of {ctx.app} is running its migrations (LOCK_TIMEOUT)."
-            raise Locked(message, hint="Deploy again later.")
         if app.server.works(ctx.app):
             quiet_since = None
         elif quiet_since is None:
             quiet_since = now
         elif now - quiet_since > QUIET:
             break
-        if now - began < PAUSE:
-            ctx.console.indent(
-                f"another deployment of {ctx.app} is running its migrations; waiting"
-            )
-        ctx.cancellation.sleep(PAUSE)
+        message = f"another deploy of {ctx.app} is running its migrations ({wait.limit})."
+        words = f"another deployment of {ctx.app} is running its migrations; waiting"
+        wait.pause(words, PAUSE, partial(Locked, message, hint="Deploy again later."))
         app.state = app.apps.survey(ctx.app, urls=False)[0]
-    return time.monotonic() - began >= PAUSE
+    return wait.told
 
 
 class BeforeTraffic:

@@ -10,6 +10,7 @@ import re
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar, NoReturn
 
 from ci_deploy.errors import DeployFailed, Locked, OutcomeUnknown, Unreachable
@@ -20,11 +21,11 @@ from ci_deploy.output.telling import Telling
 from ci_deploy.process import limits
 from ci_deploy.process.program import Result
 from ci_deploy.run.context import Context
+from ci_deploy.run.lock_wait import LockWait
 from ci_deploy.state import Live
 
 LOCK_PAUSE = 5.0  # most seconds between two attempts while another job deploys
 BUILDS_PAUSE = 2.0  # seconds between two queries for running builds
-LOCK_TOLD = 15.0  # seconds between two log lines about the lock
 FOLLOW_TIMEOUT = 120.0  # seconds to follow a deploy to which the connection was lost
 
 
@@ -52,8 +53,6 @@ class Code(ABC):
         self._server = server
         self._state = state
         self._live = live
-        self._told = -LOCK_TOLD  # when a line about the lock was last printed
-        self._limit = "LOCK_TIMEOUT"  # the setting that ends the wait for the lock
         self.held_back = False  # whether it is only built, not released
         self.begun = 0.0  # start of the present attempt, time.monotonic(); 0: none
         self._naming = False  # whether the next lines may be URLs
@@ -140,10 +139,9 @@ class Code(ABC):
     def _until_unlocked(self, once: Callable[[], Result]) -> Result:
         """Try until no other deploy is in the way; never unlock. Raises Locked, DeployFailed,
         OutcomeUnknown."""
-        until = time.monotonic() + self._ctx.settings.lock_timeout
-        pause = 1.0
+        wait, pause = LockWait(self._ctx), 1.0
         if self._state.locked and not self._ctx.planning:
-            self._wait_for_builds(until)
+            self._wait_for_builds(wait)
         while True:
             self._lines.clear()
             self.begun = time.monotonic()
@@ -156,35 +154,28 @@ class Code(ABC):
                     self._follow(result)
                     return result
                 self._fail(result)
-            # (in time for another attempt, and to report that nothing has begun)
-            last = self._ctx.runner.until - 2.0 - 2 * result.seconds
-            if last < until:
-                until, self._limit = last, "DEPLOY_TIMEOUT"
-            self._wait_for_lock(until, pause)
-            self._wait_for_builds(until)
+            wait.reserve(2.0 + 2 * result.seconds)  # another attempt, and the report
+            self._wait_for_lock(wait, pause)
+            self._wait_for_builds(wait)
             pause = min(LOCK_PAUSE, 2 * pause)
 
     def _again(self) -> bool:
         """Whether another attempt may succeed: another job is deploying now."""
         return self.said(answers.LOCKED)
 
-    def _wait_for_builds(self, until: float) -> None:
+    def _wait_for_builds(self, wait: LockWait) -> None:
         """Wait while a build runs: a refused attempt would empty the lock file, so that the running
         build could not be cancelled any more, and would add a failed build to the server's short
         list."""
         while self._server.running_builds(self._ctx.app):
-            self._wait_for_lock(until, BUILDS_PAUSE)
+            self._wait_for_lock(wait, BUILDS_PAUSE)
 
-    def _wait_for_lock(self, until: float, pause: float) -> None:
-        app, left = self._ctx.app, until - time.monotonic()
-        if left <= 0:
-            message = f"another deploy of {app} has held its lock for too long ({self._limit})."
-            raise Locked(message, hint="`ci-deploy unlock` shows whose it is. Deploy again later.")
-        if time.monotonic() >= self._told + LOCK_TOLD:
-            self._told = time.monotonic()
-            waiting = f"another deploy of {app} is running; waiting, up to {left:.0f} s"
-            self._ctx.console.indent(waiting)
-        self._ctx.cancellation.sleep(min(pause, left))
+    def _wait_for_lock(self, wait: LockWait, pause: float) -> None:
+        app = self._ctx.app
+        words = f"another deploy of {app} is running; waiting, up to {wait.left:.0f} s"
+        message = f"another deploy of {app} has held its lock for too long ({wait.limit})."
+        hint = "`ci-deploy unlock` shows whose it is. Deploy again later."
+        wait.pause(words, pause, partial(Locked, message, hint=hint))
 
     def watch(self, line: str) -> None:
         """Take a line of the server's output."""

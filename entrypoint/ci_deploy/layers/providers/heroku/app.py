@@ -14,6 +14,7 @@ from ci_deploy.layers.providers.heroku.dynos import Dynos
 from ci_deploy.layers.providers.heroku.pending import asked
 from ci_deploy.layers.providers.heroku.releases import NEWEST_BUILDS, Release, Releases
 from ci_deploy.run.context import Context
+from ci_deploy.run.lock_wait import LockWait
 from ci_deploy.settings import SECRET_CONFIG_KEY
 from ci_deploy.state import Live
 
@@ -129,35 +130,30 @@ class App:
 
         Raises Locked, Unreachable.
         """
-        limit = self._ctx.settings.lock_timeout
-        until, told, what = min(time.monotonic() + limit, self._ctx.runner.until), False, ""
+        wait, what = LockWait(self._ctx), ""
+
+        def locked() -> Locked:
+            long = f"for over {self._ctx.settings.lock_timeout} s"
+            long = "until DEPLOY_TIMEOUT" if wait.limit == "DEPLOY_TIMEOUT" else long
+            message = f"another deploy of {self.name} ({what}) has been running {long}."
+            return Locked(message, hint="Deploy again later.")
+
         while True:
             try:
                 state = self.look_again()
             except Unreachable:
-                if not told or until < time.monotonic() < self._ctx.runner.until:
+                over = wait.left <= 0
+                if not wait.told or (over and wait.limit == "LOCK_TIMEOUT"):
                     raise
-                if time.monotonic() >= self._ctx.runner.until:  # too late to ask
-                    raise self._locked(what, limit) from None
+                if over:  # too late to ask
+                    raise locked() from None
                 continue  # (this took a while, with retries)
             if not state.live.busy or self._ctx.planning:
                 # (a release that has just ended may be in only one of the responses)
-                return self.look_again() if told else state
+                return self.look_again() if wait.told else state
             what = f"build {state.building}" if state.building else state.newest.name
-            if time.monotonic() > until:
-                raise self._locked(what, limit)
-            if not told:
-                self._ctx.console.indent(
-                    f"another deploy of {self.name} is running ({what}); waiting"
-                )
-                told = True
-            self._ctx.cancellation.sleep(min(LOCK_PAUSE, max(0.1, until - time.monotonic())))
-
-    def _locked(self, what: str, limit: int) -> Locked:
-        over = time.monotonic() >= self._ctx.runner.until
-        long = "until DEPLOY_TIMEOUT" if over else f"for over {limit} s"
-        message = f"another deploy of {self.name} ({what}) has been running {long}."
-        return Locked(message, hint="Deploy again later.")
+            words = f"another deploy of {self.name} is running ({what}); waiting"
+            wait.pause(words, LOCK_PAUSE, locked)
 
     # --- config ---
 

@@ -226,21 +226,21 @@ class Manager:
     @contextmanager
     def alone(self, what: str) -> Iterator[None]:
         """While the block runs, no other job changes the stack. Raises Locked, DeployFailed."""
-        facts, settings = self._ctx.facts, self._ctx.settings
+        facts = self._ctx.facts
         by = facts.job_url or facts.actor
         who = f"{what}{f' by {by}' if by else ''}"
-        planning = self._ctx.planning
-        with nullcontext() if planning else self.lock(settings.lock_timeout, who):
+        with nullcontext() if self._ctx.planning else self._lock(who):
             yield
 
     @contextmanager
-    def lock(self, seconds: int, who: str) -> Iterator[None]:
+    def _lock(self, who: str) -> Iterator[None]:
         """Hold a kernel lock on the manager; it ends with our connection, however we end.
 
         Raises Locked, DeployFailed.
         """
+        seconds = self._ctx.settings.lock_timeout
         with self.beside(["lock"], [str(seconds), who]) as (child, _):
-            said = wait_for(child, drain, self._ctx, seconds)
+            said = wait_for(child, drain, self._ctx)
             if not has(said, "locked"):
                 by = holder(said)
                 over = bool(by) and time.monotonic() >= self._ctx.runner.until

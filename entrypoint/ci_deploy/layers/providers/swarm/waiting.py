@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from ci_deploy.process.child import Child
 from ci_deploy.run.context import Context
+from ci_deploy.run.lock_wait import LockWait
 
 PATIENCE = 30.0  # seconds to wait beyond the time that the host itself waits
 WAITING = "waiting\t"  # before the name of the job that has the lock
@@ -23,16 +23,14 @@ def holder(said: str) -> str:
     return next((name or "another job" for name in names), "")
 
 
-def wait_for(child: Child, drain: Callable[[int], str], ctx: Context, seconds: int) -> str:
+def wait_for(child: Child, drain: Callable[[int], str], ctx: Context) -> str:
     """Wait until the program holds the lock or ends; returns what it printed. Raises Cancelled."""
-    said, told = "", False
-    until = min(time.monotonic() + seconds + PATIENCE, ctx.runner.until)
-    while not has(said, "locked") and time.monotonic() < until:
+    said, wait = "", LockWait(ctx, PATIENCE)
+    while not has(said, "locked") and wait.left > 0:
         alive = child.alive
         said += drain(child.out)
-        if (by := holder(said)) and not told:
-            told = True
-            ctx.console.indent(f"waiting for {by}")
+        if by := holder(said):
+            wait.tell(f"waiting for {by}")
         if not alive:
             break
         if not has(said, "locked"):
