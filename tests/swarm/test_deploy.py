@@ -39,6 +39,7 @@ def test_a_release_replaces_another_and_comes_back(app: App) -> None:
     assert app.tags() == ["good1", "good1"]
     assert app.service()["Spec"]["TaskTemplate"]["ContainerSpec"]["Image"] == image
     assert app.outcomes() == ["live by rollback", "live", "live"]
+    assert app.run("rollback", "good1").report["status"] == "skipped"
     status = app.run("status").output
     assert "runs good1-" in status
     assert "2 of 2 tasks run" in status

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from ci_deploy.errors import Refused, SkipDeploy
+from ci_deploy.errors import Refused
 from ci_deploy.layers.providers.swarm import records
 from ci_deploy.layers.providers.swarm.manager import script
 from ci_deploy.layers.providers.swarm.state import Kept, Stack, read_stack
@@ -43,10 +43,9 @@ def test_the_one_before_is_the_newest_that_was_live_and_is_not() -> None:
     assert records.target("st", known, paused, "").label("release") == "t4-abc"
 
 
-def test_what_was_never_live_or_runs_already_is_no_target() -> None:
+def test_what_was_never_live_is_no_target() -> None:
     known = stack(record(1, tag="v1", revision="f" * 40), record(2, "failed"))
-    with pytest.raises(SkipDeploy):
-        records.target("st", known, Live("f", True, "t1-abc"), "v1")
+    assert records.target("st", known, Live("f", True, "t1-abc"), "v1").label("tag") == "v1"
     with pytest.raises(Refused, match="there is no release t2-abc of st to roll back to"):
         records.target("st", known, Live("f", True, "t1-abc"), "t2-abc")
     with pytest.raises(Refused, match="no release of st to roll back to"):

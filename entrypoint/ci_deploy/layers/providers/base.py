@@ -151,8 +151,8 @@ class Provider(Layer[S]):
             return
         self.ctx.revision = self.rollback_target(self.ctx.arguments.get("revision", ""))
         if self.is_back():
-            raise SkipDeploy(f"{self.ctx.app} already runs {self.ctx.revision[:7]}.")
-        self.ctx.console.indent(f"rolling back to {self.ctx.revision[:7]}")
+            raise SkipDeploy(f"{self.ctx.app} already runs {self.target_name}.")
+        self.ctx.console.indent(f"rolling back to {self.target_name}")
 
     @on(Event.ROLLBACK)
     def bring_back(self) -> None:
@@ -202,8 +202,13 @@ class Provider(Layer[S]):
 
     def rollback_target(self, wanted: str) -> str:
         """The full SHA to go back to: the previous release's, or that of the one `wanted`. Raises
-        Refused, SettingsError, SkipDeploy."""
+        Refused, SettingsError."""
         self._cannot("roll back")
+
+    @property
+    def target_name(self) -> str:
+        """The name of the rollback's target, for the log."""
+        return self.ctx.revision[:7]
 
     def is_back(self) -> bool:
         """Whether the target of the rollback is live already."""

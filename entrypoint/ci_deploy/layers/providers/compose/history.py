@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ci_deploy.errors import Refused, SkipDeploy
+from ci_deploy.errors import Refused
 from ci_deploy.layers.providers.compose.hosts import Host
 from ci_deploy.layers.providers.docker.going_back import Earlier, choose
 from ci_deploy.run.context import Context
@@ -54,7 +54,7 @@ def last_switch(hosts: Sequence[Host]) -> str:
 def target(app: str, hosts: Sequence[Host], wanted: str) -> str:
     """The release to go back to: by id, tag or the beginning of the revision, or the previous one.
 
-    Only releases that were live count. Raises Refused, and SkipDeploy when it already runs.
+    Only releases that were live count. Raises Refused.
     """
     facts = hosts[0].facts
     live = sorted((each for each in facts.releases.values() if each.live), key=lambda e: -e.live)
@@ -64,9 +64,12 @@ def target(app: str, hosts: Sequence[Host], wanted: str) -> str:
     if lacking:
         message = f"{chosen} was never deployed to {', '.join(lacking)}."
         raise Refused(message, hint="Deploy that revision instead.")
-    if all(host.facts.current == chosen and host.facts.live(app).up for host in hosts):
-        raise SkipDeploy(f"{app} already runs {chosen}.")
     return chosen
+
+
+def runs(app: str, hosts: Sequence[Host], release: str) -> bool:
+    """Whether the release is live on all hosts, and up."""
+    return all(host.facts.current == release and host.facts.live(app).up for host in hosts)
 
 
 def guard_order(ctx: Context, hosts: Sequence[Host]) -> None:

@@ -205,16 +205,17 @@ class Compose(OnHosts):
 
     # --- rollback, history, lock ---
 
-    @on(Event.CONFIGURE, Configure.TARGET)
-    def choose_target(self) -> None:
-        """For `rollback`, choose the release: several may have the same revision."""
-        if self.ctx.command == "rollback":
-            self.ctx.revision = self.rollback_target(self.ctx.arguments.get("revision", ""))
-            self.ctx.console.indent(f"rolling back to {self.target}")
-
     def rollback_target(self, wanted: str) -> str:
         self.target = history.target(self.ctx.app, self.hosts.all, wanted)
         return self.hosts.first.facts.revision(self.target)
+
+    @property
+    def target_name(self) -> str:
+        return self.target
+
+    def is_back(self) -> bool:
+        """Whether all hosts run that very release: several may have the same revision."""
+        return history.runs(self.ctx.app, self.hosts.all, self.target)
 
     def roll_back(self, revision: str) -> Live:
         before, by_itself = self.ctx.before, self.ctx.command != "rollback"  # ROLLBACK_ON_FAILURE

@@ -207,26 +207,31 @@ class Swarm(OnSwarm):
 
     # --- rollback ---
 
-    @on(Event.CONFIGURE, Configure.TARGET)
-    def choose_target(self) -> None:
-        """For `rollback`, choose the release: several may have the same revision."""
-        if self.ctx.command == "rollback":
-            self.ctx.revision = self.rollback_target(self.ctx.arguments.get("revision", ""))
-            assert self._target is not None, "or it was refused"  # noqa: S101
-            self.ctx.console.indent(f"rolling back to {self._target.label('release')}")
-
     def rollback_target(self, wanted: str) -> str:
         now = self.ctx.before or Live()
         self._target = records.target(self.ctx.app, self.stack, now, wanted)
         return self._target.label("revision")
+
+    @property
+    def target(self) -> Kept:
+        """The record of the release to go back to."""
+        return expect(self._target, "the release to go back to")
+
+    @property
+    def target_name(self) -> str:
+        return self.target.label("release")
+
+    def is_back(self) -> bool:
+        """Whether that very release runs: several may have the same revision."""
+        now = self.ctx.before or Live()
+        return now.up and now.release == self.target_name
 
     def roll_back(self, revision: str) -> Live:  # noqa: ARG002 - releases may share one
         before = self.ctx.before
         if self.ctx.command != "rollback" and before:  # ROLLBACK_ON_FAILURE
             self._saw(self.manager.look())
             self._target = records.target(self.ctx.app, self.stack, Live(), before.release)
-        assert self._target is not None, "chosen at configure"  # noqa: S101
-        self.switch.go_back(self.stack, self._target)
+        self.switch.go_back(self.stack, self.target)
         return self.ctx.live or Live()
 
     # --- what other layers and other commands call ---

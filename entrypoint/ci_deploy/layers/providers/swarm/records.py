@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from ci_deploy.errors import SkipDeploy
 from ci_deploy.layers.providers.docker.going_back import Earlier, choose
 from ci_deploy.layers.providers.swarm.judge import digest
 from ci_deploy.layers.providers.swarm.state import OURS, Kept, Stack
@@ -86,14 +85,11 @@ def _status(record: Kept) -> str:
 
 def target(app: str, stack: Stack, live: Live, wanted: str) -> Kept:
     """The record of the release to go back to: by id, tag or the beginning of the revision, or the
-    previous one. Raises Refused, and SkipDeploy when it already runs."""
+    previous one. Raises Refused."""
     known = {each.label("release"): each for each in proven(stack)}
     current = live.release if live.up else ""
     kept = [Earlier(name, e.label("tag"), e.label("revision")) for name, e in known.items()]
-    chosen = choose(kept, current, wanted, app)
-    if chosen == current:
-        raise SkipDeploy(f"{app} already runs {current}.")
-    return known[chosen]
+    return known[choose(kept, current, wanted, app)]
 
 
 def superfluous(stack: Stack, data: Mapping[str, Any], release: str) -> list[str]:
