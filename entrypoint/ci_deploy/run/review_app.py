@@ -24,7 +24,7 @@ PORTS = {
 ALIASES = {"postgresql": "postgres", "postgis": "postgres", "mysql2": "mysql"}
 HASH = 6  # characters that make a shortened or changed name unique
 MARK = "CI_DEPLOY_REVIEW_APP"  # the app's variable that marks it as our review app
-ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://")
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^/@]*@)?([^/:?]*)")
 WEB = re.compile(r"https?://")
 
 
@@ -146,6 +146,12 @@ def marked(config: Mapping[str, str], base: str) -> bool:
 def addresses(config: Mapping[str, str], web: re.Pattern[str] = WEB) -> dict[str, str]:
     """The variables that are addresses of services, not of web pages (`web`)."""
     return {k: v for k, v in config.items() if ADDRESS.match(v) and not web.match(v)}
+
+
+def host_of(address: str) -> str:
+    """The host in an address; empty if it has none."""
+    found = ADDRESS.match(address)
+    return found[1] if found else ""
 
 
 def same_place(one: str, other: str) -> bool:

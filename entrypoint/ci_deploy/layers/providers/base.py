@@ -33,11 +33,9 @@ class Provider(Layer[S]):
 
     @abstractmethod
     def connect(self) -> None:
-        """Wait for the connection that `begin` has started, and check that we have access.
-
-        Raises Unreachable, Unauthorized, ToolMissing, Refused, and SettingsError when the app does
-        not exist.
-        """
+        """Wait for the connection that `begin` has started, and check that we have access. Raises
+        Unreachable, Unauthorized, ToolMissing, Refused, and SettingsError when the app does not
+        exist."""
 
     def inspect(self) -> Mapping[str, str]:
         """Facts that `doctor` shows besides what is live: name → value."""
@@ -163,7 +161,9 @@ class Provider(Layer[S]):
     @on(Event.DESTROY)
     def remove(self) -> None:
         """Remove the review app."""
-        self.destroy()
+        if self.exists or self.ctx.sweeping:
+            return self.destroy()
+        return self.ctx.console.indent(f"{self.ctx.app} does not exist: nothing to remove.")
 
     @on(Event.PROMOTE)
     def advance(self) -> None:
@@ -229,7 +229,7 @@ class Provider(Layer[S]):
         self._cannot("have review apps")
 
     def destroy(self) -> None:
-        """Remove the review app and its services; one that does not exist counts as removed."""
+        """Remove the review app, with its services."""
         self._cannot("have review apps")
 
     def stale_review_apps(self, days: int) -> Sequence[str]:

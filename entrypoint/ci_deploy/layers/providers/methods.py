@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.errors import Locked, Problem, Refused, SettingsError
 from ci_deploy.net.ssh.server import server
 from ci_deploy.run.context import Context
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.lines import NAME
+from ci_deploy.state import Live
 
 SHA256 = 64  # characters of a SHA-256 object id
 PROCFILE = "Procfile"
@@ -114,6 +115,21 @@ def need_source(given: Place | None) -> Place:
         )
         raise SettingsError(Problem("PROMOTE_FROM", "is required.", "", remedy, missing=True))
     return given
+
+
+def need_verified(live: Live, name: str, holder: str = "") -> None:
+    """Raises Locked when the source of a promotion is being deployed (by `holder`, if that is
+    known), Refused when it runs no release of ours that is verified."""
+    if live.busy:
+        by = f": {holder}" if holder else ""
+        hint = "Promote when that deployment has ended."
+        raise Locked(f"a deployment of {name} is in progress{by}.", hint=hint)
+    if not live.revision:
+        message = f"{name} runs no release that ci-deploy deployed."
+        raise Refused(message, hint="Deploy it with ci-deploy first.")
+    if not live.up:
+        message = f"{name} is not fully up: {live.detail}."
+        raise Refused(message, hint="Only a verified release can be promoted.")
 
 
 def take_revision(ctx: Context, revision: str, runs_it: str) -> None:

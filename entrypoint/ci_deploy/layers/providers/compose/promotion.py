@@ -8,12 +8,8 @@ from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.layers.providers.compose.facts import HostFacts
 from ci_deploy.layers.providers.compose.hosts import Hosts
 from ci_deploy.layers.providers.docker.model import Model
-from ci_deploy.layers.providers.docker.promotion import (
-    Source,
-    chosen,
-    need_verified,
-)
-from ci_deploy.layers.providers.methods import Place, take_revision
+from ci_deploy.layers.providers.docker.promotion import Source, chosen
+from ci_deploy.layers.providers.methods import Place, need_verified, take_revision
 from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.net.ssh.server import Server, server
 from ci_deploy.run.context import Context

@@ -90,9 +90,6 @@ def destroy(ctx: Context, hosts: Hosts) -> None:
     Raises Locked, Refused, DeployFailed.
     """
     review = ctx.reviewed
-    if not ctx.sweeping and not exists(hosts.all, review.name):
-        ctx.console.indent(f"{review.name} does not exist: nothing to remove.")
-        return
     patience = ctx.settings.lock_timeout
     words = ["destroy", review.name, project(review.name), review.base, str(patience)]
     what = f"remove {review.name} from {{host}}: containers, volumes, networks, images, directory"

@@ -6,11 +6,9 @@ five escapes is read back unchanged (measured with Compose 2.26).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
 ESCAPES = {"\\": "\\\\", '"': '\\"', "$": "\\$", "\n": "\\n", "\r": "\\r"}
-NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 def env_file(values: Mapping[str, str]) -> str:
@@ -23,5 +21,5 @@ def _escaped(value: str) -> str:
 
 
 def unusable(values: Mapping[str, str]) -> Iterable[str]:
-    """Variables that Compose cannot set: an invalid name, or a value with a NUL."""
-    return [name for name, value in values.items() if not NAME.fullmatch(name) or "\0" in value]
+    """Variables that Compose cannot set: a value with a NUL (`config` has checked the names)."""
+    return [name for name, value in values.items() if "\0" in value]

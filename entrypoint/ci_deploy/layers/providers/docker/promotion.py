@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ci_deploy.errors import Locked, Problem, Refused, SettingsError
+from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.layers.providers.docker.model import Model
 from ci_deploy.run.context import Context
 from ci_deploy.settings.parsers import NOTHING
-from ci_deploy.state import Live
 
 
 class Source(NamedTuple):
@@ -20,20 +19,6 @@ class Source(NamedTuple):
     tag: str = ""
     revision: str = ""
     images: Mapping[str, str] = NOTHING
-
-
-def need_verified(live: Live, name: str, holder: str) -> None:
-    """Raises Locked when the source is being deployed, Refused when its release is not verified."""
-    if live.busy:
-        raise Locked(
-            f"a deployment of {name} is in progress: {holder}.",
-            hint="Promote when that deployment has ended.",
-        )
-    if not live.release or not live.revision:
-        raise Refused(f"{name} runs no release that ci-deploy deployed.")
-    if not live.up:
-        message = f"{name} runs {live.release}, but is not fully up: {live.detail}."
-        raise Refused(message, hint="Only a verified release can be promoted.")
 
 
 def chosen(ctx: Context, source: Source, model: Model) -> dict[str, str]:

@@ -11,10 +11,9 @@ from ci_deploy.errors import Problem, Refused
 from ci_deploy.layers.providers.docker import sharing
 from ci_deploy.layers.providers.docker.tree import Tree
 from ci_deploy.run.context import Context
-from ci_deploy.run.review_app import ReviewApp, addresses, guard_addresses
+from ci_deploy.run.review_app import ReviewApp, addresses, guard_addresses, host_of
 
 USED = re.compile(r"\$\{?REVIEW_(HOST|URL)\b")
-ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://([^/@]*@)?([^/:?]*)")
 
 
 class Known(NamedTuple):
@@ -61,18 +60,13 @@ def guard_base(ctx: Context, data: Mapping[str, Any], theirs: Iterable[Mapping[s
     """Raise Refused when a variable is the address of one of the base app's services. `data`: the
     parsed compose files; `theirs`: the addresses that those services have, for each host."""
     wanted, own = addresses({**ctx.app_config, **sharing.variables(data)}), sharing.names(data)
-    doubtful = {k: v for k, v in wanted.items() if _host(v) not in own}
+    doubtful = {k: v for k, v in wanted.items() if host_of(v) not in own}
     hint = (
         "Remove it from APP_CONFIG, REVIEW_CONFIG and the compose file; define the "
         "review app's own service there."
     )
     for base in theirs:
         guard_addresses(ctx.reviewed, base, doubtful, hint)
-
-
-def _host(address: str) -> str:
-    found = ADDRESS.match(address)
-    return found[3] if found else ""
 
 
 def check_limit(review: ReviewApp, there: Sequence[Known], limit: int, where: str) -> None:

@@ -6,12 +6,12 @@ registry, and Dokku has no command that gives it to another app.
 
 from __future__ import annotations
 
-from ci_deploy.errors import Locked, Problem, Refused, SettingsError
+from ci_deploy.errors import Problem, Refused, SettingsError
 from ci_deploy.layers.providers.dokku.app import App
 from ci_deploy.layers.providers.dokku.provider import DokkuApp
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.layers.providers.dokku.upload import Image
-from ci_deploy.layers.providers.methods import need_source, take_revision
+from ci_deploy.layers.providers.methods import need_source, need_verified, take_revision
 from ci_deploy.net.ssh.server import server
 
 BY_IMAGE = "Deploy the source app by image digest: DOKKU_IMAGE=registry.example.com/app@sha256:…"
@@ -32,14 +32,7 @@ def source_image(app: DokkuApp) -> str:
     said = f"{name} on {where}"
     if not state.exists:
         raise SettingsError(Problem("PROMOTE_FROM", f"there is no app {said}."))
-    if state.live.busy:
-        raise Locked(
-            f"a deployment of {said} is in progress.",
-            hint="Promote when that deployment has ended.",
-        )
-    if not (state.live.up and state.settled):
-        message = f"{said} is not fully up: {state.live.detail}."
-        raise Refused(message, hint="Only a verified release can be promoted.")
+    need_verified(state.live._replace(up=state.live.up and state.settled), said)
     if state.way != Image.way:
         way = state.way or "in an unknown way"
         raise Refused(f"{said} was not deployed by image, but by {way}.", hint=BY_IMAGE)
@@ -47,8 +40,6 @@ def source_image(app: DokkuApp) -> str:
         raise Refused(
             f"{said} was deployed by tag, not by digest: {state.identity}.", hint=BY_IMAGE
         )
-    if not state.live.revision:
-        raise Refused(f"it is not known which revision {said} runs.", hint="Deploy it again.")
     take_revision(ctx, state.live.revision, said)
     ctx.console.indent(f"{said} runs {state.identity}, which is verified there")
     return state.identity

@@ -138,11 +138,7 @@ class DokkuApp(AboutDokku):
         self.apps.set_config(app, mark(self.ctx.review), what=f"mark {app} as a review app")
 
     def destroy(self) -> None:
-        app = self.ctx.app
-        if self.exists or self.ctx.sweeping:
-            review.destroy(self.server, app, self.ctx.console)
-        else:
-            self.ctx.console.indent(f"{app} does not exist: nothing to remove.")
+        review.destroy(self.server, self.ctx.app, self.ctx.console)
 
     def stale_review_apps(self, days: int) -> Sequence[str]:
         return review.stale(self.apps, self.server, self.ctx.app, days, self.ctx.console.warning)

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 from ci_deploy.errors import DOCS, DeployFailed, OutcomeUnknown, Unauthorized, Unreachable
 from ci_deploy.run.context import Context
@@ -24,6 +24,8 @@ ACCEPT = "application/vnd.heroku+json; version=3"
 TRIES = 5  # attempts of a read
 WRITE_TIMEOUT = 30.0  # seconds within which a write must be answered
 LOOKS = 3  # queries after a write whose response was lost; it may still be in progress
+UNCHANGED = "Verified: no change was made. It is safe to retry."
+T = TypeVar("T")
 
 
 class Lost(OutcomeUnknown):
@@ -204,13 +206,17 @@ class Api:
         try:
             self.change(method, path, body, what=what)
         except Lost as lost:
-            for _ in range(LOOKS):
-                if done():
-                    self._ctx.console.indent("no response, but the change was applied.")
-                    return
-                self.look_again()
-            hint = "Verified: no change was made. It is safe to retry."
-            raise DeployFailed(lost.message, hint=hint) from None
+            if not self.found(done):
+                raise DeployFailed(lost.message, hint=UNCHANGED) from None
+            self._ctx.console.indent("no response, but the change was applied.")
+
+    def found(self, look: Callable[[], T]) -> T | None:
+        """After a lost response: what `look` returns in one of up to LOOKS calls; else None."""
+        for _ in range(LOOKS):
+            if it := look():
+                return it
+            self.look_again()
+        return None
 
     def look_again(self) -> None:
         """Wait a moment before looking up again whether a write was done."""

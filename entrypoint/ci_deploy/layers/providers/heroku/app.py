@@ -9,7 +9,14 @@ from typing import Any, NamedTuple
 
 from ci_deploy.errors import DeployError, DeployFailed, Locked, Refused, Unreachable
 from ci_deploy.layers.providers.heroku import dynos
-from ci_deploy.layers.providers.heroku.api import REFUSED, Api, Lost, NotFound, Question
+from ci_deploy.layers.providers.heroku.api import (
+    REFUSED,
+    UNCHANGED,
+    Api,
+    Lost,
+    NotFound,
+    Question,
+)
 from ci_deploy.layers.providers.heroku.dynos import Dynos
 from ci_deploy.layers.providers.heroku.pending import asked
 from ci_deploy.layers.providers.heroku.releases import NEWEST_BUILDS, Release, Releases
@@ -176,8 +183,7 @@ class App:
                 return
         except Lost as lost:
             if not changes.items() <= self.config().items():
-                hint = "Verified: no change was made. It is safe to retry."
-                raise DeployFailed(lost.message, hint=hint) from None
+                raise DeployFailed(lost.message, hint=UNCHANGED) from None
             self._ctx.console.indent("no response, but the change was applied.")
         for release in reversed(self.releases.newest()):
             if release.version > after:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ci_deploy.errors import DeployFailed, Unreachable
 from ci_deploy.git.archive import write_archive
-from ci_deploy.layers.providers.heroku.api import LOOKS, Api, Lost
+from ci_deploy.layers.providers.heroku.api import Api, Lost
 from ci_deploy.layers.providers.heroku.app import App, State
 from ci_deploy.layers.providers.heroku.code import Code
 from ci_deploy.layers.providers.heroku.output import Output
@@ -77,15 +77,19 @@ class Archive(Code):
 
     def _find(self, known: set[str], lost: Lost) -> Mapping[str, Any]:
         """The build that was started although the response was lost. Raises DeployFailed."""
-        for _ in range(LOOKS):
-            for build in self._app.releases.builds(FEW):
-                version = (build.get("source_blob") or {}).get("version")
-                if build["id"] not in known and version == self.revision:
-                    self._ctx.console.indent("no response, but the build has started.")
-                    return build
-            self._app.api.look_again()
+
+        def look() -> Mapping[str, Any] | None:
+            builds = (each for each in self._app.releases.builds(FEW) if each["id"] not in known)
+            return next((each for each in builds if self._is_ours(each)), None)
+
+        if build := self._app.api.found(look):
+            self._ctx.console.indent("no response, but the build has started.")
+            return build
         hint = "Verified: no build has started. It is safe to retry."
         raise DeployFailed(lost.message, hint=hint)
+
+    def _is_ours(self, build: Mapping[str, Any]) -> bool:
+        return (build.get("source_blob") or {}).get("version") == self.revision
 
 
 def packed(ctx: Context, revision: str) -> Path:

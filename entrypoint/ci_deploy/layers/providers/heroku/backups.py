@@ -9,7 +9,7 @@ from typing import Any
 
 from ci_deploy.errors import DeployError, DeployFailed, OutcomeUnknown
 from ci_deploy.layers.providers.backups import failed
-from ci_deploy.layers.providers.heroku.api import LOOKS, ApiRefused, Lost, NotFound
+from ci_deploy.layers.providers.heroku.api import ApiRefused, Lost, NotFound
 from ci_deploy.layers.providers.heroku.databases import (
     Database,
     Databases,
@@ -98,12 +98,14 @@ class Capture:
             raise failed((error.message,)) from None
         except Lost as lost:
             old = {each.uuid for each in known}
-            for _ in range(LOOKS):
-                for each in self._databases.transfers(database.app):
-                    if each.uuid not in old and each.of(database):
-                        self._ctx.console.indent(f"no response, but {each.name} was started.")
-                        return each
-                self._databases.data.look_again()
+
+            def ours() -> Transfer | None:
+                newer = (e for e in self._databases.transfers(database.app) if e.uuid not in old)
+                return next((each for each in newer if each.of(database)), None)
+
+            if started := self._databases.data.found(ours):
+                self._ctx.console.indent(f"no response, but {started.name} was started.")
+                return started
             raise failed((f"{lost.message.rstrip('.')}, and Heroku lists none",)) from None
         return None if found is None else transfer(found)
 

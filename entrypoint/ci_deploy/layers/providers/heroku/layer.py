@@ -247,9 +247,6 @@ class Heroku(ClosedApp):
     def destroy(self) -> None:
         if self.ctx.sweeping:
             self.begin()
-        elif not self.exists:
-            self.ctx.console.indent(f"{self.ctx.app} does not exist: nothing to remove.")
-            return
         self.app.destroy()
 
     def stale_review_apps(self, days: int) -> Sequence[str]:

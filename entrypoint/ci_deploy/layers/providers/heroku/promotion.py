@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from ci_deploy.errors import DeployError, DeployFailed, Problem, Refused, SettingsError
-from ci_deploy.layers.providers.heroku.api import LOOKS, Api, Lost, NotFound
+from ci_deploy.layers.providers.heroku.api import UNCHANGED, Api, Lost, NotFound
 from ci_deploy.layers.providers.heroku.app import App, State
 from ci_deploy.layers.providers.heroku.output import Output
 from ci_deploy.layers.providers.heroku.pending import until_over
@@ -165,15 +166,12 @@ class Promotion:
         """Like `_released` after a lost response: look whether the releases were made."""
         releases: dict[str, Release | DeployError] = {}
         for app in targets:
-            for _ in range(LOOKS):
-                if ours := app.releases.since(before[app.name], self._ctx.revision):
-                    self._ctx.console.indent(f"no response, but {app.name} has the release.")
-                    releases[app.name] = ours
-                    break
-                self._api.look_again()
+            look = partial(app.releases.since, before[app.name], self._ctx.revision)
+            if ours := self._api.found(look):
+                self._ctx.console.indent(f"no response, but {app.name} has the release.")
+                releases[app.name] = ours
             else:
-                hint = "Verified: no change was made. It is safe to retry."
-                releases[app.name] = DeployFailed(lost.message, hint=hint)
+                releases[app.name] = DeployFailed(lost.message, hint=UNCHANGED)
         return releases
 
     def _verify(

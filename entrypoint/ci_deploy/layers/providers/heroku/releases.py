@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ci_deploy.errors import DeployFailed
 from ci_deploy.git.revision import SHA
-from ci_deploy.layers.providers.heroku.api import LOOKS, Api, Lost, NotFound, Question
+from ci_deploy.layers.providers.heroku.api import Api, Lost, NotFound, Question
 from ci_deploy.layers.providers.heroku.output import Output
 from ci_deploy.layers.providers.heroku.pending import FIRST_PAUSE, asked, until_over
 from ci_deploy.run.context import Context
@@ -155,12 +155,14 @@ class Releases:
         try:
             found = self._api.change("POST", f"{self._path}/releases", body, what=what)
         except Lost:
-            for _ in range(LOOKS):
-                newer = [each for each in self.newest() if each.version > after]
-                if ours := next((each for each in newer if each.slug == same), None):
-                    self._ctx.console.indent(f"no response, but {ours.name} was created.")
-                    return ours
-                self._api.look_again()
+
+            def look() -> Release | None:
+                newer = (each for each in self.newest() if each.version > after)
+                return next((each for each in newer if each.slug == same), None)
+
+            if ours := self._api.found(look):
+                self._ctx.console.indent(f"no response, but {ours.name} was created.")
+                return ours
             message = f"{what}: no change was made (no response, and no new release)."
             raise DeployFailed(message, hint="It is safe to retry.") from None
         return None if found is None else read(found)

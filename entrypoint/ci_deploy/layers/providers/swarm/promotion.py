@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ci_deploy.errors import Problem, SettingsError
-from ci_deploy.layers.providers.docker.promotion import Source, need_verified
-from ci_deploy.layers.providers.methods import need_source, take_revision
+from ci_deploy.layers.providers.docker.promotion import Source
+from ci_deploy.layers.providers.methods import need_source, need_verified, take_revision
 from ci_deploy.layers.providers.swarm import records
 from ci_deploy.layers.providers.swarm.judge import live
 from ci_deploy.layers.providers.swarm.manager import Manager

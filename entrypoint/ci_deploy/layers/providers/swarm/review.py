@@ -161,9 +161,6 @@ def destroy(ctx: Context, manager: Manager) -> None:
     which checks that nothing is left. Raises Locked, DeployFailed, OutcomeUnknown."""
     review = ctx.reviewed
     stack = manager.look()
-    if not exists(stack):
-        ctx.console.indent(f"{review.name} does not exist: nothing to remove.")
-        return
     where = ", ".join(map(str, manager.all))
     parts = "services, networks, configs, secrets"
     what = f"remove {review.name} from the swarm: {parts}; its volumes on {where}"
