@@ -106,7 +106,8 @@ def dotenv(text: str) -> dict[str, str]:
 
     Raises ValueError.
     """
-    from dotenv.main import DotEnv
+    # `dotenv_values` leaves out a line that it cannot parse, and says so only in a log; the parser
+    # that it uses reports such a line, and its number.
     from dotenv.parser import parse_stream
 
     text = dotenv_text(text)
@@ -116,14 +117,15 @@ def dotenv(text: str) -> dict[str, str]:
             "lines with `base64 <FILE | tr -d '\\n'`, or write `NAME=''` for an empty value."
         )
         raise ValueError(message)
-    bindings = list(parse_stream(io.StringIO(text)))
-    for binding in bindings:
+    found: dict[str, str] = {}
+    for binding in parse_stream(io.StringIO(text)):
         if binding.error or (binding.key is not None and binding.value is None):
             line = binding.original.line
             message = f"line {line} is not `NAME=value`. A value of several lines needs quotes."
             raise ValueError(message)
-    values = DotEnv(None, stream=io.StringIO(text), interpolate=False, override=True).dict()
-    return {key: value or "" for key, value in values.items()}
+        if binding.key is not None:
+            found[binding.key] = binding.value or ""
+    return found
 
 
 def config(text: str) -> dict[str, str]:
