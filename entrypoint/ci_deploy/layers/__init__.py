@@ -6,14 +6,12 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Iterator
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ci_deploy.errors import DOCS, ToolMissing
 from ci_deploy.layers.base import Layer
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
 
 KINDS = ("providers", "applications", "third_parties", "notifiers")
 GROUP = "ci_deploy.layers"
@@ -64,9 +62,7 @@ def _from_other_packages() -> Iterator[LayerClass]:
         sys.path.extend(wheel for wheel in wheels if wheel not in sys.path)
     if not any(map(_names_layers, sys.path)):
         return
-    import importlib.metadata
-
-    for entry in importlib.metadata.entry_points(group=GROUP):
+    for entry in entry_points(group=GROUP):
         try:
             loaded = entry.load()
         except Exception as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -208,6 +209,4 @@ def _write_some(fd: int, data: bytes) -> int:
 
 
 def _plain(text: str) -> str:
-    import re
-
     return re.sub(r"\x1b\[[\d;:]*m", "", text) if "\x1b" in text else text

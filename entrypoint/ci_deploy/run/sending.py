@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ci_deploy.errors import Unreachable
 from ci_deploy.run.notifications import shorten
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ def deliver(
 
 def persist(ctx: Context, send: Callable[[], T]) -> T:
     """Send a notice; up to three attempts after Unreachable or Busy. Raises what `send` raises."""
-    from ci_deploy.errors import Unreachable
     from ci_deploy.net.http import Busy
     from ci_deploy.net.retry import retry
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import codecs
 import io
+import json
 import re
 from math import isfinite
 from typing import Any
@@ -49,8 +50,6 @@ def plain(text: str) -> str:
 def from_json(text: str | bytes) -> Any:
     """Parse JSON. Raises ValueError, also for JSON nested deeper than Python can parse, and for
     numbers that are not finite (NaN, 1e999), with which int() would raise other errors."""
-    import json
-
     try:
         return json.loads(text, parse_float=_finite, parse_constant=_finite)
     except RecursionError:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import re
-from typing import TYPE_CHECKING, Any, ClassVar
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from typing import Any, ClassVar
 
 from ci_deploy.errors import expect
 from ci_deploy.layers.base import Notifier, NotifierSettings
@@ -13,9 +15,6 @@ from ci_deploy.run.context import Context
 from ci_deploy.run.notifications import COLOURS, Notice, shorten
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import words
-
-if TYPE_CHECKING:
-    from email.message import EmailMessage
 
 SUBJECT = 200  # characters; RFC 5322 folds lines at 78, programs show some 100
 ADDRESS = re.compile(r"[^\s@<>,;:]+@[^\s@<>,;:]+")
@@ -87,9 +86,6 @@ class Email(Notifier[EmailSettings]):
 
     def message(self, notice: Notice) -> EmailMessage:
         """The mail as text and HTML; everything from outside is escaped."""
-        from email.message import EmailMessage
-        from email.utils import formatdate, make_msgid
-
         message = EmailMessage()
         message["Subject"] = shorten(" ".join(notice.title.split()), SUBJECT)
         message["From"], message["To"] = self.settings.sender, ", ".join(self.settings.to)

@@ -11,6 +11,7 @@ from ci_deploy.layers.providers.docker.settings import HostSettings
 from ci_deploy.net.ssh.client import quoted
 from ci_deploy.net.ssh.server import Server
 from ci_deploy.run.context import Context
+from ci_deploy.settings.parsers import suggestion
 
 
 def image_tag(ctx: Context, settings: HostSettings) -> str:
@@ -57,8 +58,6 @@ def mention(ctx: Context, settings: HostSettings) -> None:
 
 def need_service(known: Sequence[str], name: str) -> None:
     """Raise SettingsError when there is no service `name` to run commands in."""
-    from ci_deploy.settings.parsers import suggestion
-
     if name not in known:
         reason = f"there is no service `{name}`, only {', '.join(known)}."
         raise SettingsError(Problem("COMPOSE_RUN_SERVICE", reason, "", suggestion(name, known)))

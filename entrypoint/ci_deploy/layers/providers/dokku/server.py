@@ -6,8 +6,10 @@ deployment/methods/git, processes/process-management), and measurements in docs/
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -197,9 +199,6 @@ def one_off(command: Sequence[str]) -> list[str]:
     Words that `xargs` would swallow go through `sh -c`; a newline cannot be sent at all, so a
     command with one is sent as base64.
     """
-    import base64
-    import shlex
-
     if any("\n" in word for word in command):
         encoded = base64.b64encode(shlex.join(command).encode()).decode()
         return ["sh", "-c", f'eval "$(echo {encoded} | base64 -d)"']
