@@ -10,6 +10,7 @@ import pytest
 from ci_deploy.errors import Unauthorized, Unreachable
 from ci_deploy.layers.providers.dokku import notes
 from ci_deploy.layers.providers.heroku.notes import REMEMBERED, Notes, branch_of, task_of
+from ci_deploy.run import tasks
 from ci_deploy.run.tasks import VERSION, WORDS, Key, Task, dumped, in_words, loaded
 
 OLD, NEW = "a" * 40, "b" * 40
@@ -68,11 +69,29 @@ def test_note_that_cannot_be_read_is_shown_as_it_is(text: str) -> None:
     assert loaded(dumped(loaded(text))) == loaded(text)
 
 
-def test_task_of_a_newer_version_is_kept_and_said_by_its_key() -> None:
-    """A job with an older image runs in between."""
-    [task] = loaded('{"version": 9, "tasks": [{"key": "drain-queues", "queue": "mail"}]}')
+def test_task_that_this_version_does_not_know_is_kept_and_said_by_its_key() -> None:
+    [task] = loaded('{"version": 1, "tasks": [{"key": "drain-queues"}]}')
     assert task.words == "drain-queues (not known to this version)"
     assert loaded(dumped([task])) == (task,)
+
+
+def test_tasks_in_a_newer_format_are_kept_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job with an older image runs in between, adds one of its own, and loses nothing."""
+    text = '{"version": 9, "tasks": [{"key": "migrate", "queue": "mail"}]}'
+    [newer] = loaded(text)
+    assert newer == Task(Key.NEWER, text)
+    assert newer.words == f"what a newer ci-deploy has recorded: {text}"
+    kept = dumped([newer, Task(Key.SEED)])
+    assert loaded(kept) == (newer, Task(Key.SEED))
+    branch = "ci-deploy/unfinished/9/migrate/mail"
+    assert task_of(branch) == Task(Key.NEWER, branch)
+
+    monkeypatch.setattr(tasks, "VERSION", 9)
+    assert loaded(text) == (Task(Key.MIGRATE),)
+    assert loaded(kept.replace('{"version": 1', '{"version": 9')) == (
+        Task(Key.MIGRATE),
+        Task(Key.SEED),
+    )
 
 
 def test_every_task_has_words() -> None:

@@ -31,6 +31,7 @@ class Key(StrEnum):
     TOOK_OVER = "took-over"
     RESTORE = "finish-restore"  # kept separately, since there may be no deploy
     UNREADABLE = "unreadable"  # a task that cannot be parsed
+    NEWER = "newer"  # tasks in the format of a newer version, which `text` keeps
 
 
 WORDS = {
@@ -46,6 +47,7 @@ WORDS = {
     Key.TOOK_OVER: "deploy again ({revision} runs, Dokku records {recorded})",
     Key.RESTORE: "finish the restore of {dump}",
     Key.UNREADABLE: "{text}",
+    Key.NEWER: "what a newer ci-deploy has recorded: {text}",
 }
 # Earlier versions kept sentences, with `; ` between them.
 _SENTENCES = {
@@ -97,18 +99,23 @@ def dumped(tasks: Iterable[Task]) -> str:
 
 
 def loaded(text: str) -> tuple[Task, ...]:
-    """Parse what `dumped` has made, or an earlier version. What cannot be parsed becomes a task
-    too, so that somebody looks at it."""
+    """Parse what `dumped` has made, or an earlier version. What cannot be parsed, or is in the
+    format of a newer version, becomes a task too: nobody loses it, and somebody looks at it."""
     if not text.startswith("{"):
         return tuple(map(of_sentence, filter(None, text.split("; "))))
     try:
-        return tuple(_task(each) for each in from_json(text)["tasks"])
+        found = from_json(text)
+        if found["version"] != VERSION:
+            return (Task(Key.NEWER, text),)
+        return tuple(task for each in found["tasks"] for task in _tasks(each))
     except (ValueError, LookupError, TypeError, AttributeError):
         return (Task(Key.UNREADABLE, text),)
 
 
-def _task(found: dict[str, Any]) -> Task:
-    return Task(
+def _tasks(found: dict[str, Any]) -> tuple[Task, ...]:
+    if found["key"] == Key.NEWER:  # an older version ran in between; this one may be new enough
+        return loaded(str(found["text"]))
+    task = Task(
         str(found["key"]),
         str(found.get("text", "")),
         str(found.get("revision", "")),
@@ -118,6 +125,7 @@ def _task(found: dict[str, Any]) -> Task:
         str(found.get("service", "")),
         tuple(map(str, found.get("stopped", ()))),
     )
+    return (task,)
 
 
 def of_sentence(sentence: str) -> Task:

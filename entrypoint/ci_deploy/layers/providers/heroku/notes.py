@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 from ci_deploy.errors import DeployError
 from ci_deploy.layers.providers.heroku.remote import Remote
 from ci_deploy.run.context import Context
-from ci_deploy.run.tasks import VERSION, Task, in_words, of_sentence
+from ci_deploy.run.tasks import VERSION, Key, Task, in_words, of_sentence
 
 FOLDER = "ci-deploy/unfinished/"
 BUILT = "ci-deploy/built/"  # SLUG/DIRECTORY
@@ -103,9 +103,12 @@ def _quoted(text: str) -> str:
 
 
 def task_of(branch: str) -> Task:
-    """The task that a branch records; earlier versions named it by a sentence, without any `/`."""
+    """The task that a branch records; earlier versions named it by a sentence, without any `/`, and
+    newer ones may name it differently."""
     first, slash, rest = branch.removeprefix(FOLDER).partition("/")
     if not slash:
         return of_sentence(unquote(first))
+    if first != str(VERSION):
+        return Task(Key.NEWER, branch)
     key, _, text = rest.partition("/")
     return Task(unquote(key), unquote(text))
