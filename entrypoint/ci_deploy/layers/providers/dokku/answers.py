@@ -20,6 +20,35 @@ def no_such_command(answer: Result) -> bool:
     return "is not a dokku command" in answer.errors + answer.text
 
 
+def foreign_key(answer: Result) -> bool:
+    """Whether a shell has answered, so the key is not one of Dokku's."""
+    return answer.exit_code == 127 and "command not found" in answer.errors
+
+
+def denied(answer: Result) -> str:
+    """The acl plugin's message, which names the command that it denies; empty for none."""
+    pattern = r"(?m)^[\s!]*(.*(?:Access denied|does not have permission).*?)\s*$"
+    found = re.search(pattern, answer.errors)
+    return found[1] if found else ""
+
+
+def corrupt_config(answer: Result) -> bool:
+    """Whether Dokku cannot parse the app's file of variables."""
+    said = "\n".join(answer.lines) + answer.errors
+    pattern = r"unterminated quoted value|unexpected character|zero length string"
+    return re.search(pattern, said) is not None
+
+
+def linked_already(answer: Result) -> bool:
+    """Whether a service was linked to the app before."""
+    return any("Already linked" in line for line in answer.lines)
+
+
+def plugins(answer: Result) -> frozenset[str]:
+    """The names of the plugins that `plugin:list` shows, one in each line."""
+    return frozenset(line.split()[0] for line in answer.text.splitlines() if line.strip())
+
+
 def absent(answer: Result, what: str) -> bool:
     """Whether the server says that an app or a service does not exist.
 

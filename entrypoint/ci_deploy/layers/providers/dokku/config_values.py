@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from ci_deploy.errors import DeployFailed
+from ci_deploy.layers.providers.dokku.answers import corrupt_config
 from ci_deploy.process.program import Result
 
 
@@ -23,8 +24,7 @@ def _odd(value: str) -> bool:
 
 def refused(message: str, app: str, done: Result) -> DeployFailed:
     """An error about the config without the server's output, which contains values."""
-    words = "\n".join(done.lines) + done.errors
-    if re.search(r"unterminated quoted value|unexpected character|zero length string", words):
+    if corrupt_config(done):
         hint = (
             "Dokku cannot repair the app's file of variables: on the server, as root, correct the "
             f'value in /home/dokku/{app}/ENV that ends in `"` or a backslash, until '

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from ci_deploy.errors import DeployFailed
-from ci_deploy.layers.providers.dokku.answers import no_such_command
+from ci_deploy.layers.providers.dokku.answers import no_such_command, plugins
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 
 KINDS = ("postgres", "mysql", "mariadb", "mongo")
@@ -17,8 +16,8 @@ def export(server: DokkuServer, app: str, folder: Path) -> list[str]:
 
     Raises DeployFailed when one cannot be exported, or when there is none.
     """
-    listed = server.ask(["plugin:list"])[0].text
-    kinds = [kind for kind in KINDS if re.search(rf"(?m)^\s*{kind}\s", listed)]
+    installed = plugins(server.ask(["plugin:list"])[0])
+    kinds = [kind for kind in KINDS if kind in installed]
     links = server.ask(*([f"{kind}:app-links", app] for kind in kinds)) if kinds else []
     found: list[tuple[str, str]] = []
     for kind, answer in zip(kinds, links, strict=True):

@@ -59,7 +59,7 @@ def secure(server: DokkuServer, app: str, console: Console) -> None:
     )
     if answers.report(certs).get("enabled") == "true" or active.text.strip() == "true":
         return
-    if not re.search(r"(?m)^\s*letsencrypt\s", plugins.text):
+    if "letsencrypt" not in answers.plugins(plugins):
         return
     try:
         server.change(["letsencrypt:enable", app], what=f"get a certificate for {app}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import re
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,7 +24,6 @@ from ci_deploy.process.runner import Runner
 
 QUERY_TIMEOUT = 60.0  # seconds; a loaded server is slow, a hanging one must not block us
 NO_APP = 20  # exit code since 0.24.0
-DENIED = re.compile(r"(?m)^[\s!]*(.*(?:Access denied|does not have permission).*?)\s*$")
 SWALLOWED = {"-e", "-n", "-E", "--version", "--help"}  # by the server's `xargs -n 1`
 
 
@@ -182,14 +180,14 @@ class DokkuServer:
         last = words.splitlines()[-1] if words else "no reason given"
         if answer.exit_code == 255 and not self.connected():
             return Unreachable(f"the connection to {self.server} was lost: {last}")
-        if answer.exit_code == 127 and "command not found" in words:
+        if answers.foreign_key(answer):
             hint = (
                 "Add the key with `dokku ssh-keys:add NAME` on the server, not in authorized_keys."
             )
             return Unauthorized("the server does not treat our key as one of Dokku's.", hint=hint)
-        if denied := DENIED.search(words):  # the acl plugin's message, which names the command
+        if denied := answers.denied(answer):
             hint = f"Permissions that the key needs: {DOCS}dokku.md#a-key-that-may-do-less"
-            return Unauthorized(f"Dokku denies access: {denied[1]}", hint=hint)
+            return Unauthorized(f"Dokku denies access: {denied}", hint=hint)
         return None
 
 

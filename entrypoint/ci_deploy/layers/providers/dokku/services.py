@@ -9,7 +9,12 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ci_deploy.errors import DeployFailed, Problem, Refused, SettingsError
-from ci_deploy.layers.providers.dokku.answers import absent, no_such_command
+from ci_deploy.layers.providers.dokku.answers import (
+    absent,
+    linked_already,
+    no_such_command,
+    plugins,
+)
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.layers.providers.dokku.settings import Service, service_name
 from ci_deploy.process.program import Change, CommandFailed, Result
@@ -114,7 +119,7 @@ class Services:
             what = f"link {name} to {self._app}"
             words = [f"{service.kind}:link", name, self._app, "--no-restart"]
             done = self._server.change(words, what=what, quiet=True, ok=None)
-            if done.exit_code and not any("Already linked" in line for line in done.lines):
+            if done.exit_code and not linked_already(done):
                 raise CommandFailed(done, what)
 
 
@@ -148,8 +153,7 @@ def of_app(server: DokkuServer, app: str) -> list[tuple[str, str]]:
             "that it shows, then run `ci-deploy destroy` again."
         )
         raise DeployFailed(message, hint=hint)
-    kinds = [kind for kind in KNOWN if re.search(rf"(?m)^\s*{kind}\s", listed.text)]
-    names = [(kind, service_name(app, kind)) for kind in kinds]
+    names = [(kind, service_name(app, kind)) for kind in KNOWN if kind in plugins(listed)]
     if not names:
         return []
     there = server.ask(*([f"{kind}:exists", name] for kind, name in names))

@@ -17,12 +17,12 @@ from typing import Any
 
 from ci_deploy.errors import DeployFailed, Unreachable
 from ci_deploy.git.archive import write_archive
+from ci_deploy.layers.providers.heroku.answers import reason
 from ci_deploy.layers.providers.heroku.api import Api, Lost
 from ci_deploy.layers.providers.heroku.app import App, State
 from ci_deploy.layers.providers.heroku.code import Code
 from ci_deploy.layers.providers.heroku.output import Output
 from ci_deploy.layers.providers.heroku.pending import asked, until_over
-from ci_deploy.layers.providers.heroku.reason import reason
 from ci_deploy.layers.providers.heroku.releases import FEW, Release, read
 from ci_deploy.run.context import Context
 from ci_deploy.run.order import guard, order

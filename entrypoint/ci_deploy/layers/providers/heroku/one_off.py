@@ -14,7 +14,6 @@ import re
 import secrets
 import shlex
 from collections.abc import Mapping, Sequence
-from itertools import takewhile
 
 from ci_deploy.errors import (
     DeployError,
@@ -23,6 +22,7 @@ from ci_deploy.errors import (
     Refused,
     Unauthorized,
 )
+from ci_deploy.layers.providers.heroku import answers
 from ci_deploy.layers.providers.heroku.api import NotFound
 from ci_deploy.layers.providers.heroku.dynos import Dynos
 from ci_deploy.layers.providers.heroku.markers import Markers
@@ -43,11 +43,6 @@ WRAPPER = (
 )
 TICK = "30"  # seconds
 ENVIRON_LIMIT = 60_000  # bytes: what a pipe holds while nobody reads it
-# The CLI's errors when the dyno was never created.
-REFUSED = re.compile(
-    r"Error ID|Couldn't find|Invalid credentials|HEROKU_API_KEY is invalid|HTTP Error"
-)
-ERROR = "Error: "  # the CLI's prefix of the reason
 
 
 class OneOff:
@@ -121,8 +116,8 @@ class OneOff:
         """The error when there is no exit code."""
         said = [line for line in map(_plain, result.errors.splitlines()) if line]
         lines = tuple(said[-5:])
-        if not markers.begun and not left and (reason := _refusal(said)):
-            if re.search(r"credentials|HEROKU_API_KEY", reason):
+        if not markers.begun and not left and (reason := answers.cli_refusal(said)):
+            if answers.BAD_KEY.search(reason):
                 return Unauthorized(f"Heroku refuses the API key ({what}): {reason}", lines=lines)
             return DeployFailed(f"{what}: Heroku rejected it: {reason}", lines=lines)
         late = "timed out (DEPLOY_TIMEOUT)" if result.timed_out else "the connection was lost"
@@ -152,16 +147,6 @@ def _exports(env: Mapping[str, str]) -> bytes:
         )
         raise Refused(f"{message}they have more than {ENVIRON_LIMIT} bytes.")
     return told
-
-
-def _refusal(said: Sequence[str]) -> str:
-    """The CLI's reason for not starting the command, with its broken lines joined; empty for
-    none."""
-    begins = next((at for at, line in enumerate(said) if line.startswith(ERROR)), None)
-    if begins is None or not any(REFUSED.search(line) for line in said):
-        return ""
-    its_own = takewhile(lambda line: not line.startswith("Error ID"), said[begins:])
-    return " ".join(its_own).removeprefix(ERROR)
 
 
 def _plain(line: str) -> str:

@@ -13,30 +13,17 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from ci_deploy.errors import DeployFailed, OutcomeUnknown, Refused, Unreachable
+from ci_deploy.layers.providers.heroku import answers
 from ci_deploy.layers.providers.heroku.app import App, State
 from ci_deploy.layers.providers.heroku.archive import Archive
 from ci_deploy.layers.providers.heroku.code import Code, SlugAgain, slug_of
-from ci_deploy.layers.providers.heroku.reason import MARKED, reason
 from ci_deploy.layers.providers.heroku.releases import Release
-from ci_deploy.layers.providers.heroku.remote import AUTH, MISSING, Remote, own_words, refusal
+from ci_deploy.layers.providers.heroku.remote import Remote, refusal
 from ci_deploy.output.telling import Telling
 from ci_deploy.process.program import Result
 from ci_deploy.run.context import Context
 from ci_deploy.run.order import Order, guard, order
 
-UP_TO_DATE = re.compile(r"^Everything up-to-date")
-SKIPPED = re.compile(
-    r"^remote:\s*Pushed to branch other than \[main, master\], skipping build\.\s*$"
-)
-MOVED = re.compile(r"\((stale info|non-fast-forward|fetch first|needs force|cannot lock ref)\b")
-DECLINED = re.compile(r"pre-receive hook declined|\[remote rejected\]")
-LOST = re.compile(
-    r"RPC failed|unexpected disconnect|remote end hung up|early EOF|Could not resolve host"
-    r"|Failed to connect|Connection (reset|refused|timed out)|error: (5\d\d|429)\b|curl 56"
-    r"|^error: .* died of signal \d+$",
-    re.IGNORECASE,
-)
-PATTERNS = (UP_TO_DATE, SKIPPED, MOVED, DECLINED, LOST, MARKED, AUTH, MISSING)
 FOLLOW_TIMEOUT = 900.0  # seconds to follow a build to which the connection was lost
 SILENT = 15.0  # seconds without output of git after which Heroku is asked instead
 UPLOAD = 1800.0  # seconds that git may take, without output, to upload the code
@@ -65,7 +52,7 @@ class Push(Code):
         self._branch = "main"
         self._lease: str | None = None
         self._instead: Code | None = None
-        self._lines = Telling(PATTERNS)
+        self._lines = Telling(answers.PUSH)
         self._heard = 0.0  # time of git's last output, or of the last query
         self._seen_building = False
 
@@ -114,9 +101,9 @@ class Push(Code):
             return None
         if result.exit_code:
             made = self._made_all_the_same(result, after)
-        elif self._said(UP_TO_DATE):
+        elif self._said(answers.UP_TO_DATE):
             return self._again("the push has changed nothing").run()
-        elif any(map(SKIPPED.match, self._lines)):
+        elif any(map(answers.SKIPPED.match, self._lines)):
             message = f"Heroku does not build the branch {self._branch}."
             raise DeployFailed(message, lines=result.lines)
         else:
@@ -173,7 +160,7 @@ class Push(Code):
     def _made_all_the_same(self, result: Result, after: int) -> Release | None:
         """The release after a push of which only the connection failed. Else raises
         DeployFailed."""
-        if (self._said(LOST) or result.killed) and not self._said(DECLINED):
+        if (self._said(answers.LOST) or result.killed) and not self._said(answers.DECLINED):
             return self._follow(result.lines, after, result.killed)
         self._building = False
         return self._fail(result)
@@ -209,15 +196,15 @@ class Push(Code):
 
     def _said(self, pattern: re.Pattern[str]) -> bool:
         """Whether a line of git itself, not of the build, matches."""
-        return any(pattern.search(line) for line in own_words(self._lines))
+        return any(pattern.search(line) for line in answers.own_words(self._lines))
 
     def _fail(self, result: Result) -> NoReturn:
         """Raise the error with the reason, for the user."""
-        if self._said(MOVED):
+        if self._said(answers.MOVED):
             message = f"someone else has pushed to {self._app.name} at the same time."
             raise DeployFailed(message, hint="Deploy again.", lines=result.lines)
-        message = reason(self._lines) or f"git ended with exit code {result.exit_code}."
-        if self._said(DECLINED):
+        message = answers.reason(self._lines) or f"git ended with exit code {result.exit_code}."
+        if self._said(answers.DECLINED):
             message = f"Heroku refuses the push: {message}"
         elif error := refusal(self._lines, self._remote.url):
             raise error

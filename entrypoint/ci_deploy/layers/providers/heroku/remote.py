@@ -6,7 +6,6 @@ checkout is needed, and Heroku would refuse a shallow one.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,12 +13,11 @@ from pathlib import Path
 from ci_deploy.ci.origin import HELPER, SAFE, configured
 from ci_deploy.errors import DOCS, DeployError, DeployFailed, Unauthorized, Unreachable
 from ci_deploy.git.repository import ENVIRON, make, reason
+from ci_deploy.layers.providers.heroku import answers
 from ci_deploy.run.context import Context
 
 TIMEOUT = 60.0  # seconds for a query
 HEADS = "refs/heads/"
-AUTH = re.compile(r"Authentication failed|could not read (Username|Password)|error: 40[13]\b")
-MISSING = re.compile(r"repository '[^']*' not found|error: 404\b")
 
 
 class Remote:
@@ -61,7 +59,7 @@ class Remote:
         result = self._ctx.runner.change(
             argv, what=what, env=self.env, timeout=TIMEOUT, quiet=True, ok=None
         )
-        if result.exit_code and not any("ref does not exist" in line for line in result.lines):
+        if result.exit_code and not any(map(answers.GONE.search, result.lines)):
             last = next(iter(result.lines[-1:]), f"exit code {result.exit_code}")
             raise refusal(result.lines, self.url) or DeployFailed(last)
 
@@ -95,18 +93,13 @@ def git_environ(host: str, key: str) -> dict[str, str]:
     }
 
 
-def own_words(lines: Iterable[str]) -> list[str]:
-    """The lines of git itself; after `remote:` comes Heroku's output, including the build's."""
-    return [line for line in lines if not line.startswith("remote:")]
-
-
 def refusal(lines: Sequence[str], url: str) -> DeployError | None:
     """The error when git's lines say that access was denied; None if they do not."""
-    lines = own_words(lines)
-    if any(AUTH.search(line) for line in lines):
+    lines = answers.own_words(lines)
+    if any(map(answers.AUTH.search, lines)):
         message = "git.heroku.com refuses the API key."
         hint = f"Permissions that the key and its account need: {DOCS}heroku.md"
         return Unauthorized(message, hint=hint, lines=tuple(lines[-5:]))
-    if any(MISSING.search(line) for line in lines):
+    if any(map(answers.MISSING.search, lines)):
         return DeployFailed(f"Heroku has no repository {url}.", lines=tuple(lines[-5:]))
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ci_deploy.layers.providers.heroku.reason import reason
+from ci_deploy.layers.providers.heroku.answers import reason
 
 ENDS = {
     "Compiled slug size: 500.1M is too large (max is 500M).": """
