@@ -201,6 +201,24 @@ def test_no_process_is_right_only_where_the_scale_wants_none(scale: str, none: b
     assert ("should have some" in found.detail) != none
 
 
+# As people have reported them, of Dokku 0.20, 0.29 and 0.35.
+LISTED = """plugn: v0.16.0
+  00_dokku-standard    0.35.4 enabled    dokku core standard plugin
+  ansible-playbook     0.0.1 enabled    Run ansible playbooks during deployment
+  dokku-require        0.1.0 disabled   setup all the requirement for your app on push
+  hostname              enabled    Sets the docker hostname option for dokku
+  letsencrypt          0.12.1 disabled   Automated installation of let's encrypt TLS certificates
+  postgres             1.34.0 enabled    dokku postgres service plugin
+"""
+
+
+def test_plugins_are_those_that_are_enabled() -> None:
+    """A disabled one has no commands: a certificate was asked for in vain, with a warning."""
+    found = answers.plugins(result(LISTED))
+    assert found == {"00_dokku-standard", "ansible-playbook", "hostname", "postgres"}
+    assert answers.plugins(result("")) == frozenset()
+
+
 def test_hints_name_the_app() -> None:
     """(faults K12)"""
     lines = [" !     Could not start due to 1 failed checks (web.1)"]

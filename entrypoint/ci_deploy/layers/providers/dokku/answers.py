@@ -45,8 +45,10 @@ def linked_already(answer: Result) -> bool:
 
 
 def plugins(answer: Result) -> frozenset[str]:
-    """The names of the plugins that `plugin:list` shows, one in each line."""
-    return frozenset(line.split()[0] for line in answer.text.splitlines() if line.strip())
+    """The names of the enabled plugins: in each line `plugin:list` shows a name, perhaps a version,
+    and the state."""
+    lines = (line.split() for line in answer.text.splitlines())
+    return frozenset(words[0] for words in lines if "enabled" in words[1:3])
 
 
 def absent(answer: Result, what: str) -> bool:
