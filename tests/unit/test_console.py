@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -110,6 +111,22 @@ def test_child_opens_the_section_too(make_log: MakeLog) -> None:
         relay.feed(b"child\n")
     assert log.lines[0] == "::group::Deploy"
     assert log.lines[1].startswith("::stop-commands::")
+
+
+def test_long_wait_is_mentioned_every_30_seconds_of_silence(
+    make_log: MakeLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, now = make_log(Local({})), [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    for _ in range(100):
+        log.console.still(1000.0)
+        now[0] += 1.0
+    log.console.line("a line")
+    for _ in range(20):
+        log.console.still(1000.0)
+        now[0] += 1.0
+    seconds = [f"  … still running, {count} s" for count in (30, 60, 90)]
+    assert log.lines == [*seconds, "a line"]
 
 
 # --- children ---

@@ -43,7 +43,7 @@ def check(monkeypatch: pytest.MonkeyPatch, status: int, until: float = 9999.0) -
         runner=SimpleNamespace(until=until),
         http=SimpleNamespace(read=read),
         cancellation=SimpleNamespace(sleep=clock.sleep),
-        console=SimpleNamespace(indent=lambda _text: None),
+        console=SimpleNamespace(indent=lambda _text: None, still=lambda _since: None),
     )
     layer = Healthcheck(cast("Any", ctx), HealthcheckSettings(url=URL, timeout=60))
     with pytest.raises(Unhealthy) as caught:
@@ -84,7 +84,7 @@ def answering(*answers: Response) -> tuple[Healthcheck, list[str]]:
         runner=SimpleNamespace(until=float("inf")),
         http=SimpleNamespace(read=lambda _url, **_options: left.pop(0)),
         cancellation=SimpleNamespace(sleep=lambda _seconds: None),
-        console=SimpleNamespace(indent=told.append),
+        console=SimpleNamespace(indent=told.append, still=lambda _since: None),
     )
     return Healthcheck(cast("Any", ctx), HealthcheckSettings(url=URL, timeout=0)), told
 

@@ -21,6 +21,7 @@ from ci_deploy.output.relay import Relay, clean
 BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
 CHILD = "  │ "
 BOX = 96  # columns within the summary box
+SILENCE = 30.0  # seconds without a line after which a wait is mentioned
 
 
 class Platform(Protocol):
@@ -70,6 +71,7 @@ class Console:
         self._shields = 0
         self._opening = ""
         self._folded = ""
+        self._wrote = 0.0  # time of the last output, time.monotonic()
 
     # --- lines ---
 
@@ -182,6 +184,13 @@ class Console:
         """Say that a child has printed nothing for a while; `seconds` is how long it has run."""
         self.indent(f"… still running, {seconds:.0f} s", DIM)
 
+    def still(self, since: float) -> None:
+        """Like `silent`, for a wait that has begun at `since` (time.monotonic()), if there was no
+        line for SILENCE seconds: some platforms stop a job that prints nothing."""
+        now = time.monotonic()
+        if now - max(since, self._wrote) >= SILENCE:
+            self.silent(now - since)
+
     # --- writing ---
 
     def _write(self, text: str) -> None:
@@ -191,6 +200,7 @@ class Console:
         if self._opening:
             opening, self._opening = self._opening, ""
             self._write(opening)
+        self._wrote = time.monotonic()
         data = text.encode(errors="replace")
         # A log that is closed, or on a full disk, must not stop a deploy.
         with self._lock, contextlib.suppress(OSError):

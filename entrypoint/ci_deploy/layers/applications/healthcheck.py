@@ -69,7 +69,8 @@ class Healthcheck(Application[HealthcheckSettings]):
         if self.ctx.planning:
             self.ctx.console.indent(f"{url} must then answer with 2xx")
             return
-        until = time.monotonic() + self.settings.timeout
+        started = time.monotonic()
+        until = started + self.settings.timeout
         limit, over = f"{self.settings.timeout} s", self.ctx.runner.until
         if over < until:  # a request after that would have no time
             until, limit = over, "DEPLOY_TIMEOUT"
@@ -80,6 +81,7 @@ class Healthcheck(Application[HealthcheckSettings]):
                 return
             if time.monotonic() + PAUSE >= until:
                 break
+            self.ctx.console.still(started)
             self.ctx.cancellation.sleep(PAUSE)
         message = f"not healthy within {limit}: {url} answers {answer}."
         raise Unhealthy(message, hint=_remedy(answer))

@@ -228,9 +228,11 @@ class App:
     def verify(self, revision: str, release: Release, *, timeout: float) -> Live:
         """Wait until the dynos of a finished `release` run this revision, at most `timeout`
         seconds. Raises DeployFailed with what Heroku reports instead, OutcomeUnknown."""
-        until = min(time.monotonic() + timeout, self._ctx.runner.until)
+        started = time.monotonic()
+        until = min(started + timeout, self._ctx.runner.until)
         crashed_since, pause = None, PAUSE
         while True:
+            self._ctx.console.still(started)
             state = asked(self._ctx, self.look_again, what=f"the start of {self.name}'s dynos")
             live, now = state.live, time.monotonic()
             if live.revision != revision or state.release.version < release.version:

@@ -60,11 +60,12 @@ def until_over(
     Nothing in the output decides anything: only the status counts. Raises OutcomeUnknown at the end
     of the run, or when Heroku is unreachable for too long.
     """
-    pause = FIRST_PAUSE
+    pause, started = FIRST_PAUSE, time.monotonic()
 
     def ended() -> bool:
         """Whether to stop reading the output, asked while it is silent: the result is final, or the
         run's time is over."""
+        ctx.console.still(started)
         try:
             return time.monotonic() >= ctx.runner.until or over(look())
         except Unreachable:
@@ -77,6 +78,7 @@ def until_over(
         if not over(found):
             if time.monotonic() >= ctx.runner.until:
                 raise _unknown(what)
+            ctx.console.still(started)
             ctx.cancellation.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE)
     output.complete(stream(found))

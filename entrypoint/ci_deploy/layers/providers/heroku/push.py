@@ -169,8 +169,9 @@ class Push(Code):
         """Follow the build after a lost connection or a killed git. Raises OutcomeUnknown."""
         why = killed.rstrip(".") or "the connection was lost"
         self._ctx.console.indent(f"{why}; asking Heroku for the result")
-        until, quiet_since = time.monotonic() + FOLLOW_TIMEOUT, time.monotonic()
-        while time.monotonic() < min(until, self._ctx.runner.until):
+        started = quiet_since = time.monotonic()
+        while time.monotonic() < min(started + FOLLOW_TIMEOUT, self._ctx.runner.until):
+            self._ctx.console.still(started)
             try:
                 ours = self._app.releases.since(after, self.revision)
                 busy = self._app.look_again().live.busy

@@ -39,7 +39,8 @@ class Rollout:
     def follow(self) -> list[Judged]:
         """Query the manager until the state is final, or nothing has changed for too long; returns
         the judgements. Raises Cancelled; Unreachable when the manager is lost."""
-        best, since, pause = -1, time.monotonic(), EVERY[0]
+        started = since = time.monotonic()
+        best, pause = -1, EVERY[0]
         while True:
             self.stack = self.manager.look(brief=True)
             found = [judge(self.stack, name, self.release) for name in self.names]
@@ -54,6 +55,7 @@ class Rollout:
                 break
             if self.ctx.runner.until - time.monotonic() < pause + 1:
                 break
+            self.ctx.console.still(started)
             self.ctx.cancellation.sleep(pause)
             pause = min(pause * 1.2, EVERY[1])
         return [self._reasons(each) for each in found]
