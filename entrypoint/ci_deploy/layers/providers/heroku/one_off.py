@@ -29,6 +29,7 @@ from ci_deploy.layers.providers.heroku.markers import Markers
 from ci_deploy.layers.providers.heroku.settings import API
 from ci_deploy.process.program import Change, Command, Result
 from ci_deploy.run.context import Context
+from ci_deploy.settings.lines import NAME
 from ci_deploy.state import Ran
 
 # $1 the word, $2 the command, $3 seconds between signs of life, $4 bytes of `export …` on stdin.
@@ -141,7 +142,7 @@ def _exports(env: Mapping[str, str]) -> bytes:
     """The text that the wrapper evaluates: values are in no argv, here or on the dyno. Raises
     Refused."""
     told = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in env.items()).encode()
-    if len(told) > ENVIRON_LIMIT or not all(re.fullmatch(r"[A-Za-z_]\w*", key) for key in env):
+    if len(told) > ENVIRON_LIMIT or not all(map(NAME.fullmatch, env)):
         message = (
             "these variables cannot be passed to a one-off command: their names are not valid, or "
         )
