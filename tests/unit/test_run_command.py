@@ -33,7 +33,7 @@ def test_cancel_of_a_command_that_cannot_be_stopped_is_a_cancel(
     )
     ctx = SimpleNamespace(
         provider=provider,
-        cancellation=SimpleNamespace(leave=lambda _seconds: None),
+        cancellation=SimpleNamespace(leave=lambda: None),
         console=SimpleNamespace(warning=warned.append),
     )
     monkeypatch.setattr(command, "ready", lambda *_all: (ctx, []))
