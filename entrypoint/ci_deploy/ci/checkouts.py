@@ -35,7 +35,7 @@ class Checkout(NamedTuple):
             remedy = f"Set it: `.` deploys the workspace, `{_relative(here, self.path)}` the other."
             raise SettingsError(Problem(name, reason, "", remedy))
 
-    def none_there(self, said: str, *, inputs: bool) -> SettingsError:
+    def none_there(self, said: str) -> SettingsError:
         """The error for a directory without a checkout. `said`: git's error."""
         why = said.rpartition("\n")[2].removeprefix("fatal: ")
         reason = f"there is no git checkout in {self.path} ({why})."
@@ -50,7 +50,7 @@ class Checkout(NamedTuple):
                 "available too."
             )
         if found := _nested(self.path):
-            remedy = f"{found} Set {spelled('CHECKOUT_DIR', inputs=inputs)} to it."
+            remedy = f"{found} Set CHECKOUT_DIR to it."
         return SettingsError(Problem("the workspace", reason, "", remedy))
 
 

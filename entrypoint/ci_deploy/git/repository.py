@@ -76,7 +76,7 @@ class Repository:
             make(self.runner, self._dir)
             return
         if len(lines) < 3:
-            raise self.checkout.none_there(found.errors, inputs=self._ci.inputs)
+            raise self.checkout.none_there(found.errors)
         self._common = common = (self.checkout.path / lines[0]).resolve()
         self._git_dir = Path(lines[1])  # a worktree has a HEAD of its own
         self.head = lines[3] if len(lines) > 3 else ""

@@ -70,10 +70,10 @@ class Sentry(AboutSentry):
         if self.ctx.command == "destroy":
             return
         if not self.ctx.environment:  # GitHub gives a container none
-            name = self.spelled("DEPLOY_ENVIRONMENT")
             told = environment_name("")
             self.ctx.console.warning(
-                f"Sentry gets `{told}` as environment, since the job names none: set {name}."
+                f"Sentry gets `{told}` as environment, since the job names none: set "
+                "DEPLOY_ENVIRONMENT."
             )
         if self.account.other_url:
             self.ctx.console.indent(f"Sentry: the token belongs to {self.account.other_url}.")
