@@ -217,6 +217,7 @@ class CircleCIJobs(Jobs):
         if key := secrets.get("SSH_PRIVATE_KEY"):  # in the form that the first steps say
             given["SSH_PRIVATE_KEY"] = base64.b64encode(key.encode()).decode()
         facts = {"CIRCLECI": "true", "CIRCLE_SHA1": self.made.head, "CIRCLE_BRANCH": branch}
+        facts |= {"CIRCLE_BUILD_NUM": "12"}
         env = [f"--env={key}={text}" for key, text in {**given, **facts}.items()]
         [command] = [step["run"] for step in job["steps"] if "run" in step]
         where = [f"--network={network}", f"--volume={self.made.path}:/w", "--workdir=/w"]
