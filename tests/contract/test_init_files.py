@@ -292,6 +292,24 @@ def test_a_registry_of_their_own_is_named_to_every_job_that_logs_in_there() -> N
             assert '--tag "registry.example.com/acme/shop/app:$TAG"' in text
 
 
+def test_images_are_built_before_a_plan_that_asks_the_registry_for_them() -> None:
+    """Swarm's does; it failed in each pull request, of whose commit nobody had built images."""
+    for wish in ALL:
+        builds, found = bool(wish.images) and wish.provider == "swarm", read(wish)
+        if wish.ci == "github":
+            plan = found["jobs"]["plan"]
+            assert ("docker build" in str(plan["steps"])) is builds
+            assert (plan["permissions"].get("packages") == "write") is builds
+        elif wish.ci == "circleci":
+            uses = [each for each in found["workflows"]["deploy"]["jobs"] if "ci-deploy" in each]
+            [plan] = [each["ci-deploy"] for each in uses if each["ci-deploy"]["name"] == "plan"]
+            assert ((plan.get("requires"), plan.get("tag")) == (["build"], "build/tag")) is builds
+            built = [
+                each["build"] for each in found["workflows"]["deploy"]["jobs"] if "build" in each
+            ]
+            assert all("filters" not in each for each in built) or not builds
+
+
 def test_images_are_built_before_whatever_deploys_them() -> None:
     """With the revision that the deploy takes: GITHUB_SHA of a pull request is another one."""
     for wish in ALL:
@@ -307,7 +325,8 @@ def test_images_are_built_before_whatever_deploys_them() -> None:
             assert not wish.review or condition in jobs["review"]["steps"][1]["if"]
         elif wish.images and wish.ci == "gitlab":
             rules = [each["if"] for each in read(wish)["build"]["rules"]]
-            assert ("$CI_PIPELINE_SOURCE == 'merge_request_event'" in rules) is wish.review
+            in_requests = wish.review or wish.provider == "swarm"
+            assert ("$CI_PIPELINE_SOURCE == 'merge_request_event'" in rules) is in_requests
         elif wish.images:
             for each in read(wish)["workflows"]["deploy"]["jobs"]:
                 use = each.get("ci-deploy", {})

@@ -83,12 +83,15 @@ def _when(command: str) -> list[str]:
 def _deploys(wish: Wish) -> list[str]:
     only, others = f"only: {json.dumps(wish.branch)}", f"ignore: {json.dumps(wish.branch)}"
     lines = ["      # on other branches: what a deploy would change; nothing is changed"]
-    lines += _use(wish, "plan", "plan", wish.environments[0], branches=others)
     tag = "build/tag" if wish.images else ""
+    needs, plan_tag = (["build"], tag) if wish.plans_images else ([], "")
+    first = wish.environments[0]
+    lines += _use(wish, "plan", "plan", first, branches=others, requires=needs, tag=plan_tag)
     before: list[str] = []
     if wish.images:
         lines += ["      - build:", f"          context: {_context(wish)}"]
-        lines += [] if wish.review else [f"          filters: {{ branches: {{ {only} }} }}"]
+        if not (wish.review or wish.plans_images):
+            lines += [f"          filters: {{ branches: {{ {only} }} }}"]
         before = ["build"]
     if wish.review:
         lines += ["      # a separate app for each of these branches"]

@@ -82,6 +82,11 @@ class Wish(NamedTuple):
         """The registry, if it is not the CI's own, whose login a job knows."""
         return "" if self.registry == OWN.get(self.ci) else self.registry
 
+    @property
+    def plans_images(self) -> bool:
+        """Whether a plan needs the images of its commit: Swarm's asks the registry for them."""
+        return bool(self.images) and self.provider == "swarm"
+
     def builds(self, registry: str) -> list[str]:
         """One `docker build` for each image, in a shell in which TAG is set."""
         return [image.build(registry, self.folder) for image in self.images]

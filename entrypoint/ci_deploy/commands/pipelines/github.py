@@ -74,13 +74,15 @@ def _github_plan(wish: Wish) -> list[str]:
     closed = " && github.event.action != 'closed'" if wish.review else ""
     given = {"command": "plan", "deploy-environment": scalar(first)}
     comment = {"comment-token": "${{ github.token }}", "plan-comment": "true"}
+    images = "packages: write, " if wish.plans_images else ""
     return [
         "  plan: # in pull requests: what a deploy would change; nothing is changed",
         f"    if: github.event_name == 'pull_request'{closed}",
         "    runs-on: ubuntu-latest",
-        "    permissions: { contents: read, pull-requests: write } # the comment",
+        f"    permissions: {{ contents: read, {images}pull-requests: write }} # the comment",
         "    steps:",
         *_checkout("${{ github.event.pull_request.head.sha }}"),
+        *(_github_build(wish, unless_closed=True) if wish.plans_images else []),
         *_action(wish, given, wish.settings(first), more=comment),
         "",
     ]

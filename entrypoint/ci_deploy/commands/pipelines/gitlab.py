@@ -91,6 +91,7 @@ def _gitlab_build(wish: Wish) -> list[str]:
         else (wish.registry, "$DOCKER_USER", "$DOCKER_PASS")
     )
     builds = wish.builds(registry)
+    in_requests = wish.review or wish.plans_images
     return [
         "build:",
         "  stage: build",
@@ -98,7 +99,7 @@ def _gitlab_build(wish: Wish) -> list[str]:
         "  services: [docker:28-dind]",
         "  rules:",
         "    - if: $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH",
-        *(["    - if: $CI_PIPELINE_SOURCE == 'merge_request_event'"] if wish.review else []),
+        *(["    - if: $CI_PIPELINE_SOURCE == 'merge_request_event'"] if in_requests else []),
         "  script:",
         "    # the tag that the deploy of this pipeline uses",
         "    - TAG=$(docker run --rm -e GITLAB_CI -e CI_PIPELINE_IID -e CI_COMMIT_SHA",
