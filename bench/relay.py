@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 from ci_deploy.output.redaction import Redactor
-from ci_deploy.output.relay import Relay
+from ci_deploy.output.sanitizer import Sanitizer
 
 CHUNK = 64 * 1024  # what the runner reads at once: what a pipe holds
 TEXT = string.ascii_letters + string.digits
@@ -74,7 +74,7 @@ def relay_cpu(redactor: Redactor, log: Path, shown: Path) -> float:
     """Seconds of CPU, with making the index, reading and writing."""
     with log.open("rb", buffering=0) as source, shown.open("w") as target:
         start = time.process_time()
-        relay = Relay(redactor, lambda lines: print(lines, file=target), prefix="│ ")
+        relay = Sanitizer(redactor, lambda lines: print(lines, file=target), prefix="│ ")
         while chunk := os.read(source.fileno(), CHUNK):
             relay.feed(chunk)
         relay.close()

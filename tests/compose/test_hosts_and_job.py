@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ci_deploy.layers.providers.compose.coordinator import Coordinator
+from ci_deploy.layers.providers.compose.host_run_log import End, HostRunLog
 from ci_deploy.layers.providers.compose.hosts import Host
-from ci_deploy.layers.providers.compose.watch import End, Watch
 from ci_deploy.net.ssh.server import server
 from tests.compose.alone import Alone
 from tests.support import until
@@ -25,20 +25,20 @@ class Job:
         self.hosts = hosts
         self.lost: list[tuple[str, str]] = []  # hosts, and the words that they do not hear any more
         self.runs = [host.start(tag, gates="yes") for host in hosts]
-        self.watches = [self._watch(host.name) for host in hosts]
-        self.coordinator = Coordinator(self.watches, self._send)
+        self.logs = [self._log(host.name) for host in hosts]
+        self.coordinator = Coordinator(self.logs, self._send)
 
     @staticmethod
-    def _watch(name: str) -> Watch:
+    def _log(name: str) -> HostRunLog:
         def nothing(*_: object) -> None: ...
 
         host = Host(server(f"deploy@{name}"))
-        return Watch(host, "t0ken", show=nothing, say=nothing, changed=nothing, judge=nothing)
+        return HostRunLog(host, "t0ken", show=nothing, say=nothing, changed=nothing, judge=nothing)
 
-    def _send(self, watch: Watch, word: str) -> None:
-        index = self.watches.index(watch)
+    def _send(self, log: HostRunLog, word: str) -> None:
+        index = self.logs.index(log)
         name, _, text = word.partition(" ")
-        if (watch.host.server.host, name) in self.lost:
+        if (log.host.server.host, name) in self.lost:
             return
         self.hosts[index].say(self.runs[index], name, text=text)
 
@@ -46,19 +46,19 @@ class Job:
         """Live until something is true."""
 
         def step() -> bool:
-            for host, run, watch in zip(self.hosts, self.runs, self.watches, strict=True):
+            for host, run, log in zip(self.hosts, self.runs, self.logs, strict=True):
                 for number, line in enumerate(host.log(run).splitlines(), 1):
-                    watch.line(f"{number}|{line}")
+                    log.line(f"{number}|{line}")
                 if outcome := host.file(f"runs/{run}/outcome"):
-                    watch.line(f"@t0ken ended {outcome.strip()}")
+                    log.line(f"@t0ken ended {outcome.strip()}")
             self.coordinator.advance()
             return until_true()
 
-        until(step, what=str(self.watches))
+        until(step, what=str(self.logs))
 
     def gates(self) -> list[str]:
         """What each host waits for."""
-        return ["end" if watch.end else watch.gate for watch in self.watches]
+        return ["end" if log.end else log.gate for log in self.logs]
 
     def vanish(self) -> None:
         """Killed; and the hosts have waited for it for long enough."""
@@ -100,7 +100,7 @@ def test_all_are_ready_before_the_first_is_switched_and_prove_it_before_any_keep
     job = Job(hosts, "good2")
     job.lead(lambda: job.gates() == ["keep", "switch", "switch"])
     assert [host.current for host in hosts] == ["good1"] * 3
-    job.lead(lambda: all(watch.end for watch in job.watches))
+    job.lead(lambda: all(log.end for log in job.logs))
     assert job.ends() == ["live"] * 3
     for host in hosts:
         host.runs_only("good2")
@@ -112,8 +112,8 @@ def test_job_cancelled_while_the_first_is_switching_lets_the_others_untouched(
     hosts[0].hold("* up -d *")
     job = Job(hosts, "good2")
     job.lead((hosts[0].engine / "hold.held").exists)
-    for watch in job.watches:  # what HostRun.cancel says as long as not all have proven it
-        job._send(watch, "back the job was cancelled")
+    for log in job.logs:  # what HostRun.cancel says as long as not all have proven it
+        job._send(log, "back the job was cancelled")
     hosts[0].release()
     assert job.ends() == ["recalled", "unchanged", "unchanged"]
     hosts[0].runs_only("good1")
@@ -146,7 +146,7 @@ def test_good_release_whose_job_is_killed_before_all_have_it_is_taken_back(
 def test_host_that_fails_alone_takes_the_others_back(hosts: list[Alone]) -> None:
     job = Job(hosts, "good2")
     hosts[2].fault("*releases/good2-1* up -d *")
-    job.lead(lambda: all(watch.end for watch in job.watches))
+    job.lead(lambda: all(log.end for log in job.logs))
     assert job.ends() == ["recalled", "recalled", "rolled-back"]
     for host in hosts:
         host.runs_only("good1")
@@ -159,9 +159,9 @@ def test_program_killed_after_all_have_proven_it_keeps_it_like_the_others(
     job.lost = [("host3", "keep")]
     job.lead(lambda: hosts[0].current == hosts[1].current == "good2")
     hosts[2].kill()
-    job.watches[2].end = End("died")
+    job.logs[2].end = End("died")
     job.coordinator.advance()
-    assert not job.coordinator.calling_back
+    assert not job.coordinator.rolling_back
     hosts[2].say(job.runs[2], "keep")  # as HostRun does before it lets the host clear up
     assert hosts[2].deploy("good2", action="recover") == "live it was finished"
     hosts[2].runs_only("good2")

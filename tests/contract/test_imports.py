@@ -107,7 +107,7 @@ def test_imports_lead_down(module: str) -> None:
         ("git.revision", "from ci_deploy.layers.base import Layer"),
         ("net.http", "def get():\n    from ci_deploy.run import context"),
         ("layers.providers.dokku.app", "import ci_deploy.layers.providers.heroku.api"),
-        ("process.child", "if TYPE_CHECKING:\n    from ci_deploy.output.relay import Relay"),
+        ("process.child", "if TYPE_CHECKING:\n    import ci_deploy.output.sanitizer"),
     ],
 )
 def test_import_that_leads_up_or_across_is_found(module: str, text: str) -> None:

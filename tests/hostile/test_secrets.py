@@ -16,7 +16,7 @@ import pytest
 
 from ci_deploy.commands.assembly import every_setting
 from ci_deploy.output.redaction import Redactor
-from ci_deploy.output.relay import Relay
+from ci_deploy.output.sanitizer import Sanitizer
 from tests.hostile.tally import Kind, Record, tried
 from tests.standins.dokku.processes import children
 from tests.standins.dokku.server import DokkuStandIn, Fault
@@ -66,10 +66,10 @@ def test_no_form_and_no_split_lets_a_secret_into_the_log(
                 count += 1
                 before = "".join(choose.choices(LETTERS + "\n ", k=choose.randint(0, 200)))
                 shown = list[str]()
-                relay = Relay(redactor, shown.append)
+                sanitizer = Sanitizer(redactor, shown.append)
                 for chunk in cut(f"{before}\n{printed} after\n".encode(), choose, pieces):
-                    relay.feed(chunk)
-                relay.close()
+                    sanitizer.feed(chunk)
+                sanitizer.close()
                 text = "\n".join(shown)
                 assert "after" in text, (name, form)
                 assert_safe(text.replace(before.strip(), ""), printed)
@@ -81,9 +81,9 @@ def test_utf_16_is_no_way_around(code: str) -> None:
     """PowerShell writes it; docs/security.md says that it is caught."""
     redactor, shown = Redactor(), list[str]()
     redactor.add("xoxp-7Gq0Zt4WmB2kLr9VnY1cDf5HjS3a")
-    relay = Relay(redactor, shown.append)
-    relay.feed("it is xoxp-7Gq0Zt4WmB2kLr9VnY1cDf5HjS3a.\n".encode(code))
-    relay.close()
+    sanitizer = Sanitizer(redactor, shown.append)
+    sanitizer.feed("it is xoxp-7Gq0Zt4WmB2kLr9VnY1cDf5HjS3a.\n".encode(code))
+    sanitizer.close()
     assert "[REDACTED]" in "".join(shown)
     assert "Zt4WmB2kLr9" not in "".join(shown)
 

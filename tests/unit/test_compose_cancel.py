@@ -42,7 +42,7 @@ def test_hosts_are_told_what_leaves_all_of_them_with_the_same_release(
     )
     wanted: Any = SimpleNamespace(on_cancel=on_cancel)
     run = HostRun(ctx, hosts, wanted, Assignment("deploy", "75-a", "shop", {}, {}), Login())
-    run._following.coordinator.agreed = agreed
+    run._follower.coordinator.agreed = agreed
     run.cancel()
     assert [words[4:] for words in told] == ([[word]] if word else [])
     assert said in shown[0]

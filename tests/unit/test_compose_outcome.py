@@ -6,10 +6,10 @@ import pytest
 
 from ci_deploy.errors import DeployError, DeployFailed, OutcomeUnknown, RolledBack
 from ci_deploy.layers.providers.compose.facts import HostFacts, read_facts
+from ci_deploy.layers.providers.compose.host_run_log import End, HostRunLog
 from ci_deploy.layers.providers.compose.hosts import Host
 from ci_deploy.layers.providers.compose.outcome import failure
 from ci_deploy.layers.providers.compose.run import _after_healing
-from ci_deploy.layers.providers.compose.watch import End, Watch
 from ci_deploy.net.ssh.server import server
 
 UP = """app shop shop
@@ -19,13 +19,13 @@ container shop-app-1|app|sha256:a|{state}|Up|False|shop|/srv
 """
 
 
-def _watch(facts: HostFacts, end: str = "died") -> Watch:
+def _log(facts: HostFacts, end: str = "died") -> HostRunLog:
     def nothing(*_: object) -> None: ...
 
     host = Host(server("deploy@host"), facts)
-    watch = Watch(host, "", show=nothing, say=nothing, changed=nothing, judge=nothing)
-    watch.end = End(*end.split(" ", 1))
-    return watch
+    log = HostRunLog(host, "", show=nothing, say=nothing, changed=nothing, judge=nothing)
+    log.end = End(*end.split(" ", 1))
+    return log
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def _watch(facts: HostFacts, end: str = "died") -> Watch:
 def test_killed_run_is_judged_by_what_its_host_found_when_it_cleared_up(
     end: str, current: str, state: str, word: str
 ) -> None:
-    watch = _watch(read_facts(UP.format(current=current, state=state)))
-    assert _after_healing(watch, End(end, "why"), "new", "shop").word == word
+    log = _log(read_facts(UP.format(current=current, state=state)))
+    assert _after_healing(log, End(end, "why"), "new", "shop").word == word
 
 
 @pytest.mark.parametrize(
@@ -60,14 +60,14 @@ def test_killed_run_is_judged_by_what_its_host_found_when_it_cleared_up(
 )
 def test_an_image_that_cannot_be_pulled_says_what_to_set(said: str, hint: str) -> None:
     """Docker's words alone do not say which setting or job they are about. (faults E4)"""
-    error = failure([_watch(HostFacts(), f"failed {said}")], "")
+    error = failure([_log(HostFacts(), f"failed {said}")], "")
     assert error is not None
     assert bool(error.hint) is bool(hint)
     assert hint in error.hint
 
 
 def test_broken_host_is_not_said_to_be_untouched() -> None:
-    error = failure([_watch(HostFacts(), "broken it could not be brought back")], "")
+    error = failure([_log(HostFacts(), "broken it could not be brought back")], "")
     assert error is not None
     assert "it could not be brought back" in error.message
     assert "touched" not in error.message
@@ -85,10 +85,10 @@ def test_broken_host_is_not_said_to_be_untouched() -> None:
 )
 def test_ends_of_the_hosts_add_up_to_one_error(ends: list[str], kind: type[DeployError]) -> None:
     """A host that went back was touched; of one whose run was killed nobody knows."""
-    watches = [_watch(HostFacts(), end if " " in end else f"{end} why") for end in ends]
+    logs = [_log(HostFacts(), end if " " in end else f"{end} why") for end in ends]
     if ends == ["died"]:
-        watches[0].end = None
-    error = failure(watches, "")
+        logs[0].end = None
+    error = failure(logs, "")
     assert type(error) is kind, error
     touched = "No running container was touched" not in str(error)
     assert touched is (ends[-1] != "unchanged")

@@ -33,9 +33,9 @@ def fill(log: Log) -> None:
     console.box([f"box {SECRET}"], GREEN)
     with console.section("name", f"section {SECRET}"):
         console.line("inside")
-    with console.child() as relay:
-        relay.feed(f"child {SECRET[:9]}".encode())
-        relay.feed(f"{SECRET[9:]}\n".encode())
+    with console.child() as sanitizer:
+        sanitizer.feed(f"child {SECRET[:9]}".encode())
+        sanitizer.feed(f"{SECRET[9:]}\n".encode())
 
 
 @pytest.mark.parametrize("platform", [Local, GitLab, GitHub])
@@ -107,8 +107,8 @@ def test_section_is_closed_after_an_error(make_log: MakeLog) -> None:
 
 def test_child_opens_the_section_too(make_log: MakeLog) -> None:
     log = make_log(GitHub({}))
-    with log.console.section("deploy", "Deploy"), log.console.child() as relay:
-        relay.feed(b"child\n")
+    with log.console.section("deploy", "Deploy"), log.console.child() as sanitizer:
+        sanitizer.feed(b"child\n")
     assert log.lines[0] == "::group::Deploy"
     assert log.lines[1].startswith("::stop-commands::")
 
@@ -134,8 +134,8 @@ def test_long_wait_is_mentioned_every_30_seconds_of_silence(
 
 def test_child_is_shielded_on_github_from_its_first_to_its_last_line(make_log: MakeLog) -> None:
     log = make_log(GitHub({}))
-    with log.console.child() as relay:
-        relay.feed(b"one\n::error::evil\nlast without newline")
+    with log.console.child() as sanitizer:
+        sanitizer.feed(b"one\n::error::evil\nlast without newline")
     stop, *inside, resume = log.lines
     token = stop.removeprefix("::stop-commands::")
     assert resume == f"::{token}::"
@@ -146,8 +146,8 @@ def test_child_is_shielded_on_github_from_its_first_to_its_last_line(make_log: M
 
 def test_shield_is_lifted_after_an_error(make_log: MakeLog) -> None:
     log = make_log(GitHub({}))
-    with contextlib.suppress(KeyError), log.console.child() as relay:
-        relay.feed(b"x\n")
+    with contextlib.suppress(KeyError), log.console.child() as sanitizer:
+        sanitizer.feed(b"x\n")
         raise KeyError
     assert log.lines[-1] == f"::{log.lines[0].removeprefix('::stop-commands::')}::"
 
@@ -171,8 +171,8 @@ def test_children_side_by_side_share_one_shield(make_log: MakeLog) -> None:
 def test_quiet_child_is_neither_shown_nor_shielded(make_log: MakeLog) -> None:
     log = make_log(GitHub({}))
     seen: list[str] = []
-    with log.console.child(quiet=True, watch=seen.append) as relay:
-        relay.feed(b"\x1b[31mone\x1b[0m\ntwo\n")
+    with log.console.child(quiet=True, watch=seen.append) as sanitizer:
+        sanitizer.feed(b"\x1b[31mone\x1b[0m\ntwo\n")
     assert (log.text, seen) == ("", ["one", "two"])
 
 
@@ -180,8 +180,8 @@ def test_output_for_programs_has_no_mark_and_its_own_stream(make_log: MakeLog) -
     ours, theirs = make_log(), make_log()
     console = Console(Local({}), Redactor(), fd=ours.fd, child_fd=theirs.fd)
     console.line("said")
-    with console.child() as relay:
-        relay.feed(b"printed\n")
+    with console.child() as sanitizer:
+        sanitizer.feed(b"printed\n")
     assert (ours.text, theirs.text) == ("said\n", "printed\n")
 
 
@@ -191,8 +191,8 @@ def test_output_for_programs_has_no_mark_and_its_own_stream(make_log: MakeLog) -
 def test_without_colour_there_is_none_not_even_a_childs(make_log: MakeLog) -> None:
     log = make_log()
     log.console.line("red", RED)
-    with log.console.child() as relay:
-        relay.feed(b"\x1b[32mgreen\x1b[0m\n")
+    with log.console.child() as sanitizer:
+        sanitizer.feed(b"\x1b[32mgreen\x1b[0m\n")
     assert log.lines == ["red", "  │ green"]
 
 
@@ -239,8 +239,8 @@ def test_full_disk_and_a_closed_log_do_not_stop_a_deploy() -> None:
     for fd in (full, 999_999):
         console = Console(Local({}), Redactor(), fd=fd, child_fd=fd)
         console.line("nobody reads this")
-        with console.child() as relay:
-            relay.feed(b"nor this\n")
+        with console.child() as sanitizer:
+            sanitizer.feed(b"nor this\n")
     os.close(full)
 
 
@@ -269,9 +269,9 @@ def test_what_is_decided_by_output_does_not_depend_on_what_is_redacted(make_log:
     log = make_log()
     log.redactor.add("deployed", "tok-12345678")
     seen: list[str] = []
-    with log.console.child(watch=seen.append) as relay:
-        relay.feed(b"=====> Application deployed: tok-123")
-        relay.feed(b"45678  \r\n\nend")
+    with log.console.child(watch=seen.append) as sanitizer:
+        sanitizer.feed(b"=====> Application deployed: tok-123")
+        sanitizer.feed(b"45678  \r\n\nend")
     assert seen == ["=====> Application deployed: tok-12345678", "", "end"]
     assert "deployed" not in log.text
     assert "tok-1" not in log.text

@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from ci_deploy.errors import DeployFailed, Locked, ToolMissing, Unauthorized
-from ci_deploy.layers.providers.dokku import code, databases, review, verification
+from ci_deploy.layers.providers.dokku import databases, deploy_method, review, verification
 from ci_deploy.layers.providers.dokku.app import HISTORY, OURS, App, State, with_deployment
 from ci_deploy.layers.providers.dokku.config_values import unstorable
 from ci_deploy.layers.providers.dokku.layer import Dokku
@@ -190,7 +190,7 @@ def test_databases_that_cannot_be_listed_stop_the_backup(
 def test_history_that_somebody_has_broken_is_empty(history: str) -> None:
     state = survey(config=json.dumps({HISTORY: history}))
     assert state.deployments == []
-    assert json.loads(with_deployment(state, Deployed(SHA), way="push", folder="web")) == [
+    assert json.loads(with_deployment(state, Deployed(SHA), method="push", folder="web")) == [
         {"revision": SHA, "at": "", "by": "", "way": "push", "dir": "web"}
     ]
 
@@ -198,7 +198,7 @@ def test_history_that_somebody_has_broken_is_empty(history: str) -> None:
 def test_history_is_newest_first_and_short() -> None:
     state = State()
     for number in range(30):
-        text = with_deployment(state, Deployed(f"{number:040}"), way="push", folder="")
+        text = with_deployment(state, Deployed(f"{number:040}"), method="push", folder="")
         state = State(config={HISTORY: text})
     revisions = [int(entry["revision"]) for entry in state.deployments]
     assert revisions == list(range(29, 19, -1))
@@ -518,7 +518,7 @@ def test_waiting_for_a_lock_is_told_every_15_seconds(monkeypatch: pytest.MonkeyP
     def sleep(seconds: float) -> None:
         now[0] += seconds
 
-    class Busy(code.Code):
+    class Busy(deploy_method.DeployMethod):
         def prepare(self) -> None:
             """Nothing to prepare."""
 

@@ -59,7 +59,7 @@ def layer() -> Layer:
             redactor=Redactor(),
             http=Http(change_log=change_log, cancellation=cancellation, environ={}, ca=""),
             cancellation=SimpleNamespace(sleep=lambda _seconds: None),
-            outbox=SimpleNamespace(note=lambda _error: None),
+            send_queue=SimpleNamespace(note=lambda _error: None),
             console=SimpleNamespace(warnings=warnings, warning=warnings.append),
         )
         made = GitHubDeployments(ctx, DeploymentsSettings(token=TOKEN))

@@ -24,9 +24,9 @@ def said(output: bytes, code: int = 17, *, newline: bytes = b"\n") -> bytes:
 
 def read(*pieces: bytes) -> tuple[bytes, Markers]:
     """What is shown, and what was understood."""
-    sieve = Markers(WORD)
-    shown = b"".join(sieve.feed(piece) for piece in pieces)
-    return shown + sieve.rest(), sieve
+    found = Markers(WORD)
+    shown = b"".join(found.feed(piece) for piece in pieces)
+    return shown + found.rest(), found
 
 
 OUTPUT = b"one\ntwo\r\n\n  three \xff without an end"
@@ -35,31 +35,31 @@ OUTPUT = b"one\ntwo\r\n\n  three \xff without an end"
 def test_every_place_where_it_may_be_split() -> None:
     whole = said(OUTPUT)
     for place in range(len(whole) + 1):
-        shown, sieve = read(whole[:place], whole[place:])
-        assert (shown, sieve.code, sieve.begun) == (OUTPUT, 17, True), place
+        shown, found = read(whole[:place], whole[place:])
+        assert (shown, found.code, found.begun) == (OUTPUT, 17, True), place
 
 
 def test_output_is_shown_at_once_unless_a_marker_may_begin_there() -> None:
-    sieve = Markers(WORD)
-    sieve.feed(f"{WORD}:pre\n{WORD}:begin\n".encode())
-    assert sieve.feed(b"half a line") == b"half a line"
-    assert sieve.feed(b"\n01234") == b"\n"
-    assert sieve.feed(b"X\n") == b"01234X\n"
-    assert sieve.feed(f"{WORD} is a word\n".encode()) == b""
-    assert sieve.feed(b"x" * 64).startswith(WORD.encode())
+    found = Markers(WORD)
+    found.feed(f"{WORD}:pre\n{WORD}:begin\n".encode())
+    assert found.feed(b"half a line") == b"half a line"
+    assert found.feed(b"\n01234") == b"\n"
+    assert found.feed(b"X\n") == b"01234X\n"
+    assert found.feed(f"{WORD} is a word\n".encode()) == b""
+    assert found.feed(b"x" * 64).startswith(WORD.encode())
 
 
 def test_byte_by_byte() -> None:
     whole = said(OUTPUT)
-    shown, sieve = read(*(whole[i : i + 1] for i in range(len(whole))))
-    assert (shown, sieve.code) == (OUTPUT, 17)
+    shown, found = read(*(whole[i : i + 1] for i in range(len(whole))))
+    assert (shown, found.code) == (OUTPUT, 17)
 
 
 def test_cut_off_anywhere_is_never_taken_for_an_end() -> None:
     whole = said(OUTPUT)
     for place in range(len(whole)):
-        shown, sieve = read(whole[:place])
-        assert sieve.code is None, place
+        shown, found = read(whole[:place])
+        assert found.code is None, place
         assert OUTPUT.startswith(shown[: len(OUTPUT)])
 
 
@@ -75,19 +75,19 @@ def test_every_code(code: int) -> None:
 
 
 def test_carriage_returns_do_not_matter() -> None:
-    shown, sieve = read(said(b"hello\n", 3, newline=b"\r\n"))
-    assert (shown, sieve.code) == (b"hello\r\n", 3)
+    shown, found = read(said(b"hello\n", 3, newline=b"\r\n"))
+    assert (shown, found.code) == (b"hello\r\n", 3)
 
 
 def test_signs_of_life_are_not_shown_wherever_they_come() -> None:
     tick = f"{WORD}:tick\n".encode()
-    shown, sieve = read(said(b"begin" + tick + b" of a line\n" + tick + tick + b"end"))
-    assert (shown, sieve.code) == (b"begin of a line\nend", 17)
+    shown, found = read(said(b"begin" + tick + b" of a line\n" + tick + tick + b"end"))
+    assert (shown, found.code) == (b"begin of a line\nend", 17)
 
 
 def test_end_without_a_beginning_still_has_the_true_code() -> None:
-    shown, sieve = read(f"lost{WORD}:end:5:{WORD}\n".encode())
-    assert (shown, sieve.code, sieve.begun) == (b"", 5, False)
+    shown, found = read(f"lost{WORD}:end:5:{WORD}\n".encode())
+    assert (shown, found.code, found.begun) == (b"", 5, False)
 
 
 @pytest.mark.parametrize(
@@ -102,13 +102,13 @@ def test_end_without_a_beginning_still_has_the_true_code() -> None:
     ],
 )
 def test_what_only_looks_like_an_end_is_output(imitated: bytes) -> None:
-    shown, sieve = read(said(imitated, 17))
-    assert (shown, sieve.code) == (imitated, 17)
+    shown, found = read(said(imitated, 17))
+    assert (shown, found.code) == (imitated, 17)
 
 
 def test_what_comes_after_the_end_is_not_shown() -> None:
-    shown, sieve = read(said(b"x", 0) + b"logout\n", b"more")
-    assert (shown, sieve.code) == (b"x", 0)
+    shown, found = read(said(b"x", 0) + b"logout\n", b"more")
+    assert (shown, found.code) == (b"x", 0)
 
 
 def test_random_pieces_of_much_output() -> None:
@@ -120,26 +120,26 @@ def test_random_pieces_of_much_output() -> None:
         size = dice.choice([1, 7, 63, 64, 65, 4096, 65536])
         pieces.append(whole[at : at + size])
         at += size
-    shown, sieve = read(*pieces)
+    shown, found = read(*pieces)
     assert shown == output
-    assert sieve.code == 17
+    assert found.code == 17
 
 
 def test_deadlines() -> None:
     now = time.monotonic()
-    sieve = Markers(WORD)
-    assert sieve.deadline() == pytest.approx(now + markers.START, abs=1)
-    sieve.feed(b"x")
-    assert sieve.deadline() == pytest.approx(now + markers.SILENCE, abs=1)
-    sieve.feed(said(b"", 0))
-    assert sieve.deadline() == pytest.approx(now + markers.AFTER_END, abs=1)
+    found = Markers(WORD)
+    assert found.deadline() == pytest.approx(now + markers.START, abs=1)
+    found.feed(b"x")
+    assert found.deadline() == pytest.approx(now + markers.SILENCE, abs=1)
+    found.feed(said(b"", 0))
+    assert found.deadline() == pytest.approx(now + markers.AFTER_END, abs=1)
     assert Markers(WORD, 5).deadline() == pytest.approx(time.monotonic() + 5, abs=1)
 
 
 def test_reason_of_a_deadline_is_only_there_when_it_has_passed() -> None:
-    sieve = Markers(WORD, 0.0)
-    assert sieve.deadline() <= time.monotonic()
-    assert sieve.why == "it took too long"
-    sieve = Markers(WORD)
-    sieve.deadline()
-    assert sieve.why == ""
+    found = Markers(WORD, 0.0)
+    assert found.deadline() <= time.monotonic()
+    assert found.why == "it took too long"
+    found = Markers(WORD)
+    found.deadline()
+    assert found.why == ""

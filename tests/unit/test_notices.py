@@ -21,7 +21,7 @@ from ci_deploy.report.outputs import Report
 from ci_deploy.run.events import Event
 from ci_deploy.run.notifications import BAD, GOOD, NEUTRAL, STARTED, WARN, Notice, defuse
 from ci_deploy.run.notifications import notice as make_notice
-from ci_deploy.run.outbox import Outbox
+from ci_deploy.run.send_queue import SendQueue
 from ci_deploy.run.sending import deliver
 from ci_deploy.state import Live
 
@@ -39,55 +39,55 @@ class Told(Notifier[Any]):
         """Never called."""
 
 
-# --- the outbox ---
+# --- the queue ---
 
 
 def test_messages_of_a_layer_go_in_order() -> None:
-    outbox, layer = Outbox(), Told("a")
+    send_queue, layer = SendQueue(), Told("a")
     sent: list[int] = []
     for number in range(20):
-        outbox.post(layer, functools.partial(sent.append, number))
-    assert outbox.close(5) == []
+        send_queue.post(layer, functools.partial(sent.append, number))
+    assert send_queue.close(5) == []
     assert sent == list(range(20))
 
 
 def test_layers_do_not_wait_for_each_other() -> None:
-    outbox = Outbox()
+    send_queue = SendQueue()
     both = threading.Barrier(2, timeout=5)
 
     def meet() -> None:
         both.wait()
 
     for name in ("a", "b"):
-        outbox.post(Told(name), meet)
-    assert outbox.close(5) == []
+        send_queue.post(Told(name), meet)
+    assert send_queue.close(5) == []
 
 
 def test_errors_come_back_with_their_layer_and_do_not_stop_the_next_message() -> None:
-    outbox, layer = Outbox(), Told("a")
+    send_queue, layer = SendQueue(), Told("a")
     sent: list[str] = []
     error = Unreachable("no")
 
     def fail() -> None:
         raise error
 
-    outbox.post(layer, fail)
-    outbox.post(layer, lambda: sent.append("next"))
-    assert outbox.close(5) == [(layer, error)]
+    send_queue.post(layer, fail)
+    send_queue.post(layer, lambda: sent.append("next"))
+    assert send_queue.close(5) == [(layer, error)]
     assert sent == ["next"]
 
 
 def test_senders_that_hang_cost_no_more_than_the_deadline_for_all_together() -> None:
-    outbox, ended = Outbox(), threading.Event()
+    send_queue, ended = SendQueue(), threading.Event()
     layers = [Told(f"{number:02}") for number in range(30)]
 
     def hang() -> None:
         ended.wait(30)
 
     for layer in layers:
-        outbox.post(layer, hang)
+        send_queue.post(layer, hang)
     started = time.monotonic()
-    errors = outbox.close(0.3)
+    errors = send_queue.close(0.3)
     assert time.monotonic() - started < 5
     ended.set()
     assert [layer for layer, _ in errors] == layers
@@ -95,7 +95,7 @@ def test_senders_that_hang_cost_no_more_than_the_deadline_for_all_together() -> 
 
 
 def test_cancel_while_closing_leaves_less_time_and_what_is_on_its_way_arrives() -> None:
-    outbox, ended, cancellation = Outbox(), threading.Event(), Cancellation()
+    send_queue, ended, cancellation = SendQueue(), threading.Event(), Cancellation()
     slow, stuck = Told("slow"), Told("stuck")
     arrived: list[bool] = []
 
@@ -107,12 +107,12 @@ def test_cancel_while_closing_leaves_less_time_and_what_is_on_its_way_arrives() 
     def hang() -> None:
         ended.wait(30)
 
-    outbox.post(slow, take_a_while)
-    outbox.post(stuck, hang)
+    send_queue.post(slow, take_a_while)
+    send_queue.post(stuck, hang)
     cancellation.finish(4.0)
     threading.Timer(0.2, cancellation.cancel, [SIGTERM]).start()
     started = time.monotonic()
-    [(layer, error)] = outbox.close(30, cancellation.left)
+    [(layer, error)] = send_queue.close(30, cancellation.left)
     assert time.monotonic() - started < 10
     ended.set()
     assert layer is stuck
@@ -123,14 +123,14 @@ def test_cancel_while_closing_leaves_less_time_and_what_is_on_its_way_arrives() 
 def test_closing_at_once_is_no_crash_in_a_thread() -> None:
     """pytest turns an exception in a thread into an error of the test."""
     for _ in range(50):
-        outbox = Outbox()
-        outbox.post(Told("a"), lambda: None)
-        outbox.close(0)
+        send_queue = SendQueue()
+        send_queue.post(Told("a"), lambda: None)
+        send_queue.close(0)
     time.sleep(0.05)
 
 
 def test_nothing_posted_is_closed_at_once() -> None:
-    assert Outbox().close(30) == []
+    assert SendQueue().close(30) == []
 
 
 # --- the words ---
@@ -268,7 +268,7 @@ class Hook:
         self.ctx: Any = SimpleNamespace(
             http=SimpleNamespace(tell=self.tell),
             cancellation=SimpleNamespace(sleep=self.slept.append),
-            outbox=SimpleNamespace(note=lambda _error: None),
+            send_queue=SimpleNamespace(note=lambda _error: None),
         )
 
     def tell(self, method: str, url: str, **options: Any) -> Response:

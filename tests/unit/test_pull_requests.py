@@ -83,7 +83,7 @@ def comment(tmp_path: Path) -> Comment:
             redactor=redactor,
             http=Http(change_log=change_log, cancellation=cancellation, environ={}, ca=""),
             cancellation=SimpleNamespace(sleep=lambda _seconds: None),
-            outbox=SimpleNamespace(note=lambda _error: None),
+            send_queue=SimpleNamespace(note=lambda _error: None),
         )
         return PullRequests(ctx, PullRequestSettings(token=f"{TOKEN}\n"))
 

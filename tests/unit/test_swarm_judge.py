@@ -23,7 +23,7 @@ def recorded(name: str) -> Stack:
     return read_stack(stack, lines)
 
 
-def proven(stack: Stack, release: str, revision: str = "f00") -> list[Kept]:
+def verified(stack: Stack, release: str, revision: str = "f00") -> list[Kept]:
     """The record of a release whose image is what runs, but for the newest."""
     [old] = [t for t in stack.tasks if t.state == "running"][-1:]
     images = f"app={digest(old.image)}"
@@ -79,7 +79,7 @@ def test_a_service_that_is_not_there_is_not_well() -> None:
 def test_what_is_live_is_what_the_tasks_run(name: str, release: str, up: bool, busy: bool) -> None:
     """Not what the service was told last."""
     stack = recorded(name)
-    found = live(stack, proven(stack, release))
+    found = live(stack, verified(stack, release))
     assert (found.release, found.up, found.busy) == (release, up, busy), found
 
 
@@ -89,7 +89,7 @@ def test_a_second_try_of_a_stuck_release_does_not_hide_what_runs() -> None:
     stack = recorded("no-node")
     service = stack.services["app"]
     stack.services["app"] = service._replace(previous=service.spec)
-    assert live(stack, proven(stack, "good1-c7e4bf", "old")).revision == "old"
+    assert live(stack, verified(stack, "good1-c7e4bf", "old")).revision == "old"
     assert live(stack, []).revision == "", "nobody knows what that is"
 
 

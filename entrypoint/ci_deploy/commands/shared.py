@@ -11,7 +11,7 @@ from typing import Any
 from ci_deploy.commands.assembly import Assembly
 from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.output.redaction import Redactor
-from ci_deploy.output.relay import clean
+from ci_deploy.output.sanitizer import clean
 from ci_deploy.run.context import Context
 
 

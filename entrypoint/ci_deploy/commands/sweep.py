@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from ci_deploy.errors import DeployError, LiveButFailed
 from ci_deploy.report import console as style
-from ci_deploy.run.closing import Announcing
 from ci_deploy.run.context import Context
 from ci_deploy.run.deployment import NOTICES
 from ci_deploy.run.events import FLOWS, Event, EventManager, Handler
 from ci_deploy.run.review_app import ReviewApp, ReviewSettings
+from ci_deploy.run.summary import Announcing
 
 
 def sweep(ctx: Context, layers: Sequence[Announcing], options: argparse.Namespace) -> int:
@@ -53,7 +53,7 @@ def _remove(ctx: Context, layers: Sequence[Announcing]) -> int:
         report.status, report.message, report.hint = "succeeded", "", ""
         report.live, ctx.event, code = f"{ctx.app} is removed", succeeded, 0
     late = events.emit_all(ctx.event)
-    unsent = ctx.outbox.close(NOTICES, ctx.cancellation.left)
+    unsent = ctx.send_queue.close(NOTICES, ctx.cancellation.left)
     for layer, trouble in [*((handler.layer, error) for handler, error in late), *unsent]:
         ctx.console.warning(f"{layer.name}: {trouble}")
         code = code or (0 if layer.optional else LiveButFailed.exit_code)

@@ -160,4 +160,4 @@ class Notifier(Layer[S]):
         """Send the notice about this event, in the background."""
         if not self.ctx.planning:
             message = notice(self.ctx, self.ctx.event)
-            self.ctx.outbox.post(self, lambda: self.send(message))
+            self.ctx.send_queue.post(self, lambda: self.send(message))

@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ci_deploy.output.secret_search import NEEDLE, Index, open_from, secrets_in
-from ci_deploy.output.spellings import (
+from ci_deploy.output.encodings import (
     DENSE,
     GENERIC,
     SHORTEST,
@@ -20,6 +19,7 @@ from ci_deploy.output.spellings import (
     to_bytes,
     url_parts,
 )
+from ci_deploy.output.secret_search import NEEDLE, Index, open_from, secrets_in
 
 if TYPE_CHECKING:
     from ci_deploy.output.secret_search import Span

@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from ci_deploy.output.spellings import FRAGMENT
+from ci_deploy.output.encodings import FRAGMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

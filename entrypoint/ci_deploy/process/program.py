@@ -56,7 +56,7 @@ class Change(NamedTuple):
             raise CommandFailed(result, self.what, shown=not self.quiet)
 
 
-class Sieve(Protocol):
+class Filter(Protocol):
     """Separates messages for us from the rest of a program's output."""
 
     def feed(self, data: bytes) -> bytes:

@@ -24,7 +24,7 @@ from ci_deploy.process import programs
 from ci_deploy.process.cancellation import Cancellation
 from ci_deploy.process.change_log import ChangeLog
 from ci_deploy.process.child import Child, Pump, close, dying_with_parent, kept, readable, stop
-from ci_deploy.process.program import Change, Command, CommandFailed, Result, Sieve, Timeout, find
+from ci_deploy.process.program import Change, Command, CommandFailed, Filter, Result, Timeout, find
 
 logging.getLogger("sh").setLevel(logging.CRITICAL)  # its log lines hold whole command lines
 
@@ -45,8 +45,8 @@ class Runner:
         silent: Callable[[float], None],
         path: str = "",
     ) -> None:
-        """`environ`: all that a child gets. `show` opens a relay into the log. `silent` is called
-        every 30 s with the seconds that a program has run, while it prints nothing."""
+        """`environ`: all that a child gets. `show` opens a sanitizer into the log. `silent` is
+        called every 30 s with the seconds that a program has run, while it prints nothing."""
         own = str(Path(sys.prefix, "bin"))
         self._path = os.pathsep.join(filter(None, (own, STANDARD_PATH, path)))
         self.environ = {**environ, "PATH": self._path}
@@ -157,39 +157,39 @@ class Runner:
         for change in changes:
             self.find(change.command.argv[0])  # nothing is started when one of them is missing
         with contextlib.ExitStack() as stack:
-            children, relays = [], []
+            children, sanitizers = [], []
             for change in changes:
                 shown = self._show(prefix=change.prefix, watch=change.watch, quiet=change.quiet)
-                relays.append(stack.enter_context(shown))
+                sanitizers.append(stack.enter_context(shown))
                 children.append(self._start(change.command, merge=True))
-                children[-1].sinks = {children[-1].out: relays[-1].feed}
+                children[-1].sinks = {children[-1].out: sanitizers[-1].feed}
             talk = not all(change.quiet for change in changes)
             self._pump.run(children, timeout, self.until, talk=talk)
-            for relay in relays:
-                relay.close()
+            for sanitizer in sanitizers:
+                sanitizer.close()
             results = [
-                self._finish(child, lines=tuple(relay.tail))
-                for child, relay in zip(children, relays, strict=True)
+                self._finish(child, lines=tuple(sanitizer.tail))
+                for child, sanitizer in zip(children, sanitizers, strict=True)
             ]
         self._judge(results, ok)
         for change, result in zip(changes, results, strict=True):
             change.done(result, ok)
         return results
 
-    def sift(self, change: Change, sieve: Sieve) -> Result:
-        """Run a program whose output contains messages for us; only what `sieve` returns is shown.
+    def change_filtered(self, change: Change, output_filter: Filter) -> Result:
+        """Run a program whose output has messages for us; only what the filter returns is shown.
 
-        Any exit code is returned; `timed_out` when the sieve's deadline has ended it; its stderr is
-        in `err`. Raises ToolMissing, Cancelled.
+        Any exit code is returned; `timed_out` when the filter's deadline has ended it; its stderr
+        is in `err`. Raises ToolMissing, Cancelled.
         """
         if not self.change_log.announce(change.what):
             return Result(tuple(change.command.argv), planned=True)
-        with self._show(prefix=change.prefix, watch=change.watch, quiet=change.quiet) as relay:
-            sift = lambda data: relay.feed(sieve.feed(data))  # noqa: E731
-            result = self._listen(change.command, sift, sieve.deadline)
-            relay.feed(sieve.rest())
-            relay.close()
-        return result._replace(lines=tuple(relay.tail))
+        with self._show(prefix=change.prefix, watch=change.watch, quiet=change.quiet) as sanitizer:
+            show = lambda data: sanitizer.feed(output_filter.feed(data))  # noqa: E731
+            result = self._listen(change.command, show, output_filter.deadline)
+            sanitizer.feed(output_filter.rest())
+            sanitizer.close()
+        return result._replace(lines=tuple(sanitizer.tail))
 
     def save(self, command: Command, path: Path, *, what: str) -> Result:
         """Run a program and write its output to a new private file (`replaced`), announced like a

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from ci_deploy.errors import as_inputs
 from ci_deploy.output.redaction import Redactor
-from ci_deploy.output.relay import Relay, clean
+from ci_deploy.output.sanitizer import Sanitizer, clean
 
 BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
 CHILD = "  │ "
@@ -151,9 +151,9 @@ class Console:
         prefix: str = "",
         watch: Callable[[str], None] | None = None,
         quiet: bool = False,
-    ) -> Iterator[Relay]:
-        """A relay for a child's output: made safe, redacted, and marked as not ours. `watch` gets
-        each line before redaction; `quiet` shows nothing."""
+    ) -> Iterator[Sanitizer]:
+        """A sanitizer for a child's output: made safe, redacted, and marked as not ours. `watch`
+        gets each line before redaction; `quiet` shows nothing."""
 
         mark = self._mark + prefix
 
@@ -162,9 +162,9 @@ class Console:
                 self._raw(f"{text if self._colour else _plain(text)}\n", self._child_fd)
 
         with contextlib.nullcontext() if quiet else self._shielded():
-            relay = Relay(self.redactor, write, prefix=mark, watch=watch)
-            yield relay
-            relay.close()
+            sanitizer = Sanitizer(self.redactor, write, prefix=mark, watch=watch)
+            yield sanitizer
+            sanitizer.close()
 
     @contextlib.contextmanager
     def _shielded(self) -> Iterator[None]:

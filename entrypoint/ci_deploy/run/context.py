@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ci_deploy.errors import ToolMissing, expect
 from ci_deploy.process.child import close
 from ci_deploy.run.events import Event
-from ci_deploy.run.outbox import Outbox
+from ci_deploy.run.send_queue import SendQueue
 from ci_deploy.settings import parsers as values
 from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import suggestion, words
@@ -173,7 +173,7 @@ class Context:
     before_traffic: list[Step] = field(default_factory=list)
     event: Event = Event.CONFIGURE  # the current one
     started: float = field(default_factory=time.monotonic)
-    outbox: Outbox = field(default_factory=Outbox)
+    send_queue: SendQueue = field(default_factory=SendQueue)
     before: Live | None = None  # what ran at the start
     live: Live | None = None  # what runs after the deploy, verified
     revision: str = ""  # full SHA of the commit to deploy

@@ -31,7 +31,7 @@ from ci_deploy.process import limits
 from ci_deploy.process.cancellation import Phases
 from ci_deploy.report import console as style
 from ci_deploy.report.outputs import EventReport
-from ci_deploy.run import closing
+from ci_deploy.run import summary
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import FLOWS, Event, EventManager, Handler
 from ci_deploy.state import Live
@@ -47,7 +47,7 @@ SAY_IT_THEMSELVES = (SettingsError, ToolMissing, Unauthorized, Locked, Refused, 
 class Deployment:
     """One run of one command with its layers."""
 
-    def __init__(self, ctx: Context, layers: Sequence[closing.Announcing]) -> None:
+    def __init__(self, ctx: Context, layers: Sequence[summary.Announcing]) -> None:
         self.ctx = ctx
         self.layers = layers
         self.report = ctx.report
@@ -57,7 +57,7 @@ class Deployment:
 
     def run(self) -> int:
         """Run the command to its end; returns the exit code. Never raises."""
-        closing.write(self.ctx)
+        summary.write(self.ctx)
         try:
             for event in self.ordinary:
                 self._emit(event)
@@ -96,7 +96,7 @@ class Deployment:
         if ctx.live is None and not ctx.planning and ctx.command != "destroy":
             live = ctx.provider.live()
             if not live.up or live.revision != ctx.revision:
-                raise closing.not_live(ctx, live)
+                raise summary.not_live(ctx, live)
             ctx.live = live
 
     # --- the three outcomes ---
@@ -105,7 +105,7 @@ class Deployment:
         if self.ctx.planning:
             self._close("succeeded", 0)
             events = [*self.ordinary, self.outcomes[0]]
-            return closing.show_notices(self.ctx, self.layers, events)
+            return summary.show_notices(self.ctx, self.layers, events)
         live = self.ctx.live or Live()
         self._note_live(live)
         self.report.changed = True
@@ -200,12 +200,12 @@ class Deployment:
         if not self.ctx.change_log.changes or self.ctx.planning:
             if before:
                 self._note_live(before)
-            self.report.live = closing.nothing_changed(self.ctx, known)
+            self.report.live = summary.nothing_changed(self.ctx, known)
             return known
         live = self._ask()
         self._note_live(live or Live())
         stayed = None if isinstance(known, RolledBack) else before
-        self.report.live = closing.what_is_live(self.ctx, live, stayed)
+        self.report.live = summary.what_is_live(self.ctx, live, stayed)
         self.report.changed = live is not None and self._is_new(live)
         if isinstance(known, (Cancelled, RolledBack)):
             return known
@@ -239,7 +239,7 @@ class Deployment:
     def _note_live(self, live: Live) -> None:
         report, ctx = self.report, self.ctx
         report.live_revision, report.release = live.revision, live.release or ctx.release
-        report.busy, report.idle = live.busy, closing.idle(ctx, live)
+        report.busy, report.idle = live.busy, summary.idle(ctx, live)
         wanted = ctx.review.url(ctx.facts) if ctx.review else ""
         report.url = ctx.url = wanted or live.url or ctx.url
         report.previous_revision = ctx.before.revision if ctx.before else ""
@@ -273,7 +273,7 @@ class Deployment:
         ctx.runner.until = max(ctx.runner.until, time.monotonic() + NOTICES)
         for each in self.layers if ctx.planning else ():
             each.tell_plan()
-        for layer, error in ctx.outbox.close(NOTICES, ctx.cancellation.left):
+        for layer, error in ctx.send_queue.close(NOTICES, ctx.cancellation.left):
             if layer.optional or report.status not in {"succeeded", "skipped"}:
                 ctx.console.warning(f"{layer.name}: {error}")
             else:
@@ -284,7 +284,7 @@ class Deployment:
             report.message = report.message or ctx.cancellation.error().message
             self._close(Cancelled.status, ctx.cancellation.error().code)
         report.duration = time.monotonic() - ctx.started  # including what came after the outcome
-        closing.close(ctx)
+        summary.close(ctx)
 
     def _warn(self, handler: Handler, error: Exception) -> None:
         self.ctx.console.warning(f"{handler.layer.name}: {error}")

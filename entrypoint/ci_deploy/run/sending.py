@@ -42,7 +42,7 @@ def persist(ctx: Context, send: Callable[[], T]) -> T:
         sleep=ctx.cancellation.sleep,
         attempts=3,
         wait=lambda error: min(30.0, getattr(error, "retry_after", None) or 1.0),
-        say=lambda error, _seconds: ctx.outbox.note(error),
+        say=lambda error, _seconds: ctx.send_queue.note(error),
     )
 
 

@@ -1,6 +1,6 @@
 """Commands that are handed over a socket, each served by a fork of the process that has it.
 
-The client (`nursery_client.pl`) sends its words, its environment and its stdin, stdout and stderr;
+The client (`fork_client.pl`) sends its words, its environment and its stdin, stdout and stderr;
 it gets the exit status, and ends as the fork did.
 """
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 SENDMSG = {"x86_64": 46, "aarch64": 211}  # Linux's number of the call, which Perl has no name for
 
 folder: Path | None = None
-"""Where the sockets are, in a process that was forked from the nursery; else None."""
+"""Where the sockets are, in a process that was forked from the fork server; else None."""
 
 
 def client(directory: Path, name: str) -> list[str]:
     """The command that hands its further arguments to a socket; none where it cannot run."""
     perl, number = shutil.which("perl"), SENDMSG.get(platform.machine())
-    script = Path(__file__).with_name("nursery_client.pl")
+    script = Path(__file__).with_name("fork_client.pl")
     there = perl and number and sys.platform == "linux"
     return [str(perl), str(script), str(directory), name, str(number)] if there else []
 

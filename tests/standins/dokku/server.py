@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Self
 
-from . import faults, nursery, processes, recording, transport
+from . import faults, fork_server, processes, recording, transport
 from .faults import Fault
 from .model import Service, Settings
 from .recording import Call
@@ -137,7 +137,7 @@ class DokkuStandIn:
         `ssh-keys:add`: without the forced command every Dokku command is "command not found".
         """
         ours = self.user == pwd.getpwuid(os.getuid()).pw_name
-        served = [*nursery.client(), str(self.root)] if ours and nursery.client() else []
+        served = [*fork_server.client(), str(self.root)] if ours and fork_server.client() else []
         command = shlex.join([*(served or [str(self.root / "bin/dokku")]), name])
         quoted = command.replace("\\", "\\\\").replace('"', '\\"')
         options = "no-agent-forwarding,no-user-rc,no-X11-forwarding,no-port-forwarding"

@@ -81,7 +81,7 @@ class Email(Notifier[EmailSettings]):
             self.message(notice),
             ca=self.ctx.settings.ca_bundle,
             sleep=self.ctx.cancellation.sleep,
-            say=lambda error, _seconds: self.ctx.outbox.note(error),
+            say=lambda error, _seconds: self.ctx.send_queue.note(error),
         )
 
     def message(self, notice: Notice) -> EmailMessage:

@@ -88,7 +88,7 @@ class PullRequests(Notifier[PullRequestSettings]):
             self.ctx.console.line(f"{self.spelled('PLAN_COMMENT')}: {NO_CHANGE}.")
             return
         message = plan_notice(self.ctx)
-        self.ctx.outbox.post(self, lambda: self.send(message))
+        self.ctx.send_queue.post(self, lambda: self.send(message))
 
     @property
     def _number(self) -> str:

@@ -31,9 +31,9 @@ def check(ctx: Context, hosts: Sequence[Host], project: str, asked: str) -> None
                 f"{host} has KillUserProcesses=yes in logind.conf: if the connection is "
                 "lost, systemd ends the deployment too. The next run repairs that; set it to `no`."
             )
-        if host.facts.untold:
+        if host.facts.unreported:
             ctx.console.warning(
-                f"{host}: result of a previous run that was never reported: {host.facts.untold}"
+                f"{host}: result of a previous run that was never reported: {host.facts.unreported}"
             )
 
 

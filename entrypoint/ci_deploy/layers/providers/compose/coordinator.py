@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ci_deploy.layers.providers.compose.watch import Watch
+from ci_deploy.layers.providers.compose.host_run_log import HostRunLog
 
 
 class Coordinator:
@@ -18,14 +18,14 @@ class Coordinator:
     harm."""
 
     def __init__(
-        self, watches: Sequence[Watch], send: Callable[[Watch, str], None], batch: int = 0
+        self, logs: Sequence[HostRunLog], send: Callable[[HostRunLog, str], None], batch: int = 0
     ) -> None:
-        self._watches = watches
+        self._logs = logs
         self._send = send
-        self._batches = batches(watches, batch)
+        self._batches = batches(logs, batch)
         self._said: set[tuple[int, str]] = set()
         self.agreed = False  # all hosts have verified the release, so it stays
-        self.calling_back = ""
+        self.rolling_back = ""
 
     def forget(self) -> None:
         """Called after a lost connection: messages may be lost, so send them again."""
@@ -35,63 +35,63 @@ class Coordinator:
         """Send the messages that the state of the hosts now allows."""
         if self.agreed:
             return self._keep()
-        if failed := next((w for w in self._watches if w.end and not w.end.good), None):
+        if failed := next((w for w in self._logs if w.end and not w.end.good), None):
             reason = (failed.end and failed.end.text) or "the run there was killed"
-            return self.call_back(self.calling_back or f"{failed.host}: {reason}")
-        if self.calling_back:
-            return self.call_back(self.calling_back)
+            return self.roll_back(self.rolling_back or f"{failed.host}: {reason}")
+        if self.rolling_back:
+            return self.roll_back(self.rolling_back)
         self._let_lock()
-        going = [watch for watch in self._watches if not watch.end]
-        if any(not watch.locked for watch in going):
+        going = [log for log in self._logs if not log.end]
+        if any(not log.locked for log in going):
             return None
-        if all(watch.gate in {"migrate", "switch", "keep"} for watch in going):
-            for watch in going:
-                if watch.gate == "migrate":
-                    return self._say(watch, "migrate")
+        if all(log.gate in {"migrate", "switch", "keep"} for log in going):
+            for log in going:
+                if log.gate == "migrate":
+                    return self._say(log, "migrate")
             self._switch()
         return None
 
     def _let_lock(self) -> None:
         """Let the next host take its lock, when all before it have theirs."""
-        for watch in sorted(self._watches, key=lambda each: str(each.host)):
-            if not watch.end and not watch.locked:
-                if watch.gate == "lock":
-                    self._say(watch, "lock")
+        for log in sorted(self._logs, key=lambda each: str(each.host)):
+            if not log.end and not log.locked:
+                if log.gate == "lock":
+                    self._say(log, "lock")
                 return
 
     def _switch(self) -> None:
         for batch in self._batches:
-            waiting = [watch for watch in batch if not watch.end and watch.gate == "switch"]
+            waiting = [log for log in batch if not log.end and log.gate == "switch"]
             if waiting:
-                for watch in waiting:
-                    self._say(watch, "switch")
+                for log in waiting:
+                    self._say(log, "switch")
                 return
-            if any(not watch.end and watch.gate != "keep" for watch in batch):
+            if any(not log.end and log.gate != "keep" for log in batch):
                 return
         self.agreed = True
         self._keep()
 
     def _keep(self) -> None:
-        for watch in self._watches:
-            if not watch.end:
-                self._say(watch, "keep")
+        for log in self._logs:
+            if not log.end:
+                self._say(log, "keep")
 
-    def call_back(self, reason: str) -> None:
+    def roll_back(self, reason: str) -> None:
         """Tell all hosts whose runs have not ended to go back to, or stay at, what they ran
         before."""
-        self.calling_back = reason
-        for watch in self._watches:
-            if not watch.end:
-                self._say(watch, f"back {reason}")
+        self.rolling_back = reason
+        for log in self._logs:
+            if not log.end:
+                self._say(log, f"back {reason}")
 
-    def _say(self, watch: Watch, word: str) -> None:
-        if (id(watch), word) not in self._said:
-            self._said.add((id(watch), word))
-            self._send(watch, word)
+    def _say(self, log: HostRunLog, word: str) -> None:
+        if (id(log), word) not in self._said:
+            self._said.add((id(log), word))
+            self._send(log, word)
 
 
-def batches(watches: Sequence[Watch], size: int) -> list[list[Watch]]:
+def batches(logs: Sequence[HostRunLog], size: int) -> list[list[HostRunLog]]:
     """Groups of `size` hosts; by default the first alone, then all others."""
     if not size:
-        return [list(watches[:1]), list(watches[1:])] if len(watches) > 1 else [list(watches)]
-    return [list(watches[start : start + size]) for start in range(0, len(watches), size)]
+        return [list(logs[:1]), list(logs[1:])] if len(logs) > 1 else [list(logs)]
+    return [list(logs[start : start + size]) for start in range(0, len(logs), size)]

@@ -98,7 +98,7 @@ class HostFacts(Description):
     restoring: str = ""  # the dump of a restore that was not finished
     holder: str = ""
     note: str = ""
-    untold: str = ""  # the result of the last run, if it was never reported to a job
+    unreported: str = ""  # the result of the last run, if it was never reported to a job
     apps: dict[str, str] = field(default_factory=dict)  # app → its project
     images: list[Image] = field(default_factory=list)  # of the live release
     done: set[str] = field(default_factory=set)  # its services that had ended when it was verified
@@ -164,7 +164,7 @@ def read_facts(text: str) -> HostFacts:
 def _take(facts: HostFacts, key: str, value: str) -> None:
     if key in WORDS:
         setattr(facts, key, value)
-    elif key in {"holder", "untold"}:
+    elif key in {"holder", "unreported"}:
         setattr(facts, key, value or "somebody")
     elif key == "mark":
         facts.mark = value

@@ -7,7 +7,7 @@ from typing import Any
 
 from ci_deploy.errors import Refused
 from ci_deploy.layers.providers.compose.hosts import Host
-from ci_deploy.layers.providers.docker.going_back import Earlier, choose
+from ci_deploy.layers.providers.docker.rollback_target import Earlier, choose
 from ci_deploy.run.context import Context
 from ci_deploy.run.order import guard, order
 from ci_deploy.state import Deployed

@@ -13,7 +13,7 @@ from ci_deploy.errors import (
     Refused,
     RolledBack,
 )
-from ci_deploy.layers.providers.compose.watch import Watch
+from ci_deploy.layers.providers.compose.host_run_log import HostRunLog
 
 # Errors of registries and Docker about an image that cannot be pulled.
 PULL_HINTS = {
@@ -30,18 +30,18 @@ PULL_HINTS = {
 BYSTANDERS = {"live", "noop", "unchanged", "recalled"}  # ends of hosts that did not fail first
 
 
-def failure(watches: Sequence[Watch], how_to_follow: str) -> DeployError | None:
+def failure(logs: Sequence[HostRunLog], how_to_follow: str) -> DeployError | None:
     """The error that follows from all ends; None when all hosts run the release."""
-    bad = [watch for watch in watches if not (watch.end and watch.end.good)]
+    bad = [log for log in logs if not (log.end and log.end.good)]
     if not bad:
         return None
     first = next((w for w in bad if w.end and w.end.word not in BYSTANDERS), bad[0])
     word, text = (first.end.word, first.end.text) if first.end else ("died", "")
-    several = len(watches) > 1
+    several = len(logs) > 1
     where = f"{first.host}: " if several else ""
     lines = tuple(first.trouble[-20:])
-    others = _others(watches, first) if several else ""
-    back = any(watch.end and watch.end.word in {"rolled-back", "recalled"} for watch in watches)
+    others = _others(logs, first) if several else ""
+    back = any(log.end and log.end.word in {"rolled-back", "recalled"} for log in logs)
     if word == "locked":
         return Locked(f"{where}{text}.", hint=how_to_follow)
     if word == "refused":
@@ -63,7 +63,7 @@ def failure(watches: Sequence[Watch], how_to_follow: str) -> DeployError | None:
     return DeployFailed(message, hint=next(hints, ""), lines=lines)
 
 
-def _others(watches: Sequence[Watch], first: Watch) -> str:
+def _others(logs: Sequence[HostRunLog], first: HostRunLog) -> str:
     """A sentence about the other hosts."""
     said = {
         "live": "runs the new release",
@@ -75,8 +75,8 @@ def _others(watches: Sequence[Watch], first: Watch) -> str:
         "died": "is unknown",
     }
     parts = [
-        f"{watch.host} {said.get(watch.end.word, watch.end.word) if watch.end else 'is unknown'}"
-        for watch in watches
-        if watch is not first
+        f"{log.host} {said.get(log.end.word, log.end.word) if log.end else 'is unknown'}"
+        for log in logs
+        if log is not first
     ]
     return f"{', '.join(parts)}." if parts else ""

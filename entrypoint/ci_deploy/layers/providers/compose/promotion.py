@@ -32,12 +32,12 @@ def look(ctx: Context, ssh: Ssh, where: Place, first: Server) -> Source:
             raise SettingsError(Problem("PROMOTE_FROM", reason))
         [app] = apps
         hosts.probe(app, "", {}, version=False)
-    source = _proven(hosts.first.facts, app, f"{app} in {where.path} on {host}")
+    source = _verified(hosts.first.facts, app, f"{app} in {where.path} on {host}")
     take_revision(ctx, source.revision, source.name)
     return source
 
 
-def _proven(facts: HostFacts, app: str, name: str) -> Source:
+def _verified(facts: HostFacts, app: str, name: str) -> Source:
     live = facts.live(app)
     need_verified(live, name, facts.holder)
     tag = str(facts.releases[live.release].facts.get("tag", ""))

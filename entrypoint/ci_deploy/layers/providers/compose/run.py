@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from ci_deploy.errors import DeployFailed, OutcomeUnknown, Unauthorized, Unreachable
-from ci_deploy.layers.providers.compose.following import PATIENCE, Following
+from ci_deploy.layers.providers.compose.follower import PATIENCE, Follower
+from ci_deploy.layers.providers.compose.host_run_log import End, HostRunLog
 from ci_deploy.layers.providers.compose.hosts import Host, Hosts
 from ci_deploy.layers.providers.compose.outcome import failure
 from ci_deploy.layers.providers.compose.settings import ComposeSettings
-from ci_deploy.layers.providers.compose.watch import End, Watch
 from ci_deploy.layers.providers.docker.client import client_url
 from ci_deploy.layers.providers.docker.login import Login
 from ci_deploy.layers.providers.docker.release import deployment_facts, members, tar
@@ -53,7 +53,7 @@ class HostRun:
     ) -> None:
         """`where`: some of the hosts; by default all, which then wait for each other."""
         self.name = f"{next_name([host.facts.audit for host in hosts.all])}-{secrets.token_hex(2)}"
-        self.watches: list[Watch] = []
+        self.logs: list[HostRunLog] = []
         self.started = False
         self._ctx = ctx
         self._hosts = hosts
@@ -63,7 +63,7 @@ class HostRun:
         self._assignment = assignment
         self._login = login
         self._token = secrets.token_hex(8)
-        self._following = Following(ctx, hosts, ctx.app, self.name, self._token, self._judge)
+        self._follower = Follower(ctx, hosts, ctx.app, self.name, self._token, self._judge)
         self._objection: Exception | None = None  # a layer's error about its command
 
     # --- upload and start ---
@@ -160,43 +160,43 @@ class HostRun:
 
     def follow(self) -> None:
         """Follow the run to its end. Raises the error that follows from its ends, or a layer's."""
-        self.watches = self._following.follow(self._where, self._wanted.batch)
+        self.logs = self._follower.follow(self._where, self._wanted.batch)
         if self._objection:
             raise self._objection
         self._heal()
-        seen = [(watch.host, watch.client) for watch in self.watches if watch.client]
+        seen = [(log.host, log.client) for log in self.logs if log.client]
         several = len(self._hosts.all) > 1
         told = [f"{host}: {client}" if several else client for host, client in seen]
         self._ctx.report.client = "; ".join(told)
-        if error := failure(self.watches, self._following.how_to_follow):
+        if error := failure(self.logs, self._follower.how_to_follow):
             raise error
 
     def _heal(self) -> None:
         """For runs that were killed on their hosts: let the host clean up, and take the result."""
-        dead = [watch for watch in self.watches if watch.end and watch.end.word == "died"]
+        dead = [log for log in self.logs if log.end and log.end.word == "died"]
         if not dead or self._assignment.action == "recover":
             return
-        names = ", ".join(str(watch.host) for watch in dead)
+        names = ", ".join(str(log.host) for log in dead)
         self._ctx.console.warning(
             f"the run on {names} was killed; cleaning up what it left behind."
         )
         if self._agreed:
             self.tell("", "keep")  # it may have been killed before it received that
         assignment = self._assignment._replace(action="recover", parts={})
-        hosts = [watch.host for watch in dead]
+        hosts = [log.host for log in dead]
         again = HostRun(self._ctx, self._hosts, self._wanted, assignment, self._login, hosts)
         again.start("clean up on {host}")
-        ends = again._following.follow(hosts)
+        ends = again._follower.follow(hosts)
         self._hosts.status(self._ctx.app)
-        for watch, healed in zip(dead, ends, strict=True):
-            watch.trouble = healed.trouble or watch.trouble
+        for log, healed in zip(dead, ends, strict=True):
+            log.trouble = healed.trouble or log.trouble
             end = healed.end or End("died")
-            watch.end = _after_healing(watch, end, self._assignment.release, self._ctx.app)
+            log.end = _after_healing(log, end, self._assignment.release, self._ctx.app)
 
-    def _judge(self, watch: Watch, number: int, code: int) -> str:
+    def _judge(self, log: HostRunLog, number: int, code: int) -> str:
         """Let the layer of a finished command before the traffic check its result; returns the
         answer. Nothing may be raised here, in the middle of reading the hosts' logs."""
-        lines = tuple(watch.spoken.get(number, [])[-20:])
+        lines = tuple(log.spoken.get(number, [])[-20:])
         try:
             self._ctx.before_traffic[number - 1].check(Ran(code, lines))
         except Exception as error:  # noqa: BLE001 - raised again when the hosts have ended
@@ -209,7 +209,7 @@ class HostRun:
     @property
     def open(self) -> bool:
         """Whether it was started and may not have ended."""
-        return self.started and not (self.watches and all(watch.end for watch in self.watches))
+        return self.started and not (self.logs and all(log.end for log in self.logs))
 
     def cancel(self) -> None:
         """Tell the hosts what to do after the cancel; they do the rest."""
@@ -222,12 +222,12 @@ class HostRun:
             self._ctx.console.warning(
                 f"the hosts may not have been notified of the cancellation: {error}"
             )
-        self._ctx.console.indent(f"{self._what_now()}\n{self._following.how_to_follow}")
+        self._ctx.console.indent(f"{self._what_now()}\n{self._follower.how_to_follow}")
 
     @property
     def _agreed(self) -> bool:
         """Whether all of several hosts have verified the release: then none may roll back alone."""
-        return self._following.coordinator.agreed
+        return self._follower.coordinator.agreed
 
     def _what_now(self) -> str:
         release = self._assignment.release
@@ -267,9 +267,9 @@ def next_name(logs: Iterable[Iterable[Mapping[str, Any]]], now: datetime | None 
     return f"{now:{TIME}}.{now.microsecond // 1000:03}"
 
 
-def _after_healing(watch: Watch, end: End, release: str, app: str) -> End:
+def _after_healing(log: HostRunLog, end: End, release: str, app: str) -> End:
     """The end of a run that was killed, by what its host runs after the clean-up."""
-    facts, killed = watch.host.facts, "the run on the host was killed"
+    facts, killed = log.host.facts, "the run on the host was killed"
     if end.word in {"live", "noop"}:  # noop: killed before its switch, or after everything was done
         live = facts.current == release and facts.live(app).up
         return End("live") if live else End("failed", killed)

@@ -31,7 +31,7 @@ UNFINISHED = "CI_DEPLOY_UNFINISHED"
 HISTORY = "CI_DEPLOY_HISTORY"
 BUILD_DIR = "CI_DEPLOY_BUILD_DIR"
 OURS = (UNFINISHED, HISTORY, MARK, BUILD_DIR)
-WAYS = {  # deploy source → deploy method
+METHODS = {  # deploy source → deploy method
     "git-push": "push", "docker-image": "image", "tar": "archive", "tar.gz": "archive",
     "zip": "archive",
 }  # fmt: skip
@@ -65,9 +65,9 @@ class State(NamedTuple):
         return self.recorded == self.live.revision
 
     @property
-    def way(self) -> str:
+    def method(self) -> str:
         """The method by which it was deployed: push, archive, image, or the server's own word."""
-        return WAYS.get(self.source, self.source)
+        return METHODS.get(self.source, self.source)
 
     @property
     def unfinished(self) -> tuple[Task, ...]:
@@ -251,7 +251,7 @@ class App:
         last = next(iter(state.deployments), {})
         if not revision:  # an archive or an image: what we recorded, if it is still the same
             revision = last.get("revision", "") if last.get("as") == state.identity else ""
-        ours = last.get("revision") == revision and last.get("way") == state.way
+        ours = last.get("revision") == revision and last.get("way") == state.method
         folder = last.get("dir") if ours else None
         live = Live(
             revision=notes.running(base.unfinished, revision, health.containers),
@@ -285,14 +285,14 @@ def with_deployment(
     state: State,
     entry: Deployed,
     *,
-    way: str,
+    method: str,
     folder: str,
     identity: str = "",
     url: str | None = None,
 ) -> str:
     """The history with one more deployment, with all that is needed to deploy it again; `identity`
     is the server's name of an upload."""
-    new = {"revision": entry.revision, "at": entry.at, "by": entry.by, "way": way, "dir": folder}
+    new = {"revision": entry.revision, "at": entry.at, "by": entry.by, "way": method, "dir": folder}
     if url is not None:
         new["url"] = url
     if identity:

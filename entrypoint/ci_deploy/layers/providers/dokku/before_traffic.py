@@ -17,7 +17,7 @@ from ci_deploy.errors import DeployFailed, Locked, ToolMissing
 from ci_deploy.layers.providers.base import Provider
 from ci_deploy.layers.providers.dokku import answers, notes, processes
 from ci_deploy.layers.providers.dokku.app import State
-from ci_deploy.layers.providers.dokku.code import Code
+from ci_deploy.layers.providers.dokku.deploy_method import DeployMethod
 from ci_deploy.layers.providers.dokku.provider import DokkuApp
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.run.context import Context
@@ -71,7 +71,7 @@ class BeforeTraffic:
         self._containers = state.containers
         self._note = notes.built_over(state.live.revision, state.containers)
 
-    def run(self, code: Code, steps: Sequence[Step], restore: Callable[[], None]) -> bool:
+    def run(self, code: DeployMethod, steps: Sequence[Step], restore: Callable[[], None]) -> bool:
         """Build, run the steps, release; False when only planning. Raises DeployFailed and what the
         checks of the steps raise."""
         app = self._ctx.app

@@ -11,19 +11,19 @@ from ci_deploy.layers.priorities import After, Configure, Outcome, Provision
 from ci_deploy.layers.providers.dokku import (
     answers,
     before_traffic,
+    choose_method,
     notes,
     promotion,
     release_tasks,
     review,
     stopping,
     verification,
-    ways,
 )
 from ci_deploy.layers.providers.dokku.app import HISTORY, with_deployment
 from ci_deploy.layers.providers.dokku.before_traffic import BeforeTraffic
 from ci_deploy.layers.providers.dokku.build_dir import BuildDir
-from ci_deploy.layers.providers.dokku.code import Code
 from ci_deploy.layers.providers.dokku.config_values import encoded
+from ci_deploy.layers.providers.dokku.deploy_method import DeployMethod
 from ci_deploy.layers.providers.dokku.provider import DokkuApp
 from ci_deploy.layers.providers.dokku.services import Services
 from ci_deploy.layers.providers.dokku.settings import DokkuSettings
@@ -45,7 +45,7 @@ class Dokku(DokkuApp):
 
     def __init__(self, ctx: Context, settings: DokkuSettings) -> None:
         super().__init__(ctx, settings)
-        self.code: Code | None = None
+        self.code: DeployMethod | None = None
         self._note: Task | None = None  # records what runs although Dokku does not
         self._earlier: Sequence[Mapping[str, str]] = ()  # the history at the start
 
@@ -108,7 +108,7 @@ class Dokku(DokkuApp):
             before_traffic.check_version(self.server)
         if live.revision and self.state.folder is None and ctx.settings.app_dir:
             self.state = self.state._replace(folder=self._build_dir.now)
-        self.code = ways.forward(self)
+        self.code = choose_method.forward(self)
         complete = not self.config_changes() and self.services.complete
         up = live.up and (not self.code.is_live() or verification.steady(self))
         if self.code.is_live() and up and complete and not ctx.settings.redeploy:
@@ -124,9 +124,9 @@ class Dokku(DokkuApp):
         self._check(self.code)
 
     def check_deploy(self) -> None:
-        self._check(ways.forward(self))
+        self._check(choose_method.forward(self))
 
-    def _check(self, code: Code) -> None:
+    def _check(self, code: DeployMethod) -> None:
         self._build_dir.check(code.build_dir, code.folder)
         code.prepare()
 
@@ -167,11 +167,11 @@ class Dokku(DokkuApp):
         self.configure_app()
         self.deploy()
 
-    def _bring(self, code: Code, steps: Sequence[Step] = ()) -> None:
+    def _bring(self, code: DeployMethod, steps: Sequence[Step] = ()) -> None:
         self._build_dir.set(code.build_dir)
         if steps:
-            way = BeforeTraffic(self.ctx, self.server, self, self.state)
-            done = way.run(code, steps, self._go_live_again)
+            held = BeforeTraffic(self.ctx, self.server, self, self.state)
+            done = held.run(code, steps, self._go_live_again)
         else:
             done = code.run()
         self.forget(*notes.about_what_runs(self.unfinished()))  # else the verification uses them
@@ -254,14 +254,14 @@ class Dokku(DokkuApp):
         words = ["ps:set", app, "skip-deploy"]
         self.server.change(words, what=f"re-enable releases of {app}", quiet=True)
 
-    def _remember(self, code: Code, identity: str = "") -> Change:
+    def _remember(self, code: DeployMethod, identity: str = "") -> Change:
         """A change that adds the deployment to the history; made in parallel with verifying it."""
         app, facts, revision = self.ctx.app, self.ctx.facts, code.revision
         at = datetime.now(UTC).isoformat(timespec="seconds")
         entry = Deployed(revision, at, by=facts.job_url or facts.actor)
-        way, url = code.way, self.state.live.url
+        method, url = code.method, self.state.live.url
         history = with_deployment(
-            self.state, entry, way=way, folder=code.folder, identity=identity, url=url
+            self.state, entry, method=method, folder=code.folder, identity=identity, url=url
         )
         self.state = self.state._replace(config={**self.state.config, HISTORY: history})
         words = ["config:set", app, "--no-restart", "--encoded", f"{HISTORY}={encoded(history)}"]
@@ -288,7 +288,7 @@ class Dokku(DokkuApp):
         self.state = self.apps.look(self.ctx.app, self.state)
         wanted, self.ctx.revision = self.ctx.revision, revision
         try:
-            self.code = ways.back(self, revision, self._earlier)
+            self.code = choose_method.back(self, revision, self._earlier)
             self._check(self.code)
             self._bring(self.code)
         finally:

@@ -33,9 +33,9 @@ def source_image(app: DokkuApp) -> str:
     if not state.exists:
         raise SettingsError(Problem("PROMOTE_FROM", f"there is no app {said}."))
     need_verified(state.live._replace(up=state.live.up and state.settled), said)
-    if state.way != Image.way:
-        way = state.way or "in an unknown way"
-        raise Refused(f"{said} was not deployed by image, but by {way}.", hint=BY_IMAGE)
+    if state.method != Image.method:
+        method = state.method or "in an unknown way"
+        raise Refused(f"{said} was not deployed by image, but by {method}.", hint=BY_IMAGE)
     if "@sha256:" not in state.identity:
         raise Refused(
             f"{said} was deployed by tag, not by digest: {state.identity}.", hint=BY_IMAGE

@@ -9,7 +9,7 @@ from typing import NoReturn
 from ci_deploy.errors import DeployFailed, Refused
 from ci_deploy.layers.providers.dokku import answers
 from ci_deploy.layers.providers.dokku.app import State
-from ci_deploy.layers.providers.dokku.code import Code
+from ci_deploy.layers.providers.dokku.deploy_method import DeployMethod
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.process.program import Result
 from ci_deploy.run.context import Context
@@ -19,11 +19,11 @@ from ci_deploy.state import Live
 REMOTE = "remote:"  # prefix of the server's lines, which include the app's own output
 
 
-class Push(Code):
+class Push(DeployMethod):
     """Deploys by `git push`. A branch that holds a revision not contained in ours is replaced only
     with `--force-with-lease`."""
 
-    way = "push"
+    method = "push"
 
     def __init__(
         self,
@@ -61,7 +61,8 @@ class Push(Code):
             return
         repository.deepen()
         there = live
-        foreign = self._state.way not in {"", self.way}  # a commit that Dokku made from an archive
+        # (of an archive Dokku makes a commit of its own)
+        foreign = self._state.method not in {"", self.method}
         known = live not in {"", self.revision} and repository.has(live)
         if foreign or not self._state.settled or (live and not known):
             there = self.server_ref()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 
 from ci_deploy.layers.providers.dokku import answers
-from ci_deploy.layers.providers.dokku.code import Code
+from ci_deploy.layers.providers.dokku.deploy_method import DeployMethod
 from ci_deploy.layers.providers.dokku.provider import DokkuApp
 
 COMES = 0.3  # seconds that are needed to stop a build
 
 
-def stop(app: DokkuApp, code: Code) -> None:
+def stop(app: DokkuApp, code: DeployMethod) -> None:
     """Cancel our build. Only one build of an app runs at a time: if ours has begun, it is that."""
     if not app.server.at_least(0, 38):
         return
@@ -32,7 +32,7 @@ def stop(app: DokkuApp, code: Code) -> None:
             return
 
 
-def _has_begun(app: DokkuApp, code: Code) -> bool:
+def _has_begun(app: DokkuApp, code: DeployMethod) -> bool:
     """Whether the server has begun to build what we sent, even if it has not printed that yet."""
     if not code.begun or code.said(answers.LOCKED):
         return False

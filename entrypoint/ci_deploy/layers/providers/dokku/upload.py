@@ -9,7 +9,7 @@ from ci_deploy.errors import DeployFailed, ToolMissing
 from ci_deploy.git.archive import write_archive
 from ci_deploy.layers.providers.dokku import answers, ignored
 from ci_deploy.layers.providers.dokku.app import State
-from ci_deploy.layers.providers.dokku.code import Code
+from ci_deploy.layers.providers.dokku.deploy_method import DeployMethod
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.process.program import Result
 from ci_deploy.run.context import Context
@@ -20,7 +20,7 @@ SINCE = (0, 24, 0)  # git:from-archive and git:from-image
 PULLS_AGAIN = (0, 37, 5)  # git:from-image --force
 
 
-class Upload(Code):
+class Upload(DeployMethod):
     """What archives and images have in common: Dokku makes a commit of its own from them."""
 
     def prepare(self) -> None:
@@ -57,7 +57,7 @@ class Upload(Code):
 class Archive(Upload):
     """Sends a tar archive to `git:from-archive`: needs no history, has LFS files and submodules."""
 
-    way = "archive"
+    method = "archive"
     _file = Path()
     _builds: frozenset[str] | None = None  # the builds before the last attempt
 
@@ -92,7 +92,7 @@ class Archive(Upload):
 class Image(Upload):
     """Deploys an image that CI has built and pushed, by `git:from-image`."""
 
-    way = "image"
+    method = "image"
 
     def __init__(
         self,

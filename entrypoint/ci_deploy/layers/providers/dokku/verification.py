@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from ci_deploy.errors import DeployFailed
 from ci_deploy.layers.providers.dokku import answers
 from ci_deploy.layers.providers.dokku.app import State
-from ci_deploy.layers.providers.dokku.code import Code
+from ci_deploy.layers.providers.dokku.deploy_method import DeployMethod
 from ci_deploy.layers.providers.dokku.processes import restarted
 from ci_deploy.layers.providers.dokku.provider import DokkuApp
 from ci_deploy.layers.providers.dokku.upload import Upload
 from ci_deploy.process.program import Change
-from ci_deploy.run.closing import not_live
+from ci_deploy.run.summary import not_live
 from ci_deploy.state import Live
 
 PAUSE = 2.0  # seconds between two queries while not all processes are running
@@ -21,7 +21,7 @@ STEADY = 1.0  # seconds between the two queries that must find all processes up
 UP_TIMEOUT = 60.0  # seconds within which all processes of a deployed revision must run
 
 
-def verify(app: DokkuApp, code: Code, remember: Callable[..., Change]) -> Live:
+def verify(app: DokkuApp, code: DeployMethod, remember: Callable[..., Change]) -> Live:
     """Wait until the revision is verified; returns what is live. `remember` prepares the record in
     the history, which is made in parallel with the first query. Raises DeployFailed."""
     ctx, until = app.ctx, time.monotonic() + UP_TIMEOUT
@@ -75,7 +75,7 @@ def _looks(
         app.ctx.cancellation.sleep(STEADY if now.live.up else PAUSE)
 
 
-def _not_verified(app: DokkuApp, code: Code, live: Live) -> DeployFailed:
+def _not_verified(app: DokkuApp, code: DeployMethod, live: Live) -> DeployFailed:
     """The error for a report of another revision, or of processes that are not up. If Dokku said
     that ours is deployed, another one was deployed after it, perhaps the previous one again."""
     before = app.ctx.before.revision if app.ctx.before else ""

@@ -28,7 +28,7 @@ UNCHANGED = "Verified: no change was made. It is safe to retry."
 T = TypeVar("T")
 
 
-class Lost(OutcomeUnknown):
+class ResponseLost(OutcomeUnknown):
     """The response to a write was lost: whether it was done is unknown and must be looked up."""
 
 
@@ -52,7 +52,7 @@ class Question(NamedTuple):
     without: tuple[type[Exception], ...] = ABSENT
 
 
-class Unready(Unreachable):
+class RetryableResponse(Unreachable):
     """Heroku answers 429 or 5xx: another attempt may help."""
 
     def __init__(self, response: Response) -> None:
@@ -127,7 +127,7 @@ class Api:
             response = self._ctx.http.read(self._url + path, headers=headers, keep=True)
             self._note(response)
             if response.status == 429 or response.status >= 500:
-                raise Unready(response)
+                raise RetryableResponse(response)
             return response
 
         return retry(
@@ -155,8 +155,8 @@ class Api:
     ) -> Any:
         """Send a write once; returns the JSON of the response, None when planning.
 
-        It is sent again only after 429, which means that it was not done. Raises Lost when it is
-        unknown whether it was done, NotFound, ApiRefused, Unauthorized, Unreachable.
+        It is sent again only after 429, which means that it was not done. Raises ResponseLost when
+        it is unknown whether it was done, NotFound, ApiRefused, Unauthorized, Unreachable.
         """
         until = time.monotonic() + self._seconds_left()
         announced, pause = what, 1.0
@@ -170,13 +170,13 @@ class Api:
                 )  # fmt: skip
             except Unreachable as error:
                 message = f"{what}: no response ({error.message.rstrip('.')})."
-                raise Lost(message) from None
+                raise ResponseLost(message) from None
             if response.planned:
                 return None
             self._note(response)
             if response.status != 429:
                 break
-            pause = self._asked_to_wait(Unready(response)) or min(pause * 2, 60.0)
+            pause = self._asked_to_wait(RetryableResponse(response)) or min(pause * 2, 60.0)
             if time.monotonic() + pause > until:
                 self._refuse(response, what)
             self._ctx.console.indent(f"Heroku's request limit is reached; waiting {pause:.0f} s")
@@ -187,7 +187,7 @@ class Api:
                 f"{what}: Heroku answered {response.status}, so it is unknown whether the "
                 "change was made."
             )
-            raise Lost(message)
+            raise ResponseLost(message)
         return self._json(response, what)
 
     def ensure(
@@ -205,7 +205,7 @@ class Api:
         """
         try:
             self.change(method, path, body, what=what)
-        except Lost as lost:
+        except ResponseLost as lost:
             if not self.found(done):
                 raise DeployFailed(lost.message, hint=UNCHANGED) from None
             self._ctx.console.indent("no response, but the change was applied.")
@@ -257,7 +257,7 @@ class Api:
 
     def _asked_to_wait(self, error: Exception) -> float | None:
         """Seconds to wait as in Retry-After; None without it."""
-        return error.retry_after if isinstance(error, Unready) else None
+        return error.retry_after if isinstance(error, RetryableResponse) else None
 
     def _headers(self, **more: str) -> dict[str, str]:
         return {"Accept": ACCEPT, "Authorization": f"Bearer {self._key}", **more}

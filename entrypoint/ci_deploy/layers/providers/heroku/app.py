@@ -13,12 +13,12 @@ from ci_deploy.layers.providers.heroku.api import (
     REFUSED,
     UNCHANGED,
     Api,
-    Lost,
     NotFound,
     Question,
+    ResponseLost,
 )
 from ci_deploy.layers.providers.heroku.dynos import Dynos
-from ci_deploy.layers.providers.heroku.pending import asked
+from ci_deploy.layers.providers.heroku.pending import retry_while_away
 from ci_deploy.layers.providers.heroku.releases import NEWEST_BUILDS, Release, Releases
 from ci_deploy.run.context import Context
 from ci_deploy.run.lock_wait import LockWait
@@ -181,7 +181,7 @@ class App:
         try:
             if self.api.change("PATCH", path, changes, what=what) is None:
                 return
-        except Lost as lost:
+        except ResponseLost as lost:
             if not changes.items() <= self.config().items():
                 raise DeployFailed(lost.message, hint=UNCHANGED) from None
             self._ctx.console.indent("no response, but the change was applied.")
@@ -233,7 +233,8 @@ class App:
         crashed_since, pause = None, PAUSE
         while True:
             self._ctx.console.still(started)
-            state = asked(self._ctx, self.look_again, what=f"the start of {self.name}'s dynos")
+            what = f"the start of {self.name}'s dynos"
+            state = retry_while_away(self._ctx, self.look_again, what=what)
             live, now = state.live, time.monotonic()
             if live.revision != revision or state.release.version < release.version:
                 runs = live.revision[:7] or "no known revision"

@@ -18,11 +18,11 @@ from typing import Any
 from ci_deploy.errors import DeployFailed, Unreachable
 from ci_deploy.git.archive import write_archive
 from ci_deploy.layers.providers.heroku.answers import reason
-from ci_deploy.layers.providers.heroku.api import Api, Lost
+from ci_deploy.layers.providers.heroku.api import Api, ResponseLost
 from ci_deploy.layers.providers.heroku.app import App, State
-from ci_deploy.layers.providers.heroku.code import Code
+from ci_deploy.layers.providers.heroku.deploy_method import DeployMethod
 from ci_deploy.layers.providers.heroku.output import Output
-from ci_deploy.layers.providers.heroku.pending import asked, until_over
+from ci_deploy.layers.providers.heroku.pending import retry_while_away, until_over
 from ci_deploy.layers.providers.heroku.releases import FEW, Release, read
 from ci_deploy.run.context import Context
 from ci_deploy.run.order import guard, order
@@ -31,7 +31,7 @@ UPLOAD_TIMEOUT = 600.0  # seconds
 TRIES = 3  # attempts of an upload: each has a new URL, and changes nothing
 
 
-class Archive(Code):
+class Archive(DeployMethod):
     """Deploys an archive, which Heroku builds."""
 
     def __init__(self, ctx: Context, app: App, state: State, *, force: bool) -> None:
@@ -58,7 +58,7 @@ class Archive(Code):
         self._building = True
         try:
             build = app.api.change("POST", f"{app.path}/builds", {"source_blob": blob}, what=what)
-        except Lost as lost:
+        except ResponseLost as lost:
             build = self._find(known, lost)
         build = follow(self._ctx, app.api, app.path, build)
         self._building = False
@@ -73,9 +73,9 @@ class Archive(Code):
             return self._app.releases.made(self.revision, after=after)
         path = f"{self._app.path}/releases/{identity}"
         what = f"the release of {self.revision[:7]}"
-        return read(asked(self._ctx, lambda: self._app.api.get(path), what=what))
+        return read(retry_while_away(self._ctx, lambda: self._app.api.get(path), what=what))
 
-    def _find(self, known: set[str], lost: Lost) -> Mapping[str, Any]:
+    def _find(self, known: set[str], lost: ResponseLost) -> Mapping[str, Any]:
         """The build that was started although the response was lost. Raises DeployFailed."""
 
         def look() -> Mapping[str, Any] | None:
@@ -105,7 +105,7 @@ def packed(ctx: Context, revision: str) -> Path:
 def upload(ctx: Context, api: Api, file: Path, revision: str) -> dict[str, str] | None:
     """Upload the archive for Heroku; returns the `source_blob` of a build, None when planning.
 
-    Raises Unreachable, Lost.
+    Raises Unreachable, ResponseLost.
     """
     from ci_deploy.net.retry import retry
 
@@ -136,7 +136,11 @@ def upload(ctx: Context, api: Api, file: Path, revision: str) -> dict[str, str] 
         return {"url": found["get_url"], "version": revision, "checksum": f"SHA256:{digest}"}
 
     return retry(
-        once, on=(Unreachable, Lost), sleep=ctx.cancellation.sleep, attempts=TRIES, within=left()
+        once,
+        on=(Unreachable, ResponseLost),
+        sleep=ctx.cancellation.sleep,
+        attempts=TRIES,
+        within=left(),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ci_deploy.errors import DeployError, DeployFailed, OutcomeUnknown
 from ci_deploy.layers.providers.backups import failed
-from ci_deploy.layers.providers.heroku.api import ApiRefused, Lost, NotFound
+from ci_deploy.layers.providers.heroku.api import ApiRefused, NotFound, ResponseLost
 from ci_deploy.layers.providers.heroku.databases import (
     Database,
     Databases,
@@ -96,7 +96,7 @@ class Capture:
             found = self._databases.data.change("POST", path, what=what)
         except (ApiRefused, NotFound) as error:
             raise failed((error.message,)) from None
-        except Lost as lost:
+        except ResponseLost as lost:
             old = {each.uuid for each in known}
 
             def ours() -> Transfer | None:

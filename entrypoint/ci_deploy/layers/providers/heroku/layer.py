@@ -9,9 +9,9 @@ from ci_deploy.layers.priorities import Configure, Provision
 from ci_deploy.layers.providers.heroku import review
 from ci_deploy.layers.providers.heroku.app import App
 from ci_deploy.layers.providers.heroku.archive import Archive
-from ci_deploy.layers.providers.heroku.code import Code, SlugAgain
-from ci_deploy.layers.providers.heroku.maintenance import ClosedApp
-from ci_deploy.layers.providers.heroku.pending import begun
+from ci_deploy.layers.providers.heroku.deploy_method import DeployMethod, SlugAgain
+from ci_deploy.layers.providers.heroku.maintenance import MaintenanceMode
+from ci_deploy.layers.providers.heroku.pending import unknown_if_lost
 from ci_deploy.layers.providers.heroku.promotion import Promotion
 from ci_deploy.layers.providers.heroku.push import Push
 from ci_deploy.layers.providers.heroku.releases import Release
@@ -24,12 +24,12 @@ from ci_deploy.run.review_app import mark, marked
 from ci_deploy.state import Live
 
 
-class Heroku(ClosedApp):
+class Heroku(MaintenanceMode):
     """Heroku, the app platform."""
 
     def __init__(self, ctx: Context, settings: HerokuSettings) -> None:
         super().__init__(ctx, settings)
-        self.code: Code | None = None
+        self.code: DeployMethod | None = None
         self._rollback: Rollback | None = None
         self._promotion: Promotion | None = None
         self._base = review.Base()
@@ -88,7 +88,7 @@ class Heroku(ClosedApp):
     def check_deploy(self) -> None:
         self._choose()
 
-    def _choose(self) -> Code | None:
+    def _choose(self) -> DeployMethod | None:
         """The method to deploy the revision; None when it is live already. Raises Refused,
         SettingsError."""
         ctx, state = self.ctx, self.state
@@ -108,7 +108,7 @@ class Heroku(ClosedApp):
         slug, wanted = self.state.release.slug, self.ctx.settings.app_dir
         return self._branches is not None and self.notes.folders.get(slug, "") != wanted
 
-    def _code(self) -> Code:
+    def _code(self) -> DeployMethod:
         """The deploy method."""
         ctx, settings = self.ctx, self.settings
         again = self.state.live.revision == ctx.revision  # a push would change nothing
@@ -175,7 +175,7 @@ class Heroku(ClosedApp):
         """Deploy the code, then believe only what Heroku reports."""
         if self.exists and not self.ctx.planning:
             self._look_after_waiting()
-        with begun():
+        with unknown_if_lost():
             made = self.code.run() if self.code else self._wake()
             if made is None or self.ctx.planning:
                 return self._note_part("")
@@ -268,7 +268,7 @@ class Heroku(ClosedApp):
         """Roll back. For ROLLBACK_ON_FAILURE (no target): to the very release that ran before this
         run, since newer releases of its code already have this run's config vars."""
         chosen = self._rollback
-        with begun():
+        with unknown_if_lost():
             if chosen is None:
                 chosen = Rollback(self.ctx, self.app, self.app.look_again(), self._first)
             return chosen.run(revision, timeout=self.settings.boot_timeout)
@@ -291,5 +291,5 @@ class Heroku(ClosedApp):
 
     def promote(self) -> None:
         promotion = expect(self._promotion, "the release to promote")
-        with begun():
+        with unknown_if_lost():
             self.ctx.live = promotion.run(timeout=self.settings.boot_timeout)

@@ -29,10 +29,10 @@ def show(ctx: Context, api: Api, service: str, *, lines: int, follow: bool) -> N
     session = api.change("POST", f"/apps/{ctx.app}/log-sessions", wanted, what="")
     url, heard = str(session["logplex_url"]), time.monotonic()
     ctx.redactor.add(url)
-    with ctx.console.child() as relay:
+    with ctx.console.child() as sanitizer:
         for part in ctx.http.stream(url, tick=TICK):
             if part:
-                relay.feed(part)
+                sanitizer.feed(part)
                 heard = time.monotonic()
             elif not follow and time.monotonic() - heard > LATEST:
                 return

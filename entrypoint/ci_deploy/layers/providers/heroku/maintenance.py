@@ -12,7 +12,7 @@ from ci_deploy.run.tasks import Key, Task
 MAINTENANCE = Task(Key.MAINTENANCE)
 
 
-class ClosedApp(HerokuApp):
+class MaintenanceMode(HerokuApp):
     """An app that can be in maintenance mode while it is deployed."""
 
     def __init__(self, ctx: Context, settings: HerokuSettings) -> None:

@@ -12,7 +12,7 @@ LONGEST = 64  # bytes of a marker at most
 
 
 class Markers:
-    """A sieve for the runner: only the command's own output goes into the log."""
+    """An output filter for the runner: only the command's own output goes into the log."""
 
     def __init__(self, word: str, timeout: float = float("inf")) -> None:
         """`word`: the secret word in the markers; `timeout`: seconds for the command, from now."""

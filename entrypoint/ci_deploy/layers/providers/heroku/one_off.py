@@ -74,7 +74,7 @@ class OneOff:
             os.write(write, f"{word}\n".encode() + told)
             self.word = word
             change = Change(Command(argv, self._environ(), read), what)
-            result = self._ctx.runner.sift(change, markers)
+            result = self._ctx.runner.change_filtered(change, markers)
             if result.planned:
                 os.close(read)
         finally:

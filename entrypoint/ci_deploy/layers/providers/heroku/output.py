@@ -67,7 +67,7 @@ class Output:
 
     def _show(self, url: str, leave: Callable[[], bool]) -> None:
         position = 0
-        with self._ctx.console.child(watch=self._take) as relay:
+        with self._ctx.console.child(watch=self._take) as sanitizer:
             for part in self._ctx.http.stream(url, tick=TICK):
                 if not part:
                     if leave():
@@ -76,7 +76,7 @@ class Output:
                 position += len(part)
                 fresh = part[max(0, len(part) - (position - self._shown)) :]
                 if position > self._shown:
-                    relay.feed(fresh)
+                    sanitizer.feed(fresh)
                     self._shown = position
                 if time.monotonic() >= self._ctx.runner.until:  # it may never fall silent
                     return

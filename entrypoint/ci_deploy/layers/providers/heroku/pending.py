@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 @contextlib.contextmanager
-def begun() -> Iterator[None]:
+def unknown_if_lost() -> Iterator[None]:
     """Turn Unreachable into OutcomeUnknown: a change has started, so its result is unknown."""
     try:
         yield
@@ -28,7 +28,7 @@ def begun() -> Iterator[None]:
         raise OutcomeUnknown(error.message, hint=error.hint, lines=error.lines) from None
 
 
-def asked(ctx: Context, look: Callable[[], T], *, what: str) -> T:
+def retry_while_away(ctx: Context, look: Callable[[], T], *, what: str) -> T:
     """Call `look` while `what` is in progress, repeatedly while Heroku is unreachable.
 
     Raises OutcomeUnknown after OUTAGE seconds, or at the end of the run.
@@ -74,7 +74,7 @@ def until_over(
     while not over(found):
         if url := stream(found):
             output.follow(url, leave=ended)
-        found = asked(ctx, look, what=what)
+        found = retry_while_away(ctx, look, what=what)
         if not over(found):
             if time.monotonic() >= ctx.runner.until:
                 raise _unknown(what)

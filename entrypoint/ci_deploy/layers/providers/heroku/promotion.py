@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from ci_deploy.errors import DeployError, DeployFailed, Problem, Refused, SettingsError
-from ci_deploy.layers.providers.heroku.api import UNCHANGED, Api, Lost, NotFound
+from ci_deploy.layers.providers.heroku.api import UNCHANGED, Api, NotFound, ResponseLost
 from ci_deploy.layers.providers.heroku.app import App, State
 from ci_deploy.layers.providers.heroku.output import Output
 from ci_deploy.layers.providers.heroku.pending import until_over
@@ -121,7 +121,7 @@ class Promotion:
         what = f"promote {self._ctx.revision[:7]} from {self.source} to {names}"
         try:
             found = self._api.change("POST", "/pipeline-promotions", body, what=what)
-        except Lost as lost:
+        except ResponseLost as lost:
             releases = self._made_all_the_same(targets, before, lost)
         else:
             if found is None:
@@ -161,7 +161,7 @@ class Promotion:
         return releases
 
     def _made_all_the_same(
-        self, targets: Sequence[App], before: Mapping[str, int], lost: Lost
+        self, targets: Sequence[App], before: Mapping[str, int], lost: ResponseLost
     ) -> dict[str, Release | DeployError]:
         """Like `_released` after a lost response: look whether the releases were made."""
         releases: dict[str, Release | DeployError] = {}

@@ -16,10 +16,10 @@ from ci_deploy.errors import DeployFailed, OutcomeUnknown, Refused, Unreachable
 from ci_deploy.layers.providers.heroku import answers
 from ci_deploy.layers.providers.heroku.app import App, State
 from ci_deploy.layers.providers.heroku.archive import Archive
-from ci_deploy.layers.providers.heroku.code import Code, SlugAgain, slug_of
+from ci_deploy.layers.providers.heroku.deploy_method import DeployMethod, SlugAgain, slug_of
 from ci_deploy.layers.providers.heroku.releases import Release
 from ci_deploy.layers.providers.heroku.remote import Remote, refusal
-from ci_deploy.output.telling import Telling
+from ci_deploy.output.excerpt import Excerpt
 from ci_deploy.process.program import Result
 from ci_deploy.run.context import Context
 from ci_deploy.run.order import Order, guard, order
@@ -30,7 +30,7 @@ UPLOAD = 1800.0  # seconds that git may take, without output, to upload the code
 SETTLED = 6.0  # seconds without build and release after which none is expected any more
 
 
-class Push(Code):
+class Push(DeployMethod):
     """Deploys by `git push`. A branch that holds a revision not contained in ours is replaced only
     with `--force-with-lease`."""
 
@@ -51,8 +51,8 @@ class Push(Code):
         self._force = force
         self._branch = "main"
         self._lease: str | None = None
-        self._instead: Code | None = None
-        self._lines = Telling(answers.PUSH)
+        self._instead: DeployMethod | None = None
+        self._lines = Excerpt(answers.PUSH)
         self._heard = 0.0  # time of git's last output, or of the last query
         self._seen_building = False
 
@@ -146,7 +146,7 @@ class Push(Code):
             timeout=patience,
         )
 
-    def _again(self, why: str) -> Code:
+    def _again(self, why: str) -> DeployMethod:
         """The method when Heroku's repository has the revision already: release its slug again, or
         build it again."""
         if found := slug_of(self._app, self.revision):

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from ci_deploy.errors import DeployFailed
 from ci_deploy.git.revision import SHA
-from ci_deploy.layers.providers.heroku.api import Api, Lost, NotFound, Question
+from ci_deploy.layers.providers.heroku.api import Api, NotFound, Question, ResponseLost
 from ci_deploy.layers.providers.heroku.output import Output
-from ci_deploy.layers.providers.heroku.pending import FIRST_PAUSE, asked, until_over
+from ci_deploy.layers.providers.heroku.pending import FIRST_PAUSE, retry_while_away, until_over
 from ci_deploy.run.context import Context
 
 NEWEST = "version ..; order=desc,max={}"
@@ -142,7 +142,7 @@ class Releases:
         """Like `since`, but wait for it: APPEARS queries, a second apart; None after that."""
         what = f"the release of {revision[:7]}"
         for _ in range(APPEARS):
-            if found := asked(self._ctx, lambda: self.since(after, revision), what=what):
+            if found := retry_while_away(self._ctx, lambda: self.since(after, revision), what=what):
                 return found
             self._ctx.cancellation.sleep(FIRST_PAUSE)
         return None
@@ -154,7 +154,7 @@ class Releases:
         after = before[0].version if before else 0
         try:
             found = self._api.change("POST", f"{self._path}/releases", body, what=what)
-        except Lost:
+        except ResponseLost:
 
             def look() -> Release | None:
                 newer = (each for each in self.newest() if each.version > after)

@@ -19,7 +19,7 @@ from ci_deploy.errors import (
     SettingsError,
     Unauthorized,
 )
-from ci_deploy.layers.providers.heroku.api import REFUSED, Api, Lost, NotFound, Question
+from ci_deploy.layers.providers.heroku.api import REFUSED, Api, NotFound, Question, ResponseLost
 from ci_deploy.layers.providers.heroku.app import App
 from ci_deploy.layers.providers.heroku.archive import packed, upload
 from ci_deploy.layers.providers.heroku.output import Output
@@ -130,11 +130,11 @@ class SetUp:
         what = f"set up {app.name} from app.json ({parts})"
         try:
             found: Mapping[str, Any] | None = app.api.change("POST", "/app-setups", body, what=what)
-        except Lost as lost:
+        except ResponseLost as lost:
             self._lost(lost)
         return found
 
-    def _lost(self, lost: Lost) -> NoReturn:
+    def _lost(self, lost: ResponseLost) -> NoReturn:
         """Remove what a setup without a known id may have made, since its end could not be seen.
         Raises DeployFailed."""
         self._app.api.look_again()
@@ -158,8 +158,8 @@ class SetUp:
         )
         postdeploy = found.get("postdeploy") or {}
         if said := str(postdeploy.get("output") or ""):
-            with ctx.console.child() as relay:
-                relay.feed(f"{said.rstrip()}\n".encode())
+            with ctx.console.child() as sanitizer:
+                sanitizer.feed(f"{said.rstrip()}\n".encode())
         if found.get("status") == "succeeded":
             return
         problems = [str(each) for each in found.get("manifest_errors") or []]

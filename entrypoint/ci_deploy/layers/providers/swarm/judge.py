@@ -149,8 +149,8 @@ def complaint(stack: Stack, task: Task) -> str:
 # --- what is live ---
 
 
-def live(stack: Stack, proven: Sequence[Kept]) -> Live:
-    """What our services run. `proven`: records of releases that were live, newest first."""
+def live(stack: Stack, verified: Sequence[Kept]) -> Live:
+    """What our services run. `verified`: records of releases that were live, newest first."""
     if not stack.ours:
         return Live()
     runs: dict[str, tuple[str, str]] = {}  # service → release and revision that its tasks have
@@ -159,7 +159,7 @@ def live(stack: Stack, proven: Sequence[Kept]) -> Live:
     busy = stack.holder is not None
     for service in stack.ours:
         judged = judge(stack, service.name, service.release)._replace(why="")
-        runs[service.name] = _running(stack, service, judged, proven)
+        runs[service.name] = _running(stack, service, judged, verified)
         wanted, good = wanted + judged.wanted, good + min(judged.new, judged.wanted)
         busy = busy or judged.going
         if judged.state is not State.GOOD:
@@ -171,24 +171,24 @@ def live(stack: Stack, proven: Sequence[Kept]) -> Live:
             f"{name} {rel or 'no release of ci-deploy'}" for name, (rel, _) in runs.items()
         )
         detail = f"services run different releases ({which}); {detail}"
-    names = [each.label("release") for each in proven]
+    names = [each.label("release") for each in verified]
     release = next((each for each in names if each in found), next(iter(found)))
     up = len(found) == 1 and not down and bool(release)
     return Live(found[release], up, release, detail=detail, busy=busy)
 
 
 def _running(
-    stack: Stack, service: Service, judged: Judged, proven: Sequence[Kept]
+    stack: Stack, service: Service, judged: Judged, verified: Sequence[Kept]
 ) -> tuple[str, str]:
     """The release and its revision that all tasks of a service have. If it is only partly new and
     was never verified: the previous one, by the digest of what still runs."""
-    known = {each.label("release") for each in proven}
+    known = {each.label("release") for each in verified}
     settled = service.release in known and not judged.going and judged.state is not State.PAUSED
     if judged.state is State.GOOD or (settled and not judged.old):
         return service.release, service.labels.get(REVISION, "")
     old = [t for t in stack.of(service) if not service.made(t) and t.state == "running"]
     images = {f"{service.name}={digest(task.image)}" for task in old}
-    for each in proven:
+    for each in verified:
         if images & set(each.label("images").split()) and each.label("release") != service.release:
             return each.label("release"), each.label("revision")
     before = service.previous.get("Labels") or {}

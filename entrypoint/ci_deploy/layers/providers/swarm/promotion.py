@@ -26,10 +26,10 @@ def look(ctx: Context, ssh: Ssh, settings: SwarmSettings, ours: Manager) -> Sour
     said = f"the stack {name} on {manager}"
     if not stack.services:
         raise SettingsError(Problem("PROMOTE_FROM", f"there is no stack {name} on {manager}."))
-    proven = records.proven(stack)
-    now = live(stack, proven)
+    verified = records.verified(stack)
+    now = live(stack, verified)
     need_verified(now, said, stack.holder or "another job")
-    tag = next((e.label("tag") for e in proven if e.label("release") == now.release), "")
+    tag = next((e.label("tag") for e in verified if e.label("release") == now.release), "")
     images = {each.name: each.image for each in stack.services.values()}
     source = Source(said, now.release, tag, now.revision, images)
     take_revision(ctx, source.revision, source.name)

@@ -29,7 +29,7 @@ class OnSwarm(AboutSwarm):
 
     def _live(self) -> Live:
         """What runs; not up as long as a restore is unfinished."""
-        found, left = live(self.stack, records.proven(self.stack)), restores(self.stack)
+        found, left = live(self.stack, records.verified(self.stack)), restores(self.stack)
         detail = f"{found.detail}; unfinished: {in_words(left)}"
         return found._replace(up=False, detail=detail) if left else found
 

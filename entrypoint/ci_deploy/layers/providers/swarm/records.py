@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from ci_deploy.layers.providers.docker.going_back import Earlier, choose
+from ci_deploy.layers.providers.docker.rollback_target import Earlier, choose
 from ci_deploy.layers.providers.swarm.judge import digest
 from ci_deploy.layers.providers.swarm.state import OURS, Kept, Stack
 from ci_deploy.state import Deployed, Live
@@ -52,7 +52,7 @@ def records(stack: Stack) -> list[Kept]:
     return sorted(found, key=lambda each: each.version, reverse=True)
 
 
-def proven(stack: Stack) -> list[Kept]:
+def verified(stack: Stack) -> list[Kept]:
     """The newest record of each release that was live, newest first."""
     first: dict[str, Kept] = {}
     for each in records(stack):
@@ -86,7 +86,7 @@ def _status(record: Kept) -> str:
 def target(app: str, stack: Stack, live: Live, wanted: str) -> Kept:
     """The record of the release to go back to: by id, tag or the beginning of the revision, or the
     previous one. Raises Refused."""
-    known = {each.label("release"): each for each in proven(stack)}
+    known = {each.label("release"): each for each in verified(stack)}
     current = live.release if live.up else ""
     kept = [Earlier(name, e.label("tag"), e.label("revision")) for name, e in known.items()]
     return known[choose(kept, current, wanted, app)]
@@ -95,7 +95,7 @@ def target(app: str, stack: Stack, live: Live, wanted: str) -> Kept:
 def superfluous(stack: Stack, data: Mapping[str, Any], release: str) -> list[str]:
     """What can be removed once a release is live, as `kind:name`: records older than those of the
     kept releases, and contents that neither those nor the services use."""
-    kept = [each for each in proven(stack) if each.label("release") != release][: KEEP - 1]
+    kept = [each for each in verified(stack) if each.label("release") != release][: KEEP - 1]
     found = records(stack)
     older = found[found.index(kept[-1]) + 1 :] if len(kept) == KEEP - 1 else []
     uses = set(used(data))

@@ -92,7 +92,7 @@ class Switch:
     def _remember(self, stack: Stack, release: str) -> None:
         """Fetch, in advance, the release to go back to after a cancel, which leaves no time for
         it."""
-        before = next((e for e in records.proven(stack) if e.label("release") != release), None)
+        before = next((e for e in records.verified(stack) if e.label("release") != release), None)
         if before is None:
             self.ctx.console.warning("ON_CANCEL=rollback: there is no release to roll back to yet.")
         else:
@@ -120,7 +120,7 @@ class Switch:
     def _bring(
         self, stack: Stack, run: records.Run, release: str, data: Mapping[str, Any], what: str
     ) -> None:
-        with asking(self.ctx, self.manager) if records.proven(stack) else nullcontext():
+        with asking(self.ctx, self.manager) if records.verified(stack) else nullcontext():
             now = self._prove(stack, release, data, what)
         if now is None:
             return
@@ -172,7 +172,7 @@ class Switch:
         """Roll back the other services too: the engine does so service by service. Raises
         DeployFailed when that cannot be verified."""
         others = [each.name for each in found if each.state is not State.ROLLED_BACK]
-        before = next((e for e in records.proven(stack) if e.label("release") != failed), None)
+        before = next((e for e in records.verified(stack) if e.label("release") != failed), None)
         if not others:
             return
         if before is None:
@@ -209,7 +209,7 @@ class Switch:
             ctx.console.indent(f"before the switch, once: {step.what}")
         for name in gone if ctx.planning else ():
             ctx.console.indent(f"{name} is not in the compose file any more.")
-        seen = next((each.label("client") for each in records.proven(stack)), "")
+        seen = next((each.label("client") for each in records.verified(stack)), "")
         if ctx.planning and seen:
             ctx.console.indent(f"At the last deploy: {seen}.")
         if self.login.user and ctx.environ.get("CI_JOB_TOKEN", "-") == self.login.password:
@@ -240,7 +240,7 @@ class Switch:
         """The stack file of the live release. Raises Refused when it is not one of ours."""
         if self.file is not None:
             return self.file
-        for each in records.proven(stack):
+        for each in records.verified(stack):
             if each.label("release") == live.release:
                 return self.store.data(each)
         message = f"the swarm has no release of {self.ctx.app} in which a command could run."

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 from ci_deploy.layers.third_parties.sentry.account import Account
 from ci_deploy.layers.third_parties.sentry.errors import refusal
-from ci_deploy.layers.third_parties.sentry.patience import Patience
+from ci_deploy.layers.third_parties.sentry.time_budget import TimeBudget
 
 if TYPE_CHECKING:
     from ci_deploy.net.http import Http, Response
@@ -27,20 +27,20 @@ class SentryApi:
         self._base = f"{account.url}/api/0/organizations/{quote(account.org, safe='')}"
         self._headers = {"Authorization": f"Bearer {account.token}"}
 
-    def linked(self, ours: str, patience: Patience) -> str:
+    def linked(self, ours: str, budget: TimeBudget) -> str:
         """Sentry's name of our repository (`acme/web`, lower case) if it is linked, else empty.
 
         Raises Unauthorized, Unreachable, DeployFailed, like all methods here.
         """
         return next(
-            (str(each["name"]) for each in self._repositories(patience) if _is(ours, each)), ""
+            (str(each["name"]) for each in self._repositories(budget) if _is(ours, each)), ""
         )
 
-    def _repositories(self, patience: Patience) -> list[dict[str, Any]]:
+    def _repositories(self, budget: TimeBudget) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         url = f"{self._base}/repos/?per_page=100"
         for _ in range(PAGES):
-            answer = self._read(url, "read the repositories", patience)
+            answer = self._read(url, "read the repositories", budget)
             found += _list(answer)
             following = NEXT.search(answer.headers.get("Link", ""))
             if not following or not following[1].startswith(self._base):
@@ -48,22 +48,22 @@ class SentryApi:
             url = following[1]
         return found
 
-    def recorded(self, version: str, environment: str, started: int, patience: Patience) -> bool:
+    def recorded(self, version: str, environment: str, started: int, budget: TimeBudget) -> bool:
         """Whether a deploy that started at `started` (Unix time) is recorded."""
         at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(started))
         return any(
             each.get("environment") == environment
             and str(each.get("dateStarted") or "").startswith(at)
-            for each in self.deploys(version, patience) or ()
+            for each in self.deploys(version, budget) or ()
         )
 
-    def deploys(self, version: str, patience: Patience) -> list[dict[str, Any]] | None:
+    def deploys(self, version: str, budget: TimeBudget) -> list[dict[str, Any]] | None:
         """The deploys of a release; None when Sentry does not know the release."""
         url = f"{self._base}/releases/{quote(version, safe='')}/deploys/"
-        answer = self._read(url, "read the deploys", patience, missing=404)
+        answer = self._read(url, "read the deploys", budget, missing=404)
         return None if answer.status == 404 else _list(answer)
 
-    def set_commits(self, version: str, commits: list[dict[str, Any]], patience: Patience) -> None:
+    def set_commits(self, version: str, commits: list[dict[str, Any]], budget: TimeBudget) -> None:
         """Replace the commits of a release; can be repeated without harm."""
         url = f"{self._base}/releases/{quote(version, safe='')}/"
         said = f"Sentry: set the commits of {version}: {len(commits)} from git"
@@ -77,16 +77,16 @@ class SentryApi:
             )
             _good(answer, "set the commits")
 
-        patience.call("set the commits", put)
+        budget.call("set the commits", put)
 
-    def _read(self, url: str, what: str, patience: Patience, missing: int = 0) -> Response:
+    def _read(self, url: str, what: str, budget: TimeBudget, missing: int = 0) -> Response:
         """GET a page; the status `missing` is returned instead of raised."""
 
         def get(seconds: float) -> Response:
             answer = self._http.read(url, headers=self._headers, timeout=seconds, keep=True)
             return answer if answer.status == missing else _good(answer, what)
 
-        return patience.call(what, get)
+        return budget.call(what, get)
 
 
 def _good(answer: Response, what: str) -> Response:

@@ -14,7 +14,7 @@ from ci_deploy import __version__
 from ci_deploy.errors import Unreachable
 from ci_deploy.layers.third_parties.sentry.account import Account
 from ci_deploy.layers.third_parties.sentry.errors import failure
-from ci_deploy.layers.third_parties.sentry.patience import ONE_TRY, Patience
+from ci_deploy.layers.third_parties.sentry.time_budget import ONE_TRY, TimeBudget
 from ci_deploy.process.program import Command
 from ci_deploy.process.runner import Runner
 
@@ -34,34 +34,34 @@ class SentryCli:
             "SENTRY_PIPELINE": f"ci-deploy/{__version__}",
         }
 
-    def create(self, version: str, patience: Patience) -> None:
+    def create(self, version: str, budget: TimeBudget) -> None:
         """Create the release; one that exists is fine."""
         words = ["releases", "new", *self._projects, version]
-        self._change(words, "create the release", patience, f"create the release {version}")
+        self._change(words, "create the release", budget, f"create the release {version}")
 
-    def set_commits(self, version: str, name: str, old: str, new: str, patience: Patience) -> None:
+    def set_commits(self, version: str, name: str, old: str, new: str, budget: TimeBudget) -> None:
         """Set the commits by reference: Sentry reads them from the linked repository."""
         spec = f"{name}@{old}..{new}" if old else f"{name}@{new}"
         words = ["releases", "set-commits", *self._projects, version, "--commit", spec]
         said = f"set the commits of {version}: {spec}"
-        self._change(words, "set the commits", patience, said)
+        self._change(words, "set the commits", budget, said)
 
     def upload(
-        self, version: str, project: str, paths: Sequence[Path], prefix: str, patience: Patience
+        self, version: str, project: str, paths: Sequence[Path], prefix: str, budget: TimeBudget
     ) -> None:
         """Upload sourcemaps for one project."""
         words = ["sourcemaps", "upload", "-p", project, "-r", version]
         words += ["--url-prefix", prefix] if prefix else []
         words += map(str, paths)
         said = f"upload sourcemaps of {version} to {project}"
-        self._change(words, "upload sourcemaps", patience, said, longest=float("inf"))
+        self._change(words, "upload sourcemaps", budget, said, longest=float("inf"))
 
     def record(
         self,
         version: str,
         environment: str,
         span: tuple[int, int],
-        patience: Patience,
+        budget: TimeBudget,
         *,
         name: str = "",
         url: str = "",
@@ -76,24 +76,24 @@ class SentryCli:
         words += ["--started", str(span[0]), "--finished", str(span[1])]
         words += [*(["-n", name] if name else []), *(["-u", url] if url else [])]
         said = f"record the deploy of {version} to {environment}"
-        self._change(words, "record the deploy", patience, said, arrived=recorded)
+        self._change(words, "record the deploy", budget, said, arrived=recorded)
 
-    def finalize(self, version: str, patience: Patience) -> None:
+    def finalize(self, version: str, budget: TimeBudget) -> None:
         """Finalize the release: set its release date to now."""
         words = ["releases", "finalize", *self._projects, version]
-        self._change(words, "finalize the release", patience, f"finalize the release {version}")
+        self._change(words, "finalize the release", budget, f"finalize the release {version}")
 
     def _change(
         self,
         words: Sequence[str],
         what: str,
-        patience: Patience,
+        budget: TimeBudget,
         said: str,
         *,
         longest: float = ONE_TRY,
         arrived: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Announce the change once, and run sentry-cli up to the number of attempts of `patience`.
+        """Announce the change once, and run sentry-cli up to the number of attempts of `budget`.
         `arrived` tells, before another attempt, whether it is still needed. Raises DeployError."""
         if not self._runner.change_log.announce(f"Sentry: {said}"):
             return
@@ -114,4 +114,4 @@ class SentryCli:
             if result.exit_code:
                 raise failure(result, what)
 
-        patience.call(what, attempt, longest=longest)
+        budget.call(what, attempt, longest=longest)

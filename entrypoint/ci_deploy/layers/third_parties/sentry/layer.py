@@ -13,12 +13,12 @@ from ci_deploy.layers.third_parties.sentry.account import Account
 from ci_deploy.layers.third_parties.sentry.api import SentryApi
 from ci_deploy.layers.third_parties.sentry.cli import SentryCli
 from ci_deploy.layers.third_parties.sentry.commits import commits
-from ci_deploy.layers.third_parties.sentry.patience import Patience
 from ci_deploy.layers.third_parties.sentry.settings import (
     AboutSentry,
     SentrySettings,
     environment_name,
 )
+from ci_deploy.layers.third_parties.sentry.time_budget import TimeBudget
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import Event, on
 
@@ -32,8 +32,8 @@ class Sentry(AboutSentry):
         super().__init__(ctx, settings)
         self.account = Account.of(settings.url, settings.org, settings.token, settings.projects)
         seconds, sleep = float(settings.timeout), ctx.cancellation.sleep
-        self._before = Patience(seconds * BEFORE, sleep)
-        self._after = Patience(seconds * (1 - BEFORE), sleep)
+        self._before = TimeBudget(seconds * BEFORE, sleep)
+        self._after = TimeBudget(seconds * (1 - BEFORE), sleep)
         self._off = False  # after a failure the deploy continues without Sentry
         self._linked = ""  # Sentry's name of our repository
 

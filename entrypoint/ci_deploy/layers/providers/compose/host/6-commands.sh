@@ -236,7 +236,7 @@ state_of_app() {
     [ ! -s "$home/note" ] || echo "note $(cat "$home/note")"
     last_run
     [ ! -f "$run/outcome" ] || [ -f "$run/witnessed" ] ||
-        echo "untold $(cat "$run/title"): $(cat "$run/outcome")"
+        echo "unreported $(cat "$run/title"): $(cat "$run/outcome")"
     for each in "$home"/releases/*/release.json; do
         [ -f "$each" ] || continue
         echo "release $(cat "${each%/*}/live" 2>/dev/null || echo 0) $(cat "$each")"

@@ -28,7 +28,7 @@ class End(NamedTuple):
 
 
 @dataclass
-class Watch:
+class HostRunLog:
     """The state of one host's run, parsed from its log."""
 
     host: Host
@@ -36,7 +36,7 @@ class Watch:
     show: Callable[[str], None]
     say: Callable[[str], None]
     changed: Callable[[], None]
-    judge: Callable[[Watch, int, int], None]  # a command before the traffic: number, exit code
+    judge: Callable[[HostRunLog, int, int], None]  # a command before the traffic: number, exit code
     seen: int = 0  # number of log lines read
     phase: str = "queued"
     since: float = field(default_factory=time.monotonic)

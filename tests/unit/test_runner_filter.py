@@ -41,18 +41,19 @@ def _change(script: str, stdin: bytes | int = b"") -> Change:
     return Change(Command(["sh", "-c", script], stdin=stdin), "talk to it")
 
 
-def test_only_what_the_sieve_leaves_is_shown_and_stderr_is_kept_apart(
+def test_only_what_the_filter_returns_is_shown_and_stderr_is_kept_apart(
     runner: Runner, log: Log
 ) -> None:
-    result = runner.sift(_change("echo one; echo apart >&2; sleep 0.2; echo over"), Until())
+    change = _change("echo one; echo apart >&2; sleep 0.2; echo over")
+    result = runner.change_filtered(change, Until())
     assert log.lines == ["  │ one", "  │ held back"]
     assert (result.exit_code, result.errors, result.timed_out) == (0, "apart", False)
     assert result.lines == ("one", "held back")
 
 
-def test_sieve_decides_when_the_program_has_to_end(runner: Runner) -> None:
+def test_filter_decides_when_the_program_has_to_end(runner: Runner) -> None:
     started = time.monotonic()
-    result = runner.sift(_change("echo over; exec sleep 30"), Until(0.5))
+    result = runner.change_filtered(_change("echo over; exec sleep 30"), Until(0.5))
     assert result.timed_out
     assert time.monotonic() - started < 10
 
@@ -60,7 +61,7 @@ def test_sieve_decides_when_the_program_has_to_end(runner: Runner) -> None:
 def test_stdin_stays_open_as_long_as_its_writer(runner: Runner) -> None:
     read, write = os.pipe()
     os.write(write, b"hello\n")
-    sieve = Until()
+    output_filter = Until()
     script = "read -r word; echo $word; read -r more; echo end of file; echo over"
     closed: list[float] = []
 
@@ -69,15 +70,15 @@ def test_stdin_stays_open_as_long_as_its_writer(runner: Runner) -> None:
         os.close(write)
 
     threading.Timer(0.3, close).start()
-    result = runner.sift(_change(script, read), sieve)
+    result = runner.change_filtered(_change(script, read), output_filter)
     assert time.monotonic() > closed[0]
     assert result.exit_code == 0
-    assert sieve.heard == b"hello\nend of file\nover\n"
+    assert output_filter.heard == b"hello\nend of file\nover\n"
 
 
 def test_when_planning_nothing_runs(runner: Runner, change_log: ChangeLog) -> None:
     change_log.planning = True
-    result = runner.sift(_change("exit 3"), Until())
+    result = runner.change_filtered(_change("exit 3"), Until())
     assert result.planned
     assert change_log.changes == ["talk to it"]
 
@@ -85,4 +86,4 @@ def test_when_planning_nothing_runs(runner: Runner, change_log: ChangeLog) -> No
 def test_cancel_stops_it(runner: Runner) -> None:
     threading.Timer(0.2, runner.cancellation.cancel, [signal.SIGTERM]).start()
     with pytest.raises(Cancelled):
-        runner.sift(_change("exec sleep 30"), Until())
+        runner.change_filtered(_change("exec sleep 30"), Until())

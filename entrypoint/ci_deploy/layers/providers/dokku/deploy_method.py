@@ -17,7 +17,7 @@ from ci_deploy.errors import DeployFailed, Locked, OutcomeUnknown, Unreachable
 from ci_deploy.layers.providers.dokku import answers
 from ci_deploy.layers.providers.dokku.app import State
 from ci_deploy.layers.providers.dokku.server import DokkuServer
-from ci_deploy.output.telling import Telling
+from ci_deploy.output.excerpt import Excerpt
 from ci_deploy.process import limits
 from ci_deploy.process.program import Result
 from ci_deploy.run.context import Context
@@ -29,10 +29,10 @@ BUILDS_PAUSE = 2.0  # seconds between two queries for running builds
 FOLLOW_TIMEOUT = 120.0  # seconds to follow a deploy to which the connection was lost
 
 
-class Code(ABC):
+class DeployMethod(ABC):
     """A method to deploy a revision to the app."""
 
-    way: ClassVar[str]
+    method: ClassVar[str]
     build_dir = ""  # the directory, within what is sent, that Dokku has to build
 
     def __init__(
@@ -59,7 +59,7 @@ class Code(ABC):
         self.unstarted: dict[str, None] = {}  # the process types that are scaled to 0, in order
         self.urls: list[str] = []  # the URLs that the server prints after a deploy
         self._followed = False  # the connection was lost, but the revision was found live
-        self._lines = Telling(answers.patterns())  # of the last attempt
+        self._lines = Excerpt(answers.patterns())  # of the last attempt
         self.deploying = False  # the server has begun to start the build, in any attempt
 
     @property
@@ -71,7 +71,7 @@ class Code(ABC):
         """Whether the app already runs this revision, by this method, of this folder."""
         state = self._state
         same = state.live.revision == self.revision and state.settled
-        return same and state.way == self.way and state.folder in {None, self.folder}
+        return same and state.method == self.method and state.folder in {None, self.folder}
 
     def is_kept(self) -> bool:
         """Whether a rebuild of the live revision on the server would build this revision."""

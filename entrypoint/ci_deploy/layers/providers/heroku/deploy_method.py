@@ -12,7 +12,7 @@ from ci_deploy.run.context import Context
 FAR_ENOUGH = 20  # slugs that are checked; Heroku keeps those of the last 20 releases
 
 
-class Code(ABC):
+class DeployMethod(ABC):
     """A method to deploy the revision."""
 
     def __init__(self, ctx: Context, app: App, state: State) -> None:
@@ -57,7 +57,7 @@ class Code(ABC):
         return self._app.releases.follow(release)
 
 
-class SlugAgain(Code):
+class SlugAgain(DeployMethod):
     """Releases the slug of an earlier release again, without a build: its release phase failed, or
     something else was released since."""
 

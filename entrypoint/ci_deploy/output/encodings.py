@@ -31,7 +31,7 @@ def to_bytes(text: str) -> bytes:
         return text.encode("utf-8", "replace")
 
 
-def _spellings(text: str) -> set[str]:
+def _encodings(text: str) -> set[str]:
     """The text as URLs, JSON, HTML, shells and Python write it, except for added backslashes."""
     data = to_bytes(text)
     percent = {quote_plus(data), *(quote(data, safe) for safe in ("", "/", "!'()*~"))}
@@ -76,7 +76,7 @@ def forms(secret: str) -> Iterator[bytes]:
     lines = [line for line in secret.split("\n") if not GENERIC.fullmatch(line.strip())]
     words = [line.strip() for line in lines if len(line.strip()) >= SHORTEST]
     for text in {"\n".join(lines), *words}:
-        yield from (to_bytes(form).replace(b"\n", b"") for form in _spellings(text))
+        yield from (to_bytes(form).replace(b"\n", b"") for form in _encodings(text))
     short = [word for word in words if len(word) < FRAGMENT]
     for text in {secret, secret.replace("\n", "\\n"), secret.replace("\n", "\r\n"), *short}:
         data = to_bytes(text)
@@ -107,8 +107,8 @@ def url_parts(url: str) -> Iterator[str]:
         values.append(user)  # a token: https://TOKEN@github.com
     if parts.scheme in ("http", "https"):
         path = parts.path.strip("/")
-        telling = [part for part in path.split("/") if not _WORDS.fullmatch(part)]
-        values += [path, telling[-1]] if telling else []
+        secret = [part for part in path.split("/") if not _WORDS.fullmatch(part)]
+        values += [path, secret[-1]] if secret else []
         pairs = [pair.partition("=") for pair in parts.query.split("&")]
         values += [
             value for key, _, value in pairs if _KEY.search(key) or not _WORDS.fullmatch(value)

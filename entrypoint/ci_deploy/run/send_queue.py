@@ -14,7 +14,7 @@ from ci_deploy.run.events import Subscriber
 SLICE = 0.1  # seconds; a signal does not end a join()
 
 
-class Outbox:
+class SendQueue:
     """Sends notices in the background: in parallel for several notifiers, in order for each of
     them."""
 

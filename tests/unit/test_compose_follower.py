@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ci_deploy.errors import OutcomeUnknown
-from ci_deploy.layers.providers.compose.following import PATIENCE, Following
+from ci_deploy.layers.providers.compose.follower import PATIENCE, Follower
 from ci_deploy.layers.providers.compose.hosts import Host
 from ci_deploy.net.ssh.server import server
 from ci_deploy.process.program import Command
@@ -45,9 +45,9 @@ def _follow(sessions: Sequence[Callable[[Say], None]]) -> str:
         next(left)(changes[0].watch)
 
     host = Host(server("deploy@host"))
-    relay = SimpleNamespace(feed=lambda _: None)
+    sanitizer = SimpleNamespace(feed=lambda _: None)
     ctx: Any = SimpleNamespace(
-        console=SimpleNamespace(child=lambda **_: nullcontext(relay), indent=lambda _: None),
+        console=SimpleNamespace(child=lambda **_: nullcontext(sanitizer), indent=lambda _: None),
         runner=SimpleNamespace(change_all=change_all),
         cancellation=SimpleNamespace(sleep=lambda _: None),
     )
@@ -55,9 +55,9 @@ def _follow(sessions: Sequence[Callable[[Say], None]]) -> str:
         prefix=lambda _: "", command=lambda *_: Command(["true"]), connected=lambda _: True,
         watch_command=lambda *_: "watch",
     )  # fmt: skip
-    following = Following(ctx, hosts, "shop", "run", "t0ken", lambda *_: "")
-    [watch] = following.follow([host])
-    return watch.end.word if watch.end else ""
+    follower = Follower(ctx, hosts, "shop", "run", "t0ken", lambda *_: "")
+    [log] = follower.follow([host])
+    return log.end.word if log.end else ""
 
 
 def _end(say: Say) -> None:

@@ -82,7 +82,7 @@ def clean(text: str) -> str:
     return "\n".join(_harmless(_last_state(line)) for line in lines)
 
 
-class Relay:
+class Sanitizer:
     """Passes a program's output on: safe, redacted, in whole lines, each with a prefix.
 
     `write` gets one or more lines at once, without the last line end. `watch` gets each line before

@@ -5,12 +5,12 @@ from __future__ import annotations
 import tracemalloc
 
 from ci_deploy.layers.providers.dokku import answers
-from ci_deploy.output.telling import WHOLE, Telling
+from ci_deploy.output.excerpt import WHOLE, Excerpt
 
 
 def test_memory_does_not_grow_with_the_build_log() -> None:
     """The words that decide are found at its beginning, middle and end (faults J3)."""
-    said = Telling(answers.patterns())
+    said = Excerpt(answers.patterns())
     tracemalloc.start()
     said.take("-----> Building hello from Dockerfile")
     for number in range(20_000):
@@ -31,7 +31,7 @@ def test_memory_does_not_grow_with_the_build_log() -> None:
 
 def test_of_later_lines_the_last_of_each_kind_are_kept_and_all_can_be_forgotten() -> None:
     """A noisy kind does not push out another (faults J3)."""
-    said = Telling(answers.patterns())
+    said = Excerpt(answers.patterns())
     said.take("x" * WHOLE)
     said.take("=====> Application deployed:")
     for number in range(1000):

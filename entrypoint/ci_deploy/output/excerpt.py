@@ -11,7 +11,7 @@ WHOLE = 2**20  # the first characters, which are all kept
 LATER = 8  # the last lines that match each pattern, kept of everything after that
 
 
-class Telling(Sequence[str]):
+class Excerpt(Sequence[str]):
     """The first lines, and of the later ones those that match a pattern."""
 
     def __init__(self, patterns: Iterable[re.Pattern[str]]) -> None:

@@ -22,7 +22,7 @@ from tempfile import mkdtemp
 
 from . import forking, processes
 
-NAME = "nursery"
+NAME = "fork_server"
 # What `main` loads: all that a command may need.
 MODULES = (
     "apps", "builds", "checks", "config", "deploy", "git", "logs", "network", "plugins",
@@ -32,19 +32,19 @@ MODULES = (
 
 @cache
 def client() -> list[str]:
-    """The command that hands `ROOT KEY` to the nursery, which is started for it, once for all
+    """The command that hands `ROOT KEY` to the fork server, which is started for it, once for all
     stand-ins of this process; none where that cannot be done."""
-    folder = Path(mkdtemp(prefix="standin-nursery-"))
+    folder = Path(mkdtemp(prefix="standin-forks-"))
     command = forking.client(folder, NAME)
     if not command:
         folder.rmdir()
         return []
     process = subprocess.Popen(
-        processes.python("nursery", str(folder)), stdin=subprocess.PIPE, start_new_session=True
+        processes.python("fork_server", str(folder)), stdin=subprocess.PIPE, start_new_session=True
     )
     atexit.register(_stop, process)
     while not (folder / NAME).exists():
-        assert process.poll() is None, "the stand-in's nursery did not start"
+        assert process.poll() is None, "the stand-in's fork server did not start"
         time.sleep(0.005)
     return command
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from ci_deploy.errors import Refused
 from ci_deploy.git.revision import SHA
-from ci_deploy.layers.providers.dokku.code import Code
+from ci_deploy.layers.providers.dokku.deploy_method import DeployMethod
 from ci_deploy.layers.providers.dokku.provider import DokkuApp
 from ci_deploy.layers.providers.dokku.push import Push
 from ci_deploy.layers.providers.dokku.upload import Archive, Image
 from ci_deploy.layers.providers.methods import by_archive
 
 
-def forward(app: DokkuApp) -> Code:
+def forward(app: DokkuApp) -> DeployMethod:
     """The deploy method that the settings ask for."""
     if image := app.promoted or app.settings.image:
         return _image(app, image)
@@ -21,7 +21,7 @@ def forward(app: DokkuApp) -> Code:
     return _source(app, app.ctx.settings.app_dir, archive=archive)
 
 
-def back(app: DokkuApp, revision: str, deployments: Sequence[Mapping[str, str]]) -> Code:
+def back(app: DokkuApp, revision: str, deployments: Sequence[Mapping[str, str]]) -> DeployMethod:
     """The method and folder by which the revision was deployed before, from `deployments`.
 
     Raises Refused when its image or its commit is unknown, or when it has no such folder.
@@ -30,7 +30,7 @@ def back(app: DokkuApp, revision: str, deployments: Sequence[Mapping[str, str]])
     identity = was.get("as", "")
     if identity and not SHA.fullmatch(identity):
         return _image(app, identity)
-    if not was and app.state.way == Image.way:
+    if not was and app.state.method == Image.method:
         message = f"it is not known from which image {revision[:7]} was deployed."
         raise Refused(message, hint="Set DOKKU_IMAGE to that image.")
     ctx, wanted = app.ctx, app.ctx.settings.app_dir
@@ -44,20 +44,20 @@ def back(app: DokkuApp, revision: str, deployments: Sequence[Mapping[str, str]])
         message = f"{revision[:7]} has no directory {folder}, and it is not known from which "
         hint = "Set APP_DIR to the directory that it was deployed from."
         raise Refused(f"{message}it was deployed.", hint=hint)
-    way = was.get("way", Archive.way if identity else "")
-    if way == Push.way and ctx.repository.can_deepen():
+    method = was.get("way", Archive.method if identity else "")
+    if method == Push.method and ctx.repository.can_deepen():
         archive = False
     else:
-        archive = way == Archive.way or by_archive(ctx, app.settings.method)
+        archive = method == Archive.method or by_archive(ctx, app.settings.method)
     return _source(app, folder, archive=archive, going_back=True)
 
 
-def _image(app: DokkuApp, name: str) -> Code:
+def _image(app: DokkuApp, name: str) -> DeployMethod:
     shared = (app.ctx, app.server, app.state, app.reported)
     return Image(*shared, image=name, force=app.settings.force_push)
 
 
-def _source(app: DokkuApp, folder: str, *, archive: bool, going_back: bool = False) -> Code:
+def _source(app: DokkuApp, folder: str, *, archive: bool, going_back: bool = False) -> DeployMethod:
     ctx, wanted = app.ctx, app.settings
     shared = (ctx, app.server, app.state, app.reported)
     force = wanted.force_push or ctx.review is not None  # its branch may be rebased

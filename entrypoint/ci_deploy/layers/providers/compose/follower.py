@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from ci_deploy.errors import OutcomeUnknown, Unreachable
 from ci_deploy.layers.providers.compose.coordinator import Coordinator
+from ci_deploy.layers.providers.compose.host_run_log import HostRunLog
 from ci_deploy.layers.providers.compose.hosts import Host, Hosts
-from ci_deploy.layers.providers.compose.watch import Watch
 from ci_deploy.process.program import Change
 from ci_deploy.run.context import Context
 
@@ -19,7 +19,7 @@ PATIENCE = 300.0  # seconds without contact with a host until the outcome is cal
 SILENCE = 15.0  # seconds until a session counts as lost; a host prints something every 5
 
 
-class Following:
+class Follower:
     """Follows the runs with one name on all hosts."""
 
     def __init__(
@@ -29,12 +29,12 @@ class Following:
         app: str,
         run: str,
         token: str,
-        judge: Callable[[Watch, int, int], str],
+        judge: Callable[[HostRunLog, int, int], str],
     ) -> None:
-        """`judge(watch, number, code)` returns the answer for a command before the traffic that has
+        """`judge(log, number, code)` returns the answer for a command before the traffic that has
         ended."""
         self.run = run
-        self.watches: list[Watch] = []
+        self.logs: list[HostRunLog] = []
         self.coordinator = Coordinator([], self._send)
         self._ctx = ctx
         self._hosts = hosts
@@ -44,52 +44,52 @@ class Following:
         self._answers: dict[str, str] = {}  # host → the last answer, sent again when it may be lost
         self._pipes: dict[str, int] = {}
 
-    def follow(self, hosts: Sequence[Host], batch: int = 0) -> list[Watch]:
+    def follow(self, hosts: Sequence[Host], batch: int = 0) -> list[HostRunLog]:
         """Show the runs' logs until all have ended; returns their states. Raises OutcomeUnknown."""
         with contextlib.ExitStack() as stack:
-            self.watches = [self._watch(host, stack) for host in hosts]
-            self.coordinator = Coordinator(self.watches, self._send, batch)
-            while going := [watch for watch in self.watches if watch.end is None]:
-                if time.monotonic() - min(watch.spoke for watch in going) > PATIENCE:
+            self.logs = [self._log(host, stack) for host in hosts]
+            self.coordinator = Coordinator(self.logs, self._send, batch)
+            while going := [log for log in self.logs if log.end is None]:
+                if time.monotonic() - min(log.spoke for log in going) > PATIENCE:
                     message = "lost contact with the hosts; the result is unknown."
                     raise OutcomeUnknown(message, hint=self.how_to_follow)
                 self.coordinator.forget()
                 self._listen(going)
-                self._reconnect([watch for watch in going if watch.end is None])
-        return self.watches
+                self._reconnect([log for log in going if log.end is None])
+        return self.logs
 
-    def _watch(self, host: Host, stack: contextlib.ExitStack) -> Watch:
-        relay = stack.enter_context(self._ctx.console.child(prefix=self._hosts.prefix(host)))
-        return Watch(
+    def _log(self, host: Host, stack: contextlib.ExitStack) -> HostRunLog:
+        sanitizer = stack.enter_context(self._ctx.console.child(prefix=self._hosts.prefix(host)))
+        return HostRunLog(
             host,
             self._token,
-            show=lambda line: relay.feed(f"{line}\n".encode()),
+            show=lambda line: sanitizer.feed(f"{line}\n".encode()),
             say=self._ctx.console.indent,
             changed=self._changed,
             judge=self._answer,
         )
 
-    def _answer(self, watch: Watch, number: int, code: int) -> None:
-        self._answers[str(watch.host)] = self._judge(watch, number, code)
-        self._send(watch, self._answers[str(watch.host)])
+    def _answer(self, log: HostRunLog, number: int, code: int) -> None:
+        self._answers[str(log.host)] = self._judge(log, number, code)
+        self._send(log, self._answers[str(log.host)])
 
-    def _listen(self, going: Sequence[Watch]) -> None:
+    def _listen(self, going: Sequence[HostRunLog]) -> None:
         """Follow each run in one session; returns when all have ended or one is lost."""
         with contextlib.ExitStack() as stack:
             changes = []
-            for watch in going:
-                watch.heard = time.monotonic()
-                words = ["follow", self._app, self.run, str(watch.seen), "yes"]
-                command = self._hosts.command(watch.host, words)
-                command = replace(command, stdin=stack.enter_context(self._pipe(watch)))
-                if answer := self._answers.get(str(watch.host)):
-                    self._send(watch, answer)
-                changes.append(Change(command, "", quiet=True, watch=watch.line))
+            for log in going:
+                log.heard = time.monotonic()
+                words = ["follow", self._app, self.run, str(log.seen), "yes"]
+                command = self._hosts.command(log.host, words)
+                command = replace(command, stdin=stack.enter_context(self._pipe(log)))
+                if answer := self._answers.get(str(log.host)):
+                    self._send(log, answer)
+                changes.append(Change(command, "", quiet=True, watch=log.line))
             try:
                 self._ctx.runner.change_all(changes, ok=None)
             except OutcomeUnknown as error:
                 then = "but the deployment continues on the host."
-                if len(self.watches) > 1 and not self.coordinator.agreed:
+                if len(self.logs) > 1 and not self.coordinator.agreed:
                     then = (
                         "and not all hosts have verified the release: they roll back on their own."
                     )
@@ -97,48 +97,48 @@ class Following:
                 raise OutcomeUnknown(message, hint=self.how_to_follow) from error
 
     @contextlib.contextmanager
-    def _pipe(self, watch: Watch) -> Iterator[int]:
+    def _pipe(self, log: HostRunLog) -> Iterator[int]:
         """A pipe to the stdin of a host's session. (The runner closes our copy of the reading
         end.)"""
         read, write = os.pipe()
         os.set_blocking(write, False)
-        self._pipes[str(watch.host)] = write
+        self._pipes[str(log.host)] = write
         try:
             yield read
         finally:
-            del self._pipes[str(watch.host)]
+            del self._pipes[str(log.host)]
             os.close(write)
 
-    def _send(self, watch: Watch, word: str) -> None:
-        if (pipe := self._pipes.get(str(watch.host))) is not None:
+    def _send(self, log: HostRunLog, word: str) -> None:
+        if (pipe := self._pipes.get(str(log.host))) is not None:
             with contextlib.suppress(OSError):  # the session has just ended: it is sent again
                 os.write(pipe, f"{' '.join(word.split())}\n".encode())
 
     def _changed(self) -> None:
         """Called for each mark of a host: send what is due, and advance the coordinator."""
-        for watch in self.watches:
-            if watch.end:
-                self._send(watch, "seen")
-        going = [watch for watch in self.watches if watch.end is None]
+        for log in self.logs:
+            if log.end:
+                self._send(log, "seen")
+        going = [log for log in self.logs if log.end is None]
         now = time.monotonic()
-        if any(now - watch.heard > SILENCE for watch in going):
-            for watch in going:
-                self._send(watch, "leave")  # one is lost: end all sessions and connect again
+        if any(now - log.heard > SILENCE for log in going):
+            for log in going:
+                self._send(log, "leave")  # one is lost: end all sessions and connect again
             return
-        for watch in going:
-            self._send(watch, "beat")
-        if len(self.watches) > 1:
+        for log in going:
+            self._send(log, "beat")
+        if len(self.logs) > 1:
             self.coordinator.advance()
 
-    def _reconnect(self, going: Sequence[Watch]) -> None:
+    def _reconnect(self, going: Sequence[HostRunLog]) -> None:
         """Reconnect where the connection is lost; the hosts continue meanwhile."""
-        for watch in going:
-            if self._hosts.connected(watch.host):
+        for log in going:
+            if self._hosts.connected(log.host):
                 continue
             say = self._ctx.console.indent
-            say(f"the connection to {watch.host} was lost; the deployment continues there.")
+            say(f"the connection to {log.host} was lost; the deployment continues there.")
             try:
-                self._hosts.reconnect(watch.host)
+                self._hosts.reconnect(log.host)
             except Unreachable as error:
                 say(error.message)
         if going:
@@ -147,5 +147,5 @@ class Following:
     @property
     def how_to_follow(self) -> str:
         """The commands by which a person follows the runs."""
-        commands = [self._hosts.watch_command(watch.host, self._app) for watch in self.watches]
+        commands = [self._hosts.watch_command(log.host, self._app) for log in self.logs]
         return "\n".join(f"Follow it with `{command}`." for command in commands)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ci_deploy.output.redaction import Redactor
-from ci_deploy.output.relay import Relay, clean
+from ci_deploy.output.sanitizer import Sanitizer, clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,18 +29,18 @@ REDACTOR = Redactor()
 REDACTOR.add(TOKEN, PASSWORD, SECRET_LINES)
 
 
-def relayed(chunks: Iterable[bytes], *, prefix: str = "") -> str:
+def sanitized(chunks: Iterable[bytes], *, prefix: str = "") -> str:
     """All that is shown of the chunks, if no time passes."""
     shown: list[str] = []
-    relay = Relay(REDACTOR, shown.append, prefix=prefix, clock=lambda: 0.0)
+    sanitizer = Sanitizer(REDACTOR, shown.append, prefix=prefix, clock=lambda: 0.0)
     for chunk in chunks:
-        relay.feed(chunk)
-    relay.close()
+        sanitizer.feed(chunk)
+    sanitizer.close()
     return "".join(f"{lines}\n" for lines in shown)
 
 
 def shown_of(text: str) -> str:
-    return relayed([text.encode()])
+    return sanitized([text.encode()])
 
 
 def halves(text: str) -> Iterable[list[bytes]]:
@@ -134,11 +134,11 @@ INSIDE = {
 @pytest.mark.parametrize("disguise", DISGUISES.values(), ids=DISGUISES)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_ci_system_obeys_a_forged_command(command: str, disguise: str) -> None:
-    assert obeyed(command)  # it would without the relay
+    assert obeyed(command)  # it would without the sanitizer
     for chunks in ([disguise.format(command).encode()], bytewise(disguise.format(command))):
-        shown = relayed(chunks)
+        shown = sanitized(chunks)
         assert not obeyed(shown), shown
-        assert not obeyed(relayed(chunks, prefix="│ "))
+        assert not obeyed(sanitized(chunks, prefix="│ "))
 
 
 @pytest.mark.parametrize("inside", INSIDE.values(), ids=INSIDE)
@@ -148,7 +148,7 @@ def test_what_is_taken_out_does_not_bring_a_command_together(command: str, insid
         text = command[:at] + inside + command[at:]
         assert not obeyed(shown_of(text))
         for chunks in halves(text):
-            assert not obeyed(relayed(chunks))
+            assert not obeyed(sanitized(chunks))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -222,29 +222,29 @@ def test_control_sequences_are_removed_with_their_payload(escape: str) -> None:
     assert clean(f"one{escape}two\n") == "onetwo\n"
     data = f"one{escape}two\n".encode()
     for at in range(len(data)) if len(data) < 200 else (3, 5, 9, 5000, len(data) - 5):
-        assert relayed([data[:at], data[at:]]) == "onetwo\n"
-    assert relayed(bytewise(f"one{escape}two\n")) == "onetwo\n"
+        assert sanitized([data[:at], data[at:]]) == "onetwo\n"
+    assert sanitized(bytewise(f"one{escape}two\n")) == "onetwo\n"
 
 
 @pytest.mark.parametrize("introducer", ["\x1b]0;", "\x1bP", "\x1b_", "\x1b[1;1", "\x1b", "\x1b("])
 def test_an_unfinished_sequence_ends_with_its_line(introducer: str) -> None:
     for chunks in ([f"a{introducer}\nnext\n".encode()], bytewise(f"a{introducer}\nnext\n")):
-        assert relayed(chunks) == "a\nnext\n"
-    assert relayed([f"last{introducer}".encode()]) == "last\n"
+        assert sanitized(chunks) == "a\nnext\n"
+    assert sanitized([f"last{introducer}".encode()]) == "last\n"
 
 
 def test_colours_stay_and_end_with_the_line() -> None:
     assert shown_of("\x1b[32mok\x1b[0m\n") == "\x1b[32mok\x1b[0m\n"
     assert shown_of("\x1b[1;38:5:12mok\x1b[m\n") == "\x1b[1;38:5:12mok\x1b[m\n"
     assert shown_of("\x1b[31mone\ntwo\n") == "\x1b[31mone\x1b[0m\ntwo\n"
-    assert relayed(bytewise("\x1b[31mone\ntwo\n")) == "\x1b[31mone\x1b[0m\ntwo\n"
+    assert sanitized(bytewise("\x1b[31mone\ntwo\n")) == "\x1b[31mone\x1b[0m\ntwo\n"
 
 
 def test_invalid_utf_8_is_replaced() -> None:
-    assert relayed([b"a\xffb\n"]) == "a\ufffdb\n"
-    assert relayed([b"a\xe2\x94", b"\x82b\n"]) == "a│b\n"
-    assert relayed([b"a\xe2\x94", b"\n"]) == "a\ufffd\n"
-    assert relayed([b"a\xe2"]) == "a\ufffd\n"
+    assert sanitized([b"a\xffb\n"]) == "a\ufffdb\n"
+    assert sanitized([b"a\xe2\x94", b"\x82b\n"]) == "a│b\n"
+    assert sanitized([b"a\xe2\x94", b"\n"]) == "a\ufffd\n"
+    assert sanitized([b"a\xe2"]) == "a\ufffd\n"
 
 
 # --- lines ---
@@ -253,49 +253,49 @@ def test_invalid_utf_8_is_replaced() -> None:
 def test_ordinary_output_is_not_changed() -> None:
     text = "remote: Building\n\n\ttabbed – é│✓ 漢字\n    indented\nlast\n"
     for chunks in halves(text):
-        assert relayed(chunks) == text
+        assert sanitized(chunks) == text
 
 
 def test_each_line_has_the_prefix_and_a_last_one_needs_no_end() -> None:
-    assert relayed([b"one\n\ntwo\nthr", b"ee"], prefix="│ ") == "│ one\n│ \n│ two\n│ three\n"
+    assert sanitized([b"one\n\ntwo\nthr", b"ee"], prefix="│ ") == "│ one\n│ \n│ two\n│ three\n"
 
 
 def test_whole_lines_are_shown_at_once() -> None:
     shown: list[str] = []
-    relay = Relay(Redactor(), shown.append)
-    relay.feed(b"one\ntwo\nthr")
+    sanitizer = Sanitizer(Redactor(), shown.append)
+    sanitizer.feed(b"one\ntwo\nthr")
     assert shown == ["one\ntwo"]
-    relay.feed(b"ee\n")
+    sanitizer.feed(b"ee\n")
     assert shown == ["one\ntwo", "three"]
-    relay.close()
-    relay.close()
+    sanitizer.close()
+    sanitizer.close()
     assert shown == ["one\ntwo", "three"]
 
 
 def test_of_progress_only_the_last_state_is_shown() -> None:
     text = "Counting: 10%\rCounting: 60%   \rCounting: 100%, done.   \r\nnext\r\nlast\rLAST   \r"
     for chunks in [*halves(text), bytewise(text)]:
-        assert relayed(chunks) == "Counting: 100%, done.\nnext\nLAST\n"
+        assert sanitized(chunks) == "Counting: 100%, done.\nnext\nLAST\n"
 
 
 def test_of_a_long_progress_line_too_only_the_last_state_is_shown() -> None:
     text = f"{'a' * 10_000}\r{'b' * 10_000}\n"
-    assert relayed([text[:15_000].encode(), text[15_000:].encode()]) == f"{'b' * 10_000}\n"
-    assert "\r" not in relayed([text.encode()[:-1]])
+    assert sanitized([text[:15_000].encode(), text[15_000:].encode()]) == f"{'b' * 10_000}\n"
+    assert "\r" not in sanitized([text.encode()[:-1]])
 
 
 def test_progress_that_lasts_is_shown_every_five_seconds() -> None:
     now = 0.0
     shown: list[str] = []
-    relay = Relay(Redactor(), shown.append, clock=lambda: now)
+    sanitizer = Sanitizer(Redactor(), shown.append, clock=lambda: now)
     for percent in range(1, 100):
         now += 0.5
-        relay.feed(f"\r{percent}% of it".encode())
+        sanitizer.feed(f"\r{percent}% of it".encode())
     assert shown == [f"{percent}% of it" for percent in range(10, 99, 10)]
-    relay.feed(b"\r100% of it\n")
+    sanitizer.feed(b"\r100% of it\n")
     assert shown[-1] == "100% of it"
     now += 100
-    relay.feed(b"\r1% of the next\r2% of the next")
+    sanitizer.feed(b"\r1% of the next\r2% of the next")
     assert shown[-1] == "100% of it"
 
 
@@ -309,17 +309,17 @@ def test_a_long_line_is_shown_in_pieces() -> None:
         [text.encode()],
         [text[at : at + 999].encode() for at in range(0, 100_000, 999)],
     ):
-        lines = relayed(chunks).splitlines()
+        lines = sanitized(chunks).splitlines()
         assert "".join(lines) == text
         assert {len(line) for line in lines[:-1]} == {16 * 1024}
 
 
 def test_a_long_line_is_not_kept() -> None:
     shown: list[str] = []
-    relay = Relay(Redactor(), shown.append)
-    relay.feed(b"a" * 16 * 1024)
+    sanitizer = Sanitizer(Redactor(), shown.append)
+    sanitizer.feed(b"a" * 16 * 1024)
     assert not shown
-    relay.feed(b"a" * 10)
+    sanitizer.feed(b"a" * 10)
     assert shown == ["a" * 16 * 1024]
 
 
@@ -328,14 +328,14 @@ def test_a_piece_of_a_long_line_is_no_command(command: str) -> None:
     for before in range(16 * 1024 - len(command), 16 * 1024 + 1):
         text = "x" * before + command + "\n"
         assert not obeyed(shown_of(text))
-        assert not obeyed(relayed([text[:before].encode(), text[before:].encode()]))
+        assert not obeyed(sanitized([text[:before].encode(), text[before:].encode()]))
 
 
 def test_a_long_line_does_not_split_a_secret_or_a_colour() -> None:
     for before in range(16 * 1024 - len(TOKEN) - 1, 16 * 1024 + 2, 3):
         text = "x" * before + f"{TOKEN} \x1b[32mgreen\x1b[0m"
         for chunks in ([text.encode()], [text[: before + 9].encode(), text[before + 9 :].encode()]):
-            shown = COLOUR.sub("", relayed(chunks)).replace("\n", "")
+            shown = COLOUR.sub("", sanitized(chunks)).replace("\n", "")
             assert shown == "x" * before + "[REDACTED] green"
 
 
@@ -348,7 +348,7 @@ def test_control_codes_do_not_hide_a_secret(secret: str, inside: str) -> None:
     for at in range(1, len(secret), 3):
         text = f"is {secret[:at]}{inside}{secret[at:]} it\n"
         for chunks in ([text.encode()], bytewise(text)):
-            assert COLOUR.sub("", relayed(chunks)) == "is [REDACTED] it\n"
+            assert COLOUR.sub("", sanitized(chunks)) == "is [REDACTED] it\n"
 
 
 def test_a_secret_in_many_lines_with_a_prefix_is_removed() -> None:
@@ -357,7 +357,7 @@ def test_a_secret_in_many_lines_with_a_prefix_is_removed() -> None:
     assert code[:76] in dump
     for text in (dump, SECRET_LINES, SECRET_LINES.replace("\n", "\r\n")):
         for chunks in ([text.encode()], text.encode().splitlines(keepends=True)):
-            shown = relayed(chunks, prefix="│ ")
+            shown = sanitized(chunks, prefix="│ ")
             left = re.sub(r"│ |remote: |\[REDACTED\]|-----.*?-----|\s", "", shown)
             assert len(left) < 10, shown
 
@@ -365,12 +365,12 @@ def test_a_secret_in_many_lines_with_a_prefix_is_removed() -> None:
 def test_the_tail_is_redacted_and_without_prefix_and_colours() -> None:
     redactor = Redactor()
     redactor.add(TOKEN)
-    relay = Relay(redactor, lambda _: None, prefix="│ ", tail=3)
-    relay.feed(b"".join(b"\x1b[32mline %d\x1b[0m\n" % number for number in range(9)))
-    relay.feed(f"token {TOKEN}\nlast".encode())
-    assert relay.tail == ["line 7", "line 8", "token [REDACTED]"]
-    relay.close()
-    assert relay.tail == ["line 8", "token [REDACTED]", "last"]
+    sanitizer = Sanitizer(redactor, lambda _: None, prefix="│ ", tail=3)
+    sanitizer.feed(b"".join(b"\x1b[32mline %d\x1b[0m\n" % number for number in range(9)))
+    sanitizer.feed(f"token {TOKEN}\nlast".encode())
+    assert sanitizer.tail == ["line 7", "line 8", "token [REDACTED]"]
+    sanitizer.close()
+    assert sanitizer.tail == ["line 8", "token [REDACTED]", "last"]
 
 
 # --- all together ---
@@ -384,10 +384,10 @@ def test_the_chunks_make_no_difference_and_nothing_gets_through() -> None:
     for _ in range(300):
         text = " ".join(rng.choices(ATOMS, k=rng.randint(1, 30)))
         data = text.encode()
-        whole = relayed([data])
+        whole = sanitized([data])
         edges = sorted(rng.randint(0, len(data)) for _ in range(rng.choice([1, 5, 40])))
         parts = [data[a:b] for a, b in zip([0, *edges], [*edges, len(data)], strict=True)]
-        assert relayed(parts) == whole
+        assert sanitized(parts) == whole
         assert not obeyed(whole)
         plain = COLOUR.sub("", whole)
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u202e]", plain)
@@ -398,7 +398,7 @@ def test_the_chunks_make_no_difference_and_nothing_gets_through() -> None:
 def test_memory_does_not_grow_with_the_output() -> None:
     redactor = Redactor()
     redactor.add(TOKEN, SECRET_LINES)
-    relay = Relay(redactor, lambda _: None)
+    sanitizer = Sanitizer(redactor, lambda _: None)
     long = b"1;" * 25_000
     for first, chunk in (
         (b"", b"an ordinary line\n" * 3000),
@@ -408,10 +408,10 @@ def test_memory_does_not_grow_with_the_output() -> None:
         (b"\x1b(", b"(" * 50_000),
         (b"progress", b"\r50%" * 10_000),
     ):
-        relay.feed(first + chunk)
+        sanitizer.feed(first + chunk)
         tracemalloc.start()
         for _ in range(20):
-            relay.feed(chunk)
+            sanitizer.feed(chunk)
         grown, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert grown < 500_000, first  # the tail are 20 long lines

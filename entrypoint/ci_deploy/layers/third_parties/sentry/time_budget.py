@@ -15,7 +15,7 @@ ONE_TRY = 10.0  # seconds
 LEAST = 0.2  # seconds that are too few for a request
 
 
-class Patience:
+class TimeBudget:
     """A number of seconds that calls use up; `sleep` must wake up on cancel."""
 
     def __init__(self, seconds: float, sleep: Callable[[float], None]) -> None:

@@ -1,4 +1,4 @@
-# Hands a command to the nursery, with our stdin, stdout and stderr: `nursery_client.pl FOLDER SOCKET
+# Hands a command to the fork server, with our stdin, stdout and stderr: `fork_client.pl FOLDER SOCKET
 # SENDMSG WORD…`, where SENDMSG is the number of that system call. Perl starts in a tenth of Python's time,
 # if nothing is loaded: so the structures of sendmsg(2), unix(7) and cmsg(3) are written out here.
 use strict;
