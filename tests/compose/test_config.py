@@ -199,7 +199,7 @@ def test_ci_deploy_tag_names_the_image_that_deploy_takes(app: App) -> None:
 def test_old_docker_email_is_accepted_and_said_to_be_of_no_use(app: App) -> None:
     done = app.run("plan", DOCKER_EMAIL="jane@example.com")
     assert done.code == 0, done.output
-    assert "DOCKER_EMAIL is not used" in done.output
+    assert "DOCKER_EMAIL is ignored" in done.output
 
 
 def test_project_name_with_a_variable_is_what_the_release_says(app: App) -> None:

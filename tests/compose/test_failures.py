@@ -164,7 +164,7 @@ def test_what_a_compose_file_needs_on_the_host_is_asked_by_plan_and_doctor(app: 
 def test_wrong_registry_password_is_told_before_anything_is_started(live: App) -> None:
     done = live.deploy("good2", DOCKER_PASS="wrong-password")
     assert done.code == 12, done.output
-    assert f"{live.registry.address} refuses the user robot" in done.output
+    assert f"{live.registry.address} rejects the user robot" in done.output
     assert "wrong-password" not in done.output + done.errors
     live.runs("good1")
 

@@ -230,7 +230,7 @@ def test_agent_that_is_killed_in_the_middle_of_a_handshake_is_a_lost_agent(
     running.signal(signal.SIGTERM)
     done = running.done(timeout=10)
     assert done.code == 143, done.output
-    assert "refuses the key" not in done.output
+    assert "rejects the key" not in done.output
     assert any("builds:cancel" in call.raw for call in dokku.calls()), done.output
 
 

@@ -78,7 +78,7 @@ def test_jump_host_that_refuses_the_key_is_no_network_trouble(
     (jump.directory / "authorized_keys").write_text("")
     done = run("ci-deploy", "doctor", cwd=checkout.path, env=_through(jump, dokku))
     assert done.code == 12, done.output
-    assert f"{dokku.user}@127.0.0.1, on the way to behind, refuses the key." in done.output
+    assert f"{dokku.user}@127.0.0.1, on the way to behind, rejects the key." in done.output
 
 
 def test_host_key_of_a_jump_host_is_pinned_beside_that_of_the_server(

@@ -175,7 +175,7 @@ def test_webhooks_never_decide_and_leave_one_clear_warning_each(
         return
     assert sorted(warning.partition(":")[0] for warning in warnings) == sorted(HOOKS)
     words = {
-        400: "refuses the message: 400",
+        400: "rejects the message: 400",
         429: "answers 429",
         500: "answers 500",
         "drop": "cannot be reached",
@@ -227,7 +227,7 @@ def test_slacks_200_that_means_no_is_told(dokku: DokkuStandIn, team: Team) -> No
     done = team.deploy()
     assert done.code == 0
     [warning] = done.report["warnings"]
-    assert warning == "slack: Slack refuses the message: 200 channel_not_found"
+    assert warning == "slack: Slack rejects the message: 200 channel_not_found"
 
 
 def test_strict_notices_count(dokku: DokkuStandIn, team: Team, checkout: Checkout) -> None:
@@ -330,7 +330,7 @@ def test_wrong_password_is_told_and_not_shown(
         done = run("deploy", cwd=checkout.path, env=env)
     assert done.code == 0
     [warning] = done.report["warnings"]
-    assert "refuses the user or the password: 535" in warning
+    assert "rejects the user or the password: 535" in warning
     assert "wrong-wrong-wrong" not in done.output
     assert inbox.messages == []
 
@@ -370,7 +370,7 @@ def test_mail_is_not_sent_twice_when_only_the_goodbye_fails(
     ("how", "words"),
     [
         ("drop", "cannot be reached: connection unexpectedly closed"),
-        ("flood", "refuses the mail: 500 Line too long"),
+        ("flood", "rejects the mail: 500 Line too long"),
         ("refuse", "cannot be reached: connection refused"),
     ],
 )

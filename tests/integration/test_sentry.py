@@ -330,7 +330,7 @@ def test_missing_organization_is_told_before_anything_is_touched(deploy: Deploys
 # --- what a failure costs ---
 
 MODES = {
-    "401": (Trouble("", 401), "Sentry refuses SENTRY_AUTH_TOKEN (401)"),
+    "401": (Trouble("", 401), "Sentry rejects SENTRY_AUTH_TOKEN (401)"),
     "403": (Trouble("POST releases/", 403), "it needs project:releases and org:read"),
     "404": (Trouble("", 404), "Sentry does not know this organization or project"),
     "429": (Trouble("POST releases/", 429), "Sentry answers 429"),
@@ -411,7 +411,7 @@ def test_strict_mode_fails_before_anything_is_changed(
     server.troubles.append(Trouble("", 401))
     done = deploy(SENTRY_STRICT="true")
     assert done.code == 12
-    assert "Sentry refuses SENTRY_AUTH_TOKEN" in done.output
+    assert "Sentry rejects SENTRY_AUTH_TOKEN" in done.output
     assert dokku.app("hello").running_revision == ""
 
 

@@ -445,7 +445,7 @@ def test_key_that_the_server_does_not_know_is_refused_with_its_fingerprint(
     done = run("deploy", cwd=checkout.path, env=env)
     assert done.code == 12
     golden("ssh/the key is refused", done.output)
-    assert "refuses the key" in done.output
+    assert "rejects the key" in done.output
     assert "SHA256:" in done.output
 
 

@@ -202,7 +202,7 @@ def test_command_that_a_node_rejects_is_tried_again_and_runs_once(app: App, tmp_
     folder = f"/tmp/{app.name}"
     app.write(app.file().replace("stop_grace", f"volumes: ['{folder}:/late']\n    stop_grace"))
     running = app.start("good1", **steps("echo ran >>/late/ran"))
-    running.wait_for("the node did not start it: ")
+    running.wait_for("the node rejected the task: ")
     app.hosts[0].root("mkdir", "-m", "777", folder)
     done = running.done()
     assert done.code == 0, done.output
@@ -212,7 +212,7 @@ def test_command_that_a_node_rejects_is_tried_again_and_runs_once(app: App, tmp_
     app.checkout.commit("Next")
     never = app.deploy("good2", **steps("true"))
     assert never.code == 20, never.output
-    assert never.output.count("│ the node did not start it: ") == 3
+    assert never.output.count("│ the node rejected the task: ") == 3
 
 
 def test_one_deploy_at_a_time_and_one_that_is_killed_is_finished(live: App) -> None:

@@ -401,4 +401,4 @@ def test_file_that_the_job_has_made_counts_in_ci(
     assert not tree.has("big.sql")
     said = capsys.readouterr().out
     assert said.count("key.json is not committed") == 1
-    assert "shop/deploy/a.conf was changed in the checkout, but the committed one is used" in said
+    assert "shop/deploy/a.conf was changed in the checkout, but the committed" in said

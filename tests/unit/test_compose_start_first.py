@@ -78,7 +78,7 @@ def test_plan_says_what_is_stopped_and_what_is_not() -> None:
     assert said[0] == "Compose stops the containers of job, web before it starts the new ones."
     assert said[1] == "app: new containers start beside the old ones (start-first)."
     assert said[2].startswith("app: `failure_action: pause` has no effect")
-    assert said[3].startswith("app has `order: start-first` and no healthcheck")
+    assert said[3].startswith("app has `order: start-first`, but no healthcheck")
     assert said[4:] == [
         "Compose may recreate proxy too: they depend on these.",
         f"Measured at the last deployment: {seen}.",

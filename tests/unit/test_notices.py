@@ -312,7 +312,7 @@ def test_refusal_is_final_and_told_in_the_servers_words(status: int) -> None:
     hook = Hook(Response(status, b"invalid_payload\nmore"))
     with pytest.raises(HttpError) as caught:
         hook.deliver()
-    assert caught.value.message == f"Chat refuses the message: {status} invalid_payload"
+    assert caught.value.message == f"Chat rejects the message: {status} invalid_payload"
     assert len(hook.calls) == 1
 
 

@@ -261,6 +261,6 @@ def test_every_content_that_is_nowhere_is_told() -> None:
     assert "the config `gone` is `gone.conf`, which is neither in the repository nor" in said
     assert "the config `empty` has 0 bytes" in said
     assert "the config `big` has 1024000 bytes" in said
-    assert "comes from the variable UNSET, which is not known here" in said
+    assert "is read from the variable UNSET, which has no value" in said
     assert "the secret `out` is external, but does not exist" in said
     assert "docker secret create out" in said

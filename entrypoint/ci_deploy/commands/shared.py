@@ -18,8 +18,8 @@ from ci_deploy.run.context import Context
 def ready(
     assembly: Assembly, options: argparse.Namespace, *, planning: bool = False
 ) -> tuple[Context, list[Any]]:
-    """The context and layers of a command without events, which begin to connect. Raises
-    SettingsError, Refused, SkipDeploy."""
+    """The context and layers of a command that emits no events. The layers begin to connect,
+    without waiting. Raises SettingsError, Refused, SkipDeploy."""
     assembly.check_job(options.command, options)
     ctx, layers = assembly.context(options.command, planning=planning, arguments=vars(options))
     for layer in layers:

@@ -113,7 +113,7 @@ class Repository:
         return revision.resolve(self, self._ci, wanted)
 
     def obtain(self, name: str) -> str:
-        """The commit of a full object id (or a tag's), fetched if it is missing; empty for none."""
+        """The commit of a full object id (or a tag's), fetched if it is missing; "" for none."""
         return self.commit(name) or (self._fetch([name], "--depth=1") and self.commit(name)) or ""
 
     def commit(self, name: str) -> str:

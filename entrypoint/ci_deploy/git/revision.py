@@ -107,8 +107,11 @@ def _branch(repository: Repository, ci: CI, name: str) -> str:
         repository.can_deepen()
     if newer := _contains(repository, here, there):
         return newer
-    reason = f"the branch `{name}` is {here[:7]} in the checkout and {there[:7]} at origin."
-    raise SettingsError(Problem(_setting(ci), reason, "", "Name the commit instead."))
+    reason = (
+        f"the branch `{name}` is {here[:7]} in the checkout but {there[:7]} at origin, and neither "
+        "is known to contain the other."
+    )
+    raise SettingsError(Problem(_setting(ci), reason, "", "Set it to a commit."))
 
 
 def _contains(repository: Repository, one: str, other: str) -> str:

@@ -45,12 +45,12 @@ def _send(server: MailServer, message: EmailMessage, context: ssl.SSLContext) ->
                 smtp.quit()  # ignore the answer: the mail is sent, and must not be sent twice
     except smtplib.SMTPAuthenticationError as error:
         said = _words(error)
-        raise Unauthorized(f"{server} refuses the user or the password: {said}") from None
+        raise Unauthorized(f"{server} rejects the user or the password: {said}") from None
     except smtplib.SMTPRecipientsRefused as error:
         raise DeployFailed(f"{server} rejects mail for {', '.join(error.recipients)}.") from None
     except smtplib.SMTPResponseException as error:
         kind: type[DeployError] = Unreachable if 400 <= error.smtp_code < 500 else DeployFailed
-        raise kind(f"{server} refuses the mail: {_words(error)}") from None
+        raise kind(f"{server} rejects the mail: {_words(error)}") from None
     except ssl.SSLCertVerificationError as error:
         raise DeployFailed(f"{server}: {tls.reason(error)}.") from None
     except (OSError, smtplib.SMTPException) as error:

@@ -88,7 +88,8 @@ class Index:
         self._places = lru_cache(4096)(lambda word: [at for at, _ in _find(word, self._corpus)])
 
     def search(self, view: bytes) -> Iterator[Span]:
-        """The places of secrets in a view; they may overlap."""
+        """Yield the byte ranges of secrets in `view`, and of fragments of at least FRAGMENT bytes.
+        They may overlap."""
         for needle in self._short:
             if needle in view:
                 yield from _find(needle, view)

@@ -17,7 +17,8 @@ def plain(text: str) -> str:
 
 
 def link(url: str, text: str = "") -> str:
-    """A Markdown link, if `url` is safe (it comes from a server); else the text alone."""
+    """A Markdown link to `url`, which comes from a server, or the bare URL if there is no text. If
+    the URL is not safe: the text, or the escaped URL."""
     if not SAFE_URL.fullmatch(url):
         return text or plain(url)
     return f"[{text}]({url})" if text else url

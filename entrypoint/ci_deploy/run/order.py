@@ -41,9 +41,10 @@ def guard(
     what: str = "which is live",
 ) -> None:
     """Warn when `live` is replaced by an older revision; raise Refused when it must not be
-    replaced. `what` describes `live`. `force`: FORCE_PUSH, a diverged history may be replaced.
-    `overwrites`: the deploy method replaces the history on the server, so an unknown relation is
-    refused."""
+    replaced. `found`: how this run's revision relates to `live`, which `what` describes. `force`:
+    FORCE_PUSH, so a diverged history may be replaced, and one whose relation is unknown.
+    `overwrites`: the deploy method replaces the history on the server, so without `force` an
+    unknown relation is refused."""
     new, old = ctx.revision[:7], f"{live[:7]}, {what}"
     refuse_outdated = ctx.settings.refuse_outdated
     if found is Order.BEFORE:

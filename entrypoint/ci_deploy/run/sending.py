@@ -63,9 +63,9 @@ def exchange(
     if response.status == 429 or response.status >= 500:
         raise Busy(f"{service} answers {response.status}.", response)
     if not response.ok:
-        raise HttpError(f"{service} refuses the message: {_answer(response)}", response)
+        raise HttpError(f"{service} rejects the message: {_answer(response)}", response)
     if reason := refusal(response):
-        raise HttpError(f"{service} refuses the message: {shorten(reason, 120)}", response)
+        raise HttpError(f"{service} rejects the message: {shorten(reason, 120)}", response)
     return response
 
 

@@ -66,7 +66,7 @@ _TOOK_OVER = re.compile(rf"{_SHA} took over in (\S+), recorded is {_SHA}")
 
 
 class Task(NamedTuple):
-    """One task; equal tasks are the same task."""
+    """What a run left unfinished, recorded on the server for the next one. Equal tasks are one."""
 
     key: str  # a `Key`, or one of another package
     text: str = ""  # in words, if the key is not one of ours

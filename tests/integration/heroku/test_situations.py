@@ -189,12 +189,12 @@ SITUATIONS = [
     # --- builds and pushes ---
     Situation(
         "build fails", 20, OLD,
-        ("Heroku refuses the push: failed to compile Ruby app.", "nothing was released"),
+        ("Heroku rejects the push: failed to compile Ruby app.", "nothing was released"),
         behaviour={"build": "fail"},
     ),
     Situation(
         "slug is too large", 20, OLD,
-        ("Heroku refuses the push: Compiled slug size: 500.1M is too large (max is 500M).",),
+        ("Heroku rejects the push: Compiled slug size: 500.1M is too large (max is 500M).",),
         behaviour={"build": "fail", "build_fails": TOO_LARGE},
     ),
     Situation(
@@ -204,11 +204,11 @@ SITUATIONS = [
     ),
     Situation(
         "build fails, and its output sounds like git", 20, OLD,
-        ("Heroku refuses the push: failed to compile Ruby app.",),
+        ("Heroku rejects the push: failed to compile Ruby app.",),
         behaviour={"build": "fail", "build_lines": (
             "fatal: Authentication failed for 'https://github.com/acme/gem.git/'",
             "error: 404", "connection reset, and the remote end hung up", "(stale info)")},
-        silent=("refuses the API key", "has no repository", "asking Heroku"),
+        silent=("rejects the API key", "has no repository", "asking Heroku"),
     ),
     Situation(
         "build succeeds, and its output sounds like Heroku's git", 0, NEW, ("verified",),
@@ -264,7 +264,7 @@ SITUATIONS = [
     ),
     # --- refused ---
     Situation(
-        "key is refused", 12, OLD, ("Heroku refuses the API key", "HEROKU_API_KEY"),
+        "key is refused", 12, OLD, ("Heroku rejects the API key", "HEROKU_API_KEY"),
         settings={"HEROKU_API_KEY": "HRKU-another-key"},
     ),
     Situation(
@@ -281,7 +281,7 @@ SITUATIONS = [
         ("there is no app `helo` on Heroku", "Did you mean `hello`?", "HEROKU_CREATE_APP=true"),
         settings={"APP_NAME": "helo"},
     ),
-    Situation("git is not let in", 12, OLD, ("git.heroku.com refuses the API key",), _no_git),
+    Situation("git is not let in", 12, OLD, ("git.heroku.com rejects the API key",), _no_git),
     Situation(
         "build is not possible", 20, OLD, ("That is not possible.",),
         faults=(Fault("POST /apps/hello/builds", 422),), settings=ARCHIVE,
@@ -301,7 +301,7 @@ SITUATIONS = [
     ),
     Situation(
         "limit is reached at a write", 0, NEW,
-        ("Heroku's request limit is reached; waiting 1 s", "verified"),
+        ("Heroku's API rate limit is exceeded; waiting 1 s", "verified"),
         faults=(Fault("POST /apps/hello/builds", 429, headers={"Retry-After": "1"}),),
         settings=ARCHIVE,
     ),

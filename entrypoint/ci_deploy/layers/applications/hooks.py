@@ -231,7 +231,8 @@ def _problems(name: str, first: bytes, *, executable: bool) -> Iterable[Problem]
     if name not in NAMES:
         if executable:
             near = suggestion(name.replace("-", "_"), NAMES)
-            yield Problem(shown, "there is no such event.", "", near)
+            other = f"If it is none, run `git update-index --chmod=-x {shown}` and commit."
+            yield Problem(shown, "it is executable, but no hook has this name.", "", near or other)
     elif not executable:
         remedy = f"Run `git update-index --chmod=+x {shown}` and commit."
         yield Problem(shown, "it is not executable.", "", remedy)

@@ -142,7 +142,8 @@ class Rails(Framework[RailsSettings]):
     @on(Event.PRE_DEPLOY, Before.QUIET)
     @on(Event.PROMOTE, Before.QUIET)
     def quiet_workers(self) -> None:
-        """Quiet the workers: running jobs may end, and no new ones start."""
+        """Quiet the workers: they finish their jobs and take no new ones. Waits at most
+        SIDEKIQ_QUIET_TIMEOUT seconds. Raises DeployFailed."""
         if self.settings.quiet and not self.first_deploy:
             # recorded first, so that a kill in between leaves no quiet workers
             self.ctx.provider.remember(QUIETED)

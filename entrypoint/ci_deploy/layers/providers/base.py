@@ -171,7 +171,7 @@ class Provider(Layer[S]):
         self.promote()
 
     def interrupted(self) -> None:
-        """After a cancel, stop what this run has started on the server, and nothing else."""
+        """After a cancel, stop or undo what this run has begun, or log what goes on."""
 
     # --- provision: the app first, then its config, then its services ---
 

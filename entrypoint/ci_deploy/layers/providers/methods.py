@@ -143,9 +143,9 @@ def take_revision(ctx: Context, revision: str, runs_it: str) -> None:
 
 
 def by_archive(ctx: Context, method: str) -> bool:
-    """Whether to send the revision as an archive, by DEPLOY_METHOD; `auto` logs its reason.
-
-    Raises SettingsError when only an archive is possible and DEPLOY_METHOD is `push`.
+    """Whether to send the revision as an archive instead of a push. `method` is DEPLOY_METHOD:
+    `auto` logs its reason for an archive, `push` warns about LFS files. Raises SettingsError for
+    `push` of a repository with SHA-256 object IDs.
     """
     if method == "archive":
         return True

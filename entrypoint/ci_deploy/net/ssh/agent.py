@@ -74,7 +74,7 @@ class Agent:
             )
             return [Problem("SSH_PRIVATE_KEY", message, "", remedy)]
         reason = added.errors.splitlines()[-1:] or ["no reason given"]
-        return [Problem("SSH_PRIVATE_KEY", f"ssh-add refuses the key: {reason[0]}")]
+        return [Problem("SSH_PRIVATE_KEY", f"ssh-add rejects the key: {reason[0]}")]
 
     def _start(self) -> None:
         """Start the process; it lives as long as we hold the other end of its stdin. Raises

@@ -263,9 +263,9 @@ class Ssh:
         # A jump host's error comes before the one of the connection through it.
         on_the_way = lines[-2] if len(lines) > 1 and lines[-1].startswith(CUT) else ""
         if "Permission denied" in text or "Too many authentication failures" in text:
-            message = f"{server} refuses the key for user {server.user or 'of this machine'}."
+            message = f"{server} rejects the key for user {server.user or 'of this machine'}."
             if on_the_way:
-                message = f"{on_the_way.split(': ')[0]}, on the way to {server}, refuses the key."
+                message = f"{on_the_way.split(': ')[0]}, on the way to {server}, rejects the key."
             if not (ours := self._agent.key_name()):  # it was killed in the middle of the handshake
                 raise Unreachable(f"{server}: the agent that holds the key was lost.")
             hint = f"Our key is {ours}: add it there{self._let_in}, or check key and user."
@@ -296,5 +296,5 @@ def write_private(path: Path, text: str) -> None:
 
 
 def quoted(words: Sequence[str]) -> str:
-    """Quote words for a server's shell; the one place that does so."""
+    """Quote words as one command line for the shell of an ssh server."""
     return shlex.join(words)

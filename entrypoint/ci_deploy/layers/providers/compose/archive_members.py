@@ -92,8 +92,9 @@ class Members:
                 self._known[posixpath.normpath(member.name)] = member
 
     def find(self, name: str) -> Span | None:
-        """The range of a regular file; None for none. Old versions of Docker save a layer that two
-        images share as a link, so one link is followed. Raises BadArchive for anything else."""
+        """The byte range of a regular file in the archive; None if there is no such member. Old
+        versions of Docker save a layer that two images share as a link, so one link is followed.
+        Raises BadArchive for any other kind of member."""
         at = posixpath.normpath(name)
         for _ in range(2):
             member = self._known.get(at)

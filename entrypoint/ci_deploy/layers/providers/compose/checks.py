@@ -61,7 +61,10 @@ def trouble(host: Host) -> DeployError | None:
         message = f"there is no `docker compose` (version 2 or newer) on {host}{old}."
         return ToolMissing(message, hint=INSTALL)
     if facts.compose and _major(facts.compose) < 2:
-        return ToolMissing(f"Compose {facts.compose} on {host} is too old.", hint=INSTALL)
+        return ToolMissing(
+            f"Compose {facts.compose} on {host} is too old: version 2 or newer is required.",
+            hint=INSTALL,
+        )
     if facts.missing:
         message = f"{', '.join(facts.missing)} cannot be found on {host}."
         hint = "flock and setsid are in the package util-linux, sha256sum in coreutils."

@@ -54,9 +54,9 @@ def _beside(ctx: Context, service: Service) -> None:
         )
     if not service.checked:
         ctx.console.warning(
-            f"{name} has `order: start-first` and no healthcheck in the compose file: unless its "
-            "image has one, old containers are stopped as soon as new ones run, even if "
-            "those do not answer yet."
+            f"{name} has `order: start-first`, but no healthcheck in the compose file. Unless its "
+            "image has one, old containers are stopped once the new ones have run for "
+            "COMPOSE_STEADY_TIME without a restart, even if those do not answer yet."
         )
 
 

@@ -48,7 +48,8 @@ def failure(logs: Sequence[HostRunLog], how_to_follow: str) -> DeployError | Non
         return Refused(f"{where}{text}.")
     if word == "died":
         message = f"{where}the run on the host was killed. {others}".rstrip()
-        return OutcomeUnknown(message, hint="Run the job again: the next run repairs it.")
+        hint = "Run the job again: it completes the unfinished release, or rolls it back."
+        return OutcomeUnknown(message, hint=hint)
     if word == "broken":
         hint = "The next deploy begins with another attempt to repair it."
         return DeployFailed(f"{where}{text}. {others}".rstrip(), hint=hint, lines=lines)

@@ -16,8 +16,9 @@ from ci_deploy.run.context import Context
 
 
 def look(ctx: Context, ssh: Ssh, where: Place, first: Server) -> Source:
-    """Ask the source; its revision becomes this run's. Raises Refused for a source that is not
-    verified, Locked, Unreachable, SettingsError."""
+    """Ask what the source of the promotion runs; its revision becomes this run's. Raises Refused
+    if the source's release is not verified, Locked if it is being deployed, Unreachable,
+    SettingsError."""
     host = server(where.host, user=first.user) if where.host else first
     hosts = Hosts(ssh, ctx.runner, [host], where.path)
     if host != first:

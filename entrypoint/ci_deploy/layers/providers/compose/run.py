@@ -95,7 +95,7 @@ class HostRun:
             if refusals := [line for line in result.lines if line.startswith("login ")]:
                 registry = self._login.host or "Docker Hub"
                 reason = refusals[-1].removeprefix("login ")
-                message = f"{registry} refuses the user {self._login.user} on {host}: {reason}"
+                message = f"{registry} rejects the user {self._login.user} on {host}: {reason}"
                 raise Unauthorized(message, hint="Check DOCKER_USER and DOCKER_PASS.")
             said = "\n".join(result.lines) or "no reason given"
             message = f"{host} rejected the release: {said}"

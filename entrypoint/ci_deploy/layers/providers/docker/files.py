@@ -115,8 +115,8 @@ def warn_if_changed(ctx: Context, path: str, content: bytes) -> None:
     made = ctx.workspace / path
     if made.is_file() and made.read_bytes() != content:
         ctx.console.warning(
-            f"{path} was changed in the checkout, but the committed one is used. Let the job write "
-            "it to a file that is not committed, and name that one."
+            f"{path} was changed in the checkout, but the committed version is used. Let the job "
+            "write the changed file under a name that is not committed, and refer to that name."
         )
 
 

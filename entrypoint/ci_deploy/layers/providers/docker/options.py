@@ -53,7 +53,7 @@ def no_folder(server: Server, path: str) -> SettingsError:
 def mention(ctx: Context, settings: HostSettings) -> None:
     """Log which settings have no effect."""
     if settings.email:
-        ctx.console.indent("DOCKER_EMAIL is not used: Docker needs none since 17.06.")
+        ctx.console.indent("DOCKER_EMAIL is ignored: Docker has not needed it since 17.06.")
 
 
 def need_service(known: Sequence[str], name: str) -> None:

@@ -25,8 +25,8 @@ EMPTY = {  # the IDs of an empty file
 
 
 class Tree:
-    """The repository as seen from the directory of the first compose file, as Compose sees it, and
-    from the root, for a COMPOSE_FILE in a sub-directory that refers to files there. `texts`: the
+    """The repository's files as the compose files name them: relative to the directory of the first
+    one, as in Compose, or else to the root (or APP_DIR). `texts`: the
     compose files; `reads`: name → content of other files that Compose reads; `parts`: what a host
     needs to read the compose files."""
 

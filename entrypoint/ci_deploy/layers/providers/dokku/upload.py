@@ -55,7 +55,7 @@ class Upload(DeployMethod):
 
 
 class Archive(Upload):
-    """Sends a tar archive to `git:from-archive`: needs no history, has LFS files and submodules."""
+    """Sends a tar archive to `git:from-archive`: with LFS files and submodules, without history."""
 
     method = "archive"
     _file = Path()
@@ -73,8 +73,12 @@ class Archive(Upload):
         """Check that the live build is ours, since Dokku's own commit does not name the revision:
         no other build may have begun since. Raises DeployFailed."""
         if self._builds is not None and len(self._server.builds(self._ctx.app) - self._builds) > 1:
-            message = "it was deployed, but another build began right after it."
-            raise DeployFailed(message, hint="Let only one job at a time deploy an environment.")
+            message = (
+                f"{self.revision[:7]} was deployed, but another build has begun since, so it is "
+                "not known which one is live."
+            )
+            hint = "Let only one job at a time deploy an environment, then run this job again."
+            raise DeployFailed(message, hint=hint)
         return super().identity(state)
 
     def _once(self) -> Result:

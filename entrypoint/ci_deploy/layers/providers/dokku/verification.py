@@ -81,7 +81,8 @@ def _not_verified(app: DokkuApp, code: DeployMethod, live: Live) -> DeployFailed
     before = app.ctx.before.revision if app.ctx.before else ""
     known = live.revision not in {"", app.ctx.revision}
     if known and (live.revision != before or code.said(answers.DEPLOYED)):
-        message = f"it was deployed, but {live.revision[:7]} was deployed right after it."
+        ours, other = app.ctx.revision[:7], live.revision[:7]
+        message = f"{ours} was deployed, but {other} was deployed right after it."
         return DeployFailed(message, hint="Let only one job at a time deploy an environment.")
     runs = live.revision[:7] or "no known revision"
     message = f"the server reports {runs} as deployed, with {live.detail}."

@@ -179,7 +179,7 @@ class Api:
             pause = self._asked_to_wait(RetryableResponse(response)) or min(pause * 2, 60.0)
             if time.monotonic() + pause > until:
                 self._refuse(response, what)
-            self._ctx.console.indent(f"Heroku's request limit is reached; waiting {pause:.0f} s")
+            self._ctx.console.indent(f"Heroku's API rate limit is exceeded; waiting {pause:.0f} s")
             self._ctx.cancellation.sleep(pause)
             announced = ""  # it is still the same change
         if response.status >= 500:
@@ -237,16 +237,22 @@ class Api:
         """Raise the error that a response other than 2xx means."""
         status, said = response.status, _message(response)
         if status == 401:
-            message = "Heroku refuses the API key."
+            message = "Heroku rejects the API key."
             hint = "HEROKU_API_KEY must be a valid token; `heroku authorizations` lists them."
             raise Unauthorized(message, hint=hint)
-        if status in {402, 403}:
+        if status == 402:
+            hint = (
+                "Check the billing of the account and of the app's owner on dashboard.heroku.com."
+            )
+            message = f"Heroku requires payment or a verified account to {what}: {said}"
+            raise Unauthorized(message, hint=hint)
+        if status == 403:
             hint = f"Permissions that the key and its account need: {DOCS}heroku.md"
             raise Unauthorized(f"Heroku denied permission to {what}: {said}", hint=hint)
         if status == 404:
             raise NotFound(f"{what}: {said}")
         if status == 429:
-            message = "Heroku's request limit for this account is still reached after waiting."
+            message = "Heroku's API rate limit for this account is still exceeded after waiting."
             raise Unreachable(message, hint="Other jobs may use the same key. Try again later.")
         raise ApiRefused(f"Heroku rejected the request to {what}: {said}")
 

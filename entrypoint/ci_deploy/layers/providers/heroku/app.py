@@ -68,7 +68,8 @@ class App:
         self.parts: frozenset[str] = frozenset()  # slugs that were built from a directory only
 
     def look(self) -> State:
-        """The complete state. Raises Unreachable, Unauthorized."""
+        """Fetch the complete state; of an app that does not exist, only `account`. Raises
+        Unreachable, Unauthorized, ApiRefused."""
         app, account, *rest = self.api.get_all(
             Question(self.path), Question("/account", without=(DeployError,)), *self._brief
         )

@@ -119,7 +119,7 @@ class OneOff:
         lines = tuple(said[-5:])
         if not markers.begun and not left and (reason := answers.cli_refusal(said)):
             if answers.BAD_KEY.search(reason):
-                return Unauthorized(f"Heroku refuses the API key ({what}): {reason}", lines=lines)
+                return Unauthorized(f"Heroku rejects the API key ({what}): {reason}", lines=lines)
             return DeployFailed(f"{what}: Heroku rejected it: {reason}", lines=lines)
         late = "timed out (DEPLOY_TIMEOUT)" if result.timed_out else "the connection was lost"
         why = markers.why or late

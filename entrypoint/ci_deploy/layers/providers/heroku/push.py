@@ -206,7 +206,7 @@ class Push(DeployMethod):
             raise DeployFailed(message, hint="Deploy again.", lines=result.lines)
         message = answers.reason(self._lines) or f"git ended with exit code {result.exit_code}."
         if self._said(answers.DECLINED):
-            message = f"Heroku refuses the push: {message}"
+            message = f"Heroku rejects the push: {message}"
         elif error := refusal(self._lines, self._remote.url):
             raise error
         hint = "The build's output is above; nothing was released."

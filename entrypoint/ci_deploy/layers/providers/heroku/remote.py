@@ -97,7 +97,7 @@ def refusal(lines: Sequence[str], url: str) -> DeployError | None:
     """The error when git's lines say that access was denied; None if they do not."""
     lines = answers.own_words(lines)
     if any(map(answers.AUTH.search, lines)):
-        message = "git.heroku.com refuses the API key."
+        message = "git.heroku.com rejects the API key."
         hint = f"Permissions that the key and its account need: {DOCS}heroku.md"
         return Unauthorized(message, hint=hint, lines=tuple(lines[-5:]))
     if any(map(answers.MISSING.search, lines)):

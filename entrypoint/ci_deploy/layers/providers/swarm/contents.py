@@ -107,7 +107,7 @@ def _content(kind: str, key: str, entry: Mapping[str, Any], given: Given) -> byt
     if variable := entry.get("environment"):
         if variable in given.variables:
             return given.variables[variable].encode()
-        reason = f"the {one} `{key}` comes from the variable {variable}, which is not known here."
+        reason = f"the {one} `{key}` is read from the variable {variable}, which has no value."
         return Problem("COMPOSE_FILE", reason, "", "Set it in APP_CONFIG.")
     path = str(entry.get("file") or "")
     name = named(path, given.tree)

@@ -165,8 +165,8 @@ class Swarm(OnSwarm):
         ctx.release = self.release.id
         if by_hand := [n for n, each in self.stack.services.items() if not each.release]:
             ctx.console.warning(
-                f"{', '.join(by_hand)} of the stack were not deployed by ci-deploy: "
-                "those in the compose file are updated, others stay as they are."
+                f"services of the stack that ci-deploy did not deploy: {', '.join(by_hand)}. Those "
+                "in the compose file are updated, the others stay as they are."
             )
         self.switch.settle(self.stack, now)
         if now.up and now.release == self.release.id:

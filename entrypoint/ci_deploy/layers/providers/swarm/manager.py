@@ -220,7 +220,7 @@ class Manager:
         """The error for a login that the registry refuses."""
         said = next((e.removeprefix("login ") for e in lines if e.startswith("login ")), "")
         registry = login.host or "Docker Hub"
-        message = f"{registry} refuses the user {login.user} on {self}: {said}"
+        message = f"{registry} rejects the user {login.user} on {self}: {said}"
         return Unauthorized(message, hint="Check DOCKER_USER and DOCKER_PASS.")
 
     @contextmanager

@@ -138,8 +138,8 @@ def failure(found: Sequence[Judged], release: str) -> DeployError | None:
         message = f"another deploy changed the stack before {release} was verified:\n{text}"
         return DeployFailed(message, hint=hint, lines=lines)
     if any(each.trouble for each in bad) and not any(each.going for each in bad):
-        hint = "The engine keeps trying. Deploy a release that works, or `ci-deploy rollback`."
-        return DeployFailed(f"{release} does not come up:\n{text}", hint=hint, lines=lines)
+        hint = "The engine keeps trying. Deploy a release that works, or run `ci-deploy rollback`."
+        return DeployFailed(f"{release} does not start:\n{text}", hint=hint, lines=lines)
     hint = "The engine continues; `ci-deploy status` shows its progress."
     return OutcomeUnknown(
         f"timed out before {release} was verified:\n{text}", hint=hint, lines=lines

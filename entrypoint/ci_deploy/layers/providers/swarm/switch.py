@@ -192,7 +192,8 @@ class Switch:
         """After a cancel, go back if ON_CANCEL=rollback; else the engine finishes the release."""
         if self.jobs.running:
             self.ctx.console.indent(
-                f"the command continues: docker service logs -f {self.jobs.running}"
+                "the command continues in the swarm; to follow it, run on a manager: "
+                f"docker service logs -f {self.jobs.running}"
             )
         run, before = self._run, self._before
         if run is None or before is None or not self._handed_over:

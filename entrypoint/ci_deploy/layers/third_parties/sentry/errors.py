@@ -24,10 +24,11 @@ class Busy(Unreachable):
 
 
 def refusal(status: int, words: str, what: str, *, retry_after: float | None = None) -> DeployError:
-    """The error for an HTTP status; `words` are Sentry's own."""
+    """The error for an HTTP status. `words`: Sentry's message; `what`: the action that failed, like
+    `create the release`; `retry_after`: seconds."""
     said = f": {words[:200]}" if words else ""
     if status == 401:
-        return Unauthorized(f"Sentry refuses SENTRY_AUTH_TOKEN (401). Skipped: {what}.")
+        return Unauthorized(f"Sentry rejects SENTRY_AUTH_TOKEN (401). Skipped: {what}.")
     if status == 403:
         return Unauthorized(f"SENTRY_AUTH_TOKEN is not allowed to {what} (403): it needs {SCOPES}.")
     if status == 404:

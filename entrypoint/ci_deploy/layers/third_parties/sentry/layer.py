@@ -107,8 +107,11 @@ class Sentry(AboutSentry):
             ctx.console.indent("Sentry: no new commits to report.")
             return None
         if old and not ctx.repository.has(old):
-            few = f"only the newest of the commits (here {len(found)}) are in this shallow clone"
-            ctx.console.indent(f"Sentry: {few}; link the repository in Sentry to report all.")
+            ctx.console.indent(
+                f"Sentry: this checkout does not have {old[:7]}, which was live before, so only "
+                f"the newest {len(found)} commits are reported. Link the repository in Sentry to "
+                "report all."
+            )
         return self.api.set_commits(self.version, found, self._before)
 
     def _upload(self) -> None:

@@ -76,12 +76,12 @@ destroy() {
     fi
     left=$(for kind in container volume network; do of_project "$kind" || echo "(Docker does not answer)"; done)
     [ -z "$left" ] || {
-        say "left: $(echo "$left" | tr '\n' ' ')"
+        say "still there: $(echo "$left" | tr '\n' ' ')"
         exit 1
     }
     rm -f "$path/review" && rm -rf "$path"
     [ ! -e "$path" ] || {
-        say "left: $(find "$path" | head -n 5 | tr '\n' ' ')"
+        say "still there: $(find "$path" | head -n 5 | tr '\n' ' ')"
         exit 1
     }
     rmdir "$top/.ci-deploy/reviews" 2>/dev/null

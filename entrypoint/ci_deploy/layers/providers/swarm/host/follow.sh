@@ -26,7 +26,7 @@ END
         if [ "$task" != "$refused" ]; then
             tries=$((tries + 1)) refused=$task
             [ "$tries" -le 3 ] || break
-            echo "the node did not start it: $error; trying again" && sleep "$tries"
+            echo "the node rejected the task: $error; trying again" && sleep "$tries"
             docker service update --force --detach "$service" >/dev/null 2>&1 || break
         fi
         error=

@@ -5,7 +5,7 @@ cd "${1:-$HOME}" && mkdir -p .ci-deploy || exit 96
 read -r now _ </proc/uptime # a clock that nobody sets
 label=label=com.docker.stack.namespace=$2 until=$((${now%.*} + $3))
 exec 8>>".ci-deploy/$2.apply"
-flock -w "$3" 8 || { echo "left: a \`docker stack deploy\` of it is still running"; exit 1; }
+flock -w "$3" 8 || { echo "a \`docker stack deploy\` of it is still running"; exit 1; }
 left() {
     docker service ls --filter "$label" --format 'service {{.Name}}' || echo "(Docker does not answer)"
     docker network ls --filter "$label" --format 'network {{.Name}}' || echo "(Docker does not answer)"
@@ -17,6 +17,6 @@ while [ -n "$(left 2>/dev/null)" ]; do
         done
     done
     read -r now _ </proc/uptime
-    [ "${now%.*}" -lt "$until" ] || { echo "left: $(left | tr '\n' ' ')"; exit 1; }
+    [ "${now%.*}" -lt "$until" ] || { echo "still there: $(left | tr '\n' ' ')"; exit 1; }
     sleep 0.3
 done
