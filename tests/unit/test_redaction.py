@@ -372,6 +372,23 @@ def test_no_split_lets_a_wrapped_secret_through(redactor: Redactor, prefix: str)
             assert_safe(in_chunks(redactor, [data[:at], data[at:]]), TOKEN, window=8)
 
 
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize(
+    "secret",
+    ["00000000", "2026:11:30", "20261130 hunter", "remote: hunter", "│ hunter", "abcdefgh"],
+)
+def test_secret_that_looks_like_the_prefix_of_a_line_is_removed(secret: str, prefix: str) -> None:
+    """Hypothesis has found the first of them."""
+    redactor = Redactor()
+    redactor.add(secret)
+    for form in (secret, secret.encode().hex()):
+        text = f"one\n{prefix}{form} after\n"
+        assert redactor.text(text) == f"one\n{prefix}{MARK} after\n"
+        data = text.encode()
+        for at in range(len(data)):
+            assert in_chunks(redactor, [data[:at], data[at:]]) == redactor.text(text)
+
+
 def test_blank_lines_in_between_change_nothing() -> None:
     redactor = Redactor()
     redactor.add(TOKEN)

@@ -1,7 +1,8 @@
 """Finds secrets in text; above all, finds out quickly that there is none.
 
 Two views of the text are searched, which rejoin what was wrapped or coloured: the lines joined,
-without `remote: ` and timestamps; and the last words of the lines joined, for other prefixes.
+without `remote: ` and timestamps; and the last words of the lines joined, for other prefixes. The
+text as it is, too, if a secret looks like such a prefix.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _HELD = 4096  # most bytes to hold back for a secret's beginning, with blank lin
 # Backslashes too: every shell and language escapes other characters.
 _INVISIBLE = re.compile(rb"\x1b\[[0-?]*[ -/]*(?:[@-~]|\Z)|\x1b\Z|[\r\\]+")
 _LINE_START = re.compile(rb"\n(?:remote: |\xe2\x94\x82 |[\d:.,+TZ-]{8,} )*")
+_LIKE_LINE_START = re.compile(rb"[\d:.,+TZ-]+(?: |\Z)|remote: |\xe2\x94\x82 ")
 _BLANKS = bytes(32 if byte > 127 or byte in b"\t|>])" else byte for byte in range(256))
 
 
@@ -81,6 +83,8 @@ class Index:
             for line_end, least in ((b"", 1), (b"\n", min(_WAIT, len(needle) // 2)))
             for size in range(least, len(needle))
         }
+        prefixed = any(map(_LIKE_LINE_START.match, needles | fragments))
+        self.views = (*_VIEWS, _AS_IT_IS) if prefixed else _VIEWS
         either = b"|".join(map(re.escape, sorted(words)))
         self.words = (
             re.compile(rb"(?<![A-Za-z0-9])(?:%b)(?![A-Za-z0-9])" % either) if words else None
@@ -162,6 +166,8 @@ def _last_words_spans(text: bytes) -> list[Span]:
 
 
 _VIEWS = ((_joined, _joined_spans), (_last_words, _last_words_spans))
+# Line ends are between fragments too, so here they are something else.
+_AS_IT_IS = (lambda text: text.replace(b"\n", b"\0"), lambda text: [(0, len(text))])
 
 
 def _visible(text: bytes) -> tuple[bytes, list[Span]]:
@@ -193,7 +199,7 @@ def secrets_in(index: Index, text: bytes) -> list[Span]:
     """The spans of the secrets, in order and without overlaps."""
     plain, plain_spans = _visible(text)
     found: list[Span] = []
-    for view, spans in _VIEWS:
+    for view, spans in index.views:
         if hits := list(index.search(view(plain))):
             found += _project(_project(hits, spans(plain)), plain_spans)
     if index.words:
@@ -215,7 +221,7 @@ def open_from(index: Index, text: bytes, secrets: list[Span]) -> int:
     plain, plain_spans = _visible(text[skipped:])
     lines = plain[: plain.rfind(b"\n") + 1]  # of an unfinished line the last word is not known
     starts = [len(text)]
-    for view, spans in _VIEWS:
+    for view, spans in index.views:
         for part in {plain, lines}:
             end = len(view(part))
             size = index.unfinished(view(part), line_ended=part.endswith(b"\n"))
