@@ -1,6 +1,6 @@
 """Texts from outside, damaged at random: a parser raises the error that it documents, or none.
 
-Fixed seeds: a moment here, minutes in `make hostile`.
+Fixed seeds: a moment here, a minute of a processor in `make hostile`, ten in `make soak`.
 """
 
 from __future__ import annotations
@@ -12,23 +12,28 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+from xml.etree import ElementTree as ET
 
 import pytest
 
+from ci_deploy.ci.circleci import CircleCI
 from ci_deploy.ci.github import GitHub
 from ci_deploy.ci.gitlab import GitLab
 from ci_deploy.errors import SettingsError
 from ci_deploy.git.revision import SHA
 from ci_deploy.layers.providers.compose.facts import read_facts
 from ci_deploy.layers.providers.docker.model import model, read_description
-from ci_deploy.layers.providers.dokku import answers
+from ci_deploy.layers.providers.dokku import answers, release_tasks
+from ci_deploy.layers.providers.heroku import review
 from ci_deploy.net.http import Response
 from ci_deploy.net.ssh.host_keys import host_keys
 from ci_deploy.net.ssh.keys import private_key
 from ci_deploy.net.ssh.server import server
 from ci_deploy.process.program import Result
-from ci_deploy.report.outputs import Report
+from ci_deploy.report.outputs import EventReport, Report
 from ci_deploy.settings import lines, parsers
+from tests.hostile.damage import NASTY, damaged
+from tests.hostile.platforms import parsed_by_github
 from tests.hostile.tally import Kind, Record, tried
 from tests.unit.test_redaction import KEY
 
@@ -50,6 +55,14 @@ COMPOSE = {
     "volumes": {"data": None},
 }
 
+APP_JSON = {
+    "scripts": {"dokku": {"predeploy": "make", "postdeploy": "true"}, "postdeploy": "seed"},
+    "addons": ["heroku-postgresql", {"plan": "heroku-redis:mini"}],
+    "environments": {"review": {"env": {"A": "1", "B": {"value": "2"}}, "addons": []}},
+    "formation": {"web": {"quantity": 1}},
+}
+WHOLE = 30.0  # seconds of a processor for each, so that all together have ten minutes
+
 
 class Parser(NamedTuple):
     """What is fed, with what, and what it may raise."""
@@ -66,6 +79,30 @@ def _result(text: str) -> Result:
 def _model(text: str) -> object:
     answer = f"path /srv\nmodel\n{text}\nraw\n{text}\nall\n{text}"
     return model(read_description(answer)[1], [text.encode("utf-8", "replace")], "1")
+
+
+class Files:
+    """A revision whose files have all the same text."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def texts(self, *names: str) -> list[str]:
+        return [self._text for _ in names]
+
+    def in_app_dir(self, name: str) -> str:
+        return name
+
+
+def _of_dokku(text: str) -> object:
+    files: Any = Files(text)
+    return release_tasks.tasks(files), release_tasks.hints(files)
+
+
+def _of_heroku(text: str) -> object:
+    files: Any = Files(text)
+    found = review.manifest(files) or {}
+    return review.review_env(found), review.addon_names(found)
 
 
 PARSERS = {
@@ -111,6 +148,10 @@ PARSERS = {
     "JSON of a server": Parser(lambda text: _json(text), ('{"a": [1, {"b": null}]}',), ValueError),
     "facts of a host": Parser(read_facts, ("path /srv\nnow {}\nmodel\n{}\nraw\n{}",)),
     "Compose's model": Parser(_model, (json.dumps(COMPOSE),), SettingsError),
+    "app.json and Procfile (Dokku)": Parser(
+        _of_dokku, (json.dumps(APP_JSON), "release: make\nweb: run", '{"addons": {"a": 1}}')
+    ),
+    "app.json (Heroku)": Parser(_of_heroku, (json.dumps(APP_JSON),), SettingsError),
 }
 
 
@@ -118,34 +159,14 @@ def _json(text: str) -> Any:
     return Response(200, text.encode("utf-8", "surrogateescape")).json()
 
 
-NASTY = (
-    "\0", "\n", "\r", "\x1b[2J", "\udcff", "\u202e", "\u2028", "🚀", "é", "$(id)", "`id`",
-    "'", '"', "\\", "%00", "..", "../", "-", "--", "=", ":", "@", "[", "]", "{", "}", "null",
-    "1e999", "-1", "9" * 5000, "[" * 5000, '{"a":' * 5000, "A" * 70_000, "true", "${HOME}",
-    "::set-output name=a::b",
-)  # fmt: skip
-
-
-def damaged(text: str, choose: random.Random) -> str:
-    """The text with some of it cut, doubled, exchanged, and something nasty in it."""
-    for _ in range(choose.randint(1, 4)):
-        at, to = sorted(choose.choices(range(len(text) + 1), k=2))
-        what = choose.randrange(6)
-        if what == 0:
-            text = text[:at] + text[to:]
-        elif what == 1:
-            text = text[:to] + text[at:]
-        elif what == 2:
-            text = text[:at]
-        elif what == 3:
-            text = text[:at] + chr(choose.randrange(0xD7FF)) + text[at + 1 :]
-        else:
-            text = text[:at] + choose.choice(NASTY) + text[at if what == 4 else to :]
-    return text
-
-
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
-    "seconds", [0.15, pytest.param(8.0, marks=[pytest.mark.hostile, pytest.mark.timeout(300)])]
+    "seconds",
+    [
+        0.15,
+        pytest.param(3.0, marks=pytest.mark.hostile),
+        pytest.param(WHOLE, marks=pytest.mark.soak),
+    ],
 )
 @pytest.mark.parametrize("name", PARSERS)
 def test_parser_raises_only_what_it_documents(
@@ -163,7 +184,8 @@ def test_parser_raises_only_what_it_documents(
             pass
         except Exception as error:  # noqa: BLE001 - that is what is looked for
             pytest.fail(f"{type(error).__name__} of {text[:300]!r}: {error}")
-    tried(record_property, Kind.PARSERS, count)
+    if seconds == WHOLE:  # docs/reliability.md has those
+        tried(record_property, Kind.PARSERS, count)
 
 
 # --- what other jobs and the platforms parse ---
@@ -179,6 +201,7 @@ def _report(choose: random.Random) -> Report:
                      "failed_layer", "live", "rollback", "commit_url", "compare_url", "job_url")
     }  # fmt: skip
     report = Report("deploy", revision="0" * 40, **fields, finished=True)
+    report.events = [EventReport("deploy", 1.0, text())]
     report.warnings, report.lines = [text(), text()], (text(),)
     return report
 
@@ -192,12 +215,15 @@ def test_no_text_forges_an_output_a_variable_or_a_summary(
     env = {f"GITHUB_{name}": str(path) for name, path in paths.items()}
     github = GitHub({"GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(tmp_path), **env})
     gitlab = GitLab({"GITLAB_CI": "true", "CI_PROJECT_DIR": str(tmp_path)})
+    round_ = tmp_path / "circle"
+    round_.mkdir()
+    circleci = CircleCI({"CIRCLECI": "true", "CIRCLE_WORKING_DIRECTORY": str(round_)})
     for _ in range(count):
         for path in paths.values():
             path.write_text("")
         report = _report(choose)
         github.write(report)
-        found = _parsed_by_github(paths["OUTPUT"].read_bytes().decode(errors="replace"))
+        found = parsed_by_github(paths["OUTPUT"].read_bytes().decode(errors="replace"))
         assert [*found] == [*report.outputs()]
         assert paths["ENV"].read_text() == ""
         gitlab.write(report)
@@ -209,23 +235,12 @@ def test_no_text_forges_an_output_a_variable_or_a_summary(
         json.loads((tmp_path / "deploy-report.json").read_text())
         annotations = json.loads((tmp_path / "deploy-annotations.json").read_text())
         assert [*annotations] == ["ci-deploy"]
+        [suite] = ET.parse(tmp_path / "deploy-junit.xml").getroot()
+        assert len(suite) == 1
+        circleci.write(report)
+        [written] = round_.iterdir()
+        assert json.loads(written.read_text()).keys() == report.as_json().keys()
     tried(record_property, Kind.OUTPUTS, count)
-
-
-def _parsed_by_github(text: str) -> dict[str, str]:
-    """As actions/runner reads it: `name<<delimiter`, lines, the delimiter; else `name=value`."""
-    found, waiting = dict[str, str](), re.split(r"\r\n|\n|\r", text)
-    while waiting:
-        line = waiting.pop(0)
-        name, heredoc, delimiter = line.partition("<<")
-        if heredoc and "=" not in name:
-            value = []
-            while (part := waiting.pop(0)) != delimiter:
-                value.append(part)
-            found[name] = "\n".join(value)
-        elif line:
-            name, _, found[name] = line.partition("=")
-    return found
 
 
 def test_revision_is_hexadecimal_and_nothing_else() -> None:

@@ -3,6 +3,7 @@ those that nobody understands."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from functools import partial
@@ -15,6 +16,7 @@ from ci_deploy.errors import Unauthorized
 from ci_deploy.layers.providers.dokku import release_tasks
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 from ci_deploy.layers.providers.heroku import release_tasks as heroku
+from ci_deploy.layers.providers.heroku import review
 from ci_deploy.process.program import Result
 from ci_deploy.run.context import Context
 
@@ -51,6 +53,19 @@ def test_app_json_with_comments_is_understood(folder: str, text: str) -> None:
     }
     assert "app.json names addons (postgres), which Dokku ignores" in release_tasks.hints(found)[0]
     assert not [hint for hint in release_tasks.hints(found) if "not valid JSON" in hint]
+
+
+@pytest.mark.parametrize("value", ["true", "5", '"x"', "[]", "{}", "null"])
+def test_app_json_with_other_types_says_nothing(value: str) -> None:
+    """tests/hostile has found two of them: each ended in a fault of ours."""
+    named = ("addons", "scripts", "environments")
+    found = ctx(app_json=json.dumps(dict.fromkeys(named, json.loads(value))))
+    assert release_tasks.tasks(found) == {}
+    assert release_tasks.hints(found) == []
+    manifest = review.manifest(found) or {}
+    assert (review.review_env(manifest), review.addon_names(manifest)) == ({}, [])
+    within = {"environments": {"review": json.loads(value)}}
+    assert review.review_env(within) == {}
 
 
 @pytest.mark.parametrize("text", ['{"scripts": ', "{'a': 1}", "no", '{"a": 1} x'])

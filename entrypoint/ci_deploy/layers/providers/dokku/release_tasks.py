@@ -62,7 +62,8 @@ def tasks(ctx: Context, where: Places = USUAL) -> Mapping[str, str]:
 def hints(ctx: Context) -> list[str]:
     """Warnings about files or entries that people expect to work and that Dokku ignores."""
     files, found = _files(ctx), []
-    if addons := _parsed(files[APP_JSON]).get("addons"):
+    addons = _parsed(files[APP_JSON]).get("addons")
+    if isinstance(addons, list | dict) and addons:
         names = ", ".join(map(str, addons))
         found.append(f"app.json names addons ({names}), which Dokku ignores: use DOKKU_SERVICES.")
     try:

@@ -97,10 +97,21 @@ def manifest(ctx: Context) -> dict[str, Any] | None:
 
 def review_env(found: Mapping[str, Any]) -> dict[str, str]:
     """The values in app.json for review apps alone (`environments.review.env`)."""
-    env = ((found.get("environments") or {}).get("review") or {}).get("env") or {}
+    env: Any = found
+    for name in ("environments", "review", "env"):
+        env = env.get(name) if isinstance(env, dict) else None
+    if not isinstance(env, dict):
+        return {}
     given = {key: value.get("value") if isinstance(value, dict) else value
              for key, value in env.items()}  # fmt: skip
     return {key: str(value) for key, value in given.items() if value is not None}
+
+
+def addon_names(found: Mapping[str, Any]) -> list[str]:
+    """The plans of the add-ons in app.json."""
+    addons = found.get("addons")
+    each = addons if isinstance(addons, list) else []
+    return [str(one.get("plan") if isinstance(one, dict) else one) for one in each]
 
 
 class SetUp:
@@ -124,9 +135,7 @@ class SetUp:
             "app": {key: value for key, value in facts.items() if value},
             "overrides": {"env": {**review_env(self._manifest), **env}},
         }
-        addons = self._manifest.get("addons") or []
-        names = [str(each.get("plan") if isinstance(each, dict) else each) for each in addons]
-        parts = ", ".join(["its env", *names])
+        parts = ", ".join(["its env", *addon_names(self._manifest)])
         what = f"set up {app.name} from app.json ({parts})"
         try:
             found: Mapping[str, Any] | None = app.api.change("POST", "/app-setups", body, what=what)
