@@ -10,9 +10,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.hostile.judge import RESERVE, Case
+from tests.hostile.judge import Case, slack
 from tests.hostile.machines import Place
-from tests.hostile.worlds import Dokku, Trial
+from tests.hostile.worlds import Heroku, Trial
 from tests.support import Done, Run
 
 GONE = 5.0  # seconds after a cancel
@@ -70,8 +70,8 @@ def strike(trial: Trial, kill: Kill, after: float) -> list[str]:
             return done
 
         found = [*trial.attempt(case, act, met=lambda: True), *found]
-        # Who removes the private directory is the agent's wrapper, which knows no key on Heroku.
-        alone = isinstance(trial.world, Dokku) and not kill.everyone
+        # Who removes the private directory is the agent's wrapper, and Heroku needs no agent.
+        alone = not isinstance(trial.world, Heroku) and not kill.everyone
         left = place.left() if alone or not kill.hard else place.processes()
         return [*found, *(f"{case}: {each}" for each in left)]
 
@@ -105,7 +105,7 @@ def _judged(kill: Kill, done: Done, struck: float) -> list[str]:
     if kill.hard or not struck or kill.signals[0] is PIPE or done.code < 0:
         return []
     found = []
-    if time.monotonic() - struck > GONE + RESERVE:
+    if time.monotonic() - struck > GONE + slack():
         found.append(f"gone {time.monotonic() - struck:.0f} s after the signal")
     said = done.output + done.errors
     if "no time was left to end in order" in said and os.getloadavg()[0] > BUSY:
