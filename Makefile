@@ -77,4 +77,4 @@ manifest: venv ## write action.yml, templates/, the reference tables and the pic
 	@$(BIN)/python tooling/pictures.py >/dev/null
 
 clean: ## remove what was made here
-	rm -rf $(VENV) .tools build dist site .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .tools build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis

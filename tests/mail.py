@@ -30,6 +30,8 @@ class Inbox:
     answers: list[str] = field(default_factory=list)  # to DATA; then `250 OK`
     refused: set[str] = field(default_factory=set)  # recipients
     goodbye: str = "221 Bye"  # to QUIT
+    user: str = USER
+    password: str = PASSWORD
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any
@@ -60,7 +62,7 @@ class Inbox:
         """Somebody logs in."""
         assert isinstance(data, LoginPassword)
         self.logins.append(data.login.decode())
-        right = (data.login, data.password) == (USER.encode(), PASSWORD.encode())
+        right = (data.login, data.password) == (self.user.encode(), self.password.encode())
         return AuthResult(success=right, handled=False)
 
 

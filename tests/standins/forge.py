@@ -40,6 +40,7 @@ class ForgeStandIn:
 
     kind: str
     url: str = ""
+    tokens: set[str] = field(default_factory=lambda: {TOKEN})
     rights: str = "write"  # `read`: only that; empty: the token is not known
     lacks: str = ""  # GitHub's permission that the token does not have: one of PERMISSIONS
     personal: bool = False  # the token is a person's (jane) and not the job's
@@ -101,7 +102,7 @@ class ForgeStandIn:
         self.calls.append(f"{method} {path}")
         header = {GITHUB: "Authorization", GITEA: "Authorization", GITLAB: "PRIVATE-TOKEN"}
         words = {GITHUB: "Bearer ", GITEA: "token ", GITLAB: ""}
-        if headers.get(header[self.kind]) != f"{words[self.kind]}{TOKEN}":
+        if headers.get(header[self.kind]) not in {f"{words[self.kind]}{t}" for t in self.tokens}:
             return self._refuse(f"{method} {path}: no token", 401)
         if not self.rights:
             return 401, {
