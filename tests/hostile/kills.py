@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tests.hostile.judge import Case, slack
 from tests.hostile.machines import Place
-from tests.hostile.worlds import Heroku, Trial
+from tests.hostile.worlds import Dokku, Trial
 from tests.support import Done, Run
 
 GONE = 5.0  # seconds after a cancel
@@ -65,13 +65,13 @@ def strike(trial: Trial, kill: Kill, after: float) -> list[str]:
         def act(words: Sequence[str]) -> Done:
             run = trial.start(*words, **place.env(trial.world.checkout.path))
             struck = _signal(run, kill, place, after)
-            done = run.done()
+            done = run.done(timeout=240)
             found.extend(f"{case}: {each}" for each in _judged(kill, done, struck))
             return done
 
         found = [*trial.attempt(case, act, met=lambda: True), *found]
         # Who removes the private directory is the agent's wrapper, and Heroku needs no agent.
-        alone = not isinstance(trial.world, Heroku) and not kill.everyone
+        alone = isinstance(trial.world, Dokku) and not kill.everyone
         left = place.left() if alone or not kill.hard else place.processes()
         return [*found, *(f"{case}: {each}" for each in left)]
 

@@ -2,29 +2,35 @@
 
 Judged like faults of connections; besides, a cancel is over in time and says what is live, and
 nothing is left on the machine. A few of them here, a tenth by `make hostile`, two hundred of each
-provider by `make soak`, which also has those on Docker hosts.
+of Dokku and Heroku by `make soak`, which kills jobs and programs on Docker hosts, too.
 """
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from tests.hostile.kills import KILL, TERM, Kill, moments, strike
+from tests.hostile.engines import Compose, Swarm
+from tests.hostile.kills import HUP, KILL, TERM, Kill, moments, strike
 from tests.hostile.tally import Kind, Record
 from tests.hostile.worlds import Dokku, Heroku, Trial
 
 COUNTS = {"deploy": 100, "rollback": 40, "review": 35, "destroy": 25}
 PARTS = 5  # of each, which may run at the same time
 TENTH = 10
-SHARES = [
-    pytest.param((0, TENTH), marks=pytest.mark.hostile, id="a tenth"),
-    *(pytest.param((part, PARTS), marks=pytest.mark.soak) for part in range(PARTS)),
-]
+WHOLE = [pytest.param((part, PARTS), marks=pytest.mark.soak) for part in range(PARTS)]
+SHARES = [pytest.param((0, TENTH), marks=pytest.mark.hostile, id="a tenth"), *WHOLE]
 
 
 def _strike(trial: Trial, kills: list[tuple[Kill, float]]) -> list[str]:
-    """What was lost."""
-    return [each for kill, after in kills for each in strike(trial, kill, after)]
+    """What was lost; shown at once, for so many take an hour."""
+    lost = list[str]()
+    for kill, after in kills:
+        found = strike(trial, kill, after)
+        print(*found, sep="\n\n", file=sys.stderr, end="")
+        lost += found
+    return lost
 
 
 def _all(trial: Trial, record: Record, kind: Kind, share: tuple[int, int]) -> None:
@@ -63,3 +69,23 @@ def test_kills_on_heroku(
     heroku_world: Heroku, record_property: Record, command: str, share: tuple[int, int]
 ) -> None:
     _all(Trial(heroku_world, command), record_property, Kind.KILLS_HEROKU, share)
+
+
+def test_few_kills_on_a_docker_host(compose_world: Compose) -> None:
+    """(faults J9)"""
+    trial = Trial(compose_world, "deploy")
+    kills = [
+        (Kill((TERM,)), 0.5 * trial.took),
+        (Kill((KILL,), everyone=True), 0.7 * trial.took),
+    ]
+    assert _strike(trial, kills) == []
+
+
+def test_few_kills_on_a_swarm(swarm_world: Swarm) -> None:
+    """(faults J9)"""
+    trial = Trial(swarm_world, "deploy")
+    kills = [
+        (Kill((HUP,)), 0.5 * trial.took),
+        (Kill((TERM, KILL)), 0.7 * trial.took),
+    ]
+    assert _strike(trial, kills) == []

@@ -173,7 +173,7 @@ class Trial:
 
     def run(self, *words: str, through: Sequence[str] = (), **more: str) -> Done:
         """A command, as a job of the branch `topic`."""
-        return self.start(*words, through=through, **more).done()
+        return self.start(*words, through=through, **more).done(timeout=240)
 
     def start(self, command: str, *rest: str, through: Sequence[str] = (), **more: str) -> Run:
         """The same, not waited for."""

@@ -12,20 +12,25 @@ from typing import Any
 
 import pytest
 
+from tests.hostile.tally import Kind, Record, tried
 from tests.standins.dokku.client import Client
 from tests.standins.dokku.server import DokkuStandIn
 from tests.support import Checkout, Run, settings_for
 
+WHOLE = 20  # what docs/reliability.md has
+
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("count", [12, pytest.param(20, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", [12, pytest.param(WHOLE, marks=pytest.mark.soak)])
 def test_deploys_started_together_all_end_right(
-    tmp_path: Path, checkout: Checkout, count: int
+    tmp_path: Path, checkout: Checkout, record_property: Record, count: int
 ) -> None:
     """sshd as it is by default: it drops connections when more than ten are not yet let in.
 
     Takes a minute: a dozen are more than ten, and each is a whole deploy."""
+    if count == WHOLE:
+        tried(record_property, Kind.TOGETHER, count)
     heads = [checkout.head] + [checkout.commit(f"Commit {number}") for number in range(1, count)]
     with DokkuStandIn(
         tmp_path / "dokku",
