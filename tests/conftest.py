@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     hosts, long, others = list[pytest.Item](), list[pytest.Item](), list[pytest.Item]()
     for item in items:
-        if item.path.parent.name in {"compose", "swarm"}:
+        if "docker_fleet" in getattr(item, "fixturenames", ()):
             hosts.append(item)
         else:
             (long if item.get_closest_marker("long") else others).append(item)

@@ -17,6 +17,7 @@ from tests.swarm.app import App as Stack
 
 SHARES = (0.1, 0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
 PATH = "/usr/local/bin:/usr/bin:/bin"
+STEPS = 4 + len(SHARES)
 WORKING = "docker.* (compose|stack) "  # what a script by hand may have left running there
 
 

@@ -19,6 +19,7 @@ from tests.hostile.worlds import COMMANDS, Dokku, Heroku, Trial
 EACH = 4  # effects at each step
 PARTS = 3  # of them, which may run at the same time
 REVIEWS = {"review", "destroy"}
+WHOLE = {"deploy", "rollback"}  # of the others, half of the steps on a swarm
 Disturbance = tuple[str, Effect, bool]
 
 
@@ -97,10 +98,11 @@ def test_faults_of_ssh_to_a_swarm(
     swarm_world: Swarm, record_property: Record, command: str
 ) -> None:
     trial = Trial(swarm_world, command)
-    few = _every(trial, each=1)[:: 1 if command in {"deploy", "rollback"} else 2]
+    few = _every(trial, each=1)[:: 1 if command in WHOLE else 2]
     _disturb(trial, record_property, Kind.SWARM, few)
 
 
+@pytest.mark.long
 @pytest.mark.hostile
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("part", range(PARTS))
@@ -108,10 +110,12 @@ def test_faults_of_ssh_to_a_swarm(
 def test_faults_of_ssh(
     dokku_world: Dokku, record_property: Record, command: str, part: int
 ) -> None:
+    """Takes minutes: after some faults only the clock can tell."""
     trial = Trial(dokku_world, command)
     _disturb(trial, record_property, Kind.SSH, _every(trial)[part::PARTS])
 
 
+@pytest.mark.long
 @pytest.mark.hostile
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("part", range(PARTS))
@@ -119,5 +123,6 @@ def test_faults_of_ssh(
 def test_faults_of_http(
     heroku_world: Heroku, record_property: Record, command: str, part: int
 ) -> None:
+    """Takes minutes: after some faults only the clock can tell."""
     trial = Trial(heroku_world, command)
     _disturb(trial, record_property, Kind.HTTP, _every(trial)[part::PARTS])

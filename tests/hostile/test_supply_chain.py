@@ -9,6 +9,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ import pytest
 from release import project
 from release.pins import problems
 from tests.docker import build_image, docker
+from tests.hostile.outside import STRAYS
 from tests.hostile.tally import Kind, Record, tried
 from tests.standins.dokku.server import DokkuStandIn
 from tests.standins.heroku.server import HerokuStandIn
@@ -30,6 +32,7 @@ from tests.webhooks import webhooks
 
 # --- what is in an image: each layer, for what a later one hides can be had all the same ---
 
+OTHER_IMAGES = ("compose", "swarm", "heroku", "full")
 OPEN_TO_ALL = {"tmp", "var/tmp"}
 # Engines mount their own /dev over that of a base image; GnuTLS tests itself with a key of its own.
 EXPECTED = re.compile(r"^dev(/|$)|/libgnutls\.so\.[\d.]+$")
@@ -96,10 +99,10 @@ def _suspicious(member: tarfile.TarInfo, data: bytes) -> Iterator[str]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "target",
-    ["dokku", *(pytest.param(name, marks=pytest.mark.hostile) for name in ("compose", "full"))],
+    ["dokku", *(pytest.param(name, marks=pytest.mark.hostile) for name in OTHER_IMAGES)],
 )
 def test_image_has_nothing_that_it_should_not_have(target: str, record_property: Record) -> None:
-    """`full` has what each of the others has (faults J14)."""
+    """(faults J14)"""
     image, count, found = build_image(target), 0, set[str]()
     for outer, data in _layers(image):
         for member, content in _in(outer, data):
@@ -213,6 +216,28 @@ def test_deploy_to_dokku_speaks_to_its_targets_only(
     tried(record_property, Kind.STRANGERS, count)
     assert count >= len(ports), "nothing was seen"
     assert strangers == []
+
+
+@pytest.mark.hostile
+@pytest.mark.timeout(300)
+def test_deploy_sends_no_packet_to_anybody_else(tmp_path: Path, record_property: Record) -> None:
+    """In a network namespace of its own, with a way out at which each packet is seen: also what no
+    system call tells, which strace sees (faults J14)."""
+    alone = ["unshare", "--net"]
+    device = [*alone, "ip", "link", "add", "out", "type", "veth", "peer", "name", "seen"]
+    if subprocess.run(device, capture_output=True, check=False).returncode:
+        assert "CI" not in os.environ, "`unshare --net` with a pair of devices is needed"
+        pytest.skip("no network namespace can be made here: packets were not seen")
+    argv = [*alone, sys.executable, "-m", "tests.hostile.outside", str(tmp_path)]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    tried(record_property, Kind.PACKETS, found["count"])
+    assert found["code"] == 0, found["said"]
+    assert "nobody was told" not in found["said"]
+    assert found["seen"] == [address for address, _ in STRAYS]
+    assert found["count"] > 100
+    assert found["strangers"] == []
 
 
 @pytest.mark.hostile

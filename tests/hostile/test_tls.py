@@ -39,6 +39,8 @@ from tests.webhooks import webhooks
 
 FAULTS = [fault for fault in Fault if fault is not Fault.GOOD]
 QUICK = [fault for fault in FAULTS if fault not in SILENT]
+DOORS = ("mattermost", "slack", "webhook", "sentry", "email", "pull-requests")
+OF_HEROKU = ("deploy", "rollback", "status", "review", "destroy")
 LATE = (Fault.EXPIRED, Fault.UNKNOWN_AUTHORITY, Fault.CUT, Fault.STALL)
 
 
@@ -140,6 +142,7 @@ class Told:
         self.env |= server.environ()
         name = "CI_API_V4_URL" if self.kind == GITLAB else "GITHUB_API_URL"
         self.env[name] = self._behind(stack, "pull-requests", server.url)
+        assert {*self.doors} == {*DOORS}
 
     def _behind(self, stack: ExitStack, name: str, url: str) -> str:
         self.doors[name] = stack.enter_context(_door(self.certificates, url))
@@ -311,13 +314,15 @@ def test_few_faults_of_tls_to_heroku(
     _record(record_property, 1, lost)
 
 
+@pytest.mark.long
 @pytest.mark.hostile
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("command", ["deploy", "rollback", "status", "review", "destroy"])
+@pytest.mark.parametrize("command", OF_HEROKU)
 def test_tls_to_heroku(
     heroku_behind_a_door: SafeHeroku, record_property: Record, command: str
 ) -> None:
-    """From the first call on, and from a later one."""
+    """From the first call on, and from a later one. Takes minutes: after some faults only the clock
+    can tell."""
     trial = Trial(heroku_behind_a_door, command)
     faults = FAULTS if command == "deploy" else QUICK
     cases: list[tuple[Fault, int]] = [(fault, 0) for fault in faults]

@@ -7,12 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.hostile.tally import Kind, Record, tried
 from tests.standins.dokku.server import DokkuStandIn
 from tests.support import Checkout, run, settings_for
 
+HOOKS = ("pre-push", "post-checkout", "reference-transaction", "pre-auto-gc")
+OURS = ("requests", "sh", "tenacity", "dotenv", "yaml", "ci_deploy")
+MODULES = (*OURS, "json", "sitecustomize")
+PROGRAMS = ("git", "ssh", "ssh-agent", "ssh-add", "sh")
+SETTINGS = 13  # of git
+BRANCHES = ("--upload-pack=x", "$(touch pwned)", "a b", "x" * 200, "rocket-🚀", "`id`", "a'b\"c")
+APPS = ("--force", "$(id)", "a b", "A", "-x", "a/../b")
+REVISIONS = ("--exec=id", "no-such-branch", "HEAD:Procfile", "$(id)")
+
 
 def test_git_config_and_hooks_of_the_workspace_have_no_say(
-    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path, record_property: Record
 ) -> None:
     pwned = tmp_path / "pwned"
     script = tmp_path / "evil"
@@ -20,10 +30,10 @@ def test_git_config_and_hooks_of_the_workspace_have_no_say(
     script.chmod(0o755)
     hooks = checkout.path / ".git/hooks"
     hooks.mkdir(exist_ok=True)
-    for hook in ("pre-push", "post-checkout", "reference-transaction", "pre-auto-gc"):
+    for hook in HOOKS:
         (hooks / hook).write_text(script.read_text())
         (hooks / hook).chmod(0o755)
-    for name, value in {
+    settings = {
         "core.fsmonitor": str(script),
         "core.sshCommand": str(script),
         "core.pager": str(script),
@@ -37,7 +47,9 @@ def test_git_config_and_hooks_of_the_workspace_have_no_say(
         "push.recurseSubmodules": "on-demand",
         "push.gpgSign": "if-asked",
         "remote.pushDefault": "nowhere",
-    }.items():
+    }
+    tried(record_property, Kind.INJECTION, len(settings) + len(HOOKS))
+    for name, value in settings.items():
         checkout.git("config", name, value)
     done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
     assert done.code == 0, done.output
@@ -46,11 +58,11 @@ def test_git_config_and_hooks_of_the_workspace_have_no_say(
 
 
 def test_modules_of_the_workspace_are_never_imported(
-    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path, record_property: Record
 ) -> None:
     pwned = tmp_path / "pwned"
-    ours = ("requests", "sh", "tenacity", "dotenv", "yaml", "ci_deploy")
-    for name in (*ours, "json", "sitecustomize"):
+    tried(record_property, Kind.INJECTION, len(MODULES))
+    for name in MODULES:
         (checkout.path / f"{name}.py").write_text(f"open({str(pwned)!r}, 'w')\nraise SystemExit(9)")
     env = settings_for(dokku, PYTHONPATH=str(checkout.path), PYTHONSTARTUP="sitecustomize.py")
     done = run("deploy", cwd=checkout.path, env=env)
@@ -70,11 +82,12 @@ def test_checkout_owned_by_another_user_is_fine(dokku: DokkuStandIn, checkout: C
 
 
 def test_nonsense_in_path_and_home_does_not_matter(
-    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path, record_property: Record
 ) -> None:
     evil = checkout.path / "bin"
     evil.mkdir()
-    for name in ("git", "ssh", "ssh-agent", "ssh-add", "sh"):
+    tried(record_property, Kind.INJECTION, len(PROGRAMS))
+    for name in PROGRAMS:
         (evil / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/pwned\nexit 1\n")
         (evil / name).chmod(0o755)
     env = settings_for(dokku, PATH=f"{evil}:utter-nonsense", HOME="/nonexistent")
@@ -83,10 +96,11 @@ def test_nonsense_in_path_and_home_does_not_matter(
     assert not (tmp_path / "pwned").exists()
 
 
-@pytest.mark.parametrize(
-    "branch", ["--upload-pack=x", "$(touch pwned)", "a b", "x" * 200, "rocket-🚀", "`id`", "a'b\"c"]
-)
-def test_branch_names_are_only_text(dokku: DokkuStandIn, checkout: Checkout, branch: str) -> None:
+@pytest.mark.parametrize("branch", BRANCHES)
+def test_branch_names_are_only_text(
+    dokku: DokkuStandIn, checkout: Checkout, record_property: Record, branch: str
+) -> None:
+    tried(record_property, Kind.INJECTION)
     env = settings_for(
         dokku,
         GITLAB_CI="true",
@@ -101,10 +115,11 @@ def test_branch_names_are_only_text(dokku: DokkuStandIn, checkout: Checkout, bra
     assert not list(checkout.path.rglob("pwned"))
 
 
-@pytest.mark.parametrize("name", ["--force", "$(id)", "a b", "A", "-x", "a/../b"])
+@pytest.mark.parametrize("name", APPS)
 def test_app_names_that_are_none_are_refused_before_anything_is_asked(
-    dokku: DokkuStandIn, checkout: Checkout, name: str
+    dokku: DokkuStandIn, checkout: Checkout, record_property: Record, name: str
 ) -> None:
+    tried(record_property, Kind.INJECTION)
     before = len(dokku.connections())
     done = run("deploy", cwd=checkout.path, env=settings_for(dokku, APP_NAME=name))
     assert done.code == 2
@@ -112,10 +127,11 @@ def test_app_names_that_are_none_are_refused_before_anything_is_asked(
     assert len(dokku.connections()) == before
 
 
-@pytest.mark.parametrize("revision", ["--exec=id", "no-such-branch", "HEAD:Procfile", "$(id)"])
+@pytest.mark.parametrize("revision", REVISIONS)
 def test_revisions_that_are_none_are_refused(
-    dokku: DokkuStandIn, checkout: Checkout, revision: str
+    dokku: DokkuStandIn, checkout: Checkout, record_property: Record, revision: str
 ) -> None:
+    tried(record_property, Kind.INJECTION)
     done = run("deploy", cwd=checkout.path, env=settings_for(dokku, DEPLOY_REVISION=revision))
     assert done.code == 2
     assert "DEPLOY_REVISION" in done.output
