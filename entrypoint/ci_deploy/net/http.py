@@ -32,7 +32,17 @@ from ci_deploy.settings.parsers import NOTHING
 
 CONNECT = 10.0  # seconds within which a stream must be connected
 # The server may close a kept connection at any time; a GET is then sent again on a new one.
-CLOSED = Retry(total=1, read=1, connect=0, redirect=0, status=0, other=0, allowed_methods={"GET"})
+# (Else it would wait as long as a 429 or 503 asks for: we do that, within the run's time.)
+CLOSED = Retry(
+    total=1,
+    read=1,
+    connect=0,
+    redirect=0,
+    status=0,
+    other=0,
+    allowed_methods={"GET"},
+    respect_retry_after_header=False,
+)
 NO_COOKIES = DefaultCookiePolicy(allowed_domains=[])
 BODY_LIMIT = 4 * 2**20  # bytes read of a response at most; servers are not trusted
 SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
