@@ -15,9 +15,9 @@ from pathlib import Path
 
 from bench.compose import Bench
 from bench.delay_proxy import DelayProxy
-from tests.compose.app import App
-from tests.compose.archived import COMPOSE, build, given, image_of
-from tests.dockerhosts import fleet
+from standins.compose.app import App
+from standins.compose.archived import COMPOSE, build, given, image_of
+from standins.dockerhosts import fleet
 
 SIZE = 500_000_000  # bytes of the layer that does not change
 CHANGED = 1_000_000  # … and of the one that does

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.delay_proxy import DelayProxy
-from tests.compose.app import FILE, App
-from tests.dockerhosts import fleet
-from tests.support import BIN
+from standins.compose.app import FILE, App
+from standins.dockerhosts import fleet
+from standins.support import BIN
 
 ROUND_TRIP = 0.1  # seconds
 GOALS = {  # (ours, baseline) → at most

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from tests.loopback import Proxy
+from standins.loopback import Proxy
 
 
 class DelayProxy(Proxy):

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.delay_proxy import DelayProxy
-from tests.standins.dokku import recording, times
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import BIN, Checkout
+from standins.dokku import recording, times
+from standins.dokku.server import DokkuStandIn
+from standins.support import BIN, Checkout
 
 ROUND_TRIPS = (0.0, 0.03, 0.1)  # seconds
 QUICK = {

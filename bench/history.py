@@ -12,9 +12,9 @@ from pathlib import Path
 
 from bench.delay_proxy import DelayProxy
 from bench.dokku import QUICK, Bench
-from tests.standins.dokku import times
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import BIN, Checkout
+from standins.dokku import times
+from standins.dokku.server import DokkuStandIn
+from standins.support import BIN, Checkout
 
 SIZES = (1_000, 10_000, 100_000)  # commits
 ROUND_TRIP = 0.03  # seconds

@@ -24,11 +24,11 @@ from typing import NamedTuple
 
 import yaml
 
-from tests.compose.app import App
-from tests.compose.proxies import IMAGE, PROXIES, Seen, client, load, service, snippets
-from tests.docker import docker
-from tests.dockerhosts import fleet
-from tests.support import ROOT
+from standins.compose.app import App
+from standins.compose.proxies import IMAGE, PROXIES, Seen, client, load, service, snippets
+from standins.dockerhosts import fleet
+from standins.engine import docker
+from standins.support import ROOT
 
 CADDY = "2.11.2"  # the oldest that sends a refused POST to another container: newer than Debian's
 CADDY_AT, TRAEFIK_AT = "/opt/caddy", "/opt/traefik"  # on the host

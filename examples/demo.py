@@ -15,7 +15,7 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
-from tests.standins.dokku.server import DokkuStandIn
+from standins.dokku.server import DokkuStandIn
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = Path(sys.prefix, "bin", "deploy")

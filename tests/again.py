@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 
-from tests.support import ROOT
+from standins.support import ROOT
 
 MOST = 4  # more than these are no accident
 FAILED = ROOT / ".pytest_cache/v/cache/lastfailed"

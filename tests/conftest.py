@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.standins.dokku.client import Client
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import Checkout
+from standins.dokku.client import Client
+from standins.dokku.server import DokkuStandIn
+from standins.support import Checkout
 
-pytest_plugins = ["tests.reaper", "tests.containers", "tests.dockerhosts", "tests.golden"]
+pytest_plugins = ["standins.reaper", "tests.containers", "standins.dockerhosts", "tests.golden"]
 
 # An app without web process is deployed in a moment; tests that need answers use examples/hello.
 QUICK = {"Procfile": "worker: sleep 600\n"}

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.docker import build_image, docker, need_docker
-from tests.standins.dokku import recording
-from tests.standins.dokku.state import Store
-from tests.standins.dokku.view import AppView
-from tests.support import ROOT, Checkout
+from standins.dokku import recording
+from standins.dokku.state import Store
+from standins.dokku.view import AppView
+from standins.engine import build_image, docker, need_docker
+from standins.support import ROOT, Checkout
 
 
 @dataclass
@@ -62,8 +62,8 @@ class Container:
         """Ask the running app, inside the container."""
         code = (
             "import json, urllib.request as u; from pathlib import Path; "
-            "from tests.standins.dokku.state import Store; "
-            "from tests.standins.dokku.view import AppView; "
+            "from standins.dokku.state import Store; "
+            "from standins.dokku.view import AppView; "
             f"url = AppView(Store(Path('/state')), {app!r}).url + {path!r}; "
             "print(u.urlopen(url).read().decode())"
         )
@@ -102,7 +102,7 @@ def dokku_container(
     need_docker()
     build_image("dokku")
     state = tmp_path_factory.mktemp("state")
-    os.environ["STATE"], os.environ["STANDINS"] = str(state), str(ROOT / "tests/standins")
+    os.environ["STATE"], os.environ["STANDINS"] = str(state), str(ROOT / "standins")
     services: Any = request.getfixturevalue("docker_services")
     name = f"{docker_compose_project_name}-dokku-1"
     services.wait_until_responsive(

@@ -10,8 +10,8 @@ from typing import NamedTuple, Protocol
 
 import pytest
 
-from tests.dockerhosts import DockerHost
-from tests.support import Done, Run
+from standins.dockerhosts import DockerHost
+from standins.support import Done, Run
 
 RAILS = """#!/bin/sh
 echo "$VERSION rails $*"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support import Checkout
+from standins.support import Checkout
 
 SCRIPT = """#!/bin/sh
 cd {folder}

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from examples import demo
 
-from tests.standins.dokku.client import Client
-from tests.standins.dokku.server import DokkuStandIn
+from standins.dokku.client import Client
+from standins.dokku.server import DokkuStandIn
 
 FOLDER = Path(__file__).parents[1] / "docs/pictures"
 BREAK = """print("== 20261120090000 AddPriceToItems: migrating ==")

@@ -21,7 +21,7 @@ from typing import Any
 from ci_deploy.layers.providers.compose.hosts import host_program
 from ci_deploy.layers.providers.docker.release import command_file, tar
 from ci_deploy.settings.parsers import NOTHING
-from tests.support import ROOT, until
+from standins.support import ROOT, until
 
 APP, REPOSITORY = "shop", "registry.test/shop"
 SERVICES: dict[str, Any] = {"app": {"image": f"{REPOSITORY}:${{DEPLOY_TAG}}", "env_file": [".env"]}}
@@ -43,7 +43,7 @@ class Alone:
         self.program = self.path / ".ci-deploy" / file
         self.program.parent.mkdir()
         self.program.write_bytes(program)
-        shutil.copy(ROOT / "tests/standins/docker/program.py", self.engine)
+        shutil.copy(ROOT / "standins/docker/program.py", self.engine)
         self._docker()
         empty: dict[str, Any] = {
             "images": {},

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from standins.compose.app import App
+from standins.dockerhosts import DockerHost, Registry
 from tests.compose.alone import Alone
-from tests.compose.app import App
-from tests.dockerhosts import DockerHost, Registry
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from ci_deploy.run.review_app import app_name
-from tests.compose.app import App
-from tests.support import Done, Run, run
+from standins.compose.app import App
+from standins.support import Done, Run, run
 
 LABEL = "label=com.docker.compose.project"
 BRANCH = "feature/login"

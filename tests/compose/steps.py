@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support import BIN
+from standins.support import BIN
 
 LAYER = '''
 from ci_deploy.errors import DeployFailed

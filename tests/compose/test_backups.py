@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.compose.app import App, versions
+from standins.compose.app import App, versions
+from standins.dockerhosts import DockerHost
 from tests.databases import KILLED, MIGRATING, POSTGRES, RAILS, Shop
-from tests.dockerhosts import DockerHost
 
 NAMED = "database-test/postgres:17"
 STACK = """

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from tests.compose.app import VERIFYING, App
-from tests.support import until
+from standins.compose.app import VERIFYING, App
+from standins.support import until
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from standins.loopback import Web, answering
+from standins.support import until
 from tests.compose.alone import Alone
-from tests.loopback import Web, answering
-from tests.support import until
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.app import App
+from standins.compose.app import App
+from standins.support import until
 from tests.compose.steps import program_with_steps, steps
-from tests.support import until
 
 # Counts in a volume how often it was started.
 COUNT = "echo $VERSION $RAILS_ENV >>/data/started"

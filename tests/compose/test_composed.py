@@ -13,8 +13,8 @@ import pytest
 from ci_deploy.commands import layout
 from ci_deploy.commands.builds import tagged
 from ci_deploy.commands.composed import Composed, composed
-from tests.docker import docker
-from tests.dockerhosts import DockerHost
+from standins.dockerhosts import DockerHost
+from standins.engine import docker
 from tests.unit.composed_files import BUILDS, NOT_COMPOSE, REAL, project
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(180)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.compose.app import FILE, App
+from standins.compose.app import FILE, App
 
 NASTY = {
     "PLAIN": "word",

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.compose.app import FILE, App
+from standins.compose.app import FILE, App
 from tests.golden import Golden
 
 

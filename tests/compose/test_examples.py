@@ -12,11 +12,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from ci_deploy import __version__
-from tests.compose.app import FILE, App
+from standins.compose.app import FILE, App
+from standins.dockerhosts import PASSWORD, USER
+from standins.support import BIN, ROOT
 from tests.contract.test_docs import Block, blocks
 from tests.contract.test_manifest import check_schema
-from tests.dockerhosts import PASSWORD, USER
-from tests.support import BIN, ROOT
 
 EXAMPLE = ROOT / "examples/compose"
 MATRIX = ["gitlab/many-apps.gitlab-ci.yml", "github/many-apps.yml"]

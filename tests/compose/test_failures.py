@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.compose.app import App
+from standins.compose.app import App
 from tests.golden import Golden
 
 # --- the release is bad ---

@@ -18,8 +18,8 @@ import pytest
 from ci_deploy.layers.providers.compose.facts import read_facts
 from ci_deploy.layers.providers.compose.hosts import host_program
 from ci_deploy.layers.providers.docker.files import digest
+from standins.support import Checkout, until
 from tests.compose.alone import APP, REPOSITORY, SERVICES, Alone
-from tests.support import Checkout, until
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from ci_deploy.layers.providers.compose.coordinator import Coordinator
 from ci_deploy.layers.providers.compose.host_run_log import End, HostRunLog
 from ci_deploy.layers.providers.compose.hosts import Host
 from ci_deploy.net.ssh.server import server
+from standins.support import until
 from tests.compose.alone import Alone
-from tests.support import until
 
 
 class Job:

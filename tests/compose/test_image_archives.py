@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.app import LABEL, App
-from tests.compose.archived import COMPOSE, build, given, image_of, images
-from tests.support import until
+from standins.compose.app import LABEL, App
+from standins.compose.archived import COMPOSE, build, given, image_of, images
+from standins.support import until
 
 CONTAINERD = """
 echo '{"features": {"containerd-snapshotter": true}}' >/tmp/store.json

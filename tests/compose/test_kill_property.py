@@ -17,8 +17,8 @@ from contextlib import contextmanager, nullcontext
 
 import pytest
 
-from tests.compose.app import LABEL, App
-from tests.support import until
+from standins.compose.app import LABEL, App
+from standins.support import until
 
 GOOD = ["good1", "good2", "good3", "good4"]
 BROKEN = ["bad1", "crash1"]

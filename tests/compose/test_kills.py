@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 import time
 
-from tests.compose.app import VERIFYING, App
-from tests.support import until
+from standins.compose.app import VERIFYING, App
+from standins.support import until
 
 PULLING = "pull*"  # what `docker` is called with at this moment
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.compose.app import FILE, App
+from standins.compose.app import FILE, App
 
 STEADY = {"COMPOSE_STEADY_TIME": "1"}
 CI = {"CIRCLECI": "true", "CIRCLE_BUILD_NUM": "75"}

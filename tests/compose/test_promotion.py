@@ -9,8 +9,8 @@ from collections import Counter
 
 import pytest
 
-from tests.compose.app import LABEL, App, versions
-from tests.support import Done, Run
+from standins.compose.app import LABEL, App, versions
+from standins.support import Done, Run
 
 
 class Production:

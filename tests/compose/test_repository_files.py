@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.compose.app import FILE, App
+from standins.compose.app import FILE, App
 
 
 def _mounted(app: App, *volumes: str) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.compose.app import App
+from standins.compose.app import App
+from standins.support import ROOT, run
 from tests.compose.reviewed import KILLS, LABEL, STACK, Reviewed
-from tests.support import ROOT, run
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 
-from tests.compose.app import App
+from standins.compose.app import App
 from tests.golden import Golden
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.app import App
-from tests.dockerhosts import PASSWORD, USER, DockerHost
-from tests.support import Done
+from standins.compose.app import App
+from standins.dockerhosts import PASSWORD, USER, DockerHost
+from standins.support import Done
 
 CONFIG = "s3ntinel-c0nfig-%$x'\"y"
 NEEDLES = [PASSWORD, base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode(), CONFIG]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.app import VERIFYING, App
+from standins.compose.app import VERIFYING, App
+from standins.support import until
 from tests.compose.steps import program_with_steps, steps
-from tests.support import until
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from tests.compose.app import FILE, App
-from tests.compose.proxies import IMAGE, PROXIES, client, load, service, snippets
-from tests.support import ROOT
+from standins.compose.app import FILE, App
+from standins.compose.proxies import IMAGE, PROXIES, client, load, service, snippets
+from standins.support import ROOT
 
 EXAMPLE = ROOT / "examples/zero-downtime"
 # What the stand-ins of the example cannot do: be curl or PostgreSQL, have port 80.

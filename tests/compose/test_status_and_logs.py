@@ -6,8 +6,8 @@ import json
 import signal
 import time
 
-from tests.compose.app import FILE, App
-from tests.support import Run
+from standins.compose.app import FILE, App
+from standins.support import Run
 
 
 def _follows(app: App) -> int:

@@ -16,7 +16,7 @@ import pytest
 from ci_deploy import __version__, commands, errors
 from ci_deploy.errors import Ending
 from ci_deploy.process.cancellation import Phases
-from tests.support import ROOT
+from standins.support import ROOT
 
 PACKAGE = ROOT / "entrypoint/ci_deploy"
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))

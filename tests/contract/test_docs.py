@@ -28,9 +28,9 @@ from ci_deploy.errors import Ending
 from ci_deploy.layers.applications.hooks import Hooks
 from ci_deploy.report.outputs import OUTPUTS
 from ci_deploy.settings import elsewhere
+from standins.dokku import registry
+from standins.support import ROOT
 from tests.contract.test_manifest import check_schema
-from tests.standins.dokku import registry
-from tests.support import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^( *)(`{3,})([\w-]*)[^\n]*\n(.*?)^\1\2$", re.M | re.S)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from standins.support import ROOT
 from tests.contract.test_manifest import documents
-from tests.support import ROOT
 
 EXAMPLES = ROOT / "examples"
 WHERE = ("environment", "app-name", "dokku-host", "server-host")  # which app it is, and on what

@@ -6,6 +6,7 @@ Imports inside functions and those for types alone count too.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT
+from standins.support import ROOT
 
 SOURCE = ROOT / "entrypoint"
 # From the bottom up; the packages on one line do not import each other.
@@ -155,3 +156,17 @@ def test_architecture_lists_the_packages_in_their_order() -> None:
     places = [text.find(f"\n{line}\n") for line in listed]
     assert -1 not in places
     assert all(before < after for before, after in pairwise(places))
+
+
+@pytest.mark.parametrize(
+    "folder", ["bench", "examples", "release", "scripts", "standins", "tooling"]
+)
+def test_nothing_but_tests_imports_tests(folder: str) -> None:
+    found = sorted((ROOT / folder).rglob("*.py"))
+    assert found or folder == "scripts"
+    assert [
+        path
+        for path in found
+        if "tests" not in path.relative_to(ROOT).parts
+        and re.search(r"^\s*(from|import) tests\b", path.read_text(encoding="utf-8"), re.M)
+    ] == []

@@ -17,10 +17,10 @@ from ci_deploy import __version__
 from ci_deploy.commands.builds import Image
 from ci_deploy.commands.first_steps import first_steps
 from ci_deploy.commands.pipelines import ON_DOCKER, PIPELINES, Wish
+from standins.support import ROOT
 from tests.contract.test_docs import OURS, _uses
 from tests.contract.test_manifest import check_schema
 from tests.golden import Golden
-from tests.support import ROOT
 
 HOSTS = {
     "dokku": "dokku@dokku.example.com:2222",

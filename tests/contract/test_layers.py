@@ -28,7 +28,7 @@ from ci_deploy.report.console import Console
 from ci_deploy.run.context import Context
 from ci_deploy.run.events import Event, on
 from ci_deploy.settings import SECRET_WORDS, Setting, declared, setting, settings
-from tests.support import ROOT
+from standins.support import ROOT
 
 OURS = [load(cls) for cls in discover()]
 PACKAGE = '''

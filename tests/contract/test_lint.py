@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 
 from release import pins
 from release.project import PLATFORMS, load
+from standins.support import BIN, ROOT
 from tests.contract.test_manifest import check_schema
-from tests.support import BIN, ROOT
 
 TRACKED = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
 SHELL = re.compile(r"#!/(?:usr/bin/env )?(?:bin/)?(?:ba)?sh\b|# shellcheck shell=")

@@ -24,7 +24,7 @@ from ci_deploy.errors import Unreachable, exit_codes, input_name
 from ci_deploy.layers import discover
 from ci_deploy.report.outputs import OUTPUTS
 from ci_deploy.settings import Setting
-from tests.support import ROOT
+from standins.support import ROOT
 from tooling import manifest
 
 # docs.gitlab.com/ci/yaml/#resource_group: "It can't start or end with /."

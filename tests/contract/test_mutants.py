@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
+from standins.support import ROOT
 from tests.mutants.table import Mutant, load
-from tests.support import ROOT
 
 
 @pytest.mark.parametrize("mutant", load(), ids=lambda mutant: mutant.name)

@@ -6,7 +6,7 @@ import runpy
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from tests.support import ROOT
+from standins.support import ROOT
 
 PICTURES: dict[Path, str] = runpy.run_path(str(ROOT / "tooling/pictures.py"))["generate"]()
 

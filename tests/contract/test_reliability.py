@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from standins.support import ROOT
 from tests.hostile.planned import PLANNED
 from tests.hostile.tally import WRONG, Kind, Table, Way, read
-from tests.support import ROOT
 
 
 def test_page_has_a_row_for_each_kind_of_attack_and_no_other() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT
+from standins.support import ROOT
 from tooling.tabs import on_page_markdown
 
 PROVIDERS = ["Dokku", "Heroku", "Docker Compose", "Docker Swarm"]

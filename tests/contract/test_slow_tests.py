@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from tests.support import ROOT
+from standins.support import ROOT
 
 
 def _long() -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ import pytest
 
 from ci_deploy.commands.assembly import every_setting
 from ci_deploy.errors import as_inputs
-from tests.support import ROOT
+from standins.support import ROOT
 
 SOURCES = ROOT / "entrypoint/ci_deploy"
 NAMES = {name for each in every_setting() for name in (each.name, *each.aliases)}

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import pytest
 
-from tests.support import ROOT
+from standins.support import ROOT
 
 FOLDER = Path(__file__).parent
 

@@ -17,8 +17,8 @@ import pytest
 
 from ci_deploy.process.environ import PASSED_ON, child_environ
 from ci_deploy.process.programs import ALWAYS
-from tests.standins.dokku.processes import children
-from tests.support import Done, Run
+from standins.dokku.processes import children
+from standins.support import Done, Run
 
 # Who gets a secret as a variable, since it needs it: askpass.sh asks for the passphrase there.
 MAY_KNOW = {

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from standins.support import Done
 from tests.hostile.judge import Case
 from tests.hostile.worlds import Trial
-from tests.support import Done
 
 HOUR, YEAR = 3600, 365 * 86_400
 # In place of both clocks of the wall: what has to be added changes at each moment of $JUMPS.

@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.compose.app import App
-from tests.dockerhosts import DockerHost, Fleet, Registry, swarm_of
+from standins.compose.app import App
+from standins.dockerhosts import DockerHost, Fleet, Registry, swarm_of
+from standins.dokku.server import DokkuStandIn
+from standins.heroku.server import HerokuStandIn
+from standins.support import Checkout
 from tests.hostile.engines import Compose, Swarm
 from tests.hostile.proxy import FaultProxy
 from tests.hostile.worlds import Dokku, Heroku
-from tests.standins.dokku.server import DokkuStandIn
-from tests.standins.heroku.server import HerokuStandIn
-from tests.support import Checkout
 from tests.swarm.app import App as Stack
 
 

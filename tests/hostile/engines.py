@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.compose.app import App
-from tests.compose.app import versions as running
-from tests.dockerhosts import DockerHost
+from standins.compose.app import App
+from standins.compose.app import versions as running
+from standins.dockerhosts import DockerHost
+from standins.support import Checkout
 from tests.hostile import steps
 from tests.hostile.judge import State
 from tests.hostile.proxy import FaultProxy, Step
 from tests.hostile.worlds import REVIEW
-from tests.support import Checkout
 from tests.swarm.app import App as Stack
 
 SHARES = (0.1, 0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)

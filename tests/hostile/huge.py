@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support import Checkout
+from standins.support import Checkout
 
 FILE = "packages/module-{0:04}/src/a/deeper/folder/component-number-{1:06}.js"
 PER_FOLDER = 100

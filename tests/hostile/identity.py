@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.standins.dokku.server import DokkuStandIn
-from tests.standins.dokku.sshd import BITS, KEY_TYPES
+from standins.dokku.server import DokkuStandIn
+from standins.dokku.sshd import BITS, KEY_TYPES
 
 KEYGEN = ["ssh-keygen", "-q"]
 # What sshd notes once a client has named its user or shown a key; an impostor gets neither.

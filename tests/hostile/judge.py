@@ -6,8 +6,8 @@ import os
 import re
 from dataclasses import dataclass
 
+from standins.support import Done
 from tests.hostile.proxy import SILENT, Effect
-from tests.support import Done
 
 SHORT, LONG = 6.0, 30.0  # DEPLOY_TIMEOUT, seconds: where only the clock can tell, and else
 AFTER = 30.0  # seconds for questions and restores after it

@@ -10,10 +10,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from standins.support import Done, Run
 from tests.hostile.judge import Case, slack
 from tests.hostile.machines import Place
 from tests.hostile.worlds import Dokku, Trial
-from tests.support import Done, Run
 
 GONE = 5.0  # seconds after a cancel
 # Load on a processor at which a program that has just begun may need longer than that to say so.

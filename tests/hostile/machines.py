@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from standins.support import Done
 from tests.hostile.judge import Case
 from tests.hostile.worlds import Trial
-from tests.support import Done
 
 NAMESPACE = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
 PATIENCE = 20.0  # seconds in which what was killed with us has to be gone

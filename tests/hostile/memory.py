@@ -6,7 +6,7 @@ import re
 import time
 from pathlib import Path
 
-from tests.support import Run
+from standins.support import Run
 
 LIMIT = 64 * 1024  # KiB of our own process
 LOGGED = ("sh", "-c", 'exec "$@" >"$LOG"', "sh")  # what starts a command whose log is in $LOG

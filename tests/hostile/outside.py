@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from tests.standins.dokku.client import Client
-from tests.standins.dokku.server import DokkuStandIn
-from tests.standins.sentry import ORG, TOKEN, sentry
-from tests.support import Checkout, Run, settings_for
-from tests.webhooks import webhooks
+from standins.dokku.client import Client
+from standins.dokku.server import DokkuStandIn
+from standins.sentry import ORG, TOKEN, sentry
+from standins.support import Checkout, Run, settings_for
+from standins.webhooks import webhooks
 
 NETWORK = """
 ip link set lo up

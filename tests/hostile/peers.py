@@ -18,13 +18,13 @@ from typing import NamedTuple, Protocol
 
 from bench.dokku import OFFICIAL
 
-from tests.dockerhosts import PASSWORD, USER
+from standins.dockerhosts import PASSWORD, USER
+from standins.support import Run
 from tests.hostile.engines import Compose, Swarm
 from tests.hostile.kills import INT, KILL, TERM, Kill
 from tests.hostile.machines import Place
 from tests.hostile.proxy import Effect
 from tests.hostile.worlds import Dokku, Trial, World
-from tests.support import Run
 
 EACH = 20  # faults of connections, and as many kills
 DEADLINE = "15"  # DEPLOY_TIMEOUT, where there is one; afterwards 30 s for questions and restores

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from standins.dokku.sshd import KEY_TYPES
 from tests.hostile import identity, starve, test_identity
 from tests.hostile import test_faults as faults
 from tests.hostile import test_foreign_files as foreign
@@ -28,7 +29,6 @@ from tests.hostile.tls import Fault
 from tests.hostile.values import SECRETS
 from tests.hostile.worlds import COMMANDS
 from tests.integration.test_dokku_many_at_once import WHOLE as TOGETHER
-from tests.standins.dokku.sshd import KEY_TYPES
 from tests.unit.test_redaction import SPELLINGS
 
 CALLS = 4  # of a command, that are disturbed (worlds.py)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ci_deploy.report.outputs import OUTPUTS
-from tests.support import Done
+from standins.support import Done
 
 REPORT = "deploy-report.json"
 FILES = {REPORT, "deploy.env", "deploy-annotations.json", "deploy-junit.xml"}  # of ours

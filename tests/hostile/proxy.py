@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.loopback import PATIENCE, Proxy
+from standins.loopback import PATIENCE, Proxy
 
 BLOCK = 65536
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from standins.forge import GITHUB, GITLAB, ForgeStandIn, forge
+from standins.mail import Inbox, certificate, mail_server
+from standins.sentry import ORG, SentryStandIn, sentry
+from standins.webhooks import Webhooks, webhooks
 from tests.hostile.values import NOBODY
-from tests.mail import Inbox, certificate, mail_server
-from tests.standins.forge import GITHUB, GITLAB, ForgeStandIn, forge
-from tests.standins.sentry import ORG, SentryStandIn, sentry
-from tests.webhooks import Webhooks, webhooks
 
 HOOKS = ("MATTERMOST_WEBHOOK_URL", "SLACK_WEBHOOK_URL", "NOTIFY_WEBHOOK_URL")
 

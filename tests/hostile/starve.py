@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from standins.support import Done, Run, until
 from tests.hostile.judge import Case
 from tests.hostile.machines import Place
 from tests.hostile.worlds import Trial
-from tests.support import Done, Run, until
 
 # Done before, a limit of the machine, unreachable, failed, unknown, live.
 CODES = frozenset({0, 10, 11, 20, 21, 22})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from standins.dokku.server import DokkuStandIn
 from tests.hostile.proxy import Connection, Step
-from tests.standins.dokku.server import DokkuStandIn
 
 BIG = 8_000  # bytes at once that only a pack has
 NEW_KEYS = 21  # SSH_MSG_NEWKEYS

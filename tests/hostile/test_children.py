@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from standins.dokku.server import DokkuStandIn
+from standins.heroku.server import HerokuStandIn
+from standins.support import ROOT, Checkout, Run, settings_for
 from tests.hostile.children import MAY_KNOW, executed, noted, unexpected
 from tests.hostile.receivers import receivers
 from tests.hostile.tally import Kind, Record
 from tests.hostile.test_sinks import STRANGE
 from tests.hostile.values import SECRETS, value
-from tests.standins.dokku.server import DokkuStandIn
-from tests.standins.heroku.server import HerokuStandIn
-from tests.support import ROOT, Checkout, Run, settings_for
 
 PROXY = {"https_proxy": "http://bot:pr0xyPassw0rd77@127.0.0.1:9", "no_proxy": "127.0.0.1"}
 OFFLINE = {"ssh-agent", "ssh-add"}

@@ -11,10 +11,10 @@ import os
 
 import pytest
 
+from standins.heroku.model import timestamp
 from tests.hostile.clocks import ALL, Jump, disturb, sweep
 from tests.hostile.tally import Kind, Record, tried
 from tests.hostile.worlds import REVIEW, Dokku, Heroku, Trial
-from tests.standins.heroku.model import timestamp
 
 OTHERS = ("rollback", "plan", "history", "review", "destroy")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from standins.dokku.server import DokkuStandIn
+from standins.support import Checkout, run, settings_for
 from tests.hostile.platforms import platforms
 from tests.hostile.tally import Kind, Record
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import Checkout, run, settings_for
 
 RUNS = "worker: sleep 600\n"
 EVIL = "https://evil.example.com"

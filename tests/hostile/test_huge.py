@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from standins.dokku.server import DokkuStandIn
+from standins.support import Checkout, Run, settings_for
 from tests.hostile.huge import lfs, repository
 from tests.hostile.memory import LIMIT, LOGGED, most
 from tests.hostile.tally import Kind, Record, tried
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import Checkout, Run, settings_for
 
 
 class Job:

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from standins.dokku.server import DokkuStandIn
+from standins.dokku.sshd import KEY_TYPES
+from standins.support import Checkout, run, settings_for
 from tests.hostile import identity
 from tests.hostile.engines import Compose
 from tests.hostile.identity import BAD_CERTIFICATES, CERTIFIED, FORMS, KEYGEN, Form, Keys
 from tests.hostile.proxy import FaultProxy
 from tests.hostile.tally import Kind, Record
 from tests.hostile.worlds import COMMANDS, Dokku, Trial
-from tests.standins.dokku.server import DokkuStandIn
-from tests.standins.dokku.sshd import KEY_TYPES
-from tests.support import Checkout, run, settings_for
 
 FEW = {
     "CRLF", "hashed", "pattern", "wrong line", "of another port",

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from standins.dokku.server import DokkuStandIn
+from standins.support import Checkout, Run, settings_for
 from tests.hostile.memory import LIMIT, LOGGED, most
 from tests.hostile.tally import Kind, Record, tried
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import Checkout, Run, settings_for
 
 MIB = 1024 * 1024
 RATE = 10_000  # lines a second

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.app import App
-from tests.dockerhosts import DockerHost, Registry
+from standins.compose.app import App
+from standins.dockerhosts import DockerHost, Registry
+from standins.dokku.client import Client
+from standins.dokku.server import DokkuStandIn
+from standins.support import Checkout, Done, Run, settings_for
 from tests.hostile.tally import Kind, Record
-from tests.standins.dokku.client import Client
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import Checkout, Done, Run, settings_for
 
 TIMEOUT = 900  # seconds; two processors share fifty deploys
 JOB = {"GITLAB_CI": "true", "DEPLOY_TIMEOUT": str(TIMEOUT)}

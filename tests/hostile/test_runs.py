@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from standins.support import Done, until
 from tests.hostile.judge import AFTER, LONG, OURS, SHORT, slack
 from tests.hostile.proxy import SILENT, Effect
 from tests.hostile.tally import Kind, Record
 from tests.hostile.worlds import Dokku, Trial
-from tests.support import Done, until
 
 
 def _wrong(done: Done, ran: int, limit: float) -> list[str]:

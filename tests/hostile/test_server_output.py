@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.standins.dokku.server import DokkuStandIn, Fault
-from tests.support import Checkout, run, settings_for
+from standins.dokku.server import DokkuStandIn, Fault
+from standins.support import Checkout, run, settings_for
 
 FORGED = [
     "::set-output name=url::https://evil.example.com",
@@ -79,7 +79,7 @@ def test_secrets_are_in_no_argv_and_on_no_disk(dokku: DokkuStandIn, checkout: Ch
     from contextlib import suppress
     from tempfile import TemporaryDirectory
 
-    from tests.support import Run
+    from standins.support import Run
 
     dokku.configure(build_seconds=3.0)
     needle = [line for line in dokku.private_key.splitlines() if "-----" not in line][1]

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from standins.dokku.server import DokkuStandIn, Fault
+from standins.forge import GITHUB, GITLAB
+from standins.support import Checkout, Run, settings_for
 from tests.hostile.children import MAY_KNOW, unexpected, watched
 from tests.hostile.receivers import change, receivers
 from tests.hostile.tally import Kind, Record, tried
 from tests.hostile.values import SECRETS, value
-from tests.standins.dokku.server import DokkuStandIn, Fault
-from tests.standins.forge import GITHUB, GITLAB
-from tests.support import Checkout, Run, settings_for
 from tests.unit.test_redaction import SPELLINGS, assert_safe
 
 FILES = ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_STEP_SUMMARY")

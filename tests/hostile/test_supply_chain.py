@@ -21,14 +21,14 @@ import pytest
 
 from release import project
 from release.pins import problems
-from tests.docker import build_image, docker
+from standins.dokku.server import DokkuStandIn
+from standins.engine import build_image, docker
+from standins.heroku.server import HerokuStandIn
+from standins.sentry import ORG, TOKEN, sentry
+from standins.support import ROOT, Checkout, Run, settings_for
+from standins.webhooks import webhooks
 from tests.hostile.outside import STRAYS
 from tests.hostile.tally import Kind, Record, tried
-from tests.standins.dokku.server import DokkuStandIn
-from tests.standins.heroku.server import HerokuStandIn
-from tests.standins.sentry import ORG, TOKEN, sentry
-from tests.support import ROOT, Checkout, Run, settings_for
-from tests.webhooks import webhooks
 
 # --- what is in an image: each layer, for what a later one hides can be had all the same ---
 

@@ -22,20 +22,20 @@ from ci_deploy.errors import Unreachable
 from ci_deploy.net.http import Http
 from ci_deploy.process.cancellation import Cancellation
 from ci_deploy.process.change_log import ChangeLog
+from standins.dokku.server import DokkuStandIn
+from standins.forge import GITHUB, GITLAB, forge
+from standins.forge import TOKEN as FORGE_TOKEN
+from standins.loopback import answering
+from standins.mail import mail_server
+from standins.sentry import ORG, sentry
+from standins.sentry import TOKEN as SENTRY_TOKEN
+from standins.support import Checkout, Done, run, settings_for
+from standins.webhooks import webhooks
 from tests.hostile import tls
 from tests.hostile.judge import LONG, SHORT, Case
 from tests.hostile.tally import Kind, Record
 from tests.hostile.tls import SILENT, Door, Fault
 from tests.hostile.worlds import Heroku, Trial
-from tests.loopback import answering
-from tests.mail import mail_server
-from tests.standins.dokku.server import DokkuStandIn
-from tests.standins.forge import GITHUB, GITLAB, forge
-from tests.standins.forge import TOKEN as FORGE_TOKEN
-from tests.standins.sentry import ORG, sentry
-from tests.standins.sentry import TOKEN as SENTRY_TOKEN
-from tests.support import Checkout, Done, run, settings_for
-from tests.webhooks import webhooks
 
 FAULTS = [fault for fault in Fault if fault is not Fault.GOOD]
 QUICK = [fault for fault in FAULTS if fault not in SILENT]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from standins.dokku.server import DokkuStandIn
+from standins.support import Checkout, run, settings_for
 from tests.hostile.tally import Kind, Record, tried
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import Checkout, run, settings_for
 
 HOOKS = ("pre-push", "post-checkout", "reference-transaction", "pre-auto-gc")
 OURS = ("requests", "sh", "tenacity", "dotenv", "yaml", "ci_deploy")

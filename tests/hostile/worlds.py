@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from standins.dokku.server import DokkuStandIn
+from standins.heroku.server import HerokuStandIn
+from standins.support import ROOT, Checkout, Done, Run, settings_for, until
 from tests.hostile import steps
 from tests.hostile.identity import BETWEEN
 from tests.hostile.judge import CODES, LONG, READS, Case, State, fault, problems
 from tests.hostile.proxy import Effect, FaultProxy, Step
-from tests.standins.dokku.server import DokkuStandIn
-from tests.standins.heroku.server import HerokuStandIn
-from tests.support import ROOT, Checkout, Done, Run, settings_for, until
 
 REVIEW = "hello-topic"
 COMMANDS = ("deploy", "rollback", "plan", "history", "status", "destroy", "review")

@@ -11,11 +11,11 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from standins.dokku.client import Client
+from standins.dokku.server import DokkuStandIn, Fault
+from standins.support import Checkout, Run, alive, run, settings_for, until
+from standins.webhooks import webhooks
 from tests.golden import Golden
-from tests.standins.dokku.client import Client
-from tests.standins.dokku.server import DokkuStandIn, Fault
-from tests.support import Checkout, Run, alive, run, settings_for, until
-from tests.webhooks import webhooks
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from standins.dokku.server import DokkuStandIn
+from standins.support import BIN, ROOT, Checkout, settings_for
 from tests.contract.test_manifest import check_schema
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import BIN, ROOT, Checkout, settings_for
 
 EXAMPLES = ROOT / "examples/circleci"
 BROKEN = {"Procfile": "release: sh -c 'echo $(id); exit 3'\nworker: sleep 600\n"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ci_deploy.layers.applications.commands import commands
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import Checkout, run, settings_for
+from standins.dokku.server import DokkuStandIn
+from standins.support import Checkout, run, settings_for
 
 UNFINISHED = "CI_DEPLOY_UNFINISHED"
 

@@ -12,11 +12,11 @@ import re
 
 import pytest
 
-from tests.mail import mail_server
-from tests.standins.dokku.server import DokkuStandIn
-from tests.standins.sentry import ORG, TOKEN, sentry
-from tests.support import Checkout, Done, run, settings_for
-from tests.webhooks import webhooks
+from standins.dokku.server import DokkuStandIn
+from standins.mail import mail_server
+from standins.sentry import ORG, TOKEN, sentry
+from standins.support import Checkout, Done, run, settings_for
+from standins.webhooks import webhooks
 
 ROUNDS = (2, 6)  # at least, at most
 LIMIT = 1.0  # seconds

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import Checkout, run, settings_for
+from standins.dokku.server import DokkuStandIn
+from standins.support import Checkout, run, settings_for
 
 
 @contextlib.contextmanager

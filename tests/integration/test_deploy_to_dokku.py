@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from standins.dokku.client import Client
+from standins.dokku.server import DokkuStandIn, Fault
+from standins.support import Checkout, run, settings_for
 from tests.golden import Golden
-from tests.standins.dokku.client import Client
-from tests.standins.dokku.server import DokkuStandIn, Fault
-from tests.support import Checkout, run, settings_for
 
 
 def test_deploys_and_reports_what_the_server_reports(

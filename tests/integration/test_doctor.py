@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Checkout, run
+from standins.support import Checkout, run
 
 COMPOSE = "services:\n  web:\n    image: nginx\n"
 

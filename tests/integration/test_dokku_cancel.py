@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from tests.standins.dokku.client import Client
-from tests.standins.dokku.server import DokkuStandIn, Fault
-from tests.support import Checkout, Run, run, settings_for, until
+from standins.dokku.client import Client
+from standins.dokku.server import DokkuStandIn, Fault
+from standins.support import Checkout, Run, run, settings_for, until
 
 SLOW = {"ps:inspect": 20.0, "ps:report": 20.0, "git:report": 20.0, "urls": 20.0}  # seconds
 

@@ -6,10 +6,10 @@ import json
 import urllib.request
 from pathlib import Path
 
-from tests.standins.dokku.client import Client
-from tests.standins.dokku.faults import Fault
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import Checkout, run, settings_for
+from standins.dokku.client import Client
+from standins.dokku.faults import Fault
+from standins.dokku.server import DokkuStandIn
+from standins.support import Checkout, run, settings_for
 
 ODD = {
     "BLANKS": "  two  words ",

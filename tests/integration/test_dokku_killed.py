@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.standins.dokku.client import Client
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import Checkout, Run, run, settings_for, until
+from standins.dokku.client import Client
+from standins.dokku.server import DokkuStandIn
+from standins.support import Checkout, Run, run, settings_for, until
 
 FEW, ALL = 3, 50
 COUNTS = [FEW, pytest.param(ALL, marks=pytest.mark.soak)]

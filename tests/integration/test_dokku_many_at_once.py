@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from standins.dokku.client import Client
+from standins.dokku.server import DokkuStandIn
+from standins.support import Checkout, Run, settings_for
 from tests.hostile.tally import Kind, Record, tried
-from tests.standins.dokku.client import Client
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import Checkout, Run, settings_for
 
 WHOLE = 20  # what docs/reliability.md has
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.standins.dokku.client import Client
-from tests.standins.dokku.server import DokkuStandIn, Fault
-from tests.support import Checkout, Done, run, settings_for
-from tests.webhooks import webhooks
+from standins.dokku.client import Client
+from standins.dokku.server import DokkuStandIn, Fault
+from standins.support import Checkout, Done, run, settings_for
+from standins.webhooks import webhooks
 
 MONO = {
     "Procfile": "release: echo built the top\nworker: sleep 600\n",

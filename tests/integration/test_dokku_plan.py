@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import Checkout, run, settings_for
+from standins.dokku.server import DokkuStandIn
+from standins.support import Checkout, run, settings_for
 
 Prepare = Callable[[DokkuStandIn, Checkout], None]
 

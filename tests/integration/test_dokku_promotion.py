@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.standins.dokku.client import Client
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import Checkout, Done, run, settings_for
+from standins.dokku.client import Client
+from standins.dokku.server import DokkuStandIn
+from standins.support import Checkout, Done, run, settings_for
 
 STAGING = "hello-staging"
 

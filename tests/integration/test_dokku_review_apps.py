@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from standins.dokku.client import Client
+from standins.dokku.server import DokkuStandIn, Fault
+from standins.support import Checkout, run, settings_for
 from tests.golden import Golden
-from tests.standins.dokku.client import Client
-from tests.standins.dokku.server import DokkuStandIn, Fault
-from tests.support import Checkout, run, settings_for
 
 
 def _on(branch: str, checkout: Checkout, **more: str) -> dict[str, str]:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from standins.dokku.client import Client
+from standins.dokku.server import DokkuStandIn, Fault
+from standins.support import Checkout, run, settings_for
+from standins.webhooks import webhooks
 from tests.golden import Golden
-from tests.standins.dokku.client import Client
-from tests.standins.dokku.server import DokkuStandIn, Fault
-from tests.support import Checkout, run, settings_for
-from tests.webhooks import webhooks
 
 
 def _deploy_two(dokku: DokkuStandIn, checkout: Checkout) -> tuple[str, str]:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from standins.dokku.client import Client
+from standins.dokku.server import DokkuStandIn, Fault
+from standins.support import HELLO, Checkout, Run, run, settings_for, until
+from standins.webhooks import Webhooks, webhooks
 from tests.rails import RailsApp
-from tests.standins.dokku.client import Client
-from tests.standins.dokku.server import DokkuStandIn, Fault
-from tests.support import HELLO, Checkout, Run, run, settings_for, until
-from tests.webhooks import Webhooks, webhooks
 
 IMAGE = "registry.example.com/hello:latest"
 WEB = {"app.py": (HELLO / "app.py").read_text(), "Procfile": "web: python3 app.py\n"}

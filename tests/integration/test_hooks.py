@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ci_deploy.run.events import Event
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import BIN, ROOT, Checkout, Done, run, settings_for
+from standins.dokku.server import DokkuStandIn
+from standins.support import BIN, ROOT, Checkout, Done, run, settings_for
 
 
 class Hooked(Checkout):

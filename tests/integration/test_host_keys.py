@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import Checkout, Done, run, settings_for
+from standins.dokku.server import DokkuStandIn
+from standins.support import Checkout, Done, run, settings_for
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from standins.engine import LABEL, build_image, docker
+from standins.support import ROOT, Checkout, until
 from tests.containers import Container
-from tests.docker import LABEL, build_image, docker
-from tests.support import ROOT, Checkout, until
 
 pytestmark = pytest.mark.docker
 

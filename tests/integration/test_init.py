@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from standins.dokku.client import Client
+from standins.dokku.server import DokkuStandIn
+from standins.support import BIN, Checkout, Done, run, settings_for
 from tests.contract.test_manifest import rendered
-from tests.standins.dokku.client import Client
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import BIN, Checkout, Done, run, settings_for
 
 FILES = {
     "gitlab": ".gitlab-ci.yml",

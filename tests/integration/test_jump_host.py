@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.standins.dokku.server import DokkuStandIn
-from tests.standins.dokku.sshd import Sshd, make_keys
-from tests.support import ROOT, Checkout, run, settings_for
+from standins.dokku.server import DokkuStandIn
+from standins.dokku.sshd import Sshd, make_keys
+from standins.support import ROOT, Checkout, run, settings_for
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from ci_deploy import __version__
-from tests.docker import LABEL, MACHINE, docker
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import ROOT, Checkout, settings_for
-from tests.webhooks import webhooks
+from standins.dokku.server import DokkuStandIn
+from standins.engine import LABEL, MACHINE, docker
+from standins.support import ROOT, Checkout, settings_for
+from standins.webhooks import webhooks
 
 EXAMPLE = ROOT / "examples/discord-layer"
 DOCS = (ROOT / "docs/writing-a-layer.md").read_text(encoding="utf-8")

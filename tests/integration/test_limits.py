@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import BIN, Checkout, settings_for
+from standins.dokku.server import DokkuStandIn
+from standins.support import BIN, Checkout, settings_for
 
 
 @pytest.mark.parametrize(

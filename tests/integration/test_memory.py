@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import BIN, Checkout, settings_for
+from standins.dokku.server import DokkuStandIn
+from standins.support import BIN, Checkout, settings_for
 
 LIMIT = 64 * 1024  # KiB
 MEASURED = """

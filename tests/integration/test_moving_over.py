@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.standins.dokku.client import Client
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import Checkout, run, settings_for
+from standins.dokku.client import Client
+from standins.dokku.server import DokkuStandIn
+from standins.support import Checkout, run, settings_for
 
 WORKER = "worker: sleep 600\n"
 BUILT = {".gitignore": "dist\n", "Procfile": f"release: cat dist/app.js\n{WORKER}"}

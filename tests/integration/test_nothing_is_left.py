@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from tests import reaper
-from tests.docker import docker, need_docker
-from tests.support import ROOT
+from standins import reaper
+from standins.engine import docker, need_docker
+from standins.support import ROOT
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 
 HANGS = """
 import subprocess, time
 from pathlib import Path
-from tests.docker import LABEL, docker
-from tests.reaper import RUN
+from standins.engine import LABEL, docker
+from standins.reaper import RUN
 
 def test_hangs(tmp_path):
     name = "ci-deploy-test-swept-" + RUN
@@ -98,7 +98,7 @@ def test_run_that_is_ended_leaves_nothing(
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     environ = {name: value for name, value in os.environ.items() if "PYTEST" not in name}
     environ.pop(reaper.VARIABLE)
-    argv = [sys.executable, "-m", "pytest", "-q", "-n", "1", "-p", "tests.reaper"]
+    argv = [sys.executable, "-m", "pytest", "-q", "-n", "1", "-p", "standins.reaper"]
     argv += [f"--rootdir={tmp_path}", f"-c={tmp_path / 'pytest.ini'}", str(tmp_path)]
     with (tmp_path / "log").open("w") as log:
         run = subprocess.Popen(

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from ci_deploy.layers.notifiers.webhook import signature
-from tests.mail import PASSWORD, USER, Inbox, certificate, mail_server
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import ROOT, Checkout, Done, run, settings_for
-from tests.webhooks import Webhooks, webhooks
+from standins.dokku.server import DokkuStandIn
+from standins.mail import PASSWORD, USER, Inbox, certificate, mail_server
+from standins.support import ROOT, Checkout, Done, run, settings_for
+from standins.webhooks import Webhooks, webhooks
 
 ANSWERS = [200, 400, 429, 500, "drop", "flood"]  # and `hang`, in a test of its own: it takes long
 HOOKS = {

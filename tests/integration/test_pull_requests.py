@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.standins.dokku.faults import Fault
-from tests.standins.dokku.server import DokkuStandIn
-from tests.standins.forge import GITEA, GITHUB, GITLAB, TOKEN, forge
-from tests.support import Checkout, run, settings_for
-from tests.webhooks import webhooks
+from standins.dokku.faults import Fault
+from standins.dokku.server import DokkuStandIn
+from standins.forge import GITEA, GITHUB, GITLAB, TOKEN, forge
+from standins.support import Checkout, run, settings_for
+from standins.webhooks import webhooks
 
 
 @pytest.mark.parametrize("kind", [GITHUB, GITLAB, GITEA])

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from standins.dokku.client import Client
+from standins.dokku.server import DokkuStandIn, Fault
+from standins.support import Done, Run, run, settings_for, until
 from tests.rails import RailsApp
-from tests.standins.dokku.client import Client
-from tests.standins.dokku.server import DokkuStandIn, Fault
-from tests.support import Done, Run, run, settings_for, until
 
 MIGRATE = "db:migrate db:abort_if_pending_migrations"
 CHECK = "db:abort_if_pending_migrations"

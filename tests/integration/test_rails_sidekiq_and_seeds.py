@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from ci_deploy.layers.applications.sidekiq import BUSY, QUIET
+from standins.dokku.client import Client
+from standins.dokku.server import DokkuStandIn
+from standins.support import Done, run, settings_for
 from tests.rails import RailsApp
-from tests.standins.dokku.client import Client
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import Done, run, settings_for
 
 CHECK = "db:abort_if_pending_migrations"
 UNFINISHED = "CI_DEPLOY_UNFINISHED"

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.standins.dokku.server import DokkuStandIn
-from tests.standins.sentry import ORG, TOKEN, SentryStandIn, Trouble, sentry
-from tests.support import Checkout, Done, Run, settings_for
+from standins.dokku.server import DokkuStandIn
+from standins.sentry import ORG, TOKEN, SentryStandIn, Trouble, sentry
+from standins.support import Checkout, Done, Run, settings_for
 
 PROJECT = "https://gitlab.example.com/acme/web"
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from ci_deploy.report.outputs import OUTPUTS
+from standins.dokku.client import Client
+from standins.dokku.server import DokkuStandIn, Fault
+from standins.support import Checkout, run, settings_for
+from standins.webhooks import webhooks
 from tests.golden import Golden
-from tests.standins.dokku.client import Client
-from tests.standins.dokku.server import DokkuStandIn, Fault
-from tests.support import Checkout, run, settings_for
-from tests.webhooks import webhooks
 
 BAD = {
     "DOKKU_HOST": "http://x",

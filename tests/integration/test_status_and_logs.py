@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import signal
 
+from standins.dokku.server import DokkuStandIn
+from standins.support import Checkout, Run, run, settings_for
 from tests.golden import Golden
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import Checkout, Run, run, settings_for
 
 APP = {"Procfile": "worker: echo the worker is here; sleep 600\n"}
 APP["app.json"] = '{"formation": {"worker": {"quantity": 1}}}'

@@ -10,9 +10,9 @@ import subprocess
 import threading
 from pathlib import Path
 
-from tests.standins.dokku.client import Client
-from tests.standins.dokku.server import DokkuStandIn, Fault
-from tests.support import HELLO, Checkout, Run, run, settings_for, until
+from standins.dokku.client import Client
+from standins.dokku.server import DokkuStandIn, Fault
+from standins.support import HELLO, Checkout, Run, run, settings_for, until
 
 
 def test_1_push_to_a_wrong_branch_is_never_green(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import Checkout, run, settings_for
+from standins.dokku.server import DokkuStandIn
+from standins.support import Checkout, run, settings_for
 
 
 def test_history_says_what_came_of_each_and_marks_the_live_one(

@@ -12,8 +12,8 @@ import sys
 import time
 from collections import Counter
 
+from standins.support import ROOT
 from tests.mutants.table import Mutant, load
-from tests.support import ROOT
 
 COPY = ROOT / "build/mutants"
 LIMIT, HANGS = 1200.0, 300.0  # seconds for the tests of one mutant; of one that has to hang them

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker import build_image, loopback_registry, need_docker
+from standins.engine import build_image, loopback_registry, need_docker
 from tests.release.fork import Fork
 
 

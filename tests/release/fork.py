@@ -18,7 +18,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from release.project import Project, load
-from tests.support import ROOT
+from standins.support import ROOT
 
 GITHUB, GITLAB = (
     "https://github.example/acme/deployer",

@@ -18,8 +18,8 @@ import pytest
 from release import __main__ as release
 from release import checks, git, images, pins
 from release.project import PLATFORMS, Refused, load
+from standins.support import ROOT
 from tests.release.fork import GITHUB, GITLAB, TOKENS, VERSION, Fork
-from tests.support import ROOT
 
 DIGEST = f"sha256:{'0' * 64}"
 

@@ -15,8 +15,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from release.project import PLATFORMS, TARGETS
+from standins.engine import LABEL, docker
 from tests.contract.test_manifest import actions, provider_of, templates
-from tests.docker import LABEL, docker
 from tests.release.fork import GITHUB, GITLAB, NOTES, VERSION, Fork, StepFailed, tags
 
 pytestmark = pytest.mark.docker

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.standins.heroku.server import HerokuStandIn
+from standins.heroku.server import HerokuStandIn
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ci_deploy import __version__
+from standins.heroku.server import HerokuStandIn
+from standins.support import ROOT, Checkout
 from tests.containers import Container
-from tests.standins.heroku.server import HerokuStandIn
-from tests.support import ROOT, Checkout
 
 EXAMPLES = ROOT / "examples"
 TOOLS = ROOT / ".tools/bin"

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.docker import LABEL, docker
+from standins.engine import LABEL, docker
 
 COMMANDS = {
     "set-output", "save-state", "add-mask", "add-matcher", "remove-matcher", "debug", "warning",

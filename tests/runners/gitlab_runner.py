@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.docker import LABEL, docker
+from standins.engine import LABEL, docker
 
 SCRIPT = "deploy || exit $?"  # as in the templates
 SHELL = "if command -v bash >/dev/null; then exec bash; fi; exec sh"

@@ -11,12 +11,12 @@ import pytest
 
 from ci_deploy import __version__
 from ci_deploy.commands.pipelines.github import github
+from standins.engine import build_image
+from standins.heroku.server import HerokuStandIn
+from standins.support import BIN, ROOT, Checkout
 from tests.containers import Container
 from tests.contract.test_init_files import wishes
-from tests.docker import build_image
 from tests.runners.examples import EXAMPLES, TOOLS, act, action
-from tests.standins.heroku.server import HerokuStandIn
-from tests.support import BIN, ROOT, Checkout
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
 

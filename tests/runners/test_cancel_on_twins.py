@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from standins.engine import LABEL, docker
+from standins.support import Checkout
 from tests.containers import Container
-from tests.docker import LABEL, docker
 from tests.runners.github_runner import Running, Step
 from tests.runners.gitlab_runner import PACE, SCRIPT, GitLabRunner, RunningJob
 from tests.runners.twins import github_runner, inputs_for, quick
-from tests.support import Checkout
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 

@@ -16,13 +16,13 @@ import pytest
 
 from ci_deploy import __version__
 from ci_deploy.commands.pipelines.gitlab import gitlab
+from standins.engine import build_image
+from standins.heroku.server import HerokuStandIn
+from standins.loopback import serving
+from standins.support import BIN, ROOT, Checkout
 from tests.containers import Container
 from tests.contract.test_init_files import FETCHED, wishes
-from tests.docker import build_image
-from tests.loopback import serving
 from tests.runners.examples import OURS, TOOLS, gitlab_ci_local, pipeline, project, refresh
-from tests.standins.heroku.server import HerokuStandIn
-from tests.support import BIN, ROOT, Checkout
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(400)]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from standins.support import Checkout
 from tests.containers import Container
 from tests.runners.github_runner import log_without_colour
 from tests.runners.gitlab_runner import SCRIPT, GitLabRunner
 from tests.runners.twins import github_runner, inputs_for, quick
-from tests.support import Checkout
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
 

@@ -17,8 +17,8 @@ import yaml
 
 from ci_deploy import __version__
 from ci_deploy.commands.published import IMAGES
-from tests.docker import build_image, docker, loopback_registry
-from tests.support import ROOT, Checkout, run
+from standins.engine import build_image, docker, loopback_registry
+from standins.support import ROOT, Checkout, run
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 

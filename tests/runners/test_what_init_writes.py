@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.app import SMALL, versions
+from standins.compose.app import SMALL, versions
+from standins.dockerhosts import PASSWORD, USER, Fleet, swarm_of
+from standins.engine import build_image, docker
+from standins.heroku.server import HerokuStandIn
 from tests.containers import Container
-from tests.docker import build_image, docker
-from tests.dockerhosts import PASSWORD, USER, Fleet, swarm_of
 from tests.runners.examples import Reached
 from tests.runners.written import CircleCIJobs, GitHubJobs, GitLabJobs, Jobs, live_through
-from tests.standins.heroku.server import HerokuStandIn
 from tests.swarm.app import stack_file
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]

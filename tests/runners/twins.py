@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from standins.support import Checkout
 from tests.containers import Container
 from tests.runners.github_runner import GitHubRunner
-from tests.support import Checkout
 
 
 def github_runner(image: str, server: Container, app: Checkout, tmp_path: Path) -> GitHubRunner:

@@ -13,9 +13,9 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from ci_deploy import __version__
-from tests.docker import LABEL, docker
+from standins.engine import LABEL, docker
+from standins.support import ROOT, Checkout, run
 from tests.runners.examples import OURS, Server, act, action, gitlab_ci_local, reached, refresh
-from tests.support import ROOT, Checkout, run
 
 # In place of docker, which no job has here: what a build would call is shown.
 NO_DOCKER = 'docker() { cat </dev/null; echo "docker $*"; }'

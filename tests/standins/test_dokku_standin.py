@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from tests.standins.dokku import processes
-from tests.standins.dokku.client import Client, commit, new_repo
-from tests.standins.dokku.parsing import echoed, xargs
-from tests.standins.dokku.pids import start_time
-from tests.standins.dokku.server import DokkuStandIn, Fault
-from tests.support import until
+from standins.dokku import processes
+from standins.dokku.client import Client, commit, new_repo
+from standins.dokku.parsing import echoed, xargs
+from standins.dokku.pids import start_time
+from standins.dokku.server import DokkuStandIn, Fault
+from standins.support import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -845,7 +845,7 @@ def test_ten_pushes_at_once_all_deploy(dokku: DokkuStandIn, client: Client, quic
 
 
 def test_it_runs_by_hand_and_prints_what_a_client_needs(tmp_path: Path) -> None:
-    command = ["python3", "-m", "tests.standins.dokku", "--state", str(tmp_path / "state")]
+    command = ["python3", "-m", "standins.dokku", "--state", str(tmp_path / "state")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(10)]

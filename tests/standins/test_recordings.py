@@ -17,11 +17,11 @@ import pytest
 
 from ci_deploy.layers.providers.dokku import answers, processes
 from ci_deploy.process.program import Result
-from tests.standins.dokku.client import Client, new_repo
-from tests.standins.dokku.server import DokkuStandIn
-from tests.support import until
+from standins.dokku.client import Client, new_repo
+from standins.dokku.server import DokkuStandIn
+from standins.support import ROOT, until
 
-RECORDED = Path(__file__).with_name("recorded")
+RECORDED = ROOT / "standins/recorded"
 QUICK = {"Procfile": "worker: sleep 600\n"}
 WEB = {
     "Dockerfile": "FROM scratch\n",

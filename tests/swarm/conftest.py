@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dockerhosts import DockerHost, Fleet, swarm_of
+from standins.dockerhosts import DockerHost, Fleet, swarm_of
 from tests.swarm.app import App
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 import signal
 
+from standins.dockerhosts import DockerHost
+from standins.support import Run
 from tests.compose.reviewed import BRANCH, Reviewed
-from tests.dockerhosts import DockerHost
-from tests.support import Run
 from tests.swarm.app import HEAD, SERVICE, App
 
 # Its own volume, config and secret, and the network of a proxy.

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from ci_deploy.layers.providers.swarm.state import NOWHERE
+from standins.dockerhosts import PASSWORD, USER, DockerHost, Registry
 from tests.databases import KILLED, MARIADB, MIGRATING, POSTGRES, RAILS, SECRET, Engine, Shop
-from tests.dockerhosts import PASSWORD, USER, DockerHost, Registry
 from tests.swarm.app import App
 
 MORE = """

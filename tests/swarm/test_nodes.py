@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.dockerhosts import DockerHost
+from standins.dockerhosts import DockerHost
 from tests.swarm.app import App
 
 

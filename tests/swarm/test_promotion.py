@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.dockerhosts import PASSWORD, USER
-from tests.support import Done, Run
+from standins.dockerhosts import PASSWORD, USER
+from standins.support import Done, Run
 from tests.swarm.app import App
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from standins.dockerhosts import DockerHost
+from standins.support import ROOT, run
 from tests.compose.reviewed import KILLS
-from tests.dockerhosts import DockerHost
-from tests.support import ROOT, run
 from tests.swarm.app import App
 from tests.swarm.reviewed import ReviewedStack
 

@@ -9,7 +9,7 @@ import pytest
 from ci_deploy.ci import checkouts
 from ci_deploy.ci.local import Local
 from ci_deploy.errors import SettingsError
-from tests.support import Checkout
+from standins.support import Checkout
 
 
 def refusal(workspace: Path, named: str = "", *, inputs: bool = False) -> str:

@@ -20,7 +20,7 @@ from ci_deploy.layers.providers.docker.files import ComposeFile
 from ci_deploy.layers.providers.docker.mentioned import mentioned
 from ci_deploy.layers.providers.docker.tree import BIG, Tree
 from ci_deploy.process.program import Command, Result
-from tests.support import Checkout
+from standins.support import Checkout
 
 PATH = "/srv/shop"
 

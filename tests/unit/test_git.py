@@ -16,7 +16,7 @@ from ci_deploy.errors import SettingsError, Unreachable
 from ci_deploy.git import committed
 from ci_deploy.git.repository import Repository
 from ci_deploy.process.runner import Runner
-from tests.support import Checkout
+from standins.support import Checkout
 
 PASSWORD = "t0k/en: 'with\" $odd&chars"
 QUOTED = "t0k%2Fen%3A%20%27with%22%20%24odd%26chars"

@@ -16,7 +16,7 @@ from ci_deploy.output.redaction import Redactor
 from ci_deploy.process.cancellation import Cancellation
 from ci_deploy.process.change_log import ChangeLog
 from ci_deploy.run.notifications import BAD, GOOD, NEUTRAL, STARTED, WARN, Notice
-from tests.standins.forge import GITEA, GITHUB, GITLAB, TOKEN, ForgeStandIn, forge
+from standins.forge import GITEA, GITHUB, GITLAB, TOKEN, ForgeStandIn, forge
 
 URL = "https://hello.example.com"
 LOG = "https://github.example.com/acme/web/actions/runs/7"

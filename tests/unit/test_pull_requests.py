@@ -23,7 +23,7 @@ from ci_deploy.output.redaction import Redactor
 from ci_deploy.process.cancellation import Cancellation
 from ci_deploy.process.change_log import ChangeLog
 from ci_deploy.run.notifications import BAD, GOOD, NEUTRAL, STARTED, Notice
-from tests.standins.forge import GITEA, GITHUB, GITLAB, TOKEN, ForgeStandIn, forge
+from standins.forge import GITEA, GITHUB, GITLAB, TOKEN, ForgeStandIn, forge
 
 CHANGE = "aaaaaaa → bbbbbbb"
 COMPARE = "https://github.example.com/acme/web/compare/aaa...bbb"

@@ -20,7 +20,7 @@ from ci_deploy.process.cancellation import Cancellation, Phases
 from ci_deploy.process.change_log import ChangeLog
 from ci_deploy.process.program import Change, Command, CommandFailed, Result
 from ci_deploy.process.runner import Runner
-from tests.support import alive, until
+from standins.support import alive, until
 from tests.unit.conftest import Log
 
 HARD = "trap '' TERM; "

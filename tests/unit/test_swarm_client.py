@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import pytest
 
 from ci_deploy.layers.providers.swarm.manager import script
-from tests.loopback import Web, answering
-from tests.support import until
+from standins.loopback import Web, answering
+from standins.support import until
 
 SHELLS = [each for each in ("bash", "dash") if shutil.which(each)]
 

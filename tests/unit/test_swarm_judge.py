@@ -11,9 +11,9 @@ from ci_deploy.errors import DeployFailed, OutcomeUnknown, RolledBack
 from ci_deploy.layers.providers.swarm.judge import Judged, State, digest, judge, live
 from ci_deploy.layers.providers.swarm.rollout import failure, patience
 from ci_deploy.layers.providers.swarm.state import Kept, Service, Stack, Task, read_stack
-from tests.support import ROOT
+from standins.support import ROOT
 
-RECORDED = ROOT / "tests/standins/recorded/swarm"
+RECORDED = ROOT / "standins/recorded/swarm"
 
 
 def recorded(name: str) -> Stack:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from standins.heroku.server import HerokuStandIn
+from standins.support import ROOT, Checkout, Done, Run, until
 from tests.leaks import Watch, files_with, spellings, unchanged
-from tests.standins.heroku.server import HerokuStandIn
-from tests.support import ROOT, Checkout, Done, Run, until
 
 FILES = {"Procfile": "web: sleep 600\nworker: sleep 600\n"}
 WITH_PHASE = {"Procfile": "web: sleep 600\nrelease: ./migrate\n"}

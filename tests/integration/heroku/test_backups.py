@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from standins.heroku import routes_data
+from standins.heroku.faults import Fault
+from standins.heroku.model import Addon, Behaviour, Transfer
+from standins.heroku.server import HerokuStandIn
+from standins.support import ROOT, until
 from tests.golden import Golden
 from tests.integration.heroku.conftest import Jobs
 from tests.rails import RailsApp
-from tests.standins.heroku import routes_data
-from tests.standins.heroku.faults import Fault
-from tests.standins.heroku.model import Addon, Behaviour, Transfer
-from tests.standins.heroku.server import HerokuStandIn
-from tests.support import ROOT, until
 
 PROCFILE = "web: sleep 600\n"
 PHASE = {"Procfile": f"{PROCFILE}release: bin/rails db:migrate\n"}

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
+from standins.heroku.faults import Fault
+from standins.heroku.server import HerokuStandIn
+from standins.support import until
 from tests.golden import Golden
 from tests.integration.heroku.conftest import FILES, WITH_PHASE, Jobs
-from tests.standins.heroku.faults import Fault
-from tests.standins.heroku.server import HerokuStandIn
-from tests.support import until
 
 CONFIG = 'GREETING="hello you"\nDATABASE_PASSWORD=s3cret-p4ssword\nSAME=1\n'
 CLOSED = {"HEROKU_MAINTENANCE": "true"}

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from standins.heroku import answers
+from standins.heroku.faults import Fault
+from standins.heroku.server import HerokuStandIn
 from tests.golden import Golden
 from tests.integration.heroku.conftest import WITH_PHASE, Jobs, shallow
-from tests.standins.heroku import answers
-from tests.standins.heroku.faults import Fault
-from tests.standins.heroku.server import HerokuStandIn
 
 ARCHIVE = {"DEPLOY_METHOD": "archive"}
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from standins.heroku.model import Call
+from standins.heroku.server import HerokuStandIn
 from tests.integration.heroku.conftest import Jobs, shallow
-from tests.standins.heroku.model import Call
-from tests.standins.heroku.server import HerokuStandIn
 
 API = {"DEPLOY_METHOD": "archive"}
 

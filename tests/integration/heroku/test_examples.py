@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from standins.heroku.server import HerokuStandIn
+from standins.support import ROOT, Done
 from tests.contract.test_manifest import documents, rendered
 from tests.integration.heroku.conftest import Jobs
-from tests.standins.heroku.server import HerokuStandIn
-from tests.support import ROOT, Done
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker import LABEL, build_image
+from standins.engine import LABEL, build_image
+from standins.heroku.server import HerokuStandIn
 from tests.integration.heroku.conftest import Jobs, shallow
-from tests.standins.heroku.server import HerokuStandIn
 
 pytestmark = pytest.mark.docker
 NAMES = ("APP_NAME", "HEROKU_API_KEY", "HEROKU_API_URL", "HEROKU_GIT_URL", "HEROKU_BOOT_TIMEOUT")

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from standins.heroku.server import HerokuStandIn
+from standins.sentry import ORG, TOKEN, sentry
+from standins.support import until
 from tests.integration.heroku.conftest import Jobs
 from tests.rails import RailsApp
-from tests.standins.heroku.server import HerokuStandIn
-from tests.standins.sentry import ORG, TOKEN, sentry
-from tests.support import until
 
 PROCFILE = "web: sleep 600\nworker: sleep 600\n"
 SETTINGS = {"AUTO_MIGRATE_ON_DEPLOY": "true", "SIDEKIQ_QUIET_ON_DEPLOY": "true"}

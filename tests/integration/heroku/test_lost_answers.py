@@ -19,9 +19,9 @@ from ci_deploy.process.cancellation import Cancellation
 from ci_deploy.report.console import Console
 from ci_deploy.run.context import Context
 from ci_deploy.state import ProcessAction
+from standins.heroku.faults import Fault
+from standins.heroku.server import HerokuStandIn
 from tests.integration.heroku.conftest import WITH_PHASE, Jobs, on
-from tests.standins.heroku.faults import Fault
-from tests.standins.heroku.server import HerokuStandIn
 
 ARCHIVE = {"DEPLOY_METHOD": "archive"}
 Arrange = Callable[[Jobs, HerokuStandIn], Mapping[str, str]]

@@ -7,11 +7,11 @@ import signal
 
 import pytest
 
+from standins.heroku.faults import Fault
+from standins.heroku.model import timestamp
+from standins.heroku.server import HerokuStandIn
+from standins.support import Checkout, until
 from tests.integration.heroku.conftest import Jobs, on
-from tests.standins.heroku.faults import Fault
-from tests.standins.heroku.model import timestamp
-from tests.standins.heroku.server import HerokuStandIn
-from tests.support import Checkout, until
 
 MANIFEST = {
     "addons": ["heroku-postgresql:essential-0"],

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from standins.heroku.faults import Fault
+from standins.heroku.server import HerokuStandIn
+from standins.support import until
 from tests.golden import Golden
 from tests.integration.heroku.conftest import FILES, WITH_PHASE, Jobs
-from tests.standins.heroku.faults import Fault
-from tests.standins.heroku.server import HerokuStandIn
-from tests.support import until
 
 
 @pytest.fixture

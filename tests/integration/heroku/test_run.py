@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from standins.heroku.faults import Fault
+from standins.heroku.rendezvous import Wire
+from standins.heroku.server import HerokuStandIn
+from standins.support import until
 from tests.integration.heroku.conftest import Jobs
-from tests.standins.heroku.faults import Fault
-from tests.standins.heroku.rendezvous import Wire
-from tests.standins.heroku.server import HerokuStandIn
-from tests.support import until
 
 BEGIN = re.compile(rb"[0-9a-f]{24}:begin\n")
 END = re.compile(rb"[0-9a-f]{24}:end:\d+:[0-9a-f]{24}\n")

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from standins.heroku.faults import Fault
+from standins.heroku.server import HerokuStandIn
+from standins.support import until
 from tests.integration.heroku.conftest import FILES, WITH_PHASE, Jobs
-from tests.standins.heroku.faults import Fault
-from tests.standins.heroku.server import HerokuStandIn
-from tests.support import until
 
 OLD, NEW = "old", "new"
 RELEASE = r"GET /apps/hello/releases/\d+$"

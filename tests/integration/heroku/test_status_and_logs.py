@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
+from standins.heroku.server import HerokuStandIn
 from tests.integration.heroku.conftest import Jobs
-from tests.standins.heroku.server import HerokuStandIn
 
 
 def test_status_and_history_tell_the_live_release(heroku: HerokuStandIn, job: Jobs) -> None:

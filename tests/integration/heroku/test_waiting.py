@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
+from standins.heroku.server import HerokuStandIn
+from standins.support import until
 from tests.integration.heroku.conftest import WITH_PHASE, Jobs
-from tests.standins.heroku.server import HerokuStandIn
-from tests.support import until
 
 WAYS = pytest.mark.parametrize("method", ["push", "archive"])
 

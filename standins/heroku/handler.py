@@ -9,12 +9,12 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tests.standins.heroku import git, registry
-from tests.standins.heroku.faults import Fault
-from tests.standins.heroku.model import Call
+from standins.heroku import git, registry
+from standins.heroku.faults import Fault
+from standins.heroku.model import Call
 
 if TYPE_CHECKING:
-    from tests.standins.heroku.server import HerokuStandIn
+    from standins.heroku.server import HerokuStandIn
 
 ACCEPTED = ("application/vnd.heroku+json; version=3",)
 

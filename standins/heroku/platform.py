@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from tests.standins.heroku.model import (
+from standins.heroku.model import (
     Addon,
     App,
     Behaviour,

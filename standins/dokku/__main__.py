@@ -1,4 +1,4 @@
-"""Run the stand-in by hand: `python3 -m tests.standins.dokku --port 0 --state DIR`."""
+"""Run the stand-in by hand: `python3 -m standins.dokku --port 0 --state DIR`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .server import DokkuStandIn
 
 def main() -> int:
     """Run until a signal comes."""
-    parser = argparse.ArgumentParser(prog="tests.standins.dokku", description=__doc__)
+    parser = argparse.ArgumentParser(prog="standins.dokku", description=__doc__)
     parser.add_argument("--state", type=Path, required=True, help="directory; may be new")
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
     parser.add_argument("--bind", default="127.0.0.1", help="address to listen on")

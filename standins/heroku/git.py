@@ -10,7 +10,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.standins.heroku.handler import Handler
+    from standins.heroku.handler import Handler
 
 
 def credentials(header: str) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.loopback import serving
+from standins.loopback import serving
 
 TOKEN = "forge-token-0123456789abcdef"
 GITHUB, GITLAB, GITEA = "github", "gitlab", "gitea"

@@ -10,12 +10,12 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tests.standins.heroku.model import Addon, App, Transfer
-from tests.standins.heroku.registry import Answer, RefusedError, Request, StrangeError, route
-from tests.standins.heroku.routes_apps import app_of
+from standins.heroku.model import Addon, App, Transfer
+from standins.heroku.registry import Answer, RefusedError, Request, StrangeError, route
+from standins.heroku.routes_apps import app_of
 
 if TYPE_CHECKING:
-    from tests.standins.heroku.server import HerokuStandIn
+    from standins.heroku.server import HerokuStandIn
 
 INCLUDE = "addon:plan,config_vars"
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.standins.dokku.server import DokkuStandIn
+from standins.dokku.server import DokkuStandIn
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.prefix, "bin")

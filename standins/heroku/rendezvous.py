@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.standins.heroku.model import App, Dyno, new_id
-from tests.standins.heroku.platform import Platform
+from standins.heroku.model import App, Dyno, new_id
+from standins.heroku.platform import Platform
 
 
 @dataclass

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from tests.standins.heroku import answers
-from tests.standins.heroku.model import App, Stream, timestamp
-from tests.standins.heroku.registry import Answer, RefusedError, Request, route
+from standins.heroku import answers
+from standins.heroku.model import App, Stream, timestamp
+from standins.heroku.registry import Answer, RefusedError, Request, route
 
 if TYPE_CHECKING:
-    from tests.standins.heroku.server import HerokuStandIn
+    from standins.heroku.server import HerokuStandIn
 
 
 def app_of(server: HerokuStandIn, identity: str) -> App:

@@ -7,8 +7,8 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from tests.dockerhosts import PASSWORD, USER, DockerHost, Registry, places
-from tests.support import Checkout, Done, Run, run
+from standins.dockerhosts import PASSWORD, USER, DockerHost, Registry, places
+from standins.support import Checkout, Done, Run, run
 
 FILE = "docker-compose.production.yml"
 LABEL = "label=com.docker.compose"

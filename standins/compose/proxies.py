@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.compose.app import App
-from tests.dockerhosts import DockerHost
-from tests.support import ROOT
+from standins.compose.app import App
+from standins.dockerhosts import DockerHost
+from standins.support import ROOT
 
 IMAGE = "ci-deploy-test/proxies"
 PROXIES = {  # name → where its file goes, how it is started

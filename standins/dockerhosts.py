@@ -23,8 +23,8 @@ from typing import Any
 
 import pytest
 
-from tests.docker import LABEL, MACHINE, docker, inside, need_docker
-from tests.support import Run
+from standins.engine import LABEL, MACHINE, docker, inside, need_docker
+from standins.support import Run
 
 OCI = "application/vnd.oci.image."
 USER, PASSWORD = "robot", "s3ntinel-r3gistry pa$s'word"

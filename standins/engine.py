@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import reaper
-from tests.support import ROOT
+from standins import reaper
+from standins.support import ROOT
 
 LABEL = f"{reaper.LABEL}={reaper.RUN}"
 """What every container and network of a test carries, so that nothing outlives the run."""

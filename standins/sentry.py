@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from tests.loopback import serving
+from standins.loopback import serving
 
 TOKEN = "sentry-token-0123456789abcdef0123456789abcdef"
 ORG = "acme"

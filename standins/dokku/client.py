@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from .server import DokkuStandIn
 
-HELLO = Path(__file__).parents[3] / "examples" / "hello"
+HELLO = Path(__file__).parents[2] / "examples" / "hello"
 AUTHOR = {
     f"GIT_{role}_{key}": value
     for role in ("AUTHOR", "COMMITTER")

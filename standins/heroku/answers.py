@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.standins.heroku.model import App, Build, Dyno, Pipeline, Release, Scale, Slug
+from standins.heroku.model import App, Build, Dyno, Pipeline, Release, Scale, Slug
 
 
 def app(each: App, base: str) -> dict[str, Any]:

@@ -6,14 +6,14 @@ import json
 import threading
 from typing import TYPE_CHECKING, Any
 
-from tests.standins.heroku import answers
-from tests.standins.heroku.model import App, Build, Pipeline, Release, new_id
-from tests.standins.heroku.registry import Answer, RefusedError, Request, StrangeError, route
-from tests.standins.heroku.routes_apps import app_of
-from tests.standins.heroku.routes_releases import unpacked
+from standins.heroku import answers
+from standins.heroku.model import App, Build, Pipeline, Release, new_id
+from standins.heroku.registry import Answer, RefusedError, Request, StrangeError, route
+from standins.heroku.routes_apps import app_of
+from standins.heroku.routes_releases import unpacked
 
 if TYPE_CHECKING:
-    from tests.standins.heroku.server import HerokuStandIn
+    from standins.heroku.server import HerokuStandIn
 
 STAGES = {"test", "review", "development", "staging", "production"}
 

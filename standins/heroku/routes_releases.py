@@ -8,13 +8,13 @@ import re
 import tarfile
 from typing import TYPE_CHECKING, Any
 
-from tests.standins.heroku import answers
-from tests.standins.heroku.model import App, Build, Release, new_id
-from tests.standins.heroku.registry import Answer, RefusedError, Request, StrangeError, route
-from tests.standins.heroku.routes_apps import app_of
+from standins.heroku import answers
+from standins.heroku.model import App, Build, Release, new_id
+from standins.heroku.registry import Answer, RefusedError, Request, StrangeError, route
+from standins.heroku.routes_apps import app_of
 
 if TYPE_CHECKING:
-    from tests.standins.heroku.server import HerokuStandIn
+    from standins.heroku.server import HerokuStandIn
 
 
 NEWEST = r"{} \.\.; ?(?:order=desc,max=(\d+)|max=(\d+), ?order=desc);?"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.compose.app import App
-from tests.docker import docker
-from tests.dockerhosts import DockerHost
+from standins.compose.app import App
+from standins.dockerhosts import DockerHost
+from standins.engine import docker
 
 COMPOSE = """
 services:

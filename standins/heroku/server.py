@@ -7,18 +7,18 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
-from tests.standins.heroku import (  # noqa: F401 - the routes register themselves
+from standins.heroku import (  # noqa: F401 - the routes register themselves
     certificates,
     routes_apps,
     routes_data,
     routes_pipelines,
     routes_releases,
 )
-from tests.standins.heroku.faults import Fault, Faults
-from tests.standins.heroku.handler import Handler
-from tests.standins.heroku.model import Addon, App, Behaviour, Call, Pipeline, Release
-from tests.standins.heroku.platform import Platform
-from tests.standins.heroku.rendezvous import Rendezvous
+from standins.heroku.faults import Fault, Faults
+from standins.heroku.handler import Handler
+from standins.heroku.model import Addon, App, Behaviour, Call, Pipeline, Release
+from standins.heroku.platform import Platform
+from standins.heroku.rendezvous import Rendezvous
 
 KEY = "HRKU-5b1c7a0e-93d4-4f0a-8e6b-2d9f1c3a7e55"
 
