@@ -319,7 +319,7 @@ def test_component_twice_with_names_of_their_own_and_once_with_an_array_of_rules
     image: str, dokku_container: Container, tmp_path: Path
 ) -> None:
     text = pipeline("production-on-tags", image)
-    assert text.count("- component:") == 2
+    assert text.count("/deploy@") == 2
     assert "rules: [" in text
     made = project(tmp_path / "project", text)
     tag = ("--variable", "CI_COMMIT_TAG=1.0.0", "--unset-variable", "CI_COMMIT_BRANCH")
@@ -329,7 +329,7 @@ def test_component_twice_with_names_of_their_own_and_once_with_an_array_of_rules
         assert listed.returncode == 0, listed.stderr
         jobs = json.loads(listed.stdout)
         found[kind] = [job["name"] for job in jobs if job["when"] != "never"]
-    assert found == {"branch": ["staging"], "tag": ["production"]}
+    assert found == {"branch": ["staging"], "tag": ["production", "rollback"]}
 
 
 def test_heroku_staging_from_the_branch_and_production_from_a_tag(
