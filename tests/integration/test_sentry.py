@@ -166,7 +166,7 @@ def test_clone_of_depth_1_that_cannot_be_deepened(
         assert release["refs"][0]["previousCommit"] == first
     else:
         assert [commit["id"] for commit in release["commits"]] == [head]
-        assert "(here 1) are in this shallow clone" in done.output
+        assert "only the newest commits (1) are reported" in done.output
 
 
 def test_release_may_have_the_name_of_any_tag(server: SentryStandIn, deploy: Deploys) -> None:

@@ -109,7 +109,7 @@ class Sentry(AboutSentry):
         if old and not ctx.repository.has(old):
             ctx.console.indent(
                 f"Sentry: this checkout does not have {old[:7]}, which was live before, so only "
-                f"the newest {len(found)} commits are reported. Link the repository in Sentry to "
+                f"the newest commits ({len(found)}) are reported. Link the repository in Sentry to "
                 "report all."
             )
         return self.api.set_commits(self.version, found, self._before)
