@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from standins.heroku import routes_data
 from standins.heroku.faults import Fault
-from standins.heroku.model import Addon, Behaviour, Transfer
+from standins.heroku.model import Addon, Behaviour, Transfer, timestamp
 from standins.heroku.server import HerokuStandIn
 from standins.support import ROOT, until
 from tests.golden import Golden
@@ -35,9 +36,11 @@ def checkout(tmp_path: Path) -> RailsApp:
 
 @pytest.fixture
 def old(job: Jobs, checkout: RailsApp, heroku: HerokuStandIn) -> str:
-    """The app runs; a migration has come since. What it runs."""
+    """The app runs for an hour; a migration has come since. What it runs."""
     heroku.database("hello")
     before = job.deployed()
+    for release in heroku.apps["hello"].releases:  # its times are whole seconds
+        release.created_at = timestamp(time.time() - 3600)
     checkout.migration("20260101_prices")
     return before
 
