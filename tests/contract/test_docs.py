@@ -352,7 +352,7 @@ OTHERS = {
     "POSTGRES_USER", "MYSQL_ROOT_PASSWORD",  # of databases' images
     "DATABASE_URL", "REDIS_URL", "REDIS_TLS_URL", "HEROKU_BUILD_COMMIT", "SSH_REMOTE", "HTTP_PROXY",
     "HTTPS_PROXY", "NO_PROXY", "DISCORD_WEBHOOK_URL",
-    "SECRET_KEY", "ALLOWED_HOSTS", "REGISTRY_TOKEN",  # of an app, and of a workflow
+    "SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_POOL", "REGISTRY_TOKEN",  # of an app, a workflow
     "TS_AUTHKEY", "WIREGUARD_CONFIG", "HEROKU_EMAIL",  # of VPNs and of another action
     *(name for names in elsewhere.OTHERS.values() for name in names),
     "PROJECT_PATH", "APP_BASE", "DOKKU_SCALE",  # of buildpacks, and a file of old apps
