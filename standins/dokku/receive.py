@@ -6,18 +6,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from . import git
 from .deploy import build_and_deploy
 from .host import Host
 from .locks import exclusive_deploy
-from .output import LINE_CLEAR, LINE_START, DokkuError, fail
+from .output import LINE_CLEAR, LINE_START, fail
 from .pids import remember
-from .shell import prepare_process
-
-if TYPE_CHECKING:
-    pass
+from .shell import guarded, prepare_process
 
 ZERO = "0" * 40
 
@@ -30,18 +26,14 @@ def main() -> int:
     host = Host(root)
     host.console.line_start = LINE_START
     name = Path.cwd().parent.name
-    try:
+
+    def receive_all() -> int:
         for line in sys.stdin:
             _, revision, ref = line.split()
             receive(host, name, revision, ref)
-    except DokkuError as error:
-        for line in error.message.splitlines():
-            host.console.warn(line)
-        return error.code
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 141
-    return 0
+        return 0
+
+    return guarded(host, receive_all)
 
 
 def receive(host: Host, name: str, revision: str, ref: str) -> None:

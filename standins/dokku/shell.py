@@ -18,7 +18,7 @@ from .pids import remember
 from .registry import find
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 UNKNOWN = 127_000  # not an exit code: `run` may return any
 
@@ -35,7 +35,7 @@ def main() -> int:
     started = time.monotonic()
     identity = recording.begin(root, key, raw, words)
     time.sleep(_seconds(host, words))
-    code = guarded(host, words)
+    code = guarded(host, lambda: serve(host, words))
     unknown = code == UNKNOWN
     code = 1 if unknown else code
     recording.end(root, identity, code, time.monotonic() - started, unknown=unknown)
@@ -57,10 +57,10 @@ def prepare_process() -> None:
             stream.reconfigure(errors="surrogateescape")
 
 
-def guarded(host: Host, words: Sequence[str]) -> int:
-    """Run the command; print failures as Dokku does."""
+def guarded(host: Host, act: Callable[[], int]) -> int:
+    """Run a command or a hook; print failures as Dokku does."""
     try:
-        return serve(host, words)
+        return act()
     except DokkuError as error:
         for line in error.message.splitlines():
             host.console.warn(line)

@@ -4,7 +4,6 @@ that it does not need, and no variable that is not on a list.
 
 from __future__ import annotations
 
-import os
 import random
 import re
 from collections.abc import Mapping, Sequence
@@ -13,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from standins.dokku.server import DokkuStandIn
-from standins.heroku.server import HerokuStandIn
-from standins.support import ROOT, Checkout, Run, settings_for
+from standins.support import Checkout, Run, settings_for
 from tests.hostile.children import MAY_KNOW, executed, noted, unexpected
 from tests.hostile.receivers import receivers
 from tests.hostile.tally import Kind, Record
 from tests.hostile.test_sinks import STRANGE
 from tests.hostile.values import SECRETS, value
+from tests.hostile.worlds import heroku_job
 
 PROXY = {"https_proxy": "http://bot:pr0xyPassw0rd77@127.0.0.1:9", "no_proxy": "127.0.0.1"}
 OFFLINE = {"ssh-agent", "ssh-add"}
@@ -70,19 +69,10 @@ def test_programs_of_a_deploy_to_dokku(
 @pytest.mark.hostile
 @pytest.mark.timeout(600)
 def test_programs_of_commands_on_heroku(tmp_path: Path, record_property: Record) -> None:
-    with HerokuStandIn(tmp_path / "heroku") as server:
-        server.create("hello")
-        checkout = Checkout(tmp_path / "checkout", {"Procfile": "web: sleep 600\n"})
-        (tmp_path / "home").mkdir()
-        settings = server.settings()
-        secrets = {"HEROKU_API_KEY": settings["HEROKU_API_KEY"]}
+    with heroku_job(tmp_path) as (_server, checkout, env):
+        secrets = {"HEROKU_API_KEY": env["HEROKU_API_KEY"]}
         pushing = {"git", "git-remote-http", "sh"}  # with a helper that gives it the key
         may = {"HEROKU_API_KEY": MAY_KNOW["HEROKU_API_KEY"] | pushing}
-        env = {
-            **settings,
-            "PATH": f"{ROOT / '.tools/bin'}:{os.environ['PATH']}",
-            "HOME": str(tmp_path / "home"),
-        }
         for words, wanted in ((["deploy"], "git"), (["run", "--", "echo", "hello"], "node")):
             count, found, programs = _given(words, checkout.path, env, secrets, tmp_path, may)
             record_property("hostile", [Kind.CHILDREN.name, count, len(found)])

@@ -23,12 +23,12 @@ from release import project
 from release.pins import problems
 from standins.dokku.server import DokkuStandIn
 from standins.engine import build_image, docker
-from standins.heroku.server import HerokuStandIn
 from standins.sentry import ORG, TOKEN, sentry
 from standins.support import ROOT, Checkout, Run, settings_for
 from standins.webhooks import webhooks
 from tests.hostile.outside import STRAYS
 from tests.hostile.tally import Kind, Record, tried
+from tests.hostile.worlds import heroku_job
 
 # --- what is in an image: each layer, for what a later one hides can be had all the same ---
 
@@ -244,15 +244,7 @@ def test_deploy_sends_no_packet_to_anybody_else(tmp_path: Path, record_property:
 @pytest.mark.timeout(600)
 def test_heroku_cli_speaks_to_its_targets_only(tmp_path: Path, record_property: Record) -> None:
     """No telemetry of the CLI, no look for an update (faults J14)."""
-    with HerokuStandIn(tmp_path / "heroku") as server:
-        server.create("hello")
-        checkout = Checkout(tmp_path / "checkout", {"Procfile": "web: sleep 600\n"})
-        (tmp_path / "home").mkdir()
-        env = {
-            "PATH": f"{ROOT / '.tools/bin'}:{os.environ['PATH']}",
-            "HOME": str(tmp_path / "home"),
-            **server.settings(),
-        }
+    with heroku_job(tmp_path) as (server, checkout, env):
         ports = {_port(server.url), server.rendezvous.port}
         for words in (["deploy"], ["run", "--", "echo", "hello"]):
             _done, notes = _run(words, checkout.path, env, tmp_path)

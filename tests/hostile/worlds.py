@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -97,6 +99,21 @@ class Dokku:
                 "report": ssh.report(app, lambda: self.checkout.head),
             }
         return found
+
+
+@contextmanager
+def heroku_job(folder: Path) -> Iterator[tuple[HerokuStandIn, Checkout, dict[str, str]]]:
+    """The stand-in with an empty app, and the checkout and variables of a job that deploys it."""
+    with HerokuStandIn(folder / "heroku") as server:
+        server.create("hello")
+        checkout = Checkout(folder / "checkout", {"Procfile": "web: sleep 600\n"})
+        (folder / "home").mkdir()
+        env = {
+            "PATH": f"{ROOT / '.tools/bin'}:{os.environ['PATH']}",
+            "HOME": str(folder / "home"),
+            **server.settings(),
+        }
+        yield server, checkout, env
 
 
 class Heroku:

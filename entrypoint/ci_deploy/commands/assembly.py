@@ -74,8 +74,8 @@ class Assembly:
         self.checkout = checkouts.find(ci.context.workspace, self.source.text("CHECKOUT_DIR"))
         self.root = self.checkout.path / self.source.text("APP_DIR")
         self.classes = discover()
-        every = every_setting(self.classes)
-        self.names = frozenset(name for each in every for name in (each.name, *each.aliases))
+        self.every = every_setting(self.classes)
+        self.names = frozenset(name for each in self.every for name in (each.name, *each.aliases))
         console.inputs = self.names if ci.inputs else frozenset()
         self.plain_words: list[str] = []  # settings whose secret value is an ordinary word
         self.hide_all()
@@ -84,7 +84,7 @@ class Assembly:
         """Hide every secret that is set, whether or not this run uses it."""
         names = map(self.source.text, ("APP_NAME", "DEPLOY_ENVIRONMENT"))
         self.redactor.spare(*names, self.ci.context.environment)
-        for declaration in every_setting(self.classes):
+        for declaration in self.every:
             found = self.source.peek(declaration) if declaration.secret else None
             if found:
                 self.redactor.add(found.text)
@@ -119,7 +119,7 @@ class Assembly:
         """The context and the active layers. Raises SettingsError with all problems at once,
         ToolMissing."""
         source, hide = self.source, self.redactor.add
-        source.problems += source.unknown_inputs([*every_setting(self.classes), COMMAND])
+        source.problems += source.unknown_inputs([*self.every, COMMAND])
         core = load(CoreSettings, source, hide)
         chosen = self._choose()
         wanted = [(cls, load(cls.Settings, source, hide)) for cls in chosen]
@@ -189,7 +189,7 @@ class Assembly:
     def _hint(self) -> str:
         facts = self.ci.context
         missing = [each for each in self.source.problems if each.missing]
-        secrets = {self.source.spell(each) for each in every_setting(self.classes) if each.secret}
+        secrets = {self.source.spell(each) for each in self.every if each.secret}
         if any(each.setting in secrets for each in missing) and self.ci.missing_hint:
             return self.ci.missing_hint
         if facts.protected is False and missing:
@@ -222,7 +222,7 @@ class Assembly:
                 f"the value of {name} is an ordinary word: the log hides it only where it "
                 "stands alone. Use a longer secret."
             )
-        for variable, name in self.source.misspelt(every_setting(self.classes)):
+        for variable, name in self.source.misspelt(self.every):
             self.console.warning(f"the variable {variable} looks like {name}, which is not set.")
         for each in every_setting(chosen):
             if (words := self.source.elsewhere(each.name)) and not self.source.peek(each):

@@ -27,20 +27,20 @@ def sweep(ctx: Context, layers: Sequence[Announcing], options: argparse.Namespac
         ctx.console.indent(name)
     if names and not options.yes:
         ctx.console.line("Nothing was removed: add --yes to remove them.")
-    ctx.sweeping = True
-    for name in names if options.yes else ():  # after an error the others are still removed
-        ctx.review = ReviewApp(name, base, "", ReviewSettings())
-        code = _remove(ctx, layers) or code
-    return code
-
-
-def _remove(ctx: Context, layers: Sequence[Announcing]) -> int:
-    """Remove the review app with the events of `destroy`; returns the exit code."""
 
     def warn(handler: Handler, error: Exception) -> None:
         ctx.console.warning(f"{handler.layer.name}: {error}")
 
-    report, events = ctx.report, EventManager(layers, warn=warn)
+    events, ctx.sweeping = EventManager(layers, warn=warn), True
+    for name in names if options.yes else ():  # after an error the others are still removed
+        ctx.review = ReviewApp(name, base, "", ReviewSettings())
+        code = _remove(ctx, events) or code
+    return code
+
+
+def _remove(ctx: Context, events: EventManager) -> int:
+    """Remove the review app with the events of `destroy`; returns the exit code."""
+    report = ctx.report
     succeeded, _, failed = FLOWS["destroy"][1]
     ctx.event = Event.DESTROY
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ci_deploy.commands.assembly import Assembly, every_setting
+from ci_deploy.commands.assembly import Assembly
 from ci_deploy.commands.shared import answer
 from ci_deploy.errors import Problem, SettingsError
 
@@ -19,7 +19,7 @@ def deploy_tag(assembly: Assembly) -> str:
     """DEPLOY_TAG: the one that is set, else `<build number>_<first seven of the sha>`. Raises
     SettingsError when it is invalid, or when the CI has no build number or revision."""
     facts = assembly.ci.context
-    tag = next(each for each in every_setting(assembly.classes) if each.name == "DEPLOY_TAG")
+    tag = next(each for each in assembly.every if each.name == "DEPLOY_TAG")
     if given := assembly.source.find(tag):
         try:
             return str(tag.convert(given.text))
