@@ -273,6 +273,17 @@ SITUATIONS = [
         faults=(Fault("GET /apps/hello$", 403, times=9),),
     ),
     Situation(
+        "something is to be paid", 12, OLD,
+        ("requires payment or a verified account to set", "verify your account", "billing"),
+        faults=(
+            Fault(
+                "PATCH /apps/hello/config-vars$", 402, times=9,
+                body={"id": "verification_required", "message": "Please verify your account."},
+            ),
+        ),
+        settings={"APP_CONFIG": "GREETING=hello"},
+    ),
+    Situation(
         "account may not be told", 0, NEW, ("Heroku; hello: eu",),
         faults=(Fault("GET /account", 403),),
     ),

@@ -26,9 +26,9 @@ EMPTY = {  # the IDs of an empty file
 
 class Tree:
     """The repository's files as the compose files name them: relative to the directory of the first
-    one, as in Compose, or else to the root (or APP_DIR). `texts`: the
-    compose files; `reads`: name → content of other files that Compose reads; `parts`: what a host
-    needs to read the compose files."""
+    one, as in Compose, or else to the root (or APP_DIR). `texts`: the compose files; `reads`: name
+    → content of other files that Compose reads; `parts`: what a host needs to read the compose
+    files."""
 
     def __init__(
         self, ctx: Context, files: Sequence[ComposeFile], variables: Mapping[str, str]
