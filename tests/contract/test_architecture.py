@@ -28,7 +28,7 @@ OWNERS = {
     "tenacity": {"net/retry.py"},
     "dotenv": {"settings/lines.py"},
     "yaml": {"commands/compose_yaml.py"},
-    "tempfile": {"run/context.py"},
+    "tempfile": {"run/private_dir.py"},
     "os.system": set(),
     "os.environ": {"settings/declaration.py"},
     "os.getenv": set(),

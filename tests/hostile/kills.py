@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from standins.support import Done, Run
 from tests.hostile.judge import Case, slack
-from tests.hostile.machines import Place
-from tests.hostile.worlds import Dokku, Trial
+from tests.hostile.machines import Place, left
+from tests.hostile.worlds import Trial
 
 GONE = 5.0  # seconds after a cancel
 # Load on a processor at which a program that has just begun may need longer than that to say so.
@@ -70,10 +70,8 @@ def strike(trial: Trial, kill: Kill, after: float) -> list[str]:
             return done
 
         found = [*trial.attempt(case, act, met=lambda: True), *found]
-        # Who removes the private directory is the agent's wrapper, and Heroku needs no agent.
-        alone = isinstance(trial.world, Dokku) and not kill.everyone
-        left = place.left() if alone or not kill.hard else place.processes()
-        return [*found, *(f"{case}: {each}" for each in left)]
+        remains = left(trial, place, killed=kill.hard, everyone=kill.everyone)
+        return [*found, *(f"{case}: {each}" for each in remains)]
 
 
 def _signal(run: Run, kill: Kill, place: Place, after: float) -> float:

@@ -167,6 +167,10 @@ class Place:
         """Processes that have something to do with the run."""
         return [f"process {pid} is left: {argv}" for pid, argv in self._running()]
 
+    def agent(self) -> bool:
+        """Whether there is, or was, an ssh-agent whose wrapper has to remove what is left."""
+        return any(self.tmp.glob("ci-deploy-*/ssh/agent"))
+
     def pids(self) -> list[int]:
         """Their numbers."""
         return [pid for pid, _ in self._running()]
@@ -181,6 +185,16 @@ class Place:
             except OSError:
                 continue
         return found
+
+
+def left(trial: Trial, place: Place, *, killed: bool, everyone: bool = False) -> list[str]:
+    """What is left of a run. When it was killed before it had an ssh-agent, or with all that it had
+    started, nobody was there to remove its private directory: the next run there does it."""
+    if not killed or (place.agent() and not everyone):
+        return place.left()
+    found = place.processes()
+    trial.run("status", **place.env(trial.world.checkout.path))
+    return [*found, *place.left()]
 
 
 def disturb(trial: Trial, machine: Machine) -> list[str]:

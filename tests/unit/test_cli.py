@@ -20,7 +20,7 @@ from ci_deploy.commands.options import OPTIONS
 from ci_deploy.commands.version import TOOLS
 from ci_deploy.errors import Refused, ToolMissing, exit_codes
 from ci_deploy.process.cancellation import Cancellation
-from ci_deploy.run.context import private_dir
+from ci_deploy.run.private_dir import private_dir
 
 
 @dataclass

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ci_deploy.errors import ToolMissing, expect
-from ci_deploy.process.child import close
+from ci_deploy.errors import expect
 from ci_deploy.run.events import Event
 from ci_deploy.run.send_queue import SendQueue
 from ci_deploy.settings import parsers as values
@@ -20,7 +16,7 @@ from ci_deploy.settings import setting, settings
 from ci_deploy.settings.parsers import suggestion, words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from ci_deploy.ci.base import CI, CIContext
     from ci_deploy.git.repository import Repository
@@ -36,8 +32,6 @@ if TYPE_CHECKING:
     from ci_deploy.state import Live, Step
 
 GUARDS = ("freeze", "fork", "untrusted")
-SOCKET_ROOM = 60  # bytes of the private directory's path: control sockets have at most 90
-SPARE = 8  # descriptors reserved for removing it, even when all others are in use
 
 
 def guards(text: str) -> tuple[str, ...]:
@@ -251,35 +245,3 @@ class Context:
                 ca=self.settings.ca_bundle,
             )
         return self._http
-
-
-def private_dir(cleanup: ExitStack) -> Path:
-    """Make the directory for secrets: 0700, short path, removed on every exit. Raises
-    ToolMissing."""
-    try:
-        base = tempfile.gettempdir()
-    except FileNotFoundError:
-        reason = f"no directory for temporary files can be written to{_why()}."
-        hint = "Free some space or set TMPDIR; with `docker run --read-only`, add `--tmpfs /tmp`."
-        raise ToolMissing(reason, hint=hint) from None
-    if len(os.fsencode(base)) > SOCKET_ROOM - len("/ci-deploy-12345678"):
-        base = "/tmp"  # noqa: S108 - mkdtemp makes a directory of ours in it
-    spare = [os.open(os.devnull, os.O_RDONLY) for _ in range(SPARE)]
-    path = Path(tempfile.mkdtemp(prefix="ci-deploy-", dir=base))
-    cleanup.callback(_remove, path, spare)
-    return path
-
-
-def _why() -> str:
-    try:
-        with tempfile.TemporaryFile(dir="/tmp") as file:
-            file.write(b"x")
-            file.flush()
-    except OSError as error:
-        return f" (/tmp: {error.strerror})"
-    return ""
-
-
-def _remove(path: Path, spare: Sequence[int]) -> None:
-    close(*spare)
-    shutil.rmtree(path, ignore_errors=True)
