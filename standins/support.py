@@ -72,12 +72,14 @@ class Done:
         return dict(line.split("=", 1) for line in lines)
 
 
-def until(true: Callable[[], object], seconds: float = 30.0, what: str = "") -> None:
+def until(
+    true: Callable[[], object], seconds: float = 30.0, what: str = "", pause: float = 0.02
+) -> None:
     """Wait for something to become true."""
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, what or "it did not become true"
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def alive(pid: int) -> bool:

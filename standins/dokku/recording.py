@@ -51,16 +51,28 @@ def end(root: Path, identity: str, code: int, seconds: float, *, unknown: bool) 
     _append(root, id=identity, exit=code, seconds=round(seconds, 4), unknown=unknown)
 
 
-def read(root: Path) -> list[Call]:
-    """Return all commands so far, in the order in which they started."""
+def read(root: Path, since: int = 0) -> list[Call]:
+    """Return the commands so far, in the order in which they started; with `since` those that were
+    noted after so many bytes (`size`)."""
     path = root / "calls.jsonl"
     if not path.exists():
         return []
     found: dict[str, dict[str, Any]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        note = json.loads(line)
-        found.setdefault(note["id"], {}).update(note)
+    with path.open("rb") as file:
+        file.seek(since)
+        lines = file.read().splitlines()
+    for note in map(json.loads, lines):
+        if "raw" in note:
+            found[note["id"]] = note
+        elif note["id"] in found:
+            found[note["id"]].update(note)
     return [Call(**note) for note in found.values()]
+
+
+def size(root: Path) -> int:
+    """Return how many bytes were noted so far."""
+    path = root / "calls.jsonl"
+    return path.stat().st_size if path.exists() else 0
 
 
 def deployed(root: Path, app: str, seconds: float) -> None:

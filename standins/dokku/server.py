@@ -164,9 +164,13 @@ class DokkuStandIn:
         """Return whether a fault that is limited by `times` has happened."""
         return faults.struck(self.root, fault)
 
-    def calls(self) -> list[Call]:
-        """Return the remote commands so far."""
-        return recording.read(self.root)
+    def calls(self, since: int = 0) -> list[Call]:
+        """Return the remote commands so far; with `since` those after `noted()` was that."""
+        return recording.read(self.root, since)
+
+    def noted(self) -> int:
+        """Return how much is noted of them so far: to ask for the later ones only is cheap."""
+        return recording.size(self.root)
 
     def unknown(self) -> list[str]:
         """Return the commands that are not modelled; a test should fail when there are any."""

@@ -12,11 +12,12 @@ from pathlib import Path
 
 from standins.support import Done, Run, until
 from tests.hostile.judge import Case
-from tests.hostile.machines import Place
+from tests.hostile.machines import Place, left
 from tests.hostile.worlds import Trial
 
 # Done before, a limit of the machine, unreachable, failed, unknown, live.
 CODES = frozenset({0, 10, 11, 20, 21, 22})
+SIZES = range(12, 76, 4)  # MiB; all together need some sixty
 CGROUPS = Path("/sys/fs/cgroup")
 JOIN = ("sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"')
 # Programs of ours, by their command lines: each has something else to do.
@@ -39,7 +40,7 @@ def pick(trial: Trial, program: str, after: float) -> list[str]:
 
         def act(words: Sequence[str]) -> Done:
             run = trial.start(*words, **place.env(trial.world.checkout.path))
-            struck = _kill(run, place, PROGRAMS[program], after)
+            struck = _kill(run, PROGRAMS[program], after)
             done = run.done()
             if (
                 struck
@@ -54,17 +55,29 @@ def pick(trial: Trial, program: str, after: float) -> list[str]:
         return [*found, *(f"{case}: {each}" for each in place.left())]
 
 
-def _kill(run: Run, place: Place, program: bytes, after: float) -> bool:
+def _kill(run: Run, program: bytes, after: float) -> bool:
     """Whether there was one."""
+    assert Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").exists()
     time.sleep(after)
     while run.process.poll() is None:
-        for pid in place.pids():
+        for pid in _started_by(run.process.pid):
             with suppress(OSError):
                 argv = Path(f"/proc/{pid}/cmdline").read_bytes()
-                if pid != run.process.pid and re.search(program, argv):
+                if re.search(program, argv):
                     os.kill(pid, signal.SIGKILL)
                     return True
+        time.sleep(0.001)
     return False
+
+
+def _started_by(pid: int) -> Iterator[int]:
+    """The processes below one. The kernel lists them: to read all of /proc again and again takes
+    a processor of its own."""
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in map(int, task.read_text().split()):
+                yield child
+                yield from _started_by(child)
 
 
 def squeeze(trial: Trial, size: int) -> list[str]:
@@ -82,9 +95,8 @@ def squeeze(trial: Trial, size: int) -> list[str]:
             return done
 
         found = trial.attempt(case, act, met=lambda: True)
-        # What removes the private directory when we are killed may have been killed, too.
-        left = place.left() if alone else place.processes()
-        return [*found, *(f"{case}: {each}" for each in left)]
+        remains = left(trial, place, killed=not alone, everyone=True)
+        return [*found, *(f"{case}: {each}" for each in remains)]
 
 
 @contextmanager

@@ -48,10 +48,12 @@ class Ssh:
     def __init__(self, server: DokkuStandIn) -> None:
         self._server = server
         self._log = server.sshd_log.stat().st_size
-        self._calls = len(server.calls())
+        self._noted = server.noted()
 
     def _accepted(self, connection: Connection) -> bool:
-        new = self._server.sshd_log.read_bytes()[self._log :]
+        with self._server.sshd_log.open("rb") as log:
+            log.seek(self._log)
+            new = log.read()
         accepted = f"Accepted publickey for {self._server.user} from 127.0.0.1 port "
         return f"{accepted}{connection.port} ".encode() in new
 
@@ -65,7 +67,7 @@ class Ssh:
         def step(_connection: Connection, to_client: bool, data: bytes) -> int | None:
             if not to_client or not data:
                 return None
-            return 0 if len(self._server.calls()) - self._calls >= number else None
+            return 0 if len(self._server.calls(self._noted)) >= number else None
 
         return step
 
@@ -93,8 +95,7 @@ class Ssh:
         return step
 
     def _pushing(self) -> bool:
-        calls = self._server.calls()[self._calls :]
-        return any("git-receive-pack" in call.raw for call in calls)
+        return any("git-receive-pack" in call.raw for call in self._server.calls(self._noted))
 
 
 class Web:

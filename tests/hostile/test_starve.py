@@ -11,12 +11,11 @@ import random
 
 import pytest
 
-from tests.hostile.starve import PROGRAMS, can_limit, pick, squeeze
+from tests.hostile.starve import PROGRAMS, SIZES, can_limit, pick, squeeze
 from tests.hostile.tally import Kind, Record
 from tests.hostile.worlds import Dokku, Heroku, Trial
 
 EACH = {"deploy": 4, "rollback": 1, "review": 1, "plan": 1, "destroy": 1}
-SIZES = range(12, 76, 4)  # MiB; all together need some sixty
 
 
 def _pick(trial: Trial, record: Record, picked: list[tuple[str, float]]) -> None:
