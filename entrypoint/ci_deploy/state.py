@@ -27,6 +27,12 @@ class Live(NamedTuple):
     busy: bool = False  # a deployment of the app is in progress
     unchecked: bool = False  # there was no time to check whether its processes run
     idle: bool = False  # all of its processes are scaled to 0: there is nothing that could be down
+    ours: bool = False  # known to be deployed by this run, even if the same revision ran before
+
+    @property
+    def runs(self) -> str:
+        """The short revision, then `detail`, as one phrase."""
+        return ", ".join(filter(None, (self.revision[:7], self.detail)))
 
     @property
     def words(self) -> str:

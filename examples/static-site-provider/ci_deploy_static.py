@@ -129,18 +129,17 @@ class Static(Provider[StaticSettings]):
         files = write_archive(ctx.repository, ctx.private_dir, ctx.revision, folder)
         what = f"unpack {folder or 'the files'} of {ctx.revision[:7]} on {host}"
         self._change(what, UNPACK, release, stdin=files)
-        ctx.live = self._switch(release)
+        self._switch(release)
 
-    def _switch(self, release: str) -> Live | None:
+    def _switch(self, release: str) -> None:
         what = f"switch {self.ctx.app} to {release}"
         if self._change(what, SWITCH, release, str(KEPT)).planned:
-            return None
+            return
         live = self.live()
         if live.release != release:
             message = f"{self.settings.host} says that {live.release or 'nothing'} is live."
             raise DeployFailed(message, hint="Let only one job at a time deploy a site.")
-        self.ctx.console.indent(f"verified: {self.ctx.app} runs {release}")
-        return live
+        self.ctx.verified(live, release)
 
     def _change(self, what: str, script: str, *words: str, stdin: Any = b"") -> Result:
         change = Change(self._command(script, *words, stdin=stdin), what)
@@ -162,11 +161,11 @@ class Static(Provider[StaticSettings]):
         self.target = found[-1]
         return _revision(self.target)
 
-    def roll_back(self, revision: str) -> Live:
+    def roll_back(self, revision: str) -> None:  # noqa: ARG002
         before = self.ctx.before
         if self.ctx.command != "rollback" and before:  # ROLLBACK_ON_FAILURE
             self.target = before.release
-        return self._switch(self.target) or Live(revision)
+        self._switch(self.target)
 
     # --- what other layers may ask for ---
 

@@ -100,6 +100,26 @@ def test_only_the_owner_uses(what: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODULES)
+def test_nothing_but_the_context_sets_what_is_deployed_and_what_is_live(name: str) -> None:
+    """A handler calls `choose`, `verified` or `move`; settings never change during a run."""
+    assert name == "run/context.py" or not list(_set_on_a_context(tree(name)))
+
+
+def test_a_handler_that_sets_what_is_live_is_found() -> None:
+    code = "self._ctx.settings = 1\nctx.live: Live = 2\nctx.url, self.ctx._revision = 3, 4"
+    assert sorted(_set_on_a_context(ast.parse(code))) == ["_revision", "live", "settings"]
+
+
+def _set_on_a_context(code: ast.Module) -> Iterator[str]:
+    for node in ast.walk(code):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store | ast.Del):
+            owner = ast.unparse(node.value).rpartition(".")[2].lstrip("_")
+            field = node.attr.lstrip("_")
+            if owner in {"ctx", "context"} and field in {"live", "revision", "title", "settings"}:
+                yield node.attr
+
+
+@pytest.mark.parametrize("name", MODULES)
 def test_nothing_is_printed_past_the_console(name: str) -> None:
     calls = [node.func for node in ast.walk(tree(name)) if isinstance(node, ast.Call)]
     assert not [each for each in calls if isinstance(each, ast.Name) and each.id == "print"]

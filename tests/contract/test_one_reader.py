@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ci_deploy.layers import discover
-from ci_deploy.run.context import CoreSettings
 from ci_deploy.settings import declared
+from ci_deploy.settings.core import CoreSettings
 from tests.contract.test_architecture import MODULES, tree
 
 CLASSES: list[type[Any]] = [CoreSettings, *(layer.Settings for layer in discover())]

@@ -36,10 +36,11 @@ from ci_deploy.process.cancellation import Cancellation, Phases
 from ci_deploy.process.change_log import ChangeLog
 from ci_deploy.process.runner import Runner
 from ci_deploy.report.outputs import Report
-from ci_deploy.run.context import Context, CoreSettings
+from ci_deploy.run.context import Context
 from ci_deploy.run.deployment import Deployment
 from ci_deploy.run.events import Event, on
 from ci_deploy.run.notifications import Notice
+from ci_deploy.settings.core import CoreSettings
 from ci_deploy.state import Live, ProcessAction, Ran
 from tests.unit.conftest import Log
 
@@ -124,7 +125,7 @@ class FakeProvider(Acting, Provider[Any]):
         if self.ctx.change_log.announce("push"):
             super().on_deploy()
             if isinstance(self.answer, Live):
-                self.ctx.live = self.answer
+                self.ctx.verified(self.answer)
 
     def connect(self) -> None:
         """Always there."""
@@ -190,10 +191,10 @@ class Scene:
             cancellation=runner.cancellation,
             cleanup=cleanup,
             private_dir=workspace,
-            repository=cast("Any", None),
+            repository=cast("Any", SimpleNamespace(subject=lambda _revision: "")),
             report=Report(command="deploy"),
-            revision=NEW,
         )
+        self.ctx.choose(NEW)
         self.provider = FakeProvider(self.ctx, self.calls)
         self.app = App(self.ctx, self.calls)
         self.watcher = Watcher(self.ctx, self.calls)
@@ -515,10 +516,9 @@ def test_unhealthy_release_is_rolled_back_when_wanted(scene: Scene) -> None:
     scene.set(rollback_on_failure=True)
     back: list[str] = []
 
-    def roll_back(revision: str) -> Live:
+    def roll_back(revision: str) -> None:
         back.append(revision)
         scene.provider.answer = BEFORE
-        return BEFORE
 
     scene.provider.roll_back = roll_back  # type: ignore[method-assign]
     scene.fail("post_deploy", Unhealthy("not healthy."), AFTER)
@@ -529,7 +529,7 @@ def test_unhealthy_release_is_rolled_back_when_wanted(scene: Scene) -> None:
 def test_rollback_that_fails_leaves_the_new_release_and_says_so(scene: Scene) -> None:
     scene.set(rollback_on_failure=True)
 
-    def roll_back(revision: str) -> Live:
+    def roll_back(revision: str) -> None:
         raise DeployFailed("no.")
 
     scene.provider.roll_back = roll_back  # type: ignore[method-assign]

@@ -118,9 +118,9 @@ def test_image_that_is_skipped_may_be_another_one_by_now(
     """A job that deploys `latest` of another repository always has the same commit."""
     server = DokkuServer(cast("Any", None), cast("Any", None), cast("Any", None))
     server.version = version
-    ctx = cast("Any", SimpleNamespace(revision=SHA))
-    assert Image(ctx, server, State(), Live, image=image).doubt.endswith(told)
-    assert bool(Image(ctx, server, State(), Live, image=image).doubt) == bool(told)
+    found = Image(cast("Any", None), server, State(), Live, revision=SHA, image=image).doubt
+    assert found.endswith(told)
+    assert bool(found) == bool(told)
 
 
 @pytest.mark.parametrize("config", ["", "null", "{}", '{"A": null}'])
@@ -528,7 +528,6 @@ def test_waiting_for_a_lock_is_told_every_15_seconds(monkeypatch: pytest.MonkeyP
 
     ctx = SimpleNamespace(
         app="hello",
-        revision=SHA,
         settings=SimpleNamespace(lock_timeout=60),
         runner=SimpleNamespace(until=float("inf")),
         console=SimpleNamespace(indent=lambda text: told.append(f"{now[0]:.0f} {text}")),
@@ -536,11 +535,11 @@ def test_waiting_for_a_lock_is_told_every_15_seconds(monkeypatch: pytest.MonkeyP
     )
     server = SimpleNamespace(running_builds=lambda _app: [])
     with pytest.raises(Locked, match="LOCK_TIMEOUT"):
-        Busy(cast("Any", ctx), cast("Any", server), State(), Live).run()
+        Busy(cast("Any", ctx), cast("Any", server), State(), Live, revision=SHA).run()
     assert now == [1060.0]
     ctx.runner.until = 1090.0  # what ends the waiting is what is named
     with pytest.raises(Locked, match="DEPLOY_TIMEOUT"):
-        Busy(cast("Any", ctx), cast("Any", server), State(), Live).run()
+        Busy(cast("Any", ctx), cast("Any", server), State(), Live, revision=SHA).run()
     del told[next(n for n, line in enumerate(told) if int(line.split()[0]) >= 1060) :]
     times = [int(line.split()[0]) - 1000 for line in told]
     assert times[0] == 0

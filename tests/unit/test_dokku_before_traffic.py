@@ -44,9 +44,9 @@ class Server:
 
 
 def go(server: Server) -> bool:
-    ctx = SimpleNamespace(app="hello", revision=OURS, planning=False)
+    ctx = SimpleNamespace(app="hello", planning=False)
     provider = SimpleNamespace(remember=lambda _note: None)
-    code = SimpleNamespace(run=lambda: None, said=lambda _pattern: True, watch=None)
+    code = SimpleNamespace(revision=OURS, run=lambda: None, said=lambda _: True, watch=None)
     way = BeforeTraffic(
         cast("Any", ctx),
         cast("Any", server),

@@ -34,21 +34,25 @@ class App:
         self.now = [1000.0]
         self.warned = list[str]()
         self.looks = 0
+        self.verified = Live()
         self._states = states
         self.state = State(exists=True, live=Live(BEFORE))
         self.check_command = "ssh … apps:report hello"
         self.apps = SimpleNamespace(look=self._look, url=lambda _name: "http://asked")
         self.ctx = SimpleNamespace(
             app="hello",
-            revision=OURS,
             before=Live(BEFORE),
-            console=SimpleNamespace(warning=self.warned.append, indent=lambda _text: None),
+            console=SimpleNamespace(warning=self.warned.append),
+            verified=self._verified,
             cancellation=SimpleNamespace(sleep=self._sleep),
         )
 
     def _look(self, _name: str, _before: State, _beside: Any = None) -> State:
         self.looks += 1
         return self._states[min(self.looks, len(self._states)) - 1]
+
+    def _verified(self, live: Live, _what: str) -> None:
+        self.verified = live
 
     def _sleep(self, seconds: float) -> None:
         self.now[0] += seconds
@@ -64,9 +68,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def verified(app: App, clock: list[float], *, said: Sequence[Any] = (answers.DEPLOYED,)) -> Live:
     app.now = clock
     code = SimpleNamespace(
-        urls=["http://a", "https://b"], said=lambda each: each in said, unstarted={}
+        revision=OURS,
+        urls=["http://a", "https://b"],
+        said=lambda each: each in said,
+        unstarted={},
     )
-    return verify(cast("Any", app), cast("Any", code), lambda _code: cast("Any", None))
+    verify(cast("Any", app), cast("Any", code), lambda _code: cast("Any", None))
+    return app.verified
 
 
 def test_two_looks_have_to_find_it_up(clock: list[float]) -> None:
@@ -147,8 +155,8 @@ def test_archive_is_ours_only_if_no_other_build_came_after_it(
 ) -> None:
     """Dokku's own commit of an archive does not name the revision (faults D5)."""
     server = SimpleNamespace(builds=lambda _app: frozenset(since))
-    ctx = SimpleNamespace(app="hello", revision=OURS)
-    archive = Archive(cast("Any", ctx), cast("Any", server), State(), Live)
+    ctx = SimpleNamespace(app="hello")
+    archive = Archive(cast("Any", ctx), cast("Any", server), State(), Live, revision=OURS)
     archive._builds = frozenset(there)
     found = State(identity="d" * 40)
     if fails:

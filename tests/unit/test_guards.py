@@ -9,8 +9,8 @@ import pytest
 from ci_deploy.ci.base import CIContext
 from ci_deploy.errors import Refused, SkipDeploy
 from ci_deploy.run import guards
-from ci_deploy.run.context import CoreSettings
 from ci_deploy.settings import load
+from ci_deploy.settings.core import CoreSettings
 from ci_deploy.settings.sources import Source
 
 FREEZE = CIContext(freeze=True)

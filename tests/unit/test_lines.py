@@ -14,8 +14,8 @@ import pytest
 from ci_deploy.layers.providers.methods import impossible_names
 from ci_deploy.net.ssh.client import SshSettings
 from ci_deploy.net.ssh.host_keys import host_keys
-from ci_deploy.run.context import CoreSettings
 from ci_deploy.settings import declared, lines, load
+from ci_deploy.settings.core import CoreSettings
 from ci_deploy.settings.sources import Source
 
 CONFIG = "DATABASE_URL=postgres://u:p4ss@db/app\n# a comment\nGREETING='say hi'\nEMPTY=\n"

@@ -26,10 +26,11 @@ from ci_deploy.report import console as style
 from ci_deploy.report.console import Console
 from ci_deploy.report.outputs import Report
 from ci_deploy.run import guards
-from ci_deploy.run.context import Context, CoreSettings, GuardSettings
+from ci_deploy.run.context import Context
 from ci_deploy.run.private_dir import private_dir
 from ci_deploy.run.review_app import ReviewSettings, is_about, review_app
 from ci_deploy.settings import Setting, declared, load, setting, settings
+from ci_deploy.settings.core import CoreSettings, GuardSettings
 from ci_deploy.settings.parsers import nearest, suggestion
 from ci_deploy.settings.sources import Source
 

@@ -31,8 +31,7 @@ def open_checkout(ctx: Context) -> None:
     """Find the revision to deploy and check APP_DIR. Raises SettingsError."""
     ctx.repository.checkout.check(inputs=ctx.ci.inputs)
     ctx.repository.open()
-    ctx.revision = ctx.repository.resolve(ctx.settings.revision)
-    ctx.title = ctx.redactor.text(ctx.repository.subject(ctx.revision))
+    ctx.choose(ctx.repository.resolve(ctx.settings.revision))
     wanted = ctx.settings.app_dir
     if wanted and not ctx.repository.is_folder(ctx.revision, wanted):
         reason = f"there is no directory {wanted} at {ctx.revision[:7]}."

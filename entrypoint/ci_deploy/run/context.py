@@ -11,9 +11,6 @@ from typing import TYPE_CHECKING, Any
 from ci_deploy.errors import expect
 from ci_deploy.run.events import Event
 from ci_deploy.run.send_queue import SendQueue
-from ci_deploy.settings import parsers as values
-from ci_deploy.settings import setting, settings
-from ci_deploy.settings.parsers import suggestion, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,115 +26,8 @@ if TYPE_CHECKING:
     from ci_deploy.report.console import Console
     from ci_deploy.report.outputs import Report
     from ci_deploy.run.review_app import ReviewApp
+    from ci_deploy.settings.core import CoreSettings
     from ci_deploy.state import Live, Step
-
-GUARDS = ("freeze", "fork", "untrusted")
-
-
-def guards(text: str) -> tuple[str, ...]:
-    """Parse names of guards. Raises ValueError for an unknown one."""
-    names = words(text)
-    for name in names:
-        if name not in GUARDS:
-            message = f"`{name}` is not one of {', '.join(GUARDS)}. {suggestion(name, GUARDS)}"
-            raise ValueError(message.rstrip())
-    return names
-
-
-@settings
-class GuardSettings:
-    """Switching deployments off, and guards."""
-
-    enabled: bool = setting("CI_DEPLOY", "`false` makes the job do nothing", default=True)
-    allow: tuple[str, ...] = setting(
-        "DEPLOY_ALLOW",
-        "Guards to switch off: `freeze`, `fork`, `untrusted`",
-        default=(),
-        parse=guards,
-    )
-
-
-@settings
-class CoreSettings(GuardSettings):
-    """Settings of every deployment."""
-
-    app_name: str = setting(
-        "APP_NAME",
-        "The app on the provider",
-        pattern=r"[a-z0-9][a-z0-9._-]*",
-        example="my-project",
-    )
-    environment: str = setting(
-        "DEPLOY_ENVIRONMENT",
-        "The environment, like staging or production",
-        default="",
-        default_help="the job's environment on GitLab",
-    )
-    revision: str = setting(
-        "DEPLOY_REVISION",
-        "What to deploy: a commit, tag or branch",
-        default="",
-        default_help="the commit of this pipeline",
-    )
-    timeout: int = setting("DEPLOY_TIMEOUT", "Seconds after which the run is stopped", default=3600)
-    redeploy: bool = setting(
-        "REDEPLOY", "Deploy the revision even if it is already live", default=False
-    )
-    refuse_outdated: bool = setting(
-        "REFUSE_OUTDATED", "Refuse a revision that is older than the live one", default=False
-    )
-    live_but_failed: str = setting(
-        "LIVE_BUT_FAILED",
-        "`warn` ends with exit code 0 when the revision is live but a later step failed",
-        default="fail",
-        choices=("fail", "warn"),
-    )
-    rollback_on_failure: bool = setting(
-        "ROLLBACK_ON_FAILURE",
-        "Roll back to the previous release when the health check fails",
-        default=False,
-    )
-    lock_timeout: int = setting(
-        "LOCK_TIMEOUT", "Seconds to wait for another deployment of the app", default=900
-    )
-    app_config: dict[str, str] = setting(
-        "APP_CONFIG",
-        "Variables to set on the app, as dotenv lines; those that differ are changed, other "
-        "variables stay",
-        default={},
-        text=True,
-    )
-    checkout_dir: str = setting(
-        "CHECKOUT_DIR",
-        "The checkout to deploy, if it is not the job's own: a directory in the workspace",
-        default="",
-        default_help="the job's workspace",
-        pattern=r"(?!-)[\w./ -]+",
-    )
-    app_dir: str = setting(
-        "APP_DIR",
-        "The app's directory in the repository",
-        default="",
-        default_help="the root",
-        pattern=r"(?!/)(?!.*\.\.)[\w./-]+",
-        parse=values.folder,
-    )
-    ca_bundle: str = setting(
-        "CA_BUNDLE",
-        "File with the certificate authorities to trust",
-        default="",
-        parse=values.existing_file,
-        default_help="the system's",
-    )
-    log_level: str = setting(
-        "DEPLOY_LOG_LEVEL",
-        "`debug` also shows the programs that run",
-        default="info",
-        choices=("info", "debug"),
-    )
-    env_file: str = setting(
-        "ENV_FILE", "A dotenv file with settings; variables take precedence", default=""
-    )
 
 
 @dataclass
@@ -169,12 +59,13 @@ class Context:
     started: float = field(default_factory=time.monotonic)
     send_queue: SendQueue = field(default_factory=SendQueue)
     before: Live | None = None  # what ran at the start
-    live: Live | None = None  # what runs after the deploy, verified
-    revision: str = ""  # full SHA of the commit to deploy
     url: str = ""  # the app's URL
     health_url: str = ""  # HEALTHCHECK_URL
     release: str = ""  # the provider's name for the release
-    title: str = ""  # the first line of the commit message
+    others_failed: bool = False  # another app of this run failed: never only a warning
+    _revision: str = ""
+    _title: str = ""
+    _live: Live | None = None
     _provider: Provider[Any] | None = None
     _http: Http | None = None
 
@@ -207,6 +98,35 @@ class Context:
     def workspace(self) -> Path:
         """The checkout that is deployed. Outputs are written to the job's own workspace instead."""
         return self.repository.checkout.path
+
+    @property
+    def revision(self) -> str:
+        """The full SHA of the commit to deploy; empty until it is chosen."""
+        return self._revision
+
+    @property
+    def title(self) -> str:
+        """The first line of that commit's message; empty when the repository lacks the commit."""
+        return self._title
+
+    def choose(self, revision: str) -> None:
+        """Make `revision` (a full SHA) the one that this run deploys or rolls back to."""
+        self._revision = revision
+        self._title = self.redactor.text(self.repository.subject(revision))
+
+    @property
+    def live(self) -> Live | None:
+        """What runs since this run has deployed it; None until a provider has verified that."""
+        return self._live
+
+    def verified(self, live: Live, what: str = "") -> None:
+        """Record what runs now, which the provider has verified, and log it (as `what`)."""
+        self._live = live
+        self.console.indent(f"verified: {self.app} runs {what or live.runs}")
+
+    def move(self, url: str) -> None:
+        """Record the app's new URL, which has changed since its release was verified."""
+        self.url, self._live = url, self._live and self._live._replace(url=url)
 
     def in_app_dir(self, name: str) -> str:
         """The path in the repository of a file in the app's directory."""

@@ -97,7 +97,7 @@ class Deployment:
             live = ctx.provider.live()
             if not live.up or live.revision != ctx.revision:
                 raise summary.not_live(ctx, live)
-            ctx.live = live
+            ctx.verified(live)
 
     # --- the three outcomes ---
 
@@ -232,9 +232,10 @@ class Deployment:
 
     def _is_new(self, live: Live) -> bool:
         """Whether this run has made `live` live: another revision was live before, or the same one
-        was deployed again and verified."""
-        brought = live.revision != self.report.previous_revision or self.ctx.live is not None
-        return live.revision == self.ctx.revision != "" and brought
+        was deployed again."""
+        again = live.ours or self.ctx.live is not None
+        new = again or live.revision != self.report.previous_revision
+        return live.revision == self.ctx.revision != "" and new
 
     def _note_live(self, live: Live) -> None:
         report, ctx = self.report, self.ctx
@@ -261,7 +262,8 @@ class Deployment:
             ctx.runner.until = max(ctx.runner.until, time.monotonic() + AFTER_DEADLINE)
         report.status, report.exit_code = status, code
         report.duration = time.monotonic() - ctx.started
-        warn = ctx.settings.live_but_failed == "warn" and self._up  # never green while it is down
+        warn = ctx.settings.live_but_failed == "warn"
+        warn = warn and self._up and not ctx.others_failed  # never green while something is down
         if code == LiveButFailed.exit_code and warn:
             ctx.console.warning(f"LIVE_BUT_FAILED=warn: {report.message}")
             report.exit_code = 0

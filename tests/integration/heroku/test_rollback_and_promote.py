@@ -32,6 +32,7 @@ def test_goes_back_to_the_release_before(
     assert heroku.apps["hello"].running_revision == three[1]
     assert heroku.writes() == ["POST /apps/hello/releases"]
     assert "v3 also restores its config vars; the database is unchanged." in done.output
+    assert f"verified: hello runs {three[1][:7]}, 1 of 1" in done.output
     done = job.run("rollback", "v2")
     assert done.code == 0, done.output
     assert heroku.apps["hello"].running_revision == three[0]

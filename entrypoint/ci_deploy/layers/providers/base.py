@@ -147,7 +147,7 @@ class Provider(Layer[S]):
         """For `rollback`, choose the release to go back to."""
         if self.ctx.command != "rollback":
             return
-        self.ctx.revision = self.rollback_target(self.ctx.arguments.get("revision", ""))
+        self.ctx.choose(self.rollback_target(self.ctx.arguments.get("revision", "")))
         if self.is_back():
             raise SkipDeploy(f"{self.ctx.app} already runs {self.target_name}.")
         self.ctx.console.indent(f"rolling back to {self.target_name}")
@@ -155,8 +155,7 @@ class Provider(Layer[S]):
     @on(Event.ROLLBACK)
     def bring_back(self) -> None:
         """Roll back, and verify it."""
-        live = self.roll_back(self.ctx.revision)
-        self.ctx.live = self.ctx.live if self.ctx.planning else live
+        self.roll_back(self.ctx.revision)
 
     @on(Event.DESTROY)
     def remove(self) -> None:
@@ -215,9 +214,9 @@ class Provider(Layer[S]):
         live = self.ctx.before or Live()
         return live.up and live.revision == self.ctx.revision
 
-    def roll_back(self, revision: str) -> Live:
-        """Roll back to a revision that was live before, and verify it. Raises DeployFailed,
-        OutcomeUnknown, Refused."""
+    def roll_back(self, revision: str) -> None:
+        """Roll back to a revision that was live before, and verify it (`ctx.verified`). Raises
+        DeployFailed, OutcomeUnknown, Refused."""
         self._cannot("roll back")
 
     def is_review_app(self) -> bool:

@@ -135,11 +135,11 @@ def need_verified(live: Live, name: str, holder: str = "") -> None:
 def take_revision(ctx: Context, revision: str, runs_it: str) -> None:
     """Make the revision that the source of a promotion runs this run's revision. Raises
     SettingsError when it cannot be fetched."""
-    ctx.revision = ctx.repository.obtain(revision)
-    if not ctx.revision:
+    found = ctx.repository.obtain(revision)
+    if not found:
         reason = f"the checkout lacks {revision[:7]}, which {runs_it} runs."
         raise SettingsError(Problem("the workspace", reason, "", ctx.ci.shallow_hint))
-    ctx.title = ctx.redactor.text(ctx.repository.subject(ctx.revision))
+    ctx.choose(found)
 
 
 def by_archive(ctx: Context, method: str) -> bool:

@@ -196,8 +196,8 @@ class Compose(OnHosts):
         if not self.running.start(what):
             return
         self.running.follow()
-        self.ctx.live = Live(assignment.facts.get("revision", ""), True, assignment.release)
-        self.ctx.console.indent(f"verified: {self.ctx.app} runs {assignment.release}")
+        live = Live(assignment.facts.get("revision", ""), True, assignment.release)
+        self.ctx.verified(live, assignment.release)
 
     def interrupted(self) -> None:
         if self.running and self.running.open:
@@ -217,7 +217,7 @@ class Compose(OnHosts):
         """Whether all hosts run that very release: several may have the same revision."""
         return history.runs(self.ctx.app, self.hosts.all, self.target)
 
-    def roll_back(self, revision: str) -> Live:
+    def roll_back(self, revision: str) -> None:
         before, by_itself = self.ctx.before, self.ctx.command != "rollback"  # ROLLBACK_ON_FAILURE
         if by_itself and before and before.revision == revision:
             self.target = before.release
@@ -233,7 +233,6 @@ class Compose(OnHosts):
             reject=by_itself,
         )
         self._run(assignment, f"roll back to {self.target} on {{host}}")
-        return self.ctx.live or Live()
 
     # --- what other layers and other commands call ---
 

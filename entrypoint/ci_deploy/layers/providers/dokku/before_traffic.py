@@ -88,7 +88,7 @@ class BeforeTraffic:
             if not ran.planned:
                 step.check(ran)
         if not self._ctx.planning:
-            self._check_built()
+            self._check_built(code.revision)
         result = self._server.change(
             ["deploy", app, "latest"], what=f"release the build of {app}", ok=None, watch=code.watch
         )
@@ -99,12 +99,13 @@ class BeforeTraffic:
         restore()
         return not result.planned
 
-    def _check_built(self) -> None:
-        """Raise DeployFailed unless the last build is ours: `deploy` takes it, without a lock."""
+    def _check_built(self, ours: str) -> None:
+        """Raise DeployFailed unless the last build is of the revision `ours`: `deploy` takes it,
+        without a lock."""
         app = self._ctx.app
         built = answers.report(self._server.ask(["apps:report", app])[0])
         revision = answers.revision(built.get("deploy source metadata", ""))
-        other = revision[:7] if revision != self._ctx.revision else ""
+        other = revision[:7] if revision != ours else ""
         if not other and self._server.running_builds(app):
             other = "another revision"
         if other:

@@ -16,9 +16,9 @@ from ci_deploy.layers.providers.methods import by_archive
 def forward(app: DokkuApp) -> DeployMethod:
     """The deploy method that the settings ask for."""
     if image := app.promoted or app.settings.image:
-        return _image(app, image)
+        return _image(app, image, app.ctx.revision)
     archive = by_archive(app.ctx, app.settings.method)
-    return _source(app, app.ctx.settings.app_dir, archive=archive)
+    return _source(app, app.ctx.revision, app.ctx.settings.app_dir, archive=archive)
 
 
 def back(app: DokkuApp, revision: str, deployments: Sequence[Mapping[str, str]]) -> DeployMethod:
@@ -29,7 +29,7 @@ def back(app: DokkuApp, revision: str, deployments: Sequence[Mapping[str, str]])
     was = next((each for each in deployments if each["revision"] == revision), {})
     identity = was.get("as", "")
     if identity and not SHA.fullmatch(identity):
-        return _image(app, identity)
+        return _image(app, identity, revision)
     if not was and app.state.method == Image.method:
         message = f"it is not known from which image {revision[:7]} was deployed."
         raise Refused(message, hint="Set DOKKU_IMAGE to that image.")
@@ -49,18 +49,27 @@ def back(app: DokkuApp, revision: str, deployments: Sequence[Mapping[str, str]])
         archive = False
     else:
         archive = method == Archive.method or by_archive(ctx, app.settings.method)
-    return _source(app, folder, archive=archive, going_back=True)
+    return _source(app, revision, folder, archive=archive, going_back=True)
 
 
-def _image(app: DokkuApp, name: str) -> DeployMethod:
+def _image(app: DokkuApp, name: str, revision: str) -> DeployMethod:
     shared = (app.ctx, app.server, app.state, app.reported)
-    return Image(*shared, image=name, force=app.settings.force_push)
+    return Image(*shared, revision=revision, image=name, force=app.settings.force_push)
 
 
-def _source(app: DokkuApp, folder: str, *, archive: bool, going_back: bool = False) -> DeployMethod:
+def _source(
+    app: DokkuApp, revision: str, folder: str, *, archive: bool, going_back: bool = False
+) -> DeployMethod:
     ctx, wanted = app.ctx, app.settings
     shared = (ctx, app.server, app.state, app.reported)
     force = wanted.force_push or ctx.review is not None  # its branch may be rebased
     if archive:
-        return Archive(*shared, folder=folder, force=force)
-    return Push(*shared, branch=app.branch, folder=folder, force=force, going_back=going_back)
+        return Archive(*shared, revision=revision, folder=folder, force=force)
+    return Push(
+        *shared,
+        revision=revision,
+        branch=app.branch,
+        folder=folder,
+        force=force,
+        going_back=going_back,
+    )

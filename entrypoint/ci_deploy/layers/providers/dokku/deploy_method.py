@@ -42,11 +42,13 @@ class DeployMethod(ABC):
         state: State,
         live: Callable[[], Live],
         *,
+        revision: str,
         folder: str = "",
         force: bool = False,
     ) -> None:
-        """`folder`: the app's directory in the repository; `force`: a diverged history is
-        replaced."""
+        """`revision`: the full SHA to deploy; `folder`: the app's directory in the repository;
+        `force`: a diverged history is replaced."""
+        self.revision = revision
         self.folder = folder
         self._ctx = ctx
         self._force = force
@@ -61,11 +63,7 @@ class DeployMethod(ABC):
         self._followed = False  # the connection was lost, but the revision was found live
         self._lines = Excerpt(answers.patterns())  # of the last attempt
         self.deploying = False  # the server has begun to start the build, in any attempt
-
-    @property
-    def revision(self) -> str:
-        """The full SHA to deploy."""
-        return self._ctx.revision
+        self.released = False  # the server has released it, although the attempt failed
 
     def is_live(self) -> bool:
         """Whether the app already runs this revision, by this method, of this folder."""

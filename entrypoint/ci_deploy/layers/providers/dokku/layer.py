@@ -176,7 +176,7 @@ class Dokku(DokkuApp):
             done = code.run()
         self.forget(*notes.about_what_runs(self.unfinished()))  # else the verification uses them
         if done:
-            self.ctx.live = verification.verify(self, code, self._remember)
+            verification.verify(self, code, self._remember)
         else:
             self.server.change_together([self._remember(code)])  # planned
 
@@ -197,7 +197,8 @@ class Dokku(DokkuApp):
         """What runs. Dokku records a deploy at its very end; when a later process or task fails
         before that, new containers show that our revision runs already. A build that is held back
         is recorded too: then the containers are still the old ones."""
-        before, ours, code = self.state, self.ctx.revision, self.code
+        before, code = self.state, self.code
+        ours = code.revision if code else self.ctx.revision
         look = self.apps.glance if self.ctx.cancellation.leaving else self.apps.look
         now = look(self.ctx.app, before)
         told = code and (code.deploying or code.was_held_back)
@@ -210,9 +211,8 @@ class Dokku(DokkuApp):
         unrecorded = now.recorded == before.recorded != ours
         if code and code.deploying and unrecorded and replaced:
             self._note = notes.took_over(ours, now.containers, now.recorded)
-            self.ctx.live = now.live._replace(revision=ours)
-            return self.ctx.live
-        return now.live
+            return now.live._replace(revision=ours, ours=True)
+        return now.live._replace(ours=code is not None and code.released)
 
     @on(Event.DEPLOY_FAILED, Outcome.NOTE)
     @on(Event.ROLLBACK_FAILED, Outcome.NOTE)
@@ -279,18 +279,12 @@ class Dokku(DokkuApp):
         """Enable TLS for a review app with a host name of its own."""
         if self.ctx.review and self.ctx.review.host:
             review.secure(self.server, self.ctx.app, self.ctx.console)
-            if self.ctx.live:
-                self.ctx.live = self.ctx.live._replace(url=self.apps.url(self.ctx.app))
+            self.ctx.move(self.apps.url(self.ctx.app))
 
     # --- rollback, locks, history ---
 
-    def roll_back(self, revision: str) -> Live:
+    def roll_back(self, revision: str) -> None:
         self.state = self.apps.look(self.ctx.app, self.state)
-        wanted, self.ctx.revision = self.ctx.revision, revision
-        try:
-            self.code = choose_method.back(self, revision, self._earlier)
-            self._check(self.code)
-            self._bring(self.code)
-        finally:
-            self.ctx.revision = wanted
-        return self.ctx.live or Live()
+        self.code = choose_method.back(self, revision, self._earlier)
+        self._check(self.code)
+        self._bring(self.code)

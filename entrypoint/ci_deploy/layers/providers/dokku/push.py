@@ -32,13 +32,14 @@ class Push(DeployMethod):
         state: State,
         live: Callable[[], Live],
         *,
+        revision: str,
         branch: str,
         folder: str,
         force: bool = False,
         going_back: bool = False,
     ) -> None:
         """`going_back`: an older revision is deployed on purpose."""
-        super().__init__(ctx, server, state, live, folder=folder, force=force)
+        super().__init__(ctx, server, state, live, revision=revision, folder=folder, force=force)
         self.build_dir = folder
         self._branch = branch
         self._back = going_back
@@ -112,7 +113,7 @@ class Push(DeployMethod):
             message = f"the branch {self._branch} on the server could not be moved to it: {why}"
             _, hint = answers.reason([*self._git_says(), why])
             hint = hint or "Repair the app's repository on the server, then deploy again."
-            self._ctx.live = self._live()  # deployed by this run, though it may have run before
+            self.released = True
             raise DeployFailed(message, hint=hint, lines=result.lines)
         super()._fail(result)
 

@@ -105,10 +105,11 @@ class Image(Upload):
         state: State,
         live: Callable[[], Live],
         *,
+        revision: str,
         image: str,
         force: bool = False,
     ) -> None:
-        super().__init__(ctx, server, state, live, force=force)
+        super().__init__(ctx, server, state, live, revision=revision, force=force)
         self.image = image
 
     @property

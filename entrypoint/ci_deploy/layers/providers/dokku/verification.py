@@ -21,9 +21,9 @@ STEADY = 1.0  # seconds between the two queries that must find all processes up
 UP_TIMEOUT = 60.0  # seconds within which all processes of a deployed revision must run
 
 
-def verify(app: DokkuApp, code: DeployMethod, remember: Callable[..., Change]) -> Live:
-    """Wait until the revision is verified; returns what is live. `remember` prepares the record in
-    the history, which is made in parallel with the first query. Raises DeployFailed."""
+def verify(app: DokkuApp, code: DeployMethod, remember: Callable[..., Change]) -> None:
+    """Wait until the revision is verified. `remember` prepares the record in the history, which is
+    made in parallel with the first query. Raises DeployFailed."""
     ctx, until = app.ctx, time.monotonic() + UP_TIMEOUT
     url = answers.address(code.urls) if code.said(answers.DEPLOYED) else app.apps.url(ctx.app)
     app.state = app.state._replace(live=app.state.live._replace(url=url))
@@ -34,11 +34,11 @@ def verify(app: DokkuApp, code: DeployMethod, remember: Callable[..., Change]) -
     else:
         beside = remember(code)
     for live, again, seen in _looks(app, beside):
-        if live.revision != ctx.revision:
+        if live.revision != code.revision:
             if not seen:
                 raise _not_verified(app, code, live)
             other = live.revision[:7] or "something else"
-            message = f"{ctx.revision[:7]} was deployed and verified, but {other} was deployed"
+            message = f"{code.revision[:7]} was deployed and verified, but {other} was deployed"
             ctx.console.warning(f"{message} right after it.")
             break
         if live.up and seen and not again:
@@ -47,8 +47,7 @@ def verify(app: DokkuApp, code: DeployMethod, remember: Callable[..., Change]) -
             looping = f"{live.detail}; Docker restarts {', '.join(again)} again and again"
             raise _not_verified(app, code, live._replace(detail=looping) if again else live)
     off = f"; scaled to 0: {', '.join(code.unstarted)}" if code.unstarted else ""
-    ctx.console.indent(f"verified: {ctx.app} runs {live.revision[:7]}, {live.detail}{off}")
-    return live
+    ctx.verified(live, f"{live.runs}{off}")
 
 
 def verify_restart(app: DokkuApp) -> None:
@@ -79,9 +78,9 @@ def _not_verified(app: DokkuApp, code: DeployMethod, live: Live) -> DeployFailed
     """The error for a report of another revision, or of processes that are not up. If Dokku said
     that ours is deployed, another one was deployed after it, perhaps the previous one again."""
     before = app.ctx.before.revision if app.ctx.before else ""
-    known = live.revision not in {"", app.ctx.revision}
+    known = live.revision not in {"", code.revision}
     if known and (live.revision != before or code.said(answers.DEPLOYED)):
-        ours, other = app.ctx.revision[:7], live.revision[:7]
+        ours, other = code.revision[:7], live.revision[:7]
         message = f"{ours} was deployed, but {other} was deployed right after it."
         return DeployFailed(message, hint="Let only one job at a time deploy an environment.")
     runs = live.revision[:7] or "no known revision"

@@ -180,11 +180,9 @@ class Heroku(MaintenanceMode):
             if made is None or self.ctx.planning:
                 return self._note_part("")
             timeout = self.settings.boot_timeout
-            self.ctx.live = live = self.app.verify(self.ctx.revision, made, timeout=timeout)
-            self._note_part(made.slug or self.app.look_again().release.slug)
-        app, short = self.ctx.app, live.revision[:7]
-        self.ctx.console.indent(f"verified: {app} runs {short}, {live.detail}")
-        return None
+            live = self.app.verify(self.ctx.revision, made, timeout=timeout)
+            self.ctx.verified(live)
+            return self._note_part(made.slug or self.app.look_again().release.slug)
 
     def _note_part(self, slug: str) -> None:
         if folder := self.ctx.settings.app_dir:
@@ -264,14 +262,14 @@ class Heroku(MaintenanceMode):
     def is_back(self) -> bool:
         return bool(self._rollback and self._rollback.is_back)
 
-    def roll_back(self, revision: str) -> Live:
+    def roll_back(self, revision: str) -> None:
         """Roll back. For ROLLBACK_ON_FAILURE (no target): to the very release that ran before this
         run, since newer releases of its code already have this run's config vars."""
         chosen = self._rollback
         with unknown_if_lost():
             if chosen is None:
                 chosen = Rollback(self.ctx, self.app, self.app.look_again(), self._first)
-            return chosen.run(revision, timeout=self.settings.boot_timeout)
+            chosen.run(revision, timeout=self.settings.boot_timeout)
 
     @on(Event.CONFIGURE, Configure.SOURCE)
     def choose_source(self) -> None:
@@ -283,7 +281,7 @@ class Heroku(MaintenanceMode):
         source = self._promotion.prepare(
             pipeline=settings.pipeline, source=settings.promote_from, others=settings.promote_to
         )
-        ctx.revision = source.live.revision
+        ctx.choose(source.live.revision)
         runs = f"runs {ctx.revision[:7]} ({source.release.name})"
         ctx.console.indent(f"{self._promotion.source} {runs}")
         if live.revision == ctx.revision and live.up and self._promotion.complete:
@@ -292,4 +290,4 @@ class Heroku(MaintenanceMode):
     def promote(self) -> None:
         promotion = expect(self._promotion, "the release to promote")
         with unknown_if_lost():
-            self.ctx.live = promotion.run(timeout=self.settings.boot_timeout)
+            promotion.run(timeout=self.settings.boot_timeout)

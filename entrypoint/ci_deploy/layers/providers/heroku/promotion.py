@@ -8,7 +8,6 @@ and never checks what runs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,7 +19,6 @@ from ci_deploy.layers.providers.heroku.pending import until_over
 from ci_deploy.layers.providers.heroku.releases import Release, read
 from ci_deploy.run.context import Context
 from ci_deploy.run.notifications import counted
-from ci_deploy.state import Live
 
 STAGES = ("development", "staging", "production")
 
@@ -104,11 +102,8 @@ class Promotion:
         states = (other.look() for other in self._others)
         return all(s.live.revision == self._ctx.revision and s.live.up for s in states)
 
-    def run(self, *, timeout: float) -> Live | None:
-        """Promote and verify each target; returns what this app runs then, None when planning.
-
-        Raises DeployFailed, OutcomeUnknown.
-        """
+    def run(self, *, timeout: float) -> None:
+        """Promote and verify each target. Raises DeployFailed, OutcomeUnknown."""
         targets = [self._app, *self._others]
         before = {each.name: self._newest(each) for each in targets}
         ids = {name: identity for identity, name in self._names.items()}
@@ -125,10 +120,9 @@ class Promotion:
             releases = self._made_all_the_same(targets, before, lost)
         else:
             if found is None:
-                return None
+                return
             releases = self._released(targets, ids, found)
-        lives = self._verify(targets, releases, timeout)
-        return lives[self._app.name]
+        self._verify(targets, releases, timeout)
 
     def _newest(self, app: App) -> int:
         newest = app.releases.newest(1)
@@ -179,9 +173,9 @@ class Promotion:
         targets: Sequence[App],
         releases: Mapping[str, Release | DeployError],
         timeout: float,
-    ) -> dict[str, Live]:
+    ) -> None:
         """Verify all targets, then raise the first error, this app's first."""
-        lives, errors = {}, []
+        errors = []
         for app in targets:
             made = releases[app.name]
             try:
@@ -191,20 +185,13 @@ class Promotion:
                 live = app.verify(self._ctx.revision, release, timeout=timeout)
             except DeployError as error:
                 errors.append(error)
-                if app is not self._app:
-                    self._never_a_warning()
+                self._ctx.others_failed |= app is not self._app
                 if len(targets) > 1:
                     self._ctx.console.warning(f"{app.name}: {error.message}")
                 continue
-            lives[app.name] = live
-            self._ctx.console.indent(
-                f"verified: {app.name} runs {live.revision[:7]}, {live.detail}"
-            )
+            if app is self._app:
+                self._ctx.verified(live)
+            else:
+                self._ctx.console.indent(f"verified: {app.name} runs {live.runs}")
         if errors:
             raise errors[0]
-        return lives
-
-    def _never_a_warning(self) -> None:
-        """Disable LIVE_BUT_FAILED=warn, which is for this app's revision: the failure is about
-        another app, and would be hidden."""
-        self._ctx.settings = replace(self._ctx.settings, live_but_failed="fail")

@@ -15,7 +15,6 @@ from ci_deploy.layers.providers.heroku.app import App, State
 from ci_deploy.layers.providers.heroku.releases import MANY, Release
 from ci_deploy.layers.providers.heroku.remote import Remote
 from ci_deploy.run.context import Context
-from ci_deploy.state import Live
 
 FAR_ENOUGH = 50  # releases with a slug that are checked
 
@@ -102,8 +101,9 @@ class Rollback:
                 return each
         return None
 
-    def run(self, revision: str, *, timeout: float) -> Live:
-        """Roll back and verify; the live state. Raises DeployFailed, OutcomeUnknown, Refused."""
+    def run(self, revision: str, *, timeout: float) -> None:
+        """Roll back and verify, at most `timeout` seconds. Raises DeployFailed, OutcomeUnknown,
+        Refused."""
         chosen = self._chosen or self._of_revision(revision, self._earlier())
         if chosen is None:
             message = f"no release of {revision[:7]} is left to roll back to."
@@ -115,10 +115,11 @@ class Rollback:
         what = f"roll back {app.name} to {chosen.name}"
         made = app.releases.change({"release": chosen.id}, what=what, same=chosen.slug)
         if made is None:
-            return Live()
+            return
         self._ctx.release = made.name
         release = app.releases.follow(made)
-        return app.verify(revision, release, timeout=timeout)
+        live = app.verify(revision, release, timeout=timeout)
+        self._ctx.verified(live)
 
     def bring_history(self, target: str, remote: Remote) -> None:
         """Fetch both revisions, so that a framework layer can name the migrations between them."""

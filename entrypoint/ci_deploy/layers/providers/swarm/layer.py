@@ -226,13 +226,12 @@ class Swarm(OnSwarm):
         now = self.ctx.before or Live()
         return now.up and now.release == self.target_name
 
-    def roll_back(self, revision: str) -> Live:  # noqa: ARG002 - releases may share one
+    def roll_back(self, revision: str) -> None:  # noqa: ARG002 - releases may share one
         before = self.ctx.before
         if self.ctx.command != "rollback" and before:  # ROLLBACK_ON_FAILURE
             self._saw(self.manager.look())
             self._target = records.target(self.ctx.app, self.stack, Live(), before.release)
         self.switch.go_back(self.stack, self.target)
-        return self.ctx.live or Live()
 
     # --- what other layers and other commands call ---
 

@@ -128,8 +128,7 @@ class Switch:
         what, client = f"record that {release} is live", self.ctx.report.client
         self.store.record(run, records.LIVE, self.file, what, client=client)
         revision = dict(run.facts).get("revision", "")
-        self.ctx.live = Live(revision, True, release)
-        self.ctx.console.indent(f"verified: {self.ctx.app} runs {release}")
+        self.ctx.verified(Live(revision, True, release), release)
 
     def _prove(
         self, stack: Stack, release: str, data: Mapping[str, Any], what: str
