@@ -45,7 +45,7 @@ def test_rollback_to_a_given_revision(dokku: DokkuStandIn, checkout: Checkout) -
     assert done.code == 0, done.output
     assert dokku.app("hello").running_revision == old
     with webhooks() as hook:
-        env = settings_for(dokku, WEBHOOK_URL=hook.url)
+        env = settings_for(dokku, NOTIFY_WEBHOOK_URL=hook.url)
         forward = run("ci-deploy", "rollback", third, cwd=checkout.path, env=env)
     assert forward.code == 0, forward.output
     assert [each["title"] for each in hook.payloads] == ["Third", "Third"]
