@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import secrets
 from pathlib import Path
 from typing import Any
 
-from standins.dockerhosts import PASSWORD, USER, DockerHost, Registry, places
-from standins.support import Checkout, Done, Run, run
+from standins.dockerhosts import DockerHost, Registry
+from standins.host_app import HostApp
 
-FILE = "docker-compose.production.yml"
 LABEL = "label=com.docker.compose"
 VERIFYING = "'inspect -f {{.Name}}|'*"  # what `docker` is called with then, for DockerHost.hold
 # A look at its health costs a host 30 ms of its processors: often at first, then seldom.
@@ -43,18 +41,13 @@ def versions(containers: list[dict[str, Any]]) -> list[str]:
     )
 
 
-class App:
+class App(HostApp):
     """One app on the hosts; `used` says how many of them."""
 
     def __init__(self, hosts: list[DockerHost], registry: Registry, path: Path) -> None:
-        self.name = f"app{secrets.token_hex(3)}"
-        self.program = "ci-deploy"
-        self.started: list[Run] = []
-        self.hosts = hosts
-        self.registry = registry
         self.small = SMALL.format(image=registry.image)
         self.whole = WHOLE.format(image=registry.image)
-        self.checkout = Checkout(path / "checkout", {FILE: self.small})
+        super().__init__("app", hosts, registry, path, self.small)
         self.folder = f"/home/deploy/{self.name}"
         self.used = 0
         self.use(1)
@@ -66,50 +59,15 @@ class App:
         self.used = count
 
     def settings(self, tag: str = "good1", **more: str) -> dict[str, str]:
-        """What a deploy of a tag needs."""
         hosts = self.hosts[: self.used]
         return {
+            **self.access(hosts),
             "APP_NAME": self.name,
             "SERVER_HOST": " ".join(host.address for host in hosts),
-            "SERVER_USER": "deploy",
             "DEPLOY_PATH": self.folder,
             "DEPLOY_TAG": tag,
-            "DOCKER_REGISTRY": self.registry.address,
-            "DOCKER_USER": USER,
-            "DOCKER_PASS": PASSWORD,
-            "SSH_PRIVATE_KEY": hosts[0].key,
-            "SSH_SERVER_HOSTKEYS": "\n".join(host.known_hosts for host in hosts),
             **more,
         }
-
-    def write(self, compose: str) -> None:
-        """Commit another compose file."""
-        self.checkout.commit("Change the compose file", {FILE: compose})
-
-    def start(self, tag: str = "good1", **more: str) -> Run:
-        """Begin a deploy."""
-        env = self.settings(tag, **more)
-        self.started.append(Run(self.program, "deploy", cwd=self.checkout.path, env=env))
-        return self.started[-1]
-
-    def deploy(self, tag: str = "good1", **more: str) -> Done:
-        """Deploy to the end."""
-        return self.start(tag, **more).done(timeout=300)
-
-    def run(self, *words: str, **more: str) -> Done:
-        """Another command."""
-        return run(self.program, *words, cwd=self.checkout.path, env=self.settings(**more))
-
-    def start_command(self, *words: str, **more: str) -> Run:
-        """Begin one."""
-        env = self.settings(**more)
-        self.started.append(Run(self.program, *words, cwd=self.checkout.path, env=env))
-        return self.started[-1]
-
-    @property
-    def places(self) -> dict[str, str]:
-        """What varies in a log → what a golden page shows."""
-        return places(self.name, self.hosts, self.registry)
 
     # --- what is there, asked by other means ---
 

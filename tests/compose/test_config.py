@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from standins.compose.app import FILE, App
+from standins.compose.app import App
+from standins.host_app import FILE
 
 NASTY = {
     "PLAIN": "word",

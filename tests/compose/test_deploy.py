@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from standins.compose.app import FILE, App
+from standins.compose.app import App
+from standins.host_app import FILE
 from tests.golden import Golden
 
 

@@ -12,8 +12,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from ci_deploy import __version__
-from standins.compose.app import FILE, App
+from standins.compose.app import App
 from standins.dockerhosts import PASSWORD, USER
+from standins.host_app import FILE
 from standins.support import BIN, ROOT
 from tests.contract.test_docs import Block, blocks
 from tests.contract.test_manifest import check_schema

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from standins.compose.app import FILE, App
+from standins.compose.app import App
+from standins.host_app import FILE
 
 STEADY = {"COMPOSE_STEADY_TIME": "1"}
 CI = {"CIRCLECI": "true", "CIRCLE_BUILD_NUM": "75"}

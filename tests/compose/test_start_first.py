@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from standins.compose.app import FILE, App
+from standins.compose.app import App
 from standins.compose.proxies import IMAGE, PROXIES, client, load, service, snippets
+from standins.host_app import FILE
 from standins.support import ROOT
 
 EXAMPLE = ROOT / "examples/zero-downtime"

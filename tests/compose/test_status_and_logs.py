@@ -6,7 +6,8 @@ import json
 import signal
 import time
 
-from standins.compose.app import FILE, App
+from standins.compose.app import App
+from standins.host_app import FILE
 from standins.support import Run
 
 

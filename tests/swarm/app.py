@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import secrets
 from pathlib import Path
 from typing import Any
 
-from standins.dockerhosts import PASSWORD, USER, DockerHost, Registry, places
-from standins.support import Checkout, Done, Run, run
+from standins.dockerhosts import DockerHost, Registry
+from standins.host_app import HostApp
 
-FILE = "docker-compose.production.yml"
 # The kernel of a test machine may lack IPVS, so no service has a virtual address (`dnsrr`).
 HEAD = """
 x-check: &check
@@ -43,67 +41,26 @@ def stack_file(image: str, *names: str, action: str = "rollback") -> str:
     return HEAD.replace("ACTION", action) + "".join(services)
 
 
-class App:
+class App(HostApp):
     """One app on the swarm of the tests."""
 
     def __init__(self, hosts: list[DockerHost], registry: Registry, path: Path) -> None:
-        self.name = f"st{secrets.token_hex(3)}"
-        self.program = "ci-deploy"
-        self.hosts = hosts
-        self.registry = registry
-        self.started: list[Run] = []
-        self.compose = self.file()
-        self.checkout = Checkout(path / "checkout", {FILE: self.compose})
+        self.compose = stack_file(registry.image)
+        super().__init__("st", hosts, registry, path, self.compose)
 
     def file(self, *names: str, action: str = "rollback") -> str:
         """A compose file with services; by default one that is called `app`."""
         return stack_file(self.registry.image, *names, action=action)
 
-    @property
-    def places(self) -> dict[str, str]:
-        """What varies in a log → what a golden page shows."""
-        return places(self.name, self.hosts, self.registry)
-
     def settings(self, tag: str = "good1", **more: str) -> dict[str, str]:
-        """What a deploy of a tag needs."""
         return {
+            **self.access(self.hosts),
             "DEPLOY_PROVIDER": "swarm",
             "APP_NAME": self.name,
             "SERVER_HOST": self.hosts[0].address,
-            "SERVER_USER": "deploy",
             "DEPLOY_TAG": tag,
-            "DOCKER_REGISTRY": self.registry.address,
-            "DOCKER_USER": USER,
-            "DOCKER_PASS": PASSWORD,
-            "SSH_PRIVATE_KEY": self.hosts[0].key,
-            "SSH_SERVER_HOSTKEYS": "\n".join(host.known_hosts for host in self.hosts),
             **more,
         }
-
-    def write(self, compose: str, **files: str) -> None:
-        """Commit another compose file."""
-        named = {name.replace("__", "."): text for name, text in files.items()}
-        self.checkout.commit("Change the compose file", {FILE: compose, **named})
-
-    def start(self, tag: str = "good1", **more: str) -> Run:
-        """Begin a deploy."""
-        env = self.settings(tag, **more)
-        self.started.append(Run(self.program, "deploy", cwd=self.checkout.path, env=env))
-        return self.started[-1]
-
-    def deploy(self, tag: str = "good1", **more: str) -> Done:
-        """Deploy to the end."""
-        return self.start(tag, **more).done(timeout=300)
-
-    def start_command(self, *words: str, **more: str) -> Run:
-        """Begin one."""
-        env = self.settings(**more)
-        self.started.append(Run(self.program, *words, cwd=self.checkout.path, env=env))
-        return self.started[-1]
-
-    def run(self, *words: str, **more: str) -> Done:
-        """Another command."""
-        return run(self.program, *words, cwd=self.checkout.path, env=self.settings(**more))
 
     # --- what is there, asked by other means ---
 

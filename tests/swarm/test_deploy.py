@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from standins.host_app import FILE
 from tests.compose.steps import program_with_steps, steps
 from tests.golden import Golden
-from tests.swarm.app import FILE, App
+from tests.swarm.app import App
 
 
 @pytest.mark.long

@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable
 
 from ci_deploy.errors import Locked
+from ci_deploy.report.console import SILENCE
 from ci_deploy.run.context import Context
-
-TOLD = 15.0  # seconds between two log lines: some platforms stop a job that prints nothing
 
 
 class LockWait:
@@ -47,7 +46,7 @@ class LockWait:
 
     def tell(self, words: str) -> None:
         """Log what is waited for, unless the last such line is recent."""
-        if time.monotonic() >= self._told + TOLD:
+        if time.monotonic() >= self._told + SILENCE:
             self._told = time.monotonic()
             self._ctx.console.indent(words)
 
