@@ -21,7 +21,7 @@ from ci_deploy import __version__, ci, commands
 from ci_deploy.ci.local import Local
 from ci_deploy.commands.options import DEFAULTS, described
 from ci_deploy.commands.published import GITHUB
-from ci_deploy.errors import Ending, SettingsError, ToolMissing, UsageError
+from ci_deploy.errors import Ending, ToolMissing, UsageError
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.process import limits
 from ci_deploy.process.cancellation import Cancellation, Phases
@@ -171,8 +171,6 @@ def _console(platform: ci.CI, redactor: Redactor, argv: Sequence[str], *, plain:
 
 def _end_early(platform: ci.CI, console: Console, error: Ending) -> int:
     """Report an error that came before a run began (nothing was changed); returns the exit code."""
-    if isinstance(error, SettingsError):
-        error = error.spelled(inputs=platform.inputs)
     message, hint = console.message(error.message), console.message(error.hint)
     console.line(f"✗ {message}", style.RED)
     if error.lines and not error.shown:

@@ -65,21 +65,12 @@ def input_name(name: str) -> str:
     return name.lower().replace("_", "-")
 
 
-def spelled(name: str, *, inputs: bool) -> str:
-    """A setting's name as the user writes it: the input where the platform has inputs."""
-    return f"input `{input_name(name)}`" if inputs else name
-
-
-def setting_name(text: str) -> str:
-    """The inverse of `spelled`: the name of the setting."""
-    return text.removeprefix("input `").rstrip("`").upper().replace("-", "_")
-
-
-# A name in running text, perhaps with a value: not in a code span or quotes, not after `$`, and not
-# what a message calls a variable.
+# A name in running text, perhaps with a value or with the input that set it: not in a code span or
+# quotes, not after `$`, and not what a message calls a variable.
 NAMED = re.compile(
     r"`[^`]*`|(?<![\w$/{\"'.-])(?<!variable )(?P<name>[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*)(?![\w/'\"])"
     r"(?:=(?P<value>\"[^\"]*\"|'[^']*'|[^\s,;()'\"]*[^\s,:;().'\"]))?"
+    r"(?P<origin> \(input `[^`]*`\))?"
 )
 
 
@@ -90,8 +81,9 @@ def as_inputs(text: str, names: Collection[str]) -> str:
     def put(found: re.Match[str]) -> str:
         if found["name"] not in names:
             return found[0]
+        name, origin = input_name(found["name"]), found["origin"] or ""
         value = f": {found['value']}" if found["value"] else ""
-        return f"`{input_name(found['name'])}{value}`"
+        return f"`{name}{value}`{'' if origin == f' (input `{name}`)' else origin}"
 
     return NAMED.sub(put, text) if names else text
 
@@ -104,11 +96,6 @@ class Problem(NamedTuple):
     origin: str = ""
     remedy: str = ""
     missing: bool = False  # the setting is not set
-
-    def spelled(self, *, inputs: bool) -> Problem:
-        """The same problem with the setting's name as the user writes it (`spelled` above)."""
-        known = re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*", self.setting)
-        return self._replace(setting=spelled(self.setting, inputs=inputs)) if known else self
 
     def __str__(self) -> str:
         known = {"", self.setting, f"variable {self.setting}"}  # the origin then adds nothing
@@ -128,11 +115,6 @@ class SettingsError(DeployError):
         listed = "\n".join(f"  - {problem}" for problem in problems)
         super().__init__(f"{count} missing or wrong; nothing was touched.\n{listed}", hint=hint)
 
-    def spelled(self, *, inputs: bool) -> SettingsError:
-        """The same error with each setting's name as the user writes it."""
-        problems = (problem.spelled(inputs=inputs) for problem in self.problems)
-        return SettingsError(*problems, hint=self.hint)
-
 
 class UsageError(SettingsError):
     """The command line is wrong; nothing was touched."""
@@ -141,9 +123,6 @@ class UsageError(SettingsError):
         super().__init__()
         self.args = (f"Invalid command line: {reason}",)
         self.message = self.args[0]
-
-    def spelled(self, *, inputs: bool) -> SettingsError:  # noqa: ARG002 - it names no setting
-        return self
 
 
 class ToolMissing(DeployError):

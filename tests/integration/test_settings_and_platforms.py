@@ -52,9 +52,20 @@ def test_mistakes_are_spelled_as_inputs_on_github(
     done = run("ci-deploy", cwd=checkout.path, env={**_github(checkout, tmp_path), **given})
     assert done.code == 2
     golden("settings/six mistakes on GitHub", done.output)
-    assert "input `app-name`: is required" in done.output
-    assert "input `dokku-host`: the address begins with http://" in done.output
+    assert "- `app-name`: is required" in done.output
+    assert "- `dokku-host`: the address begins with http://" in done.output
     assert "::error title=ci-deploy::" in done.output
+
+
+def test_setting_that_is_a_variable_on_github_keeps_its_name(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    """As in a job of the container."""
+    given = {**_github(checkout, tmp_path), "INPUT_APP-NAME": "hello", "DOKKU_HOST": "http://x"}
+    done = run("ci-deploy", cwd=checkout.path, env=given)
+    assert done.code == 2
+    assert "  - DOKKU_HOST: the address begins with http://" in done.output
+    assert "  - `ssh-private-key`: is required" in done.output
 
 
 def test_missing_secret_on_github_names_the_jobs_environment(
@@ -66,7 +77,7 @@ def test_missing_secret_on_github_names_the_jobs_environment(
     done = run("ci-deploy", cwd=checkout.path, env={**env, "INPUT_SSH-PRIVATE-KEY": ""})
     assert done.code == 2
     golden("settings/a secret is missing on GitHub", done.output)
-    assert "input `ssh-private-key`: is required" in done.output
+    assert "- `ssh-private-key`: is required" in done.output
     assert "only a job with `environment: NAME` gets it" in done.output
     assert done.report["hint"].startswith("If the secret exists")
 
@@ -116,7 +127,7 @@ def test_problem_beyond_the_form_is_spelled_as_an_input_too(
     given[key] = (tmp_path / given[key]).read_text()
     done = run("ci-deploy", cwd=checkout.path, env={**_github(checkout, tmp_path), **given})
     assert done.code == 2, done.output
-    assert f"  - input `{name}`: " in done.output
+    assert f"  - `{name}`: " in done.output
     assert f"  - {name.upper().replace('-', '_')}" not in done.output
 
 

@@ -12,9 +12,9 @@ from ci_deploy.errors import SettingsError
 from standins.support import Checkout
 
 
-def refusal(workspace: Path, named: str = "", *, inputs: bool = False) -> str:
+def refusal(workspace: Path, named: str = "") -> str:
     with pytest.raises(SettingsError) as caught:
-        checkouts.find(workspace, named).check(inputs=inputs)
+        checkouts.find(workspace, named).check()
     return str(caught.value)
 
 
@@ -37,9 +37,8 @@ def test_checkout_in_which_we_were_started_is_not_the_workspace(
     assert f"workspace {outer.path} and the current directory {inner.path} are two" in words
     assert "CHECKOUT_DIR" in words
     assert "`.` deploys the workspace, `app` the other" in words
-    assert "`checkout-dir`" in refusal(outer.path, inputs=True)
     for named in (".", "app"):
-        checkouts.find(outer.path, named).check(inputs=False)
+        checkouts.find(outer.path, named).check()
 
 
 def test_checkout_elsewhere_in_which_we_were_started_is_refused_too(
@@ -57,8 +56,8 @@ def test_directory_of_the_workspaces_own_checkout_is_no_other(
     """`docker run -w /w/web`: the checkout is its top (faults A12)."""
     for folder in (outer.path / "web", outer.path, outer.path.parent):
         monkeypatch.chdir(folder)
-        checkouts.find(outer.path, "").check(inputs=False)
-        checkouts.find(outer.path / "web", "").check(inputs=False)
+        checkouts.find(outer.path, "").check()
+        checkouts.find(outer.path / "web", "").check()
     assert checkouts.find(outer.path / "web", "").path == outer.path
 
 
@@ -68,7 +67,7 @@ def test_directory_of_a_checkout_is_not_named_as_one(outer: Checkout, inner: Che
     (outer.path.parent / "empty").mkdir()
     assert "not the root of a git checkout" in refusal(outer.path.parent, "empty")
     assert "not the root of a git checkout" in refusal(outer.path.parent, "nothing")
-    checkouts.find(inner.path, str(outer.path)).check(inputs=False)
+    checkouts.find(inner.path, str(outer.path)).check()
 
 
 def test_nested_checkout_is_taken_where_we_were_started_in_it_and_there_is_no_other(

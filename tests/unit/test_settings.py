@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ci_deploy.commands.assembly import every_setting
-from ci_deploy.errors import Problem, SettingsError
+from ci_deploy.errors import Problem, SettingsError, as_inputs
 from ci_deploy.net.ssh.keys import private_key
 from ci_deploy.settings import REQUIRED, SECRET_CONFIG_KEY, declared, load, setting, settings
 from ci_deploy.settings import parsers as values
@@ -359,12 +359,16 @@ def test_all_problems_come_at_once() -> None:
 
 
 def test_problems_are_spelled_as_inputs_where_settings_are_inputs() -> None:
-    names = {"INPUT_SECONDS": "ten", "FORCE": "maybe"}
-    assert [str(each) for each in problems(names, inputs=True)] == [
-        "input `app-name`: is required. An example: `my-app`.",
-        "input `seconds`: `ten` is not a whole number.",
-        "input `force` (variable FORCE): `maybe` is not a boolean: use true or false.",
-    ]
+    names = {"INPUT_SECONDS": "ten", "FORCE": "maybe", "INPUT_OLD_KEYS": "/nowhere/key"}
+    known = {name for each in declared(Sample) for name in (each.name, *each.aliases)}
+    assert [as_inputs(str(each), known) for each in problems(names, inputs=True)] == [
+        "`app-name`: is required. An example: `my-app`.",
+        "`seconds`: `ten` is not a whole number.",
+        "`force`: `maybe` is not a boolean: use true or false.",
+    ]  # (an assembly leaves out what is given as a variable)
+    assert [str(each) for each in problems(names)][1] == (
+        "SECONDS (input `seconds`): `ten` is not a whole number."
+    )
 
 
 def test_required_and_optional_settings_are_told_apart() -> None:
@@ -390,10 +394,10 @@ def test_missing_setting_names_the_variable_of_another_tool(other: str) -> None:
 def test_problem_of_a_setting_without_a_value_is_advised() -> None:
     """Also one that only the layer requires; not twice, and not where a value was given."""
     source = Source({"SSH_USER": "deploy", "SSH_KEY": "k", "SSH_PRIVATE_KEY": "x"}, inputs=True)
-    advised = source.advised(Problem("input `server-user`", "is required.", "", "Set it."))
+    advised = source.advised(Problem("SERVER_USER", "is required.", "", "Set it."))
     assert advised.remedy == "Set it. SSH_USER is set, but this image reads SERVER_USER."
     assert source.advised(advised) == advised
-    given = Problem("input `ssh-private-key`", "is no key.", "variable SSH_PRIVATE_KEY")
+    given = Problem("SSH_PRIVATE_KEY", "is no key.", "variable SSH_PRIVATE_KEY")
     assert source.advised(given) == given
     assert source.advised(Problem("SSH_PRIVATE_KEY", "is no key.")).remedy == ""
 

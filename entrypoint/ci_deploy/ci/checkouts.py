@@ -6,7 +6,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from ci_deploy.errors import Problem, SettingsError, spelled
+from ci_deploy.errors import Problem, SettingsError
 
 MARK = ".git"  # a directory, or the file of a worktree or submodule
 NAMED = 5  # nested checkouts that an error names at most
@@ -18,10 +18,10 @@ class Checkout(NamedTuple):
     path: Path
     named: str = ""
 
-    def check(self, *, inputs: bool) -> None:
+    def check(self) -> None:
         """Raises SettingsError when CHECKOUT_DIR is not the root of a checkout, or when it is not
         set and the workspace and the current directory are two checkouts."""
-        name, ours = spelled("CHECKOUT_DIR", inputs=inputs), top(self.path)
+        name, ours = "CHECKOUT_DIR", top(self.path)
         if self.named and (not ours or ours != self.path.resolve()):
             reason = f"`{self.named}` is not the root of a git checkout."
             remedy = "To deploy a directory of the repository, set APP_DIR." if ours else ""

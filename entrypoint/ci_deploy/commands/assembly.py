@@ -78,7 +78,8 @@ class Assembly:
         self.classes = discover()
         self.every = every_setting(self.classes)
         self.names = frozenset(name for each in self.every for name in (each.name, *each.aliases))
-        console.inputs = self.names if ci.inputs else frozenset()
+        if ci.inputs:  # what is given as a variable keeps its name
+            console.inputs = frozenset(each for each in self.names if not environ.get(each))
         self.plain_words: list[str] = []  # settings whose secret value is an ordinary word
         self.hide_all()
 
@@ -91,7 +92,7 @@ class Assembly:
             if found:
                 self.redactor.add(found.text)
                 if self.redactor.hides_as_word(found.text):
-                    self.plain_words.append(self.source.spell(declaration))
+                    self.plain_words.append(declaration.name)
 
     def guards(self) -> GuardSettings:
         """The settings of the guards, which are read before all others. Raises SettingsError."""
@@ -139,7 +140,7 @@ class Assembly:
                 ctx.provider = layer
         for layer in layers:
             try:
-                source.problems += (each.spelled(inputs=source.inputs) for each in layer.problems())
+                source.problems += layer.problems()
             except DeployError:
                 if not source.problems:
                     raise
@@ -172,18 +173,18 @@ class Assembly:
         name = choice.provider if choice else ""
         if name in providers:
             return [providers[name]]
-        spelled = self.source.spell(declared(ChoiceSettings)[0])
+        setting = declared(ChoiceSettings)[0].name
         if name:
             near = nearest(name, providers)
             reason = f"`{name}` is not one of {', '.join(sorted(providers))}."
-            self.source.problems.append(Problem(spelled, reason, "", suggestion(name, providers)))
+            self.source.problems.append(Problem(setting, reason, "", suggestion(name, providers)))
         else:
             near = [each for each, cls in providers.items() if cls.wanted(self.source, self.root)]
             if len(near) != 1:
                 triggers = [cls.trigger for cls in providers.values()]
                 remedy = " ".join(filter(None, map(self.source.meant, triggers)))
                 problem = Problem(
-                    spelled, _undecided(near, providers), "", remedy if not near else ""
+                    setting, _undecided(near, providers), "", remedy if not near else ""
                 )
                 self.source.problems.append(problem)
         return [providers[each] for each in near]
@@ -191,7 +192,7 @@ class Assembly:
     def _hint(self) -> str:
         facts = self.ci.context
         missing = [each for each in self.source.problems if each.missing]
-        secrets = {self.source.spell(each) for each in self.every if each.secret}
+        secrets = {each.name for each in self.every if each.secret}
         if any(each.setting in secrets for each in missing) and self.ci.missing_hint:
             return self.ci.missing_hint
         if facts.protected is False and missing:

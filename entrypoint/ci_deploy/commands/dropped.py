@@ -30,7 +30,7 @@ class Dropped(NamedTuple):
         for wish, found in self._wishes():
             if found.by_input:
                 reason = f"it has no effect: {self._why(wish)}"
-                yield Problem(self.source.spell(wish), reason, found.origin, self._remedy(wish))
+                yield Problem(wish.name, reason, found.origin, self._remedy(wish))
 
     def warnings(self) -> Iterable[str]:
         """Warnings for such settings that are variables: teams set these for all projects."""
@@ -63,12 +63,11 @@ class Dropped(NamedTuple):
 
     def _remedy(self, wish: Setting) -> str:
         choices = " or ".join(f"`{cls.name}`" for cls in self._able(wish))
-        name = self.source.spell(wish)
         below = layout.framework(self.root)
         folder = below.at or " or ".join(below.rivals) or "the app's folder"
         if below.name == "django" and below.at:
             choices = f'{choices} with DJANGO_MANAGE_COMMAND="python {below.at}/manage.py"'
-        return f"Set DEPLOY_APPLICATION to {choices}, or APP_DIR to {folder}, or unset {name}."
+        return f"Set DEPLOY_APPLICATION to {choices}, or APP_DIR to {folder}, or unset {wish.name}."
 
 
 def _asks(wish: Setting, text: str) -> bool:

@@ -29,7 +29,7 @@ def ready(
 
 def open_checkout(ctx: Context) -> None:
     """Find the revision to deploy and check APP_DIR. Raises SettingsError."""
-    ctx.repository.checkout.check(inputs=ctx.ci.inputs)
+    ctx.repository.checkout.check()
     ctx.repository.open()
     ctx.choose(ctx.repository.resolve(ctx.settings.revision))
     wanted = ctx.settings.app_dir

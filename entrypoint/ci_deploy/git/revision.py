@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ci_deploy.ci.base import CI
-from ci_deploy.errors import Problem, SettingsError, spelled
+from ci_deploy.errors import Problem, SettingsError
 
 if TYPE_CHECKING:
     from ci_deploy.git.repository import Repository
@@ -35,7 +35,7 @@ def resolve(repository: Repository, ci: CI, wanted: str) -> str:
         )
         job = "" if other else f", `{meant}` the job's commit"
         remedy = f"Set it: `HEAD` deploys what is checked out{job}."
-        raise SettingsError(Problem(_setting(ci), reason, "", remedy))
+        raise SettingsError(Problem("DEPLOY_REVISION", reason, "", remedy))
     name = meant or head
     found = repository.obtain(name) if SHA.fullmatch(name) else ""
     if not name:
@@ -71,9 +71,9 @@ def _named(repository: Repository, ci: CI, wanted: str) -> str:
     kind = repository.git("cat-file", "-t", wanted, ok=None).text if SHA.fullmatch(wanted) else ""
     if kind:
         reason = f"`{wanted}` is a {kind}, not a commit."
-        raise SettingsError(Problem(_setting(ci), reason, "", "Name a commit, tag or branch."))
+        raise SettingsError(Problem("DEPLOY_REVISION", reason, "", "Name a commit, tag or branch."))
     reason = f"there is no commit, branch or tag `{wanted}` in the checkout."
-    raise SettingsError(Problem(_setting(ci), reason, "", ci.shallow_hint))
+    raise SettingsError(Problem("DEPLOY_REVISION", reason, "", ci.shallow_hint))
 
 
 def _expression(repository: Repository, wanted: str) -> str:
@@ -87,16 +87,16 @@ def _branch_or_tag(repository: Repository, ci: CI, wanted: str) -> str:
     unless the job runs for that tag."""
     kind, _, rest = wanted.removeprefix("refs/").partition("/")
     if kind == "heads" and rest:
-        return _branch(repository, ci, rest)
+        return _branch(repository, rest)
     if kind == "tags" and rest:
         return repository.named(f"refs/tags/{rest}")
     if wanted in {"HEAD", "@"} or wanted.startswith(("-", "refs/")):
         return ""
     tag = repository.named(f"refs/tags/{wanted}")
-    return tag if tag and wanted == ci.context.tag else _branch(repository, ci, wanted) or tag
+    return tag if tag and wanted == ci.context.tag else _branch(repository, wanted) or tag
 
 
-def _branch(repository: Repository, ci: CI, name: str) -> str:
+def _branch(repository: Repository, name: str) -> str:
     """The commit of a branch, here or at origin: of two, the one that contains the other. Raises
     SettingsError when neither does."""
     here = repository.named(f"refs/heads/{name}")
@@ -111,7 +111,7 @@ def _branch(repository: Repository, ci: CI, name: str) -> str:
         f"the branch `{name}` is {here[:7]} in the checkout but {there[:7]} at origin, and neither "
         "is known to contain the other."
     )
-    raise SettingsError(Problem(_setting(ci), reason, "", "Set it to a commit."))
+    raise SettingsError(Problem("DEPLOY_REVISION", reason, "", "Set it to a commit."))
 
 
 def _contains(repository: Repository, one: str, other: str) -> str:
@@ -119,7 +119,3 @@ def _contains(repository: Repository, one: str, other: str) -> str:
     if repository.is_ancestor(one, other):
         return other
     return one if repository.is_ancestor(other, one) else ""
-
-
-def _setting(ci: CI) -> str:
-    return spelled("DEPLOY_REVISION", inputs=ci.inputs)

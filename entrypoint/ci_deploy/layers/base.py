@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from ci_deploy.errors import Problem, spelled
+from ci_deploy.errors import Problem
 from ci_deploy.layers.priorities import Before, Outcome
 from ci_deploy.run.events import Event, on
 from ci_deploy.run.notifications import Notice, notice
@@ -66,14 +66,6 @@ class Layer(ABC, Generic[S]):
     def problems(self) -> Iterable[Problem]:
         """Problems of the settings beyond their format; called before anything is changed."""
         return ()
-
-    def problem(self, name: str, message: str, remedy: str = "") -> Problem:
-        """A problem of a setting, with its name as the user writes it."""
-        return Problem(self.spelled(name), message, "", remedy)
-
-    def spelled(self, name: str) -> str:
-        """A setting's name as the user writes it: the input where the platform has inputs."""
-        return spelled(name, inputs=self.ctx.ci.inputs)
 
     def begin(self) -> None:
         """Called at the start of the run: begin what takes time (connections), without waiting."""

@@ -136,8 +136,6 @@ class Deployment:
         self.ctx.runner.until = time.monotonic() + AFTER_DEADLINE
         failed = self.events.current
         known = self._judge(self._maybe_roll_back(error))
-        if isinstance(known, SettingsError):
-            known = known.spelled(inputs=self.ctx.ci.inputs)
         self.report.failed_event = self.ctx.event.value
         self.report.failed_layer = failed.layer.name if failed else ""
         say = self.ctx.console.message

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from ci_deploy import files
-from ci_deploy.errors import Problem, input_name, setting_name, spelled
+from ci_deploy.errors import Problem, input_name
 from ci_deploy.settings import lines
 from ci_deploy.settings.declaration import SECRET_CONFIG_KEY, Setting, declared
 from ci_deploy.settings.elsewhere import OTHERS
@@ -37,10 +37,6 @@ class Source:
         self._found: dict[tuple[object, ...], Found | None] = {}
         if path := self._given("ENV_FILE"):
             self._file = self._read_env_file(path)
-
-    def spell(self, declaration: Setting) -> str:
-        """The setting's name as the user writes it: the input where the platform has inputs."""
-        return spelled(declaration.name, inputs=self.inputs)
 
     def find(self, declaration: Setting) -> Found | None:
         """Look a setting up; None when it is unset or empty."""
@@ -100,9 +96,8 @@ class Source:
     def advised(self, problem: Problem) -> Problem:
         """The problem with a hint at the variable that may hold its value, if the setting is not
         set."""
-        name = setting_name(problem.setting)
-        words = self.elsewhere(name)
-        if problem.origin or self.text(name) or words in problem.remedy:
+        words = self.elsewhere(problem.setting)
+        if problem.origin or self.text(problem.setting) or words in problem.remedy:
             return problem
         return problem._replace(remedy=f"{problem.remedy} {words}".strip())
 
@@ -143,7 +138,7 @@ class Source:
         )
 
     def _origin(self, key: str, name: str) -> str:
-        return f"variable {key}" if key == name else spelled(name, inputs=True)
+        return f"variable {key}" if key == name else f"input `{input_name(name)}`"
 
     def _maybe_file(self, value: str, origin: str, declaration: Setting) -> Found | None:
         """A value that is the path of a file stands for its content (GitLab's File variables)."""
@@ -161,7 +156,7 @@ class Source:
             text = lines.text_of(files.read(path))
         except OSError as error:
             reason = f"the file {path} cannot be read: {error.strerror}."
-            self.problems.append(Problem(self.spell(declaration), reason, origin))
+            self.problems.append(Problem(declaration.name, reason, origin))
             return None
         return Found(text, f"{origin}, file {path}") if text.strip() else None
 
@@ -197,8 +192,7 @@ def load(cls: type[S], source: Source, hide: Callable[[str], None], **given: obj
         try:
             value = declaration.convert(found.text)
         except ValueError as error:
-            spelled = source.spell(declaration)
-            source.problems.append(Problem(spelled, str(error), found.origin))
+            source.problems.append(Problem(declaration.name, str(error), found.origin))
             continue
         if declaration.type == dict[str, str]:
             _hide_config(value, hide)
@@ -211,7 +205,7 @@ def load(cls: type[S], source: Source, hide: Callable[[str], None], **given: obj
 def _missing(declaration: Setting, source: Source) -> Problem:
     example = f" An example: `{declaration.example}`." if declaration.example else ""
     remedy = source.meant(declaration.name)
-    return Problem(source.spell(declaration), f"is required.{example}", "", remedy, missing=True)
+    return Problem(declaration.name, f"is required.{example}", "", remedy, missing=True)
 
 
 def _hide_config(config: Mapping[str, str], hide: Callable[[str], None]) -> None:

@@ -92,7 +92,7 @@ class Commands(Application[CommandsSettings]):
         ctx = self.ctx
         if self.settings.release and ctx.has_provider and "before" not in ctx.provider.migrates:
             reason = f"{ctx.provider.name} runs no command in a release before its traffic."
-            yield self.problem("RELEASE_COMMAND", reason, "Write a `release` task in the Procfile.")
+            yield Problem("RELEASE_COMMAND", reason, "", "Write a `release` task in the Procfile.")
 
     @on(Event.CONFIGURE, Configure.COMMAND)
     def before_traffic(self) -> None:

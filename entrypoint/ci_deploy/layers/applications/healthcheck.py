@@ -48,7 +48,7 @@ class Healthcheck(Application[HealthcheckSettings]):
                 f"`{{host}}` is not supported by {ctx.provider.name}: only Compose has a list "
                 "of hosts."
             )
-            yield self.problem("HEALTHCHECK_URL", message, "Write the app's host name instead.")
+            yield Problem("HEALTHCHECK_URL", message, "", "Write the app's host name instead.")
 
     @on(Event.CONFIGURE)
     def name_it(self) -> None:

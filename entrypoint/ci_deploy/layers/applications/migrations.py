@@ -84,12 +84,10 @@ class Migrations(Application[F]):
         wanted, ctx = self.settings.position, self.ctx
         if ctx.has_provider and wanted and wanted not in ctx.provider.migrates:
             can = " or ".join(f"`{each}`" for each in sorted(ctx.provider.migrates))
-            yield self.problem(
-                "MIGRATE", f"{ctx.provider.name} supports only {can}, not `{wanted}`."
-            )
+            yield Problem("MIGRATE", f"{ctx.provider.name} supports only {can}, not `{wanted}`.")
         if self.settings.backup and ctx.has_provider and not _backs_up(ctx.provider):
             message = f"{ctx.provider.name} cannot export a database."
-            yield self.problem("BACKUP_BEFORE_MIGRATE", message, "Export it in another way.")
+            yield Problem("BACKUP_BEFORE_MIGRATE", message, "", "Export it in another way.")
 
     # --- what a framework says ---
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ci_deploy.errors import SettingsError
+from ci_deploy.errors import Problem, SettingsError
 from ci_deploy.layers.applications.framework import Framework
 from ci_deploy.layers.applications.migrations import Commands, FrameworkSettings
 from ci_deploy.layers.applications.sidekiq import Sidekiq
@@ -137,7 +137,7 @@ class Rails(Framework[RailsSettings]):
                 "deployment on."
             )
             message = f"{self.ctx.app} has no process `{missing[0]}`."
-            raise SettingsError(self.problem("SIDEKIQ_PROCESS", message, remedy))
+            raise SettingsError(Problem("SIDEKIQ_PROCESS", message, "", remedy))
 
     @on(Event.PRE_DEPLOY, Before.QUIET)
     @on(Event.PROMOTE, Before.QUIET)

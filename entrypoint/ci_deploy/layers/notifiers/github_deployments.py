@@ -58,7 +58,7 @@ class GitHubDeployments(Notifier[DeploymentsSettings]):
         facts = self.ctx.facts
         self._off = not (self._forge.title == GITHUB and facts.api_url and facts.project_id)
         if self._off:
-            self.ctx.console.warning(f"{self.spelled(self.trigger)}: {NOT_HERE}.")
+            self.ctx.console.warning(f"{self.trigger}: {NOT_HERE}.")
 
     def send(self, notice: Notice) -> None:
         if not self._off:

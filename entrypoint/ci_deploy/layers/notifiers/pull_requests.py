@@ -85,7 +85,7 @@ class PullRequests(Notifier[PullRequestSettings]):
         if not self.settings.plan:
             return
         if not self._number:
-            self.ctx.console.line(f"{self.spelled('PLAN_COMMENT')}: {NO_CHANGE}.")
+            self.ctx.console.line(self.ctx.console.message(f"PLAN_COMMENT: {NO_CHANGE}."))
             return
         message = plan_notice(self.ctx)
         self.ctx.send_queue.post(self, lambda: self.send(message))

@@ -43,7 +43,7 @@ class Sentry(AboutSentry):
 
     def problems(self) -> Iterable[Problem]:
         if not self.account.org:
-            yield self.problem("SENTRY_ORG", "is required: the token does not name it.")
+            yield Problem("SENTRY_ORG", "is required: the token does not name it.")
 
     @cached_property
     def cli(self) -> SentryCli:
