@@ -33,14 +33,14 @@ check: $(VENV)/.dev ## lint, types, unit tests: a minute or two
 	@$(BIN)/ruff check -q .
 	@$(BIN)/mypy
 	@$(BIN)/python -m tooling.manifest --check
-	@$(PYTEST) -q -n 2 tests/unit tests/contract
+	@$(PYTEST) -q -n 4 --dist worksteal tests/unit tests/contract
 
 test: $(VENV)/.dev machine image ## everything, from setting itself up to real runners
 	@$(PYTEST) -q --cache-clear -n 4 --dist worksteal --durations=15 tests; code=$$?; \
 	  [ $$code != 1 ] || exec $(BIN)/python -m tests.again; exit $$code
 
-bench: $(VENV)/.dev ## measure, and write docs/performance.md: an hour on a quiet machine
-	@$(BIN)/python -m bench
+bench: $(VENV)/.dev ## measure, and write docs/performance.md: an hour on a quiet machine; PARTS="start log" only these
+	@$(BIN)/python -m bench $(PARTS)
 
 soak: $(VENV)/.dev machine image ## long forms of property tests: hours, with their figures; some go into docs/reliability.md
 	@$(PYTEST) -q -n 2 --dist worksteal -p tests.hostile.tally -m soak --reliability -s --durations=0 tests

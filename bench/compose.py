@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.delay_proxy import DelayProxy
-from standins.compose.app import FILE, App
+from standins.compose.app import App
 from standins.dockerhosts import fleet
+from standins.host_app import FILE
 from standins.support import BIN
 
 ROUND_TRIP = 0.1  # seconds

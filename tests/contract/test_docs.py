@@ -16,6 +16,7 @@ import shlex
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,7 @@ def test_advice_that_was_missed_is_there(page: str, words: str) -> None:
 # --- YAML ---
 
 
+@cache
 def _load(text: str) -> Any:
     return YAML(typ="safe", pure=True).load(text)
 

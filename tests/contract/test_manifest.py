@@ -41,6 +41,7 @@ def provider_of(name: str) -> str:
     return (found[1] or found[2]) if found else ""
 
 
+@cache
 def offered(name: str) -> list[Setting]:
     """What a template offers."""
     provider = provider_of(name)

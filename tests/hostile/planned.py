@@ -61,7 +61,7 @@ def _tls() -> int:
 def _memory() -> int:
     alone = [each for each in starve.PROGRAMS if "ssh" not in each]
     picked = 1 + sum(memory.EACH.values()) * len(starve.PROGRAMS) + 3 * len(alone)
-    return picked + 2 * len(memory.SIZES) + _every(len(memory.SIZES), 2)
+    return picked + 2 * len(starve.SIZES) + _every(len(starve.SIZES), 2)
 
 
 def _host_keys() -> int:
