@@ -86,5 +86,5 @@ def test_lost_network_is_no_failure_the_job_connects_again(slow: App) -> None:
     slow.hosts[0].release()
     done = running.done()
     assert done.code == 0, done.output
-    assert "was lost; the deployment continues there" in done.output
+    assert "was lost; the deployment continues on the host" in done.output
     slow.runs("good2")

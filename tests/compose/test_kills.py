@@ -93,7 +93,7 @@ def test_lock_that_is_held_too_long_ends_the_job_with_its_holder(live: App) -> N
     assert "held by deploy of good2-" in second.output
     unlocked = live.run("unlock", "--yes")
     assert unlocked.code == 14, unlocked.output
-    assert "it is released when that deployment ends" in unlocked.output + unlocked.errors
+    assert "it is released when its deployment ends" in unlocked.output + unlocked.errors
     live.hosts[0].release()
     assert first.done().code == 0
     live.runs("good2")

@@ -147,9 +147,7 @@ def test_own_image_that_nobody_can_have_pushed_is_refused_by_plan(app: App) -> N
         f"  worker:\n    build: .\n    image: {app.registry.image}:good3\n    network_mode: none\n"
     )
     app.write(app.small + worker)
-    assert (
-        "! worker: made from the repository (`build`), but left as it is" in app.run("plan").output
-    )
+    assert "! worker: has `build`, but deployments do not replace it" in app.run("plan").output
 
 
 def test_env_of_the_checkout_is_not_sent_unless_it_is_named(app: App) -> None:
@@ -159,9 +157,9 @@ def test_env_of_the_checkout_is_not_sent_unless_it_is_named(app: App) -> None:
     app.checkout.commit("One", {FILE: f"{app.small}    {given}\n", ".env": "VERSION=17\n"})
     done = app.run("plan")
     assert done.code == 2
-    assert "The .env of the checkout is not sent to the hosts" in done.output
-    assert "Missing from it: ${VERSION}. Set" in done.output
-    assert "set APP_CONFIG (the text, or `APP_CONFIG_FILE=.env` for that of the" in done.output
+    assert "the .env of the checkout is not sent to the hosts" in done.output
+    assert "have no value there: ${VERSION}. Set" in done.output
+    assert "set APP_CONFIG (`APP_CONFIG_FILE=.env` uses that of the checkout" in done.output
     done = app.deploy("good1", APP_CONFIG_FILE=".env")
     assert done.code == 0, done.output
     assert "is not sent" not in done.output

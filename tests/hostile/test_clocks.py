@@ -41,7 +41,7 @@ def test_sweep_of_dokku_goes_by_the_servers_clock(
     done = sweep(trial, 20)
     assert done.code == 0, done.output
     assert dokku_world.state(REVIEW).exists
-    assert f"{REVIEW}: by the clock of this runner not deployed for 14 days" in done.output
+    assert f"kept {REVIEW}: not deployed for 14 days by this runner's clock" in done.output
     ref = dokku_world.server.app(REVIEW).repo / "refs/heads/master"
     os.utime(ref, (ref.stat().st_mtime - 15 * 86_400,) * 2)
     done = sweep(trial, -20)

@@ -170,7 +170,7 @@ def test_addons_and_app_yml_get_a_hint(dokku: DokkuStandIn, checkout: Checkout) 
     done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
     assert done.code == 0, done.output
     assert "app.json names addons (dokku-mysql), which Dokku ignores" in done.output
-    assert "there is an app.yml, which Dokku ignores" in done.output
+    assert "the repository has an app.yml, which Dokku ignores" in done.output
 
 
 def test_plugin_that_fails_is_not_taken_for_a_service_that_does_not_exist(

@@ -130,7 +130,7 @@ def test_build_dir_that_a_person_has_set_stays(
     for words in (["deploy"], ["ci-deploy", "plan"]):
         done = run(*words, cwd=mono.path, env=env)
         assert done.code == 2, done.output
-        assert "it is `api`, but on the server `build-dir` of hello is `web`" in done.output
+        assert "is `api`, but on the server `build-dir` of hello is `web`" in done.output
     done = run("deploy", cwd=mono.path, env={**env, "DEPLOY_METHOD": "archive"})
     assert done.code == 2, done.output
     assert _build_dir(dokku) == "web"
@@ -140,7 +140,7 @@ def test_plan_names_the_build_dir_and_sets_none(dokku: DokkuStandIn, mono: Check
     """Nothing is recorded either (faults A6)."""
     done = run("ci-deploy", "plan", cwd=mono.path, env=settings_for(dokku, APP_DIR="web"))
     assert done.code == 0, done.output
-    assert "build hello from web" in done.output
+    assert "set the directory that is built of hello to web" in done.output
     assert not _build_dir(dokku)
     assert "CI_DEPLOY_BUILD_DIR" not in dokku.app("hello").config
 

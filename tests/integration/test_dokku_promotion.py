@@ -46,8 +46,8 @@ def test_image_that_staging_runs_comes_by_its_digest_and_goes_back(
 
     planned = _promote(dokku, checkout, "plan", APP_CONFIG="COLOUR=blue")
     assert planned.code == 0, planned.output
-    assert f"{STAGING} on " in planned.output
-    assert f"runs {first}, which is verified there" in planned.output
+    assert f"verified: {STAGING} on " in planned.output
+    assert f"runs {first}" in planned.output
     assert f"deploy the image {first} to hello" in planned.output
     assert "set COLOUR on hello" in planned.output
     assert dokku.app("hello").running_revision != revision
@@ -73,7 +73,7 @@ def test_image_that_staging_runs_comes_by_its_digest_and_goes_back(
     ("given", "code", "said"),
     [
         ("", 2, "PROMOTE_FROM: is required"),
-        ("hello", 2, "it is hello itself"),
+        ("hello", 2, "names hello, to which this run deploys"),
         ("nobody", 2, "there is no app nobody on "),
     ],
 )

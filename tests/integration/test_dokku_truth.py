@@ -77,7 +77,7 @@ def test_branch_that_cannot_be_moved_is_told_once_and_never_skipped(
         done = run("deploy", cwd=checkout.path, env=env)
         assert done.code == 22, done.output
         assert done.output.count("→ push") == 1
-        assert "the branch master on the server could not be moved" in done.output
+        assert "but the branch master on the server could not be moved" in done.output
         assert words in done.output
         assert re.search(
             rf"hello (still )?runs {checkout.git('rev-parse', 'HEAD')[:7]}", done.output
@@ -362,7 +362,7 @@ def test_review_app_never_gets_a_service_of_another_app(
     env = settings_for(dokku, DOKKU_SERVICES="postgres", REVIEW_APP_NAME="hello-de")
     done = run("ci-deploy", "review", cwd=checkout.path, env=env)
     assert done.code == 14, done.output
-    assert "the postgres service hello-de-postgres belongs to shop.example" in done.output
+    assert "the postgres service hello-de-postgres is linked to shop.example" in done.output
     assert "hello-de" not in dokku.apps()
 
 

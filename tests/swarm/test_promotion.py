@@ -117,7 +117,7 @@ def test_source_that_is_not_proven_or_not_there_is_refused(
         ("", "PROMOTE_FROM: is required"),
         ("host:22", "does not end with a directory, stack or app"),
         ("nowhere", "there is no stack nowhere on "),
-        (production.name, f"it is {production.name} itself"),
+        (production.name, f"names {production.name}, to which this run deploys"),
     ):
         done = production.run("promote", PROMOTE_FROM=given)
         assert done.code == 2, done.output

@@ -134,7 +134,7 @@ secrets: {{url: {{external: true, name: {secret}}}, file: {{file: ./of-productio
             f"the database {app.name}_db is on the external network `{shared}`",
             f"`traefik.http.routers.{app.name}.rule` of app belongs to another project too",
             f"the secret `{secret}` is external, and {app.name}_db uses it too",
-            "of-production`, which is not in the repository",
+            "of-production`, is not in the repository",
             "REVIEW_DOMAIN: not set, but the compose file uses ${REVIEW_HOST}",
         ):
             assert words in said, words

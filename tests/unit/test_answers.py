@@ -198,7 +198,7 @@ def test_no_process_is_right_only_where_the_scale_wants_none(scale: str, none: b
     assert answers.wants_none(result(scale)) == none
     found = health(processes=0, running="false")._replace(lacking=not none)
     assert found.up == none
-    assert ("should have some" in found.detail) != none
+    assert ("not scaled to 0" in found.detail) != none
 
 
 # As people have reported them, of Dokku 0.20, 0.29 and 0.35.
@@ -399,7 +399,7 @@ SAID = {
     "remote:  !     App build failed": ("the build failed.", REPAIR),
     " !     Failed to pull image: registry.example.com/hello:1": (
         "the server cannot pull the image registry.example.com/hello:1.",
-        "Is it pushed? For a private registry: `dokku registry:login` on the server.",
+        "Check that it was pushed; a private registry needs `dokku registry:login` on the server.",
     ),
     " !     App auto-creation disabled.": (
         "the app does not exist, and Dokku is configured not to create apps.",
@@ -422,7 +422,7 @@ SAID = {
     ),
     " ! [remote rejected] main -> main (shallow update not allowed)": (
         "git rejects the push of a shallow clone (after Dokku has deployed it).",
-        "Fetch the whole history.",
+        "Fetch the whole history: `GIT_DEPTH: 0` on GitLab, `fetch-depth: 0` on GitHub.",
     ),
 }
 

@@ -69,7 +69,10 @@ def test_variables_without_a_value_are_told_once_for_hosts_that_lack_the_same() 
 @pytest.mark.parametrize(
     ("said", "advice"),
     [
-        ("env file /srv/.env not found: stat …", "`APP_CONFIG_FILE=.env` for that of the checkout"),
+        (
+            "env file /srv/.env not found: stat …",
+            "`APP_CONFIG_FILE=.env` uses that of the checkout",
+        ),
         ("env file /srv/prod.env not found: stat …", "let the job create it in the checkout"),
     ],
 )
@@ -92,7 +95,7 @@ def test_env_of_a_checkout_is_told_where_its_values_are_missed() -> None:
     assert not told, "the host has its own"
     ready.facts.env = NO_ENV
     tell(ctx, [ready], tree, {"TAG": "1"})
-    assert "Missing from it: ${HOST}, ${VERSION}. Set" in told[0]
+    assert "have no value there: ${HOST}, ${VERSION}. Set" in told[0]
     ready.facts.unset = ["HOST", "MORE"]
     tell(ctx, [ready], tree, {"TAG": "1"})
     assert told[2].startswith("one: no value for ${MORE}, so"), "the other one is told already"

@@ -361,7 +361,7 @@ def test_link_that_leads_to_a_directory_is_not_a_file(
     checkout.commit("Links")
     tree = _tree(checkout)
     assert list(tree.under("d")) == ["v2/a"]
-    assert "the link d/current does not lead to a file" in capsys.readouterr().out
+    assert "the link d/current leads to no file" in capsys.readouterr().out
 
 
 def test_what_is_above_deploy_path_comes_only_as_a_copy() -> None:

@@ -80,7 +80,7 @@ def test_plan_says_what_is_stopped_and_what_is_not() -> None:
     assert said[2].startswith("app: `failure_action: pause` has no effect")
     assert said[3].startswith("app has `order: start-first`, but no healthcheck")
     assert said[4:] == [
-        "Compose may recreate proxy too: they depend on these.",
+        "Compose may recreate proxy too, which depends on services that are replaced.",
         f"Measured at the last deployment: {seen}.",
     ]
 
@@ -98,7 +98,7 @@ def test_plan_says_what_is_stopped_and_what_is_not() -> None:
         ({"mac_address": "02:42:ac:11:00:02"}, {}, "`mac_address` is set"),
         ({"volumes": [{"type": "volume", "target": "/data"}]}, {}, "/data is a volume without"),
         ({"restart": "no"}, {}, "it is a task that ends"),
-        ({"pre_stop": True}, {}, "`pre_stop` hooks are not run"),
+        ({"pre_stop": True}, {}, "`pre_stop` hooks would not be run"),
         ({}, {"vpn": {"image": "vpn", "network_mode": "service:app"}}, "vpn shares its container"),
         ({}, {"log": {"image": "log", "volumes_from": ["app:ro"]}}, "log shares its container"),
     ],

@@ -132,7 +132,7 @@ def test_config_that_is_none_is_no_crash(config: str) -> None:
 def test_answer_that_is_no_config_is_not_taken_for_an_empty_one(config: str) -> None:
     """A review app's guard would find no address of its base app, and our notes would be lost
     (faults K2)."""
-    with pytest.raises(DeployFailed, match="is not the config of hello"):
+    with pytest.raises(DeployFailed, match="did not print JSON for the config of hello"):
         survey(config=config)
 
 
@@ -175,7 +175,7 @@ def test_databases_that_cannot_be_listed_stop_the_backup(
 
     server = SimpleNamespace(ask=lambda *asked: [answers[each[0]] for each in asked], save=save)
     if refused:
-        with pytest.raises(DeployFailed, match="which postgres services are linked to hello"):
+        with pytest.raises(DeployFailed, match="the postgres services that are linked to hello"):
             databases.export(cast("Any", server), "hello", tmp_path)
         assert saved == []
     else:
@@ -223,7 +223,7 @@ BROKEN = Result(("ssh",), 1, err=b' !     unterminated quoted value "TOP=s3cret-
 
 def test_config_that_cannot_be_read_is_no_empty_config() -> None:
     """The server's words quote other variables' values (faults K2, K4)."""
-    with pytest.raises(DeployFailed, match="cannot read its config") as caught:
+    with pytest.raises(DeployFailed, match="cannot read the config") as caught:
         apps()[0].config(BROKEN, "hello")
     shown = f"{caught.value} {caught.value.hint} {caught.value.lines}"
     assert "/home/dokku/hello/ENV" in shown
@@ -426,7 +426,7 @@ def test_without_the_servers_clock_nothing_is_removed_by_that_of_the_runner(
     found, said = swept(NOW - 9 * DAY, **more)
     assert found == []
     [words] = said
-    assert "hello-x, by-hand: by the clock of this runner not deployed for 7 days" in words
+    assert "kept hello-x, by-hand: not deployed for 7 days by this runner's clock" in words
 
 
 def test_newest_change_on_the_server_is_as_late_as_it_is_for_sure(

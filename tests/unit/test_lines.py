@@ -126,7 +126,7 @@ def test_names_that_the_provider_cannot_take_are_problems_of_a_setting() -> None
     assert lines.config("spring.profiles-x=1") == {"spring.profiles-x": "1"}
     found = list(impossible_names({"A.B": "1", "C": "2"}))
     assert [(each.setting, each.message) for each in found] == [
-        ("APP_CONFIG", "names may contain only letters, digits and `_` there, unlike A.B.")
+        ("APP_CONFIG", "a variable's name may contain only letters, digits and `_`, unlike A.B.")
     ]
 
 

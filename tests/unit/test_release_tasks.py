@@ -169,4 +169,4 @@ def test_files_that_are_right_or_not_there_give_no_hint() -> None:
     assert release_tasks.hints(ctx(Procfile="web: x\n", app_json="{}")) == []
     assert "app.yml, which Dokku ignores" in release_tasks.hints(ctx(app_yml="a: 1\n"))[0]
     [hint] = release_tasks.hints(ctx(DOKKU_SCALE="web=1\nworker=1\n"))
-    assert hint.startswith("there is a DOKKU_SCALE, which Dokku ignores since 0.30")
+    assert hint.startswith("the repository has a DOKKU_SCALE, which Dokku ignores")

@@ -244,8 +244,8 @@ def test_content_above_the_compose_file_is_the_repositorys() -> None:
     found = contents(data, Stack("st"), given)
     assert [each.data for each in found.made] == [b"one"]
     said = "\n".join(map(str, found.problems))
-    assert "`gone` is `../gone`, which" in said
-    assert "`lost` is `/etc/lost`, which" in said
+    assert "`gone`, `../gone`, is " in said
+    assert "`lost`, `/etc/lost`, is " in said
 
 
 def test_every_content_that_is_nowhere_is_told() -> None:
@@ -258,7 +258,7 @@ def test_every_content_that_is_nowhere_is_told() -> None:
         "secrets": {"unset": {"environment": "UNSET"}, "out": {"external": True}},
     }
     said = "\n".join(map(str, contents(data, Stack("st"), GIVEN).problems))
-    assert "the config `gone` is `gone.conf`, which is neither in the repository nor" in said
+    assert "the file of the config `gone`, `gone.conf`, is neither in the repository nor" in said
     assert "the config `empty` has 0 bytes" in said
     assert "the config `big` has 1024000 bytes" in said
     assert "is read from the variable UNSET, which has no value" in said

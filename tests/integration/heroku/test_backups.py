@@ -192,7 +192,7 @@ def _away(heroku: HerokuStandIn) -> None:
             12,
             "this key may not back up DATABASE_URL (postgresql-round-0): Heroku denied",
         ),
-        (_no_scope, 12, "Try a key with more scopes"),
+        (_no_scope, 12, "Use a key with more scopes"),
         (_unknown, 2, "data API does not know DATABASE_URL (postgresql-round-0)"),
         (_away, 11, "Heroku API error 503"),
     ],
@@ -275,7 +275,7 @@ def test_end_of_the_run_stops_it_and_the_next_takes_what_is_being_made(
     assert heroku.pushes() == 0
 
     running = job.start(settings=SETTINGS)
-    said = running.wait_for(": using it.")
+    said = running.wait_for(": this run uses it")
     ends.set()
     again = job.seen(running.done())
     assert again.code == 0, said + again.output

@@ -250,6 +250,6 @@ def test_app_that_was_left_closed_is_opened_whatever_comes_of_the_next_run(
     heroku.apps["hello"].behaviour.phase = phase
     done = job.run(*words)
     assert (done.code, done.report["status"]) == (code, status), done.output
-    assert "it is in maintenance mode; an earlier run left it on: switched off." in done.output
+    assert "hello is in maintenance mode; an interrupted run left it on" in done.output
     assert _switches(heroku) == [False]
     assert NOTE not in heroku.platform.references("hello")

@@ -31,7 +31,7 @@ def test_goes_back_to_the_release_before(
     assert done.code == 0, done.output
     assert heroku.apps["hello"].running_revision == three[1]
     assert heroku.writes() == ["POST /apps/hello/releases"]
-    assert "v3 also restores its config vars; the database is unchanged." in done.output
+    assert "the rollback to v3 also restores the config vars of that release" in done.output
     assert f"verified: hello runs {three[1][:7]}, 1 of 1" in done.output
     done = job.run("rollback", "v2")
     assert done.code == 0, done.output
@@ -275,7 +275,7 @@ def test_review_app_gets_a_release_too(heroku: HerokuStandIn, job: Jobs, pipelin
     [
         ({"HEROKU_PIPELINE": "other"}, "is in the pipeline `pipe`, not `other`"),
         ({"HEROKU_PROMOTE_TO": "nobody"}, "`nobody` is not in this pipeline"),
-        ({"APP_NAME": "hello-staging"}, "no apps of the pipeline could be meant"),
+        ({"APP_NAME": "hello-staging"}, "no apps of the pipeline could be the source"),
         ({"APP_NAME": "alone"}, "alone is not in a pipeline"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",

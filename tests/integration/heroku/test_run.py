@@ -96,7 +96,7 @@ def test_lost_connection_stops_a_command_that_still_runs(
     heroku.rendezvous.wire = Wire(cut=_at(BEGIN, 30), how="rst", survives=True)
     done = job.run("run", "--", "sleep", "300")
     assert done.code == 21
-    assert "Its dyno run.1000 was stopped." in done.errors
+    assert "The one-off dyno run.1000 was stopped." in done.errors
     assert heroku.rendezvous.stopped == ["run.1000"]
     assert heroku.rendezvous.alive == []
 
@@ -105,7 +105,7 @@ def test_lost_connection_stops_a_command_that_still_runs(
     ("fault", "words"),
     [
         (Fault("POST /apps/hello/dynos/run.1000/actions/stop", "reset"), "could not be stopped:"),
-        (Fault("GET /apps/hello/dynos$", 403), "Its dyno may still run:"),
+        (Fault("GET /apps/hello/dynos$", 403), "Its one-off dyno may still run:"),
     ],
     ids=["stop is reset", "dynos are not told"],
 )

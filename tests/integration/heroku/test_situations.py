@@ -199,7 +199,7 @@ SITUATIONS = [
     ),
     Situation(
         "slug of an archive is too large", 20, OLD,
-        ("Heroku cannot build it: Compiled slug size: 500.1M is too large (max is 500M).",),
+        (": Compiled slug size: 500.1M is too large (max is 500M).", "Heroku cannot build"),
         behaviour={"build": "fail", "build_fails": TOO_LARGE}, settings=ARCHIVE,
     ),
     Situation(
@@ -217,7 +217,7 @@ SITUATIONS = [
     ),
     Situation(
         "build of an archive fails", 20, OLD,
-        ("Heroku cannot build it: failed to compile Ruby app.",),
+        (": failed to compile Ruby app.", "Heroku cannot build"),
         behaviour={"build": "fail"}, settings=ARCHIVE,
     ),
     Situation(
@@ -302,7 +302,7 @@ SITUATIONS = [
     ),
     Situation("app runs images", 14, OLD, ("Docker images",), _stack("container")),
     Situation(
-        "image is wanted", 2, OLD, ("`image` is not possible on Heroku",),
+        "image is wanted", 2, OLD, ("Heroku does not support `image`",),
         settings={"DEPLOY_METHOD": "image"},
     ),
     # --- busy ---
@@ -333,7 +333,7 @@ SITUATIONS = [
         faults=(Fault("GET /apps/hello/releases", 503, times=99),),
     ),
     Situation(
-        "a proxy answers instead", 11, OLD, ("is not from Heroku", "proxy"),
+        "a proxy answers instead", 11, OLD, ("is not JSON from Heroku", "proxy"),
         faults=(Fault("GET /apps/hello$", 200, body="<html>Please log in</html>", times=9),),
     ),
     Situation(

@@ -116,6 +116,6 @@ def test_somebody_who_pushes_at_the_same_time_is_not_overwritten(
 
     done = job.run(DEPLOY_REVISION=ours)
     assert done.code == 20, done.output
-    assert "someone else has pushed to hello at the same time." in done.output
+    assert "another job pushed to hello at the same time." in done.output
     assert ("stale info" if older else "non-fast-forward") in done.output
     assert heroku.platform.references("hello") == {"refs/heads/main": theirs}

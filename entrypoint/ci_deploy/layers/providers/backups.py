@@ -11,16 +11,16 @@ from ci_deploy.state import Backup
 def failed(lines: tuple[str, ...], *, shown: bool = True) -> DeployFailed:
     """The error for a failed backup, which stops the deploy.
 
-    `shown`: whether these lines are in the log already.
+    `lines`: the output, which ends with the reason; `shown`: whether it is in the log already.
     """
     said = (lines[-1] if lines else "no reason given").rstrip(".")
-    message = f"the backup has failed, so nothing was migrated: {said}."
+    message = f"the backup failed, so nothing was migrated: {said}."
     hint = "Fix that and deploy again; unset BACKUP_BEFORE_MIGRATE to deploy without a backup."
     return DeployFailed(message, hint=hint, lines=lines, shown=shown)
 
 
 def need(name: str, known: Sequence[Backup], app: str) -> Backup:
-    """The backup with this name. Raises Refused when there is none."""
+    """The backup `name` among those `known`. Raises Refused when it is not one of them."""
     for each in known:
         if each.name == name:
             return each
@@ -29,6 +29,6 @@ def need(name: str, known: Sequence[Backup], app: str) -> Backup:
 
 
 def not_restored(name: str, said: str, cls: type[DeployError]) -> DeployError:
-    """The error, of class `cls`, for a failed restore."""
+    """The error, of class `cls`, for a failed restore of the dump `name`; `said` is the reason."""
     hint = "See above which data is in the database; `ci-deploy status` shows what runs."
     return cls(f"the restore of {name} failed: {said}.", hint=hint)

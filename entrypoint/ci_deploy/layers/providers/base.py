@@ -19,7 +19,7 @@ S = TypeVar("S")
 class Provider(Layer[S]):
     """The platform that runs the app; exactly one is active.
 
-    Other layers use it through `run` and `process` only. The handlers of this class are the same
+    Other layers act on the app through the methods of this class only. Its handlers are the same
     for all providers; the methods that they call are each provider's own.
     """
 
@@ -27,7 +27,7 @@ class Provider(Layer[S]):
     kind: ClassVar[str] = "provider"
     migrate: ClassVar[str] = "after"  # when migrations run unless MIGRATE says otherwise
     migrates: ClassVar[frozenset[str]] = frozenset({"after"})  # the values of MIGRATE it supports
-    promotes_by_deploy: ClassVar[bool] = False  # if so, commands can run before the traffic
+    promotes_by_deploy: ClassVar[bool] = False  # if so, `promote` can run commands before traffic
     unlocks: ClassVar[bool] = True  # whether a lock may outlive the deploy that took it
     name_limit: ClassVar[int] = 63  # characters of an app's name
 
@@ -60,20 +60,20 @@ class Provider(Layer[S]):
     ) -> Ran:
         """Run a one-off command in the app's environment, with its output in the log.
 
-        `what` describes the change. A non-zero exit code is returned, not raised. Raises
-        OutcomeUnknown when the connection is lost, another DeployError when the command cannot
-        start.
+        `what` describes the change in the log; `timeout` is in seconds. A non-zero exit code is
+        returned, not raised. Raises OutcomeUnknown when the connection is lost, another DeployError
+        when the command cannot start.
         """
 
     @abstractmethod
     def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
-        """Start, stop, restart or scale (to `count`) one process of the app. Raises NoService,
+        """Start, stop, restart or scale (to `count`) one process type of the app. Raises NoService,
         DeployFailed, OutcomeUnknown."""
 
     def restart(self, *, why: str) -> bool:
-        """Restart all processes of the app, and wait until they are up; False when the provider
-        has only warned: its hosts also run databases, and migrate before the switch unless told
-        otherwise. Raises DeployFailed, OutcomeUnknown."""
+        """Restart all processes of the app and wait until they are up; `why` is for the log. False
+        if it only warns, as here, for Docker hosts: a restart of all would stop databases too.
+        Raises DeployFailed, OutcomeUnknown."""
         advice = "Restart them."
         if "before" in self.migrates:
             advice += " With MIGRATE=before, migrations run before the release starts."
@@ -81,7 +81,7 @@ class Provider(Layer[S]):
         return False
 
     def processes(self) -> Mapping[str, int]:
-        """The app's processes and how many of each are wanted; empty when unknown."""
+        """The app's process types, and how many of each are wanted; empty when unknown."""
         return {}
 
     def release_tasks(self) -> Mapping[str, str]:
@@ -154,7 +154,7 @@ class Provider(Layer[S]):
 
     @on(Event.ROLLBACK)
     def bring_back(self) -> None:
-        """Roll back, and verify it."""
+        """Roll back to the chosen release, and verify that it runs."""
         self.roll_back(self.ctx.revision)
 
     @on(Event.DESTROY)
@@ -190,18 +190,18 @@ class Provider(Layer[S]):
         return self.ctx.app_config
 
     def config(self) -> Mapping[str, str]:
-        """The app's present variables; their values are hidden from the log at once."""
+        """The app's present variables: name → value; secret values are hidden from the log."""
         self._cannot("set the app's config")
 
     def set_config(self, changes: Mapping[str, str]) -> None:
-        """Set these variables in one release; no log and no argv of ours shows their values."""
+        """Set these variables all at once; neither the log nor our argv shows their values."""
         self._cannot("set the app's config")
 
     # --- what only some providers support; here each raises Refused ---
 
     def rollback_target(self, wanted: str) -> str:
-        """The full SHA to go back to: the previous release's, or that of the one `wanted`. Raises
-        Refused, SettingsError."""
+        """The full SHA to roll back to: that of the release `wanted`, or, if it is empty, of the
+        previous release. Raises Refused, SettingsError."""
         self._cannot("roll back")
 
     @property
@@ -232,16 +232,16 @@ class Provider(Layer[S]):
         self._cannot("have review apps")
 
     def stale_review_apps(self, days: int) -> Sequence[str]:
-        """Review apps of this base app that were not deployed for `days` days."""
+        """The names of this base app's review apps that were not deployed for `days` days."""
         self._cannot("have review apps")
 
     def lock_holder(self) -> str:
-        """Who holds the app's lock, and since when; empty when it is free."""
-        self._cannot("be unlocked")
+        """Who holds the app's lock, and since when, in words; empty when it is free."""
+        self._cannot("release a lock")
 
     def unlock(self) -> None:
         """Release the lock, whoever holds it."""
-        self._cannot("be unlocked")
+        self._cannot("release a lock")
 
     def before_undoing(self) -> None:
         """Called before migrations are undone: forget any record that they ran."""
@@ -268,15 +268,15 @@ class Provider(Layer[S]):
 
     def history(self) -> Sequence[Deployed]:
         """What was live when, newest first, as far as the platform records it."""
-        self._cannot("list its history")
+        self._cannot("list what was live when")
 
     def logs(self, service: str, *, lines: int, follow: bool) -> None:
-        """Show the last `lines` lines of a service's log, or of all. Raises NoService,
-        DeployFailed, Unreachable."""
-        self._cannot("show its log")
+        """Show the last `lines` lines of the log of `service` (empty: of all); with `follow`, also
+        new ones until the job ends. Raises NoService, DeployFailed, Unreachable."""
+        self._cannot("show the app's log")
 
     def _cannot(self, what: str) -> NoReturn:
-        raise Refused(f"{self.name} cannot {what}.")
+        raise Refused(f"ci-deploy cannot {what} on {self.name}.")
 
     @property
     def rollback_command(self) -> str:

@@ -39,14 +39,14 @@ class GitSettings:
 
 
 def in_repository(path: str) -> str:
-    """A path that was set on the platform, relative to the app's directory in the repository; empty
-    for what cannot be one."""
+    """Normalize a path that is set on the platform: relative to the app's directory in the
+    repository, without slashes at its ends; empty if it is not a valid path."""
     return path.strip("/") if PATH.fullmatch(path) else ""
 
 
 def release_phase(procfile: str, path: str) -> dict[str, str]:
-    """The command that the platform runs before a release gets traffic, by the text of the Procfile
-    at `path`: where configured → command."""
+    """The command that the platform runs before a release gets traffic, from the text of the
+    Procfile at `path`: {"the Procfile's `release:`": command}; empty for none."""
     for line in procfile.removeprefix(BOM).splitlines():
         name, _, command = line.partition(":")
         if name.strip() == "release":
@@ -58,23 +58,23 @@ def release_phase(procfile: str, path: str) -> dict[str, str]:
 def impossible_names(config: Mapping[str, str]) -> Iterable[Problem]:
     """Problems for names of variables that only Compose accepts: with dots and dashes."""
     if names := [name for name in config if not NAME.fullmatch(name)]:
-        message = "names may contain only letters, digits and `_` there, unlike "
+        message = "a variable's name may contain only letters, digits and `_`, unlike "
         yield Problem("APP_CONFIG", f"{message}{', '.join(names)}.")
 
 
 def folder(text: str) -> str:
-    """Parse a directory on a host. Raises ValueError for characters that Compose would
-    interpret."""
+    """Parse a directory on a host, without `~/` at its start or a slash at its end. Raises
+    ValueError for characters that Compose would interpret."""
     if re.search(r'[\x00-\x1f"\\$:]', text):
-        message = f"`{text}` is not a valid directory for Compose."
+        message = f"`{text}` contains a quote, `\\`, `$`, `:` or a control character."
         raise ValueError(message)
     return text.removeprefix("~/").rstrip("/") or "/"
 
 
 class Place(NamedTuple):
-    """The source of a promotion; with an empty `host` it is on our own host."""
+    """The source of a promotion, as PROMOTE_FROM names it."""
 
-    host: str
+    host: str  # `[user@]host[:port]`; empty: the host that this run deploys to
     path: str  # a directory, a stack or an app
 
 
@@ -83,7 +83,7 @@ def place(text: str) -> Place:
     host, _, path = text.rpartition(":")
     if not path or path.isdecimal():
         message = (
-            f"`{text}` does not end with a directory, stack or app: "
+            f"`{text}` does not end with a directory, stack or app, as in "
             "`deploy@staging.example.com:/srv/app`."
         )
         raise ValueError(message)
@@ -118,11 +118,11 @@ def need_source(given: Place | None) -> Place:
 
 
 def need_verified(live: Live, name: str, holder: str = "") -> None:
-    """Raises Locked when the source of a promotion is being deployed (by `holder`, if that is
-    known), Refused when it runs no release of ours that is verified."""
+    """Check that a promotion's source, `name`, runs a verified release of ours. Raises Refused if
+    not, Locked when it is being deployed (by `holder`, if that is known)."""
     if live.busy:
         by = f": {holder}" if holder else ""
-        hint = "Promote when that deployment has ended."
+        hint = "Run `promote` again when that deployment has ended."
         raise Locked(f"a deployment of {name} is in progress{by}.", hint=hint)
     if not live.revision:
         message = f"{name} runs no release that ci-deploy deployed."
@@ -133,8 +133,8 @@ def need_verified(live: Live, name: str, holder: str = "") -> None:
 
 
 def take_revision(ctx: Context, revision: str, runs_it: str) -> None:
-    """Make the revision that the source of a promotion runs this run's revision. Raises
-    SettingsError when it cannot be fetched."""
+    """Set this run's revision to `revision`, which the source of the promotion (`runs_it`) runs.
+    Raises SettingsError when its commit cannot be fetched."""
     found = ctx.repository.obtain(revision)
     if not found:
         reason = f"the checkout lacks {revision[:7]}, which {runs_it} runs."
@@ -164,9 +164,11 @@ def by_archive(ctx: Context, method: str) -> bool:
             warning = "a push sends the pointers of LFS files, not the files"
             ctx.console.warning(f"{warning}: DEPLOY_METHOD=archive sends the files.")
         return False
-    why = "the repository uses SHA-256 object IDs" if sha256 else "it has LFS files" if lfs else ""
+    why = "it has LFS files" if lfs else ""
+    why = "the repository uses SHA-256 object IDs" if sha256 else why
     if not why and not repository.can_deepen():
-        why = "the checkout lacks history or files that cannot be fetched from here"
+        why = "the checkout lacks history or files, and they cannot be fetched"
     if why:
-        ctx.console.indent(f"sent as an archive instead of a push: {why}.")
+        revision = ctx.revision[:7]
+        ctx.console.indent(f"{revision} is sent as an archive instead of a push: {why}.")
     return bool(why)

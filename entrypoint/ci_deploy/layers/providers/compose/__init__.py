@@ -1,1 +1,1 @@
-"""Docker Compose on plain hosts: releases, the hosts, and following their runs."""
+"""The provider for apps on Docker hosts with Compose: starts runs on the hosts and follows them."""

@@ -62,7 +62,7 @@ class Archives(Images):
         self._sending: dict[str, Sending] = {}
 
     def problems(self) -> Iterator[Problem]:
-        """Read the archives; returns what is wrong with them."""
+        """Read the archives; yields a problem for each that cannot be read or names no image."""
         for path in self._paths:
             try:
                 found = Archive(Path(path)).images()
@@ -159,7 +159,7 @@ class Archives(Images):
         if full:
             message = f"{'; '.join(full)}."
             raise DeployFailed(
-                message, hint="Free some space there: `docker system df` shows what uses it."
+                message, hint="Free some space: `docker system df` on the host shows what uses it."
             )
 
     def _what(self, host: Host, sending: Sending) -> str:

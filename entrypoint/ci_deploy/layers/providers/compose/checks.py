@@ -19,9 +19,10 @@ INSTALL = "Install Docker Engine with its Compose plugin: https://docs.docker.co
 
 
 def check(ctx: Context, hosts: Sequence[Host], project: str, asked: str) -> None:
-    """Raises ToolMissing, Unauthorized or SettingsError for the first host that cannot be used.
+    """Check that all hosts can be used; warn about what may go wrong. Raises ToolMissing,
+    Unauthorized or SettingsError for the first host that cannot be used.
 
-    `asked`: COMPOSE_PROJECT_NAME, if it is set.
+    `project`: the Compose project of the app; `asked`: COMPOSE_PROJECT_NAME, if it is set.
     """
     for host in hosts:
         if error := trouble(host) or conflict(ctx, host, project, asked):

@@ -36,7 +36,7 @@ class Coordinator:
         if self.agreed:
             return self._keep()
         if failed := next((w for w in self._logs if w.end and not w.end.good), None):
-            reason = (failed.end and failed.end.text) or "the run there was killed"
+            reason = (failed.end and failed.end.text) or "the run on the host was killed"
             return self.roll_back(self.rolling_back or f"{failed.host}: {reason}")
         if self.rolling_back:
             return self.roll_back(self.rolling_back)
@@ -77,8 +77,8 @@ class Coordinator:
                 self._say(log, "keep")
 
     def roll_back(self, reason: str) -> None:
-        """Tell all hosts whose runs have not ended to go back to, or stay at, what they ran
-        before."""
+        """Tell all hosts whose runs have not ended to roll back to, or to keep, the release that
+        they ran before."""
         self.rolling_back = reason
         for log in self._logs:
             if not log.end:
@@ -91,7 +91,8 @@ class Coordinator:
 
 
 def batches(logs: Sequence[HostRunLog], size: int) -> list[list[HostRunLog]]:
-    """Groups of `size` hosts; by default the first alone, then all others."""
+    """Groups of `size` hosts, to be switched one group after the other; for 0 the first host alone,
+    then all others."""
     if not size:
         return [list(logs[:1]), list(logs[1:])] if len(logs) > 1 else [list(logs)]
     return [list(logs[start : start + size]) for start in range(0, len(logs), size)]

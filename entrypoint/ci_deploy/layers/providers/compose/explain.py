@@ -1,4 +1,4 @@
-"""Says what the app's users will notice of a deploy, before it."""
+"""Logs, before a deploy, what the app's users will notice of it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def explain(ctx: Context, hosts: Sequence[Host], model: Model, more: Sequence[st
     stopped = [each.name for each in model.ours if not each.update and each.name not in before]
     if dependents := [e for e in model.dependents(stopped) if not model.services[e].update]:
         also = ", ".join(dependents)
-        ctx.console.indent(f"Compose may recreate {also} too: they depend on these.")
+        ctx.console.indent(
+            f"Compose may recreate {also} too, which depends on services that are replaced."
+        )
     if seen := last_switch(hosts):
         ctx.console.indent(f"Measured at the last deployment: {seen}.")
 
@@ -61,7 +63,8 @@ def _beside(ctx: Context, service: Service) -> None:
 
 
 def change(release: str, names: Sequence[str], gone: Sequence[str]) -> str:
-    """Describe a deploy: the release, files of the repository, and containers that go."""
+    """Describe a deploy, for the log and `plan`: the release, the files of the repository `names`,
+    and the containers that are removed (`gone`). `{host}` stands for the host."""
     what = f"deploy {release} to {{host}}: pull, switch, verify"
     what += f"; with {', '.join(names)} of the repository" if names else ""
     return what + (f"; remove {', '.join(gone)}" if gone else "")

@@ -74,8 +74,8 @@ class Known(NamedTuple):
 class HostFacts(Description):
     """One host's answer. For a host that does not know the app, most fields are empty."""
 
-    path: str = ""
-    docker: bool = False
+    path: str = ""  # of DEPLOY_PATH, or of the review app's directory
+    docker: bool = False  # whether it has the program `docker`
     compose: str = ""  # version of the plugin
     standalone: str = ""  # version of a separate `docker-compose`
     missing: list[str] = field(default_factory=list)  # programs
@@ -93,11 +93,11 @@ class HostFacts(Description):
     image_volumes: dict[str, list[str]] = field(default_factory=dict)
     env: str = ""  # hash of the user's .env now
     known_env: str = ""  # its hash at the live release
-    current: str = ""
-    pending: str = ""
+    current: str = ""  # the id of the live release
+    pending: str = ""  # release and run of a switch that was not finished
     restoring: str = ""  # the dump of a restore that was not finished
-    holder: str = ""
-    note: str = ""
+    holder: str = ""  # who holds the lock, in words
+    note: str = ""  # the pending tasks, as JSON
     unreported: str = ""  # the result of the last run, if it was never reported to a job
     apps: dict[str, str] = field(default_factory=dict)  # app → its project
     images: list[Image] = field(default_factory=list)  # of the live release
@@ -139,7 +139,7 @@ class HostFacts(Description):
             down += [image.service] * (image.replicas - len(good))
         detail = f"{wanted - len(down)} of {wanted} containers up"
         if down:
-            detail += f" (not: {', '.join(dict.fromkeys(down))})"
+            detail += f" (down: {', '.join(dict.fromkeys(down))})"
         if self.pending and not self.holder:
             detail += f"; {self.pending.split()[0]} was left unfinished"
         if self.owed:
@@ -151,7 +151,7 @@ class HostFacts(Description):
 
 
 def read_facts(text: str) -> HostFacts:
-    """Parse an answer; lines that are not understood are ignored."""
+    """Parse a host's answer to `probe` or `status`; unknown lines are ignored."""
     head, found = read_description(text)
     facts = HostFacts(**vars(found))
     for line in head.splitlines():

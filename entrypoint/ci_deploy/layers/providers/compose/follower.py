@@ -45,7 +45,9 @@ class Follower:
         self._pipes: dict[str, int] = {}
 
     def follow(self, hosts: Sequence[Host], batch: int = 0) -> list[HostRunLog]:
-        """Show the runs' logs until all have ended; returns their states. Raises OutcomeUnknown."""
+        """Show the runs' logs until all have ended; returns their states. `batch`: how many hosts
+        are switched at once (COMPOSE_BATCH). Raises OutcomeUnknown after PATIENCE seconds without
+        contact, or at the end of the run's time."""
         with contextlib.ExitStack() as stack:
             self.logs = [self._log(host, stack) for host in hosts]
             self.coordinator = Coordinator(self.logs, self._send, batch)
@@ -136,7 +138,7 @@ class Follower:
             if self._hosts.connected(log.host):
                 continue
             say = self._ctx.console.indent
-            say(f"the connection to {log.host} was lost; the deployment continues there.")
+            say(f"the connection to {log.host} was lost; the deployment continues on the host.")
             try:
                 self._hosts.reconnect(log.host)
             except Unreachable as error:

@@ -52,7 +52,8 @@ def last_switch(hosts: Sequence[Host]) -> str:
 
 
 def target(app: str, hosts: Sequence[Host], wanted: str) -> str:
-    """The release to go back to: by id, tag or the beginning of the revision, or the previous one.
+    """The id of the release to roll back to. `wanted`: an id, a tag or the beginning of a revision;
+    empty for the previous release.
 
     Only releases that were live count. Raises Refused.
     """

@@ -16,7 +16,8 @@ MENTION = 30.0  # seconds after which a phase is mentioned again
 
 
 class End(NamedTuple):
-    """How a run ended on a host: one of the words in host/*.sh, and its message."""
+    """How a run ended on a host: the outcome that host/*.sh gives to `finish` (`live`, `failed`,
+    `rolled-back` …; `died`: the run was killed), and its message."""
 
     word: str
     text: str = ""

@@ -94,8 +94,8 @@ class Hosts:
             self._ssh.open(host.server)
 
     def ready(self) -> None:
-        """Wait for all connections. Raises the errors of all hosts that cannot be used, as one;
-        after the first failure no connection is retried."""
+        """Wait for all connections. Raises one error that combines those of all hosts that cannot
+        be reached; after the first failure no connection is retried."""
         failed: list[DeployError] = []
         for host in self.all:
             try:
@@ -116,9 +116,10 @@ class Hosts:
     # --- queries ---
 
     def probe(self, app: str, project: str, parts: Mapping[str, bytes], *, version: bool) -> None:
-        """Fetch everything that a run needs to know into each host's `facts`. Compose reads the
-        `parts` of the release only if the current one has others, or for its `version`. Raises
-        Unreachable, and SettingsError when there is no DEPLOY_PATH."""
+        """Fetch all that a run needs to know into each host's `facts`. `parts`: the release's files
+        for Compose, sent only if the current release has others; `version`: ask for Compose's
+        version in any case. Raises Unreachable, and SettingsError when DEPLOY_PATH does not exist.
+        """
         words = ["probe", app, project or "-", "-" if version else digest(parts)]
         answers = self._read(self.all, words, tar(parts))
         new = [h for h, a in zip(self.all, answers, strict=True) if a.exit_code == NO_RUNNER]
@@ -152,7 +153,8 @@ class Hosts:
         return answer.text
 
     def reviews(self) -> list[Known]:
-        """All review apps that have a directory on a host. Raises Unreachable."""
+        """The review apps that have a directory on a host, once for each host. Raises
+        Unreachable."""
         lines = [line for host in self.all for line in self.ask(host, ["reviews"]).splitlines()]
         return [review_dir(e.removeprefix("review ")) for e in lines if e[:7] == "review "]
 
@@ -203,8 +205,8 @@ class Hosts:
         """Run the same function on several hosts in parallel; any exit code is returned.
 
         Uploads the program where it is missing. `words` and `stdin` may differ (host → bytes, or a
-        descriptor, which can be read only once); `stdin` may be a file. Raises Unreachable when a
-        connection is lost.
+        descriptor, which can be read only once); `stdin` may be a file. `timeout` is in seconds.
+        Raises Unreachable when a connection is lost, OutcomeUnknown after a timeout.
         """
 
         def attempt(some: Sequence[Host], *, again: bool) -> list[Result]:

@@ -17,14 +17,14 @@ class Images:
         return False
 
     def problems(self) -> Iterable[Problem]:
-        """Problems of the archives."""
+        """Problems of the archives that are to be sent."""
         return ()
 
     def assign(self, model: Model) -> None:
         """Assign images to services. Raises SettingsError with all mismatches."""
 
     def parts(self) -> dict[str, bytes]:
-        """The files that a release needs for this."""
+        """The files that the release needs for images that are sent: path → bytes."""
         return {}
 
     def look(self) -> None:

@@ -60,7 +60,7 @@ class Compose(OnHosts):
         self.source: Source | None = None
         self.release: Release | None = None
         self.images = images(ctx, settings.archives, self.hosts)
-        self.target = ""  # the release to go back to
+        self.target = ""  # the release to roll back to
         self.running: HostRun | None = None
         self._login = login(ctx, settings)
         self._tasks: Sequence[Task] | None = None
@@ -150,8 +150,8 @@ class Compose(OnHosts):
             parts = {**parts, "promoted": promotion.pins(ctx, self.source, self.model)}
         elif self.model.mutable and not self.images.covers:
             ctx.console.warning(
-                "no image uses ${DEPLOY_TAG}, so it is unknown whether they have changed: "
-                "all are pulled at each deployment."
+                "no image's name contains ${DEPLOY_TAG}, so it is unknown whether the images have "
+                "changed: all are pulled at each deployment."
             )
             again = secrets.token_hex(4)
         if ctx.settings.redeploy:
@@ -214,7 +214,7 @@ class Compose(OnHosts):
         return self.target
 
     def is_back(self) -> bool:
-        """Whether all hosts run that very release: several may have the same revision."""
+        """Whether all hosts run exactly that release, and not another one of the same revision."""
         return history.runs(self.ctx.app, self.hosts.all, self.target)
 
     def roll_back(self, revision: str) -> None:
@@ -263,8 +263,8 @@ class Compose(OnHosts):
         return Ran(result.exit_code, result.lines, result.planned)
 
     def before_undoing(self) -> None:
-        """Let commands before the traffic, which run once per release, run again: N may reach back
-        over several releases."""
+        """Let the commands before traffic, which run once per release, run again at the next deploy
+        of any release: `rollback --migrations` may undo migrations of several."""
         what = "run the pre-release commands again at the next deployment"
         forget = ["forget_commands", self.ctx.app]
         self.hosts.change(self.hosts.all, forget, lambda host: f"{what} on {host}")

@@ -174,7 +174,7 @@ class _Bringing:
             where = f"in the repository at {self.tree.ctx.revision[:7]} nor " if name else ""
             which = "which is neither " if where else "which is not "
             reason = f"{who} `{name or source}`, {which}{where}on {host}."
-            remedy = f"{'Commit it, or put' if name else 'Put'} it to {at} there."
+            remedy = f"{'Commit it, or put' if name else 'Put'} it on the host as {at}."
             self.problems[at] = Problem("COMPOSE_FILE", reason, "", remedy)
 
 
@@ -204,7 +204,8 @@ def bring(tree: Tree, hosts: Sequence[Host]) -> Brought:
         raise SettingsError(*made.problems.values())
     if (size := sum(map(len, made.parts.values()))) > LIMIT:
         reason = (
-            f"it uses {size // 1_000_000} MB of the repository, more than {LIMIT // 1_000_000}."
+            f"the files of the repository that it names have {size // 1_000_000} MB, and at most "
+            f"{LIMIT // 1_000_000} MB can be sent to the hosts."
         )
         raise SettingsError(Problem("COMPOSE_FILE", reason, "", "Put them into an image."))
     texts = {

@@ -27,11 +27,13 @@ PULL_HINTS = {
         "tag` prints, or DEPLOY_TAG must name its tag."
     ),
 }
+UNKNOWN = "did not report how its run ended"
 BYSTANDERS = {"live", "noop", "unchanged", "recalled"}  # ends of hosts that did not fail first
 
 
 def failure(logs: Sequence[HostRunLog], how_to_follow: str) -> DeployError | None:
-    """The error that follows from all ends; None when all hosts run the release."""
+    """The error that follows from how the runs ended on the hosts; None when all of them run the
+    release. `how_to_follow`: commands for people, for the hint."""
     bad = [log for log in logs if not (log.end and log.end.good)]
     if not bad:
         return None
@@ -73,10 +75,10 @@ def _others(logs: Sequence[HostRunLog], first: HostRunLog) -> str:
         "recalled": "rolled back",
         "rolled-back": "rolled back",
         "stopped": "was stopped",
-        "died": "is unknown",
+        "died": UNKNOWN,
     }
     parts = [
-        f"{log.host} {said.get(log.end.word, log.end.word) if log.end else 'is unknown'}"
+        f"{log.host} {said.get(log.end.word, log.end.word) if log.end else UNKNOWN}"
         for log in logs
         if log is not first
     ]

@@ -47,7 +47,7 @@ def _verified(facts: HostFacts, app: str, name: str) -> Source:
 
 
 def pins(ctx: Context, source: Source, model: Model) -> bytes:
-    """For the hosts, a line for each service whose image comes from the source: `NAME IMAGE`.
-    Raises like `chosen`."""
+    """A file for the hosts with a line `NAME IMAGE` for each service whose image comes from the
+    source. Raises SettingsError for a service that the source does not run with a digest."""
     found = chosen(ctx, source, model)
     return "".join(f"{name} {image}\n" for name, image in found.items()).encode()

@@ -34,7 +34,7 @@ class OnHosts(AboutCompose):
     def unlock(self) -> None:
         watch = self.hosts.watch_command(self.hosts.first, self.ctx.app)
         raise Refused(
-            "the lock cannot be removed manually: it is released when that deployment ends.",
+            "the lock cannot be removed manually: it is released when its deployment ends.",
             hint=f"To follow that deployment: `{watch}`.",
         )
 
@@ -76,7 +76,8 @@ class OnHosts(AboutCompose):
 
 
 def images(ctx: Context, archives: Sequence[str], hosts: Hosts) -> Images:
-    """The source of the images. Reading archives needs modules that no other run loads."""
+    """The source of the images: a registry, or `archives` (DEPLOY_IMAGE_ARCHIVE), whose modules
+    only runs that need them load."""
     if not archives or ctx.command not in CHECKED_BUILDING:
         return Images()
     from ci_deploy.layers.providers.compose.archives import Archives

@@ -29,7 +29,7 @@ def exists(hosts: Sequence[Host], name: str) -> bool:
 
 
 def marked(hosts: Sequence[Host], name: str, base: str) -> bool:
-    """Whether everything of the review app was created by us for `base`."""
+    """Whether all that exists of the review app has our mark for `base`; True if nothing does."""
     for host in hosts:
         found = host.facts.mark
         if found != base and (found is not None or any(_containers(host, name, without=base))):

@@ -27,7 +27,7 @@ URL_TIMEOUT = 60  # seconds for COMPOSE_CHECK_URL, unless COMPOSE_HEALTH_TIMEOUT
 
 
 class Assignment(NamedTuple):
-    """The task for the hosts."""
+    """What the hosts have to do."""
 
     action: str  # deploy, rollback or recover
     release: str
@@ -36,7 +36,7 @@ class Assignment(NamedTuple):
     facts: Mapping[str, str]  # for the audit log
     needs: Sequence[str] = ()  # services that commands before the traffic need
     migrates: bool = False  # there are commands before the traffic
-    reject: bool = False  # the present release has failed: never go back to it
+    reject: bool = False  # the live release has failed: never roll back to it again
 
 
 class HostRun:
@@ -159,7 +159,8 @@ class HostRun:
     # --- follow ---
 
     def follow(self) -> None:
-        """Follow the run to its end. Raises the error that follows from its ends, or a layer's."""
+        """Follow the run to its end on all hosts. Raises the error of a layer whose command failed,
+        or what `failure` returns for the ends."""
         self.logs = self._follower.follow(self._where, self._wanted.batch)
         if self._objection:
             raise self._objection
@@ -246,7 +247,8 @@ class HostRun:
         )
 
     def tell(self, text: str, *words: str) -> None:
-        """Send messages to the run on all hosts."""
+        """Send the messages `words` (`keep`, `back`) to the run on all hosts; `text` is the reason
+        for `back`. Raises OutcomeUnknown, Unreachable."""
         what = f"tell {{host}} to {'roll back' if 'back' in words else 'continue'}"
         self._hosts.change(
             self._where,

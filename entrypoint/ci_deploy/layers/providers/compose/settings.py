@@ -1,5 +1,5 @@
-"""Compose's settings, and the small class that stands for the layer until it is chosen
-(`layers.load`)."""
+"""Compose's settings, and a small class that is loaded in place of the layer until it is known that
+the layer takes part (`layers.load`)."""
 
 from __future__ import annotations
 

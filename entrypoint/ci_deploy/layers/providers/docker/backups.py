@@ -48,12 +48,12 @@ def servers(images: Mapping[str, str], wanted: str) -> list[tuple[str, str]]:
 
 
 def made(lines: Iterable[str]) -> list[str]:
-    """Parse the names of the dumps that a host reports as made."""
+    """Parse the names of new dumps from a host's output, `NAME: 12 tables, …`."""
     return [found[0] for line in lines if (found := MADE.search(line))]
 
 
 def kept(lines: Iterable[str]) -> list[Backup]:
-    """Parse the dumps that a host lists; returns them newest first."""
+    """Parse a host's list of dumps, `backup NAME BYTES KIND SERVICE [RELEASE]`; newest first."""
     found = []
     for line in lines:
         word, *rest = line.split()

@@ -1,5 +1,5 @@
-"""The names of images, and images that are made from the repository (`build`): whether a deployment
-brings them."""
+"""Checks the names of images, and the services with `build`: whether their images can be pulled,
+and whether a deployment replaces them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def invalid(model: Model) -> Iterator[Problem]:
     for each in model.services.values():
         if not each.optional and not NAME.fullmatch(each.image):
             reason = f"the image of {each.name}, `{each.image}`, is not a valid name."
-            upper = "Registries want lower case." if each.image != each.image.lower() else ""
+            upper = "It must be lower case." if each.image != each.image.lower() else ""
             yield Problem("COMPOSE_FILE", reason, "", upper)
 
 
@@ -50,8 +50,8 @@ def unpushed(model: Model) -> Iterator[Problem]:
 
 
 def left(model: Model) -> str:
-    """What to know of services that have `build` and are left as they are, like a database; empty
-    for none. A pull policy says that this is meant."""
+    """A warning about services that have `build` and that no deployment replaces, since their
+    images' names lack the tag; empty for none. A pull policy shows that this is intended."""
     ours = {each.name for each in model.ours}
     names = [
         each.name
@@ -61,7 +61,7 @@ def left(model: Model) -> str:
     if not names:
         return ""
     return (
-        f"{', '.join(names)}: made from the repository (`build`), but left as it is, since its "
-        "image is not named by ${DEPLOY_TAG}. If each release has a new one, name it so; if not, "
-        "write `pull_policy: missing`."
+        f"{', '.join(names)}: has `build`, but deployments do not replace it, since its image's "
+        "name lacks ${DEPLOY_TAG}. Add that if each release has a new image; if not, set "
+        "`pull_policy: missing`."
     )

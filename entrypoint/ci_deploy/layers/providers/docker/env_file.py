@@ -21,5 +21,6 @@ def _escaped(value: str) -> str:
 
 
 def unusable(values: Mapping[str, str]) -> Iterable[str]:
-    """Variables that Compose cannot set: a value with a NUL (`config` has checked the names)."""
+    """The names of variables that Compose cannot set, since their values contain a NUL byte. (The
+    names were checked when APP_CONFIG was parsed.)"""
     return [name for name, value in values.items() if "\0" in value]

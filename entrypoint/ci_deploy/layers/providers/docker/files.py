@@ -35,7 +35,8 @@ def compose_files(ctx: Context, wanted: Sequence[str]) -> list[ComposeFile]:
             return [found]
     where = f"in {ctx.settings.app_dir}" if ctx.settings.app_dir else "at the top of the repository"
     reason = f"not set, and there is none of {', '.join(DEFAULT_FILES)} {where}."
-    raise SettingsError(Problem("COMPOSE_FILE", reason))
+    remedy = "Set it to the path of the compose file."
+    raise SettingsError(Problem("COMPOSE_FILE", reason, "", remedy))
 
 
 def as_parts(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ci_deploy.layers.providers.docker.settings import HostSettings
 from ci_deploy.run.context import Context
 
-# The names of Docker Hub, to which one logs in without a name.
+# The names of Docker Hub, for which `docker login` needs no registry.
 HUB = re.compile(r"(index\.|registry-1\.|registry\.hub\.|hub\.)?docker\.(io|com)")
 
 
@@ -28,13 +28,15 @@ class Login(NamedTuple):
 
 
 def image_prefix(text: str) -> str:
-    """The prefix of image names for a registry as people write it (a URL, perhaps with a path)."""
+    """The prefix of image names for a registry as people write it:
+    `https://registry.example.com/v2/` → `registry.example.com`."""
     prefix = re.sub(r"^https?://", "", text).rstrip("/")
     return re.sub(r"/v[12]$", "", prefix)
 
 
 def on_one_line(password: str) -> str:
-    """The password as it goes to a host. In a key of Google's (JSON) line ends mean nothing."""
+    """The password as it is sent to a host. The line breaks of a JSON key (of Google's registry)
+    mean nothing, so it is joined to one line."""
     return " ".join(password.splitlines()) if password.lstrip().startswith("{") else password
 
 

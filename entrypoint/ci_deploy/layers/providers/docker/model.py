@@ -37,7 +37,7 @@ class Description:
 
 
 def read_description(answer: str) -> tuple[str, Description]:
-    """Split a host's answer: the lines before the description, and the description."""
+    """Split a host's answer into the lines before the description, and the description."""
     head, _, text = answer.partition("\nmodel\n")
     text, _, everything = text.partition("\nall\n")
     text, _, written = text.partition("\nraw\n")
@@ -77,8 +77,8 @@ class Model(NamedTuple):
 
     @property
     def mutable(self) -> bool:
-        """Whether no image is named for this release: each deploy may then find a new image under
-        a name."""
+        """Whether no image's name contains this release's tag or revision. Then any name may mean a
+        new image, so each deploy pulls all of them."""
         return not any(service.tagged for service in self.services.values())
 
     @property
@@ -169,16 +169,18 @@ def model(
         networks, volumes = _external(data, "networks"), _external(data, "volumes")
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         reason = f"ci-deploy cannot parse the output of `docker compose config` for it ({error!r})."
-        raise SettingsError(Problem("COMPOSE_FILE", reason)) from None
+        remedy = "Please report this, with the compose file."
+        raise SettingsError(Problem("COMPOSE_FILE", reason, "", remedy)) from None
     if not services:
-        raise SettingsError(Problem("COMPOSE_FILE", "it defines no service."))
+        raise SettingsError(Problem("COMPOSE_FILE", "the file defines no service."))
     if problems:
         raise SettingsError(*problems)
     return Model(str(data.get("name", "")), services, networks, volumes)
 
 
 def read_json(text: str) -> dict[str, Any]:
-    """Parse a description as the host has sent it. Raises ValueError."""
+    """Parse the JSON of a description, from which the host has left out values. Raises
+    ValueError."""
     data: dict[str, Any] = from_json(LOOSE.sub(r"\1", text))
     return data
 
@@ -192,7 +194,7 @@ def _unnamed(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
         yield Problem("COMPOSE_FILE", reason, "", remedy)
     if others := ", ".join(name for name, entry in unnamed.items() if not entry.get("build")):
         reason = f"{others} has no image: only containers are deployed and verified."
-        remedy = "Start what a `provider` gives by other means."
+        remedy = "Remove it from the file, and start what its `provider` offers by other means."
         yield Problem("COMPOSE_FILE", reason, "", remedy)
 
 

@@ -1,4 +1,4 @@
-"""What both kinds of Docker hosts need of the settings: tag, variables, problems."""
+"""What Compose and Swarm derive from the settings in the same way: tag, variables, problems."""
 
 from __future__ import annotations
 
@@ -32,26 +32,29 @@ def problems(ctx: Context, settings: HostSettings, *, deploys: bool) -> Iterator
         yield Problem("SERVER_USER", "is required: the user to log in as on the hosts.")
     if deploys and not image_tag(ctx, settings):
         reason = "this CI provides no build number and revision to derive it from."
-        yield Problem("DEPLOY_TAG", reason, "", "Set it.")
+        yield Problem("DEPLOY_TAG", reason, "", "Set it to the tag of the images.")
     if bool(settings.registry_user) != bool(settings.registry_password):
         yield Problem("DOCKER_USER", "must be set together with DOCKER_PASS.")
     if "\n" in on_one_line(settings.registry_password):
         yield Problem("DOCKER_PASS", "must not contain a newline.")
     if names := unusable(ctx.app_config):
-        yield Problem("APP_CONFIG", f"Compose cannot set {', '.join(names)}.")
+        yield Problem(
+            "APP_CONFIG", f"Compose cannot set {', '.join(names)}: it contains a NUL byte."
+        )
 
 
 def no_folder(server: Server, path: str) -> SettingsError:
     """The error for a DEPLOY_PATH (`path`; empty: the user's home) that a host does not have."""
-    where, remedy = "the user's home", "Set it: that user has no home there."
+    where, remedy = "home directory of the SSH user", "Set it to an existing directory."
     if path:
-        where, remedy = path, f"Create it: {server.login} mkdir -p {quoted([quoted([path])])}"
-    reason = f"there is no directory {where} on {server}."
+        where = f"directory {path}"
+        remedy = f"Create it: {server.login} mkdir -p {quoted([quoted([path])])}"
+    reason = f"there is no {where} on {server}."
     return SettingsError(Problem("DEPLOY_PATH", reason, "", remedy))
 
 
 def mention(ctx: Context, settings: HostSettings) -> None:
-    """Log which settings have no effect."""
+    """Log which of the settings that are set have no effect."""
     if settings.email:
         ctx.console.indent("DOCKER_EMAIL is ignored: Docker has not needed it since 17.06.")
 

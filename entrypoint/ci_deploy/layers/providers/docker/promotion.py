@@ -12,20 +12,20 @@ from ci_deploy.settings.parsers import NOTHING
 
 
 class Source(NamedTuple):
-    """What the source runs; `images`: service → name with digest."""
+    """What the source of a promotion runs."""
 
-    name: str = ""
-    release: str = ""
+    name: str = ""  # of the source, for the log
+    release: str = ""  # the release's id
     tag: str = ""
-    revision: str = ""
-    images: Mapping[str, str] = NOTHING
+    revision: str = ""  # full SHA
+    images: Mapping[str, str] = NOTHING  # service → name with digest
 
 
 def chosen(ctx: Context, source: Source, model: Model) -> dict[str, str]:
     """The images to take from the source: service → name with digest. Logs them and the commits
     that come with them. Raises SettingsError for a service that the source does not run, or runs
     without a digest."""
-    ctx.console.indent(f"{source.name} runs {source.release}, which is verified there")
+    ctx.console.indent(f"verified: {source.name} runs {source.release}")
     problems: list[Problem] = []
     found: dict[str, str] = {}
     for service in model.ours:
@@ -34,7 +34,7 @@ def chosen(ctx: Context, source: Source, model: Model) -> dict[str, str]:
             found[service.name] = image
             ctx.console.indent(f"{service.name}: {image}")
         elif image or not service.optional:
-            why = "its image is not in a registry" if image else "it is not running there"
+            why = "its image is not in a registry" if image else "the source does not run it"
             reason = f"{service.name} cannot be promoted from {source.name}: {why}."
             problems.append(Problem("PROMOTE_FROM", reason))
     if problems:

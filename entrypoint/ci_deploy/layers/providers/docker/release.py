@@ -24,13 +24,13 @@ class Program(bytes):
 
 
 class Release(NamedTuple):
-    """One release; `parts` are its files: path → bytes."""
+    """One release."""
 
-    id: str
-    revision: str
+    id: str  # the tag and six digits of a hash
+    revision: str  # full SHA
     tag: str
-    facts: Mapping[str, str]
-    parts: Mapping[str, bytes] = NOTHING
+    facts: Mapping[str, str]  # who deploys what, for the audit log
+    parts: Mapping[str, bytes] = NOTHING  # its files: path → bytes
 
 
 def make_release(
@@ -41,8 +41,8 @@ def make_release(
     *,
     again: str = "",
 ) -> Release:
-    """Make a release of what `as_parts` returns; another `again` makes another release of the same
-    input."""
+    """Make a release of `files` (path → bytes, as `as_parts` returns them). A different `again`
+    gives the same input a different id, so that it is deployed again."""
     texts = {
         "services": model.flags(),
         **{
@@ -80,18 +80,18 @@ def deployment_facts(ctx: Context) -> dict[str, str]:
 
 
 def command_file(command: Sequence[str]) -> str:
-    """A command as shell text: a comment for people, and the line that the host evaluates."""
+    """A command as shell text: a comment for people, and a line that sets `$@` on the host."""
     shown = " ".join(" ".join(command).split())
     return f"# {shown}\nset -- {quoted(command)}\n"
 
 
 def members(values: Mapping[str, str]) -> str:
-    """The values as more members of a JSON object that the host writes."""
+    """The values as members to append to a JSON object: `, "name": "value"` for each."""
     return "".join(f", {json.dumps(key)}: {json.dumps(value)}" for key, value in values.items())
 
 
 def tar(parts: Mapping[str, bytes]) -> bytes:
-    """A tar of these files, readable only by the owner."""
+    """A tar archive of these files (path → bytes), readable only by their owner."""
     import tarfile  # takes long to load, and other providers need none
 
     buffer = io.BytesIO()

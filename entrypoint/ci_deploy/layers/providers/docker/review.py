@@ -57,13 +57,13 @@ def unset(tree: Tree, known: Mapping[str, str]) -> Iterator[Problem]:
 
 
 def guard_base(ctx: Context, data: Mapping[str, Any], theirs: Iterable[Mapping[str, str]]) -> None:
-    """Raise Refused when a variable is the address of one of the base app's services. `data`: the
-    parsed compose files; `theirs`: the addresses that those services have, for each host."""
+    """Raise Refused when a variable holds the address of one of the base app's services. `data`:
+    the parsed compose files; `theirs`: for each host, the base app's variables with addresses."""
     wanted, own = addresses({**ctx.app_config, **sharing.variables(data)}), sharing.names(data)
     doubtful = {k: v for k, v in wanted.items() if host_of(v) not in own}
     hint = (
-        "Remove it from APP_CONFIG, REVIEW_CONFIG and the compose file; define the "
-        "review app's own service there."
+        "Remove it from APP_CONFIG, REVIEW_CONFIG and the compose file; define a service of the "
+        "review app's own in the compose file."
     )
     for base in theirs:
         guard_addresses(ctx.reviewed, base, doubtful, hint)
@@ -78,8 +78,8 @@ def check_limit(review: ReviewApp, there: Sequence[Known], limit: int, where: st
     message = f"{review.base} has {apps} on {where} already (REVIEW_LIMIT={limit})."
     listed = "; ".join(map(_aged, mine[:12]))
     hint = (
-        f"Remove one, the oldest first: {listed}. `ci-deploy destroy` in its branch, or "
-        "`ci-deploy destroy --stale DAYS --yes`."
+        "Remove one: `ci-deploy destroy` in its branch, or `ci-deploy destroy --stale DAYS --yes`. "
+        f"The oldest first: {listed}."
     )
     raise Refused(message, hint=hint)
 
@@ -91,7 +91,7 @@ def _aged(each: Known) -> str:
 
 
 def stale(there: Iterable[Known], base: str, days: int) -> list[str]:
-    """Review apps of `base` that were not deployed for `days` days, on any host."""
+    """The names of the review apps of `base` that were not deployed to any host for `days` days."""
     ages: dict[str, int] = {}
     for each in there:
         if each.base == base:

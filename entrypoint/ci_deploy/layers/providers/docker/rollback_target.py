@@ -1,4 +1,4 @@
-"""Chooses the release to go back to, for Docker hosts and swarms."""
+"""Chooses the release to roll back to, for Docker hosts and swarms."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def choose(kept: Sequence[Earlier], current: str, wanted: str, app: str) -> str:
         found = [each for each in kept if _is(each, wanted)]
         message = f"there is no release {wanted} of {app} to roll back to."
     if not found:
-        raise Refused(message, hint=f"Kept: {', '.join(each.id for each in others) or 'none'}.")
+        listed = ", ".join(each.id for each in others) or "none"
+        raise Refused(message, hint=f"Releases that are kept: {listed}.")
     return found[0].id
 
 

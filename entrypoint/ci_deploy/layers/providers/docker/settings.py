@@ -118,7 +118,7 @@ class HostSettings(SshSettings, PromotionSettings):
         "DOCKER_PASS", "Password or token for the registry", default="", secret=True
     )
     email: str = setting(
-        "DOCKER_EMAIL", "Accepted, but not used: Docker needs none since 17.06", default=""
+        "DOCKER_EMAIL", "Ignored: Docker has not needed it since 17.06", default=""
     )
     health_timeout: int = setting(
         "COMPOSE_HEALTH_TIMEOUT",

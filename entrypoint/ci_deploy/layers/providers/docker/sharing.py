@@ -69,8 +69,8 @@ def _set(text: str) -> frozenset[str]:
 
 
 def problems(data: Entry, project: str, beside: Beside, base: str = "") -> Iterator[Problem]:
-    """All problems of the parsed compose files `data`. `base`: the base app's project, if the owner
-    of something matters."""
+    """All conflicts of the parsed compose files `data` with the projects beside them. `base`: the
+    base app's project, to find its secrets (in a swarm)."""
     services = data.get("services") or {}
     networks, volumes = data.get("networks") or {}, data.get("volumes") or {}
     others = [each for each in beside.others if each.project != project]
@@ -101,8 +101,8 @@ def names(data: Entry) -> set[str]:
 
 
 def variables(data: Entry) -> dict[str, str]:
-    """The variables in the compose files; in addresses the host has left out the user and
-    password."""
+    """The environment variables of all services: name → value. The host has removed users and
+    passwords from addresses."""
     return {
         key: str(value)
         for entry in (data.get("services") or {}).values()
@@ -148,7 +148,7 @@ def _joined(services: Entry) -> Found:
         for each in joined:
             yield (
                 f"{name} uses `{each}`, which belongs to another project.",
-                "Give it its own.",
+                "Define one in this compose file instead.",
             )
 
 
@@ -242,7 +242,7 @@ def _exposed(services: Entry, networks: Entry) -> Found:
         for key in outside & set(entry.get("networks") or ()):
             if is_database(str(entry.get("image") or "")):
                 reason = f"{name} is a database on the external network `{key}`: other "
-                reason += f"projects there would reach it by the name {name}."
+                reason += f"projects on that network would reach it by the name {name}."
                 yield (reason, "Leave it on the default network.")
 
 

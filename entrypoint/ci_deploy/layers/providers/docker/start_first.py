@@ -91,7 +91,7 @@ def _own(entry: Mapping[str, Any], *, task: bool) -> Iterator[Clash]:
         yield reason, "Let Docker choose the address, and use the service's name"
     for hook in ("pre_stop", "post_start"):
         if entry.get(hook):
-            yield f"`{hook}` hooks are not run with it", f"Remove `{hook}`"
+            yield f"its `{hook}` hooks would not be run", f"Remove `{hook}`"
 
 
 def _ports(entry: Mapping[str, Any], wanted: Update) -> Iterator[Clash]:
@@ -131,5 +131,6 @@ def _sharers(name: str, entries: Mapping[str, Mapping[str, Any]]) -> Iterator[Cl
 
 
 def unnamed_volume(name: str, path: str) -> Problem:
-    """The problem of a volume of the service's image that the compose file does not name."""
+    """The problem of a service `name` whose image has a volume at `path` that the compose file does
+    not name."""
     return _problem(name, *_lost(path))

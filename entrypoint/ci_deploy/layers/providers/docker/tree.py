@@ -43,7 +43,8 @@ class Tree:
         self.parts = as_parts(files, ctx.app_config, variables, self.reads)
 
     def under(self, folder: str) -> dict[str, Entry]:
-        """The files in a directory, by their path in it, without links to what is no file."""
+        """The files in a directory: path in it → entry. Links that do not lead to a file of the
+        repository are left out, and logged."""
         found = [
             (each.path.removeprefix(f"{start}/"), each)
             for start in reversed(self._paths(folder))
@@ -70,7 +71,7 @@ class Tree:
 
     def made(self, name: str) -> Path | None:
         """The file that the job has made in the checkout (from its secrets), if the commit has none
-        of that name. Outside of CI a checkout has other files that nobody has meant."""
+        of that name; else None. Always None outside of CI, where a checkout has unrelated files."""
         if not self.ctx.facts.build or self._find(name):
             return None
         if self._checked_out and any(map(self._checked_out.get, self._paths(name))):
@@ -100,8 +101,8 @@ class Tree:
         return ["" if each == "." else each for each in known]
 
     def content(self, name: str) -> bytes:
-        """The content of a file, also through a link. Raises SettingsError for an LFS file that is
-        not checked out."""
+        """The content of a file that `has` finds, also through a link; a Program if it is
+        executable. Raises SettingsError for an LFS file that is not checked out."""
         if made := self.made(name):
             self._say(f"{name} is not committed: the one in the checkout is used.")
             data = made.read_bytes()
@@ -124,7 +125,7 @@ class Tree:
     def _is_file(self, entry: Entry) -> bool:
         if self._target(entry, entry.path):
             return True
-        self._say(f"the link {entry.path} does not lead to a file of the repository: not copied.")
+        self._say(f"the link {entry.path} leads to no file of the repository, so it is not copied.")
         return False
 
     def _target(self, entry: Entry, at: str) -> Entry | None:
@@ -158,9 +159,8 @@ class Tree:
         try:
             printed = whole(self.ctx.repository, "cat-file", "--batch", stdin=question([*new]))
         except SettingsError:
-            reason = (
-                f"the {len(new)} mounted files beside {next(iter(new.values()))} are too large."
-            )
+            name = next(iter(new.values()))
+            reason = f"the {len(new)} mounted files, {name} among them, are too large together."
             remedy = "Put them into an image."
             raise SettingsError(Problem("COMPOSE_FILE", reason, "", remedy)) from None
         self._blobs |= zip(new, answers(printed, [*new]), strict=True)

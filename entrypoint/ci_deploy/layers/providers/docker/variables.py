@@ -26,17 +26,17 @@ def tell(
     unsent = _unsent(tree, {*ctx.app_config, *variables}) if lacking else []
     if unsent:
         ctx.console.warning(
-            "The .env of the checkout is not sent to the hosts. Missing from it: "
-            f"{_listed(unsent)}. Set what is needed {_where(ctx)} (`APP_CONFIG_FILE=.env` sets all "
-            "of it)."
+            "the .env of the checkout is not sent to the hosts, so these of its variables have no "
+            f"value there: {_listed(unsent)}. Set them {_where(ctx)} (`APP_CONFIG_FILE=.env` sets "
+            "all)."
         )
     missing = {host: tuple(e for e in names if e not in unsent) for host, names in unset.items()}
     for names in filter(None, dict.fromkeys(missing.values())):
         hosts = ", ".join(host for host, each in missing.items() if each == names)
         ctx.console.warning(
-            f"{hosts}: no value for {_listed(names)}, so Compose uses an empty one. Set what is "
-            f"needed {_where(ctx)}; if empty is meant, write ${{{names[0]}:-}} (and $$ for a "
-            "dollar sign)."
+            f"{hosts}: no value for {_listed(names)}, so Compose uses an empty one. Set it "
+            f"{_where(ctx)}; if it may be empty, write ${{{names[0]}:-}}; write $$ for a literal "
+            "dollar sign."
         )
 
 
@@ -62,7 +62,7 @@ def _where(ctx: Context) -> str:
 
 
 def advice(reason: str, found: Description) -> str:
-    """A remedy where Compose does not accept the files, for `reason`."""
+    """The remedy for `reason`, why Compose does not accept the files; empty when unknown."""
     if found.required:
         return (
             f"Set {_listed(found.required)} in APP_CONFIG or in the .env in DEPLOY_PATH (which "
@@ -74,7 +74,7 @@ def advice(reason: str, found: Description) -> str:
         both = 'COMPOSE_FILE="docker-compose.yml docker-compose.production.yml"'
         return f"If the file only extends another one, name both in order, like {both}."
     if "env file" in reason and "/.env not found" in reason:
-        how = "the text, or `APP_CONFIG_FILE=.env` for that of the checkout, which is not sent"
+        how = "`APP_CONFIG_FILE=.env` uses that of the checkout, which is not sent"
         return f"Create it on the host, or set APP_CONFIG ({how})."
     if "env file" in reason and "not found" in reason:
         return "Commit it, let the job create it in the checkout, or create it on the host."

@@ -1,1 +1,1 @@
-"""Dokku, over ssh."""
+"""The provider for apps on a Dokku server, which it controls over ssh."""

@@ -87,7 +87,7 @@ def builds(answer: Result) -> list[dict[str, str]]:
 
 
 def seconds(duration: str) -> float:
-    """Parse a duration as Go prints it: `1m6s` → 66; inf if it cannot be parsed."""
+    """Parse a duration as Go prints it: `1m6s` → 66.0 seconds; inf if it cannot be parsed."""
     parts = re.findall(r"(\d{1,9}(?:\.\d{1,9})?)(h|ms|m|s)", duration)
     scale = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
     return sum(float(number) * scale[unit] for number, unit in parts) if parts else float("inf")
@@ -115,7 +115,7 @@ def wants_none(scale: Result) -> bool:
 
 
 def address(urls: Iterable[str]) -> str:
-    """The preferred one of an app's URLs (https); empty for none."""
+    """The first https URL of an app, or else its first URL; empty for none."""
     found = list(urls)
     return next(iter([url for url in found if url.startswith("https://")] or found), "")
 
@@ -126,7 +126,7 @@ DEPLOYED = re.compile(r"Application deployed:")
 SKIPPED = re.compile(r"Skipping deployment")
 BUILDING = re.compile(r"-----> (Cleaning up|Building)")
 DEPLOYING = re.compile(r"-----> Deploying ")
-# Not tasks, which are never scaled up: of the Procfile, and those that buildpacks add for `run`.
+# Not `release`, nor what buildpacks add for one-off commands: those are never scaled up.
 UNSTARTED = re.compile(
     r"-----> Deploying (?!(?:release|console|rake) )(?P<process>[\w-]+) \(count=0\)"
 )
@@ -210,7 +210,7 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
     ),
     re.compile(r"Failed to pull image: (?P<a>\S+)"): (
         "the server cannot pull the image {a}.",
-        "Is it pushed? For a private registry: `dokku registry:login` on the server.",
+        "Check that it was pushed; a private registry needs `dokku registry:login` on the server.",
     ),
     re.compile(r"auto-creation disabled"): (
         "the app does not exist, and Dokku is configured not to create apps.",
@@ -230,7 +230,7 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
     ),
     re.compile(r"shallow update not allowed"): (
         "git rejects the push of a shallow clone (after Dokku has deployed it).",
-        "Fetch the whole history.",
+        "Fetch the whole history: `GIT_DEPTH: 0` on GitLab, `fetch-depth: 0` on GitHub.",
     ),
 }
 

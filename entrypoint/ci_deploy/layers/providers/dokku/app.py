@@ -66,7 +66,7 @@ class State(NamedTuple):
 
     @property
     def method(self) -> str:
-        """The method by which it was deployed: push, archive, image, or the server's own word."""
+        """The method of the last deploy: push, archive, image, or else the deploy source."""
         return METHODS.get(self.source, self.source)
 
     @property
@@ -76,7 +76,7 @@ class State(NamedTuple):
 
     @property
     def deployments(self) -> list[dict[str, str]]:
-        """The history that we have recorded, newest first."""
+        """The history that we have recorded (`with_deployment` has the keys), newest first."""
         try:
             found = from_json(self.config.get(HISTORY, "[]"))
         except ValueError:
@@ -86,7 +86,7 @@ class State(NamedTuple):
 
 
 class App:
-    """Queries and changes one app."""
+    """Queries the server about apps, and sets and unsets their config variables."""
 
     def __init__(self, server: DokkuServer, redactor: Redactor) -> None:
         self._server = server
@@ -95,8 +95,8 @@ class App:
     def survey(
         self, name: str, *more: Sequence[str], urls: bool = True
     ) -> tuple[State, list[Result]]:
-        """The complete state of the app in one round, and the answers to `more` questions. Without
-        `urls`, which are slow on the server, its URL is the one recorded at its last deploy."""
+        """The app's complete state, from one round of queries, and the answers to `more`. Its URL
+        is asked for with `urls` (slow), else it is that of our record. Raises DeployError."""
         wanted = [["urls", name]] if urls else []
         apps, git, inspect, skips, config, *rest = self._server.ask(
             ["apps:report", name],
@@ -122,7 +122,8 @@ class App:
         return state, rest[len(wanted) :]
 
     def look(self, name: str, before: State, beside: Change | None = None) -> State:
-        """What runs now; the rest of the state is taken from `before`."""
+        """What runs now; the rest of the state is that of `before`. The change `beside` is made in
+        parallel. Raises Unreachable, Unauthorized, DeployFailed."""
         new = [] if before.exists else [["git:report", name]]  # it was created meanwhile
         apps, inspect, *rest = self._server.ask(
             ["apps:report", name], ["ps:inspect", name], *new, beside=beside
@@ -132,8 +133,8 @@ class App:
         return self._state(name, answers.report(apps), self._health(name, inspect), before)
 
     def glance(self, name: str, before: State) -> State:
-        """The fastest query, for the seconds after a cancel: the revision first, which the server
-        knows at once; the state of the processes only if it comes in time."""
+        """Like `look`, for the seconds after a cancel: the revision first, which the server answers
+        at once; the state of the processes only if that answer comes in time."""
         told = self._server.ask(["apps:report", name])[0]
         answers.absent(told, f"the app {name}")
         source = answers.report(told)
@@ -145,7 +146,7 @@ class App:
         return self._state(name, source, health, before, busy=busy)
 
     def url(self, name: str) -> str:
-        """The app's URL, fetched anew; empty for none."""
+        """Fetch the app's URL; empty if it has none, or the server does not tell."""
         return answers.address(_urls(self._server.ask(["urls", name])[0]))
 
     def _noted_url(self, name: str, state: State) -> str:
@@ -175,13 +176,12 @@ class App:
         return listed.exit_code != 0 or bool(answers.builds(listed))  # Dokku < 0.38 has none
 
     def set_config(self, name: str, changes: Mapping[str, str], *, what: str) -> Result:
-        """Set variables without a restart, byte for byte, in no argv of ours. Raises
-        DeployFailed."""
+        """Set variables without a restart; no argv of ours has the values. Raises DeployFailed."""
         pairs = [f"{key}={encoded(value)}" for key, value in changes.items()]
         words = ["config:set", name, "--no-restart", "--encoded", *pairs]
         done = self._server.change_hidden(words, what=what, quiet=True, ok=None)
         if done.exit_code:  # its output is not shown: it quotes other variables' values
-            raise refused(f"Dokku rejects to set {', '.join(changes)}", name, done)
+            raise refused(f"Dokku did not set {', '.join(changes)}", name, done)
         return done
 
     def set_and_check(self, name: str, changes: Mapping[str, str], *, what: str) -> None:
@@ -205,7 +205,7 @@ class App:
         words = ["config:unset", name, "--no-restart", *keys]
         done = self._server.change(words, what=what, quiet=True, ok=None)
         if done.exit_code:
-            raise refused(f"Dokku rejects to unset {', '.join(keys)}", name, done)
+            raise refused(f"Dokku did not unset {', '.join(keys)}", name, done)
 
     def config(self, answer: Result, name: str) -> Mapping[str, str]:
         """Parse the app's variables; those that look like secrets are hidden from now on.
@@ -214,13 +214,13 @@ class App:
         records, and Dokku would deploy the app without any process.
         """
         if answer.exit_code:
-            raise refused("Dokku cannot read its config", name, answer)
+            raise refused("Dokku cannot read the config", name, answer)
         try:
             found = from_json(answer.out or b"{}") or {}
         except ValueError:
             found = None
         if not isinstance(found, dict):
-            raise refused("Dokku's answer is not the config", name, answer)
+            raise refused("Dokku did not print JSON for the config", name, answer)
         for key, value in found.items():
             if SECRET_CONFIG_KEY.search(key) and key not in OURS:
                 self._redactor.add(str(value))
@@ -290,8 +290,8 @@ def with_deployment(
     identity: str = "",
     url: str | None = None,
 ) -> str:
-    """The history with one more deployment, with all that is needed to deploy it again; `identity`
-    is the server's name of an upload."""
+    """The new value of CI_DEPLOY_HISTORY: JSON, newest first, with `entry` and what is needed to
+    deploy it again. `identity`: the server's name of an upload, a commit or an image."""
     new = {"revision": entry.revision, "at": entry.at, "by": entry.by, "way": method, "dir": folder}
     if url is not None:
         new["url"] = url

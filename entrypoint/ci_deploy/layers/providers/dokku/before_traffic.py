@@ -51,7 +51,7 @@ def wait(app: DokkuApp) -> bool:
             quiet_since = now
         elif now - quiet_since > QUIET:
             break
-        message = f"another deploy of {ctx.app} is running its migrations ({wait.limit})."
+        message = f"another deploy of {ctx.app} is still running its migrations ({wait.limit})."
         words = f"another deployment of {ctx.app} is running its migrations; waiting"
         wait.pause(words, PAUSE, partial(Locked, message, hint="Deploy again later."))
         app.state = app.apps.survey(ctx.app, urls=False)[0]
@@ -59,8 +59,8 @@ def wait(app: DokkuApp) -> bool:
 
 
 class BeforeTraffic:
-    """A deploy in three parts. A task on the app records that the old release still runs, since
-    Dokku reports a built revision as deployed."""
+    """A deploy in three parts: build, run the steps, release. Until the last, a task on the app
+    records that the old release still runs, since Dokku reports a built revision as deployed."""
 
     def __init__(
         self, ctx: Context, server: DokkuServer, provider: Provider[Any], state: State
@@ -72,8 +72,8 @@ class BeforeTraffic:
         self._note = notes.built_over(state.live.revision, state.containers)
 
     def run(self, code: DeployMethod, steps: Sequence[Step], restore: Callable[[], None]) -> bool:
-        """Build, run the steps, release; False when only planning. Raises DeployFailed and what the
-        checks of the steps raise."""
+        """Build, run the steps, release; then `restore` re-enables releases. False when only
+        planning. Raises DeployFailed and what the checks of the steps raise."""
         app = self._ctx.app
         self._provider.remember(self._note)
         words = ["ps:set", app, "skip-deploy", "true"]
@@ -82,7 +82,8 @@ class BeforeTraffic:
         code.run()
         if not self._ctx.planning and not code.said(answers.SKIPPED):
             message = "another job released this build before its migrations ran."
-            raise DeployFailed(message, hint="Let only one job at a time deploy an app.")
+            hint = "Let only one job at a time deploy an app, then run this job again."
+            raise DeployFailed(message, hint=hint)
         for step in steps:
             ran = self._provider.run(step.command, what=step.what)
             if not ran.planned:
@@ -95,7 +96,7 @@ class BeforeTraffic:
         if not result.planned and (result.exit_code or not self._replaced()):
             message, hint = answers.reason(result.lines, app)
             message = message or f"Dokku did not start the new release of {app}."
-            raise DeployFailed(message, hint=hint, lines=result.lines)
+            raise DeployFailed(message, hint=hint or answers.REPAIR, lines=result.lines)
         restore()
         return not result.planned
 
@@ -110,7 +111,8 @@ class BeforeTraffic:
             other = "another revision"
         if other:
             message = f"{other} was built meanwhile, so nothing went live."
-            raise DeployFailed(message, hint="Let only one job at a time deploy an app.")
+            hint = "Let only one job at a time deploy an app, then run this job again."
+            raise DeployFailed(message, hint=hint)
 
     def _replaced(self) -> bool:
         """Whether new containers run: the exit code of `deploy` does not tell."""

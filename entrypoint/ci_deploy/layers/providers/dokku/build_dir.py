@@ -36,12 +36,12 @@ class BuildDir:
         if not sent and not wanted:
             return
         if wanted and self._server.version and not self._server.at_least(*SINCE):
-            message = "this version of Dokku cannot build a directory of a repository."
+            message = "this version of Dokku cannot build a subdirectory of a repository."
             hint = "That needs Dokku 0.25; DEPLOY_METHOD=archive sends only APP_DIR."
             raise ToolMissing(message, hint=hint)
         theirs = self.now if wanted else self._report.get("computed build dir") or self.now
         if theirs.strip("/") not in {"", *self._ours, wanted}:
-            reason = f"it is `{wanted or sent}`, but on the server `build-dir` of {app} is "
+            reason = f"is `{wanted or sent}`, but on the server `build-dir` of {app} is "
             remedy = (
                 f"On the server, unset it with `dokku builder:set {app} build-dir`; then "
                 "APP_DIR decides."
@@ -58,7 +58,8 @@ class BuildDir:
             what = f"record on {app} that ci-deploy sets its build-dir"
             self._apps.set_config(app, {BUILD_DIR: ours}, what=what)
         if wanted or before in self._ours:
-            what = f"build {app} from {wanted or 'the top of the repository'}"
+            where = wanted or "the top of the repository"
+            what = f"set the directory that is built of {app} to {where}"
             words = ["builder:set", app, "build-dir", *filter(None, [wanted])]
             self._server.change(words, what=what, quiet=True)
             self._report["build dir"] = wanted

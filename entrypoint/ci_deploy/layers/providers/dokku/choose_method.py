@@ -22,7 +22,8 @@ def forward(app: DokkuApp) -> DeployMethod:
 
 
 def back(app: DokkuApp, revision: str, deployments: Sequence[Mapping[str, str]]) -> DeployMethod:
-    """The method and folder by which the revision was deployed before, from `deployments`.
+    """The deploy method for a rollback: the method and folder by which `revision` was deployed, as
+    `deployments` (the recorded history) has them.
 
     Raises Refused when its image or its commit is unknown, or when it has no such folder.
     """
@@ -31,12 +32,12 @@ def back(app: DokkuApp, revision: str, deployments: Sequence[Mapping[str, str]])
     if identity and not SHA.fullmatch(identity):
         return _image(app, identity, revision)
     if not was and app.state.method == Image.method:
-        message = f"it is not known from which image {revision[:7]} was deployed."
-        raise Refused(message, hint="Set DOKKU_IMAGE to that image.")
+        message = f"it is not recorded from which image {revision[:7]} was deployed."
+        raise Refused(message, hint="Set DOKKU_IMAGE to that image, then roll back again.")
     ctx, wanted = app.ctx, app.ctx.settings.app_dir
     if not ctx.repository.obtain(revision):
         message = f"neither the checkout nor its origin has {revision[:7]}, which was deployed."
-        hint = "If its job has made that commit itself, run the job again; else fetch the history."
+        hint = "If a job created that commit, run that job again; otherwise fetch the history."
         raise Refused(message, hint=hint)
     folder = was.get("dir", wanted)
     known = "dir" in was or not (folder and ctx.repository.has(revision))

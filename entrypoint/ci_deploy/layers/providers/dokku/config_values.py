@@ -23,7 +23,8 @@ def _odd(value: str) -> bool:
 
 
 def refused(message: str, app: str, done: Result) -> DeployFailed:
-    """An error about the config without the server's output, which contains values."""
+    """The error for a config command that failed. It does not have the server's output, which may
+    contain values. `message` begins a sentence that ends with the app's name."""
     if corrupt_config(done):
         hint = (
             "Dokku cannot repair the app's file of variables: on the server, as root, correct the "
@@ -31,7 +32,8 @@ def refused(message: str, app: str, done: Result) -> DeployFailed:
             f"`dokku config:export {app}` works again."
         )
         return DeployFailed(f"{message}: the stored config of {app} is corrupt.", hint=hint)
-    hint = "Dokku's output is not shown: it may contain values of variables."
+    hint = "Its output may contain values, so it is not shown. On the server, "
+    hint += f"`dokku config:export {app}` shows whether the config can be read."
     return DeployFailed(f"{message} of {app} (exit code {done.exit_code}).", hint=hint)
 
 

@@ -12,7 +12,8 @@ KINDS = ("postgres", "mysql", "mariadb", "mongo")
 
 
 def export(server: DokkuServer, app: str, folder: Path) -> list[str]:
-    """Write `deploy-backup-NAME.dump` for each database linked to the app. Returns their names.
+    """Write `deploy-backup-NAME.dump` to `folder` for each database linked to the app. Returns the
+    names of these files; none when only planning.
 
     Raises DeployFailed when one cannot be exported, or when there is none.
     """
@@ -22,7 +23,7 @@ def export(server: DokkuServer, app: str, folder: Path) -> list[str]:
     found: list[tuple[str, str]] = []
     for kind, answer in zip(kinds, links, strict=True):
         if answer.exit_code and not no_such_command(answer):
-            message = f"Dokku cannot say which {kind} services are linked to {app}."
+            message = f"Dokku cannot list the {kind} services that are linked to {app}."
             hint = f"On the server, `dokku {kind}:app-links {app}` shows why."
             raise DeployFailed(f"{message} Nothing was migrated.", hint=hint)
         found += [(kind, name) for name in answer.text.split() if answer.exit_code == 0]
@@ -40,6 +41,7 @@ def export(server: DokkuServer, app: str, folder: Path) -> list[str]:
             raise DeployFailed(f"{message} Nothing was migrated.") from None
         if size == 0:
             message = f"the export of {name} is empty, so nothing was migrated."
-            raise DeployFailed(message)
+            hint = f"On the server, `dokku {kind}:info {name}` shows whether the service runs."
+            raise DeployFailed(message, hint=hint)
         made += [path.name] if size else []
     return made

@@ -24,7 +24,7 @@ from ci_deploy.run.context import Context
 from ci_deploy.run.lock_wait import LockWait
 from ci_deploy.state import Live
 
-LOCK_PAUSE = 5.0  # most seconds between two attempts while another job deploys
+LOCK_PAUSE = 5.0  # maximum seconds between two attempts while another job deploys
 BUILDS_PAUSE = 2.0  # seconds between two queries for running builds
 FOLLOW_TIMEOUT = 120.0  # seconds to follow a deploy to which the connection was lost
 
@@ -97,12 +97,12 @@ class DeployMethod(ABC):
         Raises DeployFailed, Locked, OutcomeUnknown, Refused.
         """
         if self.is_there():
-            return self.rebuild("deploy again what is on the server")
+            return self.rebuild("redeploy the code that is on the server")
         result = self._until_unlocked(self._once)
         if result.planned:
             return False
         if self._needs_rebuild():
-            return self.rebuild("deploy what an earlier run has sent")
+            return self.rebuild("deploy the code that an earlier run has sent")
         return self._deployed(result)
 
     @abstractmethod
@@ -172,7 +172,7 @@ class DeployMethod(ABC):
         app = self._ctx.app
         words = f"another deploy of {app} is running; waiting, up to {wait.left:.0f} s"
         message = f"another deploy of {app} has held its lock for too long ({wait.limit})."
-        hint = "`ci-deploy unlock` shows whose it is. Deploy again later."
+        hint = "`ci-deploy unlock` shows who holds it. Deploy again later."
         wait.pause(words, pause, partial(Locked, message, hint=hint))
 
     def watch(self, line: str) -> None:
@@ -196,7 +196,7 @@ class DeployMethod(ABC):
     @property
     def checked(self) -> str:
         """The process (like `web.1`) whose new container was started but has not replaced the old
-        one; empty for none. Nobody removes that container when the deploy is cancelled."""
+        one; empty for none. Dokku does not remove that container when the deploy is cancelled."""
         found = ""
         for line in self._lines:
             if match := answers.CHECKING.search(line):
@@ -218,8 +218,9 @@ class DeployMethod(ABC):
         """Raise DeployFailed with the reason, for the user."""
         message, hint = answers.reason(self._lines, self._ctx.app)
         if self.was_held_back and not message:
-            message = "it was built, but deployments are disabled on the server (skip-deploy)."
-            hint = f"On the server: `dokku ps:set {self._ctx.app} skip-deploy`, or --global."
+            message = "the code was built, but deployments are disabled (skip-deploy)."
+            hint = f"Enable them on the server: `dokku ps:set {self._ctx.app} skip-deploy`"
+            hint += ", or `dokku ps:set --global skip-deploy`."
         if not message and result.killed:
             message, hint = result.killed, limits.MORE_MEMORY
         if not message and self._lost(result):
@@ -228,9 +229,9 @@ class DeployMethod(ABC):
                 "Deploy again.",
             )
         if not message and result.exit_code == 0:
-            message = "Dokku accepted it but deployed nothing."
+            message = "Dokku accepted the code but deployed nothing."
         message = message or f"Dokku failed with exit code {result.exit_code}."
-        raise DeployFailed(message, hint=hint, lines=result.lines)
+        raise DeployFailed(message, hint=hint or answers.REPAIR, lines=result.lines)
 
     def _lost(self, result: Result) -> bool:
         """Whether the session was cut before the server gave a reason. Another session on the same

@@ -19,8 +19,9 @@ NOTHING = b"\n# by ci-deploy, for this archive only: all of its files are tracke
 
 
 def keep(ctx: Context, path: Path) -> None:
-    """Make Dokku take all files of a tar archive: a `.gitignore` that would leave one out gets `!*`
-    as its last line in the archive. An empty `.gitignore` keeps a directory that is alone."""
+    """Make Dokku take all files of the tar archive at `path`: a `.gitignore` that would leave one
+    out gets `!*` as its last line in the archive. If all is in one directory, an empty `.gitignore`
+    is added beside it, since Dokku would unpack the archive without that directory."""
     import tarfile  # takes long to load, and most runs need none
 
     tops, names = set[str](), set[str]()
@@ -58,8 +59,8 @@ def keep(ctx: Context, path: Path) -> None:
             archive.addfile(member, io.BytesIO(rules[name]))
     files = "1 tracked file is" if dropped == 1 else f"{dropped} tracked files are"
     ctx.console.indent(
-        f"{files} matched by {', '.join(sorted(changed))}, and Dokku would leave them out "
-        "of an archive: in the archive that file ends with `!*`."
+        f"{files} matched by {', '.join(sorted(changed))}, so Dokku would leave them out of what "
+        "it builds: in the archive, `!*` is appended to that file."
     )
 
 

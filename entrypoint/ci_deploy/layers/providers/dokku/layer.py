@@ -1,4 +1,4 @@
-"""Dokku: sends the code to the server, and believes only what the server then reports."""
+"""The events of a run on Dokku: sends the code, and then verifies it by the server's reports."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Dokku(DokkuApp):
     def __init__(self, ctx: Context, settings: DokkuSettings) -> None:
         super().__init__(ctx, settings)
         self.code: DeployMethod | None = None
-        self._note: Task | None = None  # records what runs although Dokku does not
+        self._note: Task | None = None  # what really runs, if Dokku records another revision
         self._earlier: Sequence[Mapping[str, str]] = ()  # the history at the start
 
     # --- the state of the app ---
@@ -83,7 +83,7 @@ class Dokku(DokkuApp):
         held = self.state.skip_deploy and not notes.is_held_back(self.unfinished())
         if held and deploys:
             message = f"deployments of {self.ctx.app} are disabled on the server (skip-deploy)."
-            hint = f"On the server: `dokku ps:set {self.ctx.app} skip-deploy`."
+            hint = f"To enable them, run on the server: `dokku ps:set {self.ctx.app} skip-deploy`."
             raise Refused(message, hint=hint)
         branch = f", deploy branch {self.branch}" if self.exists else ""
         version = ".".join(map(str, self.server.version))
@@ -146,7 +146,7 @@ class Dokku(DokkuApp):
 
     @on(Event.PROVISION, Provision.SERVICES)
     def link_services(self) -> None:
-        """Link the services; the config is set already, and may choose the scheme of URLs."""
+        """Link the services; after the config, which may set the scheme of their URLs."""
         self.services.link()
         if not self.services.complete and not self.ctx.planning:
             self.apps.read_config(self.ctx.app)  # hides the URLs that the server has generated
@@ -160,7 +160,7 @@ class Dokku(DokkuApp):
 
     @on(Event.DEPLOY)
     def deploy(self) -> None:
-        """Deploy the code, then believe only what the server reports."""
+        """Deploy the code, then verify it by what the server reports."""
         self._bring(expect(self.code, "the deploy method"), self.ctx.before_traffic)
 
     def promote(self) -> None:
@@ -189,14 +189,15 @@ class Dokku(DokkuApp):
 
     @on(Event.DEPLOY_FAILED, Outcome.NOTE)
     def stop_holding_back(self) -> None:
-        """Re-enable releases: a build that was not released must not hold back the next one."""
+        """Re-enable releases, which MIGRATE=before has disabled: the next deploy must go live."""
         if self.ctx.before_traffic and self.ctx.change_log.changes:
             self._go_live_again()
 
     def live(self) -> Live:
-        """What runs. Dokku records a deploy at its very end; when a later process or task fails
-        before that, new containers show that our revision runs already. A build that is held back
-        is recorded too: then the containers are still the old ones."""
+        """What runs, by Dokku's record and the containers. Dokku records a deploy only at its end:
+        if a task fails before that, new containers show that our revision runs. It records a build
+        that was not released too: then the containers are still the old ones. Raises OutcomeUnknown
+        if there was no time to look at the containers."""
         before, code = self.state, self.code
         ours = code.revision if code else self.ctx.revision
         look = self.apps.glance if self.ctx.cancellation.leaving else self.apps.look
@@ -240,7 +241,7 @@ class Dokku(DokkuApp):
         if self.state.settled or not runs:
             return self.forget(*notes.about_what_runs(self.unfinished()))
         if self.ctx.cancellation.signum or self.ctx.report.exit_code != DeployFailed.exit_code:
-            warning = "a restart would start the build that was not released: deploy again."
+            warning = "a restart would start the new build, which was not released: deploy again."
             return self.ctx.console.warning(warning)
         self.ctx.console.indent(
             f"rebuilding {runs[:7]}, so that a restart does not start the failed build"

@@ -56,7 +56,7 @@ class Health(NamedTuple):
             return "no process is scaled up"
         there, down = len(self.processes), self.down
         named = f" (down: {', '.join(down)})" if down else ""
-        wanted = ", although it should have some" if self.lacking else ""
+        wanted = ", although the app is not scaled to 0" if self.lacking else ""
         return f"{there - len(down)} of {there} processes up{named}{wanted}"
 
     @property
@@ -84,8 +84,8 @@ def _process(raw: Any) -> Process:
 
 
 def reported(ps: Result) -> Health:
-    """Parse `ps:report`. Without processes it counts as fine; whether that is right, the scale
-    says."""
+    """Parse `ps:report`. An app without processes counts as `fine` here; whether it should have
+    some depends on its scale."""
     state = answers.report(ps)
     found = [
         Process(match["name"], match["state"], match["cid"] or "")
@@ -98,7 +98,7 @@ def reported(ps: Result) -> Health:
 
 
 def restarted(before: Sequence[Process], now: Iterable[Process]) -> list[str]:
-    """The names of processes that were restarted between two queries."""
+    """The names of processes whose container was restarted or replaced between two queries."""
     was = {each.name: each for each in before}
     return [
         each.name

@@ -18,13 +18,14 @@ BY_IMAGE = "Deploy the source app by image digest: DOKKU_IMAGE=registry.example.
 
 
 def source_image(app: DokkuApp) -> str:
-    """The image of PROMOTE_FROM, whose revision becomes this run's. Raises SettingsError, Refused
-    for a source that is not verified or has no digest, Locked, Unreachable."""
+    """The image that the app of PROMOTE_FROM runs; its revision becomes this run's. Raises
+    SettingsError, Refused for a source that is not verified or has no digest, Locked,
+    Unreachable."""
     ctx = app.ctx
     host, name = need_source(app.settings.promote_from)
     where = server(host, user="dokku") if host else app.settings.host
     if where == app.settings.host and name == ctx.app:
-        raise SettingsError(Problem("PROMOTE_FROM", f"it is {name} itself."))
+        raise SettingsError(Problem("PROMOTE_FROM", f"names {name}, to which this run deploys."))
     if where != app.settings.host:
         app.ssh.open(where)
         app.ssh.ready(where)
@@ -34,12 +35,12 @@ def source_image(app: DokkuApp) -> str:
         raise SettingsError(Problem("PROMOTE_FROM", f"there is no app {said}."))
     need_verified(state.live._replace(up=state.live.up and state.settled), said)
     if state.method != Image.method:
-        method = state.method or "in an unknown way"
+        method = state.method or "an unknown method"
         raise Refused(f"{said} was not deployed by image, but by {method}.", hint=BY_IMAGE)
     if "@sha256:" not in state.identity:
         raise Refused(
             f"{said} was deployed by tag, not by digest: {state.identity}.", hint=BY_IMAGE
         )
     take_revision(ctx, state.live.revision, said)
-    ctx.console.indent(f"{said} runs {state.identity}, which is verified there")
+    ctx.console.indent(f"verified: {said} runs {state.identity}")
     return state.identity

@@ -51,7 +51,7 @@ class DokkuApp(AboutDokku):
         yield from self.ssh.prepare()
         by_image = self.settings.method == "image" and self.ctx.command != "promote"
         if by_image and not self.settings.image:
-            yield Problem("DOKKU_IMAGE", "It is required with DEPLOY_METHOD=image.")
+            yield Problem("DOKKU_IMAGE", "is required with DEPLOY_METHOD=image.")
         if names := unstorable(self.ctx.app_config):
             listed = ", ".join(f"`{name}`" for name in names)
             reason = f"Dokku cannot store the value of {listed} as it is."
@@ -80,7 +80,7 @@ class DokkuApp(AboutDokku):
     def lock_holder(self) -> str:
         app = self.ctx.app
         if not self.server.at_least(0, 38):
-            return "locked; this version of Dokku cannot tell by whom" if self.state.locked else ""
+            return "locked; Dokku before 0.38 does not report by whom" if self.state.locked else ""
         if running := self.server.running_builds(app):
             return "; ".join(
                 f"{b.get('source', 'a build')} since {b.get('started_at', 'an unknown time')}"
@@ -100,8 +100,8 @@ class DokkuApp(AboutDokku):
         ]
 
     def logs(self, service: str, *, lines: int, follow: bool) -> None:
-        """Show the log. Raises NoService (`dokku logs` prints nothing and exits with 0 for an
-        unknown process), DeployFailed."""
+        """Show the log. Raises NoService for an unknown process, for which `dokku logs` prints
+        nothing and exits with 0; DeployFailed; SettingsError if the app does not exist."""
         app = self.ctx.app
         if not self.exists:
             raise self.no_app()
@@ -169,7 +169,8 @@ class DokkuApp(AboutDokku):
         result = change(words, what=what, ok=None, timeout=timeout)
         if result.exit_code == 255 and not self.server.connected():
             message = f"{what}: the connection was lost, so its result is unknown."
-            raise OutcomeUnknown(message, lines=result.lines)
+            hint = "The command may still be running: check that before you run it again."
+            raise OutcomeUnknown(message, hint=hint, lines=result.lines)
         return Ran(result.exit_code, result.lines, result.planned)
 
     def _check_words(self, *words: str) -> None:
@@ -190,7 +191,8 @@ class DokkuApp(AboutDokku):
         self.server.change(words, what=f"{action} {name} of {app}{number}", timeout=600.0)
 
     def backup(self) -> None:
-        """Export each database before the migrations; a failure stops the run."""
+        """Export each database to a file in the checkout, before the migrations. Raises
+        DeployFailed."""
         ctx = self.ctx
         made = databases.export(self.server, ctx.app, ctx.facts.workspace)
         ctx.report.backups += [f"{name}, in the checkout of this job only" for name in made]
@@ -236,7 +238,7 @@ class DokkuApp(AboutDokku):
         return f"{self.settings.host.login} apps:report {self.ctx.app}"
 
     def no_app(self) -> SettingsError:
-        """The error for an app that does not exist, with a similar name."""
+        """The error for an app that does not exist; it suggests a similar name on the server."""
         app = self.ctx.app
         near = suggestion(app, self.server.ask(["apps:list"])[0].text.split())
         reason = f"there is no app `{app}` on {self.settings.host}. {near}".rstrip()

@@ -38,7 +38,7 @@ class Push(DeployMethod):
         force: bool = False,
         going_back: bool = False,
     ) -> None:
-        """`going_back`: an older revision is deployed on purpose."""
+        """`branch`: the one that Dokku deploys; `going_back`: an older revision is wanted."""
         super().__init__(ctx, server, state, live, revision=revision, folder=folder, force=force)
         self.build_dir = folder
         self._branch = branch
@@ -85,7 +85,7 @@ class Push(DeployMethod):
         overtaken = self._again() and not super()._again()
         if overtaken and (there := self.server_ref()):
             if self._back:
-                message = f"{there[:7]} was deployed meanwhile: it stays."
+                message = f"not rolled back, since {there[:7]} was deployed meanwhile."
                 raise Refused(message, hint="Roll back again if that is still wanted.")
             self._guard(there, f"which the branch {self._branch} on the server now contains")
             self._may_replace = self._lease(there)
@@ -110,7 +110,8 @@ class Push(DeployMethod):
         if (refused := self._not_moved()) and self.said(answers.DEPLOYED):
             said = filter(None, map(answers.WHY_NOT_MOVED.search, self._lines))
             why = next((match[1].strip() for match in said), refused["why"])
-            message = f"the branch {self._branch} on the server could not be moved to it: {why}"
+            where = f"but the branch {self._branch} on the server"
+            message = f"{self.revision[:7]} was deployed, {where} could not be moved to it: {why}"
             _, hint = answers.reason([*self._git_says(), why])
             hint = hint or "Repair the app's repository on the server, then deploy again."
             self.released = True

@@ -1,4 +1,4 @@
-"""The instructions for Dokku in an app's files, and those that Dokku ignores."""
+"""What an app's files (Procfile, app.json) make Dokku run, and which of them Dokku ignores."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ USUAL = Places()
 
 
 def places(server: DokkuServer, app: str, *, ours: Collection[str], folder: str) -> Places:
-    """The places that somebody may have set on the server: `procfile-path`, `appjson-path`, and,
-    without APP_DIR (`folder`), a `build-dir` that is none of `ours`. For what an old version does
-    not know, or the key may not ask, they are the usual ones."""
+    """Where Dokku looks for the files, by the app's properties on the server: `procfile-path`,
+    `appjson-path` and, without APP_DIR (`folder`), a `build-dir` that is not one of `ours`. The
+    default places for a property that an old version lacks or our key may not query."""
     found = _set(
         server,
         ["ps:report", app, "--ps-computed-procfile-path"],
@@ -73,16 +73,16 @@ def hints(ctx: Context) -> list[str]:
             f"app.json is not valid JSON: {error}. Its scripts and variables could not be checked."
         )
     found += [
-        f"{name} begins with a byte order mark, which Dokku may not understand: save it "
-        "without that."
+        f"{name} begins with a byte order mark, which Dokku may not understand: save it as "
+        "UTF-8 without one."
         for name in (PROCFILE, APP_JSON)
         if files[name].startswith(BOM)
     ]
     if files[APP_YML]:
-        found.append("there is an app.yml, which Dokku ignores: it reads app.json.")
+        found.append("the repository has an app.yml, which Dokku ignores: it reads app.json.")
     if files[SCALE]:
         found.append(
-            "there is a DOKKU_SCALE, which Dokku ignores since 0.30: use `formation` in app.json."
+            "the repository has a DOKKU_SCALE, which Dokku ignores: use `formation` in app.json."
         )
     return found
 

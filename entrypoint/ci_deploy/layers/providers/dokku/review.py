@@ -26,8 +26,8 @@ def is_empty(state: State) -> bool:
 def guard_config(
     apps: App, wanted: ReviewApp, config: Mapping[str, str], is_own: Callable[[str], bool]
 ) -> None:
-    """Raises Refused like `guard_addresses`. The base app is queried only if a variable may be the
-    address of one of its services."""
+    """Refuse a `config` that would connect the review app to a service of the base app. The base
+    app is queried only if a value is an address that `is_own` does not know. Raises Refused."""
     found = addresses(config, WEB)
     doubtful = {k: v for k, v in found.items() if k not in OURS and not is_own(v)}
     if doubtful:
@@ -41,8 +41,8 @@ def guard_config(
 
 
 def set_domain(server: DokkuServer, app: str, review: ReviewApp) -> None:
-    """Set its host name under REVIEW_DOMAIN; before the first deploy, so that its ports are
-    right."""
+    """Set the review app's host name under REVIEW_DOMAIN; before the first deploy, since Dokku then
+    derives the app's ports from it."""
     if not review.host:
         return
     now = answers.report(server.ask(["domains:report", app])[0]).get("app vhosts", "")
@@ -52,8 +52,8 @@ def set_domain(server: DokkuServer, app: str, review: ReviewApp) -> None:
 
 
 def secure(server: DokkuServer, app: str, console: Console) -> None:
-    """Enable TLS if the server has a certificate for it or can get one; a failure is only a
-    warning."""
+    """Get a certificate for the app by the letsencrypt plugin, if the server has that and the app
+    has no certificate. A failure is only a warning."""
     plugins, certs, active = server.ask(
         ["plugin:list"], ["certs:report", app], ["letsencrypt:active", app]
     )
@@ -83,7 +83,7 @@ def destroy(server: DokkuServer, app: str, console: Console) -> None:
             raise error from None
         if not gone:
             raise DeployFailed(error.message, lines=error.lines, shown=error.shown) from None
-        console.indent("no response, but the change was applied.")
+        console.indent(f"the connection was lost, but {app} was destroyed.")
 
 
 def stale(
@@ -104,8 +104,8 @@ def stale(
     age = days * 86400
     if doubtful := [name for name, at in updated.items() if now - at < age <= time.time() - at]:
         warn(
-            f"{', '.join(doubtful)}: by the clock of this runner not deployed for {days} days, but "
-            f"the server's clock does not confirm it. Kept; `ci-deploy destroy` removes one."
+            f"kept {', '.join(doubtful)}: not deployed for {days} days by this runner's clock, but "
+            "the server's clock does not confirm that. `ci-deploy destroy` removes a review app."
         )
     return [name for name, at in updated.items() if now - at >= age]
 

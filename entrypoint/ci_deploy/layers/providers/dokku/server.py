@@ -44,8 +44,8 @@ class DokkuServer:
         beside: Change | None = None,
     ) -> list[Result]:
         """Send several queries at once, and make a change `beside` them, whose result comes last.
-        If the connection is lost, ask once more: GitLab's cancel kills it before it signals us.
-        Raises Unreachable, Unauthorized; any exit code is returned."""
+        Each has `timeout` seconds. If the connection is lost, ask once more: GitLab's cancel kills
+        it before it signals us. Raises Unreachable, Unauthorized; any exit code is returned."""
         found = self._ask(questions, timeout, beside)
         if not beside and any(each.exit_code == 255 for each in found) and not self.connected():
             found = self._ask(questions, timeout, beside)
@@ -70,7 +70,8 @@ class DokkuServer:
         return found
 
     def change(self, words: Sequence[str], *, what: str, **options: Any) -> Result:
-        """Run a command that changes something; its output goes into the log.
+        """Run a command that changes something; its output goes into the log. `options` are those
+        of `Runner.change`.
 
         Raises CommandFailed, OutcomeUnknown when the connection is lost meanwhile.
         """
@@ -127,7 +128,8 @@ class DokkuServer:
         return found.text.split()[0] if found.text else ""
 
     def running_builds(self, app: str) -> list[dict[str, str]]:
-        """The builds and deploys of an app that run now; empty before Dokku 0.38."""
+        """The builds and deploys of an app that run now, with the fields of `builds:list`; empty
+        before Dokku 0.38."""
         if not self.at_least(0, 38):
             return []
         words = ["builds:list", app, "--format", "json", "--status", "running"]
@@ -152,7 +154,7 @@ class DokkuServer:
 
     def has_begun(self, app: str, seconds: float) -> bool:
         """Whether a build of the app is running that began at most `seconds` ago, by the server's
-        clock (Dokku 0.38)."""
+        clock; False before Dokku 0.38, which lists none."""
         return any(
             answers.seconds(each.get("duration", "")) <= seconds + 1.0
             for each in self.running_builds(app)

@@ -53,7 +53,7 @@ class Services:
                 meant = [] if service.kind in KNOWN else nearest(service.kind, KNOWN)
                 url = f"https://github.com/dokku/dokku-{service.kind}.git"
                 remedy = f"On the server: `sudo dokku plugin:install {url}`."
-                remedy = f"It is called `{meant[0]}` there." if meant else remedy
+                remedy = f"Did you mean `{meant[0]}`?" if meant else remedy
                 reason = f"the server has no plugin for {service.kind}."
                 raise SettingsError(Problem("DOKKU_SERVICES", reason, "", remedy))
             if absent(exists, f"the {service.kind} service {name}"):
@@ -79,10 +79,11 @@ class Services:
             name = self._names[service]
             if answer.exit_code and not no_such_command(answer):
                 message = f"the server cannot tell which apps use the {service.kind} service {name}"
-                raise DeployFailed(f"{message} (exit code {answer.exit_code}).")
+                hint = f"On the server, `dokku {service.kind}:links {name}` shows why."
+                raise DeployFailed(f"{message} (exit code {answer.exit_code}).", hint=hint)
             others = [app for app in answer.text.split() if app != self._app]
             if answer.exit_code == 0 and others:
-                message = f"the {service.kind} service {name} belongs to {', '.join(others)}."
+                message = f"the {service.kind} service {name} is linked to {', '.join(others)}."
                 hint = f"To share it: DOKKU_SERVICES={service.kind}={name} (not for review apps)."
                 raise Refused(message, hint=hint)
 
@@ -144,7 +145,8 @@ def destroy(server: DokkuServer, app: str, found: Sequence[tuple[str, str]]) -> 
 
 
 def of_app(server: DokkuServer, app: str) -> list[tuple[str, str]]:
-    """The existing services, of any known plugin, that are named as ours for this app."""
+    """The existing services (type, name) with the default names for this app; of the plugins that
+    KNOWN lists. Raises DeployFailed when the server does not list its plugins or services."""
     listed = server.ask(["plugin:list"])[0]
     if listed.exit_code:
         message = f"the server cannot list its plugins (exit code {listed.exit_code})."

@@ -1,5 +1,5 @@
-"""Dokku's settings, and the small class that stands for the layer until it is chosen
-(`layers.load`)."""
+"""Dokku's settings, and a small class that is loaded in place of the layer until it is known that
+the layer takes part (`layers.load`)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class Service(NamedTuple):
     given: str = ""
 
     def name(self, app: str, *, own: bool = False) -> str:
-        """The given name, or `<app>-<type>`. A review app's services are always its own."""
+        """The given name, or `<app>-<type>`. With `own` the latter always: a review app must not
+        share a service that is named in DOKKU_SERVICES."""
         if self.given and not own:
             return self.given
         return service_name(app, self.kind)
@@ -50,7 +51,7 @@ def services(text: str) -> tuple[Service, ...]:
             word,
         )
         if not match:
-            message = f"`{word}` is not `type`, `type:version` or `type=name`."
+            message = f"`{word}` is not `type`, with a version and a name if needed: `redis:7=x`."
             raise ValueError(message)
         found.append(Service(match["kind"], match["version"] or "", match["name"] or ""))
     return tuple(found)

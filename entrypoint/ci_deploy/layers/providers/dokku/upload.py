@@ -40,11 +40,12 @@ class Upload(DeployMethod):
             )
 
     def identity(self, state: State) -> str:
-        """The server's name for what it has now. Raises DeployFailed when it took nothing, or got
-        something else after it."""
+        """The server's name for what it has now, a commit or an image. Raises DeployFailed when it
+        reports none, or one that is not ours."""
         if not state.identity:
-            message = "the server does not report what it deployed."
-            raise DeployFailed(message)
+            message = "the server does not report which commit it deployed."
+            hint = f"On the server, `dokku git:report {self._ctx.app}` shows what it records."
+            raise DeployFailed(message, hint=hint)
         return state.identity
 
     def _needs_rebuild(self) -> bool:
@@ -146,12 +147,15 @@ class Image(Upload):
         )
         if self._same and not self._server.at_least(*PULLS_AGAIN):
             message = "this version of Dokku does not pull a tag again that it already has."
-            raise ToolMissing(message, hint="Name it by its digest, or update Dokku to 0.37.5.")
+            hint = "Name the image by its digest in DOKKU_IMAGE, or update Dokku to 0.37.5."
+            raise ToolMissing(message, hint=hint)
 
     def identity(self, state: State) -> str:
         if state.identity != self.image:
-            message = f"the server reports {state.identity or 'nothing'} as its image."
-            raise DeployFailed(message)
+            found = state.identity or "no image"
+            message = f"the server reports {found} as deployed instead of {self.image}."
+            hint = "Let only one job at a time deploy an environment, then run this job again."
+            raise DeployFailed(message, hint=hint)
         return state.identity
 
     def _once(self) -> Result:

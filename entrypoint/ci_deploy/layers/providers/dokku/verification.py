@@ -44,7 +44,7 @@ def verify(app: DokkuApp, code: DeployMethod, remember: Callable[..., Change]) -
         if live.up and seen and not again:
             break
         if time.monotonic() > until:
-            looping = f"{live.detail}; Docker restarts {', '.join(again)} again and again"
+            looping = f"{live.detail}; Docker keeps restarting {', '.join(again)}"
             raise _not_verified(app, code, live._replace(detail=looping) if again else live)
     off = f"; scaled to 0: {', '.join(code.unstarted)}" if code.unstarted else ""
     ctx.verified(live, f"{live.runs}{off}")
@@ -84,12 +84,14 @@ def _not_verified(app: DokkuApp, code: DeployMethod, live: Live) -> DeployFailed
         message = f"{ours} was deployed, but {other} was deployed right after it."
         return DeployFailed(message, hint="Let only one job at a time deploy an environment.")
     runs = live.revision[:7] or "no known revision"
-    message = f"the server reports {runs} as deployed, with {live.detail}."
+    ours = app.ctx.revision[:7]
+    message = f"{ours} is not verified: the server reports {runs} as deployed, with {live.detail}."
     return DeployFailed(message, hint=f"`{app.check_command}` shows more.")
 
 
 def steady(app: DokkuApp) -> bool:
-    """Whether what is up stays up: what Docker has restarted may crash repeatedly."""
+    """Whether the processes that are up stay up for STEADY seconds; True at once if Docker has
+    never restarted one. A process that crashes repeatedly is up in between."""
     before = app.state.health.processes
     if not any(each.restarts for each in before):
         return True

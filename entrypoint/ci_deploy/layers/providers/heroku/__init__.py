@@ -1,1 +1,1 @@
-"""Heroku: the Platform API, git.heroku.com, and the CLI for one-off commands."""
+"""The provider for apps on Heroku: uses the Platform API, git, and the CLI for one-off commands."""

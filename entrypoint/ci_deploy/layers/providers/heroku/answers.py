@@ -48,7 +48,7 @@ CLI_ERROR = "Error: "  # before the reason
 
 
 def reason(lines: Iterable[str]) -> str:
-    """The reason as a sentence; empty when the lines contain none."""
+    """The reason why a build or push failed, as a sentence; empty when the lines contain none."""
     every = list(lines)
     build = [line for line in every if line.startswith(REMOTE)] or every  # without git's own lines
     vague, block, before = "", list[str](), ""

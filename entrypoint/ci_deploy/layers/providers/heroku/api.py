@@ -74,8 +74,8 @@ class Api:
     # --- reading ---
 
     def get(self, path: str, *, span: str = "", include: str = "") -> Any:
-        """The JSON at a path; `span` is a Range like `version ..; order=desc,max=10`, `include`
-        what else is to be told of each (Accept-Inclusion).
+        """The JSON at a path. `span` is a Range like `version ..; order=desc,max=10`; `include`
+        names related resources to embed (Accept-Inclusion).
 
         Raises NotFound, ApiRefused, Unauthorized, Unreachable (also after 5xx and 429 that
         persist).
@@ -83,9 +83,8 @@ class Api:
         return self._json(self._read(path, span, include), f"GET {path}")
 
     def get_all(self, *questions: Question) -> list[Any]:
-        """Read several paths at once; the answer is None for an error in the question's `without`.
-
-        Raises the first other error, Cancelled.
+        """Read several paths at once; returns the JSON of each, in order, or None for an error in
+        the question's `without`. Raises the first other error, Cancelled.
         """
         found: list[Any] = [None] * len(questions)
 
@@ -108,7 +107,7 @@ class Api:
         return found
 
     def get_list(self, path: str) -> list[Any]:
-        """A complete list, from all of its parts."""
+        """A complete list, from all of its parts. Raises what `get` raises."""
         span, items = "", []
         while True:
             response = self._read(path, span)
@@ -155,8 +154,9 @@ class Api:
     ) -> Any:
         """Send a write once; returns the JSON of the response, None when planning.
 
-        It is sent again only after 429, which means that it was not done. Raises ResponseLost when
-        it is unknown whether it was done, NotFound, ApiRefused, Unauthorized, Unreachable.
+        It is sent again only after 429, which means that it was not done. `timeout` is in seconds.
+        Raises ResponseLost when it is unknown whether it was done, NotFound, ApiRefused,
+        Unauthorized, Unreachable.
         """
         until = time.monotonic() + self._seconds_left()
         announced, pause = what, 1.0
@@ -208,7 +208,7 @@ class Api:
         except ResponseLost as lost:
             if not self.found(done):
                 raise DeployFailed(lost.message, hint=UNCHANGED) from None
-            self._ctx.console.indent("no response, but the change was applied.")
+            self._ctx.console.indent(f"{what}: no response, but the change was made.")
 
     def found(self, look: Callable[[], T]) -> T | None:
         """After a lost response: what `look` returns in one of up to LOOKS calls; else None."""
@@ -230,8 +230,9 @@ class Api:
         try:
             return response.json()
         except ValueError:
-            message = f"{what}: the response is not from Heroku (is there a proxy in between?)."
-            raise Unreachable(message) from None
+            message = f"{what}: the response is not JSON from Heroku; a proxy may have sent it."
+            hint = "Check HTTPS_PROXY, or let this machine reach api.heroku.com."
+            raise Unreachable(message, hint=hint) from None
 
     def _refuse(self, response: Response, what: str) -> NoReturn:
         """Raise the error that a response other than 2xx means."""

@@ -86,7 +86,8 @@ class App:
         )
 
     def look_again(self) -> State:
-        """Only what changes during a run: what is live, and whether its dynos run."""
+        """Fetch only what changes during a run: what is live, and whether its dynos run. Raises
+        Unreachable, Unauthorized, ApiRefused."""
         return self._state(*self.api.get_all(*self._brief))
 
     @property
@@ -166,7 +167,8 @@ class App:
     # --- config ---
 
     def config(self) -> dict[str, str]:
-        """The config vars; those that look like secrets are hidden from now on."""
+        """The config vars: name → value; those that look like secrets are hidden from now on.
+        Raises NotFound, Unauthorized, Unreachable."""
         found = self.api.get(f"{self.path}/config-vars")
         for key, value in found.items():
             if SECRET_CONFIG_KEY.search(key):
@@ -185,7 +187,7 @@ class App:
         except ResponseLost as lost:
             if not changes.items() <= self.config().items():
                 raise DeployFailed(lost.message, hint=UNCHANGED) from None
-            self._ctx.console.indent("no response, but the change was applied.")
+            self._ctx.console.indent(f"{what}: no response, but the change was made.")
         for release in reversed(self.releases.newest()):
             if release.version > after:
                 self.releases.follow(release)
@@ -239,17 +241,18 @@ class App:
             live, now = state.live, time.monotonic()
             if live.revision != revision or state.release.version < release.version:
                 runs = live.revision[:7] or "no known revision"
-                message = f"Heroku reports that {self.name} runs {runs} ({state.release.name})."
-                raise DeployFailed(
-                    message, hint="Another release may have been created at the same time."
-                )
+                found = f"{self.name} runs {runs} ({state.release.name})"
+                message = f"{revision[:7]} is not verified: Heroku reports that {found}."
+                hint = "Another release may have been created meanwhile; see `ci-deploy history`."
+                raise DeployFailed(message, hint=hint)
             if live.up:
                 return live
             crashed_since = (crashed_since or now) if state.crashed else None
             if now > until or (crashed_since and now - crashed_since > CRASHED):
                 message = f"{state.release.name} is live, but its dynos do not run: {live.detail}."
                 hint = (
-                    f"`heroku logs -a {self.name}` shows why. HEROKU_BOOT_TIMEOUT: {timeout:.0f}."
+                    f"`heroku logs -a {self.name}` shows why. HEROKU_BOOT_TIMEOUT is "
+                    f"{timeout:.0f} s."
                 )
                 raise DeployFailed(message, hint=hint)
             self._ctx.cancellation.sleep(pause)

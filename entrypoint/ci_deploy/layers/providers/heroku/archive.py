@@ -65,7 +65,7 @@ class Archive(DeployMethod):
         identity = str((build.get("release") or {}).get("id") or "")
         app.releases.learn(str((build.get("slug") or {}).get("id") or ""), self.revision)
         found = self._release(identity, after)
-        return self.finish(found, "Heroku built it, but created no release.")
+        return self.finish(found, f"Heroku built {self.revision[:7]} but created no release.")
 
     def _release(self, identity: str, after: int) -> Release | None:
         """The build's release; its id may appear a moment after the build's end."""
@@ -93,7 +93,8 @@ class Archive(DeployMethod):
 
 
 def packed(ctx: Context, revision: str) -> Path:
-    """Write a gzipped archive of a revision (of APP_DIR in it) into the private directory."""
+    """Write a gzipped tar archive of a revision (with APP_DIR: of that directory) into the private
+    directory; returns its path."""
     plain = write_archive(ctx.repository, ctx.private_dir, revision, ctx.settings.app_dir)
     path = plain.with_suffix(".tar.gz")
     with plain.open("rb") as source, gzip.open(path, "wb", compresslevel=6) as target:
@@ -103,7 +104,8 @@ def packed(ctx: Context, revision: str) -> Path:
 
 
 def upload(ctx: Context, api: Api, file: Path, revision: str) -> dict[str, str] | None:
-    """Upload the archive for Heroku; returns the `source_blob` of a build, None when planning.
+    """Upload the archive for Heroku; returns the `source_blob` of a build (`url`, `version`,
+    `checksum`), None when planning.
 
     Raises Unreachable, ResponseLost.
     """
@@ -131,8 +133,8 @@ def upload(ctx: Context, api: Api, file: Path, revision: str) -> dict[str, str] 
                 headers={"Content-Type": ""},
             )
         if not response.ok:
-            message = f"the archive cannot be uploaded: status {response.status}."
-            raise Unreachable(message)
+            message = f"the archive cannot be uploaded to Heroku: status {response.status}."
+            raise Unreachable(message, hint="Nothing was built. Run the job again.")
         return {"url": found["get_url"], "version": revision, "checksum": f"SHA256:{digest}"}
 
     return retry(
@@ -145,15 +147,16 @@ def upload(ctx: Context, api: Api, file: Path, revision: str) -> dict[str, str] 
 
 
 def follow(ctx: Context, api: Api, path: str, build: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Wait for a build's end; returns the build. Raises DeployFailed when it fails,
-    OutcomeUnknown."""
+    """Wait for the end of `build` (the API's JSON, as is the result); `path` is that of the app.
+    Raises DeployFailed when the build fails, OutcomeUnknown."""
     what = f"the build of {ctx.revision[:7]}"
     output = Output(ctx, what)
     found = until_over(
         ctx, build, lambda: api.get(f"{path}/builds/{build['id']}"), what=what, output=output
     )
     if found.get("status") != "succeeded":
-        said = reason(output.tail) or f"{what} has failed."
+        said = reason(output.tail) or "it gave no reason."
         hint = "The build's output is above; nothing was released."
-        raise DeployFailed(f"Heroku cannot build it: {said}", hint=hint, lines=output.tail)
+        message = f"Heroku cannot build {ctx.revision[:7]}: {said}"
+        raise DeployFailed(message, hint=hint, lines=output.tail)
     return found

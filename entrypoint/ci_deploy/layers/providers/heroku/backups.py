@@ -28,14 +28,14 @@ class Capture:
     """Makes the backups of one run."""
 
     def __init__(self, ctx: Context, databases: Databases, *, since: str) -> None:
-        """`since` is the time of the live release, as ISO 8601."""
+        """`since`: when the live release was created, as ISO 8601."""
         self._ctx, self._databases, self._since = ctx, databases, iso(since)
         self.left = ""  # the backup that Heroku continues after a cancel, in words
 
     def choose(
         self, wanted: Sequence[str], config: Callable[[], Mapping[str, str]]
     ) -> list[Database]:
-        """Return the databases to back up, and log the others.
+        """Return the databases of the config vars `wanted`, and log the others as not backed up.
 
         Raises SettingsError, Unauthorized.
         """
@@ -72,7 +72,7 @@ class Capture:
             return self._begin(database, known)
         said = f"{going.name} of {database} has been running since {going.at}"
         if self._ours(going, database):
-            self._ctx.console.indent(f"{said}: using it.")
+            self._ctx.console.indent(f"{said}: this run uses it instead of a new one.")
             return going
         self._ctx.console.indent(f"{said}; waiting for its end")
         self._end_of(going, database)

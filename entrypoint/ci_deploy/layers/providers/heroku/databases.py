@@ -71,7 +71,8 @@ def transfer(found: Mapping[str, Any]) -> Transfer:
 
 
 def iso(text: str) -> str:
-    """Convert `2026-11-30 11:02:03 +0000`, as the data API writes times, to ISO 8601."""
+    """Convert `2026-11-30 11:02:03 +0000`, as the data API writes times, to ISO 8601 in UTC. Text
+    that cannot be parsed is returned unchanged."""
     try:
         at = datetime.fromisoformat(text.replace(" +", "+"))
     except ValueError:
@@ -106,7 +107,7 @@ class Databases:
 
     @cached_property
     def attached(self) -> list[Database]:
-        """The attached databases, once for each config var."""
+        """The attached databases, one entry for each config var with a URL of one."""
         path = f"/apps/{self._app}/addon-attachments"
         found = [
             each
@@ -136,11 +137,12 @@ class Databases:
             self.data.get(f"/client/v11/databases/{each.id}")
         except NotFound:
             reason = f"Heroku's data API does not know {each}: it is not ready, or has no backups."
-            remedy = "Wait for it (`heroku addons:wait`), or unset BACKUP_BEFORE_MIGRATE."
+            remedy = "Wait for the database (`heroku addons:wait`), or deploy without a backup."
             raise SettingsError(Problem("BACKUP_BEFORE_MIGRATE", reason, "", remedy)) from None
         except Unauthorized as error:
             hint = (
-                "Try a key with more scopes, or unset BACKUP_BEFORE_MIGRATE to deploy without it."
+                "Use a key with more scopes, or deploy without a backup: unset "
+                "BACKUP_BEFORE_MIGRATE."
             )
             message = f"this key may not back up {each}: {error.message}"
             raise Unauthorized(message, hint=hint) from None
@@ -157,7 +159,7 @@ class Databases:
         return sorted(listed, key=lambda each: (each.at, each.name), reverse=True)
 
     def look(self, app: str, uuid: str, *, verbose: bool = False) -> Mapping[str, Any]:
-        """Fetch the state of a backup; `verbose` includes its log."""
+        """Fetch the state of a backup, as the API's JSON; `verbose` includes its log."""
         more = "?verbose=true" if verbose else ""
         found: Mapping[str, Any] = self.data.get(f"/client/v11/apps/{app}/transfers/{uuid}{more}")
         return found

@@ -1,4 +1,4 @@
-"""Deploys a revision to the app by any method, up to the end of its release."""
+"""Deploys a revision to the app by one of several methods, up to the end of its release phase."""
 
 from __future__ import annotations
 
@@ -81,7 +81,8 @@ class SlugAgain(DeployMethod):
 
 
 def slug_of(app: App, revision: str) -> Release | None:
-    """The newest release whose slug was built from all of this revision and still exists."""
+    """The newest release whose slug still exists and was built from this revision, and not from one
+    of its directories (APP_DIR); None for none."""
     listed = (each for each in app.releases.newest(MANY) if each.status != "expired")
     known = [each for each in listed if each.slug and each.slug not in app.parts]
     known.sort(key=lambda each: revision[:7] not in each.description)  # likely ones first

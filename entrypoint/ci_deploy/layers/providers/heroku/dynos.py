@@ -23,16 +23,17 @@ Found = Sequence[Mapping[str, Any]]
 
 
 class Health(NamedTuple):
-    """Whether all wanted dynos run, the same in words, and whether a dyno has crashed."""
+    """The health of an app's dynos."""
 
-    up: bool
-    words: str
-    crashed: bool = False
+    up: bool  # whether all wanted dynos run
+    words: str  # that in words, with what is missing: `1 of 2 dynos up (web.2 crashed)`
+    crashed: bool = False  # whether a dyno has crashed
     idle: bool = False  # no dyno is wanted
 
 
 def health(dynos: Found | None, formation: Found | None, version: int) -> Health:
-    """Whether all wanted dynos run this release (or a later one)."""
+    """Judge whether all dynos that the formation wants run the release `version`, or a later one.
+    `dynos` and `formation` are the API's JSON."""
     wanted = {str(each.get("type")): int(each.get("quantity") or 0) for each in formation or ()}
     wanted.pop("release", None)
     mine = [each for each in dynos or () if each.get("type") not in NOT_OURS]

@@ -1,4 +1,4 @@
-"""Heroku: deploys the code, and believes only what the Platform API then reports."""
+"""The events of a run on Heroku: deploys the code, and then verifies it by the Platform API."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Heroku(MaintenanceMode):
         self._rollback: Rollback | None = None
         self._promotion: Promotion | None = None
         self._base = review.Base()
-        self._first = Release()  # what ran at the start
+        self._first = Release()  # the release that was live at the start
         self._adopted = False  # whether this run has adopted the app
 
     @on(Event.CONFIGURE, Configure.CONNECT)
@@ -45,12 +45,12 @@ class Heroku(MaintenanceMode):
         if not self.exists and not self.settings.create_app and not ctx.review:
             raise self.no_app()
         who = f" as {state.account}" if state.account else ""
-        what = f": {state.region}, {state.stack}" if self.exists else ", which does not exist"
-        ctx.console.indent(f"Heroku{who}; {ctx.app}{what}")
+        what = f"{state.region}, {state.stack}" if self.exists else "does not exist"
+        ctx.console.indent(f"Heroku{who}; {ctx.app}: {what}")
         if state.maintenance:
-            left = "an earlier run left it on: switched off"
+            left = "an interrupted run left it on, so this run turns it off"
             stays = left if self.left_closed else "it was on before and stays on"
-            ctx.console.indent(f"it is in maintenance mode; {stays}.")
+            ctx.console.indent(f"{ctx.app} is in maintenance mode; {stays}.")
 
     @on(Event.CONFIGURE, Configure.REVIEW_APP)
     def look_at_review_app(self) -> None:
@@ -172,7 +172,7 @@ class Heroku(MaintenanceMode):
 
     @on(Event.DEPLOY)
     def deploy(self) -> None:
-        """Deploy the code, then believe only what Heroku reports."""
+        """Deploy the code, then verify it by what Heroku reports."""
         if self.exists and not self.ctx.planning:
             self._look_after_waiting()
         with unknown_if_lost():

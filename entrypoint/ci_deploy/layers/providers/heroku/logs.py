@@ -19,12 +19,13 @@ LATEST = 15.0  # seconds of silence after which a log that is not followed ends
 
 
 def show(ctx: Context, api: Api, service: str, *, lines: int, follow: bool) -> None:
-    """Show the log. Raises NoService for an unknown service, HttpError, Unreachable."""
+    """Show the last `lines` lines of the log of a process type or dyno (empty: of all), and with
+    `follow` new ones. Raises NoService for an unknown service, HttpError, Unreachable."""
     known = ctx.provider.processes()
     if service and known and service.partition(".")[0] not in known:
         raise NoService(ctx.app, service, known)
     if lines > MOST:
-        ctx.console.warning(f"Heroku keeps only {MOST} lines.")
+        ctx.console.warning(f"Heroku keeps only {MOST} lines of the log: earlier ones are lost.")
     wanted = {"lines": min(lines, MOST), "tail": follow, **({"dyno": service} if service else {})}
     session = api.change("POST", f"/apps/{ctx.app}/log-sessions", wanted, what="")
     url, heard = str(session["logplex_url"]), time.monotonic()

@@ -8,7 +8,7 @@ import time
 START = 180.0  # seconds within which a dyno must start; it takes 5 to 20
 SILENCE = 90.0  # seconds without a byte, though the wrapper gives a sign of life each 30
 AFTER_END = 2.0  # seconds for the CLI to end by itself
-LONGEST = 64  # bytes of a marker at most
+LONGEST = 64  # maximum bytes of a marker
 
 
 class Markers:
@@ -65,7 +65,7 @@ class Markers:
         else:
             until, why = self._heard + SILENCE, f"nothing was received from it for {SILENCE:.0f} s"
         if self._until < until:
-            until, why = self._until, "it took too long"
+            until, why = self._until, "it timed out"
         self.why = why if time.monotonic() >= until else ""
         return until
 

@@ -3,8 +3,8 @@
 Heroku has no place for records that would not make a release and restart the app. But its git keeps
 every branch and builds only `main` and `master` ("Pushed to branch other than [main, master],
 skipping build."), so a pending task is a branch `ci-deploy/unfinished/<version>/<key>` with an
-empty commit. `git ls-remote` lists them. From which directory a slug was built Heroku does not
-know: `ci-deploy/built/<slug>/<APP_DIR>` records it.
+empty commit. `git ls-remote` lists them. Nor does Heroku know from which directory a slug was
+built: a branch `ci-deploy/built/<slug>/<APP_DIR>` records it.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Notes:
 
 
 def branch_of(task: Task) -> str:
-    """The branch that records a task: readable, with any text quoted."""
+    """The name of the branch that records a task; its text is percent-encoded."""
     words = f"/{_quoted(task.text)}" if task.text else ""
     return f"{FOLDER}{VERSION}/{_quoted(task.key)}{words}"
 

@@ -101,17 +101,18 @@ class OneOff:
         return shlex.join(command)
 
     def stop(self) -> str:
-        """Stop the dyno of the last command if it still runs; a sentence about it, or empty."""
+        """Stop the dyno of the last command if it still runs; returns a sentence about it for the
+        log, empty if there was none to stop."""
         word, self.word = self.word, ""
         look = f"`heroku ps -a {self._app}` shows it, `heroku ps:stop` stops it."
         try:
             names = self._dynos.with_word(word) if word else []
         except DeployError:
-            return f"Its dyno may still run: {look}"
+            return f"Its one-off dyno may still run: {look}"
         stopped = {name: self._dynos.stop(name) for name in names}
         if running := [name for name in names if not stopped[name]]:
-            return f"Its dyno {', '.join(running)} could not be stopped: {look}"
-        return f"Its dyno {', '.join(names)} was stopped." if names else ""
+            return f"The one-off dyno {', '.join(running)} could not be stopped: {look}"
+        return f"The one-off dyno {', '.join(names)} was stopped." if names else ""
 
     def _unknown(self, what: str, result: Result, markers: Markers, left: str) -> Exception:
         """The error when there is no exit code."""
@@ -120,7 +121,7 @@ class OneOff:
         if not markers.begun and not left and (reason := answers.cli_refusal(said)):
             if answers.BAD_KEY.search(reason):
                 return Unauthorized(f"Heroku rejects the API key ({what}): {reason}", lines=lines)
-            return DeployFailed(f"{what}: Heroku rejected it: {reason}", lines=lines)
+            return DeployFailed(f"{what}: Heroku rejected the command: {reason}", lines=lines)
         late = "timed out (DEPLOY_TIMEOUT)" if result.timed_out else "the connection was lost"
         why = markers.why or late
         message = f"{what}: {why}, so its result is unknown. {left}".rstrip()

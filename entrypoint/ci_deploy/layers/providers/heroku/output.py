@@ -57,7 +57,7 @@ class Output:
             )
 
     def complete(self, url: str) -> None:
-        """Show the part that is missing of an output that has ended."""
+        """Show what the log still lacks of an output that has ended."""
         self._begun = 0.0  # a 404 is final by now
         for _ in range(TRIES if url else 0):
             self.follow(url, leave=lambda: True)

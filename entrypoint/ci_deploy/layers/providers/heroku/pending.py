@@ -29,9 +29,9 @@ def unknown_if_lost() -> Iterator[None]:
 
 
 def retry_while_away(ctx: Context, look: Callable[[], T], *, what: str) -> T:
-    """Call `look` while `what` is in progress, repeatedly while Heroku is unreachable.
-
-    Raises OutcomeUnknown after OUTAGE seconds, or at the end of the run.
+    """Return what `look` returns; call it again as long as Heroku is unreachable. `what` is in
+    progress on Heroku meanwhile. Raises OutcomeUnknown after OUTAGE seconds, or at the end of the
+    run.
     """
     since = time.monotonic()
     while True:
@@ -55,10 +55,11 @@ def until_over(
     stream: Callable[[Found], str] = lambda found: str(found.get("output_stream_url") or ""),
     over: Callable[[Found], bool] = lambda found: found.get("status") in FINAL,
 ) -> Found:
-    """Call `look` until the result is final, and show the output; returns the last result.
+    """Call `look` until its result is `over`, and show the output; returns the last result. `found`
+    is the first result, `stream` returns the URL of the output of one.
 
     Nothing in the output decides anything: only the status counts. Raises OutcomeUnknown at the end
-    of the run, or when Heroku is unreachable for too long.
+    of the run, or when Heroku is unreachable for OUTAGE seconds.
     """
     pause, started = FIRST_PAUSE, time.monotonic()
 
@@ -86,4 +87,5 @@ def until_over(
 
 
 def _unknown(what: str) -> OutcomeUnknown:
-    return OutcomeUnknown(f"{what} has not ended, or its result is unknown.")
+    hint = "Run the job again: it asks Heroku for the result first."
+    return OutcomeUnknown(f"{what} has not ended, or its result is unknown.", hint=hint)

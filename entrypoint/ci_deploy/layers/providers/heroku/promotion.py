@@ -37,8 +37,8 @@ class Promotion:
         self.source = ""  # name of the source app
 
     def prepare(self, *, pipeline: str, source: str, others: Sequence[str]) -> State:
-        """Find the pipeline and the apps; returns the source's state. Raises SettingsError,
-        Refused."""
+        """Find the pipeline and the apps by the settings HEROKU_PIPELINE, HEROKU_PROMOTE_FROM and
+        HEROKU_PROMOTE_TO; returns the source's state. Raises SettingsError, Refused."""
         try:
             coupling = self._api.get(f"{self._app.path}/pipeline-couplings")
         except NotFound:
@@ -61,9 +61,9 @@ class Promotion:
         found = App(self._ctx, self._api, self.source).look()
         if not found.live.revision:
             message = f"{self.source} runs no known release, so it cannot be promoted."
-            raise Refused(message)
+            raise Refused(message, hint=f"Deploy {self.source} first.")
         if found.newest.version > found.release.version:
-            runs, newest = found.release.name, f"{found.newest.name} is {found.newest.status}"
+            runs, newest = found.release.name, f"{found.newest.name} is `{found.newest.status}`"
             message = f"{self.source} runs {runs}, but its newest release {newest}."
             hint = f"Promote when {self.source} runs its newest release."
             raise Refused(message, hint=hint)
@@ -91,19 +91,20 @@ class Promotion:
             f"{name} ({stages[identity]})" for identity, name in sorted(self._names.items())
         )
         what = f"`{wanted}` is not in the pipeline" if wanted else (
-            f"{counted(near, 'app')} of the pipeline could be meant"
+            f"{counted(near, 'app')} of the pipeline could be the source"
         )  # fmt: skip
         reason = f"{what}. APP_NAME is the app that gets the release; the pipeline has {known}."
         raise SettingsError(Problem("HEROKU_PROMOTE_FROM", reason))
 
     @property
     def complete(self) -> bool:
-        """Whether the other targets already run the revision."""
+        """Whether the apps of HEROKU_PROMOTE_TO already run the revision."""
         states = (other.look() for other in self._others)
         return all(s.live.revision == self._ctx.revision and s.live.up for s in states)
 
     def run(self, *, timeout: float) -> None:
-        """Promote and verify each target. Raises DeployFailed, OutcomeUnknown."""
+        """Promote and verify each target, within `timeout` seconds each. Raises DeployFailed,
+        OutcomeUnknown."""
         targets = [self._app, *self._others]
         before = {each.name: self._newest(each) for each in targets}
         ids = {name: identity for identity, name in self._names.items()}

@@ -50,15 +50,15 @@ class HerokuApp(AboutHeroku):
     def problems(self) -> Iterable[Problem]:
         yield from impossible_names(self.ctx.app_config)
         if not re.fullmatch(NAME, self.ctx.settings.app_name):
-            reason = f"`{self.ctx.settings.app_name}` cannot be an app on Heroku."
-            remedy = "Names have 3 to 30 lower case letters, digits and dashes."
+            reason = f"`{self.ctx.settings.app_name}` is not a valid name of a Heroku app."
+            remedy = "It must have 3 to 30 lower-case letters, digits and dashes, a letter first."
             yield Problem("APP_NAME", reason, "", remedy)
         if self.settings.method == "image":
-            reason = "`image` is not possible on Heroku."
-            yield Problem("DEPLOY_METHOD", reason, "", "It takes `push` and `archive`.")
+            reason = "Heroku does not support `image`."
+            yield Problem("DEPLOY_METHOD", reason, "", "Set `push` or `archive`, or unset it.")
         if self.settings.method == "push" and self.ctx.settings.app_dir:
-            reason = "Heroku builds the root of what is pushed, so APP_DIR needs an archive."
-            yield Problem("DEPLOY_METHOD", reason, "", "Unset it, or set `archive`.")
+            reason = "Heroku builds the root of a pushed repository, so APP_DIR needs an archive."
+            yield Problem("DEPLOY_METHOD", reason, "", "Set `archive`, or unset it.")
 
     def begin(self) -> None:
         """Make the objects of this run's app; there is no connection to start."""
@@ -143,7 +143,7 @@ class HerokuApp(AboutHeroku):
             dynos.restart(name, what=f"restart {name} of {app}")
             return
         number = {ProcessAction.STOP: 0, ProcessAction.START: count or 1}.get(action, count or 0)
-        dynos.scale(name, number, what=f"{action} {name} of {app}: {number} wanted")
+        dynos.scale(name, number, what=f"{action} {name} of {app} ({number})")
 
     def restart(self, *, why: str) -> bool:
         app = self.app
@@ -184,7 +184,7 @@ class HerokuApp(AboutHeroku):
 
     def restore(self, name: str) -> None:
         """Refuse, and show the commands: on Heroku a failed restore leaves the database incomplete,
-        and the data before it could not be brought back, as on other providers."""
+        and the previous data cannot be restored, unlike on other providers. Raises Refused."""
         app = self.ctx.app
         wanted = need(name, self.databases.kept(), app)
         target = "DATABASE_URL" if "::" in name else wanted.service or "DATABASE_URL"
@@ -215,7 +215,7 @@ class HerokuApp(AboutHeroku):
             "app": f"{state.region}, {state.stack}{team}",
             "git": "reachable" if self._branches is not None else "not reachable",
             "maintenance mode": "on" if state.maintenance else "off",
-            "requests left this hour": self.api.left or "not told",
+            "requests left this hour": self.api.left or "unknown",
             "url": self.ctx.url,
         }
 
@@ -228,7 +228,7 @@ class HerokuApp(AboutHeroku):
         return f"heroku releases -a {self.ctx.app}"
 
     def no_app(self) -> SettingsError:
-        """The error for an app that does not exist, with a similar name."""
+        """The error for an app that does not exist; it suggests a similar name of the account."""
         app = self.ctx.app
         try:
             near = suggestion(app, (str(each["name"]) for each in self.api.get_list("/apps")))

@@ -68,7 +68,7 @@ class Push(DeployMethod):
         found = order(repository, new, live)
         guard(self._ctx, live, found, force=self._force, overwrites=True)
         if there == new:
-            self._instead = self._again("Heroku has it, but does not run it")
+            self._instead = self._again("Heroku has its code, but does not run it")
         elif (pushed := order(repository, new, there)) is not Order.AFTER:
             self._lease = there
             if there != live and pushed is not Order.BEFORE and not self._force:
@@ -80,7 +80,9 @@ class Push(DeployMethod):
 
     def _refuse(self, there: str) -> NoReturn:
         """Refuse to replace a pushed revision that never went live."""
-        message = f"{self.revision[:7]} does not contain {there[:7]}, which was pushed last."
+        message = (
+            f"{self.revision[:7]} does not contain {there[:7]}, which was pushed to Heroku last."
+        )
         hint = "Deploy a revision that contains it, or set FORCE_PUSH=true to replace it."
         raise Refused(message, hint=hint)
 
@@ -102,10 +104,11 @@ class Push(DeployMethod):
         if result.exit_code:
             made = self._made_all_the_same(result, after)
         elif self._said(answers.UP_TO_DATE):
-            return self._again("the push has changed nothing").run()
+            return self._again("the push changed nothing").run()
         elif any(map(answers.SKIPPED.match, self._lines)):
             message = f"Heroku does not build the branch {self._branch}."
-            raise DeployFailed(message, lines=result.lines)
+            hint = "Its output above names the branches that it builds."
+            raise DeployFailed(message, hint=hint, lines=result.lines)
         else:
             made = self._app.releases.made(self.revision, after=after)
         self._building = False
@@ -202,9 +205,10 @@ class Push(DeployMethod):
     def _fail(self, result: Result) -> NoReturn:
         """Raise the error with the reason, for the user."""
         if self._said(answers.MOVED):
-            message = f"someone else has pushed to {self._app.name} at the same time."
-            raise DeployFailed(message, hint="Deploy again.", lines=result.lines)
-        message = answers.reason(self._lines) or f"git ended with exit code {result.exit_code}."
+            message = f"another job pushed to {self._app.name} at the same time."
+            hint = "Let only one job at a time deploy an app, then deploy again."
+            raise DeployFailed(message, hint=hint, lines=result.lines)
+        message = answers.reason(self._lines) or f"git push failed (exit code {result.exit_code})."
         if self._said(answers.DECLINED):
             message = f"Heroku rejects the push: {message}"
         elif error := refusal(self._lines, self._remote.url):

@@ -19,8 +19,8 @@ from ci_deploy.run.context import Context
 
 NEWEST = "version ..; order=desc,max={}"
 NEWEST_BUILDS = "created_at ..; order=desc,max={}"
-FEW, MANY = 20, 1000  # releases to read; a part of a list has 1,000 at most
-APPEARS = 10  # queries, a second apart, until the release of a push must be in the list
+FEW, MANY = 20, 1000  # releases to read; the API returns at most 1,000 at once
+APPEARS = 10  # queries, a second apart, within which the release of a push must be in the list
 
 
 class Release(NamedTuple):
@@ -33,8 +33,8 @@ class Release(NamedTuple):
     slug: str = ""  # the slug's id; empty before the first deploy
     output: str = ""  # the URL of the release phase's output, if it has one
     description: str = ""
-    at: str = ""
-    by: str = ""
+    at: str = ""  # when it was created, ISO 8601
+    by: str = ""  # who created it: an e-mail address
     eligible: bool = True  # whether Heroku still has its slug, for a rollback
 
     @property
@@ -83,7 +83,7 @@ class Releases:
         return self.known(found)
 
     def newest_slugs(self) -> list[str]:
-        """What was released, the latest first."""
+        """The ids of the slugs of the newest releases, newest first."""
         return [each.slug for each in self.newest(MANY)]
 
     def known(self, found: Sequence[Mapping[str, Any]] | None) -> list[Release]:
@@ -91,7 +91,8 @@ class Releases:
         return sorted(map(read, found or ()), key=lambda each: -each.version)
 
     def live(self, listed: Sequence[Release]) -> Release:
-        """The live release, searched for further back if `listed` lacks it; else an empty one."""
+        """The live release, from `listed` or else from the newest MANY; an empty Release if no
+        release is live."""
         current = next((each for each in listed if each.current), None)
         if current is None and len(listed) >= FEW:
             current = next((each for each in self.newest(MANY) if each.current), None)
@@ -120,7 +121,8 @@ class Releases:
             self._commits[slug] = commit
 
     def builds(self, count: int) -> list[Mapping[str, Any]]:
-        """The newest builds; without a range Heroku would return some, ordered by their ids."""
+        """The newest builds, as the API's JSON. They need a Range: without one Heroku returns any
+        of them, ordered by id."""
         span = NEWEST_BUILDS.format(count)
         found: list[Mapping[str, Any]] = self._api.get(f"{self._path}/builds", span=span)
         return found
@@ -183,7 +185,8 @@ class Releases:
             output=output,
         )
         if found["status"] != "succeeded":
-            hint = f"`heroku releases:output {release.name} -a {self._app}` shows its output again."
+            hint = "Fix what its output shows and deploy again; to see the output again: "
+            hint += f"`heroku releases:output {release.name} -a {self._app}`."
             raise DeployFailed(f"{what} {_how(found['status'])}.", hint=hint, lines=output.tail)
         return read(found) if "id" in found else release
 

@@ -50,7 +50,7 @@ class Remote:
         return {ref.removeprefix(HEADS): sha for sha, ref in pairs}
 
     def mark(self, new: Iterable[str], old: Iterable[str], *, what: str) -> None:
-        """Create branches that only have a name, and remove others. Raises DeployError."""
+        """Create the branches `new`, of an empty commit, and delete `old`. Raises DeployError."""
         refs = [f":{HEADS}{name}" for name in old]
         if names := list(new):
             commit = self._empty_commit()
@@ -80,9 +80,9 @@ class Remote:
 
 
 def git_environ(host: str, key: str) -> dict[str, str]:
-    """The environ for git to log in: the key goes to git's credential helper by the environ only.
-
-    Heroku checks only the password. Inherited helpers are switched off.
+    """The environ with which git logs in at `host`: git's credential helper gets the key from it,
+    so no argv contains the key. Heroku checks only the password, not the user name. Helpers of the
+    machine are switched off.
     """
     config = {"credential.helper": "", f"credential.{host}.helper": HELPER}
     return {
@@ -101,5 +101,6 @@ def refusal(lines: Sequence[str], url: str) -> DeployError | None:
         hint = f"Permissions that the key and its account need: {DOCS}heroku.md"
         return Unauthorized(message, hint=hint, lines=tuple(lines[-5:]))
     if any(map(answers.MISSING.search, lines)):
-        return DeployFailed(f"Heroku has no repository {url}.", lines=tuple(lines[-5:]))
+        hint = "Check APP_NAME: the app may have been renamed or destroyed."
+        return DeployFailed(f"Heroku has no repository {url}.", hint=hint, lines=tuple(lines[-5:]))
     return None

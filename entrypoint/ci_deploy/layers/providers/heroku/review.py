@@ -91,7 +91,7 @@ def manifest(ctx: Context) -> dict[str, Any] | None:
         found = from_json(text)
     except ValueError as error:
         path = ctx.in_app_dir("app.json")
-        raise SettingsError(Problem(path, f"it is not JSON: {error}.")) from None
+        raise SettingsError(Problem(path, f"is not valid JSON: {error}.")) from None
     return found if isinstance(found, dict) else None
 
 
@@ -149,7 +149,7 @@ class SetUp:
         self._app.api.look_again()
         if self._app.exists and MARK in self._app.config():
             self._app.destroy()
-        hint = "Nothing is left of it. It is safe to retry."
+        hint = "Verified: nothing of the setup is left. It is safe to retry."
         raise DeployFailed(lost.message, hint=hint)
 
     def finish(self, setup: Mapping[str, Any]) -> None:
@@ -173,9 +173,9 @@ class SetUp:
             return
         problems = [str(each) for each in found.get("manifest_errors") or []]
         why = "; ".join([str(found.get("failure_message") or "no reason given"), *problems])
-        hint = "The next run recreates it."
+        hint = "The next run recreates the app."
         if problems:
-            hint = f"REVIEW_CONFIG can set the variables that app.json leaves open. {hint}"
+            hint = f"REVIEW_CONFIG can set variables that app.json requires without a value. {hint}"
         raise DeployFailed(f"{what} has failed: {why}.", hint=hint, lines=output.tail)
 
 
@@ -191,7 +191,7 @@ def couple(api: Api, app: App, pipeline: str) -> None:
     if done():
         return
     body = {"app": app.name, "pipeline": pipeline, "stage": STAGE}
-    what = f"put {app.name} into the pipeline, as a review app"
+    what = f"add {app.name} to the pipeline as a review app"
     api.ensure("POST", "/pipeline-couplings", body, what=what, done=done)
 
 
@@ -202,7 +202,8 @@ def stale(ctx: Context, api: Api, base: str, *, team: str, days: int) -> list[st
     there = api.get_list(f"/teams/{team}/apps" if team else "/apps")
     if not api.now:
         message = "Heroku's responses have no date, so the age of review apps is unknown."
-        raise Refused(message, hint="A proxy in between may remove it. Nothing was removed.")
+        hint = "No app was removed. Check whether a proxy drops the header `Date`."
+        raise Refused(message, hint=hint)
     since = api.now - days * 86400
     found = []
     for each in there:

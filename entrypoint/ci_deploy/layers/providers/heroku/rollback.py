@@ -20,10 +20,10 @@ FAR_ENOUGH = 50  # releases with a slug that are checked
 
 
 class Rollback:
-    """Finds the release to go back to, and goes back to it."""
+    """Finds the release to roll back to, and rolls back to it."""
 
     def __init__(self, ctx: Context, app: App, state: State, to: Release | None = None) -> None:
-        """`to`: the release to go back to, if it is known; else `target` finds it."""
+        """`to`: the release to roll back to, if it is known; else `target` finds it."""
         self._ctx = ctx
         self._app = app
         self._state = state
@@ -31,9 +31,10 @@ class Rollback:
         self._named = False
 
     def target(self, wanted: str) -> str:
-        """The commit of the previous release, or of the one that is wanted: `v42`, or a commit.
+        """The full SHA of the previous release, or of the `wanted` one: `v42`, or a commit.
 
-        Raises Refused when there is none, or when its slug is deleted.
+        Raises Refused when there is no such release, or when its slug is deleted, SettingsError for
+        a commit that does not exist.
         """
         earlier = self._earlier()
         self._named = bool(re.fullmatch(r"v\d+", wanted))
@@ -110,7 +111,8 @@ class Rollback:
             raise Refused(message, hint=deploy_instead(revision))
         app = self._app
         self._ctx.console.indent(
-            f"{chosen.name} also restores its config vars; the database is unchanged."
+            f"the rollback to {chosen.name} also restores the config vars of that release; the "
+            "database is unchanged."
         )
         what = f"roll back {app.name} to {chosen.name}"
         made = app.releases.change({"release": chosen.id}, what=what, same=chosen.slug)
@@ -132,7 +134,9 @@ class Rollback:
             with contextlib.suppress(Unreachable):  # only needed to say more
                 repository.fetch(remote.url, "refs/heads/main", remote.env)
         if not known():
-            self._ctx.console.indent("cannot tell whether there are migrations in between.")
+            self._ctx.console.indent(
+                "the migrations between the two releases are unknown: the checkout lacks a commit."
+            )
 
 
 def available(release: Release) -> bool:

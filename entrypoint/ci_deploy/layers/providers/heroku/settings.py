@@ -1,5 +1,5 @@
-"""Heroku's settings, and the small class that stands for the layer until it is chosen
-(`layers.load`)."""
+"""Heroku's settings, and a small class that is loaded in place of the layer until it is known that
+the layer takes part (`layers.load`)."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class HerokuSettings(GitSettings):
     )
     databases: tuple[str, ...] = setting(
         "HEROKU_BACKUP_DATABASES",
-        "For BACKUP_BEFORE_MIGRATE: the config vars with the addresses of the databases",
+        "For BACKUP_BEFORE_MIGRATE: the config vars with the URLs of the databases to back up",
         default=("DATABASE_URL",),
         parse=words,
     )

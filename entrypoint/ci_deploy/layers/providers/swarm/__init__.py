@@ -1,1 +1,1 @@
-"""Docker Swarm: several hosts that Docker manages as one."""
+"""The provider for apps on a Docker Swarm: several hosts that Docker manages as one."""

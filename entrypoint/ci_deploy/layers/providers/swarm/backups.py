@@ -39,7 +39,8 @@ class Databases:
     # --- nodes ---
 
     def chosen(self, stack: Stack) -> list[tuple[str, str, Manager]]:
-        """The databases (name, kind, node). Raises SettingsError for one that cannot be reached."""
+        """The databases to dump: name, `postgres` or `mysql`, and node. Raises SettingsError when
+        there is none, or one on a node that SERVER_HOST does not name."""
         images = {e.name: e.image for e in stack.services.values() if e.replicas != 0}
         found = servers(images, self.settings.backup_service)
         return [(name, kind, self.node_of(stack, name)) for name, kind in found]
@@ -78,7 +79,7 @@ class Databases:
     # --- dumps ---
 
     def backup(self, stack: Stack) -> None:
-        """Dump each database. Raises DeployFailed, SettingsError."""
+        """Dump each database to a file on its node. Raises DeployFailed, SettingsError."""
         release = (self.ctx.before and self.ctx.before.release) or "-"
         for name, kind, node in self.chosen(stack):
             place = f"{self.settings.path or '~'}/.ci-deploy/backups/{stack.name}"
@@ -134,7 +135,7 @@ class Databases:
         if not (pending := _readable(stack)):
             return stack
         task = pending[0]
-        self.ctx.console.indent(f"an earlier run was interrupted. First: {task.words}")
+        self.ctx.console.indent(f"an earlier run was interrupted, so this one must: {task.words}")
         self._restore(stack, task.dump, task.service, self.node_of(stack, task.service))
         return stack if self.ctx.planning else self.manager.look()
 
@@ -225,8 +226,9 @@ def _readable(stack: Stack) -> list[Task]:
 
 
 def to_stop(stack: Stack, database: str) -> dict[str, str]:
-    """The services other than databases, with their counts, and those that an interrupted restore
-    has stopped. Raises Refused for one that cannot be stopped."""
+    """The services to stop for a restore: name → count of tasks, or EVERY. These are all that run
+    and are no database, and those that an interrupted restore has stopped. Raises Refused for one
+    that cannot be stopped."""
     known: dict[str, str] = {}
     for task in reversed(_readable(stack)):
         pairs = (word.rpartition("=") for word in task.stopped)

@@ -45,8 +45,8 @@ class Given(NamedTuple):
 
 
 def contents(data: dict[str, Any], stack: Stack, given: Given) -> Contents:
-    """Take the contents out of a stack file (`data` is changed), which then refers to them by
-    name."""
+    """Take the configs and secrets out of a stack file: `data` is changed to refer to them by name,
+    as external ones."""
     made: list[Content] = []
     problems: list[Problem] = []
     for kind in ("configs", "secrets"):
@@ -96,7 +96,8 @@ def hashed(stack: str, kind: str, key: str, name: str, content: bytes, options: 
 
 
 def named(path: str, tree: str) -> str:
-    """The path in the repository that a path on the host may mean."""
+    """The path in the repository for `path`, which may be one in `tree`, where the host has
+    unpacked the files."""
     return posixpath.relpath(path, tree) if path.startswith("/") else path
 
 
@@ -116,10 +117,11 @@ def _content(kind: str, key: str, entry: Mapping[str, Any], given: Given) -> byt
     if path in given.host:
         return given.host[path]
     name = min(name, path, key=len)  # a path of the host is not one of the repository
-    reason = f"the {one} `{key}` is `{name}`, which is neither in the repository nor on the host."
+    file = f"the file of the {one} `{key}`, `{name}`,"
+    reason = f"{file} is neither in the repository nor on the host."
     remedy = "Commit it, or put it into DEPLOY_PATH."
     if given.alone:
-        reason = f"the {one} `{key}` is `{name}`, which is not in the repository, and a review app "
-        reason += "gets no files of the hosts, which are the base app's."
+        reason = f"{file} is not in the repository, and a review app does not get the hosts' "
+        reason += "files, which are the base app's."
         remedy = f"Use `environment: NAME` for that {one}, and set the variable in REVIEW_CONFIG."
     return Problem("COMPOSE_FILE", reason, "", remedy)

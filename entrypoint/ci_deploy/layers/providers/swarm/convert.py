@@ -1,7 +1,7 @@
-"""Converts Compose's reading of the compose files to a file for `docker stack deploy`.
+"""Converts the compose files, as Compose reads them, to a file for `docker stack deploy`.
 
-Both formats have one origin and have diverged: Docker refuses some of what Compose prints. What
-Swarm does not support is reported, never dropped silently.
+The formats have diverged: Docker rejects some of what Compose prints. What Swarm does not support
+is reported, never dropped silently.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class Converted(NamedTuple):
 
 
 def convert(model: Mapping[str, Any], stack: str, tree: str, path: str, *, new: bool) -> Converted:
-    """Convert Compose's model. `tree` is the directory in which the host has unpacked the files; it
-    stands for `path`. `new`: the Docker there supports the newest version of the format (25 and
-    later)."""
+    """Convert Compose's model. `tree` is the directory in which the host has unpacked the files, in
+    place of `path`. `new`: the host's Docker (25 or later) supports the newest version of the
+    format."""
     return _Converting(model, stack, tree, path, new=new).converted()
 
 

@@ -49,7 +49,7 @@ class Jobs:
                 ["follow"], [self.running], "", quiet=False, timeout=timeout
             )
         except OutcomeUnknown as error:
-            hint = f"On a manager: docker service logs -f {self.running}"
+            hint = f"To follow it, run on a manager: docker service logs -f {self.running}"
             raise OutcomeUnknown(
                 f"{what}: the command continues in the swarm.", hint=hint
             ) from error
@@ -78,12 +78,14 @@ class Jobs:
             raise OutcomeUnknown(message, hint=hint, lines=result.lines)
 
     def logs(self, stack: Stack, service: str, *, lines: int, follow: bool) -> None:
-        """Show the logs of a service or of all. Raises NoService, Refused, DeployFailed."""
+        """Show the last `lines` lines of a service's log (empty: of all), and with `follow` also
+        new ones until the job ends. Raises NoService, Refused, DeployFailed."""
         if service and service not in stack.services:
             raise NoService(self.ctx.app, service, stack.services)
         names = [f"{stack.name}_{name}" for name in ([service] if service else stack.services)]
         if not names:
-            raise Refused(f"there is no service in the stack {stack.name}.")
+            message = f"there is no service in the stack {stack.name}."
+            raise Refused(message, hint="Deploy a release first.")
         words = [str(lines), "follow" if follow else "-", *names]
         with open_until_we_end(self.ctx.private_dir / "held") as held:
             result = self.manager.change(

@@ -1,6 +1,6 @@
-"""Judges, service by service, what the engine has made of a release.
+"""Judges for each service whether it runs a release, by the state that a manager reports.
 
-Docker itself accepts a rollback as success. Here a service runs a release when it has that
+Docker itself counts a rollback as a success. Here a service runs a release when it has that
 release's specification, no update of it is in progress, and all of its tasks have that
 specification and run.
 """
@@ -63,7 +63,7 @@ def judge(stack: Stack, name: str, release: str) -> Judged:
     """Compare a service, by its name in the compose file, with the release `release` (an id)."""
     service = stack.services.get(name)
     if service is None:
-        return Judged(name, State.GONE, "there is no such service")
+        return Judged(name, State.GONE, "the service does not exist")
     tasks = stack.of(service)
     if service.release != release:
         return _another(stack, service, tasks)
@@ -85,7 +85,7 @@ def judge(stack: Stack, name: str, release: str) -> Judged:
         state = State.GOOD
     text = f"{len(slots)} of {wanted} tasks run {release}"
     if old:
-        text += f", {len(old)} still run the previous one"
+        text += f", {len(old)} still running the previous release"
     if state is State.PAUSED:
         text += "; the engine has paused the update"
     elif state is State.BROKEN:
@@ -150,7 +150,8 @@ def complaint(stack: Stack, task: Task) -> str:
 
 
 def live(stack: Stack, verified: Sequence[Kept]) -> Live:
-    """What our services run. `verified`: records of releases that were live, newest first."""
+    """What our services run: the release that all of their tasks have, and whether they are up.
+    `verified`: records of releases that were live, newest first."""
     if not stack.ours:
         return Live()
     runs: dict[str, tuple[str, str]] = {}  # service → release and revision that its tasks have
@@ -198,5 +199,5 @@ def _running(
 
 
 def digest(image: str) -> str:
-    """The digest in a pinned image name, else the name."""
+    """The digest in a pinned image name (`sha256:…`), else the name itself."""
     return image.rpartition("@")[2]

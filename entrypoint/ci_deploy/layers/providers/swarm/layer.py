@@ -1,7 +1,8 @@
-"""Docker Swarm: several hosts that Docker manages as one, and that finishes what was begun.
+"""The events of a run on a Docker Swarm.
 
-The engine switches, heals and rolls back; so there is no program of ours on the hosts. The job
-tells a manager what is wanted, watches the result and judges it itself.
+The engine itself switches releases, restarts tasks and rolls back, and continues without the job,
+so there is no program of ours on the hosts. The job gives a stack file to a manager, follows the
+result and judges it.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Swarm(OnSwarm):
         deploys = self.ctx.command == "deploy"  # `promote` has the source's tag
         yield from options.problems(self.ctx, self.settings, deploys=deploys)
         if self.settings.archives and self.ctx.command in CHECKED_BUILDING:
-            reason = "a swarm starts tasks on any of its nodes, and each of them pulls the image."
+            reason = "is not possible in a swarm, since each node that runs a task pulls its image."
             remedy = "Push it to a registry, or use Compose (unset STACK_NAME) on a single host."
             yield Problem("DEPLOY_IMAGE_ARCHIVE", reason, "", remedy)
 
@@ -214,15 +215,15 @@ class Swarm(OnSwarm):
 
     @property
     def target(self) -> Kept:
-        """The record of the release to go back to."""
-        return expect(self._target, "the release to go back to")
+        """The record of the release to roll back to."""
+        return expect(self._target, "the release to roll back to")
 
     @property
     def target_name(self) -> str:
         return self.target.label("release")
 
     def is_back(self) -> bool:
-        """Whether that very release runs: several may have the same revision."""
+        """Whether exactly that release runs, and not another one of the same revision."""
         now = self.ctx.before or Live()
         return now.up and now.release == self.target_name
 

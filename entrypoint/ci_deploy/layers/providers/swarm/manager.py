@@ -95,7 +95,7 @@ class Manager:
 
     def choose(self) -> Stack:
         """Choose the first manager that can be used; returns the stack. If there is none, raises
-        Unreachable, Unauthorized, ToolMissing or SettingsError for all together."""
+        one error for all of them: Unreachable, Unauthorized, ToolMissing or SettingsError."""
         failed: list[DeployError] = []
         for server in self.all:
             self.server = server
@@ -122,9 +122,11 @@ class Manager:
             return ToolMissing(message, hint=f"Install or start it on {self}.")
         client = stack.client.split(".")[0]
         if client.isdecimal() and int(client) < OLDEST:
-            return ToolMissing(f"Docker {stack.docker} on {self} is too old.", hint="Update it.")
+            message = f"Docker {stack.docker} on {self} is too old: swarms need 20.10 or newer."
+            return ToolMissing(message, hint=f"Update Docker on {self}.")
         if stack.missing:
-            return ToolMissing(f"{', '.join(stack.missing)} cannot be found on {self}.")
+            message = f"{', '.join(stack.missing)} cannot be found on {self}."
+            return ToolMissing(message, hint="flock is in the package util-linux.")
         if stack.swarm != "active":
             remedy = "Make it a manager: docker swarm init, or docker swarm join."
             reason = f"{self} is not part of a swarm."
@@ -152,7 +154,8 @@ class Manager:
     def read(
         self, names: Sequence[str], words: Sequence[str], stdin: bytes = b"", *, timeout: float = 60
     ) -> Result:
-        """Run a script that changes nothing, again after a lost connection. Raises Unreachable."""
+        """Run the scripts `names`, joined, with the arguments `words`: they change nothing, so they
+        run again after a lost connection. `timeout`: seconds. Raises Unreachable."""
         for again in (True, False):
             command = self._command(names, words, stdin)
             result = self._ctx.runner.read_all([command], ok=None, timeout=timeout)[0]
@@ -189,8 +192,8 @@ class Manager:
         quiet: bool = True,
         timeout: float = TIMEOUT,
     ) -> Result:
-        """Run a script that changes something; any exit code is returned. Raises OutcomeUnknown
-        when the connection is lost meanwhile."""
+        """Run scripts like `read`, that change something; any exit code is returned. `timeout`:
+        seconds. Raises OutcomeUnknown when the connection is lost meanwhile, or after that time."""
         change = Change(self._command(names, words, stdin), what, quiet=quiet)
         result = self._ctx.runner.change_all([change], ok=None, timeout=timeout)[0]
         if result.exit_code == 255 and not self._ssh.alive(self.server):
@@ -217,7 +220,7 @@ class Manager:
         return True
 
     def refused(self, login: Login, lines: Sequence[str]) -> Unauthorized:
-        """The error for a login that the registry refuses."""
+        """The error for a login that the registry rejects; `lines` is the output of login.sh."""
         said = next((e.removeprefix("login ") for e in lines if e.startswith("login ")), "")
         registry = login.host or "Docker Hub"
         message = f"{registry} rejects the user {login.user} on {self}: {said}"
@@ -225,7 +228,8 @@ class Manager:
 
     @contextmanager
     def alone(self, what: str) -> Iterator[None]:
-        """While the block runs, no other job changes the stack. Raises Locked, DeployFailed."""
+        """Context manager: while the block runs, no other job changes the stack. `what` names this
+        run to jobs that wait. Raises Locked, DeployFailed."""
         facts = self._ctx.facts
         by = facts.job_url or facts.actor
         who = f"{what}{f' by {by}' if by else ''}"
@@ -261,8 +265,8 @@ class Manager:
     def beside(
         self, names: Sequence[str], words: Sequence[str] = ()
     ) -> Iterator[tuple[Child, BinaryIO]]:
-        """Run a program on the manager beside other commands; yields it and its stdin, which ends
-        with us, however we end."""
+        """Context manager: run a script on the manager beside other commands; yields the process
+        and its stdin, which is closed when ci-deploy ends in any way."""
         read, write = os.pipe()
         with (
             os.fdopen(write, "wb", buffering=0) as stdin,

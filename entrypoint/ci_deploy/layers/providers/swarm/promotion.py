@@ -15,12 +15,13 @@ from ci_deploy.run.context import Context
 
 
 def look(ctx: Context, ssh: Ssh, settings: SwarmSettings, ours: Manager) -> Source:
-    """Ask the source; its revision becomes this run's. Raises Refused for a source that is not
-    verified, Locked, Unreachable, SettingsError."""
+    """Ask what the source of the promotion runs; its revision becomes this run's. Raises Refused
+    if the source's release is not verified, Locked if it is being deployed, Unreachable,
+    SettingsError."""
     host, name = need_source(settings.promote_from)
     where = [server(host, user=ours.server.user)] if host else ours.all
     if name == ours.stack and where[0] in ours.all:
-        raise SettingsError(Problem("PROMOTE_FROM", f"it is {name} itself."))
+        raise SettingsError(Problem("PROMOTE_FROM", f"names {name}, to which this run deploys."))
     manager = Manager(ctx, ssh, where, "", lambda: name)
     stack = manager.choose()
     said = f"the stack {name} on {manager}"

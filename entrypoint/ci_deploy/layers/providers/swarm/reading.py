@@ -28,11 +28,11 @@ from ci_deploy.settings.parsers import NOTHING
 
 
 class Wanted(NamedTuple):
-    """A release before it has an id: its services, its stack file, its contents."""
+    """A release before it has an id."""
 
-    model: Model = Model()
-    data: Mapping[str, Any] = NOTHING
-    contents: Sequence[Content] = ()
+    model: Model = Model()  # its services
+    data: Mapping[str, Any] = NOTHING  # its stack file, parsed
+    contents: Sequence[Content] = ()  # its configs and secrets
     said: Sequence[str] = ()  # warnings
 
     @property
@@ -53,12 +53,15 @@ def read(
     tag: str,
     further: Further | None = None,
 ) -> Wanted:
-    """Let the manager read the files. `further(data, path)` yields more problems of a stack file
-    whose relative paths start at `path`. Raises ToolMissing, SettingsError with all problems."""
+    """Let the manager's Compose read the files, and convert them to a stack file. `further(data,
+    path)` yields more problems of a stack file whose relative paths start at `path`. Raises
+    ToolMissing, Unreachable, SettingsError with all problems."""
     alone = ["alone"] if ctx.review else []
     answer = manager.read([UNSET_HERE.stem, "read"], alone, tar(tree.parts), timeout=120.0)
     if answer.exit_code == NO_FOLDER:
-        raise SettingsError(Problem("DEPLOY_PATH", f"there is no such directory on {manager}."))
+        reason = f"there is no such directory on {manager}."
+        remedy = "Create it, owned by the SSH user."
+        raise SettingsError(Problem("DEPLOY_PATH", reason, "", remedy))
     facts, said, host = _parts(answer.text)
     known = {**ctx.app_config, **variables}
     tell(ctx, tree, variables, {str(manager): facts.unset}, lacking=not said.get("env"))
@@ -147,5 +150,5 @@ def _networks(data: Mapping[str, Any], stack: Stack) -> list[Problem]:
 
 
 def as_bytes(data: Mapping[str, Any]) -> bytes:
-    """A stack file as text (JSON is valid YAML)."""
+    """A stack file as JSON, which is valid YAML; equal data gives equal bytes."""
     return json.dumps(data, sort_keys=True).encode()

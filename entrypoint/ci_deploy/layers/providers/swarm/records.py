@@ -32,7 +32,8 @@ class Run(NamedTuple):
 
 
 def begin(stack: str, action: str, facts: Mapping[str, str], release: str) -> Run:
-    """A run that begins now. `facts`: for the record."""
+    """A run that begins now. `action`: `deploy` or `rollback`; `facts`: revision, tag, pipeline and
+    actor, for the record."""
     began = datetime.now(UTC)
     stamp = f"{began:%Y%m%dT%H%M%S}{began.microsecond // 1000:03}{secrets.token_hex(1)}"
     keys = ("revision", "tag", "pipeline", "actor")
@@ -42,12 +43,13 @@ def begin(stack: str, action: str, facts: Mapping[str, str], release: str) -> Ru
 
 
 def now() -> str:
-    """The present time in the form of the records."""
+    """The present time, ISO 8601 in UTC with whole seconds, as in the records."""
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def records(stack: Stack) -> list[Kept]:
-    """All records, newest first by the swarm's own count: clocks of runners differ."""
+    """All records, newest first by the index that the swarm gives them: clocks of runners
+    differ."""
     found = (each for each in stack.kept if each.label("kind") == "record")
     return sorted(found, key=lambda each: each.version, reverse=True)
 
@@ -84,8 +86,8 @@ def _status(record: Kept) -> str:
 
 
 def target(app: str, stack: Stack, live: Live, wanted: str) -> Kept:
-    """The record of the release to go back to: by id, tag or the beginning of the revision, or the
-    previous one. Raises Refused."""
+    """The record of the release to roll back to. `wanted`: an id, a tag or the beginning of a
+    revision; empty for the previous release. Raises Refused."""
     known = {each.label("release"): each for each in verified(stack)}
     current = live.release if live.up else ""
     kept = [Earlier(name, e.label("tag"), e.label("revision")) for name, e in known.items()]
@@ -112,7 +114,7 @@ def superfluous(stack: Stack, data: Mapping[str, Any], release: str) -> list[str
 
 
 def images(data: Mapping[str, Any]) -> str:
-    """The image digests of all services, for a label of a record."""
+    """The image digests of all services, `NAME=DIGEST …`, for a label of a record."""
     found = (
         (name, str(entry.get("image"))) for name, entry in (data.get("services") or {}).items()
     )

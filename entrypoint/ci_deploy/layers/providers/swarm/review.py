@@ -1,5 +1,5 @@
-"""Review apps in a swarm: a stack for each branch, marked, and removed from every node that we can
-reach."""
+"""Review apps in a swarm: a stack with a mark for each branch. Its volumes are removed only on the
+nodes that SERVER_HOST names."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
-"""Follows a release in the engine until it is verified, or it is known why it is not.
-
-The engine continues whether we look or not; nothing here changes anything.
+"""Follows a release in the engine until it is verified, or has failed. Changes nothing: the engine
+continues by itself.
 """
 
 from __future__ import annotations
@@ -37,8 +36,8 @@ class Rollout:
     _why: dict[str, str] = field(default_factory=dict)
 
     def follow(self) -> list[Judged]:
-        """Query the manager until the state is final, or nothing has changed for too long; returns
-        the judgements. Raises Cancelled; Unreachable when the manager is lost."""
+        """Query the manager until the state is final, there was no progress for too long, or the
+        run's time is over; returns the judgement of each service. Raises Cancelled, Unreachable."""
         started = since = time.monotonic()
         best, pause = -1, EVERY[0]
         while True:
@@ -95,7 +94,8 @@ class Rollout:
 
 
 def patience(service: Service | None) -> float:
-    """Seconds that a service may take until one more task of it runs."""
+    """The seconds that a service may take until one more task of it runs, by its healthcheck,
+    `update_config` and stop grace period."""
     if service is None:
         return BASE
     container = service.template.get("ContainerSpec") or {}
@@ -111,7 +111,8 @@ def patience(service: Service | None) -> float:
 
 
 def failure(found: Sequence[Judged], release: str) -> DeployError | None:
-    """The error that follows from all services; None when all of them run the release."""
+    """The error that follows from the judgements of all services; None when all of them run the
+    release."""
     bad = [each for each in found if each.state is not State.GOOD]
     if not bad:
         return None

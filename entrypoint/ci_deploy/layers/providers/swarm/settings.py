@@ -1,5 +1,5 @@
-"""Swarm's settings, and the small class that stands for the layer until it is chosen
-(`layers.load`)."""
+"""Swarm's settings, and a small class that is loaded in place of the layer until it is known that
+the layer takes part (`layers.load`)."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ LABELS = (
     "stack", "kind", "release", "revision", "tag", "at", "run", "action", "outcome", "pipeline",
     "actor", "uses", "images", "note", "client", "review", "branch", "app",
 )  # fmt: skip
-"""What configs and secrets of ours say of themselves, in the order in which look.sh asks."""
+"""The names of our labels on configs and secrets, in the order in which look.sh prints them."""
 MARK = "review"  # the kind of config that marks a review app
 RESTORE = "restore"  # the kind of config that records a restore and what it has stopped
 GOING = {"updating", "rollback_started"}
@@ -153,7 +153,7 @@ class Stack:
     now: int = 0  # Unix time, by the manager's clock
     down: list[str] = field(default_factory=list)  # nodes that are not ready
     missing: list[str] = field(default_factory=list)  # programs that are not installed
-    folder: bool = True
+    folder: bool = True  # whether DEPLOY_PATH exists
     holder: str | None = None  # who holds the lock; None: nobody
     services: dict[str, Service] = field(default_factory=dict)
     tasks: list[Task] = field(default_factory=list)
@@ -184,7 +184,7 @@ class Stack:
 
     @property
     def reviews(self) -> list[Known]:
-        """All review apps in the swarm; one whose time is not known is as good as new."""
+        """All review apps in the swarm; one whose last deploy is unknown counts as deployed now."""
         return [
             Known(
                 e.label("app"),
@@ -206,7 +206,7 @@ class Stack:
 
 
 def read_stack(name: str, lines: Iterable[str]) -> Stack:
-    """Parse an answer; lines that are not understood are ignored."""
+    """Parse the output of look.sh about the stack `name`; unknown lines are ignored."""
     stack = Stack(name)
     for line in lines:
         with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):

@@ -1,7 +1,7 @@
-"""What we keep in a swarm: records of runs, contents of releases, tasks.
+"""What ci-deploy keeps in a swarm: records of runs, contents of releases, pending tasks.
 
-All of them are configs and secrets of the swarm itself, so every manager has them, whatever happens
-to one of them.
+All of it is in configs and secrets of the swarm itself, so that every manager has it, and nothing
+is lost with one of them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class Store:
         try:
             data: dict[str, Any] = from_json(base64.b64decode(from_json(answer.text)))
         except ValueError:
-            message = f"{record.name} cannot be read: {answer.errors or answer.text}"
+            said = answer.errors or answer.text
+            message = f"the config {record.name}, a record of a release, cannot be read: {said}"
             raise DeployFailed(message) from None
         return data
 
@@ -96,7 +97,7 @@ class Store:
         self.drop(old)
 
     def drop(self, configs: Sequence[str], what: str = "") -> None:
-        """Remove configs of ours."""
+        """Remove configs of ours; those that are in use stay."""
         if configs:
             self.manager.change(["tidy"], [f"config:{each}" for each in configs], what)
 
@@ -109,7 +110,8 @@ class Store:
     def tidy(
         self, stack: Stack, data: Mapping[str, Any], release: str, gone: Sequence[str]
     ) -> None:
-        """Remove services and contents of earlier releases that this one does not have."""
+        """After `release` is live: remove the services `gone`, ended one-off commands, and the
+        records and contents of earlier releases that are not needed any more."""
         named = [f"service:{stack.name}_{name}" for name in gone]
         jobs = [f"service:{name}" for name in stack.ended_jobs]
         if named:

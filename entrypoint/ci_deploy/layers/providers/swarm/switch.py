@@ -32,7 +32,8 @@ from ci_deploy.state import Live
 
 
 class Switch:
-    """The changes that one run makes to a swarm. `finish` completes an interrupted restore."""
+    """The changes that one run makes to a swarm. `finish` completes an interrupted restore, and
+    returns the stack after it."""
 
     def __init__(
         self,
@@ -94,7 +95,8 @@ class Switch:
         it."""
         before = next((e for e in records.verified(stack) if e.label("release") != release), None)
         if before is None:
-            self.ctx.console.warning("ON_CANCEL=rollback: there is no release to roll back to yet.")
+            message = "ON_CANCEL=rollback has no effect: there is no release to roll back to yet."
+            self.ctx.console.warning(message)
         else:
             self._before = (before.label("release"), as_bytes(self.store.data(before)))
 
@@ -113,7 +115,9 @@ class Switch:
             try:
                 self.store.record(run, outcome, {}, "")
             except (OutcomeUnknown, Unreachable):
-                self.ctx.console.warning("the result of this run could not be recorded.")
+                self.ctx.console.warning(
+                    "the result of this run could not be recorded in the swarm."
+                )
             raise
         self._run = None
 
@@ -188,7 +192,7 @@ class Switch:
             raise DeployFailed(message, lines=error.lines)
 
     def interrupted(self) -> None:
-        """After a cancel, go back if ON_CANCEL=rollback; else the engine finishes the release."""
+        """After a cancel, roll back if ON_CANCEL=rollback; else the engine finishes the release."""
         if self.jobs.running:
             self.ctx.console.indent(
                 "the command continues in the swarm; to follow it, run on a manager: "
@@ -244,10 +248,11 @@ class Switch:
             if each.label("release") == live.release:
                 return self.store.data(each)
         message = f"the swarm has no release of {self.ctx.app} in which a command could run."
-        raise Refused(message, hint="Deploy one.")
+        raise Refused(message, hint="Deploy a release first.")
 
     def settle(self, stack: Stack, live: Live) -> None:
-        """Record that the run before, whose job was killed, has succeeded."""
+        """If the last run has no recorded result, since its job was killed, but its release is live
+        and up: record that it succeeded."""
         last = next(iter(records.records(stack)), None)
         if last is None or self.ctx.planning or not live.up:
             return

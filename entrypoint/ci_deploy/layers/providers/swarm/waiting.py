@@ -13,18 +13,19 @@ WAITING = "waiting\t"  # before the name of the job that has the lock
 
 
 def has(said: str, word: str) -> bool:
-    """Whether the program has printed `word` as a line of its own; others may contain any name."""
+    """Whether `word` is a whole line of the program's output (other lines contain job names)."""
     return word in said.split("\n")
 
 
 def holder(said: str) -> str:
-    """The job that has the lock, by a complete line of the program; empty if there is none."""
+    """The job that has the lock, from the first complete line about it; empty if there is none."""
     names = (line.removeprefix(WAITING) for line in said.split("\n")[:-1] if line[:8] == WAITING)
     return next((name or "another job" for name in names), "")
 
 
 def wait_for(child: Child, drain: Callable[[int], str], ctx: Context) -> str:
-    """Wait until the program holds the lock or ends; returns what it printed. Raises Cancelled."""
+    """Wait until the program holds the lock or ends, or LOCK_TIMEOUT or the run's time is over;
+    returns what it printed. Raises Cancelled."""
     said, wait = "", LockWait(ctx, PATIENCE)
     while not has(said, "locked") and wait.left > 0:
         alive = child.alive

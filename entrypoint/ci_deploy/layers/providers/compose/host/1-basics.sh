@@ -43,8 +43,8 @@ load() {
     done <"$1"
 }
 
-# put FILE TEXT: whoever reads it sees the old text or the new one, never a half; and two jobs that
-# write it at once do not take each other's half away.
+# put FILE TEXT: write it atomically. The temporary file has the shell's id in its name, so that two
+# jobs that write at once do not use the same one.
 put() { printf '%s\n' "$2" >"$1.$$" && mv -f "$1.$$" "$1"; }
 
 say() { printf '%s\n' "$*"; }
@@ -53,26 +53,27 @@ say() { printf '%s\n' "$*"; }
 # nothing that a container prints can pass for one.
 mark() { printf '@%s %s\n' "$token" "$*"; }
 
-# phase NAME: what is about to be done, written down before it is done.
+# phase NAME: record what the run is about to do.
 phase() { put "$run/state" "$1" && mark phase "$1"; }
 
 pause() { sleep 0.2 2>/dev/null || sleep 1; }
 
-# nap COUNT: longer the longer somebody waits, since each look costs the host that serves the app.
+# nap COUNT: a pause that grows with the number of attempts, since each query costs the host that
+# serves the app.
 nap() {
     if [ "$1" -lt 5 ]; then pause; elif [ "$1" -lt 15 ]; then sleep 0.5 2>/dev/null || sleep 1; else sleep 1; fi
 }
 
 now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
 
-# clock: seconds into $clock, by a clock that nobody sets. What is waited for or told must not depend on the
-# other one: NTP corrects that by hours, and a machine that was suspended wakes up in the past.
+# clock: set $clock to seconds of the monotonic clock. No wait and no duration may depend on the wall clock:
+# NTP corrects it, by hours after a suspend.
 clock() { read -r clock _ </proc/uptime; }
 
-# waited SINCE: whole seconds into $waited.
+# waited SINCE: set $waited to the whole seconds since then.
 waited() { clock && waited=$((${clock%.*} - ${1%.*})); }
 
-# The time as the engine has it, with fractions of a second where this `date` knows them.
+# The wall clock, which the engine uses, with fractions of a second where this `date` supports them.
 stamp() {
     stamp=$(date +%s.%N)
     case $stamp in *N*) date +%s ;; *) printf '%s\n' "$stamp" ;; esac
@@ -80,12 +81,12 @@ stamp() {
 
 since() { awk -v from="$1" '{ printf "%.1f", $1 - from }' </proc/uptime; }
 
-# current: the id of the release that was proven last; empty before the first.
+# current: the id of the release that was verified last; empty before the first.
 current() {
     link=$(readlink "$home/current" 2>/dev/null) && printf '%s\n' "${link##*/}"
 }
 
-# audit OUTCOME: one line of the log that answers who put what there, and how it ended.
+# audit OUTCOME: append a line to the audit log: who deployed what, and how that ended.
 audit() {
     printf '{"at":"%s","host":"%s","run":"%s","action":"%s","release":"%s","from":"%s","outcome":"%s","seconds":%s,"stopped":%s,"client":"%s"%s}\n' \
         "$(now)" "$(uname -n)" "${run##*/}" "$action" "$release" "${from:-}" "$1" \
@@ -93,10 +94,10 @@ audit() {
         say "! the audit log cannot be written: is the disk full?"
 }
 
-# finish OUTCOME TEXT: the end of a run. The result is in a file, since no exit code of ssh can be
-# trusted with it.
+# finish OUTCOME TEXT: end the run. The result goes to a file, since the exit code of ssh does not
+# say whether it is the command's.
 finish() {
-    # Where nothing was touched, what was broken before still is.
+    # This run touched nothing, so what an earlier run left broken still is.
     case "$1 $unhealed" in
     'failed '?* | 'unchanged '?* | 'refused '?*) set -- broken "$2; $unhealed" ;;
     esac
@@ -110,27 +111,27 @@ finish() {
     exit 0
 }
 
-# --- words from the CI job ---
+# --- messages from the CI job: files `word.NAME` ---
 
-# cancelled: everything has to be as it was, and why.
+# cancelled: whether the job has said `back`: the host must run the previous release again.
 cancelled() { [ -f "$run/word.back" ]; }
 reason() { cat "$run/word.back" 2>/dev/null || echo "lost contact with the CI job"; }
 
-# gate WORD: in a deploy to several hosts, wait until the job lets this one go on. The job says `keep`
-# when all have proven the release, and nothing else makes it stay: whoever hears nothing for too long
-# goes back, or is still as it was. So no two hosts end with different releases, whatever becomes of
-# the job and of the others.
+# gate WORD: in a deploy to several hosts, wait at a barrier until the job opens it. The job says `keep`
+# when all hosts have verified the release, and only then does a host keep it: one that loses contact
+# rolls back, or has not switched yet. So all hosts end with the same release, even if the job or one
+# of them is killed.
 gate() {
     [ "$gates" = yes ] || return 0
     mark gate "$1"
     wait_for "$1"
 }
 
-# beat FILE: that somebody is there, now.
+# beat FILE: record the time of a sign of life.
 beat() { clock && echo "$clock" >"$1"; }
 
-# wait_for WORD: fails when the job wants everything as it was, or says nothing for too long: a
-# fifth of that is enough when another run waits for the lock, which a killed job would keep from it.
+# wait_for WORD: wait for that message. Fails when the job says `back`, or nothing for $patience
+# seconds; a fifth of that when another run waits for the lock, which a killed job would block.
 wait_for() {
     beat "$run/beat"
     while [ ! -f "$run/word.$1" ]; do
@@ -151,7 +152,7 @@ somebody_waits() {
 
 # --- the lock ---
 
-# The kernel's lock ends with the processes that hold it: nobody ever has to unlock anything. A
+# The kernel releases the lock when the processes that hold it end, so it never has to be removed. A
 # running `docker compose` inherits it, so that it is not free while something still changes.
 take_lock() {
     exec 9>>"$home/lock"
@@ -159,9 +160,9 @@ take_lock() {
     tries=0 told='' first=$clock
     until flock -n 9; do
         waited "$first"
-        [ "$waited" -lt "$lock_timeout" ] || finish locked "held by $(holder)"
+        [ "$waited" -lt "$lock_timeout" ] || finish locked "the lock is held by $(holder)"
         ! cancelled || finish unchanged "$(reason)"
-        tries=$((tries + 1)) # somebody may only have looked whether it is free
+        tries=$((tries + 1)) # at the first, another job may only have tested whether it is free
         if [ "$tries" -gt 1 ] && [ "$told" != "$(holder)" ]; then
             told=$(holder)
             say "waiting for $told"

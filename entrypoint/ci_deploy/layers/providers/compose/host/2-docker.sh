@@ -5,8 +5,8 @@
 # `timeout -k 30 SECONDS` during a run: an engine that hangs must not hold the lock for ever.
 limited=
 
-# clean COMMAND…: without the session's variables. One of them could win over the release's own
-# (an exported DEPLOY_TAG makes every rollback a rollback to itself).
+# clean COMMAND…: run it without the session's variables, which could override the release's own
+# (with an exported DEPLOY_TAG, each rollback would deploy the present release).
 clean() {
     env -i PATH="$PATH" HOME="$HOME" COMPOSE_IGNORE_ORPHANS=true ${DOCKER_HOST:+"DOCKER_HOST=$DOCKER_HOST"} \
         ${DOCKER_CONTEXT:+"DOCKER_CONTEXT=$DOCKER_CONTEXT"} \
@@ -25,8 +25,8 @@ files() (
     clean $limited docker compose --ansi never --project-directory "$path" "$@" </dev/null
 )
 
-# compose MADE WORD…: a command on a release, with its environment and its pinned images. MADE is
-# what was made of a release on this host: see `prepare`.
+# compose MADE WORD…: run Compose for a release with its environment and its pinned images. MADE: the
+# directory that `prepare` has made for it.
 compose() (
     made=$1
     shift
@@ -41,7 +41,7 @@ compose() (
 
 engine_answers() { ${limited:+timeout 20} docker info >/dev/null 2>&1; }
 
-# wait_for_engine: two minutes.
+# wait_for_engine: for at most two minutes.
 wait_for_engine() {
     tries=0
     until engine_answers; do
@@ -156,13 +156,13 @@ pull_all() {
     [ "$count" = 0 ] || say "pulled in $(since "$started") s"
 }
 
-# note_pulled IMAGE-ID: that it is us who have brought it here, if so.
+# note_pulled IMAGE-ID: record that ci-deploy has pulled it, if the host did not have it before.
 note_pulled() {
     grep -qx "$1" "$run/images.before" || grep -qsx "$1" "$home/pulled" || echo "$1" >>"$home/pulled"
 }
 
-# pin IMAGE: its id, and the name that means this image for ever (or `-` for an image that no
-# registry has, so that it has no digest).
+# pin IMAGE: print its id, and its name with the digest (`-` if no registry has it, so that it has
+# no digest).
 pin() (
     found=$(docker image inspect -f '{{.Id}}{{range .RepoDigests}} {{.}}{{end}}' "$1" 2>/dev/null) ||
         return 1
@@ -196,8 +196,8 @@ log_in() {
     return 1
 }
 
-# same_engine: what the user's own configuration says of where Docker is (rootless: in a context) holds
-# for the throw-away one too.
+# same_engine: take the Docker context from the user's own configuration into the temporary one
+# (rootless Docker is in a context).
 same_engine() {
     own=${DOCKER_CONFIG:-$HOME/.docker}
     context=$(sed -n 's/.*"currentContext": *"\([^"\\]*\)".*/\1/p' "$own/config.json" 2>/dev/null)

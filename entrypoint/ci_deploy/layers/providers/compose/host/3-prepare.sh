@@ -1,10 +1,10 @@
 # shellcheck shell=sh
-# Everything of a deploy that nobody can see: environment, images, pins; then the migrations.
+# What a deploy does before it touches the running containers: environment, images, pins, migrations.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154
 
-# write_env MADE: what `${…}` in the compose files means. The last line of a name wins: the .env
-# that was made by hand, then APP_CONFIG, then the tag. One file, since only newer versions of
-# Compose take several.
+# write_env MADE: write the values of `${…}` in the compose files. The last line of a name wins: the
+# host's own .env, then APP_CONFIG, then the tag. One file, since only newer versions of Compose
+# accept several.
 write_env() {
     rel=${1%/*}
     put "$1/env" "$(env_sum)" || return
@@ -25,7 +25,7 @@ release_env() {
     cat "$1/app.env" "$1/tag.env"
 }
 
-# env_sum: tells whether the .env by hand has changed. Comments do not count: none is like empty.
+# env_sum: a hash of the host's own .env without its comments; a missing one counts as empty.
 env_sum() { sed '/^#/d' "$path/.env" 2>/dev/null | sha256sum | cut -c 1-16; }
 
 # flag SERVICE NAME: whether ci-deploy has marked a service, in the file `services`:
@@ -34,11 +34,11 @@ env_sum() { sed '/^#/d' "$path/.env" 2>/dev/null | sha256sum | cut -c 1-16; }
 #   always, missing, never                     when its image is pulled
 flag() { grep -Eq "^$1( .*)? $2( |\$)" "$rel/services"; }
 
-# prepare RELEASE: fetch and pin all images. After this a registry is not needed any more.
+# prepare RELEASE: pull and pin all images. From here on no registry is needed.
 #
-# What is made here of a release (environment, pins) gets a directory of its own at each try, $made;
-# the link `proven` tells which one was proven last. So a release that runs, or that somebody may go
-# back to, stays what it is, whatever its tag means by now and whatever becomes of this try.
+# The environment and the pins of a release get a separate directory at each attempt, $made; the link
+# `proven` names the one that was verified last. So a release that runs, or to which somebody may roll
+# back, does not change, even if its tag has moved or this attempt fails.
 prepare() {
     rel=$1 made=$1/made.${run##*/}
     phase pulling && check_disk || return
@@ -57,13 +57,15 @@ prepare() {
     pin_all && write_labels "$made" && write_override "$made"
 }
 
-# take_proven RELEASE: the same for one that was proven before, with the same .env: it is what it was.
+# take_proven RELEASE: like `prepare`, for a release that was verified before with the same .env: it
+# uses the same images.
 take_proven() {
     rel=$1 made=$1/proven
     phase pulling && lay "$rel" && ensure_images "$made" && forget_login
 }
 
-# forget_tries RELEASE: what was made of it, but for the proven and for what is still open.
+# forget_tries RELEASE: remove the directories of its attempts, except the verified one and one that a
+# killed run has left unfinished.
 forget_tries() {
     for each in "$1"/made.*; do
         case ${each##*/} in "$(readlink "$1/proven")" | "made.$(cut -d ' ' -f 2 "$home/pending" 2>/dev/null)") ;;
@@ -83,12 +85,12 @@ check_disk() {
     done
 }
 
-# take_promoted: images that another environment has proven, by their digests instead of by name.
+# take_promoted: use the images that another environment has verified, by their digests.
 take_promoted() {
     [ ! -f "$rel/promoted" ] || take_from "$rel/promoted"
 }
 
-# take_from FILE: the images that it names for services, instead of those of the compose files.
+# take_from FILE: use the images that it names for services instead of those of the compose files.
 take_from() {
     while read -r svc image replicas; do
         pinned=$(second "$svc" "$1")
@@ -96,8 +98,8 @@ take_from() {
     done <"$made/model" >"$made/model.new" && mv -f "$made/model.new" "$made/model"
 }
 
-# wanted_images: what has to be pulled. A tag of the app may have moved; a database that is there
-# is left as it is, so that a deploy of the app does not restart it.
+# wanted_images: print the images to pull. The tags of the app's images may have moved; an image of a
+# database that the host has stays, so that a deploy of the app does not restart the database.
 wanted_images() {
     while read -r svc image _; do
         ! flag "$svc" never && [ -z "$(second "$svc" "$rel/loaded")" ] || continue
@@ -122,9 +124,9 @@ pin_all() {
     done <"$made/model" >"$made/images.new" && mv -f "$made/images.new" "$made/images"
 }
 
-# write_override MADE: what is laid over the compose files. The app's images are pinned by their
-# digest; others only when their tag means another image by now, since a changed name would restart
-# them. `never`: what is not there now must not be looked for while the old one is stopped.
+# write_override MADE: write a file that overrides the compose files. The app's images are pinned by
+# their digest; others only when their tag has moved since, because a changed name would restart
+# them. `never`: nothing may be pulled while the old containers are stopped.
 write_override() (
     made=$1 rel=${1%/*} comma=
     {
@@ -147,11 +149,11 @@ write_override() (
     } >"$made/override.$$" && mv -f "$made/override.$$" "$made/override.json"
 )
 
-# ensure_images MADE: what a clean-up of the host has removed is pulled again, by its digest.
+# ensure_images MADE: pull by digest the images that a clean-up of the host has removed.
 ensure_images() {
     made=$1
     [ -f "$made/images" ] || {
-        why="this release was never verified here"
+        why="this release was never verified on this host"
         return 1
     }
     while read -r svc image _ sum pinned; do
@@ -169,7 +171,7 @@ ensure_images() {
     pull_all <"$run/wanted" || return
     while read -r svc image _ sum _; do
         docker image inspect "$sum" >/dev/null 2>&1 || {
-            why="$svc: the image that it ran ($image, $sum) is gone"
+            why="$svc: the image that it ran ($image, $sum) is gone from this host and its registry"
             return 1
         }
         note_pulled "$sum"
@@ -178,10 +180,10 @@ ensure_images() {
 
 # --- commands before traffic ---
 
-# run_steps RELEASE: each command of the release in a container with a name of its own. The name is
-# why it can run only once: not twice at a time, not again after a kill, not again after success.
-# An exit code that is not 0 is judged by the job (a question may be answered with one); nobody who
-# answers means no.
+# run_steps RELEASE: run each command of the release in a container whose name contains its number.
+# The name makes sure that it runs only once: not twice at a time, not again after a kill or a
+# success. The job judges an exit code other than 0 (a query may answer with one); without an answer
+# it counts as a failure.
 run_steps() {
     rel=$1
     [ -d "$rel/before" ] || return 0
@@ -205,7 +207,7 @@ run_step() {
         say "already done, so not run again: $(sed -n 's/^# //p' "$command")"
         return
     fi
-    # A failure that was told to somebody: this run is their second try.
+    # A failure that was reported: this run is the second attempt.
     if [ -f "$result" ]; then rm -f "$result" && docker rm -f "$name" >/dev/null 2>&1; fi
     mark begin "${command##*/}"
     if state=$(docker inspect -f '{{.State.Status}}' "$name" 2>/dev/null); then
@@ -224,8 +226,8 @@ run_step() {
     [ "$code" != 0 ] || docker rm "$name" >/dev/null
 }
 
-# start_needed: what the command's service depends on, where nothing of it runs yet (the database
-# at the first deploy). What runs is left alone.
+# start_needed: start the services on which the command's service depends, if no container of them
+# runs yet (the database at the first deploy). Running ones are left alone.
 start_needed() {
     missing=
     for svc in $needs; do

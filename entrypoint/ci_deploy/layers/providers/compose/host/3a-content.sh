@@ -1,9 +1,11 @@
 # shellcheck shell=sh
-# The files that a release brings beside its compose files, and what makes Compose notice them.
+# The files of the repository that a release contains beside its compose files, and the labels that make
+# Compose recreate containers when these files have changed.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154
 
-# take_content DIR: of a release that was just uploaded. A copy is named by the hash of what it holds, so
-# one that is there is the same; containers of any user may read it, others on this host cannot get there.
+# take_content DIR: move the content of a release that was just uploaded to the copies of all releases. A
+# copy is named by its hash, so an existing one is the same. Containers of any user may read it; other users
+# of this host cannot enter the directory.
 take_content() {
     [ -d "$1/content" ] || return 0
     chmod -R u=rwX,go=rX "$1/content" && mkdir -p "$home/content" || return
@@ -13,7 +15,7 @@ take_content() {
     rm -rf "$1/content"
 }
 
-# forget_content FILE: the copies that are named in it, and that no release has any more.
+# forget_content FILE: remove the copies that it names, unless another release uses them.
 forget_content() {
     while IFS= read -r each; do
         grep -qsxF "$each" "$home"/releases/*/contents "$home"/runs/*/release/contents ||
@@ -21,13 +23,13 @@ forget_content() {
     done <"$1"
 }
 
-# lay RELEASE: what Compose reads beside the compose files, to where it looks for it. It is the
-# repository's; what somebody has put there by hand before is kept once.
+# lay RELEASE: copy the files that Compose itself reads to where it looks for them, in DEPLOY_PATH. A
+# different file that was there before is kept once, in `replaced`.
 lay() {
     [ -f "$1/reads" ] || return 0
     while IFS= read -r name; do
         if [ -e "$path/$name" ] && ! cmp -s "$1/read/$name" "$path/$name" && ! ours "$name"; then
-            say "$path/$name now comes from the repository; what was there before is kept in $home/replaced"
+            say "$path/$name now comes from the repository; the previous file is kept in $home/replaced"
             at=$home/replaced/$name
             mkdir -p "${at%/*}" && cp -p "$path/$name" "$at" || return
         fi
@@ -35,15 +37,15 @@ lay() {
     done <"$1/reads"
 }
 
-# place RELEASE: files in directories that the host shares with its containers. What was changed there
-# stays as it is; what an earlier release has left there and this one does not have goes.
+# place RELEASE: update its files in directories that the host shares with its containers. Files that were
+# changed on the host stay; files of an earlier release that this one lacks are removed.
 place() (
     umask 022
     if [ -f "$1/places" ]; then
         changed "$1" >"$run/places"
         while IFS= read -r name; do
             if [ -e "$path/$name" ] && ! cmp -s "$1/place/$name" "$path/$name" && ! ours "$name" && ! as_pulled "$name"; then
-                say "! $path/$name was changed on this host, so it stays as it is"
+                say "! $path/$name was changed on this host, so the repository's version is not copied"
             else
                 copy "$1/place/$name" "$name" || return
             fi
@@ -58,8 +60,8 @@ place() (
     if [ -f "$1/places" ]; then cp "$1/places" "$home/placed"; else rm -f "$home/placed"; fi
 )
 
-# changed RELEASE: those of its files that are not there as it has them and as a release has left them. All are
-# compared in one go, since a program for each file of a whole repository takes long.
+# changed RELEASE: print those of its files that differ on the host, or that no release has put there. All are
+# compared at once, since a program for each file of a whole repository takes long.
 changed() {
     : >>"$home/laid"
     sums "$1/place" "$1/places" >"$run/places.wanted"
@@ -76,14 +78,14 @@ changed() {
     rm -f "$run/places.there" "$run/places.wanted"
 }
 
-# sums DIR LIST: of the files that a list names; nothing of one that is missing.
+# sums DIR LIST: print the SHA-256 of each file that a list names; none for missing files.
 sums() (cd "$1" && tr '\n' '\0' <"$2" | xargs -0 sha256sum 2>/dev/null)
 
 # ours NAME: whether the file is as a release has left it.
 ours() { [ -f "$path/$1" ] && grep -qsxF "$(sum "$path/$1") $1" "$home/laid"; }
 
-# as_pulled NAME: whether DEPLOY_PATH is a checkout (of `git pull` by hand, until now), and the file is as
-# its commit has it: nobody has changed it.
+# as_pulled NAME: whether DEPLOY_PATH is a git checkout (the app was deployed by `git pull` before), and the
+# file is unchanged in it.
 as_pulled() {
     checkout ls-files --error-unmatch -- "$1" && checkout diff --quiet --no-ext-diff HEAD -- "$1"
 } >/dev/null 2>&1
@@ -92,7 +94,7 @@ checkout() { git -c safe.directory='*' -c core.fsmonitor=false -C "$path" "$@"; 
 
 sum() { sha256sum <"$1" | cut -d ' ' -f 1; }
 
-# copy FILE NAME: into DEPLOY_PATH; a reader sees the old one or the new one.
+# copy FILE NAME: copy it atomically into DEPLOY_PATH.
 copy() {
     cmp -s "$1" "$path/$2" || {
         case $2 in */*) mkdir -p "$path/${2%/*}" || return ;; esac
@@ -102,13 +104,13 @@ copy() {
     ours "$2" || echo "$(sum "$path/$2") $2" >>"$home/laid"
 }
 
-# --- changed content: Compose recreates no container for it, so it becomes a label ---
+# --- changed content: Compose recreates no container for it, so its hash becomes a label ---
 
-# second KEY FILE: the second word of the line that begins with it.
+# second KEY FILE: print the second word of the line whose first word is KEY.
 second() { awk -v key="$1" '$1 == key { print $2; exit }' "$2" 2>/dev/null; }
 
-# write_labels MADE: a label is only new when the content is: what is unchanged is not restarted, also
-# where the release before was made by a version that knew no labels.
+# write_labels MADE: write a label for each service that changes only when its content has changed, so that
+# unchanged services are not restarted, even if the previous release was made by a version without labels.
 write_labels() (
     made=$1 rel=${1%/*} base=$home/releases/$(current)/proven
     content_sums "$made" >"$made/sums" || return
@@ -125,8 +127,8 @@ write_labels() (
     done <"$made/model" >"$made/labels"
 )
 
-# content_sums MADE [RELEASE]: `service sum` of what its configs, secrets and directories hold; RELEASE
-# knows whether it has any. The values go through pipes only.
+# content_sums MADE [RELEASE]: print `service hash` of the content of its configs, secrets and directories;
+# RELEASE has the list of services that have any. The values go through pipes only.
 content_sums() (
     made=$1 rel=${1%/*}
     [ -f "$rel/marks" ] || grep -q ' content\( \|$\)' "${2:-$rel}/services" || return 0
@@ -163,7 +165,7 @@ read_contents() {
         END { for (i = 1; i <= count; i++) print uses[i], of[i], value[of[i]] }'
 }
 
-# with_values: of files and variables what they hold, as a sum.
+# with_values: replace the names of files and variables by hashes of their content.
 with_values() {
     while IFS= read -r line; do
         word=${line##*\": \"} word=${word%\"*}

@@ -1,13 +1,13 @@
 # shellcheck shell=sh
-# The gate: is what runs what was wanted, and does it go on running?
+# Verifies a release: the containers run the wanted images, and stay up.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154
 
-# What is known of each container: name, service, image id, status, exit code, restarts, start time,
-# health, restart policy, published ports, healthcheck. The last one may hold any character.
+# The fields of each container: name, service, image id, status, exit code, restarts, start time,
+# health, restart policy, published ports, healthcheck. The last one may contain any character.
 CONTAINER='{{.Name}}|{{index .Config.Labels "com.docker.compose.service"}}|{{.Image}}|{{.State.Status}}|{{.State.ExitCode}}|{{.RestartCount}}|{{.State.StartedAt}}|{{if .State.Health}}{{.State.Health.Status}}{{else}}none{{end}}|{{.HostConfig.RestartPolicy.Name}}|{{len .HostConfig.PortBindings}}|{{json .Config.Healthcheck}}'
 
-# verify [SERVICES]: wait until every replica of $made is proven; fails with $why as soon as one cannot
-# become so. Where $among has ids of containers, only these. Compose's own `--wait` calls a crash loop healthy.
+# verify [SERVICES]: wait until every replica of $made is verified; fails with $why as soon as one cannot
+# be. If $among has ids of containers, only these count. (Compose's own `--wait` calls a crash loop healthy.)
 verify() {
     clock
     only=${1:-} started=$clock url_trouble='' blind=0 looks=0 ids=''
@@ -39,8 +39,8 @@ verify() {
     return 1
 }
 
-# look: at all containers (or $among); at those of the last look ($ids) as long as none of them is gone. An engine that
-# does not answer is not one without containers.
+# look: inspect all containers (or $among); those of the last query ($ids) as long as none of them is gone. Fails
+# when the engine does not answer, which must not count as "no containers".
 look() {
     # shellcheck disable=SC2086  # words
     if [ -n "$ids" ] && docker inspect -f "$CONTAINER" $ids >"$run/containers" 2>/dev/null; then return; fi
@@ -51,8 +51,8 @@ look() {
     docker inspect -f "$CONTAINER" $ids >"$run/containers" 2>/dev/null # fails when one has just gone
 }
 
-# engine_is_back: waits for the engine when it does not answer: whatever the reason, it says nothing
-# about the release. After its return the clock of `verify` begins anew.
+# engine_is_back: wait for the engine if it does not answer, which is no failure of the release. After
+# that the time limits of `verify` begin anew.
 engine_is_back() {
     pause
     ! engine_answers || return 0
@@ -64,9 +64,9 @@ engine_is_back() {
     : >"$run/seen"
 }
 
-# judge SERVICES SECONDS: one line for each container: `good NAME HOW`, `wait NAME WHY` or
-# `bad NAME: WHY`; `seen KEY SECONDS` to remember since when it has run without a restart; and
-# `may SERVICE` for one that may end by itself, since nothing says that it is a server.
+# judge SERVICES SECONDS: print one line for each container: `good NAME HOW`, `wait NAME WHY` or
+# `bad NAME: WHY`; `seen KEY SECONDS`, since when it has run without a restart; and `may SERVICE`
+# for a service that may end by itself, since nothing shows that it is a server.
 judge() {
     tasks=$(awk '/ task( |$)/ { print $1 }' "${made%/*}/services")
     awk -F '|' -v only=" $1 " -v elapsed="$2" -v steady="$steady" -v health="$health_timeout" \
@@ -108,7 +108,7 @@ judge() {
             if (!(key in since)) since[key] = elapsed
             print "seen " key " " since[key]
             if ($3 != wanted[service]) say("bad", "it runs " $3 " instead of " wanted[service])
-            else if (restarts >= 3 && elapsed > patience()) say("bad", "it ends again and again (exit code " code ")")
+            else if (restarts >= 3 && elapsed > patience()) say("bad", "it keeps exiting (exit code " code ")")
             else if (task && status == "running" && elapsed <= limit()) say("wait", "running none")
             else if (task && status == "running") say("bad", "not finished within " limit() " s")
             else if (status == "running" && state == "healthy") say("good", "healthy after " elapsed " s")
@@ -116,7 +116,7 @@ judge() {
                 say("good", "has been running for " steady " s (it has no healthcheck)")
             else if (status == "running" && state == "unhealthy" && health == 0)
                 say("bad", "unhealthy after " elapsed " s")
-            else if (status == "exited" && code == 0 && !server) say("good", "ended with exit code 0: taken as a task")
+            else if (status == "exited" && code == 0 && !server) say("good", "ended with exit code 0: treated as a task")
             else if ((status == "exited" || status == "dead") && ($9 == "" || $9 == "no" || code == 0))
                 say("bad", "ended with exit code " code)
             else if (elapsed > limit()) say("bad", "not verified within " int(limit()) " s (" status ", health: " state ")")
@@ -125,11 +125,11 @@ judge() {
         END {
             for (service in replicas)
                 if (count[service] + 0 != replicas[service])
-                    print "bad " service ": " (count[service] + 0) " containers instead of " replicas[service]
+                    print "bad " service ": it has " (count[service] + 0) " containers instead of " replicas[service]
         }' "$made/images" "$run/seen" "$run/containers"
 }
 
-# show_failed: what `docker compose up` gave up on: a task that ended badly, what became unhealthy.
+# show_failed: after a failed `docker compose up`, show the tasks that failed and the unhealthy containers.
 show_failed() {
     ids=
     look || return 0
@@ -144,7 +144,7 @@ show_failed() {
     show_trouble
 }
 
-# show_trouble: the failing containers' own last words.
+# show_trouble: print the last lines of the failing containers.
 show_trouble() {
     sed -n 's/^bad \([^:]*\):.*/\1/p' "$run/verdict" | while read -r name; do
         docker inspect "$name" >/dev/null 2>&1 || continue
@@ -158,7 +158,7 @@ show_trouble() {
     done
 }
 
-# check_url: ask the app itself from this host, with whatever is there to ask.
+# check_url: request COMPOSE_CHECK_URL from this host until it answers with 2xx.
 check_url() {
     url_trouble=
     [ -n "$url" ] || return 0

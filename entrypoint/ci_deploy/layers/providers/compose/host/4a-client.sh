@@ -1,8 +1,8 @@
 # shellcheck shell=sh
-# What a client of the app sees while it is switched: the host itself asks it all the time (ask.sh).
+# Measures what a client of the app sees during the switch: the host itself sends requests (ask.sh).
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154
 
-# watch_client: begins to ask, unless nobody is answered already before: then there is nothing to tell.
+# watch_client: start the requests; not if the app gives no answer before the switch either.
 watch_client() {
     if [ -z "$client_url" ] || [ -z "$(current)" ] || [ "$unasked" = yes ]; then return; fi
     if [ ! -f "$run/client" ]; then
@@ -20,7 +20,7 @@ watch_client() {
     asker=yes
 }
 
-# tell_client: stops asking, and says what was seen of the whole switch until now.
+# tell_client: stop the requests, and log the result for the whole switch until now.
 tell_client() {
     [ -n "$asker" ] || return 0
     asker=

@@ -1,9 +1,9 @@
 # shellcheck shell=sh
-# What the users of the app notice: the old release stops, the new one starts. Or goes back.
+# The switch, which the app's users may notice: stops the old release and starts the new one, or rolls back.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154
 
-# switch_to RELEASE-ID: to what is $made of it. `pending` is there from before the first change until
-# the host has a proven release again, and tells the next run what this one could not finish.
+# switch_to RELEASE-ID: switch to it, as prepared in $made. The file `pending` exists from before the first
+# change until the host runs a verified release, and tells the next run what this one did not finish.
 switch_to() {
     from=$(current)
     put "$home/pending" "$1 ${run##*/}" && on_disk && phase switching || return
@@ -14,7 +14,7 @@ switch_to() {
     go_back
 }
 
-# activate MADE: make it run, and prove it. Again when the engine was away in the meantime.
+# activate MADE: start it and verify it; again if the engine was away meanwhile.
 activate() {
     made=$1
     for _ in 1 2 3; do
@@ -57,7 +57,7 @@ bring_up() {
     said=''
     roll_all || return
     up -d --no-build && return
-    # What an earlier `up` has left behind; removing it, or just trying again, cures it.
+    # Caused by what an earlier `up` has left behind: remove it and try again.
     case $said in *'is already in use'*) remove_leftovers && up -d --no-build ;; *) return 1 ;; esac
 }
 
@@ -69,12 +69,12 @@ up() {
     return 1
 }
 
-# last_error: of what Compose has printed, without its account of what it does.
+# last_error: print the last line of Compose's output that is not about its progress.
 last_error() { grep -Ev '^ *$|^ *(Container|Network|Volume|Image) |level=warning' | tail -n 1; }
 
-# remove_dropped: what an earlier release of ours has started, and this one does not have. Before the
-# `up`, since it may hold a port. What another compose file has started in the same project stays:
-# `--remove-orphans` would remove it too.
+# remove_dropped: remove the containers of services that an earlier release had and this one has not.
+# Before the `up`, since they may hold a port. Not with `--remove-orphans`, which would also remove
+# containers that another compose file has started in the same project.
 remove_dropped() {
     dropped=$(containers '{{.ID}} {{.Label "com.docker.compose.service"}} {{.Names}} {{.Label "com.docker.compose.project.config_files"}}' |
         while read -r id svc name from; do
@@ -90,10 +90,10 @@ remove_dropped() {
     docker rm $dropped >/dev/null
 }
 
-# accept RELEASE-ID: $made is proven. Links are renamed over the old ones, so there is always one or
-# the other; all that is asked of a current release is there before.
+# accept RELEASE-ID: record that $made is verified. Links are replaced atomically, and all files of the
+# current release are written before the link to it.
 accept() {
-    rel=$home/releases/$1 why="its state could not be saved: is the disk full?"
+    rel=$home/releases/$1 why="the state of the release could not be saved: is the disk full?"
     # Services that have ended well are tasks that are done: they need not run.
     {
         awk -F '|' '$4 == "exited" { print $2, "done" }' "$run/containers"
@@ -103,22 +103,23 @@ accept() {
         live_now >"$rel/live" && on_disk && link "releases/$1" "$home/current" && rm -f "$home/pending"
 }
 
-# live_now: the time, but after that of every release before: it is their order, whatever the clock did.
+# live_now: the time, but later than that of every earlier release, even if the clock was set back: it
+# defines their order.
 live_now() {
     cat "$home"/releases/*/live 2>/dev/null |
         awk -v now="$(date +%s)" '$1 >= now { now = $1 + 1 } END { printf "%.0f\n", now }'
 }
 
-# on_disk: what was written survives a loss of power, where this `sync` can do one file system only.
+# on_disk: write to the disk, so that it survives a loss of power; where `sync -f` is supported.
 on_disk() { sync -f "$home" 2>/dev/null || :; }
 
 link() { ln -sfn "$1" "$2.new" && mv -fT "$2.new" "$2"; }
 
-# reject RELEASE-ID: it is none to go back to any more, and a next try makes it anew.
+# reject RELEASE-ID: no rollback may choose it any more, and the next deploy of it prepares it anew.
 reject() { rm -f "$home/releases/$1/live" "$home/releases/$1/proven"; }
 
-# go_back: to the release that was proven last, and prove it again. $why says what for; when nothing
-# was wrong with the release, it is only recalled.
+# go_back: roll back to the release that was verified last, and verify it again. $why is the reason; if
+# the release itself did not fail (a cancel), the outcome is `recalled`.
 go_back() {
     because=${why:-$(reason)} recalled=''
     if [ -z "$why" ] || cancelled; then recalled=yes; fi
@@ -141,20 +142,20 @@ go_back() {
     finish broken "$because; rolling back to $back failed too: $why"
 }
 
-# note_before: at a first deploy, what runs already because somebody has started it by hand.
+# note_before: at a first deploy, record the containers that somebody has started manually.
 note_before() {
     [ -n "$(current)" ] || containers '{{.ID}}' --filter status=running >"$run/before"
 }
 
-# stop_new RUN: where there is no release to go back to. What ran before that run and was left alone (a
-# database that is years old) goes on.
+# stop_new RUN: without a release to roll back to, stop the containers that the run has started. Those
+# that ran before and were not replaced (a database) keep running.
 stop_new() {
     new=$(containers '{{.ID}}' | grep -vxF -f "$1/before")
     # shellcheck disable=SC2086  # words
     [ -z "$new" ] || $limited docker stop $new >/dev/null
 }
 
-# --- for how long nothing ran ---
+# --- downtime ---
 
 mark_stops() {
     containers '{{.Label "com.docker.compose.service"}}' --filter status=running |
@@ -163,8 +164,8 @@ mark_stops() {
     stops_since=$(date +%s) stops_from=$clock
 }
 
-# tell_stops: where the app itself could not be asked, the engine's own events say when the last container of a service ended and the first
-# new one started; one with a healthcheck serves only when it is healthy.
+# tell_stops: compute the downtime of each service by the engine's events: from the end of its last old container
+# to the start of its first new one (with a healthcheck: until that is healthy). Logged if no client measured it.
 tell_stops() {
     docker events --since "$stops_since" --until "$(stamp)" --filter type=container \
         --filter event=start --filter event=die --filter event=health_status \
@@ -199,9 +200,9 @@ tell_stops() {
 
 # --- what an earlier run could not finish ---
 
-# recover: after a killed run, a reboot, a full disk. Always ends with one proven release, or says
-# that there is none. While `pending` is there nothing is believed that was not proven again, not even
-# of the current release: a run that brings it anew stops it first.
+# recover: after a killed run, a reboot or a full disk, finish the release in `pending` or roll it back.
+# As long as `pending` exists, no release counts as verified, not even the current one, since the killed
+# run may have stopped its containers.
 recover() {
     remove_leftovers
     forget_old_secrets
@@ -231,7 +232,7 @@ recover() {
     why='' going_back=
 }
 
-# what_became: of the release that an earlier run left unfinished ($healed), in words.
+# what_became: print what `recover` has made of the unfinished release ($healed), in words.
 what_became() {
     case $healed in
     live) echo "is live" ;;
@@ -241,16 +242,16 @@ what_became() {
     esac
 }
 
-# was_to_go_back: the run in $left had begun to, was told to, or was one of several hosts and never
-# told that all have proven the release.
+# was_to_go_back: whether the run in $left had to roll back: it had begun to, had the message `back`, or
+# was one of several hosts and had not heard that all have verified the release.
 was_to_go_back() {
     [ "$was" = rolling-back ] || [ -f "$left/word.back" ] || {
         grep -qs '^gates yes' "$left/settings" && [ ! -f "$left/word.keep" ]
     }
 }
 
-# wait_for_commands: another release's command before traffic that goes on although its run was
-# killed: never two migrations at a time.
+# wait_for_commands: wait for another release's command before traffic that still runs although its run
+# was killed, so that never two migrations run at a time.
 wait_for_commands() {
     for each in $(docker ps --filter "name=^$project-migrate-" --format '{{.Names}}'); do
         case $each in "$project-migrate-$release-"*) continue ;; esac
@@ -259,7 +260,7 @@ wait_for_commands() {
     done
 }
 
-# audit_for RUN RELEASE-ID: the line that a killed run could not write.
+# audit_for RUN RELEASE-ID: write the line of the audit log that a killed run could not write.
 audit_for() {
     mine=$run was_release=$release
     run=$home/runs/$1 release=$2

@@ -1,13 +1,13 @@
 # shellcheck shell=sh
 # Services with `deploy.update_config.order: start-first`, which Compose does not know: their new
-# containers start beside the old ones, and those are only stopped when the new ones are proven.
+# containers start beside the old ones, and those are only stopped when the new ones are verified.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154
 
 # roll_all: before `docker compose up`, which then finds these services as it wants them. The release has
 # a list of them, in the order of their dependencies: `service parallelism delay monitor fill [+]need…`;
 # what has to be ready before has a plus.
 #
-# Nothing is remembered: what runs tells how far a run that was killed has come.
+# No progress is recorded: the running containers show how far a killed run has come.
 roll_all() {
     [ -f "${made%/*}/start-first" ] || return 0
     brought=' '
@@ -24,8 +24,8 @@ members() {
         --filter "label=com.docker.compose.service=$rolled"
 }
 
-# bring_needed: what the service depends on, first: Compose recreates with a service what depends on it.
-# Once, since it starts a task each time.
+# bring_needed: first start the services on which this one depends, since Compose also recreates what
+# depends on a recreated service. Each only once, since a task would run each time.
 bring_needed() {
     names='' ready=''
     for each in $needed; do
@@ -38,14 +38,14 @@ bring_needed() {
     [ -z "$ready" ] || verify "$ready"
 }
 
-# roll: the service has at no moment fewer containers that serve than it is to have.
+# roll: replace the containers of a service so that it never has fewer serving ones than wanted.
 roll() {
     # What does not run serves nobody; Compose would count it, and start it again.
     forget "$(members | awk '$2 == "created" || $2 == "exited" || $2 == "dead" { print $1 }')"
     if [ -z "$(members)" ]; then return; fi
     new=''
-    # One more than there are: its hash is what the others have to have. `config --hash` is no help: it
-    # tells another one than Compose gives.
+    # One more than there are: its hash is the one that the others must have too. (`config --hash`
+    # prints a different one than Compose gives to containers.)
     create 1 || return
     hash=$(members | awk -v new="$new" '$1 == new { print $3 }')
     old=$(members | awk -v hash="$hash" '$3 != hash { print $1 }')
@@ -63,14 +63,14 @@ roll() {
     done
 }
 
-# add_some: as many new ones as the file allows at a time; proven, with those before.
+# add_some: start as many new containers as `parallelism` allows, and verify all new ones.
 add_some() {
     lacking=$((want - $(number "$good")))
     if [ "$lacking" -gt 0 ]; then
         if [ "$parallelism" -gt 0 ] && [ "$lacking" -gt "$parallelism" ]; then lacking=$parallelism; fi
         more=$((lacking - $(number "$new")))
         [ "$more" = 0 ] || create "$more" || return
-        say "$rolled: starting $lacking beside $(number "$old") old ones"
+        say "$rolled: starting $lacking new beside $(number "$old") old containers"
         clock
         begun=$clock
         start_new || return
@@ -86,11 +86,11 @@ add_some() {
     among='' new=''
 }
 
-# drop_some: of the old ones those that are not needed any more, the oldest first.
+# drop_some: stop the old containers that are not needed any more, the oldest first.
 drop_some() {
     count=$(($(number "$good") + $(number "$old") - want))
     leaving=$(echo "$old" | tail -n "$count")
-    say "$rolled: stopping $(number "$leaving") old ones"
+    say "$rolled: stopping old containers ($(number "$leaving"))"
     # shellcheck disable=SC2086  # words; each gets its own stop signal and grace period
     if ! $limited docker stop $leaving >/dev/null || ! docker rm $leaving >/dev/null; then
         why="$rolled: the previous containers cannot be stopped"
@@ -99,7 +99,8 @@ drop_some() {
     old=$(echo "$old" | grep -vxF "$leaving") || : # none is left
 }
 
-# create COUNT: more of $new, not started yet. Without `--no-deps`, which would change the hash.
+# create COUNT: create that many more of $new, not started yet. Not with `--no-deps`, which would change
+# the hash.
 create() {
     before=$(members | cut -d ' ' -f 1) lines=$(wc -l <"$run/log")
     if ! compose "$made" create --no-build --no-recreate \
@@ -114,8 +115,8 @@ create() {
     return 1
 }
 
-# start_new: Compose does it itself only where it has to put configs or secrets into them: it starts again
-# the tasks that they depend on.
+# start_new: start $new with `docker start`; with Compose only if it has to copy configs or secrets into
+# them, since it would run the tasks on which they depend again.
 start_new() {
     # shellcheck disable=SC2086  # words
     lost=$(docker inspect -f '{{range .Mounts}}{{if eq .Type "volume"}}{{.Name}} {{.Destination}}
@@ -135,7 +136,7 @@ start_new() {
     return 1
 }
 
-# forget IDS: containers that are not wanted, with what only they have.
+# forget IDS: remove these containers, with their anonymous volumes.
 forget() {
     if [ -z "$1" ]; then return; fi
     # shellcheck disable=SC2086  # words
@@ -144,8 +145,8 @@ forget() {
     docker rm -v $1 >/dev/null
 }
 
-# lines TEXT…: without the empty ones.
+# lines TEXT…: print the lines without empty ones.
 lines() { printf '%s\n' "$@" | grep .; }
 
-# number IDS: how many.
+# number IDS: count them.
 number() { echo "$1" | grep -c .; }

@@ -1,12 +1,12 @@
 # shellcheck shell=sh
-# Questions and small changes; ci-deploy calls each of these functions over ssh by its name.
+# Queries and small changes; ci-deploy calls each of these functions over ssh by its name.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154
 
 ROW='{{.Names}}|{{.Label "com.docker.compose.service"}}|{{.ID}}|{{.State}}|{{.Status}}|{{.Label "com.docker.compose.oneoff"}}|{{.Label "com.docker.compose.project"}}|{{.Label "com.docker.compose.project.working_dir"}}|{{.Label "com.docker.compose.project.config_files"}}|{{.Label "ci-deploy.review"}}'
 
-# probe APP PROJECT SUM: what a deploy has to know, changing nothing. On stdin a tar with the compose
-# files (`list`, `files/`, the environment), or nothing; PROJECT is `-` unless somebody has chosen it. To read stdin
-# takes a round trip: files that the current release has too (SUM, see `sum_of`) are taken from there.
+# probe APP PROJECT SUM: print all that a deploy has to know; changes nothing. Stdin is a tar with the compose
+# files (`list`, `files/`, the environment), or empty; PROJECT is `-` unless COMPOSE_PROJECT_NAME is set. Reading stdin
+# takes a round trip, so files that the current release has too (by SUM, see `sum_of`) are taken from it.
 probe() {
     enter "$1"
     tmp=${4:-$(mktemp -d "${TMPDIR:-/tmp}/ci-deploy-probe.XXXXXX")} || exit
@@ -20,7 +20,7 @@ probe() {
         dir=$tmp
         [ -n "${4:-}" ] || tar -x -f - -C "$tmp" 2>/dev/null
     fi
-    # The slow questions at the same time.
+    # The slow queries at the same time.
     rows com.docker.compose.project >"$tmp/ps" 2>"$tmp/ps.errors" &
     if [ -f "$dir/list" ]; then
         if [ "$2" = - ]; then set --; else set -- -p "$2"; fi
@@ -46,7 +46,7 @@ probe() {
     cut -d '|' -f 8 "$tmp/ps" | sort -u | while IFS= read -r folder; do
         [ ! "$folder" -ef "$path" ] || echo "here $folder"
     done
-    # What gives a model is new enough; to ask which it is takes as long as all the rest.
+    # A Compose that prints a model is new enough; asking for its version takes as long as all the rest.
     [ -s "$tmp/model" ] && [ "$sum" != - ] || echo "compose $(docker compose version --short 2>/dev/null)"
     if [ -s "$tmp/model" ]; then
         if grep -q '"order": "start-first"' "$tmp/model"; then
@@ -68,8 +68,8 @@ probe() {
         sed "/level=warning/d; s|$dir/files/||g; s/^/refused /" "$tmp/model.errors" | really | tail -n 5
 }
 
-# rows LABEL: ROW of each container with this label, with the id of its image instead of its own. The label that Compose
-# gives is another digest where an image is an index (the containerd image store).
+# rows LABEL: print ROW of each container with this label, with the id of its image instead of its own. (Compose's label
+# with the image is a different digest where an image is an index, in the containerd image store.)
 rows() {
     listed=$(docker ps -a --no-trunc --filter "label=$1" --format "$ROW") || return
     [ -n "$listed" ] || return 0
@@ -81,7 +81,7 @@ rows() {
         { $3 = image[$3]; print }'
 }
 
-# forget_old_probes: what those that were killed have left; there is configuration in it.
+# forget_old_probes: remove the directories of killed queries, which contain configuration.
 forget_old_probes() {
     find "${tmp%/*}" -maxdepth 1 -name 'ci-deploy-probe.*' -user "$(id -u)" -mmin +1 2>/dev/null |
         while IFS= read -r each; do
@@ -89,9 +89,9 @@ forget_old_probes() {
         done
 }
 
-# describe WORD…: what Compose makes of the files in $dir with the release's environment: `model`. As
-# they are written (`raw`) only tells what that leaves out: which images are named by DEPLOY_TAG, who
-# has an env_file, what is in profiles. Compose cannot read every file that way: then `all` is made.
+# describe WORD…: write how Compose reads the files in $dir with the release's environment: `model`. The
+# form before variables are replaced (`raw`) has what that lacks: which images' names contain DEPLOY_TAG,
+# which services have an env_file or a profile. If Compose cannot print that, `all` has the profiles.
 describe() {
     mkdir "$tmp/made" && release_env "$dir" >"$tmp/made/env" || return
     # APP_CONFIG stands for an .env that is missing; Compose insists that there is one.
@@ -115,7 +115,7 @@ describe() {
         without_values >"$tmp/all"
 }
 
-# lay_over DIR NAME: a file of the release in place of what DIR has links to.
+# lay_over DIR NAME: put a file of the release into DIR, which otherwise has links to DEPLOY_PATH's files.
 lay_over() {
     at=$1 rest=$2
     while :; do
@@ -132,7 +132,7 @@ lay_over() {
     cp "$dir/read/$2" "$at/$rest"
 }
 
-# really: the paths of what was described as if DEPLOY_PATH were elsewhere.
+# really: replace paths in the temporary directory, where the files were read, by those in DEPLOY_PATH.
 really() {
     awk -v from="$tmp/made/" -v to="${path%/*}/" '{
         while (i = index($0, from)) $0 = substr($0, 1, i - 1) to substr($0, i + length(from))
@@ -140,8 +140,8 @@ really() {
     }'
 }
 
-# sources: whether the files and directories that containers get are there, and what is in the
-# directories; nothing is said of a path that we may not look at.
+# sources: print whether the files and directories that containers mount exist, and the content of the
+# directories; nothing about a path that this user may not read.
 sources() {
     sed -n 's/^ *"\(source\|file\)": "\(\/[^"]*\)",*$/\2/p' "$tmp/model" 2>/dev/null | sort -u |
         while IFS= read -r each; do
@@ -162,7 +162,7 @@ sources() {
         done
 }
 
-# without_values: of Compose's description only what a deploy has to know: not what the app is told.
+# without_values: keep only the parts of Compose's description that a deploy needs, without the app's values.
 without_values() {
     awk -v told="$TOLD${review:+|labels|external_links|environment}" -v review="$review" '
         /^  "/ { section = $1; known = $1 ~ /^"(name|services|networks|volumes|configs|secrets)":/ }
@@ -191,7 +191,7 @@ without_values() {
 TOLD='image|pull_policy|depends_on|links|profiles|restart|ports|volumes|configs|secrets|deploy|scale'
 TOLD="$TOLD|container_name|network_mode|networks|mac_address|ipc|pid|volumes_from|tmpfs"
 
-# sum_of DIR: tells whether its compose files and its environment are the same as others.
+# sum_of DIR: print a hash of its compose files and its environment, to compare it with others.
 sum_of() {
     {
         sed 's|^|files/|' "$1/list"
@@ -203,7 +203,7 @@ sum_of() {
     done | sha256sum | cut -d ' ' -f 1
 }
 
-# status APP: the short form, for a run that has failed or is cancelled.
+# status APP: print what runs, for a run that has failed or was cancelled: a part of `probe`.
 status() {
     enter "$1"
     echo "path $path"
@@ -212,7 +212,7 @@ status() {
     state_of_app
 }
 
-# state_of_app: what is live, what is open, who holds the lock, what was there before.
+# state_of_app: print what is live, what is unfinished, who holds the lock, and the earlier releases.
 state_of_app() {
     for each in "$base"/apps/*/project; do
         [ -f "$each" ] || continue
@@ -230,7 +230,7 @@ state_of_app() {
     fi
     [ ! -f "$home/pending" ] || echo "pending $(cat "$home/pending")"
     [ ! -f "$home/restoring" ] || echo "restoring $(head -n 1 "$home/restoring")"
-    # (whoever has told its end only clears up; and two who look do not see each other)
+    # (A run with an outcome only cleans up. A shared lock, so that two queries do not see each other.)
     (exec 9>>"$home/lock" && flock -sn 9) ||
         [ -f "$home/runs/$(cat "$home/holder" 2>/dev/null)/outcome" ] || echo "holder $(holder)"
     [ ! -s "$home/note" ] || echo "note $(cat "$home/note")"
@@ -244,14 +244,14 @@ state_of_app() {
     tail -n 100 "$home/audit.jsonl" 2>/dev/null | sed 's/^/audit /'
 }
 
-# last_run: into $run. Their names begin with the time.
+# last_run: set $run to the last run, or empty. Their names begin with the time.
 last_run() {
     run=
     for each in "$home"/runs/*; do run=$each; done
 }
 
-# follow APP RUN LINE WORDS: the log from a line on as `NUMBER|text`, until the run has ended. WORDS
-# is `yes` when the job says words on stdin: `beat`, `leave`, `seen`, those of `wait_for`, `back WHY`.
+# follow APP RUN LINE WORDS: print the log from a line on as `NUMBER|text`, until the run has ended. WORDS is
+# `yes` when the job sends messages on stdin: `beat`, `leave`, `seen`, those of `wait_for`, `back WHY`.
 follow() {
     enter "$1"
     run=$home/runs/$2 seen=$3
@@ -263,7 +263,7 @@ follow() {
         listener=$!
         trap 'kill $listener 2>/dev/null' EXIT
     fi
-    # Read by the shell itself: a look starts no program but the `sleep` after it.
+    # Read by the shell itself, so that each turn starts no program but `sleep`.
     exec 4<"$run/log"
     skipped=0
     while [ "$skipped" -lt "$seen" ] && read -r _ <&4; do skipped=$((skipped + 1)); done
@@ -295,7 +295,7 @@ follow() {
     done
 }
 
-# how_ended: the outcome; `died` for a run that was killed; nothing while it goes on.
+# how_ended: print the outcome; `died` for a run that was killed; nothing while it runs.
 how_ended() {
     cat "$run/outcome" 2>/dev/null && return
     if (exec 8>>"$run/alive" && flock -n 8); then
@@ -317,7 +317,7 @@ listen() {
     done
 }
 
-# tell APP RUN TEXT WORD…: the same words without following; TEXT is the reason to go back.
+# tell APP RUN TEXT WORD…: send messages without following the run; TEXT is the reason of `back`.
 tell() {
     enter "$1"
     run=$home/runs/$2 text=$3
@@ -326,7 +326,7 @@ tell() {
     for word in "$@"; do put "$run/word.$word" "$text"; done
 }
 
-# watch APP: for people: the last run's log, as it grows.
+# watch APP: follow the last run's log, for people.
 watch() {
     enter "$1"
     last_run
@@ -340,8 +340,8 @@ watch() {
         done
 }
 
-# one_off APP CONTAINER SERVICE: a command in the release that is live, with its true exit code. On
-# stdin first the environment as Compose reads it, in one line; then shell text that sets "$@".
+# one_off APP CONTAINER SERVICE: run a command in the live release, with its true exit code. Stdin is
+# the environment as Compose reads it, in one line, then shell text that sets "$@".
 # The container is detached, so that a cut connection does not end the command.
 one_off() {
     enter "$1"
@@ -350,7 +350,7 @@ one_off() {
     words=$(cat)
     id=$(current)
     if [ -z "$id" ]; then
-        echo "ci-deploy: nothing was deployed here yet" >&2
+        echo "ci-deploy: no release was deployed on this host yet" >&2
         exit 125
     fi
     made=$home/releases/$id/proven
@@ -370,7 +370,7 @@ one_off() {
     exit "$code"
 }
 
-# forget_one_offs: of commands whose connection was cut, when they have ended.
+# forget_one_offs: remove the containers of ended commands whose connection was cut.
 forget_one_offs() {
     for each in "$home"/one-off.*; do
         [ -f "$each" ] || continue
@@ -382,7 +382,7 @@ forget_one_offs() {
     done
 }
 
-# process APP ACTION SERVICE COUNT: start, stop, restart or scale a service of the live release.
+# process APP ACTION SERVICE COUNT: start, stop, restart or scale (to COUNT) a service of the live release.
 process() {
     enter "$1"
     exec 9>>"$home/lock" # not while a deploy is switching
@@ -399,8 +399,8 @@ process() {
     esac
 }
 
-# forget_commands APP: that commands before traffic have succeeded. A failure stays known: its
-# container is there still.
+# forget_commands APP: forget which commands before traffic have succeeded, so that they run again. A
+# failed one stays recorded, since its container still exists.
 forget_commands() {
     enter "$1"
     for each in "$home"/releases/*/step.*; do
@@ -408,15 +408,15 @@ forget_commands() {
     done
 }
 
-# note APP: what is on stdin; nothing removes it.
+# note APP: store stdin as the record of pending tasks; empty stdin removes it.
 note() {
     enter "$1"
     mkdir -p "$home"
     cat >"$home/note.$$" && mv -f "$home/note.$$" "$home/note"
 }
 
-# recover_all: for an @reboot line in the user's crontab: what a reboot has interrupted in any app is
-# finished or taken back, without waiting for a next deploy.
+# recover_all: for an @reboot line in the user's crontab: finish or roll back what a reboot has
+# interrupted in any app, without waiting for the next deploy.
 recover_all() {
     wait_for_engine || exit
     for place in "$top" "$top"/.ci-deploy/reviews/*; do

@@ -1,5 +1,5 @@
 
-# logs APP LINES FOLLOW SERVICE: what its containers have written; `follow` goes on until stdin ends.
+# logs APP LINES FOLLOW SERVICE: print its containers' last lines; with `follow`, new ones until stdin ends.
 logs() {
     enter "$1"
     lines=$2 follow=$3

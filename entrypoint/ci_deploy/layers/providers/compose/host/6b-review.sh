@@ -1,8 +1,8 @@
 # shellcheck shell=sh
-# Review apps: what is beside them on this host, and removing one with all that belongs to it.
+# Review apps: lists the other projects on this host, and removes a review app with all that belongs to it.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154
 
-# beside: for a review app: its mark, the other ones, and what it must not share with other projects.
+# beside: for a review app, print its mark, the other review apps, and what it must not share.
 beside() {
     echo "top $top"
     [ "$(pwd -P)" = "$top" ] || echo "top $(pwd -P)"
@@ -18,7 +18,7 @@ beside() {
         sort -u
 }
 
-# reviews: all review apps of this directory, each with the seconds since it was deployed last.
+# reviews: print the review apps of this directory, each with the seconds since its last deploy.
 reviews() {
     today=$(date +%s)
     for each in "$top"/.ci-deploy/reviews/*/review; do
@@ -28,10 +28,10 @@ reviews() {
     done
 }
 
-# adopt BASE: from now on it is one.
+# adopt BASE: mark the app as a review app of BASE.
 adopt() { mkdir -p "$path" && put "$path/review" "$1 "; }
 
-# of_project KIND: ids of what Compose has made for it.
+# of_project KIND: print the ids of the project's containers, volumes or networks.
 of_project() {
     case $1 in
     container) set -- ps -a --no-trunc ;;
@@ -40,8 +40,8 @@ of_project() {
     docker "$@" -q --filter "label=com.docker.compose.project=$project"
 }
 
-# destroy APP PROJECT BASE SECONDS: all of it. The mark goes last: a run that was killed in between is
-# finished by the next, and what has no mark is left alone. SECONDS: how long to wait for others.
+# destroy APP PROJECT BASE SECONDS: remove all of it. The mark is removed last, so that the next run can finish a
+# killed one; what has no mark is left alone. SECONDS: how long to wait for the lock.
 destroy() {
     enter "$1"
     project=$2 wait_for=$4
@@ -88,7 +88,7 @@ destroy() {
     say "nothing of $app is left"
 }
 
-# lock_out: whoever works on it is told to stop; then the lock is ours.
+# lock_out: tell running deployments of it to stop, and take the lock.
 lock_out() {
     mkdir -p "$home" && exec 9>>"$home/lock" || exit 1
     clock
@@ -100,14 +100,14 @@ lock_out() {
         done
         waited "$first"
         [ "$waited" -lt "$wait_for" ] || {
-            say "held by $(holder)"
+            say "the lock is held by $(holder)"
             return 1
         }
         pause
     done
 }
 
-# each_of KIND: remove them one by one; of a network, what somebody else has joined to it goes first.
+# each_of KIND: remove the volumes or networks one by one; containers of others leave a network first.
 each_of() {
     for each in $(of_project "$1"); do
         docker "$1" rm "$each" >/dev/null 2>&1 && say "removed the $1 $each" && continue
@@ -119,7 +119,8 @@ each_of() {
     done
 }
 
-# clear_data: its containers may have written as any user, so where we may not, one of its own images does.
+# clear_data: remove its files. Containers may have written them as any user; where this user may not remove
+# them, a container of one of its own images does.
 clear_data() {
     find "$path" -mindepth 1 -maxdepth 1 ! -name .ci-deploy ! -name review -exec rm -rf {} + 2>/dev/null
     cat "$home"/releases/*/made.*/images 2>/dev/null | awk '{ print $4 }' | sort -u | while read -r sum; do
@@ -132,7 +133,7 @@ clear_data() {
     done
 }
 
-# remove_images: those that we have brought for it, and that nobody else uses or may go back to.
+# remove_images: remove the images that ci-deploy has pulled for it, unless another app uses or keeps them.
 remove_images() {
     {
         awk '{ print $5 }' "$home"/releases/*/made.*/images 2>/dev/null
@@ -150,7 +151,7 @@ remove_images() {
     done <"$home/pulled"
 }
 
-# hand_over IMAGE-ID: whoever has it still removes it one day.
+# hand_over IMAGE-ID: record the image as pulled by another app that uses it, which removes it later.
 hand_over() {
     for heir in "$top"/.ci-deploy/apps/* "$top"/.ci-deploy/reviews/*/.ci-deploy/apps/*; do
         [ "$heir" != "$home" ] || continue

@@ -1,15 +1,15 @@
 # shellcheck shell=sh
-# Databases of the app: dumped before they are migrated, and brought back with the app stopped (databases.sh).
+# Databases of the app: dumped before migrations, and restored while the app is stopped (databases.sh).
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154
 
-# server_of SERVICE: the container of a database; the first that runs.
+# server_of SERVICE: set $found to the first running container of a database service.
 server_of() {
     found=$(containers '{{.ID}}' --filter status=running --filter "label=com.docker.compose.service=$1" | head -n 1)
     [ -n "$found" ] || { say "$1 is not running" && false; }
 }
 
-# backup APP SERVICE KIND…: before migrations. A run that waits for the job's word in the meantime hears
-# from here that there is one.
+# backup APP SERVICE KIND…: dump databases before migrations. Meanwhile a run that waits for the job gets its
+# signs of life from here.
 backup() {
     enter "$1"
     shift
@@ -30,15 +30,15 @@ stay_in_touch() {
     done
 }
 
-# backups APP: what is kept.
+# backups APP: list the dumps.
 backups() {
     enter "$1"
     list_backups
 }
 
-# restore APP NAME SECONDS: with the app stopped, under the lock; what is there now is dumped before. What
-# was begun is written down: a run that was killed is finished by the next one, whatever that does. A lost
-# connection is no reason to stop.
+# restore APP NAME SECONDS: restore a dump with the app stopped, under the lock; the present data is dumped
+# before. The file `restoring` records what was begun, and the next run of any kind finishes it. A lost
+# connection does not stop it.
 restore() {
     enter "$1"
     wait_for=$3
@@ -53,7 +53,7 @@ restore() {
     until flock -n 9; do
         waited "$first"
         [ "$waited" -lt "$wait_for" ] || {
-            say "held by $(holder)"
+            say "the lock is held by $(holder)"
             exit 13
         }
         beat "$home/queue"
@@ -71,7 +71,7 @@ restore() {
 $known}" && finish_restore
 }
 
-# finish_restore: from the beginning, since each of its steps may be done twice.
+# finish_restore: do the restore from the beginning, since each of its steps may be repeated.
 finish_restore() {
     name=$(head -n 1 "$home/restoring")
     read -r kind svc _ <"$base/backups/$app/$name.about" && server_of "$svc" || return
@@ -87,7 +87,7 @@ finish_restore() {
     return "$restored"
 }
 
-# stop_app: all that runs of the project but databases; which, is written down before.
+# stop_app: stop the project's running containers except databases; they are recorded first.
 stop_app() {
     containers '{{.ID}} {{.Label "com.docker.compose.service"}}' --filter status=running |
         while read -r id each; do
@@ -102,7 +102,7 @@ stop_app() {
     [ -z "$ids" ] || docker stop $ids >/dev/null
 }
 
-# start_app: the same containers, and see that they are well.
+# start_app: start the containers again that `stop_app` has stopped, and verify them.
 start_app() {
     ids=$(sed -n 's/^stopped //p' "$home/restoring" | sort -u)
     # shellcheck disable=SC2086  # words
@@ -110,5 +110,5 @@ start_app() {
     made=$home/releases/$(current)/proven token=- going_back=1 among='' run_service='' url=''
     steady=2 health_timeout=0 limit=300
     [ -f "$made/images" ] || return 0
-    verify || { why="the app is not healthy after it: $why" && return 1; }
+    verify || { why="the app is not healthy after the restore: $why" && return 1; }
 }

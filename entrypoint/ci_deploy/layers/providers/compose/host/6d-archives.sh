@@ -2,7 +2,7 @@
 # Images that the job sends, instead of a registry.
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154
 
-# store: what is there of images, so that only the rest is sent.
+# store: print the engine's platform, its free space and the images that it has, so that only the rest is sent.
 store() {
     root=$(docker info --format '{{.DockerRootDir}}' 2>/dev/null)
     free=$(df -Pk "${root:-/var/lib/docker}" 2>/dev/null | awk 'NR == 2 { print int($4 / 1024) }')
@@ -14,8 +14,8 @@ store() {
     return 0
 }
 
-# load_images APP BASE BRANCH NAME,ID,ID…: what is on stdin. The names are new ones, so nothing that is there means
-# something else afterwards; they are written down before, so that whatever becomes of us, somebody removes them.
+# load_images APP BASE BRANCH NAME,ID,ID…: load an archive from stdin. The names are new ones, so that no existing
+# name changes its image; they are recorded first, so that they are removed later even if this is killed.
 load_images() {
     app=$1 home=$base/apps/$1
     [ "$2" = - ] || { mkdir -p "$path" && put "$path/review" "$2 $3"; } || exit
@@ -26,7 +26,7 @@ load_images() {
     said=$(docker load -q 2>&1 >/dev/null) || {
         # The containerd image store keeps one that it could not unpack.
         for each in "$@"; do docker rmi "${each%%,*}" >/dev/null 2>&1; done
-        say "${said:-docker load has failed}"
+        say "${said:-docker load failed}"
         exit 1
     }
     for each in "$@"; do
@@ -36,13 +36,13 @@ load_images() {
     done
 }
 
-# take_loaded: the images that were sent, by the names that they were given.
+# take_loaded: use the images that were sent, by their new names.
 take_loaded() {
     [ -f "$rel/loaded" ] || return 0
     while read -r svc image ids; do
         sum=$(docker image inspect -f '{{.Id}}' "$image" 2>/dev/null)
         case " $ids " in *" ${sum:-none} "*) ;; *)
-            why="$svc: $image, which was sent to this host, is not there any more: deploy again"
+            why="$svc: $image, which was sent to this host, is gone from it: deploy again"
             return 1
             ;;
         esac
@@ -50,15 +50,15 @@ take_loaded() {
     take_from "$rel/loaded"
 }
 
-# sent NAME: whether a pinned name is one that `load_images` has given.
+# sent NAME: whether a pinned name is one of an image that `load_images` has loaded.
 sent() { case $1 in '' | - | *@*) return 1 ;; esac }
 
-# remove_sent NAME: unless a release keeps it, or it has just been sent.
+# remove_sent NAME: remove the image, unless a release keeps it or it was just sent.
 remove_sent() {
     grep -qs " $1\$" "$home/loaded" || kept "$1" || docker rmi "$1" >/dev/null 2>&1
 }
 
-# forget_sent: what was sent a day ago and has become no release that is kept.
+# forget_sent: remove the images that were sent over a day ago and belong to no release that is kept.
 forget_sent() {
     [ -f "$home/loaded" ] || return 0
     yesterday=$(($(date +%s) - 86400))

@@ -3,8 +3,8 @@
 # shellcheck disable=SC2030,SC2031,SC2034,SC2154
 
 # stage APP RUN [BASE BRANCH]: on stdin the registry's password on a line of its own, then a tar with
-# `run/` and perhaps `release/`. Puts both in place and starts the run, detached. Can be repeated. Of a
-# review app the mark is there first: what has none is nobody's to remove.
+# `run/` and perhaps `release/`. Puts both in place and starts the run, detached. Can be repeated. A
+# review app gets its mark first, since `destroy` removes nothing without it.
 stage() {
     app=$1 home=$base/apps/$1 run=$base/apps/$1/runs/$2
     [ -z "${3:-}" ] || { mkdir -p "$path" && put "$path/review" "$3 $4"; } || exit
@@ -15,9 +15,9 @@ stage() {
     load "$in/run/settings"
     put "$home/project" "$project" || exit
     if [ ! -d "$run" ]; then
-        # It stays with its run until that has the lock: others may bring the same, or clear up.
+        # It stays with its run until that has the lock: other runs may upload the same one, or clean up.
         [ ! -d "$in/release" ] || mv -T "$in/release" "$in/run/release" || exit
-        # Held by the run as long as it lives, so that everybody can see whether it does.
+        # Held by the run as long as it lives, so that others can see whether it does.
         exec 8>>"$in/run/alive" && flock 8 && mv -T "$in/run" "$run" || exit
     else
         exec 8>>"$run/alive"
@@ -41,7 +41,7 @@ stage() {
     echo started
 }
 
-# run APP RUN: the detached part. Whatever happens to ssh and to the CI job, it goes on.
+# run APP RUN: the detached part, which continues without ssh and the CI job.
 run() {
     enter "$1"
     run=$home/runs/$2
@@ -65,12 +65,12 @@ run() {
     "run_$action"
 }
 
-# unpack: a release is complete and never changes, so one that is there already is the same.
+# unpack: move the release into its place. It never changes, so one that exists is the same.
 unpack() {
-    why="$release is not kept here any more"
+    why="$release is not kept on this host any more"
     [ -d "$rel" ] || [ ! -d "$run/release" ] ||
         { take_content "$run/release" && mv -T "$run/release" "$rel"; } ||
-        why="its state could not be saved: is the disk full?"
+        why="the state of the release could not be saved: is the disk full?"
     rm -rf "$run/release"
     [ -d "$rel" ]
 }
@@ -83,13 +83,13 @@ run_deploy() {
     fi
     newer=$(cat "$home/releases/$from/order" 2>/dev/null)
     if [ "$refuse_outdated" = yes ] && [ "${newer:-0}" -gt "$(cat "$rel/order")" ]; then
-        finish refused "$from, which is newer, was deployed in the meantime"
+        finish refused "$from, which is newer, was deployed in the meantime (REFUSE_OUTDATED)"
     fi
     if [ -n "$known" ]; then
-        say "$release was verified here before: it runs the same images again"
+        say "$release was verified on this host before: the same images are used again"
         take_proven "$rel" || finish failed "$why"
     else
-        prepare "$rel" || finish failed "${why:-its state could not be saved: is the disk full?}"
+        prepare "$rel" || finish failed "${why:-the state of the release could not be saved: is the disk full?}"
     fi
     if [ "$migrates" = yes ]; then
         gate migrate || finish_untouched
@@ -98,7 +98,7 @@ run_deploy() {
     switch
 }
 
-# well MADE: every container of it is there and up, at a glance.
+# well MADE: whether all of its containers exist and are up now.
 well() {
     made=$1
     [ ! -f "$home/pending" ] && : >"$run/seen" || return
@@ -113,12 +113,12 @@ run_rollback() {
     switch
 }
 
-# Only what `recover` has done already.
+# `run` has called `recover` already; this reports its result.
 run_recover() {
     [ -z "$unhealed" ] || finish broken "$unhealed"
     case $healed in
     '') finish noop "nothing was left unfinished" ;;
-    live) finish live "it was finished" ;;
+    live) finish live "the unfinished release is live" ;;
     *) finish "$healed" "the run was interrupted" ;;
     esac
 }
@@ -132,7 +132,7 @@ switch() {
     finish live "$release"
 }
 
-# Nothing of what runs was touched.
+# End the run before the switch: no running container was touched.
 finish_untouched() {
     ! cancelled || finish unchanged "$(reason)"
     finish failed "${why:-$(reason)}"
@@ -140,8 +140,8 @@ finish_untouched() {
 
 # --- keeping the host tidy ---
 
-# clean_up: keeps $keep releases that were live, failed ones for three days, the last 20 runs. Only
-# what is ours: never a `prune`, for others use this host too.
+# clean_up: keep $keep releases that were live, failed ones for three days, and the last 20 runs. Only
+# what ci-deploy has made is removed, never by `prune`, since others use this host too.
 clean_up() {
     [ -n "$locked" ] || return 0
     forget_one_offs
@@ -167,7 +167,7 @@ clean_up() {
         done
 }
 
-# wanted_by_runs: releases of this run and of those that wait for the lock.
+# wanted_by_runs: print the releases of this run and of those that wait for the lock.
 wanted_by_runs() {
     for each in "$home"/runs/*; do
         (exec 8>>"$each/alive" && flock -n 8) || sed -n 's/^release //p' "$each/settings"
@@ -183,8 +183,8 @@ remove_release() {
     cp "$rel/contents" "$rel.contents" 2>/dev/null
     rm -rf "$rel"
     if [ -f "$rel.contents" ]; then forget_content "$rel.contents" && rm -f "$rel.contents"; fi
-    # Only images that we have brought, that no release keeps, and, since there is no force, that
-    # nothing uses.
+    # Only images that ci-deploy has pulled and that no release keeps; without force, so that images in
+    # use stay.
     while read -r _ _ _ sum pinned; do
         ! sent "$pinned" || remove_sent "$pinned"
         grep -qsx "$sum" "$home/pulled" || continue
@@ -193,8 +193,8 @@ remove_release() {
     rm -rf "$rel.images"
 }
 
-# kept IMAGE: by its id or by the name that it is pinned by: whether a release of any app on this host has it, as far as containers lead to the
-# directories of other apps. One that we may not look into could have it.
+# kept IMAGE: whether a release of any app on this host has it, by its id or its pinned name. The containers' labels
+# lead to the directories of other apps; one that this user may not read counts as having it.
 kept() {
     {
         echo "$path"

@@ -1,8 +1,8 @@
 # shellcheck shell=sh
-# Asking the app from a host, with whatever is there to ask. `clean` is the caller's: it starts a program.
+# Requests to the app from a host, with whichever program it has. The caller defines `clean`, which starts a program.
 # shellcheck disable=SC2034,SC2154
 
-# ask: $url; the status of its $answer has to be 2xx.
+# ask: request $url; sets $answer to the status, and fails unless that is 2xx.
 ask() {
     if command -v curl >/dev/null; then
         answer=$(curl -s -o /dev/null -w '%{http_code}' --max-time 5 "$url" 2>/dev/null)
@@ -17,12 +17,12 @@ ask() {
             printf "GET %s HTTP/1.0\r\nHost: %s\r\n\r\n" "$path" "$host" >&3
             read -r _ code _ <&3 && echo "$code"' bash "$url" 2>/dev/null)
     else
-        answer="nothing: this host has no curl, no wget and no bash to ask with"
+        answer="nothing: this host has no curl, wget or bash for a request"
     fi
     case $answer in 2??) ;; *) return 1 ;; esac
 }
 
-# nobody_is_answered: says so, and that there is nothing to measure then.
+# nobody_is_answered: whether $url gives no answer; says that nothing can be measured then.
 nobody_is_answered() {
     answer=
     ask
@@ -30,8 +30,8 @@ nobody_is_answered() {
     echo "$url answers ${answer:-nothing} before the switch, so what clients see is not measured"
 }
 
-# ask_for_ever PID: `asked answered status` for each request, by a clock that nobody sets, as long as that
-# process lives and nobody wants it to end.
+# ask_for_ever PID: print `asked answered status` for each request, in seconds of the monotonic clock, as long as
+# that process lives and this one is not killed.
 ask_for_ever() {
     IFS= read -r url
     [ -r /proc/uptime ] || return
@@ -49,7 +49,7 @@ ask_for_ever() {
     done
 }
 
-# ask_by_tcp: only in bash, and only http. What the answer says after its status is not waited for.
+# ask_by_tcp: like `ask`, without another program; only in bash, and only for http. Reads only the status line.
 ask_by_tcp() {
     authority=${url#http://} target=/
     case $authority in */*) target=/${authority#*/} authority=${authority%%/*} ;; esac
@@ -64,7 +64,7 @@ ask_by_tcp() {
     exec 3>&-
 }
 
-# as_seen FILE NOW: what a client saw, from what `ask_for_ever` has written until then.
+# as_seen FILE NOW: print what a client saw until then, from the output of `ask_for_ever`.
 as_seen() {
     awk -v now="$2" '
     NF != 3 { next }

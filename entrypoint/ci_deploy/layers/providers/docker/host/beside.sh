@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # What a review app must not share with the other containers of this host.
 
-# others: each container, with its Compose project or its stack; then the names that a proxy knows only
-# once, whoever's containers they are on.
+# others: print each container with its Compose project or its stack, then the names that must be unique in a
+# proxy, of all containers.
 others() {
     docker ps -a --no-trunc --format \
         '{{.Names}}|{{or (.Label "com.docker.compose.project") (.Label "com.docker.stack.namespace")}}|{{.Image}}|{{.Networks}}|{{.Ports}}|{{.Mounts}}' |

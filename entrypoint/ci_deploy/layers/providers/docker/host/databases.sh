@@ -1,15 +1,15 @@
 # shellcheck shell=sh
-# Databases in containers: dumped before they are migrated, and brought back. The service's own programs do
-# it inside its container (another version's could not), with the credentials that it has itself. The
-# caller has `server_of SERVICE`, which sets $found to the container, `current` and `say`; $base/backups/$app
-# is where dumps are.
+# Databases in containers: dumps and restores them with the service's own programs, inside its container
+# (programs of another version might fail), with the credentials in its environment. The caller defines
+# `server_of SERVICE`, which sets $found to the container, `current` and `say`; $base/backups/$app has the dumps.
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154
 
-# What runs in the container. A variable NAME may be in a file that NAME_FILE names, as the images allow.
+# These scripts run in the container. The value of a variable NAME may be in a file that NAME_FILE names, as
+# the images allow.
 OF='of() { eval "value=\${$1:-}; file=\${$1_FILE:-}"; [ -z "$file" ] || value=$(cat "$file"); printf %s "$value"; }'
 POSTGRES=$OF'
     user=$(of POSTGRES_USER) PGPASSWORD=$(of POSTGRES_PASSWORD) PGCONNECT_TIMEOUT=30
-    # Bitnami has names of its own, and lets nobody in without a password.
+    # Images of Bitnami have other variables, and always need a password.
     if [ -z "$PGPASSWORD" ] && PGPASSWORD=$(of POSTGRESQL_POSTGRES_PASSWORD) && [ -n "$PGPASSWORD" ]; then
         user=postgres
     elif [ -z "$PGPASSWORD" ] && PGPASSWORD=$(of POSTGRESQL_PASSWORD) && [ -n "$PGPASSWORD" ]; then
@@ -27,7 +27,8 @@ MYSQL=$OF'
     fi
     export MYSQL_PWD
     pick() { for each in "$@"; do command -v "$each" && return; done; }'
-# All databases that this user may drop and create, which it does before: what a migration has added goes too.
+# All databases that this user may drop and create; the restore does so, and thereby removes what a migration
+# has added.
 DUMP_POSTGRES=$POSTGRES'
     ask="select datname from pg_database where datallowconn and not datistemplate"
     ask="$ask and pg_has_role(datdba, \$\$USAGE\$\$) order by 1"
@@ -54,9 +55,8 @@ LOAD_POSTGRES=$POSTGRES'
 LOAD_MYSQL=$MYSQL'
     exec "$(pick mariadb mysql)" -u "$user"'
 
-# dump SERVICE KIND NAME: into backups/NAME.sql.gz. Neither end of a pipe may fail unseen: the server's
-# program has an exit code, gzip has one, and what is on the disk is read back to its last line. What is there
-# of one that was killed goes first: one at a time is made.
+# dump SERVICE KIND NAME: dump to backups/NAME.sql.gz. Both exit codes count, of the server's program and of gzip,
+# and the file is read back to its last line. Remains of a killed dump are removed first; only one runs at a time.
 dump() {
     to=$base/backups/$app/$3
     rm -f "$base/backups/$app"/*.part
@@ -88,7 +88,7 @@ dump_whole() {
     sync -f "$to.sql.gz" 2>/dev/null || :
 }
 
-# back_up SERVICE KIND: a dump with the time as its name, and what it is in a line.
+# back_up SERVICE KIND: make a dump whose name begins with the time, and say what it contains.
 back_up() {
     read -r began _ </proc/uptime
     name=$(new_name "$1")
@@ -98,14 +98,14 @@ back_up() {
     forget_backups "$1" ''
 }
 
-# new_name SERVICE: the time, and no dump has it yet.
+# new_name SERVICE: print a name from the time that no dump has yet.
 new_name() {
     while name=$(date -u +%Y%m%dT%H%M%SZ)-$1 && [ -e "$base/backups/$app/$name.about" ]; do sleep 1; done
     echo "$name"
 }
 
-# forget_backups SERVICE NAME: all but the last five of it; NAME stays. What is from the future was made while
-# the clock was wrong (or it is wrong now), and counts as the oldest: else it would outlive what is made next.
+# forget_backups SERVICE NAME: remove all dumps of it but the last five and NAME. A dump from the future was made
+# while the clock was wrong (or it is wrong now), and counts as the oldest: else it would outlive newer ones.
 forget_backups() {
     for each in "$base/backups/$app"/*-"$1".about; do echo "${each%.about}"; done | sort -r |
         awk -v now="$base/backups/$app/$(date -u +%Y%m%dT%H%M%SZ)-$1" '
@@ -117,7 +117,7 @@ forget_backups() {
         done
 }
 
-# list_backups: `NAME BYTES KIND SERVICE RELEASE TABLES` of each.
+# list_backups: print `backup NAME BYTES KIND SERVICE RELEASE TABLES` for each dump.
 list_backups() {
     for each in "$base/backups/$app"/*.about; do
         each=${each%.about}
@@ -125,16 +125,16 @@ list_backups() {
     done
 }
 
-# known_before NOTE NAME: lines of the note of a restore that was killed which count for this one too: its
-# dump is of the same database only when it is the same restore.
+# known_before NOTE NAME: print the lines in the record of a killed restore that also count for this one: what it
+# had stopped, and its dump of the previous data if it restored the same dump.
 known_before() {
     same=
     [ "$(head -n 1 "$1" 2>/dev/null)" != "$2" ] || same='|before'
     grep -E "^(stopped$same) " "$1" 2>/dev/null
 }
 
-# bring_back NOTE: the dump in its first line, into $server; what is there now is dumped before, and is there
-# again where that fails (1; 2: it is only partly there).
+# bring_back NOTE: restore the dump in its first line into $server. The present data is dumped before, and restored
+# if the restore fails: returns 1 then, or 2 if that fails too.
 bring_back() {
     name=$(head -n 1 "$1")
     before=$(sed -n 's/^before //p' "$1")
@@ -150,11 +150,11 @@ bring_back() {
         say "! $svc is only partly restored, so the app stays stopped"
         return 2
     fi
-    say "! the data from before ($before) is restored again"
+    say "! the previous data ($before) was restored again"
     return 1
 }
 
-# fill FILE: the server's own program reads it; $said is its last complaint.
+# fill FILE: load a dump with the server's own program; sets $said to its last error.
 fill() {
     case $kind in postgres) script=$LOAD_POSTGRES ;; *) script=$LOAD_MYSQL ;; esac
     {

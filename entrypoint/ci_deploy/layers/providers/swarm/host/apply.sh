@@ -1,7 +1,6 @@
 # shellcheck shell=sh
-# apply STACK FOLDER: a stack file on stdin. Without --prune: what is not in it is none of its business.
-# One at a time: it goes on when the job was killed, and whoever goes back from it, stops the app for a
-# restore or removes the stack waits until it has ended.
+# apply STACK FOLDER: deploy the stack file on stdin. Without --prune: services that it lacks stay. One at a
+# time, by a lock: it continues when the job was killed, and back.sh, scale.sh and remove.sh wait for its end.
 detach=
 ! docker stack deploy --help | grep -q -e --detach || detach=--detach=true
 if cd "${2:-$HOME}" 2>/dev/null && mkdir -p .ci-deploy 2>/dev/null; then

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
-# back FOLDER STACK REGISTRY USER NAME LABEL…: the password and a stack file on stdin. A cancelled job has no
-# time: this goes on behind its back, with a login of its own, when the `docker stack deploy` that it has
-# begun has ended; but not when another run has begun in the meantime.
+# back FOLDER STACK REGISTRY USER NAME LABEL…: roll back to the stack file on stdin, after the password. A
+# cancelled job has no time, so this continues without it, with a separate login, once the job's
+# `docker stack deploy` has ended; unless another run has begun in the meantime.
 umask 077
 cd "${1:-$HOME}" && mkdir -p .ci-deploy || exit 96
 stack=$2 registry=$3 user=$4 name=$5
@@ -14,7 +14,7 @@ for label in "$@"; do
     set -- "$@" --label "$label"
     shift
 done
-# The swarm counts what it keeps; clocks may be wrong.
+# By the index that the swarm gives to each config, since clocks may be wrong.
 newest() {
     docker config ls -q --filter "label=com.ci-deploy.stack=$stack" |
         xargs -r docker config inspect --format '{{.Version.Index}} {{index .Spec.Labels "com.ci-deploy.kind"}} {{.Spec.Name}}' |

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# client, with a URL as the first line of stdin, after ask.sh: asks it until stdin ends, which it does when
-# the job ends, and then says what was seen.
+# client, after ask.sh, with a URL as the first line of stdin: send requests until stdin ends (with the job), then
+# print what a client saw.
 # shellcheck disable=SC2034
 umask 077
 clean() { "$@"; }

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# create KIND NAME LABEL|OPTION…: a config or a secret with what comes on stdin, unless it is there.
+# create KIND NAME LABEL|OPTION…: create a config or secret from stdin, unless it exists.
 kind=$1 name=$2
 shift 2
 for label in "$@"; do

@@ -1,3 +1,3 @@
 # shellcheck shell=sh
-# data NAME: what a config of ours holds, as base64.
+# data NAME: print the content of a config of ours, as base64 in a JSON string.
 docker config inspect --format '{{json .Spec.Data}}' "$1"

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# database FOLDER STACK RELEASE ACTION WORD…, after databases.sh: dumps are on the node that has the database.
+# database FOLDER STACK RELEASE ACTION WORD…, after databases.sh: list, make or restore dumps on this node.
 # shellcheck disable=SC2034,SC2154
 umask 077
 cd "${1:-$HOME}" || exit 96
@@ -20,7 +20,7 @@ dump)
     done
     ;;
 restore)
-    # A lost connection is no reason to stop; whoever finishes it waits until this has ended.
+    # A lost connection does not stop this; a run that finishes the restore waits for it, by the lock.
     trap '' PIPE HUP
     note=$base/backups/$app/restoring
     [ -f "$base/backups/$app/$1.sql.gz" ] || { say "there is no backup $1" && exit 3; }

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# follow SERVICE: what a job prints, until it has ended; then its exit code, and the job is removed. What a node has
-# rejected has not begun (a registry or a network that was busy), so it is tried three times more.
+# follow SERVICE: print a job's output until it has ended, exit with its exit code, and remove it. A task that a node
+# rejects has not run (the registry or the network was busy), so it is tried three times more.
 umask 077
 service=$1 at=0 said='' tries=0 refused=''
 d=$(mktemp -d "${TMPDIR:-/tmp}/ci-deploy-job.XXXXXX") || exit 95

@@ -10,7 +10,7 @@ while :; do
         printf 'waiting\t%s\n' "$(head -n 1 "$lock.by" 2>/dev/null)"
         flock -w "$3" 9 || { echo busy; exit 75; }
     }
-    # Whoever held it may have removed the stack, and with it this file.
+    # The job that held it may have removed the stack, and with it this file.
     [ "$(stat -L -c %i "/proc/$$/fd/9")" != "$(stat -c %i "$lock" 2>/dev/null)" ] || break
 done
 printf '%s\n' "$4" >"$lock.by"

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# In front of what needs the registry: $registry, $user; the password is the first line of stdin. The
-# login is in a directory of its own that is removed, whatever happens.
+# Before a script that needs the registry: log in with $1 (registry) and $2 (user); the password is the first line
+# of stdin. The login is in a temporary directory that is removed in any case.
 umask 077
 registry=$1 user=$2
 shift 2

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# logs LINES FOLLOW SERVICE…: of several services side by side, until stdin ends.
+# logs LINES FOLLOW SERVICE…: print the services' last lines; with `follow` new ones, until stdin ends.
 lines=$1 follow=$2
 shift 2
 follows=

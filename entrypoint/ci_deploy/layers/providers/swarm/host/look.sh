@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# look FOLDER STACK [WORD]: all that is there of a stack, one fact a line: `kind JSON`, or words with
-# tabs between them; with a word only its services and tasks.
+# look FOLDER STACK [WORD]: print the state of a stack, one fact a line: `kind JSON`, or words separated
+# by tabs; with WORD only its services and tasks.
 folder=$1 stack=$2 brief=$3
 if [ -z "$brief" ]; then
     docker info --format 'version {{.ServerVersion}}

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
-# missing IMAGE…: which of them no registry has. The CLI asks it first; but it says so too where it
-# cannot get through, so the engine has the last word: it has nothing to fetch then. An image that
-# cannot be asked for is not named: nodes may have it.
+# missing IMAGE…: print those that no registry has. The CLI's answer alone is not enough, since it says the same
+# when it cannot reach the registry: a pull by the engine decides. If neither gets an answer, the image is not
+# printed: nodes may have it.
 insecure=$(docker info --format '{{range $name, $its := .RegistryConfig.IndexConfigs}}{{if not $its.Secure}} {{$name}} {{end}}{{end}}')
 unknown() { case $1 in *'no such manifest'* | *'manifest unknown'* | *'not found'*) ;; *) false ;; esac; }
 for image in "$@"; do

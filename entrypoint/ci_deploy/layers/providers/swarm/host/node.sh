@@ -1,3 +1,3 @@
 # shellcheck shell=sh
-# node: which node of the swarm this is.
+# node: print the id of this node in the swarm.
 docker info --format 'node {{.Swarm.NodeID}}'

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
-# read FOLDER STACK [alone], after variables.sh, a tar on stdin: what Compose makes of the files of a release.
-# They are laid out in a directory of their own, beside links to what is in FOLDER, where only the .env is looked for.
-# alone: for a review app, which gets none of that: it is the base app's.
+# read FOLDER STACK [alone], after variables.sh, a tar on stdin: print how Compose reads the files of a release. They
+# are unpacked into a temporary directory, beside links to the files in FOLDER; of those only the .env is used directly.
+# alone: for a review app, without the files in FOLDER, which are the base app's.
 umask 077
 cd "${1:-$HOME}" || exit 96
 path=$PWD stack=$2 alone=$3

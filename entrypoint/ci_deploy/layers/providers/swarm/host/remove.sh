@@ -1,8 +1,8 @@
 # shellcheck shell=sh
-# remove FOLDER STACK SECONDS: its services and networks. A `docker stack deploy` of a job that was killed
-# may still go on here: it is waited for, and none begins in the meantime.
+# remove FOLDER STACK SECONDS: remove the stack's services and networks. A `docker stack deploy` of a killed job
+# may still run: waits for its end, and holds the lock so that none begins.
 cd "${1:-$HOME}" && mkdir -p .ci-deploy || exit 96
-read -r now _ </proc/uptime # a clock that nobody sets
+read -r now _ </proc/uptime # monotonic
 label=label=com.docker.stack.namespace=$2 until=$((${now%.*} + $3))
 exec 8>>".ci-deploy/$2.apply"
 flock -w "$3" 8 || { echo "a \`docker stack deploy\` of it is still running"; exit 1; }

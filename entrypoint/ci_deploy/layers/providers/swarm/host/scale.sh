@@ -1,7 +1,7 @@
 # shellcheck shell=sh
-# scale FOLDER STACK SECONDS NOWHERE SERVICE=COUNT…: and wait until nothing runs any more of those that are
-# to be gone. A service on every node has no count: `none` adds a constraint that no node fulfils, `every`
-# takes it away. A `docker stack deploy` of a job that was killed would start them again: it is waited for.
+# scale FOLDER STACK SECONDS NOWHERE SERVICE=COUNT…: scale services, and wait until those with 0 do not run any
+# more. A service on every node has no count: `none` adds a constraint that no node meets, `every` removes it.
+# Waits for a `docker stack deploy` of a killed job first, which would start them again.
 seconds=$3 nowhere=$4 counted=
 cd "${1:-$HOME}" && mkdir -p .ci-deploy || exit 96
 exec 8>>".ci-deploy/$2.apply"
@@ -18,7 +18,7 @@ done
 # shellcheck disable=SC2086
 [ -z "$counted" ] || said=$(docker service scale --detach $counted 2>&1) || { echo "$said" && exit 1; }
 exec 8>&-
-read -r now _ </proc/uptime # a clock that nobody sets
+read -r now _ </proc/uptime # monotonic
 until=$((${now%.*} + seconds))
 for each in "$@"; do
     case ${each##*=} in 0 | none) ;; *) continue ;; esac

@@ -1,3 +1,3 @@
 # shellcheck shell=sh
-# service WORD…: a command for a service, waited for.
+# service WORD…: run `docker service WORD…` and wait until the engine has done it.
 exec docker service "$@" --quiet

@@ -1,3 +1,3 @@
 # shellcheck shell=sh
-# words TASK LINES: the last that a task has written; a node that does not answer is not waited for.
+# words TASK LINES: print a task's last lines; waits at most 10 s for its node.
 timeout 10 docker service logs --raw --tail "$2" "$1" 2>&1
