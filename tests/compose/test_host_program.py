@@ -383,7 +383,7 @@ def test_current_release_that_a_killed_run_was_bringing_anew_is_not_believed_to_
     live.held()
     live.kill()
     assert live.file("pending").startswith("good1-1 ")
-    assert live.deploy("good1", action="recover") == "live it was finished"
+    assert live.deploy("good1", action="recover") == "live the unfinished release is live"
     live.runs_only("good1")
 
 

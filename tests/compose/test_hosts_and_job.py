@@ -163,7 +163,7 @@ def test_program_killed_after_all_have_proven_it_keeps_it_like_the_others(
     job.coordinator.advance()
     assert not job.coordinator.rolling_back
     hosts[2].say(job.runs[2], "keep")  # as HostRun does before it lets the host clear up
-    assert hosts[2].deploy("good2", action="recover") == "live it was finished"
+    assert hosts[2].deploy("good2", action="recover") == "live the unfinished release is live"
     hosts[2].runs_only("good2")
 
 
