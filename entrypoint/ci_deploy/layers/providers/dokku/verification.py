@@ -84,7 +84,7 @@ def _not_verified(app: DokkuApp, code: DeployMethod, live: Live) -> DeployFailed
         message = f"{ours} was deployed, but {other} was deployed right after it."
         return DeployFailed(message, hint="Let only one job at a time deploy an environment.")
     runs = live.revision[:7] or "no known revision"
-    ours = app.ctx.revision[:7]
+    ours = code.revision[:7]
     message = f"{ours} is not verified: the server reports {runs} as deployed, with {live.detail}."
     return DeployFailed(message, hint=f"`{app.check_command}` shows more.")
 
