@@ -1,7 +1,7 @@
 """`make demo`: a real deploy over real git and ssh, to a stand-in Dokku on this machine.
 
-Deploys examples/hello, deploys it again (nothing to do), deploys a broken commit (refused, the old
-one goes on answering). Everything it starts ends with it.
+Deploys examples/hello, deploys it again (nothing to do), and deploys a broken commit, which fails
+while the old release keeps answering. Everything that it starts ends with it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DEPLOY = Path(sys.prefix, "bin", "deploy")
 
 
 def main() -> int:
-    """Run the story; 0 when every part of it went as told."""
+    """Run the demo. Returns 0; exits with an error when a step does not end as expected."""
     install_sshd()
     with tempfile.TemporaryDirectory(prefix="demo-") as folder:
         app = Path(folder, "hello")
@@ -40,17 +40,18 @@ def main() -> int:
             tell("2. Deploy the same revision again: there is nothing to do.")
             expect(deploy(app, server), 0)
 
-            tell("3. Deploy a commit whose release task fails: the old one has to go on answering.")
+            tell("3. Deploy a commit whose release task fails: the old one must keep answering.")
             (app / "release.py").write_text("raise SystemExit('the migration is broken')\n")
             commit(app, "Break the release task")
             expect(deploy(app, server), 20)
             expect(answer(url), first)
-    print(f"\ndemo ok: hello answered at {url} on revision {first}; all of it is stopped now")
+    print(f"\ndemo ok: hello answered at {url} with revision {first}; everything is stopped now")
     return 0
 
 
 def install_sshd() -> None:
-    """The stand-in is a real sshd; on Debian it comes with openssh-server."""
+    """Install sshd, which the stand-in runs, if it is missing and we are root on Debian; else exit
+    with the command to run."""
     if shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin"):
         return
     line = ["apt-get", "install", "-y", "--no-install-recommends", "openssh-server"]
@@ -63,13 +64,14 @@ def install_sshd() -> None:
 
 
 def deploy(app: Path, server: DokkuStandIn, **settings: str) -> int:
-    """Run `deploy` as a CI job would: settings in variables, in the checkout."""
+    """Run `deploy` in the checkout `app` as a CI job would, with `settings` as variables. Returns
+    its exit code."""
     environ = variables(server, **settings)
     return subprocess.run([DEPLOY], cwd=app, env=environ, check=False).returncode
 
 
 def variables(server: DokkuStandIn, **settings: str) -> dict[str, str]:
-    """What a CI job has in its environ; `settings` win."""
+    """The environment variables of a CI job that deploys to `server`; `settings` override them."""
     return {
         "PATH": os.environ["PATH"],
         "USER": os.environ.get("USER", ""),
@@ -83,13 +85,13 @@ def variables(server: DokkuStandIn, **settings: str) -> dict[str, str]:
 
 
 def answer(url: str) -> str:
-    """The revision that the running app reports."""
+    """The revision that the app running at `url` reports."""
     with urllib.request.urlopen(f"{url}/health", timeout=10) as response:
         return str(json.load(response)["revision"])
 
 
 def commit(app: Path, message: str) -> str:
-    """Commit everything; the full SHA."""
+    """Commit everything in the repository `app`; returns the full SHA."""
     who = ("-c", "user.name=Demo", "-c", "user.email=demo@example.com")
     git(app, "add", "--all")
     git(app, *who, "commit", "--quiet", "--message", message)
@@ -97,19 +99,19 @@ def commit(app: Path, message: str) -> str:
 
 
 def git(app: Path, *arguments: str) -> str:
-    """A git command in the app's repository."""
+    """Run git in the repository `app`; returns its stripped stdout."""
     argv = ["git", "-C", str(app), *arguments]
     return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def tell(text: str) -> None:
-    """A line of the story, in bold where that is possible."""
+    """Print a line that explains the next step, in bold on a terminal."""
     bold, end = ("\x1b[1m", "\x1b[0m") if sys.stdout.isatty() else ("", "")
     print(f"\n{bold}{text}{end}\n", flush=True)
 
 
 def expect(found: object, wanted: object) -> None:
-    """The demo is a test too."""
+    """Exit with an error unless `found` is `wanted`: the demo is a test too."""
     if found != wanted:
         sys.exit(f"demo failed: expected {wanted}, got {found}")
 

@@ -1,1 +1,1 @@
-"""What generates files of the project; nothing of it is in the image."""
+"""Tools that generate files of the project; they are not in the image."""

@@ -1,7 +1,7 @@
-"""The GitLab components, one file in templates/ each, from the settings.
+"""Generates the GitLab components, files in templates/, from the settings.
 
-Based on GitLab 17.0 (docs.gitlab.com/ci/components, /ci/yaml, /ci/inputs). No global keywords, no
-secret among the inputs, no input inside `script:`.
+For GitLab 17.0 and newer (docs.gitlab.com/ci/components, /ci/yaml, /ci/inputs). They use no global
+keywords, no secret is an input, and no input is expanded within `script:`.
 """
 
 from __future__ import annotations
@@ -21,22 +21,26 @@ NO_CHECKOUT = "GIT_STRATEGY: none"
 ON_DEFAULT = {"if": "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH"}
 ON_REQUEST = {"if": "$CI_PIPELINE_SOURCE == 'merge_request_event'"}
 ON_SCHEDULE = {"if": "$CI_PIPELINE_SOURCE == 'schedule'"}
-# it must not begin or end with a slash, and the app's name may be a variable
+# A group must not begin or end with a slash, and the app's name may be a variable.
 GROUP = '  resource_group: "ci-deploy/$[[ inputs.app-name ]]/{name}"'
 ENVIRONMENT = "$[[ inputs.environment ]]"
 Inputs = dict[str, dict[str, Any]]
 
 
 def yaml(value: Any) -> str:
-    """A value as JSON, which is YAML too."""
+    """The value as JSON on one line, which is YAML too."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def deploy(note: str, image: str, settings: Sequence[Setting]) -> str:
-    """A job that deploys."""
+    """The text of the component with a job that deploys.
+
+    As for all components here: `note` is the comment at the top, `image` the default of the input
+    `image`, `settings` become inputs.
+    """
     own = _common("deploy", image, ON_DEFAULT) | {
         **_depth(),
-        **_environment("GitLab's environment, and DEPLOY_ENVIRONMENT"),
+        **_environment("Name of GitLab's environment; also DEPLOY_ENVIRONMENT"),
         "tier": {
             "default": "production",
             "options": ["production", "staging", "testing", "development", "other"],
@@ -44,7 +48,7 @@ def deploy(note: str, image: str, settings: Sequence[Setting]) -> str:
         },
         "auto-stop-in": {
             "default": "never",
-            "description": "When GitLab stops the environment by itself",
+            "description": "Time after which GitLab stops the environment automatically",
         },
         "when": {
             "default": "on_success",
@@ -76,16 +80,17 @@ def deploy(note: str, image: str, settings: Sequence[Setting]) -> str:
 
 
 def review(note: str, image: str, settings: Sequence[Setting]) -> str:
-    """A job that makes or updates the branch's review app, and one that removes it."""
+    """The text of the component with a job that deploys the branch's review app, and one that
+    removes it."""
     own = _common("review", image, ON_REQUEST) | {
         **_depth(),
         "environment": {
             "default": "review",
-            "description": "Folder of GitLab's environments; the branch's slug is added",
+            "description": "First part of the environment's name, before `/` and the branch's slug",
         },
         "auto-stop-in": {
             "default": "1 week",
-            "description": "When GitLab stops the environment by itself",
+            "description": "Time after which GitLab stops the environment automatically",
         },
     }
     name = f"{ENVIRONMENT}/$CI_COMMIT_REF_SLUG"
@@ -117,10 +122,11 @@ def review(note: str, image: str, settings: Sequence[Setting]) -> str:
 
 
 def plan(note: str, image: str, settings: Sequence[Setting]) -> str:
-    """A job that says, in a merge request, what a deploy of it would change."""
+    """The text of the component with a job that shows what deploying a merge request would
+    change."""
     own = _common("plan", image, ON_REQUEST) | {
         **_depth(),
-        **_environment("GitLab's environment that is asked, and DEPLOY_ENVIRONMENT"),
+        **_environment("GitLab's environment to plan for; also DEPLOY_ENVIRONMENT"),
     }
     job = [
         *_job("$[[ inputs.job-name ]]", "on_success", "false"),
@@ -135,10 +141,10 @@ def plan(note: str, image: str, settings: Sequence[Setting]) -> str:
 
 
 def rollback(note: str, image: str, settings: Sequence[Setting]) -> str:
-    """A job that somebody starts to go back to what was live before."""
+    """The text of the component with a manual job that rolls back to the previous release."""
     own = _common("rollback", image, ON_DEFAULT) | {
         **_depth(),
-        **_environment("GitLab's environment that goes back, and DEPLOY_ENVIRONMENT"),
+        **_environment("GitLab's environment to roll back; also DEPLOY_ENVIRONMENT"),
     }
     job = [
         *_job("$[[ inputs.job-name ]]", "manual", "true"),
@@ -154,13 +160,17 @@ def rollback(note: str, image: str, settings: Sequence[Setting]) -> str:
 
 
 def sweep(note: str, image: str, settings: Sequence[Setting]) -> str:
-    """A job of a schedule that removes review apps which nobody has deployed for a while."""
+    """The text of the component with a scheduled job that removes review apps which were not
+    deployed for some days."""
     own = _common("sweep", image, ON_SCHEDULE) | {
         "environment": {
             "default": "review",
-            "description": "Folder of the review apps' environments, whose variables it gets",
+            "description": "First part of the environments' names; the job gets their variables",
         },
-        "days": {"default": "14", "description": "Days without a deploy"},
+        "days": {
+            "default": "14",
+            "description": "Days without a deployment after which a review app is removed",
+        },
     }
     name = f"{ENVIRONMENT}/sweep"
     job = [
@@ -190,7 +200,7 @@ def _common(job: str, image: str, rule: Mapping[str, str]) -> Inputs:
         "stage": {"default": "deploy", "description": "Stage of the job"},
         "image": {
             "default": image,
-            "description": "Image; /dokku and others are smaller than /full",
+            "description": "Image of the job; /dokku and others are smaller than /full",
         },
         "rules": {
             "type": "array",
@@ -201,7 +211,7 @@ def _common(job: str, image: str, rule: Mapping[str, str]) -> Inputs:
 
 
 def _depth() -> Inputs:
-    about = "Commits to clone; 0 is all, which a push needs"
+    about = "Number of commits to clone; 0 means all, which a push needs"
     return {"git-depth": {"default": "0", "description": about}}
 
 

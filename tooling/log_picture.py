@@ -34,7 +34,8 @@ LEFT, LINE, WIDE = 22, 19, 7.83  # pixels; of one character
 
 
 def logs() -> dict[Path, str]:
-    """Path of the picture → the log with its colours: of a good deploy, and of one that fails."""
+    """Run both deployments: path of the picture → the log, with colours. Sets variables of this
+    process, so that commits are the same each time."""
     os.environ.update(WHEN)
     demo.install_sshd()
     with tempfile.TemporaryDirectory(prefix="picture-") as folder:
@@ -80,7 +81,7 @@ def _deploy(app: Path, server: DokkuStandIn, revision: str) -> str:
 
 
 def svg(text: str) -> str:
-    """The log as a picture; GitLab's section marks become its arrows."""
+    """The log `text` as an SVG picture, without GitLab's section marks."""
     lines = [
         _line(line)
         for line in re.sub(r"\x1b\[0Ksection_\w+:[^\r]*\r\x1b\[0K", "", text).splitlines()
@@ -124,7 +125,7 @@ def _line(line: str) -> tuple[str, int]:
 
 
 def main() -> None:
-    """Write them."""
+    """Write the pictures, and print their paths."""
     for path, text in logs().items():
         path.write_text(svg(text), encoding="utf-8")
         sys.stdout.write(f"{path}\n")

@@ -1,4 +1,4 @@
-"""Draws docs/pictures/*.svg: the messages as each service shows them, from real payloads.
+"""Draws the notices in docs/pictures/*.svg as each service shows them, from real payloads.
 
 `python tooling/pictures.py` writes them; a test fails when they differ from what is sent.
 """
@@ -35,21 +35,21 @@ Words = list[tuple[str, bool]]  # text, and whether it is a link
 
 @dataclass
 class Card:
-    """A message, whatever service it is for."""
+    """The parts of a notice to draw, for any service."""
 
-    head: str
-    colour: str
+    head: str  # the sender
+    colour: str  # of the bar beside it
     title: Words
     rows: list[tuple[str, Words, bool]] = field(default_factory=list)  # name, value, short
     lines: list[str] = field(default_factory=list)
-    title_above: bool = False
+    title_above: bool = False  # above the bar instead of beside it
 
 
 # --- what is sent ---
 
 
 def notices() -> list[Notice]:
-    """The start, a good end and a bad one, made as in a run."""
+    """The notices about a start, a success and a failure, made as in a run."""
     made = []
     for event, status in (
         (Event.PRE_DEPLOY, "failed"),
@@ -62,7 +62,7 @@ def notices() -> list[Notice]:
             report.live = "shop still runs db4b44b."
             report.failed_event, report.failed_layer = "deploy", "dokku"
             report.message = "the release task failed: bin/rails db:migrate"
-            report.hint = "The old release serves on."
+            report.hint = "The old release keeps serving."
             report.lines = (
                 "== 20261120090000 AddPriceToItems: migrating ==",
                 "-- add_column(:items, :price, :integer, {:null=>false})",
@@ -94,7 +94,7 @@ def _run(report: Report) -> Any:
 
 
 def mattermost(told: Notice) -> Card:
-    """From its payload."""
+    """The card for a notice, made from the payload for Mattermost."""
     layer = Mattermost(SimpleNamespace(), MattermostSettings(webhook_url="x"))  # type: ignore[arg-type]
     payload = layer.payload(told)
     [attachment] = payload["attachments"]
@@ -107,7 +107,7 @@ def mattermost(told: Notice) -> Card:
 
 
 def slack(told: Notice) -> Card:
-    """From its payload."""
+    """The card for a notice, made from the payload for Slack."""
     payload = Slack(SimpleNamespace(), SlackSettings(webhook_url="x")).payload(told)  # type: ignore[arg-type]
     [attachment] = payload["attachments"]
     card = Card("ci-deploy  APP", attachment["color"], _mrkdwn(payload["text"]), title_above=True)
@@ -121,7 +121,7 @@ def slack(told: Notice) -> Card:
 
 
 def email(told: Notice) -> Card:
-    """From its HTML part."""
+    """The card for a notice, made from the HTML part of the mail."""
     layer = Email(SimpleNamespace(), EmailSettings(sender="deploys@example.com", to=("a@b.c",)))  # type: ignore[arg-type]
     page = _Page()
     page.feed(layer.html(told))
@@ -176,7 +176,7 @@ def _mrkdwn(text: str) -> Words:
 
 
 def svg(cards: list[Card]) -> str:
-    """All of them, one below the other."""
+    """An SVG picture of all cards, one below the other."""
     parts, y = list[str](), 16
     for card in cards:
         drawn, y = _draw(card, y)
@@ -257,7 +257,7 @@ def _text(
 
 
 def generate() -> dict[Path, str]:
-    """Path → picture."""
+    """All pictures: path → SVG."""
     told = notices()
     return {
         FOLDER / f"{draw.__name__}.svg": svg([draw(each) for each in told])

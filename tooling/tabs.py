@@ -1,7 +1,7 @@
-"""Tabs in the documentation, a hook of mkdocs.
+"""A hook of mkdocs that makes tabs.
 
-In a page's Markdown they are paragraphs, each under a bold label, between two comments: so the page
-also reads well on GitHub, where messages of ci-deploy link to.
+In a page's Markdown, tabs are paragraphs, each under a bold label, between two comments. So the
+page also reads well on GitHub, to which messages of ci-deploy link.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ LABEL = re.compile(r"^\*\*(.+)\*\*$", re.M)
 
 
 def on_page_markdown(markdown: str, **_page: Any) -> str:
-    """What mkdocs calls with the Markdown of each page."""
+    """The Markdown of a page with its tabs in the form of pymdownx.tabbed; mkdocs calls it for each
+    page (mkdocs.org, "Plugin events"). Raises ValueError for text before the first label."""
     return TABS.sub(lambda found: _tabs(found[1]), markdown)
 
 

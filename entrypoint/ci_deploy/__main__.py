@@ -1,4 +1,5 @@
-"""The entry points of the process: argv, environ, signals, exit codes."""
+"""The entry points of the process, `ci-deploy` and `deploy`: arguments, early signals, exit
+codes."""
 
 from __future__ import annotations
 
@@ -12,12 +13,13 @@ from ci_deploy import __version__
 
 
 def main() -> None:
-    """Run `ci-deploy COMMAND`; on GitHub, without arguments, the command is the input `command`."""
+    """Run `ci-deploy COMMAND`, and exit. Without arguments on GitHub, the command is the input
+    `command`."""
     _leave(_run(sys.argv[1:]))
 
 
 def deploy() -> None:
-    """Run `deploy`, the script of a GitLab job."""
+    """Run `deploy`, the short name of `ci-deploy deploy`, and exit."""
     _leave(_run(["deploy", *sys.argv[1:]]))
 
 
@@ -62,7 +64,7 @@ def _flushed(code: int) -> int:
     except BrokenPipeError:
         return code
     except OSError as error:
-        os.write(2, f"the output could not be written: {error.strerror}.\n".encode())
+        os.write(2, f"writing to stdout failed: {error.strerror}.\n".encode())
         return code or 10
     return code
 

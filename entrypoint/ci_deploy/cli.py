@@ -1,4 +1,4 @@
-"""The command line: parses it, runs the command, and reports errors that end before a run
+"""The command line: parses it, runs the command, and reports errors that come before a run
 begins."""
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ TRACED = (
 
 
 TIME_IS_OVER = (
-    b"Cancelled; no time was left to end in order. `ci-deploy status` tells what is live.\n"
+    b"Cancelled, but the clean-up did not end in time. `ci-deploy status` shows what is live.\n"
 )
 NO_MEMORY = (
-    b"This machine does not allow us more memory. Raise the limit: `docker run --memory 256m`, "
-    b"`ulimit -v unlimited`. `ci-deploy status` tells what is live.\n"
+    b"This machine or container does not allow more memory. Raise the limit: `docker run --memory "
+    b"256m`, `ulimit -v unlimited`. `ci-deploy status` shows what is live.\n"
 )
 
 
@@ -56,7 +56,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run one command from start to end; returns the exit code."""
+    """Run the command of the arguments `argv` from start to end; returns the exit code of the
+    process. An error is reported, not raised."""
     given = environ()
     platform = ci.detect(given)
     redactor = Redactor()
@@ -128,7 +129,7 @@ def _top() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="ci-deploy COMMAND [OPTION…]",
         epilog="`ci-deploy COMMAND --help` lists a command's options. "
-        "Settings come from variables; the documentation's page `settings` lists them.",
+        "Settings come from environment variables; docs/settings.md lists them.",
     )
     parser.add_argument("--version", action="version", version=f"ci-deploy {__version__}")
     return parser

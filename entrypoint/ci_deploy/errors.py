@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 class Ending(Exception):
-    """A run that ends before its goal; `message` is for the person who reads the log.
+    """Base class of whatever ends a run early, with the exit code and the status to report.
 
-    `hint` is what to do next. `lines` are the last lines of the program that failed; `shown` says
-    that they are in the log already, so that they are not printed twice.
+    `message` says what failed, `hint` what to do next. `lines` are the last output lines of the
+    program that failed; if `shown`, the log has them already, and they are not printed again.
     """
 
     exit_code: ClassVar[int] = 20
@@ -44,15 +44,14 @@ class Ending(Exception):
 
 
 def expect(value: T | None, what: str) -> T:
-    """A value that an earlier step of the run has found. Raises RuntimeError, a bug, if none
-    has."""
+    """Return `value`, which an earlier step of the run has to set. Raises RuntimeError for None: a
+    bug. `what` names the value in its message."""
     if value is None:
         message = f"{what} is not known yet"
         raise RuntimeError(message)
     return value
 
 
-# In a CI job nobody has the docs at hand.
 DOCS = "https://github.com/ci-deploy/ci-deploy/blob/main/docs/"
 
 
@@ -61,7 +60,7 @@ class DeployError(Ending):
 
 
 def input_name(name: str) -> str:
-    """The name of the input for a setting: `APP_NAME` → `app-name`."""
+    """The name of a setting's input on GitLab and GitHub: `APP_NAME` → `app-name`."""
     return name.lower().replace("_", "-")
 
 
@@ -89,12 +88,12 @@ def as_inputs(text: str, names: Collection[str]) -> str:
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong with one setting: its origin, what is wrong, and what to do."""
+    """One thing that is wrong with one setting."""
 
-    setting: str
-    message: str
-    origin: str = ""
-    remedy: str = ""
+    setting: str  # its name
+    message: str  # what is wrong, as a sentence without a subject or with its own
+    origin: str = ""  # where the value comes from, like `variable APP_NAME`
+    remedy: str = ""  # what to do, as a sentence
     missing: bool = False  # the setting is not set
 
     def __str__(self) -> str:
@@ -138,7 +137,7 @@ class Unreachable(DeployError):
 
 
 class Unauthorized(DeployError):
-    """A key, a token or a host key was refused."""
+    """A key, a token or a host key was rejected."""
 
     exit_code = 12
 
@@ -151,7 +150,8 @@ class Locked(DeployError):
 
 
 class Refused(DeployError):
-    """A guard refused: freeze, untrusted event, outdated or diverged revision, not a review app."""
+    """A guard refused the run: freeze, untrusted event, outdated or diverged revision, not a review
+    app."""
 
     exit_code = 14
 
@@ -160,7 +160,8 @@ class NoService(Refused):
     """The app has no service or process with that name."""
 
     def __init__(self, app: str, name: str, known: Iterable[str]) -> None:
-        super().__init__(f"{app} has no `{name}`.", hint=f"It has {', '.join(sorted(known))}.")
+        message = f"{app} has no process or service `{name}`."
+        super().__init__(message, hint=f"It has {', '.join(sorted(known))}.")
 
 
 class DeployFailed(DeployError):
@@ -178,7 +179,8 @@ class Unhealthy(DeployFailed):
 
 
 class OutcomeUnknown(DeployError):
-    """The deadline passed or the connection was lost after the change began."""
+    """The deadline passed or the connection was lost after the change began, so its outcome is
+    unknown."""
 
     exit_code = 21
 
@@ -219,7 +221,7 @@ class SkipDeploy(Exception):
 
 
 def exit_codes() -> list[tuple[str, str, str]]:
-    """The rows of the documentation's table: code, class, meaning."""
+    """The rows of the table in docs/exit-codes.md: (code, class, meaning)."""
     rows = [
         ("0", "-", "Succeeded, skipped or disabled."),
         ("1", "-", "A bug in ci-deploy: please report the traceback."),
@@ -234,8 +236,9 @@ def exit_codes() -> list[tuple[str, str, str]]:
 
 
 def together(errors: Sequence[DeployError]) -> DeployError:
-    """Combine errors into one, of the first one's class; if some are SettingsErrors, one of all
-    their problems, which have to be mended first; its hint names the other errors."""
+    """Combine errors into one of the first error's class, with all messages and hints. If some are
+    SettingsErrors, into a SettingsError with all their problems, since these have to be fixed
+    first; its hint then has the other messages. `errors` must not be empty."""
     first, *others = errors
     if not others:
         return first

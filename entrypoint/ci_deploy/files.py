@@ -1,6 +1,6 @@
-"""Reads and writes files that others name: only regular ones of a sensible size, and no links to
-write to. A FIFO would block us, a device would fill the memory, and a link in the workspace, which
-a pull request can contain, would redirect what we write."""
+"""Reads and writes files whose paths come from settings or the platform: only regular files, of a
+limited size, and no symbolic links for writing. A FIFO would block, a device would fill the memory,
+and a link in the workspace, which a pull request can add, would redirect what is written."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 SETTING_LIMIT = 1024 * 1024  # bytes; the limit for a setting or a file of variables
-EVENT_LIMIT = 64 * 1024 * 1024  # bytes of GitHub's event payload, which is at most 25 MB
+EVENT_LIMIT = 64 * 1024 * 1024  # bytes; GitHub's event payload has at most 25 MB
 
 
 def read(path: str | Path, limit: int = SETTING_LIMIT) -> bytes:
-    """Read a regular file; links are followed, since secrets are mounted that way.
+    """Read a whole regular file; links are followed, since secrets are mounted that way.
 
     Raises OSError, also when it is not a regular file or has more than `limit` bytes.
     """
@@ -29,13 +29,15 @@ def read(path: str | Path, limit: int = SETTING_LIMIT) -> bytes:
 
 
 def first_line(path: str | Path, limit: int) -> bytes:
-    """Read the first line of a regular file, at most `limit` bytes. Raises OSError."""
+    """Read the first line of a regular file with its line end, at most `limit` bytes. Raises
+    OSError."""
     with os.fdopen(_open(path, os.O_RDONLY), "rb") as file:
         return file.readline(limit)
 
 
 def write(path: str | Path, data: bytes) -> None:
-    """Replace the content of a regular file, or create it. Raises OSError, also for a link."""
+    """Replace the content of a regular file, or create it. Raises OSError, also for a link; if the
+    disk is full, the old content stays."""
     with os.fdopen(_open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW), "wb", 0) as file:
         before = os.fstat(file.fileno()).st_size
         try:  # reserve the space first: on a full disk the old content stays
@@ -48,7 +50,8 @@ def write(path: str | Path, data: bytes) -> None:
 
 
 def append(path: str | Path, data: bytes) -> None:
-    """Append to a regular file, or create it. Raises OSError, also for a link."""
+    """Append to a regular file, or create it. Raises OSError, also for a link; then nothing is
+    appended."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
     with os.fdopen(_open(path, flags), "ab", 0) as file:
         before = os.fstat(file.fileno()).st_size
@@ -61,10 +64,8 @@ def append(path: str | Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[BinaryIO]:
-    """Open a new file that only we can read; a file or link at `path` is removed before.
-
-    After an error the incomplete file is removed. Raises OSError.
-    """
+    """Context manager: opens a new file for writing, with mode 0600, in place of any file or link
+    at `path`. After an exception the incomplete file is removed. Raises OSError."""
     path.unlink(missing_ok=True)
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

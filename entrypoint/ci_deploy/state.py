@@ -21,8 +21,8 @@ class Live(NamedTuple):
 
     revision: str = ""  # full SHA; empty when nothing was ever deployed or it is not known
     up: bool = False  # all its processes run
-    release: str = ""
-    url: str = ""
+    release: str = ""  # its name at the provider, like "v41"
+    url: str = ""  # where the app answers
     detail: str = ""  # in words, like "1 of 2 processes up (down: web 2)"
     busy: bool = False  # a deployment of the app is in progress
     unchecked: bool = False  # there was no time to check whether its processes run
@@ -41,38 +41,38 @@ class Live(NamedTuple):
 
 
 class Ran(NamedTuple):
-    """How a one-off command ended: its true exit code, and its last lines."""
+    """How a one-off command in the app ended."""
 
-    exit_code: int
-    lines: tuple[str, ...] = ()
-    planned: bool = False
+    exit_code: int  # the command's own, not that of ssh or of the provider's CLI
+    lines: tuple[str, ...] = ()  # the last lines of its output
+    planned: bool = False  # `plan`: it was announced, not run
 
 
 class Step(NamedTuple):
     """A one-off command to run in the new release before it gets traffic. `check` is called with
-    its result and raises when that is not good."""
+    its result, and raises DeployError if the release must not get traffic."""
 
     command: tuple[str, ...]
-    what: str
+    what: str  # the change in the log, like "run the migrations"
     check: Callable[[Ran], None]
 
 
 class Backup(NamedTuple):
     """A dump of a database, made before a migration."""
 
-    name: str
+    name: str  # as `backups` lists it and `restore` takes it
     at: str  # ISO 8601
-    service: str
-    bytes: int
+    service: str  # the database service or add-on
+    bytes: int  # its size
     release: str  # the release that ran when the dump was made
 
 
 class Deployed(NamedTuple):
     """An entry of the history: what was live, since when, and who deployed it."""
 
-    revision: str
+    revision: str  # full SHA; empty if it is unknown
     at: str = ""  # ISO 8601
-    status: str = ""
-    release: str = ""
+    status: str = ""  # how the run or release ended, like "succeeded" or "live by rollback"
+    release: str = ""  # its name at the provider
     by: str = ""  # the pipeline or the person
     succeeded: bool = True  # whether the revision was live then

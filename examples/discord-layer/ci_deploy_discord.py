@@ -1,8 +1,8 @@
-"""Discord, by a webhook: a layer of ci-deploy in a package of its own.
+"""The notifier `discord`: messages by a webhook. An example of a layer in a separate package.
 
-Facts: discord.com/developers/docs/resources/webhook. A colour is a number, an embed has at most 25
+Source: discord.com/developers/docs/resources/webhook. A colour is a number, an embed has at most 25
 fields of 1024 characters and 6000 characters in all, `allowed_mentions` switches mentions off, and
-204 is the answer to a message that was taken.
+Discord answers an accepted message with 204.
 """
 
 from __future__ import annotations
@@ -23,24 +23,29 @@ class DiscordSettings(NotifierSettings):
     """Settings of Discord."""
 
     webhook_url: str = setting(
-        "DISCORD_WEBHOOK_URL", "Webhook of the channel", default="", secret=True, parse=http_url
+        "DISCORD_WEBHOOK_URL",
+        "URL of the channel's webhook",
+        default="",
+        secret=True,
+        parse=http_url,
     )
     username: str = setting("DISCORD_USERNAME", "Name of the sender", default="ci-deploy")
 
 
 class Discord(Notifier[DiscordSettings]):
-    """Messages in a Discord channel."""
+    """Posts messages in a Discord channel."""
 
     name = "discord"
     Settings: ClassVar[type[Any]] = DiscordSettings
     trigger = "DISCORD_WEBHOOK_URL"
 
     def send(self, notice: Notice) -> None:
-        """Called in a thread of its own; what it raises becomes one warning."""
+        """Send a notice; called in a background thread. An error is logged as a warning."""
         deliver(self.ctx, "Discord", self.settings.webhook_url, json=self.payload(notice))
 
     def payload(self, notice: Notice) -> dict[str, Any]:
-        """One embed: colour, title with a link to the job, the facts as fields."""
+        """The JSON for the webhook: one embed with a colour, the title with a link to the job, and
+        the notice's fields and lines."""
         embed: dict[str, Any] = {
             "title": shorten(notice.title, TITLE),
             "color": int(COLOURS[notice.mood].lstrip("#"), 16),

@@ -1,4 +1,4 @@
-"""A web app as small as they get: a greeting, and the revision that is running."""
+"""A minimal web app: it answers with a greeting and the revision that is running."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 import os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-# Both come from the platform: it chooses the port and tells which revision it started.
+# The platform sets both: the port to listen on, and the revision that it has started.
 PORT = int(os.environ.get("PORT", "5000"))
 REVISION = os.environ.get("GIT_REV", "unknown")
 
 
 class Hello(BaseHTTPRequestHandler):
-    """Answer `/` for people and `/health` for programs."""
+    """Answers `/` with text and `/health` with JSON."""
 
     def do_GET(self) -> None:
         """Answer one request."""
@@ -24,7 +24,7 @@ class Hello(BaseHTTPRequestHandler):
             self.send_error(404)
 
     def answer(self, kind: str, text: str) -> None:
-        """Send a text."""
+        """Send a response with status 200 and a body; `kind` is its content type."""
         body = text.encode()
         self.send_response(200)
         self.send_header("Content-Type", kind)

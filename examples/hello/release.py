@@ -1,3 +1,3 @@
-"""What runs once for each release, before it takes over: the place of an app's migrations."""
+"""The release task, which runs once for each release before it goes live, like migrations."""
 
 print("nothing to migrate")

@@ -1,7 +1,8 @@
-"""A static site on a host of one's own: each release is a directory, and a link says which is live.
+"""The provider `static`: a static site on an ssh host. Each release is a directory, and a symbolic
+link names the live one. An example of a provider in a separate package.
 
-Nothing but a shell and tar is needed there. A release is unpacked beside the others and the link is
-switched in one step, so that visitors see the old site or the new one, and never a part.
+The host needs only a shell and tar. A release is unpacked beside the others and the link is
+switched in one step, so that visitors see the old site or the new one, and never a part of it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ci_deploy.run.order import guard, order
 from ci_deploy.settings import setting, settings
 from ci_deploy.state import Deployed, Live, ProcessAction, Ran
 
-KEPT = 5  # releases
+KEPT = 5  # releases that stay on the host
 LOST = 255  # ssh's exit code for a connection that ends
 # Every script gets the site's directory as $1. A release is called TIME-REVISION.
 LOOK = 'readlink "$1/current" || echo; cd "$1/releases" 2>/dev/null && ls -1 || :'
@@ -43,19 +44,19 @@ SIZE = "df -h \"$1\" 2>/dev/null | tail -n 1 | awk '{print $4}'"
 
 @settings
 class StaticSettings(SshSettings):
-    """The host of a static site."""
+    """Settings of a static site."""
 
     host: Server = setting("STATIC_HOST", "The host: `[user@]host[:port]`", parse=server)
     path: str = setting(
         "STATIC_PATH",
-        "The site's directory there; the web server's root is `current` in it",
+        "The site's directory on the host; `current` in it is the web server's root",
         pattern=r"/[\w./-]*\w",
         example="/srv/site",
     )
 
 
 class Static(Provider[StaticSettings]):
-    """A directory of files behind a web server; APP_DIR names the one of the repository."""
+    """Deploys the files in APP_DIR to a directory that a web server on the host serves."""
 
     name = "static"
     Settings: ClassVar[type[Any]] = StaticSettings
@@ -89,12 +90,12 @@ class Static(Provider[StaticSettings]):
     def live(self) -> Live:
         [answer] = self.ctx.runner.read_all([self._command(LOOK)], ok=None)
         if answer.exit_code:
-            raise Unreachable(f"{self.settings.host} cannot be asked: {answer.errors}")
+            raise Unreachable(f"{self.settings.host} cannot be queried: {answer.errors}")
         link, *names = answer.out.decode(errors="replace").splitlines()
         self.current = link.rpartition("/")[2]
         self.releases = sorted(name for name in names if _revision(name))
         there = self.current in self.releases
-        detail = "" if there or not self.current else "`current` leads nowhere"
+        detail = "" if there or not self.current else "`current` points to no release"
         return Live(_revision(self.current), there, self.current, detail=detail)
 
     def inspect(self) -> Mapping[str, str]:
@@ -121,7 +122,7 @@ class Static(Provider[StaticSettings]):
 
     @on(Event.DEPLOY)
     def deploy(self) -> None:
-        """Bring the files there, then switch to them."""
+        """Unpack the files on the host, then switch to them."""
         ctx, host = self.ctx, self.settings.host
         [now] = ctx.runner.read_all([self._command("date -u +%Y%m%dT%H%M%SZ")])
         release = f"{now.text}-{ctx.revision}"
@@ -137,7 +138,8 @@ class Static(Provider[StaticSettings]):
             return
         live = self.live()
         if live.release != release:
-            message = f"{self.settings.host} says that {live.release or 'nothing'} is live."
+            found = live.release or "nothing"
+            message = f"{release} is not live: {self.settings.host} reports {found} instead."
             raise DeployFailed(message, hint="Let only one job at a time deploy a site.")
         self.ctx.verified(live, release)
 
@@ -157,7 +159,7 @@ class Static(Provider[StaticSettings]):
         found = [n for n in meant if _revision(n).startswith(wanted)]
         if not found:
             kept = ", ".join(n[-40:][:7] for n in self.releases) or "none"
-            raise Refused(f"there is no such release to go back to; kept are {kept}.")
+            raise Refused(f"there is no such release to roll back to; the host has {kept}.")
         self.target = found[-1]
         return _revision(self.target)
 

@@ -32,7 +32,7 @@ def test_status_and_logs_tell_of_what_runs(app: App) -> None:
     assert [line.rpartition(" ")[2] for line in shown.output.splitlines()] == ["done"]
     refused = app.run("logs", "web")
     assert refused.code == 14
-    assert f"{app.name} has no `web`" in refused.output + refused.errors
+    assert f"{app.name} has no process or service `web`" in refused.output + refused.errors
     following = Run(app.program, "logs", "--follow", cwd=app.checkout.path, env=app.settings())
     following.wait_for("done")
     assert _follows(app)

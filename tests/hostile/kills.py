@@ -106,7 +106,7 @@ def _judged(kill: Kill, done: Done, struck: float) -> list[str]:
     if time.monotonic() - struck > GONE + slack():
         found.append(f"gone {time.monotonic() - struck:.0f} s after the signal")
     said = done.output + done.errors
-    if "no time was left to end in order" in said and os.getloadavg()[0] > BUSY:
+    if "the clean-up did not end in time" in said and os.getloadavg()[0] > BUSY:
         return found
     if done.code in CANCELS.values() and "before anything was started" not in said:
         if not done.report.get("finished"):

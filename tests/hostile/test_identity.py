@@ -204,7 +204,10 @@ def _tried_keys(
         for name in names:
             given, tries = KEY_FORMS[name](text), [(passphrase, 0, "All checks passed")]
             if passphrase:
-                tries += [("", 2, "the key has a passphrase"), ("wrong", 2, "not the key's")]
+                tries += [
+                    ("", 2, "the key has a passphrase"),
+                    ("wrong", 2, "the passphrase does not fit SSH_PRIVATE_KEY"),
+                ]
             for answer, code, words in tries:
                 more = {"SSH_PRIVATE_KEY_PASSPHRASE": answer} if answer else {}
                 ended, said = _let_in(dokku, checkout, given, **more)

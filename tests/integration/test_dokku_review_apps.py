@@ -86,7 +86,7 @@ def test_job_that_is_run_again_after_its_branch_is_gone_makes_no_app(
     done = run("ci-deploy", "review", cwd=copy, env=env)
     assert done.code == 0, done.output
     assert done.report["status"] == "skipped"
-    assert "the branch feature/login is gone, so its review app is not recreated" in done.output
+    assert "the branch feature/login is deleted, so its review app is not recreated" in done.output
     assert dokku.apps() == ["hello"]
 
 

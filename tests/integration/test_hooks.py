@@ -177,9 +177,9 @@ def test_hooks_that_cannot_run_are_told_all_at_once_with_what_to_do(
     assert done.code == 2
     assert "4 settings are missing or wrong" in done.output
     assert "git update-index --chmod=+x .ci-deploy/configure" in done.output
-    assert ".ci-deploy/pre_deploy: it has Windows line endings" in done.output
-    assert ".ci-deploy/post_deploy: it has no first line like `#!/bin/sh`" in done.output
-    assert "pre-deploi: it is executable, but no hook has this name. Did you" in done.output
+    assert ".ci-deploy/pre_deploy: the hook has Windows line endings" in done.output
+    assert ".ci-deploy/post_deploy: the first line is not like `#!/bin/sh`" in done.output
+    assert "pre-deploi: the file is executable, but no event has its name. Did you" in done.output
     assert len(dokku.connections()) == 1  # the fixture's own
 
 

@@ -293,7 +293,7 @@ def test_a_compose_file_elsewhere_is_found_and_of_several_one_is_named(checkout:
     assert "compose-file: ops/compose.yml" in (checkout.path / FILES["github"]).read_text()
     done = init(checkout, *FLAGS, "--print", "--compose", "ops/compose.yml")
     assert done.code == 2
-    assert "--compose is of no use with the provider dokku" in done.errors
+    assert "--compose is for Compose and Swarm, not for dokku" in done.errors
 
 
 def test_what_the_pipeline_may_build_otherwise_is_said_with_its_line(checkout: Checkout) -> None:
@@ -312,7 +312,8 @@ def test_what_the_pipeline_may_build_otherwise_is_said_with_its_line(checkout: C
     [number] = [at for at, each in enumerate(text.splitlines(), 1) if "docker build" in each]
     where = f"line {number} of .gitlab-ci.yml"
     assert (
-        f"The image of app needs a look at {where}: the line leaves out `secrets`.\n" in done.output
+        f"Check how {where} builds the image of app: the line leaves out `secrets`.\n"
+        in done.output
     )
 
 
@@ -349,7 +350,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(checkout: Checkout) -> N
     path.write_text("mine: { script: [make] }\n")
     done = init(checkout, *FLAGS)
     assert done.code == 2
-    assert ".gitlab-ci.yml exists already, and was not touched" in done.output
+    assert ".gitlab-ci.yml exists already, and was not changed" in done.output
     assert path.read_text() == "mine: { script: [make] }\n"
     printed = init(checkout, *FLAGS, "--print")
     assert printed.code == 0

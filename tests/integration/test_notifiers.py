@@ -317,7 +317,7 @@ def test_password_is_never_sent_without_tls(dokku: DokkuStandIn, checkout: Check
         done = run("deploy", cwd=checkout.path, env=env)
     assert done.code == 0
     [warning] = done.report["warnings"]
-    assert "offers no TLS, so the password is not sent to it" in warning
+    assert "offers no TLS, so ci-deploy does not send it the password" in warning
     assert inbox.logins == []
 
 

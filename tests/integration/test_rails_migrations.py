@@ -203,7 +203,7 @@ def test_migrations_that_are_still_pending_afterwards_are_a_failure(
     shop.app.commit("It migrates nothing", {"bin/rails": stubborn})
     done = shop.deploy()
     assert done.code == 22, done.output
-    assert "still pending after db:migrate" in done.output
+    assert "still pending after `db:migrate`" in done.output
 
 
 def test_kill_between_deploy_and_migration_is_finished_by_the_next_run(

@@ -118,7 +118,8 @@ def test_environment_without_a_name_is_production_with_a_warning(
     assert done.code == 0, done.output
     assert server.deploys[-1]["environment"] == "production"
     told = (
-        "Sentry gets `production` as environment, since the job names none: set DEPLOY_ENVIRONMENT."
+        "Sentry records the environment `production`, since the job names none: set "
+        "DEPLOY_ENVIRONMENT."
     )
     assert done.report["warnings"] == [told]
 
@@ -324,7 +325,7 @@ def test_missing_organization_is_told_before_anything_is_touched(deploy: Deploys
     assert "SENTRY_AUTH_TOKEN: is required" in done.output
     done = deploy(SENTRY_ORG="")
     assert done.code == 2
-    assert "SENTRY_ORG: is required: the token does not name it." in done.output
+    assert "SENTRY_ORG: is required: the token does not contain it." in done.output
 
 
 # --- what a failure costs ---
@@ -352,7 +353,7 @@ def test_failing_sentry_is_one_warning_and_nothing_else(
     assert (done.code, done.report["status"]) == (0, "succeeded"), done.output
     [warning] = done.report["warnings"]
     assert words in warning, warning
-    assert warning.endswith("The deployment continues without it.")
+    assert warning.endswith("The deployment continues without Sentry.")
     assert TOKEN not in done.output
     assert done.seconds < 9 + 15  # the rest is a deploy on a busy machine
 

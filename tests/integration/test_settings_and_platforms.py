@@ -144,7 +144,7 @@ def test_a_key_and_a_passphrase_that_do_not_fit_are_told_before_any_connection(
     assert "SSH_PRIVATE_KEY_PASSPHRASE is required" in done.output
     wrong = run("deploy", cwd=checkout.path, env={**env, "SSH_PRIVATE_KEY_PASSPHRASE": "wrong one"})
     assert wrong.code == 2
-    assert "this is not the key's passphrase" in wrong.output
+    assert "the passphrase does not fit SSH_PRIVATE_KEY" in wrong.output
     assert len(dokku.connections()) == before
     right = run("deploy", cwd=checkout.path, env={**env, "SSH_PRIVATE_KEY_PASSPHRASE": "right one"})
     assert right.code == 0, right.output
@@ -301,7 +301,9 @@ def test_tier_that_does_not_fit_the_environment_is_mentioned(
     gitlab = {**_gitlab(checkout), "CI_ENVIRONMENT_TIER": "production"}
     done = run("deploy", cwd=checkout.path, env={**settings_for(dokku), **gitlab})
     assert done.code == 0
-    assert "the tier of `staging` is production: set the input `tier`" in done.output
+    assert (
+        "the tier of the environment `staging` is production: set the input `tier`" in done.output
+    )
 
 
 def test_gitlab_gets_dotenv_annotations_junit_and_sections(

@@ -58,7 +58,7 @@ def test_plan_and_doctor_as_json_say_all_else_on_stderr(
         planned = run("ci-deploy", *words, cwd=checkout.path, env=env)
         told = json.loads(planned.output)
         assert any(each.startswith(f"push {checkout.head[:7]}") for each in told["changes"])
-        assert "plan: what deploy hello would change" in planned.errors
+        assert "plan: deploy hello" in planned.errors
     back = run("ci-deploy", "plan", "--json", "rollback", cwd=checkout.path, env=env)
     assert (back.code, json.loads(back.output)["exit_code"]) == (14, 14)
     checked = json.loads(run("ci-deploy", "doctor", "--json", cwd=checkout.path, env=env).output)
@@ -79,7 +79,7 @@ def test_logs_shows_what_a_process_has_written(dokku: DokkuStandIn, checkout: Ch
     assert done.output.splitlines()[-1].endswith("app[worker.1]: the worker is here")
     other = run("ci-deploy", "logs", "web", cwd=checkout.path, env=env)
     assert other.code == 14
-    assert "hello has no `web`" in other.output + other.errors
+    assert "hello has no process or service `web`" in other.output + other.errors
 
 
 def test_logs_that_are_followed_go_on_until_a_signal(

@@ -60,7 +60,7 @@ def test_checkout_of_another_repository_gets_a_hint_that_works(
     """`actions/checkout` with `repository:` (faults A1)."""
     checkout.git("config", "remote.origin.url", "https://git.example.com/acme/other")
     env = _gitlab(dokku, checkout, CI_COMMIT_SHA="1" * 40)
-    _refused(dokku, checkout.path, env, "of acme/other", "Set it: `HEAD` deploys what is")
+    _refused(dokku, checkout.path, env, "of acme/other", "Set it to `HEAD` for what is")
     _deployed(dokku, checkout.path, {**env, "DEPLOY_REVISION": "HEAD"})
     assert dokku.app("hello").running_revision == checkout.head
 
@@ -92,7 +92,7 @@ def test_worktree_without_its_repository_is_explained(
     checkout.git("worktree", "add", "--quiet", "--detach", str(tree))
     checkout.path.rename(tmp_path / "away")
     gone = f"{checkout.path}/.git/worktrees/tree"
-    _refused(dokku, tree, settings_for(dokku), gone, "the repository that it points to must be")
+    _refused(dokku, tree, settings_for(dokku), gone, "the repository that its `.git` file")
 
 
 def test_doctor_by_hand_without_a_checkout_says_what_it_has_not_checked(
@@ -162,5 +162,5 @@ def test_partial_clone_that_cannot_be_completed(
     checkout.git("clone", "--quiet", "--no-checkout", f"--filter={blobs}", url, str(partial))
     checkout.path.rename(tmp_path / "away")
     env = settings_for(dokku, DEPLOY_METHOD=method, GITLAB_CI="true", CI_PROJECT_DIR=str(partial))
-    words = ("the checkout is partial, and the rest cannot be fetched", "GIT_DEPTH")
+    words = ("the checkout is partial, and what it lacks cannot be fetched", "GIT_DEPTH")
     _refused(dokku, partial, env, *words)

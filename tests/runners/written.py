@@ -258,7 +258,7 @@ def live_through(
     jobs.rollback()
     assert running(app) == first
     output = jobs.change()
-    assert f"plan: what deploy {app}-staging " in output, output
+    assert f"plan: deploy {app}-staging " in output, output
     review = re.search(f"{app}{REVIEWED}", output)
     assert review, output
     assert running(review[0]) == second

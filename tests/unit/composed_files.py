@@ -381,7 +381,7 @@ REAL = {
             ),
             build("r.example.com/sentry/local", "sentry"),
         ),
-        ("the line has no value for `SENTRY_IMAGE`, which a variable has",),
+        ("the line lacks --build-arg for `SENTRY_IMAGE`, set by a variable",),
     ),
     "chatwoot/chatwoot": Real(
         {
@@ -406,8 +406,8 @@ REAL = {
             build("R/acme/frontend", "frontend", "--build-arg NODE_ENV=production "),
         ),
         (
-            "the job needs the variables of its name, ${DOCKER_IMAGE_BACKEND?Variable not set}",
-            "the line has no value for `VITE_API_URL`, which a variable has",
+            "the job needs the variables in its name, ${DOCKER_IMAGE_BACKEND?Variable not set}",
+            "the line lacks --build-arg for `VITE_API_URL`, set by a variable",
         ),
     ),
     "PostHog/posthog": Real(
@@ -455,12 +455,12 @@ REAL = {
             'docker build --push --tag "R/demo:${TAG}-ad" .',
             'docker build --push --file src/cart/src/Dockerfile --tag "R/demo:${TAG}-cart" .',
         ),
-        ("there is no ${AD_FILE}; the line has no value for `JAVA_AGENT`, which a variable has",),
+        ("there is no ${AD_FILE}; the line lacks --build-arg for `JAVA_AGENT`, set by a variable",),
     ),
     "nickjj/docker-rails-example": Real(
         {"compose.yaml": RAILS, "Dockerfile": ""},
         (build("R/hello/app", ".", "--target app --build-arg NODE_ENV=production "),),
-        ("the line has no value for `UID`, which a variable has",),
+        ("the line lacks --build-arg for `UID`, set by a variable",),
     ),
     "cookiecutter/cookiecutter-django": Real(
         {

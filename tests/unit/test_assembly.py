@@ -94,15 +94,15 @@ def test_nothing_set_says_what_would_choose_a_provider(assembled: Assembled) -> 
 def test_a_misspelt_setting_that_would_choose_a_provider_is_named(assembled: Assembled) -> None:
     """Else the answer listed what is missing, beside the very line that was meant. (faults E4)"""
     told = assembled.problems(DOKKU_HOSTT="dokku.example.com")
-    assert "There is a variable DOKKU_HOSTT: is it misspelt?" in told
+    assert "The variable DOKKU_HOSTT is set: is its name misspelt?" in told
 
 
 def test_secrets_of_another_pipeline_are_named_for_ours(assembled: Assembled) -> None:
     """As in dokku/gitlab-ci and the like: the first run says what to rename."""
     others = {"GIT_REMOTE_URL": "ssh://dokku@dokku.me:22/appname", "SSH_KEY": "key"}
-    assert "GIT_REMOTE_URL is set, but this image reads DOKKU_HOST." in assembled.problems(**others)
+    assert "GIT_REMOTE_URL is set, but ci-deploy reads DOKKU_HOST." in assembled.problems(**others)
     told = assembled.problems(DOKKU_HOST="dokku.me", **others)
-    assert "SSH_KEY is set, but this image reads SSH_PRIVATE_KEY." in told
+    assert "SSH_KEY is set, but ci-deploy reads SSH_PRIVATE_KEY." in told
     assert "reads DOKKU_HOST" not in told
 
 
@@ -159,7 +159,7 @@ def test_wish_by_an_input_is_refused_where_no_framework_is_found(
 ) -> None:
     """An input is meant for this very job: exit 2, nothing touched. (faults B1)"""
     told = assembled.problems(**HEROKU, **{f"INPUT_{name}": value})
-    assert f"(input `{name.lower().replace('_', '-')}`): it has no effect: no " in told
+    assert f"(input `{name.lower().replace('_', '-')}`): the setting has no effect: no " in told
     assert "Set DEPLOY_APPLICATION to `" in told
 
 

@@ -36,7 +36,7 @@ def test_checkout_in_which_we_were_started_is_not_the_workspace(
     words = refusal(outer.path)
     assert f"workspace {outer.path} and the current directory {inner.path} are two" in words
     assert "CHECKOUT_DIR" in words
-    assert "`.` deploys the workspace, `app` the other" in words
+    assert "Set it to `.` for the workspace, or to `app` for the other one." in words
     for named in (".", "app"):
         checkouts.find(outer.path, named).check()
 
@@ -47,7 +47,7 @@ def test_checkout_elsewhere_in_which_we_were_started_is_refused_too(
     """`cd /tmp/app` (faults A1)."""
     other = Checkout(tmp_path / "elsewhere", {"Procfile": "web: x\n"})
     monkeypatch.chdir(other.path)
-    assert f"`{other.path}` the other" in refusal(outer.path)
+    assert f"`{other.path}` for the other one" in refusal(outer.path)
 
 
 def test_directory_of_the_workspaces_own_checkout_is_no_other(

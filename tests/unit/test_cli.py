@@ -285,7 +285,7 @@ def test_answer_that_nobody_reads_is_no_bug(command: str, closed: str, tmp_path:
 def test_answer_that_cannot_be_written_is_an_error(command: str, tmp_path: Path) -> None:
     """`ci-deploy tag >tag.env` on a full disk left an empty file, and was green."""
     done = edge(command, closed=">/dev/full", CI_PROJECT_DIR=str(tmp_path))
-    assert (done.returncode, "could not be written: No space left" in done.stderr) == (10, True)
+    assert (done.returncode, "writing to stdout failed: No space left" in done.stderr) == (10, True)
 
 
 HANGING = """
@@ -327,7 +327,7 @@ def ended_at_once(program: str) -> subprocess.CompletedProcess[str]:
 def test_whatever_hangs_after_a_cancel_the_process_is_gone_and_its_private_directory_too() -> None:
     done = ended_at_once(HANGING)
     assert done.returncode == 143
-    assert "no time was left to end in order. `ci-deploy status` tells what" in done.stderr
+    assert "the clean-up did not end in time. `ci-deploy status` shows what" in done.stderr
 
 
 STARVED = """

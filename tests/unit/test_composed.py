@@ -107,9 +107,9 @@ def test_several_files_are_merged_service_by_service(tmp_path: Path) -> None:
     [
         (
             "{args: {A: '${A}', B: 1, C: }}",
-            "the line has no value for `A` and `C`, which a variable",
+            "the line lacks --build-arg for `A` and `C`, set by a variable",
         ),
-        ("{args: [A]}", "the line has no value for `A`, which a variable has"),
+        ("{args: [A]}", "the line lacks --build-arg for `A`, set by a variable"),
         ("{secrets: [token], ssh: [default]}", "the line leaves out `secrets` and `ssh`"),
         ("{additional_contexts: {lib: ../lib}}", "the line leaves out `additional_contexts`"),
         ("{dockerfile_inline: FROM scratch}", "the line leaves out `dockerfile_inline`"),
@@ -153,13 +153,13 @@ def test_what_a_line_cannot_say_is_a_doubt(tmp_path: Path, build: str, doubt: st
         ),
         (
             f"services: {{a: {{{IMAGE}, build: x}}, b: {{{IMAGE}, build: y}}}}",
-            ["a and b build it differently"],
+            ["the services a and b build it differently"],
         ),
         ("services: {a: {image: 'shop:${DEPLOY_TAG}'}}", ["has neither a registry nor an account"]),
-        ("services: {a: {image: 'x/${A:-`id`}:${DEPLOY_TAG}'}}", ["its name is not understood"]),
+        ("services: {a: {image: 'x/${A:-`id`}:${DEPLOY_TAG}'}}", ["its name cannot be parsed"]),
         (
             "services: {a: {build: x, image: '${CI_REGISTRY_IMAGE}/a:${DEPLOY_TAG}'}}",
-            ["the job needs the variables of its name, ${CI_REGISTRY_IMAGE}/a"],
+            ["the job needs the variables in its name, ${CI_REGISTRY_IMAGE}/a"],
         ),
         (
             (

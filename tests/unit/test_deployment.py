@@ -281,11 +281,11 @@ def test_deploy_of_which_nothing_runs_says_so(scene: Scene, skipped: bool, comma
         scene.app.steps["configure"] = raising(SkipDeploy("web already runs bbbbbbb."))
     report = scene.run()
     assert report.exit_code == 0
-    starts = f": `{command}` starts one" if command else ""
-    told = f"nothing of web runs, since all of its processes are scaled to 0{starts}"
+    starts = f"; `{command}` starts one" if command else ""
+    told = f"no process of web runs, since all are scaled to 0{starts}"
     assert report.idle == told
     assert f"│ {told}" in scene.log.text
-    assert "nothing of web runs" in report.summary()
+    assert "no process of web runs" in report.summary()
 
 
 def test_deploy_that_runs_says_nothing_of_its_scale(scene: Scene) -> None:

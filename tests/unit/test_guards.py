@@ -55,7 +55,7 @@ def test_strangers_code_with_our_secrets_is_refused(command: str) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_code_that_nobody_has_merged_is_refused_beside_our_secrets(command: str) -> None:
     unmerged = CIContext(untrusted=True, event="workflow_run")
-    with pytest.raises(Refused, match="follows the run of a pull request") as caught:
+    with pytest.raises(Refused, match="follows a run for a pull request") as caught:
         guards.check(command, unmerged, ("fork", "freeze"))
     assert caught.value.code == 14
     assert "github.event.workflow_run.event == 'push'" in caught.value.hint
@@ -73,9 +73,9 @@ def test_dependabot_is_skipped_and_not_a_failure(command: str) -> None:
 def test_review_app_is_not_removed_by_a_job_that_started_by_itself(command: str) -> None:
     if command != "destroy":
         return guards.check(command, CIContext(unasked=True), ())
-    with pytest.raises(Refused, match="it started automatically") as caught:
+    with pytest.raises(Refused, match="it was started automatically") as caught:
         guards.check(command, CIContext(unasked=True), ("freeze", "fork", "untrusted"))
-    assert "`rules` has a `when`" in caught.value.hint
+    assert "Remove `when` from the input `rules`" in caught.value.hint
     return None
 
 
@@ -144,7 +144,7 @@ def test_closed_pull_request_gets_no_review_app() -> None:
 )
 def test_rollback_in_the_job_of_a_review_app_is_not_that_of_production(facts: CIContext) -> None:
     """(faults E3)"""
-    with pytest.raises(Refused, match="would roll back the app itself") as caught:
+    with pytest.raises(Refused, match="would roll back its base app") as caught:
         guards.check("rollback", facts, ())
     assert caught.value.code == 14
     guards.check("rollback", facts, (), review_app="hello-login")

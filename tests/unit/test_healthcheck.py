@@ -62,8 +62,8 @@ def test_health_check_ends_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None
     ("status", "hint"),
     [
         (503, "Look at the app's log"),
-        (401, "It requires a login"),
-        (403, "It requires a login"),
+        (401, "The URL requires a login"),
+        (403, "The URL requires a login"),
         (404, "The app has no such path"),
     ],
 )
@@ -113,4 +113,4 @@ def test_login_on_the_same_site_keeps_its_hint() -> None:
     with pytest.raises(Unhealthy) as caught:
         layer._check(URL)
     assert "answers 403 at https://web.example.com/sign-in." in caught.value.message
-    assert "It requires a login" in caught.value.hint
+    assert "The URL requires a login" in caught.value.hint

@@ -185,7 +185,7 @@ def test_fingerprints_of_pinned_lines_are_shown() -> None:
 
 def test_a_key_that_was_not_seen_is_told_without_inventing_one() -> None:
     error = mismatch(SERVER, [], None)
-    assert (error.code, error.hint) == (12, "")
+    assert (error.code, error.hint) == (12, "Run the job again.")
 
 
 @pytest.mark.parametrize(

@@ -98,24 +98,24 @@ def refusal(text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA jane@laptop", "this is the public half"),
-        ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", "this is the public half"),
+        ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA jane@laptop", "this is the public key"),
+        ("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----", "this is the public key"),
         ("PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none", "this is a PuTTY key"),
-        ("/etc/deploy/key", "it looks like a path, but there is no such file"),
-        ("~/.ssh/id_ed25519", "it looks like a path, but there is no such file"),
+        ("/etc/deploy/key", "the value looks like a path, but no such file exists"),
+        ("~/.ssh/id_ed25519", "the value looks like a path, but no such file exists"),
         ("hello", "this is not a private key"),
         ("é" * 200, "this is not a private key"),
         ("QUJD" * 50, "this is not a private key"),
-        ("-----BEGIN RSA PRIVATE KEY-----\nAAAA", "the key is cut off"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nAAAA", "the key is incomplete"),
         (
             "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----",
-            "the key is cut off",
+            "the key is incomplete",
         ),
         ("-----BEGIN PRIVATE KEY-----\nAé==\n-----END PRIVATE KEY-----", "the key is damaged"),
         ("-----BEGIN PRIVATE KEY-----\nA*AA\n-----END PRIVATE KEY-----", "the key is damaged"),
         (
             "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----",
-            "the key is damaged: it is not a whole OpenSSH private key",
+            "the key is damaged: it is not a complete OpenSSH private key",
         ),
     ],
 )
@@ -165,7 +165,7 @@ def test_private_directory_is_gone_before_the_agent_that_would_remove_it_for_us(
 
 def test_two_keys_in_one_setting_are_refused(keys: dict[str, tuple[str, str]]) -> None:
     """Which of them is meant cannot be known. (faults B5)"""
-    with pytest.raises(ValueError, match="2 private keys in it; only one"):
+    with pytest.raises(ValueError, match=r"the value contains 2 private keys\. Leave only one"):
         private_key(keys["ed25519"][0] + keys["rsa-pem"][0])
 
 

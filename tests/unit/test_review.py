@@ -77,7 +77,7 @@ def test_slug() -> None:
 
 
 def test_app_itself_is_never_its_review_app() -> None:
-    with pytest.raises(SettingsError, match="REVIEW_APP_NAME: it is `hello`, the app itself"):
+    with pytest.raises(SettingsError, match="REVIEW_APP_NAME: `hello` is the base app"):
         make(name="hello")
 
 

@@ -38,8 +38,8 @@ def test_forms_that_are_taken(text: str, expected: Server) -> None:
         ("http://example.com", "the address begins with http://"),
         ("https://example.com:22", "the address begins with https://"),
         ("ssh+git://example.com", "the address begins with ssh+git://"),
-        ("example.com/app", "it contains a path"),
-        ("ssh://dokku@example.com/app", "it contains a path"),
+        ("example.com/app", "the address contains a path"),
+        ("ssh://dokku@example.com/app", "the address contains a path"),
         ("dokku@example.com:app", "the app's name belongs in APP_NAME"),
         ("example.com:0", "is not a port"),
         ("example.com:65536", "is not a port"),
@@ -70,7 +70,7 @@ def test_forms_that_are_refused(text: str, reason: str) -> None:
 
 @pytest.mark.parametrize("text", ["ssh://dokku:hunter2@example.com", "dokku:hunter2@example.com"])
 def test_password_is_refused_without_showing_it(text: str) -> None:
-    with pytest.raises(ValueError, match="it contains a password") as caught:
+    with pytest.raises(ValueError, match="the address contains a password") as caught:
         server(text)
     assert "hunter2" not in str(caught.value)
 

@@ -380,22 +380,22 @@ def test_required_and_optional_settings_are_told_apart() -> None:
 
 def test_missing_setting_names_a_variable_that_may_be_misspelt() -> None:
     (found,) = problems({"APPNAME": "web"})
-    assert str(found).endswith("There is a variable APPNAME: is it misspelt?")
+    assert str(found).endswith("The variable APPNAME is set: is its name misspelt?")
 
 
 @pytest.mark.parametrize("other", ["DOKKU_APP_NAME", "HEROKU_APP"])
 def test_missing_setting_names_the_variable_of_another_tool(other: str) -> None:
     (found,) = problems({other: "web", "SSH_KEY": "not of these settings"})
-    assert str(found).endswith(f"{other} is set, but this image reads APP_NAME.")
+    assert str(found).endswith(f"{other} is set, but ci-deploy reads APP_NAME.")
     (found,) = problems({other: ""})
-    assert "this image reads" not in str(found)
+    assert "ci-deploy reads" not in str(found)
 
 
 def test_problem_of_a_setting_without_a_value_is_advised() -> None:
     """Also one that only the layer requires; not twice, and not where a value was given."""
     source = Source({"SSH_USER": "deploy", "SSH_KEY": "k", "SSH_PRIVATE_KEY": "x"}, inputs=True)
     advised = source.advised(Problem("SERVER_USER", "is required.", "", "Set it."))
-    assert advised.remedy == "Set it. SSH_USER is set, but this image reads SERVER_USER."
+    assert advised.remedy == "Set it. SSH_USER is set, but ci-deploy reads SERVER_USER."
     assert source.advised(advised) == advised
     given = Problem("SSH_PRIVATE_KEY", "is no key.", "variable SSH_PRIVATE_KEY")
     assert source.advised(given) == given

@@ -67,7 +67,7 @@ def test_names_are_a_list(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["-worker", "worker;x", "worker $(id)"])
 def test_what_is_no_name(text: str) -> None:
-    with pytest.raises(ValueError, match="is not the name of a process"):
+    with pytest.raises(ValueError, match="is not a valid process name"):
         process_names(text)
 
 

@@ -22,7 +22,7 @@ OLD = ssl.SSLError(1, "[SSL: TLSV1_ALERT_PROTOCOL_VERSION] tlsv1 alert protocol 
     [
         (CUT, "the connection was cut off in the TLS handshake"),
         (NO_TLS, "it does not speak TLS"),
-        (OLD, "it speaks no TLS version that is still safe (1.2 or newer)"),
+        (OLD, "it supports no safe TLS version (1.2 or newer)"),
         (ssl.SSLError(1, "[SSL] internal error"), "the TLS handshake failed"),
         (ValueError("a stranger"), "the TLS handshake failed"),
     ],

@@ -1,4 +1,4 @@
-"""The CI platforms, and the detection of the one we run on."""
+"""The CI platforms, and the detection of the one that this process runs on."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ __all__ = ["CI", "PLATFORMS", "CIContext", "detect"]
 
 
 def detect(environ: Mapping[str, str]) -> CI:
-    """The platform we run on, recognised by its variables."""
+    """The platform that this process runs on, recognised by its variables; `Local` if none is."""
     return next(platform for platform in PLATFORMS if platform.detect(environ))(environ)

@@ -23,37 +23,37 @@ class CIContext(NamedTuple):
     checked_out: str = ""  # the commit that the platform checks out for this job
     detached: bool = False  # the job has checkouts switched off, so HEAD may be any commit
     ref: str = ""  # branch or tag
-    tag: str = ""
+    tag: str = ""  # the tag again, if `ref` is one
     default_branch: str = ""
-    environment: str = ""
-    tier: str = ""  # the environment's tier (GitLab)
-    actor: str = ""
+    environment: str = ""  # the name of the job's environment, like `review/topic`
+    tier: str = ""  # the environment's tier (GitLab), like `production`
+    actor: str = ""  # the user who started the job
     event: str = ""  # the platform's name for it: push, merge_request_event, schedule
-    job_url: str = ""
-    project_url: str = ""
-    commit_path: str = "/commit/"
-    compare_path: str = "/compare/"
-    change: str = ""  # number of the merge or pull request
-    change_url: str = ""
+    job_url: str = ""  # the page of this job or workflow run
+    project_url: str = ""  # the page of the repository
+    commit_path: str = "/commit/"  # between `project_url` and a revision
+    compare_path: str = "/compare/"  # between `project_url` and `OLD...NEW`
+    change: str = ""  # number of the merge or pull request that the job belongs to
+    change_url: str = ""  # its page
     discussion: str = ""  # number of the merge or pull request to comment on, if any
     api_url: str = ""  # the API of the platform that has the code
     project_id: str = ""  # the project's name in that API: `acme/web` or `42`
     fork: bool = False  # the code comes from a fork
     dependabot: bool = False  # Dependabot's pull request, which gets no secrets either
     untrusted: bool = False  # code that is not merged or not ours, in a job with our secrets
-    doubt: str = ""  # why it is unknown whether this code may have our secrets
+    doubt: str = ""  # a sentence: why it is unknown whether this code may have our secrets
     anyones: bool = False  # anybody can start the job, and whose code it runs is unknown
-    astray: str = ""  # why `ref` is not the branch of a merge or pull request
+    astray: str = ""  # a clause: why `ref` is not the branch of a merge or pull request
     closed: bool = False  # the merge or pull request is closed
     unasked: bool = False  # a job that stops an environment, but was started automatically
     tests: str = ""  # the result of the workflow run that this job follows, if known
-    build: str = ""  # the number in DEPLOY_TAG
+    build: str = ""  # the platform's number of the pipeline or run, for DEPLOY_TAG
     fetch_url: str = ""  # the URL from which the platform has cloned
-    workspace: Path = Path()
+    workspace: Path = Path()  # the directory into which the platform checks out
     protected: bool | None = None  # whether this ref gets protected variables; None: unknown
-    freeze: bool = False
-    seconds_left: float | None = None  # seconds until the platform kills the job; None: unknown
-    debug: bool = False
+    freeze: bool = False  # GitLab's deploy freeze is on
+    seconds_left: float | None = None  # seconds that the run may take; None: no limit is known
+    debug: bool = False  # the platform's debug logging is on
     traced: bool = False  # the runner itself prints all variables
 
     @property
@@ -70,7 +70,7 @@ class CIContext(NamedTuple):
 
     @property
     def deploy_tag(self) -> str:
-        """The default of DEPLOY_TAG, like `75_db4b44b` (build number, short revision); empty if
+        """The default of DEPLOY_TAG: build number and short revision, like `75_db4b44b`; empty if
         either is unknown."""
         return f"{self.build}_{self.revision[:7]}" if self.build and self.revision else ""
 
@@ -87,22 +87,24 @@ class CIContext(NamedTuple):
 
 
 class Output(NamedTuple):
-    """A file to write. `added`: append to the file, as the platform expects it."""
+    """A file to write at the end of the run."""
 
     path: Path
-    data: bytes
-    added: bool = False
+    data: bytes  # its content
+    added: bool = False  # append to the file instead of replacing it
 
 
 class CI(ABC):
-    """A CI platform: its variables, its log commands, its files."""
+    """A CI platform: its variables, its log commands, its output files."""
 
-    name: ClassVar[str]
-    title: ClassVar[str]
+    name: ClassVar[str]  # as in settings and code
+    title: ClassVar[str]  # as in messages
     inputs: ClassVar[bool] = False  # whether users set settings as inputs
     colour: ClassVar[bool] = True  # the log shows colours although it is not a terminal
+    # What to do in the job: if the history is shallow, if a secret is missing although it exists,
+    # if the commit to deploy is not in the checkout.
     shallow_hint: ClassVar[str] = "Fetch the whole history: `git fetch --unshallow`."
-    missing_hint: ClassVar[str] = ""  # why a secret that exists may be missing in this job
+    missing_hint: ClassVar[str] = ""
     commit_hint: ClassVar[str] = "Fetch it, or check it out."
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -112,41 +114,42 @@ class CI(ABC):
     @classmethod
     @abstractmethod
     def detect(cls, environ: Mapping[str, str]) -> bool:
-        """Whether we run on this platform: by the presence of variables, never by paths."""
+        """Whether this process runs on the platform: decided by variables, never by paths."""
 
     @abstractmethod
     def read(self, environ: Mapping[str, str]) -> CIContext:
-        """The facts of this job."""
+        """The facts of this job, from the platform's variables and files."""
 
     def section_start(self, name: str, title: str) -> str:  # noqa: ARG002
-        """The command that opens a section of the log; empty for none."""
+        """The text that opens a section of the log: a log command, or only the title."""
         return title
 
     def section_end(self, name: str) -> str:  # noqa: ARG002
-        """The command that closes a section; empty for none."""
+        """The log command that closes a section; empty if the platform has none."""
         return ""
 
     def shield(self) -> tuple[str, str]:
-        """Commands that switch log commands off before a child's output, and on again after it."""
+        """(before, after): the log commands that switch log commands off before a child's output,
+        and on again after it; empty if the platform has none."""
         return "", ""
 
     def mask(self, values: Iterable[str]) -> Iterable[str]:  # noqa: ARG002
-        """Commands that tell the platform which values to hide."""
+        """The log commands that tell the platform to hide `values`."""
         return ()
 
     def annotate(self, level: str, title: str, message: str) -> str:  # noqa: ARG002
-        """The command that shows a message on the platform's overview; empty where there is
-        none."""
+        """The log command that shows a message on the platform's overview; empty if the platform
+        has none."""
         return ""
 
     def outputs(self, report: Report) -> list[Output]:
-        """The files to write, in the order in which to write them."""
+        """The files to write, in this order."""
         text = json.dumps(report.as_json(), indent=2) + "\n"
         return [Output(self.context.workspace / REPORT_FILE, text.encode())]
 
     def write(self, report: Report) -> None:
-        """Write each output, even when another fails. Raises OSError that names the files that
-        could not be written; to the caller that is only a warning."""
+        """Write all `outputs`, even when one fails. Raises OSError that names the files that could
+        not be written, with the reasons; callers only warn."""
         failed: dict[str, list[str]] = {}
         for output in self.outputs(report):
             try:

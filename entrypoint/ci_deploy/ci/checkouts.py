@@ -13,14 +13,15 @@ NAMED = 5  # nested checkouts that an error names at most
 
 
 class Checkout(NamedTuple):
-    """The directory of a checkout. `named`: the value of CHECKOUT_DIR, if that chose it."""
+    """The checkout whose commits are deployed."""
 
     path: Path
-    named: str = ""
+    named: str = ""  # the value of CHECKOUT_DIR, if that has chosen it
 
     def check(self) -> None:
-        """Raises SettingsError when CHECKOUT_DIR is not the root of a checkout, or when it is not
-        set and the workspace and the current directory are two checkouts."""
+        """Check that it is clear what to deploy. Raises SettingsError when CHECKOUT_DIR is not the
+        root of a checkout, or when it is not set and the workspace and the current directory are
+        two checkouts."""
         name, ours = "CHECKOUT_DIR", top(self.path)
         if self.named and (not ours or ours != self.path.resolve()):
             reason = f"`{self.named}` is not the root of a git checkout."
@@ -32,22 +33,23 @@ class Checkout(NamedTuple):
                 f"the job's workspace {ours} and the current directory {here} are two "
                 "checkouts: it is not clear which one to deploy."
             )
-            remedy = f"Set it: `.` deploys the workspace, `{_relative(here, self.path)}` the other."
+            other = _relative(here, self.path)
+            remedy = f"Set it to `.` for the workspace, or to `{other}` for the other one."
             raise SettingsError(Problem(name, reason, "", remedy))
 
     def none_there(self, said: str) -> SettingsError:
-        """The error for a directory without a checkout. `said`: git's error."""
+        """The error if git finds no repository in the checkout's directory. `said`: git's
+        stderr."""
         why = said.rpartition("\n")[2].removeprefix("fatal: ")
         reason = f"there is no git checkout in {self.path} ({why})."
         remedy = (
-            "Check the code out before deploying (GitLab: GIT_STRATEGY must not be `none` "
-            "or `empty`; "
-            '`docker run`: -v "$PWD:/w" -w /w).'
+            "Check out the code before the deploy (GitLab: GIT_STRATEGY must not be `none` "
+            'or `empty`; `docker run`: -v "$PWD:/w" -w /w).'
         )
         if (self.path / MARK).is_file():
             remedy = (
-                "It is a worktree or submodule: the repository that it points to must be "
-                "available too."
+                "The directory is a worktree or submodule: the repository that its `.git` file "
+                "names must be available too."
             )
         if found := _nested(self.path):
             remedy = f"{found} Set CHECKOUT_DIR to it."
@@ -55,8 +57,9 @@ class Checkout(NamedTuple):
 
 
 def find(workspace: Path, named: str) -> Checkout:
-    """The checkout that CHECKOUT_DIR names, else the workspace's. If the workspace is in none: the
-    current directory's, provided it is inside the workspace or the workspace does not exist."""
+    """The checkout that CHECKOUT_DIR (`named`) names, else the one that contains the workspace,
+    else the one that contains the current directory, provided that is inside the workspace or the
+    workspace does not exist. If there is none: the workspace, for which `check` or git fails."""
     if named:
         return Checkout(workspace / named, named)
     here, there = top(_cwd()), top(workspace)
@@ -73,7 +76,8 @@ def top(path: Path) -> Path | None:
 
 
 def branch(path: Path) -> str:
-    """The branch that is checked out in a directory; empty for none."""
+    """The branch that is checked out in the checkout that contains `path`, read from its `.git`;
+    empty for none, as with a detached HEAD."""
     folder = top(path)
     try:
         mark = folder / MARK if folder else path / MARK

@@ -1,4 +1,4 @@
-"""CircleCI: built-in environment variables (circleci.com/docs/variables)."""
+"""CircleCI: the facts of the job from built-in variables (circleci.com/docs/variables)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ci_deploy.ci.base import CI, CIContext
 
 
 class CircleCI(CI):
-    """A job of CircleCI, which has neither log commands nor job outputs."""
+    """A job on CircleCI, which has neither log commands nor outputs for later jobs."""
 
     name: ClassVar[str] = "circleci"
     title: ClassVar[str] = "CircleCI"

@@ -45,7 +45,7 @@ SUMMARY_LIMIT = 1024 * 1024  # bytes; the runner fails the upload of a bigger on
 
 
 class GitHub(CI):
-    """A job of GitHub Actions (or of act)."""
+    """A job on GitHub Actions, or in act, which runs such jobs locally."""
 
     name: ClassVar[str] = "github"
     title: ClassVar[str] = "GitHub Actions"
@@ -120,7 +120,8 @@ class GitHub(CI):
         return "::endgroup::"
 
     def shield(self) -> tuple[str, str]:
-        """Commands after which the runner ignores all others until it sees a random token again."""
+        """Log commands (`::stop-commands::TOKEN`, `::TOKEN::`) between which the runner obeys no
+        other; the token is random."""
         token = secrets.token_hex(16)
         return f"::stop-commands::{token}", f"::{token}::"
 
@@ -175,7 +176,9 @@ def _doubt(event: str, pull: Mapping[str, Any], run: Mapping[str, Any]) -> str:
     if event == "workflow_run":
         before = str(run.get("event") or "")
         if run and before and before not in OWN and not before.startswith("pull_request"):
-            return f"this `workflow_run` follows a `{before}` run, whose code may not be merged."
+            return (
+                f"this `workflow_run` job follows a `{before}` run, whose code may not be merged."
+            )
         known = bool(before)
     if known:
         return ""
@@ -184,7 +187,7 @@ def _doubt(event: str, pull: Mapping[str, Any], run: Mapping[str, Any]) -> str:
             f"the payload of this `{event}` event (GITHUB_EVENT_PATH) cannot be read, so "
             "it is unknown whose code this is."
         )
-    return f"ci-deploy does not know whose code a job of the event `{event}` runs."
+    return f"ci-deploy does not know whose code a job for the event `{event}` runs."
 
 
 def _astray(event: str) -> str:

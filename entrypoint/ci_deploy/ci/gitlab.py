@@ -31,11 +31,12 @@ SPARE_SECONDS = 60.0  # reserved before the job's timeout, which kills without w
 
 
 class GitLab(CI):
-    """A job of GitLab CI (or of gitlab-ci-local, which sets GITLAB_CI=false)."""
+    """A job on GitLab CI, or in gitlab-ci-local, which runs such jobs locally and sets
+    GITLAB_CI=false."""
 
     name: ClassVar[str] = "gitlab"
     title: ClassVar[str] = "GitLab CI"
-    shallow_hint: ClassVar[str] = 'Add to the job: variables: { GIT_DEPTH: "0" }'
+    shallow_hint: ClassVar[str] = 'Add `variables: { GIT_DEPTH: "0" }` to the job.'
     commit_hint: ClassVar[str] = shallow_hint
 
     @classmethod

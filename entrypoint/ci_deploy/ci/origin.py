@@ -1,4 +1,5 @@
-"""The URL that the checkout was cloned from, and the credentials that CI has left for it."""
+"""The URL that the checkout was cloned from, and the credentials that the CI platform has left for
+it in the job."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ SAFE = {
 
 
 def configured(values: Mapping[str, str]) -> dict[str, str]:
-    """git config as environ variables: the values are not in argv, and no file has to be
-    removed."""
+    """git config `values` as the environment variables GIT_CONFIG_COUNT, _KEY_n and _VALUE_n
+    (git-config(1)): so they are not in argv, and no file has to be removed."""
     environ = {"GIT_CONFIG_COUNT": str(len(values))}
     for number, (key, value) in enumerate(values.items()):
         environ |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
@@ -29,9 +30,10 @@ def configured(values: Mapping[str, str]) -> dict[str, str]:
 
 def source(listed: str, job: str) -> tuple[str, dict[str, str]]:
     """Return `(url, environ)` for fetching from the checkout's origin. `url` has no credentials; it
-    is empty for what git must not contact (ssh, helpers, malformed). `environ` gives git the
-    credentials and the checkout's http settings. `listed`: lines of `git config --get-regexp`;
-    `job`: the URL that the platform names."""
+    is empty if git must not contact the origin (ssh, remote helpers, a malformed URL). `environ`
+    gives git the credentials and the checkout's http settings. `listed`: the output of
+    `git config --get-regexp`; `job`: the URL that the platform names, which is used if it is the
+    same repository, since its password is this job's."""
     config = dict(line.partition(" ")[::2] for line in listed.splitlines())
     url = config.pop("remote.origin.url", "") or job
     try:
@@ -55,8 +57,9 @@ def source(listed: str, job: str) -> tuple[str, dict[str, str]]:
 
 
 def credentials(included: str, temporary: str) -> list[Path]:
-    """The existing credential files of actions/checkout@v6 that `includeif.….path` lines name: at
-    that path, or with the same name in `temporary`, the job's directory for temporary files."""
+    """The existing credential files of actions/checkout@v6 that the config lines `included`
+    (`includeif.….path PATH`) name: at that path, or with the same name in `temporary`, the job's
+    directory for temporary files."""
     paths = [Path(line.partition(" ")[2]) for line in included.splitlines()]
     ours = [path for path in paths if re.fullmatch(r"git-credentials-[\w-]+\.config", path.name)]
     ours += [Path(temporary, path.name) for path in ours if temporary]
@@ -64,7 +67,8 @@ def credentials(included: str, temporary: str) -> list[Path]:
 
 
 def repository(url: str) -> str:
-    """`https://x@git.example.com/acme/web.git` or `git@git.example.com:acme/web` → `acme/web`."""
+    """The repository's path in a URL: `acme/web` for `https://x@git.example.com/acme/web.git` and
+    for `git@git.example.com:acme/web`."""
     path = url.partition("://")[2].partition("/")[2] if "://" in url else url.rpartition(":")[2]
     return path.strip("/").removesuffix(".git")
 

@@ -1,4 +1,4 @@
-"""The commands of the command line; each is in its own module."""
+"""The table of the commands; the module of a command is loaded when it runs."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ if TYPE_CHECKING:
 
 
 class CommandSpec(NamedTuple):
-    """A command of the command line: its function, its help, and the options and words that it
+    """A command: its function, its help, and the options and positional arguments that it
     takes."""
 
     action: str  # `module.function` in this folder, loaded when the command is run
     help: str
-    options: tuple[str, ...] = ()
-    word: str = ""  # the word's name in the help
-    words: str = "?"  # how many words: `?` at most one, `*` any number
+    options: tuple[str, ...] = ()  # of OPTIONS in options.py
+    word: str = ""  # the positional argument's name in the help; empty: it takes none
+    words: str = "?"  # how many positional arguments: `?` at most one, `*` any number
     piped: bool = False  # its output is for programs, so everything else goes to stderr
 
     def act(self, assembly: Assembly, options: argparse.Namespace) -> int:
-        """Run the command; returns the exit code of the process."""
+        """Run the command with its parsed `options`; returns the exit code of the process. Raises
+        DeployError, Cancelled."""
         module, _, function = self.action.partition(".")
         loaded = importlib.import_module(f"{__name__}.{module}")
         return int(getattr(loaded, function)(assembly, options))
@@ -41,13 +42,13 @@ COMMANDS = {
     ),
     "rollback": CommandSpec(
         "flows.flow",
-        "return to the previous (or the given) revision, verified",
+        "roll back to the previous (or the given) revision",
         options=("--migrations",),
         word="REVISION",
     ),
     "review": CommandSpec(
         "flows.flow",
-        "create or update this branch's review app, deploy to it",
+        "create or update this branch's review app, and deploy to it",
         options=("--adopt", "--yes"),
     ),
     "destroy": CommandSpec(
@@ -65,7 +66,7 @@ COMMANDS = {
     ),
     "doctor": CommandSpec(
         "doctor.doctor",
-        "check settings, key, host, access and tools; change nothing",
+        "check settings, key, host, access and tools (changes nothing)",
         options=("--json",),
     ),
     "run": CommandSpec(
@@ -89,7 +90,7 @@ COMMANDS = {
     ),
     "status": CommandSpec(
         "status.status",
-        "show the running release, who deployed it when, its health",
+        "show the running release, its health, who deployed it when",
         options=("--json",),
         piped=True,
     ),

@@ -48,14 +48,14 @@ class ChoiceSettings:
 
 
 def every_setting(classes: Sequence[LayerClass] | None = None) -> list[Setting]:
-    """All settings: those of all runs, then those of the layers."""
+    """All settings: those of every run, then those of the layers `classes` (default: of all)."""
     layers = discover() if classes is None else classes
     every = (CoreSettings, ReviewSettings, ChoiceSettings, *(cls.Settings for cls in layers))
     return list({each.name: each for cls in every for each in declared(cls)}.values())
 
 
 class Assembly:
-    """What a run is assembled from: platform, settings source, layers, console."""
+    """Has what runs are made of: platform, settings, layers, console. Hides all secrets."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Assembly:
         self.hide_all()
 
     def hide_all(self) -> None:
-        """Hide every secret that is set, whether or not this run uses it."""
+        """Register with the redactor every secret that is set, whether or not this run uses it."""
         names = map(self.source.text, ("APP_NAME", "DEPLOY_ENVIRONMENT"))
         self.redactor.spare(*names, self.ci.context.environment)
         for declaration in self.every:
@@ -104,7 +104,7 @@ class Assembly:
     def check_job(self, command: str, options: argparse.Namespace) -> None:
         """Check that this job may run `command`, before any credential is used.
 
-        Raises Refused when it may not, SkipDeploy when there is nothing to do.
+        Raises Refused when it may not, SkipDeploy when there is nothing to do, SettingsError.
         """
         facts, named = self.ci.context, self.source.text("REVIEW_APP_NAME")
         environment = self.source.text("DEPLOY_ENVIRONMENT") or facts.environment
@@ -119,8 +119,8 @@ class Assembly:
     def context(
         self, command: str, *, planning: bool = False, arguments: Mapping[str, Any] | None = None
     ) -> tuple[Context, list[Layer[Any]]]:
-        """The context and the active layers. Raises SettingsError with all problems at once,
-        ToolMissing."""
+        """Make the context and the active layers of a run. `arguments`: the command line's options.
+        Raises SettingsError with all problems at once, ToolMissing, another layer's DeployError."""
         source, hide = self.source, self.redactor.add
         source.problems += source.unknown_inputs([*self.every, COMMAND])
         core = load(CoreSettings, source, hide)
@@ -226,7 +226,9 @@ class Assembly:
                 "stands alone. Use a longer secret."
             )
         for variable, name in self.source.misspelt(self.every):
-            self.console.warning(f"the variable {variable} looks like {name}, which is not set.")
+            self.console.warning(
+                f"the variable {variable} looks like a misspelling of {name}, which is not set."
+            )
         for each in every_setting(chosen):
             if (words := self.source.elsewhere(each.name)) and not self.source.peek(each):
                 self.console.warning(words)
@@ -293,6 +295,6 @@ COMMAND = Setting(
 
 def _undecided(near: Sequence[str], providers: Mapping[str, LayerClass]) -> str:
     if near:
-        return f"settings of several providers are set ({', '.join(near)}): name the one to use."
+        return f"settings of several providers are set ({', '.join(near)}): set it to one of these."
     triggers = ", ".join(f"{cls.trigger} for {name}" for name, cls in sorted(providers.items()))
     return f"cannot be determined: set it, or one of {triggers}."

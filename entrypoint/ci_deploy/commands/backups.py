@@ -1,4 +1,4 @@
-"""`backups` and `restore`: database dumps that were made before migrations."""
+"""The commands `backups` and `restore`: database dumps that were made before migrations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from ci_deploy.report import console as style
 
 
 def backups(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Print the dumps, newest first. Returns the exit code."""
+    """Print the dumps to stdout, newest first, one per line or as JSON. Returns the exit code.
+    Raises DeployError."""
     ctx, _ = ready(assembly, options)
     ctx.provider.connect()
     found = ctx.provider.backups()
@@ -25,7 +26,8 @@ def backups(assembly: Assembly, options: argparse.Namespace) -> int:
 
 
 def restore(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Restore a dump with --yes; without it, say what would be done. Returns the exit code."""
+    """Restore a dump with --yes; without it, log what would be done. Returns the exit code. Raises
+    DeployError, UsageError without a name."""
     name = next(iter(options.words), "")
     if not name:
         raise UsageError(
@@ -37,5 +39,5 @@ def restore(assembly: Assembly, options: argparse.Namespace) -> int:
     if options.yes:
         ctx.console.line(f"{ctx.app} is running again with the data of {name}.", style.BOLD)
     else:
-        ctx.console.line("Nothing was changed: add --yes to restore it.")
+        ctx.console.line(f"Nothing was changed: add --yes to restore {name}.")
     return 0

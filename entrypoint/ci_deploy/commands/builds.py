@@ -1,4 +1,5 @@
-"""How an image is built, from the `build` of a compose file to a `docker build` in the pipeline."""
+"""The `docker build` that the pipeline runs for an image, made from its `build` in a compose
+file."""
 
 from __future__ import annotations
 
@@ -28,24 +29,25 @@ Tagged = tuple[str, str]  # the name of an image, and its tag in the shell of th
 
 
 class Image(NamedTuple):
-    """An image to build. Fields that the compose file does not set are empty."""
+    """An image that the pipeline builds. What the compose file does not set is empty."""
 
     name: str  # without its tag
     context: str = ""  # a directory of the repository, or the address of another repository
-    dockerfile: str = ""  # from the context
-    target: str = ""
+    dockerfile: str = ""  # relative to the context
+    target: str = ""  # the stage to build
     args: tuple[str, ...] = ()  # each `NAME=value`
     tag: str = "$TAG"  # in the shell of the pipeline, where TAG is the value of DEPLOY_TAG
 
     @property
     def registry(self) -> str:
-        """The registry; empty if it is a variable."""
+        """The host of the registry; empty if a variable names it."""
         first = self.name.partition("/")[0]
         return "" if "$" in self.name else first if re.search(r"[.:]", first) else "docker.io"
 
     @property
     def path(self) -> str:
-        """The name in the registry; empty if it depends on other variables."""
+        """The name in the registry, like `acme/web`; empty if it depends on other variables than
+        the registry's."""
         if "$" in self.name:
             own = OWN.fullmatch(self.name)
             return own[1] if own else ""
@@ -53,17 +55,19 @@ class Image(NamedTuple):
         return rest if re.search(r"[.:]", first) else self.name
 
     def pushed(self, registry: str) -> str:
-        """The name and tag to push; `registry`: the one in place of a variable."""
+        """The name and tag to push, for the shell of the pipeline. `registry` is used where a
+        variable names it."""
         return f"{self.registry or registry}/{self.ending}" if self.path else self.ending
 
     @property
     def ending(self) -> str:
-        """The name and tag without the registry."""
+        """The name and tag, without the registry."""
         return f"{self.path or self.name}:{self.tag}"
 
     def build(self, registry: str, folder: str) -> str:
-        """The `docker build` of the image, from the top of the repository; `folder`: the app's
-        directory, for an image without a context."""
+        """The line with `docker build --push` for the image, to be run in the root of the
+        repository. `registry`: as for `pushed`; `folder`: the app's directory, the context of an
+        image that has none."""
         context = self.context or folder or "."
         words = ["docker", "build", "--push"]
         if self.dockerfile:
@@ -76,27 +80,29 @@ class Image(NamedTuple):
 
 
 def tagged(service: Mapping[str, Any]) -> Tagged | None:
-    """The image of a service and its tag, if that is DEPLOY_TAG; None for other images."""
+    """(name, tag) of the image of a compose service whose tag contains DEPLOY_TAG, the tag in the
+    shell of the pipeline; None for other images."""
     if not (match := TAGGED.fullmatch(str(service.get("image")))):
         return None
     return match[1], f"{match[2]}${{TAG}}{match[3]}" if match[3] else f"{match[2]}$TAG"
 
 
 def not_pushable(name: str) -> str:
-    """Why an image cannot be pushed by its name; empty if it can."""
+    """A clause that says why an image with this name cannot be pushed; empty if it can."""
     if not IN_SHELL.fullmatch(name):
-        return "its name is not understood"
+        return "its name cannot be parsed"
     return "" if "/" in name or "$" in name else "its name has neither a registry nor an account"
 
 
 def image_of(
     name: str, tag: str, build: Mapping[str, Any], top: Path
 ) -> tuple[Image, tuple[str, ...]]:
-    """The image of a service with a build, and what the pipeline cannot do as Compose would."""
+    """The image of a service with the mapping `build`, and clauses that say what the pipeline
+    cannot build as Compose would. `top`: the root of the repository."""
     doubts: list[str] = []
     context = build["context"]
     if REMOTE.match(context):
-        doubts.append("it is built from another repository, which the job has to be able to fetch")
+        doubts.append("it is built from another repository, which the job must be able to fetch")
         dockerfile = build.get("dockerfile", "")
     else:
         context, dockerfile = _directory(build, top, doubts)
@@ -107,7 +113,7 @@ def image_of(
     args = build.get("args", {})
     known = {key: text for key, text in args.items() if text is not None and _is_plain(text)}
     if unknown := [key for key in args if key not in known]:
-        doubts.append(f"the line has no value for {_and(unknown)}, which a variable has")
+        doubts.append(f"the line lacks --build-arg for {_and(unknown)}, set by a variable")
     if more := [key for key, is_set in build.items() if is_set and _changes(key)]:
         doubts.append(f"the line leaves out {_and(more)}")
     pairs = tuple(f"{key}={text}" for key, text in known.items())
@@ -128,7 +134,7 @@ def _directory(build: Mapping[str, Any], top: Path, doubts: list[str]) -> tuple[
 
 
 def _is_plain(text: str) -> bool:
-    """Whether a text means the same in the line of any pipeline."""
+    """Whether a text needs no variable, so that it means the same in any pipeline."""
     return text.isprintable() and "$" not in text and "<<" not in text
 
 

@@ -1,9 +1,8 @@
-"""Reads compose files as Compose does, as far as images and their builds are concerned; the only
-importer of `yaml`.
+"""Reads the images and builds in compose files, as Compose does; the only importer of `yaml`.
 
-Follows compose-go: `extends` is resolved in each file, then the files are merged. Paths start at
-the project's directory (the one of the first file), in an extended file at its own directory, and
-in an included file at the directory of that include.
+Follows compose-go: `extends` is resolved in each file, then the files are merged. Paths are
+relative to the project's directory (that of the first file), in an extended file to its own
+directory, and in an included file to the directory of that include.
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ from ci_deploy.settings.lines import text_of
 if TYPE_CHECKING:
     import yaml
 
-Services = dict[str, dict[str, Any]]  # each with its `image` and its `build`, as far as it has them
+Services = dict[str, dict[str, Any]]  # name → mapping with `image` and `build`, if it has them
 
 REMOTE = re.compile(r"(https?|git|ssh|oci)://|git@|github\.com/")
 RESET = object()  # the value of `!reset`
 
 
 class NotReadable(ValueError):
-    """A compose file that is not valid YAML; the message names the file and the line."""
+    """Raised for a compose file that is not valid YAML; the message names the file and the line."""
 
 
 class Whole(dict[str, Any]):
-    """A mapping marked `!override`: it replaces the one of the file before."""
+    """A mapping marked `!override`: it replaces that of the file before instead of being merged."""
 
 
 def outside(path: str) -> bool:
@@ -40,21 +39,21 @@ def outside(path: str) -> bool:
 
 
 def join(folder: str, path: str) -> str:
-    """A path that was written in a folder of the repository, from the repository's top."""
+    """The path, relative to the repository's root, of `path`, which is relative to `folder`."""
     return posixpath.normpath(posixpath.join(folder, path))
 
 
 class Reader:
-    """Reads the compose files of a repository."""
+    """Reads the compose files of the repository in the directory `top`."""
 
     def __init__(self, top: Path) -> None:
         self._top = top
         self._included: set[str] = set()
-        self.unread: list[str] = []  # what the files refer to, but the repository does not have
+        self.unread: list[str] = []  # sentences about referenced files that are not there
 
     def project(self, names: Sequence[str], folder: str) -> Services:
-        """The services of files that are used together, in the project's directory `folder`. All
-        paths start at the repository's top. Raises NotReadable."""
+        """The merged services of the files `names`, in the project's directory `folder`. All paths
+        are relative to the repository's root. Raises NotReadable, OSError."""
         services: Services = {}
         for name in names:
             for document in self.documents(name):
@@ -71,7 +70,8 @@ class Reader:
         return services
 
     def documents(self, name: str) -> list[Mapping[str, Any]]:
-        """The documents of one file. Raises NotReadable."""
+        """The YAML documents of the file `name`, an empty mapping for what is none. Raises
+        NotReadable, OSError."""
         import yaml
 
         text = text_of((self._top / name).read_bytes())
@@ -186,7 +186,7 @@ def _settled(merged: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """The value if it is a mapping, else an empty one."""
+    """`value` if it is a mapping, else an empty mapping."""
     return value if isinstance(value, dict) else {}
 
 

@@ -1,4 +1,4 @@
-"""Chooses the compose files, and says which images the pipeline has to build and how."""
+"""Chooses the compose files of an app, and finds the images that the pipeline has to build."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ OTHERWISE = re.compile(r"dev|test|local|override|example|sample|debug|e2e|docs|\
 
 
 class Doubt(NamedTuple):
-    """Why an image may come out differently than by Compose, or what was not found."""
+    """Why the pipeline may build an image differently than Compose, or does not build it."""
 
-    service: str
-    reason: str
+    service: str  # its name in the compose file; empty if the doubt is about no single service
+    reason: str  # one or several clauses, or a sentence if `service` is empty
     image: Image | None = None  # None: no line of the pipeline builds it
 
 
@@ -41,11 +41,11 @@ class Composed(NamedTuple):
     images: tuple[Image, ...] = ()  # those with the tag DEPLOY_TAG
     services: tuple[tuple[str, str], ...] = ()  # the app's own, each with its build context
     doubts: tuple[Doubt, ...] = ()
-    unread: str = ""  # why the files could not be read
+    unread: str = ""  # a sentence: why the files could not be read
 
     def service_of(self, path: str) -> tuple[str, str]:
-        """The service whose image is built from what holds a path of the repository, and its build
-        context; empty if no service is known."""
+        """(name, build context) of the service whose image contains the repository's `path`; the
+        name is empty if there is no service, the context if no image is known to contain it."""
         holding = [each for each in self.services if _holds(each[1], path)]
         nearest = max((len(context) for _, context in holding), default=0)
         found = dict([each for each in holding if len(each[1]) == nearest] or self.services)
@@ -54,8 +54,8 @@ class Composed(NamedTuple):
 
 
 def candidates(root: Path, paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The chosen compose files of the app in `root`, and the candidates if there are several;
-    `paths`: the app's files."""
+    """(chosen, candidates) for the app in `root`: the compose files to use together, relative to
+    it; or no files and the values of COMPOSE_FILE to choose from. `paths`: the app's files."""
     names = [path for path in paths if COMPOSE.fullmatch(posixpath.basename(path))]
     folders = sorted({posixpath.dirname(path) for path in names}, key=lambda f: (bool(f), f))
     found = [_of_folder(root, [p for p in names if posixpath.dirname(p) == f]) for f in folders]
@@ -67,8 +67,8 @@ def candidates(root: Path, paths: Sequence[str]) -> tuple[tuple[str, ...], tuple
 
 
 def composed(top: Path, folder: str, paths: Sequence[str], wanted: Sequence[str] = ()) -> Composed:
-    """What the compose files of the app in `folder` say; `paths`: the app's files; `wanted`: the
-    files given by --compose."""
+    """Read the compose files of the app in `folder`, below the repository's root `top`. `paths`:
+    the app's files; `wanted`: the compose files given by --compose. Never raises NotReadable."""
     files, rivals = (tuple(wanted), ()) if wanted else candidates(top / folder, paths)
     names = [join(folder, name) for name in files]
     reader = Reader(top)
@@ -93,15 +93,15 @@ def _images(services: Services, top: Path, folder: str) -> tuple[dict[Tagged, Im
     doubts = []
     for (name, tag), keys in users.items():
         if why := not_pushable(name):
-            doubts.append(Doubt(keys[0], f"{why}, so that nothing builds it"))
+            doubts.append(Doubt(keys[0], f"the pipeline does not build its image: {why}"))
             continue
         builds = {key: services[key]["build"] for key in keys if "build" in services[key]}
         found = [image_of(name, tag, build, top) for build in builds.values()]
         image, reasons = found[0] if found else _unbuilt(name, tag, top / folder, len(users) == 1)
         if len({each for each, _ in found}) > 1:
-            reasons += (f"{' and '.join(builds)} build it differently",)
+            reasons += (f"the services {' and '.join(builds)} build it differently",)
         if not image.path:
-            reasons += (f"the job needs the variables of its name, {name}",)
+            reasons += (f"the job needs the variables in its name, {name}",)
         first = next(iter(images.values()), image)
         if image.registry != first.registry:
             reasons += (f"the job does not log in to {image.registry or 'its registry'}",)

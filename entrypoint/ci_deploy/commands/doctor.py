@@ -1,4 +1,4 @@
-"""`doctor`: checks what a deploy needs, and what it would refuse before its first change."""
+"""The command `doctor`: checks what a deploy needs, and whether it would be refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from ci_deploy.state import Live
 
 
 def doctor(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Check everything that a deploy needs, without a change. Returns the exit code."""
+    """Check everything that a deploy needs, without a change. Returns 0. Raises DeployError for a
+    check that failed."""
     ctx, layers = ready(assembly, options, planning=True)
     facts = examine(ctx, layers)
     if options.json:
@@ -30,7 +31,8 @@ def doctor(assembly: Assembly, options: argparse.Namespace) -> int:
 
 
 def examine(ctx: Context, layers: Sequence[Layer[Any]]) -> dict[str, Any]:
-    """Check everything and log the results; returns them as facts. Raises DeployError."""
+    """Check everything and log the results; returns them as the object that --json prints. Raises
+    DeployError for a check that failed."""
     ctx.console.line(f"doctor: {ctx.app} on {ctx.provider.name}", style.BOLD)
     names = [layer.name for layer in layers]
     needed = {"git", "ssh", *(TOOL_OF.get(name, "") for name in names)}

@@ -1,4 +1,4 @@
-"""Finds settings that no active layer supports, since no such app was found."""
+"""Finds settings for a framework that have no effect, since no app of that framework was found."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ WISHING = CHECKED_RELEASING
 
 
 class Dropped(NamedTuple):
-    """Finds settings for a layer that is off."""
+    """Finds settings of layers that are off (`Layer.wishes`)."""
 
     source: Source
-    classes: Sequence[LayerClass]
-    chosen: Sequence[LayerClass]
-    root: Path
+    classes: Sequence[LayerClass]  # of all layers
+    chosen: Sequence[LayerClass]  # of the active ones
+    root: Path  # the app's directory
 
     def problems(self) -> Iterable[Problem]:
-        """Problems for such settings that are inputs: these are meant for this very job."""
+        """Yield a problem for each of these settings that is an input: it is meant for this job."""
         for wish, found in self._wishes():
             if found.by_input:
-                reason = f"it has no effect: {self._why(wish)}"
+                reason = f"the setting has no effect: {self._why(wish)}"
                 yield Problem(wish.name, reason, found.origin, self._remedy(wish))
 
     def warnings(self) -> Iterable[str]:
-        """Warnings for such settings that are variables: teams set these for all projects."""
+        """Yield a warning for each of these settings that is a variable: it may be set for many
+        projects."""
         if self.source.text("DEPLOY_APPLICATION") == "none":
             return
         for wish, found in self._wishes():

@@ -11,7 +11,8 @@ from ci_deploy.commands.surroundings import Found
 
 
 def findings(found: Found, wish: Wish, path: str, text: str) -> Iterator[tuple[str, bool]]:
-    """Yield each line, and whether it is a warning; `text` is the pipeline file at `path`."""
+    """Yield (line, whether it is a warning). `found` is what was detected, `wish` what the pipeline
+    is to do, `text` the pipeline file at `path`."""
     parts = [*_app(found, wish), *_compose(wish)]
     yield f"found: {', '.join(parts) or 'no framework, no compose file'}", False
     yield from ((line, True) for line in _doubts(found, wish))
@@ -36,7 +37,8 @@ def _compose(wish: Wish) -> Iterator[str]:
     if wish.compose:
         yield f"compose file {' and '.join(wish.compose)}"
     for image in wish.images:
-        yield f"image {image.name} (built from {image.context or wish.folder or 'the top'})"
+        where = image.context or wish.folder or "the repository's root"
+        yield f"image {image.name} (built from {where})"
 
 
 def _doubts(found: Found, wish: Wish) -> Iterator[str]:
@@ -53,7 +55,7 @@ def _doubts(found: Found, wish: Wish) -> Iterator[str]:
         )
     if framework.name == "rails" and framework.at and not on_docker:
         yield (
-            f"Migrations will not run: the top of the repository is deployed, but Rails is in "
+            f"Migrations will not run: the repository's root is deployed, but Rails is in "
             f"{framework.at}. `--folder {framework.at}` deploys that directory instead."
         )
     if (framework.name == "django" or found.lacks_manage) and not (
@@ -75,4 +77,4 @@ def _builds(found: Found, path: str, text: str) -> Iterator[str]:
         build = re.compile(rf"docker build .*/?{re.escape(doubt.image.ending)}\\?\"")
         lines = [str(at) for at, line in enumerate(text.splitlines(), 1) if build.search(line)]
         which = f"line{'s' if lines[1:] else ''} {' and '.join(lines)} of {path}"
-        yield f"The image of {doubt.service} needs a look at {which}: {doubt.reason}."
+        yield f"Check how {which} builds the image of {doubt.service}: {doubt.reason}."

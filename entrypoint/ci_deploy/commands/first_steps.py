@@ -1,4 +1,5 @@
-"""What `init` cannot do: keys, the server, the secrets; as commands to copy, with the pages."""
+"""The steps that `init` leaves to the user (keys, the server, secrets), as commands to copy and
+links."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ BASE64 = "base64 <{key} | tr -d '\\n'"  # one line, on Linux and on macOS
 
 
 def first_steps(wish: Wish) -> list[str]:
-    """Lines; those that begin with a number are headings."""
+    """The lines to print; those that begin with a number are headings."""
     steps = [_heroku(wish)] if wish.provider == "heroku" else [_key(wish), _server(wish)]
     if wish.provider in ON_DOCKER and not wish.images:
         steps = [_image(wish), *steps]
@@ -46,7 +47,7 @@ def _image(wish: Wish) -> list[str]:
     return [
         f"Name the image that you build, in {' or '.join(wish.compose) or 'docker-compose.yml'}:",
         f"image: ${{DOCKER_REGISTRY}}/{path}:${{DEPLOY_TAG}}",
-        "Hosts build nothing. Then run `ci-deploy init --force`: it adds the job that does.",
+        "The hosts build no images. Then run `ci-deploy init --force`, which adds a job for that.",
     ]
 
 
@@ -193,13 +194,14 @@ def _circleci(wish: Wish) -> list[str]:
     rows = ["HEROKU_API_KEY: the token"]
     if wish.provider != "heroku":
         rows = [
-            "SSH_PRIVATE_KEY: in base64, since a variable there is a single line",
+            "SSH_PRIVATE_KEY: in base64, since a variable of CircleCI has a single line",
             f"  {BASE64.format(key=_key_file(wish))}",
             f"SSH_SERVER_HOSTKEYS: {_pins(wish)}",
         ]
     if wish.images and not wish.registry:
         rows += ["DOCKER_REGISTRY: where the images are pushed"]
-    rows += [f"DOCKER_USER, DOCKER_PASS: for {wish.registry or 'it'}"] if wish.images else []
+    registry = wish.registry or "that registry"
+    rows += [f"DOCKER_USER, DOCKER_PASS: for {registry}"] if wish.images else []
     if kind == "github":  # one that is connected by CircleCI's GitHub App
         rows += ["(If there is no such page: Organization Settings > Contexts.)"]
     return [f"Make the context `{wish.provider}` with these variables: {page}", *rows]

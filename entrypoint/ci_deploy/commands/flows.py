@@ -1,4 +1,5 @@
-"""`deploy`, `rollback`, `review`, `destroy` and `promote`, and `plan` for each of them."""
+"""The commands with events: `deploy`, `rollback`, `review`, `destroy` and `promote`, and `plan` for
+each of them."""
 
 from __future__ import annotations
 
@@ -20,12 +21,14 @@ from ci_deploy.run.events import BUILDING, FLOWS
 
 
 def flow(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Run the events of the command (`FLOWS`) if there is anything to do; returns the exit code."""
+    """Run the events of the command (`FLOWS`), unless a guard skips it; returns the exit code.
+    Raises DeployError before the first event; later errors are reported."""
     return _run_events(assembly, options.command, options, options.words)
 
 
 def plan(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Run the events without making a change; each change is listed. Returns the exit code."""
+    """Run the events of the command to plan, by default `deploy`, without making a change; each
+    change is listed. Returns the exit code. Raises DeployError, like `flow`."""
     if options.target not in FLOWS:
         word = next(iter(options.words), "")
         if word:
@@ -75,15 +78,16 @@ def _check_migrations(count: int, layers: Sequence[Layer[Any]]) -> None:
     if count < 0:
         raise UsageError("--migrations takes the number of migrations to undo.")
     if count and not any("migrations" in layer.options for layer in layers):
-        raise UsageError("--migrations: no framework was found here; set DEPLOY_APPLICATION.")
+        raise UsageError(
+            "--migrations: no framework was found in the checkout; set DEPLOY_APPLICATION."
+        )
 
 
 def _headline(ctx: Context) -> None:
     where = f" to {ctx.environment}" if ctx.environment and ctx.revision else ""
     by = f" by {ctx.facts.actor}" if ctx.facts.actor else ""
-    start = "plan: what " if ctx.planning else ""
-    end = " would change" if ctx.planning else ""
-    ctx.console.line(f"{start}{ctx.command} {ctx.app}{where}{end}", style.BOLD)
+    start = "plan: " if ctx.planning else ""
+    ctx.console.line(f"{start}{ctx.command} {ctx.app}{where}", style.BOLD)
     if ctx.revision and ctx.command != "destroy":  # the branch and its commit may be deleted
         ref = f" ({ctx.facts.ref})" if ctx.facts.ref else ""
         ctx.console.indent(f"{ctx.revision[:7]}{ref}{by}: {ctx.title}")

@@ -1,4 +1,4 @@
-"""`history`: what was live when. The result goes to stdout."""
+"""The command `history`: what was live when."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from ci_deploy.state import Deployed, Live
 
 
 def history(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Print what was live when, and who deployed it. Returns the exit code."""
+    """Print to stdout what was live when, and who deployed it, newest first, one entry per line or
+    as JSON. Returns the exit code. Raises DeployError."""
     ctx, _ = ready(assembly, options)
     ctx.provider.connect()
     entries = ctx.provider.history()
@@ -31,8 +32,9 @@ def history(assembly: Assembly, options: argparse.Namespace) -> int:
 
 
 def newest_of(entries: Sequence[Deployed], live: Live) -> int | None:
-    """The index of the live entry: the newest one of the live revision; if several releases have
-    that revision, the one of the live release that did not fail. None when it is unknown."""
+    """The index in `entries` (newest first) of what is live: among those of the live revision, one
+    of the live release is preferred, then one that succeeded, then the newest. None if there is no
+    entry of the live revision."""
     same = [n for n, each in enumerate(entries) if live.revision and each.revision == live.revision]
 
     def unlike(number: int) -> tuple[bool, bool]:

@@ -1,4 +1,5 @@
-"""`init`: from a checkout to its pipeline file, and what is still to be done by hand."""
+"""The command `init`: writes the pipeline file for a checkout, and lists what remains to be
+done."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]*")
 
 
 def init(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Ask what cannot be seen, write the file, say the rest. Raises SettingsError."""
+    """Detect what the checkout shows, ask for the rest, and write or print the pipeline file; then
+    list the next steps. Returns the exit code. Raises SettingsError, UsageError, OSError."""
     ctx = assembly.bare_context()
     root = assembly.checkout.path
     questions = Questions(assembly, options)
@@ -89,10 +91,10 @@ def _here(root: Path) -> str:
 def _write(target: Path, name: str, text: str, *, force: bool) -> None:
     if target.exists() and not force:
         hint = (
-            "`--print` shows what it would be (for one more app, take its jobs from there, under "
-            "names of their own), `--force` replaces it."
+            "`--force` replaces it, `--print` shows the new content (to add an app, copy its jobs "
+            "and give them other names)."
         )
-        raise UsageError(f"{name} exists already, and was not touched: {hint}")
+        raise UsageError(f"{name} exists already, and was not changed: {hint}")
     target.parent.mkdir(parents=True, exist_ok=True)
     files.write(target, text.encode())
 
@@ -112,7 +114,8 @@ def _wish(questions: Questions, found: Found, provider: str, where: str) -> Wish
     ci = questions.given("ci") or found.ci
     if not ci:
         message = (
-            f"neither the git remote nor the files say which CI this is: add --ci {_or(PIPELINES)}"
+            "neither the git remote nor the files show which CI platform to write for: add --ci "
+            f"{_or(PIPELINES)}"
         )
         message += " (Gitea and Forgejo: github)."
         raise UsageError(message)
@@ -125,7 +128,7 @@ def _wish(questions: Questions, found: Found, provider: str, where: str) -> Wish
         host = questions.ask("host", what, known, check)
     # Five questions at most: the name follows from the directory if that was asked for.
     infer = bool(questions.asked & {"folder", "compose"})
-    app = questions.ask("app", "App", found.app, _app, infer=infer)
+    app = questions.ask("app", "Name of the app", found.app, _app, infer=infer)
     if infer and not questions.given("app"):
         questions.tell(f"The app is called {app}; `--app` gives it another name.")
     environments = questions.ask(
@@ -176,7 +179,7 @@ def _host(text: str) -> str:
 
 
 def _docker_hosts(text: str) -> str:
-    """One or several."""
+    """Check one or several hosts, each with a user. Raises ValueError."""
     for each in words(text):
         if not server(each).user:
             message = f"`{each}` has no user: write it like `deploy@{each}`."

@@ -29,21 +29,23 @@ PACKAGES = {
 
 
 class Framework(NamedTuple):
-    """The framework of an app; `at`: the sub-directory that has its files."""
+    """The framework of an app; all fields are empty if none was found."""
 
-    name: str = ""
-    at: str = ""
+    name: str = ""  # of the layer, like `rails`
+    at: str = ""  # the sub-directory with its files; empty for the app's directory itself
     rivals: tuple[str, ...] = ()  # several at the same depth: none was chosen
 
 
 def files(root: Path) -> list[str]:
-    """The project's own files down to DEPTH, shallowest first."""
+    """The paths of the project's own files, relative to `root`, down to DEPTH directories, the
+    shallowest first."""
     return sorted(_walk(root, "", DEPTH), key=lambda path: (path.count("/"), path))
 
 
 def folders(root: Path, *, on_docker: bool) -> list[str]:
-    """The directories that look like apps; the top is the empty string. It is the only one if
-    it has a Procfile, Dockerfile, app.json or framework, or on Docker hosts a compose file."""
+    """The directories that look like apps, relative to `root`; the root is the empty string. It is
+    the only one if it has a Procfile, Dockerfile, app.json or framework, or on Docker hosts a
+    compose file."""
     found = files(root)
     frameworks = {at for at, _ in _frameworks(root, found)}
     built = {posixpath.dirname(path) for path in found if posixpath.basename(path) in BUILT}
@@ -57,7 +59,8 @@ def folders(root: Path, *, on_docker: bool) -> list[str]:
 
 
 def framework(root: Path) -> Framework:
-    """The framework of the app in a directory: the shallowest one that is found."""
+    """The framework of the app in the directory `root`: the one whose files are least deep. If
+    there are several at that depth, only `rivals` is set."""
     found = sorted(_frameworks(root, files(root)), key=lambda each: (_depth(each[0]), each[0]))
     near = [each for each in found if _depth(each[0]) == _depth(found[0][0])]
     if len({at for at, _ in near}) > 1:

@@ -1,4 +1,4 @@
-"""`logs`: the app's log. It goes to stdout."""
+"""The command `logs`: the app's log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ci_deploy.errors import UsageError
 
 
 def logs(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Show the app's log; with --follow also what is added from now on. Returns the exit code."""
+    """Print the app's log, or that of one process or service, to stdout; with --follow also what is
+    added from now on. Returns the exit code. Raises DeployError, UsageError."""
     if options.lines < 1:
         raise UsageError("--lines takes a number of lines, 1 or more.")
     ctx, _ = ready(assembly, options)

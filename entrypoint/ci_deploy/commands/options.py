@@ -36,10 +36,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
 }
 INIT: dict[str, dict[str, Any]] = {
-    "--ci": {"choices": ("gitlab", "github", "circleci"), "help": "detected from the git remote"},
+    "--ci": {
+        "choices": ("gitlab", "github", "circleci"),
+        "help": "the CI platform (default: detected from the git remote)",
+    },
     "--provider": {"metavar": "NAME", "help": "dokku, heroku, compose or swarm"},
     "--host": {"metavar": "[USER@]HOST", "help": "the Dokku server or the Docker host"},
-    "--app": {"metavar": "NAME", "help": "the app on the provider"},
+    "--app": {"metavar": "NAME", "help": "the name of the app on the provider"},
     "--environments": {
         "metavar": "NAMES",
         "help": "like `staging production`; the last is deployed manually",
@@ -51,7 +54,7 @@ INIT: dict[str, dict[str, Any]] = {
     "--force": {"action": "store_true", "help": "replace an existing file"},
 }
 OPTIONS |= INIT
-YES = {  # what it means for commands that do not wait for it
+YES = {  # the help of --yes for commands for which it means something else
     "init": "accept what was detected, without asking",
     "review": "with --adopt: make the change; without this option it is only shown",
     "destroy": "with --stale or --adopt: make the change; without this option it is only shown",
@@ -72,6 +75,6 @@ DEFAULTS: dict[str, Any] = {
 
 
 def described(option: str, command: str) -> dict[str, Any]:
-    """An option as argparse takes it, with its meaning for this command."""
+    """The arguments of argparse's `add_argument` for `option`, with its help for this command."""
     found = OPTIONS[option]
     return {**found, "help": YES[command]} if option == "--yes" and command in YES else found

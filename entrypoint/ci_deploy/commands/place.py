@@ -1,4 +1,4 @@
-"""Which app of the repository, and which of its compose files: at most one question."""
+"""Chooses the app in the repository and its compose files, with at most one question."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from ci_deploy.settings.parsers import folder
 
 
 class Place(NamedTuple):
-    """The app's directory, from the top, and its compose files, from that directory; these are
-    empty if there is nothing to choose."""
+    """The directory of the app, and its compose files if several were to choose from."""
 
-    folder: str = ""
-    compose: str = ""
+    folder: str = ""  # relative to the repository's root, which is the empty string
+    compose: str = ""  # relative to the app's directory, separated by spaces
 
     @property
     def shown(self) -> str:
-        """As somebody would type it: from the top of the repository."""
+        """The answer that a user would type: paths relative to the repository's root."""
         if not self.compose:
             return self.folder or "."
         return " ".join(posixpath.join(self.folder, each) for each in self.compose.split())
 
 
 def ask_place(questions: Questions, top: Path, here: str, provider: str) -> Place:
-    """Ask if there are several apps, or several compose files. `here`: the current directory, if it
-    is not the top. Raises UsageError for options that lead nowhere."""
+    """Find the app, and ask if there are several apps or several compose files. `top`: the
+    repository's root; `here`: the current directory relative to it, empty for the root. Raises
+    UsageError for options that do not fit."""
     on_docker = provider in ON_DOCKER
     if questions.given("compose") and not on_docker:
-        message = f"--compose is of no use with the provider {provider or 'that is not known'}."
-        raise UsageError(message)
+        what = provider or "an unknown provider"
+        raise UsageError(f"--compose is for Compose and Swarm, not for {what}.")
     folders = [here] if here else layout.folders(top, on_docker=on_docker)
     options = {questions.given("folder"), questions.given("compose")}
     if not questions.on_terminal or options != {None}:
@@ -84,7 +84,7 @@ def _chosen(top: Path, places: list[Place], text: str, *, on_docker: bool) -> Pl
 def _directory(top: Path, text: str) -> str:
     inside = ".." not in text.split("/") and not text.startswith("/")
     if not (text and inside and (top / text).is_dir()):
-        message = f"`{text}` is not a directory of the repository; the top is `.`."
+        message = f"`{text}` is not a directory of the repository, whose root is `.`."
         raise ValueError(message)
     return folder(text)
 

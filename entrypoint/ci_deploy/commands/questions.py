@@ -12,21 +12,21 @@ from ci_deploy.report import console as style
 
 
 class Questions:
-    """Asks on a terminal what no option says; with --yes what was found is the answer."""
+    """Asks on a terminal for what no option gives; with --yes, the detected values are taken."""
 
     def __init__(self, assembly: Assembly, options: argparse.Namespace) -> None:
         self._console = assembly.console
         self._silent = options.yes
         self._options = options
         self._unknown: dict[str, str] = {}  # option → question
-        self.asked: set[str] = set()  # the options in place of which somebody was asked
+        self.asked: set[str] = set()  # the options that were asked for on the terminal
 
     def given(self, name: str) -> str | None:
-        """The value of the option; None if it was not given."""
+        """The value of the option --NAME; None if it was not given."""
         return getattr(self._options, name)  # type: ignore[no-any-return]
 
     def check(self) -> None:
-        """Raise UsageError for all that neither an option nor a file tells."""
+        """Raise UsageError if there are questions without an answer."""
         if not self._unknown:
             return
         which, options = " and ".join(self._unknown.values()), ", ".join(self._unknown)
@@ -35,12 +35,12 @@ class Questions:
         raise UsageError(f"{which} {verb} not known: add {options}{more}.")
 
     def tell(self, line: str) -> None:
-        """What is not asked for, but may be wrong."""
+        """Log a value that was inferred without a question, and may be wrong."""
         self._console.line(line)
 
     @property
     def on_terminal(self) -> bool:
-        """Whether somebody can be asked."""
+        """Whether questions can be asked: stdin is a terminal, and --yes is not given."""
         return not self._silent and sys.stdin.isatty()
 
     def ask(
@@ -52,9 +52,10 @@ class Questions:
         *,
         infer: bool = False,
     ) -> str:
-        """The option's value, or what is answered on the terminal, each checked by `check`, or the
-        default; with `infer` nobody is asked if there is a default. What is still unknown is kept
-        for `Questions.check`. Raises UsageError for a bad option or at the end of the input."""
+        """The value of the option --NAME, else the answer to `question` on the terminal, else the
+        default. `check` normalises a value, and raises ValueError. With `infer`, a default is taken
+        without a question. A question without an answer is kept for `Questions.check`. Raises
+        UsageError for a bad option, and at the end of the input."""
         given = self.given(name)
         if given is None and default and (self._silent or infer):
             given = default

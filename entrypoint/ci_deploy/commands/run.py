@@ -1,4 +1,4 @@
-"""`run`: a one-off command in the app."""
+"""The command `run`: a one-off command in the app."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ci_deploy.errors import Cancelled, DeployError, UsageError
 
 
 def run(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Run a one-off command; its output goes to stdout, its exit code is returned."""
+    """Run a one-off command in the app; its output goes to stdout. Returns the command's own exit
+    code. Raises DeployError, Cancelled."""
     command = options.after or options.words
     if not command:
         raise UsageError("no command was given: `ci-deploy run -- CMD…`.")

@@ -18,8 +18,8 @@ from ci_deploy.run.context import Context
 def ready(
     assembly: Assembly, options: argparse.Namespace, *, planning: bool = False
 ) -> tuple[Context, list[Any]]:
-    """The context and layers of a command that emits no events. The layers begin to connect,
-    without waiting. Raises SettingsError, Refused, SkipDeploy."""
+    """Make the context and the layers for a command that emits no events. The layers begin to
+    connect, without waiting. Raises SettingsError, ToolMissing, Refused, SkipDeploy."""
     assembly.check_job(options.command, options)
     ctx, layers = assembly.context(options.command, planning=planning, arguments=vars(options))
     for layer in layers:
@@ -28,7 +28,8 @@ def ready(
 
 
 def open_checkout(ctx: Context) -> None:
-    """Find the revision to deploy and check APP_DIR. Raises SettingsError."""
+    """Open the checkout, choose the revision to deploy (`Context.choose`) and check APP_DIR. Raises
+    SettingsError, ToolMissing."""
     ctx.repository.checkout.check()
     ctx.repository.open()
     ctx.choose(ctx.repository.resolve(ctx.settings.revision))
@@ -45,20 +46,20 @@ def open_checkout(ctx: Context) -> None:
 
 
 def answer(text: str) -> None:
-    """Write a part of the result to stdout; a reader that has closed the pipe is no error."""
+    """Write a part of the command's result to stdout, as it is; a closed pipe is no error."""
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.write(text)
 
 
 def print_line(ctx: Context, text: str) -> None:
-    """Write a line of the result to stdout, redacted."""
+    """Write one line of the command's result to stdout, safe and redacted."""
     line = clean(ctx.redactor.text(text)).replace("\n", " ")
     answer(f"{line}\n")
 
 
 def print_json(redactor: Redactor, facts: Any) -> None:
-    """Write facts as JSON to stdout. Each value is redacted separately, so that the JSON stays
-    valid."""
+    """Write `facts` as JSON to stdout. Each text in them is redacted separately, so that the JSON
+    stays valid."""
     answer(f"{json.dumps(_safe(redactor, facts), indent=2)}\n")
 
 

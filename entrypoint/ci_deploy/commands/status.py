@@ -1,4 +1,4 @@
-"""`status`: what runs. The result goes to stdout."""
+"""The command `status`: what runs now."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ci_deploy.state import Deployed, Live
 
 
 def status(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Print what runs, since when, deployed by whom, its health, and pending tasks. Returns the
-    exit code."""
+    """Print to stdout, as text or JSON, what runs, since when, who deployed it, its health, and
+    unfinished tasks. Returns the exit code. Raises DeployError."""
     ctx, _ = ready(assembly, options)
     ctx.provider.connect()
     ctx.provider.inspect()  # raises for an app that does not exist

@@ -56,12 +56,12 @@ OTHER_GROUPS = re.compile(r'^category = "dev"|^groups = \[(?!.*"(?:main|default)
 class Found(NamedTuple):
     """The detected facts. Unknown texts are empty."""
 
-    ci: str = ""
+    ci: str = ""  # `gitlab`, `github` or `circleci`
     web: str = ""  # the project's page: https://github.com/acme/web
-    branch: str = "main"  # the default one
+    branch: str = "main"  # the default branch
     provider: str = ""
-    host: str = ""
-    app: str = ""
+    host: str = ""  # as for --host
+    app: str = ""  # a name for the app
     framework: layout.Framework = layout.Framework()
     called: str = ""  # the call of manage.py in a Procfile, Dockerfile or compose file
     lacks_manage: bool = False  # Django is in the list of packages, but there is no manage.py
@@ -72,15 +72,16 @@ class Found(NamedTuple):
     workflows: str = WORKFLOWS
 
     def to_migrate(self, *, on_docker: bool) -> str:
-        """The framework whose migrations a deploy has to run, or empty. `bin/rails` works only in
-        the directory of the Rails app, which an image may have as its working directory."""
+        """The framework whose migrations a deploy has to run; empty for none. (`bin/rails` works
+        only in the directory of the Rails app, which can be the working directory of an image.)"""
         if self.framework.name == "rails" and self.framework.at and not on_docker:
             return ""
         return "" if self.migrates and not on_docker else self.framework.name
 
     def manage_in(self, context: str, place: str) -> str:
-        """DJANGO_MANAGE_COMMAND: from the build context of an image, else from the app's directory;
-        as the app's own files call it, if they do. Empty for the default."""
+        """The value of DJANGO_MANAGE_COMMAND: the call in the app's own files, else one whose path
+        starts at `context`, the build context of the image, or at the app's directory. `place`: the
+        directory of manage.py. Empty for the default."""
         path = posixpath.join(self.framework.at, "manage.py")
         if context:
             path = posixpath.relpath(posixpath.join(place, "manage.py"), context)
@@ -89,8 +90,8 @@ class Found(NamedTuple):
 
 
 def look(ctx: Context, top: Path, folder: str = "", files: str = "") -> Found:
-    """The facts in the checkout at `top`, about the app in its `folder`; `files`: the compose files
-    given by --compose. Nothing is changed, and the network is not used."""
+    """Detect facts about the app in `folder` of the checkout `top`. `files`: the compose files
+    given by --compose, separated by spaces. Changes nothing, and does not use the network."""
     root = top / folder
     remotes = _remotes(ctx, top)
     host, _, path = _parts(remotes.get("origin", ""))

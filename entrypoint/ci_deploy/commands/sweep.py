@@ -1,4 +1,4 @@
-"""`destroy --stale`: removes review apps that were not deployed for some time."""
+"""The command `destroy --stale`: removes review apps that were not deployed for some time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from ci_deploy.run.summary import Announcing
 
 
 def sweep(ctx: Context, layers: Sequence[Announcing], options: argparse.Namespace) -> int:
-    """List the review apps not deployed for `options.stale` days; with --yes, remove them. Returns
-    the exit code."""
+    """List the review apps of APP_NAME that were not deployed for `options.stale` days; with --yes,
+    remove them, each even if another fails. Returns the exit code, that of the last failure.
+    Raises DeployError if they cannot be listed."""
     base, code = ctx.settings.app_name, 0
     ctx.provider.connect()
     names = ctx.provider.stale_review_apps(options.stale)

@@ -1,4 +1,4 @@
-"""`tag`: DEPLOY_TAG, for the job that builds the image."""
+"""The command `tag`: prints DEPLOY_TAG, for the job that builds the image."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from ci_deploy.errors import Problem, SettingsError
 
 
 def tag(assembly: Assembly, options: argparse.Namespace) -> int:  # noqa: ARG001
-    """Print DEPLOY_TAG: the one that is set, else `<build number>_<first seven of the sha>`."""
+    """Print DEPLOY_TAG (`deploy_tag`) to stdout. Returns 0. Raises SettingsError."""
     answer(f"{deploy_tag(assembly)}\n")
     return 0
 
 
 def deploy_tag(assembly: Assembly) -> str:
-    """DEPLOY_TAG: the one that is set, else `<build number>_<first seven of the sha>`. Raises
-    SettingsError when it is invalid, or when the CI has no build number or revision."""
+    """DEPLOY_TAG as it is set, else the build number, `_` and the first seven characters of the
+    revision. Raises SettingsError when it is invalid, or not set and the CI platform gives no build
+    number or revision."""
     facts = assembly.ci.context
     tag = next(each for each in assembly.every if each.name == "DEPLOY_TAG")
     if given := assembly.source.find(tag):
@@ -26,6 +27,6 @@ def deploy_tag(assembly: Assembly) -> str:
         except ValueError as error:
             raise SettingsError(Problem(tag.name, str(error), given.origin)) from None
     if not (facts.build and facts.revision):
-        reason = "this CI provides no build number and revision to derive it from."
-        raise SettingsError(Problem("DEPLOY_TAG", reason, "", "Set it."))
+        reason = "is required, since this CI provides no build number and revision to derive it."
+        raise SettingsError(Problem("DEPLOY_TAG", reason))
     return f"{facts.build}_{facts.revision[:7]}"

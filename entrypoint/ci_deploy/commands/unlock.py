@@ -1,4 +1,4 @@
-"""`unlock`: shows who holds the lock."""
+"""The command `unlock`: shows who holds the deploy lock, and releases it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ci_deploy.report import console as style
 
 
 def unlock(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Show who holds the lock; release it with --yes. Returns the exit code."""
+    """Log who holds the deploy lock of the app; with --yes, release it. Returns the exit code.
+    Raises DeployError."""
     ctx, _ = ready(assembly, options)
     ctx.provider.connect()
     holder = ctx.provider.lock_holder()
@@ -20,5 +21,5 @@ def unlock(assembly: Assembly, options: argparse.Namespace) -> int:
     elif holder and not ctx.provider.unlocks:
         ctx.console.line("The lock is released when that deployment ends.")
     elif holder:
-        ctx.console.line("If that deployment is dead, `ci-deploy unlock --yes` releases its lock.")
+        ctx.console.line("If that deployment has died, `ci-deploy unlock --yes` releases its lock.")
     return 0

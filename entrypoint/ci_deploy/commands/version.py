@@ -1,4 +1,4 @@
-"""`version`: the versions of this tool and of the programs that it calls."""
+"""The command `version`: the versions of ci-deploy and of the programs that it calls."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOOL_OF = {"heroku": "heroku", "sentry": "sentry-cli"}  # layer → its program
 
 
 def tool_versions(ctx: Context) -> dict[str, str]:
-    """The version of each program; `not installed` for a missing one."""
+    """Program → its version, `unknown`, or `not installed`, for all programs in TOOLS."""
     commands = {}
     versions = dict.fromkeys(TOOLS, "not installed")
     for name, argv in TOOLS.items():
@@ -39,7 +39,8 @@ def tool_versions(ctx: Context) -> dict[str, str]:
 
 
 def version(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Print this tool's version, and without --short those of the programs that it calls."""
+    """Print to stdout the version of ci-deploy and, without --short, those of the programs that it
+    calls. Returns 0."""
     answer(f"ci-deploy {__version__}\n")
     if not options.short:
         for name, found in tool_versions(assembly.bare_context()).items():

@@ -25,9 +25,9 @@ POINTER_LIMIT = 1024  # bytes; the specification of git-lfs pointers
 
 
 def write_archive(repository: Repository, directory: Path, sha: str, folder: str = "") -> Path:
-    """Write a tar file of a revision (or of a folder of it) into a private directory; returns its
-    path. Raises SettingsError when a submodule, an LFS file or, in a partial clone, any file is not
-    in the checkout."""
+    """Write a tar file of the commit `sha`, or of its `folder`, into `directory`; returns the
+    file's path. Raises SettingsError when a submodule or an LFS file (or in a partial clone any
+    file) is neither in the checkout nor at its origin."""
     repository.complete(sha)
     path = directory / f"{sha[:12]}.tar"
     tree = f"{sha}:{folder}" if folder else sha
@@ -103,7 +103,8 @@ def _digest(path: Path) -> str:
 
 
 def members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Yield each member without keeping it: a hundred thousand of them would need much memory."""
+    """Yield the members of a tar file, without keeping them: a hundred thousand would need much
+    memory."""
     while member := archive.next():
         yield member
         _forget(archive)
@@ -115,7 +116,8 @@ def _forget(archive: tarfile.TarFile) -> None:
 
 @contextmanager
 def adding(path: Path) -> Iterator[tarfile.TarFile]:
-    """Append to a tar file. `tarfile`'s own mode "a" would keep all existing members in memory."""
+    """Context manager: opens the uncompressed tar file at `path` for appending. `tarfile`'s own
+    mode "a" would keep all existing members in memory."""
     import tarfile
 
     with tarfile.open(path) as archive:

@@ -1,4 +1,5 @@
-"""Reads several files of a commit with one `git cat-file --batch` (format: git's documentation)."""
+"""Input and output of `git cat-file --batch`, which reads several files of a commit in one call
+(format: git-cat-file(1), "Batch output")."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 
 def question(names: Sequence[str]) -> bytes:
-    """The stdin of `git cat-file --batch` that asks for the objects `names` (`commit:path`)."""
+    """The stdin of `git cat-file --batch` that requests the objects `names` (`commit:path`)."""
     return "".join(f"{_on_one_line(name)}\n" for name in names).encode(errors="surrogateescape")
 
 
@@ -28,7 +29,7 @@ def answers(printed: bytes, names: Sequence[str]) -> Iterator[bytes]:
 
 
 def texts(printed: bytes, names: Sequence[str]) -> Iterator[str]:
-    """Yield the same, decoded and without newlines at the end."""
+    """Like `answers`, but as text, without newlines at the end."""
     return (data.decode(errors="replace").rstrip("\n") for data in answers(printed, names))
 
 

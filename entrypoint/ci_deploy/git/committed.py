@@ -1,4 +1,4 @@
-"""Files of a commit: those of the checkout if they are unchanged, else a copy."""
+"""Lists the files of a commit, compares them with the checkout, and exports them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ LIMIT = 64 * 2**20  # bytes that git may print about a commit: a list of half a 
 
 
 class Entry(NamedTuple):
-    """A file of a commit; `path` is relative to the folder that was listed."""
+    """A file of a commit."""
 
-    mode: str
-    blob: str
-    path: str
+    mode: str  # as git prints it: `100644`, EXECUTABLE, LINK or SUBMODULE
+    blob: str  # the object ID of its content; of a submodule, the commit
+    path: str  # relative to the folder that was listed
 
     def unchanged_in(self, folder: Path) -> bool:
         """Whether the file in `folder`, a directory of the checkout, has the same content and
@@ -40,19 +40,20 @@ class Entry(NamedTuple):
 
 
 def whole(repository: Repository, *arguments: str, stdin: bytes = b"") -> bytes:
-    """The complete output of git about a commit; empty when git fails. Raises SettingsError when it
-    is too long: a truncated list would be taken for all of it."""
+    """Run git with `arguments` and return its complete stdout, empty when it fails. Raises
+    SettingsError for more than LIMIT bytes: a truncated list would be taken for a complete one."""
     command = replace(repository.command(*arguments), stdin=stdin, limit=LIMIT)
     [found] = repository.runner.read_all([command], ok=None)
     if len(found.out) >= LIMIT:
-        reason = f"`git {' '.join(arguments)}` prints more than {LIMIT // 2**20} MiB."
+        shown = " ".join(arguments)
+        reason = f"too many files: `git {shown}` prints more than {LIMIT // 2**20} MiB."
         raise SettingsError(Problem("the workspace", reason))
     return b"" if found.exit_code else found.out
 
 
 class Listing:
-    """The files in a folder of a commit, kept as git's output: an object for each of a hundred
-    thousand would need too much memory. Paths are relative to the folder."""
+    """The files in a folder of a commit, with paths relative to that folder. They are kept as
+    git's output: objects for a hundred thousand files would need too much memory."""
 
     def __init__(self, repository: Repository, revision: str, folder: str) -> None:
         self._printed = whole(repository, "ls-tree", "-r", "-z", f"{revision}:{folder}")
@@ -62,7 +63,7 @@ class Listing:
         return next((each for each in self._found(f"{path}\0") if each.path == path), None)
 
     def under(self, folder: str) -> Iterator[Entry]:
-        """All files below a directory; of all, if it is empty."""
+        """Yield all files below a directory; all files of the listing if `folder` is empty."""
         start = f"{folder}/" if folder else ""
         return (each for each in self._found(start) if each.path.startswith(start))
 
@@ -84,8 +85,8 @@ def _entry(line: str) -> Entry:
 def entries(
     repository: Repository, revision: str, folder: str, paths: Sequence[str]
 ) -> list[Entry]:
-    """The files of a commit at or under `paths`, which are relative to `folder`; empty for an
-    unknown commit."""
+    """The files of the commit `revision` at or below `paths`. These, and the paths of the entries,
+    are relative to `folder`. An empty list for an unknown commit."""
     wanted = [posixpath.normpath(posixpath.join(folder, path)) for path in paths]
     listed = whole(repository, "ls-tree", "-r", "-z", revision, "--", *wanted)
     lines = filter(None, listed.decode(errors="surrogateescape").split("\0"))
@@ -94,7 +95,8 @@ def entries(
 
 
 def is_checked_out(repository: Repository, revision: str) -> bool:
-    """Whether HEAD is the commit, or a merge that has it as a parent."""
+    """Whether the checkout's HEAD is the commit `revision`, or a merge of it (as in a pull
+    request's job)."""
     head = repository.head
     if not head or head == revision:
         return head == revision
@@ -103,7 +105,8 @@ def is_checked_out(repository: Repository, revision: str) -> bool:
 
 
 def export(repository: Repository, directory: Path, revision: str) -> Path:
-    """Write all files of a commit into a new folder of `directory`; returns the folder."""
+    """Write all files of the commit `revision` into a folder of `directory`, unless an earlier call
+    has; returns the folder."""
     folder = directory / f"files-{revision[:12]}"
     if not folder.is_dir():
         folder.mkdir()

@@ -1,4 +1,4 @@
-"""git: the revision that CI has checked out, and its history.
+"""git: the commits of the checkout and their history, read through a private repository.
 
 The workspace is only read, and only for its objects: every command runs in a private bare
 repository that borrows them (`objects/info/alternates`). So the workspace's hooks, fsmonitor,
@@ -24,14 +24,14 @@ from ci_deploy.process.runner import Runner
 
 NO_OBJECT = (0, 1, 128)  # exit codes when an object may be missing
 NO_BRANCH = 2  # exit code of `ls-remote --exit-code`
-PARTIAL = "is partial, and the rest"
+PARTIAL = "is partial, and what it lacks"
 FETCH_TIMEOUT = 600.0  # seconds; a large history takes long
 
 ENVIRON = ALWAYS["git"]
 
 
 def make(runner: Runner, folder: Path, *options: str) -> None:
-    """Create an empty private bare repository. Raises ToolMissing when the disk is full."""
+    """Create an empty bare repository; `options` are git's. Raises ToolMissing for a full disk."""
     try:
         runner.read(["git", "init", "--quiet", "--bare", *options, str(folder)], env=ENVIRON)
     except CommandFailed as error:
@@ -39,14 +39,14 @@ def make(runner: Runner, folder: Path, *options: str) -> None:
 
 
 def reason(failed: Result) -> str:
-    """Why git failed: its first `fatal:` line, or the line before when that says more."""
+    """Why git failed: the first `fatal:` line of its stderr, or a line before that says more."""
     lines = list(filter(None, failed.errors.splitlines())) or [f"exit code {failed.exit_code}"]
     at = next((n for n, line in enumerate(lines) if line.startswith("fatal: ")), len(lines) - 1)
     return lines[at - 1] if at and "Could not read from remote" in lines[at] else lines[at]
 
 
 class Repository:
-    """The checkout, seen through a private bare repository."""
+    """The checkout, read through a private repository in `private_dir`, which `open` makes."""
 
     def __init__(
         self, runner: Runner, ci: CI, private_dir: Path, checkout: Checkout | None = None
@@ -64,7 +64,7 @@ class Repository:
 
     def open(self, *, optional: bool = False) -> None:
         """Make the private repository. Raises ToolMissing for a full disk, SettingsError when there
-        is no checkout (unless `optional`)."""
+        is no checkout; if `optional`, it is then empty."""
         found = self.runner.read(  # of the checkout's objects only, whoever owns it
             ["git", "-C", str(self.checkout.path), "rev-parse", "--git-common-dir",
              "--absolute-git-dir", "--show-object-format", "--verify", "--quiet", "HEAD^{commit}"],
@@ -89,7 +89,7 @@ class Repository:
             (self._dir / "shallow").write_bytes((common / "shallow").read_bytes())
 
     def borrow(self, checkout: Path) -> bool:
-        """Also borrow the objects of another checkout (a submodule); False when there is none."""
+        """Also borrow the objects of a submodule's checkout; False when there is none."""
         safe = {"safe.directory": str(checkout.resolve())}
         found = self.runner.read(
             ["git", "-C", str(checkout), "rev-parse", "--git-common-dir", "--show-toplevel"],
@@ -105,24 +105,24 @@ class Repository:
 
     @property
     def shallow(self) -> bool:
-        """Whether the history is cut off."""
+        """Whether the clone is shallow: its history is incomplete."""
         return (self._dir / "shallow").is_file()
 
     def resolve(self, wanted: str) -> str:
-        """The full SHA of `wanted`, by default the job's commit. Raises SettingsError."""
+        """The full SHA of `wanted`; if that is empty, the job's commit. Raises SettingsError."""
         return revision.resolve(self, self._ci, wanted)
 
     def obtain(self, name: str) -> str:
-        """The commit of a full object id (or a tag's), fetched if it is missing; "" for none."""
+        """The commit of a full object ID (or a tag's), fetched if it is missing; "" for none."""
         return self.commit(name) or (self._fetch([name], "--depth=1") and self.commit(name)) or ""
 
     def commit(self, name: str) -> str:
-        """The commit that an object id leads to, if the repository has it; else empty."""
+        """The commit of an object ID (a commit's or tag's), if it is there; else empty."""
         found = self.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", ok=NO_OBJECT)
         return found.text if found.exit_code == 0 else ""
 
     def named(self, name: str) -> str:
-        """The commit that a name means in the checkout's own refs; empty for none."""
+        """The commit that a name like `HEAD~1` or a ref means in the checkout; empty for none."""
         end = "--end-of-options"
         return self._ask("rev-parse", "--verify", "--quiet", end, f"{name}^{{commit}}")
 
@@ -139,7 +139,7 @@ class Repository:
         return theirs if theirs and ours and theirs.lower() != ours.lower() else ""
 
     def is_gone(self, branch: str) -> bool:
-        """Whether the origin is known to have no such branch; False when it cannot be asked."""
+        """Whether the origin says that it lacks the branch; False also if it is unreachable."""
         url, environ = self._source()
         if not (url and branch):
             return False
@@ -154,11 +154,11 @@ class Repository:
         return self._says_yes("cat-file", "-e", f"{sha}^{{commit}}")
 
     def subject(self, sha: str) -> str:
-        """The first line of the commit message."""
+        """The first line of the message of the commit `sha`."""
         return self.git("log", "-1", "--format=%s", "--no-show-signature", sha, ok=None).text
 
     def is_ancestor(self, old: str, new: str) -> bool:
-        """Whether `new` contains `old`; the repository must have both."""
+        """Whether `new` is the commit `old` or contains it; the repository must have both."""
         return self._says_yes("merge-base", "--is-ancestor", old, new, ok=(0, 1))
 
     def _says_yes(self, *question: str, ok: Sequence[int] | None = NO_OBJECT) -> bool:
@@ -168,7 +168,7 @@ class Repository:
         return question in self._yes
 
     def files(self, sha: str, *paths: str) -> list[str]:
-        """The texts of files at a commit; empty for what is not a file."""
+        """The texts of the files `paths` at the commit `sha`; empty for what is not a file."""
         names = [f"{sha}:{path}" for path in paths]
         if new := [name for name in names if name not in self._texts]:
             listed = self.git("cat-file", "--batch", stdin=blobs.question(new), ok=NO_OBJECT).out
@@ -186,7 +186,7 @@ class Repository:
         return found.exit_code == 0 and found.text == "tree"
 
     def can_deepen(self) -> bool:
-        """Fetch what a shallow or partial clone lacks; returns whether nothing is missing then."""
+        """Fetch, once, what a shallow or partial clone lacks; returns whether it is complete."""
         if self._partial and not self._tried:
             self._partial = not self._fetch(["+refs/heads/*:refs/origin/*"], "--refetch")
         if self.shallow and not self._tried:
@@ -195,7 +195,7 @@ class Repository:
         return not self.shallow and not self._partial
 
     def deepen(self) -> None:
-        """Like `can_deepen`. Raises SettingsError, with how to fetch more, when it cannot."""
+        """Like `can_deepen`, but raises SettingsError, with what to change, if it is incomplete."""
         if not self.can_deepen():
             raise self._lacking("is shallow, and its history" if self.shallow else PARTIAL)
 
@@ -208,7 +208,7 @@ class Repository:
                 raise self._lacking(PARTIAL)
 
     def _lacking(self, what: str) -> SettingsError:
-        reason = f"the checkout {what} cannot be fetched from here."
+        reason = f"the checkout {what} cannot be fetched in this job."
         return SettingsError(Problem("the workspace", reason, "", self._ci.shallow_hint))
 
     def fetch(self, url: str, ref: str, env: Mapping[str, str]) -> str:
@@ -235,7 +235,7 @@ class Repository:
         lease: str | None = None,
         **options: object,
     ) -> Result:
-        """Push `sha` to a branch; `lease`: the branch's SHA, if it may be replaced."""
+        """Push `sha` to a branch (see `Runner.change`). `lease`: its SHA, if it may be replaced."""
         ref = f"refs/heads/{branch}"
         force = [] if lease is None else [f"--force-with-lease={ref}:{lease}"]
         return self.runner.change(
@@ -254,7 +254,7 @@ class Repository:
         stdin: bytes = b"",
         timeout: float = 60.0,
     ) -> Result:
-        """Run a git command that changes nothing outside the private repository."""
+        """Run git for what changes nothing outside the private repository (see `Runner.read`)."""
         return self.runner.read(
             self._argv(*arguments),
             env={**ENVIRON, **configured(SAFE), **(env or {})},
@@ -264,7 +264,7 @@ class Repository:
         )
 
     def command(self, *arguments: str) -> Command:
-        """Like `git`, but returns a command for the runner."""
+        """The command that `git` would run, to be given to the runner."""
         return Command(self._argv(*arguments), {**ENVIRON, **configured(SAFE)})
 
     def _argv(self, *arguments: str) -> list[str]:

@@ -1,4 +1,5 @@
-"""Chooses the commit: by DEPLOY_REVISION, else by the platform and the checkout together."""
+"""Chooses the commit to deploy: DEPLOY_REVISION, else the one on which the platform and the
+checkout agree."""
 
 from __future__ import annotations
 
@@ -16,9 +17,9 @@ ORIGIN = "refs/remotes/origin/"
 
 
 def resolve(repository: Repository, ci: CI, wanted: str) -> str:
-    """The full SHA of `wanted` (a commit, tag or branch), else of the job's commit.
+    """The full SHA of `wanted` (a commit, tag or branch), or of the job's commit if it is empty.
 
-    Any object is peeled to its commit; a commit that the checkout lacks is fetched. Raises
+    A tag object is resolved to its commit; a commit that the checkout lacks is fetched. Raises
     SettingsError when it cannot be found, and when the platform and the checkout's HEAD disagree.
     """
     if wanted:
@@ -33,13 +34,13 @@ def resolve(repository: Repository, ci: CI, wanted: str) -> str:
             f"the checkout's HEAD is {head[:7]}{whose}, but {ci.title} runs this job for "
             f"{meant[:7]}: it is not clear which one to deploy."
         )
-        job = "" if other else f", `{meant}` the job's commit"
-        remedy = f"Set it: `HEAD` deploys what is checked out{job}."
+        job = "" if other else f", or to `{meant}` for the job's commit"
+        remedy = f"Set it to `HEAD` for what is checked out{job}."
         raise SettingsError(Problem("DEPLOY_REVISION", reason, "", remedy))
     name = meant or head
     found = repository.obtain(name) if SHA.fullmatch(name) else ""
     if not name:
-        reason = "the repository has no commit yet, and a deploy needs one."
+        reason = "the repository has no commits yet."
         raise SettingsError(Problem("the workspace", reason))
     if not found:
         reason = f"the checkout lacks the commit {name} that is to be deployed."
@@ -71,7 +72,8 @@ def _named(repository: Repository, ci: CI, wanted: str) -> str:
     kind = repository.git("cat-file", "-t", wanted, ok=None).text if SHA.fullmatch(wanted) else ""
     if kind:
         reason = f"`{wanted}` is a {kind}, not a commit."
-        raise SettingsError(Problem("DEPLOY_REVISION", reason, "", "Name a commit, tag or branch."))
+        remedy = "Set it to a commit, tag or branch."
+        raise SettingsError(Problem("DEPLOY_REVISION", reason, "", remedy))
     reason = f"there is no commit, branch or tag `{wanted}` in the checkout."
     raise SettingsError(Problem("DEPLOY_REVISION", reason, "", ci.shallow_hint))
 

@@ -1,4 +1,5 @@
-"""Finds the layers: our own by folder, those of other packages by their entry-point group."""
+"""Finds the layers: those of ci-deploy in the folders of `layers`, those of other packages by
+their entry points."""
 
 from __future__ import annotations
 
@@ -21,9 +22,9 @@ LayerClass = type[Layer[Any]]
 
 
 def discover() -> list[LayerClass]:
-    """All layers, ordered by kind and name. There is no list to edit.
+    """The classes of all layers, ordered by kind and name, found without a list to edit.
 
-    Some classes only describe a layer, which is loaded when it takes part: see `load`. Raises
+    Some classes only describe a layer, which `load` imports if it takes part in the run. Raises
     ToolMissing when a layer of another package cannot be loaded.
     """
     found = {cls for module in _modules() for cls in _layers_of(module)}
@@ -31,7 +32,8 @@ def discover() -> list[LayerClass]:
 
 
 def load(cls: LayerClass) -> LayerClass:
-    """The layer's own class, for a class that may only describe it."""
+    """The class that implements a layer: the one that `cls.loads` names (`module:Class`), which is
+    then imported, else `cls` itself."""
     if "loads" not in vars(cls):
         return cls
     module, _, name = cls.loads.partition(":")

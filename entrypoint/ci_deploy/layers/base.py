@@ -1,4 +1,5 @@
-"""Layers handle the events. A layer is one class; three of the four kinds are here."""
+"""The base classes of layers: `Layer`, and three of its four kinds (`providers/base.py` has the
+fourth)."""
 
 from __future__ import annotations
 
@@ -22,20 +23,18 @@ S = TypeVar("S")
 
 @settings
 class NoSettings:
-    """For layers without settings."""
+    """The settings class of layers without settings."""
 
 
 class Layer(ABC, Generic[S]):
-    """Handlers and settings of one service. Subclass one of the kinds.
+    """The settings of one service, and its handlers: methods marked with `on`. Subclass one of the
+    kinds, not this class."""
 
-    `trigger` names the setting that switches the layer on.
-    """
-
-    order: ClassVar[int]
-    kind: ClassVar[str]
-    name: ClassVar[str]
+    order: ClassVar[int]  # of the kind: handlers of the same priority run in this order
+    kind: ClassVar[str]  # the name of the kind
+    name: ClassVar[str]  # unique within the kind
     Settings: ClassVar[type[Any]] = NoSettings
-    trigger: ClassVar[str] = ""
+    trigger: ClassVar[str] = ""  # the setting that switches the layer on
     unless: ClassVar[str] = ""  # a setting that chooses another layer with the same trigger
     also: ClassVar[tuple[str, ...]] = ()  # other settings that switch it on as well
     wishes: ClassVar[frozenset[str]] = frozenset()  # settings that are lost if no layer is active
@@ -58,30 +57,32 @@ class Layer(ABC, Generic[S]):
 
     @classmethod
     def wanted(cls, source: Source, root: Path) -> bool:  # noqa: ARG003
-        """Whether the layer takes part in this run. `root` is the app's directory."""
+        """Whether the layer takes part in this run: by default, whether `trigger` or one of `also`
+        is set. `root` is the app's directory in the checkout."""
         if cls.unless and source.text(cls.unless):
             return False
         return any(map(source.text, (cls.trigger, *cls.also)))
 
     def problems(self) -> Iterable[Problem]:
-        """Problems of the settings beyond their format; called before anything is changed."""
+        """Yield the problems of the settings beyond their format; called before anything is
+        changed."""
         return ()
 
     def begin(self) -> None:
-        """Called at the start of the run: begin what takes time (connections), without waiting."""
+        """Begin what takes time, like a connection, without waiting; called at the start of a
+        run."""
 
     def check(self) -> None:
-        """Check what a deploy needs; called by `doctor` when the app runs a release.
-
-        Raises DeployError.
+        """Check, without a change, what a deploy needs; called by `doctor` when the app runs a
+        release. Raises DeployError.
         """
 
     def preview(self, notice: Notice) -> str:  # noqa: ARG002
-        """The notice as it would be sent, for `plan`; empty for none."""
+        """The text that would be sent for `notice`, for `plan`; empty if the layer sends none."""
         return ""
 
     def tell_plan(self) -> None:
-        """Called at the end of `plan`: send its result, if the user has asked for that."""
+        """Send the result of `plan`, if a setting asks for that; called at its end."""
 
     @classmethod
     def declarations(cls) -> tuple[Setting, ...]:
@@ -90,15 +91,16 @@ class Layer(ABC, Generic[S]):
 
 
 class Application(Layer[S]):
-    """The app itself: what has to be done around a deploy. Frameworks:
-    applications/framework.py."""
+    """What an app needs around a deploy, like migrations. `Framework` in applications/framework.py
+    is a subclass for frameworks."""
 
     order: ClassVar[int] = 1
     kind: ClassVar[str] = "application"
 
 
 class ThirdParty(Layer[S]):
-    """An external service that is informed of releases. Its failure is a warning."""
+    """An external service that is informed of releases, like Sentry. Its errors are only warnings,
+    unless a subclass decides otherwise."""
 
     order: ClassVar[int] = 2
     kind: ClassVar[str] = "third party"
@@ -120,8 +122,8 @@ class NotifierSettings:
 
 
 class Notifier(Layer[S]):
-    """Sends notices to people. A subclass implements `send`; when to send what is the same for
-    all."""
+    """Sends notices to people. A subclass implements `send`; which notices are sent when is the
+    same for all."""
 
     order: ClassVar[int] = 3
     kind: ClassVar[str] = "notifier"
@@ -132,7 +134,8 @@ class Notifier(Layer[S]):
 
     @abstractmethod
     def send(self, notice: Notice) -> None:
-        """Send a notice; called in a background thread. Raises DeployError."""
+        """Send a notice; called in a background thread, one notice after the other. Raises
+        DeployError."""
 
     def preview(self, notice: Notice) -> str:
         return notice.text()

@@ -1,9 +1,10 @@
-"""HTTP, and the only importer of `requests`.
+"""HTTP; the only importer of `requests`.
 
-A request runs in its own thread, so that a server that hangs or trickles blocks us no longer than
-`timeout`, and not at all after a cancel. Errors name the host, never the path: a webhook's path is
-its password. Queries of an API keep their connections; a change has one of its own, since on a kept
-one that the server closes at that moment nobody could say whether the change was made.
+A request runs in its own thread, so that a server that hangs or trickles blocks the run no longer
+than `timeout`, and not at all after a cancel. Errors name the host, never the path: a webhook's
+path is its password. Queries of an API keep their connections. A change has a connection of its
+own: if the server closed a kept one at that moment, it would be unknown whether the change was
+made.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from ci_deploy.settings.lines import from_json
 from ci_deploy.settings.parsers import NOTHING
 
 CONNECT = 10.0  # seconds within which a stream must be connected
-# The server may close a kept connection at any time; a GET is then sent again on a new one.
-# (Else it would wait as long as a 429 or 503 asks for: we do that, within the run's time.)
+# The server may close a kept connection at any time; a GET is then sent again on a new one. The
+# Retry-After of a 429 or 503 is left to our callers, who know how much time the run has left.
 CLOSED = Retry(
     total=1,
     read=1,
@@ -49,35 +50,37 @@ SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 
 class Response(NamedTuple):
-    """A response. `body` is cut off after 4 MiB."""
+    """An HTTP response."""
 
     status: int
-    body: bytes = b""
+    body: bytes = b""  # at most the first 4 MiB
     headers: Mapping[str, str] = NOTHING
-    planned: bool = False
+    planned: bool = False  # `plan`: the request was announced, not sent
     url: str = ""  # the URL that answered, after redirects
 
     @property
     def ok(self) -> bool:
+        """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
     @property
     def text(self) -> str:
+        """The body, decoded as UTF-8."""
         return self.body.decode(errors="replace")
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds to wait, as the server asks; None when it does not."""
+        """The seconds of the header Retry-After; None without it, or if it is a date."""
         value = self.headers.get("Retry-After", "")
         return float(value) if value.isdecimal() else None
 
     def json(self) -> Any:
-        """The body as JSON. Raises ValueError."""
+        """The body, parsed as JSON. Raises ValueError."""
         return from_json(self.body)
 
 
 class HttpError(DeployError):
-    """A response that reports an error. `retry_after` is what the server asks for, in seconds."""
+    """A response that reports an error; `response` is the response."""
 
     def __init__(self, message: str, response: Response) -> None:
         super().__init__(message)
@@ -85,15 +88,17 @@ class HttpError(DeployError):
 
     @property
     def retry_after(self) -> float | None:
+        """The seconds to wait before another try, if the server names them."""
         return self.response.retry_after
 
 
 class Busy(HttpError):
-    """A response after which another try may help: 429 or 5xx."""
+    """A response after which another try may succeed: 429 or 5xx."""
 
 
 class Http:
-    """Sends requests. As with the runner, a `change` is announced first and a `read` is not."""
+    """Sends HTTP requests. As with the runner, a `read` changes nothing; a `change` is announced
+    first, and `plan` only records it. `ca`: the path of a file with CA certificates to trust."""
 
     def __init__(
         self,
@@ -111,17 +116,19 @@ class Http:
         self._sessions: dict[tuple[str, str], requests.Session] = {}  # by scheme and address
 
     def read(self, url: str, *, timeout: float = 10.0, **options: Any) -> Response:
-        """Send a GET; any status is returned. With `within_site=True` a redirect to another site is
-        returned instead of followed; with `keep=True` the connection is kept for the next one.
-        Raises Unreachable, Cancelled."""
+        """Send a GET, which may take `timeout` seconds; any status is returned. With
+        `within_site=True` a redirect to another site is returned instead of followed; with
+        `keep=True` the connection is kept for the next request. Other `options` are those of
+        `requests.request`. Raises Unreachable, Cancelled."""
         return self._request("GET", url, timeout, **options)
 
     def change(
         self, method: str, url: str, *, what: str, timeout: float = 10.0, **options: Any
     ) -> Response:
-        """Send a POST, PUT, PATCH or DELETE, once. `what` describes the change; it is empty when
-        the app is not changed, or for a part of an announced change. When planning nothing is sent,
-        and the response is `planned`. Raises Unreachable, Cancelled."""
+        """Send a POST, PUT, PATCH or DELETE, once; any status is returned. `what` is the text of
+        the change; it is empty when the app is not changed, or for a part of an announced change.
+        When planning nothing is sent, and the response is `planned`. Raises Unreachable,
+        Cancelled."""
         if not self._change_log.announce(what):
             return Response(200, planned=True)
         return self._once(method, url, timeout, options)
@@ -136,9 +143,9 @@ class Http:
         return self._request(method, url, timeout, allow_redirects=False, **options)
 
     def stream(self, url: str, *, tick: float = 1.0, **options: Any) -> Iterator[bytes]:
-        """GET a response that comes bit by bit; yields b"" after each `tick` seconds of silence, so
-        that the caller can check other things and leave. Raises HttpError for a status other than
-        2xx, Unreachable when it is cut off, Cancelled."""
+        """GET a response that comes bit by bit, and yield its parts; yields b"" after each `tick`
+        seconds of silence, so that the caller can check other things and leave. Raises HttpError
+        for a status other than 2xx, Unreachable when the stream is cut off, Cancelled."""
 
         def parts() -> Iterator[bytes]:
             try:
@@ -160,7 +167,7 @@ class Http:
         self._cancellation.check()  # before the thread starts: nothing is sent after a cancel
         timeout = min(timeout, self._cancellation.left())
         if timeout <= 0:
-            message = f"there is no time left to query {_host(url)}."
+            message = f"{_host(url)} was not queried: the run has no time left."
             raise Unreachable(message)
         deadline = time.monotonic() + timeout
         return in_thread(
@@ -243,7 +250,7 @@ class _WithinSite(requests.Session):
 
 
 def site(url: str) -> str:
-    """The host of a URL, without `www.`; empty for none."""
+    """The host name of a URL without `www.`, to compare sites; empty if there is none."""
     try:
         return (urlsplit(url).hostname or "").rstrip(".").removeprefix("www.")
     except ValueError:
@@ -267,7 +274,7 @@ def _reason(error: Exception) -> str:
     """Describe an exception whose own text contains the URL."""
     reasons = (
         (requests.exceptions.SSLError, tls.reason(error)),
-        (requests.exceptions.ProxyError, "the proxy refused"),
+        (requests.exceptions.ProxyError, "the proxy refused the connection"),
         (requests.exceptions.ConnectTimeout, "no connection in time"),
         (requests.exceptions.Timeout, "no answer in time"),
         (requests.exceptions.TooManyRedirects, "too many redirects"),
@@ -283,7 +290,7 @@ def _connection_reason(error: Exception) -> str:
         ("refused", "connection refused"),
         ("reset", "connection reset"),
         ("NameResolution", "the name does not resolve"),
-        ("unreachable", "no route to it"),
+        ("unreachable", "no route to the host"),
     ):
         if needle.lower() in text.lower():
             return words

@@ -1,4 +1,5 @@
-"""The setting for the mail server, which every run loads. smtp.py sends."""
+"""The value of the setting for the mail server. It is apart from smtp.py, which sends, since every
+run loads the settings, but few send mail."""
 
 from __future__ import annotations
 
@@ -10,9 +11,9 @@ PORTS = {"smtp": 587, "smtps": 465}
 
 
 class MailServer(NamedTuple):
-    """A mail server: `smtp://` starts TLS by STARTTLS, `smtps://` begins with TLS."""
+    """A mail server. Its text is `host:port`, without user and password."""
 
-    scheme: str
+    scheme: str  # `smtp`: TLS by STARTTLS, if the server offers it; `smtps`: TLS from the start
     host: str
     port: int
     user: str = ""
@@ -27,7 +28,8 @@ class MailServer(NamedTuple):
 
 
 def mail_server(text: str) -> MailServer:
-    """Parse `smtp://user:password@host:587`. Raises ValueError, whose text shows no part of it."""
+    """Parse `smtp://user:password@host:587` or `smtps://…`; the default ports are 587 and 465.
+    Raises ValueError, whose text shows no part of the URL."""
     with contextlib.suppress(ValueError):
         parts = urlsplit(text)
         rest = parts.path.strip("/") or parts.query or parts.fragment

@@ -1,4 +1,4 @@
-"""Retries, and the only importer of `tenacity`.
+"""Retries; the only importer of `tenacity`.
 
 Only calls that can be repeated without harm are retried: connecting, reading, notices. Never a
 push, a migration or a process action.
@@ -27,12 +27,13 @@ def retry(
     wait: Callable[[Exception], float | None] = lambda _error: None,
     say: Callable[[Exception, float], None] = lambda _error, _seconds: None,
 ) -> T:
-    """Call until it succeeds, at most `attempts` times and for about `within` seconds.
+    """Call `call` until it raises none of the errors `on`, at most `attempts` times and for about
+    `within` seconds; returns its result.
 
     Waits grow from `first` to `most` seconds, with jitter so that jobs started together spread out;
-    `wait` may return another time (a server's Retry-After). `sleep` must wake up on cancel; `say`
-    is called before each wait. A wait that would end later than `left` seconds from now is not
-    begun. The last error is raised as it was.
+    `wait` may return other seconds for an error (a server's Retry-After). `sleep` must wake up on
+    cancel; `say` is called before each wait with the error and the seconds. A wait that would end
+    later than `left` seconds from now is not begun. The last error is raised as it was.
     """
     grow = tenacity.wait_exponential_jitter(multiplier=first, max=most, jitter=first)
 

@@ -14,7 +14,7 @@ from ci_deploy.net import tls
 from ci_deploy.net.mail_server import MailServer
 from ci_deploy.net.retry import retry
 
-TIMEOUT = 10.0  # seconds for each answer of the server
+TIMEOUT = 10.0  # seconds to wait for each response of the server
 
 
 def send(
@@ -25,8 +25,10 @@ def send(
     sleep: Callable[[float], None],
     say: Callable[[Exception, float], None],
 ) -> None:
-    """Send a mail; up to three times while the server cannot be reached. Raises Unauthorized,
-    DeployFailed or Unreachable; their texts never show the password."""
+    """Send a mail; tried up to three times while the server cannot be reached or rejects it for now
+    (4xx). `ca`: the path of a file with CA certificates to trust, else the system's. `sleep` and
+    `say` are those of `retry`. Raises Unauthorized, DeployFailed or Unreachable; their texts never
+    show the password."""
     context = ssl.create_default_context(cafile=ca or None)
     retry(
         lambda: _send(server, message, context),
@@ -74,7 +76,7 @@ def _connected(server: MailServer, context: ssl.SSLContext) -> smtplib.SMTP:
             smtp.starttls(context=context)
             smtp.ehlo()
         elif server.scheme == "smtp" and server.user:
-            message = f"{server} offers no TLS, so the password is not sent to it."
+            message = f"{server} offers no TLS, so ci-deploy does not send it the password."
             raise DeployFailed(message)
         if server.user:
             smtp.login(server.user, server.password)
@@ -103,7 +105,7 @@ def _reason(error: Exception) -> str:
         return "the name does not resolve"
     if isinstance(error, ssl.SSLError):
         wrong = "WRONG_VERSION_NUMBER" in str(error)
-        return tls.reason(error) + wrong * " like this (smtp:// is for STARTTLS, smtps:// for TLS)"
+        return tls.reason(error) + wrong * " here (smtp:// is for STARTTLS, smtps:// for TLS)"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error).rstrip(".").lower() or type(error).__name__

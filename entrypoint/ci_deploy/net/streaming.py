@@ -1,4 +1,4 @@
-"""Waits for what may never come, in a thread of its own: one result, or a stream."""
+"""Runs calls that may never return in threads, so that a timeout or a cancel can abandon them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ def in_thread(
     interrupt: Callable[[], None],
     late: Callable[[], Exception],
 ) -> T:
-    """Return what `call` returns, or raise its error; raise `late()` if it has not ended at `until`
-    of the monotonic clock. `interrupt` is called often and raises when the user has cancelled."""
+    """Run `call` in a thread: return its result, or raise its error. Raises `late()` if it has not
+    ended at `until` (time.monotonic()). `interrupt` is called every 0.05 s, and raises Cancelled on
+    a cancel. A thread that does not end is abandoned."""
     done: list[T | Exception] = []
 
     def work() -> None:
@@ -45,10 +46,12 @@ def in_thread(
 def as_it_comes(
     parts: Iterator[bytes], *, tick: float, check: Callable[[], None]
 ) -> Iterator[bytes]:
-    """Yield each part of `parts` at once, and b"" after each `tick` seconds of silence.
+    """Iterate over `parts` in a thread: yield each part at once, and b"" after each `tick` seconds
+    of silence.
 
-    `check` is called often and raises when the user has cancelled. Errors of `parts` are raised
-    here. If the caller leaves, the thread is abandoned: it ends with the process at the latest.
+    `check` is called every LOOK seconds, and raises Cancelled on a cancel. Errors of `parts` are
+    raised here. If the caller leaves, the thread is abandoned: it ends with the process at the
+    latest.
     """
     come: queue.SimpleQueue[bytes | Exception | None] = queue.SimpleQueue()
 

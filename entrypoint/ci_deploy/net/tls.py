@@ -1,4 +1,4 @@
-"""Says why a TLS connection failed; nothing in OpenSSL's errors is secret."""
+"""Explains why a TLS connection failed; nothing in OpenSSL's errors is secret."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import ssl
 
 
 def reason(error: BaseException | None) -> str:
-    """The reason, for an `ssl.SSLError` or an exception raised while one was handled."""
+    """The reason as a clause, like "it does not speak TLS", where "it" is the server. `error` is an
+    `ssl.SSLError`, or an exception that was raised while one was handled."""
     while error and not isinstance(error, ssl.SSLError):
         error = error.__context__
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -14,7 +15,7 @@ def reason(error: BaseException | None) -> str:
     for needle, words in (
         ("EOF", "the connection was cut off in the TLS handshake"),
         ("WRONG_VERSION_NUMBER", "it does not speak TLS"),
-        ("PROTOCOL", "it speaks no TLS version that is still safe (1.2 or newer)"),
+        ("PROTOCOL", "it supports no safe TLS version (1.2 or newer)"),
     ):
         if needle in str(error):
             return words

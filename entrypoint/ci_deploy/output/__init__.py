@@ -1,1 +1,1 @@
-"""Makes the output of other programs safe to show."""
+"""Makes the output of other programs safe for a log: control characters, secrets, log commands."""

@@ -1,4 +1,5 @@
-"""The encodings in which programs may print a secret. Backslashes are left to the search."""
+"""The encodings in which programs may print a secret. Added backslashes are not among them: the
+search (`secret_search`) ignores backslashes."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SHORTEST = 6  # what is shorter is found in ordinary text too
-FRAGMENT = 24  # so many characters of a fragment are a leak
+SHORTEST = 6  # characters; a shorter secret would be found in ordinary text too
+FRAGMENT = 24  # this many consecutive characters of a key, token or encoding are a leak
 DENSE = re.compile(rb"[A-Za-z0-9+/=_-]{24,}")
 GENERIC = re.compile(r"-----(BEGIN|END) [A-Z0-9 ]+-----")
 # /hooks/deploy and ?channel=dev-ops: one or two short words are not a token.
@@ -72,7 +73,8 @@ def _base64(data: bytes) -> Iterator[bytes]:
 
 
 def forms(secret: str) -> Iterator[bytes]:
-    """All encodings in which the secret may be printed, without line ends."""
+    """Yield all encodings in which the secret may be printed, without line ends and backslashes
+    that an encoding adds. Of a secret of several lines, each line is a secret too."""
     lines = [line for line in secret.split("\n") if not GENERIC.fullmatch(line.strip())]
     words = [line.strip() for line in lines if len(line.strip()) >= SHORTEST]
     for text in {"\n".join(lines), *words}:
@@ -87,14 +89,16 @@ def forms(secret: str) -> Iterator[bytes]:
 
 
 def json_values(text: str) -> Iterator[str]:
-    """The secret values within a JSON document: programs print it with another layout."""
+    """Yield the values of a JSON document whose keys suggest a secret: programs print the document
+    with another layout."""
     for key, value in _JSON.findall(text):
         if _KEY.search(key) and not value.startswith("http"):
             yield value
 
 
 def url_parts(url: str) -> Iterator[str]:
-    """The parts of a URL that are secrets on their own: error messages often show only the path.
+    """Yield the parts of a URL that are secrets on their own, as they are and decoded: error
+    messages often show only the path.
 
     Not the path of schemes other than http(s): in a database's URL it is the database's name.
     """

@@ -1,4 +1,4 @@
-"""Keeps a part of a server's output: a build log may have millions of lines."""
+"""Keeps the lines of a server's output that decide what happened: a build log may have millions."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ LATER = 8  # the last lines that match each pattern, kept of everything after th
 
 
 class Excerpt(Sequence[str]):
-    """The first lines, and of the later ones those that match a pattern."""
+    """A sequence of lines: the first WHOLE characters of an output and, of what follows, for each
+    pattern the last LATER lines that match it."""
 
     def __init__(self, patterns: Iterable[re.Pattern[str]]) -> None:
         self._patterns = tuple(patterns)
         self.clear()
 
     def clear(self) -> None:
-        """Forget all lines."""
+        """Remove all lines, to start with another output."""
         self._first: list[str] = []
         self._left = WHOLE
         self._later: list[deque[str]] = [deque(maxlen=LATER) for _ in self._patterns]
 
     def take(self, line: str) -> None:
-        """Add the next line."""
+        """Add the next line of the output, if it is one to keep."""
         if self._left > 0:
             self._left -= len(line) + 1
             self._first.append(line)

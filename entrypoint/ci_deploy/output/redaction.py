@@ -54,7 +54,7 @@ def _render(text: bytes, secrets: list[Span], start: int, end: int) -> bytes:
 
 
 class Redactor:
-    """Knows the run's secrets and hides them; more can be added at any time."""
+    """Replaces the run's secrets in text by `[REDACTED]`; secrets can be added at any time."""
 
     def __init__(self) -> None:
         self._plain: dict[str, None] = {}
@@ -65,12 +65,13 @@ class Redactor:
         self._index: Index | None = None
 
     def spare(self, *words: str) -> None:
-        """Exempt words that this run logs all the time, like the app's name. Call it before
-        `add`."""
+        """Exempt words that this run logs all the time, like the app's name, in any case. To be
+        called before `add`."""
         self._spared.update(word.lower() for word in words)
 
     def add(self, *secrets: str) -> None:
-        """Register secrets in all encodings; one of fewer than 6 characters is ignored."""
+        """Register secrets in all encodings, with their parts if they are URLs or JSON. A secret of
+        fewer than 6 characters, or an exempt word, is ignored."""
         for given in secrets:
             secret = given.replace("\r\n", "\n").strip()
             known = secret in self._plain or secret.lower() in self._spared
@@ -95,24 +96,25 @@ class Redactor:
                     self._fragments.update(DENSE.findall(form))
 
     def hides_as_word(self, secret: str) -> bool:
-        """Whether a secret is hidden only where it stands alone, not within a longer word."""
+        """Whether this secret is hidden only where it stands alone, not within a longer word: it is
+        a short word of letters, like a simple password."""
         return secret.strip().encode() in self._words
 
     def masks(self) -> list[str]:
-        """Single lines to register with the CI system, which then masks them in the output of
-        others."""
+        """The lines of all secrets, to register with the CI system, which then masks them in the
+        output of other programs too."""
         lines = [line.strip() for secret in self._plain for line in secret.split("\n")]
         masks = dict.fromkeys(line for line in lines if not GENERIC.fullmatch(line))
         return [line for line in masks if len(line) >= SHORTEST]
 
     def text(self, text: str) -> str:
-        """Remove the secrets from a complete text."""
+        """Replace the secrets in a complete text; returns it as it is if there are none."""
         data = to_bytes(text)
         secrets = secrets_in(self.index, data)
         return _render(data, secrets, 0, len(data)).decode("utf-8", "replace") if secrets else text
 
     def stream(self) -> RedactedStream:
-        """A redactor for output that comes in chunks."""
+        """Make a redactor for one output that comes in chunks."""
         return RedactedStream(self)
 
     @property
@@ -124,8 +126,8 @@ class Redactor:
 
 
 class RedactedStream:
-    """Removes secrets from chunks, also a secret that is split between two: what may be the
-    beginning of one is held back."""
+    """Replaces secrets in output that comes in chunks, also a secret that is split between two
+    chunks: what may be the beginning of a secret is held back."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
@@ -133,14 +135,14 @@ class RedactedStream:
         self._shown = 0
 
     def feed(self, chunk: bytes) -> bytes:
-        """Add a chunk; returns what is safe to show now."""
+        """Add a chunk; returns the redacted text that is safe to show now, perhaps empty."""
         self._text += chunk
         index = self._redactor.index
         secrets = secrets_in(index, self._text)
         return self._show(secrets, max(self._shown, open_from(index, self._text, secrets)))
 
     def flush(self) -> bytes:
-        """The text that was held back, when no more will come."""
+        """Return, redacted, what was held back; to be called after the last chunk."""
         return self._show(secrets_in(self._redactor.index, self._text), len(self._text))
 
     def _show(self, secrets: list[Span], end: int) -> bytes:

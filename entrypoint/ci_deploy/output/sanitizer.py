@@ -1,8 +1,9 @@
 """Makes the output of other programs safe for a CI log.
 
 A log is a control channel: GitHub, GitLab and others obey commands in it, terminals obey escape
-sequences. Nobody knows where a log will be shown, so all of them are defused everywhere. The order
-matters: first invisible characters go, then secrets, then commands; so none can hide another.
+sequences. It is unknown where a log will be shown, so all of them are made harmless on every
+platform. The order matters: invisible characters are removed first, then secrets, then commands, so
+that none can hide another.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def _harmless(line: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Make a message of ours that contains text from outside safe; line ends stay."""
+    """Make a complete text that contains words from outside safe for the log, like `Sanitizer`, but
+    without redaction. Line ends stay."""
     lines = _ESCAPE.sub(r"\1", _normal(text)).split("\n")
     return "\n".join(_harmless(_last_state(line)) for line in lines)
 
@@ -86,7 +88,8 @@ class Sanitizer:
     """Passes a program's output on: safe, redacted, in whole lines, each with a prefix.
 
     `write` gets one or more lines at once, without the last line end. `watch` gets each line before
-    redaction: decisions that depend on a line must not depend on the secrets in it.
+    redaction: decisions that depend on a line must not depend on the secrets in it. `tail` is how
+    many last lines are kept.
     """
 
     def __init__(
@@ -114,11 +117,11 @@ class Sanitizer:
 
     @property
     def tail(self) -> list[str]:
-        """The last lines as shown, without prefix and colours."""
+        """The last lines as they were shown, without prefix and colours."""
         return list(self._tail)
 
     def feed(self, chunk: bytes) -> None:
-        """Add a chunk of output; shows the lines that are complete."""
+        """Add a chunk of output, and write the lines that are complete."""
         text = self._decode(chunk)
         if self._escape or chunk.translate(None, _HARMLESS) or not text.isascii():
             text = self._without_escapes(text)
@@ -131,7 +134,7 @@ class Sanitizer:
         self._redact(lines + end)
 
     def close(self) -> None:
-        """Show everything that was held back."""
+        """Write everything that was held back; to be called at the end of the output."""
         rest = self._line + self._without_escapes(self._decode(b"", final=True))
         self._line = self._escape = ""
         self._redact(_last_state(rest))

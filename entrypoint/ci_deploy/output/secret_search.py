@@ -54,7 +54,7 @@ def _agreement(one: bytes, other: bytes) -> int:
 
 
 class Index:
-    """Finds out quickly that a text contains no secret.
+    """An index of all secrets, which finds out quickly that a text contains none.
 
     Any 23 bytes contain an 8-byte word that starts at a multiple of 16. So it is enough to look
     these words up in one set, except for shorter needles.
@@ -63,7 +63,8 @@ class Index:
     def __init__(
         self, needles: set[bytes], fragments: set[bytes], words: set[bytes] | None = None
     ) -> None:
-        """`words` match only where no letter or digit touches them; none contains a backslash."""
+        """`needles` match as a whole, any FRAGMENT bytes of `fragments` match, and `words` match
+        only where no letter or digit touches them. No word contains a backslash."""
         words = words or set()
         self._short = [needle for needle in needles if len(needle) < FRAGMENT]
         self._corpus = b""
@@ -122,7 +123,8 @@ class Index:
             yield _agreement(before, left), _agreement(after, right)
 
     def unfinished(self, view: bytes, *, line_ended: bool) -> int:
-        """How many bytes at the end of the view may be the beginning of a secret."""
+        """How many bytes at the end of `view` may be the beginning of a secret. `line_ended`: the
+        text that the view shows ends with a line end."""
         size = 0
         last_word = len(view) - 8
         if last_word >= 0 and _words(view[last_word:])[0] in self._fragment_words:
@@ -196,7 +198,7 @@ def _from_backslashes(text: bytes, at: int) -> int:
 
 
 def secrets_in(index: Index, text: bytes) -> list[Span]:
-    """The spans of the secrets, in order and without overlaps."""
+    """The byte ranges (start, end) of the secrets in `text`, in order and without overlaps."""
     plain, plain_spans = _visible(text)
     found: list[Span] = []
     for view, spans in index.views:
@@ -215,8 +217,9 @@ def secrets_in(index: Index, text: bytes) -> list[Span]:
 
 
 def open_from(index: Index, text: bytes, secrets: list[Span]) -> int:
-    """The offset from which the text may be the beginning of a secret (its length if there is
-    none). What is removed as a secret anyway is not held back."""
+    """The offset from which the end of `text` may be the beginning of a secret, or the length of
+    `text`. `secrets` are those found in it (`secrets_in`): what is removed as a part of one is not
+    held back."""
     skipped = max(0, len(text) - _HELD)
     plain, plain_spans = _visible(text[skipped:])
     lines = plain[: plain.rfind(b"\n") + 1]  # of an unfinished line the last word is not known

@@ -26,22 +26,22 @@ CUT = {128, 255}  # exit codes of git and ssh when their connection is killed
 
 
 class Phases:
-    """The seconds around the signal: OURS or PERHAPS before it, if our children got theirs first;
-    then STOP, then LEAVE, whose last parts are reserved for TRUTH and RESTORE. GONE is the limit of
-    all, counted from the signal. GitLab's and GitHub's runners send KILL ten seconds (some 7.5)
-    after their first signal."""
+    """The time limits of a cancel, in seconds. Before the signal: OURS or PERHAPS, if children got
+    theirs first. After it: STOP, then LEAVE, whose last parts are reserved for TRUTH and RESTORE.
+    GONE limits all of it, from the signal on. GitLab's and GitHub's runners send KILL ten seconds
+    (some 7.5) after their first signal."""
 
-    OURS = 1.0  # until our own signal, after a signal has ended a child
-    PERHAPS = 0.5  # the same, after a child whose connection was cut
+    OURS = 1.0  # to wait for our own signal when a signal has ended a child
+    PERHAPS = 0.5  # to wait for our own signal when a child has lost its connection
     STOP = 1.0  # between TERM and KILL for our children
-    LEAVE = 3.0  # for all that follows, first of all `interrupted`: stopping work on the server
+    LEAVE = 3.0  # for everything after STOP, first for `interrupted`: stopping work on the server
     TRUTH = 1.0  # of LEAVE: reserved for asking what is live, whatever hangs before it
     RESTORE = 1.0  # of LEAVE: reserved for restores and notices
     GONE = 4.8  # by then the process and its private directory are gone, whatever hangs
 
 
 class Cancellation:
-    """Whether the user has cancelled, and how much time is left for a clean end."""
+    """Whether the run is cancelled, and how many seconds it still has. One object per process."""
 
     def __init__(self) -> None:
         self.signum = 0
@@ -58,7 +58,7 @@ class Cancellation:
         self._grace: float | None = None  # after `finish`: the seconds that remain after a cancel
 
     def install(self, last_moment: Callable[[int], None]) -> None:
-        """Take over the signals of this process (Python as PID 1 would ignore SIGTERM).
+        """Handle SIGNALS in this process (as PID 1, the kernel would ignore SIGTERM).
 
         `last_moment` is called once with the exit code, when the first signal comes.
         """
@@ -71,7 +71,8 @@ class Cancellation:
         return self._read
 
     def cancel(self, signum: int) -> None:
-        """Set the flag; only the first signal counts."""
+        """Handle the signal `signum`: set the flag, wake up whoever waits, call `on_cancel`. Only
+        the first signal is recorded."""
         if not self.signum:
             if self._grace is not None:
                 self.leave(self._grace)
@@ -89,21 +90,23 @@ class Cancellation:
 
     @property
     def pending(self) -> bool:
-        """Whether the run is cancelled and has not begun to leave: work must stop now."""
+        """Whether the run is cancelled but its last phase (`leave`) has not begun: work must stop
+        now."""
         return bool(self.signum) and self._leaving_until is None
 
     def check(self) -> None:
-        """Raise Cancelled if the user has cancelled."""
+        """Raise Cancelled if the run is cancelled, except in its last phase (`leave`)."""
         if self.pending:
             raise self.error()
 
     def error(self) -> Cancelled:
-        """The Cancelled to raise when everything has stopped."""
+        """The Cancelled error for the signal that has come."""
         name = signal.Signals(self.signum).name
         return Cancelled(f"cancelled ({name}).", signum=self.signum)
 
     def sleep(self, seconds: float) -> None:
-        """Sleep `seconds`, or less until the deadline, and wake up on cancel. Raises Cancelled."""
+        """Sleep for `seconds`, but not beyond the deadline. Raises Cancelled at once on a cancel,
+        except in the last phase."""
         if self.pending:
             raise self.error()
         if self._leaving_until is None:
@@ -113,7 +116,8 @@ class Cancellation:
             time.sleep(max(0.0, min(seconds, self.left())))
 
     def awaited(self, seconds: float) -> bool:
-        """Whether the signal has come or comes within `seconds` (a child may get it before us)."""
+        """Wait up to `seconds` for a signal (a child may get it before us); returns whether one has
+        come."""
         self._wait(seconds)
         return bool(self.signum)
 
@@ -123,8 +127,9 @@ class Cancellation:
         look.poll(math.ceil(seconds * 1000))
 
     def suspect(self, codes: set[int]) -> None:
-        """Check the exit `codes` of children for a cancel: GitLab kills them before it signals us.
-        If one may come from that, wait for our own signal. Raises Cancelled."""
+        """Check whether the exit `codes` of children come from a cancel: GitLab's runner kills them
+        before it signals us. If one may, wait for our own signal (OURS, PERHAPS). Raises
+        Cancelled."""
         self.check()
         if self.leaving or not codes & (KILLED | CUT):
             return
@@ -133,14 +138,14 @@ class Cancellation:
         self.check()
 
     def leave(self, seconds: float = Phases.LEAVE) -> None:
-        """Begin the last phase of a run that is ending: at most `seconds` remain for restores, for
-        asking what is live and for notices."""
+        """Begin the last phase of a run: at most `seconds` remain for stopping work on the server,
+        asking what is live, restores and notices. `check` raises nothing any more."""
         self._leaving_until = time.monotonic() + seconds
 
     @contextlib.contextmanager
     def reserve(self, seconds: float) -> Iterator[None]:
-        """While leaving, reserve the last `seconds` for what follows this block: a server that
-        hangs must not take all the time."""
+        """Context manager: in the last phase, the block has `seconds` less than are left, so that a
+        server that hangs leaves time for what follows."""
         until = self._leaving_until
         if until is not None:
             self._leaving_until = until - seconds
@@ -151,20 +156,20 @@ class Cancellation:
                 self._leaving_until = until
 
     def finish(self, seconds: float = Phases.LEAVE) -> None:
-        """Called when only notices remain: a cancel, even one that has already come, does not
-        interrupt them, but limits them to `seconds`."""
+        """To be called when only notices remain: a cancel, even one that has already come, then
+        does not interrupt them, but limits them to `seconds`."""
         self._grace = seconds
         if self.pending:
             self.leave(seconds)
 
     @property
     def leaving(self) -> bool:
-        """Whether the run is in its last seconds (`leave` was called)."""
+        """Whether the run is in its last phase (`leave` was called)."""
         return self._leaving_until is not None
 
     def left(self) -> float:
-        """Seconds until the run's deadline, or after a cancel until its end: the limit for
-        everything that waits, connects or runs."""
+        """Seconds until the run's deadline or the end of its last phase, whichever is earlier; the
+        limit for everything that waits, connects or runs. Never negative."""
         leaving = float("inf") if self._leaving_until is None else self._leaving_until
         return max(0.0, min(self.until, leaving) - time.monotonic())
 

@@ -1,4 +1,5 @@
-"""Records every external change, in words. When planning, changes are recorded and not made."""
+"""Records every change outside this process, in words. `plan` records changes without making
+them."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ from collections.abc import Callable
 
 
 class ChangeLog:
-    """Announces each change outside this process before it is made, for the runner and for HTTP."""
+    """Announces each change outside this process before the runner or HTTP makes it. `changes` are
+    the texts so far."""
 
     def __init__(
         self,
@@ -15,16 +17,17 @@ class ChangeLog:
         check: Callable[[], None] = lambda: None,
         planning: bool = False,
     ) -> None:
-        """`check` raises Cancelled when the user has cancelled: no change is begun then."""
+        """`show` logs the text of a change. `check` raises Cancelled if the run is cancelled: no
+        change is begun then. `planning`: no change is made."""
         self.planning = planning
         self._check = check
         self.changes: list[str] = []
         self._show = show
 
     def announce(self, what: str) -> bool:
-        """Record and show a change; returns whether to make it now (False when planning).
+        """Record and show the change `what`; returns whether to make it (False when planning).
 
-        An empty text is a part of a change that was already announced. Raises Cancelled.
+        An empty text belongs to a change that was announced before. Raises Cancelled.
         """
         self._check()
         if what:

@@ -1,4 +1,4 @@
-"""Running child processes: reads what they print, and stops them."""
+"""Running child processes: reads their output, and stops them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ LEFTOVERS = 2.0  # seconds to read on after a child's end, while a grandchild ho
 
 
 class Child:
-    """A running program (`process` is of `sh`) and the pipes that we read (-1: none)."""
+    """A running program. `process` is the `sh.RunningCommand`; `out` and `err` are descriptors of
+    the pipes with its output (-1: none); `sinks` maps each to the function that gets what is read
+    from it."""
 
     def __init__(self, argv: Sequence[str], process: Any, out: int, err: int) -> None:
         self.argv = tuple(argv)
@@ -36,14 +38,14 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs; does not wait."""
+        """Whether the program still runs; does not wait."""
         if self.ended is None and not self.process.is_alive():
             self.ended = time.monotonic()
         return self.ended is None
 
     @property
     def seconds(self) -> float:
-        """How long it has run, in seconds."""
+        """How many seconds the program has run, until now or until its end."""
         return (time.monotonic() if self.alive else self.ended or self.started) - self.started
 
     def signal(self, signum: int) -> None:
@@ -52,7 +54,8 @@ class Child:
             os.killpg(self.process.pid, signum)
 
     def reap(self) -> int:
-        """Wait for a program that has ended, and close its descriptors; returns the exit code."""
+        """Collect the exit code of a program that has ended, and close its descriptors. The code is
+        negative for a signal."""
         self.process.wait()
         close(self.out, self.err, self.pidfd)
         self.out = self.err = self.pidfd = -1
@@ -60,7 +63,8 @@ class Child:
 
 
 def readable(data: bytes | int | Path) -> int:
-    """A descriptor to read `data` from. Bytes stay in memory, so that no secret is on disk."""
+    """A descriptor to read `data` from: bytes, the file at a path, or a descriptor, which is
+    returned. Bytes stay in memory (memfd_create(2)), so that no secret is on disk."""
     if isinstance(data, int):
         return data
     if isinstance(data, Path):
@@ -73,7 +77,7 @@ def readable(data: bytes | int | Path) -> int:
 
 
 def drain(fd: int) -> str:
-    """The text that a program which has ended left in its pipe."""
+    """Read, as text, what is left in the pipe of a program that has ended; does not wait."""
     os.set_blocking(fd, False)
     data = b""
     with contextlib.suppress(BlockingIOError):
@@ -83,7 +87,8 @@ def drain(fd: int) -> str:
 
 
 def dying_with_parent() -> Callable[[], None]:
-    """A function to call in a child; the kernel then ends that child when we die (prctl(2))."""
+    """A function for a new child to call before its program starts. The kernel then sends the child
+    SIGTERM when this process dies (prctl(2), PR_SET_PDEATHSIG)."""
     import ctypes
 
     libc = ctypes.CDLL(None)
@@ -91,8 +96,9 @@ def dying_with_parent() -> Callable[[], None]:
 
 
 def seclude() -> None:
-    """Hide our environ and memory from now on from other processes of this user, and from a root
-    without CAP_SYS_PTRACE, CAP_SYS_ADMIN and CAP_PERFMON (prctl(2), PR_SET_DUMPABLE)."""
+    """Hide the environ and memory of this process from now on from other processes of this user,
+    and from a root without CAP_SYS_PTRACE, CAP_SYS_ADMIN and CAP_PERFMON (prctl(2),
+    PR_SET_DUMPABLE)."""
     import ctypes
 
     ctypes.CDLL(None).prctl(4, 0)
@@ -106,8 +112,8 @@ def close(*fds: int) -> None:
 
 
 def stop(children: Sequence[Child], grace: float = Phases.STOP) -> None:
-    """Send TERM to the children's process groups and KILL after `grace` seconds: nothing they
-    started is left."""
+    """Send TERM to the children's process groups, and after at most `grace` seconds KILL, so that
+    nothing they started is left. Returns when all children have ended."""
     running = [child for child in children if child.alive]
     for child in running:
         child.signal(signal.SIGTERM)
@@ -121,7 +127,8 @@ def stop(children: Sequence[Child], grace: float = Phases.STOP) -> None:
 
 
 class Pump:
-    """Reads what children print until they end, a deadline passes or the user cancels."""
+    """Reads the output of children until they end, a deadline passes or the run is cancelled.
+    `silent` is called with the seconds that a silent child has run."""
 
     def __init__(self, cancellation: Cancellation, silent: Callable[[float], None]) -> None:
         self._cancellation = cancellation
@@ -135,8 +142,9 @@ class Pump:
         *,
         talk: bool = False,
     ) -> None:
-        """Read until all have ended. Children that run beyond `timeout` or `until` are stopped and
-        marked as timed out; a cancel stops all. `talk`: mention children that are silent."""
+        """Read until all children have ended. Children that run longer than `timeout` seconds (or
+        beyond the deadline that it returns) or beyond `until` (time.monotonic()) are stopped and
+        marked as timed out; a cancel stops all. `talk`: mention children that print nothing."""
         if not callable(timeout):
             until = min(until, time.monotonic() + timeout)
         with selectors.DefaultSelector() as selector:
@@ -211,7 +219,7 @@ def _next_look(children: Sequence[Child]) -> float:
 
 
 def kept(buffer: bytearray, limit: int = READ_LIMIT) -> Callable[[bytes], None]:
-    """A sink that appends what is printed to `buffer`, up to `limit` bytes."""
+    """A sink (`Child.sinks`) that appends output to `buffer` until that has `limit` bytes."""
 
     def take(data: bytes) -> None:
         buffer.extend(data[: max(0, limit - len(buffer))])

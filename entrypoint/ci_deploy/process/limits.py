@@ -1,4 +1,5 @@
-"""Recognises limits of the machine or container, to name them instead of reporting a bug."""
+"""Recognises errors that come from a limit of the machine or container (memory, disk space, open
+files), to name the limit instead of reporting a bug."""
 
 from __future__ import annotations
 
@@ -14,9 +15,9 @@ from ci_deploy.errors import Ending, ToolMissing
 
 KILLED = -signal.SIGKILL  # exit code: by the kernel for lack of memory, by a runner, or by a person
 DIED = re.compile(rf"(?:error: )?(\S+) died of signal {signal.SIGKILL}")  # git's message
-MORE_MEMORY = "Perhaps the job's memory had run out: raise the runner's limit, or `--memory`."
+MORE_MEMORY = "Perhaps the job ran out of memory: raise the runner's limit, or `--memory`."
 ROOM = 64 * 1024  # bytes that our repository takes at least
-FULL = "Free some space there, or set TMPDIR to a directory with more."
+FULL = "Free some space, or set TMPDIR to a directory on another disk."
 # Error texts that are about this machine; a server's lines begin with `remote:`.
 SAID = {
     code: os.strerror(code)
@@ -28,12 +29,14 @@ SAID = {
 
 
 def named(error: Exception) -> Exception:
-    """A ToolMissing that names the limit behind the error, else the error itself."""
+    """If the error comes from a limit of this machine, a ToolMissing that names the limit and how
+    to raise it; else the error itself."""
     return error if isinstance(error, Ending) else _met(error) or error
 
 
 def said(lines: Iterable[str]) -> ToolMissing | None:
-    """The limit of this machine that a program's lines report, else None."""
+    """If the output `lines` of a program report a limit of this machine, a ToolMissing that names
+    it; else None."""
     for line in lines:
         for code, text in SAID.items():
             ours = not line.startswith("remote:")
@@ -43,15 +46,16 @@ def said(lines: Iterable[str]) -> ToolMissing | None:
 
 
 def killed(name: str, exit_code: int, lines: Iterable[str]) -> str:
-    """A sentence that says which program was killed on this machine; empty for none."""
+    """The sentence that `name`, or a child that its `lines` mention, was killed by SIGKILL on this
+    machine; empty if none was."""
     died = (match[1] for line in lines if (match := DIED.fullmatch(line)))
     program = name if exit_code == KILLED else next(died, "")
     return f"{program} was killed on this machine (SIGKILL)." if program else ""
 
 
 def full(folder: Path) -> ToolMissing | None:
-    """The error for a full disk when next to nothing can be written to `folder`: git does not
-    always say so. None when there is room."""
+    """The error for a full disk if less than 64 KiB can be written to `folder`; None when there is
+    more. git's own error does not always say that the disk is full."""
     found = os.statvfs(folder)
     if found.f_bavail * found.f_frsize >= ROOM and (found.f_favail or not found.f_files):
         return None
@@ -87,7 +91,7 @@ def _limit(error: Exception) -> tuple[str, str] | None:
     if code == errno.EFBIG and size != resource.RLIM_INFINITY:
         return _allowed(f"files of more than {size // 1024} KiB", "`ulimit -f unlimited`")
     if code in {errno.ENOSPC, errno.EDQUOT}:
-        return "no space is left for temporary files", FULL
+        return "no space is left in the directory for temporary files", FULL
     if code == errno.EROFS:
         what = "the directory for temporary files is read-only"
         return what, "Set TMPDIR to a directory that can be written to."
@@ -95,4 +99,4 @@ def _limit(error: Exception) -> tuple[str, str] | None:
 
 
 def _allowed(what: str, how: str) -> tuple[str, str]:
-    return f"this machine does not allow us {what}", f"Raise the limit: {how}."
+    return f"this machine or container does not allow {what}", f"Raise the limit: {how}."

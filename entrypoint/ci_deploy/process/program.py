@@ -19,15 +19,13 @@ Timeout = float | Callable[[], float]  # seconds, or a function that returns the
 
 @dataclass(frozen=True)
 class Command:
-    """A program to run: its arguments, the variables that it gets besides the allowed ones, its
-    stdin (bytes, a file, or a descriptor that is closed when the program has it), its working
-    directory (None: ours), and how many bytes of its output are kept."""
+    """A program to run. Raises TypeError for an argument that is not text, or contains NUL."""
 
     argv: Sequence[str]
-    env: Mapping[str, str] = field(default_factory=dict)
-    stdin: bytes | int | Path = b""
-    cwd: Path | None = None
-    limit: int = READ_LIMIT
+    env: Mapping[str, str] = field(default_factory=dict)  # variables besides the allowed ones
+    stdin: bytes | int | Path = b""  # its content, a descriptor, or the path of a file
+    cwd: Path | None = None  # the working directory; None: that of this process
+    limit: int = READ_LIMIT  # bytes of its output that a read keeps
 
     def __post_init__(self) -> None:
         arguments: Sequence[object] = self.argv  # `sh` drops None and False silently
@@ -37,18 +35,17 @@ class Command:
 
 
 class Change(NamedTuple):
-    """A command that changes something: `what` describes it, `prefix` begins each line of its
-    output."""
+    """A command that changes something outside this process."""
 
     command: Command
-    what: str
-    prefix: str = ""
+    what: str  # the text of the change in the log, and the subject of its errors
+    prefix: str = ""  # the beginning of each line of its output in the log
     quiet: bool = False  # its output stays out of the log
     watch: Callable[[str], None] | None = None  # gets each line, not redacted
 
     def done(self, result: Result, ok: Sequence[int] | None) -> None:
-        """Raises OutcomeUnknown after a timeout, CommandFailed for an exit code that is not in
-        `ok`."""
+        """Judge how the command ended. Raises OutcomeUnknown after a timeout, CommandFailed for an
+        exit code that is not in `ok` (None: every code is)."""
         if result.timed_out:
             message = f"{self.what}: not finished after {result.seconds:.0f} s, so it was stopped."
             raise OutcomeUnknown(message, lines=result.lines, shown=not self.quiet)
@@ -57,49 +54,51 @@ class Change(NamedTuple):
 
 
 class Filter(Protocol):
-    """Separates messages for us from the rest of a program's output."""
+    """Separates markers, which a program prints for ci-deploy, from the rest of its output."""
 
     def feed(self, data: bytes) -> bytes:
-        """Take output of the program; returns the part that is for the log."""
+        """Take the next bytes of the output; returns those that are for the log."""
 
     def rest(self) -> bytes:
-        """The output that was held back, when the program has ended."""
+        """The bytes for the log that were held back; called when the program has ended."""
 
     def deadline(self) -> float:
-        """When the program has to end (time.monotonic()); called repeatedly."""
+        """The time by which the program has to end (time.monotonic()); called repeatedly."""
 
 
 class Result(NamedTuple):
-    """How a program ended. `exit_code` is negative for a signal; `lines` are its last lines."""
+    """How a program ended. A read fills `out` and `err`, a change `lines`."""
 
     argv: tuple[str, ...]
-    exit_code: int = 0
+    exit_code: int = 0  # negative for a signal
     out: bytes = b""
     err: bytes = b""
-    lines: tuple[str, ...] = ()
-    seconds: float = 0.0
-    timed_out: bool = False
-    planned: bool = False
+    lines: tuple[str, ...] = ()  # the last lines of its output, redacted
+    seconds: float = 0.0  # how long it ran
+    timed_out: bool = False  # it was stopped at its timeout or at the run's deadline
+    planned: bool = False  # `plan`: it was announced, not run
 
     @property
     def text(self) -> str:
-        """Its stdout, without the last newline."""
+        """Its stdout, decoded, without newlines at the end."""
         return self.out.decode(errors="replace").rstrip("\n")
 
     @property
     def errors(self) -> str:
-        """Its stderr."""
+        """Its stderr, decoded and stripped."""
         return self.err.decode(errors="replace").strip()
 
     @property
     def killed(self) -> str:
-        """A sentence that says it (or a child of it) was killed on this machine; else empty."""
+        """The sentence that the program, or a child that git mentions, was killed by SIGKILL on
+        this machine; else empty."""
         lines = self.lines or self.errors.splitlines()
         return limits.killed(Path(self.argv[0]).name, self.exit_code, lines)
 
     def answered(self, ok: Sequence[int] | None) -> None:
-        """Raises Unreachable when it timed out, CommandFailed when its exit code is not in `ok`,
-        ToolMissing when git has hit a limit of this machine."""
+        """Check the result of a read. Raises Unreachable when the program timed out, CommandFailed
+        when its exit code is not in `ok` (None: every code is), ToolMissing when git has hit a
+        limit of this machine."""
         if self.timed_out:
             message = f"{self.argv[0]} did not answer within {self.seconds:.0f} s."
             raise Unreachable(message)
@@ -111,7 +110,8 @@ class Result(NamedTuple):
 
 
 class CommandFailed(DeployFailed):
-    """A program ended with an exit code that was not expected."""
+    """A program ended with an exit code that was not expected. `what` is the text of the change, or
+    the program's name; `result` is how it ended."""
 
     def __init__(self, result: Result, what: str = "", *, shown: bool = False) -> None:
         name = what or Path(result.argv[0]).name
@@ -128,7 +128,7 @@ class CommandFailed(DeployFailed):
 
 
 def find(name: str, path: str) -> str:
-    """The absolute path of a program. Raises ToolMissing."""
+    """The absolute path of a program, found in the directories of `path`. Raises ToolMissing."""
     program = shutil.which(name, path=path)
     if program is None:
         message = f"`{name}` is not installed."

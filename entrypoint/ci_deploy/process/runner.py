@@ -1,4 +1,4 @@
-"""The one place that runs programs, and the only importer of `sh`.
+"""Runs programs; the only importer of `sh`.
 
 The rules for `sh` were measured (docs/architecture.md, "Running programs"): stdin is always given,
 every exit code is allowed and judged here, each child has its own session, output comes through
@@ -32,8 +32,8 @@ STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Runner:
-    """Runs programs. `read` changes nothing; `change` is announced first, and only recorded by
-    `plan`."""
+    """Runs programs. A `read` changes nothing; a `change` is announced first, and `plan` only
+    records it. A cancel stops both."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Runner:
         timeout: float = 60.0,
         ok: Sequence[int] | None = (0,),
     ) -> Result:
-        """Run a program that changes nothing, and return its output.
+        """Run a program that changes nothing; the result has its output (`out`, `err`).
 
         Raises CommandFailed for an exit code that is not in `ok` (None: every code is), Unreachable
         when it takes longer than `timeout` seconds, ToolMissing, Cancelled.
@@ -97,9 +97,9 @@ class Runner:
         ok: Sequence[int] | None = (0,),
         beside: Change | None = None,
     ) -> list[Result]:
-        """Like `read` for several programs at once; to be called from the main thread.
+        """Like `read` for several programs at once, in the main thread; returns their results.
 
-        `beside` is a change that is made at the same time; its result comes last.
+        `beside` is a change made at the same time. Its result comes last; none when planning.
         """
         self.cancellation.check()
         if beside and self.change_log.announce(beside.what):
@@ -150,7 +150,8 @@ class Runner:
         timeout: Timeout = float("inf"),
         ok: Sequence[int] | None = (0,),
     ) -> list[Result]:
-        """Like `change` for several at once. Each runs to its end, even when another fails."""
+        """Like `change` for several at once; returns their results. Each runs to its end, even when
+        another fails; then the first error is raised."""
         announced = [self.change_log.announce(change.what) for change in changes]
         if not all(announced):
             return [Result(tuple(change.command.argv), planned=True) for change in changes]
@@ -177,10 +178,10 @@ class Runner:
         return results
 
     def change_filtered(self, change: Change, output_filter: Filter) -> Result:
-        """Run a program whose output has messages for us; only what the filter returns is shown.
+        """Run a program whose output contains markers; the log gets only what the filter returns.
 
-        Any exit code is returned; `timed_out` when the filter's deadline has ended it; its stderr
-        is in `err`. Raises ToolMissing, Cancelled.
+        Any exit code is returned; `timed_out` is set when the filter's deadline has ended the
+        program. Its stderr is not logged; it is in `err`. Raises ToolMissing, Cancelled.
         """
         if not self.change_log.announce(change.what):
             return Result(tuple(change.command.argv), planned=True)
@@ -192,8 +193,8 @@ class Runner:
         return result._replace(lines=tuple(sanitizer.tail))
 
     def save(self, command: Command, path: Path, *, what: str) -> Result:
-        """Run a program and write its output to a new private file (`replaced`), announced like a
-        change, since it takes time. Raises CommandFailed, ToolMissing, Cancelled."""
+        """Run a program and write its stdout to a new private file (`files.replaced`); announced
+        like a change. Raises CommandFailed, ToolMissing, Cancelled, OSError."""
         if not self.change_log.announce(what):
             return Result(tuple(command.argv), planned=True)
         with replaced(path) as file:
@@ -204,7 +205,7 @@ class Runner:
 
     @contextlib.contextmanager
     def serve(self, command: Command) -> Iterator[Child]:
-        """Run a program beside the others (ssh master, agent) until the block is left."""
+        """Context manager: runs a program (ssh master, agent) until the block is left."""
         child = self._start(command, before_exec=dying_with_parent())
         self._running.remove(child)  # a cancel does not stop it: the last questions need it
         try:
@@ -290,7 +291,7 @@ class Runner:
         self.cancellation.suspect(codes - set(expected or ()))
 
     def stop(self) -> None:
-        """End everything that still runs, as the last step before the process ends."""
+        """Stop all programs that still run, except those of `serve`."""
         stop(self._running)
 
     def _cancelled(self) -> None:

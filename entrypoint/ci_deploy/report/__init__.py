@@ -1,1 +1,1 @@
-"""What a run reports to people and to later jobs."""
+"""What a run reports: the log, and the outputs for later jobs."""

@@ -25,28 +25,29 @@ SILENCE = 30.0  # seconds without a line after which a wait is mentioned
 
 
 class Platform(Protocol):
-    """The log commands of a CI platform."""
+    """The log commands of a CI platform: lines in the log that the platform obeys."""
 
     def annotate(self, level: str, title: str, message: str) -> str:
-        """The command that shows a message on the platform's overview; empty where there is
+        """The log command that shows a message on the platform's overview; empty if there is
         none."""
 
     def mask(self, values: Iterable[str]) -> Iterable[str]:
-        """Commands that tell the platform which values to hide."""
+        """The log commands that tell the platform to hide `values`."""
 
     def section_start(self, name: str, title: str) -> str:
-        """The command that opens a section of the log; empty for none."""
+        """The text that opens a section of the log: a log command, or only the title."""
 
     def section_end(self, name: str) -> str:
-        """The command that closes a section; empty for none."""
+        """The log command that closes a section; empty if there is none."""
 
     def shield(self) -> tuple[str, str]:
-        """Commands that switch log commands off before a child's output, and on again after it."""
+        """(before, after): the log commands that switch log commands off before a child's output,
+        and on again after it; empty if there are none."""
 
 
 class Console:
-    """Writes the log. `fd` and `child_fd` are the descriptors for our own lines and for
-    children's."""
+    """Writes the log: our own lines to the descriptor `fd`, children's output to `child_fd`.
+    `warnings` are all warnings so far, as they were shown."""
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class Console:
     # --- lines ---
 
     def line(self, text: str = "", style: str = "") -> None:
-        """Write a line of our own."""
+        """Write one or more lines of our own, safe and redacted. `style`: BOLD, DIM or a colour."""
         safe = self.redactor.text(clean(text))
         if self._colour and style and safe:
             safe = "\n".join(f"\x1b[{style}m{part}\x1b[0m" for part in safe.split("\n"))
@@ -87,7 +88,7 @@ class Console:
         self.line("\n".join(f"  {part}" for part in text.split("\n")), style)
 
     def show_debug(self) -> None:
-        """Show `debug` lines from now on."""
+        """Show the lines that `debug` writes from now on."""
         self._debug = True
 
     def debug(self, text: str) -> None:
@@ -103,12 +104,13 @@ class Console:
         self.annotate("warning", "ci-deploy", shown)
 
     def message(self, text: str) -> str:
-        """A message or hint as it is shown: without secrets, and with each setting's name as the
-        user writes it."""
+        """A message or hint as it is shown: redacted, and with the names of settings in
+        `self.inputs` as inputs (`errors.as_inputs`)."""
         return as_inputs(self.redactor.text(text), self.inputs)
 
     def annotate(self, level: str, title: str, text: str) -> None:
-        """Show a message on the platform's overview, where there is one."""
+        """Show a message on the platform's overview, if it has one. `level`: `error`, `warning` or
+        `notice`, as on GitHub."""
         if command := self.ci.annotate(level, title, self.redactor.text(clean(text))):
             self._write(command)
 
@@ -124,7 +126,8 @@ class Console:
         self.line(f"└─{'─' * width}─┘", style)
 
     def mask(self) -> None:
-        """Register the secrets with the platform; called before anything else is written."""
+        """Register the secrets with the platform, which then hides them in the log; to be called
+        before anything else is written."""
         for command in self.ci.mask(self.redactor.masks()):
             self._raw(f"{command}\n")
 
@@ -132,9 +135,8 @@ class Console:
 
     @contextlib.contextmanager
     def section(self, name: str, title: str) -> Iterator[None]:
-        """A section that folds where the platform can fold; sections do not nest.
-
-        It is opened by its first line: a section without any line is not shown.
+        """Context manager: a section of the log, folded where the platform can do so. Sections do
+        not nest. A section without any line is not shown.
         """
         self._opening = self.ci.section_start(name, self.redactor.text(clean(title)))
         try:
@@ -152,8 +154,9 @@ class Console:
         watch: Callable[[str], None] | None = None,
         quiet: bool = False,
     ) -> Iterator[Sanitizer]:
-        """A sanitizer for a child's output: made safe, redacted, and marked as not ours. `watch`
-        gets each line before redaction; `quiet` shows nothing."""
+        """Context manager: a sanitizer that writes a child's output to the log: made safe,
+        redacted, each line with a mark (`CHILD`) and `prefix`. `watch` gets each line before
+        redaction; `quiet` shows nothing."""
 
         mark = self._mark + prefix
 
@@ -181,12 +184,12 @@ class Console:
                 self._raw(f"{after}\n")
 
     def silent(self, seconds: float) -> None:
-        """Say that a child has printed nothing for a while; `seconds` is how long it has run."""
+        """Log that a child which prints nothing still runs, after `seconds` seconds."""
         self.indent(f"… still running, {seconds:.0f} s", DIM)
 
     def still(self, since: float) -> None:
-        """Like `silent`, for a wait that has begun at `since` (time.monotonic()), if there was no
-        line for SILENCE seconds: some platforms stop a job that prints nothing."""
+        """Like `silent`, for a wait that began at `since` (time.monotonic()), if nothing was logged
+        for SILENCE seconds: some platforms stop a job that prints nothing."""
         now = time.monotonic()
         if now - max(since, self._wrote) >= SILENCE:
             self.silent(now - since)

@@ -1,4 +1,5 @@
-"""Escapes foreign text for Markdown of GitHub, GitLab, Forgejo and Gitea, so that it stays text."""
+"""Escapes text from outside for the Markdown of GitHub, GitLab, Forgejo and Gitea, so that it is
+shown as plain text."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ SAFE_URL = re.compile(r"https?://[\w.:/?&=%~+,;@-]+")
 
 
 def plain(text: str) -> str:
-    """The text on one line, without table, link, mention, reference, HTML or quick action."""
+    """The text on one line, escaped: it makes no table, link, mention, reference, HTML or quick
+    action."""
     for character in "\\|`<>[]*_~$":
         text = text.replace(character, f"\\{character}" if character not in "<>" else " ")
     return " ".join(REFERENCE.sub("\\1\u2060", text).split())
@@ -25,7 +27,7 @@ def link(url: str, text: str = "") -> str:
 
 
 def fenced(text: str) -> str:
-    """A code block that its text cannot end."""
+    """A Markdown code block with `text`, whose fence is longer than any in it."""
     fence = "```"
     while fence in text:
         fence += "`"

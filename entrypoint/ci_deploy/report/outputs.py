@@ -9,14 +9,14 @@ from ci_deploy.report.markdown import fenced, link, plain
 
 SCHEMA_VERSION = 1  # of deploy-report.json; raised when a field changes its meaning
 
-# The public outputs (DESIGN.md, section 7): name and content.
+# The public outputs: name and description.
 OUTPUTS = {
     "status": "`succeeded`, `skipped`, `disabled`, `failed`, `live-but-failed`, `rolled-back` "
     "or `cancelled`",
     "app": "Name of the app on the provider",
     "environment": "The environment, like `staging`",
     "url": "URL of the app",
-    "revision": "The full SHA to be deployed",
+    "revision": "The full SHA that this run was to deploy",
     "previous-revision": "The full SHA that was live before",
     "release": "The provider's name for the release that is live now",
     "changed": "`true` when this run changed what is live",
@@ -26,53 +26,53 @@ OUTPUTS = {
 
 @dataclass
 class EventReport:
-    """How one event went."""
+    """One event of the run, like `pre_deploy`."""
 
     name: str
-    seconds: float = 0.0
-    error: str = ""
+    seconds: float = 0.0  # how long its handlers took
+    error: str = ""  # the message of the error that ended it
 
 
 @dataclass
 class Report:
-    """The facts of one run; `status` is `failed` until the end sets another."""
+    """The facts of one run, as deploy-report.json has them. Texts that are unknown are empty."""
 
     command: str
-    status: str = "failed"
+    status: str = "failed"  # until the end of the run sets another
     exit_code: int = 1
     app: str = ""
     environment: str = ""
     url: str = ""
     provider: str = ""
-    revision: str = ""
-    previous_revision: str = ""
-    live_revision: str = ""
+    revision: str = ""  # full SHA: the one to deploy
+    previous_revision: str = ""  # full SHA: the one that was live before
+    live_revision: str = ""  # full SHA: the one that is live now
     busy: bool = False  # a deployment is still in progress, this one or another
-    release: str = ""
-    changed: bool = False
-    duration: float = 0.0
-    ref: str = ""
-    actor: str = ""
+    release: str = ""  # the provider's name for the release that is live now
+    changed: bool = False  # this run has changed what is live
+    duration: float = 0.0  # seconds
+    ref: str = ""  # the branch or tag
+    actor: str = ""  # who started the job
     commit_url: str = ""
     compare_url: str = ""
     job_url: str = ""
-    message: str = ""
-    hint: str = ""
+    message: str = ""  # what failed, or why nothing was deployed
+    hint: str = ""  # what to do next
     lines: tuple[str, ...] = ()  # the last lines of the program that failed
     failed_event: str = ""
     failed_layer: str = ""
     live: str = ""  # the sentence that answers "what is live now?"
-    idle: str = ""  # that nothing of it runs, since it is scaled to 0, and what starts it
-    rollback: str = ""  # how to go back
-    client: str = ""  # what a client would have noticed of the switch
+    idle: str = ""  # a sentence if the app is scaled to 0, with the command that starts it
+    rollback: str = ""  # the command that rolls back
+    client: str = ""  # a sentence: what clients noticed of the switch between releases
     backups: list[str] = field(default_factory=list)  # made before the migrations, by name
     events: list[EventReport] = field(default_factory=list)
-    changes: list[str] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)  # as the log and `plan` show them
     warnings: list[str] = field(default_factory=list)
-    finished: bool = False
+    finished: bool = False  # the run has ended, and all facts are final
 
     def outputs(self) -> dict[str, str]:
-        """The public outputs by name; each value is one line."""
+        """The public outputs: name → value, which is a single line."""
         values: dict[str, object] = {
             "status": self.status,
             "app": self.app,
@@ -87,7 +87,7 @@ class Report:
         return {name: " ".join(str(values[name]).split()) for name in OUTPUTS}
 
     def as_json(self) -> dict[str, Any]:
-        """The content of deploy-report.json."""
+        """The content of deploy-report.json: `schema` and all fields."""
         return {"schema": SCHEMA_VERSION, **asdict(self)}
 
     @property

@@ -81,7 +81,7 @@ class Context:
 
     @property
     def app_config(self) -> dict[str, str]:
-        """The variables to set on the app."""
+        """The variables to set on the app: APP_CONFIG, and for a review app REVIEW_CONFIG."""
         return {**self.settings.app_config, **(self.review.settings.config if self.review else {})}
 
     @property
@@ -129,18 +129,19 @@ class Context:
         self.url, self._live = url, self._live and self._live._replace(url=url)
 
     def in_app_dir(self, name: str) -> str:
-        """The path in the repository of a file in the app's directory."""
+        """The path in the repository of the file `name` in the app's directory (APP_DIR)."""
         return f"{self.settings.app_dir}/{name}" if self.settings.app_dir else name
 
     def texts(self, *names: str) -> list[str]:
-        """The texts of files in the app's directory at this run's revision; empty for no file."""
+        """The texts of the files `names` in the app's directory at this run's revision; an empty
+        text for what is not a file."""
         if not self.revision:
             return [""] * len(names)
         return self.repository.files(self.revision, *map(self.in_app_dir, names))
 
     @property
     def provider(self) -> Provider[Any]:
-        """The one active provider."""
+        """The active provider; there is exactly one."""
         return expect(self._provider, "the provider")
 
     @provider.setter
@@ -154,7 +155,7 @@ class Context:
 
     @property
     def http(self) -> Http:
-        """HTTP; its packages are loaded when it is first used."""
+        """The HTTP client, whose packages are loaded when it is first used."""
         if self._http is None:
             from ci_deploy.net.http import Http
 

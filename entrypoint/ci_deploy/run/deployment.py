@@ -167,7 +167,7 @@ class Deployment:
             try:
                 now = self.ctx.provider.live().revision
                 if now != self.ctx.revision:
-                    self.ctx.console.warning(f"{now[:7]} was deployed meanwhile: it stays.")
+                    self.ctx.console.warning(f"not rolled back: {now[:7]} was deployed meanwhile.")
                     return error
                 self.ctx.provider.roll_back(before.revision)
             except Cancelled as cancelled:
@@ -193,7 +193,9 @@ class Deployment:
 
     def _judge(self, error: Exception) -> Ending:
         """The error to report, with its exit code, given what the provider says is live."""
-        known = error if isinstance(error, Ending) else DeployFailed(f"a bug: {error!r}")
+        known = (
+            error if isinstance(error, Ending) else DeployFailed(f"a bug in ci-deploy: {error!r}")
+        )
         before = self.ctx.before
         if not self.ctx.change_log.changes or self.ctx.planning:
             if before:

@@ -52,8 +52,8 @@ DEFAULT_PRIORITY = 100
 
 
 def on(event: Event, priority: int = DEFAULT_PRIORITY) -> Callable[[Method], Method]:
-    """Mark a layer's method as a handler of `event`; lower priorities run first. Can be used
-    repeatedly."""
+    """Decorator: marks a layer's method as a handler of `event`; lower priorities run first. A
+    method can be marked for several events."""
 
     def mark(method: Method) -> Method:
         marks: list[tuple[Event, int]] = method.__dict__.setdefault("handles", [])
@@ -64,11 +64,11 @@ def on(event: Event, priority: int = DEFAULT_PRIORITY) -> Callable[[Method], Met
 
 
 class Subscriber(Protocol):
-    """What the manager needs to know about a layer, besides its marked methods."""
+    """What the event manager needs of a layer, besides its marked methods."""
 
     @property
     def order(self) -> int:
-        """The order of its kind: providers first."""
+        """The position of its kind (providers first), for handlers of the same priority."""
 
     @property
     def name(self) -> str:
@@ -80,12 +80,12 @@ class Subscriber(Protocol):
 
 
 class Handler(NamedTuple):
-    """One marked method of one layer."""
+    """A method of a layer that `on` has marked; calling it calls the method."""
 
     event: Event
     priority: int
     layer: Subscriber
-    method: str
+    method: str  # its name
 
     def __call__(self) -> None:
         getattr(self.layer, self.method)()
@@ -100,7 +100,8 @@ def _marked(layer: Subscriber) -> Iterable[Handler]:
 
 
 class EventManager:
-    """Calls the handlers: by priority, then layer kind, name, definition order.
+    """Calls the handlers of events, in the order of priority, layer kind, layer name and
+    definition. `current` is the handler that runs, or has failed.
 
     `warn` is called with the errors of optional layers (a failing chat never fails a deploy).
     """
@@ -139,8 +140,8 @@ class EventManager:
     def emit_all(
         self, event: Event, before: Callable[[], None] = lambda: None
     ) -> list[tuple[Handler, Exception]]:
-        """Run an outcome event: every handler runs, after `before` was called; returns the
-        errors."""
+        """Run an outcome event: every handler runs, whatever fails; `before` is called before each.
+        Returns the handlers that failed with their errors, except those of optional layers."""
         errors: list[tuple[Handler, Exception]] = []
         for handler in self.handlers(event):
             before()

@@ -21,8 +21,8 @@ GITHUB, GITLAB, GITEA = "GitHub", "GitLab", "Forgejo or Gitea"
 
 
 class Forge:
-    """The platform's API, with a token. Redirects are not followed, since they would get the
-    token."""
+    """The platform's API, authenticated by a token. Redirects are not followed, since they would
+    get the token."""
 
     def __init__(self, ctx: Context, token: str) -> None:
         self._ctx = ctx
@@ -40,8 +40,9 @@ class Forge:
             }
 
     def send(self, method: str, path: str, **options: Any) -> Response:
-        """Send one request. Raises Busy, HttpError with the server's reason, Unreachable,
-        Cancelled."""
+        """Send one request to `path` below the API's URL; `options` are those of
+        `sending.exchange`. Returns a response with status 2xx. Raises Busy, HttpError with the
+        server's reason, Unreachable, Cancelled."""
         from ci_deploy.net.http import Busy, HttpError
 
         options |= {"headers": self._headers, "keep": method == "GET"}
@@ -55,8 +56,8 @@ class Forge:
             raise HttpError(message, error.response) from None
 
     def entries(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
-        """Yield each entry of a list, from all of its pages. Raises HttpError, Unreachable,
-        Cancelled."""
+        """Yield each entry (a JSON object) of the list at `path`, from at most PAGES pages.
+        `query`: parameters of the URL. Raises HttpError, Unreachable, Cancelled."""
         from ci_deploy.net.http import HttpError
 
         for page in range(1, PAGES + 1):
@@ -71,8 +72,8 @@ class Forge:
                 return
 
     def account(self) -> dict[str, Any]:
-        """The user that the token belongs to; empty when the token may not ask (a job's own
-        token)."""
+        """The account that the token belongs to, as the API describes it; empty when the token may
+        not query it (a job's own token). Raises HttpError, Unreachable, Cancelled."""
         from ci_deploy.net.http import HttpError
 
         try:

@@ -1,4 +1,4 @@
-"""Guards that look at the job alone, before any layer's settings are read."""
+"""Guards that need only the facts of the job: they run before any layer's settings are read."""
 
 from __future__ import annotations
 
@@ -11,43 +11,40 @@ from ci_deploy.errors import Refused, SkipDeploy
 if TYPE_CHECKING:
     from ci_deploy.git.repository import Repository
 
-# Commands whose purpose is their output.
+# Commands that are refused instead of skipped: a green job would suggest that they have run.
 ANSWERS = {"backups", "doctor", "history", "logs", "restore", "run", "status", "unlock"}
 NOT_PRODUCTION = re.compile(r"stag|test|dev|review|preview|qa|demo|sandbox", re.I)
 
 
 def doubts(facts: CIContext) -> list[str]:
-    """Warnings about what is probably a mistake, but no reason to refuse."""
+    """Warnings about facts of the job that are probably mistakes, but no reason to refuse."""
     found = []
     if facts.tier == "production" and NOT_PRODUCTION.search(facts.environment):
         found = [
             (
-                f"the tier of `{facts.environment}` is production: set the input `tier` "
-                "to match the environment."
+                f"the tier of the environment `{facts.environment}` is production: set the input "
+                "`tier` to match the environment."
             )
         ]
     if facts.tests not in {"", "success"}:
         fit = "`if: github.event.workflow_run.conclusion == 'success'`"
-        found += [f"the workflow run that this one follows ended as {facts.tests}: add {fit}."]
+        ended = f"the workflow run that this one follows ended as {facts.tests}"
+        found += [f"{ended}: to deploy only after success, add {fit} to the job."]
     return found
 
 
 def check(command: str, facts: CIContext, allow: tuple[str, ...], *, review_app: str = "") -> None:
-    """Raise SkipDeploy or Refused when this job must not change anything.
+    """Raise SkipDeploy or Refused when this job must not run `command`.
 
-    `review_app` is the value of REVIEW_APP_NAME; empty when it is not set.
+    `allow` is DEPLOY_ALLOW, `review_app` REVIEW_APP_NAME (empty when it is not set).
     """
     _check_origin(command, facts, allow)
     if facts.freeze and command in {"deploy", "promote"} and "freeze" not in allow:
         message = "a deploy freeze is in force (CI_DEPLOY_FREEZE)."
         raise Refused(message, hint="Wait for its end, or set DEPLOY_ALLOW=freeze for this job.")
     if facts.unasked and command == "destroy":
-        message = (
-            "this job removes a review app, but nobody asked for that: it started automatically."
-        )
-        hint = (
-            "The input `rules` has a `when`, which also applies to the stop job: leave it out, or "
-        )
+        message = "this job would remove a review app, but it was started automatically."
+        hint = "Remove `when` from the input `rules`, since it also applies to the stop job, or "
         raise Refused(message, hint=hint + "write `when: manual`.")
     if not review_app:
         _check_which_app(command, facts)
@@ -56,18 +53,19 @@ def check(command: str, facts: CIContext, allow: tuple[str, ...], *, review_app:
 def check_code(
     facts: CIContext, repository: Repository, revision: str, allow: tuple[str, ...]
 ) -> None:
-    """Raise Refused for code that may be a stranger's: in a job that anybody can start, a revision
-    or checkout that is not part of the default branch."""
+    """Raise Refused if the job may run a stranger's code with our secrets: anybody can start it,
+    and `revision` or the checkout's HEAD is not part of the default branch. `allow` is
+    DEPLOY_ALLOW."""
     if not facts.anyones or "untrusted" in allow:
         return
     base = facts.revision
     for sha in filter(None, {revision, repository.head} - {base}):
         if not (repository.has(base) and repository.has(sha) and repository.is_ancestor(sha, base)):
             message = (
-                f"`{facts.event}` can be started by anybody, and {sha[:7]} is not part of the "
+                f"anybody can start a `{facts.event}` job, and {sha[:7]} is not part of the "
                 "default branch, so it may be a stranger's code."
             )
-            hint = "Deploy it from a `pull_request` job; if you have checked who wrote it: "
+            hint = "Deploy it from a `pull_request` job, or, if you have checked who wrote it, set "
             raise Refused(message, hint=hint + "DEPLOY_ALLOW=untrusted.")
 
 
@@ -82,17 +80,17 @@ def _check_which_app(command: str, facts: CIContext) -> None:
         message = f"{away}, so it is unknown which review app is meant."
         raise Refused(message, hint=name)
     if command == "rollback" and facts.of_a_change:
-        message = "this is the job of a review app, and `rollback` would roll back the app itself."
-        hint = f"{name} To roll back the app itself, run it in a job of its environment."
+        message = "this job belongs to a review app, but `rollback` would roll back its base app."
+        hint = f"{name} To roll back the base app, run `rollback` in a job of its environment."
         raise Refused(message, hint=hint)
 
 
 def _check_origin(command: str, facts: CIContext, allow: tuple[str, ...]) -> None:
     if facts.doubt and "untrusted" not in allow:
         hint = (
-            "Deploy from a `push` or `pull_request` job, or if you have checked whose code it is: "
+            "Deploy from a `push` or `pull_request` job, or, if you have checked whose code it is, "
         )
-        raise Refused(facts.doubt, hint=hint + "DEPLOY_ALLOW=untrusted.")
+        raise Refused(facts.doubt, hint=hint + "set DEPLOY_ALLOW=untrusted.")
     if facts.untrusted and "untrusted" not in allow:
         message, hint = _untrusted(facts)
         raise Refused(message, hint=hint)
@@ -100,11 +98,11 @@ def _check_origin(command: str, facts: CIContext, allow: tuple[str, ...]) -> Non
         return
     message = ""
     if facts.fork and not facts.untrusted:
-        message = "this comes from a fork, which has no secrets to deploy with: nothing was done."
+        message = "the code comes from a fork, whose jobs get no secrets: nothing was done."
     elif facts.dependabot:
         message = "Dependabot's pull requests get no secrets to deploy with: nothing was done."
     if message and command in ANSWERS:  # a green job would say that it was done
-        raise Refused(message, hint="If this job does have them, set DEPLOY_ALLOW=fork.")
+        raise Refused(message, hint="If this job does have the secrets, set DEPLOY_ALLOW=fork.")
     if message:
         raise SkipDeploy(message)
 
@@ -116,6 +114,6 @@ def _untrusted(facts: CIContext) -> tuple[str, str]:
         message = f"a `{facts.event}` job runs a stranger's code with this project's secrets."
         hint = "Deploy it from a `pull_request` job of a branch of this repository instead; "
         return message, hint + know
-    message = f"this `{facts.event}` follows the run of a pull request, which nobody has merged."
+    message = f"this `{facts.event}` job follows a run for a pull request that is not merged."
     hint = "Add to the job `if: github.event.workflow_run.event == 'push'`; "
     return message, hint + know

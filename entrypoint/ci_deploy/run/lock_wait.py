@@ -1,4 +1,4 @@
-"""Waiting for another job that has the app's lock, whatever that is on the provider."""
+"""Waiting for another job that holds the app's lock. What the lock is depends on the provider."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from ci_deploy.run.context import Context
 
 
 class LockWait:
-    """One wait: at most LOCK_TIMEOUT seconds, and never longer than the run may take."""
+    """One wait for a lock: at most LOCK_TIMEOUT seconds, and not beyond the run's deadline."""
 
     def __init__(self, ctx: Context, beyond: float = 0.0) -> None:
-        """`beyond`: seconds to wait longer than LOCK_TIMEOUT, for a server that applies it too."""
+        """`beyond`: seconds to wait longer than LOCK_TIMEOUT, if the server enforces LOCK_TIMEOUT
+        itself."""
         self._ctx = ctx
         self.began = time.monotonic()
         self._until = self.began + ctx.settings.lock_timeout + beyond
@@ -22,12 +23,12 @@ class LockWait:
         self._told = float("-inf")
 
     def reserve(self, seconds: float) -> None:
-        """Leave the last `seconds` of the run to what follows the wait."""
+        """Reserve the last `seconds` before the run's deadline for what follows the wait."""
         self._reserved = seconds
 
     @property
     def told(self) -> bool:
-        """Whether the log says that there is somebody to wait for."""
+        """Whether `tell` has logged what is waited for."""
         return self._told > 0
 
     @property
@@ -41,18 +42,18 @@ class LockWait:
 
     @property
     def limit(self) -> str:
-        """The setting that ends the wait."""
+        """The name of the setting that ends the wait."""
         return "DEPLOY_TIMEOUT" if self._run_until < self._until else "LOCK_TIMEOUT"
 
     def tell(self, words: str) -> None:
-        """Log what is waited for, unless the last such line is recent."""
+        """Log `words`, which say what is waited for, at most every SILENCE seconds."""
         if time.monotonic() >= self._told + SILENCE:
             self._told = time.monotonic()
             self._ctx.console.indent(words)
 
     def pause(self, words: str, seconds: float, locked: Callable[[], Locked]) -> None:
-        """Log what is waited for, and sleep. Raises Cancelled, and when the wait is over what
-        `locked` returns."""
+        """Log `words` (`tell`), and sleep for `seconds`, but not beyond the end of the wait. Raises
+        Cancelled, and when no time is left the error that `locked` returns."""
         if (left := self.left) <= 0:
             raise locked()
         self.tell(words)

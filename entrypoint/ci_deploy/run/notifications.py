@@ -1,4 +1,4 @@
-"""Notices: the same content for every notifier."""
+"""The notices about a run. Their content is the same for every notifier."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ COLOURS = {STARTED: "#2389d7", GOOD: "#2e9e4f", NEUTRAL: "#8a8f98", WARN: "#d18b
 
 
 class Notice(NamedTuple):
-    """A message to people. Texts from outside are already without mentions."""
+    """A message to people. Mentions in texts from outside are already defused."""
 
-    mood: str
-    title: str
-    fields: tuple[tuple[str, str], ...] = ()
-    lines: tuple[str, ...] = ()
+    mood: str  # STARTED, GOOD, NEUTRAL, WARN or BAD
+    title: str  # one line
+    fields: tuple[tuple[str, str], ...] = ()  # (label, value), like ("Ref", "main")
+    lines: tuple[str, ...] = ()  # the last lines of a program that failed, or the planned changes
     url: str = ""  # the job's URL
-    compare_url: str = ""
+    compare_url: str = ""  # the page that compares the two revisions
     change: str = ""  # `aaaaaaa → bbbbbbb` in the field Revision, for a link to compare_url
-    facts: Mapping[str, object] = NOTHING  # the same as data, for programs
+    facts: Mapping[str, object] = NOTHING  # the content as data, for programs
 
     def text(self) -> str:
         """The message as plain text, without markup."""
@@ -38,17 +38,18 @@ class Notice(NamedTuple):
 
 
 def shorten(text: str, limit: int) -> str:
-    """Cut the text to `limit` characters, with an ellipsis."""
+    """The text, or if it is longer than `limit` characters its beginning and an ellipsis."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def counted(things: Sized, name: str) -> str:
-    """`no changes`, `1 change`, `2 changes`."""
+    """The number of `things` with the noun `name`: `no changes`, `1 change`, `2 changes`."""
     return f"{len(things) or 'no'} {name}{'' if len(things) == 1 else 's'}"
 
 
 def last(lines: Sequence[str], limit: int) -> str:
-    """The end of the lines, which says what went wrong: at most `limit` characters."""
+    """The end of an output, which says what went wrong: at most `limit` characters, whole lines if
+    possible, after an ellipsis if something is left out."""
     text = "\n".join(lines)
     if len(text) <= limit:
         return text
@@ -58,7 +59,8 @@ def last(lines: Sequence[str], limit: int) -> str:
 
 
 def defuse(text: str) -> str:
-    """Break mentions, so that a commit message cannot notify a channel: `@here`, `<!channel>`."""
+    """Defuse mentions by an invisible character, so that a commit message cannot notify a channel:
+    `@here`, `<!channel>`."""
     return re.sub(r"([@!])(?=\w)", "\\1\u2060", text)
 
 
@@ -79,7 +81,7 @@ TOLD = frozenset(_WORDS)  # events that send a notice
 
 
 def notice(ctx: Context, event: Event) -> Notice:
-    """The notice about an event of this run."""
+    """The notice about `event`, one of TOLD, with the facts of the run so far."""
     report, facts = ctx.report, ctx.facts
     mood, words = _WORDS[event]
     if mood is BAD and report.status in {"live-but-failed", "rolled-back", "cancelled"}:
@@ -111,7 +113,7 @@ def notice(ctx: Context, event: Event) -> Notice:
 
 
 def plan_notice(ctx: Context) -> Notice:
-    """The notice about the result of `plan`; its lines are the changes that would be made."""
+    """The notice about the result of `plan`; its `lines` are the changes that would be made."""
     report, facts, changes = ctx.report, ctx.facts, ctx.change_log.changes
     bad = report.status not in {"succeeded", "skipped"}
     would = "cannot be made" if bad else f"would make {counted(changes, 'change')}"

@@ -1,4 +1,4 @@
-"""Compares the revision to deploy with the live one, and decides whether it may replace it."""
+"""Compares the revision to deploy with the live one, and refuses one that must not replace it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from ci_deploy.run.context import Context
 
 
 class Order(Enum):
-    """The relation of the revision to deploy to the live one."""
+    """How the revision to deploy relates to the live one."""
 
-    AFTER = "contains it, or nothing is live"
-    BEFORE = "is part of it"
+    AFTER = "it contains the live one, or nothing is live"
+    BEFORE = "the live one contains it"
     DIVERGED = "each has commits that the other lacks"
-    UNKNOWN = "the history that would tell is not in the checkout"
+    UNKNOWN = "the checkout lacks the history to compare them"
 
 
 def order(repository: Repository, new: str, live: str) -> Order:
-    """Compare two revisions by the history in the repository."""
+    """How the revision `new` relates to `live` (empty: nothing is live), by the history in the
+    repository; nothing is fetched."""
     if live in {"", new}:
         return Order.AFTER
     if not repository.has(live):
@@ -49,7 +50,7 @@ def guard(
     refuse_outdated = ctx.settings.refuse_outdated
     if found is Order.BEFORE:
         if refuse_outdated:
-            hint = "Unset REFUSE_OUTDATED to deploy an older revision on purpose."
+            hint = "To deploy an older revision on purpose, unset REFUSE_OUTDATED."
             raise Refused(f"{new} is older than {old}.", hint=hint)
         ctx.console.warning(f"{new} is older than {old}: the older revision replaces it.")
     elif found is Order.UNKNOWN and (refuse_outdated or (overwrites and not force)):
@@ -57,11 +58,11 @@ def guard(
         if not ctx.repository.shallow:
             lacking = "since this checkout does not have that commit"
             hint = (
-                "It came from another repository, from a branch that is not fetched here, or from "
-                "one whose history was rewritten."
+                f"{live[:7]} came from another repository, from a branch that is not fetched here, "
+                "or from one whose history was rewritten."
             )
-        if overwrites and not refuse_outdated:
-            hint = f"{hint} Or set FORCE_PUSH=true to replace it."
+        anyway = "set FORCE_PUSH=true" if not refuse_outdated else "unset REFUSE_OUTDATED"
+        hint = f"{hint} To replace it anyway, {anyway}."
         raise Refused(f"{new} cannot be compared with {old}, {lacking}.", hint=hint)
     elif found is Order.UNKNOWN and not overwrites:
         ctx.console.indent(
@@ -73,7 +74,9 @@ def guard(
         )
     elif found is Order.DIVERGED:
         if not force:
-            hint = "Deploy a revision that contains it, or set FORCE_PUSH=true to replace it."
+            hint = (
+                f"Deploy a revision that contains {live[:7]}, or set FORCE_PUSH=true to replace it."
+            )
             raise Refused(f"{new} has diverged from {old}.", hint=hint)
         ctx.console.warning(
             f"{new} replaces {old}, but does not contain it: commits that only {live[:7]} has are "

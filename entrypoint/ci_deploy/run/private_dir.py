@@ -1,8 +1,8 @@
-"""The private directory of a run, for sockets and secrets: 0700, removed on every exit.
+"""The private directory of a run, for sockets and secrets: mode 0700, removed on every exit.
 
-Who is killed removes nothing. The ssh-agent's wrapper does it (agent.sh), where there is one and it
-lives; the others are left to the next run on this machine: of a run that lives the kernel holds a
-lock.
+A run that is killed by SIGKILL cannot remove it. The ssh-agent's wrapper then does so (agent.sh),
+if there is one and it still runs; else the next run on this machine does. A lock, which the kernel
+releases when a run ends in any way, shows that its owner still runs.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ from ci_deploy.errors import ToolMissing
 from ci_deploy.process.child import close
 
 PREFIX = "ci-deploy-"
-LOCK = "lock"  # in it, locked as long as its owner lives; older versions have none
+LOCK = "lock"  # a file in it, locked while its owner runs; older versions have none
 SOCKET_ROOM = 60  # bytes of its path: control sockets have at most 90
 SPARE = 8  # descriptors reserved for removing it, even when all others are in use
 
 
 def private_dir(cleanup: ExitStack) -> Path:
-    """Make it, with a short path; remove those that killed runs have left. Raises ToolMissing."""
+    """Make the run's private directory, with a short path, and remove those that killed runs have
+    left. `cleanup` removes it. Raises ToolMissing when no directory for temporary files is
+    writable."""
     try:
         base = tempfile.gettempdir()
     except FileNotFoundError:
-        reason = f"no directory for temporary files can be written to{_why()}."
+        reason = f"no directory for temporary files is writable{_why()}."
         hint = "Free some space or set TMPDIR; with `docker run --read-only`, add `--tmpfs /tmp`."
         raise ToolMissing(reason, hint=hint) from None
     if len(os.fsencode(base)) > SOCKET_ROOM - len(f"/{PREFIX}12345678"):
@@ -37,13 +39,14 @@ def private_dir(cleanup: ExitStack) -> Path:
     spare = [os.open(os.devnull, os.O_RDONLY) for _ in range(SPARE - 1)]
     path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
     cleanup.callback(_remove, path, spare)
-    with suppress(OSError):  # then nobody else will remove it
+    with suppress(OSError):  # without a lock, later runs leave it alone
         spare.append(_locked(path))
     return path
 
 
 def remove_left(base: Path) -> None:
-    """Remove the directories of this user whose owners have been killed."""
+    """Remove the private directories in `base` that belong to this user and whose owner no longer
+    runs. Ignores errors."""
     ours = list[Path]()
     with suppress(OSError), os.scandir(base) as entries:
         ours = [Path(entry) for entry in entries if entry.name.startswith(PREFIX)]
@@ -60,8 +63,8 @@ def remove_left(base: Path) -> None:
 
 
 def _locked(path: Path) -> int:
-    """The lock is not there before it is held, so that nobody takes a new run for a dead one.
-    Raises OSError."""
+    """Create the lock and hold it; returns its descriptor. It gets its name only when it is held,
+    so that no other run takes this one for dead. Raises OSError."""
     new = path / f"new-{LOCK}"
     lock = os.open(new, os.O_RDONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

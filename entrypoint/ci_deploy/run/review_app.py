@@ -1,4 +1,4 @@
-"""Review apps: a separate app for each branch, which we create, mark and remove."""
+"""Review apps: a separate app for each branch, which ci-deploy creates, marks and removes."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class ReviewSettings:
 
 
 def is_about(command: str, facts: CIContext, *, named: bool) -> bool:
-    """Whether a job is about a review app. A `rollback` is about one if REVIEW_APP_NAME is set
-    (`named`) in a job of a merge or pull request."""
+    """Whether `command` acts on a review app in a job with these facts: `review` and `destroy` do,
+    and `rollback` if REVIEW_APP_NAME is set (`named`) in a job of a merge or pull request."""
     if command == "rollback":
         return named and facts.of_a_change
     return command in {"review", "destroy"}
@@ -71,9 +71,9 @@ def is_about(command: str, facts: CIContext, *, named: bool) -> bool:
 class ReviewApp(NamedTuple):
     """The review app of a branch."""
 
-    name: str
-    base: str  # the app of which it is a review app
-    branch: str
+    name: str  # on the provider
+    base: str  # the base app: the one whose changes it shows
+    branch: str  # empty if the job has none
     settings: ReviewSettings
 
     @property
@@ -83,12 +83,12 @@ class ReviewApp(NamedTuple):
         return f"{label}.{self.settings.domain}" if self.settings.domain else ""
 
     def check_branch(self, command: str, facts: CIContext, repository: Repository) -> None:
-        """Raise SkipDeploy when the branch is known to be deleted: a job of a closed change that is
-        run again must not recreate the review app."""
+        """Raise SkipDeploy when `review` is run for a branch that is known to be deleted: an old
+        job that is run again must not recreate the review app."""
         known = self.branch and not facts.fork and facts.event != "local"
         named = self.settings.name or command != "review"
         if known and not named and repository.is_gone(self.branch):
-            message = f"the branch {self.branch} is gone, so its review app is not recreated."
+            message = f"the branch {self.branch} is deleted, so its review app is not recreated."
             raise SkipDeploy(message)
 
     def url(self, facts: CIContext) -> str:
@@ -98,13 +98,15 @@ class ReviewApp(NamedTuple):
 
 
 def review_app(base: str, settings: ReviewSettings, facts: CIContext, *, limit: int) -> ReviewApp:
-    """The review app of this job's branch. Raises SettingsError."""
+    """The review app of this job's branch: REVIEW_APP_NAME, or a name made of `base` and the
+    branch with a label of at most `limit` characters. Raises SettingsError."""
     if not (facts.branch or settings.name):
         reason = "a review app belongs to a branch, but this job has none."
-        raise SettingsError(Problem("REVIEW_APP_NAME", reason, "", "Name the app."))
+        remedy = "Set it to the name of the review app."
+        raise SettingsError(Problem("REVIEW_APP_NAME", reason, "", remedy))
     name = settings.name or app_name(base, facts.branch, limit)
     if name == base:
-        reason = f"it is `{base}`, the app itself: a review app has to be another one."
+        reason = f"`{base}` is the base app; a review app must be another app."
         raise SettingsError(Problem("REVIEW_APP_NAME", reason))
     return ReviewApp(name, base, facts.branch, settings)
 
@@ -125,17 +127,20 @@ def app_name(base: str, branch: str, limit: int) -> str:
 
 
 def slug(text: str) -> str:
-    """The text as lower-case letters, digits and single dashes; never empty."""
+    """The text reduced to lower-case letters, digits and single dashes; `branch` if nothing is
+    left."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "branch"
 
 
 def mark(review: ReviewApp | None) -> dict[str, str]:
-    """The variable that marks an app as our review app; empty for no review app."""
+    """The app variable (name → value) that marks a review app as created by ci-deploy; empty if
+    `review` is None."""
     return {MARK: json.dumps({"base": review.base, "branch": review.branch})} if review else {}
 
 
 def marked(config: Mapping[str, str], base: str) -> bool:
-    """Whether the app with these variables is a review app of `base` that we created."""
+    """Whether an app with the variables `config` is a review app of `base` that ci-deploy has
+    created (`mark`)."""
     try:
         found = from_json(config.get(MARK, "{}"))
     except ValueError:
@@ -144,19 +149,20 @@ def marked(config: Mapping[str, str], base: str) -> bool:
 
 
 def addresses(config: Mapping[str, str], web: re.Pattern[str] = WEB) -> dict[str, str]:
-    """The variables that are addresses of services, not of web pages (`web`)."""
+    """The variables of `config` whose values are addresses of services (`scheme://…`), except
+    those of web pages, which `web` matches."""
     return {k: v for k, v in config.items() if ADDRESS.match(v) and not web.match(v)}
 
 
 def host_of(address: str) -> str:
-    """The host in an address; empty if it has none."""
+    """The host in an address (`scheme://…`); empty if there is none."""
     found = ADDRESS.match(address)
     return found[1] if found else ""
 
 
 def same_place(one: str, other: str) -> bool:
-    """Whether two addresses lead to the same database, whatever their users, drivers and
-    parameters."""
+    """Whether two addresses lead to the same service or database: the same host, port and path,
+    whatever their users, drivers and parameters."""
     return one == other or _place(one) == _place(other)
 
 
@@ -175,8 +181,9 @@ def _place(address: str) -> tuple[str, str, str]:
 def guard_addresses(
     review: ReviewApp, base: Mapping[str, str], wanted: Mapping[str, str], hint: str
 ) -> None:
-    """Raise Refused when a variable of the review app is the address of one of the base app's
-    services: its migrations would run on production's data."""
+    """Raise Refused, with `hint`, when a variable in `wanted`, those of the review app, is the
+    address of a service in `base`, the addresses of the base app: migrations of the review app
+    would run on production's data."""
     for key, value in wanted.items():
         theirs = next((name for name, each in base.items() if same_place(value, each)), "")
         if theirs:

@@ -15,8 +15,7 @@ SLICE = 0.1  # seconds; a signal does not end a join()
 
 
 class SendQueue:
-    """Sends notices in the background: in parallel for several notifiers, in order for each of
-    them."""
+    """Sends notices in threads: several notifiers in parallel, each one's notices in order."""
 
     def __init__(self) -> None:
         self._queues: dict[Any, queue.SimpleQueue[Callable[[], None] | None]] = {}
@@ -25,7 +24,8 @@ class SendQueue:
         self._troubles: dict[threading.Thread, Exception] = {}
 
     def post(self, layer: Subscriber, send: Callable[[], None]) -> None:
-        """Send a notice after those that the same layer has posted before."""
+        """Call `send` in the layer's thread, after the notices that the layer has posted before;
+        returns at once."""
         if layer not in self._queues:
             self._queues[layer] = queue.SimpleQueue()
             arguments = (layer, self._queues[layer])
@@ -34,13 +34,15 @@ class SendQueue:
         self._queues[layer].put(send)
 
     def note(self, error: Exception) -> None:
-        """Note why sending takes so long; called by the thread that sends."""
+        """Record why sending takes so long, for the error if it is not done in time; to be called
+        by the thread that sends."""
         self._troubles[threading.current_thread()] = error
 
     def close(
         self, seconds: float, left: Callable[[], float] = lambda: math.inf
     ) -> list[tuple[Subscriber, Exception]]:
-        """Wait for all notices, at most `seconds` together; returns the first error of each layer.
+        """Wait for all notices, at most `seconds` together; returns (layer, first error) for each
+        layer with an error, TimeoutError if a notice was not sent in time.
 
         `left` returns the seconds that remain and is called repeatedly: a cancel leaves fewer.
         """

@@ -1,4 +1,4 @@
-"""Sends notices over HTTP, with retries where they may help."""
+"""Sends notices over HTTP, with retries after errors that may be temporary."""
 
 from __future__ import annotations
 
@@ -23,16 +23,18 @@ def deliver(
     refusal: Callable[[Response], str] = lambda _response: "",
     **options: Any,
 ) -> Response:
-    """POST to a webhook: up to three attempts of 10 s each.
+    """POST to the webhook of `service`: up to three attempts of 10 s each.
 
-    `refusal` finds an error in a response whose status is 2xx. Raises HttpError or Unreachable,
-    whose texts do not show the URL's path, which is the webhook's password.
+    `refusal` returns the error in a response whose status is 2xx, or an empty text. `options` are
+    those of `Http.tell`. Raises HttpError or Unreachable, whose texts do not show the URL's path,
+    which is the webhook's password, and Cancelled.
     """
     return persist(ctx, lambda: exchange(ctx, service, "POST", url, refusal=refusal, **options))
 
 
 def persist(ctx: Context, send: Callable[[], T]) -> T:
-    """Send a notice; up to three attempts after Unreachable or Busy. Raises what `send` raises."""
+    """Call `send`, which sends a notice, up to three times while it raises Unreachable or Busy;
+    returns its result, or raises its last error. Waits 1 s, or up to 30 s if the server asks."""
     from ci_deploy.net.http import Busy
     from ci_deploy.net.retry import retry
 
@@ -55,8 +57,9 @@ def exchange(
     refusal: Callable[[Response], str] = lambda _response: "",
     **options: Any,
 ) -> Response:
-    """Send one request (10 s, no retry) to a service that is informed of the run. Raises Busy and
-    Unreachable, which may be temporary, HttpError for a refusal, Cancelled."""
+    """Send one request to a service that is informed of the run, without retries and by default for
+    at most 10 s. The arguments are those of `deliver`. Raises Busy and Unreachable, which may be
+    temporary, HttpError for any other refusal, Cancelled."""
     from ci_deploy.net.http import Busy, HttpError
 
     response = ctx.http.tell(method, url, **options)

@@ -18,14 +18,14 @@ class Announcing(Subscriber, Protocol):
     """A layer that may send notices."""
 
     def preview(self, notice: Notice) -> str:
-        """The notice as it would be sent, for `plan`; empty for none."""
+        """The text that would be sent for `notice`, for `plan`; empty if the layer sends none."""
 
     def tell_plan(self) -> None:
-        """Send the result of `plan`, if the user wants that."""
+        """Send the result of `plan`, if a setting asks for that (PLAN_COMMENT)."""
 
 
 def close(ctx: Context) -> None:
-    """Print the summary box and write the final outputs."""
+    """Complete the report, print the summary box and write the outputs: the end of a run."""
     report = ctx.report
     report.compare_url = ctx.facts.compare_url(report.previous_revision, report.live_revision)
     report.changes = [ctx.redactor.text(change) for change in ctx.change_log.changes]
@@ -38,7 +38,8 @@ def close(ctx: Context) -> None:
 
 
 def write(ctx: Context) -> None:
-    """Write the outputs. A failure to do so is only a warning and never changes the result."""
+    """Write the outputs as far as they are known, at the start and at the end of a run. An error is
+    only a warning."""
     report, facts = ctx.report, ctx.facts
     report.app, report.environment, report.revision = ctx.app, ctx.environment, ctx.revision
     report.provider = ctx.provider.name
@@ -85,7 +86,7 @@ def _facts(ctx: Context, report: Report) -> str:
 
 
 def show_notices(ctx: Context, layers: Sequence[Announcing], events: Sequence[Event]) -> None:
-    """Show what each notifier would send, in its own form, for `plan`."""
+    """For `plan`: log what each notifier would send at these events, in its own form."""
     for layer in layers:
         for event in filter(TOLD.__contains__, events):
             if shown := layer.preview(notice(ctx, event)):
@@ -94,7 +95,7 @@ def show_notices(ctx: Context, layers: Sequence[Announcing], events: Sequence[Ev
 
 
 def nothing_changed(ctx: Context, error: Exception) -> str:
-    """What is live after a run that has changed nothing, as far as it is known."""
+    """The sentence on what is live after a run that has changed nothing. `error` has ended it."""
     before = ctx.before
     if ctx.command == "destroy":
         return "nothing was removed."
@@ -105,8 +106,8 @@ def nothing_changed(ctx: Context, error: Exception) -> str:
 
 
 def what_is_live(ctx: Context, live: Live | None, before: Live | None) -> str:
-    """What is live now, in one sentence. `live` is None when that is unknown, `before` when another
-    release was live in between."""
+    """The sentence on what is live now. `live` is None when that is unknown; `before`, what was
+    live at the start, is None when another release was live in between."""
     app = ctx.app
     if ctx.command == "destroy":
         return f"{app} may be partly removed; run `ci-deploy destroy` again."
@@ -117,23 +118,23 @@ def what_is_live(ctx: Context, live: Live | None, before: Live | None) -> str:
     same = before is not None and before.revision == live.revision
     state = "" if live.up else f", but is {_not_up(live)}"
     if live.unchecked:
-        state = f" (whether its processes are up: `{ctx.provider.check_command}`)"
+        state = f" (its processes were not checked; `{ctx.provider.check_command}` does)"
     busy = "; a deployment is in progress" if live.busy else ""
     return f"{app} {'still ' if same else ''}runs {live.revision[:7]}{state}{busy}."
 
 
 def idle(ctx: Context, live: Live) -> str:
-    """That nothing of the app runs, since all of it is scaled to 0; empty otherwise. A process that
-    a first deployment brings is often scaled up by nobody."""
+    """A sentence if no process of the app runs since all are scaled to 0; else empty. It happens at
+    a first deployment, whose processes start with a scale of 0 on some platforms."""
     if not live.idle:
         return ""
     command = ctx.provider.scale_command
-    starts = f": `{command}` starts one" if command else ""
-    return f"nothing of {ctx.app} runs, since all of its processes are scaled to 0{starts}"
+    starts = f"; `{command}` starts one" if command else ""
+    return f"no process of {ctx.app} runs, since all are scaled to 0{starts}"
 
 
 def not_live(ctx: Context, live: Live) -> DeployFailed:
-    """The error for a deployment after which the revision is not live, or not up."""
+    """The error for a deployment after which `live` is not the run's revision, or not up."""
     found = live.revision[:7] or "no known revision"
     state = f"is not live: {ctx.provider.name} reports {found} instead"
     if live.revision == ctx.revision:

@@ -1,6 +1,6 @@
-"""Tasks that an interrupted run leaves to the next one; the provider keeps them.
+"""Tasks that an interrupted run leaves to the next one; the provider stores them on the server.
 
-They are kept as keys, and every decision is made by these; only here they become words.
+They are stored as JSON with keys, and code decides by the keys; only this module has their texts.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 from ci_deploy.settings.lines import from_json
 
-VERSION = 1  # of the format
+VERSION = 1  # of the JSON format
 
 
 class Key(StrEnum):
-    """The tasks of our own layers; a layer of another package has its own keys."""
+    """The keys of the tasks of ci-deploy's own layers; a layer of another package has its own."""
 
     MIGRATE = "migrate"
     PREPARE = "prepare-database"
@@ -79,7 +79,8 @@ class Task(NamedTuple):
 
     @property
     def words(self) -> str:
-        """What is to be done, for people; for a task of a newer version only its key."""
+        """What is to be done, as a phrase like "run the migrations"; for a task of a newer version
+        only its key."""
         facts = self._asdict()
         for name in ("revision", "recorded"):
             facts[name] = facts[name][:7] or "nothing"
@@ -88,19 +89,20 @@ class Task(NamedTuple):
 
 
 def in_words(tasks: Iterable[Task]) -> str:
-    """All tasks in one line."""
+    """The phrases of all tasks on one line, separated by `; `."""
     return "; ".join(task.words for task in tasks)
 
 
 def dumped(tasks: Iterable[Task]) -> str:
-    """The tasks as one line of JSON; empty for none."""
+    """The tasks as one line of JSON, to be stored; empty if there are none."""
     found = [{name: value for name, value in task._asdict().items() if value} for task in tasks]
     return json.dumps({"version": VERSION, "tasks": found}) if found else ""
 
 
 def loaded(text: str) -> tuple[Task, ...]:
-    """Parse what `dumped` has made, or an earlier version. What cannot be parsed, or is in the
-    format of a newer version, becomes a task too: nobody loses it, and somebody looks at it."""
+    """Parse what `dumped` of this or an earlier version has made. A text that cannot be parsed, or
+    that a newer version has made, becomes a task too (UNREADABLE, NEWER), so that it is kept and
+    reported."""
     if not text.startswith("{"):
         return tuple(map(of_sentence, filter(None, text.split("; "))))
     try:

@@ -10,7 +10,7 @@ GUARDS = ("freeze", "fork", "untrusted")
 
 
 def guards(text: str) -> tuple[str, ...]:
-    """Parse names of guards. Raises ValueError for an unknown one."""
+    """Parse the names of guards, a subset of GUARDS. Raises ValueError for an unknown one."""
     names = words(text)
     for name in names:
         if name not in GUARDS:
@@ -21,7 +21,7 @@ def guards(text: str) -> tuple[str, ...]:
 
 @settings
 class GuardSettings:
-    """Switching deployments off, and guards."""
+    """Settings that switch deployments or guards off."""
 
     enabled: bool = setting("CI_DEPLOY", "`false` makes the job do nothing", default=True)
     allow: tuple[str, ...] = setting(
@@ -38,7 +38,7 @@ class CoreSettings(GuardSettings):
 
     app_name: str = setting(
         "APP_NAME",
-        "The app on the provider",
+        "Name of the app on the provider",
         pattern=r"[a-z0-9][a-z0-9._-]*",
         example="my-project",
     )
@@ -99,17 +99,17 @@ class CoreSettings(GuardSettings):
     )
     ca_bundle: str = setting(
         "CA_BUNDLE",
-        "File with the certificate authorities to trust",
+        "Path of a file with the CA certificates to trust",
         default="",
         parse=values.existing_file,
         default_help="the system's",
     )
     log_level: str = setting(
         "DEPLOY_LOG_LEVEL",
-        "`debug` also shows the programs that run",
+        "`debug` also logs each program that ci-deploy runs",
         default="info",
         choices=("info", "debug"),
     )
     env_file: str = setting(
-        "ENV_FILE", "A dotenv file with settings; variables take precedence", default=""
+        "ENV_FILE", "Path of a dotenv file with settings; variables take precedence", default=""
     )

@@ -1,4 +1,5 @@
-"""Settings: declared once on the layer that uses them, read here and nowhere else.
+"""Settings: each is declared once, on the layer that uses it; only `environ` reads the process's
+environment.
 
 From one declaration come the parser and its errors, the inputs of `action.yml` and
 `templates/*.yml`, the reference tables, and what the redactor must hide.
@@ -49,14 +50,15 @@ S = TypeVar("S")
 
 
 class Setting(NamedTuple):
-    """The declaration of one setting: everything about it except its value."""
+    """The declaration of one setting: everything about it except its value. `setting` below
+    explains what its callers choose."""
 
-    name: str
-    help: str
-    field: str = ""
+    name: str  # of the variable, like APP_NAME
+    help: str  # one line for the reference
+    field: str = ""  # the attribute that holds the value
     group: str = ""  # the settings class that declares it
-    group_help: str = ""
-    type: Any = str
+    group_help: str = ""  # the docstring of that class
+    type: Any = str  # the field's annotation
     default: Any = REQUIRED
     default_help: str = ""
     secret: bool = False
@@ -70,7 +72,7 @@ class Setting(NamedTuple):
 
     @property
     def required(self) -> bool:
-        """Whether an active layer needs it to be set."""
+        """Whether it has no default: an active layer that declares it needs a value."""
         return self.default is REQUIRED
 
     @property
@@ -81,7 +83,7 @@ class Setting(NamedTuple):
 
     @property
     def default_text(self) -> str:
-        """The default as a user would write it; empty for none."""
+        """The default as a user would write it; empty if there is none, or an empty one."""
         if self.required or self.default in ("", None, (), {}):
             return ""
         if isinstance(self.default, bool):
@@ -96,7 +98,8 @@ class Setting(NamedTuple):
         return f"{text} (default: {default})" if default else text
 
     def convert(self, text: str) -> Any:
-        """Convert text to the value. Raises ValueError, whose text never shows a secret."""
+        """Convert text to a value of the declared type. Raises ValueError, whose message never
+        shows the value of a secret."""
         if not self.literal and REFERENCE.fullmatch(text.strip()):
             raise ValueError(NOT_REPLACED)
         value = lines.plain(text).strip("\n") if self.text else text.strip()
@@ -149,8 +152,9 @@ def setting(
 
     `text` settings may have several lines. The variable of a `text` or `secret` setting may also
     hold the path of a file with the value. `literal` settings hold commands: GitLab must not expand
-    `$` in them. `default_help` describes a computed default. `parse` converts the text and raises
-    ValueError.
+    `$` in them. `choices`: the only values allowed; `pattern`: a regular expression that the whole
+    value must match, with an `example` for the error. `aliases`: other names that are read too.
+    `default_help` describes a computed default. `parse` converts the text, and raises ValueError.
     """
     declared = Setting(
         name=name,
@@ -205,5 +209,6 @@ def _declared(cls: Any) -> tuple[Setting, ...]:
 
 
 def environ() -> Mapping[str, str]:
-    """A copy of the process's environ, which nothing else reads."""
+    """A copy of the process's environment variables, which no other function of the package
+    reads."""
     return dict(os.environ)

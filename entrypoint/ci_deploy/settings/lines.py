@@ -29,7 +29,7 @@ _PADDED = re.compile(r"[A-Za-z0-9+/_-]+={1,2}")
 def text_of(data: bytes, errors: str = "replace") -> str:
     """Decode a file: UTF-8 with or without a byte order mark, or PowerShell's UTF-16.
 
-    Raises UnicodeDecodeError when `errors` is `strict`.
+    `errors` is that of `bytes.decode`; `strict` raises UnicodeDecodeError, a ValueError.
     """
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16", errors)
@@ -37,7 +37,7 @@ def text_of(data: bytes, errors: str = "replace") -> str:
 
 
 def plain(text: str) -> str:
-    """The text itself: base64 decoded, no byte order mark, Unix line ends."""
+    """Decode base64, remove a byte order mark, and convert line ends to `\\n`."""
     for _ in range(3):  # base64 of base64 happens when two programs both encode
         text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
         decoded = _decoded(text)
@@ -53,7 +53,7 @@ def from_json(text: str | bytes) -> Any:
     try:
         return json.loads(text, parse_float=_finite, parse_constant=_finite)
     except RecursionError:
-        message = "it is nested too deeply."
+        message = "the JSON is nested too deeply."
         raise ValueError(message) from None
 
 
@@ -66,7 +66,7 @@ def _finite(text: str) -> float:
 
 
 def split(text: str) -> str:
-    """Like `plain`; in a text without line ends, each literal `\\n` also becomes one."""
+    """Like `plain`; in a text without line ends, each literal `\\n` also becomes a line end."""
     text = plain(text)
     return text if "\n" in text.strip() else LITERAL.sub("\n", text)
 
@@ -74,7 +74,7 @@ def split(text: str) -> str:
 def dotenv_text(text: str) -> str:
     """Like `split` for `NAME=value` lines, but a literal `\\n` within a value stays as it is.
 
-    Raises ValueError when it is unclear which of the two is meant.
+    Raises ValueError when it is unclear whether line ends or parts of values are meant.
     """
     text = plain(text)
     if "\n" in text.strip():
@@ -90,9 +90,8 @@ def dotenv_text(text: str) -> str:
         return text
     if not all(new):
         message = (
-            r"some `\n` in it start a new `NAME=value` and others do not. Quote values "
-            "that contain "
-            r"`\n`, or pass the lines as base64."
+            r"some literal `\n` are followed by a new `NAME=value`, others are not. Quote values "
+            r"that contain `\n`, or pass the lines as base64."
         )
         raise ValueError(message)
     for match in reversed(ends):
@@ -101,10 +100,8 @@ def dotenv_text(text: str) -> str:
 
 
 def dotenv(text: str) -> dict[str, str]:
-    """Parse dotenv lines without expanding `${…}`, which may be part of a password.
-
-    Raises ValueError.
-    """
+    """Parse dotenv lines to {name: value}, without expanding `${…}`, which may be part of a
+    password. Raises ValueError for a line that is none, with its number."""
     # `dotenv_values` leaves out a line that it cannot parse, and says so only in a log; the parser
     # that it uses reports such a line, and its number.
     from dotenv.parser import parse_stream
@@ -112,8 +109,9 @@ def dotenv(text: str) -> dict[str, str]:
     text = dotenv_text(text)
     if _PADDED.fullmatch(text.strip()):
         message = (
-            "it is one name without a value, or base64 of something else. Encode `NAME=value` "
-            "lines with `base64 <FILE | tr -d '\\n'`, or write `NAME=''` for an empty value."
+            "expected `NAME=value` lines, but the text is a single name, or base64 of something "
+            "else. Encode the lines with `base64 <FILE | tr -d '\\n'`, or write `NAME=''` for an "
+            "empty value."
         )
         raise ValueError(message)
     found: dict[str, str] = {}
@@ -128,8 +126,8 @@ def dotenv(text: str) -> dict[str, str]:
 
 
 def config(text: str) -> dict[str, str]:
-    """Parse dotenv lines with the variables of an app. Raises ValueError, also for impossible
-    names."""
+    """Parse dotenv lines with the variables of an app to {name: value}. Raises ValueError, also for
+    a name that Compose does not accept."""
     found = dotenv(text)
     for number, name in enumerate(found, 1):
         if not _NAME.fullmatch(name):
@@ -142,7 +140,7 @@ def config(text: str) -> dict[str, str]:
 
 
 def _decoded(text: str) -> str | None:
-    """The text of which this is the base64; None when it does not look like base64 of text."""
+    """Decode base64; None when `text` does not look like the base64 of a text."""
     packed = "".join(text.split())
     bare = packed.rstrip("=")
     if len(bare) < 4 or not _BASE64.fullmatch(bare) or len(packed) - len(bare) > 2:

@@ -1,4 +1,5 @@
-"""Parsers: from the text of a setting to its value."""
+"""Parsers: each converts the text of a setting to its value, and raises ValueError with a sentence
+for the user."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ JSON_COMMA = re.compile(r'(?P<string>"(?:\\.|[^"\\])*")|,(?=\s*[}\]])', re.DOTAL
 
 
 def boolean(text: str) -> bool:
-    """Parse true/false, yes/no, on/off, 1/0. Raises ValueError, like every parser here."""
+    """Parse true/false, yes/no, on/off or 1/0 in any case. Raises ValueError."""
     meanings = {"true": True, "1": True, "yes": True, "on": True}
     meanings |= {"false": False, "0": False, "no": False, "off": False}
     if text.lower() not in meanings:
@@ -40,7 +41,7 @@ def number(text: str) -> int:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Split a list at spaces, commas or newlines."""
+    """Split a list at spaces, commas and newlines; returns its words, without empty ones."""
     return tuple(word for word in re.split(r"[\s,]+", text) if word)
 
 
@@ -51,14 +52,15 @@ def folder(text: str) -> str:
 
 
 def branch(text: str) -> str:
-    """Check a branch's name by git's own rules (git-check-ref-format(1)). Raises ValueError."""
+    """Check the name of a branch by git's rules (git-check-ref-format(1)); returns it. Raises
+    ValueError, also for a full ref like refs/heads/main."""
     if text.startswith("refs/"):
-        message = f"`{text}` is a ref; a branch is meant, like `{text.rsplit('/', 1)[-1]}`."
+        message = f"`{text}` is a ref. Give the branch, like `{text.rsplit('/', 1)[-1]}`."
         raise ValueError(message)
     parts = text.split("/")
     bad = any(not part or part.startswith(".") or part.endswith(".lock") for part in parts)
     if bad or NO_BRANCH.search(text) or text.startswith("-") or text == "HEAD":
-        message = f"`{text}` cannot be the name of a branch (git check-ref-format)."
+        message = f"`{text}` is not a valid name of a branch (see git check-ref-format)."
         raise ValueError(message)
     return text
 
@@ -71,8 +73,8 @@ def jsonc(text: str) -> Any:
 
 
 def http_url(text: str) -> str:
-    """Check an http(s) URL. Raises ValueError for any other, and for one with a user or
-    password."""
+    """Check an http(s) URL; returns it. Raises ValueError for any other text, and for a URL with a
+    user or a password."""
     with contextlib.suppress(ValueError):  # no port, half of an IPv6 address
         _ = urlsplit(text).port
         if re.fullmatch(r"https?://[^\s/?#@]+([/?#]\S*)?", text, re.I):
@@ -84,7 +86,8 @@ def http_url(text: str) -> str:
 
 
 def existing_file(text: str) -> str:
-    """Check that a file exists and can be read; returns its path. Raises ValueError."""
+    """Check that a regular file exists, can be read and has at most FILE_LIMIT bytes; returns its
+    path. Raises ValueError."""
     try:
         files.read(text, FILE_LIMIT)
     except FileNotFoundError:
@@ -97,12 +100,13 @@ def existing_file(text: str) -> str:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """`Did you mean …?` for a near miss, else empty."""
+    """The question "Did you mean …?" if a known word is similar to `word`, else an empty text."""
     return "".join(f"Did you mean `{each}`?" for each in nearest(word, known))
 
 
 def nearest(word: str, known: Iterable[str]) -> list[str]:
-    """The known word that was probably meant, as a list of one; empty for none."""
+    """The word of `known` that is most similar to `word`, as a list of one; an empty list if none
+    is similar."""
     import difflib
 
     return difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)

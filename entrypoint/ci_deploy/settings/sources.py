@@ -20,14 +20,14 @@ class Found(NamedTuple):
     """The text of a setting, and where it was found."""
 
     text: str
-    origin: str
+    origin: str  # for messages, like "variable APP_NAME" or "APP_NAME_FILE, file app.txt"
     by_input: bool = False  # given as an input: for this job, not for a group of projects
 
 
 class Source:
-    """Looks settings up. The first that is not empty wins: the input, the variable, the file named
-    by NAME_FILE, the dotenv file named by ENV_FILE. Unreadable files are collected in
-    `problems`."""
+    """Looks settings up in `environ`. The first value that is not empty wins: the input, the
+    variable, the file named by NAME_FILE, the dotenv file named by ENV_FILE. Files that cannot be
+    read are added to `problems`."""
 
     def __init__(self, environ: Mapping[str, str], *, inputs: bool = False) -> None:
         self.environ = environ
@@ -62,7 +62,8 @@ class Source:
         return found.text.strip() if found else ""
 
     def unknown_inputs(self, known: Iterable[Setting]) -> Iterable[Problem]:
-        """Problems for inputs that no setting declares; GitHub only warns about them."""
+        """Yield a problem for each input that none of the settings `known` declares (GitHub itself
+        only warns); without inputs on the platform, only for what looks like a typo."""
         names = {input_name(name) for each in known for name in (each.name, *each.aliases)}
         for key, value in self.environ.items():
             name = input_name(key.removeprefix("INPUT_")).replace(" ", "-")
@@ -74,36 +75,37 @@ class Source:
                     )
 
     def looks_like(self, name: str, *, but: Iterable[str] = (), cutoff: float = 0.8) -> str:
-        """A variable whose name is almost `name`, perhaps a typo; empty for none."""
+        """The variable that is set, is not in `but`, and whose name is most like `name`: perhaps a
+        typo. Empty if no name reaches the similarity `cutoff` (0 to 1)."""
         import difflib
 
         given = {key for key, value in self.environ.items() if value.strip()} - set(but)
         return next(iter(difflib.get_close_matches(name, given, n=1, cutoff=cutoff)), "")
 
     def elsewhere(self, name: str) -> str:
-        """A sentence when a variable is set that other tools' pipelines use where this image reads
-        `name`; else empty."""
+        """A sentence for the user if a variable is set that other tools' pipelines use for what
+        ci-deploy reads from `name`; else empty."""
         given = (each for each in OTHERS.get(name, ()) if self.environ.get(each, "").strip())
-        return next((f"{other} is set, but this image reads {name}." for other in given), "")
+        return next((f"{other} is set, but ci-deploy reads {name}." for other in given), "")
 
     def meant(self, name: str) -> str:
-        """A sentence that names the variable which may have been meant as `name`; empty for
+        """A sentence for the user that names a variable which may be meant as `name`; empty for
         none."""
         if near := self.looks_like(name):
-            return f"There is a variable {near}: is it misspelt?"
+            return f"The variable {near} is set: is its name misspelt?"
         return self.elsewhere(name)
 
     def advised(self, problem: Problem) -> Problem:
-        """The problem with a hint at the variable that may hold its value, if the setting is not
-        set."""
+        """The problem; if its setting is not set, its remedy also names the variable of another
+        tool (`elsewhere`) that may hold the value."""
         words = self.elsewhere(problem.setting)
         if problem.origin or self.text(problem.setting) or words in problem.remedy:
             return problem
         return problem._replace(remedy=f"{problem.remedy} {words}".strip())
 
     def misspelt(self, known: Iterable[Setting]) -> Iterable[tuple[str, str]]:
-        """Pairs (variable, setting): variables that look like a typo of a setting that is not
-        set."""
+        """Yield (variable, setting) for each variable whose name looks like a typo of a setting of
+        `known` that is not set."""
         declarations = {name: each for each in known for name in (each.name, *each.aliases)}
         others = {*declarations, *(f"{name}_FILE" for name in declarations)}
         for name, declaration in declarations.items():
@@ -141,7 +143,8 @@ class Source:
         return f"variable {key}" if key == name else f"input `{input_name(name)}`"
 
     def _maybe_file(self, value: str, origin: str, declaration: Setting) -> Found | None:
-        """A value that is the path of a file stands for its content (GitLab's File variables)."""
+        """The content of the file if `value` is the path of one, as in GitLab's File variables;
+        else `value` itself."""
         may_be = declaration.text or declaration.secret
         if may_be and "/" in value and "\n" not in value and len(value) < 4096:
             try:
@@ -172,10 +175,11 @@ class Source:
 
 
 def load(cls: type[S], source: Source, hide: Callable[[str], None], **given: object) -> S | None:
-    """Make a settings object; on problems, add them to `source.problems` and return None.
+    """Make an instance of the `@settings` class `cls`; if a value is missing or wrong, add the
+    problems to `source.problems` and return None.
 
-    `hide` is called with every secret before anything about it can be printed. `given` are fields
-    that the caller already knows.
+    `hide` is called with every secret before anything about it can be printed. `given` are values
+    of fields, which are then not looked up.
     """
     before = len(source.problems)
     fields: dict[str, object] = {}

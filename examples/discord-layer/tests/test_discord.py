@@ -1,4 +1,4 @@
-"""What Discord is sent. `python -m pytest` in this directory, with ci-deploy on the path."""
+"""Tests of the JSON for Discord: `python -m pytest` in this directory, with ci-deploy installed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_lengths_are_kept() -> None:
     assert embed["description"].count("```") == 2
 
 
-def test_of_too_many_lines_the_last_ones_are_told() -> None:
+def test_of_too_many_lines_the_last_ones_are_shown() -> None:
     [embed] = _payload(NOTICE._replace(lines=("x" * 1500, "y" * 1500, "the reason")))["embeds"]
     assert embed["description"].endswith("\nthe reason\n```")
 

@@ -1,4 +1,5 @@
-"""Deploys to a real sshd on loopback. `python -m pytest` here, with ci-deploy on the path."""
+"""Deploys to a real sshd on loopback: `python -m pytest` in this directory, with ci-deploy
+installed."""
 
 from __future__ import annotations
 
@@ -20,31 +21,31 @@ ENTRY = "from ci_deploy.__main__ import main; raise SystemExit(main())"
 
 
 def command(*argv: str, cwd: Path | None = None) -> str:
-    """What a program prints."""
+    """Run a program; returns its stripped stdout."""
     done = subprocess.run(argv, cwd=cwd, check=True, capture_output=True, text=True)
     return done.stdout.strip()
 
 
 class Host(NamedTuple):
-    """Where sshd listens, what signs on, and the site's directory."""
+    """A host with sshd: the settings that reach it, and the site's directory on it."""
 
     settings: dict[str, str]
     site: Path
 
     @property
     def shown(self) -> str:
-        """What a visitor sees."""
+        """The page that a visitor sees."""
         return (self.site / "current/index.html").read_text()
 
     @property
     def releases(self) -> list[str]:
-        """Their names, oldest first."""
+        """The names of the releases, oldest first."""
         return sorted(each.name for each in (self.site / "releases").iterdir())
 
 
 @pytest.fixture(scope="module")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A server on a free port, and the settings that reach it."""
+    """Run sshd on a free port; yields the settings that reach it."""
     folder = tmp_path_factory.mktemp("sshd")
     for name in ("host", "client"):
         command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name))
@@ -103,7 +104,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def commit(checkout: Path, text: str) -> str:
-    """Another version of the page; its id."""
+    """Commit another version of the page; returns the full SHA."""
     (checkout / "public/index.html").write_text(text)
     command("git", "add", "--all", cwd=checkout)
     who = ["-c", "user.name=Jane", "-c", "user.email=jane@example.com"]
@@ -113,7 +114,7 @@ def commit(checkout: Path, text: str) -> str:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory for sys.path, as an installed package is one."""
+    """A directory for sys.path in which the provider looks like an installed package."""
     folder = tmp_path_factory.mktemp("installed")
     (folder / "ci_deploy_static.py").symlink_to(HERE / "ci_deploy_static.py")
     info = folder / "ci_deploy_static-1.0.0.dist-info"
@@ -151,14 +152,14 @@ class Deploy:
 
     @property
     def report(self) -> dict[str, Any]:
-        """What other jobs are told of the last run."""
+        """The content of deploy-report.json of the last run."""
         found: dict[str, Any] = json.loads((self._checkout / "deploy-report.json").read_text())
         return found
 
 
 @pytest.fixture
 def deploy(host: Host, checkout: Path, installed: Path) -> Deploy:
-    """Runs it."""
+    """Runs ci-deploy against the host."""
     return Deploy(host, checkout, installed)
 
 
@@ -210,7 +211,7 @@ def test_last_five_releases_and_the_live_one_are_kept(
     assert host.releases[-1].endswith(command("git", "rev-parse", "HEAD", cwd=checkout))
 
 
-def test_release_that_does_not_answer_is_taken_back(
+def test_release_that_does_not_answer_is_rolled_back(
     deploy: Deploy, host: Host, checkout: Path
 ) -> None:
     deploy("deploy")

@@ -37,4 +37,4 @@ def test_logs_shows_lines_of_the_dynos_that_are_asked_for(heroku: HerokuStandIn,
     assert "a job" not in job.run("logs", "web").output
     refused = job.run("logs", "clock")
     assert refused.code == 14
-    assert "hello has no `clock`" in refused.output + refused.errors
+    assert "hello has no process or service `clock`" in refused.output + refused.errors

@@ -1,4 +1,4 @@
-"""The pipeline files that `init` writes: a module for each CI."""
+"""The pipeline files that `init` writes: one module for each CI platform."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PIPELINES: dict[str, tuple[str, Callable[[Wish], str]]] = {
 
 
 def path_of(wish: Wish) -> str:
-    """Where the pipeline file is, in the repository."""
+    """The path of the pipeline file in the repository."""
     return f"{wish.workflows}/deploy.yml" if wish.ci == "github" else PIPELINES[wish.ci][0]
 
 

@@ -1,4 +1,4 @@
-"""The file of CircleCI: one job with parameters, and who starts it when."""
+"""The configuration file of CircleCI: a job with parameters, and the workflows that run it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ SWEEP = "destroy --stale 14 --yes"
 
 
 def circleci(wish: Wish) -> str:
-    """A pipeline deploys; the parameter `command` of one that is started by hand says what else."""
+    """The text of .circleci/config.yml. A pipeline deploys; one that is started manually runs the
+    command in its parameter `command`."""
     commands = ["deploy", "rollback", *(["sweep"] if wish.review else [])]
     lines = [*head(wish), "version: 2.1", "", "parameters:"]
     lines += [
@@ -29,7 +30,7 @@ def circleci(wish: Wish) -> str:
     if wish.review:
         lines += [
             "",
-            "  # review apps that nobody has deployed for two weeks; start it by a schedule",
+            "  # removes review apps not deployed for two weeks; start it by a schedule",
         ]
         lines += [*_when("sweep"), "    jobs:", *_use(wish, "sweep", SWEEP, "review")]
     return "\n".join(lines) + "\n"

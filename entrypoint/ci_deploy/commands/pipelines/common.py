@@ -1,4 +1,4 @@
-"""What the pipeline files of all CIs have in common."""
+"""What the pipeline files of all CI platforms have in common."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ DOCS = f"https://github.com/{GITHUB}/tree/main/docs"
 class Wish(NamedTuple):
     """What the pipeline is to do."""
 
-    ci: str
+    ci: str  # `gitlab`, `github` or `circleci`
     provider: str
-    host: str  # empty for Heroku
-    app: str
-    environments: tuple[str, ...]  # the last one only when somebody says so
-    review: bool
-    branch: str
-    web: str = ""
+    host: str  # one or several, separated by spaces; empty for Heroku
+    app: str  # its name on the provider
+    environments: tuple[str, ...]  # the last one is deployed manually
+    review: bool  # whether each change gets a review app
+    branch: str  # the one that is deployed
+    web: str = ""  # the URL of the project's page
     framework: str = ""  # whose migrations a deploy has to run
     named: bool = False  # whether DEPLOY_APPLICATION is needed: its files are in a sub-directory
     manage: str = ""  # DJANGO_MANAGE_COMMAND
@@ -41,18 +41,19 @@ class Wish(NamedTuple):
 
     @property
     def hosts(self) -> list[str]:
-        """Each host; Docker's may be several."""
+        """The hosts as a list; Compose may have several."""
         return self.host.split()
 
     def app_of(self, environment: str) -> str:
-        """The app of an environment; the last one has the name itself."""
+        """The name of the app of an environment: `hello-staging`, and `hello` for the last one."""
         if environment == self.environments[-1]:
             return self.app
         label, dot, domain = self.app.partition(".")
         return f"{label}-{environment}{dot}{domain}"
 
     def settings(self, environment: str = "") -> dict[str, str]:
-        """What ci-deploy has to know that is no secret, by the settings' names."""
+        """The settings that are not secret, name → value, for the app of `environment` (default:
+        the last one)."""
         app = self.app_of(environment) if environment else self.app
         given = {"APP_NAME": app}
         if self.provider != "heroku":
@@ -74,47 +75,50 @@ class Wish(NamedTuple):
 
     @property
     def registry(self) -> str:
-        """Where the images are, as the compose file says; empty where a variable does."""
+        """The registry of the images in the compose file; empty if a variable names it."""
         return self.images[0].registry if self.images else ""
 
     @property
     def foreign(self) -> str:
-        """The registry, if it is not the CI's own, whose login a job knows."""
+        """The registry, if it is not that of the CI platform, for which each job has a login; else
+        empty."""
         return "" if self.registry == OWN.get(self.ci) else self.registry
 
     @property
     def plans_images(self) -> bool:
-        """Whether a plan needs the images of its commit: Swarm's asks the registry for them."""
+        """Whether `plan` needs the images of its commit: for Swarm it asks the registry for
+        them."""
         return bool(self.images) and self.provider == "swarm"
 
     def builds(self, registry: str) -> list[str]:
-        """One `docker build` for each image, in a shell in which TAG is set."""
+        """The `docker build` line of each image (`Image.build`), for a shell in which TAG is
+        set."""
         return [image.build(registry, self.folder) for image in self.images]
 
 
 def scalar(text: str) -> str:
-    """A text in YAML, quoted where it would be something else."""
+    """A text as a YAML scalar, quoted if it would mean something else without quotes."""
     plain = PLAIN.fullmatch(text) and text.lower() not in NOT_TEXT and not text.endswith(":")
     return text if plain else json.dumps(text)
 
 
 def mapping(values: Mapping[str, str], indent: str) -> list[str]:
-    """Lines of a mapping whose values are YAML already."""
+    """The lines of a YAML mapping; its values are YAML already."""
     return [f"{indent}{name}: {value}" for name, value in values.items()]
 
 
 def own(settings: Mapping[str, str]) -> dict[str, str]:
-    """Settings of a job whose image is the provider's own, and says so itself."""
+    """The settings for a job with the provider's own image, which sets DEPLOY_PROVIDER itself."""
     return {name: text for name, text in settings.items() if name != "DEPLOY_PROVIDER"}
 
 
 def inputs(settings: Mapping[str, str]) -> dict[str, str]:
-    """Settings as inputs of component or action."""
+    """The settings as inputs of the component or action: name → YAML scalar."""
     return {name.lower().replace("_", "-"): scalar(text) for name, text in settings.items()}
 
 
 def head(wish: Wish) -> list[str]:
-    """The first lines of a pipeline file: comments that link the documentation."""
+    """The first lines of a pipeline file: comments with links to the documentation."""
     return [
         "# Written by `ci-deploy init`; it is yours now. All settings, and more about this file:",
         f"# {DOCS}/settings.md",
@@ -123,11 +127,11 @@ def head(wish: Wish) -> list[str]:
 
 
 def reviewed(wish: Wish) -> dict[str, str]:
-    """Settings of a review app, which has services of its own."""
+    """The settings of a review app, with the services that Dokku makes for it."""
     services = {"DOKKU_SERVICES": " ".join(wish.services)} if wish.services else {}
     return {**wish.settings(), **services}
 
 
 def quiet(settings: Mapping[str, str]) -> dict[str, str]:
-    """Settings for commands other than a deploy: without AUTO_MIGRATE_ON_DEPLOY."""
+    """The settings for commands other than a deploy: without AUTO_MIGRATE_ON_DEPLOY."""
     return {name: text for name, text in settings.items() if name != "AUTO_MIGRATE_ON_DEPLOY"}

@@ -1,4 +1,4 @@
-"""The workflow of GitHub Actions."""
+"""The workflow file of GitHub Actions, also for Gitea and Forgejo."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ OPEN_AND_OURS = "github.event.action != 'closed' && !github.event.pull_request.h
 
 
 def github(wish: Wish) -> str:
-    """One workflow. Where there are several environments a tag `v…` deploys to the last one."""
+    """The text of the workflow. If there are several environments, a tag `v…` deploys to the last
+    one."""
     tags = len(wish.environments) > 1
     types = "[opened, reopened, synchronize, closed]" if wish.review else ""
     choice = [

@@ -1,4 +1,4 @@
-"""The file of GitLab: the components of this project."""
+"""The pipeline file of GitLab, which includes the components of this project."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HOST = "gitlab.com"  # where the components are published
 
 
 def gitlab(wish: Wish) -> str:
-    """Components: each makes one job, `review` two."""
+    """The text of .gitlab-ci.yml. Each component makes one job, `review` two."""
     first, last = wish.environments[0], wish.environments[-1]
     lines = [*head(wish), f"stages: [{'build, ' if wish.images else ''}deploy]", ""]
     if wish.images:
@@ -42,7 +42,7 @@ def gitlab(wish: Wish) -> str:
         given |= {"when": "manual", "allow-failure": "true"} if manual else {}
         lines += ["", f"  # {_when(wish, name)}"]
         lines += _component(wish, f"deploy-{wish.provider}", wish.settings(name), given)
-    lines += ["", "  # back to the previous release, when somebody starts it"]
+    lines += ["", "  # rolls back to the previous release, when somebody starts the job"]
     lines += _component(wish, "rollback", quiet(wish.settings(last)), {"environment": last})
     if wish.review:
         lines += [

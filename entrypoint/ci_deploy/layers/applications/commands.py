@@ -1,4 +1,4 @@
-"""The user's own commands around a deploy, in the app's environment: for any framework."""
+"""The layer `commands`: the user's own commands around a deploy, run in the app's environment."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ Lines = tuple[tuple[str, ...], ...]
 
 
 def commands(text: str) -> Lines:
-    """Parse one command per line into words, as a shell does. Raises ValueError."""
+    """Parse one command per line into words, as a shell does: a tuple of tuples. A command that
+    begins with NAME=value is run by `env`. Raises ValueError for an unclosed quote or a shell
+    operator."""
     found = []
     for line in filter(None, map(str.strip, text.splitlines())):
         try:
@@ -77,7 +79,7 @@ class CommandsSettings:
 
 
 class Commands(Application[CommandsSettings]):
-    """Commands around a deploy. Any of the settings switches it on."""
+    """Runs the commands around a deploy. Each of the three settings switches the layer on."""
 
     name = "commands"
     Settings: ClassVar[type[Any]] = CommandsSettings
@@ -91,8 +93,8 @@ class Commands(Application[CommandsSettings]):
     def problems(self) -> Iterable[Problem]:
         ctx = self.ctx
         if self.settings.release and ctx.has_provider and "before" not in ctx.provider.migrates:
-            reason = f"{ctx.provider.name} runs no command in a release before its traffic."
-            yield Problem("RELEASE_COMMAND", reason, "", "Write a `release` task in the Procfile.")
+            reason = f"{ctx.provider.name} cannot run commands in a release before it gets traffic."
+            yield Problem("RELEASE_COMMAND", reason, "", "Add a `release` task to the Procfile.")
 
     @on(Event.CONFIGURE, Configure.COMMAND)
     def before_traffic(self) -> None:

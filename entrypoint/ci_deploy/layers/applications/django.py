@@ -1,4 +1,4 @@
-"""Django: migrations, if the user wants them, and its own checks for deployments."""
+"""The layer `django`: migrations, if the user wants them, and Django's checks for deployments."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ci_deploy.state import Ran, Step
 ADVICE = {
     "CommandError: Conflicting migrations": "Two branches have added a migration: run "
     "`python manage.py makemigrations --merge`, commit, deploy again.",
-    "No module named": "Is this the right command? DJANGO_MANAGE_COMMAND says how to call "
-    "manage.py in the release.",
-    "You have ": "They are still unapplied after migrate: do they belong to another database than "
-    "`default`?",
+    "No module named": "Set DJANGO_MANAGE_COMMAND to the command that calls manage.py in the "
+    "release.",
+    "You have ": "These migrations are still unapplied after `migrate`: do they belong to a "
+    "database other than `default`?",
 }
 
 
 def command(text: str) -> tuple[str, ...]:
-    """Split a command into words. Raises ValueError."""
+    """Split a command into words, as a shell does. Raises ValueError for an unclosed quote."""
     return tuple(shlex.split(text))
 
 
@@ -36,7 +36,7 @@ class DjangoSettings(FrameworkSettings):
 
     manage: tuple[str, ...] = setting(
         "DJANGO_MANAGE_COMMAND",
-        "How manage.py is called in the release",
+        "Command that calls manage.py in the release",
         default=("python", "manage.py"),
         example="poetry run python src/manage.py",
         literal=True,
@@ -51,7 +51,7 @@ class DjangoSettings(FrameworkSettings):
 
 
 class Django(Framework[DjangoSettings]):
-    """Django."""
+    """The migrations and checks of a Django app."""
 
     name = "django"
     title = "Django"
@@ -61,7 +61,7 @@ class Django(Framework[DjangoSettings]):
 
     @classmethod
     def detected(cls, root: Path) -> bool:
-        """Whether there is the manage.py that Django generates."""
+        """Whether the directory `root` has a manage.py that mentions Django."""
         path = root / "manage.py"
         return path.is_file() and "django" in path.read_text(errors="replace").lower()
 
@@ -75,7 +75,7 @@ class Django(Framework[DjangoSettings]):
         return (self._manage("migrate", "--noinput"), self.pending())
 
     def undo(self, count: int) -> NoReturn:
-        message = f"Django undoes migrations by name, not the last {count}."
+        message = f"Django cannot undo the last {count} migrations: it undoes them by name."
         names = self._manage("migrate", "APP", "NAME")
         hint = f"Run `ci-deploy run -- {' '.join(names)}`, then roll back without --migrations."
         raise Refused(message, hint=hint)

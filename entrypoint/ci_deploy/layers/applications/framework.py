@@ -1,6 +1,6 @@
-"""Migrations around a deploy and a rollback, the same for all frameworks.
+"""When migrations run around a deploy and a rollback: the handlers that all frameworks share.
 
-The commands are a framework's own (rails.py, django.py): layers/applications/migrations.py.
+Each framework has its own commands (rails.py, django.py), whose interface is in migrations.py.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SEED, UNDONE = Task(Key.SEED), Task(Key.UNDONE)
 
 
 class Framework(Migrations[F]):
-    """A framework, named by DEPLOY_APPLICATION or detected in the checkout."""
+    """The layer of a framework, chosen by DEPLOY_APPLICATION or detected in the checkout."""
 
     options = frozenset({"migrations"})
 

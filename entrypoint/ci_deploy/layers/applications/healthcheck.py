@@ -1,4 +1,4 @@
-"""Checks the app from outside: HEALTHCHECK_URL must answer with 2xx before the deadline."""
+"""The layer `healthcheck`: HEALTHCHECK_URL must answer with 2xx within HEALTHCHECK_TIMEOUT."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class HealthcheckSettings:
 
     url: str = setting(
         "HEALTHCHECK_URL",
-        "URL of the app that must answer with 2xx after the deployment; `{host}`: on each host",
+        "URL of the app that must answer with 2xx after the deployment; `{host}`: each host",
         default="",
         example="https://my-project.example.com/health",
         parse=http_url,
@@ -35,7 +35,7 @@ class HealthcheckSettings:
 
 
 class Healthcheck(Application[HealthcheckSettings]):
-    """The health check."""
+    """Requests HEALTHCHECK_URL after a deployment."""
 
     name = "healthcheck"
     Settings: ClassVar[type[Any]] = HealthcheckSettings
@@ -45,8 +45,8 @@ class Healthcheck(Application[HealthcheckSettings]):
         ctx = self.ctx
         if "{host}" in self.settings.url and ctx.has_provider and not ctx.provider.host_names:
             message = (
-                f"`{{host}}` is not supported by {ctx.provider.name}: only Compose has a list "
-                "of hosts."
+                f"{ctx.provider.name} does not support `{{host}}`: only Compose has a list of "
+                "hosts."
             )
             yield Problem("HEALTHCHECK_URL", message, "", "Write the app's host name instead.")
 
@@ -60,14 +60,17 @@ class Healthcheck(Application[HealthcheckSettings]):
     @on(Event.PROMOTE, Promoted.HEALTH)
     @on(Event.DEPLOY_SKIPPED, Outcome.HEALTH)
     def check(self) -> None:
-        """Request HEALTHCHECK_URL until it answers with 2xx, or the time is over."""
+        """Request HEALTHCHECK_URL until it answers with 2xx, or the time is over.
+
+        The time is HEALTHCHECK_TIMEOUT, and at most what the run has left. Raises Unhealthy.
+        """
         hosts = self.ctx.provider.host_names if "{host}" in self.settings.url else [""]
         for host in hosts:
             self._check(self.settings.url.replace("{host}", host))
 
     def _check(self, url: str) -> None:
         if self.ctx.planning:
-            self.ctx.console.indent(f"{url} must then answer with 2xx")
+            self.ctx.console.indent(f"after the deployment, {url} must answer with 2xx")
             return
         started = time.monotonic()
         until = started + self.settings.timeout
@@ -107,20 +110,20 @@ def _remedy(answer: str) -> str:
     """A hint for the last answer."""
     if ", to " in answer:
         return (
-            "It redirects to another host, which proves nothing about the app: set "
+            "The URL redirects to another host, which proves nothing about the app: set "
             "HEALTHCHECK_URL to an address that the app answers itself."
         )
     if answer[:3] in {"401", "403"}:
-        return "It requires a login: set HEALTHCHECK_URL to a public path."
+        return "The URL requires a login: set HEALTHCHECK_URL to a public path."
     if answer.startswith("404"):
         return "The app has no such path (HEALTHCHECK_URL), or does not serve this host name."
     if "expired" in answer:
-        return "Renew its certificate."
+        return "Renew the app's TLS certificate."
     if "certificate" in answer:
         return (
-            "For a private certificate authority set CA_BUNDLE; a new domain may have no "
+            "For a private certificate authority, set CA_BUNDLE. A new domain may not have a "
             "certificate yet."
         )
     if "redirects" in answer:
-        return "It redirects in a loop: does the app know that it is served over HTTPS?"
+        return "The URL redirects in a loop: does the app know that it is served over HTTPS?"
     return "Look at the app's log; raise HEALTHCHECK_TIMEOUT if it is slow."

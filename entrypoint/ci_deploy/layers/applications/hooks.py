@@ -1,7 +1,7 @@
-"""Programs of the repository: `.ci-deploy/EVENT` runs at that event.
+"""The layer `hooks`: the repository's program `.ci-deploy/EVENT` runs at that event.
 
-They are those of the deployed revision. If the checkout is at another one, or has changed them,
-they run in a copy of the revision.
+The hooks of the deployed revision run. If the checkout is at another revision, or its hooks were
+changed, they run in a copy of the deployed one.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ class HooksSettings:
 
 
 def at_every_event(method: Method) -> Method:
-    """Mark a method as a handler of all events."""
+    """Mark a method as a handler of all events, with the priorities in WHEN, else AFTERWARDS."""
     for event in Event:
         method = on(event, WHEN.get(event, AFTERWARDS))(method)
     return method
 
 
 class Hooks(Application[HooksSettings]):
-    """Repository hooks."""
+    """Runs the repository's hooks."""
 
     name = "hooks"
     Settings: ClassVar[type[Any]] = HooksSettings
@@ -71,12 +71,14 @@ class Hooks(Application[HooksSettings]):
 
     @classmethod
     def wanted(cls, source: Source, root: Path) -> bool:
-        """Whether there may be hooks; another revision may have some that the checkout lacks."""
+        """Whether there may be hooks: in the directory `root`, or in another revision that is to be
+        deployed."""
         official = any(os.access(root / name, os.X_OK) for name in OFFICIAL.values())
         return (root / FOLDER).is_dir() or official or bool(source.text("DEPLOY_REVISION"))
 
     def problems(self) -> Iterable[Problem]:
-        """Problems of the checkout's hooks; `look` checks those of another revision."""
+        """The problems of the checkout's hooks, for `doctor` and before a run connects. `look`
+        checks those of the revision."""
         if not self.ctx.settings.revision:
             for path in sorted((self._checkout / FOLDER).glob("*")):
                 executable = path.is_file() and os.access(path, os.X_OK)
@@ -190,7 +192,8 @@ class Hooks(Application[HooksSettings]):
             self.ctx.console.warning(str(error))  # the result stays as it is
 
     def environ(self, event: Event) -> Mapping[str, str]:
-        """The job's variables, without our settings and secrets, and the facts of the run."""
+        """The environment of the hook for `event`: the job's variables, except ci-deploy's settings
+        and values with secrets, and variables with the facts of the run."""
         ctx, report = self.ctx, self.ctx.report
         live = ctx.live or ctx.before
         facts = {
@@ -231,14 +234,17 @@ def _problems(name: str, first: bytes, *, executable: bool) -> Iterable[Problem]
     if name not in NAMES:
         if executable:
             near = suggestion(name.replace("-", "_"), NAMES)
-            other = f"If it is none, run `git update-index --chmod=-x {shown}` and commit."
-            yield Problem(shown, "it is executable, but no hook has this name.", "", near or other)
+            other = f"If it is not a hook, run `git update-index --chmod=-x {shown}` and commit."
+            reason = "the file is executable, but no event has its name."
+            yield Problem(shown, reason, "", near or other)
     elif not executable:
         remedy = f"Run `git update-index --chmod=+x {shown}` and commit."
-        yield Problem(shown, "it is not executable.", "", remedy)
+        yield Problem(shown, "the hook is not executable.", "", remedy)
     elif not first.startswith((b"#!", b"\x7fELF")):
-        yield Problem(shown, "it has no first line like `#!/bin/sh`, so it cannot be started.")
+        remedy = "Add the line of its interpreter."
+        reason = "the first line is not like `#!/bin/sh`, so the hook cannot be started."
+        yield Problem(shown, reason, "", remedy)
     elif first.startswith(b"#!") and first.endswith(b"\r\n"):
         remedy = "Save it with Unix line endings (.gitattributes: `.ci-deploy/* text eol=lf`)."
-        reason = "it has Windows line endings, so it cannot be started."
+        reason = "the hook has Windows line endings, so it cannot be started."
         yield Problem(shown, reason, "", remedy)

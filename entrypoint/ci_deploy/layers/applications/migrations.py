@@ -1,4 +1,4 @@
-"""An app's migrations: the commands for them, when they run, and their names."""
+"""The interface of a framework for migrations: their commands, when they run, and their names."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class FrameworkSettings:
     )
     seed: str = setting(
         "SEED_ON_REVIEW",
-        "When the seeds of a review app are loaded",
+        "Whether a review app's seeds are loaded: `once`, at its first deployment, or `always`",
         default="never",
         choices=("never", "once", "always"),
     )
@@ -56,9 +56,9 @@ F = TypeVar("F", bound=FrameworkSettings)
 
 
 class Migrations(Application[F]):
-    """Answers what to run and when; layers/applications/framework.py acts on it."""
+    """What to run for an app's migrations, and when; the handlers in framework.py act on it."""
 
-    title: ClassVar[str]
+    title: ClassVar[str]  # of the framework, in messages
     wishes: ClassVar[frozenset[str]] = frozenset(
         {"AUTO_MIGRATE_ON_DEPLOY", "MIGRATE", "BACKUP_BEFORE_MIGRATE", "SEED_ON_REVIEW"}
     )
@@ -73,7 +73,7 @@ class Migrations(Application[F]):
     @classmethod
     @abstractmethod
     def detected(cls, root: Path) -> bool:
-        """Whether the directory contains an app of this framework."""
+        """Whether the directory `root` contains an app of this framework."""
 
     @classmethod
     def wanted(cls, source: Source, root: Path) -> bool:
@@ -87,44 +87,48 @@ class Migrations(Application[F]):
             yield Problem("MIGRATE", f"{ctx.provider.name} supports only {can}, not `{wanted}`.")
         if self.settings.backup and ctx.has_provider and not _backs_up(ctx.provider):
             message = f"{ctx.provider.name} cannot export a database."
-            yield Problem("BACKUP_BEFORE_MIGRATE", message, "", "Export it in another way.")
+            remedy = "Export it in another way, and unset the setting."
+            yield Problem("BACKUP_BEFORE_MIGRATE", message, "", remedy)
 
     # --- what a framework says ---
 
     @abstractmethod
     def pending(self) -> tuple[str, ...]:
-        """The command that exits with 0 when no migration is pending."""
+        """The command, as words, that exits with 0 when no migration is pending."""
 
     @abstractmethod
     def migration(self, *, prepare: bool) -> Commands:
-        """The commands that migrate and verify it; `prepare`: for an empty database."""
+        """The commands that migrate and then verify that nothing is pending. `prepare`: the
+        database is empty, so create its schema."""
 
     def seeds(self, *, prepared: bool) -> tuple[str, ...]:  # noqa: ARG002
-        """The command that loads the seeds; empty for none. `prepared`: right after `prepare`."""
+        """The command that loads the seeds; empty for none. `prepared`: it would run right after
+        `migration(prepare=True)`, which may have loaded them."""
         return ()
 
     def undo(self, count: int) -> tuple[str, ...]:  # noqa: ARG002
-        """The command that undoes the last `count` migrations. Raises Refused."""
-        message = f"{self.title} cannot undo migrations by their number."
-        raise Refused(message)
+        """The command that undoes the last `count` migrations. Raises Refused if the framework has
+        none."""
+        message = f"{self.title} has no command that undoes the last migrations."
+        raise Refused(message, hint="Roll back without --migrations.")
 
     def advice(self, lines: Sequence[str]) -> str:  # noqa: ARG002
-        """A hint for a migration that failed with these lines; empty for none."""
+        """A hint for migrations that failed with these last lines; empty if there is none."""
         return ""
 
     def applied(self, lines: Sequence[str]) -> bool:  # noqa: ARG002
-        """Whether a run of the migrations with this output has applied any."""
+        """Whether migrations were applied by a run of the commands that printed `lines`."""
         return self.coming() != ()
 
     def label(self, path: str) -> str:
-        """The name of the migration in a file, as people use it."""
+        """The name of the migration in the file `path`, for the log."""
         return PurePosixPath(path).stem
 
     # --- this run ---
 
     @property
     def first_deploy(self) -> bool:
-        """Whether nothing was ever deployed to the app."""
+        """Whether the app has no release yet."""
         return not (self.ctx.before and self.ctx.before.revision)
 
     @property
@@ -133,7 +137,8 @@ class Migrations(Application[F]):
         return self.ctx.review is not None and self.first_deploy
 
     def by_platform(self) -> str:
-        """Where the platform is configured to migrate by itself; empty when it is not."""
+        """Where the app has a task of the platform that migrates, in the words of
+        `Provider.release_tasks`; empty if there is none."""
         revision = self.ctx.revision
         if revision not in self._by_platform:
             tasks = self.ctx.provider.release_tasks().items()
@@ -150,12 +155,12 @@ class Migrations(Application[F]):
         return "after" if promoting else self.settings.position or self.ctx.provider.migrate
 
     def coming(self) -> tuple[str, ...] | None:
-        """The migrations that are new in this revision; None when unknown."""
+        """The names of the migrations that are new in this revision; None when unknown."""
         return self._added(self._old, self.ctx.revision)
 
     def staying(self) -> tuple[str, ...] | None:
-        """The migrations that this (older) revision lacks but the database has; None when
-        unknown."""
+        """The names of the migrations that the live revision has and this (older) one lacks; None
+        when unknown."""
         return self._added(self.ctx.revision, self._old)
 
     @property
@@ -174,8 +179,8 @@ class Migrations(Application[F]):
         return tuple(map(self.label, paths)) if found.exit_code == 0 else None
 
     def tell(self) -> None:
-        """List new migrations, and those that a rollback leaves in place, and say what runs
-        them."""
+        """Log the new migrations and what runs them, and those that a rollback leaves in the
+        database."""
         if self.ctx.command in BUILDING and (where := self.by_platform()):
             self.ctx.console.indent(f"migrations: {where} runs them, so they are not run again.")
         elif coming := self.coming():

@@ -1,4 +1,5 @@
-"""Rails: migrations, if the user wants them; Sidekiq is quieted during a deploy, and restarted."""
+"""The layer `rails`: migrations, if the user wants them, and Sidekiq, which is quieted before a
+deploy and restarted after it."""
 
 from __future__ import annotations
 
@@ -26,12 +27,12 @@ ADVICE = {
     "it has ended, then deploy again. Behind pgbouncer in transaction mode this happens even "
     "without another migration: give the migrations a direct DATABASE_URL, or set "
     "`advisory_locks: false` in database.yml.",
-    r"multiple database application": "With several databases Rails must be told which one: "
+    r"multiple database application": "With several databases, Rails needs the name of one: run "
     "`ci-deploy run -- bin/rails db:rollback:NAME`, then roll back without --migrations.",
     r"IrreversibleMigration": "This migration cannot be undone: roll back without --migrations; "
     "the older code then runs on the newer schema.",
-    r"migrations are pending|pending migrations?:": "They are still pending after db:migrate: do "
-    "they belong to a database with `database_tasks: false`?",
+    r"migrations are pending|pending migrations?:": "These migrations are still pending after "
+    "`db:migrate`: do they belong to a database with `database_tasks: false`?",
 }
 
 
@@ -41,7 +42,7 @@ def process_names(text: str) -> tuple[str, ...]:
     names = words(text)
     for name in names:
         if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
-            message = f"`{name}` is not the name of a process."
+            message = f"`{name}` is not a valid process name."
             raise ValueError(message)
     return names
 
@@ -62,7 +63,7 @@ class RailsSettings(FrameworkSettings):
     )
     workers: tuple[str, ...] = setting(
         "SIDEKIQ_PROCESS",
-        "The process that runs Sidekiq, or several",
+        "Names of the processes that run Sidekiq",
         default=("worker",),
         example="worker mailers",
         parse=process_names,
@@ -70,7 +71,7 @@ class RailsSettings(FrameworkSettings):
 
 
 class Rails(Framework[RailsSettings]):
-    """Ruby on Rails."""
+    """The migrations and Sidekiq workers of a Rails app."""
 
     name = "rails"
     title = "Rails"
@@ -82,7 +83,7 @@ class Rails(Framework[RailsSettings]):
 
     @classmethod
     def detected(cls, root: Path) -> bool:
-        """Whether there is a Gemfile, and the config/application.rb of every Rails application."""
+        """Whether the directory `root` has a Gemfile and a config/application.rb."""
         return (root / "Gemfile").is_file() and (root / "config/application.rb").is_file()
 
     # --- migrations: both tasks in one boot of the application ---
@@ -100,7 +101,8 @@ class Rails(Framework[RailsSettings]):
         return () if done else ("bin/rails", "db:seed")
 
     def applied(self, lines: Sequence[str]) -> bool:
-        """Git does not show all of them (an engine's), and VERBOSE=false hides them here."""
+        """Whether migrations were applied: by git, which does not know those of an engine, or by
+        the output, which VERBOSE=false empties."""
         unknown = self.ctx.planning and self.coming() is None
         return unknown or bool(self.coming()) or any(map(APPLIED.match, lines))
 
@@ -142,8 +144,9 @@ class Rails(Framework[RailsSettings]):
     @on(Event.PRE_DEPLOY, Before.QUIET)
     @on(Event.PROMOTE, Before.QUIET)
     def quiet_workers(self) -> None:
-        """Quiet the workers: they finish their jobs and take no new ones. Waits at most
-        SIDEKIQ_QUIET_TIMEOUT seconds. Raises DeployFailed."""
+        """Quiet the workers, and wait until they have finished their jobs.
+
+        Waits at most SIDEKIQ_QUIET_TIMEOUT seconds. Raises DeployFailed."""
         if self.settings.quiet and not self.first_deploy:
             # recorded first, so that a kill in between leaves no quiet workers
             self.ctx.provider.remember(QUIETED)

@@ -31,7 +31,8 @@ QUIET = (
 
 
 class Sidekiq:
-    """The workers of an app. QUIET reaches all Sidekiq processes, so all must be named."""
+    """The Sidekiq workers of an app. `processes` must name all of them, since QUIET reaches them
+    all, and only those that are named are restarted."""
 
     def __init__(
         self, provider: Provider[object], processes: Sequence[str], console: Console
@@ -41,13 +42,14 @@ class Sidekiq:
         self._console = console
 
     def missing(self) -> tuple[str, ...]:
-        """The named processes that the app does not have; empty when that is unknown."""
+        """The names of `processes` that the app does not have; empty when its processes are
+        unknown."""
         known = self._provider.processes()
         return tuple(name for name in self._processes if known and name not in known)
 
     def quiet(self, seconds: int) -> None:
-        """Let the workers take no new jobs, and wait up to `seconds` for running ones. Raises
-        DeployFailed."""
+        """Quiet the workers, so that they take no new jobs, and wait up to `seconds` for running
+        ones; warns if some still run. Raises DeployFailed if the command fails."""
         ran = self._provider.run(
             ["bin/rails", "runner", QUIET.format(seconds=seconds, busy=BUSY)],
             what=f"put Sidekiq ({', '.join(self._processes)}) into quiet mode",

@@ -1,4 +1,5 @@
-"""Records on the app, before a deploy, the tasks that follow it, so that a kill loses none."""
+"""Records on the app, before a deploy, the tasks that have to follow it, so that the next run finds
+them if this one is killed."""
 
 from __future__ import annotations
 
@@ -12,20 +13,20 @@ HANDED_OVER = {Event.DEPLOY, Event.PROMOTE, Event.POST_DEPLOY}  # by then the se
 
 
 class Unfinished:
-    """The tasks of one layer. The next run finds the record and finishes or forgets them."""
+    """The tasks that one layer records on the app. The next run finishes or removes them."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._new: list[Task] = []  # recorded by this run, not by an earlier one
 
     def begin(self, *tasks: Task) -> None:
-        """Record tasks on the app before the deploy, so that a kill does not lose them."""
+        """Record tasks on the app; to be called before the deploy."""
         known = self._ctx.provider.unfinished()
         self._new += [task for task in tasks if task not in known]
         self._ctx.provider.remember(*tasks)
 
     def left(self, *tasks: Task) -> bool:
-        """Whether one of the tasks is still due, also from an interrupted run."""
+        """Whether one of the tasks is on record, by this or an earlier run."""
         return bool(set(tasks) & set(self._ctx.provider.unfinished()))
 
     def done(self, *tasks: Task) -> None:
@@ -33,8 +34,8 @@ class Unfinished:
         self._ctx.provider.forget(*tasks)
 
     def drop(self) -> None:
-        """After a failed deploy, forget the tasks that this run has recorded, unless its revision
-        is live or may become so. Keeping a stale task is safe: each may run twice."""
+        """After a failed deploy, remove the tasks that this run has recorded, unless its revision
+        is live or may become so. Keeping a task too long is safe: each may run twice."""
         report = self._ctx.report
         live = report.live_revision == self._ctx.revision
         if self._new and not live and not self._may_come(report):

@@ -1,4 +1,4 @@
-"""E-mail by SMTP, with STARTTLS or TLS."""
+"""The notifier `email`: mails by SMTP, with STARTTLS or TLS."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BAR = "border-left:4px solid {colour};padding:2px 0 2px 14px;font:14px/1.5 sans-
 
 
 def sender(text: str) -> str:
-    """Check a sender: `x@example.com` or `Name <x@example.com>`. Raises ValueError."""
+    """Check a sender, `x@example.com` or `Name <x@example.com>`; returns it. Raises ValueError."""
     if not re.fullmatch(rf"{ADDRESS.pattern}|[^<>@,;:\n]+ <{ADDRESS.pattern}>", text):
         message = f"`{text}` is not a valid e-mail address."
         raise ValueError(message)
@@ -30,7 +30,8 @@ def sender(text: str) -> str:
 
 
 def addresses(text: str) -> tuple[str, ...]:
-    """Parse a list of bare addresses. Raises ValueError."""
+    """Parse addresses like `x@example.com`, separated by spaces, commas or newlines. Raises
+    ValueError."""
     found = words(text)
     for each in found:
         if not ADDRESS.fullmatch(each):
@@ -52,7 +53,10 @@ class EmailSettings(NotifierSettings):
         parse=mail_server,
     )
     sender: str = setting(
-        "NOTIFY_EMAIL_FROM", "Sender", example="deploys@example.com", parse=sender
+        "NOTIFY_EMAIL_FROM",
+        "Sender: an address, or `Name <address>`",
+        example="deploys@example.com",
+        parse=sender,
     )
     to: tuple[str, ...] = setting(
         "NOTIFY_EMAIL_TO",
@@ -63,7 +67,8 @@ class EmailSettings(NotifierSettings):
 
 
 class Email(Notifier[EmailSettings]):
-    """E-mail; the final message is a reply to the first one, so that programs group them."""
+    """Sends e-mail. Later mails of a run are replies to the first one, so that mail programs group
+    them."""
 
     name = "email"
     Settings: ClassVar[type[Any]] = EmailSettings
@@ -85,7 +90,7 @@ class Email(Notifier[EmailSettings]):
         )
 
     def message(self, notice: Notice) -> EmailMessage:
-        """The mail as text and HTML; everything from outside is escaped."""
+        """The mail for a notice, as text and HTML; texts from outside are escaped."""
         message = EmailMessage()
         message["Subject"] = shorten(" ".join(notice.title.split()), SUBJECT)
         message["From"], message["To"] = self.settings.sender, ", ".join(self.settings.to)
@@ -103,7 +108,7 @@ class Email(Notifier[EmailSettings]):
         return message
 
     def html(self, notice: Notice) -> str:
-        """The notice as HTML: colour, title, facts, lines, as in a chat."""
+        """The notice as HTML: a coloured bar, title, fields, lines."""
         rows = "".join(
             f'<tr><td style="color:#59636e;padding-right:14px;vertical-align:top">'
             f"{html.escape(name)}</td><td>{_value(value, notice)}</td></tr>"

@@ -1,9 +1,11 @@
-"""GitHub Deployments: what runs where, on the repository's page and in the pull request.
+"""The notifier `github-deployments`: GitHub shows what runs in which environment on the pages of
+the repository and of pull requests.
 
 Source: docs.github.com/rest/deployments. Without `required_contexts: []` our own running job would
 cause a 409; without `auto_merge: false` the default branch would be merged into the ref. GitHub
-makes older deployments inactive for a whole environment, but neither transient ones nor those of
-production; so we make ours inactive, for each app alone. Only an inactive one can be deleted.
+itself makes older deployments of an environment inactive, but for all apps together, and neither
+transient ones nor those of production; so this layer does it for each app. Only an inactive
+deployment can be deleted.
 """
 
 from __future__ import annotations
@@ -77,7 +79,7 @@ class GitHubDeployments(Notifier[DeploymentsSettings]):
         except HttpError as error:
             self._off = True
             hint = f" {ADVICE}" if error.response.status in {401, 403, 404} else ""
-            message = f"the deployment cannot be recorded: {error}{hint}"
+            message = f"the deployment cannot be recorded on GitHub: {error}{hint}"
             raise DeployFailed(message) from None
 
     def _tell(self, notice: Notice) -> None:
@@ -150,12 +152,13 @@ class GitHubDeployments(Notifier[DeploymentsSettings]):
 
     @property
     def environment(self) -> str:
-        """The environment's name on GitHub."""
+        """The environment's name on GitHub; one for all review apps."""
         return REVIEW if self.ctx.review else self.ctx.environment or PRODUCTION
 
     @property
     def task(self) -> str:
-        """The task name, which tells the apps of one environment apart."""
+        """The deployment's task name, like `deploy:my-app`: it distinguishes the apps of one
+        environment."""
         return f"{REVIEW if self.ctx.review else 'deploy'}:{self.ctx.app}"
 
     def _description(self, notice: Notice) -> str:

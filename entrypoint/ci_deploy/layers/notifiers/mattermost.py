@@ -1,4 +1,4 @@
-"""Mattermost, by an incoming webhook.
+"""The notifier `mattermost`: messages by an incoming webhook.
 
 Sources: developers.mattermost.com/integrate/webhooks/incoming and /reference/message-attachments.
 The server answers 400 with JSON for an invalid payload, splits posts of more than 16383 characters,
@@ -25,15 +25,19 @@ class MattermostSettings(NotifierSettings):
     """Settings of Mattermost."""
 
     webhook_url: str = setting(
-        "MATTERMOST_WEBHOOK_URL", "Incoming webhook", default="", secret=True, parse=http_url
+        "MATTERMOST_WEBHOOK_URL",
+        "URL of an incoming webhook",
+        default="",
+        secret=True,
+        parse=http_url,
     )
     channel: str = setting(
-        "MATTERMOST_CHANNEL", "Channel", default="", default_help="the webhook's own"
+        "MATTERMOST_CHANNEL", "Channel to post to", default="", default_help="the webhook's own"
     )
 
 
 class Mattermost(Notifier[MattermostSettings]):
-    """Messages in a Mattermost channel."""
+    """Posts messages in a Mattermost channel."""
 
     name = "mattermost"
     Settings: ClassVar[type[Any]] = MattermostSettings
@@ -43,8 +47,8 @@ class Mattermost(Notifier[MattermostSettings]):
         deliver(self.ctx, "Mattermost", self.settings.webhook_url, json=self.payload(notice))
 
     def payload(self, notice: Notice) -> dict[str, Any]:
-        """The webhook's JSON, one attachment: colour, title with a link to the job, facts as
-        fields."""
+        """The JSON for the webhook: one attachment with a colour, the title with a link to the job,
+        and the notice's fields and lines."""
         lines = last(notice.lines, TEXT - 4 * (LINES + 1))
         # a title with a link is shown as it is, one without is Markdown
         title = notice.title if notice.url else plain(notice.title)
@@ -75,7 +79,7 @@ class Mattermost(Notifier[MattermostSettings]):
 
 
 def plain(text: str) -> str:
-    """Escape Markdown, so that no link, image or style comes from a commit message."""
+    """Escape Mattermost's Markdown, so that a commit message makes no link, image or style."""
     return re.sub(r"([\\`*_\[\]<>|~])", r"\\\1", text)
 
 

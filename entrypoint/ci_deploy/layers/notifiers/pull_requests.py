@@ -1,4 +1,4 @@
-"""One comment on the pull or merge request, edited in place from the first deploy to the last.
+"""The notifier `pull-requests`: one comment on the pull or merge request, which later runs edit.
 
 Sources: docs.github.com/rest/issues/comments (at most 65,536 characters),
 docs.gitlab.com/api/notes, and the API of Forgejo and Gitea (/api/v1), whose list of comments has no
@@ -58,13 +58,13 @@ class PullRequestSettings(NotifierSettings):
     )
     plan: bool = setting(
         "PLAN_COMMENT",
-        "`plan` keeps its own comment on the pull or merge request: what a deployment would change",
+        "`plan` writes what a deployment would change as a comment on the pull or merge request",
         default=False,
     )
 
 
 class PullRequests(Notifier[PullRequestSettings]):
-    """A comment on the pull or merge request to which the job belongs."""
+    """Writes a comment on the pull or merge request to which the job belongs."""
 
     name = "pull-requests"
     Settings: ClassVar[type[Any]] = PullRequestSettings
@@ -161,8 +161,8 @@ class PullRequests(Notifier[PullRequestSettings]):
         return f"<!-- ci-deploy{plan.replace('--', '-%2D')}: {ctx.app.replace('--', '-%2D')} -->"
 
     def body(self, notice: Notice) -> str:
-        """The comment's Markdown. Each line has our prefix: GitLab would run `/close` at the start
-        of a line as a command, even in nested code blocks."""
+        """The comment's Markdown, redacted. Each line of output has a prefix: GitLab would run
+        `/close` at the start of a line as a command, even in nested code blocks."""
         notice, facts = self._redacted(notice), notice.facts
         rows = [(name, self._value(name, value, notice)) for name, value in notice.fields]
         if notice.mood is STARTED and (live := str(facts.get("previous_revision", ""))):

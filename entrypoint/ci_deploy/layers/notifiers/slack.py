@@ -1,4 +1,4 @@
-"""Slack, by an incoming webhook.
+"""The notifier `slack`: messages by an incoming webhook.
 
 Sources: docs.slack.dev, "Sending messages using incoming webhooks", "Block Kit" (section: text of
 3000 characters, ten fields of 2000), "Formatting message text" (`&`, `<`, `>` are the only
@@ -31,12 +31,16 @@ class SlackSettings(NotifierSettings):
     """Settings of Slack."""
 
     webhook_url: str = setting(
-        "SLACK_WEBHOOK_URL", "Incoming webhook", default="", secret=True, parse=http_url
+        "SLACK_WEBHOOK_URL",
+        "URL of an incoming webhook",
+        default="",
+        secret=True,
+        parse=http_url,
     )
 
 
 class Slack(Notifier[SlackSettings]):
-    """Messages in a Slack channel."""
+    """Posts messages in a Slack channel."""
 
     name = "slack"
     Settings: ClassVar[type[Any]] = SlackSettings
@@ -47,8 +51,8 @@ class Slack(Notifier[SlackSettings]):
         deliver(self.ctx, "Slack", url, refusal=_refusal, json=self.payload(notice))
 
     def payload(self, notice: Notice) -> dict[str, Any]:
-        """The webhook's JSON: the title as text, which notifications show, and the facts below
-        it."""
+        """The JSON for the webhook: the title as text, which desktop notifications show, and an
+        attachment with the notice's fields and lines."""
         title = escape(notice.title, TITLE)
         blocks: list[dict[str, Any]] = []
         for start in range(0, len(notice.fields), FIELDS):
@@ -74,7 +78,8 @@ class Slack(Notifier[SlackSettings]):
 
 
 def escape(text: str, limit: int) -> str:
-    """Escape text for Slack: at most `limit` characters, without a cut entity at the end."""
+    """Escape text for Slack's mrkdwn, and cut it to `limit` characters, but not within an
+    entity."""
     for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(character, entity)
     if len(text) <= limit:

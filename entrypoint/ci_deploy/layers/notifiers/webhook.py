@@ -1,4 +1,4 @@
-"""A signed webhook of the user: every fact of the run as JSON."""
+"""The notifier `webhook`: POSTs the facts of a run as signed JSON to a URL of the user."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class WebhookSettings(NotifierSettings):
 
 
 class Webhook(Notifier[WebhookSettings]):
-    """POSTs JSON to a URL."""
+    """POSTs the facts of a run as JSON."""
 
     name = "webhook"
     Settings: ClassVar[type[Any]] = WebhookSettings
@@ -51,13 +51,13 @@ class Webhook(Notifier[WebhookSettings]):
         deliver(self.ctx, "the webhook", self.settings.url, data=body, headers=headers)
 
     def payload(self, notice: Notice) -> dict[str, Any]:
-        """The body. Names and meanings are documented in docs/webhook.md."""
+        """The JSON object to send; docs/webhook.md documents its fields."""
         told = {"schema": SCHEMA, "text": notice.title, **notice.facts}
         return {name: shorten(v, 2000) if isinstance(v, str) else v for name, v in told.items()}
 
     def headers(self, notice: Notice, body: bytes, at: str) -> dict[str, str]:
-        """The headers, the same for each attempt: a receiver recognises repetitions by the delivery
-        id."""
+        """The headers for the JSON `body`, sent at `at` (Unix time, as text). They are the same for
+        each attempt: a receiver recognises repetitions by the delivery ID."""
         headers = {
             "Content-Type": "application/json",
             "X-CI-Deploy-Version": __version__,
@@ -75,6 +75,7 @@ class Webhook(Notifier[WebhookSettings]):
 
 
 def signature(secret: str, at: str, body: bytes) -> str:
-    """`sha256=…` over the time (Unix, as text), a full stop and the body."""
+    """The signature, `sha256=` and the hexadecimal HMAC-SHA256 of `at` (Unix time, as text), a full
+    stop and the body."""
     code = hmac.new(secret.strip().encode(), f"{at}.".encode() + body, hashlib.sha256)
     return f"sha256={code.hexdigest()}"

@@ -19,15 +19,15 @@ class Surroundings(Protocol):
 
     @property
     def runner(self) -> Runner:
-        """Starts programs and has the deadline."""
+        """The runner, which also has the deadline of the run."""
 
     @property
     def console(self) -> Console:
-        """The log, with its redactor."""
+        """The log, and its redactor."""
 
     @property
     def cleanup(self) -> ExitStack:
-        """Callbacks for every end of the run."""
+        """A stack of callbacks that are called at every end of the run."""
 
     @property
     def private_dir(self) -> Path:

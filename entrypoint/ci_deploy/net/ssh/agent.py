@@ -1,4 +1,5 @@
-"""A private ssh-agent with one key, which it gets through a pipe: the key is never on disk."""
+"""A private ssh-agent with one key, which ssh-add reads from its stdin: the key is never on
+disk."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ START_TIMEOUT = 20.0  # seconds
 
 
 class Agent:
-    """The agent of a run; it ends when we end, in any way (agent.sh)."""
+    """The ssh-agent of one run, with its socket in `folder`. It ends with this process, even if
+    that is killed (agent.sh)."""
 
     def __init__(self, runner: Runner, cleanup: ExitStack, folder: Path) -> None:
         self.socket = folder / "agent"
@@ -32,13 +34,13 @@ class Agent:
 
     @property
     def alive(self) -> bool:
-        """Whether it answers; GitLab's cancel may end it, or a part of it, before us."""
+        """Whether the agent answers. A cancel on GitLab may kill it, or a part of it, before this
+        process."""
         return self._child is not None and self._child.alive and listens(self.socket)
 
     def start(self, key: PrivateKey, passphrase: str) -> list[Problem]:
-        """Start the agent and add the key. A wrong passphrase or key is returned as a problem.
-
-        Raises ToolMissing.
+        """Start the agent and add the key. Returns the problems with the key or the passphrase, an
+        empty list for none. Raises ToolMissing.
         """
         if key.encrypted and not passphrase:
             missing = "the key has a passphrase, so SSH_PRIVATE_KEY_PASSPHRASE is required."
@@ -63,7 +65,8 @@ class Agent:
             message = "ssh-agent was killed on this machine."
             raise ToolMissing(message, hint=limits.MORE_MEMORY)
         if key.encrypted and "invalid format" not in added.errors:
-            return [Problem("SSH_PRIVATE_KEY_PASSPHRASE", "this is not the key's passphrase.")]
+            wrong = "the passphrase does not fit SSH_PRIVATE_KEY."
+            return [Problem("SSH_PRIVATE_KEY_PASSPHRASE", wrong)]
         if key.encrypted:  # the passphrase was right, or there would be no such answer
             message = (
                 "ssh cannot read a key of this type in PKCS#8 (`BEGIN ENCRYPTED PRIVATE KEY`)."
@@ -87,18 +90,18 @@ class Agent:
         private = str(self._private)
         command = Command(["/bin/sh", script, str(self.socket), private], stdin=read)
         self._child = self._cleanup.enter_context(self._runner.serve(command))
-        # Before the agent ends: who kills us in between finds it still there to do it (agent.sh).
+        # Before the agent ends: if this process is killed in between, agent.sh removes the rest.
         self._cleanup.callback(shutil.rmtree, private, ignore_errors=True)
         until = time.monotonic() + START_TIMEOUT
         while not listens(self.socket):
             if time.monotonic() > until or not self._child.alive:
-                message = "ssh-agent does not start."
+                message = "ssh-agent did not start."
                 raise ToolMissing(message)
             time.sleep(0.002)
 
     def key_name(self) -> str:
-        """The key's fingerprint, for messages; empty when the agent does not answer or has no
-        key."""
+        """The key's fingerprint (`SHA256:…`), for messages; empty when the agent does not answer or
+        has no key."""
         listed = self._runner.read(
             ["ssh-add", "-l"], env={"SSH_AUTH_SOCK": str(self.socket)}, ok=None
         )
@@ -107,8 +110,7 @@ class Agent:
 
 
 def listens(path: Path) -> bool:
-    """Whether a process listens on the socket. The file alone does not say so: it exists
-    earlier."""
+    """Whether a process listens on the Unix socket at `path`; its file exists earlier than that."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))

@@ -2,7 +2,7 @@
 
 The key goes from the setting into the agent through a pipe and is never on disk. Every remote
 command, and git's push, is a session on that connection. Sources: ssh_config(5) of OpenSSH 9.2 and
-10.0; measurements are in docs/architecture.md.
+10.0; the design is in docs/architecture.md ("ssh").
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CONNECT_TIMEOUT = 15  # seconds
 REFUSED_HOST_KEY = (
     "Host key verification failed|host key is known|IDENTIFICATION HAS|no matching host key type"
 )
-CUT = "kex_exchange_identification: "  # the connection ended before ssh had begun
+CUT = "kex_exchange_identification: "  # ssh's error if the connection ends before the handshake
 SESSIONS = 8  # sshd's MaxSessions is 10 by default
 
 
@@ -49,13 +49,13 @@ class SshSettings:
 
     private_key: PrivateKey = setting(
         "SSH_PRIVATE_KEY",
-        "Private key that may deploy: its text, a path, or base64 of it",
+        "Private key for ssh: its text, base64 of it, or the path of a file",
         secret=True,
         text=True,
         parse=private_key,
     )
     passphrase: str = setting(
-        "SSH_PRIVATE_KEY_PASSPHRASE", "Passphrase of the key", default="", secret=True
+        "SSH_PRIVATE_KEY_PASSPHRASE", "Passphrase of SSH_PRIVATE_KEY", default="", secret=True
     )
     host_keys: HostKeys | None = setting(
         "SSH_SERVER_HOSTKEYS",
@@ -81,7 +81,7 @@ class SshSettings:
 
 
 class Ssh:
-    """The ssh side of one run. `let_in`: the command by which a key is added on a server."""
+    """All ssh connections of one run. `let_in`, for errors: how a key is authorized on a server."""
 
     def __init__(self, ctx: Surroundings, settings: SshSettings, let_in: str = "") -> None:
         self._let_in = f" ({let_in})" if let_in else ""
@@ -101,7 +101,8 @@ class Ssh:
     # --- before any connection ---
 
     def prepare(self) -> list[Problem]:
-        """Start the agent; returns the problems with the key."""
+        """Write ssh's configuration and start the agent. Returns problems with the key. Raises
+        ToolMissing."""
         self._dir.mkdir(mode=0o700)
         self._write_config()
         return self._agent.start(self._wanted.private_key, self._wanted.passphrase)
@@ -155,8 +156,9 @@ class Ssh:
         )
 
     def ready(self, server: Server, *, again: bool = True) -> None:
-        """Wait for the connection. Connecting is retried (not by `doctor`); authentication is not.
-        Raises Unreachable, Unauthorized, ToolMissing, SettingsError."""
+        """Wait until the connection is up and authenticated. Connecting is tried up to eight times
+        within 45 s (once if not `again`, and in `doctor`); authentication is not retried. Raises
+        Unreachable, Unauthorized, ToolMissing, SettingsError, Cancelled."""
         from ci_deploy.net.retry import retry
 
         def attempt() -> None:
@@ -188,11 +190,11 @@ class Ssh:
         if self._wanted.host_key_checking == "accept-new" and (offer := self._offer(server)):
             self._console.warning(
                 "SSH_HOST_KEY_CHECKING=accept-new: the server's identity was not checked. "
-                f"Pin it: SSH_SERVER_HOSTKEYS='{offer.line(server)}'"
+                f"Pin its host key: SSH_SERVER_HOSTKEYS='{offer.line(server)}'"
             )
 
     def alive(self, server: Server) -> bool:
-        """Whether the connection is up."""
+        """Whether the ssh process of the connection runs; `ready` tells when it is up."""
         return server in self._masters and self._masters[server].alive
 
     def _await(self, server: Server) -> None:
@@ -209,15 +211,13 @@ class Ssh:
             self._runner.cancellation.sleep(0.004)
 
     def command(self, server: Server, words: Sequence[str], stdin: Stdin = b"") -> Command:
-        """A command on the server, as a session on the connection."""
+        """The ssh command that runs `words` on the server, as a session on its connection."""
         return Command([*self._ssh(server, "-T"), server.host, "--", quoted(words)], stdin=stdin)
 
     @contextlib.contextmanager
     def hidden(self, server: Server, words: Sequence[str]) -> Iterator[Command]:
-        """Like `command` for words with secrets: they are in a private file instead of ssh's argv.
-
-        They stand on one line of ssh_config, so they must not contain newlines.
-        """
+        """Context manager: like `command` for words with secrets. They are in a private file
+        (ssh_config's RemoteCommand) instead of ssh's argv, so they must not contain newlines."""
         path = self._dir / f"hidden{len(list(self._dir.iterdir()))}"
         line = quoted(words).replace("%", "%%")
         write_private(path, f"Host *\n  RemoteCommand {line}\n\n{self._config.read_text()}")
@@ -227,8 +227,8 @@ class Ssh:
             path.unlink()
 
     def git_environ(self, server: Server) -> dict[str, str]:
-        """Variables for git to use the connection: `exec`, as one process more costs a second of a
-        cancel; stderr reopened, as ssh makes it non-blocking, and git would lose lines."""
+        """The variables by which git uses the connection. `exec`: one process more costs a second
+        of a cancel. stderr is reopened: ssh makes it non-blocking, and git would lose lines."""
         ssh = shlex.join(["ssh", "-F", str(self._config), "-S", str(self._socket(server))])
         return {"GIT_SSH_COMMAND": f"exec {ssh} 2>/dev/fd/2", "GIT_SSH_VARIANT": "ssh"}
 
@@ -253,8 +253,8 @@ class Ssh:
         if limit := limits.said([last]):
             return limit
         if "KnownHostsCommand failed" in text:
-            hint = "With `--cap-drop ALL` run as another user than root: `docker run --user 1000`."
-            return ToolMissing(f"ssh cannot run the host key check here: {last}", hint=hint)
+            hint = "With `--cap-drop ALL`, run as a user other than root: `docker run --user 1000`."
+            return ToolMissing(f"ssh cannot run the host key check: {last}", hint=hint)
         # A server without any other type of host key may just close the connection.
         if re.search(REFUSED_HOST_KEY, text) or (not lines and self._types.option(server)):
             offers = self._types.offers(server, self._offer(server))
@@ -263,18 +263,18 @@ class Ssh:
         # A jump host's error comes before the one of the connection through it.
         on_the_way = lines[-2] if len(lines) > 1 and lines[-1].startswith(CUT) else ""
         if "Permission denied" in text or "Too many authentication failures" in text:
-            message = f"{server} rejects the key for user {server.user or 'of this machine'}."
+            message = f"{server} rejects the key{f' for user {server.user}' * bool(server.user)}."
             if on_the_way:
                 message = f"{on_the_way.split(': ')[0]}, on the way to {server}, rejects the key."
             if not (ours := self._agent.key_name()):  # it was killed in the middle of the handshake
-                raise Unreachable(f"{server}: the agent that holds the key was lost.")
-            hint = f"Our key is {ours}: add it there{self._let_in}, or check key and user."
+                raise Unreachable(f"{server}: the ssh-agent that holds the key was killed.")
+            hint = f"Our key is {ours}: add it on the server{self._let_in}, or check key and user."
             return Unauthorized(message, hint=hint)
         if "configuration option" in text or "Bad " in last:
             return SettingsError(Problem("SSH_CONFIG", f"ssh does not accept it: {last}"))
         if "No user exists for uid" in text:
             hint = "Run the container as a user that exists in it, or as root."
-            return ToolMissing("ssh refuses to run as an unknown user.", hint=hint)
+            return ToolMissing("ssh cannot run: the user ID has no name here.", hint=hint)
         reason = (on_the_way or last).removeprefix("ssh: ").rstrip(".\r")
         reason = reason.replace("stdio forwarding failed", "its jump host does not reach it")
         return Unreachable(f"{server} cannot be reached: {reason}.")
@@ -290,7 +290,7 @@ class Ssh:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only we can read, whatever the mode of its directory."""
+    """Write a file with mode 0600, whatever the mode of its directory."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
 

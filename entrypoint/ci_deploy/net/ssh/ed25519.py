@@ -21,7 +21,7 @@ Point = tuple[int, int, int, int]  # extended coordinates: X, Y, Z, T
 
 
 def seed(pkcs8: bytes) -> bytes | None:
-    """The 32 secret bytes of an Ed25519 key in PKCS#8; None for another key."""
+    """The 32 secret bytes of a private Ed25519 key in PKCS#8 (RFC 8410); None for another key."""
     for start in PKCS8:
         at = pkcs8.find(start, 0, 16)
         if pkcs8[:1] == b"\x30" and at > 0 and len(pkcs8) >= at + len(start) + 32:
@@ -30,8 +30,8 @@ def seed(pkcs8: bytes) -> bytes | None:
 
 
 def openssh(secret: bytes) -> bytes:
-    """The body of an OpenSSH private key without a passphrase (PROTOCOL.key), from the 32 secret
-    bytes."""
+    """The body of an OpenSSH private key without a passphrase (PROTOCOL.key in OpenSSH's sources),
+    before base64, from the 32 secret bytes."""
     public = public_half(secret)
     named = _field(b"ssh-ed25519") + _field(public)
     private = bytes(8) + named + _field(secret + public) + _field(b"")  # two equal check numbers
@@ -41,7 +41,7 @@ def openssh(secret: bytes) -> bytes:
 
 
 def public_half(secret: bytes) -> bytes:
-    """The public key (32 bytes) of 32 secret bytes."""
+    """The public key, 32 bytes, that belongs to 32 secret bytes (RFC 8032, section 5.1.5)."""
     digest = bytearray(hashlib.sha512(secret).digest()[:32])
     digest[0] &= 248
     digest[31] = digest[31] & 127 | 64

@@ -1,5 +1,5 @@
-"""Chooses which types of host keys ssh asks for: a server has several keys, and shows one of
-them."""
+"""Chooses which types of host keys ssh requests: a server has keys of several types, and shows one
+of them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ OPTION = "HostKeyAlgorithms"
 
 
 class HostKeyTypes:
-    """Asks for a host certificate only if its authority is pinned, else for a plain key, which a
-    pin can name. After a key that is not pinned, it asks for one of another type."""
+    """The types of host keys to request from each server: certificates only if an authority is
+    pinned, else plain keys, which a pin can name. After a key that is not pinned, another type is
+    requested."""
 
     def __init__(self, pins: HostKeys, ssh_config: str) -> None:
         self._pins = pins
@@ -24,17 +25,17 @@ class HostKeyTypes:
 
     @property
     def general(self) -> dict[str, str]:
-        """The option of ssh_config for all servers; empty for none."""
+        """The ssh_config option for all servers: name → value; empty if none is needed."""
         return {OPTION: f"-{self._never[0]}"} if self._never and not self._chosen else {}
 
     def option(self, server: Server) -> list[str]:
-        """ssh's command-line option for one server; empty for none."""
+        """ssh's command-line arguments for one server; empty if none are needed."""
         unwanted = [name for offer in self._unwanted[server] for name in offer.algorithms]
         return ["-o", f"{OPTION}=-{','.join([*unwanted, *self._never])}"] if unwanted else []
 
     def another(self, server: Server, shown: Offer) -> bool:
-        """Whether to connect again for a key of another type: the server may have a pinned key
-        besides the one that it has shown. If so, that one's type is excluded from now on."""
+        """Whether to connect again for a key of another type: besides the key `shown`, the server
+        may have a pinned one. If so, the type of `shown` is excluded from now on."""
         types = {offer.kind for offer in self._unwanted[server]}
         left = {kind for _, _, kind, _ in self._pins.known} - {*types, shown.kind}
         if self._chosen or shown.kind in types or self._pins.revokes(shown):

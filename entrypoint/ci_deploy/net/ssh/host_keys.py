@@ -29,19 +29,19 @@ class HostKeys(NamedTuple):
 
     @property
     def known(self) -> Iterator[tuple[str, str, str, str]]:
-        """For each line: marker (or empty), name, type, fingerprint."""
+        """Yield (marker or "", host name, key type, fingerprint) for each known_hosts line."""
         for line in self.lines:
             *marker, name, kind, key = line.split()
             yield "".join(marker), name, kind, fingerprint(key)
 
     def revokes(self, offer: Offer) -> bool:
-        """Whether the key is pinned as revoked, under any name."""
+        """Whether the key in `offer` is pinned as revoked (@revoked), under any host name."""
         return any(it[0] == REVOKED and it[3] == offer.fingerprint for it in self.known)
 
 
 def host_keys(text: str) -> HostKeys:
-    """Parse known_hosts lines (as ssh-keyscan prints them), bare public keys, fingerprints, or the
-    output of `ssh-keygen -lf`. Raises ValueError."""
+    """Parse known_hosts lines (as ssh-keyscan prints them; sshd(8)), bare public keys, fingerprints
+    or the output of `ssh-keygen -lf`, also mixed. Raises ValueError, also if there are none."""
     pins = HostKeys()
     if "PRIVATE KEY-----" in text:
         message = "this is a private key; it belongs in SSH_PRIVATE_KEY."
@@ -55,7 +55,7 @@ def host_keys(text: str) -> HostKeys:
         else:
             pins = pins._replace(lines=(*pins.lines, _known_hosts_line(words, number)))
     if not pins.lines and not pins.fingerprints:
-        message = "it contains neither a known_hosts line nor a SHA256 fingerprint."
+        message = "the value contains neither a known_hosts line nor a SHA256 fingerprint."
         raise ValueError(message)
     return pins
 
@@ -110,18 +110,19 @@ class Offer(NamedTuple):
     host: str = ""
 
     def line(self, server: Server) -> str:
-        """The known_hosts line that pins it."""
+        """The known_hosts line that pins this key for the server."""
         return f"{self.host or server.known_hosts_name} {self.kind} {self.key}"
 
     @property
     def file(self) -> str:
-        """The key's path on the server: `ssh-ed25519` is in ssh_host_ed25519_key.pub."""
+        """The usual path of the public key on the server: for `ssh-ed25519`
+        /etc/ssh/ssh_host_ed25519_key.pub."""
         words = self.kind.split("-")
         return f"/etc/ssh/ssh_host_{words[0] if words[0] == 'ecdsa' else words[1]}_key.pub"
 
     @property
     def algorithms(self) -> tuple[str, ...]:
-        """The names of this key type in ssh's negotiation."""
+        """The names of this key type in ssh's option HostKeyAlgorithms."""
         if self.kind.startswith("ssh-rsa"):
             return (f"rsa-sha2-*{self.kind.removeprefix('ssh-rsa')}", self.kind)
         return (self.kind,)
@@ -140,21 +141,22 @@ def mismatch(
     key: str = "",
     among: int = 1,
 ) -> WrongHostKey:
-    """The error for host keys that do not match the pins, with what to set.
+    """The error for a server whose host keys do not match the pins; its hint says what to set.
 
     `offers` are the keys that the server has shown, the preferred one first. `shown` says whether a
     text appears in the log unredacted. `key` is the fingerprint of our own key; `among` is how many
-    servers this run has, since a pin may be for another one.
+    servers this run has: with several, a pin may be for another one.
     """
     if not offers:
-        return WrongHostKey(f"the host key of {server} could not be checked.")
+        message = f"the host key of {server} could not be checked."
+        return WrongHostKey(message, hint="Run the job again.")
     known = list((pins or HostKeys()).known)
     fitting = [offer for offer in offers if any(offer.fingerprint == it[3] for it in known)]
     offer = next(iter(fitting), offers[0])
     name = offer.host or server.known_hosts_name
     who = str(server) if name == server.known_hosts_name else f"{server} (as {name})"
     said = f"{who} presents the host key {offer.fingerprint} ({offer.kind})"
-    there = f"the server's own fingerprint (there: `ssh-keygen -lf {offer.file}`)"
+    there = f"the server's own fingerprint (on the server: `ssh-keygen -lf {offer.file}`)"
     others = any(
         not marker and host not in {name, "*"} and pin != offer.fingerprint
         for marker, host, _, pin in known
@@ -195,7 +197,7 @@ def mismatch(
             f"{said}, but the pinned key is {pinned}. Somebody may be intercepting the connection."
         )
         return WrongHostKey(message, hint=hint)
-    return WrongHostKey(f"{said}, and only other keys are pinned, as revoked.", hint=hint)
+    return WrongHostKey(f"{said}, but only revoked keys are pinned (@revoked).", hint=hint)
 
 
 def _remedy(offer: Offer, server: Server, shown: Callable[[str], bool], *, add: bool) -> str:

@@ -21,26 +21,27 @@ OPENSSH_MAGIC = b"openssh-key-v1\0"  # PROTOCOL.key in the OpenSSH sources
 
 
 class PrivateKey(NamedTuple):
-    """A private key as ssh-add wants it: PEM text with Unix line ends."""
+    """A private key in a form that ssh-add accepts."""
 
-    text: str
-    encrypted: bool = False
+    text: str  # PEM with Unix line ends
+    encrypted: bool = False  # it has a passphrase
 
     def __repr__(self) -> str:
         return "PrivateKey(…)"
 
 
 def private_key(text: str) -> PrivateKey:
-    """Accept PEM text (CRLF, literal `\\n`, all on one line, no last newline) or base64 of it.
+    """Parse PEM text (with CRLF, literal `\\n`, all on one line or without a last newline) or
+    base64 of it. An Ed25519 key in PKCS#8 is converted to OpenSSH's format.
 
-    Raises ValueError with what is wrong, for the person who has to fix it.
+    Raises ValueError, whose text says what is wrong without any part of the key.
     """
     pem = _unwrapped(text)
     found = list(PEM.finditer(pem))
     if not found:
         raise ValueError(_why_no_key(pem))
     if len(found) > 1:
-        message = f"there are {len(found)} private keys in it; only one can be used."
+        message = f"the value contains {len(found)} private keys. Leave only one."
         raise ValueError(message)
     match = found[0]
     label, body = match["label"], match["body"].strip()
@@ -75,22 +76,22 @@ def _unwrapped(text: str) -> str:
 
 def _why_no_key(text: str) -> str:
     if "-----BEGIN" in text and "PRIVATE KEY" in text:
-        return "the key is cut off: there is a BEGIN line, but no END line that fits it."
+        return "the key is incomplete: it has a BEGIN line, but no END line that fits it."
     if text.startswith(("ssh-", "ecdsa-", "sk-")) or "PUBLIC KEY" in text:
         return (
-            "this is the public half; the key itself starts with `-----BEGIN … PRIVATE KEY-----`."
+            "this is the public key; the private one starts with `-----BEGIN … PRIVATE KEY-----`."
         )
     if text.startswith("PuTTY-User-Key-File"):
         return "this is a PuTTY key; convert it with `puttygen KEY -O private-openssh`."
     if text.startswith(("/", "~", "./")) and "\n" not in text:
-        return "it looks like a path, but there is no such file."
+        return "the value looks like a path, but no such file exists in this job."
     return "this is not a private key: it has to start with `-----BEGIN … PRIVATE KEY-----`."
 
 
 def _openssh_encrypted(data: bytes) -> bool:
     """Whether an OpenSSH key has a passphrase. Reads all fields, which finds every truncation.
     Raises ValueError."""
-    message = "the key is damaged: it is not a whole OpenSSH private key."
+    message = "the key is damaged: it is not a complete OpenSSH private key."
     if not data.startswith(OPENSSH_MAGIC):
         raise ValueError(message)
     rest = data[len(OPENSSH_MAGIC) :]

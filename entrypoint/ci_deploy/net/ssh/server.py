@@ -26,7 +26,7 @@ class Server(NamedTuple):
 
     @property
     def known_hosts_name(self) -> str:
-        """The host's name in known_hosts."""
+        """The host's name in known_hosts, with the port if it is not 22 (sshd(8))."""
         return self.host if self.port == 22 else f"[{self.host}]:{self.port}"
 
     @property
@@ -36,29 +36,30 @@ class Server(NamedTuple):
         return f"ssh {port}{f'{self.user}@' if self.user else ''}{self.host}"
 
     def url(self, path: str) -> str:
-        """The URL of `path` on the server for git."""
+        """The ssh:// URL of `path` on the server, as git takes it."""
         return f"ssh://{self.user}@{self.bracketed}:{self.port}/{path}"
 
 
 def server(text: str, *, user: str = "", port: int = 22) -> Server:
-    """Parse `host`, `user@host:port`, `ssh://user@host:port`, IPv6 in brackets or bare.
+    """Parse `host`, `user@host:port` or `ssh://user@host:port`; an IPv6 address in brackets or
+    bare.
 
     `user` and `port` are the defaults when the text has none. Raises ValueError.
     """
     scheme, separator, rest = text.partition("://")
     if separator and scheme.lower() != "ssh":
         message = (
-            f"the address begins with {scheme}://, but the server is reached by ssh: `user@host`."
+            f"the address begins with {scheme}://, but ci-deploy connects by ssh: `user@host`."
         )
         raise ValueError(message)
     rest = rest if separator else text
     rest = rest.removesuffix("/")
     if "/" in rest:
-        message = "it contains a path; the app's name belongs in APP_NAME."
+        message = "the address contains a path; the app's name belongs in APP_NAME."
         raise ValueError(message)
     name, _, address = rest.rpartition("@")
     if ":" in name:
-        message = "it contains a password; ci-deploy connects with a key."
+        message = "the address contains a password; ci-deploy connects with a key instead."
         raise ValueError(message)
     host, given = _host_and_port(address)
     if not HOST.fullmatch(host) or (

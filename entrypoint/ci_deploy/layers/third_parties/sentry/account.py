@@ -12,21 +12,22 @@ PREFIX = "sntrys_"  # an organization token: `sntrys_<base64 of JSON>_<secret>`
 
 
 class Account(NamedTuple):
-    """The account. `url` has no slash at its end."""
+    """The Sentry server, organization and token of this run."""
 
-    url: str
-    org: str
+    url: str  # of the server, without a slash at its end
+    org: str  # the slug of the organization
     token: str
-    projects: tuple[str, ...] = ()
-    other_url: str = ""  # the token's URL, if it overrides the setting
+    projects: tuple[str, ...] = ()  # the slugs of the projects
+    other_url: str = ""  # the token's URL, if it overrides SENTRY_URL
 
     def __repr__(self) -> str:  # without the token
         return f"Account({self.url}, {self.org})"
 
     @classmethod
     def of(cls, url: str, org: str, token: str, projects: tuple[str, ...]) -> Account:
-        """Make the account. An organization token names its server, which wins, as in sentry-cli,
-        and its organization."""
+        """Make the account from the settings. An organization token contains the URL of its server,
+        which takes precedence over `url`, as in sentry-cli, and its organization, which is used if
+        `org` is empty."""
         told = embedded(token)
         said = str(told.get("url") or "").rstrip("/")
         wanted = url.rstrip("/")
@@ -35,7 +36,7 @@ class Account(NamedTuple):
 
 
 def embedded(token: str) -> dict[str, object]:
-    """The data in an organization token; empty for other tokens."""
+    """The JSON object in an organization token (`url`, `org` and more); empty for other tokens."""
     if not token.startswith(PREFIX):
         return {}
     code = token.removeprefix(PREFIX).rpartition("_")[0]

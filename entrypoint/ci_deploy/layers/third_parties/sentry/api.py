@@ -1,4 +1,5 @@
-"""Sentry's API, for what sentry-cli cannot do: read before any change, and set an exact range."""
+"""Sentry's API, for what sentry-cli cannot do: reading without a change, and setting the commits of
+a release without a linked repository. Source: docs.sentry.io/api."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ NEXT = re.compile(r'<([^>]+)>; rel="next"; results="true"')
 
 
 class SentryApi:
-    """Sentry's API, for the releases of one organization."""
+    """The releases of one organization, by Sentry's API. All methods take their time from a
+    `TimeBudget`, and raise Unauthorized, Unreachable or DeployFailed."""
 
     def __init__(self, account: Account, http: Http) -> None:
         self._account = account
@@ -28,9 +30,8 @@ class SentryApi:
         self._headers = {"Authorization": f"Bearer {account.token}"}
 
     def linked(self, ours: str, budget: TimeBudget) -> str:
-        """Sentry's name of our repository (`acme/web`, lower case) if it is linked, else empty.
-
-        Raises Unauthorized, Unreachable, DeployFailed, like all methods here.
+        """The name in Sentry of the repository `ours` (`acme/web`, in lower case), if it is linked
+        there; else empty.
         """
         return next(
             (str(each["name"]) for each in self._repositories(budget) if _is(ours, each)), ""
@@ -49,7 +50,8 @@ class SentryApi:
         return found
 
     def recorded(self, version: str, environment: str, started: int, budget: TimeBudget) -> bool:
-        """Whether a deploy that started at `started` (Unix time) is recorded."""
+        """Whether a deploy of the release `version` to `environment` that started at `started`
+        (Unix time, in seconds) is recorded."""
         at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(started))
         return any(
             each.get("environment") == environment
@@ -58,13 +60,15 @@ class SentryApi:
         )
 
     def deploys(self, version: str, budget: TimeBudget) -> list[dict[str, Any]] | None:
-        """The deploys of a release; None when Sentry does not know the release."""
+        """The deploys of the release `version`, as the API describes them; None when Sentry does
+        not know the release."""
         url = f"{self._base}/releases/{quote(version, safe='')}/deploys/"
         answer = self._read(url, "read the deploys", budget, missing=404)
         return None if answer.status == 404 else _list(answer)
 
     def set_commits(self, version: str, commits: list[dict[str, Any]], budget: TimeBudget) -> None:
-        """Replace the commits of a release; can be repeated without harm."""
+        """Replace the commits of the release `version` (in the format of `commits.py`); can be
+        repeated without harm. Announced as a change."""
         url = f"{self._base}/releases/{quote(version, safe='')}/"
         said = f"Sentry: set the commits of {version}: {len(commits)} from git"
 

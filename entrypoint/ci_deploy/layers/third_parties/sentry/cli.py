@@ -1,8 +1,10 @@
-"""`sentry-cli`, run without config of the workspace and with its token in the environ.
+"""Runs `sentry-cli`, without any configuration of the workspace and with its token in the
+environment.
 
-Measured with 3.8.2: a call takes about 40 ms and its requests; it retries only 502 to 504, so its
-retries are off and ours cover more; every failure is exit code 1 and prose; `.sentryclirc` is
-searched from the working directory upwards and can name a proxy, so it runs in a private one.
+Measured with 3.8.2: a call takes about 40 ms and the time of its requests; it retries only 502 to
+504, so its retries are off, and ours cover more; every failure is exit code 1 and prose. It looks
+for `.sentryclirc`, which can name a proxy, in the working directory and above, so it runs in a
+private directory.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from ci_deploy.process.runner import Runner
 
 
 class SentryCli:
-    """Manages the releases of the account's projects. All methods raise DeployError."""
+    """Changes the releases of the account's projects. All methods announce their change, take their
+    time from a `TimeBudget`, and raise DeployError."""
 
     def __init__(self, account: Account, runner: Runner, folder: Path) -> None:
         self._runner = runner
@@ -35,12 +38,13 @@ class SentryCli:
         }
 
     def create(self, version: str, budget: TimeBudget) -> None:
-        """Create the release; one that exists is fine."""
+        """Create the release `version`; an existing one stays as it is."""
         words = ["releases", "new", *self._projects, version]
         self._change(words, "create the release", budget, f"create the release {version}")
 
     def set_commits(self, version: str, name: str, old: str, new: str, budget: TimeBudget) -> None:
-        """Set the commits by reference: Sentry reads them from the linked repository."""
+        """Set the commits of a release to those from `old` (exclusive; empty: unknown) to `new`,
+        full SHAs. Sentry reads them from `name`, the linked repository."""
         spec = f"{name}@{old}..{new}" if old else f"{name}@{new}"
         words = ["releases", "set-commits", *self._projects, version, "--commit", spec]
         said = f"set the commits of {version}: {spec}"
@@ -49,7 +53,7 @@ class SentryCli:
     def upload(
         self, version: str, project: str, paths: Sequence[Path], prefix: str, budget: TimeBudget
     ) -> None:
-        """Upload sourcemaps for one project."""
+        """Upload the sourcemaps at `paths` for one project. `prefix`: of the files' URLs."""
         words = ["sourcemaps", "upload", "-p", project, "-r", version]
         words += ["--url-prefix", prefix] if prefix else []
         words += map(str, paths)
@@ -67,7 +71,8 @@ class SentryCli:
         url: str = "",
         recorded: Callable[[], bool],
     ) -> None:
-        """Record a deploy from `span[0]` to `span[1]` (Unix time).
+        """Record a deploy of `version` to `environment` from `span[0]` to `span[1]` (Unix time, in
+        seconds), with a `name` and the app's `url`.
 
         A repetition would be a second deploy: before another attempt, `recorded` tells whether the
         failed one has arrived.
@@ -79,7 +84,7 @@ class SentryCli:
         self._change(words, "record the deploy", budget, said, arrived=recorded)
 
     def finalize(self, version: str, budget: TimeBudget) -> None:
-        """Finalize the release: set its release date to now."""
+        """Finalize the release `version`: Sentry sets its release date to now."""
         words = ["releases", "finalize", *self._projects, version]
         self._change(words, "finalize the release", budget, f"finalize the release {version}")
 

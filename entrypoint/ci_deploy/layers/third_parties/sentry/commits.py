@@ -1,4 +1,5 @@
-"""The commits of a release in Sentry's format: from the release before to this one."""
+"""The commits of a release, read from git, in the format of Sentry's API ("Update an
+Organization's Release")."""
 
 from __future__ import annotations
 
@@ -13,8 +14,9 @@ FORMAT = "%x01%H%x02%an%x02%ae%x02%aI%x02%B%x02"
 
 
 def commits(repository: Repository, old: str, new: str, name: str) -> list[dict[str, Any]]:
-    """The commits after `old` (live in this environment) up to `new`, newest first, with their
-    files. Only those in the clone: when a shallow one lacks some, the newest ones."""
+    """The commits after `old` (what was live before; full SHAs) up to `new`, newest first, with
+    their files; of an unknown `old` the newest FIRST. Commits that a shallow clone lacks are left
+    out. `name`: the repository's name in Sentry."""
     known = bool(old) and repository.has(old)
     which = [f"{old}..{new}"] if known else [new]
     most = MOST if known else FIRST

@@ -1,4 +1,4 @@
-"""Turns Sentry's errors into errors for the person who reads the log."""
+"""Turns the errors of Sentry and sentry-cli into ours, with what to do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNREACHABLE = {6, 7, 16, 18, 28, 35, 52, 55, 56, 92}  # curl's codes for tempora
 
 
 class Busy(Unreachable):
-    """Sentry answers 429 or 5xx. `retry_after` is what it asks for, in seconds."""
+    """Sentry answers 429 or 5xx. `retry_after`: the seconds to wait, if the response names them."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -42,7 +42,7 @@ def refusal(status: int, words: str, what: str, *, retry_after: float | None = N
 
 
 def failure(result: Result, what: str) -> DeployError:
-    """The error for a failed sentry-cli, from its output."""
+    """The error for a failed sentry-cli, from its output. `what`: as for `refusal`."""
     text = result.errors or result.text
     if found := re.search(r"sentry reported an error: (.*?) \(http status: (\d+)\)", text, re.S):
         return refusal(int(found[2]), found[1].strip(), what)

@@ -26,7 +26,7 @@ BEFORE = 2 / 3  # share of Sentry's time before the deployment; the rest is for 
 
 
 class Sentry(AboutSentry):
-    """The layer for Sentry."""
+    """Records releases in Sentry, within SENTRY_TIMEOUT seconds."""
 
     def __init__(self, ctx: Context, settings: SentrySettings) -> None:
         super().__init__(ctx, settings)
@@ -43,7 +43,7 @@ class Sentry(AboutSentry):
 
     def problems(self) -> Iterable[Problem]:
         if not self.account.org:
-            yield Problem("SENTRY_ORG", "is required: the token does not name it.")
+            yield Problem("SENTRY_ORG", "is required: the token does not contain it.")
 
     @cached_property
     def cli(self) -> SentryCli:
@@ -54,12 +54,13 @@ class Sentry(AboutSentry):
 
     @cached_property
     def api(self) -> SentryApi:
-        """The API, for what sentry-cli cannot do."""
+        """Sentry's API, for what sentry-cli cannot do."""
         return SentryApi(self.account, self.ctx.http)
 
     @property
     def version(self) -> str:
-        """The release's name, the same in every environment."""
+        """The release's name in Sentry, the same for every environment: SENTRY_RELEASE, else the
+        full revision."""
         return self.settings.release or self.ctx.revision
 
     # --- before ---
@@ -72,11 +73,14 @@ class Sentry(AboutSentry):
         if not self.ctx.environment:  # GitHub gives a container none
             told = environment_name("")
             self.ctx.console.warning(
-                f"Sentry gets `{told}` as environment, since the job names none: set "
+                f"Sentry records the environment `{told}`, since the job names none: set "
                 "DEPLOY_ENVIRONMENT."
             )
         if self.account.other_url:
-            self.ctx.console.indent(f"Sentry: the token belongs to {self.account.other_url}.")
+            self.ctx.console.indent(
+                f"Sentry: the token belongs to {self.account.other_url}, which is used instead of "
+                "SENTRY_URL."
+            )
         self._do(self._find_repository)
 
     def _find_repository(self) -> None:
@@ -139,8 +143,8 @@ class Sentry(AboutSentry):
 
     @on(Event.DEPLOY_SKIPPED)
     def catch_up(self) -> None:
-        """Record the deployment if an interrupted run has not done so.
-        Asking Sentry now is cheaper than a task on the app would be at every deploy."""
+        """Record the deployment if an interrupted run has not done so."""
+        # Asking Sentry now is cheaper than a task on the app would be at every deploy.
         self._do(self._tell_late)
 
     def _tell_late(self) -> None:
@@ -193,7 +197,7 @@ class Sentry(AboutSentry):
             self._off = vital or isinstance(error, Unreachable)
             if self.settings.strict:
                 raise
-            end = " The deployment continues without it." if self._off else ""
+            end = " The deployment continues without Sentry." if self._off else ""
             self.ctx.console.warning(f"sentry: {error}{end}")
         finally:
             self.ctx.console.debug(f"sentry-cli took {self.cli.seconds:.2f} s so far")

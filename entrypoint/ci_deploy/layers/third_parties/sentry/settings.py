@@ -11,14 +11,15 @@ from ci_deploy.settings.parsers import http_url
 
 
 def release_name(text: str) -> str:
-    """A name that Sentry accepts: any tag, with `/` and other invalid characters replaced by
-    `-`."""
+    """A release name that Sentry accepts, at most 200 characters: `text` with `-` in place of
+    invalid characters like `/`, so that any tag can be given."""
     name = re.sub(r"[/\\\s]+", "-", text.strip())[:200]
     return f"release-{name}" if name in {"", ".", "..", "latest"} else name
 
 
 def environment_name(text: str) -> str:
-    """A name that Sentry accepts for an environment; `production` for an empty one."""
+    """An environment name that Sentry accepts, at most 64 characters: `text` with `-` in place of
+    invalid characters; `production` if it is empty."""
     name = re.sub(r"[/\s]+", "-", text.strip())[:64]
     return name if name not in {"", "None"} else "production"
 
@@ -28,30 +29,37 @@ class SentrySettings:
     """Settings of Sentry."""
 
     projects: tuple[str, ...] = setting(
-        "SENTRY_PROJECT", "Project or projects that the release belongs to", default=()
+        "SENTRY_PROJECT", "Slugs of the projects that the release belongs to", default=()
     )
     token: str = setting(
-        "SENTRY_AUTH_TOKEN", "Token with project:releases and org:read, or org:ci", secret=True
+        "SENTRY_AUTH_TOKEN",
+        "Token with the scopes project:releases and org:read, or org:ci",
+        secret=True,
     )
     org: str = setting(
-        "SENTRY_ORG", "Organization", default="", default_help="the organization of the token"
+        "SENTRY_ORG",
+        "Slug of the organization",
+        default="",
+        default_help="the organization of the token",
     )
     url: str = setting(
-        "SENTRY_URL", "Sentry's address", default="https://sentry.io", parse=http_url
+        "SENTRY_URL", "URL of the Sentry server", default="https://sentry.io", parse=http_url
     )
     release: str = setting(
         "SENTRY_RELEASE",
-        "Name of the release; the app's SDK has to use the same",
+        "Name of the release; the app's SDK must use the same name",
         default="",
         default_help="the full revision",
         parse=release_name,
     )
     sourcemaps: tuple[str, ...] = setting(
-        "SENTRY_SOURCEMAPS", "Files or directories of the checkout to upload", default=()
+        "SENTRY_SOURCEMAPS",
+        "Sourcemaps to upload: files or directories in the checkout",
+        default=(),
     )
     prefix: str = setting(
         "SENTRY_URL_PREFIX",
-        "Prefix of the URLs of these files",
+        "Prefix of the URLs of the sourcemaps",
         default="",
         example="~/assets",
     )
@@ -64,7 +72,8 @@ class SentrySettings:
 
 
 class AboutSentry(ThirdParty[SentrySettings]):
-    """Describes the layer until it is chosen (`layers.load`)."""
+    """Describes the layer `sentry`, whose code is loaded only if it takes part in the run
+    (`layers.load`)."""
 
     name = "sentry"
     loads = "ci_deploy.layers.third_parties.sentry.layer:Sentry"

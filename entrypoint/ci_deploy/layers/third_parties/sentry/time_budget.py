@@ -1,4 +1,4 @@
-"""Limits the seconds that Sentry may take in all, with retries, waits and hanging."""
+"""Limits the total time that Sentry may take, including retries and waits."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from ci_deploy.errors import Unreachable
 
 T = TypeVar("T")
 
-TRIES = 4
-ONE_TRY = 10.0  # seconds
-LEAST = 0.2  # seconds that are too few for a request
+TRIES = 4  # attempts of one call
+ONE_TRY = 10.0  # seconds that one attempt may take
+LEAST = 0.2  # seconds; with fewer left, no request is begun
 
 
 class TimeBudget:
-    """A number of seconds that calls use up; `sleep` must wake up on cancel."""
+    """A number of seconds that calls use up, one after the other; `sleep` must wake up on
+    cancel."""
 
     def __init__(self, seconds: float, sleep: Callable[[float], None]) -> None:
         self.total = seconds
@@ -24,10 +25,11 @@ class TimeBudget:
         self._sleep = sleep
 
     def call(self, what: str, call: Callable[[float], T], *, longest: float = ONE_TRY) -> T:
-        """Call `call` with the seconds that one attempt may take; retry after Unreachable.
+        """Call `call` with the seconds that an attempt may take, at most `longest`; up to TRIES
+        times while it raises Unreachable. Returns its result.
 
-        `longest` limits one attempt. Raises the last attempt's error, Unreachable when no time is
-        left.
+        Raises the last attempt's error, and Unreachable when no time is left. `what` is the action
+        for that message, like `create the release`.
         """
         from ci_deploy.net.retry import retry
 
