@@ -436,8 +436,8 @@ def test_on_a_terminal_it_asks_five_things_and_again_after_nonsense(checkout: Ch
     assert questions == [
         "Provider (dokku or heroku or compose or swarm) [dokku]",
         "Dokku server",
-        "App [shop]",
-        "App [shop]",
+        "Name of the app [shop]",
+        "Name of the app [shop]",
         "Environments (the last one is deployed manually) [production]",
         "A review app for each change [no]",
     ]

@@ -44,7 +44,7 @@ def test_gitlab_job_that_has_gone_into_a_clone_of_another_repository(
     app.git("config", "remote.origin.url", "https://git.example.com/acme/app.git")
     env = _gitlab(dokku, checkout)
     for more in ({}, {"DEPLOY_REVISION": "HEAD"}):
-        words = (str(checkout.path), str(app.path), "CHECKOUT_DIR", "`app` the other")
+        words = (str(checkout.path), str(app.path), "CHECKOUT_DIR", "`app` for the other one")
         _refused(dokku, app.path, {**env, **more}, *words)
     done = _deployed(dokku, app.path, {**env, "CHECKOUT_DIR": "app"})
     assert dokku.app("hello").running_revision == app.head
