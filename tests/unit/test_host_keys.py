@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ci_deploy.net.ssh.host_key_types import ShownKeys
 from ci_deploy.net.ssh.host_keys import HostKeys, Offer, fingerprint, host_keys, mismatch
 from ci_deploy.net.ssh.server import Server
 
@@ -239,3 +240,16 @@ def test_file_on_the_server_is_named(kind: str, name: str) -> None:
 
 def test_line_to_pin_has_the_port_where_it_is_not_the_usual_one() -> None:
     assert OFFER.line(Server("h", "u", 2222)) == f"[h]:2222 ssh-ed25519 {ED25519}"
+
+
+def test_keys_of_an_earlier_connection_do_not_count(tmp_path: Path) -> None:
+    """That one may have come through the jump host, in whose place somebody else is now."""
+    shown, seen = tmp_path / "offered", ShownKeys(tmp_path / "offered")
+    seen.connecting(SERVER)
+    assert seen.last(SERVER) is None
+    shown.write_text(f"jump ssh-ed25519 AAAA SHA256:j\n{SERVER.host} ssh-ed25519 BBBB SHA256:s\n")
+    assert seen.last(SERVER) == Offer("ssh-ed25519", "BBBB", "SHA256:s", SERVER.host)
+    seen.connecting(SERVER)
+    with shown.open("a") as file:
+        file.write("jump ssh-ed25519 CCCC SHA256:i\n")
+    assert seen.last(SERVER) == Offer("ssh-ed25519", "CCCC", "SHA256:i", "jump")

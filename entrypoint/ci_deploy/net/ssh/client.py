@@ -25,8 +25,8 @@ from ci_deploy.errors import (
 )
 from ci_deploy.net.ssh import Surroundings
 from ci_deploy.net.ssh.agent import Agent
-from ci_deploy.net.ssh.host_key_types import HostKeyTypes
-from ci_deploy.net.ssh.host_keys import HostKeys, Offer, WrongHostKey, host_keys, mismatch
+from ci_deploy.net.ssh.host_key_types import HostKeyTypes, ShownKeys
+from ci_deploy.net.ssh.host_keys import HostKeys, WrongHostKey, host_keys, mismatch
 from ci_deploy.net.ssh.keys import PrivateKey, private_key
 from ci_deploy.net.ssh.server import Server
 from ci_deploy.process import limits
@@ -97,6 +97,7 @@ class Ssh:
         self._comes_through = lambda text: ctx.console.redactor.text(text) == text
         self._config = self._dir / "config"
         self._agent = Agent(ctx.runner, ctx.cleanup, self._dir)
+        self._shown = ShownKeys(self._dir / "offered")
 
     # --- before any connection ---
 
@@ -147,6 +148,7 @@ class Ssh:
     def open(self, server: Server) -> None:
         """Start connecting; `ready` waits for the connection, so other work can be done first."""
         self._socket(server).unlink(missing_ok=True)
+        self._shown.connecting(server)
         self._masters[server] = self._cleanup.enter_context(
             self._runner.serve(
                 Command(
@@ -169,7 +171,7 @@ class Ssh:
             try:
                 self._await(server)
             except WrongHostKey:
-                offer = self._offer(server)
+                offer = self._shown.last(server)
                 if not offer or not self._types.another(server, offer):
                     raise
                 attempt()
@@ -187,7 +189,7 @@ class Ssh:
                 f"{error} Trying again in {seconds:.0f} s."
             ),
         )
-        if self._wanted.host_key_checking == "accept-new" and (offer := self._offer(server)):
+        if self._wanted.host_key_checking == "accept-new" and (offer := self._shown.last(server)):
             self._console.warning(
                 "SSH_HOST_KEY_CHECKING=accept-new: the server's identity was not checked. "
                 f"Pin its host key: SSH_SERVER_HOSTKEYS='{offer.line(server)}'"
@@ -257,7 +259,7 @@ class Ssh:
             return ToolMissing(f"ssh cannot run the host key check: {last}", hint=hint)
         # A server without any other type of host key may just close the connection.
         if re.search(REFUSED_HOST_KEY, text) or (not lines and self._types.option(server)):
-            offers = self._types.offers(server, self._offer(server))
+            offers = self._types.offers(server, self._shown.last(server))
             key, pins, several = self._agent.key_name(), self._wanted.host_keys, self._sockets
             return mismatch(server, offers, pins, self._comes_through, key=key, among=len(several))
         # A jump host's error comes before the one of the connection through it.
@@ -278,15 +280,6 @@ class Ssh:
         reason = (on_the_way or last).removeprefix("ssh: ").rstrip(".\r")
         reason = reason.replace("stdio forwarding failed", "its jump host does not reach it")
         return Unreachable(f"{server} cannot be reached: {reason}.")
-
-    def _offer(self, server: Server) -> Offer | None:
-        """The host key that the server has shown last (written by known_hosts.sh)."""
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            shown = [line.split() for line in (self._dir / "offered").read_text().splitlines()]
-            named = [line for line in shown if line[0] == server.known_hosts_name]
-            host, kind, key, digest = (named or shown)[-1]  # by another name behind a jump host
-            return Offer(kind, key, digest, host)
-        return None
 
 
 def write_private(path: Path, text: str) -> None:

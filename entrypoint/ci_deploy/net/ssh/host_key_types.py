@@ -1,9 +1,11 @@
 """Chooses which types of host keys ssh requests: a server has keys of several types, and shows one
-of them."""
+of them. And reads which ones were shown."""
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
+from pathlib import Path
 
 from ci_deploy.net.ssh.host_keys import AUTHORITY, CERTIFICATE, HostKeys, Offer
 from ci_deploy.net.ssh.server import Server
@@ -49,3 +51,28 @@ class HostKeyTypes:
         """All host keys that the server has shown, the preferred one first."""
         seen = [*self._unwanted[server], *([last] if last else [])]
         return list({offer.kind: offer for offer in seen}.values())
+
+
+class ShownKeys:
+    """The host keys that were shown (known_hosts.sh writes them down), by connection: an earlier
+    one may have come further, through a jump host."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._before: dict[Server, int] = {}  # lines, when its last connection began
+
+    def connecting(self, server: Server) -> None:
+        """A connection to the server begins."""
+        self._before[server] = len(self._lines())
+
+    def last(self, server: Server) -> Offer | None:
+        """The last one on the way to the server: its own, or that of a jump host."""
+        with contextlib.suppress(ValueError, IndexError):
+            shown = [line.split() for line in self._lines()[self._before.get(server, 0) :]]
+            named = [line for line in shown if line[0] == server.known_hosts_name]
+            host, kind, key, digest = (named or shown)[-1]
+            return Offer(kind, key, digest, host)
+        return None
+
+    def _lines(self) -> list[str]:
+        return self._path.read_text().splitlines() if self._path.exists() else []
