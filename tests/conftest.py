@@ -20,8 +20,8 @@ QUICK = {"Procfile": "worker: sleep 600\n"}
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two workers begin with what needs Docker hosts, since each starts engines of its own for
-    it; the others with what takes long."""
+    """Two workers begin with what needs Docker hosts (one, where that is little), since each starts
+    engines of its own for it; the others with what takes long."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     hosts, long, others = list[pytest.Item](), list[pytest.Item](), list[pytest.Item]()
     for item in items:
@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             hosts.append(item)
         else:
             (long if item.get_closest_marker("long") else others).append(item)
-    few, size = min(2, workers), -(-len(others) // workers)
+    few, size = min(2, workers, 1 + len(hosts) // 8), -(-len(others) // workers)
     parts = [others[at * size : (at + 1) * size] for at in range(workers)]
     for at in range(few):
         parts[at] = hosts[at::few] + parts[at]

@@ -225,6 +225,24 @@ FORMS = (
     Form("private key", lambda k: k.server.private_key, 2, "it belongs in SSH_PRIVATE_KEY"),
     Form("MD5", lambda k: f"256 MD5:{':'.join(['ab'] * 16)} root@x ({k.kind})", 2, "MD5"),
 )
+# Other ways to write the same: what a server has makes no difference to them.
+WRITTEN = {
+    "line with a comment", "file of the server", "fingerprint without its prefix",
+    "fingerprint with padding", "ssh-keygen -lf", "comments and blank lines", "CRLF", "CR",
+    "literal \\n", "byte order mark", "tabs", "blanks around", "base64", "base64 of CRLF", "file",
+    "alias of the setting",
+}  # fmt: skip
+
+
+def forms(kind: str, *, alone: bool) -> list[Form]:
+    """Those to try on a server that has a key of this type alone, or one of each type. How they are
+    written is tried once."""
+    if alone and kind == KEY_TYPES[0]:
+        return list(FORMS)
+    found = [form for form in FORMS if form.code != 2 and form.name not in WRITTEN]
+    return [form for form in found if alone or not form.name.startswith("only other types")]
+
+
 # The server has a certificate, too: of the authority, for this host and today.
 CERTIFIED = (
     Form("authority for all", lambda k: f"@cert-authority * {k.authority}"),

@@ -22,16 +22,16 @@ from tests.hostile import test_tls as tls
 from tests.hostile import test_workspace as workspace
 from tests.hostile.clocks import ALL as JUMPS
 from tests.hostile.engines import STEPS as HOST_STEPS
+from tests.hostile.judge import READS
 from tests.hostile.machines import ALL as MACHINES
 from tests.hostile.proxy import Effect
 from tests.hostile.tally import Kind
 from tests.hostile.tls import Fault
 from tests.hostile.values import SECRETS
-from tests.hostile.worlds import COMMANDS
+from tests.hostile.worlds import COMMANDS, PROMOTION
+from tests.hostile.worlds import FEW as CALLS
 from tests.integration.test_dokku_many_at_once import WHOLE as TOGETHER
 from tests.unit.test_redaction import SPELLINGS
-
-CALLS = 4  # of a command, that are disturbed (worlds.py)
 
 
 def _of_dokku(command: str) -> int:
@@ -48,14 +48,23 @@ def _on_hosts() -> tuple[int, int]:
     """Faults of an ssh connection: on a Docker host, on a swarm."""
     host = [each for each in COMMANDS if each not in faults.REVIEWS]
     swarm = [_every(HOST_STEPS, 1 if each in faults.WHOLE else 2) for each in COMMANDS]
-    return 2 + HOST_STEPS * len(host), 2 + sum(swarm)
+    compose = [_every(HOST_STEPS, 2 if each in READS else 1) for each in host]
+    few, few_of_swarm = len(faults.FEW_ON_HOSTS), len(faults.FEW_ON_SWARMS)
+    return few + sum(compose), few_of_swarm + sum(swarm)
 
 
 def _tls() -> int:
     bad, quick, doors = len(tls.FAULTS), len(tls.QUICK), len(tls.DOORS)
     late = 3 * len(tls.LATE)
-    heroku = 1 + bad + late + (len(tls.OF_HEROKU) - 1) * (quick + late)
-    return quick + 1 + doors * (1 + bad + quick) + (len(Fault) - 1) + heroku + quick
+    heroku = 1 + bad + late + (len(tls.OF_HEROKU) - 1) * (len(tls.FIRST) + late)
+    told = doors * (1 + bad + len(tls.ON_GITLAB))
+    return quick + 1 + told + (len(Fault) - 1) + heroku + quick
+
+
+def _machines() -> int:
+    firsts = range(len(machine.COMMANDS))
+    others = sum(_every(len(MACHINES) - first, machine.EVERY) for first in firsts)
+    return len(machine.FEW) + len(MACHINES) + len(MACHINES) // 2 + others
 
 
 def _memory() -> int:
@@ -64,22 +73,33 @@ def _memory() -> int:
     return picked + 2 * len(starve.SIZES) + _every(len(starve.SIZES), 2)
 
 
+def _lacking() -> int:
+    machines = sum(len(machine.on_hosts(command)) for command in machine.ON_HOSTS)
+    return 2 * (machines + len(machine.SQUEEZED))
+
+
 def _host_keys() -> int:
-    one = [form for form in identity.FORMS if not form.name.startswith("only other types")]
     certificates = len(identity.CERTIFIED) + 2 * len(identity.BAD_CERTIFICATES)
-    of_a_type = len(identity.FORMS) + len(one) + certificates
+    forms = [identity.forms(kind, alone=each) for kind in KEY_TYPES for each in (True, False)]
     names = 5 * len((*test_identity.NAMES, *test_identity.SIX))
-    return len(test_identity.FEW) + len(KEY_TYPES) * of_a_type + names
+    few = len(test_identity.FEW)
+    return few + sum(map(len, forms)) + len(KEY_TYPES) * certificates + names
 
 
 def _keys() -> int:
-    pairs = len(test_identity.KEY_TYPES_OF_CLIENTS) * len(test_identity.FORMATS) - 2  # ed25519
-    return 4 + pairs * 4 * len(test_identity.KEY_FORMS)
+    kinds, formats = test_identity.KEY_TYPES_OF_CLIENTS, test_identity.FORMATS
+    pairs = [(kind, form) for kind in kinds for form in formats]
+    pairs = [each for each in pairs if each[0] != "ed25519" or each[1] == "OpenSSH"]
+    return 4 + 4 * sum(len(test_identity.forms_of(*pair)) for pair in pairs)
 
 
 def _impostors() -> int:
-    dokku = [_of_dokku(command) + 1 for command in COMMANDS]
-    return 2 + sum(dokku) + 3 * (HOST_STEPS + 1)
+    steps = [(command, _of_dokku(command)) for command in COMMANDS]
+    steps += [(command, HOST_STEPS) for command in test_identity.ON_HOSTS]
+    found = sum(1 + _every(count, test_identity.every(command)) for command, count in steps)
+    swarm = 1 + _every(HOST_STEPS, 2)
+    jump = len(test_identity.WHERE) * (len(test_identity.AT_A_JUMP) + 1)
+    return 2 + found + swarm + jump
 
 
 def _injections() -> int:
@@ -91,15 +111,20 @@ def _injections() -> int:
 
 
 PLANNED: Mapping[Kind, int] = {
-    Kind.SSH: 4 + faults.EACH * sum(map(_of_dokku, COMMANDS)),
-    Kind.HTTP: 4 + faults.EACH * 3 * CALLS * len(COMMANDS),
+    Kind.SSH: len(faults.FEW_OF_SSH)
+    + sum(faults.each_of(command) * _of_dokku(command) for command in COMMANDS),
+    Kind.HTTP: len(faults.FEW_OF_HTTP) + 3 * CALLS * sum(map(faults.each_of, COMMANDS)),
+    Kind.PROMOTIONS: 3 * PROMOTION,
     Kind.HOST: _on_hosts()[0],
     Kind.SWARM: _on_hosts()[1],
     Kind.RUNS: 1 + (5 + CALLS) * len(Effect),
-    Kind.MACHINES: len(machine.FEW) + 2 * len(MACHINES) + len(MACHINES) // 2,
+    Kind.MACHINES: _machines(),
     Kind.CLOCKS: 5 + 2 * len(JUMPS) + sum(_every(len(JUMPS) - at % 2, 2) for at in range(5)),
     Kind.KILLS_DOKKU: sum(kills.COUNTS.values()),
     Kind.KILLS_HEROKU: sum(kills.COUNTS.values()),
+    Kind.KILLS_HOST: sum(kills.ON_HOSTS.values()),
+    Kind.KILLS_SWARM: sum(kills.ON_SWARMS.values()),
+    Kind.LACKING: _lacking(),
     Kind.MEMORY: _memory(),
     Kind.MANY: sum(many.COUNTS) + many.PROJECTS,
     Kind.TOGETHER: TOGETHER,

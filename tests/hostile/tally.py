@@ -24,6 +24,7 @@ class Kind(enum.Enum):
 
     SSH = "Faults of an ssh connection (Dokku)"
     HTTP = "Faults of HTTP (Heroku)"
+    PROMOTIONS = "Faults of HTTP during a promotion (Heroku)"
     HOST = "Faults of an ssh connection (Docker host)"
     SWARM = "Faults of an ssh connection (swarm)"
     RUNS = "Faults of an ssh connection during a one-off command (Dokku)"
@@ -31,6 +32,9 @@ class Kind(enum.Enum):
     CLOCKS = "Clocks of runners that are set while a run goes on"
     KILLS_DOKKU = "Signals at random moments (Dokku)"
     KILLS_HEROKU = "Signals at random moments (Heroku)"
+    KILLS_HOST = "Signals at random moments (Docker host)"
+    KILLS_SWARM = "Signals at random moments (swarm)"
+    LACKING = "Full disks, limits of the machine and of its memory (Docker host, swarm)"
     MEMORY = "Jobs whose memory ends: SIGKILL to git, to ssh, or to what is largest"
     MANY = "Deploys at once, each of an app of its own: fifty on Dokku, ten on a Docker host"
     TOGETHER = "Deploys at once of one app"

@@ -29,6 +29,7 @@ def test_clock_that_is_set_years_back(dokku_world: Dokku, record_property: Recor
     _disturb(Trial(dokku_world, "deploy"), record_property, [ALL[2]])
 
 
+@pytest.mark.hostile
 def test_sweep_of_dokku_goes_by_the_servers_clock(
     dokku_world: Dokku, record_property: Record
 ) -> None:

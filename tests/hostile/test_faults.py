@@ -12,15 +12,25 @@ from collections.abc import Sequence
 import pytest
 
 from tests.hostile.engines import Compose, Swarm
+from tests.hostile.judge import READS
+from tests.hostile.kills import HUP, KILL, Kill, strike
 from tests.hostile.proxy import Effect
 from tests.hostile.tally import Kind, Record
 from tests.hostile.worlds import COMMANDS, Dokku, Heroku, Trial
 
-EACH = 4  # effects at each step
-PARTS = 3  # of them, which may run at the same time
+EACH = 3  # effects at each step
+STAGING = "hello-staging"
+OF_READS = 2  # the same of commands that change nothing: all of them ask in the same way
+PARTS = 2  # of them, which may run at the same time
 REVIEWS = {"review", "destroy"}
 WHOLE = {"deploy", "rollback"}  # of the others, half of the steps on a swarm
 Disturbance = tuple[str, Effect, bool]
+
+# In each run of the tests.
+FEW_OF_SSH = [("auth", Effect.RESET, True), ("report", Effect.TRUNCATE, False)]
+FEW_OF_HTTP = [("call 1, head", Effect.GARBAGE, False), ("call 1, body", Effect.STALL, False)]
+FEW_ON_HOSTS = [("60% of its words", Effect.CUT, False)]
+FEW_ON_SWARMS = [("key exchange", Effect.RESET, False), ("50% of its words", Effect.CUT, False)]
 
 
 def _disturb(trial: Trial, record: Record, kind: Kind, disturbances: Sequence[Disturbance]) -> None:
@@ -31,7 +41,12 @@ def _disturb(trial: Trial, record: Record, kind: Kind, disturbances: Sequence[Di
     assert not lost, "\n\n".join(lost)
 
 
-def _every(trial: Trial, each: int = EACH) -> list[Disturbance]:
+def each_of(command: str) -> int:
+    """How many effects at each of its steps."""
+    return OF_READS if command in READS else EACH
+
+
+def _every(trial: Trial, each: int) -> list[Disturbance]:
     """So many effects at each step, chosen by a seed; over all steps all of them come."""
     choose, found = random.Random(f"20261129 {trial.command}"), list[Disturbance]()
     effects, bag = (
@@ -47,32 +62,21 @@ def _every(trial: Trial, each: int = EACH) -> list[Disturbance]:
 
 def test_few_faults_of_ssh(dokku_world: Dokku, record_property: Record) -> None:
     """(faults J2)"""
-    disturbances = [
-        ("key exchange", Effect.GARBAGE, False),
-        ("auth", Effect.RESET, True),
-        ("pack", Effect.CUT, False),
-        ("report", Effect.TRUNCATE, False),
-    ]
-    _disturb(Trial(dokku_world, "deploy"), record_property, Kind.SSH, disturbances)
+    _disturb(Trial(dokku_world, "deploy"), record_property, Kind.SSH, FEW_OF_SSH)
 
 
 def test_few_faults_of_http(heroku_world: Heroku, record_property: Record) -> None:
     """(faults J2)"""
-    disturbances = [
-        ("call 1, connect", Effect.RESET, False),
-        ("call 1, head", Effect.GARBAGE, False),
-        ("call 1, body", Effect.TRUNCATE, True),
-        ("call 1, body", Effect.STALL, True),
-    ]
-    _disturb(Trial(heroku_world, "deploy"), record_property, Kind.HTTP, disturbances)
+    _disturb(Trial(heroku_world, "deploy"), record_property, Kind.HTTP, FEW_OF_HTTP)
 
 
-def test_few_faults_of_ssh_to_a_docker_host(
+def test_few_faults_and_kills_on_a_docker_host(
     compose_world: Compose, record_property: Record
 ) -> None:
-    """(faults J2)"""
-    disturbances = [("auth", Effect.RESET, False), ("60% of its words", Effect.CUT, False)]
-    _disturb(Trial(compose_world, "deploy"), record_property, Kind.HOST, disturbances)
+    """(faults J2, J9)"""
+    trial = Trial(compose_world, "deploy")
+    _disturb(trial, record_property, Kind.HOST, FEW_ON_HOSTS)
+    assert strike(trial, Kill((KILL,), everyone=True), 0.7 * trial.took) == []
 
 
 @pytest.mark.hostile
@@ -82,13 +86,15 @@ def test_faults_of_ssh_to_a_docker_host(
     compose_world: Compose, record_property: Record, command: str
 ) -> None:
     trial = Trial(compose_world, command)
-    _disturb(trial, record_property, Kind.HOST, _every(trial, each=1))
+    every = _every(trial, each=1)[:: 2 if command in READS else 1]
+    _disturb(trial, record_property, Kind.HOST, every)
 
 
-def test_few_faults_of_ssh_to_a_swarm(swarm_world: Swarm, record_property: Record) -> None:
-    """(faults J2)"""
-    disturbances = [("key exchange", Effect.RESET, False), ("50% of its words", Effect.CUT, False)]
-    _disturb(Trial(swarm_world, "deploy"), record_property, Kind.SWARM, disturbances)
+def test_few_faults_and_kills_on_a_swarm(swarm_world: Swarm, record_property: Record) -> None:
+    """(faults J2, J9)"""
+    trial = Trial(swarm_world, "deploy")
+    _disturb(trial, record_property, Kind.SWARM, FEW_ON_SWARMS)
+    assert strike(trial, Kill((HUP,)), 0.5 * trial.took) == []
 
 
 @pytest.mark.hostile
@@ -112,7 +118,7 @@ def test_faults_of_ssh(
 ) -> None:
     """Takes minutes: after some faults only the clock can tell."""
     trial = Trial(dokku_world, command)
-    _disturb(trial, record_property, Kind.SSH, _every(trial)[part::PARTS])
+    _disturb(trial, record_property, Kind.SSH, _every(trial, each_of(command))[part::PARTS])
 
 
 @pytest.mark.long
@@ -125,4 +131,27 @@ def test_faults_of_http(
 ) -> None:
     """Takes minutes: after some faults only the clock can tell."""
     trial = Trial(heroku_world, command)
-    _disturb(trial, record_property, Kind.HTTP, _every(trial)[part::PARTS])
+    _disturb(trial, record_property, Kind.HTTP, _every(trial, each_of(command))[part::PARTS])
+
+
+class Promotion(Trial):
+    """What staging runs goes to production; before each time staging gets something new."""
+
+    def ready(self, *, again: bool = True) -> None:  # noqa: ARG002 - the same each time
+        self.commit()
+        done = self.run("deploy", APP_NAME=STAGING)
+        assert done.code == 0, done.output + done.errors
+
+
+@pytest.mark.hostile
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_faults_of_http_during_a_promotion(
+    heroku_world: Heroku, record_property: Record, part: int
+) -> None:
+    """At each call."""
+    server = heroku_world.server
+    [pipeline] = server.platform.pipelines.values()
+    pipeline.stages[server.create(STAGING).id] = "staging"
+    trial = Promotion(heroku_world, "promote")
+    _disturb(trial, record_property, Kind.PROMOTIONS, _every(trial, each=1)[part::PARTS])

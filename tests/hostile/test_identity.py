@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from standins.dokku.jump import jump_host
 from standins.dokku.server import DokkuStandIn
 from standins.dokku.sshd import KEY_TYPES
 from standins.support import Checkout, run, settings_for
 from tests.hostile import identity
-from tests.hostile.engines import Compose
+from tests.hostile.behind import Behind
+from tests.hostile.engines import Compose, Swarm
 from tests.hostile.identity import BAD_CERTIFICATES, CERTIFIED, FORMS, KEYGEN, Form, Keys
 from tests.hostile.proxy import FaultProxy
 from tests.hostile.tally import Kind, Record
@@ -94,7 +96,7 @@ def test_forms_of_host_keys(
     keys = _keys(dokku, tmp_path, kind)
     if alone:
         identity.show(dokku, tmp_path / "aside", (kind,))
-    forms = [form for form in FORMS if alone or not form.name.startswith("only other types")]
+    forms = identity.forms(kind, alone=alone)
     lost = [each for form in forms for each in _wrong(keys, checkout, form)]
     _record(record_property, Kind.HOST_KEYS, len(forms), lost)
 
@@ -121,6 +123,15 @@ def test_host_certificates(
 
 
 # --- somebody in between ---
+
+ON_HOSTS = ("deploy", "rollback", "status")
+WHERE = ("before", "behind")
+AT_A_JUMP = ("accept", "key exchange", "auth", "answer 1", "advertisement", "build", "report")
+
+
+def every(command: str) -> int:
+    """One in so many steps: all of those that change most."""
+    return 1 if command in {"deploy", "review"} else 2
 
 
 def _deceive(trial: Trial, record: Record, folder: Path, steps: Sequence[str]) -> None:
@@ -149,17 +160,39 @@ def test_impostors(
     dokku_world: Dokku, tmp_path: Path, record_property: Record, command: str
 ) -> None:
     trial = Trial(dokku_world, command)
-    _deceive(trial, record_property, tmp_path / "impostor", trial.names())
+    _deceive(trial, record_property, tmp_path / "impostor", trial.names()[:: every(command)])
 
 
 @pytest.mark.hostile
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("command", ["deploy", "rollback", "status"])
+@pytest.mark.parametrize("command", ON_HOSTS)
 def test_impostors_of_a_docker_host(
     compose_world: Compose, tmp_path: Path, record_property: Record, command: str
 ) -> None:
     trial = Trial(compose_world, command)
-    _deceive(trial, record_property, tmp_path / "impostor", trial.names())
+    _deceive(trial, record_property, tmp_path / "impostor", trial.names()[:: every(command)])
+
+
+@pytest.mark.hostile
+@pytest.mark.timeout(1800)
+def test_impostors_of_a_swarm(swarm_world: Swarm, tmp_path: Path, record_property: Record) -> None:
+    trial = Trial(swarm_world, "deploy")
+    _deceive(trial, record_property, tmp_path / "impostor", trial.names()[::2])
+
+
+@pytest.mark.hostile
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("where", WHERE)
+def test_impostors_of_a_jump_host_and_of_the_server_behind_it(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path, record_property: Record, where: str
+) -> None:
+    """The other one of the two connections is the right one. When the second connection is
+    intercepted, the keys of the first one say nothing."""
+    with jump_host(tmp_path / "jump") as jump:
+        target = (dokku.host, dokku.port) if where == "behind" else ("127.0.0.1", jump.port)
+        with FaultProxy(*target) as proxy:
+            trial = Trial(Behind(dokku, proxy, checkout, jump, where), "deploy")
+            _deceive(trial, record_property, tmp_path / "impostor", AT_A_JUMP)
 
 
 # --- private keys: from the setting into the agent, and to a real server ---
@@ -181,6 +214,15 @@ KEY_TYPES_OF_CLIENTS = {
     "ecdsa-521": ("-t", "ecdsa", "-b", "521"),
 }
 FORMATS = {"OpenSSH": (), "PEM": ("-m", "PEM"), "PKCS8": ("-m", "PKCS8")}
+# How a text is written does not depend on the type of its key, but on its format: with one type of
+# each all forms, with the others these.
+ALL_FORMS = {("ed25519", "OpenSSH"), ("rsa", "PEM"), ("ecdsa", "PKCS8")}
+FEW_FORMS = ["CRLF", "one line", "base64"]
+
+
+def forms_of(kind: str, form: str) -> list[str]:
+    """The ways in which such a key is written."""
+    return list(KEY_FORMS) if (kind, form) in ALL_FORMS else FEW_FORMS
 
 
 def _let_in(dokku: DokkuStandIn, checkout: Checkout, text: str, **more: str) -> tuple[int, str]:
@@ -239,8 +281,8 @@ def test_private_keys(
 ) -> None:
     if kind == "ed25519" and form != "OpenSSH":
         pytest.skip("ssh-keygen writes ed25519 in no other format")
-    lost = _tried_keys(dokku, checkout, tmp_path, kind, form, list(KEY_FORMS))
-    _record(record_property, Kind.KEYS, 4 * len(KEY_FORMS), lost)
+    lost = _tried_keys(dokku, checkout, tmp_path, kind, form, forms_of(kind, form))
+    _record(record_property, Kind.KEYS, 4 * len(forms_of(kind, form)), lost)
 
 
 # --- names under which a server is known ---

@@ -2,21 +2,25 @@
 
 Judged like faults of connections; besides, a cancel is over in time and says what is live, and
 nothing is left on the machine. A few of them here, a tenth by `make hostile`, two hundred of each
-of Dokku and Heroku by `make soak`, which kills jobs and programs on Docker hosts, too.
+of Dokku and Heroku by `make soak`, and sixty of each of Docker hosts and swarms: tests/compose and
+tests/swarm kill jobs and the hosts' own programs two hundred times more.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 import pytest
 
 from tests.hostile.engines import Compose, Swarm
-from tests.hostile.kills import HUP, KILL, TERM, Kill, moments, strike
+from tests.hostile.kills import KILL, TERM, Kill, moments, strike
 from tests.hostile.tally import Kind, Record
 from tests.hostile.worlds import Dokku, Heroku, Trial
 
 COUNTS = {"deploy": 100, "rollback": 40, "review": 35, "destroy": 25}
+ON_HOSTS = {"deploy": 40, "rollback": 20}
+ON_SWARMS = {"deploy": 30, "rollback": 10, "review": 10, "destroy": 10}
 PARTS = 5  # of each, which may run at the same time
 TENTH = 10
 WHOLE = [pytest.param((part, PARTS), marks=pytest.mark.soak) for part in range(PARTS)]
@@ -33,10 +37,16 @@ def _strike(trial: Trial, kills: list[tuple[Kill, float]]) -> list[str]:
     return lost
 
 
-def _all(trial: Trial, record: Record, kind: Kind, share: tuple[int, int]) -> None:
+def _all(
+    trial: Trial,
+    record: Record,
+    kind: Kind,
+    share: tuple[int, int],
+    counts: Mapping[str, int] = COUNTS,
+) -> None:
     """Those of a share; the page has those of the whole."""
     first, step = share
-    kills = moments(trial, COUNTS[trial.command])[first::step]
+    kills = moments(trial, counts[trial.command])[first::step]
     lost = _strike(trial, kills)
     if step == PARTS:
         record("hostile", [kind.name, len(kills), len(lost)])
@@ -71,21 +81,19 @@ def test_kills_on_heroku(
     _all(Trial(heroku_world, command), record_property, Kind.KILLS_HEROKU, share)
 
 
-def test_few_kills_on_a_docker_host(compose_world: Compose) -> None:
-    """(faults J9)"""
-    trial = Trial(compose_world, "deploy")
-    kills = [
-        (Kill((TERM,)), 0.5 * trial.took),
-        (Kill((KILL,), everyone=True), 0.7 * trial.took),
-    ]
-    assert _strike(trial, kills) == []
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("share", WHOLE)
+@pytest.mark.parametrize("command", ON_HOSTS)
+def test_kills_on_a_docker_host(
+    compose_world: Compose, record_property: Record, command: str, share: tuple[int, int]
+) -> None:
+    _all(Trial(compose_world, command), record_property, Kind.KILLS_HOST, share, ON_HOSTS)
 
 
-def test_few_kills_on_a_swarm(swarm_world: Swarm) -> None:
-    """(faults J9)"""
-    trial = Trial(swarm_world, "deploy")
-    kills = [
-        (Kill((HUP,)), 0.5 * trial.took),
-        (Kill((TERM, KILL)), 0.7 * trial.took),
-    ]
-    assert _strike(trial, kills) == []
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("share", WHOLE)
+@pytest.mark.parametrize("command", ON_SWARMS)
+def test_kills_on_a_swarm(
+    swarm_world: Swarm, record_property: Record, command: str, share: tuple[int, int]
+) -> None:
+    _all(Trial(swarm_world, command), record_property, Kind.KILLS_SWARM, share, ON_SWARMS)

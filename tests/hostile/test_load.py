@@ -112,7 +112,7 @@ WIDTH = 128  # bytes of a line, with its end
 @pytest.mark.parametrize(
     ("size", "method"),
     [
-        (8 * MIB, "push"),
+        pytest.param(8 * MIB, "push", marks=pytest.mark.hostile),
         *(pytest.param(2048 * MIB, way, marks=pytest.mark.soak) for way in ("push", "archive")),
     ],
 )

@@ -39,6 +39,7 @@ def _compare(trial: Trial, world: Judged, way: Way, part: int, record: Record) -
     assert not way.name.startswith("OURS") or set(count) <= ALLOWED, "\n\n".join(shown)
 
 
+@pytest.mark.hostile
 def test_script_says_failure_of_what_is_live_and_we_do_not(served: Dokku, tmp_path: Path) -> None:
     """The connection is cut when the release runs, before the server has said so."""
     blow = Blow("report", Effect.CUT)

@@ -25,8 +25,8 @@ FILES = ("GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_STEP_SUMMARY")
 STRANGE = {"CI_JOB_TOKEN": "glcbt-64_n0b0dyAsks", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI-K7MDENG"}
 
 
-FEW = (0, 2)  # a success on GitHub, a failure on GitLab
-REST = [pytest.param(seed, marks=pytest.mark.hostile) for seed in range(25) if seed not in FEW]
+FEW = (0,)
+REST = [pytest.param(seed, marks=pytest.mark.hostile) for seed in range(14) if seed not in FEW]
 
 
 @pytest.mark.parametrize("seed", [*FEW, *REST])

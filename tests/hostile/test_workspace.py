@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from standins.dokku.server import DokkuStandIn
 from standins.support import Checkout, run, settings_for
@@ -19,6 +21,12 @@ SETTINGS = 13  # of git
 BRANCHES = ("--upload-pack=x", "$(touch pwned)", "a b", "x" * 200, "rocket-🚀", "`id`", "a'b\"c")
 APPS = ("--force", "$(id)", "a b", "A", "-x", "a/../b")
 REVISIONS = ("--exec=id", "no-such-branch", "HEAD:Procfile", "$(id)")
+
+
+def few(names: Sequence[str]) -> list[ParameterSet]:
+    """Two of them in each run of the tests."""
+    rest = [pytest.param(name, marks=pytest.mark.hostile) for name in names[2:]]
+    return [*map(pytest.param, names[:2]), *rest]
 
 
 def test_git_config_and_hooks_of_the_workspace_have_no_say(
@@ -96,7 +104,7 @@ def test_nonsense_in_path_and_home_does_not_matter(
     assert not (tmp_path / "pwned").exists()
 
 
-@pytest.mark.parametrize("branch", BRANCHES)
+@pytest.mark.parametrize("branch", few(BRANCHES))
 def test_branch_names_are_only_text(
     dokku: DokkuStandIn, checkout: Checkout, record_property: Record, branch: str
 ) -> None:
@@ -115,7 +123,7 @@ def test_branch_names_are_only_text(
     assert not list(checkout.path.rglob("pwned"))
 
 
-@pytest.mark.parametrize("name", APPS)
+@pytest.mark.parametrize("name", few(APPS))
 def test_app_names_that_are_none_are_refused_before_anything_is_asked(
     dokku: DokkuStandIn, checkout: Checkout, record_property: Record, name: str
 ) -> None:
@@ -127,7 +135,7 @@ def test_app_names_that_are_none_are_refused_before_anything_is_asked(
     assert len(dokku.connections()) == before
 
 
-@pytest.mark.parametrize("revision", REVISIONS)
+@pytest.mark.parametrize("revision", few(REVISIONS))
 def test_revisions_that_are_none_are_refused(
     dokku: DokkuStandIn, checkout: Checkout, record_property: Record, revision: str
 ) -> None:

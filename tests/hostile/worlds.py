@@ -20,6 +20,7 @@ from tests.hostile.judge import CODES, LONG, READS, Case, State, fault, problems
 from tests.hostile.proxy import Effect, FaultProxy, Step
 
 REVIEW = "hello-topic"
+FEW, PROMOTION = 4, 12  # calls of a command that are disturbed; all those of a promotion
 COMMANDS = ("deploy", "rollback", "plan", "history", "status", "destroy", "review")
 
 
@@ -154,18 +155,19 @@ class Heroku:
     def calls(self) -> int:
         return len(self.server.calls)
 
-    def steps(self, _command: str, calls: int) -> dict[str, Step]:
+    def steps(self, command: str, calls: int) -> dict[str, Step]:
         web, found = steps.Web(self.calls), {}
-        for number in _few(calls):
+        for number in _few(calls, PROMOTION if command == "promote" else FEW):
             found[f"call {number}, connect"] = web.connect(number)
             found[f"call {number}, head"] = web.head(number)
             found[f"call {number}, body"] = web.body(number)
         return found
 
 
-def _few(calls: int) -> list[int]:
-    """The first, the last, and two in between."""
-    return sorted({1, 1 + calls // 3, 1 + 2 * calls // 3, max(1, calls)})
+def _few(calls: int, count: int = FEW) -> list[int]:
+    """So many of them: the first, the last, and some in between."""
+    between = (1 + part * calls // (count - 1) for part in range(count - 1))
+    return sorted({*between, max(1, calls)})
 
 
 class Trial:
@@ -214,7 +216,7 @@ class Trial:
 
     def settle(self) -> None:
         """Until the server has ended what was begun."""
-        until(lambda: not self.world.busy(), 60)
+        until(lambda: not self.world.busy(), 60, pause=0.2)
 
     def ready(self, *, again: bool = True) -> None:
         """Something to disturb: a commit to deploy, an app to remove, a release before."""

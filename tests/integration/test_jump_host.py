@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,50 +12,23 @@ from pathlib import Path
 
 import pytest
 
+from standins.dokku.jump import jump_host, through
 from standins.dokku.server import DokkuStandIn
-from standins.dokku.sshd import Sshd, make_keys
+from standins.dokku.sshd import Sshd
 from standins.support import ROOT, Checkout, run, settings_for
 
 
 @pytest.fixture
 def jump(tmp_path: Path, dokku: DokkuStandIn) -> Iterator[Sshd]:
-    """A host that lets our key through to others, and on which the same key is known."""
-    folder = tmp_path / "jump"
-    folder.mkdir()
-    make_keys(folder)
-    shutil.copy(folder / "client.pub", folder / "authorized_keys")
-    own = folder / "host_ed25519"
-    own.unlink()
-    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(own)]
-    subprocess.run(argv, input=b"y\n", check=True)
-    server = Sshd(folder, "127.0.0.1", 0, max_startups="10", max_sessions=10)
-    server.start()
-    yield server
-    server.stop()
-
-
-def _through(jump: Sshd, dokku: DokkuStandIn) -> dict[str, str]:
-    own = (jump.directory / "host_ed25519.pub").read_text().split()[:2]
-    pins = f"[127.0.0.1]:{jump.port} {' '.join(own)}\n"
-    pins += dokku.known_hosts.replace(f"[{dokku.host}]:{dokku.port}", "behind")
-    lines = f"""Host bastion
-  HostName 127.0.0.1
-  Port {jump.port}
-  User {dokku.user}
-Host behind
-  HostName {dokku.host}
-  Port {dokku.port}
-  HostKeyAlias behind
-  ProxyJump bastion
-"""
-    where = {"DOKKU_HOST": f"{dokku.user}@behind", "SSH_CONFIG": lines, "SSH_SERVER_HOSTKEYS": pins}
-    return settings_for(dokku, **where)
+    """A host on which the same key is known."""
+    with jump_host(tmp_path / "jump") as server:
+        yield server
 
 
 def test_server_behind_a_jump_host_is_deployed_to(
     jump: Sshd, dokku: DokkuStandIn, checkout: Checkout
 ) -> None:
-    done = run("deploy", cwd=checkout.path, env=_through(jump, dokku))
+    done = run("deploy", cwd=checkout.path, env=through(jump, dokku))
     assert done.code == 0, done.output
     assert dokku.app("hello").running_revision == checkout.head
     assert len(jump.connections()) == 1  # as many as to the server itself
@@ -67,7 +38,7 @@ def test_jump_host_that_is_not_there_is_named_and_nothing_was_reached(
     jump: Sshd, dokku: DokkuStandIn, checkout: Checkout
 ) -> None:
     jump.stop()
-    done = run("ci-deploy", "doctor", cwd=checkout.path, env=_through(jump, dokku))
+    done = run("ci-deploy", "doctor", cwd=checkout.path, env=through(jump, dokku))
     assert done.code == 11, done.output
     assert f"port {jump.port}: Connection refused" in done.output
 
@@ -76,7 +47,7 @@ def test_jump_host_that_refuses_the_key_is_no_network_trouble(
     jump: Sshd, dokku: DokkuStandIn, checkout: Checkout
 ) -> None:
     (jump.directory / "authorized_keys").write_text("")
-    done = run("ci-deploy", "doctor", cwd=checkout.path, env=_through(jump, dokku))
+    done = run("ci-deploy", "doctor", cwd=checkout.path, env=through(jump, dokku))
     assert done.code == 12, done.output
     assert f"{dokku.user}@127.0.0.1, on the way to behind, rejects the key." in done.output
 
@@ -85,7 +56,7 @@ def test_host_key_of_a_jump_host_is_pinned_beside_that_of_the_server(
     jump: Sshd, dokku: DokkuStandIn, checkout: Checkout
 ) -> None:
     """The line to set would have replaced the one of the server."""
-    env = _through(jump, dokku)
+    env = through(jump, dokku)
     own, _, rest = env["SSH_SERVER_HOSTKEYS"].partition("\n")
     done = run("ci-deploy", "doctor", cwd=checkout.path, env={**env, "SSH_SERVER_HOSTKEYS": rest})
     assert done.code == 12, done.output
@@ -101,7 +72,7 @@ def test_host_key_of_a_jump_host_is_pinned_beside_that_of_the_server(
 def test_server_that_a_jump_host_cannot_reach_is_unreachable(
     jump: Sshd, dokku: DokkuStandIn, checkout: Checkout
 ) -> None:
-    env = _through(jump, dokku)
+    env = through(jump, dokku)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         nobody = closed.getsockname()[1]
