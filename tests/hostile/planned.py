@@ -56,9 +56,8 @@ def _on_hosts() -> tuple[int, int]:
 def _tls() -> int:
     bad, quick, doors = len(tls.FAULTS), len(tls.QUICK), len(tls.DOORS)
     late = 3 * len(tls.LATE)
-    heroku = 1 + bad + late + (len(tls.OF_HEROKU) - 1) * (len(tls.FIRST) + late)
-    told = doors * (1 + bad + len(tls.ON_GITLAB))
-    return quick + 1 + told + (len(Fault) - 1) + heroku + quick
+    heroku = 1 + bad + late + (len(tls.OF_HEROKU) - 1) * (quick + late)
+    return quick + 1 + doors * (1 + bad + quick) + (len(Fault) - 1) + heroku + quick
 
 
 def _machines() -> int:

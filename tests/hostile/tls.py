@@ -42,7 +42,7 @@ NOW = ("20200101000000Z", "20491231000000Z")
 
 
 class Fault(enum.Enum):
-    """What is wrong; the value is what we have to say of it, at the least."""
+    """What is wrong; the value is what we have to say of it, at the least (a pattern)."""
 
     GOOD = ""
     EXPIRED = "certificate"
@@ -56,9 +56,9 @@ class Fault(enum.Enum):
     CUT = "cut"
     CUT_IN_HELLO = "cut "
     RESET = "reset"
-    STALL = "in time"
-    STALL_IN_HELLO = "in time "
-    SLOW = "in time  "
+    STALL = "in time|did not answer within"
+    STALL_IN_HELLO = "in time|did not answer within "
+    SLOW = "in time|did not answer within  "
 
 
 SILENT = {Fault.STALL, Fault.STALL_IN_HELLO, Fault.SLOW}
