@@ -230,11 +230,12 @@ def test_config_that_cannot_be_read_is_no_empty_config() -> None:
     assert "s3cret" not in shown
 
 
+@pytest.mark.parametrize("said", [BROKEN.errors, " !     cannot store TOP=s3cret-of-another"])
 @pytest.mark.parametrize("key", ["X", "CI_DEPLOY_UNFINISHED"])
-def test_words_of_a_failing_config_set_are_kept_to_ourselves(key: str) -> None:
-    """(faults K4)"""
+def test_words_of_a_failing_config_set_are_kept_to_ourselves(key: str, said: str) -> None:
+    """Both that the config is corrupt, and whatever else the server says (faults K4)."""
     app, server = apps()
-    failed = Result(("ssh",), 1, lines=tuple(BROKEN.errors.splitlines()))
+    failed = Result(("ssh",), 1, lines=tuple(said.splitlines()))
     server.change_hidden = server.change = lambda _words, **_options: failed
     for change in (
         lambda: app.set_config("hello", {key: "a"}, what="set it"),

@@ -94,12 +94,12 @@ def rails(scene: Scene, *workers: str, before: Live = BEFORE) -> Rails:
 
 def test_unknown_process_is_refused(scene: Scene) -> None:
     with pytest.raises(SettingsError, match="web has no process `wroker`") as caught:
-        rails(scene, "worker", "wroker").know_workers()
+        rails(scene, "worker", "wroker").check_workers()
     assert "Did you mean `worker`?" in str(caught.value)
 
 
 def test_known_ones_and_a_first_deploy_are_not(scene: Scene) -> None:
-    rails(scene, "worker").know_workers()
-    rails(scene, "wroker", before=Live()).know_workers()
+    rails(scene, "worker").check_workers()
+    rails(scene, "wroker", before=Live()).check_workers()
     scene.ctx.command = "rollback"
-    rails(scene, "wroker").know_workers()
+    rails(scene, "wroker").check_workers()

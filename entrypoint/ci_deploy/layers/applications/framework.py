@@ -178,6 +178,6 @@ class Framework(Migrations[F]):
             raise DeployFailed(message, hint=self.advice(ran.lines), lines=ran.lines)
 
     @on(Event.ROLLBACK_SUCCEEDED, Outcome.SCHEMA)
-    def gone_back(self) -> None:
+    def forget_undone_migrations(self) -> None:
         """Forget, after the rollback, that migrations were undone for it."""
         self.unfinished.done(UNDONE)

@@ -51,7 +51,7 @@ class Healthcheck(Application[HealthcheckSettings]):
             yield Problem("HEALTHCHECK_URL", message, "", "Write the app's host name instead.")
 
     @on(Event.CONFIGURE)
-    def name_it(self) -> None:
+    def set_health_url(self) -> None:
         """Give the URL to providers that request it while they switch releases."""
         self.ctx.health_url = self.settings.url
 

@@ -127,7 +127,7 @@ class Rails(Framework[RailsSettings]):
         return Sidekiq(self.ctx.provider, self.settings.workers, self.ctx.console)
 
     @on(Event.CONFIGURE, Configure.WORKERS)
-    def know_workers(self) -> None:
+    def check_workers(self) -> None:
         """Check that the Sidekiq processes exist: others could not be restarted."""
         if not self.settings.quiet or self.first_deploy or self.ctx.command not in RELEASING:
             return

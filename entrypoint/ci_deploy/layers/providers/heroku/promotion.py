@@ -118,7 +118,7 @@ class Promotion:
         try:
             found = self._api.change("POST", "/pipeline-promotions", body, what=what)
         except ResponseLost as lost:
-            releases = self._made_all_the_same(targets, before, lost)
+            releases = self._made_despite_lost_response(targets, before, lost)
         else:
             if found is None:
                 return
@@ -155,7 +155,7 @@ class Promotion:
                 releases[app.name] = DeployFailed(f"{app.name} received no release: {why}.")
         return releases
 
-    def _made_all_the_same(
+    def _made_despite_lost_response(
         self, targets: Sequence[App], before: Mapping[str, int], lost: ResponseLost
     ) -> dict[str, Release | DeployError]:
         """Like `_released` after a lost response: look whether the releases were made."""

@@ -102,7 +102,7 @@ class Push(DeployMethod):
         if result.planned:
             return None
         if result.exit_code:
-            made = self._made_all_the_same(result, after)
+            made = self._made_despite_lost_response(result, after)
         elif self._said(answers.UP_TO_DATE):
             return self._again("the push changed nothing").run()
         elif any(map(answers.SKIPPED.match, self._lines)):
@@ -160,7 +160,7 @@ class Push(DeployMethod):
         archive.prepare()
         return archive
 
-    def _made_all_the_same(self, result: Result, after: int) -> Release | None:
+    def _made_despite_lost_response(self, result: Result, after: int) -> Release | None:
         """The release after a push of which only the connection failed. Else raises
         DeployFailed."""
         if (self._said(answers.LOST) or result.killed) and not self._said(answers.DECLINED):

@@ -136,7 +136,7 @@ class Sentry(AboutSentry):
         self._do(self._record)
 
     @on(Event.DEPLOY_FAILED)
-    def live_all_the_same(self) -> None:
+    def record_if_live(self) -> None:
         """Record the deployment if the revision is live although a later step failed."""
         if self.ctx.report.changed:
             self.succeeded()
