@@ -190,11 +190,9 @@ class Place:
 def left(trial: Trial, place: Place, *, killed: bool, everyone: bool = False) -> list[str]:
     """What is left of a run. When it was killed before it had an ssh-agent, or with all that it had
     started, nobody was there to remove its private directory: the next run there does it."""
-    if not killed or (place.agent() and not everyone):
-        return place.left()
-    found = place.processes()
-    trial.run("status", **place.env(trial.world.checkout.path))
-    return [*found, *place.left()]
+    if killed and (everyone or not place.agent()):
+        trial.run("status", **place.env(trial.world.checkout.path))
+    return place.left()
 
 
 def disturb(trial: Trial, machine: Machine) -> list[str]:

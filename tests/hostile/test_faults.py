@@ -27,7 +27,7 @@ WHOLE = {"deploy", "rollback"}  # of the others, half of the steps on a swarm
 Disturbance = tuple[str, Effect, bool]
 
 # In each run of the tests.
-FEW_OF_SSH = [("auth", Effect.RESET, True), ("report", Effect.TRUNCATE, False)]
+FEW_OF_SSH = [("pack", Effect.CUT, False), ("report", Effect.TRUNCATE, False)]
 FEW_OF_HTTP = [("call 1, head", Effect.GARBAGE, False), ("call 1, body", Effect.STALL, False)]
 FEW_ON_HOSTS = [("60% of its words", Effect.CUT, False)]
 FEW_ON_SWARMS = [("key exchange", Effect.RESET, False), ("50% of its words", Effect.CUT, False)]
