@@ -174,7 +174,7 @@ def test_strangers_code_with_secrets_is_refused(
     ("inputs", "code", "words"),
     [
         ({"aap-name": "x"}, 2, "there is no such input. Did you mean `app-name`?"),
-        ({"lock-timeout": ""}, 2, "(variable LOCK_TIMEOUT): `never` is not a whole"),
+        ({"lock-timeout": ""}, 2, "  - LOCK_TIMEOUT: `never` is not a whole"),
         ({"redeploy": "yess"}, 2, "`yess` is not a boolean"),
         ({"deploy-method": "psuh"}, 2, "Did you mean `push`?"),
         ({"app-name": "$(id)"}, 2, "`$(id)` is not valid"),
