@@ -1,5 +1,5 @@
-"""A private ssh-agent with one key, which ssh-add reads from its stdin: the key is never on
-disk."""
+"""A private ssh-agent with one key, which ssh-add reads from its stdin, in memory: we never write
+it to disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from ci_deploy.errors import Problem, ToolMissing
 from ci_deploy.net.ssh.keys import PrivateKey
 from ci_deploy.process import limits
-from ci_deploy.process.child import Child
+from ci_deploy.process.child import Child, drain
 from ci_deploy.process.program import Command
 from ci_deploy.process.runner import Runner
 
@@ -21,8 +21,8 @@ START_TIMEOUT = 20.0  # seconds
 
 
 class Agent:
-    """The ssh-agent of one run, with its socket in `folder`. It ends with this process, even if
-    that is killed (agent.sh)."""
+    """The ssh-agent of one run; `socket`, in `folder`, is the path of its socket. It ends with this
+    process, even if that is killed (agent.sh, which then also removes `folder`'s parent)."""
 
     def __init__(self, runner: Runner, cleanup: ExitStack, folder: Path) -> None:
         self.socket = folder / "agent"
@@ -39,8 +39,9 @@ class Agent:
         return self._child is not None and self._child.alive and listens(self.socket)
 
     def start(self, key: PrivateKey, passphrase: str) -> list[Problem]:
-        """Start the agent and add the key. Returns the problems with the key or the passphrase, an
-        empty list for none. Raises ToolMissing.
+        """Start the agent and add the key, which `passphrase` decrypts. Returns the problems with
+        the key or the passphrase, an empty list for none. Raises ToolMissing when the agent does
+        not start or was killed, Unreachable when ssh-add hangs, Cancelled.
         """
         if key.encrypted and not passphrase:
             missing = "the key has a passphrase, so SSH_PRIVATE_KEY_PASSPHRASE is required."
@@ -65,7 +66,8 @@ class Agent:
             message = "ssh-agent was killed on this machine."
             raise ToolMissing(message, hint=limits.MORE_MEMORY)
         if key.encrypted and "invalid format" not in added.errors:
-            wrong = "the passphrase does not fit SSH_PRIVATE_KEY."
+            said = f" (ssh-add: {added.errors.splitlines()[-1]})" if added.errors else ""
+            wrong = f"the passphrase does not fit SSH_PRIVATE_KEY{said}."
             return [Problem("SSH_PRIVATE_KEY_PASSPHRASE", wrong)]
         if key.encrypted:  # the passphrase was right, or there would be no such answer
             message = (
@@ -95,13 +97,14 @@ class Agent:
         until = time.monotonic() + START_TIMEOUT
         while not listens(self.socket):
             if time.monotonic() > until or not self._child.alive:
-                message = "ssh-agent did not start."
-                raise ToolMissing(message)
+                said = drain(self._child.err).strip() or f"no socket within {START_TIMEOUT:.0f} s"
+                message = f"ssh-agent did not start: {said}"
+                raise ToolMissing(message, hint=limits.MORE_MEMORY)
             time.sleep(0.002)
 
     def key_name(self) -> str:
         """The key's fingerprint (`SHA256:…`), for messages; empty when the agent does not answer or
-        has no key."""
+        has no key. Raises ToolMissing, Unreachable, Cancelled."""
         listed = self._runner.read(
             ["ssh-add", "-l"], env={"SSH_AUTH_SOCK": str(self.socket)}, ok=None
         )

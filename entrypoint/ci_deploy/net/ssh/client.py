@@ -1,6 +1,6 @@
 """ssh: a private agent, pinned host keys, and one multiplexed connection per server.
 
-The key goes from the setting into the agent through a pipe and is never on disk. Every remote
+The key goes from the setting to the agent through memory: we never write it to disk. Every remote
 command, and git's push, is a session on that connection. Sources: ssh_config(5) of OpenSSH 9.2 and
 10.0; the design is in docs/architecture.md ("ssh").
 """
@@ -45,7 +45,7 @@ SESSIONS = 8  # sshd's MaxSessions is 10 by default
 
 @settings
 class SshSettings:
-    """How to reach a server by ssh."""
+    """Settings of ssh connections, for Dokku, Docker hosts and swarms."""
 
     private_key: PrivateKey = setting(
         "SSH_PRIVATE_KEY",
@@ -81,7 +81,8 @@ class SshSettings:
 
 
 class Ssh:
-    """All ssh connections of one run. `let_in`, for errors: how a key is authorized on a server."""
+    """All ssh connections of one run, one per server; a provider makes one object. `let_in`: the
+    command that authorizes a key on a server, for the hint of an error; empty for none."""
 
     def __init__(self, ctx: Surroundings, settings: SshSettings, let_in: str = "") -> None:
         self._let_in = f" ({let_in})" if let_in else ""
@@ -93,7 +94,10 @@ class Ssh:
         self._dir = ctx.private_dir / "ssh"
         self._masters: dict[Server, Child] = {}
         self._sockets: dict[Server, str] = {}
-        self._types = HostKeyTypes(settings.host_keys or HostKeys(), settings.ssh_config)
+        self._pins = settings.host_keys or HostKeys()
+        # What is pinned is checked even with accept-new.
+        self._trusting = settings.host_key_checking == "accept-new" and not any(self._pins)
+        self._types = HostKeyTypes(self._pins, settings.ssh_config)
         self._comes_through = lambda text: ctx.console.redactor.text(text) == text
         self._config = self._dir / "config"
         self._agent = Agent(ctx.runner, ctx.cleanup, self._dir)
@@ -102,22 +106,19 @@ class Ssh:
     # --- before any connection ---
 
     def prepare(self) -> list[Problem]:
-        """Write ssh's configuration and start the agent. Returns problems with the key. Raises
-        ToolMissing."""
+        """Write ssh's configuration, start the agent and add the key. Returns problems with the key
+        or its passphrase, an empty list for none. Raises ToolMissing, Unreachable, Cancelled."""
         self._dir.mkdir(mode=0o700)
         self._write_config()
         return self._agent.start(self._wanted.private_key, self._wanted.passphrase)
 
     def _write_config(self) -> None:
-        pins = self._wanted.host_keys or HostKeys()
-        write_private(self._dir / "known_hosts", "".join(f"{line}\n" for line in pins.lines))
-        write_private(self._dir / "fingerprints", "".join(f"{pin}\n" for pin in pins.fingerprints))
+        for name, pins in zip(("known_hosts", "fingerprints"), self._pins, strict=True):
+            write_private(self._dir / name, "".join(f"{pin}\n" for pin in pins))
         script = Path(__file__).with_name("known_hosts.sh")
-        pinned = pins != HostKeys()  # then a mismatch is refused, even with accept-new
-        strict = "yes" if pinned or self._wanted.host_key_checking == "strict" else "accept-new"
         options = {
             "BatchMode": "yes",
-            "StrictHostKeyChecking": strict,
+            "StrictHostKeyChecking": "accept-new" if self._trusting else "yes",
             "UserKnownHostsFile": f'"{self._dir}/known_hosts"',
             "GlobalKnownHostsFile": "/dev/null",
             "KnownHostsCommand": f'/bin/sh "{script}" "{self._dir}" %H %t %K %f',
@@ -146,21 +147,19 @@ class Ssh:
     # --- the connection ---
 
     def open(self, server: Server) -> None:
-        """Start connecting; `ready` waits for the connection, so other work can be done first."""
+        """Start connecting, without waiting: `ready` waits. The connection is closed when the run
+        ends. Raises ToolMissing when ssh is not installed."""
         self._socket(server).unlink(missing_ok=True)
         self._shown.connecting(server)
-        self._masters[server] = self._cleanup.enter_context(
-            self._runner.serve(
-                Command(
-                    [*self._ssh(server, "-M", "-N", "-T", *self._types.option(server)), server.host]
-                )
-            )
-        )
+        words = self._ssh(server, "-M", "-N", "-T", *self._types.option(server))
+        master = self._runner.serve(Command([*words, server.host]))
+        self._masters[server] = self._cleanup.enter_context(master)
 
     def ready(self, server: Server, *, again: bool = True) -> None:
-        """Wait until the connection is up and authenticated. Connecting is tried up to eight times
-        within 45 s (once if not `again`, and in `doctor`); authentication is not retried. Raises
-        Unreachable, Unauthorized, ToolMissing, SettingsError, Cancelled."""
+        """Wait until the connection is up and authenticated; starts it if it does not run. An
+        Unreachable server is tried up to eight times within 45 s (once if not `again`, and in
+        `doctor`), a rejected key or host key only once. Warns when accept-new has trusted a host
+        key. Raises Unreachable, Unauthorized, ToolMissing, SettingsError, Cancelled."""
         from ci_deploy.net.retry import retry
 
         def attempt() -> None:
@@ -189,14 +188,15 @@ class Ssh:
                 f"{error} Trying again in {seconds:.0f} s."
             ),
         )
-        if self._wanted.host_key_checking == "accept-new" and (offer := self._shown.last(server)):
+        if self._trusting and (offer := self._shown.last(server)):
             self._console.warning(
                 "SSH_HOST_KEY_CHECKING=accept-new: the server's identity was not checked. "
                 f"Pin its host key: SSH_SERVER_HOSTKEYS='{offer.line(server)}'"
             )
 
     def alive(self, server: Server) -> bool:
-        """Whether the ssh process of the connection runs; `ready` tells when it is up."""
+        """Whether the ssh process of the connection runs; it may still be connecting (`ready` waits
+        for that)."""
         return server in self._masters and self._masters[server].alive
 
     def _await(self, server: Server) -> None:
@@ -213,13 +213,14 @@ class Ssh:
             self._runner.cancellation.sleep(0.004)
 
     def command(self, server: Server, words: Sequence[str], stdin: Stdin = b"") -> Command:
-        """The ssh command that runs `words` on the server, as a session on its connection."""
+        """The command that runs `words` on the server, as a session on its connection. `stdin`: the
+        content, the path of a file or a descriptor."""
         return Command([*self._ssh(server, "-T"), server.host, "--", quoted(words)], stdin=stdin)
 
     @contextlib.contextmanager
     def hidden(self, server: Server, words: Sequence[str]) -> Iterator[Command]:
-        """Context manager: like `command` for words with secrets. They are in a private file
-        (ssh_config's RemoteCommand) instead of ssh's argv, so they must not contain newlines."""
+        """Context manager: yields a command like `command`, for words with secrets. They are in a
+        private file (RemoteCommand) instead of ssh's argv, so they must not contain newlines."""
         path = self._dir / f"hidden{len(list(self._dir.iterdir()))}"
         line = quoted(words).replace("%", "%%")
         write_private(path, f"Host *\n  RemoteCommand {line}\n\n{self._config.read_text()}")
@@ -229,8 +230,8 @@ class Ssh:
             path.unlink()
 
     def git_environ(self, server: Server) -> dict[str, str]:
-        """The variables by which git uses the connection. `exec`: one process more costs a second
-        of a cancel. stderr is reopened: ssh makes it non-blocking, and git would lose lines."""
+        """The environment variables by which git uses the connection. `exec` saves a process, which
+        costs a second of a cancel; stderr is reopened, or ssh would make git's non-blocking."""
         ssh = shlex.join(["ssh", "-F", str(self._config), "-S", str(self._socket(server))])
         return {"GIT_SSH_COMMAND": f"exec {ssh} 2>/dev/fd/2", "GIT_SSH_VARIANT": "ssh"}
 
@@ -260,34 +261,37 @@ class Ssh:
         # A server without any other type of host key may just close the connection.
         if re.search(REFUSED_HOST_KEY, text) or (not lines and self._types.option(server)):
             offers = self._types.offers(server, self._shown.last(server))
-            key, pins, several = self._agent.key_name(), self._wanted.host_keys, self._sockets
-            return mismatch(server, offers, pins, self._comes_through, key=key, among=len(several))
+            key, pins, among = self._agent.key_name(), self._wanted.host_keys, len(self._sockets)
+            through = self._comes_through
+            return mismatch(server, offers, pins, through, key=key, among=among, said=last)
         # A jump host's error comes before the one of the connection through it.
         on_the_way = lines[-2] if len(lines) > 1 and lines[-1].startswith(CUT) else ""
         if "Permission denied" in text or "Too many authentication failures" in text:
             message = f"{server} rejects the key{f' for user {server.user}' * bool(server.user)}."
+            add = f"on the server{self._let_in}, or check SSH_PRIVATE_KEY and the user"
             if on_the_way:
                 message = f"{on_the_way.split(': ')[0]}, on the way to {server}, rejects the key."
+                add = "to authorized_keys there, or check SSH_PRIVATE_KEY and SSH_CONFIG"
             if not (ours := self._agent.key_name()):  # it was killed in the middle of the handshake
-                raise Unreachable(f"{server}: the ssh-agent that holds the key was killed.")
-            hint = f"Our key is {ours}: add it on the server{self._let_in}, or check key and user."
-            return Unauthorized(message, hint=hint)
+                message = f"{server}: the ssh-agent with the key was killed on this machine."
+                return Unreachable(message, hint=limits.MORE_MEMORY)
+            return Unauthorized(message, hint=f"Our key is {ours}: add it {add}.")
         if "configuration option" in text or "Bad " in last:
             return SettingsError(Problem("SSH_CONFIG", f"ssh does not accept it: {last}"))
         if "No user exists for uid" in text:
-            hint = "Run the container as a user that exists in it, or as root."
-            return ToolMissing("ssh cannot run: the user ID has no name here.", hint=hint)
+            hint = "Run the container as a user that its /etc/passwd has, or as root."
+            return ToolMissing(f"ssh cannot run: {last}", hint=hint)
         reason = (on_the_way or last).removeprefix("ssh: ").rstrip(".\r")
         reason = reason.replace("stdio forwarding failed", "its jump host does not reach it")
         return Unreachable(f"{server} cannot be reached: {reason}.")
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file with mode 0600, whatever the mode of its directory."""
+    """Write `text` to the file at `path`, which is created with mode 0600. Raises OSError."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
 
 
 def quoted(words: Sequence[str]) -> str:
-    """Quote words as one command line for the shell of an ssh server."""
+    """Quote words as one command line for the POSIX shell of an ssh server."""
     return shlex.join(words)

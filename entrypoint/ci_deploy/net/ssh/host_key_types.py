@@ -1,5 +1,5 @@
-"""Chooses which types of host keys ssh requests: a server has keys of several types, and shows one
-of them. And reads which ones were shown."""
+"""Chooses which types of host keys ssh requests (a server has keys of several types, and shows one
+of them), and reads which keys were shown."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ OPTION = "HostKeyAlgorithms"
 
 
 class HostKeyTypes:
-    """The types of host keys to request from each server: certificates only if an authority is
-    pinned, else plain keys, which a pin can name. After a key that is not pinned, another type is
-    requested."""
+    """The types of host keys to request from each server, for one run: certificates only if an
+    authority is pinned, else plain keys, which a pin can name. After a key that is not pinned,
+    another type is requested. HostKeyAlgorithms in SSH_CONFIG overrides all of this."""
 
     def __init__(self, pins: HostKeys, ssh_config: str) -> None:
         self._pins = pins
@@ -31,7 +31,8 @@ class HostKeyTypes:
         return {OPTION: f"-{self._never[0]}"} if self._never and not self._chosen else {}
 
     def option(self, server: Server) -> list[str]:
-        """ssh's command-line arguments for one server; empty if none are needed."""
+        """The arguments of ssh that exclude key types for one server; empty if `another` has
+        excluded none."""
         unwanted = [name for offer in self._unwanted[server] for name in offer.algorithms]
         return ["-o", f"{OPTION}=-{','.join([*unwanted, *self._never])}"] if unwanted else []
 
@@ -48,25 +49,28 @@ class HostKeyTypes:
         return True
 
     def offers(self, server: Server, last: Offer | None) -> list[Offer]:
-        """All host keys that the server has shown, the preferred one first."""
+        """The host keys that the server has shown, one of each type, in the order of the attempts;
+        `last` is that of the last one. Empty if it has shown none."""
         seen = [*self._unwanted[server], *([last] if last else [])]
         return list({offer.kind: offer for offer in seen}.values())
 
 
 class ShownKeys:
-    """The host keys that were shown (known_hosts.sh writes them down), by connection: an earlier
-    one may have come further, through a jump host."""
+    """The host keys that servers have shown, from the file `path`, to which known_hosts.sh appends
+    them. Only those since a server's last connection began count: an earlier attempt may have got
+    past a jump host, and the last one not."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._before: dict[Server, int] = {}  # lines, when its last connection began
 
     def connecting(self, server: Server) -> None:
-        """A connection to the server begins."""
+        """Note that a connection to the server begins: `last` ignores earlier keys from now on."""
         self._before[server] = len(self._lines())
 
     def last(self, server: Server) -> Offer | None:
-        """The last one on the way to the server: its own, or that of a jump host."""
+        """The last key shown since `connecting`: the server's own, else that of a jump host before
+        it. None if there is none."""
         with contextlib.suppress(ValueError, IndexError):
             shown = [line.split() for line in self._lines()[self._before.get(server, 0) :]]
             named = [line for line in shown if line[0] == server.known_hosts_name]

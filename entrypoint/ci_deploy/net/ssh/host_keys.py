@@ -41,7 +41,8 @@ class HostKeys(NamedTuple):
 
 def host_keys(text: str) -> HostKeys:
     """Parse known_hosts lines (as ssh-keyscan prints them; sshd(8)), bare public keys, fingerprints
-    or the output of `ssh-keygen -lf`, also mixed. Raises ValueError, also if there are none."""
+    or the output of `ssh-keygen -lf`, also mixed. A bare key counts for every host. Raises
+    ValueError with the reason for the user, also if there are none."""
     pins = HostKeys()
     if "PRIVATE KEY-----" in text:
         message = "this is a private key; it belongs in SSH_PRIVATE_KEY."
@@ -129,7 +130,8 @@ class Offer(NamedTuple):
 
 
 class WrongHostKey(Unauthorized):
-    """The server has shown a host key that is not pinned."""
+    """The host key of a server, or of a jump host before it, is not pinned, is revoked, or could
+    not be checked."""
 
 
 def mismatch(
@@ -140,22 +142,27 @@ def mismatch(
     *,
     key: str = "",
     among: int = 1,
+    said: str = "ssh gave no reason",
 ) -> WrongHostKey:
     """The error for a server whose host keys do not match the pins; its hint says what to set.
 
-    `offers` are the keys that the server has shown, the preferred one first. `shown` says whether a
-    text appears in the log unredacted. `key` is the fingerprint of our own key; `among` is how many
-    servers this run has: with several, a pin may be for another one.
+    `offers` are the keys that the server has shown, in the order of the attempts. `shown` says
+    whether a text appears in the log unredacted. `key` is the fingerprint of our own key; `among`
+    is how many servers this run has: with several, a pin may be for another one. `said` is ssh's
+    own error, for when there are no offers.
     """
     if not offers:
-        message = f"the host key of {server} could not be checked."
-        return WrongHostKey(message, hint="Run the job again.")
+        message = f"the host key of {server} could not be checked: {said.rstrip('.')}."
+        hint = "Run the job again."
+        if "no matching host key type" in said:
+            hint = "Set HostKeyAlgorithms in SSH_CONFIG to types that the server offers."
+        return WrongHostKey(message, hint=hint)
     known = list((pins or HostKeys()).known)
     fitting = [offer for offer in offers if any(offer.fingerprint == it[3] for it in known)]
     offer = next(iter(fitting), offers[0])
     name = offer.host or server.known_hosts_name
     who = str(server) if name == server.known_hosts_name else f"{server} (as {name})"
-    said = f"{who} presents the host key {offer.fingerprint} ({offer.kind})"
+    seen = f"{who} presents the host key {offer.fingerprint} ({offer.kind})"
     there = f"the server's own fingerprint (on the server: `ssh-keygen -lf {offer.file}`)"
     others = any(
         not marker and host not in {name, "*"} and pin != offer.fingerprint
@@ -165,20 +172,20 @@ def mismatch(
     remedy = _remedy(offer, server, shown, add=others or through or among > 1)
     hint = f"Compare this with {there}. If it is the same, {remedy}"
     if pins is None:
-        return WrongHostKey(f"{said}, and no host key is pinned.", hint=hint)
+        return WrongHostKey(f"{seen}, and no host key is pinned.", hint=hint)
     ours = [each for each in known if each[3] == offer.fingerprint]
     if pins.revokes(offer):
         hint = (
             "Whoever has the old key can pretend to be this server. Create new host keys on it "
             "(`ssh-keygen -A`, after the old ones are removed), and pin those instead."
         )
-        return WrongHostKey(f"{said}, which is pinned as revoked (@revoked).", hint=hint)
+        return WrongHostKey(f"{seen}, which is pinned as revoked (@revoked).", hint=hint)
     if names := [
         "another name, which is hashed" if name.startswith("|") else name
         for marker, name, *_ in ours
         if not marker
     ]:
-        message = f"{said}. It is pinned for {', '.join(names)}, but we connect to {name}."
+        message = f"{seen}. It is pinned for {', '.join(names)}, but we connect to {name}."
         return WrongHostKey(message, hint=f"If both are the same server, {remedy}")
     plain = {pin: kind for marker, _, kind, pin in known if not marker}
     authorities = [
@@ -187,17 +194,17 @@ def mismatch(
     kinds = sorted(set(plain.values()))
     if kinds and not pins.fingerprints and not {each.kind for each in offers} & set(kinds):
         return WrongHostKey(
-            f"{said}, but a key of another type is pinned ({', '.join(kinds)}).", hint=hint
+            f"{seen}, but a key of another type is pinned ({', '.join(kinds)}).", hint=hint
         )
     if key and {*plain, *pins.fingerprints} == {key}:
-        message = f"{said}, but the pinned key is our own: SSH_SERVER_HOSTKEYS is for the server's."
+        message = f"{seen}, but the pinned key is our own: SSH_SERVER_HOSTKEYS is for the server's."
         return WrongHostKey(message, hint=hint)
     if pinned := ", ".join([*plain, *pins.fingerprints, *authorities]):
         message = (
-            f"{said}, but the pinned key is {pinned}. Somebody may be intercepting the connection."
+            f"{seen}, but the pinned key is {pinned}. Somebody may be intercepting the connection."
         )
         return WrongHostKey(message, hint=hint)
-    return WrongHostKey(f"{said}, but only revoked keys are pinned (@revoked).", hint=hint)
+    return WrongHostKey(f"{seen}, but only revoked keys are pinned (@revoked).", hint=hint)
 
 
 def _remedy(offer: Offer, server: Server, shown: Callable[[str], bool], *, add: bool) -> str:

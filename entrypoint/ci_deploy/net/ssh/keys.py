@@ -21,7 +21,7 @@ OPENSSH_MAGIC = b"openssh-key-v1\0"  # PROTOCOL.key in the OpenSSH sources
 
 
 class PrivateKey(NamedTuple):
-    """A private key in a form that ssh-add accepts."""
+    """A private key, normalized for ssh-add by `private_key`. Its repr() does not show it."""
 
     text: str  # PEM with Unix line ends
     encrypted: bool = False  # it has a passphrase

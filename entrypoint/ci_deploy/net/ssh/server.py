@@ -7,9 +7,13 @@ from typing import NamedTuple
 
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 
+# Read on Dokku, on Docker hosts and in `init`.
+BELONGS = "the app's name belongs in APP_NAME, the directory on a Docker host in DEPLOY_PATH."
+
 
 class Server(NamedTuple):
-    """The address of an ssh server. `host` has no brackets around an IPv6 address."""
+    """The address of an ssh server. `host` has no brackets around an IPv6 address; an empty `user`
+    and port 22 leave the choice to SSH_CONFIG."""
 
     host: str
     user: str = ""
@@ -36,15 +40,16 @@ class Server(NamedTuple):
         return f"ssh {port}{f'{self.user}@' if self.user else ''}{self.host}"
 
     def url(self, path: str) -> str:
-        """The ssh:// URL of `path` on the server, as git takes it."""
+        """The ssh:// URL of `path` on the server, as git takes it; `user` must not be empty."""
         return f"ssh://{self.user}@{self.bracketed}:{self.port}/{path}"
 
 
 def server(text: str, *, user: str = "", port: int = 22) -> Server:
-    """Parse `host`, `user@host:port` or `ssh://user@host:port`; an IPv6 address in brackets or
-    bare.
+    """Parse `host`, `user@host:port` or `ssh://user@host:port`; an IPv6 address in brackets, or
+    bare if no port follows.
 
-    `user` and `port` are the defaults when the text has none. Raises ValueError.
+    `user` and `port` are the defaults when the text has none. Raises ValueError, with the reason
+    for the user.
     """
     scheme, separator, rest = text.partition("://")
     if separator and scheme.lower() != "ssh":
@@ -55,7 +60,7 @@ def server(text: str, *, user: str = "", port: int = 22) -> Server:
     rest = rest if separator else text
     rest = rest.removesuffix("/")
     if "/" in rest:
-        message = "the address contains a path; the app's name belongs in APP_NAME."
+        message = f"the address contains a path: give only `user@host`; {BELONGS}"
         raise ValueError(message)
     name, _, address = rest.rpartition("@")
     if ":" in name:
@@ -83,6 +88,6 @@ def _host_and_port(address: str) -> tuple[str, int | None]:
         message = f"`{address}` ends with a colon: the port is missing."
         raise ValueError(message)
     if not port.isdecimal() or not 0 < int(port) < 65536:
-        message = f"`{port}` is not a port; the app's name belongs in APP_NAME."
+        message = f"`{port}` is not a port (1 to 65535); {BELONGS}"
         raise ValueError(message)
     return host, int(port)
