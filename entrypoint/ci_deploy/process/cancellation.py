@@ -28,8 +28,8 @@ CUT = {128, 255}  # exit codes of git and ssh when their connection is killed
 class Phases:
     """The time limits of a cancel, in seconds. Before the signal: OURS or PERHAPS, if children got
     theirs first. After it: STOP, then LEAVE, whose last parts are reserved for TRUTH and RESTORE.
-    GONE limits all of it, from the signal on. GitLab's and GitHub's runners send KILL ten seconds
-    (some 7.5) after their first signal."""
+    GONE limits all of it, from the signal on. The runners of GitLab and GitHub send KILL ten
+    seconds after their first signal; GitHub's second signal, TERM, comes after 7.5."""
 
     OURS = 1.0  # to wait for our own signal when a signal has ended a child
     PERHAPS = 0.5  # to wait for our own signal when a child has lost its connection
@@ -41,7 +41,8 @@ class Phases:
 
 
 class Cancellation:
-    """Whether the run is cancelled, and how many seconds it still has. One object per process."""
+    """Whether the run is cancelled (`signum`: the first signal, 0 for none; `at`: its time), and
+    how many seconds the run still has (`left`). `cli.run` makes one object per process."""
 
     def __init__(self) -> None:
         self.signum = 0
@@ -60,7 +61,7 @@ class Cancellation:
     def install(self, last_moment: Callable[[int], None]) -> None:
         """Handle SIGNALS in this process (as PID 1, the kernel would ignore SIGTERM).
 
-        `last_moment` is called once with the exit code, when the first signal comes.
+        `last_moment` is called once, with the exit code (128 + the signal), when the first comes.
         """
         self._last_moment = last_moment
         for signum in SIGNALS:
@@ -71,8 +72,8 @@ class Cancellation:
         return self._read
 
     def cancel(self, signum: int) -> None:
-        """Handle the signal `signum`: set the flag, wake up whoever waits, call `on_cancel`. Only
-        the first signal is recorded."""
+        """Cancel the run as the signal `signum` does: set the flag, wake up whoever waits, call
+        `on_cancel`. Only the first signal is recorded; `on_cancel` is called for each."""
         if not self.signum:
             if self._grace is not None:
                 self.leave(self._grace)
@@ -100,7 +101,7 @@ class Cancellation:
             raise self.error()
 
     def error(self) -> Cancelled:
-        """The Cancelled error for the signal that has come."""
+        """The Cancelled error for the signal that has come. Call it only after one."""
         name = signal.Signals(self.signum).name
         return Cancelled(f"cancelled ({name}).", signum=self.signum)
 
@@ -116,8 +117,8 @@ class Cancellation:
             time.sleep(max(0.0, min(seconds, self.left())))
 
     def awaited(self, seconds: float) -> bool:
-        """Wait up to `seconds` for a signal (a child may get it before us); returns whether one has
-        come."""
+        """Wait up to `seconds` for a signal, since a child may get it before us; returns whether
+        one has come, now or earlier."""
         self._wait(seconds)
         return bool(self.signum)
 
@@ -127,9 +128,10 @@ class Cancellation:
         look.poll(math.ceil(seconds * 1000))
 
     def suspect(self, codes: set[int]) -> None:
-        """Check whether the exit `codes` of children come from a cancel: GitLab's runner kills them
-        before it signals us. If one may, wait for our own signal (OURS, PERHAPS). Raises
-        Cancelled."""
+        """Raise Cancelled if the exit `codes` of children come from a cancel: GitLab's runner kills
+        them before it signals us. A child that died of one of SIGNALS always counts (after up to
+        OURS seconds for our own signal), a lost connection only if our own signal comes within
+        PERHAPS seconds. Does nothing in the last phase (`leave`)."""
         self.check()
         if self.leaving or not codes & (KILLED | CUT):
             return
@@ -144,8 +146,9 @@ class Cancellation:
 
     @contextlib.contextmanager
     def reserve(self, seconds: float) -> Iterator[None]:
-        """Context manager: in the last phase, the block has `seconds` less than are left, so that a
-        server that hangs leaves time for what follows."""
+        """Context manager: if the last phase (`leave`) has begun, it ends `seconds` earlier for the
+        block (`left`), so that a server that hangs leaves time for what follows. No effect before
+        that phase: the run's deadline stays."""
         until = self._leaving_until
         if until is not None:
             self._leaving_until = until - seconds
@@ -156,8 +159,8 @@ class Cancellation:
                 self._leaving_until = until
 
     def finish(self, seconds: float = Phases.LEAVE) -> None:
-        """To be called when only notices remain: a cancel, even one that has already come, then
-        does not interrupt them, but limits them to `seconds`."""
+        """To be called when only notices and the summary remain: a cancel, even one that has come
+        already, then begins the last phase of `seconds` instead of interrupting them."""
         self._grace = seconds
         if self.pending:
             self.leave(seconds)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 
 class ChangeLog:
-    """Announces each change outside this process before the runner or HTTP makes it. `changes` are
-    the texts so far."""
+    """Announces each change outside this process before the runner or HTTP makes it; one object per
+    run. `changes` are the announced texts so far; when `planning`, none of them is made."""
 
     def __init__(
         self,
@@ -18,7 +18,7 @@ class ChangeLog:
         planning: bool = False,
     ) -> None:
         """`show` logs the text of a change. `check` raises Cancelled if the run is cancelled: no
-        change is begun then. `planning`: no change is made."""
+        change is begun then."""
         self.planning = planning
         self._check = check
         self.changes: list[str] = []
@@ -27,7 +27,8 @@ class ChangeLog:
     def announce(self, what: str) -> bool:
         """Record and show the change `what`; returns whether to make it (False when planning).
 
-        An empty text belongs to a change that was announced before. Raises Cancelled.
+        An empty text, for a part of a change that was announced before, is not recorded. Raises
+        Cancelled.
         """
         self._check()
         if what:

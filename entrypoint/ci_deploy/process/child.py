@@ -19,9 +19,9 @@ LEFTOVERS = 2.0  # seconds to read on after a child's end, while a grandchild ho
 
 
 class Child:
-    """A running program. `process` is the `sh.RunningCommand`; `out` and `err` are descriptors of
-    the pipes with its output (-1: none); `sinks` maps each to the function that gets what is read
-    from it."""
+    """A program that the runner has started. `process` is the `sh.RunningCommand`; `out` and `err`
+    are descriptors of the pipes with its output (-1: none); `sinks` maps each to the function that
+    gets what is read from it. `timed_out`: it was stopped at a deadline."""
 
     def __init__(self, argv: Sequence[str], process: Any, out: int, err: int) -> None:
         self.argv = tuple(argv)
@@ -49,13 +49,14 @@ class Child:
         return (time.monotonic() if self.alive else self.ended or self.started) - self.started
 
     def signal(self, signum: int) -> None:
-        """Signal the program and everything it has started."""
+        """Signal the program's process group: it and what it has started, except what has left the
+        group. Does nothing when the group is gone."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signum)
 
     def reap(self) -> int:
-        """Collect the exit code of a program that has ended, and close its descriptors. The code is
-        negative for a signal."""
+        """Wait for the program's end, close its descriptors, and return its exit code: negative for
+        a signal."""
         self.process.wait()
         close(self.out, self.err, self.pidfd)
         self.out = self.err = self.pidfd = -1
@@ -77,7 +78,7 @@ def readable(data: bytes | int | Path) -> int:
 
 
 def drain(fd: int) -> str:
-    """Read, as text, what is left in the pipe of a program that has ended; does not wait."""
+    """Read, as text, what is in the pipe `fd` now, without waiting; invalid UTF-8 is replaced."""
     os.set_blocking(fd, False)
     data = b""
     with contextlib.suppress(BlockingIOError):
@@ -112,8 +113,9 @@ def close(*fds: int) -> None:
 
 
 def stop(children: Sequence[Child], grace: float = Phases.STOP) -> None:
-    """Send TERM to the children's process groups, and after at most `grace` seconds KILL, so that
-    nothing they started is left. Returns when all children have ended."""
+    """Send TERM to the process groups of those children that still run, and KILL when these have
+    ended, at most `grace` seconds later, so that nothing of their groups is left. Returns when all
+    have ended."""
     running = [child for child in children if child.alive]
     for child in running:
         child.signal(signal.SIGTERM)
@@ -128,7 +130,7 @@ def stop(children: Sequence[Child], grace: float = Phases.STOP) -> None:
 
 class Pump:
     """Reads the output of children until they end, a deadline passes or the run is cancelled.
-    `silent` is called with the seconds that a silent child has run."""
+    `silent` is called with the seconds that a child has run, when it has been silent for 30 s."""
 
     def __init__(self, cancellation: Cancellation, silent: Callable[[float], None]) -> None:
         self._cancellation = cancellation
@@ -142,9 +144,10 @@ class Pump:
         *,
         talk: bool = False,
     ) -> None:
-        """Read until all children have ended. Children that run longer than `timeout` seconds (or
-        beyond the deadline that it returns) or beyond `until` (time.monotonic()) are stopped and
-        marked as timed out; a cancel stops all. `talk`: mention children that print nothing."""
+        """Read until all children have ended. Those that run longer than `timeout` seconds (or
+        beyond the deadline that it returns), beyond `until` (time.monotonic()) or beyond the last
+        phase of a cancel are stopped and marked as timed out; a cancel stops all. `talk`: call
+        `silent` for children that print nothing."""
         if not callable(timeout):
             until = min(until, time.monotonic() + timeout)
         with selectors.DefaultSelector() as selector:

@@ -17,7 +17,7 @@ KILLED = -signal.SIGKILL  # exit code: by the kernel for lack of memory, by a ru
 DIED = re.compile(rf"(?:error: )?(\S+) died of signal {signal.SIGKILL}")  # git's message
 MORE_MEMORY = "Perhaps the job ran out of memory: raise the runner's limit, or `--memory`."
 ROOM = 64 * 1024  # bytes that our repository takes at least
-FULL = "Free some space, or set TMPDIR to a directory on another disk."
+FULL = "Free some space; for temporary files, TMPDIR can be set to a directory on another disk."
 # Error texts that are about this machine; a server's lines begin with `remote:`.
 SAID = {
     code: os.strerror(code)
@@ -29,14 +29,14 @@ SAID = {
 
 
 def named(error: Exception) -> Exception:
-    """If the error comes from a limit of this machine, a ToolMissing that names the limit and how
-    to raise it; else the error itself."""
+    """If `error` is no Ending and comes from a limit of this machine, a ToolMissing that names the
+    limit and how to raise it; else `error` itself."""
     return error if isinstance(error, Ending) else _met(error) or error
 
 
 def said(lines: Iterable[str]) -> ToolMissing | None:
-    """If the output `lines` of a program report a limit of this machine, a ToolMissing that names
-    it; else None."""
+    """If a program that ran here reports a limit of this machine in its output `lines`, a
+    ToolMissing that names the limit; else None. A server's lines (`remote: …`) do not count."""
     for line in lines:
         for code, text in SAID.items():
             ours = not line.startswith("remote:")
@@ -46,20 +46,20 @@ def said(lines: Iterable[str]) -> ToolMissing | None:
 
 
 def killed(name: str, exit_code: int, lines: Iterable[str]) -> str:
-    """The sentence that `name`, or a child that its `lines` mention, was killed by SIGKILL on this
-    machine; empty if none was."""
+    """The sentence that a program was killed by SIGKILL on this machine: `name`, by its exit code,
+    or a child that `lines`, its output, mention as git does. Empty if none was."""
     died = (match[1] for line in lines if (match := DIED.fullmatch(line)))
     program = name if exit_code == KILLED else next(died, "")
     return f"{program} was killed on this machine (SIGKILL)." if program else ""
 
 
 def full(folder: Path) -> ToolMissing | None:
-    """The error for a full disk if less than 64 KiB can be written to `folder`; None when there is
-    more. git's own error does not always say that the disk is full."""
+    """The error for a full disk if less than 64 KiB, or no more file, can be written to `folder`;
+    else None. git's own error does not always say that the disk is full."""
     found = os.statvfs(folder)
     if found.f_bavail * found.f_frsize >= ROOM and (found.f_favail or not found.f_files):
         return None
-    return _met(OSError(errno.ENOSPC, ""))
+    return _met(OSError(errno.ENOSPC, "", str(folder)))
 
 
 def _met(error: Exception, *lines: str) -> ToolMissing | None:
@@ -74,6 +74,7 @@ def _met(error: Exception, *lines: str) -> ToolMissing | None:
 def _limit(error: Exception) -> tuple[str, str] | None:
     """What the limit is, and what to do; None for another error."""
     code = error.errno if isinstance(error, OSError) else None
+    path = error.filename if isinstance(error, OSError) else None
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     memory = resource.getrlimit(resource.RLIMIT_AS)[0]
     size = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
@@ -91,10 +92,11 @@ def _limit(error: Exception) -> tuple[str, str] | None:
     if code == errno.EFBIG and size != resource.RLIM_INFINITY:
         return _allowed(f"files of more than {size // 1024} KiB", "`ulimit -f unlimited`")
     if code in {errno.ENOSPC, errno.EDQUOT}:
-        return "no space is left in the directory for temporary files", FULL
+        left = "no space is left" if code == errno.ENOSPC else "this user's disk quota is used up"
+        return f"{left}{f' for {path}' if path else ' on this machine or container'}", FULL
     if code == errno.EROFS:
-        what = "the directory for temporary files is read-only"
-        return what, "Set TMPDIR to a directory that can be written to."
+        what = f"{path or 'a file system of this machine or container'} is read-only"
+        return what, "For temporary files, set TMPDIR to a directory that can be written to."
     return None
 
 

@@ -19,10 +19,11 @@ Timeout = float | Callable[[], float]  # seconds, or a function that returns the
 
 @dataclass(frozen=True)
 class Command:
-    """A program to run. Raises TypeError for an argument that is not text, or contains NUL."""
+    """A program to run, with its arguments. Making one raises TypeError for an argument that is not
+    text, or contains NUL: a bug."""
 
     argv: Sequence[str]
-    env: Mapping[str, str] = field(default_factory=dict)  # variables besides the allowed ones
+    env: Mapping[str, str] = field(default_factory=dict)  # besides the runner's variables
     stdin: bytes | int | Path = b""  # its content, a descriptor, or the path of a file
     cwd: Path | None = None  # the working directory; None: that of this process
     limit: int = READ_LIMIT  # bytes of its output that a read keeps
@@ -35,10 +36,10 @@ class Command:
 
 
 class Change(NamedTuple):
-    """A command that changes something outside this process."""
+    """A command that changes something outside this process, and how the log shows it."""
 
     command: Command
-    what: str  # the text of the change in the log, and the subject of its errors
+    what: str  # its text in the log, and the subject of its errors; empty: announced before
     prefix: str = ""  # the beginning of each line of its output in the log
     quiet: bool = False  # its output stays out of the log
     watch: Callable[[str], None] | None = None  # gets each line, not redacted
@@ -47,7 +48,10 @@ class Change(NamedTuple):
         """Judge how the command ended. Raises OutcomeUnknown after a timeout, CommandFailed for an
         exit code that is not in `ok` (None: every code is)."""
         if result.timed_out:
-            message = f"{self.what}: not finished after {result.seconds:.0f} s, so it was stopped."
+            remote = self.command.argv[0] == "ssh"  # only our own end can be stopped
+            stands = "; it may still run on the server." if remote else ", so it was stopped."
+            name = self.what or result.name
+            message = f"{name}: not finished after {result.seconds:.0f} s{stands}"
             raise OutcomeUnknown(message, lines=result.lines, shown=not self.quiet)
         if ok is not None and result.exit_code not in ok:
             raise CommandFailed(result, self.what, shown=not self.quiet)
@@ -57,7 +61,7 @@ class Filter(Protocol):
     """Separates markers, which a program prints for ci-deploy, from the rest of its output."""
 
     def feed(self, data: bytes) -> bytes:
-        """Take the next bytes of the output; returns those that are for the log."""
+        """Take the next bytes of the output; returns those that are for the log so far."""
 
     def rest(self) -> bytes:
         """The bytes for the log that were held back; called when the program has ended."""
@@ -67,7 +71,8 @@ class Filter(Protocol):
 
 
 class Result(NamedTuple):
-    """How a program ended. A read fills `out` and `err`, a change `lines`."""
+    """How a program ended. A read fills `out` and `err`; a change, whose output is in the log,
+    fills `lines`."""
 
     argv: tuple[str, ...]
     exit_code: int = 0  # negative for a signal
@@ -77,6 +82,12 @@ class Result(NamedTuple):
     seconds: float = 0.0  # how long it ran
     timed_out: bool = False  # it was stopped at its timeout or at the run's deadline
     planned: bool = False  # `plan`: it was announced, not run
+
+    @property
+    def name(self) -> str:
+        """The program's name for messages; for a command on a server, the server's host."""
+        words, program = self.argv, Path(self.argv[0]).name
+        return words[words.index("--") - 1] if program == "ssh" and "--" in words else program
 
     @property
     def text(self) -> str:
@@ -90,8 +101,8 @@ class Result(NamedTuple):
 
     @property
     def killed(self) -> str:
-        """The sentence that the program, or a child that git mentions, was killed by SIGKILL on
-        this machine; else empty."""
+        """The sentence that the program, or a child that its output mentions as git does, was
+        killed by SIGKILL on this machine; else empty."""
         lines = self.lines or self.errors.splitlines()
         return limits.killed(Path(self.argv[0]).name, self.exit_code, lines)
 
@@ -100,7 +111,7 @@ class Result(NamedTuple):
         when its exit code is not in `ok` (None: every code is), ToolMissing when git has hit a
         limit of this machine."""
         if self.timed_out:
-            message = f"{self.argv[0]} did not answer within {self.seconds:.0f} s."
+            message = f"{self.name} did not answer within {self.seconds:.0f} s."
             raise Unreachable(message)
         if self.argv[0] == "git" and self.killed:  # what it printed until then is no answer
             raise ToolMissing(self.killed, hint=limits.MORE_MEMORY)
@@ -110,8 +121,8 @@ class Result(NamedTuple):
 
 
 class CommandFailed(DeployFailed):
-    """A program ended with an exit code that was not expected. `what` is the text of the change, or
-    the program's name; `result` is how it ended."""
+    """A program ended with an exit code that was not expected, or a `save` at the run's deadline.
+    `what` is the text of the change, or the program's name; `result` is how it ended."""
 
     def __init__(self, result: Result, what: str = "", *, shown: bool = False) -> None:
         name = what or Path(result.argv[0]).name
@@ -121,6 +132,8 @@ class CommandFailed(DeployFailed):
             if result.exit_code < 0
             else f"failed with exit code {result.exit_code}"
         )
+        if result.timed_out:
+            ended = f"was stopped after {result.seconds:.0f} s (DEPLOY_TIMEOUT)"
         lines = result.lines or tuple((result.errors or result.text).splitlines()[-10:])
         hint = limits.MORE_MEMORY if result.exit_code == limits.KILLED else ""
         super().__init__(f"{name} {ended}.", hint=hint, lines=lines, shown=shown)
@@ -128,7 +141,8 @@ class CommandFailed(DeployFailed):
 
 
 def find(name: str, path: str) -> str:
-    """The absolute path of a program, found in the directories of `path`. Raises ToolMissing."""
+    """The absolute path of the program `name`, found in `path`: directories joined with `:`. Raises
+    ToolMissing."""
     program = shutil.which(name, path=path)
     if program is None:
         message = f"`{name}` is not installed."

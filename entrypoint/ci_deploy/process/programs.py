@@ -1,7 +1,7 @@
 """The environment variables that git, heroku and sentry-cli always get, whoever calls them.
 
-If each caller set them, one would forget: without these, even `heroku --version` starts an updater
-and telemetry that outlive the job.
+They are here and not with the callers, one of whom would forget them: without these, even `heroku
+--version` starts an updater and telemetry that outlive the job.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ OFFLINE = {"--version", "-V"}
 
 
 def environ(given: Mapping[str, str], argv: Sequence[str]) -> dict[str, str]:
-    """The environment of the program that `argv` starts: `given`, without proxies if it does not
-    use the network, and the variables that it always gets."""
+    """The environment of the program that `argv` starts: `given`, without the variables of PROXIES
+    if it does not use the network, and with those of ALWAYS for it."""
     name = Path(argv[0]).name
     talks = not OFFLINE & set(argv[1:2]) and (
         name in NETWORK or (name == "git" and bool(GIT_NETWORK & set(argv[1:])))

@@ -20,7 +20,7 @@ import sh
 
 from ci_deploy.errors import DeployFailed, ToolMissing
 from ci_deploy.files import replaced
-from ci_deploy.process import programs
+from ci_deploy.process import limits, programs
 from ci_deploy.process.cancellation import Cancellation
 from ci_deploy.process.change_log import ChangeLog
 from ci_deploy.process.child import Child, Pump, close, dying_with_parent, kept, readable, stop
@@ -32,8 +32,8 @@ STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Runner:
-    """Runs programs. A `read` changes nothing; a `change` is announced first, and `plan` only
-    records it. A cancel stops both."""
+    """Runs the programs of one run. A `read` changes nothing; a `change` is announced first, and
+    `plan` only records it. A cancel stops both."""
 
     def __init__(
         self,
@@ -45,8 +45,8 @@ class Runner:
         silent: Callable[[float], None],
         path: str = "",
     ) -> None:
-        """`environ`: all that a child gets. `show` opens a sanitizer into the log. `silent` is
-        called every 30 s with the seconds that a program has run, while it prints nothing."""
+        """`environ`: each child's variables besides those of `programs`. `show` opens a sanitizer
+        into the log. `silent` gets, every 30 s, the seconds that a silent program has run."""
         own = str(Path(sys.prefix, "bin"))
         self._path = os.pathsep.join(filter(None, (own, STANDARD_PATH, path)))
         self.environ = {**environ, "PATH": self._path}
@@ -70,7 +70,7 @@ class Runner:
     # --- what layers call ---
 
     def find(self, name: str) -> str:
-        """The absolute path of a program. Raises ToolMissing."""
+        """The absolute path of a program: ours, the system's or in `path`. Raises ToolMissing."""
         return find(name, self._path)
 
     def read(
@@ -85,7 +85,7 @@ class Runner:
         """Run a program that changes nothing; the result has its output (`out`, `err`).
 
         Raises CommandFailed for an exit code that is not in `ok` (None: every code is), Unreachable
-        when it takes longer than `timeout` seconds, ToolMissing, Cancelled.
+        after `timeout` seconds or at the run's deadline, ToolMissing, Cancelled.
         """
         return self.read_all([Command(argv, env or {}, stdin)], timeout=timeout, ok=ok)[0]
 
@@ -97,10 +97,8 @@ class Runner:
         ok: Sequence[int] | None = (0,),
         beside: Change | None = None,
     ) -> list[Result]:
-        """Like `read` for several programs at once, in the main thread; returns their results.
-
-        `beside` is a change made at the same time. Its result comes last; none when planning.
-        """
+        """Like `read` for several programs at once; returns their results in the same order, last
+        that of `beside`: a change made meanwhile and judged like a read; none when planning."""
         self.cancellation.check()
         if beside and self.change_log.announce(beside.what):
             commands = [*commands, beside.command]
@@ -136,8 +134,8 @@ class Runner:
 
         `what` describes the change; when planning, nothing runs and the result is `planned`.
         `watch` gets each line before redaction; `quiet` keeps the output out of the log. `timeout`:
-        seconds, or a function that returns the deadline and is called repeatedly. Raises
-        CommandFailed, OutcomeUnknown after the timeout, ToolMissing, Cancelled.
+        seconds, or a function that returns the deadline and is called repeatedly. Raises what
+        `read` does, but OutcomeUnknown instead of Unreachable.
         """
         command = Command(argv, env or {}, stdin, cwd)
         change = Change(command, what, prefix, quiet=quiet, watch=watch)
@@ -164,8 +162,8 @@ class Runner:
                 sanitizers.append(stack.enter_context(shown))
                 children.append(self._start(change.command, merge=True))
                 children[-1].sinks = {children[-1].out: sanitizers[-1].feed}
-            talk = not all(change.quiet for change in changes)
-            self._pump.run(children, timeout, self.until, talk=talk)
+            loud = not all(change.quiet for change in changes)
+            self._pump.run(children, timeout, self.until, talk=loud)
             for sanitizer in sanitizers:
                 sanitizer.close()
             results = [
@@ -180,8 +178,8 @@ class Runner:
     def change_filtered(self, change: Change, output_filter: Filter) -> Result:
         """Run a program whose output contains markers; the log gets only what the filter returns.
 
-        Any exit code is returned; `timed_out` is set when the filter's deadline has ended the
-        program. Its stderr is not logged; it is in `err`. Raises ToolMissing, Cancelled.
+        Any exit code is returned; `timed_out` is set when the deadline of the filter or of the run
+        has ended the program. Its stderr is only in `err`. Raises ToolMissing, Cancelled.
         """
         if not self.change_log.announce(change.what):
             return Result(tuple(change.command.argv), planned=True)
@@ -193,8 +191,8 @@ class Runner:
         return result._replace(lines=tuple(sanitizer.tail))
 
     def save(self, command: Command, path: Path, *, what: str) -> Result:
-        """Run a program and write its stdout to a new private file (`files.replaced`); announced
-        like a change. Raises CommandFailed, ToolMissing, Cancelled, OSError."""
+        """Announce and run a program; its stdout goes to a new private file (`files.replaced`).
+        Raises CommandFailed (also at the deadline), ToolMissing, OSError, Cancelled."""
         if not self.change_log.announce(what):
             return Result(tuple(command.argv), planned=True)
         with replaced(path) as file:
@@ -205,7 +203,8 @@ class Runner:
 
     @contextlib.contextmanager
     def serve(self, command: Command) -> Iterator[Child]:
-        """Context manager: runs a program (ssh master, agent) until the block is left."""
+        """Context manager: runs a program (ssh, agent, lock) until the block or this process ends;
+        a cancel does not stop it."""
         child = self._start(command, before_exec=dying_with_parent())
         self._running.remove(child)  # a cancel does not stop it: the last questions need it
         try:
@@ -249,14 +248,14 @@ class Runner:
             )
         except sh.ForkException as error:  # its text is the child's whole traceback
             close(out, err)
-            message = f"{command.argv[0]} cannot be started: {str(error).strip().splitlines()[-1]}"
-            raise ToolMissing(message) from None
+            said = str(error).strip().splitlines()[-1]
+            raise ToolMissing(f"{command.argv[0]} cannot be started: {said}") from None
         except BaseException as error:
             close(out, err)
             if "values to unpack" in str(error):  # `sh` reads nothing from a fork that was killed
                 self.cancellation.suspect({-signal.SIGTERM})
-                message = f"{command.argv[0]} was killed before it had begun."
-                raise DeployFailed(message) from None
+                message = f"{command.argv[0]} was killed before it had begun, on this machine."
+                raise DeployFailed(message, hint=limits.MORE_MEMORY) from None
             raise
         finally:
             close(out_write, err_write, stdin)
@@ -291,7 +290,7 @@ class Runner:
         self.cancellation.suspect(codes - set(expected or ()))
 
     def stop(self) -> None:
-        """Stop all programs that still run, except those of `serve`."""
+        """Stop all programs that still run, except those of `serve`; waits for their end."""
         stop(self._running)
 
     def _cancelled(self) -> None:
