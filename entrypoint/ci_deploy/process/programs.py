@@ -1,7 +1,7 @@
 """The environment variables that git, heroku and sentry-cli always get, whoever calls them.
 
-They are here and not with the callers, one of whom would forget them: without these, even `heroku
---version` starts an updater and telemetry that outlive the job.
+They are not set by the callers, one of whom would forget them: without them, `heroku --version`
+starts an updater and telemetry that outlive the job.
 """
 
 from __future__ import annotations

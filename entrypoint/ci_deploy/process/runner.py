@@ -162,8 +162,8 @@ class Runner:
                 sanitizers.append(stack.enter_context(shown))
                 children.append(self._start(change.command, merge=True))
                 children[-1].sinks = {children[-1].out: sanitizers[-1].feed}
-            loud = not all(change.quiet for change in changes)
-            self._pump.run(children, timeout, self.until, talk=loud)
+            talk = not all(change.quiet for change in changes)
+            self._pump.run(children, timeout, self.until, talk=talk)
             for sanitizer in sanitizers:
                 sanitizer.close()
             results = [

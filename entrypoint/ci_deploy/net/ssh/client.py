@@ -45,7 +45,7 @@ SESSIONS = 8  # sshd's MaxSessions is 10 by default
 
 @settings
 class SshSettings:
-    """Settings of ssh connections, for Dokku, Docker hosts and swarms."""
+    """How to reach a server by ssh."""
 
     private_key: PrivateKey = setting(
         "SSH_PRIVATE_KEY",

@@ -29,7 +29,7 @@ EVERY = "every"  # instead of a count: a task on each node
 
 
 class Databases:
-    """Dumps and restores the databases of a stack."""
+    """Dumps and restores the databases of a stack, each on the node that runs it."""
 
     def __init__(self, ctx: Context, manager: Manager, settings: SwarmSettings) -> None:
         self.ctx, self.manager, self.settings = ctx, manager, settings
@@ -39,14 +39,15 @@ class Databases:
     # --- nodes ---
 
     def chosen(self, stack: Stack) -> list[tuple[str, str, Manager]]:
-        """The databases to dump: name, `postgres` or `mysql`, and node. Raises SettingsError when
-        there is none, or one on a node that SERVER_HOST does not name."""
+        """The databases to dump: name, kind (`postgres`, `mysql`, `unknown`), and node. Raises
+        SettingsError when there is none, or one does not run on a node of SERVER_HOST."""
         images = {e.name: e.image for e in stack.services.values() if e.replicas != 0}
         found = servers(images, self.settings.backup_service)
         return [(name, kind, self.node_of(stack, name)) for name, kind in found]
 
     def node_of(self, stack: Stack, name: str) -> Manager:
-        """The node of SERVER_HOST that runs a service. Raises SettingsError."""
+        """The node of SERVER_HOST that runs the service `name`. Raises SettingsError when it does
+        not run, or only on other nodes."""
         service = stack.services.get(name)
         tasks = stack.of(service) if service else []
         running = [task for task in tasks if task.state == "running"]
@@ -54,7 +55,8 @@ class Databases:
             if node := self._node(task.node):
                 return node
         if not running:
-            raise SettingsError(Problem("BACKUP_SERVICE", f"{name} is not running."))
+            remedy = f"On a manager: docker service ps {stack.name}_{name}" if service else ""
+            raise SettingsError(Problem("BACKUP_SERVICE", f"{name} is not running.", "", remedy))
         where = stack.node(running[0])
         reason = f"{name} runs on the node {where}, and can be dumped and restored only there."
         remedy = f"Add {where} after the managers; the same user and key must work there."
@@ -79,7 +81,8 @@ class Databases:
     # --- dumps ---
 
     def backup(self, stack: Stack) -> None:
-        """Dump each database to a file on its node. Raises DeployFailed, SettingsError."""
+        """Dump each database to a file on its node; their names go into the report. Raises
+        DeployFailed, SettingsError, OutcomeUnknown."""
         release = (self.ctx.before and self.ctx.before.release) or "-"
         for name, kind, node in self.chosen(stack):
             place = f"{self.settings.path or '~'}/.ci-deploy/backups/{stack.name}"
@@ -93,7 +96,8 @@ class Databases:
             self.ctx.report.backups += made(done.lines)
 
     def found(self) -> list[tuple[Backup, Manager]]:
-        """All dumps on the nodes of SERVER_HOST, newest first, each with its node."""
+        """All dumps on the nodes of SERVER_HOST, newest first, each with its node. Warns of nodes
+        that cannot be queried."""
         self._node("")
         every = [
             (each, node)
@@ -124,14 +128,15 @@ class Databases:
             node = self.node_of(stack, wanted.service)
             if node.server != at.server:
                 message = f"{name} is on {at}, but {wanted.service} now runs on {node}."
-                raise Refused(
-                    message, hint="Copy both of its files in .ci-deploy/backups to that node."
-                )
+                folder = f"{self.settings.path or '~'}/.ci-deploy/backups/{stack.name}"
+                hint = f"Copy {name}.sql.gz and {name}.about, in {folder}, to that node."
+                raise Refused(message, hint=hint)
             self._restore(stack, name, wanted.service, node)
 
     def finish(self, stack: Stack) -> Stack:
-        """Repeat a restore whose job was killed, from its beginning, which is safe. Returns the
-        stack after it. Raises DeployFailed, SettingsError, OutcomeUnknown, Refused."""
+        """Repeat a restore that an earlier run has not finished, from its beginning, which is safe.
+        Returns the state of the stack after it, or `stack` if there is none. Raises DeployFailed,
+        SettingsError, OutcomeUnknown, Refused."""
         if not (pending := _readable(stack)):
             return stack
         task = pending[0]
@@ -159,7 +164,7 @@ class Databases:
                 timeout=RESTORING,
             )
         except OutcomeUnknown as error:
-            message = "the connection was lost; the restore continues on the node."
+            message = f"{error.message} The restore continues on {node}."
             hint = (
                 f"{app} is stopped. Restore again, or deploy: either waits until this restore "
                 "has ended."
@@ -183,7 +188,8 @@ class Databases:
         result = self.manager.change(["scale"], words, what, quiet=False, timeout=2.5 * STOPPING)
         if result.exit_code:
             said = result.lines[-1] if result.lines else "no reason given"
-            raise DeployFailed(f"{what} failed: {said}", lines=result.lines, shown=True)
+            hint = "Restore again, or deploy: either repeats the restore, and then starts the app."
+            raise DeployFailed(f"{what} failed: {said}", hint=hint, lines=result.lines)
 
     def _verify(self, names: Collection[str]) -> None:
         stack = self.manager.look()
@@ -201,7 +207,8 @@ def _notes(stack: Stack) -> list[Kept]:
 
 
 def restores(stack: Stack) -> list[Task]:
-    """Tasks of restores that were begun and not finished, newest first."""
+    """The tasks of restores that were begun and not finished, newest first; one that this version
+    cannot read has another key than `Key.RESTORE`."""
     return [task for each in _notes(stack) for task in _tasks(each)]
 
 
@@ -261,5 +268,6 @@ def _check(stack: Stack, services: Collection[Service]) -> None:
         if lost := where & set(stack.down):
             down = ", ".join(sorted(lost))
             message = f"{each.name} may still run on {down}, which does not answer."
-            hint = f"Start it; or, if it is gone for good: docker node rm --force {down}"
+            gone = f"docker node rm --force {down.replace(',', '')}"
+            hint = f"Start {down}; or, if gone for good, run on a manager: {gone}"
             raise Refused(message, hint=hint)

@@ -19,8 +19,9 @@ LAST = 5.0  # seconds for the result
 
 @contextmanager
 def asking(ctx: Context, manager: Manager) -> Iterator[None]:
-    """While the block runs, a manager requests the URL; the result goes into the log and the
-    report, even if the block fails (but not after a cancel, which leaves no time)."""
+    """Context manager: while the block runs, a manager requests HEALTHCHECK_URL, if it is set; the
+    result goes into the log and the report, even if the block fails (but not after a cancel, which
+    leaves no time)."""
     url = client_url(ctx.health_url)
     if ctx.planning or not url:
         yield
@@ -30,7 +31,8 @@ def asking(ctx: Context, manager: Manager) -> Iterator[None]:
             stdin.write(f"{url}\n".encode())
         said = _until(ctx, child, FIRST, "asking")
         if "asking" not in said:
-            ctx.console.indent(said[-1] if said else f"{url}: {manager} cannot request it")
+            why = drain(child.err).strip() or f"no answer within {FIRST:.0f} s"
+            ctx.console.indent(said[-1] if said else f"{url}: {manager} cannot request it: {why}")
             yield
             return
         try:

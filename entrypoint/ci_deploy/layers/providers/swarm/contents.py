@@ -19,7 +19,7 @@ NAME = 64  # characters of a name at most
 
 
 class Content(NamedTuple):
-    """A config or secret to be created."""
+    """A config or secret of a release, to be created in the swarm."""
 
     kind: str  # `config` or `secret`
     name: str
@@ -28,7 +28,7 @@ class Content(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """The contents of a release, and the problems with them."""
+    """The configs and secrets of a release that we create, and the problems with all of them."""
 
     made: list[Content]
     problems: list[Problem]
@@ -38,8 +38,8 @@ class Given(NamedTuple):
     """The sources of contents: files of the repository and of the host, and variables."""
 
     tree: str  # the directory in which the host has unpacked the files
-    repository: Mapping[str, bytes]  # path → content
-    host: Mapping[str, bytes]
+    repository: Mapping[str, bytes]  # path in it → content
+    host: Mapping[str, bytes]  # absolute path → content
     variables: Mapping[str, str]
     alone: bool = False  # a review app, which gets no files of the host
 
@@ -90,7 +90,8 @@ def _options(entry: Mapping[str, Any]) -> Iterator[str]:
 
 
 def hashed(stack: str, kind: str, key: str, name: str, content: bytes, options: str = "") -> str:
-    """The name of a config or secret in the swarm, which ends with a hash of the content."""
+    """The name of a config or secret in the swarm: `name`, or else the stack and `key`, and a hash
+    of the content and `options`. At most 64 characters."""
     text = f"{stack}\0{kind}\0{key}\0".encode() + content + options.encode()
     return f"{name or f'{stack}_{key}'}"[: NAME - 13] + f"-{hashlib.sha256(text).hexdigest()[:12]}"
 
@@ -109,7 +110,8 @@ def _content(kind: str, key: str, entry: Mapping[str, Any], given: Given) -> byt
         if variable in given.variables:
             return given.variables[variable].encode()
         reason = f"the {one} `{key}` is read from the variable {variable}, which has no value."
-        return Problem("COMPOSE_FILE", reason, "", "Set it in APP_CONFIG.")
+        place = "REVIEW_CONFIG" if given.alone else "APP_CONFIG"
+        return Problem("COMPOSE_FILE", reason, "", f"Set it in {place}.")
     path = str(entry.get("file") or "")
     name = named(path, given.tree)
     if name in given.repository:

@@ -49,8 +49,8 @@ class Converted(NamedTuple):
 
 def convert(model: Mapping[str, Any], stack: str, tree: str, path: str, *, new: bool) -> Converted:
     """Convert Compose's model. `tree` is the directory in which the host has unpacked the files, in
-    place of `path`. `new`: the host's Docker (25 or later) supports the newest version of the
-    format."""
+    place of `path`, DEPLOY_PATH. `new`: the manager's docker CLI (25 or later) supports the newest
+    version of the format."""
     return _Converting(model, stack, tree, path, new=new).converted()
 
 
@@ -246,7 +246,7 @@ def marked(
     data: Mapping[str, Any], release: str, revision: str, images: Mapping[str, str]
 ) -> dict[str, Any]:
     """The stack file of a release, with the release in a label of each service (which restarts no
-    container). `images`: service → an image's name that is already pinned."""
+    container). `images`: service → the image, with its digest, to use instead of the file's."""
     services = {}
     for name, entry in data["services"].items():
         deploy = dict(entry.get("deploy") or {})
@@ -296,5 +296,5 @@ def one_off(
 
 
 def literal(text: str) -> str:
-    """Escape `$`, so that nothing in the text is replaced."""
+    """Escape `$`, so that `docker stack deploy` replaces nothing in the text."""
     return text.replace("$", "$$")

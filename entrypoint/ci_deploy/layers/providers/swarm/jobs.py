@@ -19,7 +19,7 @@ from ci_deploy.state import ProcessAction, Ran
 
 
 class Jobs:
-    """One-off commands, process actions, logs."""
+    """Runs one-off commands as jobs of the swarm, starts, stops and scales services, shows logs."""
 
     def __init__(
         self, ctx: Context, manager: Manager, login: Login, settings: SwarmSettings
@@ -35,8 +35,10 @@ class Jobs:
         env: Mapping[str, str],
         timeout: float = float("inf"),
     ) -> Ran:
-        """Run a command once as a job of the swarm, with its output in the log. Raises
-        OutcomeUnknown when the connection is lost or `timeout` (seconds) is over."""
+        """Run a command once as a job of the swarm, as COMPOSE_RUN_SERVICE in the stack file `data`
+        would run it, and with the variables `env`; its output goes into the log. Raises
+        OutcomeUnknown when the connection is lost or `timeout` (seconds) is over, Unauthorized and
+        DeployFailed when the job cannot be created."""
         name = f"ci-run-{secrets.token_hex(4)}"
         variables = {"RAILS_ENV": self.settings.deploy_env, **env}
         service = self.settings.run_service
@@ -50,17 +52,17 @@ class Jobs:
             )
         except OutcomeUnknown as error:
             hint = f"To follow it, run on a manager: docker service logs -f {self.running}"
-            raise OutcomeUnknown(
-                f"{what}: the command continues in the swarm.", hint=hint
-            ) from error
+            message = f"{what}: {error.message} The command continues in the swarm."
+            raise OutcomeUnknown(message, hint=hint) from error
         self.running = ""
         return Ran(result.exit_code, result.lines)
 
     def process(
         self, service: Service, action: ProcessAction, count: int | None, what: str
     ) -> None:
-        """Start, stop, restart or scale (to `count`) a service; wait up to 600 s. `what` describes
-        it. Raises OutcomeUnknown when the command fails or the connection is lost."""
+        """Start (with as many tasks as before the stop), stop, restart or scale (to `count`) a
+        service; wait up to 600 s. `what` is the text for the log. Raises OutcomeUnknown when the
+        command fails, takes longer, or the connection is lost."""
         name = f"{self.manager.stack}_{service.name}"
         before = (service.previous.get("Mode") or {}).get("Replicated") or {}
         wanted = {
@@ -79,7 +81,8 @@ class Jobs:
 
     def logs(self, stack: Stack, service: str, *, lines: int, follow: bool) -> None:
         """Show the last `lines` lines of a service's log (empty: of all), and with `follow` also
-        new ones until the job ends. Raises NoService, Refused, DeployFailed."""
+        new ones until the job ends. Raises NoService, Refused when the stack has no service,
+        DeployFailed, OutcomeUnknown."""
         if service and service not in stack.services:
             raise NoService(self.ctx.app, service, stack.services)
         names = [f"{stack.name}_{name}" for name in ([service] if service else stack.services)]

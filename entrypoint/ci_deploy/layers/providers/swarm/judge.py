@@ -26,7 +26,8 @@ TROUBLE = {"failed", "rejected", "orphaned"}
 
 
 class State(Enum):
-    """The state of one service, compared with a release."""
+    """The state of one service, compared with a release: whether its tasks run it, and what the
+    engine does about that."""
 
     GOOD = "runs it"
     WAITING = "not yet"
@@ -42,7 +43,7 @@ DONE = {State.GOOD, State.PAUSED, State.ROLLED_BACK, State.BROKEN, State.OVERTAK
 
 
 class Judged(NamedTuple):
-    """The judgement of one service."""
+    """The judgement of one service, by `judge`. As text: `web: 1 of 2 tasks run 74_0b1c2d3`."""
 
     name: str
     state: State
@@ -104,7 +105,7 @@ def _another(stack: Stack, service: Service, tasks: Sequence[Task]) -> Judged:
     """Judge a service that has another release's specification: by a rollback, or by another
     deploy."""
     had = [task for task in tasks if not service.made(task)]
-    runs = f"it runs {service.release or 'a release that ci-deploy did not deploy'} now"
+    runs = f"it runs {service.release} now" if service.release else "not deployed by ci-deploy"
     state, text = {
         "rollback_started": (State.ROLLING_BACK, "is being rolled back"),
         "rollback_completed": (State.ROLLED_BACK, "was rolled back"),
@@ -138,7 +139,8 @@ def _trouble(stack: Stack, tasks: Iterable[Task]) -> tuple[str, ...]:
 
 
 def complaint(stack: Stack, task: Task) -> str:
-    """The engine's error about a task; empty for none."""
+    """The engine's error about a task, and on which node; for a task that ended by itself its exit
+    code. Empty for none."""
     if task.state == "complete" and task.desired == "shutdown" and not task.error:
         return f"a task ended with exit code {task.exit_code} on {stack.node(task)}"
     if not task.error or (task.state not in TROUBLE and task.state != "pending"):
@@ -150,8 +152,9 @@ def complaint(stack: Stack, task: Task) -> str:
 
 
 def live(stack: Stack, verified: Sequence[Kept]) -> Live:
-    """What our services run: the release that all of their tasks have, and whether they are up.
-    `verified`: records of releases that were live, newest first."""
+    """What our services run: the release that all of their tasks have, and whether all are up. If
+    they run different ones, the one that was verified last, and not up. `Live()` if the stack has
+    no service of ours. `verified`: records of releases that were live, newest first."""
     if not stack.ours:
         return Live()
     runs: dict[str, tuple[str, str]] = {}  # service → release and revision that its tasks have

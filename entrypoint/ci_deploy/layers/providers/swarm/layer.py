@@ -75,7 +75,8 @@ class Swarm(OnSwarm):
 
     @property
     def name_of_stack(self) -> str:
-        """The stack's name in the engine; a review app's is the name of its project."""
+        """The stack's name in the engine: STACK_NAME, else the app's name; for a review app one
+        made from its name."""
         if self.ctx.review:
             return reviewing.project(self.ctx.review.name)
         return self.settings.stack or self.ctx.app
@@ -86,7 +87,8 @@ class Swarm(OnSwarm):
     # --- the state of the stack ---
 
     def connect(self) -> None:
-        """Choose a manager, fetch the stack's state, and read the compose files for a deploy."""
+        """Choose a manager, fetch the stack's state (`stack`), and for a deploy or a promotion read
+        the compose files into `release`."""
         ctx, tree = self.ctx, None
         if ctx.command == "promote":
             self._saw(self.manager.choose())
@@ -101,7 +103,7 @@ class Swarm(OnSwarm):
         self._saw(self.manager.choose())
         ctx.before = self._live()
         if self.stack.down:
-            ctx.console.warning(f"nodes of the swarm are down: {', '.join(self.stack.down)}.")
+            ctx.console.warning(f"nodes of the swarm are not ready: {', '.join(self.stack.down)}.")
         if not tree:
             return
         self.wanted_release = self._read(tree, variables, tag)
@@ -215,7 +217,7 @@ class Swarm(OnSwarm):
 
     @property
     def target(self) -> Kept:
-        """The record of the release to roll back to."""
+        """The record of the release to roll back to. Raises RuntimeError before it is chosen."""
         return expect(self._target, "the release to roll back to")
 
     @property
@@ -223,7 +225,8 @@ class Swarm(OnSwarm):
         return self.target.label("release")
 
     def is_back(self) -> bool:
-        """Whether exactly that release runs, and not another one of the same revision."""
+        """Whether the release to roll back to is live and up already; another release of the same
+        revision does not count."""
         now = self.ctx.before or Live()
         return now.up and now.release == self.target_name
 

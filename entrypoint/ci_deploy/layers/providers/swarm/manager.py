@@ -46,7 +46,8 @@ TIMEOUT = 300.0  # seconds for a change that the engine only has to accept
 
 @cache
 def script(*names: str) -> str:
-    """The text of scripts that run on the manager."""
+    """The joined text of scripts that run on a node, named without `.sh`: those in host/, and those
+    that Compose uses too."""
     folder = Path(__file__).with_name("host")
     shared = {path.stem: path for path in (ASKING, BESIDE_HERE, DATABASES, UNSET_HERE)}
     paths = (shared.get(name, folder / f"{name}.sh") for name in names)
@@ -54,7 +55,8 @@ def script(*names: str) -> str:
 
 
 class Manager:
-    """The manager that is used: the first of SERVER_HOST that can be."""
+    """A node to which queries and changes go: after `choose` the first manager of SERVER_HOST that
+    can be used. `at` makes one for another node; `all` are the nodes of SERVER_HOST."""
 
     def __init__(
         self,
@@ -64,7 +66,8 @@ class Manager:
         path: str,
         stack: Callable[[], str],
     ) -> None:
-        """`stack` returns the stack's name, since a review app is known only later."""
+        """`where`: the nodes of SERVER_HOST. `path`: DEPLOY_PATH, empty for the user's home.
+        `stack` returns the stack's name, since a review app is known only later."""
         self.all = list(where)
         self.server = self.all[0]
         self._ctx, self._ssh = ctx, ssh
@@ -81,7 +84,7 @@ class Manager:
 
     def at(self, server: Server) -> Manager:
         """A Manager for another node of SERVER_HOST, which need not be a manager of the swarm.
-        Raises Unreachable, Unauthorized."""
+        Waits for the connection. Raises Unreachable, Unauthorized, ToolMissing, SettingsError."""
         if server == self.server:
             return self
         found = copy(self)
@@ -90,12 +93,13 @@ class Manager:
         return found
 
     def open(self) -> None:
-        """Start connecting to the first manager, without waiting."""
+        """Start connecting to the first of SERVER_HOST, without waiting."""
         self._ssh.open(self.server)
 
     def choose(self) -> Stack:
-        """Choose the first manager that can be used; returns the stack. If there is none, raises
-        one error for all of them: Unreachable, Unauthorized, ToolMissing or SettingsError."""
+        """Choose the first manager that can be used, with a warning for each before it; returns the
+        state of the stack. If there is none, raises one error for all of them: Unreachable,
+        Unauthorized, ToolMissing or SettingsError."""
         failed: list[DeployError] = []
         for server in self.all:
             self.server = server
@@ -122,20 +126,23 @@ class Manager:
             return ToolMissing(message, hint=f"Install or start it on {self}.")
         client = stack.client.split(".")[0]
         if client.isdecimal() and int(client) < OLDEST:
-            message = f"Docker {stack.docker} on {self} is too old: swarms need 20.10 or newer."
-            return ToolMissing(message, hint=f"Update Docker on {self}.")
+            message = f"Docker {stack.client} on {self} is too old: swarms need 20.10 or newer."
+            return ToolMissing(message, hint=f"Update the docker CLI on {self}.")
         if stack.missing:
             message = f"{', '.join(stack.missing)} cannot be found on {self}."
-            return ToolMissing(message, hint="flock is in the package util-linux.")
+            return ToolMissing(message, hint="Install it: flock is in the package util-linux.")
         if stack.swarm != "active":
             remedy = "Make it a manager: docker swarm init, or docker swarm join."
             reason = f"{self} is not part of a swarm."
+            if stack.swarm != "inactive":
+                remedy = f"See `docker info` on {self}; if it is locked, run docker swarm unlock."
+                reason = f"{self} cannot use its swarm now (state: {stack.swarm or 'unknown'})."
         elif not stack.manager:
             remedy = "Name a manager (docker node ls), or make it one: docker node promote."
             reason = f"{self} is a worker of the swarm, and only managers can deploy."
         elif not stack.nodes:
-            remedy = "More than half of its managers must be reachable."
-            reason = f"the swarm of {self} has no leader."
+            remedy = "More than half of its managers must be reachable: a swarm needs a leader."
+            reason = f"`docker node ls` on {self} lists no node."
         elif not stack.folder:
             return no_folder(self.server, self._path)
         else:
@@ -145,7 +152,8 @@ class Manager:
     # --- queries ---
 
     def look(self, *, brief: bool = False) -> Stack:
-        """The state of the stack; `brief`: only services and tasks. Raises Unreachable."""
+        """The state of the stack; `brief`: only its services and tasks, and the nodes as they were
+        known before. Raises Unreachable."""
         words = ["brief"] if brief else []
         stack = read_stack(self.stack, self.read(["look"], words).text.splitlines())
         self._nodes = stack.nodes = stack.nodes or self._nodes
@@ -154,8 +162,9 @@ class Manager:
     def read(
         self, names: Sequence[str], words: Sequence[str], stdin: bytes = b"", *, timeout: float = 60
     ) -> Result:
-        """Run the scripts `names`, joined, with the arguments `words`: they change nothing, so they
-        run again after a lost connection. `timeout`: seconds. Raises Unreachable."""
+        """Run the scripts `names`, joined, with the arguments `words`; any exit code is returned.
+        They change nothing, so they run again, once, after a lost connection. `timeout`: seconds.
+        Raises Unreachable when it is over, or the connection is lost again."""
         for again in (True, False):
             command = self._command(names, words, stdin)
             result = self._ctx.runner.read_all([command], ok=None, timeout=timeout)[0]
@@ -163,7 +172,7 @@ class Manager:
                 return result
             if again:
                 self._ssh.ready(self.server)
-        raise Unreachable(f"the connection to {self} was lost.")
+        raise Unreachable(f"the connection to {self} was lost twice.")
 
     def _command(
         self, names: Sequence[str], words: Sequence[str], stdin: bytes | int | Path = b""
@@ -179,7 +188,7 @@ class Manager:
     # --- changes ---
 
     def warn(self, text: str) -> None:
-        """Warn about something that does not decide the result."""
+        """Log a warning, about something that does not decide the result."""
         self._ctx.console.warning(text)
 
     def change(
@@ -197,14 +206,15 @@ class Manager:
         change = Change(self._command(names, words, stdin), what, quiet=quiet)
         result = self._ctx.runner.change_all([change], ok=None, timeout=timeout)[0]
         if result.exit_code == 255 and not self._ssh.alive(self.server):
-            message = f"{what or names[-1]}: the connection to {self} was lost."
-            raise OutcomeUnknown(message)
+            message = f"{what}: the connection to {self} was lost."
+            raise OutcomeUnknown(message.removeprefix(": "))
         return result
 
     def apply(self, content: bytes, login: Login, what: str, *, quiet: bool = False) -> bool:
-        """Give a stack file to the engine; False when only planning.
+        """Give the stack file `content` to the engine (`docker stack deploy`), which continues by
+        itself; returns False when only planning. `quiet`: the output is not logged.
 
-        Raises Unauthorized when the registry refuses the login, DeployFailed, OutcomeUnknown.
+        Raises Unauthorized when the login to the registry fails, DeployFailed, OutcomeUnknown.
         """
         stdin = f"{login.password}\n".encode() + content
         words = [login.host, login.user, self.stack, self._path]
@@ -220,16 +230,18 @@ class Manager:
         return True
 
     def refused(self, login: Login, lines: Sequence[str]) -> Unauthorized:
-        """The error for a login that the registry rejects; `lines` is the output of login.sh."""
+        """The error for a login to the registry that failed; `lines` is the output of login.sh."""
         said = next((e.removeprefix("login ") for e in lines if e.startswith("login ")), "")
         registry = login.host or "Docker Hub"
-        message = f"{registry} rejects the user {login.user} on {self}: {said}"
-        return Unauthorized(message, hint="Check DOCKER_USER and DOCKER_PASS.")
+        message = f"docker login to {registry} as {login.user} failed on {self}: {said}"
+        hint = f"Check DOCKER_USER and DOCKER_PASS, and that {self} reaches the registry."
+        return Unauthorized(message, hint=hint)
 
     @contextmanager
     def alone(self, what: str) -> Iterator[None]:
-        """Context manager: while the block runs, no other job changes the stack. `what` names this
-        run to jobs that wait. Raises Locked, DeployFailed."""
+        """Context manager: while the block runs, no other job of ci-deploy changes the stack; in
+        `plan` nothing is locked. Waits up to LOCK_TIMEOUT for another job; `what` names this run to
+        jobs that wait. Raises Locked, DeployFailed, Cancelled."""
         facts = self._ctx.facts
         by = facts.job_url or facts.actor
         who = f"{what}{f' by {by}' if by else ''}"
@@ -250,23 +262,26 @@ class Manager:
                 over = bool(by) and time.monotonic() >= self._ctx.runner.until
                 if over or has(said, "busy"):
                     long = "DEPLOY_TIMEOUT" if over else f"{seconds} s"
+                    limit = "DEPLOY_TIMEOUT" if over else "LOCK_TIMEOUT"
                     raise Locked(
                         f"timed out waiting for the lock on {self.stack} ({long}); it is held by "
                         f"{by}.",
-                        hint="Run the job again when that one has ended, or raise LOCK_TIMEOUT "
+                        hint=f"Run the job again when that one has ended, or raise {limit} "
                         "(seconds).",
                     )
-                words = said.replace(WAITING, "waiting for ").strip() or "no answer"
-                message = f"could not acquire the lock on {self}: {words}"
-                raise DeployFailed(message)
+                words = drain(child.err).strip() or said.replace(WAITING, "waiting for ").strip()
+                message = f"could not lock the stack {self.stack} on {self}"
+                hint = f"{self._path or '~'}/.ci-deploy must be writable for {self.server.user}."
+                raise DeployFailed(f"{message}: {words or 'no answer'}", hint=hint)
             yield
 
     @contextmanager
     def beside(
         self, names: Sequence[str], words: Sequence[str] = ()
     ) -> Iterator[tuple[Child, BinaryIO]]:
-        """Context manager: run a script on the manager beside other commands; yields the process
-        and its stdin, which is closed when ci-deploy ends in any way."""
+        """Context manager: while the block runs, run scripts (`names`, joined) on the manager
+        beside other commands; yields the process and its stdin, which the kernel closes even when
+        ci-deploy is killed."""
         read, write = os.pipe()
         with (
             os.fdopen(write, "wb", buffering=0) as stdin,

@@ -15,9 +15,9 @@ from ci_deploy.run.context import Context
 
 
 def look(ctx: Context, ssh: Ssh, settings: SwarmSettings, ours: Manager) -> Source:
-    """Ask what the source of the promotion runs; its revision becomes this run's. Raises Refused
-    if the source's release is not verified, Locked if it is being deployed, Unreachable,
-    SettingsError."""
+    """Ask what PROMOTE_FROM runs; its revision becomes this run's. `ours` is the manager of the
+    stack to deploy to. Raises Refused if the source's release is not verified, Locked if it is
+    being deployed, SettingsError, Unreachable, Unauthorized, ToolMissing."""
     host, name = need_source(settings.promote_from)
     where = [server(host, user=ours.server.user)] if host else ours.all
     if name == ours.stack and where[0] in ours.all:

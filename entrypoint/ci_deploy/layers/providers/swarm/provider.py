@@ -18,7 +18,8 @@ from ci_deploy.state import Backup, Deployed, Live
 
 
 class OnSwarm(AboutSwarm):
-    """A provider of swarms."""
+    """The provider of swarms without its deploy, which `layer.Swarm` adds; that also sets
+    `manager`, `switch`, `databases` and `stack`, the state that was fetched last."""
 
     unlocks = False
     name_limit = review.LONGEST

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ci_deploy.errors import Problem, SettingsError, ToolMissing
+from ci_deploy.errors import DeployFailed, Problem, SettingsError, ToolMissing
 from ci_deploy.layers.providers.docker.built import invalid, left, unpushed
 from ci_deploy.layers.providers.docker.model import (
     Description,
@@ -26,9 +26,11 @@ from ci_deploy.layers.providers.swarm.state import Stack
 from ci_deploy.run.context import Context
 from ci_deploy.settings.parsers import NOTHING
 
+NOT_UNPACKED = 95  # exit code of read.sh
+
 
 class Wanted(NamedTuple):
-    """A release before it has an id."""
+    """A release before it has an id, as `read` makes it from the compose files."""
 
     model: Model = Model()  # its services
     data: Mapping[str, Any] = NOTHING  # its stack file, parsed
@@ -37,7 +39,7 @@ class Wanted(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """The services that run all the time; others are in profiles."""
+        """The names of the services in the stack file: those without a profile."""
         return list(self.data.get("services", ()))
 
 
@@ -54,14 +56,19 @@ def read(
     further: Further | None = None,
 ) -> Wanted:
     """Let the manager's Compose read the files, and convert them to a stack file. `further(data,
-    path)` yields more problems of a stack file whose relative paths start at `path`. Raises
-    ToolMissing, Unreachable, SettingsError with all problems."""
+    path)` yields more problems of a stack file whose relative paths start at `path`. Contents of
+    secrets are redacted from now on. Raises ToolMissing, Unreachable, SettingsError with all
+    problems, DeployFailed when the manager cannot unpack the files."""
     alone = ["alone"] if ctx.review else []
     answer = manager.read([UNSET_HERE.stem, "read"], alone, tar(tree.parts), timeout=120.0)
     if answer.exit_code == NO_FOLDER:
-        reason = f"there is no such directory on {manager}."
+        reason = f"{manager} cannot change to this directory: {answer.errors or 'no reason given'}"
         remedy = "Create it, owned by the SSH user."
         raise SettingsError(Problem("DEPLOY_PATH", reason, "", remedy))
+    if answer.exit_code == NOT_UNPACKED:
+        why = answer.errors or "no reason given"
+        message = f"the compose files cannot be unpacked on {manager}: {why}"
+        raise DeployFailed(message, hint="Free some space in its temporary directory.")
     facts, said, host = _parts(answer.text)
     known = {**ctx.app_config, **variables}
     tell(ctx, tree, variables, {str(manager): facts.unset}, lacking=not said.get("env"))

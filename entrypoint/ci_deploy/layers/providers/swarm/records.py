@@ -19,13 +19,14 @@ LIVE, STARTED = "live", "started"
 
 
 class Run(NamedTuple):
-    """A run: a deploy or a rollback."""
+    """A deploy or rollback that is recorded; `begin` makes it."""
 
-    name: str  # the name of its records
-    facts: Mapping[str, str]
+    name: str  # of the config that records its begin; `.end` follows for its end
+    facts: Mapping[str, str]  # the labels of both
 
     def record(self, outcome: str, **more: str) -> tuple[str, list[str]]:
-        """The name and labels of the config that records `outcome`; `more` are labels too."""
+        """The name and the `name=value` labels of the config that records `outcome` now: STARTED,
+        LIVE, `failed`, `rolled-back`, `unknown` or `cancelled`. `more` are labels too."""
         labels = {**self.facts, "outcome": outcome, "at": now(), "run": self.name, **more}
         name = self.name if outcome == STARTED else f"{self.name}.end"
         return name, [f"{OURS}{key}={value}" for key, value in labels.items() if value]
@@ -95,8 +96,8 @@ def target(app: str, stack: Stack, live: Live, wanted: str) -> Kept:
 
 
 def superfluous(stack: Stack, data: Mapping[str, Any], release: str) -> list[str]:
-    """What can be removed once a release is live, as `kind:name`: records older than those of the
-    kept releases, and contents that neither those nor the services use."""
+    """What can be removed once `release`, with the stack file `data`, is live, as `kind:name`:
+    records older than those of the kept releases, and contents that none of these uses."""
     kept = [each for each in verified(stack) if each.label("release") != release][: KEEP - 1]
     found = records(stack)
     older = found[found.index(kept[-1]) + 1 :] if len(kept) == KEEP - 1 else []
@@ -114,7 +115,8 @@ def superfluous(stack: Stack, data: Mapping[str, Any], release: str) -> list[str
 
 
 def images(data: Mapping[str, Any]) -> str:
-    """The image digests of all services, `NAME=DIGEST …`, for a label of a record."""
+    """The image digests of the services whose images are pinned, `NAME=DIGEST …`, for a label of a
+    record."""
     found = (
         (name, str(entry.get("image"))) for name, entry in (data.get("services") or {}).items()
     )
@@ -128,5 +130,5 @@ def used(data: Mapping[str, Any]) -> Iterable[str]:
 
 
 def label_lines(values: Mapping[str, str]) -> Sequence[str]:
-    """Labels as `name=value` arguments."""
+    """Labels of ours, given without their prefix, as `name=value` arguments."""
     return [f"{OURS}{key}={value}" for key, value in values.items()]

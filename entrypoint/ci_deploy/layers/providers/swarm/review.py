@@ -26,12 +26,14 @@ NAMESPACE = "com.docker.stack.namespace"
 
 
 def exists(stack: Stack) -> bool:
-    """Whether anything of the review app is in the swarm."""
+    """Whether anything of the review app whose stack this is exists in the swarm, perhaps only a
+    part that a killed `destroy` has left."""
     return bool(stack.services or stack.jobs or stack.networks or stack.kept)
 
 
 def marked(stack: Stack, base: str) -> bool:
-    """Whether everything in the review app's stack was created by us for `base`."""
+    """Whether the stack is a review app of `base` that we have created: by its mark, or, without
+    one, by a label of all its services."""
     if marks := [each for each in stack.kept if each.label("kind") == MARK]:
         return marks[0].label("review") == base
     mine = [each.labels.get(REVIEW) == base for each in stack.services.values()]
@@ -39,7 +41,8 @@ def marked(stack: Stack, base: str) -> bool:
 
 
 def labelled(data: Mapping[str, Any], base: str) -> dict[str, Any]:
-    """The stack file with the mark on everything that the engine creates from it."""
+    """The stack file `data` with a label that names `base` on every service, network and volume
+    that the engine creates from it."""
     mark = {REVIEW: base}
 
     def owned(kind: str) -> dict[str, Any]:
@@ -75,7 +78,8 @@ class Guard:
         self.specs: list[Mapping[str, Any]] = []
 
     def problems(self, data: Mapping[str, Any], path: str) -> Iterator[Problem]:
-        """All problems of a stack file whose relative paths start at `path`."""
+        """What the stack file `data`, whose relative paths start at `path`, would share with other
+        apps, and variables that have no value."""
         yield from unset(self.tree, variables(self.review, self.ctx.facts))
         lines = self.manager.read(["beside", "neighbours"], []).text.splitlines()
         others, known = neighbours(lines, self.specs)
@@ -136,7 +140,7 @@ def _environment(spec: Mapping[str, Any]) -> dict[str, str]:
 
 
 def check_name(review: ReviewApp) -> None:
-    """Raise SettingsError for a name that is too long."""
+    """Raise SettingsError for a review app whose stack's name would be longer than LONGEST."""
     if len(project(review.name)) > LONGEST:
         reason = f"{review.name} is longer than {LONGEST} characters, too long for a stack."
         raise SettingsError(Problem("REVIEW_APP_NAME", reason, "", "Give it a shorter one."))

@@ -22,7 +22,8 @@ LAST_WORDS = 15  # last lines that are shown of a failed task
 
 @dataclass
 class Rollout:
-    """The rollout of one release to some services. `before`: ids of tasks that existed already."""
+    """The rollout of one release (`release`, an id) to the services `names`. `before`: ids of tasks
+    that existed already; `stack`: the state that was fetched last."""
 
     ctx: Context
     manager: Manager
@@ -36,8 +37,9 @@ class Rollout:
     _why: dict[str, str] = field(default_factory=dict)
 
     def follow(self) -> list[Judged]:
-        """Query the manager until the state is final, there was no progress for too long, or the
-        run's time is over; returns the judgement of each service. Raises Cancelled, Unreachable."""
+        """Query the manager until the state of every service is final, there was no progress for
+        too long, or the run's time is over; logs the progress. Returns the judgement of each
+        service. Raises Cancelled, Unreachable."""
         started = since = time.monotonic()
         best, pause = -1, EVERY[0]
         while True:
@@ -111,8 +113,8 @@ def patience(service: Service | None) -> float:
 
 
 def failure(found: Sequence[Judged], release: str) -> DeployError | None:
-    """The error that follows from the judgements of all services; None when all of them run the
-    release."""
+    """The error that follows from the judgements `found`; None when all of these services run
+    `release`. Its `lines` are the engine's errors about tasks."""
     bad = [each for each in found if each.state is not State.GOOD]
     if not bad:
         return None
@@ -120,9 +122,11 @@ def failure(found: Sequence[Judged], release: str) -> DeployError | None:
     text = "\n".join(str(each) for each in found)
     lines = tuple(dict.fromkeys(line for each in bad for line in each.trouble))
     if State.BROKEN in states:
-        hint = "Deploy a release that works, or check on a manager: `docker stack ps NAME`."
+        hint = "Deploy a release that works, or check on a manager: `docker stack ps STACK`."
         return DeployFailed(
-            f"neither {release} nor the previous release runs:\n{text}", hint=hint, lines=lines
+            f"{release} failed, and the engine has paused its rollback:\n{text}",
+            hint=hint,
+            lines=lines,
         )
     if State.ROLLED_BACK in states:
         return RolledBack(
@@ -136,7 +140,10 @@ def failure(found: Sequence[Judged], release: str) -> DeployError | None:
         return DeployFailed(f"the engine has paused the update:\n{text}", hint=hint, lines=lines)
     if states & {State.OVERTAKEN, State.GONE}:
         hint = "Let only one pipeline deploy a stack at a time, then run this job again."
-        message = f"another deploy changed the stack before {release} was verified:\n{text}"
+        message = (
+            f"another deploy, or a manual change, altered the stack before {release} was verified:"
+        )
+        message += f"\n{text}"
         return DeployFailed(message, hint=hint, lines=lines)
     if any(each.trouble for each in bad) and not any(each.going for each in bad):
         hint = "The engine keeps trying. Deploy a release that works, or run `ci-deploy rollback`."
@@ -148,7 +155,8 @@ def failure(found: Sequence[Judged], release: str) -> DeployError | None:
 
 
 def last_words(manager: Manager, rollout: Rollout, found: Sequence[Judged]) -> list[str]:
-    """The last output of the newest failed task, for each service that does not run."""
+    """The last output lines of the newest failed (else ended) task, as `SERVICE | LINE`, for each
+    service that does not run the release."""
     said: list[str] = []
     for each in found:
         service = rollout.stack.services.get(each.name)

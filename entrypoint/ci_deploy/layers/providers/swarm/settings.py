@@ -25,7 +25,7 @@ class SwarmSettings(HostSettings):
 
 
 class AboutSwarm(Provider[SwarmSettings]):
-    """A stack on a Docker Swarm, over ssh to one of its managers."""
+    """Stands for the swarm provider until it is known whether it takes part: by STACK_NAME."""
 
     name = "swarm"
     loads = "ci_deploy.layers.providers.swarm.layer:Swarm"

@@ -34,12 +34,13 @@ OVER = {"complete", "shutdown", "failed", "rejected", "remove", "orphaned"}  # s
 
 
 class Task(NamedTuple):
-    """A task of a service: a container on a node, running, ended or to be started."""
+    """A task of a service: a container on a node, running, ended or to be started. `state` and
+    `desired` are the engine's words."""
 
     id: str
     service: str  # its id
     slot: str  # number of the replica, or the node of a global service
-    node: str
+    node: str  # its id; empty when it has none yet
     state: str
     desired: str
     error: str
@@ -49,12 +50,13 @@ class Task(NamedTuple):
 
     @property
     def image(self) -> str:
-        """Its image, with the digest if it is pinned."""
+        """Its image, with the digest if it is pinned; empty when unknown."""
         return str((self.spec.get("ContainerSpec") or {}).get("Image", ""))
 
 
 class Service(NamedTuple):
-    """A service of the stack; `name` as in the compose file."""
+    """A service of the stack, as the engine has it; `name` as in the compose file, `spec` its
+    specification in the API of the engine."""
 
     id: str
     name: str
@@ -75,7 +77,7 @@ class Service(NamedTuple):
 
     @property
     def image(self) -> str:
-        """Its image, with the digest if it is pinned."""
+        """The image of its tasks, with the digest if it is pinned; empty when unknown."""
         return str(self.template.get("ContainerSpec", {}).get("Image", ""))
 
     @property
@@ -86,7 +88,7 @@ class Service(NamedTuple):
 
     @property
     def replicas(self) -> int | None:
-        """The number of tasks that are wanted; None: one on each node."""
+        """The number of tasks that are wanted; None: one on each node that it may use."""
         mode = self.spec.get("Mode") or {}
         if "Replicated" in mode:
             return int(mode["Replicated"].get("Replicas") or 0)
@@ -96,12 +98,13 @@ class Service(NamedTuple):
 
     @property
     def job(self) -> bool:
-        """Whether it is a job: runs to its end, and again at each change."""
+        """Whether its mode is `replicated-job` or `global-job`: its tasks are meant to end."""
         return any("Job" in each for each in self.spec.get("Mode") or {})
 
     @property
     def ends(self) -> bool:
-        """Whether its containers may end."""
+        """Whether its containers may end without being replaced: it is a job, or its restart policy
+        is `none` or `on-failure`."""
         condition = (self.template.get("RestartPolicy") or {}).get("Condition", "any")
         return condition in {"none", "on-failure"} or self.job
 
@@ -113,11 +116,12 @@ class Service(NamedTuple):
 
     @property
     def monitor(self) -> float:
-        """Seconds that a new task must run before it counts as up."""
+        """Seconds that a new task must run to count as up: `update_config.monitor`, or 5."""
         return float((self.spec.get("UpdateConfig") or {}).get("Monitor") or 5e9) / 1e9
 
     def made(self, task: Task) -> bool:
-        """Whether a task has the present specification of the service."""
+        """Whether a task has the present specification of the service, by the fields of COMPARED,
+        its resources and the count of forced updates."""
         mine, its = self.template, task.spec
         ours, theirs = mine.get("ContainerSpec") or {}, its.get("ContainerSpec") or {}
         same = all((ours.get(key) or None) == (theirs.get(key) or None) for key in COMPARED)
@@ -126,7 +130,8 @@ class Service(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """A config or secret of ours in the swarm; records and tasks are configs too."""
+    """A config or secret in the swarm that has our labels: content of a release, a record of a run,
+    a pending task, the mark of a review app."""
 
     name: str
     labels: Mapping[str, str]  # ours, without their prefix
@@ -134,13 +139,13 @@ class Kept(NamedTuple):
     version: int = 0  # index in the swarm's log: later ones are greater
 
     def label(self, key: str) -> str:
-        """A label of ours, by its name without the prefix; empty when it is missing."""
+        """The value of our label `key`, a name of LABELS; empty when it is missing."""
         return self.labels.get(key, "")
 
 
 @dataclass
 class Stack:
-    """The state of a stack, from a manager's answer."""
+    """The state of a stack, as `read_stack` parses a manager's answer."""
 
     name: str = ""
     docker: str = ""  # version of the engine
@@ -177,14 +182,16 @@ class Stack:
 
     @property
     def ended_jobs(self) -> list[str]:
-        """One-off commands that have ended but were not removed, since their CI job was killed."""
+        """The service names of one-off commands that have ended but were not removed, since their
+        CI job was killed."""
         going = {t.service for t in self.tasks if t.desired != "shutdown" and t.state != "complete"}
         known = {task.service for task in self.tasks}
         return [name for job, name in self.jobs.items() if job in known and job not in going]
 
     @property
     def reviews(self) -> list[Known]:
-        """All review apps in the swarm; one whose last deploy is unknown counts as deployed now."""
+        """All review apps in the swarm, of all base apps, with the seconds since their last deploy:
+        0 when that is unknown."""
         return [
             Known(
                 e.label("app"),
@@ -197,16 +204,17 @@ class Stack:
 
     @property
     def ours(self) -> list[Service]:
-        """The services that we have deployed."""
+        """The services that ci-deploy has deployed: those with a release in their labels."""
         return [each for each in self.services.values() if each.release]
 
     def node(self, task: Task) -> str:
-        """The name of a task's node."""
+        """The name of a task's node; its id when the name is unknown."""
         return self.nodes.get(task.node, task.node)
 
 
 def read_stack(name: str, lines: Iterable[str]) -> Stack:
-    """Parse the output of look.sh about the stack `name`; unknown lines are ignored."""
+    """Parse the output of look.sh about the stack `name`. Unknown lines are ignored; before the
+    engine's version, the last one becomes `complaint`."""
     stack = Stack(name)
     for line in lines:
         with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):

@@ -1,4 +1,5 @@
-"""What ci-deploy keeps in a swarm: records of runs, contents of releases, pending tasks.
+"""What ci-deploy keeps in a swarm: records of runs, contents of releases, pending tasks, marks of
+review apps.
 
 All of it is in configs and secrets of the swarm itself, so that every manager has it, and nothing
 is lost with one of them.
@@ -23,25 +24,28 @@ from ci_deploy.settings.lines import from_json
 
 
 def mark_name(stack: str) -> str:
-    """The name of the config that marks a review app."""
+    """The name of the config that marks the stack `stack` as a review app."""
     return f"ci-deploy.{stack}.{MARK}"
 
 
 class Store:
-    """Reads and writes these configs and secrets through a manager."""
+    """Reads and writes the configs and secrets of ci-deploy through a manager. In `plan` changes
+    are announced but not made."""
 
     def __init__(self, manager: Manager) -> None:
         self.manager = manager
 
     def data(self, record: Kept) -> dict[str, Any]:
-        """The stack file of a recorded release. Raises DeployFailed."""
+        """The stack file in the record of a release. Raises DeployFailed when the config is gone or
+        damaged, Unreachable."""
         answer = self.manager.read(["data"], [record.name])
         try:
             data: dict[str, Any] = from_json(base64.b64decode(from_json(answer.text)))
         except ValueError:
-            said = answer.errors or answer.text
-            message = f"the config {record.name}, a record of a release, cannot be read: {said}"
-            raise DeployFailed(message) from None
+            release, said = record.label("release"), answer.errors or "it contains no stack file"
+            message = f"the config {record.name}, the record of {release}, cannot be read: {said}"
+            hint = f"Run the job again; if it stays so, deploy the revision of {release} anew."
+            raise DeployFailed(message, hint=hint) from None
         return data
 
     def record(
@@ -53,14 +57,16 @@ class Store:
         *,
         client: str = "",
     ) -> None:
-        """Record that a run began, or how it ended. Raises DeployFailed, OutcomeUnknown."""
+        """Record that a run began, or how it ended. `data`: its stack file, empty for none; `what`:
+        the text for the log, empty for none; `client`: what a client saw. Raises DeployFailed,
+        OutcomeUnknown."""
         uses, images = " ".join(records.used(data)), records.images(data)
         name, labels = run.record(outcome, uses=uses, images=images, client=client)
         self._make("config", name, labels, as_bytes(data), what)
 
     def create(self, stack: Stack, contents: Sequence[Content]) -> None:
-        """Create the missing configs and secrets of a release. Raises DeployFailed,
-        OutcomeUnknown."""
+        """Create those configs and secrets of a release that the swarm does not have yet. Raises
+        DeployFailed, OutcomeUnknown."""
         there = {(each.kind, each.name) for each in stack.kept}
         labels = records.label_lines({"stack": stack.name, "kind": "content"})
         for each in contents:
@@ -69,7 +75,7 @@ class Store:
                 self._make(each.kind, each.name, [*each.options, *labels], each.data, what)
 
     def mark(self, review: ReviewApp) -> None:
-        """Mark the stack as a review app before anything else of it exists. Raises DeployFailed."""
+        """Mark the stack as the review app `review`. Raises DeployFailed, OutcomeUnknown."""
         at = records.now()
         labels = {"stack": self.manager.stack, "kind": MARK, "review": review.base, "at": at}
         labels |= {"branch": review.branch, "app": review.name}
@@ -78,8 +84,8 @@ class Store:
         self._make("config", mark_name(self.manager.stack), given, b"-", what)
 
     def note(self, old: Sequence[str], text: str, what: str) -> None:
-        """Replace the task records `old` by `text`; if that is empty, only remove them. Raises
-        DeployFailed."""
+        """Replace the task records `old` (names of configs) by one with `text`; if that is empty,
+        only remove them. `what` is the text for the log. Raises DeployFailed, OutcomeUnknown."""
         if text:
             self._note("note", "note", text, what)
         self.drop(old, "" if text else what)
@@ -91,13 +97,13 @@ class Store:
         self._make("config", name, labels, b"-", what)
 
     def restoring(self, old: Sequence[str], task: Task) -> None:
-        """Replace the records `old` by the task of a restore, with what has to be started again.
-        Raises DeployFailed."""
+        """Replace the records `old` (names of configs) by `task`, a restore with what it has
+        stopped. Raises DeployFailed, OutcomeUnknown."""
         self._note(RESTORE, "restoring", dumped([task]), "")
         self.drop(old)
 
     def drop(self, configs: Sequence[str], what: str = "") -> None:
-        """Remove configs of ours; those that are in use stay."""
+        """Remove configs of ours by name; those that are in use stay. Raises OutcomeUnknown."""
         if configs:
             self.manager.change(["tidy"], [f"config:{each}" for each in configs], what)
 
@@ -110,8 +116,9 @@ class Store:
     def tidy(
         self, stack: Stack, data: Mapping[str, Any], release: str, gone: Sequence[str]
     ) -> None:
-        """After `release` is live: remove the services `gone`, ended one-off commands, and the
-        records and contents of earlier releases that are not needed any more."""
+        """After `release`, with the stack file `data`, is live: remove the services `gone`, ended
+        one-off commands, and the records and contents that neither it nor a kept release needs.
+        Warns of a service that stays. Raises OutcomeUnknown."""
         named = [f"service:{stack.name}_{name}" for name in gone]
         jobs = [f"service:{name}" for name in stack.ended_jobs]
         if named:

@@ -1,4 +1,4 @@
-"""Changes on a swarm: releases, rollbacks, and their records."""
+"""Deploys and rolls back releases on a swarm, and records that."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from ci_deploy.state import Live
 
 
 class Switch:
-    """The changes that one run makes to a swarm. `finish` completes an interrupted restore, and
-    returns the stack after it."""
+    """Makes the changes of one run to a swarm; `jobs` runs its one-off commands, `store` keeps its
+    records. `finish` completes an interrupted restore, and returns the stack after it."""
 
     def __init__(
         self,
@@ -57,8 +57,9 @@ class Switch:
     def deploy(
         self, stack: Stack, release: Release, data: Mapping[str, Any], wanted: Wanted
     ) -> None:
-        """Deploy `release`, whose stack file is `data`, and wait until every service is verified.
-        Raises Locked, RolledBack, DeployFailed or OutcomeUnknown."""
+        """Deploy `release`, whose stack file is `data`, wait until every service is verified,
+        record that, and remove what is not needed any more. Raises Locked, RolledBack, DeployFailed
+        or OutcomeUnknown; also Refused and SettingsError (a restore to finish), Unauthorized."""
         run = records.begin(stack.name, "deploy", release.facts, release.id)
         with self.manager.alone(f"deploy of {release.id}"):
             stack = self.finish(self.manager.look())
@@ -76,7 +77,8 @@ class Switch:
             self.store.tidy(stack, data, release.id, gone)
 
     def go_back(self, stack: Stack, target: Kept) -> None:
-        """Deploy a release that was live before. Raises like `deploy`."""
+        """Deploy a release that was live before, from its record `target`, in the same way. Raises
+        what `deploy` raises."""
         release, revision = target.label("release"), target.label("revision")
         facts = {**deployment_facts(self.ctx), "revision": revision, "tag": target.label("tag")}
         run = records.begin(stack.name, "rollback", facts, release)
@@ -114,9 +116,9 @@ class Switch:
             )
             try:
                 self.store.record(run, outcome, {}, "")
-            except (OutcomeUnknown, Unreachable):
+            except (OutcomeUnknown, Unreachable) as lost:
                 self.ctx.console.warning(
-                    "the result of this run could not be recorded in the swarm."
+                    f"the result of this run could not be recorded in the swarm: {lost.message}"
                 )
             raise
         self._run = None
@@ -183,16 +185,19 @@ class Switch:
                 f"{error.message}\nNo previous release is kept, so the other services stay as "
                 "they are."
             )
-            raise DeployFailed(message, lines=error.lines)
+            hint = "Deploy a release that works."
+            raise DeployFailed(message, hint=hint, lines=error.lines)
         release = before.label("release")
         what = f"roll back {', '.join(others)} to {release} too"
         done = self._apply(stack, release, self.store.data(before), what)
         if done and (second := failure(done[0], release)):
             message = f"{error.message}\nRolling back the others failed: {second.message}"
-            raise DeployFailed(message, lines=error.lines)
+            raise DeployFailed(message, hint=second.hint, lines=error.lines)
 
     def interrupted(self) -> None:
-        """After a cancel, roll back if ON_CANCEL=rollback; else the engine finishes the release."""
+        """After a cancel: if ON_CANCEL=rollback and the engine has got the release already, start a
+        rollback that continues without us; else the engine finishes what it has. Logs how to
+        follow a one-off command that still runs."""
         if self.jobs.running:
             self.ctx.console.indent(
                 "the command continues in the swarm; to follow it, run on a manager: "
@@ -241,18 +246,22 @@ class Switch:
                 step.check(ran)
 
     def file_of(self, stack: Stack, live: Live) -> Mapping[str, Any]:
-        """The stack file of the live release. Raises Refused when it is not one of ours."""
+        """The stack file of the release `live`, or of what this run has deployed. Raises Refused
+        when no verified record has it, DeployFailed when the record cannot be read."""
         if self.file is not None:
             return self.file
         for each in records.verified(stack):
             if each.label("release") == live.release:
                 return self.store.data(each)
         message = f"the swarm has no release of {self.ctx.app} in which a command could run."
+        if live.release:
+            message = f"{self.ctx.app} runs {live.release}, which was never verified: no command "
+            message += "can run in it."
         raise Refused(message, hint="Deploy a release first.")
 
     def settle(self, stack: Stack, live: Live) -> None:
-        """If the last run has no recorded result, since its job was killed, but its release is live
-        and up: record that it succeeded."""
+        """If the last run has no recorded result, since its job was killed, but its release is what
+        `live` shows, and up: record that it succeeded. Not in `plan`."""
         last = next(iter(records.records(stack)), None)
         if last is None or self.ctx.planning or not live.up:
             return

@@ -23,7 +23,7 @@ restore)
     # A lost connection does not stop this; a run that finishes the restore waits for it, by the lock.
     trap '' PIPE HUP
     note=$base/backups/$app/restoring
-    [ -f "$base/backups/$app/$1.sql.gz" ] || { say "there is no backup $1" && exit 3; }
+    [ -f "$base/backups/$app/$1.sql.gz" ] || { say "there is no backup $1 on this node" && exit 3; }
     exec 9>>"$note.lock" && flock 9
     run=$(mktemp -d "$base/.in.XXXXXX") || exit 3
     trap 'rm -rf "$run"' EXIT

@@ -25,7 +25,7 @@ for each in "$@"; do
     while { docker service ps --format '{{.CurrentState}}' "${each%=*}" 2>/dev/null || echo Running; } |
         grep -qE '^(Running|Starting|Preparing|Ready|Assigned|Accepted)'; do
         read -r now _ </proc/uptime
-        [ "${now%.*}" -lt "$until" ] || { echo "${each%=*} does not stop" && exit 1; }
+        [ "${now%.*}" -lt "$until" ] || { echo "${each%=*} did not stop within $seconds s" && exit 1; }
         sleep 0.3
     done
 done
