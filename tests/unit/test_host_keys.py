@@ -185,8 +185,11 @@ def test_fingerprints_of_pinned_lines_are_shown() -> None:
 
 
 def test_a_key_that_was_not_seen_is_told_without_inventing_one() -> None:
-    error = mismatch(SERVER, [], None)
+    error = mismatch(SERVER, [], None, said="Host key verification failed.")
     assert (error.code, error.hint) == (12, "Run the job again.")
+    assert error.message.endswith("could not be checked: Host key verification failed.")
+    error = mismatch(SERVER, [], None, said="no matching host key type found. Their offer: ssh-dss")
+    assert "HostKeyAlgorithms" in error.hint
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,13 @@ def test_limit_that_git_has_met_is_named_and_not_that_of_a_server(line: str, wor
         result.answered((0,))
 
 
+def test_file_that_has_met_the_limit_is_named_if_it_is_known() -> None:
+    """It was always called the directory for temporary files, also for a file of the workspace."""
+    error = named(OSError(errno.EROFS, "Read-only file system", "/builds/shop/.gitlab-ci.yml"))
+    assert str(error) == "/builds/shop/.gitlab-ci.yml is read-only."
+    assert str(named(OSError(errno.EDQUOT, ""))).startswith("this user's disk quota is used up")
+
+
 def test_other_errors_stay_what_they_are() -> None:
     """A bug is a bug, and what is known already is known (faults J13)."""
     for error in (ValueError("x"), OSError(errno.ENOENT, "no"), Refused("no")):

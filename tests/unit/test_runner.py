@@ -218,6 +218,21 @@ def test_timeout_of_a_change_is_an_unknown_outcome_with_its_last_lines(
     assert caught.value.shown
 
 
+def test_what_ran_over_ssh_may_still_run_after_the_timeout() -> None:
+    """It was said to be stopped, but only our own end was; a query named ssh and not the host."""
+    result = Result(("ssh", "-T", "www.example.com", "--", "sleep 9"), timed_out=True, seconds=5)
+    with pytest.raises(OutcomeUnknown, match=r"^push it: .* 5 s; it may still run on the server\."):
+        Change(Command(result.argv), "push it").done(result, None)
+    with pytest.raises(Unreachable, match=r"^www\.example\.com did not answer within 5 s\."):
+        result.answered(None)
+
+
+def test_saved_output_that_the_deadline_cut_names_the_deadline() -> None:
+    """It "was killed by SIGTERM", as if somebody else had done it."""
+    error = CommandFailed(Result(("cat",), -15, timed_out=True, seconds=3), "save it")
+    assert error.message == "save it was stopped after 3 s (DEPLOY_TIMEOUT)."
+
+
 def test_deadline_of_the_run_holds_for_every_program_and_is_told_truly(runner: Runner) -> None:
     runner.until = time.monotonic() + 0.2
     with pytest.raises(Unreachable, match=r"within \d s"):

@@ -41,6 +41,7 @@ def test_forms_that_are_taken(text: str, expected: Server) -> None:
         ("example.com/app", "the address contains a path"),
         ("ssh://dokku@example.com/app", "the address contains a path"),
         ("dokku@example.com:app", "the app's name belongs in APP_NAME"),
+        ("deploy@example.com:/srv/app", "the directory on a Docker host in DEPLOY_PATH"),
         ("example.com:0", "is not a port"),
         ("example.com:65536", "is not a port"),
         ("example.com:-1", "is not a port"),

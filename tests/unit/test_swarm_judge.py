@@ -54,6 +54,11 @@ def test_a_service_is_judged_by_its_tasks(
     assert words in found.text
 
 
+def test_service_without_our_labels_is_said_to_be_none_of_ours() -> None:
+    stack = Stack(services={"db": Service("s", "db", {})})
+    assert str(judge(stack, "db", "good1-aef333")) == "db: not deployed by ci-deploy"
+
+
 def test_an_earlier_rollback_says_nothing_of_this_release() -> None:
     """docker-stack-wait#1: one service was rolled back once, and every later deploy failed."""
     stack = recorded("rolled-back")

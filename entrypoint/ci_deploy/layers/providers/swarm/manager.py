@@ -269,10 +269,11 @@ class Manager:
                         hint=f"Run the job again when that one has ended, or raise {limit} "
                         "(seconds).",
                     )
-                words = drain(child.err).strip() or said.replace(WAITING, "waiting for ").strip()
-                message = f"could not lock the stack {self.stack} on {self}"
-                hint = f"{self._path or '~'}/.ci-deploy must be writable for {self.server.user}."
-                raise DeployFailed(f"{message}: {words or 'no answer'}", hint=hint)
+                why = drain(child.err).strip() or said.replace(WAITING, "waiting for ").strip()
+                message = f"could not lock the stack {self.stack} on {self}: {why or 'no answer'}"
+                where = f"{self._path or '~'}/.ci-deploy on {self}"
+                hint = f"Check that {where} is writable for {self.server.user}."
+                raise DeployFailed(message, hint=hint)
             yield
 
     @contextmanager

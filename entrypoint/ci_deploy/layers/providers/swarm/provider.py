@@ -51,7 +51,7 @@ class OnSwarm(AboutSwarm):
 
     def inspect(self) -> Mapping[str, str]:
         stack = self.stack
-        nodes = f"{len(stack.nodes)} nodes, {stack.managers} managers"
+        nodes = f"nodes: {len(stack.nodes)}, managers: {stack.managers}"
         locked = f", locked: {stack.holder}" if stack.holder else ""
         return {f"manager {self.manager}": f"Docker {stack.docker}, {nodes}{locked}"}
 
