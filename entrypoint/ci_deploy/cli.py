@@ -1,5 +1,5 @@
-"""The command line: parses it, runs the command, and reports errors that come before a run
-begins."""
+"""The command line (`run`): parses it, runs the command, and reports the errors that the command
+raises. `Deployment.run` reports its own errors and returns the exit code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ci_deploy import __version__, ci, commands
 from ci_deploy.ci.local import Local
 from ci_deploy.commands.options import DEFAULTS, described
 from ci_deploy.commands.published import GITHUB
-from ci_deploy.errors import Ending, ToolMissing, UsageError
+from ci_deploy.errors import DOCS, Ending, SettingsError, ToolMissing, UsageError
 from ci_deploy.output.redaction import Redactor
 from ci_deploy.process import limits
 from ci_deploy.process.cancellation import Cancellation, Phases
@@ -57,7 +57,8 @@ class _Parser(argparse.ArgumentParser):
 
 def run(argv: Sequence[str]) -> int:
     """Run the command of the arguments `argv` from start to end; returns the exit code of the
-    process. An error is reported, not raised."""
+    process. Without arguments: on GitHub the command in the input `command`, else `--help`. Errors
+    are reported, not raised, and bugs too (exit code 1)."""
     given = environ()
     platform = ci.detect(given)
     redactor = Redactor()
@@ -109,11 +110,11 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the command and its options. Raises UsageError; SystemExit for help and version."""
     name, *rest = argv or ["--help"]
     if name.startswith("-"):
-        _top().parse_args([name, *rest])
+        _top().parse_known_args([name, *rest])
         raise UsageError(f"the command comes first: `ci-deploy COMMAND {name}`.")
     if name not in commands.COMMANDS:
-        near = suggestion(name, commands.COMMANDS)
-        raise UsageError(f"there is no command `{name}`. {near}".rstrip())
+        near = suggestion(name, commands.COMMANDS) or "`ci-deploy --help` lists the commands."
+        raise UsageError(f"there is no command `{name}`. {near}")
     target = next((word for word in rest if not word.startswith("-")), "")
     if name == "plan" and target in FLOWS:
         rest.remove(target)
@@ -129,7 +130,7 @@ def _top() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="ci-deploy COMMAND [OPTION…]",
         epilog="`ci-deploy COMMAND --help` lists a command's options. "
-        "Settings come from environment variables; docs/settings.md lists them.",
+        f"Settings are environment variables (on GitHub also inputs): {DOCS}settings.md",
     )
     parser.add_argument("--version", action="version", version=f"ci-deploy {__version__}")
     return parser
@@ -171,13 +172,16 @@ def _console(platform: ci.CI, redactor: Redactor, argv: Sequence[str], *, plain:
 
 
 def _end_early(platform: ci.CI, console: Console, error: Ending) -> int:
-    """Report an error that came before a run began (nothing was changed); returns the exit code."""
+    """Report an error that a command has raised; returns the exit code. A SettingsError is raised
+    by checks, before the first change."""
     message, hint = console.message(error.message), console.message(error.hint)
     console.line(f"✗ {message}", style.RED)
     if error.lines and not error.shown:
         console.indent("\n".join(error.lines))
     if hint:
         console.indent(hint)
+    if isinstance(error, SettingsError) and not isinstance(error, UsageError):
+        console.indent("Nothing was changed.")
     console.annotate("error", "ci-deploy", f"{message}\n{hint}".strip())
     report = Report(command="", status=error.status, exit_code=error.code, finished=True)
     report.message, report.hint = message, hint

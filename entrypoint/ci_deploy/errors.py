@@ -1,6 +1,7 @@
-"""One class per exit code. The codes are public: users put them in `allow_failure:exit_codes`.
+"""The errors that end a run, each with its exit code, and functions for their texts.
 
-`docs/exit-codes.md` is generated from these classes, so the docstrings are written for users.
+The codes are public: users put them in `allow_failure:exit_codes`. `docs/exit-codes.md` is
+generated from the direct subclasses of DeployError, so their docstrings are written for users.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ DOCS = "https://github.com/ci-deploy/ci-deploy/blob/main/docs/"
 
 
 class DeployError(Ending):
-    """An expected failure. A caller that can do without the failed step may catch it and go on."""
+    """A failure that is no bug of ours and no cancel. A caller that can do without the failed step
+    may catch it and continue."""
 
 
 def input_name(name: str) -> str:
@@ -74,8 +76,8 @@ NAMED = re.compile(
 
 
 def as_inputs(text: str, names: Collection[str]) -> str:
-    """A message with the settings `names` as a workflow writes them: "set REDEPLOY=true" becomes
-    "set `redeploy: true`"."""
+    """`text` with the settings `names` as a workflow writes them: "set REDEPLOY=true" becomes "set
+    `redeploy: true`". Names in code spans or quotes, after `$` or the word "variable" stay."""
 
     def put(found: re.Match[str]) -> str:
         if found["name"] not in names:
@@ -88,13 +90,13 @@ def as_inputs(text: str, names: Collection[str]) -> str:
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong with one setting."""
+    """One thing that is wrong with one setting, or with what a setting names."""
 
-    setting: str  # its name
+    setting: str  # its name, or what else is wrong, like `the workspace` or a file
     message: str  # what is wrong, as a sentence without a subject or with its own
     origin: str = ""  # where the value comes from, like `variable APP_NAME`
     remedy: str = ""  # what to do, as a sentence
-    missing: bool = False  # the setting is not set
+    missing: bool = False  # a setting that is required is not set
 
     def __str__(self) -> str:
         known = {"", self.setting, f"variable {self.setting}"}  # the origin then adds nothing
@@ -104,7 +106,8 @@ class Problem(NamedTuple):
 
 
 class SettingsError(DeployError):
-    """A setting is missing or wrong. All problems are listed; nothing was touched."""
+    """A setting, the command line or the checkout is wrong. All problems that were found are
+    listed."""
 
     exit_code = 2
 
@@ -112,11 +115,12 @@ class SettingsError(DeployError):
         self.problems = problems
         count = "a setting is" if len(problems) == 1 else f"{len(problems)} settings are"
         listed = "\n".join(f"  - {problem}" for problem in problems)
-        super().__init__(f"{count} missing or wrong; nothing was touched.\n{listed}", hint=hint)
+        super().__init__(f"{count} missing or wrong.\n{listed}", hint=hint)
 
 
 class UsageError(SettingsError):
-    """The command line is wrong; nothing was touched."""
+    """The command line is wrong, or an answer that `init` needs is missing. `reason` is a sentence;
+    `problems` is empty. Nothing was changed."""
 
     def __init__(self, reason: str) -> None:
         super().__init__()
@@ -125,7 +129,8 @@ class UsageError(SettingsError):
 
 
 class ToolMissing(DeployError):
-    """A program that is needed is missing or too old, or this machine lacks space or memory."""
+    """A program that is needed, here or on the server, is missing, too old or does not run, or this
+    machine lacks space or memory."""
 
     exit_code = 10
 
@@ -150,22 +155,25 @@ class Locked(DeployError):
 
 
 class Refused(DeployError):
-    """A guard refused the run: freeze, untrusted event, outdated or diverged revision, not a review
-    app."""
+    """The run was refused: by a guard (freeze, untrusted event, outdated or diverged revision, not
+    a review app), or because the app or its provider cannot do what was asked."""
 
     exit_code = 14
 
 
 class NoService(Refused):
-    """The app has no service or process with that name."""
+    """The app has no service or process with the name that the user gave. `known`: the names that
+    it has; empty if it has none."""
 
     def __init__(self, app: str, name: str, known: Iterable[str]) -> None:
-        message = f"{app} has no process or service `{name}`."
-        super().__init__(message, hint=f"It has {', '.join(sorted(known))}.")
+        names = ", ".join(sorted(known))
+        hint = f"{app} has: {names}." if names else f"{app} has none: deploy it first."
+        super().__init__(f"{app} has no process or service `{name}`.", hint=hint)
 
 
 class DeployFailed(DeployError):
-    """The deploy failed; the new revision is not live."""
+    """The deploy failed, and the new revision is not live; or another command failed, like
+    `rollback`, `restore` or `logs`."""
 
     exit_code = 20
 
@@ -175,7 +183,8 @@ class ImageMissing(DeployFailed):
 
 
 class Unhealthy(DeployFailed):
-    """The health check failed; with ROLLBACK_ON_FAILURE the run then rolls back."""
+    """The health check failed. With ROLLBACK_ON_FAILURE the run then rolls back to the release that
+    was live before, if there was one."""
 
 
 class OutcomeUnknown(DeployError):
@@ -217,7 +226,8 @@ class Cancelled(Ending):
 
 
 class SkipDeploy(Exception):
-    """Raised by a layer when there is nothing to deploy; the message says why."""
+    """Raised by a guard or a layer when the run has nothing to do, which is a success (exit code
+    0); the message says why."""
 
 
 def exit_codes() -> list[tuple[str, str, str]]:

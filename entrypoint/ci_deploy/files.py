@@ -19,7 +19,8 @@ EVENT_LIMIT = 64 * 1024 * 1024  # bytes; GitHub's event payload has at most 25 M
 def read(path: str | Path, limit: int = SETTING_LIMIT) -> bytes:
     """Read a whole regular file; links are followed, since secrets are mounted that way.
 
-    Raises OSError, also when it is not a regular file or has more than `limit` bytes.
+    Raises OSError, whose `strerror` is for the user; also when it is not a regular file or has more
+    than `limit` bytes.
     """
     with os.fdopen(_open(path, os.O_RDONLY), "rb") as file:
         data = file.read(limit + 1)
@@ -36,8 +37,8 @@ def first_line(path: str | Path, limit: int) -> bytes:
 
 
 def write(path: str | Path, data: bytes) -> None:
-    """Replace the content of a regular file, or create it. Raises OSError, also for a link; if the
-    disk is full, the old content stays."""
+    """Replace the content of a regular file, or create it. Raises OSError, also for a symbolic
+    link; if the disk is full, the old content stays."""
     with os.fdopen(_open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW), "wb", 0) as file:
         before = os.fstat(file.fileno()).st_size
         try:  # reserve the space first: on a full disk the old content stays
@@ -50,8 +51,8 @@ def write(path: str | Path, data: bytes) -> None:
 
 
 def append(path: str | Path, data: bytes) -> None:
-    """Append to a regular file, or create it. Raises OSError, also for a link; then nothing is
-    appended."""
+    """Append to a regular file, or create it. Raises OSError, also for a symbolic link; then
+    nothing is appended."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
     with os.fdopen(_open(path, flags), "ab", 0) as file:
         before = os.fstat(file.fileno()).st_size

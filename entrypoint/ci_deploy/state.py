@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class ProcessAction(StrEnum):
-    """What can be done with a process of the app."""
+    """What `Provider.process` can do with a process type of the app."""
 
     START = "start"
     STOP = "stop"
@@ -17,7 +17,7 @@ class ProcessAction(StrEnum):
 
 
 class Live(NamedTuple):
-    """What the provider reports as running now."""
+    """What runs now, as the provider reports it."""
 
     revision: str = ""  # full SHA; empty when nothing was ever deployed or it is not known
     up: bool = False  # all its processes run
@@ -31,21 +31,21 @@ class Live(NamedTuple):
 
     @property
     def runs(self) -> str:
-        """The short revision, then `detail`, as one phrase."""
+        """The short revision, then `detail`, as one phrase; empty if both are unknown."""
         return ", ".join(filter(None, (self.revision[:7], self.detail)))
 
     @property
     def words(self) -> str:
-        """The release, then `detail`, as one phrase."""
+        """The release ("no known release" if it is empty), then `detail`, as one phrase."""
         return ", ".join(filter(None, (self.release or "no known release", self.detail)))
 
 
 class Ran(NamedTuple):
-    """How a one-off command in the app ended."""
+    """How a one-off command in the app (`Provider.run`) ended."""
 
     exit_code: int  # the command's own, not that of ssh or of the provider's CLI
     lines: tuple[str, ...] = ()  # the last lines of its output
-    planned: bool = False  # `plan`: it was announced, not run
+    planned: bool = False  # `plan`: it was announced, not run; `exit_code` is then 0
 
 
 class Step(NamedTuple):
@@ -58,7 +58,8 @@ class Step(NamedTuple):
 
 
 class Backup(NamedTuple):
-    """A dump of a database, made before a migration."""
+    """A dump of a database: made before a migration or a restore; on Heroku, any backup that it
+    lists."""
 
     name: str  # as `backups` lists it and `restore` takes it
     at: str  # ISO 8601

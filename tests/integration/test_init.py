@@ -243,7 +243,9 @@ def test_which_of_several_apps_is_meant_is_asked_and_never_guessed(checkout: Che
     checkout.git("rm", "--quiet", "Procfile")
     done = init(checkout, *FLAGS)
     assert done.code == 2
-    assert "The app's directory (api or ml) is not known: add --folder" in done.output
+    assert (
+        "an option is missing:\n  --folder: The app's directory (api or ml)\nAdd it" in done.output
+    )
     for wrong in ("x", "../api", "/", ""):
         done = init(checkout, *FLAGS, "--folder", wrong)
         assert done.code == 2, wrong
@@ -284,7 +286,7 @@ def test_a_compose_file_elsewhere_is_found_and_of_several_one_is_named(checkout:
     checkout.commit("Another", {"ops/compose.yml": app})
     done = init(checkout, *host, "--provider", "compose", "--force")
     assert done.code == 2
-    asked = "The compose file (deploy/compose.yml or ops/compose.yml) is not known: add --compose"
+    asked = "--compose: The compose file (deploy/compose.yml or ops/compose.yml)\n"
     assert asked in done.output
     done = init(checkout, *host, "--force", "--compose", "ops/x.yml")
     assert "--compose: `ops/x.yml` is not a file in" in done.output
@@ -365,7 +367,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(checkout: Checkout) -> N
     ("options", "words"),
     [
         (("--yes", "--provider", "docker"), "`docker` is not one of dokku, heroku, compose, swarm"),
-        (("--yes", "--provider", "dokku"), "Dokku server is not known: add --host"),
+        (("--yes", "--provider", "dokku"), "an option is missing:\n  --host: Dokku server\nAdd it"),
         ((*FLAGS[:-1], "My App"), "--app: `My App` is not a valid app name"),
         ((*FLAGS, "--environments", "a a"), "--environments: give each environment once"),
         (
@@ -373,8 +375,15 @@ def test_a_file_that_is_there_is_replaced_only_by_force(checkout: Checkout) -> N
             "--environments: `a/$(id)` is not a valid environment name",
         ),
         ((*FLAGS, "--host", "a b"), "--host: "),
-        ((), "are not known: add --provider, --host, or run it on a terminal"),
-        (("--yes",), "Server are not known: add --provider, --host."),
+        (
+            (),
+            "options are missing:\n  --provider: Provider (dokku or heroku or compose or swarm)\n",
+        ),
+        ((), "Add them, or run `ci-deploy init` on a terminal to be asked"),
+        (
+            ("--yes",),
+            "  --host: Server (not for Heroku)\nAdd them, or run `ci-deploy init` without",
+        ),
         ((*FLAGS[:-2], "--host", "dokku@x:shop"), "the app's name belongs in --app"),
     ],
 )
@@ -438,7 +447,7 @@ def test_on_a_terminal_it_asks_five_things_and_again_after_nonsense(checkout: Ch
         "Dokku server",
         "Name of the app [shop]",
         "Name of the app [shop]",
-        "Environments (the last one is deployed manually) [production]",
+        "Environments (of several, the last one is deployed manually or by a tag) [production]",
         "A review app for each change [no]",
     ]
     assert "deploy to staging and production, plan for changes, rollback, review apps" in output

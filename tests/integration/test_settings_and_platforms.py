@@ -32,14 +32,15 @@ def test_six_mistakes_get_one_answer_and_no_connection(
     done = run("deploy", cwd=checkout.path, env=BAD)
     assert done.code == 2
     golden("settings/six mistakes", done.output)
-    assert "6 settings are missing or wrong; nothing was touched." in done.output
+    assert "6 settings are missing or wrong." in done.output
+    assert "Nothing was changed." in done.output
     for part in (
         "APP_NAME: is required",
         "`docku` is not one of compose, dokku, heroku, swarm. Did you mean `dokku`?",
         "SSH_PRIVATE_KEY: this is not a private key",
         "DOKKU_HOST: the address begins with http://",
         "DEPLOY_TIMEOUT: `ten` is not a whole number",
-        "HEALTHCHECK_URL: this is not an http:// or https:// URL",
+        "HEALTHCHECK_URL: this is not a valid http:// or https:// URL",
     ):
         assert part in done.output
     assert len(dokku.connections()) == before

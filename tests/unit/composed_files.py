@@ -455,7 +455,12 @@ REAL = {
             'docker build --push --tag "R/demo:${TAG}-ad" .',
             'docker build --push --file src/cart/src/Dockerfile --tag "R/demo:${TAG}-cart" .',
         ),
-        ("there is no ${AD_FILE}; the line lacks --build-arg for `JAVA_AGENT`, set by a variable",),
+        (
+            (
+                "its Dockerfile `${AD_FILE}` depends on a variable; "
+                "the line lacks --build-arg for `JAVA_AGENT`, set by a variable"
+            ),
+        ),
     ),
     "nickjj/docker-rails-example": Real(
         {"compose.yaml": RAILS, "Dockerfile": ""},

@@ -285,7 +285,10 @@ def test_answer_that_nobody_reads_is_no_bug(command: str, closed: str, tmp_path:
 def test_answer_that_cannot_be_written_is_an_error(command: str, tmp_path: Path) -> None:
     """`ci-deploy tag >tag.env` on a full disk left an empty file, and was green."""
     done = edge(command, closed=">/dev/full", CI_PROJECT_DIR=str(tmp_path))
-    assert (done.returncode, "writing to stdout failed: No space left" in done.stderr) == (10, True)
+    assert (done.returncode, "could not be written to stdout: No space left" in done.stderr) == (
+        10,
+        True,
+    )
 
 
 HANGING = """

@@ -119,8 +119,8 @@ def test_several_files_are_merged_service_by_service(tmp_path: Path) -> None:
         ("../..", "its build context `../..` is not in the repository"),
         ("/srv/web", "its build context `/srv/web` is not in the repository"),
         ("'${DIR:-.}'", "its build context `${DIR:-.}` depends on a variable"),
-        ("nothing", "there is no nothing/Dockerfile"),
-        ("{dockerfile: ../../x}", "there is no ../../x"),
+        ("nothing", "there is no file nothing/Dockerfile"),
+        ("{dockerfile: ../../x}", "there is no file ../../x"),
         ("{target: '${STAGE}'}", "its target `${STAGE}` depends on a variable"),
     ],
 )
@@ -156,7 +156,10 @@ def test_what_a_line_cannot_say_is_a_doubt(tmp_path: Path, build: str, doubt: st
             ["the services a and b build it differently"],
         ),
         ("services: {a: {image: 'shop:${DEPLOY_TAG}'}}", ["has neither a registry nor an account"]),
-        ("services: {a: {image: 'x/${A:-`id`}:${DEPLOY_TAG}'}}", ["its name cannot be parsed"]),
+        (
+            "services: {a: {image: 'x/${A:-`id`}:${DEPLOY_TAG}'}}",
+            ["a shell would not read its name"],
+        ),
         (
             "services: {a: {build: x, image: '${CI_REGISTRY_IMAGE}/a:${DEPLOY_TAG}'}}",
             ["the job needs the variables in its name, ${CI_REGISTRY_IMAGE}/a"],

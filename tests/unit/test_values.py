@@ -25,13 +25,13 @@ def test_branch_is_what_git_itself_takes(name: str) -> None:
     if taken:
         assert values.branch(name) == name
     else:
-        with pytest.raises(ValueError, match="is not a valid name of a branch"):
+        with pytest.raises(ValueError, match="is not a valid branch name"):
             values.branch(name)
 
 
 def test_ref_is_no_branch() -> None:
     """It would be pushed to refs/heads/refs/heads/main (faults F2)."""
-    with pytest.raises(ValueError, match="Give the branch, like `main`"):
+    with pytest.raises(ValueError, match="give the branch, `main`"):
         values.branch("refs/heads/main")
 
 

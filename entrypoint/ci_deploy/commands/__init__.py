@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 class CommandSpec(NamedTuple):
-    """A command: its function, its help, and the options and positional arguments that it
-    takes."""
+    """A command in the table COMMANDS: its function, its help, and the options and positional
+    arguments that it takes."""
 
     action: str  # `module.function` in this folder, loaded when the command is run
     help: str
@@ -56,9 +56,7 @@ COMMANDS = {
         "remove this branch's review app and its services",
         options=("--stale", "--adopt", "--yes"),
     ),
-    "promote": CommandSpec(
-        "flows.flow", "deploy the verified release of the source app to the next app"
-    ),
+    "promote": CommandSpec("flows.flow", "deploy to the app the release that the source app runs"),
     "init": CommandSpec(
         "init.init",
         "write the pipeline file, and list the secrets that it needs",
@@ -80,7 +78,7 @@ COMMANDS = {
         "unlock.unlock", "show who holds the deploy lock; release it with --yes", options=("--yes",)
     ),
     "tag": CommandSpec(
-        "tag.tag", "print the default DEPLOY_TAG, for the job that builds the image", piped=True
+        "tag.tag", "print DEPLOY_TAG or its default, for the job that builds the image", piped=True
     ),
     "history": CommandSpec(
         "history.history",
@@ -96,7 +94,7 @@ COMMANDS = {
     ),
     "logs": CommandSpec(
         "logs.logs",
-        "show the log of the app, or of one service",
+        "show the log of the app, or of one process or service",
         options=("--follow", "--lines"),
         word="SERVICE",
         piped=True,

@@ -1,4 +1,4 @@
-"""Assembles a run: reads the settings, chooses the layers, makes the context."""
+"""Assembles a run (`Assembly`): reads the settings, chooses the layers, makes the context."""
 
 from __future__ import annotations
 
@@ -48,14 +48,19 @@ class ChoiceSettings:
 
 
 def every_setting(classes: Sequence[LayerClass] | None = None) -> list[Setting]:
-    """All settings: those of every run, then those of the layers `classes` (default: of all)."""
+    """The declarations of the settings, each name once: those of every run, then those of the
+    layers `classes` (default: of all layers). Raises ToolMissing for a layer that cannot be
+    loaded."""
     layers = discover() if classes is None else classes
     every = (CoreSettings, ReviewSettings, ChoiceSettings, *(cls.Settings for cls in layers))
     return list({each.name: each for cls in every for each in declared(cls)}.values())
 
 
 class Assembly:
-    """Has what runs are made of: platform, settings, layers, console. Hides all secrets."""
+    """What a command makes its run of: the platform (`ci`), the sources of settings (`source`), all
+    layers (`classes`), the console. `cli.run` makes one for the process; `init` makes another for
+    `doctor`. Making it registers all secrets with the redactor; `guards` and `context` parse the
+    settings. Raises ToolMissing for a layer that cannot be loaded."""
 
     def __init__(
         self,
@@ -84,7 +89,8 @@ class Assembly:
         self.hide_all()
 
     def hide_all(self) -> None:
-        """Register with the redactor every secret that is set, whether or not this run uses it."""
+        """Register with the redactor every secret that is set, whether or not this run uses it.
+        Names of the app and the environment stay readable, even if a secret contains them."""
         names = map(self.source.text, ("APP_NAME", "DEPLOY_ENVIRONMENT"))
         self.redactor.spare(*names, self.ci.context.environment)
         for declaration in self.every:
@@ -95,16 +101,19 @@ class Assembly:
                     self.plain_words.append(declaration.name)
 
     def guards(self) -> GuardSettings:
-        """The settings of the guards, which are read before all others. Raises SettingsError."""
+        """The values of CI_DEPLOY and DEPLOY_ALLOW, which are read before all other settings.
+        Raises SettingsError, also for files of settings that cannot be read."""
         loaded = load(GuardSettings, self.source, self.redactor.add)
         if loaded is None:
             raise SettingsError(*self.source.problems)
         return loaded
 
     def check_job(self, command: str, options: argparse.Namespace) -> None:
-        """Check that this job may run `command`, before any credential is used.
+        """Check by the facts of the job that it may run `command`, before any credential is used.
+        `options`: the parsed command line.
 
-        Raises Refused when it may not, SkipDeploy when there is nothing to do, SettingsError.
+        Raises Refused when it may not, SkipDeploy when there is nothing to do (not for commands in
+        `guards.ANSWERS`, which are refused then), and SettingsError like `guards`.
         """
         facts, named = self.ci.context, self.source.text("REVIEW_APP_NAME")
         environment = self.source.text("DEPLOY_ENVIRONMENT") or facts.environment
@@ -119,8 +128,10 @@ class Assembly:
     def context(
         self, command: str, *, planning: bool = False, arguments: Mapping[str, Any] | None = None
     ) -> tuple[Context, list[Layer[Any]]]:
-        """Make the context and the active layers of a run. `arguments`: the command line's options.
-        Raises SettingsError with all problems at once, ToolMissing, another layer's DeployError."""
+        """Make the context of a run, with its provider, and the active layers (context, layers).
+        `arguments`: the command line's options. Logs settings without effect and likely typos.
+        Raises SettingsError with the problems of all settings, or with that of a review app's name;
+        ToolMissing; a DeployError that a layer's `problems` raises, if no setting is wrong."""
         source, hide = self.source, self.redactor.add
         source.problems += source.unknown_inputs([*self.every, COMMAND])
         core = load(CoreSettings, source, hide)
@@ -156,7 +167,8 @@ class Assembly:
         return ctx, layers
 
     def bare_context(self) -> Context:
-        """A context without app and provider, for commands that only inspect this machine."""
+        """A context without app and provider, for `init` and `version`, which only inspect this
+        machine; as in `plan`, its runner executes no change. Raises ToolMissing."""
         return self._make("", None, planning=True, arguments={})
 
     # --- choosing ---
@@ -295,6 +307,9 @@ COMMAND = Setting(
 
 def _undecided(near: Sequence[str], providers: Mapping[str, LayerClass]) -> str:
     if near:
-        return f"settings of several providers are set ({', '.join(near)}): set it to one of these."
+        both = " and ".join(near)
+        return (
+            f"cannot be determined: settings of {both} are set. Set DEPLOY_PROVIDER to one of them."
+        )
     triggers = ", ".join(f"{cls.trigger} for {name}" for name, cls in sorted(providers.items()))
-    return f"cannot be determined: set it, or one of {triggers}."
+    return f"cannot be determined: set DEPLOY_PROVIDER, or one of {triggers}."

@@ -1,4 +1,5 @@
-"""The commands `backups` and `restore`: database dumps that were made before migrations."""
+"""The commands `backups` and `restore`: the database dumps that ci-deploy makes before migrations,
+and on Heroku the backups that Heroku keeps."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from ci_deploy.report import console as style
 
 
 def backups(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Print the dumps to stdout, newest first, one per line or as JSON. Returns the exit code.
-    Raises DeployError."""
+    """Print the app's dumps or backups to stdout, newest first, one per line (name, size, service,
+    release) or as JSON. Returns 0. Raises DeployError."""
     ctx, _ = ready(assembly, options)
     ctx.provider.connect()
     found = ctx.provider.backups()
@@ -26,8 +27,8 @@ def backups(assembly: Assembly, options: argparse.Namespace) -> int:
 
 
 def restore(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Restore a dump with --yes; without it, log what would be done. Returns the exit code. Raises
-    DeployError, UsageError without a name."""
+    """Restore the named dump with --yes; without it, log the changes that this would make. Returns
+    0. Raises UsageError without a name, Refused on Heroku, another DeployError."""
     name = next(iter(options.words), "")
     if not name:
         raise UsageError(

@@ -29,10 +29,10 @@ Tagged = tuple[str, str]  # the name of an image, and its tag in the shell of th
 
 
 class Image(NamedTuple):
-    """An image that the pipeline builds. What the compose file does not set is empty."""
+    """An image that the pipeline builds and pushes. What the compose file does not set is empty."""
 
-    name: str  # without its tag
-    context: str = ""  # a directory of the repository, or the address of another repository
+    name: str  # as the compose file has it, with variables, without its tag
+    context: str = ""  # a directory, relative to the repository's root, or another repository's URL
     dockerfile: str = ""  # relative to the context
     target: str = ""  # the stage to build
     args: tuple[str, ...] = ()  # each `NAME=value`
@@ -40,14 +40,15 @@ class Image(NamedTuple):
 
     @property
     def registry(self) -> str:
-        """The host of the registry; empty if a variable names it."""
+        """The host of the registry (`docker.io` if the name has none); empty if the name contains a
+        variable."""
         first = self.name.partition("/")[0]
         return "" if "$" in self.name else first if re.search(r"[.:]", first) else "docker.io"
 
     @property
     def path(self) -> str:
-        """The name in the registry, like `acme/web`; empty if it depends on other variables than
-        the registry's."""
+        """The name in the registry, like `acme/web`; empty if it contains another variable than
+        DOCKER_REGISTRY or CI_REGISTRY at its beginning."""
         if "$" in self.name:
             own = OWN.fullmatch(self.name)
             return own[1] if own else ""
@@ -55,19 +56,19 @@ class Image(NamedTuple):
         return rest if re.search(r"[.:]", first) else self.name
 
     def pushed(self, registry: str) -> str:
-        """The name and tag to push, for the shell of the pipeline. `registry` is used where a
-        variable names it."""
+        """The whole name and tag to push, for the shell of the pipeline. `registry` (a host) stands
+        for DOCKER_REGISTRY or CI_REGISTRY; a name with other variables is left as it is."""
         return f"{self.registry or registry}/{self.ending}" if self.path else self.ending
 
     @property
     def ending(self) -> str:
-        """The name and tag, without the registry."""
+        """The name and tag without the registry; with it if `path` is empty."""
         return f"{self.path or self.name}:{self.tag}"
 
     def build(self, registry: str, folder: str) -> str:
-        """The line with `docker build --push` for the image, to be run in the root of the
-        repository. `registry`: as for `pushed`; `folder`: the app's directory, the context of an
-        image that has none."""
+        """The shell command `docker build --push …` for the image, one line, to be run in the
+        repository's root. `registry`: as for `pushed`; `folder`: the app's directory, relative to
+        the root, which is the context of an image that has none."""
         context = self.context or folder or "."
         words = ["docker", "build", "--push"]
         if self.dockerfile:
@@ -80,8 +81,8 @@ class Image(NamedTuple):
 
 
 def tagged(service: Mapping[str, Any]) -> Tagged | None:
-    """(name, tag) of the image of a compose service whose tag contains DEPLOY_TAG, the tag in the
-    shell of the pipeline; None for other images."""
+    """(name, tag) of the image of a compose service, if its tag contains the variable DEPLOY_TAG,
+    for which the tag then has `$TAG`, the variable in the shell of the pipeline; else None."""
     if not (match := TAGGED.fullmatch(str(service.get("image")))):
         return None
     return match[1], f"{match[2]}${{TAG}}{match[3]}" if match[3] else f"{match[2]}$TAG"
@@ -90,15 +91,16 @@ def tagged(service: Mapping[str, Any]) -> Tagged | None:
 def not_pushable(name: str) -> str:
     """A clause that says why an image with this name cannot be pushed; empty if it can."""
     if not IN_SHELL.fullmatch(name):
-        return "its name cannot be parsed"
+        return f"a shell would not read its name, `{name}`, as Compose does"
     return "" if "/" in name or "$" in name else "its name has neither a registry nor an account"
 
 
 def image_of(
     name: str, tag: str, build: Mapping[str, Any], top: Path
 ) -> tuple[Image, tuple[str, ...]]:
-    """The image of a service with the mapping `build`, and clauses that say what the pipeline
-    cannot build as Compose would. `top`: the root of the repository."""
+    """(image, doubts) of a service whose `build` in the compose files is `build`, with its context.
+    The doubts are clauses that say what the pipeline cannot build as Compose would. `name`, `tag`:
+    from `tagged`; `top`: the root of the repository."""
     doubts: list[str] = []
     context = build["context"]
     if REMOTE.match(context):
@@ -108,7 +110,7 @@ def image_of(
         context, dockerfile = _directory(build, top, doubts)
     target = build.get("target", "")
     if not _is_plain(target):
-        doubts.append(f"its target `{target}` depends on a variable")
+        doubts.append(f"its target `{target}` {_why(target)}")
         target = ""
     args = build.get("args", {})
     known = {key: text for key, text in args.items() if text is not None and _is_plain(text)}
@@ -124,18 +126,25 @@ def _directory(build: Mapping[str, Any], top: Path, doubts: list[str]) -> tuple[
     """The context and the Dockerfile; each is empty if it is not known."""
     context, dockerfile = build["context"], build.get("dockerfile", "")
     if not _is_plain(context) or outside(context):
-        why = "depends on a variable" if "$" in context else "is not in the repository"
+        why = _why(context) if not _is_plain(context) else "is not in the repository"
         doubts.append(f"its build context `{context}` {why}")
         return "", ""
     path = join(context, dockerfile or "Dockerfile")
-    if not ((top / path).is_file() or build.get("dockerfile_inline")):
-        doubts.append(f"there is no {path}")
+    if not _is_plain(dockerfile):
+        doubts.append(f"its Dockerfile `{dockerfile}` {_why(dockerfile)}")
+    elif not ((top / path).is_file() or build.get("dockerfile_inline")):
+        doubts.append(f"there is no file {path}")
     return context, "" if outside(path) or not _is_plain(dockerfile) else dockerfile
 
 
 def _is_plain(text: str) -> bool:
     """Whether a text needs no variable, so that it means the same in any pipeline."""
     return text.isprintable() and "$" not in text and "<<" not in text
+
+
+def _why(text: str) -> str:
+    """A clause that says why a text is not plain."""
+    return "depends on a variable" if "$" in text else "contains `<<` or a control character"
 
 
 def _changes(key: str) -> bool:

@@ -26,7 +26,7 @@ RESET = object()  # the value of `!reset`
 
 
 class NotReadable(ValueError):
-    """Raised for a compose file that is not valid YAML; the message names the file and the line."""
+    """A compose file is not valid YAML; the message names the file, the line and the reason."""
 
 
 class Whole(dict[str, Any]):
@@ -34,7 +34,8 @@ class Whole(dict[str, Any]):
 
 
 def outside(path: str) -> bool:
-    """Whether a normalised path leads out of the repository, or depends on a variable."""
+    """Whether a normalised path, relative to the repository's root, leads out of the repository (or
+    is absolute), or contains a variable, so that it is unknown where it leads."""
     return path.startswith(("/", "..")) or "$" in path
 
 
@@ -44,16 +45,18 @@ def join(folder: str, path: str) -> str:
 
 
 class Reader:
-    """Reads the compose files of the repository in the directory `top`."""
+    """Reads the compose files of the repository in the directory `top`. `unread` then has a
+    sentence for each file that they refer to and that was not read."""
 
     def __init__(self, top: Path) -> None:
         self._top = top
         self._included: set[str] = set()
-        self.unread: list[str] = []  # sentences about referenced files that are not there
+        self.unread: list[str] = []
 
     def project(self, names: Sequence[str], folder: str) -> Services:
-        """The merged services of the files `names`, in the project's directory `folder`. All paths
-        are relative to the repository's root. Raises NotReadable, OSError."""
+        """The merged services of the files `names`, in the project's directory `folder`: name →
+        mapping with `image` and `build`, whose context is always set. All paths, given and
+        returned, are relative to the repository's root. Raises NotReadable, OSError."""
         services: Services = {}
         for name in names:
             for document in self.documents(name):
@@ -70,8 +73,8 @@ class Reader:
         return services
 
     def documents(self, name: str) -> list[Mapping[str, Any]]:
-        """The YAML documents of the file `name`, an empty mapping for what is none. Raises
-        NotReadable, OSError."""
+        """The YAML documents of the file `name`, each as a mapping: an empty one for a document
+        that is no mapping. Raises NotReadable, OSError."""
         import yaml
 
         text = text_of((self._top / name).read_bytes())
@@ -128,7 +131,9 @@ class Reader:
         text = str(path)
         full = join(folder, text)
         if REMOTE.match(text) or outside(full) or not (self._top / full).is_file():
-            self.unread.append(f"{what} {text}, which is not in the repository.")
+            why = "whose path depends on a variable" if "$" in text else "is not in the repository"
+            why = why if "$" in text else f"which {why}"
+            self.unread.append(f"{what} {text}, {why}.")
             return ""
         return full
 

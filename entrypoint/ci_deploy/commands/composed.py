@@ -28,24 +28,26 @@ OTHERWISE = re.compile(r"dev|test|local|override|example|sample|debug|e2e|docs|\
 class Doubt(NamedTuple):
     """Why the pipeline may build an image differently than Compose, or does not build it."""
 
-    service: str  # its name in the compose file; empty if the doubt is about no single service
+    service: str  # its name, or several joined by " and "; empty if the doubt is about no service
     reason: str  # one or several clauses, or a sentence if `service` is empty
     image: Image | None = None  # None: no line of the pipeline builds it
 
 
 class Composed(NamedTuple):
-    """The chosen compose files and what they mean for the pipeline."""
+    """The chosen compose files of an app and what they mean for the pipeline; `composed` makes one.
+    All fields are empty if the app has no compose file."""
 
     files: tuple[str, ...] = ()  # relative to the app's directory
-    rivals: tuple[str, ...] = ()  # several candidates: none was chosen
-    images: tuple[Image, ...] = ()  # those with the tag DEPLOY_TAG
+    rivals: tuple[str, ...] = ()  # several candidates, values of COMPOSE_FILE: none was chosen
+    images: tuple[Image, ...] = ()  # those whose tag contains DEPLOY_TAG, if they can be pushed
     services: tuple[tuple[str, str], ...] = ()  # the app's own, each with its build context
     doubts: tuple[Doubt, ...] = ()
     unread: str = ""  # a sentence: why the files could not be read
 
     def service_of(self, path: str) -> tuple[str, str]:
-        """(name, build context) of the service whose image contains the repository's `path`; the
-        name is empty if there is no service, the context if no image is known to contain it."""
+        """(name, build context) of the service whose image contains the repository's `path`. If no
+        image is known to contain it, the context is empty, and the service is `app`, `web` or the
+        first; the name is empty if there is no service."""
         holding = [each for each in self.services if _holds(each[1], path)]
         nearest = max((len(context) for _, context in holding), default=0)
         found = dict([each for each in holding if len(each[1]) == nearest] or self.services)
@@ -54,8 +56,9 @@ class Composed(NamedTuple):
 
 
 def candidates(root: Path, paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(chosen, candidates) for the app in `root`: the compose files to use together, relative to
-    it; or no files and the values of COMPOSE_FILE to choose from. `paths`: the app's files."""
+    """(chosen, candidates) for the app in the directory `root`: the compose files to use together,
+    relative to `root`, and no candidates; or no files, and the values of COMPOSE_FILE to choose
+    from. Both are empty without a compose file. `paths`: the app's files, relative to `root`."""
     names = [path for path in paths if COMPOSE.fullmatch(posixpath.basename(path))]
     folders = sorted({posixpath.dirname(path) for path in names}, key=lambda f: (bool(f), f))
     found = [_of_folder(root, [p for p in names if posixpath.dirname(p) == f]) for f in folders]
@@ -67,8 +70,11 @@ def candidates(root: Path, paths: Sequence[str]) -> tuple[tuple[str, ...], tuple
 
 
 def composed(top: Path, folder: str, paths: Sequence[str], wanted: Sequence[str] = ()) -> Composed:
-    """Read the compose files of the app in `folder`, below the repository's root `top`. `paths`:
-    the app's files; `wanted`: the compose files given by --compose. Never raises NotReadable."""
+    """Read the compose files of the app in `folder`, a directory relative to the repository's root
+    `top`: those given by --compose (`wanted`), else the ones that `candidates` chooses among
+    `paths`; all are relative to `folder`. If they are not valid YAML, the result has `files` and
+    `unread` only; if there are several candidates, `rivals` only. Raises OSError for a file that
+    cannot be read."""
     files, rivals = (tuple(wanted), ()) if wanted else candidates(top / folder, paths)
     names = [join(folder, name) for name in files]
     reader = Reader(top)

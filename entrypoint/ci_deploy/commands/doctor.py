@@ -21,8 +21,9 @@ from ci_deploy.state import Live
 
 
 def doctor(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Check everything that a deploy needs, without a change. Returns 0. Raises DeployError for a
-    check that failed."""
+    """Check everything that a deploy needs, without a change, and log the results; with --json,
+    also print them to stdout. Returns 0, also if only this revision could not be deployed (a
+    warning). Raises DeployError for another check that failed."""
     ctx, layers = ready(assembly, options, planning=True)
     facts = examine(ctx, layers)
     if options.json:
@@ -31,8 +32,9 @@ def doctor(assembly: Assembly, options: argparse.Namespace) -> int:
 
 
 def examine(ctx: Context, layers: Sequence[Layer[Any]]) -> dict[str, Any]:
-    """Check everything and log the results; returns them as the object that --json prints. Raises
-    DeployError for a check that failed."""
+    """Check everything and log the results; returns them as the object that --json prints (`app`,
+    `layers`, `tools`, `provider`, `revision`, `live`, `warnings`). Raises DeployError for a check
+    that failed, except one of this revision alone, which is a warning."""
     ctx.console.line(f"doctor: {ctx.app} on {ctx.provider.name}", style.BOLD)
     names = [layer.name for layer in layers]
     needed = {"git", "ssh", *(TOOL_OF.get(name, "") for name in names)}

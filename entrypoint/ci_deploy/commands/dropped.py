@@ -1,4 +1,5 @@
-"""Finds settings for a framework that have no effect, since no app of that framework was found."""
+"""Finds settings for a framework that have no effect, since no layer of a framework that declares
+them is active: `Dropped`."""
 
 from __future__ import annotations
 
@@ -18,7 +19,10 @@ WISHING = CHECKED_RELEASING
 
 
 class Dropped(NamedTuple):
-    """Finds settings of layers that are off (`Layer.wishes`)."""
+    """Finds the settings that are set to another value than their default, and that ask for
+    something only an inactive layer does (`Layer.wishes`, like AUTO_MIGRATE_ON_DEPLOY without a
+    Django or Rails app). `Assembly.context` makes one for each run; reads the files below
+    `root`."""
 
     source: Source
     classes: Sequence[LayerClass]  # of all layers
@@ -26,15 +30,16 @@ class Dropped(NamedTuple):
     root: Path  # the app's directory
 
     def problems(self) -> Iterable[Problem]:
-        """Yield a problem for each of these settings that is an input: it is meant for this job."""
+        """Yield a problem for each of these settings that is given as an input: that is meant for
+        this job, so the run must not begin without it."""
         for wish, found in self._wishes():
             if found.by_input:
                 reason = f"the setting has no effect: {self._why(wish)}"
                 yield Problem(wish.name, reason, found.origin, self._remedy(wish))
 
     def warnings(self) -> Iterable[str]:
-        """Yield a warning for each of these settings that is a variable: it may be set for many
-        projects."""
+        """Yield a warning for each of these settings that is given in another way, by a variable or
+        a file, which may be meant for many projects. None if DEPLOY_APPLICATION is `none`."""
         if self.source.text("DEPLOY_APPLICATION") == "none":
             return
         for wish, found in self._wishes():

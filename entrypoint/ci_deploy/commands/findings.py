@@ -1,4 +1,4 @@
-"""Reports what `init` has detected, and what it could not decide."""
+"""The lines in which `init` reports what it has detected, and what it could not decide."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from ci_deploy.commands.surroundings import Found
 
 
 def findings(found: Found, wish: Wish, path: str, text: str) -> Iterator[tuple[str, bool]]:
-    """Yield (line, whether it is a warning). `found` is what was detected, `wish` what the pipeline
-    is to do, `text` the pipeline file at `path`."""
+    """Yield (line, whether it is a warning): first what was detected, then what needs a person.
+    `found` is what was detected, `wish` what the pipeline is to do, `text` the pipeline file at
+    `path`, whose lines some warnings name."""
     parts = [*_app(found, wish), *_compose(wish)]
     yield f"found: {', '.join(parts) or 'no framework, no compose file'}", False
     yield from ((line, True) for line in _doubts(found, wish))
@@ -45,18 +46,20 @@ def _doubts(found: Found, wish: Wish) -> Iterator[str]:
     framework, on_docker = found.framework, wish.provider in ON_DOCKER
     if framework.rivals:
         yield (
-            f"Migrations will not run: this could be {' or '.join(framework.rivals)}. "
-            "Name the app's directory with `--folder`."
+            f"Migrations will not run: the app could be {' or '.join(framework.rivals)}. "
+            "Name its directory with `--folder`."
         )
     if found.lacks_manage:
         yield (
             "Migrations will not run: Django is among the packages, but there is no manage.py. "
-            "If it has models, set DEPLOY_APPLICATION=django and DJANGO_MANAGE_COMMAND."
+            "If the app has models, set DEPLOY_APPLICATION=django and DJANGO_MANAGE_COMMAND."
         )
     if framework.name == "rails" and framework.at and not on_docker:
+        deployed = wish.folder or "the repository's root"
+        place = posixpath.join(wish.folder, framework.at)
         yield (
-            f"Migrations will not run: the repository's root is deployed, but Rails is in "
-            f"{framework.at}. `--folder {framework.at}` deploys that directory instead."
+            f"Migrations will not run: {deployed} is deployed, but Rails is in {place}. "
+            f"`--folder {place}` deploys that directory instead."
         )
     if (framework.name == "django" or found.lacks_manage) and not (
         on_docker or found.says_what_runs
@@ -77,4 +80,5 @@ def _builds(found: Found, path: str, text: str) -> Iterator[str]:
         build = re.compile(rf"docker build .*/?{re.escape(doubt.image.ending)}\\?\"")
         lines = [str(at) for at, line in enumerate(text.splitlines(), 1) if build.search(line)]
         which = f"line{'s' if lines[1:] else ''} {' and '.join(lines)} of {path}"
-        yield f"Check how {which} builds the image of {doubt.service}: {doubt.reason}."
+        does = "build" if lines[1:] else "builds"
+        yield f"Check how {which} {does} the image of {doubt.service}: {doubt.reason}."

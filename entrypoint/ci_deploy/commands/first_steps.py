@@ -22,7 +22,8 @@ BASE64 = "base64 <{key} | tr -d '\\n'"  # one line, on Linux and on macOS
 
 
 def first_steps(wish: Wish) -> list[str]:
-    """The lines to print; those that begin with a number are headings."""
+    """The lines to print after the file of `wish` was written; those that begin with a number are
+    headings."""
     steps = [_heroku(wish)] if wish.provider == "heroku" else [_key(wish), _server(wish)]
     if wish.provider in ON_DOCKER and not wish.images:
         steps = [_image(wish), *steps]
@@ -45,9 +46,10 @@ def _image(wish: Wish) -> list[str]:
     """Nothing is built on the hosts."""
     path = urlsplit(wish.web).path.strip("/").lower() or wish.app
     return [
-        f"Name the image that you build, in {' or '.join(wish.compose) or 'docker-compose.yml'}:",
+        f"Name the app's image in {' or '.join(wish.compose) or 'docker-compose.yml'}:",
         f"image: ${{DOCKER_REGISTRY}}/{path}:${{DEPLOY_TAG}}",
-        "The hosts build no images. Then run `ci-deploy init --force`, which adds a job for that.",
+        "The hosts only pull it. Then run the same `ci-deploy init` again, with --force: it adds",
+        "a job to the pipeline that builds and pushes the image.",
     ]
 
 
@@ -104,7 +106,8 @@ def _pins(wish: Wish) -> str:
 
 def _heroku(wish: Wish) -> list[str]:
     apps = [f"heroku apps:create {wish.app_of(name)}" for name in wish.environments]
-    return ["Make the app, and a token for this purpose only:", *apps,
+    title = f"Make the app{'s' if apps[1:] else ''}, and a token for this purpose only:"
+    return [title, *apps,
             "heroku authorizations:create -d ci-deploy"]  # fmt: skip
 
 

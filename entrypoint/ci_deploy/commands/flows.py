@@ -21,14 +21,16 @@ from ci_deploy.run.events import BUILDING, FLOWS
 
 
 def flow(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Run the events of the command (`FLOWS`), unless a guard skips it; returns the exit code.
-    Raises DeployError before the first event; later errors are reported."""
+    """Run the events of `options.command` (`FLOWS`) and report their outcome; returns the exit
+    code: 0 also when CI_DEPLOY is false or a guard skips the run. Raises DeployError before the
+    first event only (`destroy --stale`: also when the review apps cannot be listed)."""
     return _run_events(assembly, options.command, options, options.words)
 
 
 def plan(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Run the events of the command to plan, by default `deploy`, without making a change; each
-    change is listed. Returns the exit code. Raises DeployError, like `flow`."""
+    """Run the events of `options.target`, by default `deploy`, without making a change: each change
+    is logged, and with --json the report is printed. Returns the exit code. Raises UsageError for
+    another command, and DeployError like `flow`."""
     if options.target not in FLOWS:
         word = next(iter(options.words), "")
         if word:
@@ -79,7 +81,7 @@ def _check_migrations(count: int, layers: Sequence[Layer[Any]]) -> None:
         raise UsageError("--migrations takes the number of migrations to undo.")
     if count and not any("migrations" in layer.options for layer in layers):
         raise UsageError(
-            "--migrations: no framework was found in the checkout; set DEPLOY_APPLICATION."
+            "--migrations: no Django or Rails app is active; set DEPLOY_APPLICATION or APP_DIR."
         )
 
 

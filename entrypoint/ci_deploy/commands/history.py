@@ -12,7 +12,7 @@ from ci_deploy.state import Deployed, Live
 
 def history(assembly: Assembly, options: argparse.Namespace) -> int:
     """Print to stdout what was live when, and who deployed it, newest first, one entry per line or
-    as JSON. Returns the exit code. Raises DeployError."""
+    as JSON; what is live now is marked. Returns 0. Raises DeployError."""
     ctx, _ = ready(assembly, options)
     ctx.provider.connect()
     entries = ctx.provider.history()
@@ -32,9 +32,9 @@ def history(assembly: Assembly, options: argparse.Namespace) -> int:
 
 
 def newest_of(entries: Sequence[Deployed], live: Live) -> int | None:
-    """The index in `entries` (newest first) of what is live: among those of the live revision, one
-    of the live release is preferred, then one that succeeded, then the newest. None if there is no
-    entry of the live revision."""
+    """The index in `entries` (newest first) of the entry that is live: among those of the live
+    revision, one with the name of the live release is preferred, then one that succeeded, then the
+    newest. None if the live revision is unknown or has no entry."""
     same = [n for n, each in enumerate(entries) if live.revision and each.revision == live.revision]
 
     def unlike(number: int) -> tuple[bool, bool]:

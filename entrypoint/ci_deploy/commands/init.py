@@ -1,5 +1,4 @@
-"""The command `init`: writes the pipeline file for a checkout, and lists what remains to be
-done."""
+"""The command `init`: writes the pipeline file for a checkout, and lists the steps that remain."""
 
 from __future__ import annotations
 
@@ -37,8 +36,9 @@ ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]*")
 
 
 def init(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Detect what the checkout shows, ask for the rest, and write or print the pipeline file; then
-    list the next steps. Returns the exit code. Raises SettingsError, UsageError, OSError."""
+    """Detect what the checkout shows, ask for the rest, and write the pipeline file, or print it
+    with --print; then log the next steps, and run `doctor` if the credentials are set. Returns 0.
+    Raises SettingsError for compose files that cannot be read, UsageError, OSError."""
     ctx = assembly.bare_context()
     root = assembly.checkout.path
     questions = Questions(assembly, options)
@@ -115,15 +115,14 @@ def _wish(questions: Questions, found: Found, provider: str, where: str) -> Wish
     if not ci:
         message = (
             "neither the git remote nor the files show which CI platform to write for: add --ci "
-            f"{_or(PIPELINES)}"
+            f"{_or(PIPELINES)} (Gitea and Forgejo: github)."
         )
-        message += " (Gitea and Forgejo: github)."
         raise UsageError(message)
     on_docker = provider in ON_DOCKER
     host = ""
     if provider != "heroku":
         known = found.host if provider == found.provider else ""
-        what = HOSTS.get(provider, "Server")
+        what = HOSTS.get(provider, "Server (not for Heroku)")
         check = _docker_hosts if on_docker else _host if provider else str
         host = questions.ask("host", what, known, check)
     # Five questions at most: the name follows from the directory if that was asked for.
@@ -133,7 +132,7 @@ def _wish(questions: Questions, found: Found, provider: str, where: str) -> Wish
         questions.tell(f"The app is called {app}; `--app` gives it another name.")
     environments = questions.ask(
         "environments",
-        "Environments (the last one is deployed manually)",
+        "Environments (of several, the last one is deployed manually or by a tag)",
         "production",
         _environments,
     )

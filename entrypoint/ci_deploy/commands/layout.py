@@ -1,4 +1,5 @@
-"""Finds the apps in a repository by the files that build tools look for."""
+"""Finds the apps in a repository (`folders`), and the framework of an app (`framework`), by the
+files that build tools look for."""
 
 from __future__ import annotations
 
@@ -33,19 +34,20 @@ class Framework(NamedTuple):
 
     name: str = ""  # of the layer, like `rails`
     at: str = ""  # the sub-directory with its files; empty for the app's directory itself
-    rivals: tuple[str, ...] = ()  # several at the same depth: none was chosen
+    rivals: tuple[str, ...] = ()  # `at (Name)` of several at the same depth: none was chosen
 
 
 def files(root: Path) -> list[str]:
-    """The paths of the project's own files, relative to `root`, down to DEPTH directories, the
-    shallowest first."""
+    """The paths of the project's own files, relative to `root`, with at most DEPTH parts, those
+    with the fewest first. Left out: hidden directories, those in SKIPPED, Python environments,
+    other repositories, and what cannot be read."""
     return sorted(_walk(root, "", DEPTH), key=lambda path: (path.count("/"), path))
 
 
 def folders(root: Path, *, on_docker: bool) -> list[str]:
-    """The directories that look like apps, relative to `root`; the root is the empty string. It is
-    the only one if it has a Procfile, Dockerfile, app.json or framework, or on Docker hosts a
-    compose file."""
+    """The directories that look like apps, sorted, relative to `root`, which is the empty string.
+    The root is the only one if it has a Procfile, Dockerfile, app.json or framework, or on Docker
+    hosts a compose file, and if no directory looks like an app."""
     found = files(root)
     frameworks = {at for at, _ in _frameworks(root, found)}
     built = {posixpath.dirname(path) for path in found if posixpath.basename(path) in BUILT}
@@ -59,8 +61,8 @@ def folders(root: Path, *, on_docker: bool) -> list[str]:
 
 
 def framework(root: Path) -> Framework:
-    """The framework of the app in the directory `root`: the one whose files are least deep. If
-    there are several at that depth, only `rivals` is set."""
+    """The framework (Django or Rails) of the app in the directory `root`: the one whose files are
+    least deep. If several directories at that depth have one, only `rivals` is set."""
     found = sorted(_frameworks(root, files(root)), key=lambda each: (_depth(each[0]), each[0]))
     near = [each for each in found if _depth(each[0]) == _depth(found[0][0])]
     if len({at for at, _ in near}) > 1:

@@ -1,4 +1,4 @@
-"""The command `logs`: the app's log."""
+"""The command `logs`: prints the app's log."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from ci_deploy.errors import UsageError
 
 
 def logs(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Print the app's log, or that of one process or service, to stdout; with --follow also what is
-    added from now on. Returns the exit code. Raises DeployError, UsageError."""
+    """Print the end of the app's log (--lines), or of that of one process or service, to stdout;
+    with --follow also what is added until the command is stopped. Returns 0. Raises DeployError,
+    UsageError for --lines 0, Cancelled."""
     if options.lines < 1:
         raise UsageError("--lines takes a number of lines, 1 or more.")
     ctx, _ = ready(assembly, options)

@@ -15,7 +15,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
     "--adopt": {
         "action": "store_true",
-        "help": "adopt an existing app that ci-deploy did not create",
+        "help": "take an app that ci-deploy did not create as the review app",
     },
     "--stale": {
         "type": number,
@@ -27,36 +27,42 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "--lines": {
         "type": number,
         "metavar": "N",
-        "help": "the last N lines of each process (default: 100)",
+        "help": "the last N lines of each process, on Heroku of all together (default: 100)",
     },
     "--migrations": {
         "type": number,
         "metavar": "N",
-        "help": "undo the last N migrations first",
+        "help": "undo the last N migrations before the rollback",
     },
 }
 INIT: dict[str, dict[str, Any]] = {
     "--ci": {
         "choices": ("gitlab", "github", "circleci"),
-        "help": "the CI platform (default: detected from the git remote)",
+        "help": "the CI platform (default: detected from the git remote and files)",
     },
-    "--provider": {"metavar": "NAME", "help": "dokku, heroku, compose or swarm"},
-    "--host": {"metavar": "[USER@]HOST", "help": "the Dokku server or the Docker host"},
+    "--provider": {"metavar": "NAME", "help": "the platform: dokku, heroku, compose or swarm"},
+    "--host": {
+        "metavar": "[USER@]HOST",
+        "help": "the Dokku server, the Docker hosts, or a manager of the swarm",
+    },
     "--app": {"metavar": "NAME", "help": "the name of the app on the provider"},
     "--environments": {
         "metavar": "NAMES",
-        "help": "like `staging production`; the last is deployed manually",
+        "help": "like `staging production`; of several, the last is deployed manually or by a tag",
     },
-    "--review": {"action": BooleanOptionalAction, "help": "a review app for each change"},
-    "--folder": {"metavar": "DIR", "help": "the app's directory, if there are several apps"},
-    "--compose": {"metavar": "FILES", "help": "the compose file, if there are several"},
+    "--review": {
+        "action": BooleanOptionalAction,
+        "help": "a review app for each branch or merge request",
+    },
+    "--folder": {"metavar": "DIR", "help": "the app's directory in the repository"},
+    "--compose": {"metavar": "FILES", "help": "the compose files, relative to that directory"},
     "--print": {"action": "store_true", "help": "print the file instead of writing it"},
     "--force": {"action": "store_true", "help": "replace an existing file"},
 }
 OPTIONS |= INIT
 YES = {  # the help of --yes for commands for which it means something else
     "init": "accept what was detected, without asking",
-    "review": "with --adopt: make the change; without this option it is only shown",
+    "review": "with --adopt: adopt the app; without this option it is only shown",
     "destroy": "with --stale or --adopt: make the change; without this option it is only shown",
 }
 DEFAULTS: dict[str, Any] = {
@@ -75,6 +81,7 @@ DEFAULTS: dict[str, Any] = {
 
 
 def described(option: str, command: str) -> dict[str, Any]:
-    """The arguments of argparse's `add_argument` for `option`, with its help for this command."""
+    """The keyword arguments of argparse's `add_argument` for `option` of `command`; the help of
+    --yes depends on the command."""
     found = OPTIONS[option]
     return {**found, "help": YES[command]} if option == "--yes" and command in YES else found

@@ -16,14 +16,16 @@ from ci_deploy.settings.parsers import folder
 
 
 class Place(NamedTuple):
-    """The directory of the app, and its compose files if several were to choose from."""
+    """The directory of the app; also its compose files, if they were chosen by an option or an
+    answer. (Empty: `composed.candidates` finds them.)"""
 
     folder: str = ""  # relative to the repository's root, which is the empty string
     compose: str = ""  # relative to the app's directory, separated by spaces
 
     @property
     def shown(self) -> str:
-        """The answer that a user would type: paths relative to the repository's root."""
+        """The answer that a user would type: the compose files, else the directory, relative to the
+        repository's root."""
         if not self.compose:
             return self.folder or "."
         return " ".join(posixpath.join(self.folder, each) for each in self.compose.split())
@@ -31,12 +33,12 @@ class Place(NamedTuple):
 
 def ask_place(questions: Questions, top: Path, here: str, provider: str) -> Place:
     """Find the app, and ask if there are several apps or several compose files. `top`: the
-    repository's root; `here`: the current directory relative to it, empty for the root. Raises
-    UsageError for options that do not fit."""
+    repository's root; `here`: the current directory relative to it, empty for the root; `provider`:
+    empty if it is not known. Raises UsageError for --folder or --compose that do not fit."""
     on_docker = provider in ON_DOCKER
     if questions.given("compose") and not on_docker:
-        what = provider or "an unknown provider"
-        raise UsageError(f"--compose is for Compose and Swarm, not for {what}.")
+        why = f"not for {provider}" if provider else "so add --provider compose or swarm"
+        raise UsageError(f"--compose is for Compose and Swarm, {why}.")
     folders = [here] if here else layout.folders(top, on_docker=on_docker)
     options = {questions.given("folder"), questions.given("compose")}
     if not questions.on_terminal or options != {None}:
@@ -72,7 +74,7 @@ def _chosen(top: Path, places: list[Place], text: str, *, on_docker: bool) -> Pl
         above = [each.folder for each in places if f"{names[0]}/".startswith(f"{each.folder}/")]
         where = max(above, key=len, default=posixpath.dirname(names[0]))
         return Place(where, " ".join(posixpath.relpath(each, where or ".") for each in names))
-    where = _directory(top, text)
+    where = _directory(top, text, "a directory or compose file" if on_docker else "a directory")
     if rivals := _rivals(top, where, on_docker):
         message = (
             f"`{text}` has several compose files: name one, like `{Place(where, rivals[0]).shown}`."
@@ -81,10 +83,10 @@ def _chosen(top: Path, places: list[Place], text: str, *, on_docker: bool) -> Pl
     return Place(where)
 
 
-def _directory(top: Path, text: str) -> str:
+def _directory(top: Path, text: str, what: str = "a directory") -> str:
     inside = ".." not in text.split("/") and not text.startswith("/")
     if not (text and inside and (top / text).is_dir()):
-        message = f"`{text}` is not a directory of the repository, whose root is `.`."
+        message = f"`{text}` is not {what} of the repository, whose root is `.`."
         raise ValueError(message)
     return folder(text)
 
@@ -107,7 +109,10 @@ def _compose(questions: Questions, top: Path, where: str) -> str:
         names = compose_paths(text)
         missing = [each for each in names if not (top / where / each).is_file()]
         if missing or not names:
-            message = f"`{' '.join(missing)}` is not a file in {top / where}."
+            listed = ", ".join(f"`{each}`" for each in missing) or "an empty text"
+            message = f"{listed} is not a file in {top / where}."
+            if missing[1:]:
+                message = f"{listed} are not files in {top / where}."
             raise ValueError(message)
         return " ".join(names)
 

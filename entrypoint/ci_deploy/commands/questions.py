@@ -12,7 +12,8 @@ from ci_deploy.report import console as style
 
 
 class Questions:
-    """Asks on a terminal for what no option gives; with --yes, the detected values are taken."""
+    """Asks on a terminal for what no option gives. With --yes or without a terminal nothing is
+    asked: the detected values are taken, and questions without one are kept for `check`."""
 
     def __init__(self, assembly: Assembly, options: argparse.Namespace) -> None:
         self._console = assembly.console
@@ -22,17 +23,21 @@ class Questions:
         self.asked: set[str] = set()  # the options that were asked for on the terminal
 
     def given(self, name: str) -> str | None:
-        """The value of the option --NAME; None if it was not given."""
+        """The value of the command-line option --NAME; None if it was not given."""
         return getattr(self._options, name)  # type: ignore[no-any-return]
 
     def check(self) -> None:
-        """Raise UsageError if there are questions without an answer."""
+        """Raise UsageError, which lists them, if there are questions without an answer."""
         if not self._unknown:
             return
-        which, options = " and ".join(self._unknown.values()), ", ".join(self._unknown)
-        verb = "are" if len(self._unknown) > 1 else "is"
-        more = "" if self._silent else ", or run it on a terminal (`docker run -it …`)"
-        raise UsageError(f"{which} {verb} not known: add {options}{more}.")
+        listed = "".join(f"\n  {option}: {question}" for option, question in self._unknown.items())
+        several = len(self._unknown) > 1
+        command = "`ci-deploy init`" + (" without --yes" if self._silent else "")
+        raise UsageError(
+            f"{'options are' if several else 'an option is'} missing:{listed}\n"
+            f"Add {'them' if several else 'it'}, or run {command} on a terminal to be asked "
+            "(in a container: `docker run -it …`)."
+        )
 
     def tell(self, line: str) -> None:
         """Log a value that was inferred without a question, and may be wrong."""
@@ -52,10 +57,11 @@ class Questions:
         *,
         infer: bool = False,
     ) -> str:
-        """The value of the option --NAME, else the answer to `question` on the terminal, else the
-        default. `check` normalises a value, and raises ValueError. With `infer`, a default is taken
-        without a question. A question without an answer is kept for `Questions.check`. Raises
-        UsageError for a bad option, and at the end of the input."""
+        """The value of the option --NAME, else the answer to `question` on the terminal, else
+        `default` (empty: none). `check` normalises a value, and raises ValueError. With --yes or
+        `infer`, a default is taken without a question. Without a terminal, a question without a
+        default is kept for `Questions.check`, and the value is empty. Raises UsageError for a bad
+        option, and at the end of the input."""
         given = self.given(name)
         if given is None and default and (self._silent or infer):
             given = default
@@ -72,7 +78,8 @@ class Questions:
             self._console.line(f"{question}{f' [{default}]' if default else ''}:")
             line = sys.stdin.readline()
             if not line:
-                raise UsageError(f"{question} was not answered; nothing was written.")
+                message = f"the input ended at the question `{question}`; nothing was written."
+                raise UsageError(message)
             try:
                 return check(line.strip() or default)
             except ValueError as error:

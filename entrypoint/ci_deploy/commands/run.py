@@ -1,4 +1,4 @@
-"""The command `run`: a one-off command in the app."""
+"""The command `run`: runs a one-off command in the app."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from ci_deploy.errors import Cancelled, DeployError, UsageError
 
 
 def run(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Run a one-off command in the app; its output goes to stdout. Returns the command's own exit
-    code. Raises DeployError, Cancelled."""
+    """Run a one-off command in the app, in a container or dyno of the live release; its output goes
+    to stdout. Returns the command's own exit code. Raises UsageError without a command, another
+    DeployError, and Cancelled, after the provider has tried to stop the command."""
     command = options.after or options.words
     if not command:
         raise UsageError("no command was given: `ci-deploy run -- CMD…`.")
@@ -24,5 +25,5 @@ def run(assembly: Assembly, options: argparse.Namespace) -> int:
         try:
             ctx.provider.interrupted()
         except DeployError as error:  # the run stays cancelled
-            ctx.console.warning(f"the command may still be running: {error}")
+            ctx.console.warning(f"the command may still be running in {ctx.app}: {error}")
         raise

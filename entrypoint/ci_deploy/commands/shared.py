@@ -1,4 +1,6 @@
-"""Functions that several commands share."""
+"""Functions that several commands share: they make the context (`ready`), open the checkout
+(`open_checkout`) and write the command's result to stdout (`answer`, `print_line`,
+`print_json`)."""
 
 from __future__ import annotations
 
@@ -18,8 +20,9 @@ from ci_deploy.run.context import Context
 def ready(
     assembly: Assembly, options: argparse.Namespace, *, planning: bool = False
 ) -> tuple[Context, list[Any]]:
-    """Make the context and the layers for a command that emits no events. The layers begin to
-    connect, without waiting. Raises SettingsError, ToolMissing, Refused, SkipDeploy."""
+    """Check the job, and make (context, layers) for a command that emits no events. The layers
+    begin to connect, without waiting; `Provider.connect` waits. Raises Refused, SettingsError,
+    ToolMissing, or what else `Assembly.context` raises."""
     assembly.check_job(options.command, options)
     ctx, layers = assembly.context(options.command, planning=planning, arguments=vars(options))
     for layer in layers:
@@ -28,8 +31,8 @@ def ready(
 
 
 def open_checkout(ctx: Context) -> None:
-    """Open the checkout, choose the revision to deploy (`Context.choose`) and check APP_DIR. Raises
-    SettingsError, ToolMissing."""
+    """Open the checkout, choose the revision that DEPLOY_REVISION names or the job's own
+    (`Context.choose`), and check that it contains APP_DIR. Raises SettingsError, ToolMissing."""
     ctx.repository.checkout.check()
     ctx.repository.open()
     ctx.choose(ctx.repository.resolve(ctx.settings.revision))
@@ -46,20 +49,22 @@ def open_checkout(ctx: Context) -> None:
 
 
 def answer(text: str) -> None:
-    """Write a part of the command's result to stdout, as it is; a closed pipe is no error."""
+    """Write a part of the command's result to stdout, as it is: not redacted, and without a line
+    end of its own. A closed pipe is no error; raises OSError for others."""
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.write(text)
 
 
 def print_line(ctx: Context, text: str) -> None:
-    """Write one line of the command's result to stdout, safe and redacted."""
+    """Write `text` to stdout as one line of the command's result: redacted, without control
+    characters, with spaces for line ends."""
     line = clean(ctx.redactor.text(text)).replace("\n", " ")
     answer(f"{line}\n")
 
 
 def print_json(redactor: Redactor, facts: Any) -> None:
-    """Write `facts` as JSON to stdout. Each text in them is redacted separately, so that the JSON
-    stays valid."""
+    """Write `facts` (mappings, lists and plain values) as JSON to stdout. Each text in them, except
+    keys, is redacted separately, so that the JSON stays valid."""
     answer(f"{json.dumps(_safe(redactor, facts), indent=2)}\n")
 
 

@@ -1,4 +1,4 @@
-"""The command `status`: what runs now."""
+"""The command `status`: prints what runs now, and what an interrupted run has left unfinished."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ci_deploy.state import Deployed, Live
 
 def status(assembly: Assembly, options: argparse.Namespace) -> int:
     """Print to stdout, as text or JSON, what runs, since when, who deployed it, its health, and
-    unfinished tasks. Returns the exit code. Raises DeployError."""
+    unfinished tasks. Returns 0, also if the app is down. Raises DeployError."""
     ctx, _ = ready(assembly, options)
     ctx.provider.connect()
     ctx.provider.inspect()  # raises for an app that does not exist

@@ -1,4 +1,4 @@
-"""Detects facts in the checkout for `init`: CI, provider, framework, images, remotes."""
+"""Detects facts in the checkout for `init` (`look`): CI, provider, framework, images, remotes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ OTHER_GROUPS = re.compile(r'^category = "dev"|^groups = \[(?!.*"(?:main|default)
 
 
 class Found(NamedTuple):
-    """The detected facts. Unknown texts are empty."""
+    """The facts about one app that `look` has detected in the checkout. Unknown texts are empty."""
 
     ci: str = ""  # `gitlab`, `github` or `circleci`
     web: str = ""  # the project's page: https://github.com/acme/web
@@ -72,16 +72,19 @@ class Found(NamedTuple):
     workflows: str = WORKFLOWS
 
     def to_migrate(self, *, on_docker: bool) -> str:
-        """The framework whose migrations a deploy has to run; empty for none. (`bin/rails` works
-        only in the directory of the Rails app, which can be the working directory of an image.)"""
+        """The framework whose migrations ci-deploy has to run; empty for none, and on Dokku and
+        Heroku also if the Procfile has a release task, or for Rails in a sub-directory.
+        (`bin/rails` works only in the app's directory, which can be the working directory of an
+        image.)"""
         if self.framework.name == "rails" and self.framework.at and not on_docker:
             return ""
         return "" if self.migrates and not on_docker else self.framework.name
 
     def manage_in(self, context: str, place: str) -> str:
         """The value of DJANGO_MANAGE_COMMAND: the call in the app's own files, else one whose path
-        starts at `context`, the build context of the image, or at the app's directory. `place`: the
-        directory of manage.py. Empty for the default."""
+        is relative to `context`, the build context of the image (empty: to the app's directory).
+        `place`: the directory of manage.py. `context` and `place` are relative to the repository's
+        root. Empty if it is the default, `python manage.py`."""
         path = posixpath.join(self.framework.at, "manage.py")
         if context:
             path = posixpath.relpath(posixpath.join(place, "manage.py"), context)
@@ -90,8 +93,9 @@ class Found(NamedTuple):
 
 
 def look(ctx: Context, top: Path, folder: str = "", files: str = "") -> Found:
-    """Detect facts about the app in `folder` of the checkout `top`. `files`: the compose files
-    given by --compose, separated by spaces. Changes nothing, and does not use the network."""
+    """Detect facts about the app in `folder` of the checkout `top`. `files`: the compose files that
+    the user has chosen, separated by spaces, relative to `folder`. Changes nothing, and does not
+    use the network. Raises OSError for a file that cannot be read."""
     root = top / folder
     remotes = _remotes(ctx, top)
     host, _, path = _parts(remotes.get("origin", ""))

@@ -15,9 +15,9 @@ from ci_deploy.run.summary import Announcing
 
 
 def sweep(ctx: Context, layers: Sequence[Announcing], options: argparse.Namespace) -> int:
-    """List the review apps of APP_NAME that were not deployed for `options.stale` days; with --yes,
-    remove them, each even if another fails. Returns the exit code, that of the last failure.
-    Raises DeployError if they cannot be listed."""
+    """Log the review apps of APP_NAME that were not deployed for `options.stale` days; with --yes,
+    remove them, each even if another fails (then with a warning). Returns the exit code of the last
+    failure, or 0. Raises DeployError if they cannot be listed."""
     base, code = ctx.settings.app_name, 0
     ctx.provider.connect()
     names = ctx.provider.stale_review_apps(options.stale)
@@ -47,7 +47,7 @@ def _remove(ctx: Context, events: EventManager) -> int:
     try:
         events.emit(ctx.event)
     except DeployError as error:
-        ctx.console.warning(f"{ctx.app}: {error}")
+        ctx.console.warning(f"while removing {ctx.app}: {error.message} {error.hint}".rstrip())
         report.status, report.message, report.hint = error.status, str(error), error.hint
         report.live, ctx.event, code = "", failed, error.code
     else:

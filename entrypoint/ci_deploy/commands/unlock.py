@@ -10,8 +10,8 @@ from ci_deploy.report import console as style
 
 
 def unlock(assembly: Assembly, options: argparse.Namespace) -> int:
-    """Log who holds the deploy lock of the app; with --yes, release it. Returns the exit code.
-    Raises DeployError."""
+    """Log who holds the deploy lock of the app; with --yes, release it, whoever holds it. Returns
+    0. Raises DeployError, also where locks cannot be released by hand (`Provider.unlocks`)."""
     ctx, _ = ready(assembly, options)
     ctx.provider.connect()
     holder = ctx.provider.lock_holder()

@@ -21,7 +21,8 @@ TOOL_OF = {"heroku": "heroku", "sentry": "sentry-cli"}  # layer → its program
 
 
 def tool_versions(ctx: Context) -> dict[str, str]:
-    """Program → its version, `unknown`, or `not installed`, for all programs in TOOLS."""
+    """{name: version} of all programs in TOOLS; the version is `unknown` if the program prints
+    none, and `not installed` if it is not in PATH."""
     commands = {}
     versions = dict.fromkeys(TOOLS, "not installed")
     for name, argv in TOOLS.items():

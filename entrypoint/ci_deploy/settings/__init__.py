@@ -1,4 +1,5 @@
-"""Settings: declared once, read from one place."""
+"""Settings: `setting` declares one as a field of a `@settings` class, `load` makes an instance of
+such a class from the inputs, variables and files of a `Source` (sources.py)."""
 
 from ci_deploy.settings.declaration import (
     REQUIRED,

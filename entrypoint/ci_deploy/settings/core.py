@@ -10,7 +10,8 @@ GUARDS = ("freeze", "fork", "untrusted")
 
 
 def guards(text: str) -> tuple[str, ...]:
-    """Parse the names of guards, a subset of GUARDS. Raises ValueError for an unknown one."""
+    """Parse DEPLOY_ALLOW, names of GUARDS separated by spaces, commas or newlines. Raises
+    ValueError for an unknown one."""
     names = words(text)
     for name in names:
         if name not in GUARDS:
@@ -59,7 +60,9 @@ class CoreSettings(GuardSettings):
         "REDEPLOY", "Deploy the revision even if it is already live", default=False
     )
     refuse_outdated: bool = setting(
-        "REFUSE_OUTDATED", "Refuse a revision that is older than the live one", default=False
+        "REFUSE_OUTDATED",
+        "Refuse a revision that is older than the live one, or cannot be compared with it",
+        default=False,
     )
     live_but_failed: str = setting(
         "LIVE_BUT_FAILED",
@@ -69,7 +72,7 @@ class CoreSettings(GuardSettings):
     )
     rollback_on_failure: bool = setting(
         "ROLLBACK_ON_FAILURE",
-        "Roll back to the previous release when the health check fails",
+        "Roll back to the release that was live before when the request of HEALTHCHECK_URL fails",
         default=False,
     )
     lock_timeout: int = setting(
@@ -77,8 +80,8 @@ class CoreSettings(GuardSettings):
     )
     app_config: dict[str, str] = setting(
         "APP_CONFIG",
-        "Variables to set on the app, as dotenv lines; those that differ are changed, other "
-        "variables stay",
+        "Variables to set on the app, as dotenv lines; on Dokku and Heroku its other variables "
+        "stay",
         default={},
         text=True,
     )

@@ -77,7 +77,8 @@ class Setting(NamedTuple):
 
     @property
     def base(self) -> Any:
-        """The type without `| None`."""
+        """The annotated type without `| None`, like `int`: it chooses the parser if `parse` is
+        None."""
         members = [member for member in get_args(self.type) if member is not type(None)]
         return members[0] if len(members) < len(get_args(self.type)) else self.type
 
@@ -122,8 +123,9 @@ class Setting(NamedTuple):
             raise ValueError(message)
         if self.pattern and not re.fullmatch(self.pattern, value):
             shown = "the value" if self.secret else f"`{value}`"
-            example = f"; an example: `{self.example}`" if self.example else ""
-            message = f"{shown} is not valid{example}."
+            rule = f"must match the regular expression `{self.pattern}`"
+            how = f"an example: `{self.example}`" if self.example else f"it {rule}"
+            message = f"{shown} is not valid; {how}."
             raise ValueError(message)
         return (self.parse or values.CONVERT[self.base])(value)
 
@@ -148,10 +150,11 @@ def setting(
     text: bool = False,
     parse: Callable[[str], Any] | None = None,
 ) -> Any:
-    """Declare a setting as a field of a `@settings` class; without `default` it is required.
+    """Declare a setting as a field of a `@settings` class; without `default` it is required. `name`
+    is the variable, `help` one line for the reference.
 
-    `text` settings may have several lines. The variable of a `text` or `secret` setting may also
-    hold the path of a file with the value. `literal` settings hold commands: GitLab must not expand
+    `text` settings may have several lines. A `text` or `secret` setting may also be given as the
+    path of a file with the value. `literal` settings hold commands: GitLab must not expand
     `$` in them. `choices`: the only values allowed; `pattern`: a regular expression that the whole
     value must match, with an `example` for the error. `aliases`: other names that are read too.
     `default_help` describes a computed default. `parse` converts the text, and raises ValueError.
@@ -177,15 +180,13 @@ def setting(
 
 @dataclass_transform(field_specifiers=(setting,), kw_only_default=True, frozen_default=True)
 def settings(cls: type[S]) -> type[S]:
-    """Make a class whose fields are made by `setting()` an immutable dataclass.
-
-    It has no repr, since that would show secrets.
-    """
+    """Class decorator: makes a class whose fields are made by `setting` an immutable dataclass with
+    keyword arguments. It has no repr, since that would show secrets."""
     return dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)(cls)
 
 
 def declared(cls: type[Any]) -> tuple[Setting, ...]:
-    """The settings of a `@settings` class, inherited ones first."""
+    """The settings of a `@settings` class with all their fields set, inherited ones first."""
     return _declared(cls)  # type: ignore[arg-type]
 
 

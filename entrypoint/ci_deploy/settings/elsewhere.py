@@ -1,4 +1,5 @@
-"""The names that other tools' pipelines use for our settings, to help users who migrate.
+"""OTHERS: for a setting, the variables that other tools' pipelines use for the same value, to help
+users who migrate (`Source.elsewhere`).
 
 Collected from public pipelines (dokku/github-action, heroku-deploy, appleboy/ssh-action and so on).
 Names that could be anything, like HOST or USERNAME, are left out.

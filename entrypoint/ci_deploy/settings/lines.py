@@ -1,7 +1,7 @@
 """Settings of several lines, in all the forms in which people put them into CI:
 
 text, base64 of it (also wrapped, url-safe or without padding), CRLF, a byte order mark, and a
-literal `\\n` for each line end. No error shows any of the text.
+literal `\\n` for each line end. No error shows a value.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def text_of(data: bytes, errors: str = "replace") -> str:
 
 
 def plain(text: str) -> str:
-    """Decode base64, remove a byte order mark, and convert line ends to `\\n`."""
+    """Convert line ends to `\\n`, remove a byte order mark, and decode what looks like the base64
+    of a text, up to three times."""
     for _ in range(3):  # base64 of base64 happens when two programs both encode
         text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
         decoded = _decoded(text)
@@ -60,7 +61,7 @@ def from_json(text: str | bytes) -> Any:
 def _finite(text: str) -> float:
     number = float(text)
     if not isfinite(number):
-        message = f"`{text}` is not a JSON number."
+        message = "the JSON has a number that is not finite: NaN, Infinity, or one like 1e999."
         raise ValueError(message)
     return number
 
@@ -127,13 +128,13 @@ def dotenv(text: str) -> dict[str, str]:
 
 def config(text: str) -> dict[str, str]:
     """Parse dotenv lines with the variables of an app to {name: value}. Raises ValueError, also for
-    a name that Compose does not accept."""
+    a name that Compose does not accept; Dokku and Heroku accept fewer (`NAME`)."""
     found = dotenv(text)
     for number, name in enumerate(found, 1):
         if not _NAME.fullmatch(name):
             message = (
                 f"the name of variable {number} is not valid: it must begin with a letter "
-                "or `_`, and may contain letters, digits and `_`."
+                "or `_`, and may contain letters, digits and `_` (on Docker hosts `.` and `-` too)."
             )
             raise ValueError(message)
     return found

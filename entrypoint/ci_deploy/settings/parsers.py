@@ -32,10 +32,11 @@ def boolean(text: str) -> bool:
 
 
 def number(text: str) -> int:
-    """Parse a whole number that is not negative. Raises ValueError."""
+    """Parse a whole number, 0 or more, in decimal digits. Raises ValueError."""
     if not (text.isascii() and text.isdecimal()):
-        unit = ": leave out the unit" if re.fullmatch(r"\d+ *[A-Za-z]+", text) else ""
-        message = f"`{text}` is not a whole number{unit}."
+        has_unit = re.fullmatch(r"\d+ *[A-Za-z]+", text)
+        why = ": leave out the unit" if has_unit else ", 0 or more"
+        message = f"`{text}` is not a whole number{why}."
         raise ValueError(message)
     return int(text)
 
@@ -46,8 +47,8 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def folder(text: str) -> str:
-    """Normalise a directory in the repository: without `.`, `./` and doubled or trailing slashes;
-    empty for the repository root."""
+    """Normalise the path of a directory in the repository: without `.`, `./` and leading, doubled
+    or trailing slashes; empty for the repository's root. `..` stays."""
     return "/".join(part for part in text.split("/") if part not in {"", "."})
 
 
@@ -55,19 +56,22 @@ def branch(text: str) -> str:
     """Check the name of a branch by git's rules (git-check-ref-format(1)); returns it. Raises
     ValueError, also for a full ref like refs/heads/main."""
     if text.startswith("refs/"):
-        message = f"`{text}` is a ref. Give the branch, like `{text.rsplit('/', 1)[-1]}`."
+        name = text.removeprefix("refs/heads/")
+        message = f"`{text}` is a full ref: give the name of a branch, like `main`."
+        if name != text:
+            message = f"`{text}` is a full ref: give the branch, `{name}`."
         raise ValueError(message)
     parts = text.split("/")
     bad = any(not part or part.startswith(".") or part.endswith(".lock") for part in parts)
     if bad or NO_BRANCH.search(text) or text.startswith("-") or text == "HEAD":
-        message = f"`{text}` is not a valid name of a branch (see git check-ref-format)."
+        message = f"`{text}` is not a valid branch name (see git check-ref-format)."
         raise ValueError(message)
     return text
 
 
 def jsonc(text: str) -> Any:
-    """Parse JSON with comments and trailing commas, as Dokku reads app.json since 0.37. Raises
-    ValueError."""
+    """Parse JSON with comments and trailing commas, as Dokku reads app.json since 0.37; returns the
+    value. Raises ValueError."""
     text = JSON_COMMENT.sub(lambda found: found["string"] or " ", text.removeprefix("\ufeff"))
     return lines.from_json(JSON_COMMA.sub(lambda found: found["string"] or "", text))
 
@@ -79,15 +83,15 @@ def http_url(text: str) -> str:
         _ = urlsplit(text).port
         if re.fullmatch(r"https?://[^\s/?#@]+([/?#]\S*)?", text, re.I):
             return text
-    message = "this is not an http:// or https:// URL."
+    message = "this is not a valid http:// or https:// URL."
     if re.match(r"https?://[^/?#]*@", text, re.I):
-        message = "this is not an http:// or https:// URL, or it contains a user or a password."
+        message = "this URL is not valid, or contains a user or a password, which must be left out."
     raise ValueError(message)
 
 
 def existing_file(text: str) -> str:
-    """Check that a regular file exists, can be read and has at most FILE_LIMIT bytes; returns its
-    path. Raises ValueError."""
+    """Check that the regular file with the path `text` exists, can be read and has at most
+    FILE_LIMIT bytes; returns the path. Raises ValueError."""
     try:
         files.read(text, FILE_LIMIT)
     except FileNotFoundError:

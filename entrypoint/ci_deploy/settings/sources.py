@@ -17,7 +17,7 @@ S = TypeVar("S")
 
 
 class Found(NamedTuple):
-    """The text of a setting, and where it was found."""
+    """The text of a setting, and where it was found; made by `Source.find`."""
 
     text: str
     origin: str  # for messages, like "variable APP_NAME" or "APP_NAME_FILE, file app.txt"
@@ -26,8 +26,8 @@ class Found(NamedTuple):
 
 class Source:
     """Looks settings up in `environ`. The first value that is not empty wins: the input, the
-    variable, the file named by NAME_FILE, the dotenv file named by ENV_FILE. Files that cannot be
-    read are added to `problems`."""
+    variable, the file named by NAME_FILE, the dotenv file named by ENV_FILE; at each of these the
+    name comes before its aliases. Files that cannot be read are added to `problems`."""
 
     def __init__(self, environ: Mapping[str, str], *, inputs: bool = False) -> None:
         self.environ = environ
@@ -57,22 +57,22 @@ class Source:
         return found
 
     def text(self, name: str) -> str:
-        """The text of the setting `name`, for choosing layers; empty when it is not set."""
+        """The text of the setting `name`, without its aliases; empty when it is not set. A value
+        that is the path of a file is returned as it is, except that of NAME_FILE."""
         found = self.find(Setting(name=name, help="")) if name else None
         return found.text.strip() if found else ""
 
     def unknown_inputs(self, known: Iterable[Setting]) -> Iterable[Problem]:
-        """Yield a problem for each input that none of the settings `known` declares (GitHub itself
-        only warns); without inputs on the platform, only for what looks like a typo."""
+        """Yield a problem for each input (variable INPUT_NAME) that none of the settings `known`
+        declares: GitHub itself only warns. On a platform without inputs, only for one that looks
+        like a typo of a setting."""
         names = {input_name(name) for each in known for name in (each.name, *each.aliases)}
         for key, value in self.environ.items():
             name = input_name(key.removeprefix("INPUT_")).replace(" ", "-")
             if key.startswith("INPUT_") and value and name not in names:
                 remedy = suggestion(name, names)
                 if remedy or self.inputs:
-                    yield Problem(
-                        f"input `{name}`", "there is no such input.", "", remedy, missing=True
-                    )
+                    yield Problem(f"input `{name}`", "there is no such input.", "", remedy)
 
     def looks_like(self, name: str, *, but: Iterable[str] = (), cutoff: float = 0.8) -> str:
         """The variable that is set, is not in `but`, and whose name is most like `name`: perhaps a
@@ -89,8 +89,8 @@ class Source:
         return next((f"{other} is set, but ci-deploy reads {name}." for other in given), "")
 
     def meant(self, name: str) -> str:
-        """A sentence for the user that names a variable which may be meant as `name`; empty for
-        none."""
+        """A sentence for the user that names a variable which is set and may be meant as `name`: a
+        typo, or another tool's (`elsewhere`). Empty for none."""
         if near := self.looks_like(name):
             return f"The variable {near} is set: is its name misspelt?"
         return self.elsewhere(name)
@@ -178,8 +178,9 @@ def load(cls: type[S], source: Source, hide: Callable[[str], None], **given: obj
     """Make an instance of the `@settings` class `cls`; if a value is missing or wrong, add the
     problems to `source.problems` and return None.
 
-    `hide` is called with every secret before anything about it can be printed. `given` are values
-    of fields, which are then not looked up.
+    `hide` is called with every secret before anything about it can be printed, also with the values
+    of an app's variables whose names suggest a secret (SECRET_CONFIG_KEY). `given` are values of
+    fields, which are then not looked up.
     """
     before = len(source.problems)
     fields: dict[str, object] = {}

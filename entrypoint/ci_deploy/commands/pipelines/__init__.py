@@ -1,4 +1,5 @@
-"""The pipeline files that `init` writes: one module for each CI platform."""
+"""The pipeline files that `init` writes: one module for each CI platform. PIPELINES: platform →
+(path of the file, function that makes its text)."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ PIPELINES: dict[str, tuple[str, Callable[[Wish], str]]] = {
 
 
 def path_of(wish: Wish) -> str:
-    """The path of the pipeline file in the repository."""
+    """The path of the pipeline file, relative to the repository's root; for Gitea and Forgejo in
+    their own directory (`Wish.workflows`), if there is one."""
     return f"{wish.workflows}/deploy.yml" if wish.ci == "github" else PIPELINES[wish.ci][0]
 
 

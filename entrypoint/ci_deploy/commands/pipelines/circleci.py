@@ -13,8 +13,9 @@ SWEEP = "destroy --stale 14 --yes"
 
 
 def circleci(wish: Wish) -> str:
-    """The text of .circleci/config.yml. A pipeline deploys; one that is started manually runs the
-    command in its parameter `command`."""
+    """The text of .circleci/config.yml. A pipeline deploys commits of the branch, and plans those
+    of others; one that is started with the parameter `command` runs `rollback`, or `sweep`, which
+    removes old review apps. Of several environments the last one waits for an approval."""
     commands = ["deploy", "rollback", *(["sweep"] if wish.review else [])]
     lines = [*head(wish), "version: 2.1", "", "parameters:"]
     lines += [

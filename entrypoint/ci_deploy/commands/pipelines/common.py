@@ -1,4 +1,5 @@
-"""What the pipeline files of all CI platforms have in common."""
+"""`Wish`, from which each CI platform's module makes its pipeline file, and the functions for YAML
+and settings that these modules share."""
 
 from __future__ import annotations
 
@@ -19,15 +20,16 @@ DOCS = f"https://github.com/{GITHUB}/tree/main/docs"
 
 
 class Wish(NamedTuple):
-    """What the pipeline is to do."""
+    """What the pipeline file is to do, for one app: what `init` has detected and asked. `init`
+    makes one; the modules of this package and first_steps.py read it."""
 
     ci: str  # `gitlab`, `github` or `circleci`
     provider: str
     host: str  # one or several, separated by spaces; empty for Heroku
     app: str  # its name on the provider
-    environments: tuple[str, ...]  # the last one is deployed manually
+    environments: tuple[str, ...]  # of several, the last: manually, or by a tag
     review: bool  # whether each change gets a review app
-    branch: str  # the one that is deployed
+    branch: str  # the default branch, whose commits are deployed
     web: str = ""  # the URL of the project's page
     framework: str = ""  # whose migrations a deploy has to run
     named: bool = False  # whether DEPLOY_APPLICATION is needed: its files are in a sub-directory
@@ -41,19 +43,20 @@ class Wish(NamedTuple):
 
     @property
     def hosts(self) -> list[str]:
-        """The hosts as a list; Compose may have several."""
+        """The hosts as a list, each `[user@]host[:port]`; empty for Heroku."""
         return self.host.split()
 
     def app_of(self, environment: str) -> str:
-        """The name of the app of an environment: `hello-staging`, and `hello` for the last one."""
+        """The name of the app of an environment: `app` for the last one, for others with their name
+        added to the first label, like `hello-staging` or `shop-staging.example.com`."""
         if environment == self.environments[-1]:
             return self.app
         label, dot, domain = self.app.partition(".")
         return f"{label}-{environment}{dot}{domain}"
 
     def settings(self, environment: str = "") -> dict[str, str]:
-        """The settings that are not secret, name → value, for the app of `environment` (default:
-        the last one)."""
+        """The settings that are not secret, variable → value, for a deploy to `environment`
+        (default: the last one). DEPLOY_ENVIRONMENT is not among them."""
         app = self.app_of(environment) if environment else self.app
         given = {"APP_NAME": app}
         if self.provider != "heroku":
@@ -75,24 +78,25 @@ class Wish(NamedTuple):
 
     @property
     def registry(self) -> str:
-        """The registry of the images in the compose file; empty if a variable names it."""
+        """The host of the registry of the first image; empty without images, or if that image's
+        name contains a variable (`Image.registry`)."""
         return self.images[0].registry if self.images else ""
 
     @property
     def foreign(self) -> str:
-        """The registry, if it is not that of the CI platform, for which each job has a login; else
-        empty."""
+        """`registry`, if it is not that of the CI platform, for which each job has a login on
+        GitLab and GitHub; else empty."""
         return "" if self.registry == OWN.get(self.ci) else self.registry
 
     @property
     def plans_images(self) -> bool:
-        """Whether `plan` needs the images of its commit: for Swarm it asks the registry for
-        them."""
+        """Whether the job `plan` needs the images of its commit: with Swarm it asks the registry
+        for them, so they must be built first."""
         return bool(self.images) and self.provider == "swarm"
 
     def builds(self, registry: str) -> list[str]:
-        """The `docker build` line of each image (`Image.build`), for a shell in which TAG is
-        set."""
+        """The `docker build` line of each image (`Image.build`), for a shell in which TAG is set.
+        `registry`: the host that stands for DOCKER_REGISTRY and CI_REGISTRY."""
         return [image.build(registry, self.folder) for image in self.images]
 
 
@@ -103,17 +107,20 @@ def scalar(text: str) -> str:
 
 
 def mapping(values: Mapping[str, str], indent: str) -> list[str]:
-    """The lines of a YAML mapping; its values are YAML already."""
+    """The lines of a YAML mapping, each after `indent`; the values must be YAML already
+    (`scalar`)."""
     return [f"{indent}{name}: {value}" for name, value in values.items()]
 
 
 def own(settings: Mapping[str, str]) -> dict[str, str]:
-    """The settings for a job with the provider's own image, which sets DEPLOY_PROVIDER itself."""
+    """`settings` without DEPLOY_PROVIDER, for a job with the provider's own image, which sets
+    it."""
     return {name: text for name, text in settings.items() if name != "DEPLOY_PROVIDER"}
 
 
 def inputs(settings: Mapping[str, str]) -> dict[str, str]:
-    """The settings as inputs of the component or action: name → YAML scalar."""
+    """`settings` (variable → value) as inputs of a GitLab component or GitHub action: APP_NAME
+    becomes `app-name`, the value a YAML scalar."""
     return {name.lower().replace("_", "-"): scalar(text) for name, text in settings.items()}
 
 
@@ -127,11 +134,12 @@ def head(wish: Wish) -> list[str]:
 
 
 def reviewed(wish: Wish) -> dict[str, str]:
-    """The settings of a review app, with the services that Dokku makes for it."""
+    """The settings of the jobs for review apps: those of the last environment's app, the base app,
+    and on Dokku the services that each review app gets (DOKKU_SERVICES)."""
     services = {"DOKKU_SERVICES": " ".join(wish.services)} if wish.services else {}
     return {**wish.settings(), **services}
 
 
 def quiet(settings: Mapping[str, str]) -> dict[str, str]:
-    """The settings for commands other than a deploy: without AUTO_MIGRATE_ON_DEPLOY."""
+    """`settings` without AUTO_MIGRATE_ON_DEPLOY, for commands other than a deploy."""
     return {name: text for name, text in settings.items() if name != "AUTO_MIGRATE_ON_DEPLOY"}

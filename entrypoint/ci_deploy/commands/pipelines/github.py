@@ -23,8 +23,8 @@ OPEN_AND_OURS = "github.event.action != 'closed' && !github.event.pull_request.h
 
 
 def github(wish: Wish) -> str:
-    """The text of the workflow. If there are several environments, a tag `v…` deploys to the last
-    one."""
+    """The text of the workflow file. A commit of the branch deploys to each environment; if there
+    are several, to all but the last, to which a tag `v…` deploys."""
     tags = len(wish.environments) > 1
     types = "[opened, reopened, synchronize, closed]" if wish.review else ""
     choice = [

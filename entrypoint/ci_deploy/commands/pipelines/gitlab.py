@@ -26,7 +26,8 @@ HOST = "gitlab.com"  # where the components are published
 
 
 def gitlab(wish: Wish) -> str:
-    """The text of .gitlab-ci.yml. Each component makes one job, `review` two."""
+    """The text of .gitlab-ci.yml. Each included component makes one job, `review` two; of several
+    environments the last one is deployed when somebody starts its job."""
     first, last = wish.environments[0], wish.environments[-1]
     lines = [*head(wish), f"stages: [{'build, ' if wish.images else ''}deploy]", ""]
     if wish.images:
