@@ -65,7 +65,7 @@ def _flushed(code: int) -> int:
     except BrokenPipeError:
         return code
     except OSError as error:
-        os.write(2, f"The output could not be written to stdout: {error.strerror}.\n".encode())
+        os.write(2, f"the output could not be written to stdout: {error.strerror}.\n".encode())
         return code or 10
     return code
 
@@ -74,7 +74,7 @@ def _too_early(signum: int, _frame: object) -> None:
     """Handle a signal that comes during the imports: nothing has begun, so exit at once. (As PID 1,
     the kernel would ignore the signal without a handler.)"""
     name = signal.Signals(signum).name
-    os.write(2, f"Cancelled ({name}) before anything was started.\n".encode())
+    os.write(2, f"cancelled ({name}) before anything was started.\n".encode())
     os._exit(128 + (signal.SIGTERM if signum == signal.SIGHUP else signum))
 
 

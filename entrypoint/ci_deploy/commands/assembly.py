@@ -29,22 +29,10 @@ from ci_deploy.run import guards
 from ci_deploy.run.context import Context
 from ci_deploy.run.private_dir import private_dir
 from ci_deploy.run.review_app import ReviewSettings, is_about, review_app
-from ci_deploy.settings import Setting, declared, load, setting, settings
-from ci_deploy.settings.core import CoreSettings, GuardSettings
+from ci_deploy.settings import Setting, declared, load
+from ci_deploy.settings.core import ChoiceSettings, CoreSettings, GuardSettings
 from ci_deploy.settings.parsers import nearest, suggestion
 from ci_deploy.settings.sources import Source
-
-
-@settings
-class ChoiceSettings:
-    """The setting that chooses the provider."""
-
-    provider: str = setting(
-        "DEPLOY_PROVIDER",
-        "The platform that runs the app; each image but `full` sets it",
-        default="",
-        default_help="inferred from the other settings",
-    )
 
 
 def every_setting(classes: Sequence[LayerClass] | None = None) -> list[Setting]:
@@ -307,9 +295,6 @@ COMMAND = Setting(
 
 def _undecided(near: Sequence[str], providers: Mapping[str, LayerClass]) -> str:
     if near:
-        both = " and ".join(near)
-        return (
-            f"cannot be determined: settings of {both} are set. Set DEPLOY_PROVIDER to one of them."
-        )
+        return f"is required, since settings of several providers are set: {', '.join(near)}."
     triggers = ", ".join(f"{cls.trigger} for {name}" for name, cls in sorted(providers.items()))
     return f"cannot be determined: set DEPLOY_PROVIDER, or one of {triggers}."

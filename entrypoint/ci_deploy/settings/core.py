@@ -34,6 +34,18 @@ class GuardSettings:
 
 
 @settings
+class ChoiceSettings:
+    """The setting that chooses the provider."""
+
+    provider: str = setting(
+        "DEPLOY_PROVIDER",
+        "The platform that runs the app; each image but `full` sets it",
+        default="",
+        default_help="inferred from the other settings",
+    )
+
+
+@settings
 class CoreSettings(GuardSettings):
     """Settings of every deployment."""
 
