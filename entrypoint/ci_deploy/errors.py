@@ -209,7 +209,7 @@ class RolledBack(DeployError):
 
 
 class Cancelled(Ending):
-    """The job was cancelled (SIGINT or SIGTERM). The message says what is live."""
+    """The job was cancelled (SIGINT or SIGTERM). The summary of a deploy says what is live."""
 
     # Not a DeployError: code that catches those and goes on must not catch a cancel.
 
