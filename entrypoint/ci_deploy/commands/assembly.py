@@ -78,7 +78,7 @@ class Assembly:
 
     def hide_all(self) -> None:
         """Register with the redactor every secret that is set, whether or not this run uses it.
-        Names of the app and the environment stay readable, even if a secret contains them."""
+        A secret, or part of one, that is the name of the app or the environment is not hidden."""
         names = map(self.source.text, ("APP_NAME", "DEPLOY_ENVIRONMENT"))
         self.redactor.spare(*names, self.ci.context.environment)
         for declaration in self.every:
