@@ -131,7 +131,7 @@ def test_promotion_whose_release_phase_migrates_is_backed_up(
     ("how", "words"),
     [
         ("fail", "so nothing was migrated: pg_dump: error: out of shared memory."),
-        ("empty", "so nothing was migrated: b001 of DATABASE_URL (postgresql-round-0) is empty."),
+        ("empty", "migrated: backup b001 of DATABASE_URL (postgresql-round-0) is empty."),
     ],
 )
 def test_one_that_has_failed_or_is_empty(
@@ -184,7 +184,7 @@ def _away(heroku: HerokuStandIn) -> None:
         (
             _none,
             2,
-            "not the address of a Heroku Postgres database of hello, which has none. Attach one",
+            "not the config var of a Heroku Postgres database of hello, which has no such",
         ),
         (_elsewhere, 2, "which has HEROKU_POSTGRESQL_PINK_URL. Name another"),
         (
@@ -247,7 +247,7 @@ def test_answer_that_is_lost_does_not_begin_another(
     assert captures(heroku) == 1
     if does == "lost":
         assert done.code == 0, done.output
-        assert "no response, but b001 was started" in done.output
+        assert "no response, but backup b001 was started" in done.output
         assert len(made(heroku)) == 1
     else:
         assert done.code == 20, done.output
@@ -270,7 +270,8 @@ def test_end_of_the_run_stops_it_and_the_next_takes_what_is_being_made(
     ends = heroku.apps["hello"].behaviour.transfer_ends = threading.Event()
     done = job.run(settings=SETTINGS, DEPLOY_TIMEOUT="12")
     assert done.code == 20, done.output
-    assert "has not ended, or its result is unknown, so nothing was migrated" in done.output
+    seen = "before the end of the backup b001 of DATABASE_URL (postgresql-round-0) was seen"
+    assert f"timed out (DEPLOY_TIMEOUT) {seen}, so nothing was migrated" in done.output
     assert "heroku pg:backups:info b001 -a hello" in done.output
     assert heroku.pushes() == 0
 

@@ -133,13 +133,14 @@ SITUATIONS = [
     ),
     Situation(
         "release phase is still pending at the end of the run", 21, OLD,
-        ("has not ended, or its result is unknown",),
+        ("timed out (DEPLOY_TIMEOUT) before the end of the release phase of v3 was seen",),
         behaviour={"phase_seconds": 60.0},
         settings={"DEPLOY_TIMEOUT": "12"},
     ),
     Situation(
         "release phase talks on and on, also at the end of the run", 21, OLD,
-        ("has not ended, or its result is unknown", "row migrated"), _talkative,
+        ("timed out (DEPLOY_TIMEOUT) before the end of the release phase", "row migrated"),
+        _talkative,
         behaviour={"phase_seconds": 90.0}, settings={"DEPLOY_TIMEOUT": "15"}, within=45.0,
     ),
     Situation(
@@ -245,7 +246,7 @@ SITUATIONS = [
     ),
     Situation(
         "connection is lost before the push has come there", 20, OLD,
-        ("the connection was lost during the push, and no release was created",),
+        ("the connection was lost during the push, and hello has no release of it so far",),
         faults=(Fault("POST /hello.git/git-receive-pack", "reset", times=5),),
     ),
     Situation(
@@ -292,7 +293,9 @@ SITUATIONS = [
         ("there is no app `helo` on Heroku", "Did you mean `hello`?", "HEROKU_CREATE_APP=true"),
         settings={"APP_NAME": "helo"},
     ),
-    Situation("git is not let in", 12, OLD, ("git.heroku.com rejects the API key",), _no_git),
+    Situation(
+        "git is not let in", 12, OLD, ("Heroku's git rejects the API key: fatal: ",), _no_git
+    ),
     Situation(
         "build is not possible", 20, OLD, ("That is not possible.",),
         faults=(Fault("POST /apps/hello/builds", 422),), settings=ARCHIVE,
@@ -337,7 +340,8 @@ SITUATIONS = [
         faults=(Fault("GET /apps/hello$", 200, body="<html>Please log in</html>", times=9),),
     ),
     Situation(
-        "somebody else deploys", 0, NEW, ("another deploy of hello is running", "verified"),
+        "somebody else deploys", 0, NEW,
+        ("another build or release of hello is running", "verified"),
         _other_build(ends=True),
     ),
     Situation(
@@ -361,7 +365,7 @@ SITUATIONS = [
     # --- dynos, maintenance ---
     Situation(
         "dynos crash after the release", 22, NEW,
-        ("v3 is live, but its dynos do not run: 0 of 1 dynos up (web.1 crashed)",
+        ("v3 is live, but not all dynos run: 0 of 1 dynos up (web.1 crashed)",
          "heroku logs -a hello"),
         behaviour={"boot": "crash"}, settings={"HEROKU_BOOT_TIMEOUT": "60"},
         status="live-but-failed",

@@ -85,7 +85,8 @@ def test_own_release_phase_of_a_job_that_was_killed_is_not_run_twice(
     _ends_when_waited_for(heroku, over)
     done = job.run(DEPLOY_METHOD=method)
     assert done.code == 0, done.output
-    assert f"another deploy of hello is running (v{len(app.releases)}); waiting" in done.output
+    theirs = f"another build or release of hello is running (v{len(app.releases)}); waiting"
+    assert theirs in done.output
     assert f"verified: hello runs {new[:7]}, 1 of 1 dynos up" in done.output
     assert done.report["previous_revision"] == old
     assert len(app.releases) == 3
@@ -116,6 +117,6 @@ def test_somebody_who_pushes_at_the_same_time_is_not_overwritten(
 
     done = job.run(DEPLOY_REVISION=ours)
     assert done.code == 20, done.output
-    assert "another job pushed to hello at the same time." in done.output
+    assert "another push to hello came first, so Heroku rejects this one." in done.output
     assert ("stale info" if older else "non-fast-forward") in done.output
     assert heroku.platform.references("hello") == {"refs/heads/main": theirs}

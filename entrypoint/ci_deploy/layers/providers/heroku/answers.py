@@ -1,8 +1,8 @@
-"""The messages of Heroku, of git when it pushes there, and of the heroku CLI.
+"""Patterns for the messages of Heroku, of git when it pushes there, and of the heroku CLI.
 
 Measured of builds: lines of errors and warnings begin with ` !`. The last of them are the same for
 every failure ("Push failed", over git also "Push rejected to APP."), and the reason is right before
-them; without one, "failed to compile Ruby app" is all that is known.
+them. Without such a line the only reason is Heroku's general one, "failed to compile Ruby app".
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ CLI_ERROR = "Error: "  # before the reason
 
 
 def reason(lines: Iterable[str]) -> str:
-    """The reason why a build or push failed, as a sentence; empty when the lines contain none."""
+    """The reason why a build or push failed, as a sentence, from the lines of its output; empty
+    when they contain none."""
     every = list(lines)
     build = [line for line in every if line.startswith(REMOTE)] or every  # without git's own lines
     vague, block, before = "", list[str](), ""
@@ -76,8 +77,8 @@ def own_words(lines: Iterable[str]) -> list[str]:
 
 
 def cli_refusal(said: Sequence[str]) -> str:
-    """The CLI's reason for not starting a command, with its broken lines joined; empty for
-    none."""
+    """The CLI's reason for not starting a one-off command, from the lines of its stderr: those from
+    `Error: ` on, joined. Empty when they do not report that Heroku refused."""
     begins = next((at for at, line in enumerate(said) if line.startswith(CLI_ERROR)), None)
     if begins is None or not any(map(REFUSED.search, said)):
         return ""

@@ -1,4 +1,4 @@
-"""Heroku's Platform API over our own HTTP: reads are retried, a write is sent once.
+"""Heroku's HTTP APIs: reads are retried, a write is sent once (again only after 429).
 
 Source (Heroku's Platform API reference): version 3 by the Accept header, the key as a bearer token,
 errors as `{"id", "message"}`, 4,500 requests an hour and 429 beyond that, lists in parts by `Range`
@@ -29,15 +29,16 @@ T = TypeVar("T")
 
 
 class ResponseLost(OutcomeUnknown):
-    """The response to a write was lost: whether it was done is unknown and must be looked up."""
+    """A write got no response, or one of 5xx: whether it was done is unknown and must be looked
+    up."""
 
 
 class NotFound(DeployFailed):
-    """Heroku answers 404."""
+    """Heroku answers 404: the app or other resource does not exist, or the key may not see it."""
 
 
 class ApiRefused(DeployFailed):
-    """Heroku understands the request and refuses it (409, 422 and others)."""
+    """Heroku rejects the request with a status for which there is no other class: 409, 422, …"""
 
 
 ABSENT = (NotFound,)
@@ -53,16 +54,18 @@ class Question(NamedTuple):
 
 
 class RetryableResponse(Unreachable):
-    """Heroku answers 429 or 5xx: another attempt may help."""
+    """Heroku answers 429 or 5xx: another attempt may help. `retry_after`: the seconds of the header
+    Retry-After, or None."""
 
     def __init__(self, response: Response) -> None:
-        said = _message(response)
-        super().__init__(f"Heroku API error {response.status} ({said})")
+        said = _message(response, "no reason given")
+        super().__init__(f"Heroku API error {response.status}: {said}")
         self.retry_after = response.retry_after
 
 
 class Api:
-    """A client of Heroku's API. The key is sent in one header and appears nowhere else."""
+    """A client of one API at `url`: the Platform API, or the data API (Heroku Postgres). It sends
+    the key in the header Authorization only."""
 
     def __init__(self, ctx: Context, url: str, key: str) -> None:
         self._ctx = ctx
@@ -74,8 +77,8 @@ class Api:
     # --- reading ---
 
     def get(self, path: str, *, span: str = "", include: str = "") -> Any:
-        """The JSON at a path. `span` is a Range like `version ..; order=desc,max=10`; `include`
-        names related resources to embed (Accept-Inclusion).
+        """The parsed JSON at a path. `span` is a Range like `version ..; order=desc,max=10`;
+        `include` names related resources to embed (Accept-Inclusion).
 
         Raises NotFound, ApiRefused, Unauthorized, Unreachable (also after 5xx and 429 that
         persist).
@@ -183,11 +186,7 @@ class Api:
             self._ctx.cancellation.sleep(pause)
             announced = ""  # it is still the same change
         if response.status >= 500:
-            message = (
-                f"{what}: Heroku answered {response.status}, so it is unknown whether the "
-                "change was made."
-            )
-            raise ResponseLost(message)
+            raise ResponseLost(f"{what}: {RetryableResponse(response).message}")
         return self._json(response, what)
 
     def ensure(
@@ -199,9 +198,10 @@ class Api:
         what: str,
         done: Callable[[], bool],
     ) -> None:
-        """Like `change`; when the response is lost, `done` is called up to LOOKS times.
+        """Like `change`, but returns nothing; after a lost response `done` is asked, up to LOOKS
+        times, whether the change was made.
 
-        Raises DeployFailed when the change was not made, and what `change` raises.
+        Raises DeployFailed when it was not, and what `change` raises except ResponseLost.
         """
         try:
             self.change(method, path, body, what=what)
@@ -219,7 +219,7 @@ class Api:
         return None
 
     def look_again(self) -> None:
-        """Wait a moment before looking up again whether a write was done."""
+        """Sleep for a second, or until the end of the run, before a write is looked up again."""
         self._ctx.cancellation.sleep(min(1.0, self._seconds_left()))
 
     # --- answers ---
@@ -231,14 +231,14 @@ class Api:
             return response.json()
         except ValueError:
             message = f"{what}: the response is not JSON from Heroku; a proxy may have sent it."
-            hint = "Check HTTPS_PROXY, or let this machine reach api.heroku.com."
+            hint = f"Check HTTPS_PROXY, or let this machine reach {self._url}."
             raise Unreachable(message, hint=hint) from None
 
     def _refuse(self, response: Response, what: str) -> NoReturn:
         """Raise the error that a response other than 2xx means."""
         status, said = response.status, _message(response)
         if status == 401:
-            message = "Heroku rejects the API key."
+            message = f"Heroku rejects the API key: {said}"
             hint = "HEROKU_API_KEY must be a valid token; `heroku authorizations` lists them."
             raise Unauthorized(message, hint=hint)
         if status == 402:
@@ -253,8 +253,9 @@ class Api:
         if status == 404:
             raise NotFound(f"{what}: {said}")
         if status == 429:
-            message = "Heroku's API rate limit for this account is still exceeded after waiting."
-            raise Unreachable(message, hint="Other jobs may use the same key. Try again later.")
+            message = f"{what}: Heroku's API rate limit is exceeded; there is no time left to wait."
+            hint = "The limit is per account: other jobs may use it up. Run the job again later."
+            raise Unreachable(message, hint=hint)
         raise ApiRefused(f"Heroku rejected the request to {what}: {said}")
 
     def _note(self, response: Response) -> None:
@@ -275,11 +276,11 @@ class Api:
         return max(0.0, min(run, self._ctx.cancellation.left()))
 
 
-def _message(response: Response) -> str:
-    """Heroku's error message in one line."""
+def _message(response: Response, default: str = "") -> str:
+    """Heroku's error message in one line; without one `default`, or the status."""
     try:
         said = response.json().get("message", "")
     except (ValueError, AttributeError):
         said = ""
-    first = str(said or f"status {response.status}").strip().splitlines()[0]
+    first = str(said or default or f"status {response.status}").strip().splitlines()[0]
     return first if first.endswith((".", "!", "?")) else f"{first}."

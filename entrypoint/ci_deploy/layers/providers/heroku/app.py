@@ -1,4 +1,4 @@
-"""An app on Heroku: all that a run needs to know about it, in one round of queries."""
+"""An app on Heroku: its state from one round of queries, changes of it, and whether it runs."""
 
 from __future__ import annotations
 
@@ -34,15 +34,19 @@ NO_SLUGS = {
     "cnb": "it is a Fir app (Cloud Native Buildpacks)",
     "container": "it runs Docker images (stack `container`)",
 }
+INSTEAD = {
+    "container": "Change to buildpacks with `heroku stack:set heroku-24`, or deploy the images to "
+    "Dokku or to Docker hosts."
+}
 
 
 class State(NamedTuple):
-    """The state of an app, as Heroku reports it."""
+    """The state of an app, as Heroku reports it. What is unknown, or does not exist, is empty."""
 
     exists: bool = False
     live: Live = Live()
     release: Release = Release()  # the one that is live
-    newest: Release = Release()
+    newest: Release = Release()  # whatever its status is
     undone: Release = Release()  # a later release of the same code that failed
     id: str = ""
     team: str = ""
@@ -55,7 +59,8 @@ class State(NamedTuple):
 
 
 class App:
-    """Queries one app, sets its config, and waits for its dynos."""
+    """One app, which need not exist yet: queries, creates, configures and destroys it, and waits
+    for its dynos. Made for the run's app, the base app of a review app, and apps of a promotion."""
 
     def __init__(self, ctx: Context, api: Api, name: str) -> None:
         self._ctx = ctx
@@ -86,8 +91,9 @@ class App:
         )
 
     def look_again(self) -> State:
-        """Fetch only what changes during a run: what is live, and whether its dynos run. Raises
-        Unreachable, Unauthorized, ApiRefused."""
+        """Fetch only what changes during a run: releases, builds and dynos. The fields of the app
+        itself (`id` to `maintenance`) and `account` are empty then. Raises Unreachable,
+        Unauthorized, ApiRefused."""
         return self._state(*self.api.get_all(*self._brief))
 
     @property
@@ -124,28 +130,27 @@ class App:
         )
 
     def check_stack(self, state: State) -> None:
-        """Raise Refused for an app of which it cannot be known what it runs."""
+        """Raise Refused for an app of a stack whose releases name no slug: which commit runs could
+        not be verified."""
         if why := NO_SLUGS.get(state.stack):
             message = f"{self.name} cannot be deployed by ci-deploy: {why}."
-            hint = (
-                "Its releases name no slug, so which commit runs could not be verified. Apps with "
-                "buildpacks can be deployed (`heroku stack:set heroku-24`), and images to Dokku or "
-                "to Docker hosts."
-            )
+            hint = "Its releases name no slug, so which commit runs could not be verified. "
+            hint += INSTEAD.get(state.stack, "Deploy to a Cedar app with buildpacks instead.")
             raise Refused(message, hint=hint)
 
     def wait_for_others(self) -> State:
-        """Wait for the end of another job's build or release phase; returns the state after it.
+        """Wait until no build or release of the app is pending (when planning, do not wait);
+        returns the state after that, as `look_again` does.
 
-        Raises Locked, Unreachable.
+        Raises Locked when LOCK_TIMEOUT or DEPLOY_TIMEOUT is over, Unreachable.
         """
         wait, what = LockWait(self._ctx), ""
 
         def locked() -> Locked:
             long = f"for over {self._ctx.settings.lock_timeout} s"
             long = "until DEPLOY_TIMEOUT" if wait.limit == "DEPLOY_TIMEOUT" else long
-            message = f"another deploy of {self.name} ({what}) has been running {long}."
-            return Locked(message, hint="Deploy again later.")
+            message = f"another build or release of {self.name} ({what}) has been running {long}."
+            return Locked(message, hint=f"Run the job again later, or raise {wait.limit}.")
 
         while True:
             try:
@@ -161,14 +166,14 @@ class App:
                 # (a release that has just ended may be in only one of the responses)
                 return self.look_again() if wait.told else state
             what = f"build {state.building}" if state.building else state.newest.name
-            words = f"another deploy of {self.name} is running ({what}); waiting"
+            words = f"another build or release of {self.name} is running ({what}); waiting"
             wait.pause(words, LOCK_PAUSE, locked)
 
     # --- config ---
 
     def config(self) -> dict[str, str]:
-        """The config vars: name → value; those that look like secrets are hidden from now on.
-        Raises NotFound, Unauthorized, Unreachable."""
+        """The config vars: name → value. From now on the log hides the values of those whose names
+        look like secrets. Raises NotFound, Unauthorized, Unreachable."""
         found = self.api.get(f"{self.path}/config-vars")
         for key, value in found.items():
             if SECRET_CONFIG_KEY.search(key):
@@ -177,7 +182,7 @@ class App:
 
     def set_config(self, changes: Mapping[str, str], *, what: str) -> None:
         """Set variables in one release and wait for its end, since its release phase may fail.
-        Raises DeployFailed, OutcomeUnknown."""
+        `what` is the text of the change. Raises DeployFailed, OutcomeUnknown, Unauthorized."""
         before = self.releases.newest(1)
         after = before[0].version if before else 0
         path = f"{self.path}/config-vars"
@@ -193,7 +198,7 @@ class App:
                 self.releases.follow(release)
 
     def switch_maintenance(self, *, on: bool) -> None:
-        """Turn maintenance mode on or off. Raises DeployFailed."""
+        """Turn maintenance mode on or off. Raises DeployFailed, Unauthorized, Unreachable."""
 
         def done() -> bool:
             return bool(self.api.get(self.path).get("maintenance")) is on
@@ -205,15 +210,15 @@ class App:
 
     @property
     def exists(self) -> bool:
-        """Whether the app exists; asks Heroku each time."""
+        """Whether the app exists and the key may see it; asks Heroku each time."""
         try:
             return bool(self.api.get(self.path))
         except NotFound:
             return False
 
     def create(self, team: str, **facts: str) -> None:
-        """Create the app; `team` may be empty, `facts` are region and stack. Raises
-        DeployFailed."""
+        """Create the app in `team`, or without one if that is empty; `facts` are `region` and
+        `stack`, empty for Heroku's default. Raises DeployFailed, Unauthorized, Unreachable."""
         path = "/teams/apps" if team else "/apps"
         wanted = {"name": self.name, **({"team": team} if team else {}), **facts}
         body = {key: value for key, value in wanted.items() if value}
@@ -221,7 +226,8 @@ class App:
         self.api.ensure("POST", path, body, what=what, done=lambda: self.exists)
 
     def destroy(self) -> None:
-        """Delete the app and its add-ons, if it exists. Raises DeployFailed."""
+        """Delete the app with its add-ons; nothing happens if it does not exist. Raises
+        DeployFailed, Unauthorized, Unreachable."""
         what = f"destroy the app {self.name}"
         with contextlib.suppress(NotFound):
             self.api.ensure("DELETE", self.path, what=what, done=lambda: not self.exists)
@@ -229,8 +235,9 @@ class App:
     # --- what runs ---
 
     def verify(self, revision: str, release: Release, *, timeout: float) -> Live:
-        """Wait until the dynos of a finished `release` run this revision, at most `timeout`
-        seconds. Raises DeployFailed with what Heroku reports instead, OutcomeUnknown."""
+        """Wait until all dynos run `revision` from `release`, which has succeeded, or from a later
+        release; returns what is live then. Raises DeployFailed after `timeout` seconds, when a dyno
+        keeps crashing, and when other code is live; OutcomeUnknown."""
         started = time.monotonic()
         until = min(started + timeout, self._ctx.runner.until)
         crashed_since, pause = None, PAUSE
@@ -249,11 +256,12 @@ class App:
                 return live
             crashed_since = (crashed_since or now) if state.crashed else None
             if now > until or (crashed_since and now - crashed_since > CRASHED):
-                message = f"{state.release.name} is live, but its dynos do not run: {live.detail}."
-                hint = (
-                    f"`heroku logs -a {self.name}` shows why. HEROKU_BOOT_TIMEOUT is "
-                    f"{timeout:.0f} s."
-                )
+                message = f"{state.release.name} is live, but not all dynos run: {live.detail}."
+                hint = f"`heroku logs -a {self.name}` shows why."
+                if not crashed_since:
+                    late = until >= self._ctx.runner.until
+                    limit = "DEPLOY_TIMEOUT" if late else "HEROKU_BOOT_TIMEOUT"
+                    hint += f" ci-deploy waited for {now - started:.0f} s ({limit})."
                 raise DeployFailed(message, hint=hint)
             self._ctx.cancellation.sleep(pause)
             pause = min(pause * 1.3, LONGEST_PAUSE)

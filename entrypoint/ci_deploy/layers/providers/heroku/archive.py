@@ -2,7 +2,8 @@
 
 Source: POST /sources returns two URLs that are secrets; the archive goes to `put_url` without the
 key and with an empty Content-Type; the build fetches it from `get_url`. Heroku records `version` as
-the commit. The archive has only tracked files, and LFS files and submodules that are checked out.
+the commit. The archive has only tracked files, with the content of LFS files and submodules, which
+must be checked out.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ TRIES = 3  # attempts of an upload: each has a new URL, and changes nothing
 
 
 class Archive(DeployMethod):
-    """Deploys an archive, which Heroku builds."""
+    """Deploys an archive of the revision (with APP_DIR: of that directory), which Heroku builds.
+    `force`: a diverged history may be replaced."""
 
     def __init__(self, ctx: Context, app: App, state: State, *, force: bool) -> None:
         super().__init__(ctx, app, state)
@@ -65,7 +67,7 @@ class Archive(DeployMethod):
         identity = str((build.get("release") or {}).get("id") or "")
         app.releases.learn(str((build.get("slug") or {}).get("id") or ""), self.revision)
         found = self._release(identity, after)
-        return self.finish(found, f"Heroku built {self.revision[:7]} but created no release.")
+        return self.finish(found, f"Heroku built {self.revision[:7]}, but no release appeared.")
 
     def _release(self, identity: str, after: int) -> Release | None:
         """The build's release; its id may appear a moment after the build's end."""
@@ -107,7 +109,7 @@ def upload(ctx: Context, api: Api, file: Path, revision: str) -> dict[str, str] 
     """Upload the archive for Heroku; returns the `source_blob` of a build (`url`, `version`,
     `checksum`), None when planning.
 
-    Raises Unreachable, ResponseLost.
+    Raises Unreachable, ResponseLost (nothing is built yet), ApiRefused, Unauthorized.
     """
     from ci_deploy.net.retry import retry
 
@@ -133,7 +135,7 @@ def upload(ctx: Context, api: Api, file: Path, revision: str) -> dict[str, str] 
                 headers={"Content-Type": ""},
             )
         if not response.ok:
-            message = f"the archive cannot be uploaded to Heroku: status {response.status}."
+            message = f"the archive cannot be uploaded to Heroku's store: status {response.status}."
             raise Unreachable(message, hint="Nothing was built. Run the job again.")
         return {"url": found["get_url"], "version": revision, "checksum": f"SHA256:{digest}"}
 
@@ -147,8 +149,9 @@ def upload(ctx: Context, api: Api, file: Path, revision: str) -> dict[str, str] 
 
 
 def follow(ctx: Context, api: Api, path: str, build: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Wait for the end of `build` (the API's JSON, as is the result); `path` is that of the app.
-    Raises DeployFailed when the build fails, OutcomeUnknown."""
+    """Wait for the end of `build`, with its output in the log; returns it when it has succeeded.
+    Both are the API's JSON; `path` is the app's, `/apps/NAME`. Raises DeployFailed when the build
+    fails, OutcomeUnknown."""
     what = f"the build of {ctx.revision[:7]}"
     output = Output(ctx, what)
     found = until_over(
@@ -156,7 +159,8 @@ def follow(ctx: Context, api: Api, path: str, build: Mapping[str, Any]) -> Mappi
     )
     if found.get("status") != "succeeded":
         said = reason(output.tail) or "it gave no reason."
-        hint = "The build's output is above; nothing was released."
+        shown = "The build's output is above" if output.tail else "The dashboard has its output"
+        hint = f"{shown}; nothing was released."
         message = f"Heroku cannot build {ctx.revision[:7]}: {said}"
         raise DeployFailed(message, hint=hint, lines=output.tail)
     return found

@@ -1,4 +1,4 @@
-"""Backups before migrations: started once, then followed until they have succeeded."""
+"""Backups of databases before migrations: started once, then followed until they have ended."""
 
 from __future__ import annotations
 
@@ -20,24 +20,27 @@ from ci_deploy.layers.providers.heroku.databases import (
 from ci_deploy.layers.providers.heroku.output import Output
 from ci_deploy.layers.providers.heroku.pending import until_over
 from ci_deploy.run.context import Context
+from ci_deploy.run.notifications import counted
 
 LINES = 5  # of the log of a failed backup, as many as the CLI shows
 
 
 class Capture:
-    """Makes the backups of one run."""
+    """Makes the backups of one run: `choose` before anything is changed, then `take` for each
+    database."""
 
     def __init__(self, ctx: Context, databases: Databases, *, since: str) -> None:
         """`since`: when the live release was created, as ISO 8601."""
         self._ctx, self._databases, self._since = ctx, databases, iso(since)
-        self.left = ""  # the backup that Heroku continues after a cancel, in words
+        self.left = ""  # a sentence about a backup that Heroku continues after a cancel
 
     def choose(
         self, wanted: Sequence[str], config: Callable[[], Mapping[str, str]]
     ) -> list[Database]:
-        """Return the databases of the config vars `wanted`, and log the others as not backed up.
+        """Return the databases of the config vars `wanted`, and log the app's others as not backed
+        up. `config` fetches the app's config vars.
 
-        Raises SettingsError, Unauthorized.
+        Raises SettingsError, Unauthorized, Unreachable.
         """
         chosen = self._databases.chosen(wanted, config)
         for each in chosen:
@@ -48,20 +51,25 @@ class Capture:
         return chosen
 
     def take(self, database: Database) -> None:
-        """Back up a database, and wait until that has succeeded. Raises DeployFailed."""
+        """Back up a database and wait for the end; when planning, only announce it. Raises
+        DeployFailed when the backup fails, is empty or does not end in time; Unauthorized,
+        Unreachable."""
         began = time.monotonic()
         begun = self._begin(database, ()) if self._ctx.planning else self._begun(database)
         if begun is None:
             return
         end = self._end_of(begun, database)
+        backup = f"backup {end.name} of {database}"
         if not end.good:
             raise failed(self._log(end, database), shown=False)
         if not end.bytes:
-            raise failed((f"{end.name} of {database} is empty",))
+            raise failed((f"{backup} is empty",))
         if end.warnings:
-            self._ctx.console.warning(f"{end.name} of {database} has {end.warnings} warnings.")
+            command = f"`heroku pg:backups:info {end.name} -a {database.app}`"
+            warnings = counted(range(end.warnings), "warning")
+            self._ctx.console.warning(f"{backup} has {warnings}: {command} shows its log.")
         took = f"{end.bytes} bytes, {time.monotonic() - began:.0f} s"
-        self._ctx.console.indent(f"{end.name} of {database}: {took}")
+        self._ctx.console.indent(f"{backup}: {took}")
         self._ctx.report.backups.append(f"{end.name} of {database}")
 
     def _begun(self, database: Database) -> Transfer | None:
@@ -70,7 +78,7 @@ class Capture:
         going = next((each for each in known if each.of(database) and not each.over), None)
         if going is None:
             return self._begin(database, known)
-        said = f"{going.name} of {database} has been running since {going.at}"
+        said = f"backup {going.name} of {database} has been running since {going.at}"
         if self._ours(going, database):
             self._ctx.console.indent(f"{said}: this run uses it instead of a new one.")
             return going
@@ -104,9 +112,10 @@ class Capture:
                 return next((each for each in newer if each.of(database)), None)
 
             if started := self._databases.data.found(ours):
-                self._ctx.console.indent(f"no response, but {started.name} was started.")
+                self._ctx.console.indent(f"no response, but backup {started.name} was started.")
                 return started
-            raise failed((f"{lost.message.rstrip('.')}, and Heroku lists none",)) from None
+            why = f"{lost.message.rstrip('.')}, and Heroku lists no new backup"
+            raise failed((why,)) from None
         return None if found is None else transfer(found)
 
     def _end_of(self, begun: Transfer, database: Database) -> Transfer:
@@ -128,7 +137,8 @@ class Capture:
                 over=lambda each: bool(each.get("finished_at")),
             )
         except OutcomeUnknown as error:
-            hint = f"It may continue: `heroku pg:backups:info {begun.name} -a {database.app}`."
+            info = f"`heroku pg:backups:info {begun.name} -a {database.app}`"
+            hint = f"The backup may continue at Heroku: {info} shows its state."
             message = f"{error.message.rstrip('.')}, so nothing was migrated."
             raise DeployFailed(message, hint=hint) from None
         self.left = ""
@@ -139,4 +149,4 @@ class Capture:
         found: tuple[str, ...] = ()
         with contextlib.suppress(DeployError):
             found = transfer(self._databases.look(database.app, end.uuid, verbose=True)).log
-        return found[-LINES:] or (f"{end.name} of {database} has failed at Heroku",)
+        return found[-LINES:] or (f"Heroku gave no reason (backup {end.name} of {database})",)

@@ -23,13 +23,14 @@ INCLUDE = "addon:plan,config_vars"
 
 
 class Database(NamedTuple):
-    """A database that is attached to the app."""
+    """A Heroku Postgres database (an add-on) that is attached to the app. Its text is like
+    `DATABASE_URL (postgresql-round-12345)`."""
 
-    var: str  # the config var that has its address
+    var: str  # the config var with its URL
     id: str  # of the add-on
-    name: str
-    app: str  # that pays for it: its backups are listed there
-    names: frozenset[str]  # of its attachments; empty when they are another app's
+    name: str  # of the add-on
+    app: str  # the app that pays for it: its backups are listed there
+    names: frozenset[str]  # of its attachments to the app; empty if another app pays for it
 
     def __str__(self) -> str:
         return f"{self.var} ({self.name})"
@@ -39,23 +40,24 @@ class Transfer(NamedTuple):
     """A backup, as the data API describes it."""
 
     uuid: str
-    name: str
+    name: str  # as the CLI shows it, like `b012`
     database: str  # the name of an attachment, or the last word of it
-    at: str  # ISO 8601
-    over: bool
-    good: bool
+    at: str  # when it was requested, ISO 8601
+    over: bool  # it has ended
+    good: bool  # it has succeeded
     bytes: int
-    warnings: int
-    log: tuple[str, ...] = ()
+    warnings: int  # how many
+    log: tuple[str, ...] = ()  # its lines, if they were requested
 
     def of(self, database: Database) -> bool:
-        """Whether it may be a backup of this database, by the names of its attachments."""
+        """Whether it may be a backup of this database, by the names of the database's attachments;
+        True when these are unknown."""
         known = database.names
         return not known or any(f"_{each}".endswith(f"_{self.database}") for each in known)
 
 
 def transfer(found: Mapping[str, Any]) -> Transfer:
-    """Parse a transfer from the JSON of the API."""
+    """Parse a transfer from the data API's JSON of it."""
     log = found.get("logs") or ()
     return Transfer(
         uuid=str(found.get("uuid") or ""),
@@ -89,7 +91,8 @@ class Databases:
     def chosen(
         self, wanted: Sequence[str], config: Callable[[], Mapping[str, str]]
     ) -> list[Database]:
-        """Return the databases whose URLs are in these config vars. Raises SettingsError."""
+        """Return the databases whose URLs are in the config vars `wanted` (with or without `_URL`).
+        `config` fetches the app's config vars. Raises SettingsError for one that has none."""
         known = self.attached
         found: dict[str, Database] = {}
         for word in wanted:
@@ -100,7 +103,7 @@ class Databases:
         return list(found.values())
 
     def others(self, chosen: Iterable[Database]) -> list[Database]:
-        """Return the app's own databases that are not chosen."""
+        """Return the databases that are not chosen and that the app itself pays for."""
         ids = {each.id for each in chosen}
         found = {e.id: e for e in self.attached if e.id not in ids and e.app == self._app}
         return list(found.values())
@@ -132,17 +135,19 @@ class Databases:
         ]
 
     def check(self, each: Database) -> None:
-        """Check that the key may back up a database. Raises SettingsError, Unauthorized."""
+        """Check that a database can be backed up. Raises SettingsError when the data API does not
+        know it, Unauthorized when the key may not, Unreachable."""
         try:
             self.data.get(f"/client/v11/databases/{each.id}")
         except NotFound:
             reason = f"Heroku's data API does not know {each}: it is not ready, or has no backups."
-            remedy = "Wait for the database (`heroku addons:wait`), or deploy without a backup."
+            wait = f"`heroku addons:wait {each.name}`"
+            remedy = f"Wait for the database ({wait}), or deploy without a backup: unset this."
             raise SettingsError(Problem("BACKUP_BEFORE_MIGRATE", reason, "", remedy)) from None
         except Unauthorized as error:
             hint = (
-                "Use a key with more scopes, or deploy without a backup: unset "
-                "BACKUP_BEFORE_MIGRATE."
+                "Use a key with more scopes, or unset BACKUP_BEFORE_MIGRATE to deploy without a "
+                "backup."
             )
             message = f"this key may not back up {each}: {error.message}"
             raise Unauthorized(message, hint=hint) from None
@@ -190,8 +195,8 @@ def _named(
 
 def _missing(app: str, word: str, known: Sequence[Database]) -> Problem:
     has = ", ".join(dict.fromkeys(each.var for each in known))
-    reason = f"{word} is not the address of a Heroku Postgres database of {app}"
-    reason += f", which has {has}." if has else ", which has none."
+    reason = f"{word} is not the config var of a Heroku Postgres database of {app}"
+    reason += f", which has {has}." if has else ", which has no such database."
     remedy = "Name another" if has else "Attach one"
     remedy += ", or unset BACKUP_BEFORE_MIGRATE: a database elsewhere can be exported in "
     return Problem("HEROKU_BACKUP_DATABASES", reason, "", f"{remedy}PRE_DEPLOY_COMMAND.")

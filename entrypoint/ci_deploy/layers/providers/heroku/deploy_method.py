@@ -13,7 +13,8 @@ FAR_ENOUGH = 20  # slugs that are checked; Heroku keeps those of the last 20 rel
 
 
 class DeployMethod(ABC):
-    """A method to deploy the revision."""
+    """A method to deploy the run's revision to `app`: `Push`, `Archive` or `SlugAgain`. The
+    provider chooses one at `configure`, calls `prepare`, and at `deploy` calls `run`."""
 
     def __init__(self, ctx: Context, app: App, state: State) -> None:
         self._ctx = ctx
@@ -28,27 +29,29 @@ class DeployMethod(ABC):
 
     @property
     def building(self) -> bool:
-        """Whether Heroku may be building our code."""
+        """Whether Heroku may be building our code now, so that it could go live after a cancel."""
         return self._building
 
     @abstractmethod
     def prepare(self) -> None:
-        """Refuse whatever has to be refused, before anything is changed.
+        """Check that the revision may replace what is live, and prepare what `run` sends; the app
+        is not changed.
 
-        Raises Refused, SettingsError.
+        Raises Refused, SettingsError, Unauthorized, Unreachable.
         """
 
     @abstractmethod
     def run(self) -> Release | None:
         """Deploy; returns the release when it has succeeded, None when only planning.
 
-        Raises DeployFailed, OutcomeUnknown, Unauthorized, Locked.
+        Raises DeployFailed, OutcomeUnknown, Unauthorized, Unreachable.
         """
 
     def finish(self, release: Release | None, why: str) -> Release:
-        """Wait for the end of the release and return it.
+        """Set `ctx.release`, wait for the end of the release, and return it.
 
-        Raises DeployFailed with `why` when there is none, or when its release phase fails.
+        Raises DeployFailed when its release phase fails, or with the sentence `why` when there is
+        no release; OutcomeUnknown.
         """
         if release is None:
             hint = f"`heroku releases -a {self._app.name}` lists the releases."
@@ -59,7 +62,7 @@ class DeployMethod(ABC):
 
 class SlugAgain(DeployMethod):
     """Releases the slug of an earlier release again, without a build: its release phase failed, or
-    something else was released since."""
+    something else was released since. `slug` is its id, `why` the reason, a clause for the log."""
 
     def __init__(self, ctx: Context, app: App, state: State, slug: str, why: str) -> None:
         super().__init__(ctx, app, state)
@@ -67,7 +70,7 @@ class SlugAgain(DeployMethod):
         self._why = why
 
     def prepare(self) -> None:
-        """Nothing to do: the revision was compared when a push was prepared."""
+        """Do nothing: this revision was live or pushed before, so it needs no further check."""
 
     def run(self) -> Release | None:
         app, short = self._app, self.revision[:7]
@@ -81,8 +84,9 @@ class SlugAgain(DeployMethod):
 
 
 def slug_of(app: App, revision: str) -> Release | None:
-    """The newest release whose slug still exists and was built from this revision, and not from one
-    of its directories (APP_DIR); None for none."""
+    """A release whose slug still exists and was built from the whole of this revision, not from one
+    of its directories (APP_DIR); None if the last FAR_ENOUGH slugs have none. Of several, one whose
+    description names the revision, else the newest."""
     listed = (each for each in app.releases.newest(MANY) if each.status != "expired")
     known = [each for each in listed if each.slug and each.slug not in app.parts]
     known.sort(key=lambda each: revision[:7] not in each.description)  # likely ones first

@@ -1,4 +1,4 @@
-"""Dynos: whether those of a release run, and commands for them.
+"""Dynos: judges whether those of a release run; scales, restarts and stops them.
 
 Source: a dyno has the release that it runs and a state (`starting`, `up`, `crashed`, `idle`: an Eco
 dyno that sleeps until a request); one-off dynos have the type `run`, the release phase's have the
@@ -26,14 +26,14 @@ class Health(NamedTuple):
     """The health of an app's dynos."""
 
     up: bool  # whether all wanted dynos run
-    words: str  # that in words, with what is missing: `1 of 2 dynos up (web.2 crashed)`
+    words: str  # in words, with what is missing, like `1 of 2 dynos up (web.2 crashed)`
     crashed: bool = False  # whether a dyno has crashed
     idle: bool = False  # no dyno is wanted
 
 
 def health(dynos: Found | None, formation: Found | None, version: int) -> Health:
     """Judge whether all dynos that the formation wants run the release `version`, or a later one.
-    `dynos` and `formation` are the API's JSON."""
+    `dynos` and `formation` are the API's JSON; None counts as an empty list."""
     wanted = {str(each.get("type")): int(each.get("quantity") or 0) for each in formation or ()}
     wanted.pop("release", None)
     mine = [each for each in dynos or () if each.get("type") not in NOT_OURS]
@@ -64,7 +64,7 @@ def _trouble(dyno: Mapping[str, Any], version: int) -> str:
 
 
 class Dynos:
-    """The dynos of one app."""
+    """The dynos of one app, and its formation: how many dynos of each process type are wanted."""
 
     def __init__(self, api: Api, app: str) -> None:
         self._api = api
@@ -76,17 +76,19 @@ class Dynos:
         return Question(f"{self._path}/dynos"), Question(f"{self._path}/formation")
 
     def wanted(self) -> dict[str, int]:
-        """How many dynos of each process type are wanted."""
+        """How many dynos of each process type are wanted: type → count. Raises NotFound,
+        Unauthorized, Unreachable."""
         found = self._api.get(f"{self._path}/formation")
         return {str(each["type"]): int(each["quantity"]) for each in found}
 
     def commands(self) -> dict[str, str]:
-        """The command of each process type."""
+        """The command of each process type: type → command, as in the Procfile."""
         found = self._api.get(f"{self._path}/formation")
         return {str(each["type"]): str(each.get("command") or "") for each in found}
 
     def scale(self, name: str, count: int, *, what: str) -> None:
-        """Scale a process type to `count` dynos. Raises DeployFailed."""
+        """Scale the process type `name` to `count` dynos; `what` is the text of the change. Raises
+        DeployFailed (also for an unknown type), Unauthorized, Unreachable."""
         body = {"updates": [{"type": name, "quantity": count}]}
         path = f"{self._path}/formation"
         self._api.ensure(
@@ -94,8 +96,8 @@ class Dynos:
         )
 
     def restart(self, name: str = "", *, what: str) -> Callable[[], bool]:
-        """Restart the dynos of a process type, or all; returns a function that asks whether Heroku
-        has replaced all of them. Raises DeployFailed."""
+        """Restart the dynos of the process type `name`, or all; returns a function that asks Heroku
+        whether all of them have been replaced. Raises DeployFailed, Unauthorized, Unreachable."""
         old = self._running(name)
 
         def replaced() -> bool:
@@ -114,12 +116,12 @@ class Dynos:
         )
 
     def with_word(self, word: str) -> list[str]:
-        """The names of the dynos whose command contains a word."""
+        """The names of the dynos, like `run.1234`, whose command contains `word`."""
         found = self._api.get(f"{self._path}/dynos")
         return [str(each["name"]) for each in found if word in str(each.get("command"))]
 
     def stop(self, name: str) -> bool:
-        """Stop one dyno; False when it may still run."""
+        """Stop the one-off dyno `name`. False when Heroku did not do that, so it may still run."""
         what, path = f"stop the one-off dyno {name}", f"{self._path}/dynos/{name}/actions/stop"
 
         def done() -> bool:

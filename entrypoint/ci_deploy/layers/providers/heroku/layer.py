@@ -25,7 +25,8 @@ from ci_deploy.state import Live
 
 
 class Heroku(MaintenanceMode):
-    """Heroku, the app platform."""
+    """The provider for Heroku: its handlers of the events. `HerokuApp` has the methods that other
+    layers and commands call, `MaintenanceMode` the handlers for HEROKU_MAINTENANCE."""
 
     def __init__(self, ctx: Context, settings: HerokuSettings) -> None:
         super().__init__(ctx, settings)
@@ -156,7 +157,7 @@ class Heroku(MaintenanceMode):
 
     @on(Event.PROVISION, Provision.SERVICES)
     def couple(self) -> None:
-        """Add a review app to the pipeline of its base app."""
+        """Add a review app to HEROKU_PIPELINE, or else to the pipeline of its base app."""
         if self.ctx.review and self._base.pipeline:
             review.couple(self.api, self.app, self._base.pipeline)
 
@@ -225,7 +226,7 @@ class Heroku(MaintenanceMode):
             self.ctx.console.warning(self.capture.left)
         if self.code and self.code.building:
             short = self.ctx.revision[:7]
-            self.ctx.console.warning(f"Heroku continues to build {short}: it may still go live.")
+            self.ctx.console.warning(f"Heroku may still be building {short}: it may still go live.")
 
     # --- review apps ---
 

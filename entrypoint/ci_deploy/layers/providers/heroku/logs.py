@@ -19,13 +19,15 @@ LATEST = 15.0  # seconds of silence after which a log that is not followed ends
 
 
 def show(ctx: Context, api: Api, service: str, *, lines: int, follow: bool) -> None:
-    """Show the last `lines` lines of the log of a process type or dyno (empty: of all), and with
-    `follow` new ones. Raises NoService for an unknown service, HttpError, Unreachable."""
+    """Show the last `lines` lines of the log of `service`, a process type or dyno (empty: of all),
+    and with `follow` new ones until the end of the run; else it ends after LATEST seconds of
+    silence. Raises NoService for an unknown service, HttpError, Unauthorized, Unreachable, and
+    DeployFailed or ResponseLost when Heroku opens no log session."""
     known = ctx.provider.processes()
     if service and known and service.partition(".")[0] not in known:
         raise NoService(ctx.app, service, known)
     if lines > MOST:
-        ctx.console.warning(f"Heroku keeps only {MOST} lines of the log: earlier ones are lost.")
+        ctx.console.warning(f"Heroku keeps only the last {MOST} lines of the log.")
     wanted = {"lines": min(lines, MOST), "tail": follow, **({"dyno": service} if service else {})}
     session = api.change("POST", f"/apps/{ctx.app}/log-sessions", wanted, what="")
     url, heard = str(session["logplex_url"]), time.monotonic()

@@ -1,4 +1,5 @@
-"""Turns maintenance mode on during a deploy; its previous state is restored on every path."""
+"""Turns maintenance mode on during a deploy, and off again however the deploy ends; after a kill
+the next run turns it off. An app that was in maintenance mode before stays in it."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ MAINTENANCE = Task(Key.MAINTENANCE)
 
 
 class MaintenanceMode(HerokuApp):
-    """An app that can be in maintenance mode while it is deployed."""
+    """The part of the Heroku provider for HEROKU_MAINTENANCE, from which `Heroku` is derived."""
 
     def __init__(self, ctx: Context, settings: HerokuSettings) -> None:
         super().__init__(ctx, settings)
@@ -21,7 +22,8 @@ class MaintenanceMode(HerokuApp):
 
     @property
     def left_closed(self) -> bool:
-        """Whether a run of ours has turned it on."""
+        """Whether this run or an interrupted one has turned maintenance mode on, and none has
+        turned it off since: the task for that is recorded."""
         return MAINTENANCE in self.unfinished()
 
     @on(Event.PRE_DEPLOY, Before.CLOSE)
@@ -47,7 +49,8 @@ class MaintenanceMode(HerokuApp):
             self.forget(MAINTENANCE)
 
     def interrupted(self) -> None:
-        """Turn maintenance mode off before any query, which may take all the remaining time."""
+        """Turn maintenance mode off, if this run has turned it on. This comes before any query,
+        which may take all the remaining time."""
         if self._closed:
             self.app.switch_maintenance(on=False)
             self._closed = False

@@ -12,7 +12,8 @@ LONGEST = 64  # maximum bytes of a marker
 
 
 class Markers:
-    """An output filter for the runner: only the command's own output goes into the log."""
+    """An output filter for the runner (`process.program.Filter`): removes the wrapper's markers, so
+    that only the command's own output goes into the log. `code` and `why` tell how it ended."""
 
     def __init__(self, word: str, timeout: float = float("inf")) -> None:
         """`word`: the secret word in the markers; `timeout`: seconds for the command, from now."""
@@ -26,12 +27,13 @@ class Markers:
         self._heard: float | None = None
         self._started = time.monotonic()
         self._ended = float("inf")
-        self.begun = False  # whether its beginning was seen
-        self.code: int | None = None  # its exit code, once its end was seen
-        self.why = ""  # why the deadline was reached
+        self.begun = False  # whether the marker of the command's beginning was seen
+        self.code: int | None = None  # the command's exit code, once the end marker was seen
+        self.why = ""  # a clause why the deadline was reached; empty before that
 
     def feed(self, data: bytes) -> bytes:
-        """Take output; returns the part that is the command's own."""
+        """Take the next bytes of the output; returns those that are the command's own. Bytes that
+        may be the beginning of a marker are held back until more come."""
         self._heard = time.monotonic()
         if self.code is not None:
             return b""
@@ -52,7 +54,7 @@ class Markers:
         return shown
 
     def rest(self) -> bytes:
-        """The output that was held back, when no more will come."""
+        """The command's output that was held back; called when no more will come."""
         rest, self._buffer = self._buffer, b""
         return rest if self.begun and self.code is None else b""
 
@@ -61,9 +63,9 @@ class Markers:
         if self.code is not None:
             return self._ended + AFTER_END
         if self._heard is None:
-            until, why = self._started + START, f"its dyno did not start within {START:.0f} s"
+            until, why = self._started + START, f"nothing came from its dyno within {START:.0f} s"
         else:
-            until, why = self._heard + SILENCE, f"nothing was received from it for {SILENCE:.0f} s"
+            until, why = self._heard + SILENCE, f"nothing came from its dyno for {SILENCE:.0f} s"
         if self._until < until:
             until, why = self._until, "it timed out"
         self.why = why if time.monotonic() >= until else ""

@@ -25,27 +25,27 @@ REMEMBERED = 10  # slugs whose directory is recorded
 
 
 class Notes:
-    """The records on one app. They are a safety net: failing to write one does not stop a
-    deploy."""
+    """The records on one app: its pending tasks, and from which directories its slugs were built.
+    They are a safety net: failing to write one is a warning and does not stop a deploy."""
 
     def __init__(self, ctx: Context, app: str, remote: Remote) -> None:
         self._ctx = ctx
         self._app = app
         self._remote = remote
-        self._branches: list[str] = []  # each records a task
+        self._branches: list[str] = []  # the names of those that record tasks
         self.folders: dict[str, str] = {}  # slug → APP_DIR, if it is not the repository root
 
     def read(self, branches: Iterable[str]) -> None:
-        """Take the records from the names of the repository's branches."""
+        """Take the records from `branches`, the names of all branches of the app's repository."""
         names = list(branches)
         self._branches = [name for name in names if name.startswith(FOLDER)]
         built = (name.removeprefix(BUILT) for name in names if name.startswith(BUILT))
         self.folders = {slug: unquote(rest) for slug, _, rest in (b.partition("/") for b in built)}
 
     def built_from(self, slug: str, folder: str, released: Callable[[], Sequence[str]]) -> None:
-        """Record that `slug` was built from `folder`. At most REMEMBERED records are kept: those of
-        the slugs that come first in `released()`, which is asked only when there are more. A
-        failure is only a warning.
+        """Record that `slug`, an id, was built from the directory `folder`. At most REMEMBERED
+        records are kept: those of the slugs that come first in `released()`, the slugs of the
+        newest releases, which is called only when there are more. A failure is only a warning.
         """
         if self.folders.get(slug, "") == folder:
             return
@@ -62,11 +62,12 @@ class Notes:
 
     @property
     def tasks(self) -> Sequence[Task]:
-        """The pending tasks."""
+        """The pending tasks; empty before `read`, and if the branches could not be read."""
         return list(dict.fromkeys(map(task_of, self._branches)))
 
     def set(self, tasks: Sequence[Task]) -> None:
-        """Replace the pending tasks. A failure is only a warning."""
+        """Replace the pending tasks, here and in the app's repository. A failure to push that is
+        only a warning."""
         known = self.tasks
         new = [task for task in tasks if task not in known]
         kept = [name for name in self._branches if task_of(name) in tasks]
@@ -85,7 +86,7 @@ class Notes:
         try:
             yield
         except DeployError as error:
-            self._ctx.console.warning(f"could not {what}: {error.message}")
+            self._ctx.console.warning(f"could not {what} ({error.message.rstrip('.')}).")
 
 
 def branch_of(task: Task) -> str:
@@ -103,8 +104,8 @@ def _quoted(text: str) -> str:
 
 
 def task_of(branch: str) -> Task:
-    """The task that a branch records; earlier versions named it by a sentence, without any `/`, and
-    newer ones may name it differently."""
+    """The task that `branch` (a name that begins with FOLDER) records. Earlier versions named it by
+    a sentence, without any `/`; the name of a newer version becomes a task with the key NEWER."""
     first, slash, rest = branch.removeprefix(FOLDER).partition("/")
     if not slash:
         return of_sentence(unquote(first))

@@ -47,7 +47,8 @@ ENVIRON_LIMIT = 60_000  # bytes: what a pipe holds while nobody reads it
 
 
 class OneOff:
-    """Runs commands in one-off dynos of one app."""
+    """Runs commands in one-off dynos of one app, one at a time. `url` is that of the Platform API,
+    `key` the API key for the CLI."""
 
     def __init__(self, ctx: Context, dynos: Dynos, app: str, *, url: str, key: str) -> None:
         self._ctx = ctx
@@ -60,9 +61,11 @@ class OneOff:
     def run(
         self, command: Sequence[str], *, what: str, env: Mapping[str, str], timeout: float
     ) -> Ran:
-        """Run a command; returns its exit code and last lines. Raises OutcomeUnknown when the exit
-        code is unknown, DeployFailed or Unauthorized when Heroku refuses, Refused for unsuitable
-        variables."""
+        """Run a command for at most `timeout` seconds, with the variables `env`; returns its exit
+        code and last lines. `what` is the text of the change. A first word that names a process
+        type stands for that type's command. Raises OutcomeUnknown when the exit code is unknown,
+        DeployFailed or Unauthorized when Heroku refuses, Refused for variables that cannot be
+        passed, ToolMissing."""
         word = secrets.token_hex(12)
         told = _exports(env)
         arguments = [word, self._line(command), TICK, str(len(told))]
@@ -85,9 +88,7 @@ class OneOff:
         if markers.code is None:
             raise self._unknown(what, result, markers, left)
         if not markers.begun:
-            self._ctx.console.warning(
-                "the connection was unreliable: the beginning of the output is lost."
-            )
+            self._ctx.console.warning(f"{what}: the beginning of its output did not arrive.")
         return Ran(markers.code, result.lines)
 
     def _line(self, command: Sequence[str]) -> str:
@@ -101,17 +102,19 @@ class OneOff:
         return shlex.join(command)
 
     def stop(self) -> str:
-        """Stop the dyno of the last command if it still runs; returns a sentence about it for the
-        log, empty if there was none to stop."""
+        """Stop the dyno of the last command if it still runs; returns a sentence for the log about
+        what was or could not be stopped, empty if there was nothing to stop."""
         word, self.word = self.word, ""
-        look = f"`heroku ps -a {self._app}` shows it, `heroku ps:stop` stops it."
+        stop = f"`heroku ps:stop {{}} -a {self._app}` stops it."
         try:
             names = self._dynos.with_word(word) if word else []
         except DeployError:
-            return f"Its one-off dyno may still run: {look}"
+            look = f"`heroku ps -a {self._app}` shows it, {stop.format('NAME')}"
+            return f"A one-off dyno of {self._app} may still be running the command: {look}"
         stopped = {name: self._dynos.stop(name) for name in names}
         if running := [name for name in names if not stopped[name]]:
-            return f"The one-off dyno {', '.join(running)} could not be stopped: {look}"
+            again = stop.format(running[0])
+            return f"The one-off dyno {', '.join(running)} could not be stopped: {again}"
         return f"The one-off dyno {', '.join(names)} was stopped." if names else ""
 
     def _unknown(self, what: str, result: Result, markers: Markers, left: str) -> Exception:
@@ -122,8 +125,8 @@ class OneOff:
             if answers.BAD_KEY.search(reason):
                 return Unauthorized(f"Heroku rejects the API key ({what}): {reason}", lines=lines)
             return DeployFailed(f"{what}: Heroku rejected the command: {reason}", lines=lines)
-        late = "timed out (DEPLOY_TIMEOUT)" if result.timed_out else "the connection was lost"
-        why = markers.why or late
+        lost = result.killed.rstrip(".") or "the connection was lost"
+        why = markers.why or ("timed out (DEPLOY_TIMEOUT)" if result.timed_out else lost)
         message = f"{what}: {why}, so its result is unknown. {left}".rstrip()
         return OutcomeUnknown(message, lines=(*result.lines, *lines))
 
@@ -143,11 +146,12 @@ def _exports(env: Mapping[str, str]) -> bytes:
     """The text that the wrapper evaluates: values are in no argv, here or on the dyno. Raises
     Refused."""
     told = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in env.items()).encode()
-    if len(told) > ENVIRON_LIMIT or not all(map(NAME.fullmatch, env)):
-        message = (
-            "these variables cannot be passed to a one-off command: their names are not valid, or "
-        )
-        raise Refused(f"{message}they have more than {ENVIRON_LIMIT} bytes.")
+    if wrong := [name for name in env if not NAME.fullmatch(name)]:
+        message = f"a one-off command cannot get variables with these names: {', '.join(wrong)}."
+        raise Refused(message, hint="A name may contain only letters, digits and `_`.")
+    if len(told) > ENVIRON_LIMIT:
+        message = f"the variables for a one-off command have {len(told)} bytes: at most "
+        raise Refused(f"{message}{ENVIRON_LIMIT} can be passed.")
     return told
 
 

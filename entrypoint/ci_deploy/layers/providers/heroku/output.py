@@ -21,25 +21,28 @@ LINES = 20  # last lines that are kept
 
 
 class Output:
-    """One output in the log; each byte is shown only once."""
+    """Shows the output of one command in the log: of a build, a release phase or a setup; `what`
+    names it in messages. Heroku sends an output from its start each time, so the bytes that are in
+    the log already are skipped: `follow` can be called again after it has broken off."""
 
     def __init__(self, ctx: Context, what: str) -> None:
         self._ctx = ctx
         self._what = what
-        self._shown = 0  # bytes
-        self._whole = False
+        self._shown = 0  # bytes that are in the log
+        self._whole = False  # no more will come
+        self._over = False  # the command has ended
         self._tail: deque[str] = deque(maxlen=LINES)
         self._begun = time.monotonic()
 
     @property
     def tail(self) -> tuple[str, ...]:
-        """The last lines."""
+        """The last lines, at most LINES, of what was shown; redacted."""
         return tuple(self._tail)
 
     def follow(self, url: str, *, leave: Callable[[], bool]) -> None:
-        """Show the output until it ends or breaks off, until `leave` returns True in a silence, or
-        until the deadline. Errors are not raised, since the output decides nothing. Raises only
-        Cancelled."""
+        """Show the output at `url` until it ends or breaks off, until `leave` (called after each
+        TICK seconds of silence) returns True, or until the end of the run. An error is only logged,
+        since the output decides nothing. Raises only Cancelled."""
         from ci_deploy.net.http import HttpError
 
         if self._whole:
@@ -52,12 +55,14 @@ class Output:
                 self._ctx.console.debug(f"no output of {self._what}: {error}")
                 self._whole = error.response.status == 404
         except Unreachable as error:
-            self._ctx.console.indent(
-                f"{error.message} {self._what.capitalize()} may still be running."
-            )
+            left = "has ended" if self._over else "may still be running"
+            words = f"{error.message} A part of the output may be missing: {self._what} {left}."
+            self._ctx.console.indent(words)
 
     def complete(self, url: str) -> None:
-        """Show what the log still lacks of an output that has ended."""
+        """Show what the log still lacks of the output of a command that has ended; nothing if `url`
+        is empty."""
+        self._over = True
         self._begun = 0.0  # a 404 is final by now
         for _ in range(TRIES if url else 0):
             self.follow(url, leave=lambda: True)

@@ -21,7 +21,8 @@ T = TypeVar("T")
 
 @contextlib.contextmanager
 def unknown_if_lost() -> Iterator[None]:
-    """Turn Unreachable into OutcomeUnknown: a change has started, so its result is unknown."""
+    """Context manager for what follows after a change has started: turns Unreachable into
+    OutcomeUnknown, with the same message."""
     try:
         yield
     except Unreachable as error:
@@ -29,9 +30,9 @@ def unknown_if_lost() -> Iterator[None]:
 
 
 def retry_while_away(ctx: Context, look: Callable[[], T], *, what: str) -> T:
-    """Return what `look` returns; call it again as long as Heroku is unreachable. `what` is in
-    progress on Heroku meanwhile. Raises OutcomeUnknown after OUTAGE seconds, or at the end of the
-    run.
+    """Return what `look` returns; call it again as long as it raises Unreachable. `what` names what
+    is in progress on Heroku, like "the build of 1234567". Raises OutcomeUnknown after OUTAGE
+    seconds, or at the end of the run, and what else `look` raises.
     """
     since = time.monotonic()
     while True:
@@ -40,7 +41,7 @@ def retry_while_away(ctx: Context, look: Callable[[], T], *, what: str) -> T:
         except Unreachable as error:
             now = time.monotonic()
             if now >= min(since + OUTAGE, ctx.runner.until):
-                raise _unknown(what) from None
+                raise _unknown(ctx, what, error.message) from None
             ctx.console.indent(f"{error.message} Asking again.")
             ctx.cancellation.sleep(FIRST_PAUSE)
 
@@ -55,8 +56,9 @@ def until_over(
     stream: Callable[[Found], str] = lambda found: str(found.get("output_stream_url") or ""),
     over: Callable[[Found], bool] = lambda found: found.get("status") in FINAL,
 ) -> Found:
-    """Call `look` until its result is `over`, and show the output; returns the last result. `found`
-    is the first result, `stream` returns the URL of the output of one.
+    """Call `look`, which fetches the API's JSON of `what`, until that is `over`, and show the
+    output meanwhile; returns the last JSON. `found` is the first, perhaps {}; `stream` returns the
+    URL of the output from one, empty for none.
 
     Nothing in the output decides anything: only the status counts. Raises OutcomeUnknown at the end
     of the run, or when Heroku is unreachable for OUTAGE seconds.
@@ -78,7 +80,7 @@ def until_over(
         found = retry_while_away(ctx, look, what=what)
         if not over(found):
             if time.monotonic() >= ctx.runner.until:
-                raise _unknown(what)
+                raise _unknown(ctx, what)
             ctx.console.still(started)
             ctx.cancellation.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE)
@@ -86,6 +88,10 @@ def until_over(
     return found
 
 
-def _unknown(what: str) -> OutcomeUnknown:
+def _unknown(ctx: Context, what: str, why: str = "") -> OutcomeUnknown:
+    """The error when the end of `what` was not seen: the run's time is over, or else `why`."""
+    message = f"the result of {what} is unknown: {why}"
+    if time.monotonic() >= ctx.runner.until:
+        message = f"timed out (DEPLOY_TIMEOUT) before the end of {what} was seen."
     hint = "Run the job again: it asks Heroku for the result first."
-    return OutcomeUnknown(f"{what} has not ended, or its result is unknown.", hint=hint)
+    return OutcomeUnknown(message, hint=hint)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from ci_deploy.errors import DeployError, DeployFailed, Problem, Refused, SettingsError
-from ci_deploy.layers.providers.heroku.api import UNCHANGED, Api, NotFound, ResponseLost
+from ci_deploy.layers.providers.heroku.api import Api, NotFound, ResponseLost
 from ci_deploy.layers.providers.heroku.app import App, State
 from ci_deploy.layers.providers.heroku.output import Output
 from ci_deploy.layers.providers.heroku.pending import until_over
@@ -21,10 +21,12 @@ from ci_deploy.run.context import Context
 from ci_deploy.run.notifications import counted
 
 STAGES = ("development", "staging", "production")
+PROPER = "a development, staging or production app"
 
 
 class Promotion:
-    """One promotion: to this app, and to others that receive the same release."""
+    """One promotion: of the release of a source app to this app, and to the apps of
+    HEROKU_PROMOTE_TO. `prepare` finds the source and checks it, `run` promotes."""
 
     def __init__(self, ctx: Context, api: Api, app: App) -> None:
         self._ctx = ctx
@@ -37,13 +39,14 @@ class Promotion:
         self.source = ""  # name of the source app
 
     def prepare(self, *, pipeline: str, source: str, others: Sequence[str]) -> State:
-        """Find the pipeline and the apps by the settings HEROKU_PIPELINE, HEROKU_PROMOTE_FROM and
-        HEROKU_PROMOTE_TO; returns the source's state. Raises SettingsError, Refused."""
+        """Find the pipeline and the apps by the settings HEROKU_PIPELINE, HEROKU_PROMOTE_FROM (both
+        may be empty) and HEROKU_PROMOTE_TO; returns the source's state. Raises SettingsError, and
+        Refused when the source does not run its newest release, or its commit is unknown."""
         try:
             coupling = self._api.get(f"{self._app.path}/pipeline-couplings")
         except NotFound:
             reason = f"{self._app.name} is not in a pipeline."
-            remedy = "Add it with `heroku pipelines:add`."
+            remedy = f"Add it with `heroku pipelines:add PIPELINE -a {self._app.name}`."
             raise SettingsError(Problem("HEROKU_PIPELINE", reason, "", remedy)) from None
         own = coupling["pipeline"]
         if pipeline and pipeline not in {own.get("id"), own.get("name")}:
@@ -60,12 +63,13 @@ class Promotion:
         self._others = [App(self._ctx, self._api, self._member(name)) for name in others]
         found = App(self._ctx, self._api, self.source).look()
         if not found.live.revision:
-            message = f"{self.source} runs no known release, so it cannot be promoted."
+            message = f"{self.source} runs no release whose commit is known, so there is nothing "
+            message += "to promote."
             raise Refused(message, hint=f"Deploy {self.source} first.")
         if found.newest.version > found.release.version:
             runs, newest = found.release.name, f"{found.newest.name} is `{found.newest.status}`"
             message = f"{self.source} runs {runs}, but its newest release {newest}."
-            hint = f"Promote when {self.source} runs its newest release."
+            hint = f"Deploy {self.source} again, or wait for its release; then promote."
             raise Refused(message, hint=hint)
         return found
 
@@ -73,7 +77,7 @@ class Promotion:
         if name in self._names.values():
             return name
         known = ", ".join(sorted(self._names.values()))
-        reason = f"`{name}` is not in this pipeline; it has {known}."
+        reason = f"`{name}` is not {PROPER} of this pipeline, which has {known}."
         raise SettingsError(Problem("HEROKU_PROMOTE_TO", reason))
 
     def _choose(self, wanted: str, stages: Mapping[str, str], stage: str) -> str:
@@ -90,21 +94,23 @@ class Promotion:
         known = ", ".join(
             f"{name} ({stages[identity]})" for identity, name in sorted(self._names.items())
         )
-        what = f"`{wanted}` is not in the pipeline" if wanted else (
-            f"{counted(near, 'app')} of the pipeline could be the source"
+        what = f"`{wanted}` is not {PROPER} of the pipeline" if wanted else (
+            f"{counted(near, 'app')} of the pipeline could be the source, since {self._app.name} "
+            f"is at the stage `{stage}`"
         )  # fmt: skip
         reason = f"{what}. APP_NAME is the app that gets the release; the pipeline has {known}."
         raise SettingsError(Problem("HEROKU_PROMOTE_FROM", reason))
 
     @property
     def complete(self) -> bool:
-        """Whether the apps of HEROKU_PROMOTE_TO already run the revision."""
+        """Whether all apps of HEROKU_PROMOTE_TO already run the revision; True without any."""
         states = (other.look() for other in self._others)
         return all(s.live.revision == self._ctx.revision and s.live.up for s in states)
 
     def run(self, *, timeout: float) -> None:
-        """Promote and verify each target, within `timeout` seconds each. Raises DeployFailed,
-        OutcomeUnknown."""
+        """Promote, and verify each target: its dynos get `timeout` seconds to be up. Then the first
+        error is raised, that of this run's app first: DeployFailed, OutcomeUnknown. Calls
+        `ctx.verified` for this run's app, and sets `ctx.others_failed` if another failed."""
         targets = [self._app, *self._others]
         before = {each.name: self._newest(each) for each in targets}
         ids = {name: identity for identity, name in self._names.items()}
@@ -152,7 +158,8 @@ class Promotion:
                 releases[app.name] = read(self._api.get(f"{app.path}/releases/{release['id']}"))
             else:
                 why = each.get("error_message") or "Heroku gave no reason"
-                releases[app.name] = DeployFailed(f"{app.name} received no release: {why}.")
+                message = f"{app.name} received no release: {why.rstrip('.')}."
+                releases[app.name] = DeployFailed(message)
         return releases
 
     def _made_despite_lost_response(
@@ -166,7 +173,8 @@ class Promotion:
                 self._ctx.console.indent(f"no response, but {app.name} has the release.")
                 releases[app.name] = ours
             else:
-                releases[app.name] = DeployFailed(lost.message, hint=UNCHANGED)
+                hint = f"Verified: {app.name} has no new release. It is safe to retry."
+                releases[app.name] = DeployFailed(lost.message, hint=hint)
         return releases
 
     def _verify(

@@ -24,6 +24,7 @@ from ci_deploy.layers.providers.heroku.remote import Remote
 from ci_deploy.layers.providers.heroku.settings import NAME, AboutHeroku, HerokuSettings
 from ci_deploy.layers.providers.methods import impossible_names
 from ci_deploy.run.context import Context
+from ci_deploy.run.notifications import counted
 from ci_deploy.run.tasks import Task
 from ci_deploy.settings.parsers import suggestion
 from ci_deploy.state import Backup, Deployed, Live, ProcessAction, Ran
@@ -34,7 +35,9 @@ WITHOUT_NOTES = {"run", "history", "logs", "backups", "restore"}
 
 
 class HerokuApp(AboutHeroku):
-    """The app of this run on Heroku."""
+    """What other layers and commands ask of the provider for Heroku, for the app of this run. Only
+    `Heroku` (layer.py), which adds the handlers of the events, is instantiated. `begin` makes the
+    objects for the app's parts (`app`, `remote`, `notes`, …), `connect` fetches its `state`."""
 
     name_limit = 30
 
@@ -51,7 +54,8 @@ class HerokuApp(AboutHeroku):
         yield from impossible_names(self.ctx.app_config)
         if not re.fullmatch(NAME, self.ctx.settings.app_name):
             reason = f"`{self.ctx.settings.app_name}` is not a valid name of a Heroku app."
-            remedy = "It must have 3 to 30 lower-case letters, digits and dashes, a letter first."
+            remedy = "It must have 3 to 30 lower-case letters, digits and dashes, with a letter "
+            remedy += "first and no dash at the end."
             yield Problem("APP_NAME", reason, "", remedy)
         if self.settings.method == "image":
             reason = "Heroku does not support `image`."
@@ -61,7 +65,7 @@ class HerokuApp(AboutHeroku):
             yield Problem("DEPLOY_METHOD", reason, "", "Set `archive`, or unset it.")
 
     def begin(self) -> None:
-        """Make the objects of this run's app; there is no connection to start."""
+        """Make the objects for this run's app; there is no connection to start."""
         ctx, settings, app = self.ctx, self.settings, self.ctx.app
         self.app = App(ctx, self.api, app)
         self.remote = Remote(ctx, settings.git, settings.key, app)
@@ -77,7 +81,10 @@ class HerokuApp(AboutHeroku):
         return self.state.exists
 
     def connect(self) -> None:
-        """Fetch the app's state, then the branches, which include the records of earlier runs."""
+        """Fetch the app's state (`state`, `ctx.before`, `ctx.url`), then the branches of its
+        repository, which include the records of earlier runs. If the branches cannot be read, that
+        is only a warning. Raises Unreachable, Unauthorized, Refused for a stack without slugs, and
+        SettingsError when the app does not exist and the command cannot create it."""
         ctx = self.ctx
         self.state = self.app.look()
         ctx.before, ctx.url = self.state.live, self.state.live.url
@@ -136,14 +143,15 @@ class HerokuApp(AboutHeroku):
         return self.one_off.run(command, what=what, env=env or {}, timeout=timeout)
 
     def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
-        """Restart or scale a process; Heroku restarts stopped dynos, so stopping means scaling to
-        0."""
+        """Restart or scale the process type `name`. Heroku restarts stopped dynos, so to stop means
+        to scale to 0; to start, to scale to `count` or 1."""
         app, dynos = self.ctx.app, self.app.dynos
         if action is ProcessAction.RESTART:
             dynos.restart(name, what=f"restart {name} of {app}")
             return
         number = {ProcessAction.STOP: 0, ProcessAction.START: count or 1}.get(action, count or 0)
-        dynos.scale(name, number, what=f"{action} {name} of {app} ({number})")
+        many = counted(range(number), "dyno")
+        dynos.scale(name, number, what=f"{action} {name} of {app} ({many})")
 
     def restart(self, *, why: str) -> bool:
         app = self.app
@@ -195,6 +203,8 @@ class HerokuApp(AboutHeroku):
             f"heroku ps:scale -a {app} PROCESS=0   (each that writes)",
             f"heroku pg:backups:capture -a {app}",
             restore,
+            f"heroku ps:scale -a {app} PROCESS=COUNT   (as before)",
+            f"heroku maintenance:off -a {app}",
         )
         hint = "Restore it yourself, with the app stopped:\n" + "\n".join(
             f"  {step}" for step in steps
@@ -211,9 +221,9 @@ class HerokuApp(AboutHeroku):
         state = self.state
         team = f", team {state.team}" if state.team else ""
         return {
-            "account": state.account or "unknown (the key lacks the scope `identity`)",
+            "account": state.account or "unknown (perhaps the key lacks the scope `identity`)",
             "app": f"{state.region}, {state.stack}{team}",
-            "git": "reachable" if self._branches is not None else "not reachable",
+            "git": self._unread.message if self._unread else "reachable",
             "maintenance mode": "on" if state.maintenance else "off",
             "requests left this hour": self.api.left or "unknown",
             "url": self.ctx.url,
@@ -228,12 +238,14 @@ class HerokuApp(AboutHeroku):
         return f"heroku releases -a {self.ctx.app}"
 
     def no_app(self) -> SettingsError:
-        """The error for an app that does not exist; it suggests a similar name of the account."""
+        """The error for an app that does not exist, or that the key may not see; it suggests a
+        similar name among the apps of the key's account."""
         app = self.ctx.app
         try:
             near = suggestion(app, (str(each["name"]) for each in self.api.get_list("/apps")))
         except DeployError:
             near = ""
         reason = f"there is no app `{app}` on Heroku for this key. {near}".rstrip()
-        remedy = f"Create it with `heroku apps:create {app}`, or set HEROKU_CREATE_APP=true."
+        remedy = "If the name is right, give the key's account access to the app, or create it: "
+        remedy += f"`heroku apps:create {app}`, or a deploy with HEROKU_CREATE_APP=true."
         return SettingsError(Problem("APP_NAME", reason, "", remedy))

@@ -1,4 +1,4 @@
-"""Deploys by `git push REVISION:refs/heads/main`, the default.
+"""Deploys by `git push REVISION:refs/heads/main` (or `master`), as DEPLOY_METHOD=auto mostly does.
 
 Measured: Heroku builds `main` and `master` and no other branch; it refuses shallow clones; the push
 succeeds even if the release phase fails; "Everything up-to-date" makes no release; a build
@@ -31,8 +31,8 @@ SETTLED = 6.0  # seconds without build and release after which none is expected 
 
 
 class Push(DeployMethod):
-    """Deploys by `git push`. A branch that holds a revision not contained in ours is replaced only
-    with `--force-with-lease`."""
+    """Deploys by `git push`. A branch on Heroku that does not lead to our revision is overwritten
+    only with `--force-with-lease`."""
 
     def __init__(
         self,
@@ -44,7 +44,8 @@ class Push(DeployMethod):
         branches: Mapping[str, str] | None,
         force: bool,
     ) -> None:
-        """`branches` of the remote, if known; `force`: a diverged history may be replaced."""
+        """`branches` of the app's repository (name → SHA), None if they are unknown; `force`: a
+        diverged history may be replaced."""
         super().__init__(ctx, app, state)
         self._remote = remote
         self._branches = branches
@@ -81,7 +82,8 @@ class Push(DeployMethod):
     def _refuse(self, there: str) -> NoReturn:
         """Refuse to replace a pushed revision that never went live."""
         message = (
-            f"{self.revision[:7]} does not contain {there[:7]}, which was pushed to Heroku last."
+            f"{self.revision[:7]} does not contain {there[:7]}, which was pushed to "
+            f"{self._app.name} last."
         )
         hint = "Deploy a revision that contains it, or set FORCE_PUSH=true to replace it."
         raise Refused(message, hint=hint)
@@ -107,12 +109,13 @@ class Push(DeployMethod):
             return self._again("the push changed nothing").run()
         elif any(map(answers.SKIPPED.match, self._lines)):
             message = f"Heroku does not build the branch {self._branch}."
-            hint = "Its output above names the branches that it builds."
+            hint = "Heroku's output above names the branches that it builds."
             raise DeployFailed(message, hint=hint, lines=result.lines)
         else:
             made = self._app.releases.made(self.revision, after=after)
         self._building = False
-        return self.finish(made, "Heroku accepted the push but created no release.")
+        why = f"Heroku accepted the push of {self.revision[:7]}, but no release appeared."
+        return self.finish(made, why)
 
     def _patience(self, after: int, started: float) -> float:
         """The deadline for git. After a lost connection it can hang for ever (seen with 2.39), so
@@ -190,8 +193,9 @@ class Push(DeployMethod):
             self._ctx.cancellation.sleep(1.0)
         if time.monotonic() >= self._ctx.runner.until:
             raise self._late(lines)
-        message = f"{why} during the push, and no release was created."
-        raise OutcomeUnknown(message, hint="Deploy again.", lines=lines)
+        message = f"{why} during the push, and {self._app.name} has no release of it so far."
+        hint = "Run the job again: it first looks at what Heroku has."
+        raise OutcomeUnknown(message, hint=hint, lines=lines)
 
     def _late(self, lines: tuple[str, ...]) -> OutcomeUnknown:
         message = "timed out (DEPLOY_TIMEOUT) during the push and its build."
@@ -205,13 +209,17 @@ class Push(DeployMethod):
     def _fail(self, result: Result) -> NoReturn:
         """Raise the error with the reason, for the user."""
         if self._said(answers.MOVED):
-            message = f"another job pushed to {self._app.name} at the same time."
+            message = f"another push to {self._app.name} came first, so Heroku rejects this one."
             hint = "Let only one job at a time deploy an app, then deploy again."
             raise DeployFailed(message, hint=hint, lines=result.lines)
-        message = answers.reason(self._lines) or f"git push failed (exit code {result.exit_code})."
+        said, hint = answers.reason(self._lines), "The output is above; nothing was released."
         if self._said(answers.DECLINED):
-            message = f"Heroku rejects the push: {message}"
+            message = f"Heroku rejects the push: {said or 'it gave no reason.'}"
         elif error := refusal(self._lines, self._remote.url):
             raise error
-        hint = "The build's output is above; nothing was released."
+        else:
+            own = answers.own_words(self._lines)
+            fatal = next((line for line in own if line.startswith("fatal: ")), "")
+            why = fatal.rstrip(".") or f"exit code {result.exit_code}"
+            message = said or f"git push failed: {why}."
         raise DeployFailed(message, hint=hint, lines=result.lines)

@@ -13,7 +13,8 @@ PATH, FOLDERS = "PROCFILE", ("PROJECT_PATH", "APP_BASE")
 
 
 def tasks(ctx: Context, config: Mapping[str, str]) -> Mapping[str, str]:
-    """The Procfile's release phase: where configured → command. `config`: the app's config vars.
+    """The Procfile's release phase: where configured → command; empty without one. `config`: the
+    app's config vars, or {} if the key may not read them.
 
     app.json's postdeploy is left out: it runs once, when a review app is set up.
     """

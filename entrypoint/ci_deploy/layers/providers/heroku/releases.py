@@ -24,7 +24,7 @@ APPEARS = 10  # queries, a second apart, within which the release of a push must
 
 
 class Release(NamedTuple):
-    """A release, as the API describes it."""
+    """A release, as the API describes it. An empty one (version 0) stands for none."""
 
     id: str = ""
     version: int = 0
@@ -71,11 +71,11 @@ class Releases:
 
     @property
     def question(self) -> Question:
-        """The read of the newest releases for Api.get_all; `known` takes the answer."""
+        """The read of the newest FEW releases, for Api.get_all; `known` parses its answer."""
         return Question(f"{self._path}/releases", NEWEST.format(FEW))
 
     def newest(self, count: int = FEW) -> list[Release]:
-        """The newest releases, newest first; empty when there is no such app."""
+        """The newest `count` releases, newest first; empty when the app does not exist."""
         try:
             found = self._api.get(f"{self._path}/releases", span=NEWEST.format(count))
         except NotFound:
@@ -87,7 +87,7 @@ class Releases:
         return [each.slug for each in self.newest(MANY)]
 
     def known(self, found: Sequence[Mapping[str, Any]] | None) -> list[Release]:
-        """Parse the API's JSON of releases; the newest comes first."""
+        """Parse the API's JSON of releases (None: there is no app); the newest comes first."""
         return sorted(map(read, found or ()), key=lambda each: -each.version)
 
     def live(self, listed: Sequence[Release]) -> Release:
@@ -99,9 +99,8 @@ class Releases:
         return current or Release()
 
     def commit(self, slug: str) -> str:
-        """The commit from which a slug was built: full SHA, empty when Heroku does not know it.
-
-        It is taken from the slug, else from the build that made the slug.
+        """The commit from which a slug (an id) was built: full SHA. Empty when the slug is deleted,
+        or when neither it nor the build that made it names a commit.
         """
         if slug and slug not in self._commits:
             found = ""
@@ -116,13 +115,13 @@ class Releases:
         return self._commits.get(slug, "")
 
     def learn(self, slug: str, commit: str) -> None:
-        """Remember the commit of a slug that we have sent ourselves."""
+        """Remember that this run had the slug (an id) built from `commit`."""
         if slug and not self._commits.get(slug):
             self._commits[slug] = commit
 
     def builds(self, count: int) -> list[Mapping[str, Any]]:
-        """The newest builds, as the API's JSON. They need a Range: without one Heroku returns any
-        of them, ordered by id."""
+        """The newest `count` builds, as the API's JSON. The Range is needed: without one Heroku
+        orders them by id. Raises NotFound, ApiRefused, Unauthorized, Unreachable."""
         span = NEWEST_BUILDS.format(count)
         found: list[Mapping[str, Any]] = self._api.get(f"{self._path}/builds", span=span)
         return found
@@ -136,12 +135,14 @@ class Releases:
     # --- which release, and how it ends ---
 
     def since(self, after: int, revision: str) -> Release | None:
-        """The first release after version `after` that has this revision; None for none."""
+        """The first release after version `after` that was built from `revision`, whatever its
+        status; None for none."""
         newer = (each for each in reversed(self.newest()) if each.version > after)
         return next((each for each in newer if self.commit(each.slug) == revision), None)
 
     def made(self, revision: str, *, after: int) -> Release | None:
-        """Like `since`, but wait for it: APPEARS queries, a second apart; None after that."""
+        """Like `since`, but wait for it: None after APPEARS queries, a second apart. Raises
+        OutcomeUnknown when Heroku is unreachable for OUTAGE seconds."""
         what = f"the release of {revision[:7]}"
         for _ in range(APPEARS):
             if found := retry_while_away(self._ctx, lambda: self.since(after, revision), what=what):
@@ -150,13 +151,19 @@ class Releases:
         return None
 
     def change(self, body: Mapping[str, str], *, what: str, same: str) -> Release | None:
-        """Make a release; None when planning. `same` is the slug it will have: after a lost
-        response, a new release with that slug counts as ours. Raises DeployFailed."""
+        """Create a release of an existing slug, and return it; its release phase may be pending.
+        None when planning.
+
+        `body`, as of POST /apps/NAME/releases: `slug` (its id) and `description`, or for a rollback
+        `release` (its id). `what` is the text of the change. `same` is the slug's id: after a lost
+        response, a new release of that slug counts as ours. Raises DeployFailed when none was
+        created, Unauthorized, Unreachable.
+        """
         before = self.newest(1)
         after = before[0].version if before else 0
         try:
             found = self._api.change("POST", f"{self._path}/releases", body, what=what)
-        except ResponseLost:
+        except ResponseLost as lost:
 
             def look() -> Release | None:
                 newer = (each for each in self.newest() if each.version > after)
@@ -165,12 +172,13 @@ class Releases:
             if ours := self._api.found(look):
                 self._ctx.console.indent(f"no response, but {ours.name} was created.")
                 return ours
-            message = f"{what}: no change was made (no response, and no new release)."
-            raise DeployFailed(message, hint="It is safe to retry.") from None
+            hint = "Verified: no release was created. It is safe to retry."
+            raise DeployFailed(lost.message, hint=hint) from None
         return None if found is None else read(found)
 
     def follow(self, release: Release) -> Release:
-        """Wait for a release's end, with its output in the log; returns it when it has succeeded.
+        """Wait for the end of a release's phase, with its output in the log; returns the release
+        when it has succeeded.
 
         Raises DeployFailed when it has failed, OutcomeUnknown when the end is not seen in time.
         """

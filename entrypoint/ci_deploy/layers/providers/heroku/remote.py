@@ -1,4 +1,4 @@
-"""The app's own repository on Heroku: login, branches, and git's errors.
+"""The app's own git repository on Heroku: login, branches, and git's errors.
 
 Git runs in a separate bare repository, not in the one that borrows the checkout: nothing of the
 checkout is needed, and Heroku would refuse a shallow one.
@@ -6,6 +6,7 @@ checkout is needed, and Heroku would refuse a shallow one.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,12 +17,20 @@ from ci_deploy.git.repository import ENVIRON, make, reason
 from ci_deploy.layers.providers.heroku import answers
 from ci_deploy.run.context import Context
 
-TIMEOUT = 60.0  # seconds for a query
+TIMEOUT = 60.0  # seconds for a query, or for a push of records
 HEADS = "refs/heads/"
+CAUSE = re.compile(r"fatal: | ?! \[")  # of git's lines, those that say why a push failed
+# The message of the commit to which the branches of records point.
+RECORD = """A record of ci-deploy
+
+The branch's name says what a run of ci-deploy has left to do, or from which directory a slug was
+built. ci-deploy removes the branch itself; deleting it discards the record.
+"""
 
 
 class Remote:
-    """The repository of one app."""
+    """The git repository of one app on Heroku. `url` has no credentials; `env` is the environ with
+    which git logs in there."""
 
     def __init__(self, ctx: Context, host: str, key: str, app: str) -> None:
         self._ctx = ctx
@@ -29,7 +38,8 @@ class Remote:
         self.env = git_environ(host, key)
 
     def branches(self) -> dict[str, str]:
-        """The branches: name → SHA. Raises Unauthorized, Unreachable, DeployFailed."""
+        """The branches: name without `refs/heads/` → SHA. Raises Unauthorized when Heroku denies
+        access, DeployFailed when there is no repository, Unreachable, ToolMissing."""
         from ci_deploy.net.retry import retry
 
         sleep, within = self._ctx.cancellation.sleep, self._ctx.runner.until - time.monotonic()
@@ -50,7 +60,9 @@ class Remote:
         return {ref.removeprefix(HEADS): sha for sha, ref in pairs}
 
     def mark(self, new: Iterable[str], old: Iterable[str], *, what: str) -> None:
-        """Create the branches `new`, of an empty commit, and delete `old`. Raises DeployError."""
+        """Push branches with the names `new`, all of one empty commit, and delete those named
+        `old`, which may be gone already. `what` is the text of the change. Raises Unauthorized,
+        DeployFailed, OutcomeUnknown after TIMEOUT, ToolMissing."""
         refs = [f":{HEADS}{name}" for name in old]
         if names := list(new):
             commit = self._empty_commit()
@@ -61,7 +73,8 @@ class Remote:
         )
         if result.exit_code and not any(map(answers.GONE.search, result.lines)):
             last = next(iter(result.lines[-1:]), f"exit code {result.exit_code}")
-            raise refusal(result.lines, self.url) or DeployFailed(last)
+            causes = (each for each in result.lines if CAUSE.match(each))  # before the last line
+            raise refusal(result.lines, self.url) or DeployFailed(next(causes, last).strip())
 
     def _empty_commit(self) -> str:
         who = {"NAME": "ci-deploy", "EMAIL": "ci-deploy@localhost"}
@@ -69,8 +82,7 @@ class Remote:
                for key, value in who.items()}  # fmt: skip
         read = self._ctx.runner.read
         tree = read([*self._git(), "hash-object", "-t", "tree", "-w", "--stdin"], env=ENVIRON).text
-        words = ["commit-tree", tree, "-m", "Noted by ci-deploy; the branch can be deleted."]
-        return read([*self._git(), *words], env={**ENVIRON, **env}).text
+        return read([*self._git(), "commit-tree", tree, "-m", RECORD], env={**ENVIRON, **env}).text
 
     def _git(self) -> list[str]:
         folder = self._ctx.private_dir / "heroku.git"
@@ -80,9 +92,10 @@ class Remote:
 
 
 def git_environ(host: str, key: str) -> dict[str, str]:
-    """The environ with which git logs in at `host`: git's credential helper gets the key from it,
-    so no argv contains the key. Heroku checks only the password, not the user name. Helpers of the
-    machine are switched off.
+    """The environ with which git logs in at `host`, the URL of Heroku's git without a path or
+    credentials (HEROKU_GIT_URL, `https://git.heroku.com`). Our credential helper reads the key from
+    it, so that no argv contains the key; the machine's own helpers are switched off. Heroku checks
+    only the password, not the user name.
     """
     config = {"credential.helper": "", f"credential.{host}.helper": HELPER}
     return {
@@ -94,13 +107,14 @@ def git_environ(host: str, key: str) -> dict[str, str]:
 
 
 def refusal(lines: Sequence[str], url: str) -> DeployError | None:
-    """The error when git's lines say that access was denied; None if they do not."""
+    """The error when git's output lines say that the login failed, access was denied, or the
+    repository at `url` does not exist; None if they say none of that."""
     lines = answers.own_words(lines)
-    if any(map(answers.AUTH.search, lines)):
-        message = "git.heroku.com rejects the API key."
+    if denied := next(filter(answers.AUTH.search, lines), ""):
+        message = f"Heroku's git rejects the API key: {denied.strip()}"
         hint = f"Permissions that the key and its account need: {DOCS}heroku.md"
         return Unauthorized(message, hint=hint, lines=tuple(lines[-5:]))
     if any(map(answers.MISSING.search, lines)):
-        hint = "Check APP_NAME: the app may have been renamed or destroyed."
+        hint = "Check APP_NAME: the app was renamed or destroyed, or the key may not see it."
         return DeployFailed(f"Heroku has no repository {url}.", hint=hint, lines=tuple(lines[-5:]))
     return None

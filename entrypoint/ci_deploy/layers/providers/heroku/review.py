@@ -1,8 +1,8 @@
 """Review apps on Heroku: marked, in the base app's team and pipeline, set up from app.json.
 
 Source: POST /app-setups creates an app from a source with an app.json: its add-ons, env and
-postdeploy; it continues without us. Heroku's own review apps need a pipeline that is connected to
-GitHub, so they are not used: this works from GitLab too.
+postdeploy; a setup continues when its client leaves. Heroku's own review apps need a pipeline that
+is connected to GitHub, so they are not used: this works from GitLab too.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ STAGE = "review"  # of the pipeline
 
 
 class Base(NamedTuple):
-    """The facts that a review app takes from its base app."""
+    """What a review app takes from the settings and from its base app. What is unknown is empty."""
 
-    team: str = ""
+    team: str = ""  # its name, as region's and stack's
     region: str = ""
     stack: str = ""
-    pipeline: str = ""  # id
-    config: Mapping[str, str] = NOTHING
+    pipeline: str = ""  # its id
+    config: Mapping[str, str] = NOTHING  # the base app's config vars
     readable: bool = True  # whether the key may read its config
 
 
 def base_of(api: Api, app: App, *, team: str, pipeline: str) -> Base:
-    """Fetch the base app's facts; `team` and `pipeline` (name or id) are from the settings. Raises
-    SettingsError for an unknown pipeline."""
+    """Fetch the facts of the base app `app`; `team` and `pipeline` (name or id), if not empty,
+    replace the base app's own. Raises SettingsError for an unknown pipeline, Unreachable."""
     found, coupling, named = api.get_all(
         Question(app.path, without=REFUSED),
         Question(f"{app.path}/pipeline-couplings", without=REFUSED),
@@ -74,8 +74,8 @@ def base_of(api: Api, app: App, *, team: str, pipeline: str) -> Base:
 
 
 def guard_urls(review: ReviewApp, base: Mapping[str, str], wanted: Mapping[str, str]) -> None:
-    """Raise Refused when a variable of the review app is the address of one of the base app's
-    services: its migrations would run on production's data."""
+    """Raise Refused when a variable of the review app (`wanted`) is the address of a service in
+    `base`, the base app's config vars: migrations of the review app would run on its data."""
     hint = (
         "Remove it from APP_CONFIG or REVIEW_CONFIG; add-ons in app.json belong to the review app."
     )
@@ -83,7 +83,8 @@ def guard_urls(review: ReviewApp, base: Mapping[str, str], wanted: Mapping[str, 
 
 
 def manifest(ctx: Context) -> dict[str, Any] | None:
-    """The app.json of the revision; None without one. Raises SettingsError."""
+    """The app.json of the revision, in APP_DIR; None when there is none, or when it is not a JSON
+    object. Raises SettingsError for invalid JSON."""
     [text] = ctx.texts("app.json")
     if not text:
         return None
@@ -96,7 +97,8 @@ def manifest(ctx: Context) -> dict[str, Any] | None:
 
 
 def review_env(found: Mapping[str, Any]) -> dict[str, str]:
-    """The values in app.json for review apps alone (`environments.review.env`)."""
+    """The variables that app.json (`found`) sets for review apps only, in
+    `environments.review.env`: name → value, without those that have none."""
     env: Any = found
     for name in ("environments", "review", "env"):
         env = env.get(name) if isinstance(env, dict) else None
@@ -108,14 +110,15 @@ def review_env(found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def addon_names(found: Mapping[str, Any]) -> list[str]:
-    """The plans of the add-ons in app.json."""
+    """The plans of the add-ons in app.json (`found`), like `heroku-postgresql:mini`."""
     addons = found.get("addons")
     each = addons if isinstance(addons, list) else []
     return [str(one.get("plan") if isinstance(one, dict) else one) for one in each]
 
 
 class SetUp:
-    """Sets a review app up from the revision and its app.json."""
+    """The setup of a review app by Heroku, from an archive of the revision and its app.json
+    (`found`): `begin` starts it, `finish` waits for its end."""
 
     def __init__(self, ctx: Context, app: App, base: Base, found: Mapping[str, Any]) -> None:
         self._ctx = ctx
@@ -124,7 +127,8 @@ class SetUp:
         self._manifest = found
 
     def begin(self, env: Mapping[str, str]) -> Mapping[str, Any] | None:
-        """Start the setup; returns the API's JSON, None when planning. Raises DeployFailed."""
+        """Start the setup, with the variables `env`, which override app.json's; returns the API's
+        JSON of it, None when planning. Raises DeployFailed, Unauthorized, Unreachable."""
         ctx, app, base = self._ctx, self._app, self._base
         file = packed(ctx, ctx.revision)
         blob = upload(ctx, app.api, file, ctx.revision)
@@ -153,8 +157,8 @@ class SetUp:
         raise DeployFailed(lost.message, hint=hint)
 
     def finish(self, setup: Mapping[str, Any]) -> None:
-        """Wait for the end of the setup, with its output in the log. Raises DeployFailed,
-        OutcomeUnknown."""
+        """Wait for the end of the setup (the JSON from `begin`), with its output in the log. Raises
+        DeployFailed when it has failed, OutcomeUnknown."""
         ctx, what = self._ctx, f"the setup of {self._app.name}"
         output = Output(ctx, what)
         found = until_over(
@@ -176,11 +180,13 @@ class SetUp:
         hint = "The next run recreates the app."
         if problems:
             hint = f"REVIEW_CONFIG can set variables that app.json requires without a value. {hint}"
-        raise DeployFailed(f"{what} has failed: {why}.", hint=hint, lines=output.tail)
+        message = f"{what} has failed: {why.rstrip('.')}."
+        raise DeployFailed(message, hint=hint, lines=output.tail)
 
 
 def couple(api: Api, app: App, pipeline: str) -> None:
-    """Add the app to the pipeline if it is not in one. Raises DeployFailed."""
+    """Add the app to `pipeline` (an id) at the stage `review`, unless it is in a pipeline already.
+    Raises DeployFailed, Unauthorized, Unreachable."""
 
     def done() -> bool:
         try:
@@ -196,9 +202,10 @@ def couple(api: Api, app: App, pipeline: str) -> None:
 
 
 def stale(ctx: Context, api: Api, base: str, *, team: str, days: int) -> list[str]:
-    """Marked review apps of `base` to which nothing was deployed for `days` days, whatever their
-    names: long names are cut, and REVIEW_APP_NAME can be anything. Heroku's clock counts, since a
-    runner's may be wrong. Raises Refused when Heroku's responses have no date."""
+    """The names of the review apps of `base` that got no release for `days` days, among the apps of
+    `team`, or of the key's account if that is empty. The mark counts, not the name, since
+    REVIEW_APP_NAME can be anything; and Heroku's clock, since a runner's may be wrong. Raises
+    Refused when Heroku's responses have no date."""
     there = api.get_list(f"/teams/{team}/apps" if team else "/apps")
     if not api.now:
         message = "Heroku's responses have no date, so the age of review apps is unknown."

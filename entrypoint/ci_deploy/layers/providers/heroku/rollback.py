@@ -20,7 +20,7 @@ FAR_ENOUGH = 50  # releases with a slug that are checked
 
 
 class Rollback:
-    """Finds the release to roll back to, and rolls back to it."""
+    """One rollback: `target` finds the release to roll back to, `run` rolls back to it."""
 
     def __init__(self, ctx: Context, app: App, state: State, to: Release | None = None) -> None:
         """`to`: the release to roll back to, if it is known; else `target` finds it."""
@@ -31,10 +31,11 @@ class Rollback:
         self._named = False
 
     def target(self, wanted: str) -> str:
-        """The full SHA of the previous release, or of the `wanted` one: `v42`, or a commit.
+        """The full SHA of the release `wanted` (`v42`, or a commit, tag or branch), to which `run`
+        will roll back; if that is empty, of the last release with other code than the live one.
 
-        Raises Refused when there is no such release, or when its slug is deleted, SettingsError for
-        a commit that does not exist.
+        Raises Refused when there is no such release, or when its slug is deleted or its commit
+        unknown, SettingsError for a name that is no commit.
         """
         earlier = self._earlier()
         self._named = bool(re.fullmatch(r"v\d+", wanted))
@@ -45,9 +46,10 @@ class Rollback:
         else:
             found = next(filter(self._is_another, earlier), None)
         if found is None:
-            what = f"{self._app.name} has no release {wanted}" if wanted else (
-                f"no release of {self._app.name} before the live one is recorded"
+            kind = f" {wanted} of {self._app.name}" if wanted else (
+                f" of {self._app.name} with other code"
             )  # fmt: skip
+            what = f"no release{kind} was live before the present one"
             hint = f"`ci-deploy history` lists the releases. {deploy_instead(wanted)}".rstrip()
             raise Refused(f"{what}.", hint=hint)
         revision = self._app.releases.commit(found.slug) if available(found) else ""
@@ -55,8 +57,8 @@ class Rollback:
             message = f"{found.name} was never live: its release phase took too long."
             raise Refused(message, hint="`ci-deploy history` lists the releases.")
         if not revision:
-            message = f"the slug of {found.name} ({found.description}) has expired: "
-            message += "Heroku keeps those of the last 30 days and of the last 20 releases."
+            message = f"the slug of {found.name} ({found.description}) has expired, or Heroku does "
+            message += "not know its commit: it keeps slugs of the last 30 days and 20 releases."
             raise Refused(message, hint=deploy_instead(wanted) or "Deploy that revision instead.")
         self._chosen = found
         return revision
@@ -103,8 +105,9 @@ class Rollback:
         return None
 
     def run(self, revision: str, *, timeout: float) -> None:
-        """Roll back and verify, at most `timeout` seconds. Raises DeployFailed, OutcomeUnknown,
-        Refused."""
+        """Roll back to the release of `target`, or else to the last one of `revision`, and verify
+        it (`ctx.verified`): its dynos get `timeout` seconds to be up. Raises DeployFailed,
+        OutcomeUnknown, Refused."""
         chosen = self._chosen or self._of_revision(revision, self._earlier())
         if chosen is None:
             message = f"no release of {revision[:7]} is left to roll back to."
@@ -124,7 +127,9 @@ class Rollback:
         self._ctx.verified(live)
 
     def bring_history(self, target: str, remote: Remote) -> None:
-        """Fetch both revisions, so that a framework layer can name the migrations between them."""
+        """Fetch the live revision and `target` (a SHA) from the origin or from `remote` if the
+        checkout lacks them: a framework layer names the migrations between them. Logs it when they
+        cannot be fetched. Raises ToolMissing."""
         repository, live = self._ctx.repository, self._state.live.revision
 
         def known() -> bool:
@@ -140,11 +145,12 @@ class Rollback:
 
 
 def available(release: Release) -> bool:
-    """Whether Heroku still has what a rollback to the release needs."""
+    """Whether the release has succeeded and Heroku still has its slug, as a rollback needs."""
     return release.eligible and release.status == "succeeded"
 
 
 def deploy_instead(wanted: str) -> str:
-    """A hint for a release without its slug; empty if `wanted` is not a commit."""
+    """A hint to deploy the commit `wanted` instead of rolling back; empty if it is not a (perhaps
+    abbreviated) commit id."""
     named = bool(re.fullmatch(r"[0-9a-f]{7,64}", wanted))
     return f"Deploy it instead: DEPLOY_REVISION={wanted}." if named else ""

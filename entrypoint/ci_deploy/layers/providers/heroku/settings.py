@@ -94,7 +94,8 @@ class HerokuSettings(GitSettings):
 
 
 class AboutHeroku(Provider[HerokuSettings]):
-    """Heroku, the app platform."""
+    """The provider for Heroku, before its layer is loaded: its name, its settings, and the setting
+    that activates it."""
 
     name = "heroku"
     loads = "ci_deploy.layers.providers.heroku.layer:Heroku"
