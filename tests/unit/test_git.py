@@ -342,7 +342,7 @@ def test_empty_repository_and_no_repository_are_told_apart(make: Make, tmp_path:
     with pytest.raises(SettingsError, match=f"there is no git checkout in {empty}"):
         make(empty)
     at(empty).git("init", "--quiet")
-    assert "the repository has no commits yet" in refusal(make(empty), "")
+    assert "the checkout has no commits yet" in refusal(make(empty), "")
 
 
 def test_without_a_checkout_nothing_is_there_but_nothing_breaks(

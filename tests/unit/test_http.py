@@ -396,7 +396,7 @@ def test_when_leaving_only_the_time_that_is_left_is_used(
     assert time.monotonic() - started < 5
     time.sleep(cancellation.left())
     with pytest.raises(
-        Unreachable, match=r"127\.0\.0\.1:\d+ was not queried: the run has no time left"
+        Unreachable, match=r"no request was sent to 127\.0\.0\.1:\d+: the run has no time left"
     ):
         http.read(f"{server.base}/200")
 

@@ -1,4 +1,4 @@
-"""An archive of all files of a revision, with LFS files and submodules.
+"""A tar archive of all files of a revision, with the content of LFS files and submodules.
 
 `export-ignore` and `export-subst` of `.gitattributes` have no effect: the private repository
 overrides them, so that every deploy method transfers the same content.
@@ -26,15 +26,15 @@ POINTER_LIMIT = 1024  # bytes; the specification of git-lfs pointers
 
 def write_archive(repository: Repository, directory: Path, sha: str, folder: str = "") -> Path:
     """Write a tar file of the commit `sha`, or of its `folder`, into `directory`; returns the
-    file's path. Raises SettingsError when a submodule or an LFS file (or in a partial clone any
-    file) is neither in the checkout nor at its origin."""
+    file's path. Raises SettingsError when a submodule or an LFS file is not in the checkout, or
+    when a partial clone lacks a file that its origin does not give; ToolMissing, Unreachable."""
     repository.complete(sha)
     path = directory / f"{sha[:12]}.tar"
     tree = f"{sha}:{folder}" if folder else sha
     _pack(repository, tree, "", path)
     _add_submodules(repository, path, tree, repository.checkout.path / folder, "")
     if repository.uses_lfs(sha):
-        _add_lfs(path, repository.checkout.path / folder)
+        _add_lfs(path, repository.checkout.path / folder, sha)
     return path
 
 
@@ -60,7 +60,10 @@ def _add_submodules(
         commit = head.split()[2]
         if not repository.borrow(where / name) or not repository.has(commit):
             reason = f"the submodule {prefix}{name} is not checked out at {commit[:7]}."
-            remedy = "GitLab: GIT_SUBMODULE_STRATEGY: recursive. GitHub: `submodules: recursive`."
+            remedy = (
+                "Run `git submodule update --init --recursive` before (GitLab: set "
+                "GIT_SUBMODULE_STRATEGY to recursive; GitHub: `submodules: recursive`)."
+            )
             raise SettingsError(Problem("the workspace", reason, "", remedy))
         part = path.with_suffix(".part")
         _pack(repository, commit, f"{prefix}{name}/", part)
@@ -72,9 +75,9 @@ def _add_submodules(
         _add_submodules(repository, path, commit, where / name, f"{prefix}{name}/")
 
 
-def _add_lfs(path: Path, where: Path) -> None:
+def _add_lfs(path: Path, where: Path, sha: str) -> None:
     """Append the files for which there are LFS pointers: later members of a tar win. Raises
-    SettingsError when only the pointer is in the checkout."""
+    SettingsError when the checkout has another content, like the pointer, or no such file."""
     import tarfile
 
     with tarfile.open(path) as archive:
@@ -88,8 +91,11 @@ def _add_lfs(path: Path, where: Path) -> None:
         for name, digest in pointers.items():
             real = where / name
             if _digest(real) != digest:
-                reason = f"the LFS file {name} is not in the checkout, only its pointer is."
-                remedy = "Let CI fetch LFS files (GitHub: `lfs: true`), or set DEPLOY_METHOD=push."
+                reason = f"the checkout lacks the content of the LFS file {name} of {sha[:7]}."
+                remedy = (
+                    "Let CI fetch the LFS files of that commit (GitHub: `lfs: true`), or set "
+                    "DEPLOY_METHOD=push, which sends their pointers."
+                )
                 raise SettingsError(Problem("the workspace", reason, "", remedy))
             archive.add(real, name, filter=_anonymous)
 
@@ -103,8 +109,8 @@ def _digest(path: Path) -> str:
 
 
 def members(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Yield the members of a tar file, without keeping them: a hundred thousand would need much
-    memory."""
+    """Yield the members of an open tar file. `tarfile` does not keep them then: a hundred thousand
+    would need much memory."""
     while member := archive.next():
         yield member
         _forget(archive)
@@ -116,8 +122,8 @@ def _forget(archive: tarfile.TarFile) -> None:
 
 @contextmanager
 def adding(path: Path) -> Iterator[tarfile.TarFile]:
-    """Context manager: opens the uncompressed tar file at `path` for appending. `tarfile`'s own
-    mode "a" would keep all existing members in memory."""
+    """Context manager: yields the uncompressed tar file at `path`, open for appending. `tarfile`'s
+    own mode "a" would keep all existing members in memory."""
     import tarfile
 
     with tarfile.open(path) as archive:

@@ -7,14 +7,15 @@ from collections.abc import Iterator, Sequence
 
 
 def question(names: Sequence[str]) -> bytes:
-    """The stdin of `git cat-file --batch` that requests the objects `names` (`commit:path`)."""
+    """The stdin of `git cat-file --batch` that requests the objects `names`, each `COMMIT:PATH`."""
     return "".join(f"{_on_one_line(name)}\n" for name in names).encode(errors="surrogateescape")
 
 
 def answers(printed: bytes, names: Sequence[str]) -> Iterator[bytes]:
-    """Yield the contents of the objects, in the order of `names`; empty for what is not a file.
+    """Yield the contents of the objects, in the order of `names`, from what git has `printed`;
+    empty for what is missing or not a file.
 
-    For each of them git prints `ID KIND SIZE`, a newline, the content and a newline; or the name,
+    For each object git prints `ID KIND SIZE`, a newline, the content and a newline; or the name,
     and that it is missing.
     """
     for _ in names:
@@ -29,7 +30,7 @@ def answers(printed: bytes, names: Sequence[str]) -> Iterator[bytes]:
 
 
 def texts(printed: bytes, names: Sequence[str]) -> Iterator[str]:
-    """Like `answers`, but as text, without newlines at the end."""
+    """Like `answers`, but decoded as UTF-8, without newlines at the end."""
     return (data.decode(errors="replace").rstrip("\n") for data in answers(printed, names))
 
 

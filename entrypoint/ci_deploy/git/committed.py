@@ -40,8 +40,9 @@ class Entry(NamedTuple):
 
 
 def whole(repository: Repository, *arguments: str, stdin: bytes = b"") -> bytes:
-    """Run git with `arguments` and return its complete stdout, empty when it fails. Raises
-    SettingsError for more than LIMIT bytes: a truncated list would be taken for a complete one."""
+    """Run git with `arguments` in the private repository and return its complete stdout, empty when
+    it fails. Raises SettingsError for more than LIMIT bytes, since a truncated list would be taken
+    for a complete one; Unreachable after a minute."""
     command = replace(repository.command(*arguments), stdin=stdin, limit=LIMIT)
     [found] = repository.runner.read_all([command], ok=None)
     if len(found.out) >= LIMIT:
@@ -52,8 +53,9 @@ def whole(repository: Repository, *arguments: str, stdin: bytes = b"") -> bytes:
 
 
 class Listing:
-    """The files in a folder of a commit, with paths relative to that folder. They are kept as
-    git's output: objects for a hundred thousand files would need too much memory."""
+    """The files in a folder of a commit (empty: in its root), with paths relative to that folder;
+    none if there is no such folder. They are kept as git's output: objects for a hundred thousand
+    files would need too much memory."""
 
     def __init__(self, repository: Repository, revision: str, folder: str) -> None:
         self._printed = whole(repository, "ls-tree", "-r", "-z", f"{revision}:{folder}")
@@ -86,7 +88,7 @@ def entries(
     repository: Repository, revision: str, folder: str, paths: Sequence[str]
 ) -> list[Entry]:
     """The files of the commit `revision` at or below `paths`. These, and the paths of the entries,
-    are relative to `folder`. An empty list for an unknown commit."""
+    are relative to `folder` (empty: the root). An empty list for an unknown commit."""
     wanted = [posixpath.normpath(posixpath.join(folder, path)) for path in paths]
     listed = whole(repository, "ls-tree", "-r", "-z", revision, "--", *wanted)
     lines = filter(None, listed.decode(errors="surrogateescape").split("\0"))
@@ -105,8 +107,9 @@ def is_checked_out(repository: Repository, revision: str) -> bool:
 
 
 def export(repository: Repository, directory: Path, revision: str) -> Path:
-    """Write all files of the commit `revision` into a folder of `directory`, unless an earlier call
-    has; returns the folder."""
+    """Write all files of the commit `revision` into a new folder of `directory`, unless an earlier
+    call has; returns the folder. Of an LFS file it has the pointer, and no submodules. Raises
+    CommandFailed, Unreachable after ten minutes."""
     folder = directory / f"files-{revision[:12]}"
     if not folder.is_dir():
         folder.mkdir()

@@ -1,8 +1,8 @@
 """git: the commits of the checkout and their history, read through a private repository.
 
-The workspace is only read, and only for its objects: every command runs in a private bare
-repository that borrows them (`objects/info/alternates`). So the workspace's hooks, fsmonitor,
-sshCommand, URL rewrites and credential helpers have no effect, and its owner does not matter.
+The workspace is only read: git runs in a private bare repository that borrows its objects
+(`objects/info/alternates`), and asks the checkout only for its HEAD, names and config. So its
+hooks, fsmonitor, sshCommand, URL rewrites and credential helpers have no effect, nor has its owner.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ ENVIRON = ALWAYS["git"]
 
 
 def make(runner: Runner, folder: Path, *options: str) -> None:
-    """Create an empty bare repository; `options` are git's. Raises ToolMissing for a full disk."""
+    """Create an empty bare repository in `folder`; `options` are those of `git init`. Raises
+    ToolMissing for a full disk, else CommandFailed."""
     try:
         runner.read(["git", "init", "--quiet", "--bare", *options, str(folder)], env=ENVIRON)
     except CommandFailed as error:
@@ -39,7 +40,8 @@ def make(runner: Runner, folder: Path, *options: str) -> None:
 
 
 def reason(failed: Result) -> str:
-    """Why git failed: the first `fatal:` line of its stderr, or a line before that says more."""
+    """Why git failed: the first `fatal:` line of its stderr (or the line before it, which may say
+    more), else the last line; the exit code if there is no line."""
     lines = list(filter(None, failed.errors.splitlines())) or [f"exit code {failed.exit_code}"]
     at = next((n for n, line in enumerate(lines) if line.startswith("fatal: ")), len(lines) - 1)
     return lines[at - 1] if at and "Could not read from remote" in lines[at] else lines[at]
@@ -59,12 +61,13 @@ class Repository:
         self._tried = self._partial = False
         self._yes: set[tuple[str, ...]] = set()  # questions that git has answered with yes
         self._texts: dict[str, str] = {}  # the files that were read, by commit:path
-        self.head = ""  # the commit that is checked out
+        self.head = ""  # the full SHA that is checked out; empty before `open`, or without commits
+        self.fetch_error = ""  # why the last fetch from the origin failed, as a clause
         self._git_dir = self._common = self._dir  # the checkout's, once `open` has found it
 
     def open(self, *, optional: bool = False) -> None:
-        """Make the private repository. Raises ToolMissing for a full disk, SettingsError when there
-        is no checkout; if `optional`, it is then empty."""
+        """Make the private repository. Without a checkout it stays empty if `optional`, else
+        SettingsError is raised. Raises ToolMissing for a full disk."""
         found = self.runner.read(  # of the checkout's objects only, whoever owns it
             ["git", "-C", str(self.checkout.path), "rev-parse", "--git-common-dir",
              "--absolute-git-dir", "--show-object-format", "--verify", "--quiet", "HEAD^{commit}"],
@@ -89,7 +92,7 @@ class Repository:
             (self._dir / "shallow").write_bytes((common / "shallow").read_bytes())
 
     def borrow(self, checkout: Path) -> bool:
-        """Also borrow the objects of a submodule's checkout; False when there is none."""
+        """Also borrow the objects of the submodule at `checkout`; False if none is checked out."""
         safe = {"safe.directory": str(checkout.resolve())}
         found = self.runner.read(
             ["git", "-C", str(checkout), "rev-parse", "--git-common-dir", "--show-toplevel"],
@@ -109,7 +112,7 @@ class Repository:
         return (self._dir / "shallow").is_file()
 
     def resolve(self, wanted: str) -> str:
-        """The full SHA of `wanted`; if that is empty, the job's commit. Raises SettingsError."""
+        """The full SHA of `wanted`; if that is empty, of the job's commit (`revision.resolve`)."""
         return revision.resolve(self, self._ci, wanted)
 
     def obtain(self, name: str) -> str:
@@ -117,7 +120,7 @@ class Repository:
         return self.commit(name) or (self._fetch([name], "--depth=1") and self.commit(name)) or ""
 
     def commit(self, name: str) -> str:
-        """The commit of an object ID (a commit's or tag's), if it is there; else empty."""
+        """The full SHA of the commit of an object ID (a commit's or tag's); empty if missing."""
         found = self.git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}", ok=NO_OBJECT)
         return found.text if found.exit_code == 0 else ""
 
@@ -154,7 +157,7 @@ class Repository:
         return self._says_yes("cat-file", "-e", f"{sha}^{{commit}}")
 
     def subject(self, sha: str) -> str:
-        """The first line of the message of the commit `sha`."""
+        """The first line of the message of the commit `sha`; empty if it is missing."""
         return self.git("log", "-1", "--format=%s", "--no-show-signature", sha, ok=None).text
 
     def is_ancestor(self, old: str, new: str) -> bool:
@@ -176,17 +179,17 @@ class Repository:
         return [self._texts[name] for name in names]
 
     def uses_lfs(self, sha: str) -> bool:
-        """Whether any .gitattributes of the revision assigns files to LFS."""
+        """Whether any .gitattributes of the commit `sha` assigns files to LFS (`filter=lfs`)."""
         where = ":(glob)**/.gitattributes"
         return self._says_yes("grep", "--quiet", "-I", "filter=lfs", sha, "--", where, ok=None)
 
     def is_folder(self, sha: str, path: str) -> bool:
-        """Whether a path of the revision is a directory."""
+        """Whether `path` is a directory in the commit `sha`."""
         found = self.git("cat-file", "-t", f"{sha}:{path}", ok=NO_OBJECT)
         return found.exit_code == 0 and found.text == "tree"
 
     def can_deepen(self) -> bool:
-        """Fetch, once, what a shallow or partial clone lacks; returns whether it is complete."""
+        """Fetch, once, what a shallow or partial clone lacks; returns whether it lacks nothing."""
         if self._partial and not self._tried:
             self._partial = not self._fetch(["+refs/heads/*:refs/origin/*"], "--refetch")
         if self.shallow and not self._tried:
@@ -195,12 +198,12 @@ class Repository:
         return not self.shallow and not self._partial
 
     def deepen(self) -> None:
-        """Like `can_deepen`, but raises SettingsError, with what to change, if it is incomplete."""
+        """Like `can_deepen`, but raises SettingsError, with what to change, if that fails."""
         if not self.can_deepen():
             raise self._lacking("is shallow, and its history" if self.shallow else PARTIAL)
 
     def complete(self, sha: str) -> None:
-        """Fetch the files of a commit that a partial clone lacks. Raises SettingsError."""
+        """Fetch the files of a commit that a partial clone lacks, or raise SettingsError."""
         words = ("rev-list", "--objects", "--missing=print", "--quiet", "--max-count=1", sha)
         if self._partial and re.search(r"(?m)^\?", self.git(*words, ok=NO_OBJECT).text):
             self.can_deepen()
@@ -208,11 +211,12 @@ class Repository:
                 raise self._lacking(PARTIAL)
 
     def _lacking(self, what: str) -> SettingsError:
-        reason = f"the checkout {what} cannot be fetched in this job."
+        reason = f"the checkout {what} cannot be fetched in this job: {self.fetch_error}."
         return SettingsError(Problem("the workspace", reason, "", self._ci.shallow_hint))
 
     def fetch(self, url: str, ref: str, env: Mapping[str, str]) -> str:
-        """Fetch a ref of the app's repository; SHA or empty. Raises Unreachable, ToolMissing."""
+        """Fetch `ref` from the app's repository at `url`, with the environ `env`; returns its SHA,
+        empty if there is no such ref. Raises Unreachable, ToolMissing."""
         done = self.git(
             "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", url, f"+{ref}:refs/app/live",
             env=env, ok=None, timeout=FETCH_TIMEOUT,
@@ -235,16 +239,13 @@ class Repository:
         lease: str | None = None,
         **options: object,
     ) -> Result:
-        """Push `sha` to a branch (see `Runner.change`). `lease`: its SHA, if it may be replaced."""
+        """Push the commit `sha` to a branch at `url`; any exit code is returned (for `options` see
+        `Runner.change`). `lease`: the SHA of the branch if it may be overwritten, else None."""
         ref = f"refs/heads/{branch}"
         force = [] if lease is None else [f"--force-with-lease={ref}:{lease}"]
-        return self.runner.change(
-            self._argv("push", "--no-verify", *force, url, f"{sha}:{ref}"),
-            what=what,
-            env={**ENVIRON, **configured(SAFE), **env},
-            ok=None,
-            **options,  # type: ignore[arg-type]
-        )
+        argv = self._argv("push", "--no-verify", *force, url, f"{sha}:{ref}")
+        env = {**ENVIRON, **configured(SAFE), **env}
+        return self.runner.change(argv, what=what, env=env, ok=None, **options)  # type: ignore[arg-type]
 
     def git(
         self,
@@ -255,16 +256,12 @@ class Repository:
         timeout: float = 60.0,
     ) -> Result:
         """Run git for what changes nothing outside the private repository (see `Runner.read`)."""
-        return self.runner.read(
-            self._argv(*arguments),
-            env={**ENVIRON, **configured(SAFE), **(env or {})},
-            ok=ok,
-            stdin=stdin,
-            timeout=timeout,
-        )
+        env = {**ENVIRON, **configured(SAFE), **(env or {})}
+        argv = self._argv(*arguments)
+        return self.runner.read(argv, env=env, ok=ok, stdin=stdin, timeout=timeout)
 
     def command(self, *arguments: str) -> Command:
-        """The command that `git` would run, to be given to the runner."""
+        """The command that `git` would run with these arguments, for `Runner.read_all`."""
         return Command(self._argv(*arguments), {**ENVIRON, **configured(SAFE)})
 
     def _argv(self, *arguments: str) -> list[str]:
@@ -274,12 +271,14 @@ class Repository:
         """Fetch from the checkout's origin, with CI's credentials; returns whether it succeeded."""
         url, environ = self._source()
         if not url:
+            self.fetch_error = "it has no origin from which git may fetch (by HTTP, or a directory)"
             return False
         done = self.git(
             "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", how, "--", url, *refs,
             env=environ, ok=None, timeout=FETCH_TIMEOUT,
         )  # fmt: skip
-        return done.exit_code == 0
+        self.fetch_error = reason(done).rstrip(".") if done.exit_code else ""
+        return not self.fetch_error
 
     def _source(self) -> tuple[str, dict[str, str]]:
         """The origin's URL without credentials, and an environ with them (`origin.source`)."""

@@ -19,8 +19,9 @@ ORIGIN = "refs/remotes/origin/"
 def resolve(repository: Repository, ci: CI, wanted: str) -> str:
     """The full SHA of `wanted` (a commit, tag or branch), or of the job's commit if it is empty.
 
-    A tag object is resolved to its commit; a commit that the checkout lacks is fetched. Raises
-    SettingsError when it cannot be found, and when the platform and the checkout's HEAD disagree.
+    A tag object is resolved to its commit; a commit that the checkout lacks is fetched, if its full
+    SHA is known. Raises SettingsError when it cannot be found, and when the platform and HEAD
+    disagree, unless the user has named a checkout of another repository (CHECKOUT_DIR).
     """
     if wanted:
         return _named(repository, ci, wanted)
@@ -40,10 +41,11 @@ def resolve(repository: Repository, ci: CI, wanted: str) -> str:
     name = meant or head
     found = repository.obtain(name) if SHA.fullmatch(name) else ""
     if not name:
-        reason = "the repository has no commits yet."
+        reason = "the checkout has no commits yet."
         raise SettingsError(Problem("the workspace", reason))
     if not found:
-        reason = f"the checkout lacks the commit {name} that is to be deployed."
+        why = f" ({repository.fetch_error})" if repository.fetch_error else ""
+        reason = f"the checkout lacks the commit to deploy, {name}, and it cannot be fetched{why}."
         raise SettingsError(Problem("the workspace", reason, "", ci.commit_hint))
     return found
 

@@ -1,1 +1,1 @@
-"""HTTP, mail, ssh and retries."""
+"""HTTP, mail, ssh (in `ssh`), retries, and the reasons of TLS errors."""

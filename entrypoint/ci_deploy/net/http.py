@@ -2,14 +2,14 @@
 
 A request runs in its own thread, so that a server that hangs or trickles blocks the run no longer
 than `timeout`, and not at all after a cancel. Errors name the host, never the path: a webhook's
-path is its password. Queries of an API keep their connections. A change has a connection of its
-own: if the server closed a kept one at that moment, it would be unknown whether the change was
-made.
+path is its password. Queries of an API can keep their connection (`keep`). A change has its own: if
+the server closed a kept one at that moment, it would be unknown whether the change was made.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Iterator, Mapping
 from http.cookiejar import DefaultCookiePolicy
@@ -35,22 +35,16 @@ CONNECT = 10.0  # seconds within which a stream must be connected
 # The server may close a kept connection at any time; a GET is then sent again on a new one. The
 # Retry-After of a 429 or 503 is left to our callers, who know how much time the run has left.
 CLOSED = Retry(
-    total=1,
-    read=1,
-    connect=0,
-    redirect=0,
-    status=0,
-    other=0,
-    allowed_methods={"GET"},
-    respect_retry_after_header=False,
-)
+    total=1, read=1, connect=0, redirect=0, status=0, other=0,
+    allowed_methods={"GET"}, respect_retry_after_header=False,
+)  # fmt: skip
 NO_COOKIES = DefaultCookiePolicy(allowed_domains=[])
 BODY_LIMIT = 4 * 2**20  # bytes read of a response at most; servers are not trusted
 SYSTEM_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 
 
 class Response(NamedTuple):
-    """An HTTP response."""
+    """An HTTP response, or when planning what stands for one. Header names ignore case."""
 
     status: int
     body: bytes = b""  # at most the first 4 MiB
@@ -75,12 +69,13 @@ class Response(NamedTuple):
         return float(value) if value.isdecimal() else None
 
     def json(self) -> Any:
-        """The body, parsed as JSON. Raises ValueError."""
+        """The body, parsed as JSON. Raises ValueError when it is not JSON."""
         return from_json(self.body)
 
 
 class HttpError(DeployError):
-    """A response that reports an error; `response` is the response."""
+    """Raised for a response whose status is not 2xx: by `Http.stream`, whose `response` has no
+    body, and by layers, which call `Http.read` and the like."""
 
     def __init__(self, message: str, response: Response) -> None:
         super().__init__(message)
@@ -88,17 +83,19 @@ class HttpError(DeployError):
 
     @property
     def retry_after(self) -> float | None:
-        """The seconds to wait before another try, if the server names them."""
+        """The seconds to wait before another try (Retry-After); None if the server names none."""
         return self.response.retry_after
 
 
 class Busy(HttpError):
-    """A response after which another try may succeed: 429 or 5xx."""
+    """Raised by layers for a response after which another try may succeed: 429 or 5xx."""
 
 
 class Http:
-    """Sends HTTP requests. As with the runner, a `read` changes nothing; a `change` is announced
-    first, and `plan` only records it. `ca`: the path of a file with CA certificates to trust."""
+    """Sends HTTP requests, by the proxies in the environment. As with the runner, a `read` changes
+    nothing; a `change` is announced first, and `plan` only records it. `ca`: the path of a file
+    with CA certificates to trust; if empty, that of REQUESTS_CA_BUNDLE or SSL_CERT_FILE in
+    `environ`, else the system's."""
 
     def __init__(
         self,
@@ -116,26 +113,27 @@ class Http:
         self._sessions: dict[tuple[str, str], requests.Session] = {}  # by scheme and address
 
     def read(self, url: str, *, timeout: float = 10.0, **options: Any) -> Response:
-        """Send a GET, which may take `timeout` seconds; any status is returned. With
-        `within_site=True` a redirect to another site is returned instead of followed; with
-        `keep=True` the connection is kept for the next request. Other `options` are those of
+        """Send a GET, which may take `timeout` seconds; any status is returned. Up to five
+        redirects are followed; with `within_site=True` one to another site is returned instead.
+        With `keep=True` the connection is kept for the next request. Other `options` are those of
         `requests.request`. Raises Unreachable, Cancelled."""
         return self._request("GET", url, timeout, **options)
 
     def change(
         self, method: str, url: str, *, what: str, timeout: float = 10.0, **options: Any
     ) -> Response:
-        """Send a POST, PUT, PATCH or DELETE, once; any status is returned. `what` is the text of
-        the change; it is empty when the app is not changed, or for a part of an announced change.
-        When planning nothing is sent, and the response is `planned`. Raises Unreachable,
-        Cancelled."""
+        """Send a POST, PUT, PATCH or DELETE, once, without following redirects; any status is
+        returned. `what` is the text of the change; it is empty when the app is not changed, or for
+        a part of an announced change. When planning nothing is sent, and the response is `planned`.
+        Raises Unreachable (the server may have made the change), Cancelled."""
         if not self._change_log.announce(what):
             return Response(200, planned=True)
         return self._once(method, url, timeout, options)
 
     def tell(self, method: str, url: str, *, timeout: float = 10.0, **options: Any) -> Response:
-        """Like `change` for messages to people: the app is not changed, so a plan that has been
-        asked to send them sends them too. Raises Unreachable, Cancelled."""
+        """Like `change` for messages to people: the app is not changed, so they are sent when
+        planning, too; callers send none then unless the user asked for that. Raises Unreachable,
+        Cancelled."""
         self._change_log.announce("")
         return self._once(method, url, timeout, options)
 
@@ -144,8 +142,9 @@ class Http:
 
     def stream(self, url: str, *, tick: float = 1.0, **options: Any) -> Iterator[bytes]:
         """GET a response that comes bit by bit, and yield its parts; yields b"" after each `tick`
-        seconds of silence, so that the caller can check other things and leave. Raises HttpError
-        for a status other than 2xx, Unreachable when the stream is cut off, Cancelled."""
+        seconds of silence, so that the caller can check other things and leave. There is no other
+        timeout than CONNECT seconds for the connection. Raises HttpError for a status other than
+        2xx, Unreachable when there is no connection or the stream is cut off, Cancelled."""
 
         def parts() -> Iterator[bytes]:
             try:
@@ -167,7 +166,7 @@ class Http:
         self._cancellation.check()  # before the thread starts: nothing is sent after a cancel
         timeout = min(timeout, self._cancellation.left())
         if timeout <= 0:
-            message = f"{_host(url)} was not queried: the run has no time left."
+            message = f"no request was sent to {_host(url)}: the run has no time left."
             raise Unreachable(message)
         deadline = time.monotonic() + timeout
         return in_thread(
@@ -250,7 +249,8 @@ class _WithinSite(requests.Session):
 
 
 def site(url: str) -> str:
-    """The host name of a URL without `www.`, to compare sites; empty if there is none."""
+    """The host name of a URL without `www.`, to compare sites; empty if the URL has none or is not
+    valid."""
     try:
         return (urlsplit(url).hostname or "").rstrip(".").removeprefix("www.")
     except ValueError:
@@ -274,11 +274,12 @@ def _reason(error: Exception) -> str:
     """Describe an exception whose own text contains the URL."""
     reasons = (
         (requests.exceptions.SSLError, tls.reason(error)),
-        (requests.exceptions.ProxyError, "the proxy refused the connection"),
+        (requests.exceptions.ProxyError, f"the proxy failed ({_connection_reason(error)})"),
         (requests.exceptions.ConnectTimeout, "no connection in time"),
         (requests.exceptions.Timeout, "no answer in time"),
         (requests.exceptions.TooManyRedirects, "too many redirects"),
         (requests.exceptions.ChunkedEncodingError, "the answer was cut off"),
+        (requests.exceptions.ContentDecodingError, "the answer cannot be decompressed"),
         (requests.exceptions.ConnectionError, _connection_reason(error)),
     )
     return next((words for kind, words in reasons if isinstance(error, kind)), type(error).__name__)
@@ -286,6 +287,8 @@ def _reason(error: Exception) -> str:
 
 def _connection_reason(error: Exception) -> str:
     text = str(error)
+    if found := re.search(r"Tunnel connection failed: ([\w .-]+)", text):  # a proxy's answer
+        return found[1].strip()
     for needle, words in (
         ("refused", "connection refused"),
         ("reset", "connection reset"),

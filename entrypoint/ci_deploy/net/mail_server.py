@@ -1,5 +1,5 @@
-"""The value of the setting for the mail server. It is apart from smtp.py, which sends, since every
-run loads the settings, but few send mail."""
+"""Parses the URL of a mail server (NOTIFY_SMTP_URL). It is apart from smtp.py, which sends, since
+every run loads the settings, but few send mail."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ PORTS = {"smtp": 587, "smtps": 465}
 
 
 class MailServer(NamedTuple):
-    """A mail server. Its text is `host:port`, without user and password."""
+    """A mail server, and how to log in there. Its `str` is `host:port`, without user and
+    password."""
 
     scheme: str  # `smtp`: TLS by STARTTLS, if the server offers it; `smtps`: TLS from the start
     host: str
     port: int
-    user: str = ""
+    user: str = ""  # empty: no login
     password: str = ""
     text: str = ""  # the URL as it was given
 
@@ -39,6 +40,6 @@ def mail_server(text: str) -> MailServer:
             return MailServer(parts.scheme, parts.hostname, port, user, password, text)
     message = (
         "this is not `smtp://user:password@host:587` or `smtps://…`; `@`, `/`, `?` and `#` "
-        "in the password must be written as %40, %2F, %3F and %23."
+        "in the user or password must be written as %40, %2F, %3F and %23."
     )
     raise ValueError(message)

@@ -1,7 +1,7 @@
 """Retries; the only importer of `tenacity`.
 
-Only calls that can be repeated without harm are retried: connecting, reading, notices. Never a
-push, a migration or a process action.
+Only calls that can be repeated without harm are retried: connecting, reading, notices, uploads of
+which nothing is deployed yet. Never a push, a migration or a process action.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def retry(
     Waits grow from `first` to `most` seconds, with jitter so that jobs started together spread out;
     `wait` may return other seconds for an error (a server's Retry-After). `sleep` must wake up on
     cancel; `say` is called before each wait with the error and the seconds. A wait that would end
-    later than `left` seconds from now is not begun. The last error is raised as it was.
+    later than `left` seconds from now is not begun. The last error is raised as it was, and so is
+    at once an error that is none of `on`.
     """
     grow = tenacity.wait_exponential_jitter(multiplier=first, max=most, jitter=first)
 

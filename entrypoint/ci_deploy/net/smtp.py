@@ -6,7 +6,7 @@ import contextlib
 import smtplib
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from email.message import EmailMessage
 
 from ci_deploy.errors import DeployError, DeployFailed, Unauthorized, Unreachable
@@ -26,9 +26,10 @@ def send(
     say: Callable[[Exception, float], None],
 ) -> None:
     """Send a mail; tried up to three times while the server cannot be reached or rejects it for now
-    (4xx). `ca`: the path of a file with CA certificates to trust, else the system's. `sleep` and
-    `say` are those of `retry`. Raises Unauthorized, DeployFailed or Unreachable; their texts never
-    show the password."""
+    (4xx; but a rejected login or recipient is final). `ca`: the path of a file with CA certificates
+    to trust; if empty, the system's. `sleep` and `say` are those of `retry`. Raises Unauthorized
+    for the login, DeployFailed (also when only some recipients are rejected) or Unreachable; their
+    texts never show the password."""
     context = ssl.create_default_context(cafile=ca or None)
     retry(
         lambda: _send(server, message, context),
@@ -49,16 +50,18 @@ def _send(server: MailServer, message: EmailMessage, context: ssl.SSLContext) ->
         said = _words(error)
         raise Unauthorized(f"{server} rejects the user or the password: {said}") from None
     except smtplib.SMTPRecipientsRefused as error:
-        raise DeployFailed(f"{server} rejects mail for {', '.join(error.recipients)}.") from None
+        raise _rejected(server, error.recipients) from None
     except smtplib.SMTPResponseException as error:
         kind: type[DeployError] = Unreachable if 400 <= error.smtp_code < 500 else DeployFailed
         raise kind(f"{server} rejects the mail: {_words(error)}") from None
     except ssl.SSLCertVerificationError as error:
         raise DeployFailed(f"{server}: {tls.reason(error)}.") from None
+    except smtplib.SMTPNotSupportedError as error:
+        raise DeployFailed(f"{server} cannot take the mail: {_reason(error)}.") from None
     except (OSError, smtplib.SMTPException) as error:
         raise Unreachable(f"{server} cannot be reached: {_reason(error)}.") from None
     if refused:
-        raise DeployFailed(f"{server} rejects mail for {', '.join(refused)}.")
+        raise _rejected(server, refused)
 
 
 def _connected(server: MailServer, context: ssl.SSLContext) -> smtplib.SMTP:
@@ -90,6 +93,15 @@ def _own_name() -> str:
     """Our name for EHLO. Not from getfqdn(), which may wait for a name server that hangs."""
     name = socket.gethostname()
     return name if "." in name else "[127.0.0.1]"
+
+
+def _rejected(server: MailServer, refused: Mapping[str, tuple[int, bytes]]) -> DeployFailed:
+    """The error for recipients that the server rejects: address → code and text."""
+    said = (
+        f"{address} ({code} {text.decode(errors='replace').partition(chr(10))[0][:160].strip()})"
+        for address, (code, text) in refused.items()
+    )
+    return DeployFailed(f"{server} rejects mail for {', '.join(said)}.")
 
 
 def _words(error: smtplib.SMTPResponseException) -> str:

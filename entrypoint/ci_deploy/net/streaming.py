@@ -20,9 +20,9 @@ def in_thread(
     interrupt: Callable[[], None],
     late: Callable[[], Exception],
 ) -> T:
-    """Run `call` in a thread: return its result, or raise its error. Raises `late()` if it has not
-    ended at `until` (time.monotonic()). `interrupt` is called every 0.05 s, and raises Cancelled on
-    a cancel. A thread that does not end is abandoned."""
+    """Run `call` in a thread: return its result, or raise its error. Raises the error that `late`
+    returns if it has not ended at `until` (time.monotonic()). `interrupt` is called every 0.05 s
+    meanwhile, and may raise (Cancelled on a cancel). A thread that does not end is abandoned."""
     done: list[T | Exception] = []
 
     def work() -> None:

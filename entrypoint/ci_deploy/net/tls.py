@@ -7,7 +7,8 @@ import ssl
 
 def reason(error: BaseException | None) -> str:
     """The reason as a clause, like "it does not speak TLS", where "it" is the server. `error` is an
-    `ssl.SSLError`, or an exception that was raised while one was handled."""
+    `ssl.SSLError`, or an exception that was raised while one was handled; for any other error the
+    clause only says that the handshake failed."""
     while error and not isinstance(error, ssl.SSLError):
         error = error.__context__
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -19,4 +20,5 @@ def reason(error: BaseException | None) -> str:
     ):
         if needle in str(error):
             return words
-    return "the TLS handshake failed"
+    named = getattr(error, "reason", None)  # OpenSSL's, like TLSV13_ALERT_CERTIFICATE_REQUIRED
+    return f"the TLS handshake failed ({named})" if named else "the TLS handshake failed"
