@@ -178,5 +178,5 @@ def test_directory_that_cannot_be_recorded_is_named_in_a_warning(asked: bool) ->
     kept = Notes(ctx, "hello", Remote())  # type: ignore[arg-type]
     kept.read([f"ci-deploy/built/slug-{n}/w" for n in range(REMEMBERED if asked else 0)])
     kept.built_from("slug-new", "w", released)
-    why = "no answer." if asked else "git.heroku.com rejects the API key."
-    assert warned == [f"could not record on hello that it was built from w: {why}"]
+    why = "no answer" if asked else "git.heroku.com rejects the API key"
+    assert warned == [f"could not record on hello that it was built from w ({why})."]

@@ -251,7 +251,7 @@ def test_answer_that_is_lost_does_not_begin_another(
         assert len(made(heroku)) == 1
     else:
         assert done.code == 20, done.output
-        assert "and Heroku lists none" in done.output
+        assert "and Heroku lists no new backup" in done.output
         assert heroku.pushes() == 0
 
 

@@ -142,7 +142,7 @@ class Databases:
         except NotFound:
             reason = f"Heroku's data API does not know {each}: it is not ready, or has no backups."
             wait = f"`heroku addons:wait {each.name}`"
-            remedy = f"Wait for the database ({wait}), or deploy without a backup: unset this."
+            remedy = f"Wait for the database ({wait}), or unset BACKUP_BEFORE_MIGRATE."
             raise SettingsError(Problem("BACKUP_BEFORE_MIGRATE", reason, "", remedy)) from None
         except Unauthorized as error:
             hint = (

@@ -48,9 +48,11 @@ class Heroku(MaintenanceMode):
         who = f" as {state.account}" if state.account else ""
         what = f"{state.region}, {state.stack}" if self.exists else "does not exist"
         ctx.console.indent(f"Heroku{who}; {ctx.app}: {what}")
-        if state.maintenance:
+        if state.maintenance and ctx.command != "destroy":
             left = "an interrupted run left it on, so this run turns it off"
             stays = left if self.left_closed else "it was on before and stays on"
+            if self._unread:
+                stays = "it stays on, since it is unknown whether an interrupted run left it on"
             ctx.console.indent(f"{ctx.app} is in maintenance mode; {stays}.")
 
     @on(Event.CONFIGURE, Configure.REVIEW_APP)

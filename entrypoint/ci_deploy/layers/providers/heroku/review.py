@@ -77,7 +77,8 @@ def guard_urls(review: ReviewApp, base: Mapping[str, str], wanted: Mapping[str, 
     """Raise Refused when a variable of the review app (`wanted`) is the address of a service in
     `base`, the base app's config vars: migrations of the review app would run on its data."""
     hint = (
-        "Remove it from APP_CONFIG or REVIEW_CONFIG; add-ons in app.json belong to the review app."
+        "Remove it from APP_CONFIG or REVIEW_CONFIG, and from the review app's config vars; "
+        "add-ons in app.json belong to the review app."
     )
     guard_addresses(review, addresses(base), wanted, hint)
 
@@ -150,10 +151,12 @@ class SetUp:
     def _lost(self, lost: ResponseLost) -> NoReturn:
         """Remove what a setup without a known id may have made, since its end could not be seen.
         Raises DeployFailed."""
-        self._app.api.look_again()
-        if self._app.exists and MARK in self._app.config():
-            self._app.destroy()
-        hint = "Verified: nothing of the setup is left. It is safe to retry."
+        app, hint = self._app, "Verified: nothing of the setup is left. It is safe to retry."
+        app.api.look_again()
+        if app.exists and MARK in app.config():
+            app.destroy()
+        elif app.exists:
+            hint = f"{app.name} exists now, without ci-deploy's mark: destroy it, then retry."
         raise DeployFailed(lost.message, hint=hint)
 
     def finish(self, setup: Mapping[str, Any]) -> None:
