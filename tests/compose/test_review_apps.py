@@ -157,7 +157,7 @@ def test_address_of_a_service_of_the_base_app_is_refused(branch: Reviewed) -> No
     assert done.code == 0, done.output
     done = branch.review("good2", **theirs)
     assert done.code == 14, done.output
-    assert f"would be DATABASE_URL of {app.name}" in " ".join(done.output.split())
+    assert f"same service as DATABASE_URL of {app.name}" in " ".join(done.output.split())
     assert "pa$$word" not in done.output
     done = branch.review("good2", APP_CONFIG="DATABASE_URL=postgres://shop@app/shop")
     assert done.code == 0, done.output

@@ -143,7 +143,7 @@ secrets: {{url: {{external: true, name: {secret}}}, file: {{file: ./of-productio
         theirs = "DATABASE_URL=postgres://me:pa$$word@db.example.com:5432/shop?sslmode=require"
         done = branch.review("good2", REVIEW_CONFIG=theirs)
         assert done.code == 14, done.output
-        assert f"would be DATABASE_URL of {app.name}" in " ".join(done.output.split())
+        assert f"same service as DATABASE_URL of {app.name}" in " ".join(done.output.split())
         assert "pa$$word" not in done.output
         assert branch.left() == ""
     finally:

@@ -112,7 +112,8 @@ def test_host_and_url() -> None:
 def test_address_of_the_same_database_in_other_words_is_the_same(other: str) -> None:
     """(faults C3)"""
     base = {"DATABASE_URL": "postgres://u:p@db.example.com/prod"}
-    with pytest.raises(Refused, match="OTHER of hello-feature would be DATABASE_URL of hello"):
+    said = "OTHER of hello-feature would point to the same service as DATABASE_URL of hello"
+    with pytest.raises(Refused, match=said):
         guard_addresses(make(), base, {"OTHER": other}, "")
 
 

@@ -98,9 +98,10 @@ def test_every_task_has_words() -> None:
     assert set(WORDS) == set(Key)
     assert RESTORE.words == "finish the restore of 20261129T164200Z-db"
     held = notes.built_over(OLD, ["1a"])
-    assert held.words == "release a newer build, which is held back (aaaaaaa still runs)"
+    assert held.words == "release a newer build, which is held back (still live: aaaaaaa)"
     assert (
-        notes.took_over(NEW, [], "").words == "deploy again (bbbbbbb runs, Dokku records nothing)"
+        notes.took_over(NEW, [], "").words
+        == "deploy again (bbbbbbb runs, but Dokku records nothing as deployed)"
     )
 
 

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 @dataclass
 class Context:
-    """One run, as its layers see it. The fields from `review` on are filled in later; empty: not
-    known yet."""
+    """One run, as its layers see it; `Assembly.context` makes it. The fields from `review` on are
+    filled in during the run; None or empty: not known yet, or there is none."""
 
     command: str
     settings: CoreSettings
@@ -52,13 +52,13 @@ class Context:
     arguments: dict[str, Any] = field(default_factory=dict)  # from the command line
     ours: frozenset[str] = frozenset()  # names of the variables that may hold our settings
 
-    review: ReviewApp | None = None  # for `review` and `destroy`
+    review: ReviewApp | None = None  # if the command acts on one (`review_app.is_about`)
     sweeping: bool = False  # `destroy --stale`: the app is known to exist, and to be ours
-    before_traffic: list[Step] = field(default_factory=list)
+    before_traffic: list[Step] = field(default_factory=list)  # run in the release, in this order
     event: Event = Event.CONFIGURE  # the current one
     started: float = field(default_factory=time.monotonic)
     send_queue: SendQueue = field(default_factory=SendQueue)
-    before: Live | None = None  # what ran at the start
+    before: Live | None = None  # what ran at the start; None: the provider was not asked yet
     url: str = ""  # the app's URL
     health_url: str = ""  # HEALTHCHECK_URL
     release: str = ""  # the provider's name for the release
@@ -71,27 +71,30 @@ class Context:
 
     @property
     def app(self) -> str:
-        """The app's name on the provider; for `review` and `destroy` the review app's."""
+        """The name on the provider of the app that this run acts on: APP_NAME, or the review app's
+        name if there is one."""
         return self.review.name if self.review else self.settings.app_name
 
     @property
     def reviewed(self) -> ReviewApp:
-        """The review app, for what only `review` and `destroy` do."""
+        """The review app, for code that runs only for one. Raises RuntimeError (a bug) if this run
+        has none."""
         return expect(self.review, "the review app")
 
     @property
     def app_config(self) -> dict[str, str]:
-        """The variables to set on the app: APP_CONFIG, and for a review app REVIEW_CONFIG."""
+        """The variables to set on the app: those of APP_CONFIG, and for a review app also those of
+        REVIEW_CONFIG, which takes precedence. (The review app is not known yet in `problems`.)"""
         return {**self.settings.app_config, **(self.review.settings.config if self.review else {})}
 
     @property
     def environment(self) -> str:
-        """The environment's name, from the setting or from the CI."""
+        """The environment's name: DEPLOY_ENVIRONMENT, or else the job's; empty if it has none."""
         return self.settings.environment or self.ci.context.environment
 
     @property
     def facts(self) -> CIContext:
-        """The facts of this CI job."""
+        """The facts of this CI job, as the platform's variables give them."""
         return self.ci.context
 
     @property
@@ -101,12 +104,13 @@ class Context:
 
     @property
     def revision(self) -> str:
-        """The full SHA of the commit to deploy; empty until it is chosen."""
+        """The full SHA of the commit that is deployed or rolled back to; empty until `choose`."""
         return self._revision
 
     @property
     def title(self) -> str:
-        """The first line of that commit's message; empty when the repository lacks the commit."""
+        """The first line of that commit's message, without secrets; empty until `choose`, and when
+        the repository lacks the commit."""
         return self._title
 
     def choose(self, revision: str) -> None:
@@ -116,11 +120,13 @@ class Context:
 
     @property
     def live(self) -> Live | None:
-        """What runs since this run has deployed it; None until a provider has verified that."""
+        """What runs since this run has deployed it or rolled back to it; None until that is verified
+        (`verified`)."""
         return self._live
 
     def verified(self, live: Live, what: str = "") -> None:
-        """Record what runs now, which the provider has verified, and log it (as `what`)."""
+        """Record what runs now, which the provider has verified, and log it; `what` describes it
+        there, by default with the short revision and the processes (`Live.runs`)."""
         self._live = live
         self.console.indent(f"verified: {self.app} runs {what or live.runs}")
 
@@ -133,15 +139,16 @@ class Context:
         return f"{self.settings.app_dir}/{name}" if self.settings.app_dir else name
 
     def texts(self, *names: str) -> list[str]:
-        """The texts of the files `names` in the app's directory at this run's revision; an empty
-        text for what is not a file."""
+        """The texts of the files `names` in the app's directory at this run's revision; empty for
+        what is not a file, and for all until a revision is chosen."""
         if not self.revision:
             return [""] * len(names)
         return self.repository.files(self.revision, *map(self.in_app_dir, names))
 
     @property
     def provider(self) -> Provider[Any]:
-        """The active provider; there is exactly one."""
+        """The active provider, of which there is exactly one. Raises RuntimeError (a bug) while
+        there is none (`has_provider`)."""
         return expect(self._provider, "the provider")
 
     @provider.setter

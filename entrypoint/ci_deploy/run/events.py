@@ -12,7 +12,7 @@ Method = TypeVar("Method", bound=Callable[..., None])
 
 
 class Event(StrEnum):
-    """The points of a run at which layers act, in the order in which they happen."""
+    """The points of a run at which layers act. FLOWS has the events of each command, in order."""
 
     CONFIGURE = "configure"
     PROVISION = "provision"
@@ -64,7 +64,7 @@ def on(event: Event, priority: int = DEFAULT_PRIORITY) -> Callable[[Method], Met
 
 
 class Subscriber(Protocol):
-    """What the event manager needs of a layer, besides its marked methods."""
+    """A layer, as the event manager sees it: besides this, the methods that `on` has marked."""
 
     @property
     def order(self) -> int:
@@ -80,7 +80,7 @@ class Subscriber(Protocol):
 
 
 class Handler(NamedTuple):
-    """A method of a layer that `on` has marked; calling it calls the method."""
+    """A layer's method as the handler of one event; calling the handler calls the method."""
 
     event: Event
     priority: int
@@ -101,9 +101,10 @@ def _marked(layer: Subscriber) -> Iterable[Handler]:
 
 class EventManager:
     """Calls the handlers of events, in the order of priority, layer kind, layer name and
-    definition. `current` is the handler that runs, or has failed.
+    definition. `warn` is called with the errors of optional layers, which never fail a run.
 
-    `warn` is called with the errors of optional layers (a failing chat never fails a deploy).
+    `current`: the handler that `emit` is running, or by whose error it has ended; else None. Those
+    that `emit_all` calls do not change it.
     """
 
     def __init__(
@@ -123,8 +124,8 @@ class EventManager:
         return [handler for handler in self._handlers if handler.event is event]
 
     def emit(self, event: Event) -> None:
-        """Run an ordinary event; the first error of a layer that is not optional stops it and is
-        raised."""
+        """Run an ordinary event. The first error of a layer that is not optional, and Cancelled and
+        SkipDeploy of any layer, ends it and is raised."""
         for handler in self.handlers(event):
             self.current = handler
             try:
@@ -141,7 +142,7 @@ class EventManager:
         self, event: Event, before: Callable[[], None] = lambda: None
     ) -> list[tuple[Handler, Exception]]:
         """Run an outcome event: every handler runs, whatever fails; `before` is called before each.
-        Returns the handlers that failed with their errors, except those of optional layers."""
+        Returns (handler, its error) for each that failed, without those of optional layers."""
         errors: list[tuple[Handler, Exception]] = []
         for handler in self.handlers(event):
             before()

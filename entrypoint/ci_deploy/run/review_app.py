@@ -188,7 +188,7 @@ def guard_addresses(
         theirs = next((name for name, each in base.items() if same_place(value, each)), "")
         if theirs:
             message = (
-                f"{key} of {review.name} would be {theirs} of {review.base}: a review app "
-                "must not reach the base app's services."
+                f"{key} of {review.name} would point to the same service as {theirs} of "
+                f"{review.base}: a review app must not reach the base app's services."
             )
             raise Refused(message, hint=hint)

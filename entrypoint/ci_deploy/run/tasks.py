@@ -1,6 +1,7 @@
-"""Tasks that an interrupted run leaves to the next one; the provider stores them on the server.
+"""Tasks: what a run has yet to do, so that the next run can finish it after an interruption.
 
-They are stored as JSON with keys, and code decides by the keys; only this module has their texts.
+The provider stores them on the server, as JSON with keys. Code decides by the keys; only this
+module has their texts.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ WORDS = {
     Key.WORKERS: "restart the workers, which take no new jobs",
     Key.MAINTENANCE: "switch maintenance mode off",
     Key.SETUP: "set up the review app",
-    Key.HELD_BACK: "release a newer build, which is held back ({revision} still runs)",
-    Key.TOOK_OVER: "deploy again ({revision} runs, Dokku records {recorded})",
+    Key.HELD_BACK: "release a newer build, which is held back (still live: {revision})",
+    Key.TOOK_OVER: "deploy again ({revision} runs, but Dokku records {recorded} as deployed)",
     Key.RESTORE: "finish the restore of {dump}",
     Key.UNREADABLE: "{text}",
     Key.NEWER: "what a newer ci-deploy has recorded: {text}",
@@ -66,21 +67,23 @@ _TOOK_OVER = re.compile(rf"{_SHA} took over in (\S+), recorded is {_SHA}")
 
 
 class Task(NamedTuple):
-    """What a run left unfinished, recorded on the server for the next one. Equal tasks are one."""
+    """One thing that a run has yet to do, like the migrations. Layers record it on the server
+    before they begin (`Provider.remember`), and remove it when it is done; the next run finds what
+    an interrupted one has left. A task equal to a recorded one is not recorded again."""
 
     key: str  # a `Key`, or one of another package
-    text: str = ""  # in words, if the key is not one of ours
-    revision: str = ""  # the one that runs, with `containers` as proof
-    containers: tuple[str, ...] = ()  # ids, sorted
-    recorded: str = ""  # the revision that the server records meanwhile
-    dump: str = ""  # the dump that is being restored into the database `service`
+    text: str = ""  # for a key of another package its words; UNREADABLE, NEWER: what was stored
+    revision: str = ""  # HELD_BACK, TOOK_OVER: the one that runs, with `containers` as proof
+    containers: tuple[str, ...] = ()  # their ids, sorted
+    recorded: str = ""  # TOOK_OVER: the revision that the server records meanwhile
+    dump: str = ""  # RESTORE: the dump that is being restored into the database `service`
     service: str = ""
-    stopped: tuple[str, ...] = ()  # `NAME=COUNT` of what has to be started again
+    stopped: tuple[str, ...] = ()  # RESTORE: `NAME=COUNT` of what has to be started again
 
     @property
     def words(self) -> str:
-        """What is to be done, as a phrase like "run the migrations"; for a task of a newer version
-        only its key."""
+        """What is to be done, as a phrase like "run the migrations"; for an unknown key without
+        `text` (of a newer version) only the key."""
         facts = self._asdict()
         for name in ("revision", "recorded"):
             facts[name] = facts[name][:7] or "nothing"
@@ -94,15 +97,15 @@ def in_words(tasks: Iterable[Task]) -> str:
 
 
 def dumped(tasks: Iterable[Task]) -> str:
-    """The tasks as one line of JSON, to be stored; empty if there are none."""
+    """The tasks as one line of JSON, which `loaded` parses; an empty text if there are none."""
     found = [{name: value for name, value in task._asdict().items() if value} for task in tasks]
     return json.dumps({"version": VERSION, "tasks": found}) if found else ""
 
 
 def loaded(text: str) -> tuple[Task, ...]:
-    """Parse what `dumped` of this or an earlier version has made. A text that cannot be parsed, or
-    that a newer version has made, becomes a task too (UNREADABLE, NEWER), so that it is kept and
-    reported."""
+    """Parse what `dumped` of this or an earlier version has made; an empty text has no tasks. A
+    text that cannot be parsed, or that a newer version has made, becomes one task (UNREADABLE,
+    NEWER), so that it is kept and reported."""
     if not text.startswith("{"):
         return tuple(map(of_sentence, filter(None, text.split("; "))))
     try:
@@ -131,7 +134,7 @@ def _tasks(found: dict[str, Any]) -> tuple[Task, ...]:
 
 
 def of_sentence(sentence: str) -> Task:
-    """Parse a task in the form of earlier versions, a sentence."""
+    """Parse a task in the form of earlier versions, a sentence; UNREADABLE for an unknown one."""
     if key := _SENTENCES.get(sentence):
         return Task(key)
     if found := _BUILT_OVER.fullmatch(sentence):

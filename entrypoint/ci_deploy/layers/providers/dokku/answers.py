@@ -64,6 +64,13 @@ def absent(answer: Result, what: str) -> bool:
     raise DeployFailed(message, hint="Fix that on the server, then run the job again.")
 
 
+def ended(answer: Result) -> str:
+    """How a query failed, for a message: its exit code, and the last line of its stderr if it has
+    one. Not for queries of the config, whose errors quote values."""
+    last = answer.errors.splitlines()[-1:]
+    return ": ".join([f"exit code {answer.exit_code}", *(line.strip(" !") for line in last)])
+
+
 def report(answer: Result) -> dict[str, str]:
     """Parse a report: ` Git deploy branch: main` → {"deploy branch": "main"}.
 

@@ -27,12 +27,14 @@ from ci_deploy.layers.providers.dokku.settings import AboutDokku, DokkuSettings
 from ci_deploy.layers.providers.methods import impossible_names
 from ci_deploy.net.ssh.client import Ssh
 from ci_deploy.run.context import Context
+from ci_deploy.run.notifications import shorten
 from ci_deploy.run.review_app import mark, marked
 from ci_deploy.run.tasks import Task, dumped, in_words
 from ci_deploy.settings.parsers import suggestion
 from ci_deploy.state import Deployed, Live, ProcessAction, Ran
 
-PLAIN = re.compile(r"[\w./:=,@%+-]+")  # a word that needs no quotes
+# The only words that reach the app unchanged before Dokku 0.34, which splits and unquotes the rest.
+PLAIN = re.compile(r"[\w./:=,@%+-]+")
 
 
 class DokkuApp(AboutDokku):
@@ -161,7 +163,7 @@ class DokkuApp(AboutDokku):
         timeout: float = float("inf"),
     ) -> Ran:
         app = self.ctx.app
-        self._check_words(*command, *(env or {}).values())
+        self._check_words(command, env or {})
         variables = [f"--env={key}={value}" for key, value in (env or {}).items()]
         words = ["run", *variables, app, *one_off(command)]  # without -t there is no terminal
         change = self.server.change_hidden if env else self.server.change
@@ -173,13 +175,22 @@ class DokkuApp(AboutDokku):
             raise OutcomeUnknown(message, hint=hint, lines=result.lines)
         return Ran(result.exit_code, result.lines, result.planned)
 
-    def _check_words(self, *words: str) -> None:
-        """Raises ToolMissing for words that an old server would split or change."""
-        if not self.server.at_least(0, 34) and not all(map(PLAIN.fullmatch, words)):
-            message = (
-                "Dokku before 0.34 does not accept a command with spaces or quotes in an argument."
+    def _check_words(self, command: Sequence[str], env: Mapping[str, str]) -> None:
+        """Raise ToolMissing for a word, or a value of `env`, that a server before 0.34 would split
+        or change. The message does not show values."""
+        if self.server.at_least(0, 34):
+            return
+        odd = [shorten(repr(word), 60) for word in command if not PLAIN.fullmatch(word)]
+        odd += [f"the value of {name}" for name, value in env.items() if not PLAIN.fullmatch(value)]
+        if odd:
+            version = ".".join(map(str, self.server.version)) or "of unknown version"
+            what = f"a part of the command to run in {self.ctx.app}: {', '.join(odd)}."
+            message = f"Dokku {version} would change {what}"
+            hint = (
+                "Before Dokku 0.34 a word can only have letters, digits and `_./:=,@%+-`. Put the "
+                "command into a script of the app, or update Dokku to 0.34."
             )
-            raise ToolMissing(message, hint="Put the command into a script of the app.")
+            raise ToolMissing(message, hint=hint)
 
     def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
         app = self.ctx.app

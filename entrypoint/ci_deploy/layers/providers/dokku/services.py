@@ -1,4 +1,4 @@
-"""Services of Dokku's plugins (postgres, mysql, redis …): created and linked when missing.
+"""Services of Dokku's plugins (postgres, mysql, redis …): created, linked and destroyed.
 
 Source: dokku-postgres 1.48; the other official plugins use the same template.
 """
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from ci_deploy.errors import DeployFailed, Problem, Refused, SettingsError
 from ci_deploy.layers.providers.dokku.answers import (
     absent,
+    ended,
     linked_already,
     no_such_command,
     plugins,
@@ -26,7 +27,8 @@ KNOWN = (
 
 
 class Services:
-    """The services of one app."""
+    """The services of DOKKU_SERVICES for one app; `look` finds out which of them are missing or not
+    linked. With `own` (a review app) names in DOKKU_SERVICES do not count (`Service.name`)."""
 
     def __init__(
         self, server: DokkuServer, app: str, wanted: Sequence[Service], *, own: bool
@@ -39,14 +41,15 @@ class Services:
         self._unlinked: list[Service] = []
 
     def questions(self) -> list[list[str]]:
-        """The queries about the services; `look` takes the answers."""
+        """The queries about the services (`TYPE:exists NAME`); `look` takes their answers."""
         return [[f"{service.kind}:exists", name] for service, name in self._names.items()]
 
     def look(self, answers: Sequence[Result], config: Mapping[str, str]) -> None:
-        """Take the answers, and the app's config, which shows what is linked.
+        """Take the answers to `questions`, in their order, and the app's config, whose URLs show
+        what is linked.
 
-        Raises SettingsError when a plugin is missing, Refused for another app's service,
-        DeployFailed when the server cannot tell.
+        Raises SettingsError when a plugin is missing, Refused for a service of another app that
+        DOKKU_SERVICES does not name, DeployFailed when the server cannot tell either, Unreachable.
         """
         for (service, name), exists in zip(self._names.items(), answers, strict=True):
             if no_such_command(exists):
@@ -80,15 +83,28 @@ class Services:
             if answer.exit_code and not no_such_command(answer):
                 message = f"the server cannot tell which apps use the {service.kind} service {name}"
                 hint = f"On the server, `dokku {service.kind}:links {name}` shows why."
-                raise DeployFailed(f"{message} (exit code {answer.exit_code}).", hint=hint)
+                raise DeployFailed(f"{message} ({ended(answer)}).", hint=hint)
             others = [app for app in answer.text.split() if app != self._app]
             if answer.exit_code == 0 and others:
-                message = f"the {service.kind} service {name} is linked to {', '.join(others)}."
-                hint = f"To share it: DOKKU_SERVICES={service.kind}={name} (not for review apps)."
-                raise Refused(message, hint=hint)
+                raise self._foreign(service, name, others)
+
+    def _foreign(self, service: Service, name: str, others: Sequence[str]) -> Refused:
+        kind, app = service.kind, self._app
+        linked = f"the {kind} service {name} is linked to {', '.join(others)}"
+        message = f"{linked}, so it is not linked to {app} too."
+        hint = (
+            f"In DOKKU_SERVICES, `{kind}={name}` shares this service, and `{kind}=NAME` with a new "
+            "name creates another one."
+        )
+        if self._own:
+            hint = (
+                "A review app shares no service: unlink it from those apps on the server "
+                f"(`dokku {kind}:unlink {name} APP`), or set REVIEW_APP_NAME to another name."
+            )
+        return Refused(message, hint=hint)
 
     def is_own(self, value: str) -> bool:
-        """Whether a value is the address of one of these services."""
+        """Whether `value`, of a variable, is the address of one of these services."""
         return any(is_address(value, each.kind, name) for each, name in self._names.items())
 
     @property
@@ -97,8 +113,8 @@ class Services:
         return not self._missing and not self._unlinked
 
     def creations(self) -> list[Change]:
-        """The changes that create the missing services; they are independent of each other and of
-        the app."""
+        """The changes that create the missing services. They can be made in parallel, and before
+        the app exists."""
         return [
             self._server.prepared(
                 [
@@ -113,8 +129,8 @@ class Services:
         ]
 
     def link(self) -> None:
-        """Link the services, which sets DATABASE_URL and the like, without a restart: the deploy
-        follows."""
+        """Link the services that are not linked yet, which sets DATABASE_URL and the like on the
+        app, without a restart: the deploy follows. Raises CommandFailed, OutcomeUnknown."""
         for service in self._unlinked:
             name = self._names[service]
             what = f"link {name} to {self._app}"
@@ -125,13 +141,15 @@ class Services:
 
 
 def is_address(value: str, kind: str, name: str) -> bool:
-    """Whether a value like `redis://:secret@dokku-redis-hello:6379` is the URL of the service."""
+    """Whether `value`, like `redis://:secret@dokku-redis-hello:6379`, is the URL of the service
+    `name` of the type `kind`."""
     host = re.escape(f"dokku-{kind}-{name}".replace("_", "-"))
     return re.search(rf"://(\S*@)?{host}[:/]", value) is not None
 
 
 def destroy(server: DokkuServer, app: str, found: Sequence[tuple[str, str]]) -> None:
-    """Destroy an app's services (type, name); Dokku refuses one that is linked to another app."""
+    """Unlink the services `found`, pairs (type, name), from the app, and destroy them. Raises
+    CommandFailed, as for a service that is linked to another app: Dokku refuses to destroy that."""
     if not found:
         return
     linked = server.ask(*([f"{kind}:links", name] for kind, name in found))
@@ -145,11 +163,12 @@ def destroy(server: DokkuServer, app: str, found: Sequence[tuple[str, str]]) -> 
 
 
 def of_app(server: DokkuServer, app: str) -> list[tuple[str, str]]:
-    """The existing services (type, name) with the default names for this app; of the plugins that
-    KNOWN lists. Raises DeployFailed when the server does not list its plugins or services."""
+    """The existing services with the default names for this app (`service_name`), as pairs (type,
+    name), of the types in KNOWN. Raises DeployFailed when the server cannot list its plugins, or
+    cannot tell whether a service exists."""
     listed = server.ask(["plugin:list"])[0]
     if listed.exit_code:
-        message = f"the server cannot list its plugins (exit code {listed.exit_code})."
+        message = f"the server cannot list its plugins ({ended(listed)})."
         hint = (
             f"Nothing of {app} was removed. Run `dokku plugin:list` on the server, fix the error "
             "that it shows, then run `ci-deploy destroy` again."
