@@ -166,7 +166,7 @@ def test_session_of_git_that_is_cut_while_our_connection_stands_is_asked_about(
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
     dokku.configure(delay=0.0)
-    running.wait_for("git's connection was lost during the deploy; asking the server")
+    running.wait_for("the ssh session was lost during the deploy; asking the server")
     if signalled:
         running.signal(signal.SIGTERM)
     done = running.done(timeout=40)

@@ -63,7 +63,7 @@ def test_build_of_somebody_else_is_not_cancelled(
     push = naive.begin_push(checkout.path, "hello", "main:master")
     until(lambda: dokku.app("hello").locked)
     running = Run("deploy", cwd=checkout.path, env=settings_for(dokku))
-    running.wait_for("another deploy of hello is running")
+    running.wait_for("hello is locked, by another deploy")
     running.process.terminate()
     assert running.done(timeout=10).code == 143
     assert not _asked(dokku, "builds:cancel")

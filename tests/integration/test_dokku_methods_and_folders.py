@@ -140,7 +140,7 @@ def test_plan_names_the_build_dir_and_sets_none(dokku: DokkuStandIn, mono: Check
     """Nothing is recorded either (faults A6)."""
     done = run("ci-deploy", "plan", cwd=mono.path, env=settings_for(dokku, APP_DIR="web"))
     assert done.code == 0, done.output
-    assert "set the directory that is built of hello to web" in done.output
+    assert "set build-dir of hello to web" in done.output
     assert not _build_dir(dokku)
     assert "CI_DEPLOY_BUILD_DIR" not in dokku.app("hello").config
 

@@ -61,7 +61,7 @@ def test_checkout_that_lacks_the_live_revision(
     assert refused[method] in guarded.output
     done = run("deploy", cwd=tmp_path / "old", env=env)
     assert done.code == 0, done.output
-    known = {"push": older, "archive": "the checkout lacks the history of"}
+    known = {"push": older, "archive": f"it is unknown whether {older}"}
     assert known[method] in done.output
     assert done.report["live_revision"] == old
 

@@ -152,7 +152,7 @@ def test_monorepo_push_builds_only_the_part(dokku: DokkuStandIn, tmp_path: Path)
     )
     done = run("deploy", cwd=checkout.path, env=settings_for(dokku, APP_DIR="apps/web"))
     assert done.code == 0, done.output
-    assert "set the directory that is built of hello to apps/web" in done.output
+    assert "set build-dir of hello to apps/web" in done.output
 
 
 def test_monorepo_archive_sends_only_the_part(dokku: DokkuStandIn, tmp_path: Path) -> None:

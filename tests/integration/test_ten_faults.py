@@ -99,7 +99,7 @@ def test_5_somebody_elses_deploy_is_waited_for_and_never_unlocked(
     second = checkout.commit("Second")
     running = Run("deploy", cwd=checkout.path, env=settings_for(dokku))
     try:
-        seen = running.wait_for("another deploy of hello is running; waiting", 60)
+        seen = running.wait_for("hello is locked, by another deploy or manually; waiting", 60)
     finally:
         go.touch()
     done = running.done()

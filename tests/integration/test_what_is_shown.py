@@ -45,7 +45,7 @@ def test_plan_of_an_unknown_app_fits_on_a_screen(dokku: DokkuStandIn, checkout: 
     assert done.code == 2, done.output
     edges = [line for line in done.output.splitlines() if line.startswith(("┌", "└"))]
     assert [len(line) for line in edges] == [100, 100]
-    assert "`dokku apps:create nobody`, or set DOKKU_CREATE_APP=true." in done.output
+    assert "`dokku apps:create nobody`, or set DOKKU_CREATE_APP=true, with which" in done.output
 
 
 def test_destroy_at_a_delete_event_names_neither_an_address_nor_another_commit(

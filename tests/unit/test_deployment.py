@@ -414,7 +414,7 @@ def test_another_host_key_at_the_last_question_is_told(scene: Scene) -> None:
     said = Unauthorized("web shows another host key. Somebody may be in between.")
     report = scene.fail("deploy", Unreachable("lost."), said)
     assert report.exit_code == 21
-    assert report.warnings == [f"what is live could not be determined: {said}"]
+    assert report.warnings == [f"what web runs could not be determined: {said}"]
 
 
 def test_deploy_that_still_goes_on_there_is_unknown_and_not_failed(scene: Scene) -> None:
@@ -457,7 +457,7 @@ def test_live_but_failed_is_a_warning_when_wanted(scene: Scene) -> None:
     scene.set(live_but_failed="warn")
     report = scene.fail("post_deploy", DeployFailed("no migration."), AFTER)
     assert scene.ended() == (0, "live-but-failed")
-    assert report.warnings == ["LIVE_BUT_FAILED=warn: no migration."]
+    assert report.warnings == ["exit code 0 (LIVE_BUT_FAILED=warn), although no migration."]
 
 
 def test_warn_does_not_make_a_failed_deploy_green(scene: Scene) -> None:
@@ -535,7 +535,7 @@ def test_rollback_that_fails_leaves_the_new_release_and_says_so(scene: Scene) ->
     scene.provider.roll_back = roll_back  # type: ignore[method-assign]
     report = scene.fail("post_deploy", Unhealthy("not healthy."), AFTER)
     assert scene.ended() == (22, "live-but-failed")
-    assert "the rollback failed too: no." in report.warnings
+    assert f"the rollback to {OLD[:7]} failed too: no." in report.warnings
 
 
 def test_unhealthy_release_stays_when_no_rollback_is_wanted(scene: Scene) -> None:
@@ -866,5 +866,5 @@ def test_what_cannot_be_stopped_after_a_cancel_is_said(scene: Scene) -> None:
     report = scene.run()
     assert report.status == "cancelled"
     assert report.warnings == [
-        "what this run started may still be running on the server: no answer."
+        "what this run started on the server could not be stopped: no answer."
     ]

@@ -169,7 +169,7 @@ def test_comment_brings_no_strangers_code_beside_our_secrets() -> None:
     """Neither as revision nor, for its hooks, as checkout. (faults J4)"""
     facts = CIContext(event="issue_comment", revision="a" * 40, anyones=True)
     history = cast("Any", History())
-    with pytest.raises(Refused, match="bbbbbbb is not part of the default branch"):
+    with pytest.raises(Refused, match="bbbbbbb is not known to be part of the default branch"):
         guards.check_code(facts, history, facts.revision, ())
     guards.check_code(facts, history, facts.revision, ("untrusted",))
     history.head = facts.revision

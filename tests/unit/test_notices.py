@@ -183,12 +183,17 @@ def context(status: str = "succeeded", **report: object) -> Any:
             Event.DEPLOY_SKIPPED,
             "skipped",
             NEUTRAL,
-            "web (staging): already live, nothing to deploy: bbbbbbb",
+            "web (staging): nothing to deploy: bbbbbbb",
         ),
         (Event.DEPLOY_FAILED, "failed", BAD, "web (staging): deploy failed: bbbbbbb"),
         (Event.DEPLOY_FAILED, "live-but-failed", WARN, "web (staging): live but failed: bbbbbbb"),
         (Event.DEPLOY_FAILED, "cancelled", WARN, "web (staging): cancelled: bbbbbbb"),
-        (Event.DEPLOY_FAILED, "rolled-back", WARN, "web (staging): rolled back: bbbbbbb"),
+        (
+            Event.DEPLOY_FAILED,
+            "rolled-back",
+            WARN,
+            "web (staging): failed and was rolled back: bbbbbbb",
+        ),
     ],
 )
 def test_each_event_has_its_mood_and_words(

@@ -120,8 +120,8 @@ class Context:
 
     @property
     def live(self) -> Live | None:
-        """What runs since this run has deployed it or rolled back to it; None until that is verified
-        (`verified`)."""
+        """What runs since this run has deployed it or rolled back to it; None until `verified` is
+        called."""
         return self._live
 
     def verified(self, live: Live, what: str = "") -> None:

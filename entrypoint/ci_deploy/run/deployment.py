@@ -1,7 +1,7 @@
 """One run: which events, in which order, and what the outcome is.
 
-Start reading here. A run emits its ordinary events; the first error stops it. Then the provider is
-asked what is live, the outcome is judged by that, and exactly one outcome event follows.
+Start reading here. A run emits its ordinary events; the first error stops it. If it has changed
+anything, the provider says what is live, which decides the exit code. One outcome event follows.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ SAY_IT_THEMSELVES = (SettingsError, ToolMissing, Unauthorized, Locked, Refused, 
 
 
 class Deployment:
-    """One run of one command with its layers."""
+    """One run of one command (of FLOWS) with its layers."""
 
     def __init__(self, ctx: Context, layers: Sequence[summary.Announcing]) -> None:
         self.ctx = ctx
@@ -56,7 +56,7 @@ class Deployment:
         self._up = True  # whether all processes of the live release run
 
     def run(self) -> int:
-        """Run the command to its end; returns the exit code. Never raises."""
+        """Run the command to its end; returns the exit code. Errors are reported, not raised."""
         summary.write(self.ctx)
         try:
             for event in self.ordinary:
@@ -158,7 +158,7 @@ class Deployment:
 
     def _maybe_roll_back(self, error: Exception) -> Exception:
         """Roll back after a failed health check, if ROLLBACK_ON_FAILURE; returns what to report."""
-        before = self.ctx.before
+        before, warn = self.ctx.before, self.ctx.console.warning
         wanted = self.ctx.settings.rollback_on_failure and not self.ctx.planning
         if not (wanted and isinstance(error, Unhealthy) and before and before.revision):
             return error
@@ -167,7 +167,8 @@ class Deployment:
             try:
                 now = self.ctx.provider.live().revision
                 if now != self.ctx.revision:
-                    self.ctx.console.warning(f"not rolled back: {now[:7]} was deployed meanwhile.")
+                    other = now[:7] or "another release"
+                    warn(f"not rolled back: {other} was deployed meanwhile.")
                     return error
                 self.ctx.provider.roll_back(before.revision)
             except Cancelled as cancelled:
@@ -175,7 +176,7 @@ class Deployment:
                 self._interrupt()
                 return cancelled
             except Exception as second:  # noqa: BLE001 - then the failed release stays live
-                self.ctx.console.warning(f"the rollback failed too: {second}")
+                warn(f"the rollback to {before.revision[:7]} failed too: {second}")
                 return error
         return RolledBack(error.message, hint=error.hint, lines=error.lines)
 
@@ -186,7 +187,7 @@ class Deployment:
                 self.ctx.provider.interrupted()
         except Exception as error:  # noqa: BLE001 - asking what is live must follow
             self.ctx.console.warning(
-                f"what this run started may still be running on the server: {error}"
+                f"what this run started on the server could not be stopped: {error}"
             )
 
     # --- the truth ---
@@ -227,7 +228,7 @@ class Deployment:
         except Exception as error:  # noqa: BLE001 - not knowing is an answer here
             console = self.ctx.console
             say = console.warning if isinstance(error, Unauthorized) else console.debug
-            say(f"what is live could not be determined: {error}")
+            say(f"what {self.ctx.app} runs could not be determined: {error}")
             return None
 
     def _is_new(self, live: Live) -> bool:
@@ -265,11 +266,11 @@ class Deployment:
         warn = ctx.settings.live_but_failed == "warn"
         warn = warn and self._up and not ctx.others_failed  # never green while something is down
         if code == LiveButFailed.exit_code and warn:
-            ctx.console.warning(f"LIVE_BUT_FAILED=warn: {report.message}")
+            ctx.console.warning(f"exit code 0 (LIVE_BUT_FAILED=warn), although {report.message}")
             report.exit_code = 0
 
     def _finish(self) -> None:
-        """The last steps of every run: unsent notices, a late cancel, the summary."""
+        """The last steps of every run: send what is unsent, see a late cancel, show the summary."""
         report, ctx = self.report, self.ctx
         ctx.cancellation.finish()
         ctx.runner.until = max(ctx.runner.until, time.monotonic() + NOTICES)

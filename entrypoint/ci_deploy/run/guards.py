@@ -1,4 +1,5 @@
-"""Guards that need only the facts of the job: they run before any layer's settings are read."""
+"""Guards by the facts of the job. `check` runs before any layer's settings are read, `check_code`
+when the checkout is open."""
 
 from __future__ import annotations
 
@@ -17,13 +18,14 @@ NOT_PRODUCTION = re.compile(r"stag|test|dev|review|preview|qa|demo|sandbox", re.
 
 
 def doubts(facts: CIContext) -> list[str]:
-    """Warnings about facts of the job that are probably mistakes, but no reason to refuse."""
+    """Warnings, a sentence each, about facts of the job that are probably mistakes, but no reason
+    to refuse; empty if there are none."""
     found = []
     if facts.tier == "production" and NOT_PRODUCTION.search(facts.environment):
         found = [
             (
                 f"the tier of the environment `{facts.environment}` is production: set the input "
-                "`tier` to match the environment."
+                "`tier` of the component (`deployment_tier` of the job) to match the environment."
             )
         ]
     if facts.tests not in {"", "success"}:
@@ -34,13 +36,15 @@ def doubts(facts: CIContext) -> list[str]:
 
 
 def check(command: str, facts: CIContext, allow: tuple[str, ...], *, review_app: str = "") -> None:
-    """Raise SkipDeploy or Refused when this job must not run `command`.
+    """Check that this job may run `command`. Raises Refused when it may not, SkipDeploy when there
+    is nothing to do: the code of a fork or of Dependabot, a closed pull request.
 
-    `allow` is DEPLOY_ALLOW, `review_app` REVIEW_APP_NAME (empty when it is not set).
+    `allow` is DEPLOY_ALLOW. `review_app` is not empty when it is known on which app the command
+    acts, as with REVIEW_APP_NAME: then the job's branch does not matter.
     """
     _check_origin(command, facts, allow)
     if facts.freeze and command in {"deploy", "promote"} and "freeze" not in allow:
-        message = "a deploy freeze is in force (CI_DEPLOY_FREEZE)."
+        message = "a deploy freeze of the GitLab project is in force (CI_DEPLOY_FREEZE)."
         raise Refused(message, hint="Wait for its end, or set DEPLOY_ALLOW=freeze for this job.")
     if facts.unasked and command == "destroy":
         message = "this job would remove a review app, but it was started automatically."
@@ -54,19 +58,23 @@ def check_code(
     facts: CIContext, repository: Repository, revision: str, allow: tuple[str, ...]
 ) -> None:
     """Raise Refused if the job may run a stranger's code with our secrets: anybody can start it,
-    and `revision` or the checkout's HEAD is not part of the default branch. `allow` is
-    DEPLOY_ALLOW."""
+    and the history in `repository` does not show that `revision` (empty: none) and the checkout's
+    HEAD are part of the default branch. `allow` is DEPLOY_ALLOW."""
     if not facts.anyones or "untrusted" in allow:
         return
     base = facts.revision
     for sha in filter(None, {revision, repository.head} - {base}):
         if not (repository.has(base) and repository.has(sha) and repository.is_ancestor(sha, base)):
             message = (
-                f"anybody can start a `{facts.event}` job, and {sha[:7]} is not part of the "
-                "default branch, so it may be a stranger's code."
+                f"anybody can start a `{facts.event}` job, and {sha[:7]} is not known to be part "
+                "of the default branch, so it may be a stranger's code."
             )
-            hint = "Deploy it from a `pull_request` job, or, if you have checked who wrote it, set "
-            raise Refused(message, hint=hint + "DEPLOY_ALLOW=untrusted.")
+            hint = (
+                "If it is part of it, fetch the whole history (`fetch-depth: 0`). Otherwise deploy "
+                "it from a `pull_request` job, or, if you have checked who wrote it, set "
+                "DEPLOY_ALLOW=untrusted."
+            )
+            raise Refused(message, hint=hint)
 
 
 def _check_which_app(command: str, facts: CIContext) -> None:
@@ -80,7 +88,10 @@ def _check_which_app(command: str, facts: CIContext) -> None:
         message = f"{away}, so it is unknown which review app is meant."
         raise Refused(message, hint=name)
     if command == "rollback" and facts.of_a_change:
-        message = "this job belongs to a review app, but `rollback` would roll back its base app."
+        message = (
+            "this job belongs to a merge or pull request or to a review environment, but "
+            "`rollback` without REVIEW_APP_NAME would roll back the base app."
+        )
         hint = f"{name} To roll back the base app, run `rollback` in a job of its environment."
         raise Refused(message, hint=hint)
 
@@ -98,7 +109,7 @@ def _check_origin(command: str, facts: CIContext, allow: tuple[str, ...]) -> Non
         return
     message = ""
     if facts.fork and not facts.untrusted:
-        message = "the code comes from a fork, whose jobs get no secrets: nothing was done."
+        message = "the code comes from a fork, whose jobs usually get no secrets: nothing was done."
     elif facts.dependabot:
         message = "Dependabot's pull requests get no secrets to deploy with: nothing was done."
     if message and command in ANSWERS:  # a green job would say that it was done

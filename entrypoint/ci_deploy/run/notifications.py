@@ -1,4 +1,5 @@
-"""The notices about a run. Their content is the same for every notifier."""
+"""The notices about a run: `notice` makes one about an event, `plan_notice` about a plan. Their
+content is the same for every notifier."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ COLOURS = {STARTED: "#2389d7", GOOD: "#2e9e4f", NEUTRAL: "#8a8f98", WARN: "#d18b
 
 
 class Notice(NamedTuple):
-    """A message to people. Mentions in texts from outside are already defused."""
+    """A message to people, for any notifier. Mentions in texts from git and from programs are
+    already defused (`defuse`)."""
 
     mood: str  # STARTED, GOOD, NEUTRAL, WARN or BAD
     title: str  # one line
@@ -32,7 +34,7 @@ class Notice(NamedTuple):
     facts: Mapping[str, object] = NOTHING  # the content as data, for programs
 
     def text(self) -> str:
-        """The message as plain text, without markup."""
+        """The title, the fields (`label: value`) and the lines as plain text, one per line."""
         rows = [f"{name}: {value}" for name, value in self.fields]
         return "\n".join([self.title, *rows, *self.lines])
 
@@ -67,7 +69,7 @@ def defuse(text: str) -> str:
 _WORDS = {
     Event.PRE_DEPLOY: (STARTED, "deploying"),
     Event.DEPLOY_SUCCEEDED: (GOOD, "deployed"),
-    Event.DEPLOY_SKIPPED: (NEUTRAL, "already live, nothing to deploy:"),
+    Event.DEPLOY_SKIPPED: (NEUTRAL, "nothing to deploy:"),
     Event.DEPLOY_FAILED: (BAD, "deploy failed:"),
     Event.ROLLBACK: (STARTED, "rolling back to"),
     Event.ROLLBACK_SUCCEEDED: (GOOD, "rolled back to"),
@@ -75,6 +77,11 @@ _WORDS = {
     Event.DESTROY_SUCCEEDED: (NEUTRAL, "destroyed"),
     Event.DESTROY_FAILED: (BAD, "could not be destroyed"),
     Event.PROMOTE: (STARTED, "promoting to"),
+}
+_ENDED = {  # the status of a run that failed: what happened to its revision
+    "live-but-failed": "live but failed:",
+    "rolled-back": "failed and was rolled back:",
+    "cancelled": "cancelled:",
 }
 DESTROYED = (Event.DESTROY_SUCCEEDED, Event.DESTROY_FAILED)
 TOLD = frozenset(_WORDS)  # events that send a notice
@@ -84,11 +91,11 @@ def notice(ctx: Context, event: Event) -> Notice:
     """The notice about `event`, one of TOLD, with the facts of the run so far."""
     report, facts = ctx.report, ctx.facts
     mood, words = _WORDS[event]
-    if mood is BAD and report.status in {"live-but-failed", "rolled-back", "cancelled"}:
-        mood, words = WARN, f"{report.status.replace('-', ' ')}:"
+    if mood is BAD and report.status in _ENDED:
+        mood, words = WARN, _ENDED[report.status]
     # the job that removes a review app may run on any commit
     revision = "" if event in DESTROYED else ctx.revision
-    title = f"{_where(ctx)}: {words} {revision[:7]}".rstrip()
+    title = f"{_where(ctx)}: {words} {revision[:7]}".rstrip(": ")
     before, change = _change(ctx, revision)
     rows = [
         ("Revision", _with_subject(ctx, change)),

@@ -10,7 +10,7 @@ from ci_deploy.run.context import Context
 
 
 class Order(Enum):
-    """How the revision to deploy relates to the live one."""
+    """How the revision to deploy relates to the live one, by their history."""
 
     AFTER = "it contains the live one, or nothing is live"
     BEFORE = "the live one contains it"
@@ -19,8 +19,9 @@ class Order(Enum):
 
 
 def order(repository: Repository, new: str, live: str) -> Order:
-    """How the revision `new` relates to `live` (empty: nothing is live), by the history in the
-    repository; nothing is fetched."""
+    """How the revision `new` relates to `live` (both full SHAs; empty: nothing is live), by the
+    history in the repository. UNKNOWN if it lacks `live`, or if it is shallow; nothing is
+    fetched."""
     if live in {"", new}:
         return Order.AFTER
     if not repository.has(live):
@@ -41,11 +42,11 @@ def guard(
     overwrites: bool,
     what: str = "which is live",
 ) -> None:
-    """Warn when `live` is replaced by an older revision; raise Refused when it must not be
-    replaced. `found`: how this run's revision relates to `live`, which `what` describes. `force`:
-    FORCE_PUSH, so a diverged history may be replaced, and one whose relation is unknown.
+    """Raise Refused when this run's revision must not replace `live`; otherwise warn unless it
+    contains `live`. `found`: how it relates to `live`, which the clause `what` describes. `force`
+    (FORCE_PUSH): a history that has diverged, or whose relation is unknown, may be replaced.
     `overwrites`: the deploy method replaces the history on the server, so without `force` an
-    unknown relation is refused."""
+    unknown relation is refused. With REFUSE_OUTDATED an older and an unknown one always are."""
     new, old = ctx.revision[:7], f"{live[:7]}, {what}"
     refuse_outdated = ctx.settings.refuse_outdated
     if found is Order.BEFORE:
@@ -61,12 +62,14 @@ def guard(
                 f"{live[:7]} came from another repository, from a branch that is not fetched here, "
                 "or from one whose history was rewritten."
             )
-        anyway = "set FORCE_PUSH=true" if not refuse_outdated else "unset REFUSE_OUTDATED"
-        hint = f"{hint} To replace it anyway, {anyway}."
+        anyway = ["unset REFUSE_OUTDATED"] if refuse_outdated else []
+        anyway += ["set FORCE_PUSH=true"] if overwrites and not force else []
+        hint = f"{hint} To replace it anyway, {' and '.join(anyway)}."
         raise Refused(f"{new} cannot be compared with {old}, {lacking}.", hint=hint)
     elif found is Order.UNKNOWN and not overwrites:
         ctx.console.indent(
-            f"cannot tell whether this revision is older: the checkout lacks the history of {old}."
+            f"it is unknown whether {new} is older than {old}: the checkout lacks the history of "
+            "one of them."
         )
     elif found is Order.UNKNOWN:
         ctx.console.warning(

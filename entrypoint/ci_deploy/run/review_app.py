@@ -48,7 +48,8 @@ class ReviewSettings:
     )
     url: str = setting(
         "REVIEW_URL",
-        "URL of the review app; `{app}`, `{branch}` and `{number}` are replaced",
+        "URL of the review app; `{app}`, `{branch}` and `{number}` (of the merge or pull request) "
+        "are replaced",
         default="",
         default_help="the URL that the provider reports",
     )
@@ -61,15 +62,17 @@ class ReviewSettings:
 
 
 def is_about(command: str, facts: CIContext, *, named: bool) -> bool:
-    """Whether `command` acts on a review app in a job with these facts: `review` and `destroy` do,
-    and `rollback` if REVIEW_APP_NAME is set (`named`) in a job of a merge or pull request."""
+    """Whether `command` acts on a review app in a job with these `facts`: `review` and `destroy`
+    always do, `rollback` if REVIEW_APP_NAME is set (`named`) and the job is one of a merge or pull
+    request or of a review environment."""
     if command == "rollback":
         return named and facts.of_a_change
     return command in {"review", "destroy"}
 
 
 class ReviewApp(NamedTuple):
-    """The review app of a branch."""
+    """The review app on which a run acts. `review_app` makes it from the job's branch; for
+    `destroy --stale` it has only its name and its base app."""
 
     name: str  # on the provider
     base: str  # the base app: the one whose changes it shows
@@ -78,7 +81,7 @@ class ReviewApp(NamedTuple):
 
     @property
     def host(self) -> str:
-        """The host name of the review app under REVIEW_DOMAIN; empty without that."""
+        """The host name of the review app under REVIEW_DOMAIN; empty if that is not set."""
         label = self.name.partition(".")[0]
         return f"{label}.{self.settings.domain}" if self.settings.domain else ""
 
@@ -102,12 +105,13 @@ def review_app(base: str, settings: ReviewSettings, facts: CIContext, *, limit: 
     branch with a label of at most `limit` characters. Raises SettingsError."""
     if not (facts.branch or settings.name):
         reason = "a review app belongs to a branch, but this job has none."
-        remedy = "Set it to the name of the review app."
+        remedy = "Set REVIEW_APP_NAME to the name of the review app."
         raise SettingsError(Problem("REVIEW_APP_NAME", reason, "", remedy))
     name = settings.name or app_name(base, facts.branch, limit)
     if name == base:
         reason = f"`{base}` is the base app; a review app must be another app."
-        raise SettingsError(Problem("REVIEW_APP_NAME", reason))
+        remedy = "Set REVIEW_APP_NAME to another name, or unset it."
+        raise SettingsError(Problem("REVIEW_APP_NAME", reason, "", remedy))
     return ReviewApp(name, base, facts.branch, settings)
 
 
@@ -181,9 +185,9 @@ def _place(address: str) -> tuple[str, str, str]:
 def guard_addresses(
     review: ReviewApp, base: Mapping[str, str], wanted: Mapping[str, str], hint: str
 ) -> None:
-    """Raise Refused, with `hint`, when a variable in `wanted`, those of the review app, is the
-    address of a service in `base`, the addresses of the base app: migrations of the review app
-    would run on production's data."""
+    """Raise Refused, with `hint`, when an address in `wanted`, of the review app's variables, leads
+    to the same service (`same_place`) as one in `base`, of the base app's: migrations of the review
+    app would run on production's data. Both: variable → address."""
     for key, value in wanted.items():
         theirs = next((name for name, each in base.items() if same_place(value, each)), "")
         if theirs:

@@ -83,7 +83,7 @@ def test_shallow_clone_that_cannot_be_deepened_goes_as_an_archive(
     done = job.run(cwd=clone)
     assert done.code == 0, done.output
     assert heroku.pushes() == 0
-    assert "cannot tell whether this revision is older" in done.output
+    assert "it is unknown whether" in done.output
     assert heroku.apps["hello"].running_revision == job.checkout.head
     [files] = heroku.uploads.values()
     assert set(files) == {"Procfile", "lib/code.rb"}

@@ -1,4 +1,5 @@
-"""What providers share: deploy by push or archive, names of variables, sources of promotions."""
+"""What providers share: the choice between push and archive, the Procfile's release phase, the
+source of a promotion."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ class GitSettings:
     )
     force_push: bool = setting(
         "FORCE_PUSH",
-        "Overwrite a diverged history on the server (always with `--force-with-lease`)",
+        "Replace a live revision whose history has diverged (a push with `--force-with-lease`)",
         default=False,
     )
 
@@ -56,17 +57,18 @@ def release_phase(procfile: str, path: str) -> dict[str, str]:
 
 
 def impossible_names(config: Mapping[str, str]) -> Iterable[Problem]:
-    """Problems for names of variables that only Compose accepts: with dots and dashes."""
+    """Yield a problem if names in `config` (APP_CONFIG) are not valid on this provider: those with
+    dots and dashes are accepted on Docker hosts only."""
     if names := [name for name in config if not NAME.fullmatch(name)]:
         message = "a variable's name may contain only letters, digits and `_`, unlike "
         yield Problem("APP_CONFIG", f"{message}{', '.join(names)}.")
 
 
 def folder(text: str) -> str:
-    """Parse a directory on a host, without `~/` at its start or a slash at its end. Raises
-    ValueError for characters that Compose would interpret."""
+    """Parse a directory on a host (or a stack, an app), without `~/` at its start or a slash at its
+    end; `/` stays. Raises ValueError for characters that Compose would interpret."""
     if re.search(r'[\x00-\x1f"\\$:]', text):
-        message = f"`{text}` contains a quote, `\\`, `$`, `:` or a control character."
+        message = f"`{text}` contains a double quote, `\\`, `$`, `:` or a control character."
         raise ValueError(message)
     return text.removeprefix("~/").rstrip("/") or "/"
 
@@ -79,7 +81,8 @@ class Place(NamedTuple):
 
 
 def place(text: str) -> Place:
-    """Parse `[[user@]host[:port]:]WHAT`. Raises ValueError."""
+    """Parse PROMOTE_FROM: `[[user@]host[:port]:]WHAT`, where WHAT is a directory, stack or app.
+    Raises ValueError."""
     host, _, path = text.rpartition(":")
     if not path or path.isdecimal():
         message = (
@@ -118,14 +121,14 @@ def need_source(given: Place | None) -> Place:
 
 
 def need_verified(live: Live, name: str, holder: str = "") -> None:
-    """Check that a promotion's source, `name`, runs a verified release of ours. Raises Refused if
-    not, Locked when it is being deployed (by `holder`, if that is known)."""
+    """Check that a promotion's source, `name` in messages, runs a known revision (`live`) and is
+    up. Raises Refused if not, Locked when it is being deployed (by `holder`, if that is known)."""
     if live.busy:
         by = f": {holder}" if holder else ""
         hint = "Run `promote` again when that deployment has ended."
         raise Locked(f"a deployment of {name} is in progress{by}.", hint=hint)
     if not live.revision:
-        message = f"{name} runs no release that ci-deploy deployed."
+        message = f"{name} runs no release whose revision is known."
         raise Refused(message, hint="Deploy it with ci-deploy first.")
     if not live.up:
         message = f"{name} is not fully up: {live.detail}."
@@ -133,19 +136,23 @@ def need_verified(live: Live, name: str, holder: str = "") -> None:
 
 
 def take_revision(ctx: Context, revision: str, runs_it: str) -> None:
-    """Set this run's revision to `revision`, which the source of the promotion (`runs_it`) runs.
-    Raises SettingsError when its commit cannot be fetched."""
+    """Make `revision` this run's (`Context.choose`): the source of the promotion, `runs_it` in
+    messages, runs it. Raises SettingsError when the checkout lacks it and it cannot be fetched."""
     found = ctx.repository.obtain(revision)
     if not found:
-        reason = f"the checkout lacks {revision[:7]}, which {runs_it} runs."
-        raise SettingsError(Problem("the workspace", reason, "", ctx.ci.shallow_hint))
+        lacks = f"the checkout lacks {revision[:7]}, which {runs_it} runs"
+        reason = f"{lacks}, and it could not be fetched."
+        remedy = (
+            f"{ctx.ci.shallow_hint} Or promote in a job of the repository that has this commit."
+        )
+        raise SettingsError(Problem("the workspace", reason, "", remedy))
     ctx.choose(found)
 
 
 def by_archive(ctx: Context, method: str) -> bool:
-    """Whether to send the revision as an archive instead of a push. `method` is DEPLOY_METHOD:
-    `auto` logs its reason for an archive, `push` warns about LFS files. Raises SettingsError for
-    `push` of a repository with SHA-256 object IDs.
+    """Whether to send the revision as an archive instead of a push. `method` is DEPLOY_METHOD: for
+    `auto` this completes the history if it can, and logs the reason for an archive; for `push` it
+    warns about LFS files. Raises SettingsError for `push` of a repository with SHA-256 object IDs.
     """
     if method == "archive":
         return True

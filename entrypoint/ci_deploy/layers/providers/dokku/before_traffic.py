@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from ci_deploy.errors import DeployFailed, Locked, ToolMissing
+from ci_deploy.errors import DeployFailed, Locked, OutcomeUnknown, ToolMissing
 from ci_deploy.layers.providers.base import Provider
 from ci_deploy.layers.providers.dokku import answers, notes, processes
 from ci_deploy.layers.providers.dokku.app import State
 from ci_deploy.layers.providers.dokku.deploy_method import DeployMethod
 from ci_deploy.layers.providers.dokku.provider import DokkuApp
-from ci_deploy.layers.providers.dokku.server import DokkuServer
+from ci_deploy.layers.providers.dokku.server import DokkuServer, named
 from ci_deploy.run.context import Context
 from ci_deploy.run.lock_wait import LockWait
 from ci_deploy.state import Step
@@ -30,17 +30,17 @@ QUIET = 15.0  # seconds without a sign of life after which a run counts as kille
 
 
 def check_version(server: DokkuServer) -> None:
-    """Raises ToolMissing when the server cannot build without deploying."""
+    """Raise ToolMissing when the server is too old to build without deploying."""
     if server.version and not server.at_least(*SINCE):
-        message = f"Dokku {'.'.join(map(str, server.version))} cannot build without deploying."
+        message = f"{named(server.version)} cannot build without deploying."
         hint = "MIGRATE=before and RELEASE_COMMAND need Dokku 0.38. Unset them, or update Dokku."
         raise ToolMissing(message, hint=hint)
 
 
 def wait(app: DokkuApp) -> bool:
     """Wait for another run that holds its build back, while it works on the server; after QUIET
-    seconds without work it counts as killed. Returns whether there was anything to wait for. Raises
-    Locked."""
+    seconds without work it counts as killed. Updates `app.state`; returns whether it has waited.
+    Raises Locked when LOCK_TIMEOUT or the run's time is over, DeployError."""
     ctx, wait = app.ctx, LockWait(app.ctx)
     quiet_since = None
     while app.state.skip_deploy and notes.is_held_back(app.unfinished()):
@@ -51,8 +51,9 @@ def wait(app: DokkuApp) -> bool:
             quiet_since = now
         elif now - quiet_since > QUIET:
             break
-        message = f"another deploy of {ctx.app} is still running its migrations ({wait.limit})."
-        words = f"another deployment of {ctx.app} is running its migrations; waiting"
+        other = f"another deployment of {ctx.app}"
+        message = f"{other} still runs its migrations or RELEASE_COMMAND ({wait.limit} ended)."
+        words = f"{other} is running its migrations or RELEASE_COMMAND; waiting"
         wait.pause(words, PAUSE, partial(Locked, message, hint="Deploy again later."))
         app.state = app.apps.survey(ctx.app, urls=False)[0]
     return wait.told
@@ -72,8 +73,9 @@ class BeforeTraffic:
         self._note = notes.built_over(state.live.revision, state.containers)
 
     def run(self, code: DeployMethod, steps: Sequence[Step], restore: Callable[[], None]) -> bool:
-        """Build, run the steps, release; then `restore` re-enables releases. False when only
-        planning. Raises DeployFailed and what the checks of the steps raise."""
+        """Build, run the steps, release; then `restore` re-enables releases (not after an error).
+        False when only planning. Raises DeployFailed, Locked, OutcomeUnknown, and what the checks
+        of the steps raise."""
         app = self._ctx.app
         self._provider.remember(self._note)
         words = ["ps:set", app, "skip-deploy", "true"]
@@ -81,7 +83,9 @@ class BeforeTraffic:
         code.held_back = True
         code.run()
         if not self._ctx.planning and not code.said(answers.SKIPPED):
-            message = "another job released this build before its migrations ran."
+            message = (
+                "another job released this build before its migrations or RELEASE_COMMAND ran."
+            )
             hint = "Let only one job at a time deploy an app, then run this job again."
             raise DeployFailed(message, hint=hint)
         for step in steps:
@@ -93,6 +97,9 @@ class BeforeTraffic:
         result = self._server.change(
             ["deploy", app, "latest"], what=f"release the build of {app}", ok=None, watch=code.watch
         )
+        if result.exit_code == 255 and not self._server.connected():
+            message = f"the connection was lost while the build of {app} was being released."
+            raise OutcomeUnknown(message, lines=result.lines)
         if not result.planned and (result.exit_code or not self._replaced()):
             message, hint = answers.reason(result.lines, app)
             message = message or f"Dokku did not start the new release of {app}."

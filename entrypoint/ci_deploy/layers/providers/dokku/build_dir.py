@@ -10,14 +10,14 @@ from __future__ import annotations
 from ci_deploy.errors import Problem, SettingsError, ToolMissing
 from ci_deploy.layers.providers.dokku import answers
 from ci_deploy.layers.providers.dokku.app import BUILD_DIR, App, State
-from ci_deploy.layers.providers.dokku.server import DokkuServer
+from ci_deploy.layers.providers.dokku.server import DokkuServer, named
 from ci_deploy.run.context import Context
 
 SINCE = (0, 25, 0)
 
 
 class BuildDir:
-    """The app's `build-dir`, fetched only if needed."""
+    """The app's property `build-dir` on the server, fetched only if needed. One per run."""
 
     def __init__(self, ctx: Context, server: DokkuServer, apps: App, state: State) -> None:
         self._ctx = ctx
@@ -36,7 +36,7 @@ class BuildDir:
         if not sent and not wanted:
             return
         if wanted and self._server.version and not self._server.at_least(*SINCE):
-            message = "this version of Dokku cannot build a subdirectory of a repository."
+            message = f"{named(self._server.version)} cannot build a subdirectory of a repository."
             hint = "That needs Dokku 0.25; DEPLOY_METHOD=archive sends only APP_DIR."
             raise ToolMissing(message, hint=hint)
         theirs = self.now if wanted else self._report.get("computed build dir") or self.now
@@ -49,7 +49,8 @@ class BuildDir:
             raise SettingsError(Problem("APP_DIR", f"{reason}`{theirs}`.", "", remedy))
 
     def set(self, wanted: str) -> None:
-        """Set the property to `wanted`; empty: unset it, unless a person has set it."""
+        """Set the property to the directory `wanted`; empty: unset it, unless a person has set it.
+        Nothing is changed if it is so already. Raises CommandFailed, OutcomeUnknown."""
         if not (wanted or self._ours) or (wanted and self.now == wanted):
             return
         app, before = self._ctx.app, self.now
@@ -58,8 +59,7 @@ class BuildDir:
             what = f"record on {app} that ci-deploy sets its build-dir"
             self._apps.set_config(app, {BUILD_DIR: ours}, what=what)
         if wanted or before in self._ours:
-            where = wanted or "the top of the repository"
-            what = f"set the directory that is built of {app} to {where}"
+            what = f"set build-dir of {app} to {wanted}" if wanted else f"unset build-dir of {app}"
             words = ["builder:set", app, "build-dir", *filter(None, [wanted])]
             self._server.change(words, what=what, quiet=True)
             self._report["build dir"] = wanted
@@ -70,13 +70,14 @@ class BuildDir:
         self._ours = {wanted} - {""}
 
     def restore(self) -> None:
-        """After a failed deploy, restore the value with which the live release was built."""
+        """After a failed deploy, restore the value that the property had before `set`, with which
+        the live release was built; does nothing if this run has not set it."""
         if self._before is not None:
             self.set(self._before)
 
     @property
     def now(self) -> str:
-        """The app's own value; empty for none."""
+        """The property's present value, without slashes at its ends; empty if it is not set."""
         return self._report.get("build dir", "").strip("/")
 
     @property

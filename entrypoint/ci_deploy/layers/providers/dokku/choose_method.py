@@ -14,7 +14,9 @@ from ci_deploy.layers.providers.methods import by_archive
 
 
 def forward(app: DokkuApp) -> DeployMethod:
-    """The deploy method that the settings ask for."""
+    """The deployment of this run's revision by the method that the settings ask for: the image of
+    `promote` or DOKKU_IMAGE, else DEPLOY_METHOD. Raises SettingsError for a push that is
+    impossible."""
     if image := app.promoted or app.settings.image:
         return _image(app, image, app.ctx.revision)
     archive = by_archive(app.ctx, app.settings.method)
@@ -22,10 +24,12 @@ def forward(app: DokkuApp) -> DeployMethod:
 
 
 def back(app: DokkuApp, revision: str, deployments: Sequence[Mapping[str, str]]) -> DeployMethod:
-    """The deploy method for a rollback: the method and folder by which `revision` was deployed, as
-    `deployments` (the recorded history) has them.
+    """The deployment for a rollback to `revision`: by the method and of the folder with which it
+    was deployed, as `deployments` (the recorded history, `State.deployments`) has them, else by the
+    settings.
 
-    Raises Refused when its image or its commit is unknown, or when it has no such folder.
+    Raises Refused when its image is not recorded, its commit cannot be fetched, or APP_DIR is not
+    in it; SettingsError for a push that is impossible.
     """
     was = next((each for each in deployments if each["revision"] == revision), {})
     identity = was.get("as", "")
@@ -42,9 +46,9 @@ def back(app: DokkuApp, revision: str, deployments: Sequence[Mapping[str, str]])
     folder = was.get("dir", wanted)
     known = "dir" in was or not (folder and ctx.repository.has(revision))
     if not known and not ctx.repository.is_folder(revision, folder):
-        message = f"{revision[:7]} has no directory {folder}, and it is not known from which "
+        message = f"{revision[:7]} has no directory {folder} (APP_DIR), and it is not recorded "
         hint = "Set APP_DIR to the directory that it was deployed from."
-        raise Refused(f"{message}it was deployed.", hint=hint)
+        raise Refused(f"{message}from which directory it was deployed.", hint=hint)
     method = was.get("way", Archive.method if identity else "")
     if method == Push.method and ctx.repository.can_deepen():
         archive = False

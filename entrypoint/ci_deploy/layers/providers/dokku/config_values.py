@@ -12,8 +12,8 @@ from ci_deploy.process.program import Result
 
 
 def unstorable(values: Mapping[str, str]) -> list[str]:
-    """Names of values that Dokku does not return unchanged: its ENV file loses a `"` at the end,
-    cannot be parsed after a `\\` at the end, and normalises numbers."""
+    """The names of `values` that Dokku does not return unchanged: its ENV file loses a `"` at the
+    end, cannot be parsed after a `\\` at the end, and normalises numbers; NUL cannot be sent."""
     return [name for name, value in values.items() if value.endswith(('"', "\\")) or _odd(value)]
 
 

@@ -5,31 +5,41 @@ from __future__ import annotations
 from pathlib import Path
 
 from ci_deploy.errors import DeployFailed
-from ci_deploy.layers.providers.dokku.answers import no_such_command, plugins
+from ci_deploy.layers.providers.dokku.answers import ended, no_such_command, plugins
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 
 KINDS = ("postgres", "mysql", "mariadb", "mongo")
 
 
 def export(server: DokkuServer, app: str, folder: Path) -> list[str]:
-    """Write `deploy-backup-NAME.dump` to `folder` for each database linked to the app. Returns the
-    names of these files; none when only planning.
+    """Write `deploy-backup-NAME.dump` to `folder` for each service of a type in KINDS that is
+    linked to the app. Returns the names of these files; none when only planning.
 
-    Raises DeployFailed when one cannot be exported, or when there is none.
+    Raises DeployFailed when one cannot be exported or written, or when there is none;
+    OutcomeUnknown when the connection is lost.
     """
-    installed = plugins(server.ask(["plugin:list"])[0])
+    listed = server.ask(["plugin:list"])[0]
+    if listed.exit_code:
+        message = f"Dokku cannot list its plugins ({ended(listed)}). Nothing was migrated."
+        raise DeployFailed(message, hint="On the server, `dokku plugin:list` shows why.")
+    installed = plugins(listed)
     kinds = [kind for kind in KINDS if kind in installed]
     links = server.ask(*([f"{kind}:app-links", app] for kind in kinds)) if kinds else []
     found: list[tuple[str, str]] = []
     for kind, answer in zip(kinds, links, strict=True):
         if answer.exit_code and not no_such_command(answer):
-            message = f"Dokku cannot list the {kind} services that are linked to {app}."
+            message = f"Dokku cannot list the {kind} services that are linked to {app}"
             hint = f"On the server, `dokku {kind}:app-links {app}` shows why."
-            raise DeployFailed(f"{message} Nothing was migrated.", hint=hint)
+            message = f"{message} ({ended(answer)}). Nothing was migrated."
+            raise DeployFailed(message, hint=hint)
         found += [(kind, name) for name in answer.text.split() if answer.exit_code == 0]
     if not found:
         message = f"BACKUP_BEFORE_MIGRATE: no database is linked to {app}."
-        raise DeployFailed(message, hint="Unset it, or link the database as a Dokku service.")
+        hint = (
+            f"Link the database as a service of one of Dokku's plugins ({', '.join(KINDS)}), or "
+            "unset BACKUP_BEFORE_MIGRATE."
+        )
+        raise DeployFailed(message, hint=hint)
     made: list[str] = []
     for kind, name in found:
         path = folder / f"deploy-backup-{name}.dump"
@@ -38,7 +48,8 @@ def export(server: DokkuServer, app: str, folder: Path) -> list[str]:
             size = server.save([f"{kind}:export", name], path, what=what)
         except OSError as error:
             message = f"{path.name} cannot be written in the checkout: {error.strerror}."
-            raise DeployFailed(f"{message} Nothing was migrated.") from None
+            hint = "Make the job's workspace writable, or unset BACKUP_BEFORE_MIGRATE."
+            raise DeployFailed(f"{message} Nothing was migrated.", hint=hint) from None
         if size == 0:
             message = f"the export of {name} is empty, so nothing was migrated."
             hint = f"On the server, `dokku {kind}:info {name}` shows whether the service runs."

@@ -30,7 +30,8 @@ FOLLOW_TIMEOUT = 120.0  # seconds to follow a deploy to which the connection was
 
 
 class DeployMethod(ABC):
-    """A method to deploy a revision to the app."""
+    """The deployment of one revision to the app by one method, which is the subclass: `Push`,
+    `Archive` or `Image`. `choose_method` makes it, `run` deploys."""
 
     method: ClassVar[str]
     build_dir = ""  # the directory, within what is sent, that Dokku has to build
@@ -46,8 +47,9 @@ class DeployMethod(ABC):
         folder: str = "",
         force: bool = False,
     ) -> None:
-        """`revision`: the full SHA to deploy; `folder`: the app's directory in the repository;
-        `force`: a diverged history is replaced."""
+        """`state`: the app's before this run; `live` asks what runs now. `revision`: the full SHA
+        to deploy; `folder`: the app's directory in the repository, empty for its root; `force`:
+        FORCE_PUSH, so a diverged history is replaced."""
         self.revision = revision
         self.folder = folder
         self._ctx = ctx
@@ -66,29 +68,35 @@ class DeployMethod(ABC):
         self.released = False  # the server has released it, although the attempt failed
 
     def is_live(self) -> bool:
-        """Whether the app already runs this revision, by this method, of this folder."""
+        """Whether the app ran this revision at the start, deployed by this method and of this
+        folder, and Dokku records it as deployed."""
         state = self._state
         same = state.live.revision == self.revision and state.settled
         return same and state.method == self.method and state.folder in {None, self.folder}
 
     def is_kept(self) -> bool:
-        """Whether a rebuild of the live revision on the server would build this revision."""
+        """Whether a rebuild on the server (`ps:rebuild`) would build this revision again. Asked
+        when it is live: if not, it is deployed again. False only for a push, when the server's
+        branch holds another commit. Raises Unreachable."""
         return True
 
     @property
     def doubt(self) -> str:
-        """Why something else may be meant than what is live; empty for no doubt."""
+        """For a revision that is live: a warning if the user may want something newer, as with an
+        image by tag; empty for no doubt."""
         return ""
 
     def is_there(self) -> bool:
-        """Whether the server has the code already, so that a rebuild deploys it."""
+        """Whether the server's copy of the code is this revision, so that `ps:rebuild` deploys it;
+        known after `prepare`."""
         return self.is_live()
 
     @abstractmethod
     def prepare(self) -> None:
-        """Refuse whatever has to be refused, before anything is changed.
+        """Check, before anything is changed, that the revision may replace the live one and that
+        the server supports the method; gets ready what is to be sent.
 
-        Raises Refused, SettingsError, ToolMissing.
+        Raises Refused, SettingsError, ToolMissing, Unreachable.
         """
 
     def run(self) -> bool:
@@ -118,7 +126,8 @@ class DeployMethod(ABC):
         return result.exit_code == 0
 
     def rebuild(self, why: str) -> bool:
-        """Build what the app's repository contains (`ps:rebuild`); False when only planning."""
+        """Build and deploy what the app's repository on the server contains (`ps:rebuild`); `why`
+        is for the log. False when only planning. Raises like `run`."""
         app = self._ctx.app
         result = self._until_unlocked(
             lambda: self._server.change(
@@ -170,13 +179,14 @@ class DeployMethod(ABC):
 
     def _wait_for_lock(self, wait: LockWait, pause: float) -> None:
         app = self._ctx.app
-        words = f"another deploy of {app} is running; waiting, up to {wait.left:.0f} s"
-        message = f"another deploy of {app} has held its lock for too long ({wait.limit})."
-        hint = "`ci-deploy unlock` shows who holds it. Deploy again later."
+        words = f"{app} is locked, by another deploy or manually; waiting, up to {wait.left:.0f} s"
+        message = f"{app} was still locked, by another deploy or manually, when {wait.limit} ended."
+        hint = "`ci-deploy unlock` shows who holds the lock. Deploy again later."
         wait.pause(words, pause, partial(Locked, message, hint=hint))
 
     def watch(self, line: str) -> None:
-        """Take a line of the server's output."""
+        """Take a line of the server's output, not redacted; it sets `deploying`, `unstarted` and
+        `urls`, and is kept for `said`."""
         self._lines.take(line)
         self.deploying = self.deploying or answers.DEPLOYING.search(line) is not None
         if "(count=0)" in line and (off := answers.UNSTARTED.search(line)):
@@ -190,7 +200,8 @@ class DeployMethod(ABC):
 
     @property
     def building(self) -> bool:
-        """Whether the server has begun to build our code (and holds the lock)."""
+        """Whether the server has begun to build our code in the last attempt (and holds the lock),
+        and has not reported it as deployed."""
         return self.said(answers.BUILDING) and not self.said(answers.DEPLOYED)
 
     @property
@@ -207,11 +218,12 @@ class DeployMethod(ABC):
 
     @property
     def was_held_back(self) -> bool:
-        """Whether the server has built the code and not released it."""
+        """Whether the server has built the code in the last attempt and not released it, since
+        skip-deploy is set."""
         return self.said(answers.SKIPPED) and not self.said(answers.DEPLOYED)
 
     def said(self, pattern: re.Pattern[str]) -> bool:
-        """Whether a line of the last attempt matches."""
+        """Whether a line of the last attempt's output contains a match of `pattern`."""
         return any(pattern.search(line) for line in self._lines)
 
     def _fail(self, result: Result) -> NoReturn:
@@ -225,7 +237,7 @@ class DeployMethod(ABC):
             message, hint = result.killed, limits.MORE_MEMORY
         if not message and self._lost(result):
             message, hint = (
-                "git's connection was lost, and Dokku deployed nothing.",
+                "the ssh session of the deploy was lost, and Dokku deployed nothing.",
                 "Deploy again.",
             )
         if not message and result.exit_code == 0:
@@ -243,8 +255,8 @@ class DeployMethod(ABC):
         """Follow a deploy after a lost connection. Raises OutcomeUnknown or DeployFailed on
         failure."""
         stands = self._server.connected()
-        cut = "git's connection was lost" if stands else "the connection was lost"
-        self._ctx.console.indent(f"{cut} during the deploy; asking the server")
+        cut = "the ssh session was lost" if stands else "the connection was lost"
+        self._ctx.console.indent(f"{cut} during the deploy; asking the server what is live")
         until = min(time.monotonic() + FOLLOW_TIMEOUT, self._ctx.runner.until)
         before, quiet = self._state.live.revision, 0
         while quiet < 2 and time.monotonic() < until:

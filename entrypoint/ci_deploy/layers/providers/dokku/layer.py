@@ -25,6 +25,7 @@ from ci_deploy.layers.providers.dokku.build_dir import BuildDir
 from ci_deploy.layers.providers.dokku.config_values import encoded
 from ci_deploy.layers.providers.dokku.deploy_method import DeployMethod
 from ci_deploy.layers.providers.dokku.provider import DokkuApp
+from ci_deploy.layers.providers.dokku.server import named
 from ci_deploy.layers.providers.dokku.services import Services
 from ci_deploy.layers.providers.dokku.settings import DokkuSettings
 from ci_deploy.process.program import Change
@@ -38,7 +39,7 @@ BUILD_TIMEOUT = 600.0  # seconds to rebuild the live release after MIGRATE=befor
 
 
 class Dokku(DokkuApp):
-    """Dokku, the app platform on the user's own server."""
+    """The provider for an app on a Dokku server. `code`: the deployment that this run makes."""
 
     migrates = frozenset({"after", "before"})
     promotes_by_deploy = True
@@ -52,7 +53,8 @@ class Dokku(DokkuApp):
     # --- the state of the app ---
 
     def connect(self) -> None:
-        """Connect, and fetch all that a run needs in one round of queries."""
+        """Connect, and fetch all that a run needs in one round of queries: the version, the app's
+        state, and its services if the command builds. Raises DeployError."""
         self.ssh.ready(self.settings.host)
         ctx, review = self.ctx, self.ctx.review
         wanted = self.settings.services if ctx.command in CHECKED_BUILDING else ()
@@ -86,8 +88,7 @@ class Dokku(DokkuApp):
             hint = f"To enable them, run on the server: `dokku ps:set {self.ctx.app} skip-deploy`."
             raise Refused(message, hint=hint)
         branch = f", deploy branch {self.branch}" if self.exists else ""
-        version = ".".join(map(str, self.server.version))
-        self.ctx.console.indent(f"{self.settings.host}: Dokku {version}{branch}")
+        self.ctx.console.indent(f"{self.settings.host}: {named(self.server.version)}{branch}")
         for hint in hints:
             self.ctx.console.warning(hint)
 
@@ -117,8 +118,10 @@ class Dokku(DokkuApp):
                     ctx.console.warning(doubt)
                 message = f"{ctx.app} already runs {ctx.revision[:7]}."
                 raise SkipDeploy(message)
-            warning = f"{ctx.revision[:7]} is live, but the branch {self.branch} on the server does"
-            ctx.console.warning(f"{warning} not contain it: a rebuild would replace it.")
+            warning = (
+                f"{ctx.revision[:7]} is live, but the branch {self.branch} on the server is at"
+            )
+            ctx.console.warning(f"{warning} another commit, which a rebuild there would build.")
         if self.code.is_live() and not up:
             ctx.console.indent("the revision is live, but not all of its processes are running.")
         self._check(self.code)
@@ -241,8 +244,10 @@ class Dokku(DokkuApp):
         if self.state.settled or not runs:
             return self.forget(*notes.about_what_runs(self.unfinished()))
         if self.ctx.cancellation.signum or self.ctx.report.exit_code != DeployFailed.exit_code:
-            warning = "a restart would start the new build, which was not released: deploy again."
-            return self.ctx.console.warning(warning)
+            warning = (
+                f"a restart of {self.ctx.app} would start the new build, which was not released"
+            )
+            return self.ctx.console.warning(f"{warning}: deploy again.")
         self.ctx.console.indent(
             f"rebuilding {runs[:7]}, so that a restart does not start the failed build"
         )

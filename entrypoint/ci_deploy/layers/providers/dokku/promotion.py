@@ -18,14 +18,15 @@ BY_IMAGE = "Deploy the source app by image digest: DOKKU_IMAGE=registry.example.
 
 
 def source_image(app: DokkuApp) -> str:
-    """The image that the app of PROMOTE_FROM runs; its revision becomes this run's. Raises
-    SettingsError, Refused for a source that is not verified or has no digest, Locked,
-    Unreachable."""
+    """The image, with its digest, that the app of PROMOTE_FROM runs; its revision becomes this
+    run's. Raises SettingsError for a source that is not named or does not exist, Refused for one
+    that is not verified or was not deployed by digest, Locked, Unreachable, Unauthorized."""
     ctx = app.ctx
     host, name = need_source(app.settings.promote_from)
     where = server(host, user="dokku") if host else app.settings.host
     if where == app.settings.host and name == ctx.app:
-        raise SettingsError(Problem("PROMOTE_FROM", f"names {name}, to which this run deploys."))
+        reason = f"names {name}, to which this run deploys."
+        raise SettingsError(Problem("PROMOTE_FROM", reason, "", "Name another app."))
     if where != app.settings.host:
         app.ssh.open(where)
         app.ssh.ready(where)
@@ -33,7 +34,15 @@ def source_image(app: DokkuApp) -> str:
     said = f"{name} on {where}"
     if not state.exists:
         raise SettingsError(Problem("PROMOTE_FROM", f"there is no app {said}."))
-    need_verified(state.live._replace(up=state.live.up and state.settled), said)
+    need_verified(state.live, said)
+    if not state.settled:
+        recorded = state.recorded[:7] or "nothing"
+        message = (
+            f"{said} runs {state.live.revision[:7]}, but Dokku records {recorded} as deployed."
+        )
+        raise Refused(
+            message, hint="Only a verified release can be promoted: deploy it again first."
+        )
     if state.method != Image.method:
         method = state.method or "an unknown method"
         raise Refused(f"{said} was not deployed by image, but by {method}.", hint=BY_IMAGE)

@@ -22,7 +22,7 @@ from ci_deploy.layers.providers.dokku import databases, release_tasks, review
 from ci_deploy.layers.providers.dokku.app import BUILD_DIR, UNFINISHED, App, State
 from ci_deploy.layers.providers.dokku.config_values import unstorable
 from ci_deploy.layers.providers.dokku.release_tasks import USUAL, Places, places
-from ci_deploy.layers.providers.dokku.server import DokkuServer, one_off
+from ci_deploy.layers.providers.dokku.server import DokkuServer, named, one_off
 from ci_deploy.layers.providers.dokku.settings import AboutDokku, DokkuSettings
 from ci_deploy.layers.providers.methods import impossible_names
 from ci_deploy.net.ssh.client import Ssh
@@ -38,7 +38,7 @@ PLAIN = re.compile(r"[\w./:=,@%+-]+")
 
 
 class DokkuApp(AboutDokku):
-    """The app and its server; `state` is its last known state."""
+    """The app and its server. `state`: the app's last known state, empty until `connect`."""
 
     def __init__(self, ctx: Context, settings: DokkuSettings) -> None:
         super().__init__(ctx, settings)
@@ -57,7 +57,10 @@ class DokkuApp(AboutDokku):
         if names := unstorable(self.ctx.app_config):
             listed = ", ".join(f"`{name}`" for name in names)
             reason = f"Dokku cannot store the value of {listed} as it is."
-            remedy = 'No value may end in `"` or a backslash, or be a number like 0123: encode it.'
+            remedy = (
+                'No value may end in `"` or a backslash, contain NUL, or be a number like 0123 or '
+                "+1, which Dokku rewrites: encode it (base64, say)."
+            )
             yield Problem("APP_CONFIG", reason, "", remedy)
 
     def begin(self) -> None:
@@ -69,7 +72,8 @@ class DokkuApp(AboutDokku):
 
     @property
     def branch(self) -> str:
-        """The branch that Dokku deploys."""
+        """The branch that Dokku deploys: DOKKU_DEPLOY_BRANCH, else the app's `deploy-branch`, else
+        `master`."""
         return self.settings.deploy_branch or self.state.branch or "master"
 
     def config(self) -> Mapping[str, str]:
@@ -89,7 +93,8 @@ class DokkuApp(AboutDokku):
                 f" (build {b.get('id', 'without a name')})"
                 for b in running
             )
-        return "locked, but nothing is being built: the lock is stale" if self.state.locked else ""
+        stale = "locked, but nothing is being built: the lock is stale, or was set manually"
+        return stale if self.state.locked else ""
 
     def unlock(self) -> None:
         app = self.ctx.app
@@ -102,8 +107,8 @@ class DokkuApp(AboutDokku):
         ]
 
     def logs(self, service: str, *, lines: int, follow: bool) -> None:
-        """Show the log. Raises NoService for an unknown process, for which `dokku logs` prints
-        nothing and exits with 0; DeployFailed; SettingsError if the app does not exist."""
+        """Show the app's log. Raises NoService for an unknown process (`dokku logs` prints nothing
+        for one and exits with 0), DeployFailed, SettingsError if the app does not exist."""
         app = self.ctx.app
         if not self.exists:
             raise self.no_app()
@@ -148,7 +153,8 @@ class DokkuApp(AboutDokku):
     # --- what other layers call ---
 
     def reported(self) -> Live:
-        """What runs, according to the server and our records."""
+        """Ask what runs, according to the server and our records. Raises Unreachable, Unauthorized,
+        DeployFailed."""
         return self.apps.look(self.ctx.app, self.state).live
 
     def live(self) -> Live:
@@ -183,9 +189,8 @@ class DokkuApp(AboutDokku):
         odd = [shorten(repr(word), 60) for word in command if not PLAIN.fullmatch(word)]
         odd += [f"the value of {name}" for name, value in env.items() if not PLAIN.fullmatch(value)]
         if odd:
-            version = ".".join(map(str, self.server.version)) or "of unknown version"
             what = f"a part of the command to run in {self.ctx.app}: {', '.join(odd)}."
-            message = f"Dokku {version} would change {what}"
+            message = f"{named(self.server.version)} would change {what}"
             hint = (
                 "Before Dokku 0.34 a word can only have letters, digits and `_./:=,@%+-`. Put the "
                 "command into a script of the app, or update Dokku to 0.34."
@@ -202,8 +207,8 @@ class DokkuApp(AboutDokku):
         self.server.change(words, what=f"{action} {name} of {app}{number}", timeout=600.0)
 
     def backup(self) -> None:
-        """Export each database to a file in the checkout, before the migrations. Raises
-        DeployFailed."""
+        """Export each linked database to a file in the job's workspace, before the migrations.
+        Raises DeployFailed, OutcomeUnknown for a lost connection."""
         ctx = self.ctx
         made = databases.export(self.server, ctx.app, ctx.facts.workspace)
         ctx.report.backups += [f"{name}, in the checkout of this job only" for name in made]
@@ -233,9 +238,8 @@ class DokkuApp(AboutDokku):
     def inspect(self) -> Mapping[str, str]:
         if not self.exists:
             raise self.no_app()
-        version = ".".join(map(str, self.server.version))
         return {
-            "server": f"{self.settings.host}, Dokku {version}",
+            "server": f"{self.settings.host}, {named(self.server.version)}",
             "deploy branch": self.branch,
             "url": self.ctx.url,
         }
@@ -253,5 +257,8 @@ class DokkuApp(AboutDokku):
         app = self.ctx.app
         near = suggestion(app, self.server.ask(["apps:list"])[0].text.split())
         reason = f"there is no app `{app}` on {self.settings.host}. {near}".rstrip()
-        remedy = f"Create it there with `dokku apps:create {app}`, or set DOKKU_CREATE_APP=true."
+        remedy = (
+            f"Create it there with `dokku apps:create {app}`, or set DOKKU_CREATE_APP=true, with "
+            "which `deploy` creates it."
+        )
         return SettingsError(Problem("APP_NAME", reason, "", remedy))

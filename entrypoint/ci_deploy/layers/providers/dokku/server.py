@@ -28,7 +28,8 @@ SWALLOWED = {"-e", "-n", "-E", "--version", "--help"}  # by the server's `xargs 
 
 
 class DokkuServer:
-    """The server; every command is a session on one connection."""
+    """A Dokku server, on which every command is a session on one ssh connection. `version`: like
+    (0, 38, 27); empty until the layer has asked for it, and if it cannot be parsed."""
 
     def __init__(self, ssh: Ssh, server: Server, runner: Runner) -> None:
         self.server = server
@@ -43,9 +44,11 @@ class DokkuServer:
         timeout: float = QUERY_TIMEOUT,
         beside: Change | None = None,
     ) -> list[Result]:
-        """Send several queries at once, and make a change `beside` them, whose result comes last.
-        Each has `timeout` seconds. If the connection is lost, ask once more: GitLab's cancel kills
-        it before it signals us. Raises Unreachable, Unauthorized; any exit code is returned."""
+        """Send several queries at once, each with `timeout` seconds, and make the change `beside`
+        in parallel. Returns their results in order, whatever their exit codes; that of `beside` is
+        last, and missing when planning. If the connection is lost, asks once more, unless there is
+        a change: GitLab's cancel kills it before it signals us. Raises Unreachable,
+        Unauthorized."""
         found = self._ask(questions, timeout, beside)
         if not beside and any(each.exit_code == 255 for each in found) and not self.connected():
             found = self._ask(questions, timeout, beside)
@@ -71,9 +74,10 @@ class DokkuServer:
 
     def change(self, words: Sequence[str], *, what: str, **options: Any) -> Result:
         """Run a command that changes something; its output goes into the log. `options` are those
-        of `Runner.change`.
+        of `Runner.change`; with `ok=None` any exit code is returned, even ssh's 255.
 
-        Raises CommandFailed, OutcomeUnknown when the connection is lost meanwhile.
+        Raises CommandFailed, OutcomeUnknown when the connection is lost meanwhile or the time is
+        over, Unreachable when there is none.
         """
         self.reconnect()
         command = self._ssh.command(self.server, words)
@@ -94,12 +98,15 @@ class DokkuServer:
             raise OutcomeUnknown(message, lines=error.lines, shown=error.shown) from None
 
     def save(self, words: Sequence[str], path: Path, *, what: str) -> int | None:
-        """Write a command's output to a file; its size in bytes, None when only planning."""
-        result = self._runner.save(self._ssh.command(self.server, words), path, what=what)
+        """Write a command's output to a new file; returns its size in bytes, None when only
+        planning. Raises CommandFailed, OutcomeUnknown for a lost connection, OSError."""
+        with self._losing_it():
+            result = self._runner.save(self._ssh.command(self.server, words), path, what=what)
         return None if result.planned else path.stat().st_size
 
     def prepared(self, words: Sequence[str], *, what: str, quiet: bool = False) -> Change:
-        """A change to be made in parallel with others."""
+        """A command as a change, for `change_together` or `ask`; nothing is run yet. `quiet` keeps
+        its output out of the log."""
         return Change(self._ssh.command(self.server, words), what, quiet=quiet)
 
     def change_together(self, changes: Sequence[Change]) -> None:
@@ -118,8 +125,9 @@ class DokkuServer:
         return self._ssh.git_environ(self.server)
 
     def ref(self, app: str, branch: str) -> str:
-        """The commit of a branch of the app's repository, empty for no such branch. Only for apps
-        that exist, since this would create another. Raises Unreachable."""
+        """The commit (full SHA) of a branch of the app's repository on the server; empty if there
+        is no such branch. Only for an app that exists: git would create another. Raises
+        Unreachable."""
         argv = ["git", "ls-remote", self.server.url(app), f"refs/heads/{branch}"]
         found = self._runner.read(argv, env={**ENVIRON, **self.git_environ()}, ok=None)
         if found.exit_code:
@@ -170,7 +178,7 @@ class DokkuServer:
             self._ssh.ready(self.server)
 
     def at_least(self, *version: int) -> bool:
-        """Whether the server has this version or a newer one."""
+        """Whether the server has this version or a newer one; False if its version is unknown."""
         return self.version >= version
 
     def _trouble(self, answer: Result) -> DeployError | None:
@@ -193,8 +201,13 @@ class DokkuServer:
         return None
 
 
+def named(version: tuple[int, ...]) -> str:
+    """A server's version for a message: `Dokku 0.38.27`."""
+    return f"Dokku {'.'.join(map(str, version)) or 'of an unknown version'}"
+
+
 def one_off(command: Sequence[str]) -> list[str]:
-    """The command in a form that survives the server's parsing.
+    """The words to send for a one-off command, so that it survives the server's parsing.
 
     Words that `xargs` would swallow go through `sh -c`; a newline cannot be sent at all, so a
     command with one is sent as base64.

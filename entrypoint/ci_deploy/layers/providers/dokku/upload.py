@@ -10,7 +10,7 @@ from ci_deploy.git.archive import write_archive
 from ci_deploy.layers.providers.dokku import answers, ignored
 from ci_deploy.layers.providers.dokku.app import State
 from ci_deploy.layers.providers.dokku.deploy_method import DeployMethod
-from ci_deploy.layers.providers.dokku.server import DokkuServer
+from ci_deploy.layers.providers.dokku.server import DokkuServer, named
 from ci_deploy.process.program import Result
 from ci_deploy.run.context import Context
 from ci_deploy.run.order import guard, order
@@ -21,11 +21,11 @@ PULLS_AGAIN = (0, 37, 5)  # git:from-image --force
 
 
 class Upload(DeployMethod):
-    """What archives and images have in common: Dokku makes a commit of its own from them."""
+    """A deployment by an archive or an image, from which Dokku makes a commit of its own."""
 
     def prepare(self) -> None:
-        """Check the order of the revisions and the server's version; the server needs no history.
-        Raises Refused, ToolMissing."""
+        """Check the order of the revisions, except for a rollback, and the server's version. Raises
+        Refused, ToolMissing."""
         if self._ctx.command != "rollback":
             repository, live = self._ctx.repository, self._state.live.revision
             if self._ctx.settings.refuse_outdated:
@@ -33,15 +33,16 @@ class Upload(DeployMethod):
             found = order(repository, self.revision, live)
             guard(self._ctx, live, found, force=self._force, overwrites=False)
         if self._server.version and not self._server.at_least(*SINCE):
-            version = ".".join(map(str, self._server.version))
-            message = f"Dokku {version} does not support this DEPLOY_METHOD."
-            raise ToolMissing(
-                message, hint="It needs Dokku 0.24; DEPLOY_METHOD=push works with older versions."
+            message = f"{named(self._server.version)} cannot deploy an {self.method}."
+            hint = (
+                "That needs Dokku 0.24. A push works with older versions: DEPLOY_METHOD=push, "
+                "without DOKKU_IMAGE."
             )
+            raise ToolMissing(message, hint=hint)
 
     def identity(self, state: State) -> str:
-        """The server's name for what it has now, a commit or an image. Raises DeployFailed when it
-        reports none, or one that is not ours."""
+        """The server's name for what it has now by its new `state`: for an archive a commit, for an
+        image the image. Raises DeployFailed when it reports none, or when that is not ours."""
         if not state.identity:
             message = "the server does not report which commit it deployed."
             hint = f"On the server, `dokku git:report {self._ctx.app}` shows what it records."
@@ -56,7 +57,8 @@ class Upload(DeployMethod):
 
 
 class Archive(Upload):
-    """Sends a tar archive to `git:from-archive`: with LFS files and submodules, without history."""
+    """Sends a tar archive of the folder to `git:from-archive`: with LFS files and submodules,
+    without history."""
 
     method = "archive"
     _file = Path()
@@ -95,7 +97,7 @@ class Archive(Upload):
 
 
 class Image(Upload):
-    """Deploys an image that CI has built and pushed, by `git:from-image`."""
+    """Deploys an image from a registry, which the server pulls, by `git:from-image`."""
 
     method = "image"
 
@@ -146,7 +148,9 @@ class Image(Upload):
             f"{self.image} has no digest: its tag may point to another image later."
         )
         if self._same and not self._server.at_least(*PULLS_AGAIN):
-            message = "this version of Dokku does not pull a tag again that it already has."
+            message = (
+                f"{named(self._server.version)} does not pull a tag again that it already has."
+            )
             hint = "Name the image by its digest in DOKKU_IMAGE, or update Dokku to 0.37.5."
             raise ToolMissing(message, hint=hint)
 
