@@ -403,22 +403,22 @@ SAID = {
     ),
     " !     App auto-creation disabled.": (
         "the app does not exist, and Dokku is configured not to create apps.",
-        "Create it, or set DOKKU_CREATE_APP=true.",
+        "Create it on the server with `dokku apps:create APP`, or set DOKKU_CREATE_APP=true.",
     ),
     "error: cannot lock ref 'refs/heads/main': 'refs/heads/main/old' exists; cannot create": (
         "git cannot create `refs/heads/main` while `refs/heads/main/old` exists.",
         (
-            "On the server, in the app's repository, delete that branch: "
+            "On the server, in /home/dokku/APP, delete that branch: "
             "`git update-ref -d refs/heads/main/old`."
         ),
     ),
     " ! [remote rejected] 1234 -> main (branch is currently checked out)": (
         "the app's repository on the server has a work tree, so git does not update its branch.",
-        "On the server, in the app's repository: `git config core.bare true`.",
+        "On the server, in /home/dokku/APP: `git config core.bare true`.",
     ),
     " ! [remote rejected] 1234 -> main (non-fast-forward)": (
         "the app's repository on the server rejects older revisions (receive.denyNonFastForwards).",
-        "On the server, in the app's repository: `git config receive.denyNonFastForwards false`.",
+        "On the server, in /home/dokku/APP: `git config receive.denyNonFastForwards false`.",
     ),
     " ! [remote rejected] main -> main (shallow update not allowed)": (
         "git rejects the push of a shallow clone (after Dokku has deployed it).",

@@ -73,7 +73,7 @@ def test_app_json_that_cannot_be_parsed_is_told(text: str) -> None:
     """It is not read as empty in silence (faults A15)."""
     [hint] = release_tasks.hints(ctx(app_json=text))
     assert hint.startswith("app.json is not valid JSON: ")
-    assert hint.endswith("Its scripts and variables could not be checked.")
+    assert hint.endswith("Dokku may reject it; ci-deploy ignores it.")
 
 
 @pytest.mark.parametrize("name", ["Procfile", "app.json"])

@@ -21,8 +21,8 @@ GITHUB, GITLAB, GITEA = "GitHub", "GitLab", "Forgejo or Gitea"
 
 
 class Forge:
-    """The platform's API, authenticated by a token. Redirects are not followed, since they would
-    get the token."""
+    """The platform's API, authenticated by a token. `url`: its base URL; `title`: the platform's
+    name for messages. Redirects are not followed, since they would get the token."""
 
     def __init__(self, ctx: Context, token: str) -> None:
         self._ctx = ctx
@@ -73,7 +73,8 @@ class Forge:
 
     def account(self) -> dict[str, Any]:
         """The account that the token belongs to, as the API describes it; empty when the token may
-        not query it (a job's own token). Raises HttpError, Unreachable, Cancelled."""
+        not query it (a job's own token), or the response is no JSON object. Raises HttpError,
+        Unreachable, Cancelled."""
         from ci_deploy.net.http import HttpError
 
         try:

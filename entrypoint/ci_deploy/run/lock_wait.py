@@ -42,7 +42,8 @@ class LockWait:
 
     @property
     def limit(self) -> str:
-        """The name of the setting that ends the wait."""
+        """The name of the setting that ends the wait: LOCK_TIMEOUT, or DEPLOY_TIMEOUT for the run's
+        deadline, which on GitLab may also be the job's own timeout."""
         return "DEPLOY_TIMEOUT" if self._run_until < self._until else "LOCK_TIMEOUT"
 
     def tell(self, words: str) -> None:

@@ -24,9 +24,9 @@ SPARE = 8  # descriptors reserved for removing it, even when all others are in u
 
 
 def private_dir(cleanup: ExitStack) -> Path:
-    """Make the run's private directory, with a short path, and remove those that killed runs have
-    left. `cleanup` removes it. Raises ToolMissing when no directory for temporary files is
-    writable."""
+    """Make the run's private directory, and remove those that killed runs have left. Returns its
+    path, which is short enough for sockets; `cleanup` removes it. Raises ToolMissing when no
+    directory for temporary files is writable, OSError."""
     try:
         base = tempfile.gettempdir()
     except FileNotFoundError:
@@ -45,8 +45,8 @@ def private_dir(cleanup: ExitStack) -> Path:
 
 
 def remove_left(base: Path) -> None:
-    """Remove the private directories in `base` that belong to this user and whose owner no longer
-    runs. Ignores errors."""
+    """Remove the private directories in `base` that belong to this user and whose run has ended.
+    Ignores errors."""
     ours = list[Path]()
     with suppress(OSError), os.scandir(base) as entries:
         ours = [Path(entry) for entry in entries if entry.name.startswith(PREFIX)]

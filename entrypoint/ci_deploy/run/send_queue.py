@@ -15,7 +15,8 @@ SLICE = 0.1  # seconds; a signal does not end a join()
 
 
 class SendQueue:
-    """Sends notices in threads: several notifiers in parallel, each one's notices in order."""
+    """Sends a run's notices in threads, one for each notifier: several in parallel, each one's
+    notices in order."""
 
     def __init__(self) -> None:
         self._queues: dict[Any, queue.SimpleQueue[Callable[[], None] | None]] = {}
@@ -34,8 +35,8 @@ class SendQueue:
         self._queues[layer].put(send)
 
     def note(self, error: Exception) -> None:
-        """Record why sending takes so long, for the error if it is not done in time; to be called
-        by the thread that sends."""
+        """Record the `error` after which a notice is sent again, for the message if it is not sent
+        in time; to be called by the thread that sends."""
         self._troubles[threading.current_thread()] = error
 
     def close(

@@ -33,8 +33,9 @@ def deliver(
 
 
 def persist(ctx: Context, send: Callable[[], T]) -> T:
-    """Call `send`, which sends a notice, up to three times while it raises Unreachable or Busy;
-    returns its result, or raises its last error. Waits 1 s, or up to 30 s if the server asks."""
+    """Call `send`, which sends a notice, up to three times within a minute while it raises
+    Unreachable or Busy; returns its result, or raises its last error. Waits 1 s in between, or up
+    to 30 s if the server asks for that (Retry-After)."""
     from ci_deploy.net.http import Busy
     from ci_deploy.net.retry import retry
 

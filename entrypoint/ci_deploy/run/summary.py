@@ -95,7 +95,7 @@ def show_notices(ctx: Context, layers: Sequence[Announcing], events: Sequence[Ev
 
 
 def nothing_changed(ctx: Context, error: Exception) -> str:
-    """The sentence on what is live after a run that has changed nothing. `error` has ended it."""
+    """The sentence on what is live after a run that has changed nothing, ended by `error`."""
     before = ctx.before
     if ctx.command == "destroy":
         return "nothing was removed."
@@ -106,8 +106,9 @@ def nothing_changed(ctx: Context, error: Exception) -> str:
 
 
 def what_is_live(ctx: Context, live: Live | None, before: Live | None) -> str:
-    """The sentence on what is live now. `live` is None when that is unknown; `before`, what was
-    live at the start, is None when another release was live in between."""
+    """The sentence on what is live now; for `destroy`, on what may be left. `live` is None when it
+    is unknown; `before`, what was live at the start, is None when another release was live in
+    between."""
     app = ctx.app
     if ctx.command == "destroy":
         return f"{app} may be partly removed; run `ci-deploy destroy` again."

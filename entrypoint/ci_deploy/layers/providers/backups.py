@@ -9,7 +9,7 @@ from ci_deploy.state import Backup
 
 
 def failed(lines: tuple[str, ...], *, shown: bool = True) -> DeployFailed:
-    """The error for a failed backup, which stops the deploy.
+    """The error for a failed backup before migrations, which stops the deploy.
 
     `lines`: the output, which ends with the reason; `shown`: whether it is in the log already.
     """
@@ -29,6 +29,7 @@ def need(name: str, known: Sequence[Backup], app: str) -> Backup:
 
 
 def not_restored(name: str, said: str, cls: type[DeployError]) -> DeployError:
-    """The error, of class `cls`, for a failed restore of the dump `name`; `said` is the reason."""
+    """The error, of class `cls`, for a failed restore of the dump `name`. `said`: the reason,
+    without a full stop; the log above has to say which data the database has now."""
     hint = "See above which data is in the database; `ci-deploy status` shows what runs."
     return cls(f"the restore of {name} failed: {said}.", hint=hint)

@@ -19,8 +19,8 @@ S = TypeVar("S")
 class Provider(Layer[S]):
     """The platform that runs the app; exactly one is active.
 
-    Other layers act on the app through the methods of this class only. Its handlers are the same
-    for all providers; the methods that they call are each provider's own.
+    Other layers act on the app through the methods of this class only. Its handlers are common to
+    all providers; the methods that they call are each provider's own.
     """
 
     order: ClassVar[int] = 0
@@ -38,7 +38,7 @@ class Provider(Layer[S]):
         exist."""
 
     def inspect(self) -> Mapping[str, str]:
-        """Facts that `doctor` shows besides what is live: name → value."""
+        """Facts that `doctor` shows besides what is live: name → value. Raises DeployError."""
         return {}
 
     def check_deploy(self) -> None:
@@ -81,7 +81,7 @@ class Provider(Layer[S]):
         return False
 
     def processes(self) -> Mapping[str, int]:
-        """The app's process types, and how many of each are wanted; empty when unknown."""
+        """The app's process types: name → how many are wanted; empty when unknown."""
         return {}
 
     def release_tasks(self) -> Mapping[str, str]:
@@ -100,7 +100,7 @@ class Provider(Layer[S]):
         return [task for task in self.unfinished() if task.key != Key.RESTORE]
 
     def remember(self, *tasks: Task) -> None:
-        """Record tasks on the app before they begin."""
+        """Record `tasks` on the app, besides those that it has; called before they begin."""
         noted = self._noted()
         if new := [task for task in tasks if task not in noted]:
             self.note([*noted, *new])
@@ -111,7 +111,7 @@ class Provider(Layer[S]):
         if set(tasks) & set(noted):
             self.note([task for task in noted if task not in tasks])
 
-    # --- the same for all providers ---
+    # --- common to all providers ---
 
     @property
     @abstractmethod
@@ -170,7 +170,8 @@ class Provider(Layer[S]):
         self.promote()
 
     def interrupted(self) -> None:
-        """After a cancel, stop or undo what this run has begun, or log what goes on."""
+        """After a cancel, stop or undo what this run has begun on the server, or log what goes on
+        there; by default nothing. Raises DeployError."""
 
     # --- provision: the app first, then its config, then its services ---
 
@@ -186,7 +187,7 @@ class Provider(Layer[S]):
         return {key: value for key, value in wanted.items() if now.get(key) != value}
 
     def wanted_config(self) -> Mapping[str, str]:
-        """The variables that the app should have."""
+        """The variables that the app should have, name → value; others stay."""
         return self.ctx.app_config
 
     def config(self) -> Mapping[str, str]:
@@ -194,10 +195,10 @@ class Provider(Layer[S]):
         self._cannot("set the app's config")
 
     def set_config(self, changes: Mapping[str, str]) -> None:
-        """Set these variables all at once; neither the log nor our argv shows their values."""
+        """Set the variables `changes` all at once, without showing values in log and argv."""
         self._cannot("set the app's config")
 
-    # --- what only some providers support; here each raises Refused ---
+    # --- what only some providers support; by default Refused is raised ---
 
     def rollback_target(self, wanted: str) -> str:
         """The full SHA to roll back to: that of the release `wanted`, or, if it is empty, of the
@@ -224,7 +225,7 @@ class Provider(Layer[S]):
         self._cannot("have review apps")
 
     def adopt(self) -> None:
-        """Mark an app as a review app."""
+        """Mark the app, which ci-deploy has not created, as a review app."""
         self._cannot("have review apps")
 
     def destroy(self) -> None:

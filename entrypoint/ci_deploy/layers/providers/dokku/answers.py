@@ -16,12 +16,14 @@ from ci_deploy.settings.lines import from_json
 
 
 def no_such_command(answer: Result) -> bool:
-    """Whether the plugin of the command is not installed."""
+    """Whether the server does not know the command: its plugin is not installed, or Dokku is too
+    old for it."""
     return "is not a dokku command" in answer.errors + answer.text
 
 
 def foreign_key(answer: Result) -> bool:
-    """Whether a shell has answered, so the key is not one of Dokku's."""
+    """Whether a shell has answered instead of Dokku, so the key was not added with `dokku
+    ssh-keys:add`."""
     return answer.exit_code == 127 and "command not found" in answer.errors
 
 
@@ -40,7 +42,7 @@ def corrupt_config(answer: Result) -> bool:
 
 
 def linked_already(answer: Result) -> bool:
-    """Whether a service was linked to the app before."""
+    """Whether `TYPE:link` failed since the service is linked to the app already."""
     return any("Already linked" in line for line in answer.lines)
 
 
@@ -52,9 +54,11 @@ def plugins(answer: Result) -> frozenset[str]:
 
 
 def absent(answer: Result, what: str) -> bool:
-    """Whether the server says that an app or a service does not exist.
+    """Whether `what`, like "the app web", does not exist: the query failed with that message, or
+    without a word.
 
-    Raises DeployFailed when it cannot tell: an existing one would be created again, or left behind.
+    Raises DeployFailed when it failed for another reason: an existing app or service would be
+    created again, or left behind.
     """
     said = f"{answer.text}\n{answer.errors}".strip()
     if not answer.exit_code or not said or re.search(r"(?i)(app|service) \S+ does not exist", said):
@@ -84,7 +88,8 @@ def report(answer: Result) -> dict[str, str]:
 
 
 def builds(answer: Result) -> list[dict[str, str]]:
-    """Parse `builds:list --format json` (0.38): id, source, status, started_at and more."""
+    """Parse `builds:list --format json` (0.38): for each build id, source, status, started_at and
+    more. Empty if it cannot be parsed, as before 0.38."""
     try:
         found = from_json(answer.out or b"[]")
     except ValueError:
@@ -221,19 +226,19 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
     ),
     re.compile(r"auto-creation disabled"): (
         "the app does not exist, and Dokku is configured not to create apps.",
-        "Create it, or set DOKKU_CREATE_APP=true.",
+        "Create it on the server with `dokku apps:create {app}`, or set DOKKU_CREATE_APP=true.",
     ),
     re.compile(r"cannot lock ref '(?P<a>[^']*)': '(?P<b>[^']*)' exists"): (
         "git cannot create `{a}` while `{b}` exists.",
-        "On the server, in the app's repository, delete that branch: `git update-ref -d {b}`.",
+        "On the server, in /home/dokku/{app}, delete that branch: `git update-ref -d {b}`.",
     ),
     re.compile(r"refusing to update checked out branch|branch is currently checked out"): (
         "the app's repository on the server has a work tree, so git does not update its branch.",
-        "On the server, in the app's repository: `git config core.bare true`.",
+        "On the server, in /home/dokku/{app}: `git config core.bare true`.",
     ),
     re.compile(r"denying non-fast-forward|remote rejected.*\(non-fast-forward\)"): (
         "the app's repository on the server rejects older revisions (receive.denyNonFastForwards).",
-        "On the server, in the app's repository: `git config receive.denyNonFastForwards false`.",
+        "On the server, in /home/dokku/{app}: `git config receive.denyNonFastForwards false`.",
     ),
     re.compile(r"shallow update not allowed"): (
         "git rejects the push of a shallow clone (after Dokku has deployed it).",
@@ -243,7 +248,8 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
 
 
 def reason(lines: Sequence[str], app: str = "APP") -> tuple[str, str]:
-    """Why a deploy failed, and what to do; empty texts for an unknown reason."""
+    """Why a deploy failed, and what to do, by the `lines` that Dokku or git has printed; two empty
+    texts for an unknown reason. `app`: its name, for commands in the second text."""
     for pattern, (message, hint) in REASONS.items():
         for line in lines:
             if match := pattern.search(line):
@@ -253,6 +259,6 @@ def reason(lines: Sequence[str], app: str = "APP") -> tuple[str, str]:
 
 
 def patterns() -> list[re.Pattern[str]]:
-    """All patterns of this module: matching lines of a long log are kept."""
+    """All patterns of this module; `Excerpt` keeps the lines of a long output that match one."""
     own = [each for each in globals().values() if isinstance(each, re.Pattern)]
     return [*own, *REASONS]

@@ -39,7 +39,7 @@ REMEMBERED = 10  # deployments kept in the history
 
 
 class State(NamedTuple):
-    """The state of an app, as the server reports it."""
+    """The state of an app as the server reported it; by default, of an app that does not exist."""
 
     exists: bool = False
     live: Live = Live()
@@ -71,7 +71,7 @@ class State(NamedTuple):
 
     @property
     def unfinished(self) -> tuple[Task, ...]:
-        """The tasks that earlier runs have not finished."""
+        """The recorded tasks: what this run or an earlier one has yet to do."""
         return tasks.loaded(self.config.get(UNFINISHED, ""))
 
     @property
@@ -95,8 +95,8 @@ class App:
     def survey(
         self, name: str, *more: Sequence[str], urls: bool = True
     ) -> tuple[State, list[Result]]:
-        """The app's complete state, from one round of queries, and the answers to `more`. Its URL
-        is asked for with `urls` (slow), else it is that of our record. Raises DeployError."""
+        """The app's complete state, from one round of queries, and the answers to the queries
+        `more`. Its URL is asked for with `urls` (slow), else our record's. Raises DeployError."""
         wanted = [["urls", name]] if urls else []
         apps, git, inspect, skips, config, *rest = self._server.ask(
             ["apps:report", name],
@@ -176,7 +176,7 @@ class App:
         return listed.exit_code != 0 or bool(answers.builds(listed))  # Dokku < 0.38 has none
 
     def set_config(self, name: str, changes: Mapping[str, str], *, what: str) -> Result:
-        """Set variables without a restart; no argv of ours has the values. Raises DeployFailed."""
+        """Set variables without a restart, hidden (`change_hidden`). Raises like that."""
         pairs = [f"{key}={encoded(value)}" for key, value in changes.items()]
         words = ["config:set", name, "--no-restart", "--encoded", *pairs]
         done = self._server.change_hidden(words, what=what, quiet=True, ok=None)
@@ -185,7 +185,7 @@ class App:
         return done
 
     def set_and_check(self, name: str, changes: Mapping[str, str], *, what: str) -> None:
-        """Set variables and read them back. Raises DeployFailed when they differ."""
+        """Set variables (`set_config`) and read them back. Raises DeployFailed if they differ."""
         done = self.set_config(name, changes, what=what)
         if done.planned:
             return
@@ -201,7 +201,7 @@ class App:
         return self.config(self._server.ask(["config:export", name, "--format", "json"])[0], name)
 
     def unset_config(self, name: str, *keys: str, what: str) -> None:
-        """Remove variables without a restart. Raises DeployFailed."""
+        """Remove the variables `keys` without a restart. Raises DeployFailed, OutcomeUnknown."""
         words = ["config:unset", name, "--no-restart", *keys]
         done = self._server.change(words, what=what, quiet=True, ok=None)
         if done.exit_code:

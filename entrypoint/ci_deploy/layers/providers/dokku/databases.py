@@ -48,7 +48,7 @@ def export(server: DokkuServer, app: str, folder: Path) -> list[str]:
             size = server.save([f"{kind}:export", name], path, what=what)
         except OSError as error:
             message = f"{path.name} cannot be written in the checkout: {error.strerror}."
-            hint = "Make the job's workspace writable, or unset BACKUP_BEFORE_MIGRATE."
+            hint = "Check that the job's workspace is writable and has free space."
             raise DeployFailed(f"{message} Nothing was migrated.", hint=hint) from None
         if size == 0:
             message = f"the export of {name} is empty, so nothing was migrated."

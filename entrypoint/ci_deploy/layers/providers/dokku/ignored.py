@@ -19,9 +19,10 @@ NOTHING = b"\n# by ci-deploy, for this archive only: all of its files are tracke
 
 
 def keep(ctx: Context, path: Path) -> None:
-    """Make Dokku take all files of the tar archive at `path`: a `.gitignore` that would leave one
-    out gets `!*` as its last line in the archive. If all is in one directory, an empty `.gitignore`
-    is added beside it, since Dokku would unpack the archive without that directory."""
+    """Change the tar archive at `path` so that Dokku takes all of its files: a `.gitignore` that
+    would leave one out gets `!*` as its last line, which is logged. If all is in one directory, an
+    empty `.gitignore` is added beside it, since Dokku would unpack the archive without that
+    directory."""
     import tarfile  # takes long to load, and most runs need none
 
     tops, names = set[str](), set[str]()
@@ -60,7 +61,7 @@ def keep(ctx: Context, path: Path) -> None:
     files = "1 tracked file is" if dropped == 1 else f"{dropped} tracked files are"
     ctx.console.indent(
         f"{files} matched by {', '.join(sorted(changed))}, so Dokku would leave them out of what "
-        "it builds: in the archive, `!*` is appended to that file."
+        "it builds: in the archive, `!*` is appended there."
     )
 
 

@@ -13,27 +13,30 @@ from ci_deploy.run.tasks import Key, Task
 
 
 def built_over(live: str, containers: Iterable[str]) -> Task:
-    """The task for a newer build on the server while `containers` still run `live`."""
+    """The task (HELD_BACK) for a newer build on the server while `containers` (ids) still run the
+    revision `live`."""
     return Task(Key.HELD_BACK, revision=live, containers=tuple(sorted(containers)))
 
 
 def took_over(revision: str, containers: Iterable[str], recorded: str) -> Task:
-    """The task for a `revision` that runs although its deploy failed and Dokku records another."""
+    """The task (TOOK_OVER) for a `revision` that runs in `containers` (ids) although its deploy
+    failed and Dokku still records `recorded`."""
     return Task(Key.TOOK_OVER, "", revision, tuple(sorted(containers)), recorded)
 
 
 def is_held_back(noted: Iterable[Task]) -> bool:
-    """Whether this tool holds a build back."""
+    """Whether one of the tasks `noted` says that a build is held back (HELD_BACK)."""
     return any(task.key == Key.HELD_BACK for task in noted)
 
 
 def about_what_runs(noted: Iterable[Task]) -> list[Task]:
-    """The tasks that record what runs."""
+    """Those of the tasks `noted` that record what runs (HELD_BACK, TOOK_OVER)."""
     return [task for task in noted if task.key in {Key.HELD_BACK, Key.TOOK_OVER}]
 
 
 def running(noted: Iterable[Task], recorded: str, containers: Collection[str]) -> str:
-    """The revision that runs, by the tasks and what Dokku records; empty when unknown."""
+    """The revision that runs in `containers` (ids), by the tasks `noted`, else `recorded`, which
+    Dokku records; empty when unknown."""
     known = {task.key: task for task in noted}
     if (held := known.get(Key.HELD_BACK)) and _same(held, containers):
         return held.revision

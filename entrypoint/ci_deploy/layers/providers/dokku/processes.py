@@ -38,8 +38,8 @@ class Health(NamedTuple):
 
     @property
     def up(self) -> bool:
-        """Whether all of them run. (Dokku's `Running: true` also counts one that Docker
-        restarts.)"""
+        """Whether all processes run, or none is wanted. (Dokku's `Running: true` also counts one
+        that Docker restarts.)"""
         return self.known and self.fine and not self.lacking and not self.down
 
     @property
@@ -49,7 +49,8 @@ class Health(NamedTuple):
 
     @property
     def detail(self) -> str:
-        """How many processes are up and which are down, in words."""
+        """How many processes are up and which are down, like "1 of 2 processes up (down: web 2)";
+        empty if that is not known."""
         if not self.known:
             return ""
         if not self.processes and not self.lacking:
@@ -68,7 +69,8 @@ class Health(NamedTuple):
 
 
 def inspected(answer: Result) -> tuple[Process, ...]:
-    """Parse `ps:inspect`; empty when it is not complete."""
+    """Parse `ps:inspect`, the JSON of `docker inspect`; empty when the command failed, or a
+    container lacks what we need."""
     try:
         found = from_json(answer.out) if answer.exit_code == 0 else []
         return tuple(_process(each) for each in found)
@@ -98,7 +100,8 @@ def reported(ps: Result) -> Health:
 
 
 def restarted(before: Sequence[Process], now: Iterable[Process]) -> list[str]:
-    """The names of processes whose container was restarted or replaced between two queries."""
+    """The names of processes whose container was restarted or replaced between two queries,
+    `before` and `now`; new processes are not among them."""
     was = {each.name: each for each in before}
     return [
         each.name

@@ -38,7 +38,8 @@ class Push(DeployMethod):
         force: bool = False,
         going_back: bool = False,
     ) -> None:
-        """`branch`: the one that Dokku deploys; `going_back`: an older revision is wanted."""
+        """`branch`: the one that Dokku deploys; `going_back`: for a rollback, so the order of the
+        revisions is not checked."""
         super().__init__(ctx, server, state, live, revision=revision, folder=folder, force=force)
         self.build_dir = folder
         self._branch = branch
@@ -112,8 +113,9 @@ class Push(DeployMethod):
             why = next((match[1].strip() for match in said), refused["why"])
             where = f"but the branch {self._branch} on the server"
             message = f"{self.revision[:7]} was deployed, {where} could not be moved to it: {why}"
-            _, hint = answers.reason([*self._git_says(), why])
-            hint = hint or "Repair the app's repository on the server, then deploy again."
+            _, hint = answers.reason([*self._git_says(), why], self._ctx.app)
+            repair = f"Repair /home/dokku/{self._ctx.app} on the server, then deploy again."
+            hint = hint or repair
             self.released = True
             raise DeployFailed(message, hint=hint, lines=result.lines)
         super()._fail(result)
@@ -130,6 +132,7 @@ class Push(DeployMethod):
         return None if found is Order.AFTER else there
 
     def server_ref(self) -> str:
-        """The revision that the server's branch holds; fetched, for comparing histories."""
+        """The full SHA that the server's branch holds, empty if there is no such branch; fetched,
+        for comparing histories. Raises Unreachable, ToolMissing."""
         ref = f"refs/heads/{self._branch}"
         return self._ctx.repository.fetch(self._url, ref, self._server.git_environ())

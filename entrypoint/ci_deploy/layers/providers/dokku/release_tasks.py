@@ -16,7 +16,7 @@ APP_JSON, APP_YML, SCALE = "app.json", "app.yml", "DOKKU_SCALE"
 
 
 class Places(NamedTuple):
-    """Where Dokku finds the files of an app, in the repository (in APP_DIR)."""
+    """Where Dokku finds an app's files: their paths, relative to APP_DIR in the repository."""
 
     procfile: str = PROCFILE
     app_json: str = APP_JSON
@@ -49,7 +49,9 @@ def _set(server: DokkuServer, *questions: Sequence[str]) -> list[str]:
 
 
 def tasks(ctx: Context, where: Places = USUAL) -> Mapping[str, str]:
-    """The commands that Dokku runs by itself at a deploy: where configured → command."""
+    """The commands of this run's revision that Dokku runs by itself at a deploy: where each is
+    configured, like "the Procfile's `release:`" → command. Empty for files that are missing or
+    cannot be parsed."""
     procfile, app_json = ctx.texts(where.procfile, where.app_json)
     found = release_phase(procfile, where.procfile)
     scripts = _parsed(app_json).get("scripts")
@@ -60,7 +62,9 @@ def tasks(ctx: Context, where: Places = USUAL) -> Mapping[str, str]:
 
 
 def hints(ctx: Context) -> list[str]:
-    """Warnings about files or entries that people expect to work and that Dokku ignores."""
+    """Warnings, a sentence each, about this run's revision: `addons` in app.json, app.yml and
+    DOKKU_SCALE, which Dokku ignores; an app.json that is not JSON; byte order marks. Looks at the
+    usual places in APP_DIR; empty while no revision is chosen."""
     files, found = _files(ctx), []
     addons = _parsed(files[APP_JSON]).get("addons")
     if isinstance(addons, list | dict) and addons:
@@ -70,7 +74,7 @@ def hints(ctx: Context) -> list[str]:
         values.jsonc(files[APP_JSON] or "{}")
     except ValueError as error:
         found.append(
-            f"app.json is not valid JSON: {error}. Its scripts and variables could not be checked."
+            f"app.json is not valid JSON: {error}. Dokku may reject it; ci-deploy ignores it."
         )
     found += [
         f"{name} begins with a byte order mark, which Dokku may not understand: save it as "

@@ -18,16 +18,17 @@ WEB = re.compile(r"https?://(?!(\S*@)?dokku-)")  # `dokku-elasticsearch-hello` i
 
 
 def is_empty(state: State) -> bool:
-    """Whether the app was created, but nothing was ever set on it or deployed to it: left so by a
-    run that was killed before it could mark the app."""
+    """Whether the app in this `state` has no code and no variables, as when a run was killed before
+    it could mark the app that it had created."""
     return not state.live.revision and not state.source and not state.config
 
 
 def guard_config(
     apps: App, wanted: ReviewApp, config: Mapping[str, str], is_own: Callable[[str], bool]
 ) -> None:
-    """Refuse a `config` that would connect the review app to a service of the base app. The base
-    app is queried only if a value is an address that `is_own` does not know. Raises Refused."""
+    """Raise Refused for a `config` (the review app's present and wanted variables) that would
+    connect the review app `wanted` to a service of its base app. The base app is queried only if a
+    value is an address of which `is_own` is False."""
     found = addresses(config, WEB)
     doubtful = {k: v for k, v in found.items() if k not in OURS and not is_own(v)}
     if doubtful:
@@ -41,8 +42,9 @@ def guard_config(
 
 
 def set_domain(server: DokkuServer, app: str, review: ReviewApp) -> None:
-    """Set the review app's host name under REVIEW_DOMAIN; before the first deploy, since Dokku then
-    derives the app's ports from it."""
+    """Set the app's domain to the review app's host name under REVIEW_DOMAIN, if that is set and
+    the app has another; before the first deploy, since Dokku then derives the app's ports from it.
+    Raises CommandFailed, OutcomeUnknown."""
     if not review.host:
         return
     now = answers.report(server.ask(["domains:report", app])[0]).get("app vhosts", "")
@@ -69,7 +71,8 @@ def secure(server: DokkuServer, app: str, console: Console) -> None:
 
 def destroy(server: DokkuServer, app: str, console: Console) -> None:
     """Remove the app's services, then the app. The app's mark says that the services are ours, so
-    it is removed last, and the next run can finish what a killed run began."""
+    the app is removed last, and the next run can finish what a killed run began. Raises
+    DeployFailed, OutcomeUnknown."""
     services.destroy(server, app, services.of_app(server, app))
     try:
         server.change(["apps:destroy", app, "--force"], what=f"destroy the app {app}")
@@ -89,8 +92,7 @@ def destroy(server: DokkuServer, app: str, console: Console) -> None:
 def stale(
     apps: App, server: DokkuServer, base: str, days: int, warn: Callable[[str], None]
 ) -> list[str]:
-    """Marked review apps of `base` whose code has not changed for `days` days, whatever their
-    names.
+    """The names of the marked review apps of `base` that were not deployed for `days` days.
 
     The server's clock counts: with that of a runner that is ahead every app would be old. Where the
     server's cannot be read, the newest time on the server is the lower bound of now; apps that only

@@ -12,7 +12,8 @@ COMES = 0.3  # seconds that are needed to stop a build
 
 
 def stop(app: DokkuApp, code: DeployMethod) -> None:
-    """Cancel our build. Only one build of an app runs at a time: if ours has begun, it is that."""
+    """Cancel our build on the server, if it has begun: only one build of an app runs at a time, so
+    it is that one. Before Dokku 0.38, which cannot do that, nothing is done. Raises DeployError."""
     if not app.server.at_least(0, 38):
         return
     name = app.ctx.app

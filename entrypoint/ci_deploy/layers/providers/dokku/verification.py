@@ -22,8 +22,10 @@ UP_TIMEOUT = 60.0  # seconds within which all processes of a deployed revision m
 
 
 def verify(app: DokkuApp, code: DeployMethod, remember: Callable[..., Change]) -> None:
-    """Wait until the revision is verified. `remember` prepares the record in the history, which is
-    made in parallel with the first query. Raises DeployFailed."""
+    """Wait until the server reports the revision of `code`, and all processes stay up; then call
+    `ctx.verified`. `remember` prepares the record in the history, which is made in parallel with
+    the first query (for an upload before it). Raises DeployFailed after UP_TIMEOUT, and at once for
+    another revision."""
     ctx, until = app.ctx, time.monotonic() + UP_TIMEOUT
     url = answers.address(code.urls) if code.said(answers.DEPLOYED) else app.apps.url(ctx.app)
     app.state = app.state._replace(live=app.state.live._replace(url=url))
@@ -51,7 +53,7 @@ def verify(app: DokkuApp, code: DeployMethod, remember: Callable[..., Change]) -
 
 
 def verify_restart(app: DokkuApp) -> None:
-    """Wait until all processes are up again, and stay so. Raises DeployFailed."""
+    """Wait until all processes are up again, and stay so. Raises DeployFailed after UP_TIMEOUT."""
     until = time.monotonic() + UP_TIMEOUT
     for live, again, seen in _looks(app):
         if live.up and seen and not again:
@@ -90,8 +92,8 @@ def _not_verified(app: DokkuApp, code: DeployMethod, live: Live) -> DeployFailed
 
 
 def steady(app: DokkuApp) -> bool:
-    """Whether the processes that are up stay up for STEADY seconds; True at once if Docker has
-    never restarted one. A process that crashes repeatedly is up in between."""
+    """Whether the app's processes, which are up, stay up for STEADY seconds; True at once if Docker
+    has never restarted one. A process that crashes repeatedly is up in between."""
     before = app.state.health.processes
     if not any(each.restarts for each in before):
         return True
