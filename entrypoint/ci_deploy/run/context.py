@@ -54,7 +54,7 @@ class Context:
 
     review: ReviewApp | None = None  # if the command acts on one (`review_app.is_about`)
     sweeping: bool = False  # `destroy --stale`: the app is known to exist, and to be ours
-    before_traffic: list[Step] = field(default_factory=list)  # run in the release, in this order
+    before_traffic: list[Step] = field(default_factory=list)  # in the order in which they run
     event: Event = Event.CONFIGURE  # the current one
     started: float = field(default_factory=time.monotonic)
     send_queue: SendQueue = field(default_factory=SendQueue)

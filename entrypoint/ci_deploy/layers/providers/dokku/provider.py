@@ -192,8 +192,9 @@ class DokkuApp(AboutDokku):
             what = f"a part of the command to run in {self.ctx.app}: {', '.join(odd)}."
             message = f"{named(self.server.version)} would change {what}"
             hint = (
-                "Before Dokku 0.34 a word can only have letters, digits and `_./:=,@%+-`. Put the "
-                "command into a script of the app, or update Dokku to 0.34."
+                "Before Dokku 0.34 no word may be empty, or have other characters than letters, "
+                "digits and `_./:=,@%+-`. Put the command into a script of the app, or update "
+                "Dokku to 0.34."
             )
             raise ToolMissing(message, hint=hint)
 
