@@ -1,5 +1,6 @@
-"""The encodings in which programs may print a secret. Added backslashes are not among them: the
-search (`secret_search`) ignores backslashes."""
+"""The encodings in which programs may print a secret (`forms`), and the parts of URLs and JSON
+that are secrets too (`url_parts`, `json_values`). The search (`secret_search`) ignores backslashes,
+so forms that differ only in these are not listed separately."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def to_bytes(text: str) -> bytes:
-    """Encode as UTF-8; surrogates that stand for undecodable bytes become those bytes again."""
+    """Encode as UTF-8; surrogates that stand for undecodable bytes become those bytes again. If
+    there are other surrogates, all of them become `?`."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -73,8 +75,10 @@ def _base64(data: bytes) -> Iterator[bytes]:
 
 
 def forms(secret: str) -> Iterator[bytes]:
-    """Yield all encodings in which the secret may be printed, without line ends and backslashes
-    that an encoding adds. Of a secret of several lines, each line is a secret too."""
+    """Yield the forms, without newlines, in which programs may print the secret: as it is, as in
+    URLs, JSON, HTML, shells and Python, as hex, as base64 and base64 of that. Of several lines,
+    each with at least SHORTEST characters is a secret too, except the first and last of a PEM
+    file. Forms may contain backslashes and occur twice."""
     lines = [line for line in secret.split("\n") if not GENERIC.fullmatch(line.strip())]
     words = [line.strip() for line in lines if len(line.strip()) >= SHORTEST]
     for text in {"\n".join(lines), *words}:
@@ -89,18 +93,20 @@ def forms(secret: str) -> Iterator[bytes]:
 
 
 def json_values(text: str) -> Iterator[str]:
-    """Yield the values of a JSON document whose keys suggest a secret: programs print the document
-    with another layout."""
+    """Yield the string values in a JSON text whose keys suggest a secret, as they are written, but
+    no URLs (`http…`); nothing if the text has none. Programs print a document with another
+    layout, so it is not enough to hide the whole."""
     for key, value in _JSON.findall(text):
         if _KEY.search(key) and not value.startswith("http"):
             yield value
 
 
 def url_parts(url: str) -> Iterator[str]:
-    """Yield the parts of a URL that are secrets on their own, as they are and decoded: error
-    messages often show only the path.
+    """Yield the parts of a URL that are secrets on their own, as they are and decoded: the
+    password, a user name like a token and, for http(s) only, a path that is more than short words,
+    the last such part of it, and parameters whose name or value looks secret. Some may be empty.
 
-    Not the path of schemes other than http(s): in a database's URL it is the database's name.
+    Error messages often show only the path. In a database's URL it is the database's name.
     """
     try:
         parts = urlsplit(url)

@@ -12,21 +12,22 @@ LATER = 8  # the last lines that match each pattern, kept of everything after th
 
 
 class Excerpt(Sequence[str]):
-    """A sequence of lines: the first WHOLE characters of an output and, of what follows, for each
-    pattern the last LATER lines that match it."""
+    """The lines that are kept of one output, as a sequence: the first WHOLE characters, then for
+    each of `patterns` the last LATER lines that match it. So the later lines are ordered by
+    pattern, and one that matches two patterns is in it twice."""
 
     def __init__(self, patterns: Iterable[re.Pattern[str]]) -> None:
         self._patterns = tuple(patterns)
         self.clear()
 
     def clear(self) -> None:
-        """Remove all lines, to start with another output."""
+        """Remove all lines, so that the same object can take another output."""
         self._first: list[str] = []
         self._left = WHOLE
         self._later: list[deque[str]] = [deque(maxlen=LATER) for _ in self._patterns]
 
     def take(self, line: str) -> None:
-        """Add the next line of the output, if it is one to keep."""
+        """Add the next line of the output (without its newline), if it is one to keep."""
         if self._left > 0:
             self._left -= len(line) + 1
             self._first.append(line)

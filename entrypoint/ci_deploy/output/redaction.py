@@ -54,7 +54,8 @@ def _render(text: bytes, secrets: list[Span], start: int, end: int) -> bytes:
 
 
 class Redactor:
-    """Replaces the run's secrets in text by `[REDACTED]`; secrets can be added at any time."""
+    """Replaces the run's secrets in text by `[REDACTED]`. There is one per process, made in `cli`;
+    secrets can be added at any time, and later text is searched for them too."""
 
     def __init__(self) -> None:
         self._plain: dict[str, None] = {}
@@ -65,13 +66,14 @@ class Redactor:
         self._index: Index | None = None
 
     def spare(self, *words: str) -> None:
-        """Exempt words that this run logs all the time, like the app's name, in any case. To be
-        called before `add`."""
+        """Exempt words that this run logs all the time, like the app's name, whether in upper or
+        lower case. To be called before `add`: what is registered stays a secret."""
         self._spared.update(word.lower() for word in words)
 
     def add(self, *secrets: str) -> None:
-        """Register secrets in all encodings, with their parts if they are URLs or JSON. A secret of
-        fewer than 6 characters, or an exempt word, is ignored."""
+        """Register secrets, without spaces around them, in all encodings, with their parts if they
+        are URLs or JSON. Ignored are secrets of fewer than 6 characters, words that every log
+        contains (_COMMON), and exempt words (`spare`)."""
         for given in secrets:
             secret = given.replace("\r\n", "\n").strip()
             known = secret in self._plain or secret.lower() in self._spared
@@ -96,38 +98,40 @@ class Redactor:
                     self._fragments.update(DENSE.findall(form))
 
     def hides_as_word(self, secret: str) -> bool:
-        """Whether this secret is hidden only where it stands alone, not within a longer word: it is
-        a short word of letters, like a simple password."""
+        """Whether a registered secret is hidden only where it stands alone, not within a longer
+        word: it has 6 to 12 letters, all after the first in lower case. False for others."""
         return secret.strip().encode() in self._words
 
     def masks(self) -> list[str]:
-        """The lines of all secrets, to register with the CI system, which then masks them in the
-        output of other programs too."""
+        """The lines of all secrets, to register with the CI platform (`Console.mask`), which then
+        hides them in the rest of the job too. Without PEM headers, and without lines of fewer than
+        6 characters."""
         lines = [line.strip() for secret in self._plain for line in secret.split("\n")]
         masks = dict.fromkeys(line for line in lines if not GENERIC.fullmatch(line))
         return [line for line in masks if len(line) >= SHORTEST]
 
     def text(self, text: str) -> str:
-        """Replace the secrets in a complete text; returns it as it is if there are none."""
+        """Return a complete text with `[REDACTED]` for its secrets; colours stay."""
         data = to_bytes(text)
         secrets = secrets_in(self.index, data)
         return _render(data, secrets, 0, len(data)).decode("utf-8", "replace") if secrets else text
 
     def stream(self) -> RedactedStream:
-        """Make a redactor for one output that comes in chunks."""
+        """Make the redactor of one output that comes in chunks; it knows secrets that are added
+        later too."""
         return RedactedStream(self)
 
     @property
     def index(self) -> Index:
-        """The search index of all secrets so far, built when it is first needed."""
+        """The search index of all secrets so far, built when it is first needed after `add`."""
         if self._index is None:
             self._index = Index(self._needles, self._fragments, self._words)
         return self._index
 
 
 class RedactedStream:
-    """Replaces secrets in output that comes in chunks, also a secret that is split between two
-    chunks: what may be the beginning of a secret is held back."""
+    """Replaces secrets in one output that comes in chunks (`Redactor.stream`), also a secret that
+    is split between two chunks: what may be the beginning of a secret is held back."""
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor

@@ -2,8 +2,8 @@
 
 A log is a control channel: GitHub, GitLab and others obey commands in it, terminals obey escape
 sequences. It is unknown where a log will be shown, so all of them are made harmless on every
-platform. The order matters: invisible characters are removed first, then secrets, then commands, so
-that none can hide another.
+platform. The order matters in a `Sanitizer`: control characters and escape sequences are removed
+first, then secrets are, then commands are defused, so that none can hide another.
 """
 
 from __future__ import annotations
@@ -78,18 +78,21 @@ def _harmless(line: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Make a complete text that contains words from outside safe for the log, like `Sanitizer`, but
-    without redaction. Line ends stay."""
+    """Return a complete text, which contains words from outside, without what a log or terminal
+    would obey: control characters, escape sequences except colours, and log commands, which get
+    an invisible U+2060. Newlines and tabs stay; of a line with carriage returns only the last state
+    does. Secrets stay: `Redactor.text` replaces them."""
     lines = _ESCAPE.sub(r"\1", _normal(text)).split("\n")
     return "\n".join(_harmless(_last_state(line)) for line in lines)
 
 
 class Sanitizer:
-    """Passes a program's output on: safe, redacted, in whole lines, each with a prefix.
+    """Passes one program's output on: safe, redacted, in whole lines, each with `prefix`. Made by
+    `Console.child`.
 
-    `write` gets one or more lines at once, without the last line end. `watch` gets each line before
-    redaction: decisions that depend on a line must not depend on the secrets in it. `tail` is how
-    many last lines are kept.
+    `write` gets one or more lines at once, without the last newline. `watch` gets each line before
+    redaction, without colours and prefix: decisions must not depend on the secrets in a line.
+    `tail` is how many last lines are kept; `clock` is `time.monotonic`, except in tests.
     """
 
     def __init__(
@@ -117,11 +120,13 @@ class Sanitizer:
 
     @property
     def tail(self) -> list[str]:
-        """The last lines as they were shown, without prefix and colours."""
+        """The last lines (20 by default) as they were passed on: redacted, without prefix and
+        colours."""
         return list(self._tail)
 
     def feed(self, chunk: bytes) -> None:
-        """Add a chunk of output, and write the lines that are complete."""
+        """Add a chunk of output. Writes the lines that are complete, except what may be the
+        beginning of a secret."""
         text = self._decode(chunk)
         if self._escape or chunk.translate(None, _HARMLESS) or not text.isascii():
             text = self._without_escapes(text)
@@ -134,7 +139,8 @@ class Sanitizer:
         self._redact(lines + end)
 
     def close(self) -> None:
-        """Write everything that was held back; to be called at the end of the output."""
+        """Write everything that was held back; to be called at the end of the output. A second
+        call does nothing."""
         rest = self._line + self._without_escapes(self._decode(b"", final=True))
         self._line = self._escape = ""
         self._redact(_last_state(rest))

@@ -1,8 +1,8 @@
-"""Finds secrets in text; above all, finds out quickly that there is none.
+"""Finds secrets in text (`secrets_in`); above all, finds out quickly that there is none.
 
-Two views of the text are searched, which rejoin what was wrapped or coloured: the lines joined,
-without `remote: ` and timestamps; and the last words of the lines joined, for other prefixes. The
-text as it is, too, if a secret looks like such a prefix.
+Colours and backslashes are ignored. Two views of the rest are searched, which rejoin what was
+wrapped: the lines joined, without `remote: ` and timestamps; and the last words of the lines
+joined, for other prefixes. If a secret looks like such a prefix, the unjoined text is searched too.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ class Index:
         self, needles: set[bytes], fragments: set[bytes], words: set[bytes] | None = None
     ) -> None:
         """`needles` match as a whole, any FRAGMENT bytes of `fragments` match, and `words` match
-        only where no letter or digit touches them. No word contains a backslash."""
+        only where no letter or digit touches them. None of the three may contain a backslash, since
+        the search removes these from the text."""
         words = words or set()
         self._short = [needle for needle in needles if len(needle) < FRAGMENT]
         self._corpus = b""
@@ -93,8 +94,8 @@ class Index:
         self._places = lru_cache(4096)(lambda word: [at for at, _ in _find(word, self._corpus)])
 
     def search(self, view: bytes) -> Iterator[Span]:
-        """Yield the byte ranges of secrets in `view`, and of fragments of at least FRAGMENT bytes.
-        They may overlap."""
+        """Yield the byte ranges (start, end) of needles in `view`, and of parts of fragments with
+        at least FRAGMENT bytes. They may overlap. `secrets_in` finds the `words`."""
         for needle in self._short:
             if needle in view:
                 yield from _find(needle, view)
@@ -123,8 +124,8 @@ class Index:
             yield _agreement(before, left), _agreement(after, right)
 
     def unfinished(self, view: bytes, *, line_ended: bool) -> int:
-        """How many bytes at the end of `view` may be the beginning of a secret. `line_ended`: the
-        text that the view shows ends with a line end."""
+        """How many bytes at the end of `view` may be the beginning of a secret; 0 for none.
+        `line_ended`: the text from which the view was made ends with a newline."""
         size = 0
         last_word = len(view) - 8
         if last_word >= 0 and _words(view[last_word:])[0] in self._fragment_words:
@@ -217,9 +218,9 @@ def secrets_in(index: Index, text: bytes) -> list[Span]:
 
 
 def open_from(index: Index, text: bytes, secrets: list[Span]) -> int:
-    """The offset from which the end of `text` may be the beginning of a secret, or the length of
-    `text`. `secrets` are those found in it (`secrets_in`): what is removed as a part of one is not
-    held back."""
+    """The offset from which the end of `text` may be the beginning of a secret; the length of
+    `text` if it cannot be one. Looks at the last _HELD bytes. `secrets` are those found in it
+    (`secrets_in`): what is replaced as a part of one is not held back."""
     skipped = max(0, len(text) - _HELD)
     plain, plain_spans = _visible(text[skipped:])
     lines = plain[: plain.rfind(b"\n") + 1]  # of an unfinished line the last word is not known
