@@ -63,10 +63,12 @@ def test_directory_of_the_workspaces_own_checkout_is_no_other(
 
 def test_directory_of_a_checkout_is_not_named_as_one(outer: Checkout, inner: Checkout) -> None:
     """CHECKOUT_DIR is not APP_DIR (faults A12)."""
-    assert "To deploy a directory of the repository, set APP_DIR" in refusal(outer.path, "web")
+    told = refusal(outer.path, "web")
+    assert f"The root is {outer.path}. To deploy a directory of it, set APP_DIR." in told
     (outer.path.parent / "empty").mkdir()
     assert "not the root of a git checkout" in refusal(outer.path.parent, "empty")
-    assert "not the root of a git checkout" in refusal(outer.path.parent, "nothing")
+    missing = outer.path.parent / "nothing"
+    assert f"there is no directory {missing}." in refusal(outer.path.parent, "nothing")
     checkouts.find(inner.path, str(outer.path)).check()
 
 

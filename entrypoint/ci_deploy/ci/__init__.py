@@ -16,5 +16,6 @@ __all__ = ["CI", "PLATFORMS", "CIContext", "detect"]
 
 
 def detect(environ: Mapping[str, str]) -> CI:
-    """The platform that this process runs on, recognised by its variables; `Local` if none is."""
+    """Make the platform that this process runs on, recognised by the names in `environ`, the
+    process's variables; `Local` if none is recognised."""
     return next(platform for platform in PLATFORMS if platform.detect(environ))(environ)

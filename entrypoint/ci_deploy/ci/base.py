@@ -1,4 +1,5 @@
-"""The interface of a CI platform: the facts of the job, log commands and output files."""
+"""The interface of a CI platform (`CI`): the facts of the job (`CIContext`), log commands and
+output files."""
 
 from __future__ import annotations
 
@@ -58,12 +59,13 @@ class CIContext(NamedTuple):
 
     @property
     def branch(self) -> str:
-        """The branch; empty for a tag."""
+        """The branch; empty for a tag, or when `ref` is unknown."""
         return "" if self.tag else self.ref
 
     @property
     def of_a_change(self) -> bool:
-        """Whether the job belongs to a merge or pull request, or to a review environment."""
+        """Whether the job is about a review app: its environment's name begins with `review`, or it
+        has no environment and belongs to a merge or pull request."""
         if self.environment:
             return self.environment.lower().startswith("review")
         return bool(self.change)
@@ -87,7 +89,7 @@ class CIContext(NamedTuple):
 
 
 class Output(NamedTuple):
-    """A file to write at the end of the run."""
+    """A file that `CI.write` writes at the start and the end of a run."""
 
     path: Path
     data: bytes  # its content
@@ -95,7 +97,8 @@ class Output(NamedTuple):
 
 
 class CI(ABC):
-    """A CI platform: its variables, its log commands, its output files."""
+    """A CI platform: its variables, its log commands, its output files. One instance, made by
+    `ci.detect`, stands for the job of this process; `context` has the job's facts."""
 
     name: ClassVar[str]  # as in settings and code
     title: ClassVar[str]  # as in messages
@@ -114,11 +117,13 @@ class CI(ABC):
     @classmethod
     @abstractmethod
     def detect(cls, environ: Mapping[str, str]) -> bool:
-        """Whether this process runs on the platform: decided by variables, never by paths."""
+        """Whether the process with the variables `environ` runs on the platform: decided by
+        variables, never by paths."""
 
     @abstractmethod
     def read(self, environ: Mapping[str, str]) -> CIContext:
-        """The facts of this job, from the platform's variables and files."""
+        """The facts of this job, from the platform's variables `environ` and from files that they
+        name. What is missing there is empty; nothing is raised for it."""
 
     def section_start(self, name: str, title: str) -> str:  # noqa: ARG002
         """The text that opens a section of the log: a log command, or only the title."""
@@ -130,20 +135,22 @@ class CI(ABC):
 
     def shield(self) -> tuple[str, str]:
         """(before, after): the log commands that switch log commands off before a child's output,
-        and on again after it; empty if the platform has none."""
+        and on again after it; both empty if the platform has none."""
         return "", ""
 
     def mask(self, values: Iterable[str]) -> Iterable[str]:  # noqa: ARG002
-        """The log commands that tell the platform to hide `values`."""
+        """The log commands, one per value, that tell the platform to hide `values`; none if the
+        platform has no such command."""
         return ()
 
     def annotate(self, level: str, title: str, message: str) -> str:  # noqa: ARG002
         """The log command that shows a message on the platform's overview; empty if the platform
-        has none."""
+        has none. `level`: `error`, `warning` or `notice`."""
         return ""
 
     def outputs(self, report: Report) -> list[Output]:
-        """The files to write, in this order."""
+        """The files to write, in this order: here deploy-report.json in the workspace; a platform
+        adds its own."""
         text = json.dumps(report.as_json(), indent=2) + "\n"
         return [Output(self.context.workspace / REPORT_FILE, text.encode())]
 

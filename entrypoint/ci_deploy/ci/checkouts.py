@@ -1,4 +1,5 @@
-"""Finds the checkout that is deployed: a job may have several."""
+"""Finds the git checkout that is deployed (`find`), since a job may have several, and reads its
+branch (`branch`)."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ NAMED = 5  # nested checkouts that an error names at most
 
 
 class Checkout(NamedTuple):
-    """The checkout whose commits are deployed."""
+    """The checkout whose commits are deployed, as `find` has chosen it. There may be no repository
+    at `path`: then `check` or `Repository.open` fails."""
 
     path: Path
     named: str = ""  # the value of CHECKOUT_DIR, if that has chosen it
@@ -25,8 +27,12 @@ class Checkout(NamedTuple):
         name, ours = "CHECKOUT_DIR", top(self.path)
         if self.named and (not ours or ours != self.path.resolve()):
             reason = f"`{self.named}` is not the root of a git checkout."
-            remedy = "To deploy a directory of the repository, set APP_DIR." if ours else ""
-            raise SettingsError(Problem(name, reason, "", remedy or _nested(self.path)))
+            remedy = _nested(self.path) or "Set it to a directory that contains `.git`."
+            if not self.path.is_dir():
+                reason = f"there is no directory {self.path}."
+            elif ours:
+                remedy = f"The root is {ours}. To deploy a directory of it, set APP_DIR."
+            raise SettingsError(Problem(name, reason, "", remedy))
         here = top(_cwd())
         if not self.named and ours and here and here != ours:
             reason = (
@@ -38,8 +44,8 @@ class Checkout(NamedTuple):
             raise SettingsError(Problem(name, reason, "", remedy))
 
     def none_there(self, said: str) -> SettingsError:
-        """The error if git finds no repository in the checkout's directory. `said`: git's
-        stderr."""
+        """Make the error to raise when git finds no repository in the checkout's directory. `said`:
+        git's stderr, whose last line becomes the reason."""
         why = said.rpartition("\n")[2].removeprefix("fatal: ")
         reason = f"there is no git checkout in {self.path} ({why})."
         remedy = (
@@ -57,9 +63,10 @@ class Checkout(NamedTuple):
 
 
 def find(workspace: Path, named: str) -> Checkout:
-    """The checkout that CHECKOUT_DIR (`named`) names, else the one that contains the workspace,
-    else the one that contains the current directory, provided that is inside the workspace or the
-    workspace does not exist. If there is none: the workspace, for which `check` or git fails."""
+    """Choose the checkout: the directory that CHECKOUT_DIR (`named`, relative to `workspace`, or
+    empty) names; else the checkout that contains the workspace; else the one that contains the
+    current directory, if this is inside the workspace or the workspace does not exist; else the
+    workspace, although it is none. Only `check` verifies the choice."""
     if named:
         return Checkout(workspace / named, named)
     here, there = top(_cwd()), top(workspace)
@@ -70,14 +77,15 @@ def find(workspace: Path, named: str) -> Checkout:
 
 
 def top(path: Path) -> Path | None:
-    """The root of the checkout that contains a directory; None when there is none."""
+    """The root of the checkout that contains the directory `path` (which may be the root), with
+    symbolic links resolved; None when there is none. Looks only for `.git`, without git."""
     path = path.resolve()
     return next((each for each in (path, *path.parents) if (each / MARK).exists()), None)
 
 
 def branch(path: Path) -> str:
     """The branch that is checked out in the checkout that contains `path`, read from its `.git`;
-    empty for none, as with a detached HEAD."""
+    empty without a checkout, for a detached HEAD, and when it cannot be read."""
     folder = top(path)
     try:
         mark = folder / MARK if folder else path / MARK

@@ -11,7 +11,7 @@ from ci_deploy.ci.base import CI, CIContext
 
 
 class CircleCI(CI):
-    """A job on CircleCI, which has neither log commands nor outputs for later jobs."""
+    """A job on CircleCI, which has no log commands; the only output is deploy-report.json."""
 
     name: ClassVar[str] = "circleci"
     title: ClassVar[str] = "CircleCI"

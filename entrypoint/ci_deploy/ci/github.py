@@ -45,7 +45,8 @@ SUMMARY_LIMIT = 1024 * 1024  # bytes; the runner fails the upload of a bigger on
 
 
 class GitHub(CI):
-    """A job on GitHub Actions, or in act, which runs such jobs locally."""
+    """A job on GitHub Actions, or in what runs such jobs and sets GITHUB_ACTIONS too: Forgejo,
+    Gitea, act."""
 
     name: ClassVar[str] = "github"
     title: ClassVar[str] = "GitHub Actions"
@@ -120,8 +121,8 @@ class GitHub(CI):
         return "::endgroup::"
 
     def shield(self) -> tuple[str, str]:
-        """Log commands (`::stop-commands::TOKEN`, `::TOKEN::`) between which the runner obeys no
-        other; the token is random."""
+        """Return (before, after): the log commands `::stop-commands::TOKEN` and `::TOKEN::`,
+        between which the runner obeys no other; the token is random."""
         token = secrets.token_hex(16)
         return f"::stop-commands::{token}", f"::{token}::"
 

@@ -31,8 +31,8 @@ SPARE_SECONDS = 60.0  # reserved before the job's timeout, which kills without w
 
 
 class GitLab(CI):
-    """A job on GitLab CI, or in gitlab-ci-local, which runs such jobs locally and sets
-    GITLAB_CI=false."""
+    """A job on GitLab CI, or in gitlab-ci-local, which runs such jobs locally (and sets
+    GITLAB_CI=false: the name of the variable decides)."""
 
     name: ClassVar[str] = "gitlab"
     title: ClassVar[str] = "GitLab CI"
@@ -134,7 +134,10 @@ def _dotenv(report: Report) -> bytes:
     }
     while sum(len(_line(key, value)) for key, value in lines.items()) >= DOTENV_LIMIT:
         longest = max(lines, key=lambda key: len(lines[key]))
-        warning = f"{longest} is too long for {DOTENV} (5 KiB) and was left out."
+        warning = (
+            f"{longest} was left out of {DOTENV}, which must be smaller than 5 KiB: later jobs "
+            "do not get this variable."
+        )
         if warning not in report.warnings:  # the report is written at the start and at the end
             report.warnings.append(warning)
         del lines[longest]

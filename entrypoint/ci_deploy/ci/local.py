@@ -23,7 +23,8 @@ DOUBT = "this job belongs to a pull request ({}), and it is unknown whether that
 
 
 class Local(CI):
-    """Outside a known CI: the branch comes from git, the actor from `$USER`."""
+    """Outside a known CI: the branch comes from git, the actor from `$USER`. Variables of other CI
+    systems only tell whether a pull request comes from a fork."""
 
     name: ClassVar[str] = "local"
     title: ClassVar[str] = "your machine"

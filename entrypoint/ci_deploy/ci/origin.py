@@ -20,8 +20,8 @@ SAFE = {
 
 
 def configured(values: Mapping[str, str]) -> dict[str, str]:
-    """git config `values` as the environment variables GIT_CONFIG_COUNT, _KEY_n and _VALUE_n
-    (git-config(1)): so they are not in argv, and no file has to be removed."""
+    """Return git config `values` (key → value) as the environment variables GIT_CONFIG_COUNT,
+    _KEY_n and _VALUE_n (git-config(1)): so they are not in argv, and no file has to be removed."""
     environ = {"GIT_CONFIG_COUNT": str(len(values))}
     for number, (key, value) in enumerate(values.items()):
         environ |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
@@ -30,10 +30,11 @@ def configured(values: Mapping[str, str]) -> dict[str, str]:
 
 def source(listed: str, job: str) -> tuple[str, dict[str, str]]:
     """Return `(url, environ)` for fetching from the checkout's origin. `url` has no credentials; it
-    is empty if git must not contact the origin (ssh, remote helpers, a malformed URL). `environ`
-    gives git the credentials and the checkout's http settings. `listed`: the output of
-    `git config --get-regexp`; `job`: the URL that the platform names, which is used if it is the
-    same repository, since its password is this job's."""
+    is empty if git must not contact the origin (ssh, remote helpers, a malformed URL). `environ`:
+    variables that give git the settings SAFE and, for http(s), the credentials and the checkout's
+    settings; empty for a malformed URL. `listed`: the output of `git config --get-regexp`, with
+    the origin's URL and those settings; `job`: the URL that the platform names, with this job's
+    password, used if it has the same path as the origin, or if there is no origin."""
     config = dict(line.partition(" ")[::2] for line in listed.splitlines())
     url = config.pop("remote.origin.url", "") or job
     try:
@@ -59,7 +60,7 @@ def source(listed: str, job: str) -> tuple[str, dict[str, str]]:
 def credentials(included: str, temporary: str) -> list[Path]:
     """The existing credential files of actions/checkout@v6 that the config lines `included`
     (`includeif.….path PATH`) name: at that path, or with the same name in `temporary`, the job's
-    directory for temporary files."""
+    directory for temporary files (empty: unknown). Symbolic links are ignored."""
     paths = [Path(line.partition(" ")[2]) for line in included.splitlines()]
     ours = [path for path in paths if re.fullmatch(r"git-credentials-[\w-]+\.config", path.name)]
     ours += [Path(temporary, path.name) for path in ours if temporary]
@@ -67,8 +68,8 @@ def credentials(included: str, temporary: str) -> list[Path]:
 
 
 def repository(url: str) -> str:
-    """The repository's path in a URL: `acme/web` for `https://x@git.example.com/acme/web.git` and
-    for `git@git.example.com:acme/web`."""
+    """The repository's path in a URL: `acme/web` for `https://x@git.example.com/acme/web.git`, for
+    `git@git.example.com:acme/web`, and for `acme/web` itself."""
     path = url.partition("://")[2].partition("/")[2] if "://" in url else url.rpartition(":")[2]
     return path.strip("/").removesuffix(".git")
 

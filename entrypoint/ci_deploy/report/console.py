@@ -1,7 +1,7 @@
 """The log of a run: steps, folded sections, children's output, the summary box.
 
-Everything that is printed goes through the redactor; texts from outside also lose their control
-characters and log commands.
+Our lines and children's output are redacted and lose control characters and log commands. Only
+`Console.mask` prints secrets, in commands that the platform does not show.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ class Platform(Protocol):
 
     def annotate(self, level: str, title: str, message: str) -> str:
         """The log command that shows a message on the platform's overview; empty if there is
-        none."""
+        none. `level`: `error`, `warning` or `notice`."""
 
     def mask(self, values: Iterable[str]) -> Iterable[str]:
-        """The log commands that tell the platform to hide `values`."""
+        """The log commands, one per value, that tell the platform to hide `values`; none if it has
+        no such command."""
 
     def section_start(self, name: str, title: str) -> str:
         """The text that opens a section of the log: a log command, or only the title."""
@@ -42,12 +43,15 @@ class Platform(Protocol):
 
     def shield(self) -> tuple[str, str]:
         """(before, after): the log commands that switch log commands off before a child's output,
-        and on again after it; empty if there are none."""
+        and on again after it; both empty if there are none."""
 
 
 class Console:
-    """Writes the log: our own lines to the descriptor `fd`, children's output to `child_fd`.
-    `warnings` are all warnings so far, as they were shown."""
+    """Writes the log: our own lines to the descriptor `fd`, children's output to `child_fd`; both
+    without colours unless `colour`. There is one per process, made in `cli`.
+
+    `warnings` are all warnings so far, as they were shown. An error in writing is ignored.
+    """
 
     def __init__(
         self,
@@ -77,14 +81,15 @@ class Console:
     # --- lines ---
 
     def line(self, text: str = "", style: str = "") -> None:
-        """Write one or more lines of our own, safe and redacted. `style`: BOLD, DIM or a colour."""
+        """Write one or more lines of our own, safe and redacted. `style`: BOLD, DIM or a colour;
+        empty for none."""
         safe = self.redactor.text(clean(text))
         if self._colour and style and safe:
             safe = "\n".join(f"\x1b[{style}m{part}\x1b[0m" for part in safe.split("\n"))
         self._write(safe)
 
     def indent(self, text: str, style: str = "") -> None:
-        """Write lines that belong to the step above them."""
+        """Write lines, indented by two spaces, that belong to the step above them."""
         self.line("\n".join(f"  {part}" for part in text.split("\n")), style)
 
     def show_debug(self) -> None:
@@ -92,20 +97,22 @@ class Console:
         self._debug = True
 
     def debug(self, text: str) -> None:
-        """Write a line that is shown with DEPLOY_LOG_LEVEL=debug only."""
+        """Write a line, indented, that is shown only with DEPLOY_LOG_LEVEL=debug or when the
+        platform's own debug logging is on."""
         if self._debug:
             self.indent(text, DIM)
 
     def warning(self, text: str) -> None:
-        """Warn about something that does not decide the result; the summary repeats it."""
+        """Warn about something that does not decide the result: in the log, on the platform's
+        overview, and in `warnings`, which the job summary and deploy-report.json show."""
         shown = self.message(clean(text))
         self.warnings.append(shown)
         self.indent(f"! {shown}", YELLOW)
         self.annotate("warning", "ci-deploy", shown)
 
     def message(self, text: str) -> str:
-        """A message or hint as it is shown: redacted, and with the names of settings in
-        `self.inputs` as inputs (`errors.as_inputs`)."""
+        """Return a message or hint as it is to be shown: redacted, and with the names of settings
+        in `self.inputs` as inputs (`errors.as_inputs`). Prints nothing."""
         return as_inputs(self.redactor.text(text), self.inputs)
 
     def annotate(self, level: str, title: str, text: str) -> None:
@@ -115,8 +122,8 @@ class Console:
             self._write(command)
 
     def box(self, lines: Iterable[str], style: str = "") -> None:
-        """Write the summary box. A line that is too long is not folded, so that commands in it can
-        be copied and its words can be searched for."""
+        """Write an empty line and the summary box, at most BOX columns wide. A longer line is not
+        folded, so that commands in it can be copied and its words can be searched for."""
         shown = [self.redactor.text(clean(line)) for line in lines]
         width = min(max(map(len, shown), default=0), BOX)
         self.line()
@@ -126,8 +133,8 @@ class Console:
         self.line(f"└─{'─' * width}─┘", style)
 
     def mask(self) -> None:
-        """Register the secrets with the platform, which then hides them in the log; to be called
-        before anything else is written."""
+        """Register the secrets with the platform, if it has a command for that: it then hides them
+        in the log. To be called before anything else is written."""
         for command in self.ci.mask(self.redactor.masks()):
             self._raw(f"{command}\n")
 
@@ -135,8 +142,9 @@ class Console:
 
     @contextlib.contextmanager
     def section(self, name: str, title: str) -> Iterator[None]:
-        """Context manager: a section of the log, folded where the platform can do so. Sections do
-        not nest. A section without any line is not shown.
+        """Context manager: a section of the log with a title, foldable where the platform can do
+        so. `name` identifies it to the platform. Sections do not nest. A section without any line
+        is not shown.
         """
         self._opening = self.ci.section_start(name, self.redactor.text(clean(title)))
         try:
@@ -155,8 +163,9 @@ class Console:
         quiet: bool = False,
     ) -> Iterator[Sanitizer]:
         """Context manager: a sanitizer that writes a child's output to the log: made safe,
-        redacted, each line with a mark (`CHILD`) and `prefix`. `watch` gets each line before
-        redaction; `quiet` shows nothing."""
+        redacted, each line with `prefix`, after the mark CHILD if our lines go to the same
+        descriptor. `watch` gets each line before redaction; `quiet` shows nothing. Closes the
+        sanitizer at the end, unless the block raises."""
 
         mark = self._mark + prefix
 
@@ -188,8 +197,8 @@ class Console:
         self.indent(f"… still running, {seconds:.0f} s", DIM)
 
     def still(self, since: float) -> None:
-        """Like `silent`, for a wait that began at `since` (time.monotonic()), if nothing was logged
-        for SILENCE seconds: some platforms stop a job that prints nothing."""
+        """For a loop that waits since `since` (time.monotonic()): log like `silent`, but only if
+        nothing was logged for SILENCE seconds. Some platforms stop a job that prints nothing."""
         now = time.monotonic()
         if now - max(since, self._wrote) >= SILENCE:
             self.silent(now - since)

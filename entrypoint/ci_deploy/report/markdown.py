@@ -11,23 +11,26 @@ SAFE_URL = re.compile(r"https?://[\w.:/?&=%~+,;@-]+")
 
 
 def plain(text: str) -> str:
-    """The text on one line, escaped: it makes no table, link, mention, reference, HTML or quick
-    action."""
+    """The text on one line, escaped for a table cell or heading. `<` and `>` become spaces, other
+    Markdown gets backslashes, and an invisible U+2060 follows what would begin a mention or a
+    reference. A bare URL stays a link."""
     for character in "\\|`<>[]*_~$":
         text = text.replace(character, f"\\{character}" if character not in "<>" else " ")
     return " ".join(REFERENCE.sub("\\1\u2060", text).split())
 
 
 def link(url: str, text: str = "") -> str:
-    """A Markdown link to `url`, which comes from a server, or the bare URL if there is no text. If
-    the URL is not safe: the text, or the escaped URL."""
+    """A Markdown link to `url`, which comes from a server, or the bare URL if there is no `text`,
+    which must be escaped already. If the URL is not http(s), or has characters like `)` or a
+    space: only the text, or the escaped URL."""
     if not SAFE_URL.fullmatch(url):
         return text or plain(url)
     return f"[{text}]({url})" if text else url
 
 
 def fenced(text: str) -> str:
-    """A Markdown code block with `text`, whose fence is longer than any in it."""
+    """A Markdown code block with `text`, which is not changed; its fence of backticks is longer
+    than any in the text."""
     fence = "```"
     while fence in text:
         fence += "`"

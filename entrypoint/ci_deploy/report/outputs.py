@@ -1,4 +1,4 @@
-"""The results of a run: outputs, the job summary and `deploy-report.json`."""
+"""The results of a run (`Report`): outputs, the job summary and `deploy-report.json`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OUTPUTS = {
 
 @dataclass
 class EventReport:
-    """One event of the run, like `pre_deploy`."""
+    """One ordinary event of the run, like `pre_deploy` (`run.events.Event`), that has begun."""
 
     name: str
     seconds: float = 0.0  # how long its handlers took
@@ -35,7 +35,8 @@ class EventReport:
 
 @dataclass
 class Report:
-    """The facts of one run, as deploy-report.json has them. Texts that are unknown are empty."""
+    """The facts of one run of a command, as deploy-report.json has them. The run fills them in
+    (`Deployment`, `run.summary`); texts that are unknown are empty."""
 
     command: str
     status: str = "failed"  # until the end of the run sets another
@@ -72,7 +73,7 @@ class Report:
     finished: bool = False  # the run has ended, and all facts are final
 
     def outputs(self) -> dict[str, str]:
-        """The public outputs: name → value, which is a single line."""
+        """The public outputs: each name in OUTPUTS → value, a single line, perhaps empty."""
         values: dict[str, object] = {
             "status": self.status,
             "app": self.app,
@@ -87,12 +88,12 @@ class Report:
         return {name: " ".join(str(values[name]).split()) for name in OUTPUTS}
 
     def as_json(self) -> dict[str, Any]:
-        """The content of deploy-report.json: `schema` and all fields."""
+        """The content of deploy-report.json: `schema` (SCHEMA_VERSION) and all fields."""
         return {"schema": SCHEMA_VERSION, **asdict(self)}
 
     @property
     def links(self) -> dict[str, str]:
-        """Links to the app, the commit and the comparison: label → URL."""
+        """Links to the app, the commit and the comparison: label → URL, without unknown ones."""
         named = {
             f"{self.app} ({self.environment})" if self.environment else self.app: self.url,
             "Commit": self.commit_url,
@@ -129,8 +130,9 @@ class Report:
         return "\n".join(parts) + "\n"
 
     def _change(self) -> str:
-        old, new = self.previous_revision[:7] or "nothing", self.live_revision[:7] or "unknown"
-        text = f"`{old}` → `{new}`"
+        removed = self.command == "destroy" and self.status == "succeeded"
+        old = self.previous_revision[:7] or "nothing"
+        text = f"`{old}` → `{self.live_revision[:7] or ('removed' if removed else 'none known')}`"
         return f"{text} ([compare]({self.compare_url}))" if self.compare_url else text
 
 
