@@ -255,7 +255,7 @@ def test_deploy_whose_run_was_ended_after_it_was_live_is_told_by_the_next(
     assert server.releases[deploy.checkout.head]["dateReleased"]
     # (a run that is cancelled has the time for it, if it is not slow)
     told_late = any(each.startswith("POST") and "/deploys/" in each for each in server.short)
-    assert ("did not report it" in done.output) == told_late
+    assert ("but no deploy of it to" in done.output) == told_late
     assert told_late or how is signal.SIGTERM
 
 
@@ -331,7 +331,7 @@ def test_missing_organization_is_told_before_anything_is_touched(deploy: Deploys
 # --- what a failure costs ---
 
 MODES = {
-    "401": (Trouble("", 401), "Sentry rejects SENTRY_AUTH_TOKEN (401)"),
+    "401": (Trouble("", 401), "Sentry rejects SENTRY_AUTH_TOKEN (401"),
     "403": (Trouble("POST releases/", 403), "it needs project:releases and org:read"),
     "404": (Trouble("", 404), "Sentry does not know this organization or project"),
     "429": (Trouble("POST releases/", 429), "Sentry answers 429"),
@@ -339,7 +339,7 @@ MODES = {
     "502": (Trouble("", 502), "Sentry answers 502"),
     "reset": (Trouble("POST releases/", "reset"), "Failure when receiving data from the peer"),
     "drop": (Trouble("POST releases/", "drop"), "Server returned nothing"),
-    "hang": (Trouble("POST releases/", "hang"), "Sentry did not answer within"),
+    "hang": (Trouble("POST releases/", "hang"), "sentry-cli did not finish within"),
 }
 
 

@@ -57,7 +57,8 @@ def test_certificate_that_sentry_cli_does_not_trust_is_told_with_the_reason(
     error = failure(Result(("sentry-cli",), 1, err=text.encode()), "create the release")
     assert isinstance(error, DeployFailed)
     assert str(error) == (
-        f"cannot create the release: Sentry's TLS certificate is not trusted ({reason})."
+        f"cannot create the release: Sentry's TLS certificate is not trusted ({reason}). For a "
+        "private certificate authority, set CA_BUNDLE."
     )
 
 
@@ -65,7 +66,8 @@ def test_certificate_without_a_reason_is_told_without_one() -> None:
     """getsentry/sentry-cli#666 has nothing behind it (faults J2)."""
     said = b"error: API request failed\n  caused by: [60] SSL peer certificate or so\n"
     error = failure(Result(("sentry-cli",), 1, err=said), "create the release")
-    assert str(error) == "cannot create the release: Sentry's TLS certificate is not trusted."
+    told = "cannot create the release: Sentry's TLS certificate is not trusted. For a private "
+    assert str(error).startswith(told)
 
 
 def test_authorities_of_ones_own_do_not_help_an_expired_certificate() -> None:

@@ -1,5 +1,5 @@
-"""Finds the layers: those of ci-deploy in the folders of `layers`, those of other packages by
-their entry points."""
+"""Finds the layers (`discover`): those of ci-deploy in the folders of `layers`, those of other
+packages by their entry points. `load` imports the code of a layer that takes part in the run."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ LayerClass = type[Layer[Any]]
 
 
 def discover() -> list[LayerClass]:
-    """The classes of all layers, ordered by kind and name, found without a list to edit.
+    """The classes of all layers that are installed, ordered by kind (providers first) and name.
 
     Some classes only describe a layer, which `load` imports if it takes part in the run. Raises
-    ToolMissing when a layer of another package cannot be loaded.
+    ToolMissing when a layer of another package cannot be imported, or is not one. Appends the
+    wheels in WHEELS to sys.path.
     """
     found = {cls for module in _modules() for cls in _layers_of(module)}
     return sorted(found | set(_from_other_packages()), key=lambda cls: (cls.order, cls.name))
@@ -71,7 +72,7 @@ def _from_other_packages() -> Iterator[LayerClass]:
             message = f"the layer {entry.name} ({entry.value}) cannot be loaded: {error!r}."
             raise ToolMissing(message, hint=_hint(entry)) from error
         if not (isinstance(loaded, type) and issubclass(loaded, Layer)):
-            message = f"{entry.value} of the group {GROUP} is not a Layer."
+            message = f"{entry.value} of the group {GROUP} is not a subclass of Layer."
             raise ToolMissing(message, hint=_hint(entry))
         yield loaded
 

@@ -27,8 +27,9 @@ class NoSettings:
 
 
 class Layer(ABC, Generic[S]):
-    """The settings of one service, and its handlers: methods marked with `on`. Subclass one of the
-    kinds, not this class."""
+    """What ci-deploy does with one service in one run: its settings, and its handlers, which are
+    methods marked with `on`. Made by `Assembly.context` if the layer takes part in the run.
+    Subclass one of the kinds, not this class."""
 
     order: ClassVar[int]  # of the kind: handlers of the same priority run in this order
     kind: ClassVar[str]  # the name of the kind
@@ -41,7 +42,7 @@ class Layer(ABC, Generic[S]):
     options: ClassVar[frozenset[str]] = frozenset()  # command-line options that it supports
     # why it is off, if it has no trigger
     absent: ClassVar[str] = (
-        "no app of this kind was found in the checkout (check DEPLOY_APPLICATION and APP_DIR)"
+        "no such app was found in the checkout (APP_DIR), or DEPLOY_APPLICATION excludes it"
     )
     # `module:Class` of the layer if this class only describes it; loaded when it is chosen
     loads: ClassVar[str] = ""
@@ -52,29 +53,30 @@ class Layer(ABC, Generic[S]):
 
     @property
     def optional(self) -> bool:
-        """Whether a failure of this layer is only a warning."""
+        """Whether a failure of this layer is only a warning; here it is not."""
         return False
 
     @classmethod
     def wanted(cls, source: Source, root: Path) -> bool:  # noqa: ARG003
         """Whether the layer takes part in this run: by default, whether `trigger` or one of `also`
-        is set. `root` is the app's directory in the checkout."""
+        is set, and `unless` is not. `source` has the values of settings; `root` is the app's
+        directory in the checkout."""
         if cls.unless and source.text(cls.unless):
             return False
         return any(map(source.text, (cls.trigger, *cls.also)))
 
     def problems(self) -> Iterable[Problem]:
-        """Yield the problems of the settings beyond their format; called before anything is
-        changed."""
+        """Yield the problems of the settings beyond their format, which has been checked; called
+        before the run connects. May raise DeployError."""
         return ()
 
     def begin(self) -> None:
-        """Begin what takes time, like a connection, without waiting; called at the start of a
-        run."""
+        """Begin what takes time, like a connection, without waiting for it; called for each layer
+        before a run's first event, and by commands without events. Changes nothing."""
 
     def check(self) -> None:
-        """Check, without a change, what a deploy needs; called by `doctor` when the app runs a
-        release. Raises DeployError.
+        """Check, without a change, what a deploy needs of the layer's service; called by `doctor`,
+        but only when the app runs a release. Raises DeployError, which fails `doctor`.
         """
 
     def preview(self, notice: Notice) -> str:  # noqa: ARG002
@@ -82,25 +84,26 @@ class Layer(ABC, Generic[S]):
         return ""
 
     def tell_plan(self) -> None:
-        """Send the result of `plan`, if a setting asks for that; called at its end."""
+        """Send the result of `plan`, if a setting asks for that (PLAN_COMMENT); called at the end
+        of `plan`, not of other commands."""
 
     @classmethod
     def declarations(cls) -> tuple[Setting, ...]:
-        """The settings that the layer declares."""
+        """The declarations of the settings in `Settings`."""
         return declared(cls.Settings)
 
 
 class Application(Layer[S]):
-    """What an app needs around a deploy, like migrations. `Framework` in applications/framework.py
-    is a subclass for frameworks."""
+    """A layer for what an app needs around a deploy, like migrations. `Framework` in
+    applications/framework.py is a subclass for frameworks."""
 
     order: ClassVar[int] = 1
     kind: ClassVar[str] = "application"
 
 
 class ThirdParty(Layer[S]):
-    """An external service that is informed of releases, like Sentry. Its errors are only warnings,
-    unless a subclass decides otherwise."""
+    """A layer for an external service that is informed of releases, like Sentry. Its errors are
+    only warnings, unless a subclass overrides `optional`."""
 
     order: ClassVar[int] = 2
     kind: ClassVar[str] = "third party"
@@ -112,7 +115,7 @@ class ThirdParty(Layer[S]):
 
 @settings
 class NotifierSettings:
-    """Settings of all notifiers."""
+    """The settings that all notifiers have; the settings class of a notifier extends it."""
 
     strict: bool = setting(
         "NOTIFY_STRICT",
@@ -122,8 +125,9 @@ class NotifierSettings:
 
 
 class Notifier(Layer[S]):
-    """Sends notices to people. A subclass implements `send`; which notices are sent when is the
-    same for all."""
+    """A layer that sends notices to people. A subclass implements `send`; `tell`, which is the same
+    for all, posts a notice for each event that has one. Errors are warnings, unless NOTIFY_STRICT
+    is set."""
 
     order: ClassVar[int] = 3
     kind: ClassVar[str] = "notifier"
@@ -134,8 +138,8 @@ class Notifier(Layer[S]):
 
     @abstractmethod
     def send(self, notice: Notice) -> None:
-        """Send a notice; called in a background thread, one notice after the other. Raises
-        DeployError."""
+        """Send a notice and wait until it is delivered; called in a background thread of the layer,
+        one notice after the other. Raises DeployError."""
 
     def preview(self, notice: Notice) -> str:
         return notice.text()
@@ -152,7 +156,9 @@ class Notifier(Layer[S]):
     @on(Event.DESTROY_SUCCEEDED, Outcome.TELL)
     @on(Event.DESTROY_FAILED, Outcome.TELL)
     def tell(self) -> None:
-        """Send the notice about this event, in the background."""
+        """Send the notice about this event, in the background.
+
+        `SendQueue.close` returns errors at the end of the run. Sends nothing when planning."""
         if not self.ctx.planning:
             message = notice(self.ctx, self.ctx.event)
             self.ctx.send_queue.post(self, lambda: self.send(message))

@@ -1,1 +1,2 @@
-"""Sentry: the account, sentry-cli, the API, and the commits of a release."""
+"""The layer `sentry` (`layer.Sentry`): records releases by sentry-cli (`cli`) and, for what that
+cannot do, by Sentry's API (`api`)."""

@@ -1,4 +1,5 @@
-"""The Sentry account: server, organization and token."""
+"""The Sentry account (`Account`): server, organization and token, also from what an organization
+token contains."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ class Account(NamedTuple):
     def of(cls, url: str, org: str, token: str, projects: tuple[str, ...]) -> Account:
         """Make the account from the settings. An organization token contains the URL of its server,
         which takes precedence over `url`, as in sentry-cli, and its organization, which is used if
-        `org` is empty."""
+        `org` is empty. `org` stays empty if neither names it."""
         told = embedded(token)
         said = str(told.get("url") or "").rstrip("/")
         wanted = url.rstrip("/")
@@ -36,7 +37,8 @@ class Account(NamedTuple):
 
 
 def embedded(token: str) -> dict[str, object]:
-    """The JSON object in an organization token (`url`, `org` and more); empty for other tokens."""
+    """The JSON object in an organization token (`url`, `org` and more); empty for other tokens, and
+    for one that cannot be decoded."""
     if not token.startswith(PREFIX):
         return {}
     code = token.removeprefix(PREFIX).rpartition("_")[0]

@@ -1,5 +1,5 @@
-"""Sentry's API, for what sentry-cli cannot do: reading without a change, and setting the commits of
-a release without a linked repository. Source: docs.sentry.io/api."""
+"""Sentry's API (`SentryApi`), for what sentry-cli cannot do: reading, and setting the commits of a
+release without a linked repository. Source: docs.sentry.io/api."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ NEXT = re.compile(r'<([^>]+)>; rel="next"; results="true"')
 
 
 class SentryApi:
-    """The releases of one organization, by Sentry's API. All methods take their time from a
-    `TimeBudget`, and raise Unauthorized, Unreachable or DeployFailed."""
+    """The releases of the account's organization, by Sentry's API. All methods take their time from
+    a `TimeBudget`, repeat what failed for a time, and raise Unauthorized, Unreachable (also when
+    the time is used up, or for 429 and 5xx), DeployFailed for any other refusal, Cancelled."""
 
     def __init__(self, account: Account, http: Http) -> None:
         self._account = account
@@ -30,8 +31,8 @@ class SentryApi:
         self._headers = {"Authorization": f"Bearer {account.token}"}
 
     def linked(self, ours: str, budget: TimeBudget) -> str:
-        """The name in Sentry of the repository `ours` (`acme/web`, in lower case), if it is linked
-        there; else empty.
+        """The name in Sentry of the repository `ours` (`acme/web`, in lower case); empty if it is
+        not linked there, or not among the first PAGES pages of the list.
         """
         return next(
             (str(each["name"]) for each in self._repositories(budget) if _is(ours, each)), ""
@@ -50,8 +51,8 @@ class SentryApi:
         return found
 
     def recorded(self, version: str, environment: str, started: int, budget: TimeBudget) -> bool:
-        """Whether a deploy of the release `version` to `environment` that started at `started`
-        (Unix time, in seconds) is recorded."""
+        """Whether Sentry has a deploy of the release `version` to `environment` that started at
+        `started` (Unix time, in seconds); False when it does not know the release."""
         at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(started))
         return any(
             each.get("environment") == environment
@@ -60,15 +61,15 @@ class SentryApi:
         )
 
     def deploys(self, version: str, budget: TimeBudget) -> list[dict[str, Any]] | None:
-        """The deploys of the release `version`, as the API describes them; None when Sentry does
-        not know the release."""
+        """The deploys of the release `version` (the first page of them), each as the JSON object of
+        the API; None when Sentry does not know the release."""
         url = f"{self._base}/releases/{quote(version, safe='')}/deploys/"
         answer = self._read(url, "read the deploys", budget, missing=404)
         return None if answer.status == 404 else _list(answer)
 
     def set_commits(self, version: str, commits: list[dict[str, Any]], budget: TimeBudget) -> None:
-        """Replace the commits of the release `version` (in the format of `commits.py`); can be
-        repeated without harm. Announced as a change."""
+        """Replace the commits of the release `version` by `commits`, in the format of `commits.py`;
+        can be repeated without harm. Announced as a change, and not sent when planning."""
         url = f"{self._base}/releases/{quote(version, safe='')}/"
         said = f"Sentry: set the commits of {version}: {len(commits)} from git"
 

@@ -1,4 +1,4 @@
-"""The commits of a release, read from git, in the format of Sentry's API ("Update an
+"""Reads the commits of a release from git (`commits`), in the format of Sentry's API ("Update an
 Organization's Release")."""
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ FORMAT = "%x01%H%x02%an%x02%ae%x02%aI%x02%B%x02"
 
 
 def commits(repository: Repository, old: str, new: str, name: str) -> list[dict[str, Any]]:
-    """The commits after `old` (what was live before; full SHAs) up to `new`, newest first, with
-    their files; of an unknown `old` the newest FIRST. Commits that a shallow clone lacks are left
-    out. `name`: the repository's name in Sentry."""
+    """The commits after `old` (what was live before) up to `new`, full SHAs: JSON objects, newest
+    first, with their files, at most MOST. If `old` is empty or not in the checkout, the newest
+    FIRST up to `new`. Commits that a shallow clone lacks are left out; empty if git fails. `name`:
+    the repository's name in Sentry."""
     known = bool(old) and repository.has(old)
     which = [f"{old}..{new}"] if known else [new]
     most = MOST if known else FIRST

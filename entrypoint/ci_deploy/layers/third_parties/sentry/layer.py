@@ -26,7 +26,8 @@ BEFORE = 2 / 3  # share of Sentry's time before the deployment; the rest is for 
 
 
 class Sentry(AboutSentry):
-    """Records releases in Sentry, within SENTRY_TIMEOUT seconds."""
+    """Records releases and deployments in Sentry, within SENTRY_TIMEOUT seconds in total; after a
+    failure the run goes on without it, unless SENTRY_STRICT is set."""
 
     def __init__(self, ctx: Context, settings: SentrySettings) -> None:
         super().__init__(ctx, settings)
@@ -47,14 +48,14 @@ class Sentry(AboutSentry):
 
     @cached_property
     def cli(self) -> SentryCli:
-        """sentry-cli, for most changes."""
+        """sentry-cli, for most changes; runs in an empty private directory."""
         folder = self.ctx.private_dir / "sentry"
         folder.mkdir(exist_ok=True)
         return SentryCli(self.account, self.ctx.runner, folder)
 
     @cached_property
     def api(self) -> SentryApi:
-        """Sentry's API, for what sentry-cli cannot do."""
+        """Sentry's API, for reading and for commits that Sentry cannot read itself."""
         return SentryApi(self.account, self.ctx.http)
 
     @property
@@ -67,7 +68,10 @@ class Sentry(AboutSentry):
 
     @on(Event.CONFIGURE, Configure.THIRD_PARTIES)
     def look(self) -> None:
-        """Check the token, and whether our repository is linked in Sentry."""
+        """Check the token, and whether our repository is linked in Sentry.
+
+        Logs which environment or server Sentry gets if settings do not say so. Not for `destroy`.
+        """
         if self.ctx.command == "destroy":
             return
         if not self.ctx.environment:  # GitHub gives a container none
@@ -94,7 +98,7 @@ class Sentry(AboutSentry):
     @on(Event.PRE_DEPLOY, Before.RELEASE)
     @on(Event.PROMOTE, Before.RELEASE)
     def create(self) -> None:
-        """Create the release with its commits, before it gets traffic and can have errors."""
+        """Create the release with its commits and sourcemaps, before it can have errors."""
         self._do(partial(self.cli.create, self.version, self._before))
         self._do(self._set_commits, vital=False)
         if self.settings.sourcemaps:
@@ -143,7 +147,9 @@ class Sentry(AboutSentry):
 
     @on(Event.DEPLOY_SKIPPED)
     def catch_up(self) -> None:
-        """Record the deployment if an interrupted run has not done so."""
+        """Record the deployment if an interrupted run has not done so.
+
+        Only if Sentry has the release: else it was live before Sentry was used."""
         # Asking Sentry now is cheaper than a task on the app would be at every deploy.
         self._do(self._tell_late)
 
@@ -152,7 +158,7 @@ class Sentry(AboutSentry):
         here = environment_name(self.ctx.environment)
         if deploys is not None and here not in {each.get("environment") for each in deploys}:
             self.ctx.console.indent(
-                "Sentry: the run that deployed this revision did not report it."
+                f"Sentry has the release, but no deploy of it to {here}: it is recorded now."
             )
             self.cli.finalize(self.version, self._after)
             self._record()

@@ -1,4 +1,5 @@
-"""Sentry's settings, and names in the form that Sentry accepts."""
+"""Sentry's settings (`SentrySettings`), the description of its layer (`AboutSentry`), and names in
+the form that Sentry accepts."""
 
 from __future__ import annotations
 
@@ -12,21 +13,22 @@ from ci_deploy.settings.parsers import http_url
 
 def release_name(text: str) -> str:
     """A release name that Sentry accepts, at most 200 characters: `text` with `-` in place of
-    invalid characters like `/`, so that any tag can be given."""
+    slashes, backslashes and white space, so that any tag can be given; with `release-` before a
+    name that is reserved (like `latest`) or empty."""
     name = re.sub(r"[/\\\s]+", "-", text.strip())[:200]
     return f"release-{name}" if name in {"", ".", "..", "latest"} else name
 
 
 def environment_name(text: str) -> str:
     """An environment name that Sentry accepts, at most 64 characters: `text` with `-` in place of
-    invalid characters; `production` if it is empty."""
+    slashes and white space; `production` if it is empty or `None`, which Sentry reserves."""
     name = re.sub(r"[/\s]+", "-", text.strip())[:64]
     return name if name not in {"", "None"} else "production"
 
 
 @settings
 class SentrySettings:
-    """Settings of Sentry."""
+    """The settings of the layer `sentry`; SENTRY_PROJECT switches it on."""
 
     projects: tuple[str, ...] = setting(
         "SENTRY_PROJECT", "Slugs of the projects that the release belongs to", default=()

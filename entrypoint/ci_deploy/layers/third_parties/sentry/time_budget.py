@@ -16,8 +16,8 @@ LEAST = 0.2  # seconds; with fewer left, no request is begun
 
 
 class TimeBudget:
-    """A number of seconds that calls use up, one after the other; `sleep` must wake up on
-    cancel."""
+    """The `seconds` that calls to Sentry may take, which they use up one after the other; the layer
+    has one budget before the deployment and one after it. `sleep` must wake up on cancel."""
 
     def __init__(self, seconds: float, sleep: Callable[[float], None]) -> None:
         self.total = seconds
@@ -28,8 +28,8 @@ class TimeBudget:
         """Call `call` with the seconds that an attempt may take, at most `longest`; up to TRIES
         times while it raises Unreachable. Returns its result.
 
-        Raises the last attempt's error, and Unreachable when no time is left. `what` is the action
-        for that message, like `create the release`.
+        Raises the last attempt's error, or Unreachable when there is no time left for the first
+        one. `what` is the action for that message, like `create the release`.
         """
         from ci_deploy.net.retry import retry
 
@@ -42,8 +42,8 @@ class TimeBudget:
             left = until - time.monotonic()
             if left < LEAST:
                 message = (
-                    f"cannot {what}: the {self.total:.0f} s for Sentry (SENTRY_TIMEOUT) are "
-                    "used up."
+                    f"cannot {what}: the time for it is used up ({self.total:.0f} s, a part of "
+                    "SENTRY_TIMEOUT)."
                 )
                 raise why or Unreachable(message)
             try:
