@@ -284,7 +284,7 @@ def test_entry_point_that_is_no_layer_is_named(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(ToolMissing, match="json:loads .* is not a subclass of Layer") as caught:
+    with pytest.raises(ToolMissing, match=r"json:loads .* is not a subclass of Layer") as caught:
         discover()
     assert f"It comes from {other} 1.0" in caught.value.hint
 

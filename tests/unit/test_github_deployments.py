@@ -204,7 +204,7 @@ def test_where_there_are_no_deployments_one_warning_says_so(kind: str, layer: La
         assert "nothing is recorded: this job does not belong" in warning
         job.send(BEGUN)
         assert server.calls == []
-        assert job.preview(BEGUN).startswith("nothing: ")
+        assert job.preview(BEGUN).startswith("nothing is recorded: this job does not belong")
 
 
 def test_plan_shows_what_would_be_recorded(server: ForgeStandIn, layer: Layer) -> None:

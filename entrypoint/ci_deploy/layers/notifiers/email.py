@@ -22,16 +22,20 @@ BAR = "border-left:4px solid {colour};padding:2px 0 2px 14px;font:14px/1.5 sans-
 
 
 def sender(text: str) -> str:
-    """Check a sender, `x@example.com` or `Name <x@example.com>`; returns it. Raises ValueError."""
+    """Check a sender, `x@example.com` or `Name <x@example.com>`; returns it. Raises ValueError,
+    also for a name with a comma, colon, semicolon or `@`."""
     if not re.fullmatch(rf"{ADDRESS.pattern}|[^<>@,;:\n]+ <{ADDRESS.pattern}>", text):
-        message = f"`{text}` is not a valid e-mail address."
+        message = (
+            f"`{text}` is not a valid e-mail address, nor like `Name <x@example.com>` with a name "
+            "that has no comma, colon, semicolon or `@`."
+        )
         raise ValueError(message)
     return text
 
 
 def addresses(text: str) -> tuple[str, ...]:
     """Parse addresses like `x@example.com`, separated by spaces, commas or newlines. Raises
-    ValueError."""
+    ValueError for one that is not an address, like `Name <x@example.com>`."""
     found = words(text)
     for each in found:
         if not ADDRESS.fullmatch(each):
@@ -42,7 +46,7 @@ def addresses(text: str) -> tuple[str, ...]:
 
 @settings
 class EmailSettings(NotifierSettings):
-    """Settings of e-mail."""
+    """The settings of the layer `email`; NOTIFY_SMTP_URL switches it on."""
 
     server: MailServer | None = setting(
         "NOTIFY_SMTP_URL",
@@ -67,8 +71,8 @@ class EmailSettings(NotifierSettings):
 
 
 class Email(Notifier[EmailSettings]):
-    """Sends e-mail. Later mails of a run are replies to the first one, so that mail programs group
-    them."""
+    """Sends each notice as an e-mail to NOTIFY_EMAIL_TO. Later mails of a run are replies to the
+    first one, so that mail programs group them."""
 
     name = "email"
     Settings: ClassVar[type[Any]] = EmailSettings
@@ -90,7 +94,8 @@ class Email(Notifier[EmailSettings]):
         )
 
     def message(self, notice: Notice) -> EmailMessage:
-        """The mail for a notice, as text and HTML; texts from outside are escaped."""
+        """Make the mail for a notice, as text and HTML; in the HTML, texts from outside are
+        escaped. Later mails are replies to the one that the first call has made."""
         message = EmailMessage()
         message["Subject"] = shorten(" ".join(notice.title.split()), SUBJECT)
         message["From"], message["To"] = self.settings.sender, ", ".join(self.settings.to)
@@ -108,7 +113,7 @@ class Email(Notifier[EmailSettings]):
         return message
 
     def html(self, notice: Notice) -> str:
-        """The notice as HTML: a coloured bar, title, fields, lines."""
+        """The notice as an HTML fragment, escaped: a coloured bar, title, fields, lines."""
         rows = "".join(
             f'<tr><td style="color:#59636e;padding-right:14px;vertical-align:top">'
             f"{html.escape(name)}</td><td>{_value(value, notice)}</td></tr>"

@@ -25,13 +25,16 @@ DESCRIPTION = 140  # characters
 OLDER = 10  # older deployments checked for being still active; earlier runs have checked the rest
 REVIEW = "review"  # one environment for all review apps, since environments are not deleted
 PRODUCTION = "production"  # GitHub's own default
-ADVICE = "The job needs `permissions: { deployments: write }`."
-NOT_HERE = "nothing is recorded: this job does not belong to a repository on GitHub"
+ADVICE = (
+    "For `github.token` the job needs `permissions: { deployments: write }`; another "
+    "DEPLOYMENTS_TOKEN must be valid and may write deployments of this repository."
+)
+NOT_HERE = "this job does not belong to a repository on GitHub"
 
 
 @settings
 class DeploymentsSettings(NotifierSettings):
-    """Settings of GitHub Deployments."""
+    """The settings of the layer `github-deployments`; DEPLOYMENTS_TOKEN switches it on."""
 
     token: str = setting(
         "DEPLOYMENTS_TOKEN",
@@ -43,7 +46,8 @@ class DeploymentsSettings(NotifierSettings):
 
 
 class GitHubDeployments(Notifier[DeploymentsSettings]):
-    """Records deployments on GitHub, with the app's URL and the job's log."""
+    """Records this run's deployment on GitHub, with the app's URL and the job's log; removes those
+    of a review app that is destroyed. After a refusal nothing more is sent."""
 
     name = "github-deployments"
     Settings: ClassVar[type[Any]] = DeploymentsSettings
@@ -60,7 +64,7 @@ class GitHubDeployments(Notifier[DeploymentsSettings]):
         facts = self.ctx.facts
         self._off = not (self._forge.title == GITHUB and facts.api_url and facts.project_id)
         if self._off:
-            self.ctx.console.warning(f"{self.trigger}: {NOT_HERE}.")
+            self.ctx.console.warning(f"{self.trigger}: nothing is recorded: {NOT_HERE}.")
 
     def send(self, notice: Notice) -> None:
         if not self._off:
@@ -79,7 +83,9 @@ class GitHubDeployments(Notifier[DeploymentsSettings]):
         except HttpError as error:
             self._off = True
             hint = f" {ADVICE}" if error.response.status in {401, 403, 404} else ""
-            message = f"the deployment cannot be recorded on GitHub: {error}{hint}"
+            removing = notice.facts.get("event") == Event.DESTROY_SUCCEEDED
+            done = "removed from" if removing else "recorded on"
+            message = f"the deployment cannot be {done} GitHub: {error}{hint}"
             raise DeployFailed(message) from None
 
     def _tell(self, notice: Notice) -> None:
@@ -152,13 +158,14 @@ class GitHubDeployments(Notifier[DeploymentsSettings]):
 
     @property
     def environment(self) -> str:
-        """The environment's name on GitHub; one for all review apps."""
+        """The environment's name on GitHub: `review` for all review apps, else that of the run, and
+        `production` if the run has none."""
         return REVIEW if self.ctx.review else self.ctx.environment or PRODUCTION
 
     @property
     def task(self) -> str:
-        """The deployment's task name, like `deploy:my-app`: it distinguishes the apps of one
-        environment."""
+        """The deployment's task name, which distinguishes the apps of one environment:
+        `deploy:my-app`, for a review app `review:my-app-topic`."""
         return f"{REVIEW if self.ctx.review else 'deploy'}:{self.ctx.app}"
 
     def _description(self, notice: Notice) -> str:
@@ -166,7 +173,7 @@ class GitHubDeployments(Notifier[DeploymentsSettings]):
 
     def preview(self, notice: Notice) -> str:
         if self._off:
-            return f"nothing: {NOT_HERE}"
+            return f"nothing is recorded: {NOT_HERE}"
         if notice.facts.get("event") == Event.DESTROY_SUCCEEDED:
             return f"remove the deployments of {self.task} in {self.environment}"
         return f"{self._state(notice)}: {self.task} in {self.environment}: {notice.title}"

@@ -22,7 +22,7 @@ SHORT = 40  # characters; shorter values are shown two in a row
 
 @settings
 class MattermostSettings(NotifierSettings):
-    """Settings of Mattermost."""
+    """The settings of the layer `mattermost`; MATTERMOST_WEBHOOK_URL switches it on."""
 
     webhook_url: str = setting(
         "MATTERMOST_WEBHOOK_URL",
@@ -37,7 +37,7 @@ class MattermostSettings(NotifierSettings):
 
 
 class Mattermost(Notifier[MattermostSettings]):
-    """Posts messages in a Mattermost channel."""
+    """Posts each notice as a message in a Mattermost channel."""
 
     name = "mattermost"
     Settings: ClassVar[type[Any]] = MattermostSettings
@@ -48,7 +48,8 @@ class Mattermost(Notifier[MattermostSettings]):
 
     def payload(self, notice: Notice) -> dict[str, Any]:
         """The JSON for the webhook: one attachment with a colour, the title with a link to the job,
-        and the notice's fields and lines."""
+        and the notice's fields and lines, escaped and shortened to Mattermost's limits; the channel
+        if MATTERMOST_CHANNEL is set."""
         lines = last(notice.lines, TEXT - 4 * (LINES + 1))
         # a title with a link is shown as it is, one without is Markdown
         title = notice.title if notice.url else plain(notice.title)
@@ -79,7 +80,8 @@ class Mattermost(Notifier[MattermostSettings]):
 
 
 def plain(text: str) -> str:
-    """Escape Mattermost's Markdown, so that a commit message makes no link, image or style."""
+    """Escape Mattermost's Markdown with backslashes, so that a commit message makes no image, style
+    or link, except for a bare URL."""
     return re.sub(r"([\\`*_\[\]<>|~])", r"\\\1", text)
 
 

@@ -34,21 +34,25 @@ from ci_deploy.settings import setting, settings
 TITLE, CELL, TEXT = 300, 1000, 8000  # characters; all together stay far below 65,536
 ICONS = {STARTED: "⏳", GOOD: "✅", NEUTRAL: "ℹ️", WARN: "⚠️", BAD: "❌"}
 ADVICE = {
-    GITHUB: "The job needs `permissions: { pull-requests: write }`; for pull requests of forks and "
-    "of Dependabot the token can only read.",
-    GITLAB: "COMMENT_TOKEN must be a project access token with the scope `api` and at least the "
-    "role Reporter; GitLab does not accept CI_JOB_TOKEN here.",
-    GITEA: "The token must be able to write issues (`write:issue`); for pull requests of forks the "
-    "job's own token can only read.",
+    GITHUB: "For `github.token` the job needs `permissions: { pull-requests: write }`, and in pull "
+    "requests of forks and of Dependabot it can only read; another COMMENT_TOKEN must be valid "
+    "and may write pull requests.",
+    GITLAB: "COMMENT_TOKEN must be a valid access token with the scope `api` and at least the role "
+    "Reporter in the project; GitLab does not accept CI_JOB_TOKEN here.",
+    GITEA: "COMMENT_TOKEN must be valid and may write issues (`write:issue`); for pull requests of "
+    "forks the job's own token can only read.",
 }
-NO_CHANGE = "no comment: this job does not belong to a pull or merge request"
+NO_CHANGE = (
+    "no comment is written: this job does not belong to a pull or merge request on GitHub, GitLab, "
+    "Forgejo or Gitea"
+)
 # The accounts of jobs' own tokens, which cannot ask for theirs; nobody else can have these names.
 JOB_ACCOUNTS = {"gitea-actions", "forgejo-actions"}
 
 
 @settings
 class PullRequestSettings(NotifierSettings):
-    """Settings of the comment on the pull or merge request."""
+    """The settings of the layer `pull-requests`; COMMENT_TOKEN switches it on."""
 
     token: str = setting(
         "COMMENT_TOKEN",
@@ -64,7 +68,9 @@ class PullRequestSettings(NotifierSettings):
 
 
 class PullRequests(Notifier[PullRequestSettings]):
-    """Writes a comment on the pull or merge request to which the job belongs."""
+    """Writes one comment per app on the pull or merge request to which the job belongs, and edits
+    it at each later notice (a comment of its own for `plan`). Without such a request, or after a
+    refusal, nothing is sent."""
 
     name = "pull-requests"
     Settings: ClassVar[type[Any]] = PullRequestSettings
@@ -161,8 +167,9 @@ class PullRequests(Notifier[PullRequestSettings]):
         return f"<!-- ci-deploy{plan.replace('--', '-%2D')}: {ctx.app.replace('--', '-%2D')} -->"
 
     def body(self, notice: Notice) -> str:
-        """The comment's Markdown, redacted. Each line of output has a prefix: GitLab would run
-        `/close` at the start of a line as a command, even in nested code blocks."""
+        """The comment's Markdown, redacted and escaped; it begins with the mark by which later runs
+        find it. Each line of output has a prefix: GitLab would run `/close` at the start of a line
+        as a command, even in nested code blocks."""
         notice, facts = self._redacted(notice), notice.facts
         rows = [(name, self._value(name, value, notice)) for name, value in notice.fields]
         if notice.mood is STARTED and (live := str(facts.get("previous_revision", ""))):

@@ -28,7 +28,7 @@ FIELDS = 10  # in one section at most
 
 @settings
 class SlackSettings(NotifierSettings):
-    """Settings of Slack."""
+    """The settings of the layer `slack`; SLACK_WEBHOOK_URL switches it on."""
 
     webhook_url: str = setting(
         "SLACK_WEBHOOK_URL",
@@ -40,7 +40,7 @@ class SlackSettings(NotifierSettings):
 
 
 class Slack(Notifier[SlackSettings]):
-    """Posts messages in a Slack channel."""
+    """Posts each notice as a message in the webhook's Slack channel."""
 
     name = "slack"
     Settings: ClassVar[type[Any]] = SlackSettings
@@ -51,8 +51,8 @@ class Slack(Notifier[SlackSettings]):
         deliver(self.ctx, "Slack", url, refusal=_refusal, json=self.payload(notice))
 
     def payload(self, notice: Notice) -> dict[str, Any]:
-        """The JSON for the webhook: the title as text, which desktop notifications show, and an
-        attachment with the notice's fields and lines."""
+        """The JSON for the webhook: the title as text (desktop notifications show it), and an
+        attachment with the notice's fields and lines, escaped and shortened to Slack's limits."""
         title = escape(notice.title, TITLE)
         blocks: list[dict[str, Any]] = []
         for start in range(0, len(notice.fields), FIELDS):
@@ -78,8 +78,8 @@ class Slack(Notifier[SlackSettings]):
 
 
 def escape(text: str, limit: int) -> str:
-    """Escape text for Slack's mrkdwn, and cut it to `limit` characters, but not within an
-    entity."""
+    """Escape `&`, `<` and `>` in text for Slack's mrkdwn, and cut it to `limit` characters with an
+    ellipsis, but not within an entity."""
     for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(character, entity)
     if len(text) <= limit:

@@ -21,7 +21,7 @@ SCHEMA = 1  # of the body; raised when a field changes its meaning
 
 @settings
 class WebhookSettings(NotifierSettings):
-    """Settings of a custom webhook."""
+    """The settings of the layer `webhook`; NOTIFY_WEBHOOK_URL switches it on."""
 
     url: str = setting(
         "NOTIFY_WEBHOOK_URL",
@@ -39,7 +39,7 @@ class WebhookSettings(NotifierSettings):
 
 
 class Webhook(Notifier[WebhookSettings]):
-    """POSTs the facts of a run as JSON."""
+    """POSTs the facts of the run as JSON at each notice, signed if NOTIFY_WEBHOOK_SECRET is set."""
 
     name = "webhook"
     Settings: ClassVar[type[Any]] = WebhookSettings
@@ -51,13 +51,15 @@ class Webhook(Notifier[WebhookSettings]):
         deliver(self.ctx, "the webhook", self.settings.url, data=body, headers=headers)
 
     def payload(self, notice: Notice) -> dict[str, Any]:
-        """The JSON object to send; docs/webhook.md documents its fields."""
+        """The JSON object to send: the notice's facts, with texts cut to 2000 characters;
+        docs/webhook.md documents its fields."""
         told = {"schema": SCHEMA, "text": notice.title, **notice.facts}
         return {name: shorten(v, 2000) if isinstance(v, str) else v for name, v in told.items()}
 
     def headers(self, notice: Notice, body: bytes, at: str) -> dict[str, str]:
-        """The headers for the JSON `body`, sent at `at` (Unix time, as text). They are the same for
-        each attempt: a receiver recognises repetitions by the delivery ID."""
+        """Make the headers for the JSON `body`, sent at `at` (Unix time in seconds, as text), with
+        the signature if there is a secret. To be called once per notice: a receiver recognises
+        repeated attempts by the delivery ID, which is random."""
         headers = {
             "Content-Type": "application/json",
             "X-CI-Deploy-Version": __version__,
@@ -70,12 +72,13 @@ class Webhook(Notifier[WebhookSettings]):
         return headers
 
     def preview(self, notice: Notice) -> str:
-        signed = "signed" if self.settings.secret else "not signed: NOTIFY_WEBHOOK_SECRET is unset"
+        signed = "signed" if self.settings.secret else "not signed, without NOTIFY_WEBHOOK_SECRET"
         return f"POST, {signed}\n{json.dumps(self.payload(notice), ensure_ascii=False, indent=2)}"
 
 
 def signature(secret: str, at: str, body: bytes) -> str:
-    """The signature, `sha256=` and the hexadecimal HMAC-SHA256 of `at` (Unix time, as text), a full
-    stop and the body."""
+    """The signature of a request: `sha256=` and the hexadecimal HMAC-SHA256, with `secret` as the
+    key, of `at` (Unix time in seconds, as text), a full stop and the body. Spaces around the secret
+    are ignored."""
     code = hmac.new(secret.strip().encode(), f"{at}.".encode() + body, hashlib.sha256)
     return f"sha256={code.hexdigest()}"
