@@ -18,7 +18,7 @@ def test_commands_run_in_the_old_and_in_the_new_release(
     env = settings_for(dokku, PRE_DEPLOY_COMMAND="cat which", POST_DEPLOY_COMMAND="cat which")
     done = run("deploy", cwd=checkout.path, env=env)
     assert done.code == 0, done.output
-    assert "PRE_DEPLOY_COMMAND is skipped: there is no release yet." in done.output
+    assert "PRE_DEPLOY_COMMAND is skipped: no release runs yet" in done.output
     assert done.output.count("the old one") == 1
     checkout.commit("New", {"which": "the new one\n"})
     done = run("deploy", cwd=checkout.path, env=env)

@@ -229,7 +229,7 @@ def test_hooks_are_those_of_the_revision_and_not_of_the_checkout(
     assert "from the revision" in done.output
     assert "a stranger" not in done.output
     assert (
-        f"the checkout differs from {good[:7]}: the hooks of {good[:7]} run, in a copy"
+        f"the checkout or its hooks differ from {good[:7]}: the hooks run in a copy of {good[:7]}."
         in done.output
     )
 

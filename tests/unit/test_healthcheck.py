@@ -54,7 +54,9 @@ def check(monkeypatch: pytest.MonkeyPatch, status: int, until: float = 9999.0) -
 def test_health_check_ends_with_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """It went on asking, without a pause, for all of HEALTHCHECK_TIMEOUT (faults J2)."""
     error, clock = check(monkeypatch, 503, until=1010.0)
-    assert error.message == f"not healthy within DEPLOY_TIMEOUT: {URL} answers 503."
+    over = "before the run's time was over (DEPLOY_TIMEOUT)"
+    assert error.message == f"not healthy {over}: {URL} answers 503."
+    assert error.hint == "Look at the app's log; raise DEPLOY_TIMEOUT if it is slow."
     assert clock.now <= 1010.0
 
 

@@ -25,9 +25,9 @@ Lines = tuple[tuple[str, ...], ...]
 
 
 def commands(text: str) -> Lines:
-    """Parse one command per line into words, as a shell does: a tuple of tuples. A command that
-    begins with NAME=value is run by `env`. Raises ValueError for an unclosed quote or a shell
-    operator."""
+    """Parse one command per line into words, as a shell does: a tuple of words for each command.
+    One that begins with NAME=value gets the word `env` before it. Raises ValueError for an unclosed
+    quote, and for a shell operator that is a word of its own, like `&&`."""
     found = []
     for line in filter(None, map(str.strip, text.splitlines())):
         try:
@@ -37,7 +37,7 @@ def commands(text: str) -> Lines:
             raise ValueError(message) from None
         if operators := SHELL & set(words):
             message = (
-                f"`{line}`: this is not run by a shell, so `{operators.pop()}` has no "
+                f"`{line}`: commands are not run by a shell, so `{operators.pop()}` has no "
                 f"effect. Write {shlex.join(['sh', '-c', line])}"
             )
             raise ValueError(message)
@@ -48,7 +48,7 @@ def commands(text: str) -> Lines:
 
 @settings
 class CommandsSettings:
-    """Your own commands, in the app's environment."""
+    """Your own commands, which run in the app's environment."""
 
     before: Lines = setting(
         "PRE_DEPLOY_COMMAND",
@@ -79,7 +79,8 @@ class CommandsSettings:
 
 
 class Commands(Application[CommandsSettings]):
-    """Runs the commands around a deploy. Each of the three settings switches the layer on."""
+    """Runs the user's commands around a deploy or a promotion. Each of the three settings switches
+    the layer on. A command that fails raises DeployFailed."""
 
     name = "commands"
     Settings: ClassVar[type[Any]] = CommandsSettings
@@ -93,8 +94,9 @@ class Commands(Application[CommandsSettings]):
     def problems(self) -> Iterable[Problem]:
         ctx = self.ctx
         if self.settings.release and ctx.has_provider and "before" not in ctx.provider.migrates:
-            reason = f"{ctx.provider.name} cannot run commands in a release before it gets traffic."
-            yield Problem("RELEASE_COMMAND", reason, "", "Add a `release` task to the Procfile.")
+            where = f"before a release gets traffic on {ctx.provider.name}"
+            remedy = "Use the platform's own way: for Heroku, a `release:` line in the Procfile."
+            yield Problem("RELEASE_COMMAND", f"ci-deploy cannot run commands {where}.", "", remedy)
 
     @on(Event.CONFIGURE, Configure.COMMAND)
     def before_traffic(self) -> None:
@@ -107,18 +109,25 @@ class Commands(Application[CommandsSettings]):
     @on(Event.PRE_DEPLOY, Before.COMMAND)
     @on(Event.PROMOTE, Before.COMMAND)
     def before(self) -> None:
-        """Run PRE_DEPLOY_COMMAND in the live release; skipped at the first deploy."""
+        """Run PRE_DEPLOY_COMMAND in the live release; skipped at the first deploy.
+
+        Also skipped if the revision of the live release is unknown. First records that
+        POST_DEPLOY_COMMAND is to follow, so that the next run finds it if this one is killed."""
         if self.settings.after:
             self._unfinished.begin(TO_BE_RUN)
         if self.settings.before and not (self.ctx.before and self.ctx.before.revision):
-            self.ctx.console.indent("PRE_DEPLOY_COMMAND is skipped: there is no release yet.")
+            self.ctx.console.indent(
+                "PRE_DEPLOY_COMMAND is skipped: no release runs yet, or its revision is unknown."
+            )
         else:
             self._run("PRE_DEPLOY_COMMAND", self.settings.before)
 
     @on(Event.POST_DEPLOY, After.COMMAND)
     @on(Event.PROMOTE, Promoted.COMMAND)
     def after(self) -> None:
-        """Run POST_DEPLOY_COMMAND in the new release, after its migrations."""
+        """Run POST_DEPLOY_COMMAND in the new release, after its migrations.
+
+        Then removes the task that `before` has recorded."""
         if self.settings.after:
             self._run("POST_DEPLOY_COMMAND", self.settings.after)
             self._unfinished.done(TO_BE_RUN)
@@ -132,7 +141,9 @@ class Commands(Application[CommandsSettings]):
 
     @on(Event.DEPLOY_FAILED, Outcome.FORGET_COMMAND)
     def forget(self) -> None:
-        """Forget the POST_DEPLOY_COMMAND that was to follow the failed deploy."""
+        """Forget the POST_DEPLOY_COMMAND that was to follow the failed deploy.
+
+        It is kept if the revision is live, or may become so (`Unfinished.drop`)."""
         self._unfinished.drop()
 
     def _run(self, name: str, lines: Sequence[Sequence[str]]) -> None:

@@ -18,21 +18,20 @@ from ci_deploy.state import Ran, Step
 ADVICE = {
     "CommandError: Conflicting migrations": "Two branches have added a migration: run "
     "`python manage.py makemigrations --merge`, commit, deploy again.",
-    "No module named": "Set DJANGO_MANAGE_COMMAND to the command that calls manage.py in the "
-    "release.",
-    "You have ": "These migrations are still unapplied after `migrate`: do they belong to a "
-    "database other than `default`?",
+    "No module named": "If it is Django that Python does not find, set DJANGO_MANAGE_COMMAND to "
+    "the command that calls manage.py in the release; else add the module to the requirements.",
 }
 
 
 def command(text: str) -> tuple[str, ...]:
-    """Split a command into words, as a shell does. Raises ValueError for an unclosed quote."""
+    """Split a command into words, as a shell does. Raises ValueError for an unclosed quote. Nothing
+    is expanded."""
     return tuple(shlex.split(text))
 
 
 @settings
 class DjangoSettings(FrameworkSettings):
-    """Settings of a Django application."""
+    """The settings of the layer `django`, besides those of all frameworks."""
 
     manage: tuple[str, ...] = setting(
         "DJANGO_MANAGE_COMMAND",
@@ -44,14 +43,14 @@ class DjangoSettings(FrameworkSettings):
     )
     check: bool = setting(
         "DJANGO_CHECK_DEPLOY",
-        "Run `check --deploy` in the new release; before it gets traffic if the migrations "
-        "run then",
+        "Run `check --deploy` in the new release; before it gets traffic if migrations or "
+        "RELEASE_COMMAND run then",
         default=False,
     )
 
 
 class Django(Framework[DjangoSettings]):
-    """The migrations and checks of a Django app."""
+    """What to run for a Django app's migrations (`Framework` decides when), and its checks."""
 
     name = "django"
     title = "Django"
@@ -61,7 +60,7 @@ class Django(Framework[DjangoSettings]):
 
     @classmethod
     def detected(cls, root: Path) -> bool:
-        """Whether the directory `root` has a manage.py that mentions Django."""
+        """Whether the directory `root` has a manage.py that contains the word `django`."""
         path = root / "manage.py"
         return path.is_file() and "django" in path.read_text(errors="replace").lower()
 
@@ -77,7 +76,10 @@ class Django(Framework[DjangoSettings]):
     def undo(self, count: int) -> NoReturn:
         message = f"Django cannot undo the last {count} migrations: it undoes them by name."
         names = self._manage("migrate", "APP", "NAME")
-        hint = f"Run `ci-deploy run -- {' '.join(names)}`, then roll back without --migrations."
+        hint = (
+            f"Run `ci-deploy run -- {' '.join(names)}` (NAME: the last one to keep, or `zero`), "
+            "then roll back without --migrations."
+        )
         raise Refused(message, hint=hint)
 
     def advice(self, lines: Sequence[str]) -> str:
@@ -85,7 +87,8 @@ class Django(Framework[DjangoSettings]):
         return next((words for sign, words in ADVICE.items() if sign in text), "")
 
     def label(self, path: str) -> str:
-        """The app and the migration: `shop.0002_price`."""
+        """The name of the migration in the file `path`, with its app: `shop.0002_price` for
+        `shop/migrations/0002_price.py`."""
         file = PurePosixPath(path)
         return f"{file.parent.parent.name}.{file.stem}"
 
@@ -97,7 +100,9 @@ class Django(Framework[DjangoSettings]):
 
     @on(Event.CONFIGURE, Configure.CHECKS)
     def check_before_traffic(self) -> None:
-        """Run `check --deploy` before the traffic too, if migrations run then."""
+        """Add `check --deploy` to the commands that run before the traffic, if there are any.
+
+        Only if DJANGO_CHECK_DEPLOY is set; the others are migrations and RELEASE_COMMAND."""
         if self.settings.check and self._early:
             words = self._manage("check", "--deploy")
             step = Step(words, f"check the deployment of {self.ctx.app}", self._judge_check)
@@ -105,7 +110,9 @@ class Django(Framework[DjangoSettings]):
 
     @on(Event.POST_DEPLOY, After.CHECK)
     def check_after(self) -> None:
-        """Run `check --deploy` in the new release, if it did not run before the traffic."""
+        """Run `check --deploy` in the new release, if it did not run before the traffic.
+
+        Only if DJANGO_CHECK_DEPLOY is set. Raises DeployFailed if it ends with an error."""
         if self.settings.check and not self._early:
             words = self._manage("check", "--deploy")
             what = f"check the deployment of {self.ctx.app}"
@@ -113,5 +120,6 @@ class Django(Framework[DjangoSettings]):
 
     def _judge_check(self, ran: Ran) -> None:
         if ran.exit_code:
-            message = f"`check --deploy` found errors (exit code {ran.exit_code})."
-            raise DeployFailed(message, lines=ran.lines)
+            message = f"`check --deploy` failed (exit code {ran.exit_code})."
+            hint = "Fix the errors that it shows, or set DJANGO_CHECK_DEPLOY=false."
+            raise DeployFailed(message, hint=hint, lines=ran.lines)

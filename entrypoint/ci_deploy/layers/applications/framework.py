@@ -6,6 +6,7 @@ Each framework has its own commands (rails.py, django.py), whose interface is in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from ci_deploy.errors import DeployFailed, Refused
 from ci_deploy.layers.applications.migrations import F, Migrations
@@ -21,7 +22,8 @@ SEED, UNDONE = Task(Key.SEED), Task(Key.UNDONE)
 
 
 class Framework(Migrations[F]):
-    """The layer of a framework, chosen by DEPLOY_APPLICATION or detected in the checkout."""
+    """The layer of a framework, chosen by DEPLOY_APPLICATION or detected in the checkout: it runs
+    the migrations and seeds around a deploy, and records on the app what is left to do."""
 
     options = frozenset({"migrations"})
 
@@ -42,7 +44,8 @@ class Framework(Migrations[F]):
             what = "check whether migrations are pending"
             self.ctx.before_traffic.append(Step(self.pending(), what, self._back_up_if_pending))
         for command in self.migration(prepare=self.preparing):
-            self.ctx.before_traffic.append(Step(command, self._what(command), self._judge))
+            judge = partial(self._judge, command)
+            self.ctx.before_traffic.append(Step(command, self._what(command), judge))
 
     @property
     def _backs_up(self) -> bool:
@@ -59,7 +62,9 @@ class Framework(Migrations[F]):
 
     @on(Event.CONFIGURE, Configure.MIGRATIONS)
     def tell_migrations(self) -> None:
-        """List the new migrations, and check that a backup is possible."""
+        """List the new migrations, and check that a backup is possible.
+
+        The check is made for a deploy or promotion with BACKUP_BEFORE_MIGRATE, except the first."""
         if self._backs_up and self.ctx.command in RELEASING:
             self.ctx.provider.check_backup()
         self.tell()
@@ -92,7 +97,9 @@ class Framework(Migrations[F]):
     @on(Event.POST_DEPLOY, After.MIGRATE)
     @on(Event.PROMOTE, Promoted.MIGRATE)
     def migrate_and_seed(self) -> None:
-        """Run the migrations in the new release, and load the seeds of a review app."""
+        """Run the migrations in the new release, and load the seeds of a review app.
+
+        The migrations only if they run after the switch (`position`). Raises DeployFailed."""
         if self.position == "after":
             self._migrate(prepare=self.preparing)
         if seed := self._seed_command():
@@ -100,7 +107,9 @@ class Framework(Migrations[F]):
 
     @on(Event.DEPLOY_SKIPPED, Outcome.FINISH)
     def finish(self) -> None:
-        """Run the tasks that an interrupted or failed run of this revision has left."""
+        """Run the tasks that an interrupted or failed run of this revision has left.
+
+        These are migrations, also those that were undone for a rollback, and seeds."""
         if self.unfinished.left(MIGRATE, PREPARE, UNDONE):
             self._migrate(prepare=self.unfinished.left(PREPARE), left=True)
         if self.unfinished.left(SEED) and (seed := self.seeds(prepared=False)):
@@ -108,7 +117,9 @@ class Framework(Migrations[F]):
 
     @on(Event.DEPLOY_FAILED, Outcome.FORGET)
     def forget(self) -> None:
-        """Forget the tasks that were to follow the failed deploy."""
+        """Forget the tasks that were to follow the failed deploy.
+
+        They are kept if the revision is live, or may become so (`Unfinished.drop`)."""
         self.unfinished.drop()
 
     def _migrate(self, *, prepare: bool, left: bool = False) -> None:
@@ -122,7 +133,7 @@ class Framework(Migrations[F]):
         lines = list[str]()
         for command in self.migration(prepare=prepare):
             ran = self.ctx.provider.run(command, what=self._what(command))
-            self._judge(ran)
+            self._judge(command, ran)
             lines += ran.lines
         return self._migrated(lines, left=left)
 
@@ -136,11 +147,14 @@ class Framework(Migrations[F]):
         words = "verify the migrations" if command == self.pending() else "run the migrations"
         return f"{words} of {self.ctx.app}: {' '.join(command)}"
 
-    def _judge(self, ran: Ran) -> None:
+    def _judge(self, command: Sequence[str], ran: Ran) -> None:
         if ran.exit_code:
-            message = f"the migrations failed (exit code {ran.exit_code})."
-            hint = self.advice(ran.lines) or "Fix them and deploy again; the log shows more."
-            raise DeployFailed(message, hint=hint, lines=ran.lines)
+            how, hint = f"(exit code {ran.exit_code})", "Fix them and deploy again."
+            message = f"the migrations failed {how}."
+            if tuple(command) == self.pending():
+                message = f"after the migrations, `{' '.join(command)}` failed {how}."
+                hint = "If some are still pending, they may belong to another database."
+            raise DeployFailed(message, hint=self.advice(ran.lines) or hint, lines=ran.lines)
 
     def _seed_command(self) -> tuple[str, ...]:
         """The command that loads the seeds in this run; empty when they are not to be loaded."""
@@ -153,20 +167,25 @@ class Framework(Migrations[F]):
         ran = self.ctx.provider.run(command, what=f"load the seeds of {self.ctx.app}")
         if ran.exit_code:
             message = f"the seeds could not be loaded (exit code {ran.exit_code})."
-            raise DeployFailed(message, lines=ran.lines)
+            hint = f"`{' '.join(command)}` runs again when this job is run again."
+            raise DeployFailed(message, hint=hint, lines=ran.lines)
         self.unfinished.done(SEED)
 
     # --- going back ---
 
     @on(Event.ROLLBACK, Before.READY)
     def undo_migrations(self) -> None:
-        """Undo migrations for `rollback --migrations N`; only then, since it may lose data."""
+        """Undo migrations for `rollback --migrations N`; only then, since it may lose data.
+
+        Backs the databases up first if BACKUP_BEFORE_MIGRATE is set. Raises Refused if an earlier
+        rollback may have undone some, or the framework cannot; DeployFailed if the command fails.
+        """
         count = self.ctx.arguments.get("migrations", 0)
         if not count:
             return
+        look = f"`ci-deploy run -- {' '.join(self.pending())}`"
         if self.unfinished.left(UNDONE):
             message = "a rollback that was interrupted may have undone migrations already."
-            look = f"`ci-deploy run -- {' '.join(self.pending())}`"
             raise Refused(message, hint=f"Check with {look}, then roll back without --migrations.")
         command = self.undo(count)
         self._back_up()
@@ -175,7 +194,8 @@ class Framework(Migrations[F]):
         ran = self.ctx.provider.run(command, what=f"undo the last {count} migrations")
         if ran.exit_code:
             message = f"the migrations could not be undone (exit code {ran.exit_code})."
-            raise DeployFailed(message, hint=self.advice(ran.lines), lines=ran.lines)
+            hint = self.advice(ran.lines) or f"Some of them may be undone: check with {look}."
+            raise DeployFailed(message, hint=hint, lines=ran.lines)
 
     @on(Event.ROLLBACK_SUCCEEDED, Outcome.SCHEMA)
     def forget_undone_migrations(self) -> None:

@@ -20,7 +20,7 @@ REDIRECTS = {301, 302, 303, 307, 308}
 
 @settings
 class HealthcheckSettings:
-    """Settings of the health check."""
+    """The settings of the layer `healthcheck`; HEALTHCHECK_URL switches it on."""
 
     url: str = setting(
         "HEALTHCHECK_URL",
@@ -35,7 +35,8 @@ class HealthcheckSettings:
 
 
 class Healthcheck(Application[HealthcheckSettings]):
-    """Requests HEALTHCHECK_URL after a deployment."""
+    """Requests HEALTHCHECK_URL after a deployment or promotion, and when there is nothing to
+    deploy; with `{host}` in it, of each host in turn."""
 
     name = "healthcheck"
     Settings: ClassVar[type[Any]] = HealthcheckSettings
@@ -62,7 +63,8 @@ class Healthcheck(Application[HealthcheckSettings]):
     def check(self) -> None:
         """Request HEALTHCHECK_URL until it answers with 2xx, or the time is over.
 
-        The time is HEALTHCHECK_TIMEOUT, and at most what the run has left. Raises Unhealthy.
+        Each host has HEALTHCHECK_TIMEOUT, and at most what the run has left. Raises Unhealthy for
+        the first that does not answer so. When planning it only announces the request.
         """
         hosts = self.ctx.provider.host_names if "{host}" in self.settings.url else [""]
         for host in hosts:
@@ -74,9 +76,10 @@ class Healthcheck(Application[HealthcheckSettings]):
             return
         started = time.monotonic()
         until = started + self.settings.timeout
-        limit, over = f"{self.settings.timeout} s", self.ctx.runner.until
-        if over < until:  # a request after that would have no time
-            until, limit = over, "DEPLOY_TIMEOUT"
+        limit, raised = f"within {self.settings.timeout} s", "HEALTHCHECK_TIMEOUT"
+        if (over := self.ctx.runner.until) < until:  # a request after that would have no time
+            limit, raised = "before the run's time was over (DEPLOY_TIMEOUT)", "DEPLOY_TIMEOUT"
+            until = over
         while True:
             answer = self._ask(url, max(1.0, until - time.monotonic()))
             if answer.startswith("2"):
@@ -86,8 +89,8 @@ class Healthcheck(Application[HealthcheckSettings]):
                 break
             self.ctx.console.still(started)
             self.ctx.cancellation.sleep(PAUSE)
-        message = f"not healthy within {limit}: {url} answers {answer}."
-        raise Unhealthy(message, hint=_remedy(answer))
+        message = f"not healthy {limit}: {url} answers {answer}."
+        raise Unhealthy(message, hint=_remedy(answer, raised))
 
     def _ask(self, url: str, seconds: float) -> str:
         """The status, and the final address: a page of another host says nothing of the app."""
@@ -106,15 +109,18 @@ def _plain(url: str) -> str:
     return urlsplit(url)._replace(query="", fragment="").geturl()
 
 
-def _remedy(answer: str) -> str:
-    """A hint for the last answer."""
+def _remedy(answer: str, timeout: str) -> str:
+    """A hint for the last answer; `timeout` is the setting that has ended the wait."""
     if ", to " in answer:
         return (
             "The URL redirects to another host, which proves nothing about the app: set "
             "HEALTHCHECK_URL to an address that the app answers itself."
         )
     if answer[:3] in {"401", "403"}:
-        return "The URL requires a login: set HEALTHCHECK_URL to a public path."
+        return (
+            "The URL requires a login, or the app rejects this machine: set HEALTHCHECK_URL to a "
+            "public path."
+        )
     if answer.startswith("404"):
         return "The app has no such path (HEALTHCHECK_URL), or does not serve this host name."
     if "expired" in answer:
@@ -125,5 +131,8 @@ def _remedy(answer: str) -> str:
             "certificate yet."
         )
     if "redirects" in answer:
-        return "The URL redirects in a loop: does the app know that it is served over HTTPS?"
-    return "Look at the app's log; raise HEALTHCHECK_TIMEOUT if it is slow."
+        return (
+            "The URL redirects more than five times, often in a loop: does the app know that it is "
+            "served over HTTPS?"
+        )
+    return f"Look at the app's log; raise {timeout} if it is slow."

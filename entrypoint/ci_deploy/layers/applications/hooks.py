@@ -1,7 +1,7 @@
 """The layer `hooks`: the repository's program `.ci-deploy/EVENT` runs at that event.
 
-The hooks of the deployed revision run. If the checkout is at another revision, or its hooks were
-changed, they run in a copy of the deployed one.
+The hooks of the revision that is deployed run; for commands that build nothing, those of the job's
+commit. If the checkout is at another commit, or its hooks were changed, they run in a copy.
 """
 
 from __future__ import annotations
@@ -56,14 +56,16 @@ class HooksSettings:
 
 
 def at_every_event(method: Method) -> Method:
-    """Mark a method as a handler of all events, with the priorities in WHEN, else AFTERWARDS."""
+    """Decorator: marks a method as a handler of all events, with the priorities in WHEN, else
+    AFTERWARDS."""
     for event in Event:
         method = on(event, WHEN.get(event, AFTERWARDS))(method)
     return method
 
 
 class Hooks(Application[HooksSettings]):
-    """Runs the repository's hooks."""
+    """Runs the repository's hooks, on the machine of the job, in the app's directory. The failure
+    of one stops the run; in an outcome event it is only a warning."""
 
     name = "hooks"
     Settings: ClassVar[type[Any]] = HooksSettings
@@ -77,8 +79,8 @@ class Hooks(Application[HooksSettings]):
         return (root / FOLDER).is_dir() or official or bool(source.text("DEPLOY_REVISION"))
 
     def problems(self) -> Iterable[Problem]:
-        """The problems of the checkout's hooks, for `doctor` and before a run connects. `look`
-        checks those of the revision."""
+        """Yield the problems of the checkout's hooks (none with DEPLOY_REVISION), for `doctor` and
+        before a run connects. `look` checks those of the revision."""
         if not self.ctx.settings.revision:
             for path in sorted((self._checkout / FOLDER).glob("*")):
                 executable = path.is_file() and os.access(path, os.X_OK)
@@ -117,14 +119,16 @@ class Hooks(Application[HooksSettings]):
             return here
         short = self._revision[:7]
         ctx.console.indent(
-            f"the checkout differs from {short}: the hooks of {short} run, in a copy of it."
+            f"the checkout or its hooks differ from {short}: the hooks run in a copy of {short}."
         )
         files = committed.export(ctx.repository, ctx.private_dir, self._revision)
         return files / ctx.settings.app_dir
 
     @on(Event.CONFIGURE, Configure.HOOKS)
     def look(self) -> None:
-        """Check the hooks of the revision. Raises SettingsError for hooks that could not run."""
+        """Check the hooks of the revision. Raises SettingsError for hooks that could not run.
+
+        Warns of hooks that are in the checkout but not in the revision."""
         problems: list[Problem] = []
         for path, entry in sorted(self._entries.items()):
             folder, _, name = path.rpartition("/")
@@ -149,7 +153,10 @@ class Hooks(Application[HooksSettings]):
 
     @at_every_event
     def run(self) -> None:
-        """Run the hook of this event, if there is one."""
+        """Run the hook of this event, if there is one.
+
+        When planning it is only announced. Raises DeployFailed if it fails, OutcomeUnknown after
+        HOOK_TIMEOUT seconds; in an outcome event both are only warnings."""
         if program := self._program(self.ctx.event):
             self._run(program, self.ctx.event)
 
@@ -193,7 +200,8 @@ class Hooks(Application[HooksSettings]):
 
     def environ(self, event: Event) -> Mapping[str, str]:
         """The environment of the hook for `event`: the job's variables, except ci-deploy's settings
-        and values with secrets, and variables with the facts of the run."""
+        and inputs and values with secrets; and variables with the facts of the run, which are empty
+        when unknown (docs/hooks.md lists them)."""
         ctx, report = self.ctx, self.ctx.report
         live = ctx.live or ctx.before
         facts = {

@@ -22,7 +22,7 @@ Commands = tuple[tuple[str, ...], ...]
 
 @settings
 class FrameworkSettings:
-    """The framework of the app, and its migrations."""
+    """The framework of the app, and its migrations: the settings that all frameworks share."""
 
     application: str = setting(
         "DEPLOY_APPLICATION",
@@ -56,7 +56,8 @@ F = TypeVar("F", bound=FrameworkSettings)
 
 
 class Migrations(Application[F]):
-    """What to run for an app's migrations, and when; the handlers in framework.py act on it."""
+    """What to run for an app's migrations, and when; the handlers in framework.py act on it. A
+    framework (rails.py, django.py) implements its abstract methods."""
 
     title: ClassVar[str]  # of the framework, in messages
     wishes: ClassVar[frozenset[str]] = frozenset(
@@ -77,6 +78,8 @@ class Migrations(Application[F]):
 
     @classmethod
     def wanted(cls, source: Source, root: Path) -> bool:
+        """Whether DEPLOY_APPLICATION names this framework, or is `auto` or not set and the app's
+        directory `root` contains an app of it."""
         named = source.text("DEPLOY_APPLICATION") or "auto"
         return cls.detected(root) if named == "auto" else named == cls.name
 
@@ -86,7 +89,7 @@ class Migrations(Application[F]):
             can = " or ".join(f"`{each}`" for each in sorted(ctx.provider.migrates))
             yield Problem("MIGRATE", f"{ctx.provider.name} supports only {can}, not `{wanted}`.")
         if self.settings.backup and ctx.has_provider and not _backs_up(ctx.provider):
-            message = f"{ctx.provider.name} cannot export a database."
+            message = f"ci-deploy cannot export a database on {ctx.provider.name}."
             remedy = "Export it in another way, and unset the setting."
             yield Problem("BACKUP_BEFORE_MIGRATE", message, "", remedy)
 
@@ -94,12 +97,13 @@ class Migrations(Application[F]):
 
     @abstractmethod
     def pending(self) -> tuple[str, ...]:
-        """The command, as words, that exits with 0 when no migration is pending."""
+        """The command, as words, that exits with 0 when no migration is pending, else with another
+        code."""
 
     @abstractmethod
     def migration(self, *, prepare: bool) -> Commands:
-        """The commands that migrate and then verify that nothing is pending. `prepare`: the
-        database is empty, so create its schema."""
+        """The commands, each as words, that migrate and then verify that nothing is pending.
+        `prepare`: the database is empty, so create its schema first."""
 
     def seeds(self, *, prepared: bool) -> tuple[str, ...]:  # noqa: ARG002
         """The command that loads the seeds; empty for none. `prepared`: it would run right after
@@ -107,8 +111,8 @@ class Migrations(Application[F]):
         return ()
 
     def undo(self, count: int) -> tuple[str, ...]:  # noqa: ARG002
-        """The command that undoes the last `count` migrations. Raises Refused if the framework has
-        none."""
+        """The command, as words, that undoes the last `count` migrations. Raises Refused if the
+        framework has none."""
         message = f"{self.title} has no command that undoes the last migrations."
         raise Refused(message, hint="Roll back without --migrations.")
 
@@ -117,7 +121,8 @@ class Migrations(Application[F]):
         return ""
 
     def applied(self, lines: Sequence[str]) -> bool:  # noqa: ARG002
-        """Whether migrations were applied by a run of the commands that printed `lines`."""
+        """Whether the commands of `migration`, whose last lines are `lines`, have applied any; here
+        this is assumed unless git shows that the revision has no new ones."""
         return self.coming() != ()
 
     def label(self, path: str) -> str:
@@ -128,7 +133,7 @@ class Migrations(Application[F]):
 
     @property
     def first_deploy(self) -> bool:
-        """Whether the app has no release yet."""
+        """Whether the app has no release yet, or none whose revision is known."""
         return not (self.ctx.before and self.ctx.before.revision)
 
     @property
@@ -137,8 +142,8 @@ class Migrations(Application[F]):
         return self.ctx.review is not None and self.first_deploy
 
     def by_platform(self) -> str:
-        """Where the app has a task of the platform that migrates, in the words of
-        `Provider.release_tasks`; empty if there is none."""
+        """Where this revision configures a task of the platform that migrates, in the words of
+        `Provider.release_tasks` (like "the Procfile's `release:`"); empty if there is none."""
         revision = self.ctx.revision
         if revision not in self._by_platform:
             tasks = self.ctx.provider.release_tasks().items()
@@ -148,14 +153,17 @@ class Migrations(Application[F]):
 
     @property
     def position(self) -> str:
-        """`before` or `after` when this run has to run migrations, else empty."""
+        """When this run has to run the migrations: `before` the release gets traffic, `after` the
+        switch, or empty: not at all, since AUTO_MIGRATE_ON_DEPLOY is not set or the platform does
+        (`by_platform`)."""
         if not self.settings.migrate or self.by_platform():
             return ""
         promoting = self.ctx.command == "promote" and not self.ctx.provider.promotes_by_deploy
         return "after" if promoting else self.settings.position or self.ctx.provider.migrate
 
     def coming(self) -> tuple[str, ...] | None:
-        """The names of the migrations that are new in this revision; None when unknown."""
+        """The names of the migrations that this revision has and the live one lacks; None when that
+        is unknown, as at the first deploy."""
         return self._added(self._old, self.ctx.revision)
 
     def staying(self) -> tuple[str, ...] | None:
@@ -179,8 +187,8 @@ class Migrations(Application[F]):
         return tuple(map(self.label, paths)) if found.exit_code == 0 else None
 
     def tell(self) -> None:
-        """Log the new migrations and what runs them, and those that a rollback leaves in the
-        database."""
+        """Log the new migrations and what runs them; and those that the live revision has and this
+        one lacks, which a rollback leaves in the database."""
         if self.ctx.command in BUILDING and (where := self.by_platform()):
             self.ctx.console.indent(f"migrations: {where} runs them, so they are not run again.")
         elif coming := self.coming():
@@ -192,6 +200,8 @@ class Migrations(Application[F]):
 
     def _who(self) -> str:
         names = {"before": "run before the release gets traffic", "after": "run after the deploy"}
+        if self.settings.migrate and (where := self.by_platform()):  # in a promotion
+            return f"not run by ci-deploy, but by {where}"
         return names.get(self.position, "not run by ci-deploy: AUTO_MIGRATE_ON_DEPLOY is not true")
 
     def _list(self, heading: str, names: Sequence[str], then: str) -> None:

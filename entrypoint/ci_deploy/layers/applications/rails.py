@@ -38,18 +38,21 @@ ADVICE = {
 
 def process_names(text: str) -> tuple[str, ...]:
     """Parse process names separated by spaces, commas or newlines. Raises ValueError for one that
-    is not `[A-Za-z0-9][\\w-]*`."""
+    has other characters than letters, digits, `-` and `_`, or begins with one of these two."""
     names = words(text)
     for name in names:
         if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
-            message = f"`{name}` is not a valid process name."
+            message = (
+                f"`{name}` is not a valid process name: it must begin with a letter or digit, and "
+                "may contain only these, `-` and `_`."
+            )
             raise ValueError(message)
     return names
 
 
 @settings
 class RailsSettings(FrameworkSettings):
-    """Settings of a Rails application."""
+    """The settings of the layer `rails`, besides those of all frameworks."""
 
     quiet: bool = setting(
         "SIDEKIQ_QUIET_ON_DEPLOY",
@@ -71,7 +74,8 @@ class RailsSettings(FrameworkSettings):
 
 
 class Rails(Framework[RailsSettings]):
-    """The migrations and Sidekiq workers of a Rails app."""
+    """What to run for a Rails app's migrations (`Framework` decides when), and its Sidekiq workers,
+    which it quiets before a deploy if SIDEKIQ_QUIET_ON_DEPLOY is set."""
 
     name = "rails"
     title = "Rails"
@@ -95,14 +99,15 @@ class Rails(Framework[RailsSettings]):
         return (("bin/rails", "db:prepare" if prepare else "db:migrate", PENDING),)
 
     def seeds(self, *, prepared: bool) -> tuple[str, ...]:
-        """The command that loads the seeds; empty when `db:prepare` has just done so (Rails 7.1 or
-        newer)."""
+        """The command that loads the seeds; empty when `db:prepare` has just done so, as Rails 7.1
+        and newer do (also assumed when Gemfile.lock does not say the version)."""
         done = prepared and self._version() >= SEEDS_ITSELF
         return () if done else ("bin/rails", "db:seed")
 
     def applied(self, lines: Sequence[str]) -> bool:
-        """Whether migrations were applied: by git, which does not know those of an engine, or by
-        the output, which VERBOSE=false empties."""
+        """Whether migrations were applied: the revision has new ones by git (which misses those of
+        an engine), or the output says so (which is empty with VERBOSE=false). When planning, also
+        if git does not know."""
         unknown = self.ctx.planning and self.coming() is None
         return unknown or bool(self.coming()) or any(map(APPLIED.match, lines))
 
@@ -123,12 +128,15 @@ class Rails(Framework[RailsSettings]):
 
     @property
     def workers(self) -> Sidekiq:
-        """The app's Sidekiq processes."""
+        """The app's Sidekiq processes, those that SIDEKIQ_PROCESS names."""
         return Sidekiq(self.ctx.provider, self.settings.workers, self.ctx.console)
 
     @on(Event.CONFIGURE, Configure.WORKERS)
     def check_workers(self) -> None:
-        """Check that the Sidekiq processes exist: others could not be restarted."""
+        """Check that the Sidekiq processes exist: others could not be restarted.
+
+        Only for a deploy or promotion with SIDEKIQ_QUIET_ON_DEPLOY, except the first, and where the
+        app's processes are known. Raises SettingsError for a process that the app does not have."""
         if not self.settings.quiet or self.first_deploy or self.ctx.command not in RELEASING:
             return
         if missing := self.workers.missing():
@@ -146,7 +154,9 @@ class Rails(Framework[RailsSettings]):
     def quiet_workers(self) -> None:
         """Quiet the workers, and wait until they have finished their jobs.
 
-        Waits at most SIDEKIQ_QUIET_TIMEOUT seconds. Raises DeployFailed."""
+        Only with SIDEKIQ_QUIET_ON_DEPLOY, and not at the first deploy. Waits at most
+        SIDEKIQ_QUIET_TIMEOUT seconds; then the run continues with a warning. Records first that
+        they are to be restarted. Raises DeployFailed if quiet mode fails, OutcomeUnknown."""
         if self.settings.quiet and not self.first_deploy:
             # recorded first, so that a kill in between leaves no quiet workers
             self.ctx.provider.remember(QUIETED)
@@ -159,7 +169,9 @@ class Rails(Framework[RailsSettings]):
     @on(Event.ROLLBACK_SUCCEEDED, Outcome.WAKE)
     @on(Event.ROLLBACK_FAILED, Outcome.WAKE)
     def wake_workers(self) -> None:
-        """Restart workers that this run, or an interrupted one, has quieted."""
+        """Restart workers that this run, or an interrupted one, has quieted.
+
+        Not if this run has restarted all processes already. Removes the record in both cases."""
         if QUIETED in self.ctx.provider.unfinished():
             if not self.restarted:
                 self.workers.wake()

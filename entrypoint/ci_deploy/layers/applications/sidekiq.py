@@ -31,8 +31,8 @@ QUIET = (
 
 
 class Sidekiq:
-    """The Sidekiq workers of an app. `processes` must name all of them, since QUIET reaches them
-    all, and only those that are named are restarted."""
+    """The Sidekiq workers of an app. `processes`, the names of process types, must name all of
+    them, since QUIET reaches them all, and only those that are named are restarted."""
 
     def __init__(
         self, provider: Provider[object], processes: Sequence[str], console: Console
@@ -42,23 +42,24 @@ class Sidekiq:
         self._console = console
 
     def missing(self) -> tuple[str, ...]:
-        """The names of `processes` that the app does not have; empty when its processes are
-        unknown."""
+        """Those of `processes` that the app does not have; empty if it has all of them, or when
+        its processes are unknown."""
         known = self._provider.processes()
         return tuple(name for name in self._processes if known and name not in known)
 
     def quiet(self, seconds: int) -> None:
-        """Quiet the workers, so that they take no new jobs, and wait up to `seconds` for running
-        ones; warns if some still run. Raises DeployFailed if the command fails."""
+        """Quiet the workers, so that they take no new jobs, and wait up to `seconds` seconds until
+        all have reported that and run none; else warns. Raises DeployFailed if the command fails,
+        OutcomeUnknown when the connection is lost."""
         ran = self._provider.run(
             ["bin/rails", "runner", QUIET.format(seconds=seconds, busy=BUSY)],
             what=f"put Sidekiq ({', '.join(self._processes)}) into quiet mode",
         )
         if ran.exit_code == BUSY:
-            told = ran.lines[-1].strip() if ran.lines else "Sidekiq"
+            told = ran.lines[-1].strip() if ran.lines else "Sidekiq: not all quiet"
             self._console.warning(
-                f"{told} after {seconds} s: the deployment continues, and Sidekiq restarts "
-                "these jobs afterwards."
+                f"{told} after {seconds} s: the deployment continues, and Sidekiq runs again what "
+                "its restart interrupts."
             )
         elif ran.exit_code:
             message = f"Sidekiq could not be put into quiet mode (exit code {ran.exit_code})."
@@ -66,7 +67,8 @@ class Sidekiq:
             raise DeployFailed(message, hint=hint, lines=ran.lines)
 
     def wake(self) -> None:
-        """Restart all processes, which ends quiet mode. Raises the first error after trying all."""
+        """Restart all `processes`, which ends quiet mode. Tries all of them, then raises the first
+        DeployError."""
         errors = []
         for process in self._processes:
             try:

@@ -1,5 +1,5 @@
-"""Records on the app, before a deploy, the tasks that have to follow it, so that the next run finds
-them if this one is killed."""
+"""Records on the app, before a deploy, the tasks that have to follow it (`Unfinished`), so that the
+next run finds them if this one is killed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ HANDED_OVER = {Event.DEPLOY, Event.PROMOTE, Event.POST_DEPLOY}  # by then the se
 
 
 class Unfinished:
-    """The tasks that one layer records on the app. The next run finishes or removes them."""
+    """The tasks that one layer records on the app, through the provider. This run removes them when
+    they are done; what it leaves, the next run finishes or removes."""
 
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._new: list[Task] = []  # recorded by this run, not by an earlier one
 
     def begin(self, *tasks: Task) -> None:
-        """Record tasks on the app; to be called before the deploy."""
+        """Record tasks on the app, unless they are on record; to be called before the deploy."""
         known = self._ctx.provider.unfinished()
         self._new += [task for task in tasks if task not in known]
         self._ctx.provider.remember(*tasks)
@@ -30,7 +31,7 @@ class Unfinished:
         return bool(set(tasks) & set(self._ctx.provider.unfinished()))
 
     def done(self, *tasks: Task) -> None:
-        """Remove finished tasks from the record."""
+        """Remove finished tasks from the record; those that are not on it are ignored."""
         self._ctx.provider.forget(*tasks)
 
     def drop(self) -> None:
