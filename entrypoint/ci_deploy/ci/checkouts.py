@@ -47,7 +47,7 @@ class Checkout(NamedTuple):
         """Make the error to raise when git finds no repository in the checkout's directory. `said`:
         git's stderr, whose last line becomes the reason."""
         why = said.rpartition("\n")[2].removeprefix("fatal: ")
-        reason = f"there is no git checkout in {self.path} ({why})."
+        reason = f"there is no git checkout in {self.path}{f' ({why})' if why else ''}."
         remedy = (
             "Check out the code before the deploy (GitLab: GIT_STRATEGY must not be `none` "
             'or `empty`; `docker run`: -v "$PWD:/w" -w /w).'

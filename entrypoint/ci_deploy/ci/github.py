@@ -58,9 +58,9 @@ class GitHub(CI):
     )
 
     missing_hint: ClassVar[str] = (
-        "If the secret exists, it may belong to an environment: only a job with "
-        "`environment: NAME` gets it (in private repositories only on plans that have "
-        "environments)."
+        "If the secret exists, the workflow must pass it on (`with:` or `env:`); one that belongs "
+        "to an environment reaches only a job with `environment: NAME` (in private repositories "
+        "only on plans that have environments)."
     )
 
     @classmethod
