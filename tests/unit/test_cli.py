@@ -110,7 +110,7 @@ def test_every_command_has_its_own_help(run: Cli, command: str) -> None:
     [
         ("init", "accept what was detected, without asking"),
         ("destroy", "with --stale or --adopt: make the change;"),
-        ("review", "with --adopt: make the change;"),
+        ("review", "with --adopt: adopt the app;"),
         ("unlock", "--yes make the change; without this option it is only shown"),
     ],
 )

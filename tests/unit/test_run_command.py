@@ -33,13 +33,14 @@ def test_cancel_of_a_command_that_cannot_be_stopped_is_a_cancel(
     )
     ctx = SimpleNamespace(
         provider=provider,
+        app="hello",
         cancellation=SimpleNamespace(leave=lambda: None),
         console=SimpleNamespace(warning=warned.append),
     )
     monkeypatch.setattr(command, "ready", lambda *_all: (ctx, []))
     with pytest.raises(Cancelled):
         command.run(cast("Any", None), argparse.Namespace(after=["bin/x"], words=[]))
-    assert warned == ["the command may still be running: no answer."]
+    assert warned == ["the command may still be running in hello: no answer."]
 
 
 def test_program_that_says_nothing_has_an_unknown_version() -> None:
