@@ -147,7 +147,7 @@ def test_own_image_that_nobody_can_have_pushed_is_refused_by_plan(app: App) -> N
         f"  worker:\n    build: .\n    image: {app.registry.image}:good3\n    network_mode: none\n"
     )
     app.write(app.small + worker)
-    assert "! worker: has `build`, but deployments do not replace it" in app.run("plan").output
+    assert "! deployments do not replace the image of worker, which" in app.run("plan").output
 
 
 def test_env_of_the_checkout_is_not_sent_unless_it_is_named(app: App) -> None:

@@ -20,7 +20,8 @@ MADE = re.compile(NAME.pattern + r"(?=: \d+ tables, )")
 
 
 def kind(image: str) -> str:
-    """`postgres` or `mysql` by an image's name; empty for another."""
+    """The kind of database by an image's name: `postgres`, `mysql` (also MariaDB), or empty for
+    another image and for tools like pgAdmin."""
     name = image.partition("@")[0]
     if BESIDE.search(name.rpartition("/")[2]):
         return ""
@@ -28,9 +29,9 @@ def kind(image: str) -> str:
 
 
 def servers(images: Mapping[str, str], wanted: str) -> list[tuple[str, str]]:
-    """The database services (name, kind) of the live release (`images`: name → image), or
-    BACKUP_SERVICE; the kind is `unknown` when only its container can tell. Raises SettingsError
-    when there is none."""
+    """The database services to dump, as (name, kind): `wanted` (BACKUP_SERVICE), else all in the
+    live release (`images`: name → image). The kind is `unknown` when only the container can tell.
+    Raises SettingsError when there is none, or the live release lacks `wanted`."""
     if wanted:
         if images and wanted not in images:
             reason = f"the running release has no service `{wanted}`, only {', '.join(images)}."
@@ -53,7 +54,8 @@ def made(lines: Iterable[str]) -> list[str]:
 
 
 def kept(lines: Iterable[str]) -> list[Backup]:
-    """Parse a host's list of dumps, `backup NAME BYTES KIND SERVICE [RELEASE]`; newest first."""
+    """Parse a host's list of dumps, lines `backup NAME BYTES KIND SERVICE RELEASE TABLES`; newest
+    first. Other lines are ignored."""
     found = []
     for line in lines:
         word, *rest = line.split()

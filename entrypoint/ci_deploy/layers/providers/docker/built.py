@@ -18,8 +18,8 @@ NAME = re.compile(
 
 
 def check_images(ctx: Context, model: Model, *, sent: bool) -> None:
-    """Raise SettingsError for images that cannot be pulled, and warn of those that no deployment
-    replaces. `sent`: they come from an archive."""
+    """Raise SettingsError for images whose names are not valid or that cannot be pulled, and warn
+    of those that no deployment replaces. `sent`: they come from an archive, so none is pulled."""
     if problems := [*invalid(model), *(() if sent else unpushed(model))]:
         raise SettingsError(*problems)
     if text := left(model):
@@ -27,12 +27,14 @@ def check_images(ctx: Context, model: Model, *, sent: bool) -> None:
 
 
 def invalid(model: Model) -> Iterator[Problem]:
-    """Problems of image names that Docker would not accept, after the deployment has begun."""
+    """Problems of image names that Docker would reject only after the deployment has begun."""
     for each in model.services.values():
         if not each.optional and not NAME.fullmatch(each.image):
             reason = f"the image of {each.name}, `{each.image}`, is not a valid name."
-            upper = "It must be lower case." if each.image != each.image.lower() else ""
-            yield Problem("COMPOSE_FILE", reason, "", upper)
+            remedy = "Check the variables in it: one may have no value or a wrong one."
+            if each.image != each.image.lower():
+                remedy = "It must be lower case."
+            yield Problem("COMPOSE_FILE", reason, "", remedy)
 
 
 def unpushed(model: Model) -> Iterator[Problem]:
@@ -61,7 +63,20 @@ def left(model: Model) -> str:
     if not names:
         return ""
     return (
-        f"{', '.join(names)}: has `build`, but deployments do not replace it, since its image's "
-        "name lacks ${DEPLOY_TAG}. Add that if each release has a new image; if not, set "
+        f"deployments do not replace the image of {', '.join(names)}, which has `build`, since the "
+        "image's name lacks ${DEPLOY_TAG}. Add that if each release has a new image; if not, set "
         "`pull_policy: missing`."
+    )
+
+
+def untagged(model: Model, run_service: str) -> str:
+    """The warning about a model that is `mutable`: what each deployment pulls, and what to do.
+    `run_service`: COMPOSE_RUN_SERVICE, whose image is pulled even if a profile is needed."""
+    pulled = [each.name for each in model.ours if not each.optional or each.name == run_service]
+    then = f"each deployment pulls the images of {', '.join(pulled)}"
+    if not pulled:
+        then = "no deployment pulls an image that a host has, since `pull_policy` says so"
+    return (
+        "no image's name contains ${DEPLOY_TAG}, so it is unknown whether the images have changed: "
+        f"{then}. Put ${{DEPLOY_TAG}} into the name of the image that your CI builds."
     )

@@ -10,6 +10,6 @@ ASKED = re.compile(r"https?://[\w.:\[\]{}-]+(/[^\s\"'\\?@#]*)?")
 
 
 def client_url(url: str, host: str = "") -> str:
-    """The URL that a host requests while it switches; empty for none. Not one with a query, which
-    may contain a token: the host's other users could see it."""
+    """The URL that a host requests while it switches: `url` with `host` for `{host}`. Empty for one
+    with a query or a user, which may contain a secret: the host's other users could see it."""
     return url.replace("{host}", host) if ASKED.fullmatch(url) else ""

@@ -12,7 +12,7 @@ ESCAPES = {"\\": "\\\\", '"': '\\"', "$": "\\$", "\n": "\\n", "\r": "\\r"}
 
 
 def env_file(values: Mapping[str, str]) -> str:
-    """The text of an env file with these variables."""
+    """The text of an env file with these variables (name → value), one line each."""
     return "".join(f'{name}="{_escaped(value)}"\n' for name, value in values.items())
 
 

@@ -17,16 +17,16 @@ COMPOSE = re.compile(r"(docker-)?compose([.-].*)?\.ya?ml")
 
 
 class ComposeFile(NamedTuple):
-    """One compose file: its path in the repository and its bytes."""
+    """One compose file: its path, relative to APP_DIR, and its bytes."""
 
     name: str
     content: bytes
 
 
 def compose_files(ctx: Context, wanted: Sequence[str]) -> list[ComposeFile]:
-    """The files of COMPOSE_FILE, or the first default that exists. Read from git, else from the
-    checkout, for a file that the job has generated. Raises SettingsError when one is missing, or
-    when there is also another one for production."""
+    """The files in `wanted` (COMPOSE_FILE), or the first of DEFAULT_FILES that exists, which is
+    logged. Read from git at the revision, else from the checkout, for a file that the job has made.
+    Raises SettingsError when one is missing, or when another one may be meant for production."""
     if wanted:
         return [_file(ctx, name) for name in wanted]
     for name in DEFAULT_FILES:
@@ -92,7 +92,8 @@ def _file(ctx: Context, name: str) -> ComposeFile:
     found = _look(ctx, name)
     if found is None:
         reason = f"there is no file {_path(ctx, name)} at {ctx.revision[:7]} or in the checkout."
-        raise SettingsError(Problem("COMPOSE_FILE", reason))
+        remedy = "Correct the path, commit the file, or let the job create it."
+        raise SettingsError(Problem("COMPOSE_FILE", reason, "", remedy))
     return found
 
 

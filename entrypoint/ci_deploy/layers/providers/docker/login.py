@@ -13,7 +13,8 @@ HUB = re.compile(r"(index\.|registry-1\.|registry\.hub\.|hub\.)?docker\.(io|com)
 
 
 class Login(NamedTuple):
-    """Registry, user and password; all empty for none."""
+    """The registry of the images, and the login to it; made by `login`. Without a login `user` and
+    `password` are empty; `registry` may be set even so."""
 
     registry: str = ""  # the prefix of image names
     user: str = ""
@@ -21,8 +22,8 @@ class Login(NamedTuple):
 
     @property
     def host(self) -> str:
-        """The host to log in to (a login is for a host, whatever the images' path); empty for
-        Docker Hub."""
+        """The host (and port) to log in to, without the path in `registry`; empty for Docker
+        Hub."""
         host = self.registry.partition("/")[0]
         return "" if HUB.fullmatch(host) else host
 
@@ -41,7 +42,9 @@ def on_one_line(password: str) -> str:
 
 
 def login(ctx: Context, settings: HostSettings) -> Login:
-    """The login from the settings, or on GitLab for the project's own registry."""
+    """The login of DOCKER_USER and DOCKER_PASS; without DOCKER_USER, on GitLab the job's login to
+    the project's registry, unless DOCKER_REGISTRY names another one. The password is hidden from
+    the log."""
     given = image_prefix(settings.registry)
     if settings.registry_user:
         password = on_one_line(settings.registry_password)

@@ -68,7 +68,7 @@ class Service(NamedTuple):
 
 
 class Model(NamedTuple):
-    """All services of the app, and the project's name."""
+    """The release's compose files as Compose reads them: all services, and the project's name."""
 
     project: str = ""
     services: Mapping[str, Service] = NOTHING
@@ -78,12 +78,13 @@ class Model(NamedTuple):
     @property
     def mutable(self) -> bool:
         """Whether no image's name contains this release's tag or revision. Then any name may mean a
-        new image, so each deploy pulls all of them."""
+        new image: a deploy is never skipped, unless an archive has them, and pulls `ours`."""
         return not any(service.tagged for service in self.services.values())
 
     @property
     def ours(self) -> list[Service]:
-        """The services whose images a deploy replaces; others (databases) are left as they are."""
+        """The services whose images a deploy replaces: those with the tag or revision in the name,
+        or if `mutable`, those without a `pull_policy` like `missing`, `never` or `build`."""
         services = list(self.services.values())
         if self.mutable:
             return [each for each in services if POLICIES.get(each.policy, "always") == "always"]

@@ -15,7 +15,8 @@ from ci_deploy.settings.parsers import suggestion
 
 
 def image_tag(ctx: Context, settings: HostSettings) -> str:
-    """The value of `${DEPLOY_TAG}`."""
+    """The value of `${DEPLOY_TAG}`: DEPLOY_TAG, else the build number and the revision; empty if
+    the CI does not provide those."""
     return settings.tag or ctx.facts.deploy_tag
 
 
@@ -27,7 +28,8 @@ def variables(settings: HostSettings, tag: str, registry: str) -> dict[str, str]
 
 
 def problems(ctx: Context, settings: HostSettings, *, deploys: bool) -> Iterator[Problem]:
-    """Problems of the settings beyond their format."""
+    """Problems of the settings beyond their format. `deploys`: whether the command needs the tag of
+    images from DEPLOY_TAG or the CI."""
     if any(not each.user for each in settings.servers):
         yield Problem("SERVER_USER", "is required: the user to log in as on the hosts.")
     if deploys and not image_tag(ctx, settings):
@@ -39,28 +41,29 @@ def problems(ctx: Context, settings: HostSettings, *, deploys: bool) -> Iterator
         yield Problem("DOCKER_PASS", "must not contain a newline.")
     if names := unusable(ctx.app_config):
         yield Problem(
-            "APP_CONFIG", f"Compose cannot set {', '.join(names)}: it contains a NUL byte."
+            "APP_CONFIG", f"Compose cannot set {', '.join(names)}: the value contains a NUL byte."
         )
 
 
 def no_folder(server: Server, path: str) -> SettingsError:
-    """The error for a DEPLOY_PATH (`path`; empty: the user's home) that a host does not have."""
+    """The error when `cd` to DEPLOY_PATH (`path`; empty: the user's home) fails on a host."""
     where, remedy = "home directory of the SSH user", "Set it to an existing directory."
     if path:
         where = f"directory {path}"
         remedy = f"Create it: {server.login} mkdir -p {quoted([quoted([path])])}"
-    reason = f"there is no {where} on {server}."
+    reason = f"there is no {where} on {server}, or the SSH user may not enter it."
     return SettingsError(Problem("DEPLOY_PATH", reason, "", remedy))
 
 
 def mention(ctx: Context, settings: HostSettings) -> None:
-    """Log which of the settings that are set have no effect."""
+    """Log that DOCKER_EMAIL has no effect, if it is set."""
     if settings.email:
         ctx.console.indent("DOCKER_EMAIL is ignored: Docker has not needed it since 17.06.")
 
 
 def need_service(known: Sequence[str], name: str) -> None:
-    """Raise SettingsError when there is no service `name` to run commands in."""
+    """Raise SettingsError when `name` (COMPOSE_RUN_SERVICE), in which commands run, is not among
+    `known`, the services in the compose files."""
     if name not in known:
         reason = f"there is no service `{name}`, only {', '.join(known)}."
         raise SettingsError(Problem("COMPOSE_RUN_SERVICE", reason, "", suggestion(name, known)))

@@ -12,7 +12,7 @@ from ci_deploy.settings.parsers import NOTHING
 
 
 class Source(NamedTuple):
-    """What the source of a promotion runs."""
+    """The release that the source of a promotion runs; `images` are those of all its services."""
 
     name: str = ""  # of the source, for the log
     release: str = ""  # the release's id
@@ -34,9 +34,12 @@ def chosen(ctx: Context, source: Source, model: Model) -> dict[str, str]:
             found[service.name] = image
             ctx.console.indent(f"{service.name}: {image}")
         elif image or not service.optional:
-            why = "its image is not in a registry" if image else "the source does not run it"
+            why, remedy = "the source does not run it", "Deploy a release with that service there."
+            if image:
+                why = "its image there has no digest, so it is in no registry"
+                remedy = "Push the image to a registry, and deploy it there first."
             reason = f"{service.name} cannot be promoted from {source.name}: {why}."
-            problems.append(Problem("PROMOTE_FROM", reason))
+            problems.append(Problem("PROMOTE_FROM", reason, "", remedy))
     if problems:
         raise SettingsError(*problems)
     before = ctx.before.revision if ctx.before else ""

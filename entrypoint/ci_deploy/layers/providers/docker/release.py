@@ -1,7 +1,9 @@
 """A release: all its files under one id, as the hosts keep it.
 
-The id is the tag and six digits of a hash over everything in the release. So the same input is the
-same release, on every host and at every attempt, and nothing has to be counted.
+The id is the tag and six hex digits of a SHA-256 over the Compose project, the revision and the
+release's files, without those that differ with each job (`release.json`: who deploys; `order`: the
+build number). So the same input is the same release, on every host and at every attempt. A random
+`again` is hashed too when that must not be so: with REDEPLOY, or if any image may have changed.
 """
 
 from __future__ import annotations
@@ -24,12 +26,12 @@ class Program(bytes):
 
 
 class Release(NamedTuple):
-    """One release."""
+    """One release to deploy; made by `make_release`."""
 
-    id: str  # the tag and six digits of a hash
+    id: str  # the tag and six hex digits, like 74_0b1c2d3-1a2b3c
     revision: str  # full SHA
-    tag: str
-    facts: Mapping[str, str]  # who deploys what, for the audit log
+    tag: str  # of its images
+    facts: Mapping[str, str]  # who deploys what, for the audit log; also id, revision and tag
     parts: Mapping[str, bytes] = NOTHING  # its files: path → bytes
 
 
@@ -41,8 +43,9 @@ def make_release(
     *,
     again: str = "",
 ) -> Release:
-    """Make a release of `files` (path → bytes, as `as_parts` returns them). A different `again`
-    gives the same input a different id, so that it is deployed again."""
+    """Make a release of `files` (path → bytes: those of `as_parts` and others), to which it adds
+    what the hosts need of `model`, the commands before the traffic and the facts. A different
+    `again` gives the same input a different id, so that it is deployed again."""
     texts = {
         "services": model.flags(),
         **{
@@ -91,7 +94,8 @@ def members(values: Mapping[str, str]) -> str:
 
 
 def tar(parts: Mapping[str, bytes]) -> bytes:
-    """A tar archive of these files (path → bytes), readable only by their owner."""
+    """A tar archive of these files (path → bytes), accessible only to their owner; those that are
+    a Program are executable."""
     import tarfile  # takes long to load, and other providers need none
 
     buffer = io.BytesIO()

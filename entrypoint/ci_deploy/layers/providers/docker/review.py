@@ -17,7 +17,7 @@ USED = re.compile(r"\$\{?REVIEW_(HOST|URL)\b")
 
 
 class Known(NamedTuple):
-    """A review app that exists."""
+    """A review app that exists on a host or in a swarm."""
 
     name: str
     age: int  # seconds since it was deployed, by its host's clock (a runner's may be wrong)
@@ -70,7 +70,8 @@ def guard_base(ctx: Context, data: Mapping[str, Any], theirs: Iterable[Mapping[s
 
 
 def check_limit(review: ReviewApp, there: Sequence[Known], limit: int, where: str) -> None:
-    """Raise Refused when one more review app would exceed REVIEW_LIMIT."""
+    """Raise Refused when one more review app of the base app would exceed `limit` (REVIEW_LIMIT; 0:
+    none). `there`: all that exist on `where`, a host or the swarm."""
     mine = sorted((e for e in there if e.base == review.base), key=lambda each: -each.age)
     if limit <= 0 or len(mine) < limit:
         return
@@ -91,7 +92,8 @@ def _aged(each: Known) -> str:
 
 
 def stale(there: Iterable[Known], base: str, days: int) -> list[str]:
-    """The names of the review apps of `base` that were not deployed to any host for `days` days."""
+    """The names of the review apps of `base` whose last deploy, on whichever host, is more than
+    `days` days ago."""
     ages: dict[str, int] = {}
     for each in there:
         if each.base == base:

@@ -25,18 +25,20 @@ DEFAULT_FILES = (
 
 
 def hosts(text: str) -> tuple[str, ...]:
-    """Parse one or several `[user@]host[:port]`. Raises ValueError for others and duplicates."""
+    """Split a list of `[user@]host[:port]`, and check each. Raises ValueError for anything else,
+    and for one that is listed twice."""
     found = words(text)
     for each in found:
         server(each)
-    if len(set(found)) < len(found):
-        message = "lists a host twice."
-        raise ValueError(message)
+        if found.count(each) > 1:
+            message = f"lists `{each}` twice."
+            raise ValueError(message)
     return found
 
 
 def paths(text: str) -> tuple[str, ...]:
-    """Parse paths inside the repository. Raises ValueError for others."""
+    """Split a list of paths inside the repository; `./` at their start is removed. Raises
+    ValueError for an absolute path, and for one with `..` or a dash at its start."""
     found = words(text)
     for each in found:
         if each.startswith(("/", "-")) or ".." in each.split("/"):
@@ -68,7 +70,7 @@ class HostSettings(SshSettings, PromotionSettings):
         "The app's directory on the hosts: it may hold your own `.env`, and relative "
         "paths in the compose files start there",
         default="",
-        default_help="the user's home, `/home/$SERVER_USER`",
+        default_help="the SSH user's home directory",
         parse=folder,
     )
     tag: str = setting(
@@ -80,13 +82,15 @@ class HostSettings(SshSettings, PromotionSettings):
     )
     deploy_env: str = setting(
         "DEPLOY_ENV",
-        "`RAILS_ENV` of one-off commands and of the compose files",
+        "`${RAILS_ENV}` and `${DEPLOY_ENV}` in the compose files, and `RAILS_ENV` of migrations "
+        "and one-off commands",
         default="production",
         pattern=r"[\w.-]+",
     )
     files: tuple[str, ...] = setting(
         "COMPOSE_FILE",
-        "The compose file in the repository, or several",
+        "The compose file in the repository, or several, of which the later ones override the "
+        "earlier ones",
         default=(),
         default_help="the first that exists of " + ", ".join(f"`{name}`" for name in DEFAULT_FILES),
         parse=paths,

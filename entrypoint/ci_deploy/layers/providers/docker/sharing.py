@@ -53,7 +53,8 @@ class Beside(NamedTuple):
 
 
 def take(line: str, others: list[Other], routes: set[tuple[str, str]]) -> None:
-    """Parse a line of `beside.sh`: another container, or a name that is unique in a proxy."""
+    """Parse a line of what beside.sh prints, and add what it names: to `others` a container, to
+    `routes` a project and a name that is unique in a proxy. Lines in another form are ignored."""
     kind, _, rest = line.partition(" ")
     with suppress(ValueError):
         if kind == "other":
@@ -89,7 +90,8 @@ def problems(data: Entry, project: str, beside: Beside, base: str = "") -> Itera
 
 
 def names(data: Entry) -> set[str]:
-    """The names by which the project's containers reach each other."""
+    """The names by which the project's containers reach each other (services and aliases), with
+    those of the container itself (`localhost`) and the empty one."""
     services = data.get("services") or {}
     aliases = (
         alias

@@ -17,7 +17,7 @@ READY = {"service_healthy", "service_completed_successfully"}
 
 
 class Update(NamedTuple):
-    """`update_config` of a service, with Swarm's defaults."""
+    """`update_config` of a service with start-first, with Swarm's defaults; made by `update`."""
 
     parallelism: int = 1  # containers per batch; 0: all
     delay: float = 0.0  # seconds between two batches
@@ -50,7 +50,8 @@ def _seconds(text: object) -> float:
 
 
 def clashes(entries: Mapping[str, Mapping[str, Any]], tasks: Set[str]) -> Iterator[Problem]:
-    """Problems of services whose old and new containers cannot run at the same time."""
+    """Problems of services with start-first whose old and new containers cannot run at the same
+    time. `entries`: the services in Compose's description; `tasks`: names of those that end."""
     for name, entry in entries.items():
         if (wanted := update(entry)) is None:
             continue

@@ -62,11 +62,11 @@ class Tree:
         return [each.path for each in found if each and each.mode == SUBMODULE]
 
     def has(self, name: str) -> bool:
-        """Whether there is such a file, in the commit or made by the job."""
+        """Whether a path in the compose files names a file, in the commit or made by the job."""
         return self.committed(name) or self.made(name) is not None
 
     def committed(self, name: str) -> bool:
-        """Whether the commit has such a file."""
+        """Whether a path in the compose files names a file (or a link) of the commit."""
         return self._find(name) is not None
 
     def made(self, name: str) -> Path | None:
@@ -146,7 +146,8 @@ class Tree:
             self.ctx.console.indent(text)
 
     def contents(self, names: Iterable[str]) -> dict[str, bytes]:
-        """The contents of several files, read by one call of git."""
+        """The contents of several files (name → content), read by one call of git. Raises
+        SettingsError like `content`, and when they are too large together."""
         wanted = list(names)
         self._load(filter(None, map(self._find, wanted)))
         return {name: self.content(name) for name in wanted}

@@ -62,7 +62,8 @@ def _where(ctx: Context) -> str:
 
 
 def advice(reason: str, found: Description) -> str:
-    """The remedy for `reason`, why Compose does not accept the files; empty when unknown."""
+    """What to do about `reason`, for which Compose does not accept the files: a sentence, empty
+    when unknown. `found`: what the host's answer says of variables without a value."""
     if found.required:
         return (
             f"Set {_listed(found.required)} in APP_CONFIG or in the .env in DEPLOY_PATH (which "
