@@ -47,7 +47,7 @@ def test_file_by_hand_stays_and_what_is_nowhere_is_refused(app: App) -> None:
     assert app.containers() == []
     app.write(_mounted(app, "./by-hand.conf:/etc/by-hand.conf", "./data:/data"))
     planned = app.run("plan").output
-    assert f"{app.folder}/data does not exist on " in planned
+    assert f"app mounts {app.folder}/data, which does not exist on " in planned
     assert "Docker creates an empty directory there" in planned
     assert app.deploy("good1").code == 0
     assert _shown(app, "/etc/by-hand.conf") == "mine"

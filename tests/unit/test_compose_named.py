@@ -228,7 +228,7 @@ def test_directory_that_is_somebody_elses_is_left_alone_with_a_warning() -> None
     tree.ctx.console = SimpleNamespace(warning=warned.append)
     brought = _bring(tree, {"source": "d", "target": "/d"}, f"there r {PATH}/d")
     assert not brought.parts
-    assert "is not writable for us" in warned[0]
+    assert "app mounts d, which the SSH user may not write to on" in warned[0]
 
 
 def _tree(checkout: Checkout, folder: str = "", build: str = "") -> Tree:

@@ -31,8 +31,8 @@ LONG = {
 
 
 class BadArchive(Exception):
-    """What is wrong with an archive; characters in the message that cannot be printed become
-    `?`."""
+    """Raised for an archive that cannot be used. The message is a sentence about it without its
+    name (`it lacks …`); characters in it that cannot be printed become `?`."""
 
     def __init__(self, message: str) -> None:
         super().__init__("".join(each if each.isprintable() else "?" for each in message))
@@ -53,13 +53,14 @@ class _Header(tarfile.TarInfo):
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
         found = super().frombuf(buf, encoding, errors)
         if found.size < 0 or (found.type in LONG and found.size > HEADER):
-            message = "a header in it is larger than 1 MB."
+            message = "it has a header that is damaged or larger than 1 MB."
             raise BadArchive(message)
         return found
 
 
 def open_archive(path: Path) -> BinaryIO:
-    """Open an archive for random access, decompressed. Raises OSError, BadArchive."""
+    """Open an archive for random access, decompressed (gzip, bzip2 or xz, by its first bytes).
+    Raises OSError, BadArchive for zstd."""
     start = files.first_line(path, 6)
     if start[:4] == b"\x28\xb5\x2f\xfd":
         message = "it is compressed with zstd, which is not supported: use gzip, or none."
@@ -74,7 +75,7 @@ def open_archive(path: Path) -> BinaryIO:
 
 
 class Members:
-    """An open archive and the places of its members."""
+    """The members of an open archive: finds and reads them by name."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         """Raises BadArchive for names that lead outside, TarError when it is cut off."""
@@ -112,7 +113,8 @@ class Members:
         raise BadArchive(message)
 
     def content(self, name: str) -> bytes:
-        """The content of a small file. Raises BadArchive."""
+        """The content of a file. Raises BadArchive when it is missing, larger than JSON_LIMIT, or
+        not a regular file."""
         span = self.find(name)
         if span is None:
             message = f"it lacks `{name[:80]}`."
@@ -124,7 +126,7 @@ class Members:
         return self._file.read(span.size)
 
     def json(self, name: str) -> Any:
-        """The content of a small JSON file. Raises BadArchive, ValueError."""
+        """The parsed content of a JSON file. Raises BadArchive like `content`, and ValueError."""
         return from_json(self.content(name))
 
     def start(self, span: Span) -> bytes:
@@ -133,7 +135,7 @@ class Members:
         return self._file.read(4)
 
     def digest(self, span: Span) -> str:
-        """The digest of a file: `sha256:…`."""
+        """The digest of a file's content: `sha256:` and 64 hex digits."""
         self._file.seek(span.offset)
         digest, left = hashlib.sha256(), span.size
         while left and (data := self._file.read(min(CHUNK, left))):

@@ -24,7 +24,8 @@ QUICK = 1  # zlib's fastest level, faster than most uplinks
 
 
 def missing(images: Sequence[Image], chains: frozenset[tuple[str, ...]]) -> list[Layer]:
-    """The layers that no image on the host has, each once, in the order of the archives."""
+    """The layers that no image on the host has on top of the same lower ones (`chains`: diff IDs,
+    from the lowest layer up), each once, in the order of the archives."""
     found: dict[str, Layer] = {}
     for image in images:
         for count, layer in enumerate(image.layers, 1):
@@ -34,8 +35,9 @@ def missing(images: Sequence[Image], chains: frozenset[tuple[str, ...]]) -> list
 
 
 def stream(images: Mapping[str, Image], layers: Sequence[Layer]) -> int:
-    """A descriptor from which to read an archive of these layers and images, each under its new
-    name. A thread writes it, and ends when the reader has closed the descriptor."""
+    """A descriptor from which to read an archive (gzip) of these layers and images (new name →
+    image). A thread writes it, and ends when the reader has closed the descriptor; if an archive
+    of the job cannot be read any more, what it writes ends early."""
     read, write = os.pipe()
 
     def work() -> None:

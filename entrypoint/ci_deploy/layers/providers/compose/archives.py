@@ -30,7 +30,7 @@ MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "armv6l": "a
 
 
 class Store(NamedTuple):
-    """The images that a host has."""
+    """A host's platform, free space and images: its answer to `store`."""
 
     platform: str = ""
     free: int = 0  # MB on the engine's disk; 0: unknown
@@ -51,7 +51,8 @@ class Sending(NamedTuple):
 
 
 class Archives(Images):
-    """The images of the archives: what each service gets, and what each host lacks."""
+    """The images in the files of DEPLOY_IMAGE_ARCHIVE (`paths`): chooses each service's image, and
+    sends every host the layers that it lacks."""
 
     def __init__(self, ctx: Context, paths: Sequence[str], hosts: Hosts) -> None:
         self._ctx = ctx
@@ -91,12 +92,19 @@ class Archives(Images):
                 remedy = "Save it under the name that the compose file gives it, or set DEPLOY_TAG."
                 problems.append(Problem(SETTING, reason, "", remedy))
             elif image in there:
-                reason = f"the tag of {short_name(image)}, the image of {name}, is not DEPLOY_TAG."
-                remedy = "Such images are not replaced on the hosts: leave it out of the archive."
-                problems.append(Problem(SETTING, reason, "", remedy))
+                why = "the compose file does not name it with ${DEPLOY_TAG}"
+                if model.mutable:
+                    why = f"it has `pull_policy: {model.services[name].policy}`"
+                reason = f"{short_name(image)}, the image of {name}, is not replaced on the hosts, "
+                remedy = "Leave it out of the archive, or change that in the compose file."
+                problems.append(Problem(SETTING, f"{reason}since {why}.", "", remedy))
         used = set(self._services.values()) | {wanted[name] for name in wanted}
         problems += [
-            Problem(SETTING, f"no service uses the image {short_name(name)} in the archive.")
+            Problem(
+                SETTING,
+                f"no service uses the image {short_name(name)} in the archive.",
+                remedy="Leave it out, or name it in the compose file.",
+            )
             for name in sorted(there - used)
             if not problems
         ]
@@ -141,7 +149,8 @@ class Archives(Images):
                 if image is None:
                     has = ", ".join(sorted({each.platform for each in known}))
                     reason = f"{short_name(name)} is for {has}, but {host} is {store.platform}."
-                    problems.append(Problem(SETTING, reason, "", "Build it with `--platform`."))
+                    remedy = f"Build it with `--platform {store.platform}`."
+                    problems.append(Problem(SETTING, reason, "", remedy))
                 elif store.names.get(new := self._new_name(name)) not in {
                     image.id, image.manifest_id,
                 }:  # fmt: skip
@@ -152,7 +161,7 @@ class Archives(Images):
             needs = 2 * sending.size // 1_000_000  # the archive and the unpacked layers
             if sending.images and store.free and store.free < needs:
                 full.append(
-                    f"{store.free} MB are free for images on {host}, and {needs} are needed"
+                    f"{store.free} MB are free for images on {host}, and {needs} MB are needed"
                 )
         if problems:
             raise SettingsError(*problems)
@@ -179,15 +188,18 @@ class Archives(Images):
             self._hosts.change(hosts, ["true"], lambda _host: "")  # uploads our program
         refused = self._load(hosts, self._sending)
         if any(self._partial(host) for host, _ in refused):
-            names = ", ".join(str(host) for host, _ in refused)
+            reasons = "; ".join(f"{host}: {said}" for host, said in refused)
             self._ctx.console.warning(
-                f"{names}: some layers were missing on the host, so all are sent."
+                "the missing layers alone could not be loaded, so all layers of the images are "
+                f"sent ({reasons})."
             )
             again = {str(host): _whole(self._sending[str(host)]) for host, _ in refused}
             refused = self._load([host for host, _ in refused], again)
         if refused:
             reasons = "; ".join(f"{host}: {said}" for host, said in refused)
-            raise DeployFailed(f"the images could not be loaded ({reasons}). Nothing was changed.")
+            raise DeployFailed(
+                f"the images could not be loaded ({reasons}). No container was touched."
+            )
 
     def _partial(self, host: Host) -> bool:
         sending = self._sending[str(host)]
@@ -215,8 +227,8 @@ class Archives(Images):
                 timeout=float("inf"),
             )
         except OutcomeUnknown as error:
-            message = "the images were not sent in time (DEPLOY_TIMEOUT). Nothing was changed."
-            raise DeployFailed(message, lines=error.lines) from None
+            message = "the images were not sent in time (DEPLOY_TIMEOUT). No container was touched."
+            raise DeployFailed(message, hint="Raise DEPLOY_TIMEOUT.", lines=error.lines) from None
         return [
             (host, result.lines[-1] if result.lines else "no reason given")
             for host, result in zip(hosts, results, strict=True)
@@ -227,7 +239,7 @@ class Archives(Images):
 def _incomplete(name: str, images: Sequence[Image]) -> Iterator[Problem]:
     named = [image for image in images if name in image.names]
     if all(image.lacks for image in named):
-        reason = f"it lacks {named[0].lacks} of {short_name(name)}."
+        reason = f"the archive lacks {named[0].lacks} of {short_name(name)}."
         yield Problem(SETTING, reason, "", REMEDY)
 
 

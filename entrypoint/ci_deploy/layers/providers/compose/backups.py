@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from ci_deploy.errors import DeployError, DeployFailed, Locked, OutcomeUnknown, Refused
+from ci_deploy.errors import (
+    DeployError,
+    DeployFailed,
+    Locked,
+    OutcomeUnknown,
+    Refused,
+    Unreachable,
+)
 from ci_deploy.layers.providers.backups import failed, need, not_restored
 from ci_deploy.layers.providers.compose.hosts import Host, Hosts
 from ci_deploy.layers.providers.docker.backups import RESTORING, kept, made, servers
@@ -11,14 +18,15 @@ from ci_deploy.state import Backup
 
 
 def images(host: Host) -> dict[str, str]:
-    """The images of the live release: service → image."""
+    """The images of the live release: service → image, without services of which no container is
+    wanted."""
     return {each.service: each.image for each in host.facts.images if each.replicas}
 
 
 def backup(ctx: Context, hosts: Hosts, wanted: str) -> None:
     """Dump the database services of the live release (`wanted`: BACKUP_SERVICE, empty for all that
-    are found) on the first host. Raises SettingsError when there is none, DeployFailed when a dump
-    fails."""
+    are found) on the first host, and add their names to the report. Raises SettingsError when there
+    is none, DeployFailed when a dump fails, Unreachable."""
     host = hosts.first
     found = servers(images(host), wanted)
     names = ", ".join(service for service, _ in found)
@@ -31,13 +39,14 @@ def backup(ctx: Context, hosts: Hosts, wanted: str) -> None:
 
 
 def backups(ctx: Context, hosts: Hosts) -> list[Backup]:
-    """The dumps on the first host, newest first."""
+    """The dumps that the first host keeps of the app, newest first. Raises Unreachable."""
     return kept(hosts.ask(hosts.first, ["backups", ctx.app]).splitlines())
 
 
 def restore(ctx: Context, hosts: Hosts, name: str) -> None:
-    """Restore a dump on the first host while the app is stopped; the present data is dumped before.
-    Raises Locked, Refused, DeployFailed, OutcomeUnknown."""
+    """Restore the dump `name` while the app is stopped; the present data is dumped before. Raises
+    Refused (no such dump, several hosts, an unfinished deployment), Locked, DeployFailed when it
+    fails, OutcomeUnknown when the connection is lost."""
     need(name, backups(ctx, hosts), ctx.app)
     if len(hosts.all) > 1:
         message = "the app runs on several hosts, which cannot all be stopped for a restore."
@@ -49,19 +58,20 @@ def restore(ctx: Context, hosts: Hosts, name: str) -> None:
     host = hosts.first
     patience = ctx.settings.lock_timeout
     words = ["restore", ctx.app, name, str(patience)]
-    [result] = hosts.change(
-        [host],
-        words,
-        lambda _host: f"restore {name} on {host}, with {ctx.app} stopped",
-        timeout=patience + RESTORING,
-        quiet=False,
-    )
-    said = result.lines[-1] if result.lines else "no reason given"
-    if result.exit_code == 255 and not hosts.connected(host):
-        message = "the connection was lost; the restore continues on the host."
-        raise OutcomeUnknown(
-            message, hint="`ci-deploy status` shows how it ended; the next deploy finishes it."
+    try:
+        [result] = hosts.change(
+            [host],
+            words,
+            lambda _host: f"restore {name} on {host}, with {ctx.app} stopped",
+            timeout=patience + RESTORING,
+            quiet=False,
         )
+    except Unreachable as error:
+        lost = error.message.rstrip(".")
+        message = f"{lost}; the restore of {name} continues on the host if it had begun."
+        hint = "`ci-deploy status` shows whether it is unfinished; the next deploy finishes it."
+        raise OutcomeUnknown(message, hint=hint) from error
+    said = result.lines[-1] if result.lines else "no reason given"
     if result.exit_code:
         kinds: dict[int, type[DeployError]] = {13: Locked, 14: Refused}
         raise not_restored(name, said, kinds.get(result.exit_code, DeployFailed))

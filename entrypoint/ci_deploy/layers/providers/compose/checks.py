@@ -39,14 +39,16 @@ def check(ctx: Context, hosts: Sequence[Host], project: str, asked: str) -> None
 
 
 def tell(ctx: Context, hosts: Sequence[Host], tree: Tree, variables: Iterable[str]) -> None:
-    """Warn of variables of the compose files that have no value."""
+    """Warn of variables of the compose files that have no value on a host. `variables`: the names
+    that the release sets."""
     unset = {str(host): host.facts.unset for host in hosts}
     lacking = any(host.facts.env == NO_ENV for host in hosts)
     of_files.tell(ctx, tree, variables, unset, lacking=lacking)
 
 
 def trouble(host: Host) -> DeployError | None:
-    """The error when a host cannot be used for any app; None if it can."""
+    """The error when a host cannot be used: no Docker, no access to it, no Compose 2, a program is
+    missing, or Compose does not accept the compose files. None if it can."""
     facts, where = host.facts, f"{host.server.user}@{host}"
     if not facts.docker:
         return ToolMissing(f"Docker is not installed on {host}.", hint=INSTALL)
@@ -56,7 +58,8 @@ def trouble(host: Host) -> DeployError | None:
             message = f"{where} may not use Docker."
             hint = f"On {host}, as root: usermod -aG docker {host.server.user}"
             return Unauthorized(message, hint=hint)
-        return ToolMissing(f"Docker on {host} does not answer: {said}", hint=f"Start it on {host}.")
+        hint = f"Check it on {host}: `systemctl status docker`."
+        return ToolMissing(f"Docker on {host} does not answer: {said}", hint=hint)
     if not facts.compose and not facts.model:
         old = f", only docker-compose {facts.standalone}" if facts.standalone else ""
         message = f"there is no `docker compose` (version 2 or newer) on {host}{old}."
@@ -68,7 +71,10 @@ def trouble(host: Host) -> DeployError | None:
         )
     if facts.missing:
         message = f"{', '.join(facts.missing)} cannot be found on {host}."
-        hint = "flock and setsid are in the package util-linux, sha256sum in coreutils."
+        hint = (
+            "Install what is missing: flock and setsid are in the package util-linux, sha256sum in "
+            "coreutils; awk, sed and tar in packages of these names."
+        )
         return ToolMissing(message, hint=hint)
     if facts.refused:
         reason = f"Compose on {host} does not accept it: {facts.refused[-1].rstrip('.')}."
@@ -78,7 +84,8 @@ def trouble(host: Host) -> DeployError | None:
 
 
 def conflict(ctx: Context, host: Host, project: str, asked: str) -> DeployError | None:
-    """The error when the project's name is another app's, or would hide this app's containers."""
+    """The error when the project's name belongs to another app or directory, or is not the one of
+    this app's present containers (unless COMPOSE_PROJECT_NAME, `asked`, is set); else None."""
     facts, name = host.facts, "COMPOSE_PROJECT_NAME"
     for app, other in facts.apps.items():
         if other == project and app != ctx.app:
@@ -137,7 +144,8 @@ def externals(hosts: Sequence[Host], wanted: Model) -> None:
 
 
 def together(hosts: Sequence[Host], app: str) -> Live:
-    """What is live on all hosts: up only when all run the same release."""
+    """What is live on all hosts: the first one's revision and release; up only when all run that
+    release and are up. Its `detail` names the hosts of which that is not true."""
     states = [host.facts.live(app) for host in hosts]
     first = states[0]
     if len(hosts) == 1:
@@ -159,7 +167,8 @@ def together(hosts: Sequence[Host], app: str) -> Live:
 
 
 def summary(hosts: Iterable[Host]) -> dict[str, str]:
-    """The facts that `doctor` shows, one per host."""
+    """The facts that `doctor` shows: `host NAME` → Compose's version, DEPLOY_PATH, who holds the
+    lock, and an unfinished release."""
     return {
         f"host {host}": f"Compose {host.facts.compose}, in {host.facts.path}"
         + (f", locked: {host.facts.holder}" if host.facts.holder else "")
@@ -174,7 +183,8 @@ def _major(version: str) -> int:
 
 
 def check_image_volumes(hosts: Sequence[Host], model: Model) -> None:
-    """Raise SettingsError for volumes of the running images that the file does not name."""
+    """Raise SettingsError for volumes in the images of running containers that the compose files
+    do not name, of services with start-first: the new containers would start with empty ones."""
     problems = {
         (name, path): unnamed_volume(name, path)
         for host in hosts

@@ -71,7 +71,8 @@ def change(release: str, names: Sequence[str], gone: Sequence[str]) -> str:
 
 
 def dropped(hosts: Sequence[Host], app: str, model: Model) -> list[str]:
-    """Containers of earlier releases whose services this release does not have."""
+    """The names of containers of earlier releases whose services this release does not have: the
+    deploy removes them."""
     ours = f"/.ci-deploy/apps/{app}/releases/"
     found = {
         each.name

@@ -36,7 +36,7 @@ class Container(NamedTuple):
 
     @property
     def up(self) -> bool:
-        """Whether it runs and its healthcheck does not report otherwise."""
+        """Whether it runs, and its healthcheck, if it has one, says that it is healthy."""
         return (
             self.state == "running" and "(un" not in self.status and "starting" not in self.status
         )
@@ -48,7 +48,7 @@ class Container(NamedTuple):
 
 
 class Image(NamedTuple):
-    """The image of a service in the live release, and its number of containers."""
+    """A service of the live release: its image, and how many containers of it are wanted."""
 
     service: str
     image: str
@@ -72,7 +72,8 @@ class Known(NamedTuple):
 
 @dataclass
 class HostFacts(Description):
-    """One host's answer. For a host that does not know the app, most fields are empty."""
+    """One host's answer to `probe` or `status`; made by `read_facts`. For a host to which the app
+    was never deployed, most fields are empty."""
 
     path: str = ""  # of DEPLOY_PATH, or of the review app's directory
     docker: bool = False  # whether it has the program `docker`
@@ -115,17 +116,19 @@ class HostFacts(Description):
     audit: list[dict[str, Any]] = field(default_factory=list)
 
     def revision(self, release: str) -> str:
-        """The revision of a release; empty when unknown."""
+        """The full SHA of a release (its id); empty when the host does not keep that release."""
         return self.releases[release].revision if release in self.releases else ""
 
     @property
     def owed(self) -> tuple[Task, ...]:
-        """The tasks that the host's program has recorded itself, for the next run."""
+        """The tasks that the host's program has recorded itself: to finish a restore that was
+        interrupted. Empty while something holds the lock, which may be that restore."""
         left = self.restoring and not self.holder
         return (Task(Key.RESTORE, dump=self.restoring),) if left else ()
 
     def live(self, app: str) -> Live:
-        """What runs, compared with what the live release should run."""
+        """What runs on this host, compared with what the live release should run. Not up while a
+        switch or a restore is unfinished; busy while something holds the lock."""
         project = self.apps.get(app, "")
         ours = [each for each in self.containers if each.project == project and not each.one_off]
         down, wanted = [], 0
@@ -210,6 +213,7 @@ def _take(facts: HostFacts, key: str, value: str) -> None:
 
 
 def review_dir(line: str) -> KnownReview:
-    """Parse one line of a host's list of review apps. Raises ValueError."""
+    """Parse a line of a host's list of review apps, `NAME SECONDS BASE [BRANCH]`. Raises
+    ValueError."""
     name, age, base, *branch = line.split(" ", 3)
     return KnownReview(name, int(age), base, *branch or [""])

@@ -20,7 +20,8 @@ SILENCE = 15.0  # seconds until a session counts as lost; a host prints somethin
 
 
 class Follower:
-    """Follows the runs with one name on all hosts."""
+    """Follows one run (`run`: its name) on its hosts: shows their logs, sends them messages, and
+    lets the coordinator open the barriers between several. `logs` has the state of each."""
 
     def __init__(
         self,
@@ -46,14 +47,16 @@ class Follower:
 
     def follow(self, hosts: Sequence[Host], batch: int = 0) -> list[HostRunLog]:
         """Show the runs' logs until all have ended; returns their states. `batch`: how many hosts
-        are switched at once (COMPOSE_BATCH). Raises OutcomeUnknown after PATIENCE seconds without
-        contact, or at the end of the run's time."""
+        are switched at once (COMPOSE_BATCH). Raises OutcomeUnknown after PATIENCE seconds without a
+        line from one of them, or at DEPLOY_TIMEOUT."""
         with contextlib.ExitStack() as stack:
             self.logs = [self._log(host, stack) for host in hosts]
             self.coordinator = Coordinator(self.logs, self._send, batch)
             while going := [log for log in self.logs if log.end is None]:
-                if time.monotonic() - min(log.spoke for log in going) > PATIENCE:
-                    message = "lost contact with the hosts; the result is unknown."
+                now = time.monotonic()
+                if lost := [str(log.host) for log in going if now - log.spoke > PATIENCE]:
+                    message = f"lost contact with {', '.join(lost)} for {PATIENCE:.0f} s; the "
+                    message += "result is unknown."
                     raise OutcomeUnknown(message, hint=self.how_to_follow)
                 self.coordinator.forget()
                 self._listen(going)
@@ -148,6 +151,7 @@ class Follower:
 
     @property
     def how_to_follow(self) -> str:
-        """The commands by which a person follows the runs."""
+        """For hints: a sentence for each host with the command by which a person follows its run,
+        one a line."""
         commands = [self._hosts.watch_command(log.host, self._app) for log in self.logs]
         return "\n".join(f"Follow it with `{command}`." for command in commands)

@@ -14,7 +14,8 @@ from ci_deploy.state import Deployed
 
 
 def deployments(hosts: Sequence[Host]) -> list[Deployed]:
-    """The results of all runs on all hosts, newest first."""
+    """The results of all runs on all hosts, newest first, from the last 100 lines of each host's
+    audit log; runs that found nothing to do are left out."""
     lines: list[tuple[str, int, Deployed]] = []
     for host in hosts:
         latest = ""  # a clock that was set back must not change the order of a log
@@ -41,8 +42,8 @@ def _deployed(entry: dict[str, Any], where: str) -> Deployed:
 
 
 def last_switch(hosts: Sequence[Host]) -> str:
-    """What a client noticed at the last deploy, or how long a service was stopped; empty if
-    unknown."""
+    """What a client noticed on the first host at the last run that ended live, or how long its
+    services were down; empty if that was not measured."""
     for entry in reversed(hosts[0].facts.audit):
         if entry.get("outcome") == "live":
             stopped = float(entry.get("stopped") or 0)
@@ -55,7 +56,8 @@ def target(app: str, hosts: Sequence[Host], wanted: str) -> str:
     """The id of the release to roll back to. `wanted`: an id, a tag or the beginning of a revision;
     empty for the previous release.
 
-    Only releases that were live count. Raises Refused.
+    Only releases that were live on the first host count. Raises Refused when there is none, or
+    another host does not have it.
     """
     facts = hosts[0].facts
     live = sorted((each for each in facts.releases.values() if each.live), key=lambda e: -e.live)
@@ -63,8 +65,10 @@ def target(app: str, hosts: Sequence[Host], wanted: str) -> str:
     chosen = choose(kept, facts.current, wanted, f"{app} on {hosts[0]}")
     lacking = [str(host) for host in hosts if chosen not in host.facts.releases]
     if lacking:
-        message = f"{chosen} was never deployed to {', '.join(lacking)}."
-        raise Refused(message, hint="Deploy that revision instead.")
+        names = ", ".join(lacking)
+        message = f"{chosen} is not on {names}: never deployed there, or not kept any more."
+        hint = f"Deploy its revision {facts.revision(chosen)[:7]} instead."
+        raise Refused(message, hint=hint)
     return chosen
 
 

@@ -30,7 +30,9 @@ class End(NamedTuple):
 
 @dataclass
 class HostRunLog:
-    """The state of one host's run, parsed from its log."""
+    """The state of one host's run, parsed from its log line by line. `show` gets the lines for
+    people, `say` remarks about them; `changed` is called after each mark. `token` begins marks, so
+    that nothing that a container prints counts as one."""
 
     host: Host
     token: str
@@ -52,7 +54,8 @@ class HostRunLog:
     _into: list[str] | None = None
 
     def line(self, text: str) -> None:
-        """Take a line of the `follow` session."""
+        """Take a line of the `follow` session: `NUMBER|TEXT` from the log, of which those that were
+        seen before are ignored, or a mark."""
         self.heard = self.spoke = time.monotonic()
         mark = f"@{self.token} "
         if text.startswith(mark):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -44,7 +43,8 @@ STAGE_TIMEOUT = 300.0  # seconds; the upload is small, but a registry may be slo
 
 @cache
 def host_program() -> tuple[str, bytes]:
-    """Our program for the hosts: its name there, which contains its hash, and its text."""
+    """Our program for the hosts, joined from all its files: its name there, which contains its
+    hash, and its text."""
     own = sorted(Path(__file__).with_name("host").glob("*.sh"))
     text = "".join(
         path.read_text(encoding="utf-8")
@@ -55,7 +55,7 @@ def host_program() -> tuple[str, bytes]:
 
 @dataclass
 class Host:
-    """One host of the app."""
+    """One host of the app: its address, and its last answer (`facts`; empty before `probe`)."""
 
     server: Server
     facts: HostFacts = field(default_factory=HostFacts)
@@ -94,8 +94,8 @@ class Hosts:
             self._ssh.open(host.server)
 
     def ready(self) -> None:
-        """Wait for all connections. Raises one error that combines those of all hosts that cannot
-        be reached; after the first failure no connection is retried."""
+        """Wait for all connections. Raises one error that combines those of all hosts that fail
+        (Unreachable, Unauthorized …); once one has failed, the next are tried only once."""
         failed: list[DeployError] = []
         for host in self.all:
             try:
@@ -106,20 +106,21 @@ class Hosts:
             raise together(failed)
 
     def connected(self, host: Host) -> bool:
-        """Whether the connection to the host is up."""
+        """Whether the connection to the host has not been lost: its ssh process still runs."""
         return self._ssh.alive(host.server)
 
     def reconnect(self, host: Host) -> None:
-        """Connect again if the connection is lost. Raises Unreachable, Unauthorized."""
+        """Connect again if the connection is lost. Raises like `Ssh.ready`."""
         self._ssh.ready(host.server)
 
     # --- queries ---
 
     def probe(self, app: str, project: str, parts: Mapping[str, bytes], *, version: bool) -> None:
-        """Fetch all that a run needs to know into each host's `facts`. `parts`: the release's files
-        for Compose, sent only if the current release has others; `version`: ask for Compose's
-        version in any case. Raises Unreachable, and SettingsError when DEPLOY_PATH does not exist.
-        """
+        """Fetch all that a run needs to know into each host's `facts`. `project`: the Compose
+        project; empty: the one that Compose chooses. `parts`: the release's files for Compose (path
+        → bytes), which a host reads only if its current release has others. `version`: ask for
+        Compose's version in any case. Raises Unreachable, SettingsError when DEPLOY_PATH does not
+        exist, DeployError when the query fails."""
         words = ["probe", app, project or "-", "-" if version else digest(parts)]
         answers = self._read(self.all, words, tar(parts))
         new = [h for h, a in zip(self.all, answers, strict=True) if a.exit_code == NO_RUNNER]
@@ -132,7 +133,8 @@ class Hosts:
             host.facts = read_facts(answer.text)
 
     def status(self, app: str) -> None:
-        """Fetch again what runs. Raises like `probe`."""
+        """Fetch again what runs, from hosts to which something was deployed; the `facts` about
+        compose files are empty afterwards. Raises like `probe`."""
         for host, answer in zip(self.all, self._read(self.all, ["status", app]), strict=True):
             if answer.exit_code == NO_RUNNER:
                 continue  # nothing was ever deployed on it
@@ -141,8 +143,9 @@ class Hosts:
             host.facts = replace(read_facts(answer.text), path=old.path, top=old.top, mark=old.mark)
 
     def ask(self, host: Host, words: Sequence[str], *, always: bool = False) -> str:
-        """The output of a function of the host program; empty for a host to which nothing was ever
-        deployed, unless `always` (then the program is sent along). Raises Unreachable."""
+        """The output of a function of the host program (`words`: its name and arguments); empty
+        for a host without the program, unless `always`, which sends it along. Raises like
+        `probe`."""
         [answer] = self._read([host], words)
         if answer.exit_code == NO_RUNNER:
             if not always:
@@ -153,8 +156,8 @@ class Hosts:
         return answer.text
 
     def reviews(self) -> list[Known]:
-        """The review apps that have a directory on a host, once for each host. Raises
-        Unreachable."""
+        """The review apps of all base apps in DEPLOY_PATH, each once for every host that has it.
+        Raises like `probe`."""
         lines = [line for host in self.all for line in self.ask(host, ["reviews"]).splitlines()]
         return [review_dir(e.removeprefix("review ")) for e in lines if e[:7] == "review "]
 
@@ -184,7 +187,9 @@ class Hosts:
         *,
         start: str = START,
     ) -> Command:
-        """The command that runs a function of the host program."""
+        """The ssh command that runs a function of the host program (`words`: its name and
+        arguments) in DEPLOY_PATH, or in the directory of the review app. `start` is the shell line
+        that finds the program; it exits with NO_FOLDER or NO_RUNNER if something is missing."""
         begin = ["sh", "-c", start, "ci-deploy", self._path, host_program()[0]]
         if words and (review := self._review()):
             begin += ["within", review]
@@ -202,11 +207,14 @@ class Hosts:
         timeout: float = STAGE_TIMEOUT,
         quiet: bool = True,
     ) -> list[Result]:
-        """Run the same function on several hosts in parallel; any exit code is returned.
+        """Run a function of the host program on several hosts in parallel; any exit code of it is
+        returned. `what` describes the change on a host; `plan` only announces it.
 
-        Uploads the program where it is missing. `words` and `stdin` may differ (host → bytes, or a
-        descriptor, which can be read only once); `stdin` may be a file. `timeout` is in seconds.
-        Raises Unreachable when a connection is lost, OutcomeUnknown after a timeout.
+        Uploads the program where it is missing. `words` may be a function of the host, and `stdin`
+        a file, or by the host's name its bytes or a descriptor (which can be read only once).
+        `timeout` is in seconds; `quiet` keeps the output out of the log. Raises Unreachable when a
+        connection is lost (the function may still run), OutcomeUnknown after the timeout,
+        SettingsError when DEPLOY_PATH does not exist, CommandFailed when the upload fails.
         """
 
         def attempt(some: Sequence[Host], *, again: bool) -> list[Result]:
@@ -235,11 +243,11 @@ class Hosts:
         self._runner.change_all(changes, timeout=STAGE_TIMEOUT)
 
     def prefix(self, host: Host) -> str:
-        """The prefix of a host's lines in the log, if there are several hosts."""
+        """The prefix of a host's lines in the log: `HOST: `; empty if there is only one host."""
         return f"{host}: " if len(self.all) > 1 else ""
 
     def watch_command(self, host: Host, app: str) -> str:
-        """The command by which a person watches the last run on a host."""
+        """The ssh command by which a person follows the log of the app's last run on a host."""
         folder = quoted([next(iter(host.facts.top), host.facts.path) or self._path or "."])
         within = f"within {review} " if (review := self._review()) else ""
         inner = f"cd {folder} && sh .ci-deploy/{host_program()[0]} {within}watch {app}"
@@ -250,7 +258,7 @@ class Hosts:
         last = said[-1] if said else "no reason given"
         if answer.exit_code == 255 and not self.connected(host):
             message = f"the connection to {host} was lost: {last}"
-            raise Unreachable(message)
+            raise Unreachable(message, hint="Run the job again: it first asks the host what runs.")
         if answer.exit_code == NO_FOLDER:
             raise no_folder(host.server, self._path)
         if ok is not None and answer.exit_code != ok:
@@ -268,8 +276,3 @@ def _renewed(
 
 def _for(stdin: Mapping[str, bytes | int] | bytes | Path, host: Host) -> Stdin:
     return stdin if isinstance(stdin, bytes | Path) else stdin[str(host)]
-
-
-def safe(text: str) -> str:
-    """Replace characters that a container's name cannot contain."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "-", text)

@@ -44,7 +44,7 @@ class Layer(NamedTuple):
 
 
 class Image(NamedTuple):
-    """An image for one platform."""
+    """An image for one platform, as an archive contains it; made by `Archive.images`."""
 
     names: tuple[str, ...]  # full names, like docker.io/library/redis:7
     platform: str  # like linux/amd64
@@ -84,13 +84,14 @@ def short_name(name: str) -> str:
 
 
 class Archive:
-    """One archive file."""
+    """A file with images, compressed or not: an OCI layout, or what `docker save` writes."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def images(self) -> list[Image]:
-        """All images in it, each platform separately. Raises BadArchive."""
+        """All images in it, each platform separately, also those without a name or with missing
+        layers. Raises BadArchive for a file that cannot be read or contains something else."""
         if self._path.is_dir():
             message = (
                 f"it is a directory: `tar -C {self._path} -cf image.tar .` makes an archive of it."
@@ -193,7 +194,7 @@ class Archive:
         if not PLATFORM.fullmatch(platform):
             message = f"one of its images is for `{platform[:80]}`, which is not a platform."
             raise BadArchive(message)
-        found, lacks = [], "" if len(layers) == len(diffs) else "its layers"
+        found, lacks = [], "" if len(layers) == len(diffs) else "all layers"
         for diff, (digest, name, kind) in zip(diffs, layers, strict=False):
             if span := self._members.find(name):
                 found.append(self._layer(diff, digest, name, kind, span))

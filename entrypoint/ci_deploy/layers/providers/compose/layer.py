@@ -11,7 +11,7 @@ import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 
-from ci_deploy.errors import NoService, OutcomeUnknown, Problem, SkipDeploy, expect
+from ci_deploy.errors import NoService, OutcomeUnknown, Problem, SkipDeploy, Unreachable, expect
 from ci_deploy.layers.priorities import Configure
 from ci_deploy.layers.providers.compose import checks, history, promotion, review
 from ci_deploy.layers.providers.compose.explain import change, dropped, explain
@@ -22,7 +22,7 @@ from ci_deploy.layers.providers.compose.run import Assignment, HostRun
 from ci_deploy.layers.providers.compose.settings import ComposeSettings
 from ci_deploy.layers.providers.docker import options
 from ci_deploy.layers.providers.docker import review as reviewing
-from ci_deploy.layers.providers.docker.built import check_images
+from ci_deploy.layers.providers.docker.built import check_images, untagged
 from ci_deploy.layers.providers.docker.files import compose_files
 from ci_deploy.layers.providers.docker.login import login
 from ci_deploy.layers.providers.docker.model import Model, model
@@ -84,7 +84,7 @@ class Compose(OnHosts):
 
     @property
     def tag(self) -> str:
-        """The value of `${DEPLOY_TAG}`."""
+        """The value of `${DEPLOY_TAG}`: for `promote` the tag of the source's release."""
         return self.source.tag if self.source else options.image_tag(self.ctx, self.settings)
 
     def _variables(self) -> dict[str, str]:
@@ -93,7 +93,8 @@ class Compose(OnHosts):
         return variables | reviewing.variables(self.ctx.review, self.ctx.facts)
 
     def connect(self) -> None:
-        """Connect, and fetch all that a run needs by one query to each host."""
+        """Wait for the connections, query each host, and check the answers. Sets ctx.before, for a
+        command that releases also `model` and `brought`, for `promote` `source`."""
         ctx, tree = self.ctx, None
         if ctx.command == "promote":
             self.hosts.ready()
@@ -149,10 +150,7 @@ class Compose(OnHosts):
         if self.source:
             parts = {**parts, "promoted": promotion.pins(ctx, self.source, self.model)}
         elif self.model.mutable and not self.images.covers:
-            ctx.console.warning(
-                "no image's name contains ${DEPLOY_TAG}, so it is unknown whether the images have "
-                "changed: all are pulled at each deployment."
-            )
+            ctx.console.warning(untagged(self.model, self.settings.run_service))
             again = secrets.token_hex(4)
         if ctx.settings.redeploy:
             again = secrets.token_hex(4)
@@ -214,7 +212,8 @@ class Compose(OnHosts):
         return self.target
 
     def is_back(self) -> bool:
-        """Whether all hosts run exactly that release, and not another one of the same revision."""
+        """Whether the release to roll back to is live and up on all hosts; another release of its
+        revision does not count."""
         return history.runs(self.ctx.app, self.hosts.all, self.target)
 
     def roll_back(self, revision: str) -> None:
@@ -256,10 +255,12 @@ class Compose(OnHosts):
         stdin = f"{extra}\n{command_file(command)}".encode()
         what = what or f"run {' '.join(command)} in {service} on {host}"
         words, say = ["one_off", app, name, service], lambda _host: what
-        [result] = self.hosts.change([host], words, say, stdin, timeout=timeout, quiet=False)
-        if result.exit_code == 255 and not self.hosts.connected(host):
-            message = f"{what}: the connection was lost; the command continues on the host."
-            raise OutcomeUnknown(message, hint=f"On {host}: docker logs -f {name}")
+        try:
+            [result] = self.hosts.change([host], words, say, stdin, timeout=timeout, quiet=False)
+        except Unreachable as error:
+            lost = error.message.rstrip(".")
+            message = f"{what}: {lost}; the command continues on the host if it had begun."
+            raise OutcomeUnknown(message, hint=f"On {host}: docker logs -f {name}") from error
         return Ran(result.exit_code, result.lines, result.planned)
 
     def before_undoing(self) -> None:
@@ -280,7 +281,8 @@ class Compose(OnHosts):
         for host, result in zip(self.hosts.all, results, strict=True):
             if result.exit_code:
                 message = f"{what} on {host} failed with exit code {result.exit_code}."
-                raise OutcomeUnknown(message, lines=result.lines)
+                hint = "See Compose's output above; `ci-deploy status` shows what runs."
+                raise OutcomeUnknown(message, lines=result.lines, hint=hint)
 
     def processes(self) -> Mapping[str, int]:
         return {image.service: image.replicas for image in self.hosts.first.facts.images}

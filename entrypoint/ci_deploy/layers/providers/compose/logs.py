@@ -10,7 +10,8 @@ from ci_deploy.run.context import Context
 
 def show(ctx: Context, hosts: Hosts, service: str, *, lines: int, follow: bool) -> None:
     """Show the last `lines` lines of each container of `service` (empty: of all), and with `follow`
-    new ones until the job ends. Raises DeployFailed, NoService, Unreachable."""
+    new ones until the job ends. Raises NoService, DeployFailed when Compose fails on a host,
+    Unreachable."""
     known = {image.service for image in hosts.first.facts.images}
     if service and known and service not in known:
         raise NoService(ctx.app, service, known)

@@ -29,11 +29,11 @@ FILE_LIKE = re.compile(r"\.(?!d$)[A-Za-z][A-Za-z0-9]{0,9}$")
 
 
 class Brought(NamedTuple):
-    """The files that a release brings to the hosts."""
+    """The files of the repository that a release brings to the hosts; made by `bring`."""
 
     parts: Mapping[str, bytes]  # files of the release: path → bytes
-    names: Sequence[str] = ()  # the files' names in the compose files
-    said: Sequence[str] = ()  # what else happens on the hosts, for the log
+    names: Sequence[str] = ()  # their paths in the repository; a directory's ends with a slash
+    said: Sequence[str] = ()  # sentences for `plan`: what else happens on the hosts
 
 
 class _Bringing:
@@ -94,16 +94,17 @@ class _Bringing:
 
     def share(self, service: str, name: str, below: Sequence[str]) -> None:
         """Update files in a directory of the hosts, where that is possible."""
-        reason = ""
+        remedy = "Mount it with `:ro`, so that the release brings its own copy."
         if above(name):
-            reason = "is above DEPLOY_PATH (with `:ro` the release brings its own copy)"
+            reason = "is above DEPLOY_PATH"
         elif locked := [h for h in self.hosts if self._there(h, name) == "r"]:
-            reason = f"on {', '.join(map(str, locked))} is not writable for us"
-        if reason:
-            message = f"{name} {reason}, so the repository's files are not copied there."
-            self.tree.ctx.console.warning(message)
+            reason = f"the SSH user may not write to on {', '.join(map(str, locked))}"
+            remedy = "Make it writable for that user."
         else:
-            self.place(service, name, below)
+            return self.place(service, name, below)
+        message = f"{service} mounts {name or 'DEPLOY_PATH'}, which {reason}, so the repository's "
+        self.tree.ctx.console.warning(f"{message}files are not copied there. {remedy}")
+        return None
 
     def file(self, name: str) -> str:
         """Bring a file as a separate copy; returns its path on the hosts."""
@@ -168,7 +169,8 @@ class _Bringing:
                 continue
             if not missing:
                 self.said[
-                    f"{at} does not exist on {host}: Docker creates an empty directory there."
+                    f"{who} {at}, which does not exist on {host}: Docker creates an empty "
+                    "directory there. If it should be a file, create the file first."
                 ] = None
                 continue
             where = f"in the repository at {self.tree.ctx.revision[:7]} nor " if name else ""
@@ -180,7 +182,8 @@ class _Bringing:
 
 def bring(tree: Tree, hosts: Sequence[Host]) -> Brought:
     """The files that the release brings, by Compose's reading of the compose files on the first
-    host. Raises SettingsError for a file that is neither in the repository nor on every host."""
+    host. Warns of mounted files that cannot be copied. Raises SettingsError for a file that is
+    neither in the repository nor on every host, and when all are larger than LIMIT together."""
     facts: HostFacts = hosts[0].facts
     data, made = read_json(facts.model), _Bringing(tree, hosts)
     laid: dict[str, dict[str, Any]] = {"services": {}, "configs": {}, "secrets": {}}
@@ -227,7 +230,7 @@ def _is_data(content: bytes) -> bool:
 
 
 def above(name: str) -> bool:
-    """Whether a path begins with `..`."""
+    """Whether a path relative to DEPLOY_PATH leads out of it: it begins with `..`."""
     return name.split("/")[0] == ".."
 
 

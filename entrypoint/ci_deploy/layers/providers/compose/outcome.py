@@ -17,16 +17,16 @@ from ci_deploy.layers.providers.compose.host_run_log import HostRunLog
 
 # Errors of registries and Docker about an image that cannot be pulled.
 PULL_HINTS = {
-    r"no basic auth|unauthorized|denied|authentication required": (
+    r"no basic auth|unauthorized|(?<!permission )denied|authentication required": (
         "The registry requires a login, or this login may not pull the image: check "
-        "DOCKER_REGISTRY, "
-        "DOCKER_USER and DOCKER_PASS, and the image's name."
+        "DOCKER_REGISTRY, DOCKER_USER and DOCKER_PASS, and the image's name."
     ),
     r"manifest unknown|manifest for|not found|no such manifest": (
         "No such image: the job that builds it must push it with the tag that `ci-deploy "
         "tag` prints, or DEPLOY_TAG must name its tag."
     ),
 }
+OF_FILES = "Compose does not accept the files"  # its reason may be a file that is not found
 UNKNOWN = "did not report how its run ended"
 BYSTANDERS = {"live", "noop", "unchanged", "recalled"}  # ends of hosts that did not fail first
 
@@ -53,7 +53,7 @@ def failure(logs: Sequence[HostRunLog], how_to_follow: str) -> DeployError | Non
         hint = "Run the job again: it completes the unfinished release, or rolls it back."
         return OutcomeUnknown(message, hint=hint)
     if word == "broken":
-        hint = "The next deploy begins with another attempt to repair it."
+        hint = "The next deployment first tries again to repair what is unfinished on the host."
         return DeployFailed(f"{where}{text}. {others}".rstrip(), hint=hint, lines=lines)
     if word == "stopped":
         why = "The new containers were stopped, since there is no earlier release to roll back to."
@@ -61,9 +61,10 @@ def failure(logs: Sequence[HostRunLog], how_to_follow: str) -> DeployError | Non
         return DeployFailed(f"{where}{text}. {why} {others}".rstrip(), hint=hint, lines=lines)
     if word in {"rolled-back", "recalled"} or back:
         return RolledBack(f"{where}{text}. {others}".rstrip(), lines=lines)
-    message = f"{where}{text}. No running container was touched. {others}".rstrip()
+    message = f"{where}{text}. This run touched no running container. {others}".rstrip()
     hints = (hint for said, hint in PULL_HINTS.items() if re.search(said, text, re.I))
-    return DeployFailed(message, hint=next(hints, ""), lines=lines)
+    hint = "" if text.startswith(OF_FILES) else next(hints, "")
+    return DeployFailed(message, hint=hint, lines=lines)
 
 
 def _others(logs: Sequence[HostRunLog], first: HostRunLog) -> str:

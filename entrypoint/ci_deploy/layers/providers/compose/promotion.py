@@ -16,9 +16,10 @@ from ci_deploy.run.context import Context
 
 
 def look(ctx: Context, ssh: Ssh, where: Place, first: Server) -> Source:
-    """Ask what the source of the promotion runs; its revision becomes this run's. Raises Refused
-    if the source's release is not verified, Locked if it is being deployed, Unreachable,
-    SettingsError."""
+    """Ask what the source of the promotion runs, and make its revision this run's. `where` is
+    PROMOTE_FROM, `first` this app's first host. The source is the app of the same name in that
+    directory, or the only one. Raises SettingsError if there is none or its commit is unknown,
+    Refused if its release is not verified, Locked if it is being deployed, Unreachable."""
     host = server(where.host, user=first.user) if where.host else first
     hosts = Hosts(ssh, ctx.runner, [host], where.path)
     if host != first:
@@ -30,7 +31,9 @@ def look(ctx: Context, ssh: Ssh, where: Place, first: Server) -> Source:
         if len(apps) != 1:
             listed = f"it has {', '.join(apps)}" if apps else "it has no app"
             reason = f"{where.path} on {host} has no app {app}; {listed}."
-            raise SettingsError(Problem("PROMOTE_FROM", reason))
+            remedy = "Set it to the DEPLOY_PATH of the environment to promote from"
+            remedy += ", or give both the same APP_NAME." if apps else ", and deploy there first."
+            raise SettingsError(Problem("PROMOTE_FROM", reason, "", remedy))
         [app] = apps
         hosts.probe(app, "", {}, version=False)
     source = _verified(hosts.first.facts, app, f"{app} in {where.path} on {host}")

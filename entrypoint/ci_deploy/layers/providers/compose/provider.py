@@ -17,7 +17,8 @@ from ci_deploy.state import Backup, Deployed
 
 
 class OnHosts(AboutCompose):
-    """A provider of Docker hosts."""
+    """What the Compose provider does besides deploying; its subclass `Compose` does that. `hosts`
+    are all hosts of the app."""
 
     unlocks = False
     hosts: Hosts
@@ -32,7 +33,8 @@ class OnHosts(AboutCompose):
         return "; ".join(f"{h}: {h.facts.holder}" for h in self.hosts.all if h.facts.holder)
 
     def unlock(self) -> None:
-        watch = self.hosts.watch_command(self.hosts.first, self.ctx.app)
+        holding = next((h for h in self.hosts.all if h.facts.holder), self.hosts.first)
+        watch = self.hosts.watch_command(holding, self.ctx.app)
         raise Refused(
             "the lock cannot be removed manually: it is released when its deployment ends.",
             hint=f"To follow that deployment: `{watch}`.",
@@ -76,8 +78,8 @@ class OnHosts(AboutCompose):
 
 
 def images(ctx: Context, archives: Sequence[str], hosts: Hosts) -> Images:
-    """The source of the images: a registry, or `archives` (DEPLOY_IMAGE_ARCHIVE), whose modules
-    only runs that need them load."""
+    """The source of the images: `archives` (DEPLOY_IMAGE_ARCHIVE) for commands that deploy what
+    was built, and for `doctor`; else a registry. Only the former load the modules for archives."""
     if not archives or ctx.command not in CHECKED_BUILDING:
         return Images()
     from ci_deploy.layers.providers.compose.archives import Archives

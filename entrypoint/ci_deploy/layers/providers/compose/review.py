@@ -76,7 +76,7 @@ def check_room(ctx: Context, hosts: Hosts, limit: int) -> None:
 
 
 def adopt(ctx: Context, hosts: Hosts) -> None:
-    """Mark the app as a review app of the base app."""
+    """Mark the app on all hosts, and in their `facts`, as a review app of the base app."""
     review = ctx.reviewed
     what = f"mark {review.name} on {{host}} as a review app of {review.base}"
     hosts.change(hosts.all, ["adopt", review.base], lambda host: what.format(host=host))
@@ -87,7 +87,8 @@ def adopt(ctx: Context, hosts: Hosts) -> None:
 def destroy(ctx: Context, hosts: Hosts) -> None:
     """Remove everything of the review app from the hosts, which check that nothing is left.
 
-    Raises Locked, Refused, DeployFailed.
+    Raises Locked when a deployment of it does not end within LOCK_TIMEOUT, Refused for something
+    without our mark, DeployFailed when something is left, Unreachable, OutcomeUnknown.
     """
     review = ctx.reviewed
     patience = ctx.settings.lock_timeout
@@ -106,8 +107,9 @@ def destroy(ctx: Context, hosts: Hosts) -> None:
         said = result.lines[-1] if result.lines else "no reason given"
         message = f"{review.name} could not be removed from {host}: {said}"
         if result.exit_code == 13:
-            raise Locked(message)
+            raise Locked(message, hint="Run `ci-deploy destroy` again when that has ended.")
         if result.exit_code == 14:
-            raise Refused(message)
-        hint = "What is left is removed by the next `ci-deploy destroy`."
+            hint = "To adopt it as a review app: `ci-deploy destroy --adopt --yes`."
+            raise Refused(message, hint=hint)
+        hint = "Fix the cause; the next `ci-deploy destroy` removes what is left."
         raise DeployFailed(message, hint=hint, lines=result.lines, shown=True)

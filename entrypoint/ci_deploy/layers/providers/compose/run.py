@@ -27,7 +27,7 @@ URL_TIMEOUT = 60  # seconds for COMPOSE_CHECK_URL, unless COMPOSE_HEALTH_TIMEOUT
 
 
 class Assignment(NamedTuple):
-    """What the hosts have to do."""
+    """What a run has to do on the hosts; the same for all of them."""
 
     action: str  # deploy, rollback or recover
     release: str
@@ -40,7 +40,8 @@ class Assignment(NamedTuple):
 
 
 class HostRun:
-    """A run with one name, on all hosts."""
+    """One run of the host program (a deploy, a rollback or a clean-up), under one name on all hosts
+    or some: `start` uploads it, `follow` waits for its end. `logs` has the state of each host."""
 
     def __init__(
         self,
@@ -69,10 +70,11 @@ class HostRun:
     # --- upload and start ---
 
     def start(self, what: str) -> bool:
-        """Upload and start the run on all hosts; False when only planning.
+        """Upload and start the run on all its hosts; False when only planning. `what` describes it
+        in the log, with `{host}` for the host.
 
-        Raises Unauthorized when the registry refuses the login, DeployFailed when a host rejects
-        the release: then nothing was started anywhere.
+        Raises Unauthorized when a host cannot log in to the registry, DeployFailed when a host
+        rejects the release: other hosts, which wait before they change anything, are told to stop.
         """
         hosts = self._where
         stdin = {str(host): self._upload(host) for host in hosts}
@@ -93,10 +95,13 @@ class HostRun:
                 continue
             self._call_off()
             if refusals := [line for line in result.lines if line.startswith("login ")]:
-                registry = self._login.host or "Docker Hub"
+                registry, user = self._login.host or "Docker Hub", self._login.user
                 reason = refusals[-1].removeprefix("login ")
-                message = f"{registry} rejects the user {self._login.user} on {host}: {reason}"
-                raise Unauthorized(message, hint="Check DOCKER_USER and DOCKER_PASS.")
+                message = f"{host} could not log in to {registry} as {user}: {reason}"
+                hint = "Check DOCKER_REGISTRY, DOCKER_USER and DOCKER_PASS"
+                if user != self._wanted.registry_user:
+                    hint = "The job's own login was used: set DOCKER_USER and DOCKER_PASS"
+                raise Unauthorized(message, hint=f"{hint}.")
             said = "\n".join(result.lines) or "no reason given"
             message = f"{host} rejected the release: {said}"
             raise DeployFailed(message, lines=result.lines, shown=False)
@@ -159,8 +164,9 @@ class HostRun:
     # --- follow ---
 
     def follow(self) -> None:
-        """Follow the run to its end on all hosts. Raises the error of a layer whose command failed,
-        or what `failure` returns for the ends."""
+        """Follow the run to its end on all its hosts; clean up where it was killed. Raises the
+        error of a layer whose command failed, or what `failure` returns for the ends, and
+        OutcomeUnknown when the contact is lost or the time is over."""
         self.logs = self._follower.follow(self._where, self._wanted.batch)
         if self._objection:
             raise self._objection
@@ -213,7 +219,8 @@ class HostRun:
         return self.started and not (self.logs and all(log.end for log in self.logs))
 
     def cancel(self) -> None:
-        """Tell the hosts what to do after the cancel; they do the rest."""
+        """Tell the hosts what to do after the cancel (ON_CANCEL), and log what that is; they do it
+        without this job. A host that cannot be told is only a warning."""
         try:
             if self._agreed:
                 self.tell("", "keep")
@@ -259,8 +266,8 @@ class HostRun:
 
 
 def next_name(logs: Iterable[Iterable[Mapping[str, Any]]], now: datetime | None = None) -> str:
-    """A name from the time, but later than every recorded run: names define the order of runs, and
-    the clocks of runners differ."""
+    """A name for a run from the time (UTC, `20261130T093000.000`), but later than every run in the
+    hosts' audit logs: names define the order of runs, and the clocks of runners differ."""
     now = now or datetime.now(UTC)
     names = [str(entry.get("run"))[: len("20261130T093000.000")] for log in logs for entry in log]
     for latest in sorted(filter(NAMED.fullmatch, names))[-1:]:

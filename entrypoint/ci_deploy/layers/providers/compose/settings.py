@@ -30,7 +30,8 @@ class ComposeSettings(HostSettings):
     )
     steady: int = setting(
         "COMPOSE_STEADY_TIME",
-        "Seconds that a container without a healthcheck must run without restarting",
+        "Seconds that a container without a healthcheck must run without restarting before it "
+        "counts as verified",
         default=10,
     )
     check_url: str = setting(
@@ -42,7 +43,10 @@ class ComposeSettings(HostSettings):
         pattern=r"https?://[\w.:\[\]-]+(/[^\s\"'\\]*)?",
     )
     min_free: int = setting(
-        "COMPOSE_MIN_FREE", "Megabytes that must be free on each host", default=500
+        "COMPOSE_MIN_FREE",
+        "Megabytes that must be free on each host, in DEPLOY_PATH and in Docker's data directory, "
+        "before images are pulled for a new release",
+        default=500,
     )
 
 

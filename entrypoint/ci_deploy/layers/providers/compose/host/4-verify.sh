@@ -167,7 +167,7 @@ check_url() {
     until ask; do
         waited "$since"
         if [ "$waited" -ge "$url_timeout" ] || cancelled; then
-            url_trouble="$url answers ${answer:-nothing}"
+            url_trouble="$url answers ${answer:-nothing} after $waited s (COMPOSE_CHECK_URL)"
             return 1
         fi
         pause

@@ -31,7 +31,7 @@ load_images() {
     }
     for each in "$@"; do
         sum=$(docker image inspect -f '{{.Id}}' "${each%%,*}" 2>&1)
-        case ",${each#*,}," in *",$sum,"*) ;; *) say "${each%%,*}: $sum" && exit 1 ;; esac
+        case ",${each#*,}," in *",$sum,"*) ;; *) say "${each%%,*} is not the image that was sent, but: $sum" && exit 1 ;; esac
         echo "$known" | grep -qx "$sum" || grep -qsx "$sum" "$home/pulled" || echo "$sum" >>"$home/pulled"
     done
 }
