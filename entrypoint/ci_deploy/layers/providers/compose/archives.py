@@ -141,7 +141,7 @@ class Archives(Images):
         problems: list[Problem] = []
         full: list[str] = []
         for host in self._hosts.all if self.covers else ():
-            store = read_store(self._hosts.ask(host, ["store"], always=True))
+            store = read_store(self._hosts.ask(host, ["store"]))
             images: dict[str, Image] = {}
             for name in dict.fromkeys(self._services.values()):
                 known = self._platforms(name)

@@ -133,23 +133,20 @@ class Hosts:
             host.facts = read_facts(answer.text)
 
     def status(self, app: str) -> None:
-        """Fetch again what runs, from hosts to which something was deployed; the `facts` about
-        compose files are empty afterwards. Raises like `probe`."""
+        """Fetch again what runs, from hosts that have this version's program (nothing has changed
+        on others); the `facts` about compose files are empty then. Raises like `probe`."""
         for host, answer in zip(self.all, self._read(self.all, ["status", app]), strict=True):
             if answer.exit_code == NO_RUNNER:
-                continue  # nothing was ever deployed on it
+                continue  # this run has changed nothing on it
             self._check(host, answer)
             old = host.facts
             host.facts = replace(read_facts(answer.text), path=old.path, top=old.top, mark=old.mark)
 
-    def ask(self, host: Host, words: Sequence[str], *, always: bool = False) -> str:
-        """The output of a function of the host program (`words`: its name and arguments); empty
-        for a host without the program, unless `always`, which sends it along. Raises like
-        `probe`."""
+    def ask(self, host: Host, words: Sequence[str]) -> str:
+        """The output of a function of the host program (`words`: its name and arguments). To a host
+        without this version of the program it is sent along. Raises like `probe`."""
         [answer] = self._read([host], words)
         if answer.exit_code == NO_RUNNER:
-            if not always:
-                return ""
             name, program = host_program()
             [answer] = self._read([host], words, tar({name: program}), start=ONCE)
         self._check(host, answer)

@@ -70,7 +70,8 @@ def digest_of(data: bytes) -> str:
 
 
 def full_name(name: str) -> str:
-    """An image's name with its registry, namespace and tag."""
+    """An image's name with its registry and namespace (`docker.io/library/redis:7`), and with
+    `:latest` if it has neither a tag nor a digest."""
     first, slash, _ = name.partition("/")
     if not slash or not ("." in first or ":" in first or first == "localhost"):
         name = f"docker.io/{name if slash else f'library/{name}'}"
@@ -79,7 +80,7 @@ def full_name(name: str) -> str:
 
 
 def short_name(name: str) -> str:
-    """The name without docker.io/ and library/."""
+    """An image's name without `docker.io/` and `library/`, as people write it."""
     return name.removeprefix("docker.io/").removeprefix("library/")
 
 
@@ -221,7 +222,8 @@ class Archive:
 
 
 def blob(digest: str) -> str:
-    """The path of a digest's blob in an OCI layout. Raises BadArchive."""
+    """The path of a digest's blob in an OCI layout. Raises BadArchive unless it is `sha256:` and 64
+    hex digits."""
     if not DIGEST.fullmatch(str(digest)):
         message = f"`{str(digest)[:80]}` in it is not a digest."
         raise BadArchive(message)

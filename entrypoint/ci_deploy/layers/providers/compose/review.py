@@ -69,7 +69,8 @@ def described(facts: HostFacts) -> Mapping[str, Any]:
 
 
 def check_room(ctx: Context, hosts: Hosts, limit: int) -> None:
-    """Raise Refused when one more review app would exceed REVIEW_LIMIT."""
+    """Raise Refused when the review app does not exist yet, and would exceed `limit` (REVIEW_LIMIT)
+    on one of the hosts."""
     if ctx.review and not exists(hosts.all, ctx.review.name):
         for host in hosts.all:
             check_limit(ctx.review, host.facts.reviews, limit, str(host))

@@ -111,7 +111,8 @@ def _look(ctx: Context, name: str) -> ComposeFile | None:
 
 
 def warn_if_changed(ctx: Context, path: str, content: bytes) -> None:
-    """Warn of a committed file that the job has changed in the checkout (`sed -i`)."""
+    """Warn if the file at `path`, committed with `content`, was changed in the checkout (`sed -i`);
+    only in CI, and if the deployed revision is checked out."""
     if not ctx.facts.build or ctx.repository.head != ctx.revision:
         return
     made = ctx.workspace / path

@@ -144,8 +144,8 @@ def model(
     Compose's description with the release's environment counts. The one before any variable is
     replaced has a wrong project name and is not always available; it is only used for what the
     other lacks: env_file, `${DEPLOY_TAG}`, profiles. An image whose tag contains the first seven of
-    `revision` (by a variable of APP_CONFIG) is this release's too. `start_first`: we start new
-    containers beside old ones. Raises SettingsError, also for a description in an unknown form.
+    `revision` (by a variable of APP_CONFIG) is this release's too. `start_first`: our program
+    starts new containers beside old ones. Raises SettingsError, also for an unknown form.
     """
     try:
         data = read_json(facts.model)

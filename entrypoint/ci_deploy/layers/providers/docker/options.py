@@ -21,7 +21,8 @@ def image_tag(ctx: Context, settings: HostSettings) -> str:
 
 
 def variables(settings: HostSettings, tag: str, registry: str) -> dict[str, str]:
-    """The variables of the release, which override the .env and APP_CONFIG."""
+    """The variables of the release (name → value), which override the .env and APP_CONFIG;
+    DOCKER_REGISTRY only if `registry` is not empty."""
     env = settings.deploy_env
     found = {"DEPLOY_TAG": tag, "DEPLOY_ENV": env, "RAILS_ENV": env}
     return {**found, "DOCKER_REGISTRY": registry} if registry else found

@@ -36,7 +36,7 @@ def chosen(ctx: Context, source: Source, model: Model) -> dict[str, str]:
         elif image or not service.optional:
             why, remedy = "the source does not run it", "Deploy a release with that service there."
             if image:
-                why = "its image there has no digest, so it is in no registry"
+                why = "the image that runs there has no digest of a registry"
                 remedy = "Push the image to a registry, and deploy it there first."
             reason = f"{service.name} cannot be promoted from {source.name}: {why}."
             problems.append(Problem("PROMOTE_FROM", reason, "", remedy))

@@ -32,7 +32,8 @@ def project(app: str) -> str:
 
 
 def url(review: ReviewApp, facts: CIContext) -> str:
-    """The review app's URL; empty without REVIEW_URL and REVIEW_DOMAIN."""
+    """The review app's URL: REVIEW_URL, else https and its host name in REVIEW_DOMAIN; empty if
+    neither is set."""
     return review.url(facts) or (f"https://{review.host}" if review.host else "")
 
 

@@ -21,8 +21,9 @@ def tell(
     *,
     lacking: bool,
 ) -> None:
-    """Warn of variables that have no value, or another one than in the checkout. `variables`: those
-    of the release; `unset`: host → names without a value there; `lacking`: a host has no .env."""
+    """Warn of variables of the compose files that have no value on a host; of those in the .env of
+    the checkout, that it is not sent. `variables`: names that the release sets; `unset`: host →
+    names without a value there; `lacking`: a host has no .env."""
     unsent = _unsent(tree, {*ctx.app_config, *variables}) if lacking else []
     if unsent:
         ctx.console.warning(

@@ -55,8 +55,9 @@ run() {
     take_lock
     from=$(current)
     audit started
+    unfinished=$(head -n 1 "$home/restoring" 2>/dev/null)
     [ ! -f "$home/restoring" ] || (finish_restore) ||
-        finish failed "a restore that was interrupted could not be finished"
+        finish failed "the interrupted restore of $unfinished could not be finished (see above)"
     recover
     note_before || finish failed "Docker does not answer, or the disk is full"
     rel=$home/releases/$release
