@@ -111,7 +111,7 @@ def test_missing_image_changes_nothing_and_is_named(live: App, golden: Golden) -
     assert done.code == 20, done.output
     golden("compose/image is missing", done.output, live.places)
     assert f"{live.registry.image}:nothere" in done.output
-    assert "This run touched no running container." in done.output
+    assert "No running container was replaced by this release." in done.output
     assert {each["Id"] for each in live.containers()} == containers
     live.runs("good1")
 

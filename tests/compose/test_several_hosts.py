@@ -63,7 +63,7 @@ def test_host_that_cannot_pull_keeps_all_hosts_as_they_are(live: App) -> None:
     live.hosts[1].fault('case "$*" in pull*) echo "no route to host" >&2; exit 1;; esac')
     done = live.deploy("good2")
     assert done.code == 20, done.output
-    assert "This run touched no running container." in done.output
+    assert "No running container was replaced by this release." in done.output
     assert f"{live.hosts[0].address} is unchanged" in done.output
     assert "Recreate" not in done.output
     _run(live, "good1")

@@ -61,7 +61,7 @@ def failure(logs: Sequence[HostRunLog], how_to_follow: str) -> DeployError | Non
         return DeployFailed(f"{where}{text}. {why} {others}".rstrip(), hint=hint, lines=lines)
     if word in {"rolled-back", "recalled"} or back:
         return RolledBack(f"{where}{text}. {others}".rstrip(), lines=lines)
-    message = f"{where}{text}. This run touched no running container. {others}".rstrip()
+    message = f"{where}{text}. No running container was replaced by this release. {others}".rstrip()
     hints = (hint for said, hint in PULL_HINTS.items() if re.search(said, text, re.I))
     hint = "" if text.startswith(OF_FILES) else next(hints, "")
     return DeployFailed(message, hint=hint, lines=lines)
