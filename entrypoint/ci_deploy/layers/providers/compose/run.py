@@ -228,7 +228,8 @@ class HostRun:
                 self.tell("the job was cancelled", "back")
         except (OutcomeUnknown, Unreachable) as error:
             self._ctx.console.warning(
-                f"the hosts may not have been notified of the cancellation: {error}"
+                f"the hosts may not have been notified of the cancellation ({error}), and may end "
+                "otherwise than the next line says; `ci-deploy status` shows what runs."
             )
         self._ctx.console.indent(f"{self._what_now()}\n{self._follower.how_to_follow}")
 

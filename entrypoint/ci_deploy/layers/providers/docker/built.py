@@ -75,7 +75,7 @@ def untagged(model: Model, run_service: str) -> str:
     pulled = [each.name for each in model.ours if not each.optional or each.name == run_service]
     then = f"each deployment pulls the images of {', '.join(pulled)}"
     if not pulled:
-        then = "no deployment pulls an image that a host has, since `pull_policy` says so"
+        then = "deployments pull only images that a host lacks, because of each `pull_policy`"
     return (
         "no image's name contains ${DEPLOY_TAG}, so it is unknown whether the images have changed: "
         f"{then}. Put ${{DEPLOY_TAG}} into the name of the image that your CI builds."
