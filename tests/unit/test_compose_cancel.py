@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -64,7 +65,7 @@ def test_what_continues_after_a_lost_connection_is_not_called_safe_to_retry(what
     compose: Any = SimpleNamespace(
         ctx=ctx, hosts=hosts, settings=SimpleNamespace(run_service="app", deploy_env="production")
     )
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         "command": lambda: Compose.run(compose, ["true"]),
         "restore": lambda: restore(ctx, compose.hosts, "20261130T093000Z-db"),
     }
