@@ -6,7 +6,7 @@
 ask() {
     if command -v curl >/dev/null; then
         answer=$(curl -s -o /dev/null -w '%{http_code}' --max-time 5 "$url" 2>/dev/null)
-        [ "$answer" != 000 ] || answer= # curl's word for no answer
+        [ "$answer" != 000 ] || answer='' # curl's word for no answer
     elif command -v wget >/dev/null; then
         wget -q -O /dev/null -T 5 "$url" 2>/dev/null && answer=200
     elif command -v bash >/dev/null; then # every Debian has it, and it can speak TCP
