@@ -72,5 +72,9 @@ def test_certificate_without_a_reason_is_told_without_one() -> None:
 
 def test_authorities_of_ones_own_do_not_help_an_expired_certificate() -> None:
     """(faults J2)"""
-    assert "CA_BUNDLE" not in _remedy("nothing (not trusted (certificate has expired))")
-    assert "CA_BUNDLE" in _remedy("nothing (not trusted (self-signed certificate))")
+    assert "CA_BUNDLE" not in _remedy(
+        "nothing (not trusted (certificate has expired))", "HEALTHCHECK_TIMEOUT"
+    )
+    assert "CA_BUNDLE" in _remedy(
+        "nothing (not trusted (self-signed certificate))", "HEALTHCHECK_TIMEOUT"
+    )
