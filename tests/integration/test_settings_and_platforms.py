@@ -79,7 +79,7 @@ def test_missing_secret_on_github_names_the_jobs_environment(
     assert done.code == 2
     golden("settings/a secret is missing on GitHub", done.output)
     assert "- `ssh-private-key`: is required" in done.output
-    assert "only a job with `environment: NAME` gets it" in done.output
+    assert "reaches only a job with `environment: NAME`" in done.output
     assert done.report["hint"].startswith("If the secret exists")
 
 
@@ -91,7 +91,7 @@ def test_hints_name_inputs_on_github(
     given = {**settings_for(dokku, APP_NAME="new"), **variables}
     done = run("ci-deploy", cwd=checkout.path, env=given)
     assert done.code == 2, done.output
-    says = "or set `dokku-create-app: true`."
+    says = "or set `dokku-create-app: true`"
     assert says in done.report["message"]
     assert done.output.count(says) == 2
     assert says in Path(variables["GITHUB_STEP_SUMMARY"]).read_text()
@@ -292,7 +292,7 @@ def test_long_value_is_whole_on_github_and_on_gitlab_as_far_as_dotenv_allows(
     assert (checkout.path / "deploy.env").stat().st_size < 5 * 1024
     fits = size < 5 * 1024
     assert done.outputs().get("DEPLOYED_ENVIRONMENT", "") == ("x" * size if fits else "")
-    assert ("DEPLOYED_ENVIRONMENT is too long" in done.output) is not fits
+    assert ("DEPLOYED_ENVIRONMENT was left out of deploy.env" in done.output) is not fits
     assert Everywhere(checkout, tmp_path, env).github()["environment"] == "x" * size
 
 

@@ -375,7 +375,7 @@ def test_what_is_above_deploy_path_comes_only_as_a_copy() -> None:
     assert _source(_bring(tree, fixed)).startswith("./.ci-deploy")
     assert not warned
     assert not _bring(tree, {"source": "../conf", "target": "/c"}).parts
-    assert "../conf is above DEPLOY_PATH" in warned[0]
+    assert "../conf, which is above DEPLOY_PATH" in warned[0]
 
 
 def test_file_that_the_job_has_made_counts_in_ci(

@@ -144,7 +144,7 @@ def test_closed_pull_request_gets_no_review_app() -> None:
 )
 def test_rollback_in_the_job_of_a_review_app_is_not_that_of_production(facts: CIContext) -> None:
     """(faults E3)"""
-    with pytest.raises(Refused, match="would roll back its base app") as caught:
+    with pytest.raises(Refused, match="would roll back the base app") as caught:
         guards.check("rollback", facts, ())
     assert caught.value.code == 14
     guards.check("rollback", facts, (), review_app="hello-login")
