@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from ci_deploy.errors import Refused, ToolMissing
+from ci_deploy.process import limits
 from ci_deploy.process.limits import named
 from ci_deploy.process.program import CommandFailed, Result
 
@@ -24,6 +25,9 @@ sys.meta_path.insert(0, Finder())
 from ci_deploy import __main__ as edge
 edge.main()
 """
+
+
+ENDED_UNEXPECTEDLY = "git failed on this machine: a program that it had started ended unexpectedly."
 
 
 @pytest.mark.parametrize(("signum", "code"), [(15, 143), (2, 130), (1, 143)])
@@ -83,3 +87,28 @@ def test_other_errors_stay_what_they_are() -> None:
     """A bug is a bug, and what is known already is known (faults J13)."""
     for error in (ValueError("x"), OSError(errno.ENOENT, "no"), Refused("no")):
         assert named(error) is error
+
+
+@pytest.mark.parametrize(
+    ("name", "exit_code", "lines", "said"),
+    [
+        ("git", -9, [], "git was killed on this machine (SIGKILL)."),
+        (
+            "git",
+            128,
+            ["error: pack-objects died of signal 9", "fatal: the remote end hung up"],
+            "pack-objects was killed on this machine (SIGKILL).",
+        ),
+        ("git", -13, ["remote: -----> Building"], ENDED_UNEXPECTEDLY),
+        ("git", 128, ["remote: fatal: of the build"], ENDED_UNEXPECTEDLY),
+        ("git", 128, ["fatal: unable to access 'https://x/': Could not resolve host"], ""),
+        ("git", 1, ["error: failed to push some refs"], ""),
+        ("ssh", 128, [], ""),
+        ("ssh", -13, [], ""),
+    ],
+)
+def test_program_of_git_that_was_killed_is_noticed(
+    name: str, exit_code: int, lines: list[str], said: str
+) -> None:
+    """Also where git ends without a word: "Dokku failed with exit code -13" blamed the server."""
+    assert limits.killed(name, exit_code, lines) == said

@@ -8,12 +8,14 @@ import os
 import re
 import resource
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ci_deploy.errors import Ending, ToolMissing
 
 KILLED = -signal.SIGKILL  # exit code: by the kernel for lack of memory, by a runner, or by a person
+HELPER_QUIT = 128  # also when git dies with a message
+GIT_DIES = ("fatal: ", "error: ")
 DIED = re.compile(rf"(?:error: )?(\S+) died of signal {signal.SIGKILL}")  # git's message
 MORE_MEMORY = "Perhaps the job ran out of memory: raise the runner's limit, or `--memory`."
 ROOM = 64 * 1024  # bytes that our repository takes at least
@@ -45,12 +47,20 @@ def said(lines: Iterable[str]) -> ToolMissing | None:
     return None
 
 
-def killed(name: str, exit_code: int, lines: Iterable[str]) -> str:
-    """The sentence that a program was killed by SIGKILL on this machine: `name`, by its exit code,
-    or a child that `lines`, its output, mention as git does. Empty if none was."""
+def killed(name: str, exit_code: int, lines: Sequence[str]) -> str:
+    """The sentence that a program was killed on this machine: `name`, by its exit code, or one that
+    it had started, as git shows it in `lines`, its output. Empty if none was.
+
+    git does not mention all: it ends by SIGPIPE when one that it writes to is gone, and with exit
+    code 128 and no message when its remote helper is (transport-helper.c, `recvline`).
+    """
     died = (match[1] for line in lines if (match := DIED.fullmatch(line)))
-    program = name if exit_code == KILLED else next(died, "")
-    return f"{program} was killed on this machine (SIGKILL)." if program else ""
+    if program := name if exit_code == KILLED else next(died, ""):
+        return f"{program} was killed on this machine (SIGKILL)."
+    silent = exit_code == HELPER_QUIT and not any(line.startswith(GIT_DIES) for line in lines)
+    if name == "git" and (exit_code == -signal.SIGPIPE or silent):
+        return "git failed on this machine: a program that it had started ended unexpectedly."
+    return ""
 
 
 def full(folder: Path) -> ToolMissing | None:

@@ -101,8 +101,8 @@ class Result(NamedTuple):
 
     @property
     def killed(self) -> str:
-        """The sentence that the program, or a child that its output mentions as git does, was
-        killed by SIGKILL on this machine; else empty."""
+        """The sentence that the program, or one that git had started, was killed on this machine;
+        else empty (`limits.killed`)."""
         lines = self.lines or self.errors.splitlines()
         return limits.killed(Path(self.argv[0]).name, self.exit_code, lines)
 
