@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ci_deploy.output.encodings import SHORTEST
-from ci_deploy.output.redaction import Redactor
+from ci_deploy.output.redaction import COMMON, Redactor
 from ci_deploy.output.sanitizer import Sanitizer
 from tests.hostile.tally import Kind, Record, tried
 from tests.hostile.values import LETTERS, SECRETS, value
@@ -89,6 +89,7 @@ def test_whatever_the_secret_the_form_and_the_cuts_it_is_hidden(
         redactor.add(secret)
         assume(len(secret.strip().replace("\\", "")) >= SHORTEST)
         assume(not redactor.hides_as_word(secret))
+        assume(secret.strip().lower() not in COMMON)
         assume(_safe(f"{prefix}[REDACTED] after", printed))
         data = f"{prefix}{printed} after\n".encode()
         edges = [0, *sorted(at for at in cuts if at < len(data)), len(data)]

@@ -28,7 +28,7 @@ _MARK = b"[REDACTED]"
 _CONTEXT = 512  # bytes of shown text that are kept, for secrets that continue in the next chunk
 _ONLY_COLOURS = re.compile(rb"(?:\x1b\[[0-?]*[ -/]*[@-~]|\\)*")
 # Words that are in every log are not secrets, even if one of them is somebody's password.
-_COMMON = {
+COMMON = {
     "production", "staging", "development", "testing", "preview", "review", "default", "master",
     "develop", "deploy", "deployment", "rollback", "destroy", "promote", "history", "doctor",
     "unlock", "version", "webhook", "webhooks", "enabled", "disabled", "localhost", "password",
@@ -62,7 +62,7 @@ class Redactor:
         self._needles: set[bytes] = set()
         self._fragments: set[bytes] = set()
         self._words: set[bytes] = set()
-        self._spared = set(_COMMON)
+        self._spared = set(COMMON)
         self._index: Index | None = None
 
     def spare(self, *words: str) -> None:
@@ -73,7 +73,7 @@ class Redactor:
     def add(self, *secrets: str) -> None:
         """Register secrets, without spaces around them, in all encodings, with their parts if they
         are URLs or JSON. Ignored are secrets of fewer than 6 characters, words that every log
-        contains (_COMMON), and exempt words (`spare`)."""
+        contains (COMMON), and exempt words (`spare`)."""
         for given in secrets:
             secret = given.replace("\r\n", "\n").strip()
             known = secret in self._plain or secret.lower() in self._spared
