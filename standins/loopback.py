@@ -99,8 +99,8 @@ class Proxy:
         await self._drop()
 
     async def _drop(self) -> None:
-        own = asyncio.current_task()
-        others = [task for task in asyncio.all_tasks() if task is not own]
-        for task in others:
+        await asyncio.sleep(0.01)  # what is cancelled before its first step closes no socket
+        tasks = [task for task in self._tasks if task]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
