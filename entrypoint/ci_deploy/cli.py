@@ -10,8 +10,7 @@ import os
 import select
 import shlex
 import shutil
-import sys
-import threading
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,9 +20,9 @@ from ci_deploy import __version__, ci, commands
 from ci_deploy.ci.local import Local
 from ci_deploy.commands.options import DEFAULTS, described
 from ci_deploy.commands.published import GITHUB
-from ci_deploy.errors import DOCS, Ending, SettingsError, ToolMissing, UsageError
+from ci_deploy.errors import DOCS, Ending, SettingsError, UsageError
 from ci_deploy.output.redaction import Redactor
-from ci_deploy.process import limits
+from ci_deploy.process import limits, threads
 from ci_deploy.process.cancellation import Cancellation, Phases
 from ci_deploy.report import console as style
 from ci_deploy.report.console import Console
@@ -42,10 +41,6 @@ TRACED = (
 TIME_IS_OVER = (
     b"Cancelled, but the clean-up did not end in time. `ci-deploy status` shows what is live.\n"
 )
-NO_MEMORY = (
-    b"This machine or container does not allow more memory. Raise the limit: `docker run --memory "
-    b"256m`, `ulimit -v unlimited`. `ci-deploy status` shows what is live.\n"
-)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -63,11 +58,11 @@ def run(argv: Sequence[str]) -> int:
     platform = ci.detect(given)
     redactor = Redactor()
     asked = list(argv) or _asked_by_input(given, inputs=platform.inputs)
+    threads.limit_stacks()
     console = _console(platform, redactor, asked, plain=bool(given.get("NO_COLOR")))
     cancellation = Cancellation()
     cancellation.install(lambda code: _last_moment(code, cancellation.private))
     with contextlib.ExitStack() as cleanup:
-        _heed_lost_threads(cancellation.private, cleanup)
         try:
             options = _parse(asked)
             from ci_deploy.commands.assembly import Assembly  # half of all that is imported
@@ -194,30 +189,20 @@ def _end_early(platform: ci.CI, console: Console, error: Ending) -> int:
 
 def _last_moment(code: int, private: Sequence[Path]) -> None:
     """Start a timer that ends the process Phases.GONE seconds after a cancel, whatever hangs."""
-    timer = threading.Timer(Phases.GONE, _end_at_once, (code, private, TIME_IS_OVER))
-    timer.daemon = True
-    timer.start()
+
+    def end() -> None:
+        time.sleep(Phases.GONE)
+        _end_at_once(code, private)
+
+    with contextlib.suppress(OSError, RuntimeError):  # no memory for it: the clean-up goes on
+        threads.start(end)
 
 
-def _heed_lost_threads(private: Sequence[Path], cleanup: contextlib.ExitStack) -> None:
-    """End the process when a thread finds no memory for its first step: `Thread.start` waits for
-    that step for ever."""
-    before = sys.unraisablehook
-
-    def hook(lost: sys.UnraisableHookArgs) -> None:
-        if lost.exc_type is MemoryError and "thread" in (lost.err_msg or "thread"):
-            _end_at_once(ToolMissing.exit_code, private, NO_MEMORY)
-        before(lost)
-
-    sys.unraisablehook = hook
-    cleanup.callback(setattr, sys, "unraisablehook", before)
-
-
-def _end_at_once(code: int, private: Sequence[Path], words: bytes) -> None:
+def _end_at_once(code: int, private: Sequence[Path]) -> None:
     """Remove the private directories and end the process."""
     for folder in private:
         shutil.rmtree(folder, ignore_errors=True)
     with contextlib.suppress(OSError):
         if select.select([], [2], [], 0)[1]:  # a log that nobody reads must not block us
-            os.write(2, words)
+            os.write(2, TIME_IS_OVER)
     os._exit(code)

@@ -56,7 +56,7 @@ FULL = (
 )
 PIPE = 'mkfifo "$E/p"; (exec 3<"$E/p"; sleep {0}) & exec >"$E/p" 2>&1'
 LACKING = frozenset({10})
-MEMORY = (70, 90, 110, 130, 150, 170, 200, 230, 260, 300)  # MB
+MEMORY = (40, 46, 50, 53, 55, 57, 60, 70, 90, 150)  # MB
 ALL = (
     *(
         Machine(f"{size} KiB for temporary files", SPACE.format(f"size={size}k"), codes=LACKING)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import queue
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
+
+from ci_deploy.process import threads
 
 T = TypeVar("T")
 
@@ -31,8 +32,7 @@ def in_thread(
         except Exception as error:  # noqa: BLE001 - handed to the caller below
             done.append(error)
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
+    thread = threads.start(work)
     while thread.is_alive() and time.monotonic() < until:
         thread.join(0.05)
         interrupt()
@@ -63,7 +63,7 @@ def as_it_comes(
         except Exception as error:  # noqa: BLE001 - handed to the caller below
             come.put(error)
 
-    threading.Thread(target=work, daemon=True).start()
+    threads.start(work)
     heard = time.monotonic()
     while True:
         check()

@@ -20,7 +20,7 @@ import sh
 
 from ci_deploy.errors import DeployFailed, ToolMissing
 from ci_deploy.files import replaced
-from ci_deploy.process import limits, programs
+from ci_deploy.process import limits, programs, threads
 from ci_deploy.process.cancellation import Cancellation
 from ci_deploy.process.change_log import ChangeLog
 from ci_deploy.process.child import Child, Pump, close, dying_with_parent, kept, readable, stop
@@ -226,6 +226,7 @@ class Runner:
         kept."""
         self.debug(f"$ {' '.join(command.argv)}")
         start: Any = sh.Command(self.find(command.argv[0]))  # the overloads know no descriptors
+        threads.room(3)  # that `sh` starts
         out, out_write = os.pipe()
         err, err_write = (-1, -1) if merge else os.pipe()
         stdin = readable(command.stdin)

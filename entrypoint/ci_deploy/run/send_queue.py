@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ci_deploy.process import threads
 from ci_deploy.run.events import Subscriber
 
 SLICE = 0.1  # seconds; a signal does not end a join()
@@ -20,18 +21,16 @@ class SendQueue:
 
     def __init__(self) -> None:
         self._queues: dict[Any, queue.SimpleQueue[Callable[[], None] | None]] = {}
-        self._threads: dict[Any, threading.Thread] = {}
+        self._threads: dict[Any, threads.Thread] = {}
         self._errors: list[tuple[Subscriber, Exception]] = []
-        self._troubles: dict[threading.Thread, Exception] = {}
+        self._troubles: dict[threads.Thread, Exception] = {}
 
     def post(self, layer: Subscriber, send: Callable[[], None]) -> None:
         """Call `send` in the layer's thread, after the notices that the layer has posted before;
         returns at once."""
         if layer not in self._queues:
             self._queues[layer] = queue.SimpleQueue()
-            arguments = (layer, self._queues[layer])
-            self._threads[layer] = threading.Thread(target=self._work, args=arguments, daemon=True)
-            self._threads[layer].start()
+            self._threads[layer] = threads.start(self._work, layer, self._queues[layer])
         self._queues[layer].put(send)
 
     def note(self, error: Exception) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import tarfile
-import threading
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +17,7 @@ from typing import Any, BinaryIO
 
 from ci_deploy.layers.providers.compose.archive_members import CHUNK, BadArchive, open_archive
 from ci_deploy.layers.providers.compose.image_archive import OCI, Image, Layer, blob, full_name
+from ci_deploy.process import threads
 from ci_deploy.settings.lines import from_json
 
 QUICK = 1  # zlib's fastest level, faster than most uplinks
@@ -48,7 +48,7 @@ def stream(images: Mapping[str, Image], layers: Sequence[Layer]) -> int:
                 pipe.write(pack.compress(data))
             pipe.write(pack.flush())
 
-    threading.Thread(target=work, daemon=True).start()
+    threads.start(work)
     return read
 
 

@@ -8,13 +8,13 @@ and `Next-Range`.
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 from ci_deploy.errors import DOCS, DeployFailed, OutcomeUnknown, Unauthorized, Unreachable
+from ci_deploy.process import threads
 from ci_deploy.run.context import Context
 
 if TYPE_CHECKING:
@@ -97,12 +97,8 @@ class Api:
             except Exception as error:  # noqa: BLE001 - raised below, in the thread of the caller
                 found[number] = None if isinstance(error, question.without) else error
 
-        threads = [
-            threading.Thread(target=ask, args=each, daemon=True) for each in enumerate(questions)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
+        asked = [threads.start(ask, *each) for each in enumerate(questions)]
+        for thread in asked:
             thread.join()
         self._ctx.cancellation.check()
         if failed := [answer for answer in found if isinstance(answer, Exception)]:
