@@ -24,6 +24,8 @@ WORKING = "docker.* (compose|stack) "  # what a script by hand may have left run
 class Host:
     """What Compose and a swarm have in common."""
 
+    review = REVIEW
+
     def __init__(self, host: DockerHost, proxy: FaultProxy, checkout: Checkout) -> None:
         self.host, self.proxy, self.checkout = host, proxy, checkout
         self._tags: dict[str, str] = {}
@@ -96,6 +98,7 @@ class Swarm(Host):
     def __init__(self, app: Stack, proxy: FaultProxy) -> None:
         super().__init__(app.hosts[0], proxy, app.checkout)
         self.app = app
+        self.review = f"{app.name}-topic"  # all workers of the tests share the engine
 
     def env(self) -> dict[str, str]:
         return self.app.settings(self.release, **self.where)
@@ -112,7 +115,7 @@ class Swarm(Host):
         return State(revision, [service["Version"], stack.kept(), stack.services()])
 
     def busy(self) -> bool:
-        return self.working() or any(map(self._moves, (self.app.name, REVIEW)))
+        return self.working() or any(map(self._moves, (self.app.name, self.review)))
 
     def runs(self) -> str:
         """The tag of which everything runs; empty for none, or more than that."""
@@ -134,13 +137,13 @@ class Swarm(Host):
 
     def _stack(self, app: str) -> Stack:
         """That of a review app is another one."""
-        if app != REVIEW:
+        if app != self.review:
             return self.app
         other = Stack.__new__(Stack)
-        other.name, other.hosts, other.started = REVIEW, self.app.hosts, []
+        other.name, other.hosts, other.started = self.review, self.app.hosts, []
         return other
 
     def remove(self) -> None:
         """Leave nothing behind."""
-        for name in (REVIEW, self.app.name):
+        for name in (self.review, self.app.name):
             self._stack(name).remove()

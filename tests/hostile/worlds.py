@@ -29,6 +29,7 @@ class World(Protocol):
 
     proxy: FaultProxy
     checkout: Checkout
+    review: str  # name of the review app
 
     def env(self) -> dict[str, str]:
         """Settings that go through the proxy."""
@@ -48,6 +49,8 @@ class World(Protocol):
 
 class Dokku:
     """Real sshd and git in front of a stand-in."""
+
+    review = REVIEW
 
     def __init__(self, server: DokkuStandIn, proxy: FaultProxy, checkout: Checkout) -> None:
         self.server, self.proxy, self.checkout = server, proxy, checkout
@@ -120,6 +123,8 @@ def heroku_job(folder: Path) -> Iterator[tuple[HerokuStandIn, Checkout, dict[str
 class Heroku:
     """The stand-in, over HTTP."""
 
+    review = REVIEW
+
     def __init__(
         self, server: HerokuStandIn, proxy: FaultProxy, checkout: Checkout, folder: Path
     ) -> None:
@@ -175,7 +180,7 @@ class Trial:
 
     def __init__(self, world: World, command: str) -> None:
         self.world, self.command = world, command
-        self.app = REVIEW if command in {"review", "destroy"} else "hello"
+        self.app = world.review if command in {"review", "destroy"} else "hello"
         self._seed = random.Random(f"20261129 {command}")
         self._number = 0
         self.ready(again=False)
@@ -204,7 +209,7 @@ class Trial:
             "CI_COMMIT_REF_NAME": "topic",
             "CI_DEFAULT_BRANCH": "main",
         }
-        env = {**self.world.env(), **gitlab, "REVIEW_APP_NAME": REVIEW, **more}
+        env = {**self.world.env(), **gitlab, "REVIEW_APP_NAME": self.world.review, **more}
         if command not in {"review", "destroy"}:
             del env["REVIEW_APP_NAME"]
         return Run("ci-deploy", command, *rest, cwd=checkout.path, env=env, through=through)
@@ -221,7 +226,7 @@ class Trial:
     def ready(self, *, again: bool = True) -> None:
         """Something to disturb: a commit to deploy, an app to remove, a release before."""
         if self.command == "destroy":
-            if not self.world.state(REVIEW).exists:
+            if not self.world.state(self.app).exists:
                 self.sure("review")
         elif self.command in {"deploy", "review", "plan"} and again:
             self.commit()
