@@ -52,8 +52,8 @@ class _Parser(argparse.ArgumentParser):
 
 def run(argv: Sequence[str]) -> int:
     """Run the command of the arguments `argv` from start to end; returns the exit code of the
-    process. Without arguments: on GitHub the command in the input `command`, else `--help`. Errors
-    are reported, not raised, and bugs too (exit code 1)."""
+    process. Without arguments: on GitHub that of the input `command` (default `deploy`), elsewhere
+    `--help`. Errors are reported, not raised, and bugs too (exit code 1)."""
     given = environ()
     platform = ci.detect(given)
     redactor = Redactor()

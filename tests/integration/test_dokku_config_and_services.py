@@ -6,6 +6,8 @@ import json
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from standins.dokku.client import Client
 from standins.dokku.faults import Fault
 from standins.dokku.server import DokkuStandIn
@@ -109,14 +111,18 @@ def test_config_that_is_no_dotenv_is_a_bad_setting_without_its_values(
     assert "hunter2" not in done.output
 
 
+@pytest.mark.parametrize("command", ["deploy", "review"])
 def test_values_that_dokku_cannot_store_are_refused_before_anything_is_touched(
-    dokku: DokkuStandIn, checkout: Checkout
+    dokku: DokkuStandIn, checkout: Checkout, command: str
 ) -> None:
     """(faults K2)"""
-    config = 'GREETING="say \\"hi\\""\nPIN=0123\nGOOD=1\n'
-    done = run("deploy", cwd=checkout.path, env=settings_for(dokku, APP_CONFIG=config))
+    config = 'GREETING="say \\"hi\\""\nPIN=0123\nGOOD=1\nA.B=1\n'
+    name = "REVIEW_CONFIG" if command == "review" else "APP_CONFIG"
+    env = settings_for(dokku, REVIEW_APP_NAME="hello-new", **{name: config})
+    done = run("ci-deploy", command, cwd=checkout.path, env=env)
     assert done.code == 2, done.output
-    assert "Dokku cannot store the value of `GREETING`, `PIN` as it is" in done.output
+    assert f"{name}: Dokku cannot store the value of `GREETING`, `PIN` as it is" in done.output
+    assert f"{name}: a variable's name may contain only letters, digits and `_`" in done.output
     assert not [call for call in dokku.calls() if call.raw.startswith(("config:", "git-"))]
 
 

@@ -124,7 +124,7 @@ def test_what_is_no_config_is_refused_without_any_part_of_it(text: str) -> None:
 def test_names_that_the_provider_cannot_take_are_problems_of_a_setting() -> None:
     """Dokku and Heroku take no dots and dashes; Compose does. (faults C1)"""
     assert lines.config("spring.profiles-x=1") == {"spring.profiles-x": "1"}
-    found = list(impossible_names({"A.B": "1", "C": "2"}))
+    found = list(impossible_names({"APP_CONFIG": {"A.B": "1", "C": "2"}}))
     assert [(each.setting, each.message) for each in found] == [
         ("APP_CONFIG", "a variable's name may contain only letters, digits and `_`, unlike A.B.")
     ]

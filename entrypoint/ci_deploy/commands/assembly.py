@@ -128,11 +128,11 @@ class Assembly:
         facts = self.ci.context
         facts = facts._replace(environment=(core and core.environment) or facts.environment)
         about = is_about(command, facts, named=bool(source.text("REVIEW_APP_NAME")))
-        review = load(ReviewSettings, source, hide) if about else None
         dropped = Dropped(source, self.classes, chosen, self.root)
         if command in WISHING:
             source.problems += dropped.problems()
         ctx = self._make(command, core, planning=planning, arguments=dict(arguments or {}))
+        ctx.review_settings = load(ReviewSettings, source, hide) if about else None
         layers = [load_layer(cls)(ctx, found) for cls, found in wanted if found is not None]
         for layer in layers:
             if isinstance(layer, Provider):
@@ -146,7 +146,7 @@ class Assembly:
         if source.problems:
             problems = dict.fromkeys(map(source.advised, source.problems))
             raise SettingsError(*problems, hint=self._hint())
-        if review and ctx.arguments.get("stale") is None:
+        if (review := ctx.review_settings) and ctx.arguments.get("stale") is None:
             limit = ctx.provider.name_limit
             ctx.review = review_app(ctx.app, review, self.ci.context, limit=limit)
         self._mention(chosen)

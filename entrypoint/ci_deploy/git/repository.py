@@ -189,7 +189,8 @@ class Repository:
         return found.exit_code == 0 and found.text == "tree"
 
     def can_deepen(self) -> bool:
-        """Fetch, once, what a shallow or partial clone lacks; returns whether it lacks nothing."""
+        """Fetch, once, what a shallow or partial clone lacks; returns whether it lacks nothing.
+        Raises Unreachable when a fetch takes longer than FETCH_TIMEOUT."""
         if self._partial and not self._tried:
             self._partial = not self._fetch(["+refs/heads/*:refs/origin/*"], "--refetch")
         if self.shallow and not self._tried:

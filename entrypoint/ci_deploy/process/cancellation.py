@@ -41,7 +41,8 @@ class Phases:
 
 
 class Cancellation:
-    """Whether the run is cancelled (`signum`: the first signal, 0 for none; `at`: its time), and
+    """Whether the run is cancelled (`signum`: the first signal, SIGHUP counting as SIGTERM, 0 for
+    none; `at`: its time.monotonic()), and
     how many seconds the run still has (`left`). `cli.run` makes one object per process."""
 
     def __init__(self) -> None:

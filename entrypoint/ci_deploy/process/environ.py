@@ -16,10 +16,11 @@ PASSED_ON = (
 
 
 def child_environ(given: Mapping[str, str], folder: Path, *, ca_bundle: str) -> dict[str, str]:
-    """The environment variables that every child gets: the allowed ones of `given`, and those that
-    point into `folder`, the private directory. `ca_bundle`: the path of a file with CA certificates
-    to trust (CA_BUNDLE); empty for the system's. For a user ID without a name, writes passwd and
-    group files to `folder`."""
+    """The environment variables of which each child gets those that `programs.environ` leaves it (a
+    proxy's only if it uses the network): the allowed ones of `given`, a UTF-8 locale, and those
+    that point into `folder`, the private directory. `ca_bundle`: the path of a file with CA
+    certificates to trust (CA_BUNDLE); empty for the system's. For a user ID without a name, writes
+    passwd and group files to `folder`."""
     environ = {name: given[name] for name in PASSED_ON if name in given}
     environ |= {"HOME": str(folder), "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8"}
     environ["TMPDIR"] = str(folder)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ci_deploy.errors import expect
 from ci_deploy.run.events import Event
+from ci_deploy.run.review_app import ReviewApp, ReviewSettings
 from ci_deploy.run.send_queue import SendQueue
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class Context:
     arguments: dict[str, Any] = field(default_factory=dict)  # from the command line
     ours: frozenset[str] = frozenset()  # names of the variables that may hold our settings
 
-    review: ReviewApp | None = None  # if the command acts on one (`review_app.is_about`)
+    review_settings: ReviewSettings | None = None  # if the command acts on a review app
+    review: ReviewApp | None = None  # that one; not known yet in `problems`
     sweeping: bool = False  # `destroy --stale`: the app is known to exist, and to be ours
     before_traffic: list[Step] = field(default_factory=list)  # in the order in which they run
     event: Event = Event.CONFIGURE  # the current one
@@ -84,8 +86,16 @@ class Context:
     @property
     def app_config(self) -> dict[str, str]:
         """The variables to set on the app: those of APP_CONFIG, and for a review app also those of
-        REVIEW_CONFIG, which takes precedence. (The review app is not known yet in `problems`.)"""
-        return {**self.settings.app_config, **(self.review.settings.config if self.review else {})}
+        REVIEW_CONFIG, which takes precedence."""
+        return {name: value for given in self.configured.values() for name, value in given.items()}
+
+    @property
+    def configured(self) -> dict[str, dict[str, str]]:
+        """The variables to set on the app, by the setting that has them: APP_CONFIG, and for a
+        review app REVIEW_CONFIG."""
+        review = self.review_settings
+        of_review = {"REVIEW_CONFIG": review.config} if review else {}
+        return {"APP_CONFIG": self.settings.app_config, **of_review}
 
     @property
     def environment(self) -> str:

@@ -120,7 +120,7 @@ class Provider(Layer[S]):
 
     @on(Event.CONFIGURE, Configure.CONNECT)
     def look(self) -> None:
-        """Connect, and fetch the app's state."""
+        """Call `connect`, which also fetches the app's state (`exists`, `ctx.before`)."""
         self.connect()
 
     @on(Event.CONFIGURE, Configure.GUARD)
@@ -221,7 +221,8 @@ class Provider(Layer[S]):
         self._cannot("roll back")
 
     def is_review_app(self) -> bool:
-        """Whether this tool created the app as a review app (by a mark on it, not by its name)."""
+        """Whether the app has our mark as a review app of this run's base app (its name does not
+        matter), or is the empty app of a `review` that was killed before marking it."""
         self._cannot("have review apps")
 
     def adopt(self) -> None:
@@ -251,8 +252,7 @@ class Provider(Layer[S]):
         """Check that `backup` can work, before anything is changed. Raises SettingsError."""
 
     def backup(self) -> None:
-        """Dump the databases before they are migrated. Raises DeployFailed, SettingsError,
-        Refused."""
+        """Dump the databases before migrations. Raises DeployFailed, SettingsError, Refused."""
         self._cannot("export a database")
 
     def backups(self) -> Sequence[Backup]:

@@ -56,12 +56,13 @@ def release_phase(procfile: str, path: str) -> dict[str, str]:
     return {}
 
 
-def impossible_names(config: Mapping[str, str]) -> Iterable[Problem]:
-    """Yield a problem if names in `config` (APP_CONFIG) are not valid on this provider: those with
-    dots and dashes are accepted on Docker hosts only."""
-    if names := [name for name in config if not NAME.fullmatch(name)]:
-        message = "a variable's name may contain only letters, digits and `_`, unlike "
-        yield Problem("APP_CONFIG", f"{message}{', '.join(names)}.")
+def impossible_names(configured: Mapping[str, Mapping[str, str]]) -> Iterable[Problem]:
+    """Yield a problem for each setting of `ctx.configured` with names that are not valid on this
+    provider: those with dots and dashes are accepted on Docker hosts only."""
+    for given, config in configured.items():
+        if names := [name for name in config if not NAME.fullmatch(name)]:
+            message = "a variable's name may contain only letters, digits and `_`, unlike "
+            yield Problem(given, f"{message}{', '.join(names)}.")
 
 
 def folder(text: str) -> str:
@@ -151,9 +152,9 @@ def take_revision(ctx: Context, revision: str, runs_it: str) -> None:
 
 def by_archive(ctx: Context, method: str) -> bool:
     """Whether to send the revision as an archive instead of a push. `method` is DEPLOY_METHOD: for
-    `auto` this completes the history if it can, and logs the reason for an archive; for `push` it
-    warns about LFS files. Raises SettingsError for `push` of a repository with SHA-256 object IDs.
-    """
+    `auto` this completes the history if a push is possible, and logs the reason for an archive; for
+    `push` it warns about LFS files. Raises SettingsError for `push` of a repository with SHA-256
+    object IDs."""
     if method == "archive":
         return True
     repository = ctx.repository

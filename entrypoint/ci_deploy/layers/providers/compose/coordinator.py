@@ -15,7 +15,8 @@ from ci_deploy.layers.providers.compose.host_run_log import HostRunLog
 
 class Coordinator:
     """Opens the hosts' gates. `send` sends a message to a host's run; it may be sent twice without
-    harm. `rolling_back` is the reason for which all roll back; empty for none."""
+    harm. `batch` hosts are switched at a time; 0: the first alone, then all others. `rolling_back`
+    is the reason for which all roll back; empty for none."""
 
     def __init__(
         self, logs: Sequence[HostRunLog], send: Callable[[HostRunLog, str], None], batch: int = 0

@@ -58,7 +58,8 @@ class Image(NamedTuple):
 
 
 class Known(NamedTuple):
-    """A release that the host keeps; `live`: when it was verified last (Unix time, 0: never)."""
+    """A release that the host keeps. `live`: when it was verified last (Unix time; 0: never, or
+    rejected since); `facts`: its release.json."""
 
     id: str
     live: int

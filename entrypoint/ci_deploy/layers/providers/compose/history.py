@@ -78,7 +78,9 @@ def runs(app: str, hosts: Sequence[Host], release: str) -> bool:
 
 
 def guard_order(ctx: Context, hosts: Sequence[Host]) -> None:
-    """Warn when the revision is older than the live one. Raises Refused with REFUSE_OUTDATED."""
+    """Warn when the revision is older than the live one of the first host, or has diverged from it.
+    With REFUSE_OUTDATED, fetch missing history first; raises Refused when the revision is older,
+    or still cannot be compared."""
     live = hosts[0].facts.revision(hosts[0].facts.current)
     if ctx.settings.refuse_outdated:
         ctx.repository.can_deepen()

@@ -31,8 +31,8 @@ class End(NamedTuple):
 @dataclass
 class HostRunLog:
     """The state of one host's run, parsed from its log line by line. `show` gets the lines for
-    people, `say` remarks about them; `changed` is called after each mark. `token` begins marks, so
-    that nothing that a container prints counts as one."""
+    people, `say` a remark when a phase takes longer than MENTION seconds; `changed` is called after
+    each mark. `token` begins marks, so that nothing that a container prints counts as one."""
 
     host: Host
     token: str

@@ -34,16 +34,16 @@ def problems(ctx: Context, settings: HostSettings, *, deploys: bool) -> Iterator
     if any(not each.user for each in settings.servers):
         yield Problem("SERVER_USER", "is required: the user to log in as on the hosts.")
     if deploys and not image_tag(ctx, settings):
-        reason = "this CI provides no build number and revision to derive it from."
+        reason = "this job has no build number, or no revision, to derive it from."
         yield Problem("DEPLOY_TAG", reason, "", "Set it to the tag of the images.")
     if bool(settings.registry_user) != bool(settings.registry_password):
         yield Problem("DOCKER_USER", "must be set together with DOCKER_PASS.")
     if "\n" in on_one_line(settings.registry_password):
         yield Problem("DOCKER_PASS", "must not contain a newline.")
-    if names := unusable(ctx.app_config):
-        yield Problem(
-            "APP_CONFIG", f"Compose cannot set {', '.join(names)}: the value contains a NUL byte."
-        )
+    for setting, config in ctx.configured.items():
+        if names := unusable(config):
+            reason = f"Compose cannot set {', '.join(names)}: the value contains a NUL byte."
+            yield Problem(setting, reason)
 
 
 def no_folder(server: Server, path: str) -> SettingsError:

@@ -18,7 +18,7 @@ class Source(NamedTuple):
     release: str = ""  # the release's id
     tag: str = ""
     revision: str = ""  # full SHA
-    images: Mapping[str, str] = NOTHING  # service → name with digest
+    images: Mapping[str, str] = NOTHING  # service → name with digest; without: not pinned
 
 
 def chosen(ctx: Context, source: Source, model: Model) -> dict[str, str]:

@@ -114,7 +114,7 @@ class Tree:
             real = self.ctx.workspace / self.ctx.settings.app_dir / entry.path
             data = real.read_bytes() if real.is_file() else b""
             if hashlib.sha256(data).hexdigest() != pointer[1].decode():
-                reason = f"the LFS file {name} is not in the checkout, only its pointer is."
+                reason = f"the LFS file {name} is not in the checkout, or another version of it."
                 remedy = "Let CI fetch LFS files (GitHub: `lfs: true`)."
                 raise SettingsError(Problem("the workspace", reason, "", remedy))
         if entry.path not in self._said:

@@ -10,6 +10,11 @@ from ci_deploy.errors import DeployFailed
 from ci_deploy.layers.providers.dokku.answers import corrupt_config
 from ci_deploy.process.program import Result
 
+UNSTORABLE = (
+    'No value may end in `"` or a backslash, contain NUL, or be a number like 0123 or +1, which '
+    "Dokku rewrites: encode it (base64, say)."
+)  # what to do about a value that is in `unstorable`
+
 
 def unstorable(values: Mapping[str, str]) -> list[str]:
     """The names of `values` that Dokku does not return unchanged: its ENV file loses a `"` at the

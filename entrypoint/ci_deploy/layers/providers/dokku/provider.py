@@ -20,7 +20,7 @@ from ci_deploy.errors import (
 )
 from ci_deploy.layers.providers.dokku import databases, release_tasks, review
 from ci_deploy.layers.providers.dokku.app import BUILD_DIR, UNFINISHED, App, State
-from ci_deploy.layers.providers.dokku.config_values import unstorable
+from ci_deploy.layers.providers.dokku.config_values import UNSTORABLE, unstorable
 from ci_deploy.layers.providers.dokku.release_tasks import USUAL, Places, places
 from ci_deploy.layers.providers.dokku.server import DokkuServer, named, one_off
 from ci_deploy.layers.providers.dokku.settings import AboutDokku, DokkuSettings
@@ -49,19 +49,16 @@ class DokkuApp(AboutDokku):
         self.promoted = ""  # the image that `promote` deploys
 
     def problems(self) -> Iterable[Problem]:
-        yield from impossible_names(self.ctx.app_config)
+        yield from impossible_names(self.ctx.configured)
         yield from self.ssh.prepare()
         by_image = self.settings.method == "image" and self.ctx.command != "promote"
         if by_image and not self.settings.image:
             yield Problem("DOKKU_IMAGE", "is required with DEPLOY_METHOD=image.")
-        if names := unstorable(self.ctx.app_config):
-            listed = ", ".join(f"`{name}`" for name in names)
-            reason = f"Dokku cannot store the value of {listed} as it is."
-            remedy = (
-                'No value may end in `"` or a backslash, contain NUL, or be a number like 0123 or '
-                "+1, which Dokku rewrites: encode it (base64, say)."
-            )
-            yield Problem("APP_CONFIG", reason, "", remedy)
+        for setting, config in self.ctx.configured.items():
+            if names := unstorable(config):
+                listed = ", ".join(f"`{name}`" for name in names)
+                reason = f"Dokku cannot store the value of {listed} as it is."
+                yield Problem(setting, reason, "", UNSTORABLE)
 
     def begin(self) -> None:
         self.ssh.open(self.settings.host)

@@ -51,7 +51,7 @@ class HerokuApp(AboutHeroku):
         self._backed_up: Sequence[Database] | None = None  # once they are chosen
 
     def problems(self) -> Iterable[Problem]:
-        yield from impossible_names(self.ctx.app_config)
+        yield from impossible_names(self.ctx.configured)
         if not re.fullmatch(NAME, self.ctx.settings.app_name):
             reason = f"`{self.ctx.settings.app_name}` is not a valid name of a Heroku app."
             remedy = "It must have 3 to 30 lower-case letters, digits and dashes, with a letter "

@@ -1,4 +1,5 @@
-"""`promote`: the images that another stack runs, verified, are deployed here by their digests."""
+"""`promote`: finds out which verified release another stack runs, and its images. The layer's
+`connect` then pins their digests in the stack file."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ class Sentry(AboutSentry):
 
     @on(Event.POST_DEPLOY, After.END)
     def plan_the_end(self) -> None:
-        """In `plan`, announce the changes of `deploy_succeeded` too."""
+        """In `plan`, announce Sentry's changes of `deploy_succeeded` too."""
         if self.ctx.planning:
             self.succeeded()
 
