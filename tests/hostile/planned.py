@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from standins.dokku.sshd import KEY_TYPES
-from tests.hostile import identity, starve, test_identity
+from tests.hostile import identity, starve, test_few, test_identity
 from tests.hostile import test_faults as faults
 from tests.hostile import test_foreign_files as foreign
 from tests.hostile import test_kills as kills
@@ -63,7 +63,7 @@ def _tls() -> int:
 def _machines() -> int:
     firsts = range(len(machine.COMMANDS))
     others = sum(_every(len(MACHINES) - first, machine.EVERY) for first in firsts)
-    return len(machine.FEW) + len(MACHINES) + len(MACHINES) // 2 + others
+    return len(test_few.MACHINES) + len(MACHINES) + len(MACHINES) // 2 + others
 
 
 def _memory() -> int:
@@ -110,7 +110,7 @@ def _injections() -> int:
 
 
 PLANNED: Mapping[Kind, int] = {
-    Kind.SSH: len(faults.FEW_OF_SSH)
+    Kind.SSH: len(test_few.FAULTS)
     + sum(faults.each_of(command) * _of_dokku(command) for command in COMMANDS),
     Kind.HTTP: len(faults.FEW_OF_HTTP) + 3 * CALLS * sum(map(faults.each_of, COMMANDS)),
     Kind.PROMOTIONS: 3 * PROMOTION,

@@ -26,14 +26,14 @@ REVIEWS = {"review", "destroy"}
 WHOLE = {"deploy", "rollback"}  # of the others, half of the steps on a swarm
 Disturbance = tuple[str, Effect, bool]
 
-# In each run of the tests.
-FEW_OF_SSH = [("pack", Effect.CUT, False), ("report", Effect.TRUNCATE, False)]
+# In each run of the tests; those on Dokku are in test_few.py.
 FEW_OF_HTTP = [("call 1, head", Effect.GARBAGE, False), ("call 1, body", Effect.STALL, False)]
 FEW_ON_HOSTS = [("60% of its words", Effect.CUT, False)]
-FEW_ON_SWARMS = [("key exchange", Effect.RESET, False), ("50% of its words", Effect.CUT, False)]
+FEW_ON_SWARMS = [("50% of its words", Effect.CUT, False)]
 
 
-def _disturb(trial: Trial, record: Record, kind: Kind, disturbances: Sequence[Disturbance]) -> None:
+def disturb(trial: Trial, record: Record, kind: Kind, disturbances: Sequence[Disturbance]) -> None:
+    """One after the other; none may be lost."""
     lost = list[str]()
     for step, effect, lasting in disturbances:
         lost += trial.disturb(step, effect, lasting=lasting)
@@ -60,14 +60,9 @@ def _every(trial: Trial, each: int) -> list[Disturbance]:
     return found
 
 
-def test_few_faults_of_ssh(dokku_world: Dokku, record_property: Record) -> None:
-    """(faults J2)"""
-    _disturb(Trial(dokku_world, "deploy"), record_property, Kind.SSH, FEW_OF_SSH)
-
-
 def test_few_faults_of_http(heroku_world: Heroku, record_property: Record) -> None:
     """(faults J2)"""
-    _disturb(Trial(heroku_world, "deploy"), record_property, Kind.HTTP, FEW_OF_HTTP)
+    disturb(Trial(heroku_world, "deploy"), record_property, Kind.HTTP, FEW_OF_HTTP)
 
 
 def test_few_faults_and_kills_on_a_docker_host(
@@ -75,7 +70,7 @@ def test_few_faults_and_kills_on_a_docker_host(
 ) -> None:
     """(faults J2, J9)"""
     trial = Trial(compose_world, "deploy")
-    _disturb(trial, record_property, Kind.HOST, FEW_ON_HOSTS)
+    disturb(trial, record_property, Kind.HOST, FEW_ON_HOSTS)
     assert strike(trial, Kill((KILL,), everyone=True), 0.7 * trial.took) == []
 
 
@@ -87,13 +82,13 @@ def test_faults_of_ssh_to_a_docker_host(
 ) -> None:
     trial = Trial(compose_world, command)
     every = _every(trial, each=1)[:: 2 if command in READS else 1]
-    _disturb(trial, record_property, Kind.HOST, every)
+    disturb(trial, record_property, Kind.HOST, every)
 
 
 def test_few_faults_and_kills_on_a_swarm(swarm_world: Swarm, record_property: Record) -> None:
     """(faults J2, J9)"""
     trial = Trial(swarm_world, "deploy")
-    _disturb(trial, record_property, Kind.SWARM, FEW_ON_SWARMS)
+    disturb(trial, record_property, Kind.SWARM, FEW_ON_SWARMS)
     assert strike(trial, Kill((HUP,)), 0.5 * trial.took) == []
 
 
@@ -105,7 +100,7 @@ def test_faults_of_ssh_to_a_swarm(
 ) -> None:
     trial = Trial(swarm_world, command)
     few = _every(trial, each=1)[:: 1 if command in WHOLE else 2]
-    _disturb(trial, record_property, Kind.SWARM, few)
+    disturb(trial, record_property, Kind.SWARM, few)
 
 
 @pytest.mark.long
@@ -118,7 +113,7 @@ def test_faults_of_ssh(
 ) -> None:
     """Takes minutes: after some faults only the clock can tell."""
     trial = Trial(dokku_world, command)
-    _disturb(trial, record_property, Kind.SSH, _every(trial, each_of(command))[part::PARTS])
+    disturb(trial, record_property, Kind.SSH, _every(trial, each_of(command))[part::PARTS])
 
 
 @pytest.mark.long
@@ -131,7 +126,7 @@ def test_faults_of_http(
 ) -> None:
     """Takes minutes: after some faults only the clock can tell."""
     trial = Trial(heroku_world, command)
-    _disturb(trial, record_property, Kind.HTTP, _every(trial, each_of(command))[part::PARTS])
+    disturb(trial, record_property, Kind.HTTP, _every(trial, each_of(command))[part::PARTS])
 
 
 class Promotion(Trial):
@@ -154,4 +149,4 @@ def test_faults_of_http_during_a_promotion(
     [pipeline] = server.platform.pipelines.values()
     pipeline.stages[server.create(STAGING).id] = "staging"
     trial = Promotion(heroku_world, "promote")
-    _disturb(trial, record_property, Kind.PROMOTIONS, _every(trial, each=1)[part::PARTS])
+    disturb(trial, record_property, Kind.PROMOTIONS, _every(trial, each=1)[part::PARTS])

@@ -134,7 +134,7 @@ def every(command: str) -> int:
     return 1 if command in {"deploy", "review"} else 2
 
 
-def _deceive(trial: Trial, record: Record, folder: Path, steps: Sequence[str]) -> None:
+def deceive(trial: Trial, record: Record, folder: Path, steps: Sequence[str]) -> None:
     """At the first connection, and at the next one after a cut at each of these steps."""
     lost, met = list[str](), 0
     with identity.impostor(folder, trial.world.env()["SSH_PRIVATE_KEY"]) as other:
@@ -147,12 +147,6 @@ def _deceive(trial: Trial, record: Record, folder: Path, steps: Sequence[str]) -
     _record(record, Kind.IMPOSTORS, len(steps) + 1, lost)
 
 
-def test_few_impostors(dokku_world: Dokku, tmp_path: Path, record_property: Record) -> None:
-    """(faults J6)"""
-    trial = Trial(dokku_world, "deploy")
-    _deceive(trial, record_property, tmp_path / "impostor", ["build"])
-
-
 @pytest.mark.hostile
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("command", COMMANDS)
@@ -160,7 +154,7 @@ def test_impostors(
     dokku_world: Dokku, tmp_path: Path, record_property: Record, command: str
 ) -> None:
     trial = Trial(dokku_world, command)
-    _deceive(trial, record_property, tmp_path / "impostor", trial.names()[:: every(command)])
+    deceive(trial, record_property, tmp_path / "impostor", trial.names()[:: every(command)])
 
 
 @pytest.mark.hostile
@@ -170,14 +164,14 @@ def test_impostors_of_a_docker_host(
     compose_world: Compose, tmp_path: Path, record_property: Record, command: str
 ) -> None:
     trial = Trial(compose_world, command)
-    _deceive(trial, record_property, tmp_path / "impostor", trial.names()[:: every(command)])
+    deceive(trial, record_property, tmp_path / "impostor", trial.names()[:: every(command)])
 
 
 @pytest.mark.hostile
 @pytest.mark.timeout(1800)
 def test_impostors_of_a_swarm(swarm_world: Swarm, tmp_path: Path, record_property: Record) -> None:
     trial = Trial(swarm_world, "deploy")
-    _deceive(trial, record_property, tmp_path / "impostor", trial.names()[::2])
+    deceive(trial, record_property, tmp_path / "impostor", trial.names()[::2])
 
 
 @pytest.mark.hostile
@@ -192,7 +186,7 @@ def test_impostors_of_a_jump_host_and_of_the_server_behind_it(
         target = (dokku.host, dokku.port) if where == "behind" else ("127.0.0.1", jump.port)
         with FaultProxy(*target) as proxy:
             trial = Trial(Behind(dokku, proxy, checkout, jump, where), "deploy")
-            _deceive(trial, record_property, tmp_path / "impostor", AT_A_JUMP)
+            deceive(trial, record_property, tmp_path / "impostor", AT_A_JUMP)
 
 
 # --- private keys: from the setting into the agent, and to a real server ---

@@ -1,7 +1,8 @@
 """Full disks, missing directories, limits of the machine, and logs that nobody reads.
 
-Judged like faults of connections; besides, nothing may be left on the machine. A few machines here,
-all of them by `make hostile`, and those that deploy to Docker hosts and swarms by `make soak`.
+Judged like faults of connections; besides, nothing may be left on the machine. A few machines in
+test_few.py, all of them by `make hostile`, and those that deploy to Docker hosts and swarms by
+`make soak`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from tests.hostile.starve import SIZES, can_limit, squeeze
 from tests.hostile.tally import Kind, Record
 from tests.hostile.worlds import Dokku, Heroku, Trial
 
-FEW = ("16 KiB for temporary files", "the workspace is full", "10 open files")
 COMMANDS = ("rollback", "plan", "review", "destroy")
 EVERY = 4  # of the machines, one in so many for other commands than deploy
 # A deploy to Heroku needs no connection of its own, and so less of a machine.
@@ -27,7 +27,7 @@ ON_HOSTS = ("deploy", "rollback")
 SQUEEZED = SIZES[::4]  # MiB
 
 
-def _disturb(trial: Trial, record: Record, machines: Sequence[Machine]) -> None:
+def disturb_all(trial: Trial, record: Record, machines: Sequence[Machine]) -> None:
     if not can_mount():
         assert "CI" not in os.environ, "`unshare --mount` is needed"
         pytest.skip("`unshare --mount` is not allowed here: machines were not tried")
@@ -36,18 +36,11 @@ def _disturb(trial: Trial, record: Record, machines: Sequence[Machine]) -> None:
     assert not lost, "\n\n".join(lost)
 
 
-def test_few_machines(dokku_world: Dokku, record_property: Record) -> None:
-    """(faults J13)"""
-    machines = [machine for machine in ALL if machine.name in FEW]
-    assert len(machines) == len(FEW)
-    _disturb(Trial(dokku_world, "deploy"), record_property, machines)
-
-
 @pytest.mark.hostile
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("part", range(3))
 def test_deploys_to_dokku(dokku_world: Dokku, record_property: Record, part: int) -> None:
-    _disturb(Trial(dokku_world, "deploy"), record_property, ALL[part::3])
+    disturb_all(Trial(dokku_world, "deploy"), record_property, ALL[part::3])
 
 
 @pytest.mark.hostile
@@ -55,13 +48,13 @@ def test_deploys_to_dokku(dokku_world: Dokku, record_property: Record, part: int
 @pytest.mark.parametrize("command", COMMANDS)
 def test_other_commands(dokku_world: Dokku, record_property: Record, command: str) -> None:
     first = COMMANDS.index(command)
-    _disturb(Trial(dokku_world, command), record_property, ALL[first::EVERY])
+    disturb_all(Trial(dokku_world, command), record_property, ALL[first::EVERY])
 
 
 @pytest.mark.hostile
 @pytest.mark.timeout(1800)
 def test_deploys_to_heroku(heroku_world: Heroku, record_property: Record) -> None:
-    _disturb(Trial(heroku_world, "deploy"), record_property, ALL[1::2])
+    disturb_all(Trial(heroku_world, "deploy"), record_property, ALL[1::2])
 
 
 def on_hosts(command: str) -> tuple[Machine, ...]:
