@@ -243,7 +243,7 @@ def test_what_somebody_pushed_and_never_went_live_is_not_replaced_either(
     job.checkout.commit("Ours")
     done = job.run()
     assert done.code == 14, done.output
-    assert f"does not contain {theirs[:7]}, which was pushed to Heroku last." in done.output
+    assert f"does not contain {theirs[:7]}, which was pushed to hello last." in done.output
     done = job.run(FORCE_PUSH="true")
     assert done.code == 0, done.output
     assert f"replacing {theirs[:7]}" in done.output
