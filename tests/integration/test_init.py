@@ -204,7 +204,7 @@ def test_a_compose_file_that_only_builds_is_what_is_to_be_mended_first(checkout:
     checkout.commit("Build", {"docker-compose.yml": "services:\n  web:\n    build: .\n"})
     done = init(checkout, "--yes", "--host", "deploy@10.0.0.1")
     assert done.code == 0, done.output
-    assert "1. Name the image that you build, in docker-compose.yml" in done.output
+    assert "1. Name the app's image in docker-compose.yml" in done.output
     assert "image: ${DOCKER_REGISTRY}/acme/shop:${DEPLOY_TAG}" in done.output
 
 
@@ -258,7 +258,7 @@ def test_which_of_several_apps_is_meant_is_asked_and_never_guessed(checkout: Che
     assert "django-manage-command" not in text
     done = init(checkout, *FLAGS, "--folder", ".", "--print")
     assert done.code == 0, done.output
-    assert "this could be api (Rails) or ml (Django)" in done.errors
+    assert "the app could be api (Rails) or ml (Django)" in done.output + done.errors
     assert "auto-migrate" not in done.output
 
 

@@ -126,8 +126,8 @@ pull() (
         $limited docker pull -q "$image" >/dev/null 2>"$errors"
         case $? in
         0) return ;;
-        124) echo "$image: the pull did not finish within $limit s (DEPLOY_TIMEOUT)" >>"$errors" ;;
-        137) echo "$image: the pull was killed, or did not finish within $limit s (DEPLOY_TIMEOUT)" >>"$errors" ;;
+        124) echo "$image: the pull did not finish within $limit s (DEPLOY_TIMEOUT)" >>"$errors" && return 1 ;;
+        137) echo "$image: the pull was killed, or did not finish within $limit s" >>"$errors" && return 1 ;;
         esac
         tries=$((tries + 1))
         [ "$tries" -lt 4 ] && grep -Eqi "$TRY_AGAIN" "$errors" || return 1
