@@ -182,7 +182,7 @@ def test_settings_that_only_make_sense_together_are_explained(app: App) -> None:
     """All at once, before anything is touched (faults G3)"""
     done = app.deploy(SERVER_USER="", DOCKER_USER="", DEPLOY_TAG="", APP_CONFIG="1A=x")
     assert done.code == 2
-    assert "SERVER_USER: is required: the user to log in as on the hosts." in done.output
+    assert "SERVER_USER: is required to log in on the hosts." in done.output
     assert "DEPLOY_TAG: this job has no build number, or no revision" in done.output
     assert "DOCKER_USER: must be set together with DOCKER_PASS." in done.output
     assert "APP_CONFIG: the name of variable 1 is not valid" in done.output

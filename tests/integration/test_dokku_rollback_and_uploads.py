@@ -52,6 +52,24 @@ def test_rollback_to_a_given_revision(dokku: DokkuStandIn, checkout: Checkout) -
     assert dokku.app("hello").running_revision == third
 
 
+def test_rollback_to_a_commit_that_cannot_be_fetched_says_why(
+    dokku: DokkuStandIn, checkout: Checkout, tmp_path: Path
+) -> None:
+    """An archive becomes a commit of Dokku's own, so the server does not have it either."""
+    older = tmp_path / "older"
+    checkout.git("clone", "--quiet", str(checkout.path), str(older))
+    checkout.git("-C", str(older), "remote", "set-url", "origin", "file:///nowhere")
+    lost = checkout.commit("Only here")
+    env = settings_for(dokku, DEPLOY_METHOD="archive")
+    assert run("deploy", cwd=checkout.path, env=env).code == 0
+    checkout.commit("Second")
+    assert run("deploy", cwd=checkout.path, env=env).code == 0
+    done = run("ci-deploy", "rollback", cwd=older, env=env)
+    assert done.code == 14, done.output
+    assert f"the checkout lacks {lost[:7]}, which was deployed, and it cannot be" in done.output
+    assert "(fatal: '/nowhere' does not appear to be a git repository)" in done.output
+
+
 def test_rollback_of_an_app_without_history_is_refused(
     dokku: DokkuStandIn, checkout: Checkout, golden: Golden
 ) -> None:

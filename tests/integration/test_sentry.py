@@ -325,7 +325,7 @@ def test_missing_organization_is_told_before_anything_is_touched(deploy: Deploys
     assert "SENTRY_AUTH_TOKEN: is required" in done.output
     done = deploy(SENTRY_ORG="")
     assert done.code == 2
-    assert "SENTRY_ORG: is required: the token does not contain it." in done.output
+    assert "SENTRY_ORG: is required, since the token does not contain it." in done.output
 
 
 # --- what a failure costs ---

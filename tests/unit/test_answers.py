@@ -392,8 +392,10 @@ SAID = {
     "remote: fatal: clone of 'git@x:a/lib' into submodule path '/tmp/dokku/lib' failed": (
         "the server cannot clone the submodule /tmp/dokku/lib from git@x:a/lib.",
         (
-            "DEPLOY_METHOD=archive sends it from the checkout; `dokku git:auth` gives the "
-            "server access."
+            "Set DEPLOY_METHOD=archive, which sends it from the checkout. Or give the server "
+            "access: for an https URL by `dokku git:auth`; for an ssh URL by `dokku "
+            "git:allow-host` and `dokku git:generate-deploy-key`, and by adding that key where the "
+            "submodule is hosted."
         ),
     ),
     "remote:  !     App build failed": ("the build failed.", REPAIR),

@@ -84,7 +84,7 @@ def test_secrets_of_layers_that_take_no_part_are_hidden_too(assembled: Assembled
 
 def test_nothing_set_says_what_would_choose_a_provider(assembled: Assembled) -> None:
     told = assembled.problems()
-    words = "DEPLOY_PROVIDER: cannot be determined: set DEPLOY_PROVIDER, or one of SERVER_HOST for"
+    words = "DEPLOY_PROVIDER: cannot be determined. Set DEPLOY_PROVIDER, or one of SERVER_HOST for"
     assert f"{words} compose" in told
     assert "DOKKU_HOST for dokku" in told
     assert "APP_NAME: is required" in told

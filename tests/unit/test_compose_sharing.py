@@ -65,6 +65,11 @@ EXTERNAL = {"proxy": {"name": "proxy", "external": True}}
             {"volumes": {"db": {"driver_opts": {"type": "nfs", "device": ":/export/db"}}}},
             "the volume db is the host's :/export/db",
         ),
+        (
+            {},
+            {"networks": {"a": {"name": "host", "external": True}}},
+            "the network a is the host's network. Let its services use a network of the project",
+        ),
         ({}, {"networks": {"default": {"name": "shop_default"}}}, "has the `name` shop_default"),
         (
             {},

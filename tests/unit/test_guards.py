@@ -64,7 +64,7 @@ def test_code_that_nobody_has_merged_is_refused_beside_our_secrets(command: str)
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_dependabot_is_skipped_and_not_a_failure(command: str) -> None:
-    with pytest.raises(SkipDeploy, match="Dependabot's pull requests get no secrets"):
+    with pytest.raises(SkipDeploy, match=r"usually get no secrets.*DEPLOY_ALLOW=fork"):
         guards.check(command, CIContext(dependabot=True), ("freeze", "untrusted"))
     guards.check(command, CIContext(dependabot=True), ("fork",))
 
@@ -127,8 +127,9 @@ def test_deleted_branch_has_its_review_app_removed_but_not_made() -> None:
     """(faults A13)"""
     facts = CIContext(ref="old", event="delete", astray="the branch of this event is gone")
     guards.check("destroy", facts, ())
-    with pytest.raises(Refused, match="is gone"):
+    with pytest.raises(Refused, match="is gone, so there is no code") as caught:
         guards.check("review", facts, ())
+    assert "`destroy`" in caught.value.hint
 
 
 def test_closed_pull_request_gets_no_review_app() -> None:

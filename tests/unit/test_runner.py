@@ -223,6 +223,9 @@ def test_what_ran_over_ssh_may_still_run_after_the_timeout() -> None:
     result = Result(("ssh", "-T", "www.example.com", "--", "sleep 9"), timed_out=True, seconds=5)
     with pytest.raises(OutcomeUnknown, match=r"^push it: .* 5 s; it may still run on the server\."):
         Change(Command(result.argv), "push it").done(result, None)
+    pushed = Result(("git", "push"), timed_out=True, seconds=5)
+    with pytest.raises(OutcomeUnknown, match=r"^push it: .* 5 s; what the push has begun on the s"):
+        Change(Command(pushed.argv), "push it").done(pushed, None)
     with pytest.raises(Unreachable, match=r"^www\.example\.com did not answer within 5 s\."):
         result.answered(None)
 

@@ -40,8 +40,8 @@ class CIContext(NamedTuple):
     api_url: str = ""  # the API of the platform that has the code
     project_id: str = ""  # the project's name in that API: `acme/web` or `42`
     fork: bool = False  # the code comes from a fork
-    dependabot: bool = False  # Dependabot's pull request, which gets no secrets either
-    untrusted: bool = False  # code that is not merged or not ours, in a job with our secrets
+    dependabot: bool = False  # Dependabot's pull request, which usually gets no secrets either
+    untrusted: bool = False  # code perhaps not merged, or not ours, in a job with our secrets
     doubt: str = ""  # a sentence: why it is unknown whether this code may have our secrets
     anyones: bool = False  # anybody can start the job, and whose code it runs is unknown
     astray: str = ""  # a clause: why `ref` is not the branch of a merge or pull request

@@ -297,4 +297,4 @@ def _undecided(near: Sequence[str], providers: Mapping[str, LayerClass]) -> str:
     if near:
         return f"is required, since settings of several providers are set: {', '.join(near)}."
     triggers = ", ".join(f"{cls.trigger} for {name}" for name, cls in sorted(providers.items()))
-    return f"cannot be determined: set DEPLOY_PROVIDER, or one of {triggers}."
+    return f"cannot be determined. Set DEPLOY_PROVIDER, or one of {triggers}."

@@ -29,7 +29,7 @@ def deploy_tag(assembly: Assembly) -> str:
     if not facts.deploy_tag:
         known = {"build number": facts.build, "revision": facts.revision}
         lacking = " and ".join(f"no {name}" for name, value in known.items() if not value)
-        reason = f"is not set, and there is no default: {lacking} of this job is known."
+        reason = f"is not set, and has no default, since {lacking} of this job is known."
         remedy = "Set DEPLOY_TAG to the tag of the image."
         raise SettingsError(Problem("DEPLOY_TAG", reason, "", remedy, missing=True))
     return facts.deploy_tag

@@ -272,7 +272,7 @@ class Repository:
         """Fetch from the checkout's origin, with CI's credentials; returns whether it succeeded."""
         url, environ = self._source()
         if not url:
-            self.fetch_error = "it has no origin from which git may fetch (by HTTP, or a directory)"
+            self.fetch_error = "the checkout has no origin to fetch from (by HTTP, or a directory)"
             return False
         done = self.git(
             "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", how, "--", url, *refs,

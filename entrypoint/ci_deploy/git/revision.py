@@ -44,10 +44,16 @@ def resolve(repository: Repository, ci: CI, wanted: str) -> str:
         reason = "the checkout has no commits yet."
         raise SettingsError(Problem("the workspace", reason))
     if not found:
-        why = f" ({repository.fetch_error})" if repository.fetch_error else ""
-        reason = f"the checkout lacks the commit to deploy, {name}, and it cannot be fetched{why}."
+        reason = f"the checkout lacks the commit to deploy, {name}, and {unfetched(repository)}."
         raise SettingsError(Problem("the workspace", reason, "", ci.commit_hint))
     return found
+
+
+def unfetched(repository: Repository) -> str:
+    """The clause of a message that a commit, called "it", cannot be fetched: after
+    `Repository.obtain` has found none. Git's reason follows in parentheses, if it gave one."""
+    why = f" ({repository.fetch_error})" if repository.fetch_error else ""
+    return f"it cannot be fetched{why}"
 
 
 def _agree(repository: Repository, ci: CI, head: str) -> bool:
@@ -77,6 +83,8 @@ def _named(repository: Repository, ci: CI, wanted: str) -> str:
         remedy = "Set it to a commit, tag or branch."
         raise SettingsError(Problem("DEPLOY_REVISION", reason, "", remedy))
     reason = f"there is no commit, branch or tag `{wanted}` in the checkout."
+    if SHA.fullmatch(wanted):
+        reason = f"the checkout lacks the commit `{wanted}`, and {unfetched(repository)}."
     raise SettingsError(Problem("DEPLOY_REVISION", reason, "", ci.shallow_hint))
 
 

@@ -14,6 +14,10 @@ from ci_deploy.process import limits
 
 Stdin = bytes | int | Path  # a descriptor is closed when the program has it
 READ_LIMIT = 8 * 2**20  # bytes kept of what a read prints: servers are not trusted
+STANDS = {  # after a timeout of programs of which only our own end was stopped
+    "ssh": "; it may still run on the server.",
+    "git": "; what the push has begun on the server may continue.",
+}
 Timeout = float | Callable[[], float]  # seconds, or a function that returns the deadline
 
 
@@ -48,8 +52,7 @@ class Change(NamedTuple):
         """Judge how the command ended. Raises OutcomeUnknown after a timeout, CommandFailed for an
         exit code that is not in `ok` (None: every code is)."""
         if result.timed_out:
-            remote = self.command.argv[0] == "ssh"  # only our own end can be stopped
-            stands = "; it may still run on the server." if remote else ", so it was stopped."
+            stands = STANDS.get(self.command.argv[0], ", so it was stopped.")
             name = self.what or result.name
             message = f"{name}: not finished after {result.seconds:.0f} s{stands}"
             raise OutcomeUnknown(message, lines=result.lines, shown=not self.quiet)

@@ -83,9 +83,11 @@ def _check_which_app(command: str, facts: CIContext) -> None:
         change = f"pull request {facts.change}".rstrip()
         message = f"{change} is closed, so its review app is not recreated: nothing was done."
         raise SkipDeploy(message)
-    away = facts.astray if command == "review" or facts.event != "delete" else ""
-    if command in {"review", "destroy"} and away:
-        message = f"{away}, so it is unknown which review app is meant."
+    if command == "review" and facts.event == "delete":
+        message = f"{facts.astray}, so there is no code for its review app."
+        raise Refused(message, hint="To remove that app, run `destroy` in this job.")
+    if command in {"review", "destroy"} and facts.astray and facts.event != "delete":
+        message = f"{facts.astray}, so it is unknown which review app is meant."
         raise Refused(message, hint=name)
     if command == "rollback" and facts.of_a_change:
         message = (
@@ -111,11 +113,12 @@ def _check_origin(command: str, facts: CIContext, allow: tuple[str, ...]) -> Non
     if facts.fork and not facts.untrusted:
         message = "the code comes from a fork, whose jobs usually get no secrets: nothing was done."
     elif facts.dependabot:
-        message = "Dependabot's pull requests get no secrets to deploy with: nothing was done."
+        message = "Dependabot's pull requests usually get no secrets: nothing was done."
+    hint = "If this job does have the secrets, set DEPLOY_ALLOW=fork."
     if message and command in ANSWERS:  # a green job would say that it was done
-        raise Refused(message, hint="If this job does have the secrets, set DEPLOY_ALLOW=fork.")
+        raise Refused(message, hint=hint)
     if message:
-        raise SkipDeploy(message)
+        raise SkipDeploy(f"{message} {hint}")
 
 
 def _untrusted(facts: CIContext) -> tuple[str, str]:
@@ -125,6 +128,7 @@ def _untrusted(facts: CIContext) -> tuple[str, str]:
         message = f"a `{facts.event}` job runs a stranger's code with this project's secrets."
         hint = "Deploy it from a `pull_request` job of a branch of this repository instead; "
         return message, hint + know
-    message = f"this `{facts.event}` job follows a run for a pull request that is not merged."
+    message = f"this `{facts.event}` job follows a run for a pull request, whose code may not be "
+    message += "merged."
     hint = "Add to the job `if: github.event.workflow_run.event == 'push'`; "
     return message, hint + know

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ci_deploy.errors import Locked, Problem, Refused, SettingsError
+from ci_deploy.git.revision import unfetched
 from ci_deploy.net.ssh.server import server
 from ci_deploy.run.context import Context
 from ci_deploy.settings import setting, settings
@@ -142,7 +143,7 @@ def take_revision(ctx: Context, revision: str, runs_it: str) -> None:
     found = ctx.repository.obtain(revision)
     if not found:
         lacks = f"the checkout lacks {revision[:7]}, which {runs_it} runs"
-        reason = f"{lacks}, and it could not be fetched."
+        reason = f"{lacks}, and {unfetched(ctx.repository)}."
         remedy = (
             f"{ctx.ci.shallow_hint} Or promote in a job of the repository that has this commit."
         )

@@ -264,11 +264,12 @@ class Compose(OnHosts):
         return Ran(result.exit_code, result.lines, result.planned)
 
     def before_undoing(self) -> None:
-        """Let the commands before traffic, which run once per release, run again at the next deploy
-        of any release: `rollback --migrations` may undo migrations of several."""
-        what = "run the pre-release commands again at the next deployment"
+        """Delete, on all hosts, the records of the pre-release commands that have succeeded, of all
+        releases (`rollback --migrations` may undo those of several), so that they run again."""
+        which = "which migrations and RELEASE_COMMAND have run"
+        what = f"{which}, so that the next deployment runs them again"
         forget = ["forget_commands", self.ctx.app]
-        self.hosts.change(self.hosts.all, forget, lambda host: f"{what} on {host}")
+        self.hosts.change(self.hosts.all, forget, lambda host: f"forget on {host} {what}")
 
     def process(self, name: str, action: ProcessAction, count: int | None = None) -> None:
         if (known := self.processes()) and name not in known:

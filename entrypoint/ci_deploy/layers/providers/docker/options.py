@@ -32,7 +32,7 @@ def problems(ctx: Context, settings: HostSettings, *, deploys: bool) -> Iterator
     """Problems of the settings beyond their format. `deploys`: whether the command needs the tag of
     images from DEPLOY_TAG or the CI."""
     if any(not each.user for each in settings.servers):
-        yield Problem("SERVER_USER", "is required: the user to log in as on the hosts.")
+        yield Problem("SERVER_USER", "is required to log in on the hosts.")
     if deploys and not image_tag(ctx, settings):
         reason = "this job has no build number, or no revision, to derive it from."
         yield Problem("DEPLOY_TAG", reason, "", "Set it to the tag of the images.")

@@ -219,7 +219,8 @@ def _networks(networks: Entry, project: str, others: list[Other]) -> Found:
         given = str(entry.get("name") or "")
         name = given or key
         if entry.get("external") and name == "host":
-            yield (f"the network {key} is the host's network.", "Give it its own network.")
+            remedy = "Let its services use a network of the project instead."
+            yield (f"the network {key} is the host's network.", remedy)
         elif entry.get("external"):
             for other in others:
                 if name in other.networks and is_database(other.image, other.ports):

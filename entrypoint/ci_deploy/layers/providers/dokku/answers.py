@@ -194,8 +194,10 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
     re.compile(r"clone of '(?P<a>[^']*)' into submodule path '(?P<b>[^']*)' failed"): (
         "the server cannot clone the submodule {b} from {a}.",
         (
-            "DEPLOY_METHOD=archive sends it from the checkout; `dokku git:auth` gives the "
-            "server access."
+            "Set DEPLOY_METHOD=archive, which sends it from the checkout. Or give the server "
+            "access: for an https URL by `dokku git:auth`; for an ssh URL by `dokku "
+            "git:allow-host` and `dokku git:generate-deploy-key`, and by adding that key where the "
+            "submodule is hosted."
         ),
     ),
     re.compile(r"App build failed"): (

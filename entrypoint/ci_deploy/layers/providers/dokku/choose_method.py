@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ci_deploy.errors import Refused
-from ci_deploy.git.revision import SHA
+from ci_deploy.git.revision import SHA, unfetched
 from ci_deploy.layers.providers.dokku.deploy_method import DeployMethod
 from ci_deploy.layers.providers.dokku.provider import DokkuApp
 from ci_deploy.layers.providers.dokku.push import Push
@@ -40,8 +40,12 @@ def back(app: DokkuApp, revision: str, deployments: Sequence[Mapping[str, str]])
         raise Refused(message, hint="Set DOKKU_IMAGE to that image, then roll back again.")
     ctx, wanted = app.ctx, app.ctx.settings.app_dir
     if not ctx.repository.obtain(revision):
-        message = f"neither the checkout nor its origin has {revision[:7]}, which was deployed."
-        hint = "If a job created that commit, run that job again; otherwise fetch the history."
+        why = unfetched(ctx.repository)
+        message = f"the checkout lacks {revision[:7]}, which was deployed, and {why}."
+        hint = (
+            f"{ctx.ci.shallow_hint} If no branch contains the commit any more, or the job that "
+            "deployed it had created it, run that pipeline again instead."
+        )
         raise Refused(message, hint=hint)
     folder = was.get("dir", wanted)
     known = "dir" in was or not (folder and ctx.repository.has(revision))

@@ -99,7 +99,8 @@ class Promotion:
             f"is at the stage `{stage}`"
         )  # fmt: skip
         reason = f"{what}. APP_NAME is the app that gets the release; the pipeline has {known}."
-        raise SettingsError(Problem("HEROKU_PROMOTE_FROM", reason))
+        remedy = " or ".join(sorted(near.values())) or "the app whose release is to be promoted"
+        raise SettingsError(Problem("HEROKU_PROMOTE_FROM", reason, "", f"Set it to {remedy}."))
 
     @property
     def complete(self) -> bool:

@@ -44,7 +44,7 @@ class Sentry(AboutSentry):
 
     def problems(self) -> Iterable[Problem]:
         if not self.account.org:
-            yield Problem("SENTRY_ORG", "is required: the token does not contain it.")
+            yield Problem("SENTRY_ORG", "is required, since the token does not contain it.")
 
     @cached_property
     def cli(self) -> SentryCli:
