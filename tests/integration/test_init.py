@@ -369,6 +369,10 @@ def test_a_file_that_is_there_is_replaced_only_by_force(checkout: Checkout) -> N
         (("--yes", "--provider", "docker"), "`docker` is not one of dokku, heroku, compose, swarm"),
         (("--yes", "--provider", "dokku"), "an option is missing:\n  --host: Dokku server\nAdd it"),
         ((*FLAGS[:-1], "My App"), "--app: `My App` is not a valid app name"),
+        (
+            ("--yes", "--provider", "heroku", "--ci", "gitlab", "--app", "my.app"),
+            "--app: `my.app` is not a valid name of a Heroku app: 3 to 30 lower-case letters",
+        ),
         ((*FLAGS, "--environments", "a a"), "--environments: give each environment once"),
         (
             (*FLAGS, "--environments", "a/$(id)"),

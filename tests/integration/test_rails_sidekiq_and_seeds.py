@@ -57,7 +57,10 @@ def test_jobs_that_take_too_long_are_only_a_warning(
     done = run("deploy", cwd=app.path, env={**env, "SIDEKIQ_QUIET_TIMEOUT": "7"})
     assert done.code == 0, done.output
     [warning] = done.report["warnings"]
-    assert "2 jobs running after 7 s: the deployment continues" in warning
+    assert (
+        "quiet and idle after 7 s (Sidekiq: 1 processes, 2 jobs running): the deployment continues"
+        in warning
+    )
 
 
 def test_workers_that_an_earlier_version_has_left_quiet_are_restarted(

@@ -70,7 +70,7 @@ def test_what_the_engine_takes_back_or_pauses_is_no_success(live: App, golden: G
     assert paused.code == 20, paused.output
     assert "the engine has paused the update" in paused.output
     assert "0 of 1 tasks run bad1-" in paused.output
-    assert "1 still running the previous release" in paused.output
+    assert "1 not replaced yet" in paused.output
     assert "waiting for Godot" in paused.output
     assert "runs good1-" in live.run("status").output
     back = live.run("rollback")

@@ -37,7 +37,12 @@ def verified(stack: Stack, release: str, revision: str = "f00") -> list[Kept]:
         ("completed", "good1-69f0f1", State.GOOD, "1 of 1 tasks run good1-69f0f1"),
         # the old one is told to stop, and does not count any more
         ("stopping", "good1-d2c943", State.GOOD, "1 of 1 tasks run"),
-        ("updating", "good1-d2c943", State.WAITING, "0 of 1 tasks run good1-d2c943, 1 still run"),
+        (
+            "updating",
+            "good1-d2c943",
+            State.WAITING,
+            "0 of 1 tasks run good1-d2c943, 1 not replaced yet",
+        ),
         ("no-node", "good2-3cbbd7", State.WAITING, "no suitable node"),
         ("paused", "bad1-e748bb", State.PAUSED, "the engine has paused the update"),
         ("rolled-back", "crash1-000000", State.ROLLED_BACK, "was rolled back"),

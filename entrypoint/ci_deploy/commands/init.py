@@ -6,6 +6,7 @@ import argparse
 import posixpath
 import re
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from ci_deploy import files
@@ -19,6 +20,7 @@ from ci_deploy.commands.questions import Questions
 from ci_deploy.commands.shared import answer
 from ci_deploy.commands.surroundings import Found, look
 from ci_deploy.errors import DeployError, Problem, SettingsError, UsageError
+from ci_deploy.layers.providers.heroku import settings as heroku
 from ci_deploy.net.ssh.server import server
 from ci_deploy.report import console as style
 from ci_deploy.settings.parsers import boolean, suggestion, words
@@ -127,7 +129,7 @@ def _wish(questions: Questions, found: Found, provider: str, where: str) -> Wish
         host = questions.ask("host", what, known, check)
     # Five questions at most: the name follows from the directory if that was asked for.
     infer = bool(questions.asked & {"folder", "compose"})
-    app = questions.ask("app", "Name of the app", found.app, _app, infer=infer)
+    app = questions.ask("app", "Name of the app", found.app, partial(_app, provider), infer=infer)
     if infer and not questions.given("app"):
         questions.tell(f"The app is called {app}; `--app` gives it another name.")
     environments = questions.ask(
@@ -186,7 +188,10 @@ def _docker_hosts(text: str) -> str:
     return " ".join(words(text))
 
 
-def _app(text: str) -> str:
+def _app(provider: str, text: str) -> str:
+    if provider == "heroku" and not re.fullmatch(heroku.NAME, text):
+        message = f"`{text}` is not a valid name of a Heroku app: {heroku.NAMES}."
+        raise ValueError(message)
     if not NAME.fullmatch(text):
         message = f"`{text}` is not a valid app name: a-z or 0-9 first, then also `-`, `.` and `_`."
         raise ValueError(message)

@@ -47,7 +47,7 @@ def _pack(repository: Repository, tree: str, prefix: str, path: Path) -> None:
 def _add_submodules(
     repository: Repository, path: Path, tree: str, where: Path, prefix: str
 ) -> None:
-    """Add the submodules, recursively. Raises SettingsError when one is not checked out at its
+    """Add the submodules, recursively. Raises SettingsError when a checkout of one lacks its
     commit."""
     import tarfile  # takes long to load, and most runs need none
 
@@ -59,10 +59,11 @@ def _add_submodules(
             continue
         commit = head.split()[2]
         if not repository.borrow(where / name) or not repository.has(commit):
-            reason = f"the submodule {prefix}{name} is not checked out at {commit[:7]}."
+            reason = f"the checkout of the submodule {prefix}{name} has no {commit[:7]}."
             remedy = (
-                "Run `git submodule update --init --recursive` before (GitLab: set "
-                "GIT_SUBMODULE_STRATEGY to recursive; GitHub: `submodules: recursive`)."
+                "Run `git submodule update --init --recursive` before ci-deploy (GitLab: set "
+                "GIT_SUBMODULE_STRATEGY to recursive; GitHub: `submodules: recursive`). For "
+                "another revision than the checkout's, fetch the submodule's whole history."
             )
             raise SettingsError(Problem("the workspace", reason, "", remedy))
         part = path.with_suffix(".part")

@@ -56,10 +56,11 @@ class Sidekiq:
             what=f"put Sidekiq ({', '.join(self._processes)}) into quiet mode",
         )
         if ran.exit_code == BUSY:
-            told = ran.lines[-1].strip() if ran.lines else "Sidekiq: not all quiet"
+            told = f" ({ran.lines[-1].strip()})" if ran.lines else ""
             self._console.warning(
-                f"{told} after {seconds} s: the deployment continues, and Sidekiq runs again what "
-                "its restart interrupts."
+                f"not all Sidekiq processes are quiet and idle after {seconds} s{told}: the "
+                "deployment continues. Interrupted jobs run again if Sidekiq has the time to put "
+                "them back: give its processes 30 s to stop."
             )
         elif ran.exit_code:
             message = f"Sidekiq could not be put into quiet mode (exit code {ran.exit_code})."

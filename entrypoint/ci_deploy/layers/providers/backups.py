@@ -9,13 +9,13 @@ from ci_deploy.state import Backup
 
 
 def failed(lines: tuple[str, ...], *, shown: bool = True) -> DeployFailed:
-    """The error for a failed backup before migrations, which stops the deploy.
+    """The error for a failed backup before migrations, or before they are undone; it stops the run.
 
     `lines`: the output, which ends with the reason; `shown`: whether it is in the log already.
     """
     said = (lines[-1] if lines else "no reason given").rstrip(".")
     message = f"the backup failed, so nothing was migrated: {said}."
-    hint = "Fix that and deploy again; unset BACKUP_BEFORE_MIGRATE to deploy without a backup."
+    hint = "Fix that and run the job again; unset BACKUP_BEFORE_MIGRATE to go on without a backup."
     return DeployFailed(message, hint=hint, lines=lines, shown=shown)
 
 

@@ -132,7 +132,7 @@ class Provider(Layer[S]):
             return None
         app, yes = self.ctx.app, self.ctx.arguments.get("yes")
         if self.ctx.arguments.get("adopt") and yes:
-            self.ctx.console.indent(f"adopted as a review app: {self._what()}")
+            self.ctx.console.indent(f"adopting it as a review app: {self._what()}")
             return self.adopt()
         message = f"{app} exists, but ci-deploy did not create it as a review app of {review.base}."
         again = f"`ci-deploy {self.ctx.command} --adopt --yes`"
@@ -140,7 +140,7 @@ class Provider(Layer[S]):
 
     def _what(self) -> str:
         runs = (self.ctx.before or Live()).revision[:7] or "no known release"
-        return f"an app that runs {runs} at {self.ctx.url or 'no address'}"
+        return f"an app that runs {runs}{f' at {self.ctx.url}' if self.ctx.url else ''}"
 
     @on(Event.CONFIGURE, Configure.TARGET)
     def choose_target(self) -> None:

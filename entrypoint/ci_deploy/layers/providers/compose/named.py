@@ -207,8 +207,8 @@ def bring(tree: Tree, hosts: Sequence[Host]) -> Brought:
         raise SettingsError(*made.problems.values())
     if (size := sum(map(len, made.parts.values()))) > LIMIT:
         reason = (
-            f"the files of the repository that it names have {size // 1_000_000} MB, and at most "
-            f"{LIMIT // 1_000_000} MB can be sent to the hosts."
+            f"it names files of the repository that total {size / 1e6:.1f} MB; at most "
+            f"{LIMIT / 1e6:.1f} MB can be sent to the hosts."
         )
         raise SettingsError(Problem("COMPOSE_FILE", reason, "", "Put them into an image."))
     texts = {

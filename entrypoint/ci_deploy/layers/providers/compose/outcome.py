@@ -70,12 +70,12 @@ def failure(logs: Sequence[HostRunLog], how_to_follow: str) -> DeployError | Non
 def _others(logs: Sequence[HostRunLog], first: HostRunLog) -> str:
     """A sentence about the other hosts."""
     said = {
-        "live": "runs the new release",
-        "noop": "runs the new release",
+        "live": "runs this release",
+        "noop": "runs this release",
         "unchanged": "is unchanged",
         "recalled": "rolled back",
         "rolled-back": "rolled back",
-        "stopped": "was stopped",
+        "stopped": "stopped the new containers",
         "died": UNKNOWN,
     }
     parts = [

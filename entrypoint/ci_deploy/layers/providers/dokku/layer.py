@@ -123,7 +123,9 @@ class Dokku(DokkuApp):
             )
             ctx.console.warning(f"{warning} another commit, which a rebuild there would build.")
         if self.code.is_live() and not up:
-            ctx.console.indent("the revision is live, but not all of its processes are running.")
+            ctx.console.indent(
+                "the revision is live, but not all its processes run: deploying it again"
+            )
         self._check(self.code)
 
     def check_deploy(self) -> None:

@@ -150,7 +150,7 @@ def _exports(env: Mapping[str, str]) -> bytes:
         message = f"a one-off command cannot get variables with these names: {', '.join(wrong)}."
         raise Refused(message, hint="A name may contain only letters, digits and `_`.")
     if len(told) > ENVIRON_LIMIT:
-        message = f"the variables for a one-off command have {len(told)} bytes: at most "
+        message = f"the variables for a one-off command total {len(told)} bytes: at most "
         raise Refused(f"{message}{ENVIRON_LIMIT} can be passed.")
     return told
 

@@ -21,7 +21,7 @@ from ci_deploy.layers.providers.heroku.databases import Database, Databases
 from ci_deploy.layers.providers.heroku.notes import Notes
 from ci_deploy.layers.providers.heroku.one_off import OneOff
 from ci_deploy.layers.providers.heroku.remote import Remote
-from ci_deploy.layers.providers.heroku.settings import NAME, AboutHeroku, HerokuSettings
+from ci_deploy.layers.providers.heroku.settings import NAME, NAMES, AboutHeroku, HerokuSettings
 from ci_deploy.layers.providers.methods import impossible_names
 from ci_deploy.run.context import Context
 from ci_deploy.run.notifications import counted
@@ -54,8 +54,7 @@ class HerokuApp(AboutHeroku):
         yield from impossible_names(self.ctx.configured)
         if not re.fullmatch(NAME, self.ctx.settings.app_name):
             reason = f"`{self.ctx.settings.app_name}` is not a valid name of a Heroku app."
-            remedy = "It must have 3 to 30 lower-case letters, digits and dashes, with a letter "
-            remedy += "first and no dash at the end."
+            remedy = f"It must have {NAMES}."
             yield Problem("APP_NAME", reason, "", remedy)
         if self.settings.method == "image":
             reason = "Heroku does not support `image`."

@@ -17,6 +17,7 @@ DATA = "https://api.data.heroku.com"
 HOSTS = r"https://([a-z0-9-]+\.)*hero(ku|kai|kuspace|kudev)\.com|https?://(localhost|127\.0\.0\.1)"
 URL = rf"({HOSTS})(:\d+)?/?"
 NAME = r"[a-z][a-z0-9-]{1,28}[a-z0-9]"
+NAMES = "3 to 30 lower-case letters, digits and dashes, a letter first, no dash at the end"
 
 
 @settings

@@ -86,7 +86,7 @@ def judge(stack: Stack, name: str, release: str) -> Judged:
         state = State.GOOD
     text = f"{len(slots)} of {wanted} tasks run {release}"
     if old:
-        text += f", {len(old)} still running the previous release"
+        text += f", {len(old)} not replaced yet"
     if state is State.PAUSED:
         text += "; the engine has paused the update"
     elif state is State.BROKEN:
