@@ -172,7 +172,7 @@ def test_session_of_git_that_is_cut_while_our_connection_stands_is_asked_about(
     done = running.done(timeout=40)
     assert done.code == (143 if signalled else 20), done.output
     assert f"hello still runs {good[:7]}" in done.output
-    assert ("Dokku deployed nothing" in done.output) is not signalled
+    assert ("the server reports no new deploy" in done.output) is not signalled
 
 
 @pytest.mark.parametrize("signalled", [True, False], ids=["cancel", "no cancel"])

@@ -77,7 +77,7 @@ def test_4_a_lock_file_is_only_a_hint(
     checkout.commit("Second")
     naive.dokku("apps:lock hello")
     shown = run("ci-deploy", "unlock", cwd=checkout.path, env=settings_for(dokku))
-    assert "nothing is being built: the lock is stale" in shown.errors + shown.output
+    assert "no running build: the lock is stale" in shown.errors + shown.output
     assert dokku.app("hello").locked
     done = run("deploy", cwd=checkout.path, env=settings_for(dokku))
     assert done.code == 0, done.output

@@ -19,7 +19,7 @@ from ci_deploy.layers.providers.dokku.processes import (
 )
 from ci_deploy.process.program import Result
 
-REPAIR = "See its output above; fix it and deploy again."
+REPAIR = "Its output above shows what to fix."
 SHA = "1234567890abcdef1234567890abcdef12345678"
 
 
@@ -361,7 +361,7 @@ SAID = {
         "Set it with APP_CONFIG, or on the server with `dokku config:set`.",
     ),
     "remote:  !     Could not start due to 1 failed checks": (
-        "the new version did not start: 1 failed checks",
+        "the release did not start: 1 failed checks",
         "On the server, `dokku logs:failed APP` shows its output.",
     ),
     " !     Specified build-dir not found in sourcecode working directory: web": (

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from ci_deploy.errors import DeployFailed, Locked, ToolMissing, Unauthorized
+from ci_deploy.errors import DeployFailed, Locked, OutcomeUnknown, ToolMissing, Unauthorized
 from ci_deploy.layers.providers.dokku import databases, deploy_method, review, verification
 from ci_deploy.layers.providers.dokku.app import HISTORY, OURS, App, State, with_deployment
 from ci_deploy.layers.providers.dokku.config_values import unstorable
@@ -244,6 +244,18 @@ def test_words_of_a_failing_config_set_are_kept_to_ourselves(key: str, said: str
         with pytest.raises(DeployFailed) as caught:
             change()
         assert "s3cret" not in f"{caught.value} {caught.value.hint} {caught.value.lines}"
+
+
+def test_session_that_was_cut_while_config_was_set_is_unknown() -> None:
+    app, server = apps()
+    cut = Result(("ssh",), 255, lines=("Connection closed by 10.0.0.1",))
+    server.change_hidden = server.change = lambda _words, **_options: cut
+    for change in (
+        lambda: app.set_config("hello", {"X": "a"}, what="set it"),
+        lambda: app.unset_config("hello", "X", what="unset it"),
+    ):
+        with pytest.raises(OutcomeUnknown, match="unknown whether Dokku changed the config"):
+            change()
 
 
 @pytest.mark.parametrize("value", ['say "hi"', '"', "C:\\", "a\\\\", "0123", "+5", "-0", "a\0b"])
@@ -507,7 +519,7 @@ def test_old_server_is_not_sent_a_command_that_it_would_split() -> None:
     app = app_on(server)
     app.run(["bin/rails", "db:migrate"], what="migrate")
     assert server.told == ["run hello bin/rails db:migrate"]
-    with pytest.raises(ToolMissing, match=r"Dokku 0\.33\.9 would change"):
+    with pytest.raises(ToolMissing, match=r"Dokku 0\.33\.9 may change"):
         app.run(["sh", "-c", "echo a b"], what="print")
     assert len(server.told) == 1
 

@@ -66,7 +66,7 @@ def test_what_was_built_goes_live_while_others_are_held_back() -> None:
 def test_what_somebody_else_has_built_meanwhile_is_not_deployed_as_ours() -> None:
     """(faults K1)"""
     server = Server(built=OTHER)
-    with pytest.raises(DeployFailed, match="ccccccc was built meanwhile, so nothing went live"):
+    with pytest.raises(DeployFailed, match="ccccccc was built meanwhile, so this build was not"):
         go(server)
     assert server.told == ["ps:set hello skip-deploy true"]
 
@@ -74,7 +74,7 @@ def test_what_somebody_else_has_built_meanwhile_is_not_deployed_as_ours() -> Non
 def test_what_somebody_else_builds_now_would_become_what_is_deployed() -> None:
     """(faults K1)"""
     server = Server(builds='[{"id": "mx1", "source": "git-hook"}]')
-    with pytest.raises(DeployFailed, match="another revision was built meanwhile"):
+    with pytest.raises(DeployFailed, match="another build has begun meanwhile"):
         go(server)
     assert "deploy hello latest" not in server.told
 

@@ -271,7 +271,7 @@ def test_end_of_the_run_stops_it_and_the_next_takes_what_is_being_made(
     done = job.run(settings=SETTINGS, DEPLOY_TIMEOUT="12")
     assert done.code == 20, done.output
     seen = "before the end of the backup b001 of DATABASE_URL (postgresql-round-0) was seen"
-    assert f"timed out (DEPLOY_TIMEOUT) {seen}, so nothing was migrated" in done.output
+    assert f"timed out (DEPLOY_TIMEOUT) {seen}, so no migration was run or undone" in done.output
     assert "heroku pg:backups:info b001 -a hello" in done.output
     assert heroku.pushes() == 0
 

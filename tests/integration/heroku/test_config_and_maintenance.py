@@ -215,7 +215,7 @@ def test_closed_app_whose_notes_cannot_be_read_is_not_taken_for_well(
     heroku.faults(Fault(r"GET /hello\.git/info/refs", 503, times=99))
     done = job.run()
     assert done.code == 11, done.output
-    assert "pending tasks of earlier runs cannot be read: git cannot reach Heroku" in done.output
+    assert "pending tasks of earlier runs cannot be read: git cannot read http" in done.output
     heroku.apps["hello"].maintenance = False
     assert job.run().report["status"] == "skipped", "an open app needs no note"
 

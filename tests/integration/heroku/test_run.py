@@ -83,7 +83,7 @@ def test_connection_that_is_lost_before_the_whole_marker_is_unknown(
     heroku.rendezvous.wire = Wire(cut=_at(END, offset), how=how)
     done = job.run("run", "--", "sh", "-c", "echo output; exit 0")
     assert done.code == 21, done.errors
-    assert "the connection was lost, so its result is unknown" in done.errors
+    assert "without the command's exit code, so its result is unknown" in done.errors
     assert heroku.rendezvous.alive == []
 
 

@@ -148,7 +148,7 @@ SITUATIONS = [
         ("timed out (DEPLOY_TIMEOUT) during the push",
          "a deployment is in progress"),
         behaviour={"build_seconds": 90.0}, settings={"DEPLOY_TIMEOUT": "15"}, within=45.0,
-        silent=("connection was lost",),
+        silent=("push broke off",),
     ),
     Situation(
         "output of the release phase is not there yet", 0, NEW, ("running the release command",),
@@ -209,7 +209,7 @@ SITUATIONS = [
         behaviour={"build": "fail", "build_lines": (
             "fatal: Authentication failed for 'https://github.com/acme/gem.git/'",
             "error: 404", "connection reset, and the remote end hung up", "(stale info)")},
-        silent=("rejects the API key", "has no repository", "asking Heroku"),
+        silent=("denies access", "has no repository", "asking Heroku"),
     ),
     Situation(
         "build succeeds, and its output sounds like Heroku's git", 0, NEW, ("verified",),
@@ -246,7 +246,7 @@ SITUATIONS = [
     ),
     Situation(
         "connection is lost before the push has come there", 20, OLD,
-        ("the connection was lost during the push, and hello has no release of it so far",),
+        ("the push broke off, and hello has no release of this push so far",),
         faults=(Fault("POST /hello.git/git-receive-pack", "reset", times=5),),
     ),
     Situation(
@@ -294,7 +294,7 @@ SITUATIONS = [
         settings={"APP_NAME": "helo"},
     ),
     Situation(
-        "git is not let in", 12, OLD, ("Heroku's git rejects the API key: fatal: ",), _no_git
+        "git is not let in", 12, OLD, ("Heroku's git denies access: fatal: ",), _no_git
     ),
     Situation(
         "build is not possible", 20, OLD, ("That is not possible.",),

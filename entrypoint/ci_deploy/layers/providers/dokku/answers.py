@@ -162,7 +162,7 @@ LOST = re.compile(
     r"|early EOF|unexpected disconnect|Could not read from remote repository"
     r"|^error: .* died of signal \d+$"
 )
-REPAIR = "See its output above; fix it and deploy again."
+REPAIR = "Its output above shows what to fix."
 REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
     re.compile(r"you must push to (?P<a>\S+?)\.?$"): (
         "the push went to a branch that Dokku does not deploy; it deploys `{a}`.",
@@ -181,7 +181,7 @@ REASONS: Mapping[re.Pattern[str], tuple[str, str]] = {
         "Set it with APP_CONFIG, or on the server with `dokku config:set`.",
     ),
     re.compile(r"Could not start due to (?P<a>.*)"): (
-        "the new version did not start: {a}",
+        "the release did not start: {a}",
         "On the server, `dokku logs:failed {app}` shows its output.",
     ),
     re.compile(r"Specified build-dir not found in sourcecode working directory: (?P<a>.*)"): (

@@ -181,7 +181,7 @@ class App:
         words = ["config:set", name, "--no-restart", "--encoded", *pairs]
         done = self._server.change_hidden(words, what=what, quiet=True, ok=None)
         if done.exit_code:  # its output is not shown: it quotes other variables' values
-            raise refused(f"Dokku did not set {', '.join(changes)}", name, done)
+            raise refused(f"Dokku did not set {', '.join(changes)}", name, done, wrote=True)
         return done
 
     def set_and_check(self, name: str, changes: Mapping[str, str], *, what: str) -> None:
@@ -205,7 +205,7 @@ class App:
         words = ["config:unset", name, "--no-restart", *keys]
         done = self._server.change(words, what=what, quiet=True, ok=None)
         if done.exit_code:
-            raise refused(f"Dokku did not unset {', '.join(keys)}", name, done)
+            raise refused(f"Dokku did not unset {', '.join(keys)}", name, done, wrote=True)
 
     def config(self, answer: Result, name: str) -> Mapping[str, str]:
         """Parse the app's variables; those that look like secrets are hidden from now on.

@@ -51,10 +51,10 @@ def wait(app: DokkuApp) -> bool:
             quiet_since = now
         elif now - quiet_since > QUIET:
             break
-        other = f"another deployment of {ctx.app}"
-        message = f"{other} still runs its migrations or RELEASE_COMMAND ({wait.limit} ended)."
-        words = f"{other} is running its migrations or RELEASE_COMMAND; waiting"
-        wait.pause(words, PAUSE, partial(Locked, message, hint="Deploy again later."))
+        other = f"another deployment of {ctx.app}, with MIGRATE=before or RELEASE_COMMAND,"
+        message = f"{other} had not ended when {wait.limit} ended."
+        words = f"{other} has not ended; waiting"
+        wait.pause(words, PAUSE, partial(Locked, message, hint="Run this job again later."))
         app.state = app.apps.survey(ctx.app, urls=False)[0]
     return wait.told
 
@@ -113,11 +113,11 @@ class BeforeTraffic:
         app = self._ctx.app
         built = answers.report(self._server.ask(["apps:report", app])[0])
         revision = answers.revision(built.get("deploy source metadata", ""))
-        other = revision[:7] if revision != ours else ""
+        other = f"{revision[:7]} was built" if revision not in {"", ours} else ""
         if not other and self._server.running_builds(app):
-            other = "another revision"
+            other = "another build has begun"
         if other:
-            message = f"{other} was built meanwhile, so nothing went live."
+            message = f"{other} meanwhile, so this build was not released."
             hint = "Let only one job at a time deploy an app, then run this job again."
             raise DeployFailed(message, hint=hint)
 

@@ -37,7 +37,8 @@ def back(app: DokkuApp, revision: str, deployments: Sequence[Mapping[str, str]])
         return _image(app, identity, revision)
     if not was and app.state.method == Image.method:
         message = f"it is not recorded from which image {revision[:7]} was deployed."
-        raise Refused(message, hint="Set DOKKU_IMAGE to that image, then roll back again.")
+        hint = f"Deploy that image instead: DOKKU_IMAGE=… and DEPLOY_REVISION={revision}."
+        raise Refused(message, hint=hint)
     ctx, wanted = app.ctx, app.ctx.settings.app_dir
     if not ctx.repository.obtain(revision):
         why = unfetched(ctx.repository)

@@ -6,8 +6,9 @@ import base64
 import re
 from collections.abc import Mapping
 
-from ci_deploy.errors import DeployFailed
+from ci_deploy.errors import DeployError, DeployFailed, OutcomeUnknown
 from ci_deploy.layers.providers.dokku.answers import corrupt_config
+from ci_deploy.process import limits
 from ci_deploy.process.program import Result
 
 UNSTORABLE = (
@@ -27,13 +28,18 @@ def _odd(value: str) -> bool:
     return "\0" in value or (number and str(int(value)) != value)
 
 
-def refused(message: str, app: str, done: Result) -> DeployFailed:
+def refused(message: str, app: str, done: Result, *, wrote: bool = False) -> DeployError:
     """The error for a config command that failed. It does not have the server's output, which may
-    contain values. `message` begins a sentence that ends with the app's name."""
+    contain values. `message` begins a sentence that ends with the app's name. OutcomeUnknown if the
+    command writes (`wrote`) and its ssh session was cut."""
+    if wrote and done.exit_code in {255, limits.KILLED}:
+        cut = f"the ssh session failed (exit code {done.exit_code})"
+        message = f"{cut}, so it is unknown whether Dokku changed the config of {app}."
+        return OutcomeUnknown(message)
     if corrupt_config(done):
         hint = (
-            "Dokku cannot repair the app's file of variables: on the server, as root, correct the "
-            f'value in /home/dokku/{app}/ENV that ends in `"` or a backslash, until '
+            "Dokku cannot repair the app's file of variables: on the server, as root, correct "
+            f'/home/dokku/{app}/ENV (a value that ends in `"` or a backslash, say), until '
             f"`dokku config:export {app}` works again."
         )
         return DeployFailed(f"{message}: the stored config of {app} is corrupt.", hint=hint)

@@ -9,6 +9,7 @@ from ci_deploy.layers.providers.dokku.answers import ended, no_such_command, plu
 from ci_deploy.layers.providers.dokku.server import DokkuServer
 
 KINDS = ("postgres", "mysql", "mariadb", "mongo")
+UNTOUCHED = "No migration was run or undone."  # a rollback can undo some, after a backup
 
 
 def export(server: DokkuServer, app: str, folder: Path) -> list[str]:
@@ -20,7 +21,7 @@ def export(server: DokkuServer, app: str, folder: Path) -> list[str]:
     """
     listed = server.ask(["plugin:list"])[0]
     if listed.exit_code:
-        message = f"Dokku cannot list its plugins ({ended(listed)}). Nothing was migrated."
+        message = f"Dokku cannot list its plugins ({ended(listed)}). {UNTOUCHED}"
         raise DeployFailed(message, hint="On the server, `dokku plugin:list` shows why.")
     installed = plugins(listed)
     kinds = [kind for kind in KINDS if kind in installed]
@@ -30,7 +31,7 @@ def export(server: DokkuServer, app: str, folder: Path) -> list[str]:
         if answer.exit_code and not no_such_command(answer):
             message = f"Dokku cannot list the {kind} services that are linked to {app}"
             hint = f"On the server, `dokku {kind}:app-links {app}` shows why."
-            message = f"{message} ({ended(answer)}). Nothing was migrated."
+            message = f"{message} ({ended(answer)}). {UNTOUCHED}"
             raise DeployFailed(message, hint=hint)
         found += [(kind, name) for name in answer.text.split() if answer.exit_code == 0]
     if not found:
@@ -49,9 +50,9 @@ def export(server: DokkuServer, app: str, folder: Path) -> list[str]:
         except OSError as error:
             message = f"{path.name} cannot be written in the checkout: {error.strerror}."
             hint = "Check that the job's workspace is writable and has free space."
-            raise DeployFailed(f"{message} Nothing was migrated.", hint=hint) from None
+            raise DeployFailed(f"{message} {UNTOUCHED}", hint=hint) from None
         if size == 0:
-            message = f"the export of {name} is empty, so nothing was migrated."
+            message = f"the export of {name} is empty. {UNTOUCHED}"
             hint = f"On the server, `dokku {kind}:info {name}` shows whether the service runs."
             raise DeployFailed(message, hint=hint)
         made += [path.name] if size else []

@@ -110,7 +110,7 @@ class DeployMethod(ABC):
         if result.planned:
             return False
         if self._needs_rebuild():
-            return self.rebuild("deploy the code that an earlier run has sent")
+            return self.rebuild("deploy the code that the server has already")
         return self._deployed(result)
 
     @abstractmethod
@@ -181,7 +181,11 @@ class DeployMethod(ABC):
         app = self._ctx.app
         words = f"{app} is locked, by another deploy or manually; waiting, up to {wait.left:.0f} s"
         message = f"{app} was still locked, by another deploy or manually, when {wait.limit} ended."
-        hint = "`ci-deploy unlock` shows who holds the lock. Deploy again later."
+        hint = "`ci-deploy unlock` shows who holds the lock. Run this job again later."
+        if self._again() and not self.said(answers.LOCKED):
+            words = f"another push to {app} came first; trying again, for up to {wait.left:.0f} s"
+            message = f"other pushes to {app} still came first when {wait.limit} ended."
+            hint = "Run this job again later."
         wait.pause(words, pause, partial(Locked, message, hint=hint))
 
     def watch(self, line: str) -> None:
@@ -237,8 +241,8 @@ class DeployMethod(ABC):
             message, hint = result.killed, limits.MORE_MEMORY
         if not message and self._lost(result):
             message, hint = (
-                "the ssh session of the deploy was lost, and Dokku deployed nothing.",
-                "Deploy again.",
+                "the ssh session of the deploy was lost, and the server reports no new deploy.",
+                "Run this job again.",
             )
         if not message and result.exit_code == 0:
             message = "Dokku accepted the code but deployed nothing."

@@ -118,13 +118,11 @@ class Dokku(DokkuApp):
                     ctx.console.warning(doubt)
                 message = f"{ctx.app} already runs {ctx.revision[:7]}."
                 raise SkipDeploy(message)
-            warning = (
-                f"{ctx.revision[:7]} is live, but the branch {self.branch} on the server is at"
-            )
-            ctx.console.warning(f"{warning} another commit, which a rebuild there would build.")
+            warning = f"{ctx.revision[:7]} is live, but the branch {self.branch} on the server"
+            ctx.console.warning(f"{warning} is not at it, so a rebuild there would not build it.")
         if self.code.is_live() and not up:
             ctx.console.indent(
-                "the revision is live, but not all its processes run: deploying it again"
+                "the revision is live, but not all its processes stay up: deploying it again"
             )
         self._check(self.code)
 
@@ -249,9 +247,9 @@ class Dokku(DokkuApp):
             warning = (
                 f"a restart of {self.ctx.app} would start the new build, which was not released"
             )
-            return self.ctx.console.warning(f"{warning}: deploy again.")
+            return self.ctx.console.warning(f"{warning}: run this job again.")
         self.ctx.console.indent(
-            f"rebuilding {runs[:7]}, so that a restart does not start the failed build"
+            f"rebuilding {runs[:7]}, so that a restart does not start the build of the failed run"
         )
         self.ctx.runner.until = time.monotonic() + BUILD_TIMEOUT
         self.roll_back(runs)

@@ -90,7 +90,7 @@ class DokkuApp(AboutDokku):
                 f" (build {b.get('id', 'without a name')})"
                 for b in running
             )
-        stale = "locked, but nothing is being built: the lock is stale, or was set manually"
+        stale = "locked, but Dokku lists no running build: the lock is stale, or was set manually"
         return stale if self.state.locked else ""
 
     def unlock(self) -> None:
@@ -115,7 +115,9 @@ class DokkuApp(AboutDokku):
         which, on = (["-p", service] if service else []), (["-t"] if follow else [])
         shown = self.server.change(["logs", app, "-n", str(lines), *which, *on], what="", ok=None)
         if shown.exit_code:
-            message = f"Dokku cannot show the log of {app} (exit code {shown.exit_code})."
+            lost = shown.exit_code == 255 and not self.server.connected()
+            why = "the connection was lost" if lost else f"exit code {shown.exit_code}"
+            message = f"Dokku cannot show the log of {app} ({why})."
             raise DeployFailed(message, lines=shown.lines, shown=True)
 
     def rollback_target(self, wanted: str) -> str:
@@ -187,7 +189,7 @@ class DokkuApp(AboutDokku):
         odd += [f"the value of {name}" for name, value in env.items() if not PLAIN.fullmatch(value)]
         if odd:
             what = f"a part of the command to run in {self.ctx.app}: {', '.join(odd)}."
-            message = f"{named(self.server.version)} would change {what}"
+            message = f"{named(self.server.version)} may change {what}"
             hint = (
                 "Before Dokku 0.34 no word may be empty, or have other characters than letters, "
                 "digits and `_./:=,@%+-`. Put the command into a script of the app, or update "

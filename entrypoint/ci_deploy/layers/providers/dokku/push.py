@@ -68,7 +68,10 @@ class Push(DeployMethod):
         known = live not in {"", self.revision} and repository.has(live)
         if foreign or not self._state.settled or (live and not known):
             there = self.server_ref()
-        self._guard(live or there)
+        if live:
+            self._guard(live)
+        else:
+            self._guard(there, f"which the branch {self._branch} on the server contains")
         self._may_replace = self._lease(there)
 
     def _once(self) -> Result:
@@ -86,7 +89,7 @@ class Push(DeployMethod):
         overtaken = self._again() and not super()._again()
         if overtaken and (there := self.server_ref()):
             if self._back:
-                message = f"not rolled back, since {there[:7]} was deployed meanwhile."
+                message = f"not rolled back, since {there[:7]} was pushed meanwhile."
                 raise Refused(message, hint="Roll back again if that is still wanted.")
             self._guard(there, f"which the branch {self._branch} on the server now contains")
             self._may_replace = self._lease(there)
@@ -114,7 +117,7 @@ class Push(DeployMethod):
             where = f"but the branch {self._branch} on the server"
             message = f"{self.revision[:7]} was deployed, {where} could not be moved to it: {why}"
             _, hint = answers.reason([*self._git_says(), why], self._ctx.app)
-            repair = f"Repair /home/dokku/{self._ctx.app} on the server, then deploy again."
+            repair = f"Repair /home/dokku/{self._ctx.app} on the server, then run this job again."
             hint = hint or repair
             self.released = True
             raise DeployFailed(message, hint=hint, lines=result.lines)

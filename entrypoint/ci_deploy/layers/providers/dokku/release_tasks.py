@@ -86,7 +86,8 @@ def hints(ctx: Context) -> list[str]:
         found.append("the repository has an app.yml, which Dokku ignores: it reads app.json.")
     if files[SCALE]:
         found.append(
-            "the repository has a DOKKU_SCALE, which Dokku ignores: use `formation` in app.json."
+            "the repository has a DOKKU_SCALE, which Dokku ignores since 0.30: use `formation` in "
+            "app.json."
         )
     return found
 

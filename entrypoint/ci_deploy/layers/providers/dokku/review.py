@@ -33,8 +33,9 @@ def guard_config(
     doubtful = {k: v for k, v in found.items() if k not in OURS and not is_own(v)}
     if doubtful:
         hint = (
-            "Remove it from APP_CONFIG or REVIEW_CONFIG; DOKKU_SERVICES creates a service for "
-            "the review app."
+            "Remove it from APP_CONFIG or REVIEW_CONFIG, and from the review app if that has it "
+            f"(on the server: `dokku config:unset {wanted.name} NAME`); DOKKU_SERVICES creates a "
+            "service for the review app."
         )
         theirs = addresses(apps.read_config(wanted.base), WEB)
         base = {key: value for key, value in theirs.items() if key not in OURS}
@@ -66,7 +67,7 @@ def secure(server: DokkuServer, app: str, console: Console) -> None:
     try:
         server.change(["letsencrypt:enable", app], what=f"get a certificate for {app}")
     except DeployError as error:
-        console.warning(f"{app} has no certificate yet: {error}")
+        console.warning(f"{app} may have no certificate yet: {error}")
 
 
 def destroy(server: DokkuServer, app: str, console: Console) -> None:

@@ -192,7 +192,8 @@ class DokkuServer:
             return Unreachable(f"the connection to {self.server} was lost: {last}")
         if answers.foreign_key(answer):
             hint = (
-                "Add the key with `dokku ssh-keys:add NAME` on the server, not in authorized_keys."
+                "Add the key with `dokku ssh-keys:add NAME` on the server, not in authorized_keys; "
+                "the user in DOKKU_HOST must be Dokku's, `dokku`."
             )
             return Unauthorized("the server does not treat our key as one of Dokku's.", hint=hint)
         if denied := answers.denied(answer):

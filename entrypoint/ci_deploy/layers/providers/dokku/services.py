@@ -171,7 +171,7 @@ def of_app(server: DokkuServer, app: str) -> list[tuple[str, str]]:
         message = f"the server cannot list its plugins ({ended(listed)})."
         hint = (
             f"Nothing of {app} was removed. Run `dokku plugin:list` on the server, fix the error "
-            "that it shows, then run `ci-deploy destroy` again."
+            "that it shows, then run the job again."
         )
         raise DeployFailed(message, hint=hint)
     names = [(kind, service_name(app, kind)) for kind in KNOWN if kind in plugins(listed)]

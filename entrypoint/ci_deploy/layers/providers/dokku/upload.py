@@ -34,10 +34,9 @@ class Upload(DeployMethod):
             guard(self._ctx, live, found, force=self._force, overwrites=False)
         if self._server.version and not self._server.at_least(*SINCE):
             message = f"{named(self._server.version)} cannot deploy an {self.method}."
-            hint = (
-                "That needs Dokku 0.24. A push works with older versions: DEPLOY_METHOD=push, "
-                "without DOKKU_IMAGE."
-            )
+            hint = "That needs Dokku 0.24."
+            if self._ctx.command != "promote":
+                hint += " Older versions take a push: DEPLOY_METHOD=push, without DOKKU_IMAGE."
             raise ToolMissing(message, hint=hint)
 
     def identity(self, state: State) -> str:
@@ -151,7 +150,7 @@ class Image(Upload):
             message = (
                 f"{named(self._server.version)} does not pull a tag again that it already has."
             )
-            hint = "Name the image by its digest in DOKKU_IMAGE, or update Dokku to 0.37.5."
+            hint = "Update Dokku to 0.37.5, or deploy by digest (DOKKU_IMAGE=NAME@sha256:…)."
             raise ToolMissing(message, hint=hint)
 
     def identity(self, state: State) -> str:

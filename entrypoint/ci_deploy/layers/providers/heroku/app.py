@@ -250,7 +250,8 @@ class App:
                 runs = live.revision[:7] or "no known revision"
                 found = f"{self.name} runs {runs} ({state.release.name})"
                 message = f"{revision[:7]} is not verified: Heroku reports that {found}."
-                hint = "Another release may have been created meanwhile; see `ci-deploy history`."
+                look = f"`heroku releases -a {self.name}`"
+                hint = f"Another release may have been created meanwhile; see {look}."
                 raise DeployFailed(message, hint=hint)
             if live.up:
                 return live

@@ -139,7 +139,7 @@ class Capture:
         except OutcomeUnknown as error:
             info = f"`heroku pg:backups:info {begun.name} -a {database.app}`"
             hint = f"The backup may continue at Heroku: {info} shows its state."
-            message = f"{error.message.rstrip('.')}, so nothing was migrated."
+            message = f"{error.message.rstrip('.')}, so no migration was run or undone."
             raise DeployFailed(message, hint=hint) from None
         self.left = ""
         return transfer(found)

@@ -146,7 +146,7 @@ class Databases:
             raise SettingsError(Problem("BACKUP_BEFORE_MIGRATE", reason, "", remedy)) from None
         except Unauthorized as error:
             hint = (
-                "Use a key with more scopes, or unset BACKUP_BEFORE_MIGRATE to deploy without a "
+                "Use a key with more scopes, or unset BACKUP_BEFORE_MIGRATE to go on without a "
                 "backup."
             )
             message = f"this key may not back up {each}: {error.message}"

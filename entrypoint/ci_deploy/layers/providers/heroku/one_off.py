@@ -125,7 +125,7 @@ class OneOff:
             if answers.BAD_KEY.search(reason):
                 return Unauthorized(f"Heroku rejects the API key ({what}): {reason}", lines=lines)
             return DeployFailed(f"{what}: Heroku rejected the command: {reason}", lines=lines)
-        lost = result.killed.rstrip(".") or "the connection was lost"
+        lost = result.killed.rstrip(".") or "the heroku CLI ended without the command's exit code"
         why = markers.why or ("timed out (DEPLOY_TIMEOUT)" if result.timed_out else lost)
         message = f"{what}: {why}, so its result is unknown. {left}".rstrip()
         return OutcomeUnknown(message, lines=(*result.lines, *lines))

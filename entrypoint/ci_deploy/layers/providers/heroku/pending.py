@@ -93,5 +93,7 @@ def _unknown(ctx: Context, what: str, why: str = "") -> OutcomeUnknown:
     message = f"the result of {what} is unknown: {why}"
     if time.monotonic() >= ctx.runner.until:
         message = f"timed out (DEPLOY_TIMEOUT) before the end of {what} was seen."
-    hint = "Run the job again: it asks Heroku for the result first."
+    hint = "Run the job again: it first looks at what Heroku has."
+    if ctx.command == "rollback":  # another one would go back from what is live by then
+        hint = "See with `ci-deploy status` what is live before you roll back again."
     return OutcomeUnknown(message, hint=hint)

@@ -173,7 +173,7 @@ class Push(DeployMethod):
 
     def _follow(self, lines: tuple[str, ...], after: int, killed: str = "") -> Release:
         """Follow the build after a lost connection or a killed git. Raises OutcomeUnknown."""
-        why = killed.rstrip(".") or "the connection was lost"
+        why = killed.rstrip(".") or "the push broke off"
         self._ctx.console.indent(f"{why}; asking Heroku for the result")
         started = quiet_since = time.monotonic()
         while time.monotonic() < min(started + FOLLOW_TIMEOUT, self._ctx.runner.until):
@@ -193,7 +193,7 @@ class Push(DeployMethod):
             self._ctx.cancellation.sleep(1.0)
         if time.monotonic() >= self._ctx.runner.until:
             raise self._late(lines)
-        message = f"{why} during the push, and {self._app.name} has no release of it so far."
+        message = f"{why}, and {self._app.name} has no release of this push so far."
         hint = "Run the job again: it first looks at what Heroku has."
         raise OutcomeUnknown(message, hint=hint, lines=lines)
 
@@ -212,8 +212,10 @@ class Push(DeployMethod):
             message = f"another push to {self._app.name} came first, so Heroku rejects this one."
             hint = "Let only one job at a time deploy an app, then deploy again."
             raise DeployFailed(message, hint=hint, lines=result.lines)
-        said, hint = answers.reason(self._lines), "The output is above; nothing was released."
+        said, look = answers.reason(self._lines), f"`heroku releases -a {self._app.name}`"
+        hint = f"The output is above; {look} shows whether anything was released."
         if self._said(answers.DECLINED):
+            hint = "The output is above; nothing was released."
             message = f"Heroku rejects the push: {said or 'it gave no reason.'}"
         elif error := refusal(self._lines, self._remote.url):
             raise error

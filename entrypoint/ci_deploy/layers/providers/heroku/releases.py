@@ -193,7 +193,7 @@ class Releases:
             output=output,
         )
         if found["status"] != "succeeded":
-            hint = "Fix what its output shows and deploy again; to see the output again: "
+            hint = "Its output shows what to fix; to see it again: "
             hint += f"`heroku releases:output {release.name} -a {self._app}`."
             raise DeployFailed(f"{what} {_how(found['status'])}.", hint=hint, lines=output.tail)
         return read(found) if "id" in found else release

@@ -54,7 +54,7 @@ class Remote:
         )
         if asked.exit_code:
             lines = asked.errors.splitlines()
-            message = f"git cannot reach Heroku: {reason(asked)}"
+            message = f"git cannot read {self.url}: {reason(asked)}"
             raise refusal(lines, self.url) or Unreachable(message, lines=tuple(lines[-5:]))
         pairs = (line.split("\t") for line in asked.text.splitlines())
         return {ref.removeprefix(HEADS): sha for sha, ref in pairs}
@@ -111,7 +111,7 @@ def refusal(lines: Sequence[str], url: str) -> DeployError | None:
     repository at `url` does not exist; None if they say none of that."""
     lines = answers.own_words(lines)
     if denied := next(filter(answers.AUTH.search, lines), ""):
-        message = f"Heroku's git rejects the API key: {denied.strip()}"
+        message = f"Heroku's git denies access: {denied.strip()}"
         hint = f"Permissions that the key and its account need: {DOCS}heroku.md"
         return Unauthorized(message, hint=hint, lines=tuple(lines[-5:]))
     if any(map(answers.MISSING.search, lines)):

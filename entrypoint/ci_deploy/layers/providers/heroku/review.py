@@ -54,7 +54,8 @@ def base_of(api: Api, app: App, *, team: str, pipeline: str) -> Base:
         Question(f"/pipelines/{pipeline}") if pipeline else Question(app.path, without=REFUSED),
     )
     if pipeline and named is None:
-        raise SettingsError(Problem("HEROKU_PIPELINE", f"there is no pipeline `{pipeline}`."))
+        reason = f"there is no pipeline `{pipeline}`, or the key may not see it."
+        raise SettingsError(Problem("HEROKU_PIPELINE", reason))
     config: Mapping[str, str] = {}
     readable = True
     try:

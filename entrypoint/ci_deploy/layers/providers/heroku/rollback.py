@@ -114,8 +114,8 @@ class Rollback:
             raise Refused(message, hint=deploy_instead(revision))
         app = self._app
         self._ctx.console.indent(
-            f"the rollback to {chosen.name} also restores the config vars of that release; the "
-            "database is unchanged."
+            f"the rollback to {chosen.name} also restores the config vars of that release, but "
+            "not its database."
         )
         what = f"roll back {app.name} to {chosen.name}"
         made = app.releases.change({"release": chosen.id}, what=what, same=chosen.slug)
@@ -139,9 +139,9 @@ class Rollback:
             with contextlib.suppress(Unreachable):  # only needed to say more
                 repository.fetch(remote.url, "refs/heads/main", remote.env)
         if not known():
-            self._ctx.console.indent(
-                "the migrations between the two releases are unknown: the checkout lacks a commit."
-            )
+            why = "the checkout lacks a commit" if live else "it is not known which commit is live"
+            words = f"the migrations between the two releases are unknown: {why}."
+            self._ctx.console.indent(words)
 
 
 def available(release: Release) -> bool:
