@@ -84,7 +84,8 @@ class BeforeTraffic:
         code.run()
         if not self._ctx.planning and not code.said(answers.SKIPPED):
             message = (
-                "another job released this build before its migrations or RELEASE_COMMAND ran."
+                "this build was released by another job, or manually, before its migrations or "
+                "RELEASE_COMMAND ran."
             )
             hint = "Let only one job at a time deploy an app, then run this job again."
             raise DeployFailed(message, hint=hint)

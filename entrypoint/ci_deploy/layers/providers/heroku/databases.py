@@ -198,5 +198,5 @@ def _missing(app: str, word: str, known: Sequence[Database]) -> Problem:
     reason = f"{word} is not the config var of a Heroku Postgres database of {app}"
     reason += f", which has {has}." if has else ", which has no such database."
     remedy = "Name another" if has else "Attach one"
-    remedy += ", or unset BACKUP_BEFORE_MIGRATE: a database elsewhere can be exported in "
-    return Problem("HEROKU_BACKUP_DATABASES", reason, "", f"{remedy}PRE_DEPLOY_COMMAND.")
+    remedy += ", or unset BACKUP_BEFORE_MIGRATE: an earlier step of the job can export a database "
+    return Problem("HEROKU_BACKUP_DATABASES", reason, "", f"{remedy}that is elsewhere.")
