@@ -61,7 +61,7 @@ def test_files_that_the_job_has_built_are_deployed_with_their_commit(
         checkout.git("gc", "--prune=now", "--quiet")
     back = run("ci-deploy", "rollback", cwd=checkout.path, env=env)
     assert back.code == 14, back.output
-    assert "If a job created that commit, run that job again" in back.output
+    assert "run that pipeline again instead" in back.output
 
 
 @pytest.mark.parametrize("config", [False, True])
