@@ -249,8 +249,8 @@ def test_hook_that_the_job_has_changed_is_not_run_but_the_committed_one_is(
     assert "made by the job" not in done.output
     assert done.report["warnings"] == [
         (
-            f".ci-deploy/post_deploy is not run, because it is not part of {hooked.head[:7]}. "
-            "Commit it."
+            f".ci-deploy/post_deploy is not run: {hooked.head[:7]}, whose hooks run, does not "
+            "contain it. If it is not committed, commit it."
         )
     ]
 

@@ -18,7 +18,9 @@ def decide(
 ) -> tuple[bool, list[str]]:
     """The decision, and what was said."""
     said = list[str]()
-    repository = SimpleNamespace(uses_lfs=lambda _sha: lfs, can_deepen=lambda: whole)
+    repository = SimpleNamespace(
+        uses_lfs=lambda _sha: lfs, can_deepen=lambda: whole, fetch_error=""
+    )
     console = SimpleNamespace(indent=said.append, warning=said.append)
     ctx = SimpleNamespace(
         revision=revision, repository=repository, console=console, ci=SimpleNamespace(inputs=False)

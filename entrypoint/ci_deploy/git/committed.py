@@ -47,7 +47,8 @@ def whole(repository: Repository, *arguments: str, stdin: bytes = b"") -> bytes:
     [found] = repository.runner.read_all([command], ok=None)
     if len(found.out) >= LIMIT:
         shown = " ".join(arguments)
-        reason = f"too many files: `git {shown}` prints more than {LIMIT // 2**20} MiB."
+        what = "the commit has too many files, or one that is too large"
+        reason = f"{what}: `git {shown}` prints more than {LIMIT // 2**20} MiB."
         raise SettingsError(Problem("the workspace", reason))
     return b"" if found.exit_code else found.out
 

@@ -26,7 +26,6 @@ NO_OBJECT = (0, 1, 128)  # exit codes when an object may be missing
 NO_BRANCH = 2  # exit code of `ls-remote --exit-code`
 PARTIAL = "is partial, and what it lacks"
 FETCH_TIMEOUT = 600.0  # seconds; a large history takes long
-
 ENVIRON = ALWAYS["git"]
 
 
@@ -213,7 +212,8 @@ class Repository:
 
     def _lacking(self, what: str) -> SettingsError:
         reason = f"the checkout {what} cannot be fetched in this job: {self.fetch_error}."
-        return SettingsError(Problem("the workspace", reason, "", self._ci.shallow_hint))
+        whole = " Clone without a filter, too (no `--filter`)." if what == PARTIAL else ""
+        return SettingsError(Problem("the workspace", reason, "", self._ci.shallow_hint + whole))
 
     def fetch(self, url: str, ref: str, env: Mapping[str, str]) -> str:
         """Fetch `ref` from the app's repository at `url`, with the environ `env`; returns its SHA,

@@ -286,15 +286,15 @@ def _reason(error: Exception) -> str:
 
 
 def _connection_reason(error: Exception) -> str:
-    text = str(error)
+    text = str(error).partition("(Caused by ")[2] or str(error)  # without the URL's path
     if found := re.search(r"Tunnel connection failed: ([\w .-]+)", text):  # a proxy's answer
         return found[1].strip()
     for needle, words in (
         ("refused", "connection refused"),
         ("reset", "connection reset"),
         ("NameResolution", "the name does not resolve"),
-        ("unreachable", "no route to the host"),
+        ("unreachable|no route", "no route to the host"),
     ):
-        if needle.lower() in text.lower():
+        if re.search(needle, text, re.I):
             return words
     return "the connection failed"

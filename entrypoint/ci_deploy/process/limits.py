@@ -89,7 +89,9 @@ def _limit(error: Exception) -> tuple[str, str] | None:
     memory = resource.getrlimit(resource.RLIMIT_AS)[0]
     size = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     no_thread = "can't start new thread" in str(error)  # it needs memory, too
-    if code in {errno.EMFILE, errno.ENFILE}:
+    if code == errno.ENFILE:
+        return _allowed("more open files, of all processes together", "`sysctl fs.file-max`")
+    if code == errno.EMFILE:
         return _allowed(f"more than {files} open files", f"`ulimit -n {max(1024, 2 * files)}`")
     if no_thread and memory != resource.RLIM_INFINITY:
         return _allowed(f"more memory than {memory // 1024} KiB", "`ulimit -v unlimited`")

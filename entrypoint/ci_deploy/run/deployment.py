@@ -167,8 +167,8 @@ class Deployment:
             try:
                 now = self.ctx.provider.live().revision
                 if now != self.ctx.revision:
-                    other = now[:7] or "another release"
-                    warn(f"not rolled back: {other} was deployed meanwhile.")
+                    other = now[:7] or "an unknown release"
+                    warn(f"not rolled back: {other} is live now.")
                     return error
                 self.ctx.provider.roll_back(before.revision)
             except Cancelled as cancelled:

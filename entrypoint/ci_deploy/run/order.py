@@ -55,7 +55,8 @@ def guard(
             raise Refused(f"{new} is older than {old}.", hint=hint)
         ctx.console.warning(f"{new} is older than {old}: the older revision replaces it.")
     elif found is Order.UNKNOWN and (refuse_outdated or (overwrites and not force)):
-        lacking, hint = "for lack of history", ctx.ci.shallow_hint
+        why = f" ({ctx.repository.fetch_error})" if ctx.repository.fetch_error else ""
+        lacking, hint = f"for lack of history{why}", ctx.ci.shallow_hint
         if not ctx.repository.shallow:
             lacking = "since this checkout does not have that commit"
             hint = (

@@ -149,7 +149,8 @@ class Framework(Migrations[F]):
 
     def _judge(self, command: Sequence[str], ran: Ran) -> None:
         if ran.exit_code:
-            how, hint = f"(exit code {ran.exit_code})", "Fix them and deploy again."
+            how = f"(exit code {ran.exit_code})"
+            hint = f"Fix the cause (see the output), then run `ci-deploy {self.ctx.command}` again."
             message = f"the migrations failed {how}."
             if tuple(command) == self.pending():
                 message = f"after the migrations, `{' '.join(command)}` failed {how}."
@@ -185,7 +186,7 @@ class Framework(Migrations[F]):
             return
         look = f"`ci-deploy run -- {' '.join(self.pending())}`"
         if self.unfinished.left(UNDONE):
-            message = "a rollback that was interrupted may have undone migrations already."
+            message = "an earlier rollback, which did not succeed, may have undone migrations."
             raise Refused(message, hint=f"Check with {look}, then roll back without --migrations.")
         command = self.undo(count)
         self._back_up()

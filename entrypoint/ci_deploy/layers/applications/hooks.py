@@ -146,7 +146,8 @@ class Hooks(Application[HooksSettings]):
             if path not in self._entries and (self._checkout / path).is_file():
                 short = self._revision[:7]
                 self.ctx.console.warning(
-                    f"{path} is not run, because it is not part of {short}. Commit it."
+                    f"{path} is not run: {short}, whose hooks run, does not contain it. If it is "
+                    "not committed, commit it."
                 )
 
     # --- running them ---

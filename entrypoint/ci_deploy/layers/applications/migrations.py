@@ -200,6 +200,8 @@ class Migrations(Application[F]):
 
     def _who(self) -> str:
         names = {"before": "run before the release gets traffic", "after": "run after the deploy"}
+        if self.ctx.command == "rollback":  # to a newer release
+            return "not run in a rollback"
         if self.settings.migrate and (where := self.by_platform()):  # in a promotion
             return f"not run by ci-deploy, but by {where}"
         return names.get(self.position, "not run by ci-deploy: AUTO_MIGRATE_ON_DEPLOY is not true")

@@ -24,7 +24,7 @@ PENDING = "db:abort_if_pending_migrations"  # exit code 1 and a list, for every 
 SEEDS_ITSELF = (7, 1)  # from this version on, db:prepare seeds an existing empty database
 ADVICE = {
     r"ConcurrentMigrationError": "Another migration holds the database's advisory lock: wait until "
-    "it has ended, then deploy again. Behind pgbouncer in transaction mode this happens even "
+    "it has ended, then run the job again. Behind pgbouncer in transaction mode this happens even "
     "without another migration: give the migrations a direct DATABASE_URL, or set "
     "`advisory_locks: false` in database.yml.",
     r"multiple database application": "With several databases, Rails needs the name of one: run "

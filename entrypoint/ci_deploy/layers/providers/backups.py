@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ci_deploy.errors import DeployError, DeployFailed, Refused
+from ci_deploy.errors import DeployError, DeployFailed, Locked, Refused
 from ci_deploy.state import Backup
 
 
@@ -30,6 +30,9 @@ def need(name: str, known: Sequence[Backup], app: str) -> Backup:
 
 def not_restored(name: str, said: str, cls: type[DeployError]) -> DeployError:
     """The error, of class `cls`, for a failed restore of the dump `name`. `said`: the reason,
-    without a full stop; the log above has to say which data the database has now."""
+    without a full stop; the log above has to say which data the database has now, unless `cls`
+    shows that the restore has not begun (Locked, Refused)."""
     hint = "See above which data is in the database; `ci-deploy status` shows what runs."
+    if cls in {Locked, Refused}:  # before it has begun
+        hint = "The database was not changed. Run the restore again afterwards."
     return cls(f"the restore of {name} failed: {said}.", hint=hint)

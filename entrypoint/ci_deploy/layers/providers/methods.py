@@ -177,6 +177,7 @@ def by_archive(ctx: Context, method: str) -> bool:
     why = "the repository uses SHA-256 object IDs" if sha256 else why
     if not why and not repository.can_deepen():
         why = "the checkout lacks history or files, and they cannot be fetched"
+        why += f" ({repository.fetch_error})" if repository.fetch_error else ""
     if why:
         revision = ctx.revision[:7]
         ctx.console.indent(f"{revision} is sent as an archive instead of a push: {why}.")

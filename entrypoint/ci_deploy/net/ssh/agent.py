@@ -63,7 +63,7 @@ class Agent:
         if added.exit_code == 0:
             return []
         if not self.alive:  # then the failure says nothing about the key
-            message = "ssh-agent was killed on this machine."
+            message = "ssh-agent has ended unexpectedly on this machine."
             raise ToolMissing(message, hint=limits.MORE_MEMORY)
         if key.encrypted and "invalid format" not in added.errors:
             said = f" (ssh-add: {added.errors.splitlines()[-1]})" if added.errors else ""
@@ -97,7 +97,9 @@ class Agent:
         until = time.monotonic() + START_TIMEOUT
         while not listens(self.socket):
             if time.monotonic() > until or not self._child.alive:
-                said = drain(self._child.err).strip() or f"no socket within {START_TIMEOUT:.0f} s"
+                late = f"no socket within {START_TIMEOUT:.0f} s"
+                late = late if self._child.alive else "it ended without a message"
+                said = drain(self._child.err).strip() or late
                 message = f"ssh-agent did not start: {said}"
                 raise ToolMissing(message, hint=limits.MORE_MEMORY)
             time.sleep(0.002)

@@ -273,16 +273,19 @@ class Ssh:
                 message = f"{on_the_way.split(': ')[0]}, on the way to {server}, rejects the key."
                 add = "to authorized_keys there, or check SSH_PRIVATE_KEY and SSH_CONFIG"
             if not (ours := self._agent.key_name()):  # it was killed in the middle of the handshake
-                message = f"{server}: the ssh-agent with the key was killed on this machine."
+                message = f"{server}: the ssh-agent on this machine no longer has the key."
                 return Unreachable(message, hint=limits.MORE_MEMORY)
             return Unauthorized(message, hint=f"Our key is {ours}: add it {add}.")
         if "configuration option" in text or "Bad " in last:
-            return SettingsError(Problem("SSH_CONFIG", f"ssh does not accept it: {last}"))
+            bad = next((line for line in lines if "Bad " in line), last)  # that names the option
+            return SettingsError(Problem("SSH_CONFIG", f"ssh does not accept it: {bad}"))
         if "No user exists for uid" in text:
             hint = "Run the container as a user that its /etc/passwd has, or as root."
             return ToolMissing(f"ssh cannot run: {last}", hint=hint)
         reason = (on_the_way or last).removeprefix("ssh: ").rstrip(".\r")
-        reason = reason.replace("stdio forwarding failed", "its jump host does not reach it")
+        reason = reason.replace(
+            "stdio forwarding failed", "its jump host cannot or may not reach it"
+        )
         return Unreachable(f"{server} cannot be reached: {reason}.")
 
 

@@ -41,8 +41,8 @@ def servers(images: Mapping[str, str], wanted: str) -> list[tuple[str, str]]:
     if not found:
         reason = "not set, and no service has an image of Postgres, MySQL or MariaDB."
         remedy = (
-            "Name the service, or unset BACKUP_BEFORE_MIGRATE: a database elsewhere can be "
-            "exported in PRE_DEPLOY_COMMAND."
+            "Name the service, or unset BACKUP_BEFORE_MIGRATE: a database elsewhere has to be "
+            "exported in another way (before deployments: PRE_DEPLOY_COMMAND)."
         )
         raise SettingsError(Problem("BACKUP_SERVICE", reason, "", remedy))
     return found

@@ -32,8 +32,8 @@ def invalid(model: Model) -> Iterator[Problem]:
         if not each.optional and not NAME.fullmatch(each.image):
             reason = f"the image of {each.name}, `{each.image}`, is not a valid name."
             remedy = "Check the variables in it: one may have no value or a wrong one."
-            if each.image != each.image.lower():
-                remedy = "It must be lower case."
+            if NAME.fullmatch(each.image.lower()):
+                remedy = "All of it before the tag must be lower case."
             yield Problem("COMPOSE_FILE", reason, "", remedy)
 
 

@@ -106,7 +106,8 @@ def _look(ctx: Context, name: str) -> ComposeFile | None:
     made = ctx.workspace / path
     if not made.is_file():
         return None
-    ctx.console.indent(f"{path} is not committed: the one in the checkout is used.")
+    lacks = f"{ctx.revision[:7]} has no {path}"
+    ctx.console.indent(f"{lacks}: the one in the checkout is used.")
     return ComposeFile(name, made.read_bytes())
 
 

@@ -149,8 +149,8 @@ def _joined(services: Entry) -> Found:
         ]
         for each in joined:
             yield (
-                f"{name} uses `{each}`, which belongs to another project.",
-                "Define one in this compose file instead.",
+                f"{name} uses `{each}`, which may belong to another project.",
+                "Use a service of this compose file instead.",
             )
 
 

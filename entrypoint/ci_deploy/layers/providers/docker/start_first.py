@@ -75,14 +75,15 @@ Clash = tuple[str, str]  # reason and remedy
 
 def _own(entry: Mapping[str, Any], *, task: bool) -> Iterator[Clash]:
     if task:
-        yield "it is a task that ends, so there is nothing to keep running", "Set `restart: always`"
+        ends = "it is a task that ends (`restart: no`, or another service waits for its end)"
+        yield ends, "Set `restart: always`, and let no `depends_on` wait for its end"
     if entry.get("container_name"):
         only = f"only one container can be called {entry['container_name']}"
         yield f"`container_name` is set: {only}", "Remove `container_name`"
     mode = str(entry.get("network_mode") or "")
     if mode == "host" or mode.startswith(("service:", "container:")):
         reason = f"`network_mode: {mode}` makes old and new containers listen on the same ports"
-        yield reason, "Give it its own network, with a proxy in front"
+        yield reason, "Give the service a network of its own, with a proxy in front"
     networks = (entry.get("networks") or {}).values()
     addresses = ("ipv4_address", "ipv6_address", "mac_address")
     found = [key for each in networks for key in addresses if (each or {}).get(key)]
