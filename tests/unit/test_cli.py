@@ -333,31 +333,6 @@ def test_whatever_hangs_after_a_cancel_the_process_is_gone_and_its_private_direc
     assert "the clean-up did not end in time. `ci-deploy status` shows what" in done.stderr
 
 
-STARVED = """
-import _thread, time
-from ci_deploy import cli
-from ci_deploy.commands import version
-
-def starve():
-    raise MemoryError
-
-def act(assembly, options):
-    print(assembly.bare_context().private_dir, flush=True)
-    _thread.start_new_thread(starve, ())
-    time.sleep(30)
-
-version.version = act
-cli.run(["version"])
-"""
-
-
-def test_a_thread_that_finds_no_memory_for_its_first_step_is_not_waited_for() -> None:
-    """`Thread.start` waits for that step, without a limit."""
-    done = ended_at_once(STARVED)
-    assert done.returncode == 10
-    assert "more memory" in done.stderr
-
-
 def test_exit_codes_of_the_table_are_unique_and_those_of_the_contract() -> None:
     codes = [code for code, _, _ in exit_codes()]
     assert codes == [
