@@ -19,7 +19,7 @@ def unlock(assembly: Assembly, options: argparse.Namespace) -> int:
     if holder and options.yes:
         ctx.provider.unlock()
     elif holder and not ctx.provider.unlocks:
-        ctx.console.line("The lock is released when that deployment ends.")
+        ctx.console.line("The lock is released when that run ends.")
     elif holder:
         ctx.console.line("If that deployment has died, `ci-deploy unlock --yes` releases its lock.")
     return 0

@@ -245,13 +245,16 @@ class HostRun:
         if self._several:
             return (
                 f"not all hosts have verified {release}: those that were switched roll back, the "
-                "others stay as they are."
+                "others stay as they are. Without a previous release the new containers are stopped."
             )
         if self._wanted.on_cancel == "rollback":
-            return f"{self._where[0]} rolls back to the previous release (ON_CANCEL=rollback)."
+            return (
+                f"{self._where[0]} rolls back to the previous release (ON_CANCEL=rollback); "
+                "if there is none, it stops the new containers."
+            )
         return (
-            f"{self._where[0]} finishes {release} without this job, or rolls back if it is not "
-            "healthy."
+            f"{self._where[0]} finishes {release} without this job; if it is not healthy, the "
+            "host rolls back or, without a previous release, stops it."
         )
 
     def tell(self, text: str, *words: str) -> None:

@@ -52,7 +52,7 @@ class Jobs:
             )
         except OutcomeUnknown as error:
             hint = f"To follow it, run on a manager: docker service logs -f {self.running}"
-            message = f"{what}: {error.message} The command continues in the swarm."
+            message = f"{what}: {error.message} Unless the command has ended, it continues."
             raise OutcomeUnknown(message, hint=hint) from error
         self.running = ""
         return Ran(result.exit_code, result.lines)

@@ -134,8 +134,9 @@ def failure(found: Sequence[Judged], release: str) -> DeployError | None:
         )
     if State.PAUSED in states:
         hint = (
-            "Run `ci-deploy rollback`. With `deploy.update_config.failure_action: rollback` in the "
-            "compose file the engine rolls back by itself."
+            "Deploy a release that works, or go back to one: `ci-deploy rollback [REVISION]`. With "
+            "`deploy.update_config.failure_action: rollback` in the compose file the engine rolls "
+            "back by itself."
         )
         return DeployFailed(f"the engine has paused the update:\n{text}", hint=hint, lines=lines)
     if states & {State.OVERTAKEN, State.GONE}:
@@ -146,7 +147,10 @@ def failure(found: Sequence[Judged], release: str) -> DeployError | None:
         message += f"\n{text}"
         return DeployFailed(message, hint=hint, lines=lines)
     if any(each.trouble for each in bad) and not any(each.going for each in bad):
-        hint = "The engine keeps trying. Deploy a release that works, or run `ci-deploy rollback`."
+        hint = (
+            "The engine may keep trying (`restart_policy`). Deploy a release that works, or go "
+            "back to one: `ci-deploy rollback [REVISION]`."
+        )
         return DeployFailed(f"{release} does not start:\n{text}", hint=hint, lines=lines)
     hint = "The engine continues; `ci-deploy status` shows its progress."
     return OutcomeUnknown(

@@ -60,7 +60,7 @@ restore() {
         pause
     done
     [ ! -f "$home/pending" ] || {
-        say "a deploy was left unfinished: deploy again first"
+        say "a deploy or rollback was left unfinished: deploy first"
         exit 14
     }
     run=$(mktemp -d "$home/.in.XXXXXX") || exit 1
