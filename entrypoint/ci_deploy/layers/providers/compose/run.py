@@ -245,7 +245,7 @@ class HostRun:
         if self._several:
             return (
                 f"not all hosts have verified {release}: those that were switched roll back, the "
-                "others stay as they are. Without a previous release the new containers are stopped."
+                "others stay as they are. Without a previous release new containers are stopped."
             )
         if self._wanted.on_cancel == "rollback":
             return (
