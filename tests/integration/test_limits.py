@@ -18,7 +18,7 @@ from standins.support import BIN, Checkout, settings_for
         *((f"-n {number}", f"more than {number} open files") for number in (10, 16, 20, 24)),
         ("-v 30000", "more memory"),
         ("-v 45000", "more memory"),
-        ("-v 60000", "more memory"),
+        ("-v 53000", "more memory"),
     ],
 )
 def test_limit_of_the_machine_is_named(
