@@ -38,6 +38,9 @@ class Server:
     def running_builds(self, _app: str) -> list[dict[str, str]]:
         return cast("list[dict[str, str]]", json.loads(self._builds))
 
+    def lost(self, _result: Result) -> bool:
+        return False
+
     def change(self, words: Sequence[str], **_options: Any) -> Result:
         self.told.append(" ".join(words))
         return Result(("ssh",), 0)

@@ -98,7 +98,7 @@ class BeforeTraffic:
         result = self._server.change(
             ["deploy", app, "latest"], what=f"release the build of {app}", ok=None, watch=code.watch
         )
-        if result.exit_code == 255 and not self._server.connected():
+        if self._server.lost(result):
             message = f"the connection was lost while the build of {app} was being released."
             raise OutcomeUnknown(message, lines=result.lines)
         if not result.planned and (result.exit_code or not self._replaced()):

@@ -115,7 +115,7 @@ class DokkuApp(AboutDokku):
         which, on = (["-p", service] if service else []), (["-t"] if follow else [])
         shown = self.server.change(["logs", app, "-n", str(lines), *which, *on], what="", ok=None)
         if shown.exit_code:
-            lost = shown.exit_code == 255 and not self.server.connected()
+            lost = self.server.lost(shown)
             why = "the connection was lost" if lost else f"exit code {shown.exit_code}"
             message = f"Dokku cannot show the log of {app} ({why})."
             raise DeployFailed(message, lines=shown.lines, shown=True)
@@ -174,7 +174,7 @@ class DokkuApp(AboutDokku):
         change = self.server.change_hidden if env else self.server.change
         what = what or f"run {' '.join(command)} in {app}"
         result = change(words, what=what, ok=None, timeout=timeout)
-        if result.exit_code == 255 and not self.server.connected():
+        if self.server.lost(result):
             message = f"{what}: the connection was lost, so its result is unknown."
             hint = "The command may still be running: check that before you run it again."
             raise OutcomeUnknown(message, hint=hint, lines=result.lines)

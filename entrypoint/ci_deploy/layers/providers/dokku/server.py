@@ -50,7 +50,7 @@ class DokkuServer:
         a change: GitLab's cancel kills it before it signals us. Raises Unreachable,
         Unauthorized."""
         found = self._ask(questions, timeout, beside)
-        if not beside and any(each.exit_code == 255 for each in found) and not self.connected():
+        if not beside and any(map(self.lost, found)):
             found = self._ask(questions, timeout, beside)
         for answer in found:
             if trouble := self._trouble(answer):
@@ -90,8 +90,7 @@ class DokkuServer:
         try:
             yield
         except CommandFailed as error:
-            killed = error.result.exit_code == limits.KILLED
-            if not killed and (error.result.exit_code != 255 or self.connected()):
+            if error.result.exit_code != limits.KILLED and not self.lost(error.result):
                 raise
             lost = error.result.killed or f"the connection to {self.server.host} was lost."
             message = f"{error.what}: {lost}"
@@ -172,6 +171,10 @@ class DokkuServer:
         """Whether the connection is up; then an exit code 255 is the command's own."""
         return self._ssh.alive(self.server)
 
+    def lost(self, result: Result) -> bool:
+        """Whether a command ended because the connection is lost, so it may still run."""
+        return result.exit_code == 255 and not self.connected()
+
     def reconnect(self) -> None:
         """Connect again if the connection was lost, or killed by a cancel. Raises Unreachable."""
         if not self._ssh.alive(self.server):
@@ -188,7 +191,7 @@ class DokkuServer:
             return None
         words = answer.errors
         last = words.splitlines()[-1] if words else "no reason given"
-        if answer.exit_code == 255 and not self.connected():
+        if self.lost(answer):
             return Unreachable(f"the connection to {self.server} was lost: {last}")
         if answers.foreign_key(answer):
             hint = (
