@@ -6,12 +6,10 @@ from ci_deploy.errors import (
     DeployError,
     DeployFailed,
     Locked,
-    OutcomeUnknown,
     Refused,
-    Unreachable,
 )
 from ci_deploy.layers.providers.backups import failed, need, not_restored
-from ci_deploy.layers.providers.compose.hosts import Host, Hosts
+from ci_deploy.layers.providers.compose.hosts import Host, Hosts, continuing
 from ci_deploy.layers.providers.docker.backups import RESTORING, kept, made, servers
 from ci_deploy.run.context import Context
 from ci_deploy.state import Backup
@@ -58,7 +56,8 @@ def restore(ctx: Context, hosts: Hosts, name: str) -> None:
     host = hosts.first
     patience = ctx.settings.lock_timeout
     words = ["restore", ctx.app, name, str(patience)]
-    try:
+    hint = "`ci-deploy status` shows whether it is unfinished; the next deploy finishes it."
+    with continuing(f"the restore of {name}", hint=hint):
         [result] = hosts.change(
             [host],
             words,
@@ -66,11 +65,6 @@ def restore(ctx: Context, hosts: Hosts, name: str) -> None:
             timeout=patience + RESTORING,
             quiet=False,
         )
-    except Unreachable as error:
-        lost = error.message.rstrip(".")
-        message = f"{lost}; the restore of {name} continues on the host if it had begun."
-        hint = "`ci-deploy status` shows whether it is unfinished; the next deploy finishes it."
-        raise OutcomeUnknown(message, hint=hint) from error
     said = result.lines[-1] if result.lines else "no reason given"
     if result.exit_code:
         kinds: dict[int, type[DeployError]] = {13: Locked, 14: Refused}

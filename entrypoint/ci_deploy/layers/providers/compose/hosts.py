@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from ci_deploy.errors import DeployError, Unreachable, together
+from ci_deploy.errors import DeployError, OutcomeUnknown, Unreachable, together
 from ci_deploy.layers.providers.compose.facts import HostFacts, read_facts, review_dir
 from ci_deploy.layers.providers.docker.backups import DATABASES
 from ci_deploy.layers.providers.docker.client import ASKING
@@ -273,3 +274,15 @@ def _renewed(
 
 def _for(stdin: Mapping[str, bytes | int] | bytes | Path, host: Host) -> Stdin:
     return stdin if isinstance(stdin, bytes | Path) else stdin[str(host)]
+
+
+@contextlib.contextmanager
+def continuing(what: str, *, subject: str = "", hint: str) -> Iterator[None]:
+    """Turn a lost connection into OutcomeUnknown: `what` continues on the host. `subject`
+    begins its message."""
+    try:
+        yield
+    except Unreachable as error:
+        lost = f"{subject}{error.message.rstrip('.')}"
+        message = f"{lost}; {what} continues on the host if it had begun."
+        raise OutcomeUnknown(message, hint=hint) from error

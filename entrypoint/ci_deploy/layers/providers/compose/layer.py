@@ -11,11 +11,11 @@ import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 
-from ci_deploy.errors import NoService, OutcomeUnknown, Problem, SkipDeploy, Unreachable, expect
+from ci_deploy.errors import NoService, OutcomeUnknown, Problem, SkipDeploy, expect
 from ci_deploy.layers.priorities import Configure
 from ci_deploy.layers.providers.compose import checks, history, promotion, review
 from ci_deploy.layers.providers.compose.explain import change, dropped, explain
-from ci_deploy.layers.providers.compose.hosts import Hosts
+from ci_deploy.layers.providers.compose.hosts import Hosts, continuing
 from ci_deploy.layers.providers.compose.named import Brought, bring
 from ci_deploy.layers.providers.compose.provider import OnHosts, images
 from ci_deploy.layers.providers.compose.run import Assignment, HostRun
@@ -255,12 +255,9 @@ class Compose(OnHosts):
         stdin = f"{extra}\n{command_file(command)}".encode()
         what = what or f"run {' '.join(command)} in {service} on {host}"
         words, say = ["one_off", app, name, service], lambda _host: what
-        try:
+        hint = f"On {host}: docker logs -f {name}"
+        with continuing("the command", subject=f"{what}: ", hint=hint):
             [result] = self.hosts.change([host], words, say, stdin, timeout=timeout, quiet=False)
-        except Unreachable as error:
-            lost = error.message.rstrip(".")
-            message = f"{what}: {lost}; the command continues on the host if it had begun."
-            raise OutcomeUnknown(message, hint=f"On {host}: docker logs -f {name}") from error
         return Ran(result.exit_code, result.lines, result.planned)
 
     def before_undoing(self) -> None:
