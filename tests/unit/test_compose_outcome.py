@@ -66,6 +66,16 @@ def test_an_image_that_cannot_be_pulled_says_what_to_set(said: str, hint: str) -
     assert hint in error.hint
 
 
+def test_files_that_compose_rejects_are_no_image_that_cannot_be_pulled() -> None:
+    """Its error may be "env file … not found". The host says so by a mark, not by its words."""
+    log = _log(HostFacts(), "failed Compose does not accept the files: env file /srv/x not found")
+    assert (error := failure([log], ""))
+    assert "No such image" in error.hint
+    log.line("1|@ bad_files")
+    assert (error := failure([log], ""))
+    assert not error.hint
+
+
 def test_broken_host_is_not_said_to_be_untouched() -> None:
     error = failure([_log(HostFacts(), "broken it could not be brought back")], "")
     assert error is not None

@@ -47,6 +47,7 @@ class HostRunLog:
     spoke: float = field(default_factory=time.monotonic)  # last line, ticks included
     gate: str = ""  # the barrier at which it waits
     locked: bool = False
+    bad_files: bool = False  # Compose rejects the files: its error is not about an image
     end: End | None = None
     spoken: dict[int, list[str]] = field(default_factory=dict)  # output of earlier commands
     trouble: list[str] = field(default_factory=list)  # the last words of what failed
@@ -82,6 +83,8 @@ class HostRunLog:
             self.client = " ".join(words)
         elif kind == "locked":
             self.locked = True
+        elif kind == "bad_files":
+            self.bad_files = True
         elif kind == "begin":
             self._into = self.spoken.setdefault(int(words[0]), [])
         elif kind == "step":

@@ -26,7 +26,6 @@ PULL_HINTS = {
         "tag` prints, or DEPLOY_TAG must name its tag."
     ),
 }
-OF_FILES = "Compose does not accept the files"  # its reason may be a file that is not found
 UNKNOWN = "did not report how its run ended"
 BYSTANDERS = {"live", "noop", "unchanged", "recalled"}  # ends of hosts that did not fail first
 
@@ -63,7 +62,7 @@ def failure(logs: Sequence[HostRunLog], how_to_follow: str) -> DeployError | Non
         return RolledBack(f"{where}{text}. {others}".rstrip(), lines=lines)
     message = f"{where}{text}. No running container was replaced by this release. {others}".rstrip()
     hints = (hint for said, hint in PULL_HINTS.items() if re.search(said, text, re.I))
-    hint = "" if text.startswith(OF_FILES) else next(hints, "")
+    hint = "" if first.bad_files else next(hints, "")
     return DeployFailed(message, hint=hint, lines=lines)
 
 

@@ -48,6 +48,7 @@ prepare() {
     model "$made" 2>"$run/compose.errors" | awk '!seen[$1]++' >"$made/model"
     [ -s "$made/model" ] || {
         cat "$run/compose.errors"
+        mark bad_files
         why="Compose does not accept the files: $(tail -n 1 "$run/compose.errors")"
         return 1
     }
