@@ -52,8 +52,12 @@ def resolve(repository: Repository, ci: CI, wanted: str) -> str:
 def unfetched(repository: Repository) -> str:
     """The clause of a message that a commit, called "it", cannot be fetched: after
     `Repository.obtain` has found none. Git's reason follows in parentheses, if it gave one."""
-    why = f" ({repository.fetch_error})" if repository.fetch_error else ""
-    return f"it cannot be fetched{why}"
+    return f"it cannot be fetched{fetch_reason(repository)}"
+
+
+def fetch_reason(repository: Repository) -> str:
+    """` (REASON)` if the last fetch from the origin failed and the reason is known; else empty."""
+    return f" ({repository.fetch_error})" if repository.fetch_error else ""
 
 
 def _agree(repository: Repository, ci: CI, head: str) -> bool:

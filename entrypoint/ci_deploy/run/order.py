@@ -6,6 +6,7 @@ from enum import Enum
 
 from ci_deploy.errors import Refused
 from ci_deploy.git.repository import Repository
+from ci_deploy.git.revision import fetch_reason
 from ci_deploy.run.context import Context
 
 
@@ -55,8 +56,8 @@ def guard(
             raise Refused(f"{new} is older than {old}.", hint=hint)
         ctx.console.warning(f"{new} is older than {old}: the older revision replaces it.")
     elif found is Order.UNKNOWN and (refuse_outdated or (overwrites and not force)):
-        why = f" ({ctx.repository.fetch_error})" if ctx.repository.fetch_error else ""
-        lacking, hint = f"for lack of history{why}", ctx.ci.shallow_hint
+        lacking = f"for lack of history{fetch_reason(ctx.repository)}"
+        hint = ctx.ci.shallow_hint
         if not ctx.repository.shallow:
             lacking = "since this checkout does not have that commit"
             hint = (

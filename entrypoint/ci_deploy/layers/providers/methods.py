@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ci_deploy.errors import Locked, Problem, Refused, SettingsError
-from ci_deploy.git.revision import unfetched
+from ci_deploy.git.revision import fetch_reason, unfetched
 from ci_deploy.net.ssh.server import server
 from ci_deploy.run.context import Context
 from ci_deploy.settings import setting, settings
@@ -176,8 +176,8 @@ def by_archive(ctx: Context, method: str) -> bool:
     why = "it has LFS files" if lfs else ""
     why = "the repository uses SHA-256 object IDs" if sha256 else why
     if not why and not repository.can_deepen():
-        why = "the checkout lacks history or files, and they cannot be fetched"
-        why += f" ({repository.fetch_error})" if repository.fetch_error else ""
+        lacks = "the checkout lacks history or files, and they cannot be fetched"
+        why = f"{lacks}{fetch_reason(repository)}"
     if why:
         revision = ctx.revision[:7]
         ctx.console.indent(f"{revision} is sent as an archive instead of a push: {why}.")
