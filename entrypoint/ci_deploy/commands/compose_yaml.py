@@ -131,8 +131,9 @@ class Reader:
         text = str(path)
         full = join(folder, text)
         if REMOTE.match(text) or outside(full) or not (self._top / full).is_file():
-            why = "whose path depends on a variable" if "$" in text else "is not in the repository"
-            why = why if "$" in text else f"which {why}"
+            why = "which is not in the repository"
+            if "$" in text:
+                why = "whose path depends on a variable"
             self.unread.append(f"{what} {text}, {why}.")
             return ""
         return full

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from ci_deploy.errors import expect
 from ci_deploy.run.events import Event
-from ci_deploy.run.review_app import ReviewApp, ReviewSettings
 from ci_deploy.run.send_queue import SendQueue
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from ci_deploy.process.runner import Runner
     from ci_deploy.report.console import Console
     from ci_deploy.report.outputs import Report
-    from ci_deploy.run.review_app import ReviewApp
+    from ci_deploy.run.review_app import ReviewApp, ReviewSettings
     from ci_deploy.settings.core import CoreSettings
     from ci_deploy.state import Live, Step
 
